@@ -1,0 +1,110 @@
+"""Files that are whole or absent, also after a power cut.
+
+A file is written beside its place, flushed, fsynced, moved into place, and then the folder is fsynced: without that
+last step ext4 and xfs bring the old content back after a power cut. Nothing here locks and nothing compares the
+clocks of two machines, so that it holds on a network filesystem too.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path` whole, in place of what was there. Only the file's one writer may call this."""
+    beside = _write_beside(path, content)
+    try:
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def create_file(path: Path, content: bytes) -> bool:
+    """Create `path` whole, unless it is there already; of several callers at once exactly one is told True.
+
+    The volume must know hard links: `link` is the only exclusive create that also puts whole content in place.
+    """
+    beside = _write_beside(path, content)
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        # A network filesystem may repeat a link whose answer was lost and then report the first one's success as
+        # "exists" (nfs(5)); two links on our own file mean that it was ours.
+        created = beside.stat().st_nlink == 2
+    else:
+        created = True
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return created
+
+
+def make_folder(path: Path) -> None:
+    """Make `path` and the folders above it that are missing, each of them durable."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Bring what was written to `path` onto the disk."""
+    _sync(path, os.O_RDONLY)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names in `path` onto the disk."""
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def remove_file(path: Path) -> None:
+    """Remove `path` for good; nothing happens where it is gone already."""
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """One JSON document as the bytes of its file: UTF-8, no NaN, one newline at the end."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """What the file holds, or None where there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether `path` is the remains of a write that never came to its end."""
+    return path.name.startswith(".") and path.name.endswith(TEMPORARY_SUFFIX)
+
+
+def _write_beside(path: Path, content: bytes) -> Path:
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
+    try:
+        with beside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return beside
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,160 @@
+"""`events.jsonl`: what happened in an attempt, one whole line for each event, appended by the attempt's owner alone.
+
+    {"time": "…Z", "type": "epoch", "level": "info", "message": "epoch 3 of 1000: …", "data": {…}}
+
+Types are open words; those in use: state, data, model, epoch, checkpoint, learning_rate, stop, warning. A position in
+the stream of a whole job is a `Cursor`: the attempt and the byte behind the last line that was read.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.times import utc_now
+
+Level = Literal["info", "warning", "error"]
+
+_TAIL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened; `data` holds JSON values only, never NaN."""
+
+    type: str
+    message: str
+    data: dict[str, Any]
+    level: Level = "info"
+    time: str = ""
+
+    def line(self) -> bytes:
+        """The event as one line of the file, with this moment where it knows none."""
+        document = {
+            "time": self.time or utc_now(),
+            "type": self.type,
+            "level": self.level,
+            "message": self.message,
+            "data": self.data,
+        }
+        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+@dataclass(frozen=True, order=True)
+class Cursor:
+    """A place between two events of a job; the beginning is attempt 0."""
+
+    attempt: int = 0
+    offset: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.attempt}:{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The cursor that `str` wrote. Raises ValueError for anything else."""
+        attempt, separator, offset = text.partition(":")
+        if not (separator and attempt.isdecimal() and offset.isdecimal() and len(text) <= 40):
+            raise ValueError(f"not a cursor: {text!r}")
+        return cls(int(attempt), int(offset))
+
+
+@dataclass(frozen=True)
+class PlacedEvent:
+    """An event, the attempt that it belongs to, and the cursor behind it."""
+
+    attempt: int
+    after: Cursor
+    event: Event
+
+
+class EventWriter:
+    """Appends events to a file. What was written survives a kill; after `sync` it survives a power cut."""
+
+    def __init__(self, path: Path) -> None:
+        _mend_tail(path)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def write(self, events: Iterable[Event]) -> None:
+        """Append `events` in one write."""
+        lines = b"".join(event.line() for event in events)
+        while lines:
+            lines = lines[os.write(self._descriptor, lines) :]
+
+    def sync(self) -> None:
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_events(path: Path, offset: int = 0) -> Iterator[tuple[int, Event]]:
+    """The whole events behind `offset`, each with the offset behind it. A torn last line is not there yet."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                offset += len(line)
+                event = _parsed(line)
+                if event is not None:
+                    yield offset, event
+    except FileNotFoundError:
+        return
+
+
+def job_events(job: JobFolder, after: Cursor = Cursor()) -> Iterator[PlacedEvent]:
+    """The events of all attempts behind `after`, in the order of the attempts."""
+    for attempt in job.attempts():
+        if attempt.number < after.attempt:
+            continue
+        start = after.offset if attempt.number == after.attempt else 0
+        for offset, event in read_events(attempt.events_file, start):
+            yield PlacedEvent(attempt.number, Cursor(attempt.number, offset), event)
+
+
+def last_event(attempt: AttemptFolder, kind: str) -> Event | None:
+    """The last event of one type, looked for in the file's last 64 KiB only: a report costs the same at any length."""
+    try:
+        with attempt.events_file.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            lines = file.read().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return None
+    events = (_parsed(line) for line in reversed(lines))
+    return next((event for event in events if event is not None and event.type == kind), None)
+
+
+def _parsed(line: bytes) -> Event | None:
+    """The event of a line; None for one that a crash tore and a later writer closed."""
+    try:
+        document = json.loads(line)
+        return Event(document["type"], document["message"], document["data"], document["level"], document["time"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _mend_tail(path: Path) -> None:
+    """Cut off a last line that a killed writer left torn, so that the next event begins a line of its own."""
+    try:
+        with path.open("r+b") as file:
+            content = file.read()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                file.truncate(whole)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,28 @@
+"""Names that clients choose or see, and that become names of folders: checked once, here."""
+
+import re
+from typing import Annotated
+
+from pydantic import StringConstraints
+from ulid import ULID
+
+_JOB_ID = re.compile(r"job_[0-9A-HJKMNP-TV-Z]{26}")
+DATASET_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+_DATASET_ID = re.compile(DATASET_ID_PATTERN)
+
+DatasetId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
+
+
+def new_job_id() -> str:
+    """An id that sorts by the time at which it was made: `job_` and a ULID, 80 bits of it random."""
+    return f"job_{ULID()}"
+
+
+def is_job_id(text: str) -> bool:
+    """Whether `text` could be a job's id. Everything else is unknown, without a look at the disk."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def is_dataset_id(text: str) -> bool:
+    """Whether `text` may name a dataset: 1 to 64 of a-z, 0-9, dot, underscore, hyphen; no dot in front."""
+    return _DATASET_ID.fullmatch(text) is not None

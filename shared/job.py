@@ -1,0 +1,131 @@
+"""The documents of a job, one class for each file on the volume, each written once and never changed.
+
+spec.json        JobRecord    what is to be done; by the API
+cancel.json      Cancel       somebody does not want it any more; by the API
+result.json      JobResult    how it ended, for ever; whoever creates it first
+attempts/<n>/
+  claim.json     Claim        whose attempt this is; the worker
+  conclusion.json Conclusion  how the training program says it ended; the training child
+  end.json       AttemptEnd   how the attempt ended; its worker, or whoever found it lost
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.spec import JobSpec
+from shared.task import Task
+
+JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+TerminalStatus = Literal["succeeded", "failed", "cancelled"]
+TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class JobRecord(_Document):
+    """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted."""
+
+    version: Literal[1] = 1
+    id: str
+    created_at: str
+    spec: JobSpec
+    task: Task
+    data_sha256: str
+    warnings: tuple[str, ...] = ()
+
+
+class Cancel(_Document):
+    """`cancel.json`."""
+
+    requested_at: str
+
+
+class JobError(_Document):
+    """Why a job failed: a word for programs, and a sentence for people that says how to mend it."""
+
+    code: str
+    message: str
+
+
+class Stop(_Document):
+    """Why training stopped, with the evidence. Epochs count from 1.
+
+    `reason` is an open word: epochs_completed, early_stopping, diverged, budget, cancelled, error. `wait` and
+    `patience` are those of early stopping, None where it is off; `epochs_not_run` is what the spec allowed and
+    nobody paid for.
+    """
+
+    reason: str
+    monitor: str | None = None
+    best_epoch: int | None = None
+    best_value: float | None = None
+    wait: int | None = None
+    patience: int | None = None
+    last_epoch: int = 0
+    epochs_not_run: int = 0
+
+
+class Ending(_Document):
+    """A job's terminal state and its reasons."""
+
+    status: TerminalStatus
+    stop: Stop | None = None
+    error: JobError | None = None
+
+
+class JobResult(_Document):
+    """`result.json`. `attempt` is the one that brought it, None for a job that was cancelled in the queue."""
+
+    version: Literal[1] = 1
+    finished_at: str
+    attempt: int | None
+    ending: Ending
+
+
+class Claim(_Document):
+    """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts."""
+
+    version: Literal[1] = 1
+    attempt: int
+    owner: str
+    host: str
+    pid: int
+    slot: int
+    device: str
+    claimed_at: str
+
+
+class Conclusion(_Document):
+    """`conclusion.json`: the training program's own word: an ending, or None where it hands the job back.
+
+    `may_retry` says whether another attempt could end otherwise.
+    """
+
+    version: Literal[1] = 1
+    ending: Ending | None
+    may_retry: bool = False
+
+
+class AttemptEnd(_Document):
+    """`end.json`: the moment at which an attempt can have no more effect.
+
+    With `ending` the job is over; whoever finds no `result.json` beside it writes one from it. Without, the job is
+    queued again: `outcome` says why, `is_failure` whether that counts against the job's limit, and nobody takes it
+    before `retry_at`.
+    """
+
+    version: Literal[1] = 1
+    outcome: Literal["finished", "handed_back", "lost", "failed"]
+    ended_at: str
+    error: JobError | None = None
+    is_failure: bool = False
+    retry_at: str | None = None
+    ending: Ending | None = None
+
+
+def stored(document: _Document) -> dict[str, Any]:
+    """The document as JSON values, for its file."""
+    return document.model_dump(mode="json")

@@ -1,0 +1,201 @@
+"""One job's folder: every path in it, its derived state, and every change of state by its name.
+
+State is derived and never stored twice: a result is terminal; else an attempt that was claimed and has not ended is
+`running`; else the job is `queued`. Each change creates one file exclusively, so that of several callers at once one
+wins, on any filesystem that knows hard links.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from shared.durable import create_file, encode, make_folder, read_bytes
+from shared.job import AttemptEnd, Cancel, Claim, Conclusion, Ending, JobRecord, JobResult, JobStatus, stored
+from shared.times import utc_now
+
+_Document = TypeVar("_Document", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class AttemptFolder:
+    """One attempt's folder; only the attempt's owner writes here, but for `end.json`, which has many candidates."""
+
+    path: Path
+    number: int
+
+    @property
+    def claim_file(self) -> Path:
+        return self.path / "claim.json"
+
+    @property
+    def heartbeat_file(self) -> Path:
+        return self.path / "heartbeat.json"
+
+    @property
+    def events_file(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def training_log(self) -> Path:
+        return self.path / "training_log.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def manifest_file(self) -> Path:
+        return self.checkpoints / "manifest.json"
+
+    @property
+    def preprocessing_file(self) -> Path:
+        return self.path / "preprocessing.skops"
+
+    @property
+    def resume(self) -> Path:
+        return self.path / "resume"
+
+    @property
+    def conclusion_file(self) -> Path:
+        return self.path / "conclusion.json"
+
+    @property
+    def end_file(self) -> Path:
+        return self.path / "end.json"
+
+    @property
+    def output_file(self) -> Path:
+        """What the training program printed."""
+        return self.path / "output.log"
+
+    @property
+    def job(self) -> "JobFolder":
+        return JobFolder(self.path.parent.parent)
+
+    def claim(self) -> Claim | None:
+        return _read(self.claim_file, Claim)
+
+    def conclusion(self) -> Conclusion | None:
+        return _read(self.conclusion_file, Conclusion)
+
+    def conclude(self, conclusion: Conclusion) -> bool:
+        """Record the training program's own word; the first one stands."""
+        return create_file(self.conclusion_file, encode(stored(conclusion)))
+
+    def end(self) -> AttemptEnd | None:
+        return _read(self.end_file, AttemptEnd)
+
+    def close(self, end: AttemptEnd) -> bool:
+        """End the attempt. Of its owner and those who think it lost, the first one wins and is told True."""
+        return create_file(self.end_file, encode(stored(end)))
+
+
+@dataclass(frozen=True)
+class JobState:
+    """A job as its files told it at one moment."""
+
+    status: JobStatus
+    record: JobRecord
+    cancel: Cancel | None
+    result: JobResult | None
+    attempt: AttemptFolder | None
+    claim: Claim | None
+    end: AttemptEnd | None
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """One job's folder."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def spec_file(self) -> Path:
+        return self.path / "spec.json"
+
+    @property
+    def cancel_file(self) -> Path:
+        return self.path / "cancel.json"
+
+    @property
+    def result_file(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def attempts_folder(self) -> Path:
+        return self.path / "attempts"
+
+    def store(self, record: JobRecord) -> bool:
+        """Make the job exist; False where it does already."""
+        make_folder(self.path)
+        return create_file(self.spec_file, encode(stored(record)))
+
+    def record(self) -> JobRecord | None:
+        return _read(self.spec_file, JobRecord)
+
+    def cancel(self) -> Cancel | None:
+        return _read(self.cancel_file, Cancel)
+
+    def result(self) -> JobResult | None:
+        return _read(self.result_file, JobResult)
+
+    def attempts(self) -> list[AttemptFolder]:
+        """The attempts that somebody claimed, oldest first."""
+        try:
+            numbers = sorted(int(entry.name) for entry in self.attempts_folder.iterdir() if entry.name.isdecimal())
+        except FileNotFoundError:
+            return []
+        folders = [AttemptFolder(self.attempts_folder / str(number), number) for number in numbers]
+        return [folder for folder in folders if folder.claim_file.exists()]
+
+    def state(self) -> JobState | None:
+        """The job's state, or None where there is no such job.
+
+        The result is read last: a job that was seen running and has a result by then is terminal, never the other
+        way about.
+        """
+        record = self.record()
+        if record is None:
+            return None
+        attempts = self.attempts()
+        attempt = attempts[-1] if attempts else None
+        claim = attempt.claim() if attempt else None
+        end = attempt.end() if attempt else None
+        result = self.result()
+        status: JobStatus = "running" if attempt and end is None else "queued"
+        if result is not None:
+            status = result.ending.status
+        return JobState(status, record, self.cancel(), result, attempt, claim, end)
+
+    def take(self, claim: Claim) -> AttemptFolder | None:
+        """Claim attempt `claim.attempt`. Condition: the attempt before it has ended. None where another has it."""
+        if claim.attempt > 1:
+            before = AttemptFolder(self.attempts_folder / str(claim.attempt - 1), claim.attempt - 1)
+            if before.end() is None:
+                return None
+        attempt = AttemptFolder(self.attempts_folder / str(claim.attempt), claim.attempt)
+        make_folder(attempt.path)
+        return attempt if create_file(attempt.claim_file, encode(stored(claim))) else None
+
+    def request_cancel(self) -> Cancel:
+        """Say that nobody wants the job any more. The first request stands; the answer is the one that stands."""
+        create_file(self.cancel_file, encode(stored(Cancel(requested_at=utc_now()))))
+        standing = self.cancel()
+        assert standing is not None
+        return standing
+
+    def settle(self, ending: Ending, attempt: int | None) -> bool:
+        """Give the job its one terminal state. Condition: it has none; the first one stands for ever."""
+        result = JobResult(finished_at=utc_now(), attempt=attempt, ending=ending)
+        return create_file(self.result_file, encode(stored(result)))
+
+
+def _read(path: Path, document: type[_Document]) -> _Document | None:
+    content = read_bytes(path)
+    return None if content is None else document.model_validate_json(content)

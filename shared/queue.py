@@ -1,0 +1,81 @@
+"""The doorbell: "there is work", rung through Celery on Redis. It carries nothing else.
+
+Losing a ring, doubling it, or wiping Redis is harmless: the order of the queue and the state of every job are on the
+volume, and workers look there by themselves every few seconds. The job's id in a ring is only a hint.
+"""
+
+import logging
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from shared.settings import Settings
+
+QUEUE = "fitstop"
+RING = "fitstop.ring"
+
+log = logging.getLogger(__name__)
+
+
+def make_celery(settings: Settings) -> Celery:
+    """The Celery application of the API and of the worker.
+
+    Early acknowledgement and no result backend: with late ones Redis hands a job that outlasts the visibility timeout
+    to a second worker while the first still runs it (celery#5935), and an unknown id looks pending for ever.
+    """
+    app = Celery("fitstop", broker=settings.redis_url.get_secret_value(), set_as_current=False)
+    app.conf.update(
+        result_backend=None,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue=QUEUE,
+        task_create_missing_queues=True,
+        task_acks_late=False,
+        task_reject_on_worker_lost=False,
+        task_publish_retry=False,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        # The default turns to True in Celery 6 and would kill a running job when Redis restarts.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # A socket's time-out must be longer than the worker's own blocking pop of one second.
+        broker_transport_options={
+            "visibility_timeout": 300,
+            "health_check_interval": 5,
+            "socket_timeout": 3,
+            "socket_connect_timeout": 0.5,
+            "socket_keepalive": True,
+        },
+    )
+    return app
+
+
+class Doorbell:
+    """Rings workers; never raises where Redis is away, since they look at the volume by themselves."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def ring(self, job_id: str) -> bool:
+        """Say that there is work. Answers within seconds: True once the ring is in Redis."""
+        try:
+            self._app.send_task(RING, args=[job_id], queue=QUEUE, retry=False, ignore_result=True)
+        except (OperationalError, RedisError, OSError) as error:
+            log.warning("the doorbell for %s did not reach Redis (%s); a worker's sweep will find it", job_id, error)
+            return False
+        return True
+
+    def unheard(self) -> int | None:
+        """How many rings nobody has heard yet; None while Redis is away."""
+        try:
+            with self._app.connection_for_read() as connection:
+                return int(connection.default_channel.client.llen(QUEUE))
+        except (OperationalError, RedisError, OSError):
+            return None

@@ -1,0 +1,77 @@
+"""What a target makes of a job: its task, the loss and the metrics that fit, and the names that its logs will have."""
+
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.dataset import Column
+from shared.spec import Loss, Metric
+
+TaskKind = Literal["binary", "multiclass", "regression"]
+
+# A whole-number target of more values than this is a quantity, not a class.
+MOST_INFERRED_CLASSES = 20
+MOST_CLASSES = 1000
+
+LOSSES: dict[TaskKind, tuple[Loss, ...]] = {
+    "binary": ("binary_crossentropy",),
+    "multiclass": ("sparse_categorical_crossentropy",),
+    "regression": ("mean_squared_error", "mean_absolute_error", "huber"),
+}
+METRICS: dict[TaskKind, tuple[Metric, ...]] = {
+    "binary": ("accuracy", "precision", "recall", "auc"),
+    "multiclass": ("accuracy",),
+    "regression": ("mae", "mse", "rmse", "r2"),
+}
+DEFAULT_METRICS: dict[TaskKind, tuple[Metric, ...]] = {
+    "binary": ("accuracy", "precision", "recall"),
+    "multiclass": ("accuracy",),
+    "regression": ("mae",),
+}
+_GREATER_IS_BETTER = frozenset({"accuracy", "precision", "recall", "auc", "r2"})
+
+
+class Task(BaseModel):
+    """What the model is to learn.
+
+    `classes` are the target's values in the order of the model's outputs (a binary target without `positive`: the
+    negative one first), None for a regression, for `positive`, and where there are too many to list. `features` is
+    the width of the model's input and `parameters` the number of its weights, both computed before it is built.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    kind: TaskKind
+    classes: tuple[int | float | bool | str, ...] | None
+    features: int
+    parameters: int
+    log_names: tuple[str, ...]
+
+
+def task_of_loss(loss: Loss) -> TaskKind | None:
+    """The task that a loss belongs to; None for "auto"."""
+    return next((kind for kind, losses in LOSSES.items() if loss in losses), None)
+
+
+def task_of_column(target: Column) -> TaskKind:
+    """The task that a target column suggests by itself: few whole values or texts are classes, else a quantity."""
+    if target.distinct == 2:
+        return "binary"
+    if target.kind in {"text", "boolean"}:
+        return "multiclass"
+    whole = target.values is not None and all(float(one.value).is_integer() for one in target.values)
+    return "multiclass" if whole and target.distinct <= MOST_INFERRED_CLASSES else "regression"
+
+
+def log_names(metrics: tuple[Metric, ...]) -> tuple[str, ...]:
+    """The names in each epoch's logs: the loss and the metrics, for training and for validation."""
+    own = ("loss", *metrics)
+    return (*own, *(f"val_{name}" for name in own))
+
+
+def better_mode(monitor: str) -> Literal["min", "max"]:
+    """Whether less or more of a monitored value is better; every log name has exactly one answer."""
+    base = monitor.removeprefix("val_")
+    if base not in ("loss", *get_args(Metric)):
+        raise ValueError(f"{monitor} is not a name of the logs")
+    return "max" if base in _GREATER_IS_BETTER else "min"

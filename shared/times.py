@@ -1,0 +1,23 @@
+"""Times as people and files see them: RFC 3339, UTC, to the millisecond."""
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> str:
+    """This moment by this machine's clock, such as `2026-11-23T19:12:00.123Z`."""
+    return format_time(datetime.now(UTC))
+
+
+def format_time(moment: datetime) -> str:
+    """`moment`, which must know its time zone, as RFC 3339 in UTC."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """The moment that `text` (RFC 3339) names. Raises ValueError for anything else."""
+    return datetime.fromisoformat(text)
+
+
+def seconds_since(text: str) -> float:
+    """How long ago `text` was by this machine's clock, in seconds; never below zero."""
+    return max(0.0, (datetime.now(UTC) - parse_time(text)).total_seconds())

@@ -1,0 +1,121 @@
+"""The shared volume: where everything true about datasets, jobs and workers is kept.
+
+datasets/<dataset id>/         data.parquet, dataset.json
+open/<priority>-<job id>       an empty marker while the job has no result: the queue's order, by name alone
+jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two characters of the id
+workers/<worker>.json          what each worker last said of itself; only for people to read
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.dataset import DatasetInfo
+from shared.durable import create_file, make_folder, read_bytes, remove_file, sync_folder
+from shared.ids import is_dataset_id, is_job_id
+from shared.job import JobRecord
+from shared.job_folder import JobFolder
+
+
+@dataclass(frozen=True)
+class OpenJob:
+    """One marker of `open/`: a job that has no result yet. Sorts as the queue is served."""
+
+    priority: int
+    job_id: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.priority}-{self.job_id}"
+
+
+class Volume:
+    """The volume below one folder. Makes the folders that are missing; raises OSError where it cannot."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.datasets = root / "datasets"
+        self.open = root / "open"
+        self.jobs = root / "jobs"
+        self.workers = root / "workers"
+        for folder in (self.datasets, self.open, self.jobs, self.workers):
+            make_folder(folder)
+
+    # Datasets
+
+    def dataset_folder(self, dataset_id: str) -> Path:
+        """Where a dataset lies; the id has been checked by then."""
+        if not is_dataset_id(dataset_id):
+            raise ValueError(f"not a dataset's id: {dataset_id!r}")
+        return self.datasets / dataset_id
+
+    def data_file(self, dataset_id: str) -> Path:
+        return self.dataset_folder(dataset_id) / "data.parquet"
+
+    def dataset(self, dataset_id: str) -> DatasetInfo | None:
+        """What is known of a dataset; None where there is none, whatever the id holds."""
+        if not is_dataset_id(dataset_id):
+            return None
+        content = read_bytes(self.dataset_folder(dataset_id) / "dataset.json")
+        return None if content is None else DatasetInfo.model_validate_json(content)
+
+    def dataset_ids(self) -> list[str]:
+        """The ids of all datasets, sorted."""
+        return sorted(entry.name for entry in self.datasets.iterdir() if is_dataset_id(entry.name))
+
+    def publish_dataset(self, prepared: Path, dataset_id: str) -> bool:
+        """Make a prepared folder the dataset of that id, whole or not at all; False where the id is taken.
+
+        `prepared` lies on the volume and its files are fsynced.
+        """
+        sync_folder(prepared)
+        try:
+            prepared.rename(self.dataset_folder(dataset_id))
+        except OSError:
+            if self.dataset(dataset_id) is None:
+                raise
+            shutil.rmtree(prepared, ignore_errors=True)
+            return False
+        sync_folder(self.datasets)
+        return True
+
+    # Jobs
+
+    def job(self, job_id: str) -> JobFolder | None:
+        """The folder of a job that exists; None for everything else, without a look outside the volume."""
+        if not is_job_id(job_id):
+            return None
+        folder = self.job_folder(job_id)
+        return folder if folder.spec_file.exists() else None
+
+    def job_folder(self, job_id: str) -> JobFolder:
+        """Where a job lies or will lie; the id has been checked by then."""
+        return JobFolder(self.jobs / job_id[-2:] / job_id)
+
+    def job_ids(self) -> list[str]:
+        """The ids of all jobs, newest first."""
+        found = (entry.name for shard in os.scandir(self.jobs) if shard.is_dir() for entry in os.scandir(shard))
+        return sorted((name for name in found if is_job_id(name)), reverse=True)
+
+    def store_job(self, record: JobRecord) -> JobFolder:
+        """Make a new job exist. When this returns it is safe, and only now may anybody hear of it.
+
+        The marker comes first: a job that exists is always marked, and a marker without a job means nothing.
+        """
+        folder = self.job_folder(record.id)
+        create_file(self.open / OpenJob(record.spec.priority, record.id).name, b"")
+        folder.store(record)
+        return folder
+
+    def open_jobs(self) -> Iterator[OpenJob]:
+        """The jobs without a result, in the order in which they are served."""
+        for name in sorted(entry.name for entry in os.scandir(self.open)):
+            priority, _, job_id = name.partition("-")
+            if priority.isdecimal() and is_job_id(job_id):
+                yield OpenJob(int(priority), job_id)
+
+    def close_job(self, open_job: OpenJob) -> None:
+        """Take the marker of a job that has its result out of the queue's order."""
+        remove_file(self.open / open_job.name)
