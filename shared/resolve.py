@@ -312,9 +312,8 @@ class _Judge:
                 f"min_lr {reduce_lr.min_lr:g} is not below learning_rate {rate:g}: it is never reduced"
             )
         if stopping and stopping.start_from_epoch + stopping.patience >= epochs:
-            self._warnings.append(
-                f"early stopping cannot act before epoch {stopping.start_from_epoch + stopping.patience + 1} of {epochs}"
-            )
+            earliest = stopping.start_from_epoch + stopping.patience + 1
+            self._warnings.append(f"early stopping cannot act before epoch {earliest} of {epochs}")
         if not (reduce_lr and stopping):
             return
         same = reduce_lr.monitor == stopping.monitor

@@ -39,14 +39,17 @@ def _place(location: Sequence[str | int], document: Any, *, is_missing: bool) ->
     place: list[str | int] = []
     here = document
     for part in location:
-        if (isinstance(here, dict) and part in here) or (
-            isinstance(here, list) and isinstance(part, int) and part < len(here)
-        ):
-            here = here[part]
-        else:
+        if not _holds(here, part):
             continue
+        here = here[part]
         place.append(part)
     return (*place, location[-1]) if is_missing else tuple(place)
+
+
+def _holds(value: Any, part: str | int) -> bool:
+    if isinstance(value, dict):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
 
 
 def _problem(kind: str, message: str, place: _Place, document: Any, schema: Mapping[str, Any]) -> Problem:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.dataset import DatasetInfo
-from shared.durable import create_file, make_folder, read_bytes, remove_file, sync_folder
+from shared.durable import create_file, encode, make_folder, read_bytes, remove_file, replace_file, sync_folder
 from shared.ids import is_dataset_id, is_job_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
+from shared.worker_card import WorkerCard
 
 
 @dataclass(frozen=True)
@@ -119,3 +120,18 @@ class Volume:
     def close_job(self, open_job: OpenJob) -> None:
         """Take the marker of a job that has its result out of the queue's order."""
         remove_file(self.open / open_job.name)
+
+    # Workers
+
+    def show_worker(self, card: WorkerCard) -> None:
+        """Put a worker's card in place of its last one."""
+        replace_file(self.workers / f"{card.worker}.json", encode(card.model_dump(mode="json")))
+
+    def remove_worker(self, worker: str) -> None:
+        """Take away the card of a worker that is gone."""
+        remove_file(self.workers / f"{worker}.json")
+
+    def worker_cards(self) -> list[WorkerCard]:
+        """What all workers last said of themselves, by name."""
+        contents = (read_bytes(path) for path in sorted(self.workers.glob("*.json")))
+        return [WorkerCard.model_validate_json(content) for content in contents if content is not None]

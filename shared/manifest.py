@@ -1,0 +1,49 @@
+"""`checkpoints/manifest.json`: which checkpoints of an attempt are whole, and what they are worth.
+
+Only files that it names are served. It is replaced whole after each checkpoint, never before.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.durable import encode, read_bytes, replace_file
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Checkpoint(_Frozen):
+    """One saved model: its file's name and bytes, the epoch (from 1) that it was saved after, and that epoch's logs."""
+
+    name: str
+    epoch: int
+    bytes: int
+    sha256: str
+    saved_at: str
+    metrics: dict[str, float | None]
+
+
+class Manifest(_Frozen):
+    """The checkpoints in the order in which they were saved; `best` names one of them, or none."""
+
+    version: Literal[1] = 1
+    best: str | None = None
+    checkpoints: tuple[Checkpoint, ...] = ()
+
+    def find(self, name: str) -> Checkpoint | None:
+        """The checkpoint of that name, or None."""
+        return next((one for one in self.checkpoints if one.name == name), None)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest at `path`; an empty one where there is none yet."""
+    content = read_bytes(path)
+    return Manifest() if content is None else Manifest.model_validate_json(content)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Put `manifest` at `path`, whole; the checkpoints that it names are on the disk by then."""
+    replace_file(path, encode(manifest.model_dump(mode="json")))

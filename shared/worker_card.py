@@ -1,0 +1,34 @@
+"""`workers/<worker>.json`: what a worker says of itself every few seconds, for people to read. Nothing is decided by it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class RunningAttempt(BaseModel):
+    """An attempt that the worker has in one of its slots."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    job: str
+    attempt: int
+    slot: int
+
+
+class WorkerCard(BaseModel):
+    """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    worker: str
+    host: str
+    pid: int
+    device: str
+    slots: int
+    child_start: str
+    ready: bool
+    draining: bool
+    running: tuple[RunningAttempt, ...]
+    started_at: str
+    seen_at: str
