@@ -158,6 +158,13 @@ class Hyperparameters(Strict):
     metrics: Literal["auto"] | Annotated[tuple[Metric, ...], Field(max_length=8)] = "auto"
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
 
+    @property
+    def chosen_metrics(self) -> tuple[Metric, ...]:
+        """The metrics of a spec with nothing left open."""
+        if self.metrics == "auto":
+            raise ValueError("the spec has not been resolved")
+        return self.metrics
+
 
 class ModelCheckpointSpec(Strict):
     """Which epochs' models are kept."""

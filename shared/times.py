@@ -1,6 +1,6 @@
 """Times as people and files see them: RFC 3339, UTC, to the millisecond."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def utc_now() -> str:
@@ -21,3 +21,13 @@ def parse_time(text: str) -> datetime:
 def seconds_since(text: str) -> float:
     """How long ago `text` was by this machine's clock, in seconds; never below zero."""
     return max(0.0, (datetime.now(UTC) - parse_time(text)).total_seconds())
+
+
+def seconds_until(text: str) -> float:
+    """How long until `text` by this machine's clock, in seconds; below zero where it has passed."""
+    return (parse_time(text) - datetime.now(UTC)).total_seconds()
+
+
+def time_in(seconds: float) -> str:
+    """The moment that lies so many seconds ahead by this machine's clock."""
+    return format_time(datetime.now(UTC) + timedelta(seconds=seconds))

@@ -135,3 +135,10 @@ class Volume:
         """What all workers last said of themselves, by name."""
         contents = (read_bytes(path) for path in sorted(self.workers.glob("*.json")))
         return [WorkerCard.model_validate_json(content) for content in contents if content is not None]
+
+
+def data_file_of(job: JobFolder, dataset_id: str) -> Path:
+    """The data of a dataset on the volume that `job` lies on; for a program that knows a job's folder alone."""
+    if not is_dataset_id(dataset_id):
+        raise ValueError(f"not a dataset's id: {dataset_id!r}")
+    return job.path.parents[2] / "datasets" / dataset_id / "data.parquet"

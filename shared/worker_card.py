@@ -1,4 +1,7 @@
-"""`workers/<worker>.json`: what a worker says of itself every few seconds, for people to read. Nothing is decided by it."""
+"""`workers/<worker>.json`: what a worker says of itself every few seconds.
+
+For people to read; nothing is decided by it.
+"""
 
 from typing import Literal
 

@@ -1,0 +1,136 @@
+"""The training child: a fresh process for each attempt, forked from a server that has imported Keras already.
+
+This module names the training program and never imports it, so that the worker's own process stays free of Keras.
+"""
+
+import logging
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Mapping
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from shared.job_folder import AttemptFolder
+from shared.problems import FitstopError
+from shared.settings import Settings
+from worker.die_with_parent import die_with_parent
+
+_PROGRAM = "worker.training"
+_PRELOAD = "worker.training.preload"
+_WARM_UP_SECONDS = 120
+
+# Read by libraries when they are imported, so set before the fork server starts.
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",  # its threads would make the fork server unsafe to fork
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "KERAS_BACKEND": "tensorflow",
+}
+
+log = logging.getLogger(__name__)
+
+
+class ForkServerBroken(FitstopError):
+    """The fork server cannot import the training program, so that no job could run."""
+
+    code = "fork_server_broken"
+
+
+class Nursery:
+    """Where children come from: `forkserver` (tens of milliseconds) or `spawn` (the seconds of Keras's import)."""
+
+    def __init__(self, settings: Settings) -> None:
+        os.environ.update(_ENVIRONMENT)
+        self._context: ForkServerContext | SpawnContext
+        if settings.child_start == "forkserver":
+            self._context = multiprocessing.get_context("forkserver")
+            self._context.set_forkserver_preload([_PRELOAD])
+        else:
+            self._context = multiprocessing.get_context("spawn")
+
+    def warm_up(self) -> None:
+        """Start the fork server and wait until it has imported everything. Raises ForkServerBroken.
+
+        A preload that fails is silent in Python's own fork server, so a first child looks for itself.
+        """
+        if not isinstance(self._context, ForkServerContext):
+            return
+        probe = self._context.Process(target=_look_around, name="warm-up")
+        probe.start()
+        probe.join(_WARM_UP_SECONDS)
+        if probe.exitcode != 0:
+            probe.kill()
+            raise ForkServerBroken(
+                f"the fork server could not import {_PRELOAD}; `python -m {_PROGRAM}` by hand shows why, and "
+                "FITSTOP_CHILD_START=spawn does without it"
+            )
+
+    def start(self, attempt: AttemptFolder, environment: Mapping[str, str]) -> "Child":
+        """Start the training program for `attempt`, with `environment` beside the worker's own."""
+        process = self._context.Process(
+            target=_become_training,
+            args=(str(attempt.path), str(attempt.output_file), dict(environment)),
+            name=f"training of {attempt.job.id}",
+        )
+        process.start()
+        return Child(process)
+
+
+class Child:
+    """One training process."""
+
+    def __init__(self, process: BaseProcess) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def has_ended(self, within_seconds: float) -> bool:
+        """Wait so long for the child to end; True as soon as it has."""
+        return bool(wait([self._process.sentinel], within_seconds))
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM: save, hand the job back, end."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+
+    def exit_code(self) -> int | None:
+        """The status of a child that has ended, negative for a signal; reaps it."""
+        self._process.join()
+        return self._process.exitcode
+
+    def close(self) -> None:
+        """Let go of the process's pipes."""
+        self._process.close()
+
+
+def _look_around() -> None:
+    """Runs in a child: whether the fork server had imported the training program before it forked."""
+    raise SystemExit(0 if "worker.training.run" in sys.modules else 1)
+
+
+def _become_training(attempt_folder: str, output_file: str, environment: dict[str, str]) -> None:
+    """Runs in a child: be what `python -m worker.training <attempt folder>` would be."""
+    die_with_parent()
+    os.environ.update(environment)
+    _print_into(Path(output_file))
+    # A fork server ignores SIGINT and the worker's Ctrl-C reaches the whole terminal group: the worker decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.argv = [_PROGRAM, attempt_folder]
+    runpy.run_module(_PROGRAM, run_name="__main__", alter_sys=True)
+
+
+def _print_into(output_file: Path) -> None:
+    descriptor = os.open(output_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)

@@ -1,0 +1,97 @@
+"""Which job is next, and whose it is: the first in the queue's order that nobody has and that may run now."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shared.job import AttemptEnd, Claim, Ending, Stop
+from shared.job_folder import AttemptFolder, JobFolder, JobState
+from shared.times import seconds_until, utc_now
+from shared.volume import OpenJob, Volume
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who claims: a worker, named anew at each of its starts, and one of its slots."""
+
+    worker: str
+    host: str
+    pid: int
+    slot: int
+    device: str
+
+    def claim(self, attempt: int) -> Claim:
+        return Claim(
+            attempt=attempt,
+            owner=self.worker,
+            host=self.host,
+            pid=self.pid,
+            slot=self.slot,
+            device=self.device,
+            claimed_at=utc_now(),
+        )
+
+
+def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
+    """Claim the first job in order that waits for a worker; None where there is none.
+
+    Of any number of workers that ask at once, each job goes to exactly one. A job that is cancelled while it is
+    claimed is not started.
+    """
+    for waiting in waiting_jobs(volume):
+        number = waiting.attempt.number + 1 if waiting.attempt else 1
+        folder = volume.job_folder(waiting.record.id)
+        attempt = folder.take(owner.claim(number))
+        if attempt is None:
+            continue
+        if folder.result() is None:
+            return attempt
+        attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now()))
+    return None
+
+
+def waiting_jobs(volume: Volume) -> Iterator[JobState]:
+    """The queued jobs that may run now, in order; on the way, jobs that are over leave the queue."""
+    for open_job in volume.open_jobs():
+        state = _looked_at(volume, open_job)
+        if state is None or state.status != "queued":
+            continue
+        if state.end is None or state.end.retry_at is None or seconds_until(state.end.retry_at) <= 0:
+            yield state
+
+
+def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
+    """A job's state, after what its files already decided has been written down; None where nothing is left to do.
+
+    A job that cannot be read stands aside: the others must not wait for it.
+    """
+    folder = volume.job_folder(open_job.job_id)
+    try:
+        state = folder.state()
+    except ValueError:
+        log.exception("%s has a damaged record and is passed over", open_job.job_id)
+        return None
+    if state is None:
+        return None
+    if state.result is not None or settle_if_decided(folder, state):
+        volume.close_job(open_job)
+        return None
+    return state
+
+
+def settle_if_decided(folder: JobFolder, state: JobState) -> bool:
+    """Write the result that the job's files already decide: an attempt's ending, or a cancel in the queue.
+
+    This is how a job gets its result also when the process that should have written it was killed just before.
+    """
+    if state.end is not None and state.end.ending is not None:
+        folder.settle(state.end.ending, state.attempt.number if state.attempt else None)
+        return True
+    if state.status == "queued" and state.cancel is not None:
+        epochs = state.record.spec.hyperparameters.epochs
+        stop = Stop(reason="cancelled", epochs_not_run=epochs)
+        folder.settle(Ending(status="cancelled", stop=stop), None)
+        return True
+    return False

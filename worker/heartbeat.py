@@ -1,0 +1,65 @@
+"""The sign of life of an attempt: a counter in `heartbeat.json`, rewritten every few seconds by a thread of its own.
+
+Nobody compares clocks: others take an attempt for lost when they have seen the same counter for a while by their own
+clock, so this worker stops its child well before that.
+"""
+
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from shared.durable import encode, replace_file
+from shared.job_folder import AttemptFolder
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """Beats while the context is open; `is_lost` once the attempt must be taken for somebody else's.
+
+    That is so when no beat reached the volume for `self_stop_seconds`, or when somebody else has ended the attempt.
+    """
+
+    def __init__(self, attempt: AttemptFolder, settings: Settings) -> None:
+        self._attempt = attempt
+        self._settings = settings
+        self._count = 0
+        self._last_good = time.monotonic()
+        self._stop = threading.Event()
+        self._ended_by_others = False
+        self._thread = threading.Thread(target=self._run, name=f"heartbeat of {attempt.job.id}", daemon=True)
+
+    @property
+    def is_lost(self) -> bool:
+        return self._ended_by_others or time.monotonic() - self._last_good > self._settings.self_stop_seconds
+
+    def __enter__(self) -> Self:
+        self._beat()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=self._settings.heartbeat_seconds)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._settings.heartbeat_seconds):
+            try:
+                self._beat()
+            except OSError as error:
+                log.warning("no heartbeat of %s reached the volume: %s", self._attempt.job.id, error)
+
+    def _beat(self) -> None:
+        if self._attempt.end_file.exists():
+            self._ended_by_others = True
+            return
+        began = time.monotonic()
+        self._count += 1
+        replace_file(self._attempt.heartbeat_file, encode({"version": 1, "count": self._count}))
+        # The moment before the write: only then is a slow volume sure not to make others see an older beat.
+        self._last_good = began

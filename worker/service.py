@@ -1,0 +1,115 @@
+"""A worker's own process: its name, its slots, its drain, and the threads beside the jobs."""
+
+import logging
+import os
+import queue
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from shared.job_folder import AttemptFolder
+from shared.queue import Doorbell
+from shared.settings import Settings
+from shared.times import utc_now
+from shared.volume import Volume
+from shared.worker_card import RunningAttempt, WorkerCard
+from worker.attempt import AttemptRun
+from worker.child import Nursery
+from worker.claim import Owner, claim_next
+from worker.device import device_name
+from worker.sweep import Sweeper
+
+_CARD_SECONDS = 2
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Runs at most one job in each slot. `drain` is set when the worker is being taken away: no new claims."""
+
+    def __init__(self, settings: Settings, volume: Volume, doorbell: Doorbell, nursery: Nursery) -> None:
+        host = socket.gethostname()
+        self.name = f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.drain = threading.Event()
+        self._settings = settings
+        self._volume = volume
+        self._nursery = nursery
+        self._sweeper = Sweeper(volume, doorbell, settings)
+        self._owners = [Owner(self.name, host, os.getpid(), slot, device_name()) for slot in range(settings.slots)]
+        self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
+        self._running: dict[int, AttemptFolder] = {}
+        self._ready = False
+        self._started_at = utc_now()
+        self._gone = threading.Event()
+
+    def begin(self) -> None:
+        """Be ready for jobs: Celery consumes from now on."""
+        for owner in self._owners:
+            self._free.put(owner)
+        self._ready = True
+        self._every(self._settings.sweep_seconds, self._sweeper.sweep, "sweep")
+        self._every(_CARD_SECONDS, self._show_card, "card")
+        log.info("worker %s is ready: %d slots on %s", self.name, len(self._owners), self._owners[0].device)
+
+    def end(self) -> None:
+        """The last thing that a worker does."""
+        self._gone.set()
+        self._volume.remove_worker(self.name)
+
+    def run_next(self) -> None:
+        """Claim the first job in order and run it to its end; nothing where there is none or the worker drains."""
+        if self.drain.is_set():
+            return
+        owner = self._free.get()
+        try:
+            attempt = claim_next(self._volume, owner)
+            if attempt is not None:
+                self._run(attempt, owner)
+        finally:
+            self._free.put(owner)
+
+    def _run(self, attempt: AttemptFolder, owner: Owner) -> None:
+        self._running[owner.slot] = attempt
+        self._show_card()
+        try:
+            AttemptRun(attempt, self._volume, self._settings, self.drain).run(self._nursery, {})
+        finally:
+            del self._running[owner.slot]
+            self._show_card()
+
+    def _show_card(self) -> None:
+        running = tuple(
+            RunningAttempt(job=attempt.job.id, attempt=attempt.number, slot=slot)
+            for slot, attempt in sorted(self._running.copy().items())
+        )
+        card = WorkerCard(
+            worker=self.name,
+            host=self._owners[0].host,
+            pid=os.getpid(),
+            device=self._owners[0].device,
+            slots=len(self._owners),
+            child_start=self._settings.child_start,
+            ready=self._ready and not self.drain.is_set(),
+            draining=self.drain.is_set(),
+            running=running,
+            started_at=self._started_at,
+            seen_at=utc_now(),
+        )
+        if not self._gone.is_set():
+            self._volume.show_worker(card)
+
+    def _every(self, seconds: float, act: Callable[[], None], name: str) -> None:
+        """Act now and then every so many seconds, in a thread of its own, for as long as the worker lives."""
+        threading.Thread(target=self._repeat, args=(seconds, act), name=name, daemon=True).start()
+
+    def _repeat(self, seconds: float, act: Callable[[], None]) -> None:
+        while not self._gone.is_set():
+            began = time.monotonic()
+            try:
+                act()
+            except Exception:
+                # The edge of a thread that must not die: the next round may find the volume and Redis well again.
+                log.exception("a round was given up; the next one is in %s s", seconds)
+            self._gone.wait(max(0.0, seconds - (time.monotonic() - began)))

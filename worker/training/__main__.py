@@ -1,0 +1,43 @@
+"""`python -m worker.training <attempt folder>`: train one attempt, by hand or as a worker's child.
+
+Exit status: 0 where `conclusion.json` says how the run ended, 3 where the attempt belongs to others by now. The
+program's own word is the file, never the status.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from shared.job_folder import AttemptFolder
+from shared.settings import read_settings
+from worker.training.errors import Superseded
+from worker.training.stop_requests import StopRequests
+
+log = logging.getLogger("worker.training")
+
+SUPERSEDED = 3
+
+
+def main(arguments: list[str]) -> int:
+    """Train the attempt in the folder that `arguments` names."""
+    if len(arguments) != 1 or not arguments[0].rstrip("/").rpartition("/")[2].isdecimal():
+        sys.stderr.write("usage: python -m worker.training <volume>/jobs/<aa>/<job id>/attempts/<n>\n")
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    folder = Path(arguments[0]).resolve()
+    attempt = AttemptFolder(folder, int(folder.name))
+    stop_requests = StopRequests(attempt, read_settings().self_stop_seconds)
+    stop_requests.listen()
+    # Imported only now: a request to stop that comes during the seconds of TensorFlow's import is heard.
+    from worker.training.run import run
+
+    try:
+        attempt.conclude(run(attempt, stop_requests))
+    except Superseded as superseded:
+        log.warning("nothing more is written: %s", superseded)
+        return SUPERSEDED
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,40 @@
+"""Stops when nothing is learnt any more: Keras's EarlyStopping, able to say how far its patience is used up."""
+
+from typing import Any
+
+import keras
+
+from shared.progress import Patience
+from shared.spec import EarlyStoppingSpec
+from worker.training.callbacks.monitoring import NanIsNeverBest
+
+
+class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
+    """Keras's rule. The best model is a checkpoint on the volume, so no weights are held in memory."""
+
+    def __init__(self, spec: EarlyStoppingSpec) -> None:
+        super().__init__(
+            monitor=spec.monitor,
+            mode=spec.mode,
+            min_delta=spec.min_delta,
+            patience=spec.patience,
+            start_from_epoch=spec.start_from_epoch,
+        )
+        self.has_stopped = False
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        self.has_stopped = bool(self.model.stop_training)
+
+    def patience_used(self, epoch: int, epochs: int) -> Patience:
+        """The state after `epoch` (from 1) of `epochs`."""
+        started = epoch > self.start_from_epoch
+        stops_at = epoch + max(self.patience - self.wait, 0) if started else self.start_from_epoch + 1 + self.patience
+        return Patience(
+            monitor=self.monitor,
+            wait=self.wait,
+            patience=self.patience,
+            stops_at_epoch=min(epochs, max(2, stops_at)),
+            best_epoch=None if self.best is None else self.best_epoch + 1,
+            best_value=None if self.best is None else float(self.best),
+        )

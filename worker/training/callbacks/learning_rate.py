@@ -1,0 +1,13 @@
+"""Puts the learning rate that an epoch was trained with into its logs."""
+
+from typing import Any
+
+import keras
+
+
+class LearningRateLog(keras.callbacks.Callback):
+    """Keras's ReduceLROnPlateau does this too, but only where it is switched on."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)

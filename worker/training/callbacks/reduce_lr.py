@@ -1,0 +1,45 @@
+"""Multiplies the learning rate when nothing is learnt: Keras's ReduceLROnPlateau, able to say when it did."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from shared.progress import PlateauWait
+from shared.spec import ReduceLROnPlateauSpec
+from worker.training.callbacks.monitoring import NanIsNeverBest
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One reduction of the learning rate, and why."""
+
+    before: float
+    after: float
+    monitor: str
+    patience: int
+
+
+class ReduceLROnPlateau(NanIsNeverBest, keras.callbacks.ReduceLROnPlateau):
+    """Keras's rule; `drop` tells what the last epoch's end changed, or None."""
+
+    def __init__(self, spec: ReduceLROnPlateauSpec) -> None:
+        super().__init__(
+            monitor=spec.monitor,
+            mode=spec.mode,
+            factor=spec.factor,
+            patience=spec.patience,
+            min_delta=spec.min_delta,
+            cooldown=spec.cooldown,
+            min_lr=spec.min_lr,
+        )
+        self.drop: Drop | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        before = float(self.model.optimizer.learning_rate)
+        super().on_epoch_end(epoch, logs)
+        after = float(self.model.optimizer.learning_rate)
+        self.drop = Drop(before, after, self.monitor, self.patience) if after < before else None
+
+    def plateau_wait(self) -> PlateauWait:
+        return PlateauWait(wait=self.wait, patience=self.patience)

@@ -1,0 +1,166 @@
+"""From a Parquet file to arrays: rows with missing values, categories, the target, the split, the scaling.
+
+What is learnt from the data (categories, means) is learnt from the training part only, and is kept beside the model.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import skops.io
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, RobustScaler, StandardScaler
+
+from shared.durable import replace_file
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder
+from shared.spec import DatasetSpec
+from shared.volume import data_file_of
+from worker.training.errors import BadData, DataChanged, DataMissing
+
+_SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
+_PIECE = 1024 * 1024
+
+# The only foreign type in a fitted pipeline; whoever loads one trusts this list and nothing that the file asks for.
+TRUSTED_TYPES = ["numpy.dtype"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The arrays of a run: inputs float32 of shape (rows, features), targets of shape (rows, 1).
+
+    Targets are float32 (0 and 1 where binary), int32 class numbers where multi-class; `classes` are the target's
+    values by number, None for a regression and for `positive`.
+    """
+
+    train_x: npt.NDArray[np.float32]
+    train_y: npt.NDArray[Any]
+    validation_x: npt.NDArray[np.float32]
+    validation_y: npt.NDArray[Any]
+    classes: tuple[Any, ...] | None
+    dropped_rows: int
+
+    @property
+    def features(self) -> int:
+        return int(self.train_x.shape[1])
+
+
+def load_data(attempt: AttemptFolder, record: JobRecord) -> Data:
+    """The job's data, ready to train on; leaves the fitted preprocessing in the attempt's folder.
+
+    Raises DataMissing, DataChanged, or BadData with a sentence that says how to mend it.
+    """
+    spec = record.spec.dataset
+    frame = _read(data_file_of(attempt.job, spec.id), record.data_sha256)
+    used = frame.drop(columns=list(spec.drop_columns))
+    kept = _without_missing(used, spec)
+    target, classes = _target(kept[spec.target], record)
+    inputs = kept.drop(columns=spec.target)
+    train_x, validation_x, train_y, validation_y = _split(inputs, target, spec)
+    if record.task.kind != "regression" and len(np.unique(train_y)) < 2:
+        raise BadData(f'the training part holds one class of "{spec.target}" only; use "stratify": true or more rows')
+    pipeline = preprocessing(inputs, spec)
+    data = Data(
+        _finite(pipeline.fit_transform(train_x), inputs),
+        train_y,
+        _finite(pipeline.transform(validation_x), inputs),
+        validation_y,
+        classes,
+        len(used) - len(kept),
+    )
+    replace_file(attempt.preprocessing_file, skops.io.dumps(pipeline))
+    return data
+
+
+def preprocessing(inputs: pd.DataFrame, spec: DatasetSpec) -> Pipeline:
+    """The steps before the model, not yet fitted: fill, encode, scale. Two categories make one column."""
+    categorical = [name for name in inputs.columns if _is_categorical(inputs[name], spec)]
+    numeric = [name for name in inputs.columns if name not in categorical]
+    encoder = OneHotEncoder(drop="if_binary", handle_unknown="ignore", sparse_output=False)
+    fill = spec.missing == "impute"
+    numbers = SimpleImputer(strategy="median") if fill else "passthrough"
+    categories = Pipeline([("fill", SimpleImputer(strategy="most_frequent")), ("encode", encoder)]) if fill else encoder
+    columns = ColumnTransformer([("numbers", numbers, numeric), ("categories", categories, categorical)])
+    scaler = _SCALERS[spec.scaling]() if spec.scaling != "none" else "passthrough"
+    return Pipeline([("columns", columns), ("scale", scaler)])
+
+
+def _read(path: Path, sha256: str) -> pd.DataFrame:
+    try:
+        if _sha256(path) != sha256:
+            raise DataChanged("the dataset's bytes are not those that the job was posted with; upload and post it anew")
+        frame = pd.read_parquet(path)
+    except OSError as error:
+        raise DataMissing(f"the dataset cannot be read: {error.strerror or type(error).__name__}") from error
+    # scikit-learn and skops know texts as plain objects; pandas' own string types differ between its versions.
+    texts = frame.select_dtypes(include=["string", "str", "category"]).columns
+    return frame.astype(dict.fromkeys(texts, object))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _without_missing(frame: pd.DataFrame, spec: DatasetSpec) -> pd.DataFrame:
+    needed = [spec.target] if spec.missing == "impute" else list(frame.columns)
+    kept = frame.dropna(subset=needed)
+    if len(kept) < 2:
+        raise BadData(
+            f"{len(kept)} of {len(frame)} rows have a value in every column; drop the columns that are mostly empty, "
+            'or use "missing": "impute"'
+        )
+    return kept
+
+
+def _target(column: "pd.Series[Any]", record: JobRecord) -> tuple[npt.NDArray[Any], tuple[Any, ...] | None]:
+    positive = record.spec.dataset.positive
+    if positive is not None:
+        return column.map(positive.holds).to_numpy(np.float32).reshape(-1, 1), None
+    if record.task.kind == "regression":
+        return column.to_numpy(np.float32).reshape(-1, 1), None
+    values, numbers = np.unique(column.to_numpy(), return_inverse=True)
+    dtype = np.float32 if record.task.kind == "binary" else np.int32
+    return numbers.astype(dtype).reshape(-1, 1), tuple(values.tolist())
+
+
+def _split(inputs: pd.DataFrame, target: npt.NDArray[Any], spec: DatasetSpec) -> Any:
+    try:
+        return train_test_split(
+            inputs,
+            target,
+            test_size=spec.validation_fraction,
+            random_state=spec.split_seed,
+            stratify=target if spec.stratify else None,
+        )
+    except ValueError as error:
+        raise BadData(
+            f"the rows cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
+        ) from None
+
+
+def _is_categorical(column: "pd.Series[Any]", spec: DatasetSpec) -> bool:
+    return column.dtype == object or (spec.categorical != "auto" and column.name in spec.categorical)
+
+
+def _finite(matrix: npt.NDArray[Any], inputs: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """The matrix as float32. Numbers that are not finite are refused: relu swallows NaN on a CPU, the loss hides it."""
+    with np.errstate(over="ignore"):
+        narrow: npt.NDArray[np.float32] = np.ascontiguousarray(matrix, dtype=np.float32)
+    if not np.isfinite(narrow).all():
+        numbers = inputs.select_dtypes(include="number")
+        greatest = numbers.abs().max()
+        bad = [str(name) for name in numbers.columns if not greatest[name] <= np.finfo(np.float32).max]
+        names = ", ".join(bad) or "a column"
+        raise BadData(f"{names} holds numbers that are infinite or too large for float32; mend or drop it")
+    return narrow

@@ -1,0 +1,84 @@
+"""What can go wrong in a run, and whether another attempt could end otherwise.
+
+    TrainingError            this program's own
+    ├── BadData              the data cannot be learnt from; never retried
+    ├── DataChanged          the bytes are not those that the job was posted with; never retried
+    ├── DataMissing          the data cannot be read now; retried, since a volume may come back
+    └── Diverged             a number is not finite any more; never retried
+    TrainingStopped          not an error: somebody wants the run to stop
+    Superseded               the attempt is over for others; nothing may be written any more
+
+Errors of other libraries become a code and a message in `failure`, and nowhere else.
+"""
+
+import errno
+from typing import Literal
+
+from shared.job import JobError
+from shared.problems import FitstopError
+
+_MOST_SHOWN = 300
+
+
+class TrainingError(FitstopError):
+    """A run that cannot go on."""
+
+    may_retry = False
+
+
+class BadData(TrainingError):
+    code = "bad_data"
+
+
+class DataChanged(TrainingError):
+    code = "data_changed"
+
+
+class DataMissing(TrainingError):
+    code = "data_missing"
+    may_retry = True
+
+
+class Diverged(TrainingError):
+    code = "diverged"
+
+
+class TrainingStopped(FitstopError):
+    """Raised at the next batch after somebody asked the run to stop."""
+
+    code = "stopped"
+
+    def __init__(self, reason: Literal["cancelled", "handed_back"]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Superseded(FitstopError):
+    """Others take the attempt for ended, or its worker is gone."""
+
+    code = "superseded"
+
+
+def failure(error: Exception) -> tuple[JobError, bool]:
+    """The code and message of any error, and whether to retry. Foreign errors are told apart by what they are."""
+    if isinstance(error, TrainingError):
+        return JobError(code=error.code, message=str(error)), error.may_retry
+    if _is_out_of_memory(error):
+        message = "the model and its batch need more memory than there is; a smaller batch_size or narrower layers help"
+        return JobError(code="out_of_memory", message=message), True
+    if isinstance(error, OSError):
+        return _storage_failure(error), True
+    first_line = (str(error).splitlines() or [""])[0][:_MOST_SHOWN]
+    return JobError(code="training_error", message=f"{type(error).__name__}: {first_line}"), False
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # TensorFlow's class is told by its name, so that this module needs no TensorFlow.
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def _storage_failure(error: OSError) -> JobError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return JobError(code="volume_full", message="the volume is full; free some space and the job goes on")
+    reason = error.strerror or type(error).__name__
+    return JobError(code="volume_error", message=f"the volume could not be read or written: {reason}")

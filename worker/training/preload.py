@@ -1,0 +1,15 @@
+"""What the fork server imports once, so that a training child starts with all of it.
+
+Importing is all that happens here: a process that has used TensorFlow cannot be forked (the child hangs), and one that
+has touched a GPU cannot either. The fork server stays single-threaded, with OPENBLAS_NUM_THREADS=1.
+"""
+
+import keras
+import tensorflow as tf
+
+import worker.training.run
+from worker.die_with_parent import die_with_parent
+
+__all__ = ["keras", "tf", "worker"]
+
+die_with_parent()

@@ -1,0 +1,88 @@
+"""The life of a training run: read the job, prepare the data, build the model, fit until learning stops, conclude."""
+
+import logging
+
+from shared.events import Event, EventWriter
+from shared.job import Conclusion, Ending, JobRecord, Stop
+from shared.job_folder import AttemptFolder
+from worker.training.callbacks import Callbacks
+from worker.training.conclude import stop_evidence
+from worker.training.data import Data, load_data
+from worker.training.errors import Superseded, TrainingStopped, failure
+from worker.training.feed import train
+from worker.training.model import build_model, describe
+from worker.training.stop_requests import StopRequests
+
+log = logging.getLogger(__name__)
+
+
+def run(attempt: AttemptFolder, stop_requests: StopRequests) -> Conclusion:
+    """Train the job that `attempt` belongs to, and say how it ended. Raises Superseded where it is not ours any more."""
+    record = attempt.job.record()
+    if record is None:
+        raise FileNotFoundError(attempt.job.spec_file)
+    with EventWriter(attempt.events_file) as events:
+        conclusion = _conclusion(attempt, record, stop_requests, events)
+        events.write([_last_word(conclusion)])
+        events.sync()
+    return conclusion
+
+
+def _conclusion(
+    attempt: AttemptFolder, record: JobRecord, stop_requests: StopRequests, events: EventWriter
+) -> Conclusion:
+    callbacks: Callbacks | None = None
+    try:
+        data = load_data(attempt, record)
+        events.write([_data_event(data)])
+        stop_requests.check()
+        model = build_model(record, data)
+        events.write([describe(model)])
+        callbacks = Callbacks(attempt, record, stop_requests, events)
+        train(model, data, record, callbacks)
+    except Superseded:
+        raise
+    except TrainingStopped as stopped:
+        return _stopped(record, callbacks, stopped)
+    except Exception as error:
+        # The edge of the run: what is not foreseen is recorded as the job's error, with its trace in output.log.
+        log.exception("the run failed")
+        error_, may_retry = failure(error)
+        stop = stop_evidence(record, callbacks, "diverged" if error_.code == "diverged" else "error")
+        return Conclusion(ending=Ending(status="failed", stop=stop, error=error_), may_retry=may_retry)
+    reason = "early_stopping" if callbacks.stopped_early else "epochs_completed"
+    return Conclusion(ending=Ending(status="succeeded", stop=stop_evidence(record, callbacks, reason)))
+
+
+def _stopped(record: JobRecord, callbacks: Callbacks | None, stopped: TrainingStopped) -> Conclusion:
+    """Somebody wants the run to stop: for ever, or to hand the job to another attempt."""
+    if stopped.reason == "cancelled":
+        stop: Stop = stop_evidence(record, callbacks, "cancelled")
+        return Conclusion(ending=Ending(status="cancelled", stop=stop))
+    return Conclusion(ending=None, may_retry=True)
+
+
+def _data_event(data: Data) -> Event:
+    message = (
+        f"{len(data.train_x)} rows to train on, {len(data.validation_x)} to validate on, {data.features} features"
+        + (f"; {data.dropped_rows} rows with a missing value dropped" if data.dropped_rows else "")
+    )
+    facts = {
+        "training_rows": len(data.train_x),
+        "validation_rows": len(data.validation_x),
+        "features": data.features,
+        "dropped_rows": data.dropped_rows,
+        "classes": None if data.classes is None else len(data.classes),
+    }
+    return Event("data", message, facts)
+
+
+def _last_word(conclusion: Conclusion) -> Event:
+    ending = conclusion.ending
+    if ending is None:
+        return Event("state", "handed back: another attempt goes on", {"status": "queued"})
+    if ending.error is not None:
+        return Event(
+            "state", f"failed: {ending.error.message}", {"status": "failed", "code": ending.error.code}, "error"
+        )
+    return Event("state", ending.status, {"status": ending.status})
