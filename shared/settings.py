@@ -56,7 +56,7 @@ class Settings(BaseModel):
     take_over_seconds: float = Field(default=30, gt=0, description="of a silent heartbeat until others take over")
     sweep_seconds: float = Field(default=5, gt=0, description="between two looks through the open jobs")
     stop_grace_seconds: float = Field(default=10, gt=0, description="for a child to stop by itself before it is killed")
-    retry_backoff_seconds: float = Field(default=2, ge=0, description="before the second attempt; doubles each time")
+    retry_backoff_seconds: float = Field(default=1, ge=0, description="before the second attempt; doubles each time")
     max_failures: int = Field(default=3, ge=1, le=100, description="failed attempts until the job has failed")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from shared.job_folder import AttemptFolder
 from shared.queue import Doorbell
 from shared.settings import Settings
-from shared.times import utc_now
+from shared.times import seconds_until, utc_now
 from shared.volume import Volume
 from shared.worker_card import RunningAttempt, WorkerCard
 from worker.attempt import AttemptRun
@@ -35,6 +35,7 @@ class Worker:
         self.drain = threading.Event()
         self._settings = settings
         self._volume = volume
+        self._doorbell = doorbell
         self._nursery = nursery
         self._sweeper = Sweeper(volume, doorbell, settings)
         self._owners = [Owner(self.name, host, os.getpid(), slot, device_name()) for slot in range(settings.slots)]
@@ -78,6 +79,20 @@ class Worker:
         finally:
             del self._running[owner.slot]
             self._show_card()
+            self._ring_again(attempt)
+
+    def _ring_again(self, attempt: AttemptFolder) -> None:
+        """Announce a job that is queued again as soon as it may run, rather than at the next sweep."""
+        end = attempt.end()
+        if end is None or end.ending is not None:
+            return
+        delay = max(0.0, seconds_until(end.retry_at)) if end.retry_at else 0.0
+        if delay == 0 or self.drain.is_set():
+            self._doorbell.ring(attempt.job.id)
+            return
+        timer = threading.Timer(delay, self._doorbell.ring, args=[attempt.job.id])
+        timer.daemon = True
+        timer.start()
 
     def _show_card(self) -> None:
         running = tuple(

@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def run(attempt: AttemptFolder, stop_requests: StopRequests) -> Conclusion:
-    """Train the job that `attempt` belongs to, and say how it ended. Raises Superseded where it is not ours any more."""
+    """Train the job that `attempt` belongs to, and say how it ended.
+
+    Raises Superseded where the attempt is not ours any more; nothing is written then.
+    """
     record = attempt.job.record()
     if record is None:
         raise FileNotFoundError(attempt.job.spec_file)
