@@ -1,0 +1,7 @@
+"""`python -m api`: the API as a process of its own."""
+
+import sys
+
+from api.server import main
+
+sys.exit(main())

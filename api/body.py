@@ -1,0 +1,49 @@
+"""The body of a request, read once and within limits, whether its length was announced or not."""
+
+from collections.abc import Iterator
+
+from flask import request
+from werkzeug.exceptions import HTTPException
+
+from api.problems import HttpProblem
+
+PIECE_BYTES = 1024 * 1024
+
+
+def pieces(most_bytes: int) -> Iterator[bytes]:
+    """The body in pieces of at most 1 MiB.
+
+    Raises HttpProblem: 413 at the first byte above `most_bytes`, 400 where the client goes away before the end.
+    """
+    announced = request.content_length
+    if announced is not None and announced > most_bytes:
+        raise _too_large(most_bytes)
+    received = 0
+    while piece := _read(min(PIECE_BYTES, most_bytes + 1 - received)):
+        received += len(piece)
+        if received > most_bytes:
+            raise _too_large(most_bytes)
+        yield piece
+    # gunicorn takes the end of the connection for the end of the body.
+    if announced is not None and received < announced:
+        raise _gone()
+
+
+def _read(size: int) -> bytes:
+    try:
+        return request.stream.read(size)
+    except TimeoutError:
+        raise HttpProblem(408, "too_slow", "nothing more of the body came for a long time") from None
+    except HTTPException:
+        raise
+    except Exception as error:
+        # The server's own errors for a torn connection or a malformed chunk share no base class.
+        raise _gone() from error
+
+
+def _too_large(most_bytes: int) -> HttpProblem:
+    return HttpProblem(413, "too_large", f"the body is larger than {most_bytes} bytes, the most that is taken")
+
+
+def _gone() -> HttpProblem:
+    return HttpProblem(400, "incomplete_body", "the body ended before its announced end")

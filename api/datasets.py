@@ -1,0 +1,129 @@
+"""PUT /datasets/{id}, GET /datasets, GET /datasets/{id}."""
+
+import json
+import logging
+
+from flask import Response, jsonify, request
+from pydantic import TypeAdapter, ValidationError
+
+from api.problems import HttpProblem
+from api.query import Query, no_query
+from api.report import dataset_report, list_report
+from api.service import service
+from api.upload import Upload, received
+from shared.dataset import DatasetInfo
+from shared.durable import create_file, encode
+from shared.ids import DATASET_ID_PATTERN, is_dataset_id
+from shared.problems import Conflict, NotFound, Problem, Refused, pointer
+from shared.spec import Text
+from shared.times import utc_now
+
+_MOST_NAME = 256
+_TEXT: TypeAdapter[str] = TypeAdapter(Text)
+
+log = logging.getLogger(__name__)
+
+
+def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
+    """Keep the body, CSV or Parquet, under an id: 201; the same bytes again 200, other bytes 409."""
+    with Query("name") as query:
+        name = query.parsed("name", _source_name, None)
+    _check_request(dataset_id)
+    with received(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
+        info, is_new = _kept(upload, dataset_id, name)
+    if info.sha256 != upload.sha256:
+        raise Conflict(f'the dataset "{dataset_id}" holds other data; choose another id')
+    return jsonify(dataset_report(info)), 201 if is_new else 200, {"Location": f"/datasets/{dataset_id}"}
+
+
+def show_all() -> Response:
+    """The datasets, newest first; `after` is the last id of the page before."""
+    with Query("limit", "after") as query:
+        limit = query.integer("limit", 20, 1, 100)
+        after = query.parsed("after", _known_id, None)
+    found = sorted(_readable(), key=_age, reverse=True)
+    if after is not None:
+        found = [info for info in found if _age(info) < _age(after)]
+    items = [dataset_report(info) for info in found[:limit]]
+    return jsonify(list_report(items, has_more=len(found) > limit))
+
+
+def show(dataset_id: str) -> Response:
+    """One dataset."""
+    no_query()
+    info = service().volume.dataset(dataset_id)
+    if info is None:
+        raise NotFound("there is no dataset of this id")
+    return jsonify(dataset_report(info))
+
+
+def _check_request(dataset_id: str) -> None:
+    if not is_dataset_id(dataset_id):
+        detail = f"expected an id that matches {DATASET_ID_PATTERN}"
+        raise Refused([Problem(pointer("id"), detail, "invalid_id")])
+    if request.mimetype == "multipart/form-data":
+        raise HttpProblem(415, "form", "send the file itself as the body, not a form: curl -T FILE")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise HttpProblem(415, "encoded", "send the file as it is, without Content-Encoding")
+
+
+def _kept(upload: Upload, dataset_id: str, name: str | None) -> tuple[DatasetInfo, bool]:
+    """The dataset that stands under the id afterwards, and whether this upload made it."""
+    volume = service().volume
+    known = volume.dataset(dataset_id)
+    if known is not None:
+        return known, False
+    info = _described(upload, dataset_id, name)
+    create_file(upload.folder / "dataset.json", encode(info.model_dump(mode="json")))
+    if volume.publish_dataset(upload.folder, dataset_id):
+        return info, True
+    standing = volume.dataset(dataset_id)
+    assert standing is not None, "publishing fails only where another dataset stands"
+    return standing, False
+
+
+def _described(upload: Upload, dataset_id: str, name: str | None) -> DatasetInfo:
+    facts = {
+        **upload.parsed(service().settings),
+        "id": dataset_id,
+        "created_at": utc_now(),
+        "source_name": name,
+        "source_format": upload.format,
+        "sha256": upload.sha256,
+        "bytes": upload.bytes,
+    }
+    return DatasetInfo.model_validate_json(json.dumps(facts))
+
+
+def _readable() -> list[DatasetInfo]:
+    """All datasets; a damaged one is logged and left out, so that the others are seen."""
+    found = (_read(dataset_id) for dataset_id in service().volume.dataset_ids())
+    return [info for info in found if info is not None]
+
+
+def _read(dataset_id: str) -> DatasetInfo | None:
+    try:
+        return service().volume.dataset(dataset_id)
+    except ValidationError as error:
+        log.error("dataset %s is damaged and left out of the list: %s", dataset_id, error.title)
+        return None
+
+
+def _age(info: DatasetInfo) -> tuple[str, str]:
+    return info.created_at, info.id
+
+
+def _known_id(text: str) -> DatasetInfo:
+    info = service().volume.dataset(text)
+    if info is None:
+        raise ValueError("the id of a dataset")
+    return info
+
+
+def _source_name(text: str) -> str:
+    if not 1 <= len(text) <= _MOST_NAME:
+        raise ValueError(f"1 to {_MOST_NAME} characters")
+    try:
+        return _TEXT.validate_python(text)
+    except ValidationError:
+        raise ValueError("plain text without control characters") from None

@@ -1,0 +1,93 @@
+"""The files of a job: its CSV log, its checkpoints, its best model."""
+
+import os
+import stat
+from base64 import b64encode
+from pathlib import Path
+from typing import BinaryIO
+
+from flask import Response, jsonify, request
+from werkzeug.wsgi import wrap_file
+
+from api.problems import HttpProblem
+from api.query import no_query
+from api.report import checkpoint_report, kept_checkpoints, list_report
+from api.service import service
+from shared.durable import read_bytes
+from shared.job_folder import AttemptFolder
+from shared.manifest import Checkpoint, Manifest
+from shared.problems import NotFound
+
+
+def training_log(job_id: str) -> Response:
+    """`training_log.csv` of the newest attempt that has one, its whole lines. Epochs count from 0 here."""
+    no_query()
+    logs = (read_bytes(attempt.training_log) for attempt in reversed(service().job(job_id).attempts()))
+    content = next((log for log in logs if log), None)
+    if content is None:
+        raise NotFound("there is no training log yet: no epoch has ended")
+    response = Response(content[: content.rfind(b"\n") + 1], content_type="text/csv; charset=utf-8")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{job_id}-training_log.csv")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def checkpoints(job_id: str) -> Response:
+    """The checkpoints that are kept, in the order in which they were saved."""
+    no_query()
+    kept = kept_checkpoints(service().job(job_id).attempts())
+    manifest = kept[1] if kept else Manifest()
+    items = [checkpoint_report(job_id, checkpoint, manifest) for checkpoint in manifest.checkpoints]
+    return jsonify(list_report(items, has_more=False))
+
+
+def checkpoint(job_id: str, name: str) -> Response:
+    """One checkpoint's file; only names in the manifest are served."""
+    no_query()
+    kept = kept_checkpoints(service().job(job_id).attempts())
+    found = kept[1].find(name) if kept else None
+    if kept is None or found is None:
+        raise NotFound("there is no checkpoint of this name")
+    return _sent(kept[0], found)
+
+
+def model(job_id: str) -> Response:
+    """The best checkpoint's file."""
+    no_query()
+    kept = kept_checkpoints(service().job(job_id).attempts())
+    best = kept[1].find(kept[1].best) if kept and kept[1].best else None
+    if kept is None or best is None:
+        raise NotFound("there is no model yet: no checkpoint has been saved")
+    return _sent(kept[0], best)
+
+
+def _sent(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
+    """The whole file or one range of it; its ETag is its sha256, so a resumed download is of the same bytes."""
+    file = _opened(attempt.checkpoints / checkpoint.name)
+    try:
+        if os.fstat(file.fileno()).st_size != checkpoint.bytes:
+            raise HttpProblem(500, "damaged_checkpoint", "the checkpoint's file is not as long as its manifest says")
+        response = Response(wrap_file(request.environ, file), direct_passthrough=True)
+        response.content_type = "application/octet-stream"
+        response.content_length = checkpoint.bytes
+        response.set_etag(checkpoint.sha256)
+        response.headers.set("Content-Disposition", "attachment", filename=checkpoint.name)
+        response.headers["Repr-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(checkpoint.sha256)).decode()}:"
+        response.headers["Cache-Control"] = "no-cache"
+        response.make_conditional(request.environ, accept_ranges=True, complete_length=checkpoint.bytes)
+    except BaseException:
+        file.close()
+        raise
+    return response
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The plain file at `path`. Retention may have removed it since the manifest was read; a link is never followed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        raise NotFound("this checkpoint is no longer there") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotFound("this checkpoint is no longer there")
+    return os.fdopen(descriptor, "rb")

@@ -1,0 +1,125 @@
+"""GET /jobs/{id}/events, as JSON pages or as a stream, and GET /jobs/{id}/epochs.
+
+Both read `events.jsonl` behind a cursor; nothing is kept between two requests, so a stream resumes on any API host
+and after any restart.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from flask import Response, jsonify, request
+
+from api.problems import HttpProblem
+from api.query import Query
+from api.report import epoch_progress, epoch_report, event_report, list_report
+from api.service import Service, service
+from shared.events import Cursor, PlacedEvent, job_events
+from shared.job_folder import JobFolder
+from shared.problems import Problem, Refused, pointer
+from shared.progress import EpochProgress
+
+STREAM = "text/event-stream"
+
+_POLL_SECONDS = 0.25
+_KEEP_ALIVE_SECONDS = 15.0
+# A stream ends after this and its client resumes it: no thread is held for ever.
+_STREAM_SECONDS = 600.0
+_MOST_OFFSET = 2**63 - 1
+
+
+def show(job_id: str) -> Response:
+    """What happened in a job, behind a cursor."""
+    with Query("after", "limit") as query:
+        after = query.parsed("after", _cursor, Cursor())
+        limit = query.integer("limit", 200, 1, 1000)
+    job = service().job(job_id)
+    if request.accept_mimetypes.best_match(["application/json", STREAM]) == STREAM:
+        return _streamed(job, _last_event_id() or after)
+    found = list(islice(job_events(job, after), limit + 1))
+    page = list_report([event_report(placed) for placed in found[:limit]], has_more=len(found) > limit)
+    return jsonify({**page, "next": str(found[:limit][-1].after if found else after)})
+
+
+def show_epochs(job_id: str) -> Response:
+    """One row for each epoch; where an epoch was trained again after a loss, the later attempt's row stands."""
+    with Query("after", "limit") as query:
+        after = query.integer("after", 0, 0, _MOST_OFFSET)
+        limit = query.integer("limit", 1000, 1, 10_000)
+    rows = _epochs(service().job(job_id))
+    found = [rows[epoch] for epoch in sorted(rows) if epoch > after][: limit + 1]
+    return jsonify(list_report([epoch_report(row) for row in found[:limit]], has_more=len(found) > limit))
+
+
+def _epochs(job: JobFolder) -> dict[int, EpochProgress]:
+    told = (epoch_progress(placed.event) for placed in job_events(job) if placed.event.type == "epoch")
+    return {progress.epoch: progress for progress in told if progress is not None}
+
+
+def _streamed(job: JobFolder, after: Cursor) -> Response:
+    held = service()
+    if not held.streams.acquire(blocking=False):
+        raise HttpProblem(503, "too_many_streams", "all event streams are taken; poll as JSON instead", retry_after=5)
+    response = Response(_frames(held, job, after), content_type=f"{STREAM}; charset=utf-8")
+    # Not in the generator: a client that is gone before the first frame never starts it.
+    response.call_on_close(held.streams.release)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _frames(held: Service, job: JobFolder, after: Cursor) -> Iterator[str]:
+    """Every event behind `after` as it comes, and `end` behind the last one of a job that is over."""
+    yield ": connected\nretry: 2000\n\n"
+    began = spoke = time.monotonic()
+    while not held.is_stopping() and time.monotonic() - began < _STREAM_SECONDS:
+        # Asked before the events are read: nothing is written to them after the result.
+        is_over = job.result_file.exists()
+        for placed in job_events(job, after):
+            yield _frame(placed)
+            after, spoke = placed.after, time.monotonic()
+        if is_over:
+            yield _end(job, after)
+            return
+        if time.monotonic() - spoke >= _KEEP_ALIVE_SECONDS:
+            yield ": keep-alive\n\n"
+            spoke = time.monotonic()
+        time.sleep(_POLL_SECONDS)
+
+
+def _frame(placed: PlacedEvent) -> str:
+    return _written(str(placed.after), placed.event.type, event_report(placed))
+
+
+def _end(job: JobFolder, after: Cursor) -> str:
+    result = job.result()
+    return _written(str(after), "end", {"status": result.ending.status if result else None})
+
+
+def _written(identity: str, kind: str, data: dict[str, Any]) -> str:
+    # A line feed in the type would end the field; in the data JSON escapes it.
+    one_line = " ".join(kind.split())
+    return f"id: {identity}\nevent: {one_line}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+def _last_event_id() -> Cursor | None:
+    """Where a client that was cut off goes on; it outweighs `after`, which is from its first request."""
+    sent = request.headers.get("Last-Event-ID")
+    if not sent:
+        return None
+    try:
+        return _cursor(sent)
+    except ValueError as error:
+        raise Refused([Problem(pointer("headers", "Last-Event-ID"), f"expected {error}", "invalid")]) from None
+
+
+def _cursor(text: str) -> Cursor:
+    try:
+        cursor = Cursor.parse(text)
+    except ValueError:
+        raise ValueError("the id of an event") from None
+    if cursor.offset > _MOST_OFFSET:
+        raise ValueError("the id of an event")
+    return cursor

@@ -1,0 +1,26 @@
+"""How much of a dataset is taken, and the refusal of more."""
+
+from dataclasses import dataclass
+
+from shared.problems import Problem, Refused
+
+
+@dataclass(frozen=True)
+class Limits:
+    """At most so many columns, and so many rows times columns."""
+
+    columns: int
+    cells: int
+
+    def check(self, rows: int, columns: int) -> None:
+        """Raises Refused where it is too much."""
+        if columns > self.columns:
+            raise refused("#", f"holds {columns} columns, expected at most {self.columns}", "too_many_columns")
+        if rows * columns > self.cells:
+            detail = f"holds {rows} rows or more of {columns} columns, expected at most {self.cells} cells"
+            raise refused("#", detail, "too_many_cells")
+
+
+def refused(pointer: str, detail: str, code: str) -> Refused:
+    """One problem as a refusal."""
+    return Refused([Problem(pointer, detail, code)])

@@ -1,0 +1,82 @@
+"""The query of a request, strictly: unknown parameters, second values, numbers out of range are all named at once."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from flask import request
+
+from shared.problems import Problem, Refused, listed, nearest, pointer
+
+_Value = TypeVar("_Value")
+_MOST_DIGITS = 18
+
+
+class Query:
+    """Reads parameters inside a `with`; on leaving it raises Refused with everything that was wrong."""
+
+    def __init__(self, *known: str) -> None:
+        self._problems = [_unknown(name, known) for name in request.args if name not in known]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self._problems:
+            raise Refused(self._problems)
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        """A whole number from `low` to `high`."""
+
+        def parse(text: str) -> int:
+            if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and low <= int(text) <= high):
+                raise ValueError(f"a whole number from {low} to {high}")
+            return int(text)
+
+        return self.parsed(name, parse, default)
+
+    def parsed(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
+        """What `parse` makes of the one value, `default` where there is none; its ValueError says what it expects."""
+        values = request.args.getlist(name)
+        if len(values) > 1:
+            self._refuse(name, "given more than once", "duplicate")
+        if len(values) != 1:
+            return default
+        return self._attempt(name, parse, values[0], default)
+
+    def choices(self, name: str, allowed: frozenset[str]) -> frozenset[str]:
+        """All values of a parameter that may be repeated; empty where it is not given."""
+        values = request.args.getlist(name)
+        for value in values:
+            if value not in allowed:
+                self._refuse(
+                    name, f"received {_cut(value)}, expected one of {listed(sorted(allowed))}", "unknown_value"
+                )
+        return frozenset(values)
+
+    def _attempt(self, name: str, parse: Callable[[str], _Value], value: str, default: _Value) -> _Value:
+        try:
+            return parse(value)
+        except ValueError as error:
+            self._refuse(name, f"received {_cut(value)}, expected {error}", "invalid")
+            return default
+
+    def _refuse(self, name: str, detail: str, code: str) -> None:
+        self._problems.append(Problem(pointer("query", name), detail, code))
+
+
+def no_query() -> None:
+    """Refuse every parameter."""
+    with Query():
+        pass
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> Problem:
+    detail = f"unknown parameter.{nearest(name, known)} Known here: {listed(known) or 'none'}"
+    return Problem(pointer("query", name[:60]), detail, "unknown_parameter")
+
+
+def _cut(value: str) -> str:
+    return f'"{value}"' if len(value) <= 60 else f'"{value[:60]}…"'

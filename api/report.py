@@ -1,0 +1,196 @@
+"""What a client sees of a job, read from its folder: the only home of response shapes.
+
+A report costs the same at any length of the logs: of `events.jsonl` only the end is read.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from shared.dataset import DatasetInfo
+from shared.events import Event, PlacedEvent, last_event
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder, JobFolder, JobState
+from shared.manifest import Checkpoint, Manifest, read_manifest
+from shared.progress import EpochProgress
+
+
+def list_report(items: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    """One page of a list."""
+    return {"object": "list", "data": list(items), "has_more": has_more}
+
+
+def job_report(folder: JobFolder, state: JobState, queue_position: int | None, max_failures: int) -> dict[str, Any]:
+    """The answer to GET /jobs/{id}."""
+    record, result = state.record, state.result
+    attempts = folder.attempts()
+    event = last_epoch_event(attempts)
+    return {
+        "id": folder.id,
+        "object": "job",
+        "name": record.spec.name,
+        "status": state.status,
+        **_times(state, attempts, event),
+        "queue_position": queue_position,
+        "attempt": state.attempt.number if state.attempt else 0,
+        "progress": _progress(event),
+        "stop": result.ending.stop.model_dump(mode="json") if result and result.ending.stop else None,
+        "checkpoints": _checkpoint_summary(attempts),
+        "worker": _worker(state),
+        "error": result.ending.error.model_dump(mode="json") if result and result.ending.error else None,
+        "failures": _failures(attempts),
+        "max_failures": max_failures,
+        "warnings": list(record.warnings),
+        "task": record.task.model_dump(mode="json"),
+        "spec": _spec(record),
+        "urls": _urls(folder.id),
+    }
+
+
+def dataset_report(info: DatasetInfo) -> dict[str, Any]:
+    """The answer to GET /datasets/{id}."""
+    return {"object": "dataset", **info.model_dump(mode="json")}
+
+
+def event_report(placed: PlacedEvent) -> dict[str, Any]:
+    """One event with the cursor behind it."""
+    event = placed.event
+    return {
+        "id": str(placed.after),
+        "attempt": placed.attempt,
+        "time": event.time,
+        "type": event.type,
+        "level": event.level,
+        "message": event.message,
+        "data": event.data,
+    }
+
+
+def epoch_report(progress: EpochProgress) -> dict[str, Any]:
+    """One row of GET /jobs/{id}/epochs."""
+    return progress.model_dump(mode="json", include={"epoch", "metrics", "learning_rate", "seconds"})
+
+
+def checkpoint_report(job_id: str, checkpoint: Checkpoint, manifest: Manifest) -> dict[str, Any]:
+    """One checkpoint with where to fetch it."""
+    return {
+        "object": "checkpoint",
+        **checkpoint.model_dump(mode="json"),
+        "is_best": checkpoint.name == manifest.best,
+        "url": f"/jobs/{job_id}/checkpoints/{checkpoint.name}",
+    }
+
+
+def epoch_progress(event: Event) -> EpochProgress | None:
+    """What an event of type "epoch" says; None where it does not say it whole."""
+    try:
+        return EpochProgress.model_validate(event.data)
+    except ValidationError:
+        return None
+
+
+def last_epoch_event(attempts: Sequence[AttemptFolder]) -> Event | None:
+    """The last epoch of the newest attempt that trained one."""
+    events = (last_event(attempt, "epoch") for attempt in reversed(attempts))
+    return next((event for event in events if event is not None), None)
+
+
+def kept_checkpoints(attempts: Sequence[AttemptFolder]) -> tuple[AttemptFolder, Manifest] | None:
+    """The newest attempt that has checkpoints, and its manifest."""
+    manifests = ((attempt, read_manifest(attempt.manifest_file)) for attempt in reversed(attempts))
+    return next((found for found in manifests if found[1].checkpoints), None)
+
+
+def _times(state: JobState, attempts: Sequence[AttemptFolder], event: Event | None) -> dict[str, str | None]:
+    first = attempts[0].claim() if attempts else None
+    cancelled = state.cancel.requested_at if state.cancel else None
+    finished = state.result.finished_at if state.result else None
+    moments = [
+        state.record.created_at,
+        state.claim.claimed_at if state.claim else None,
+        state.end.ended_at if state.end else None,
+        event.time if event else None,
+        cancelled,
+        finished,
+    ]
+    return {
+        "created_at": state.record.created_at,
+        "started_at": first.claimed_at if first else None,
+        "finished_at": finished,
+        "cancel_requested_at": cancelled,
+        "updated_at": max(moment for moment in moments if moment),
+    }
+
+
+def _progress(event: Event | None) -> dict[str, Any] | None:
+    progress = epoch_progress(event) if event else None
+    if event is None or progress is None:
+        return None
+    shown = progress.model_dump(mode="json")
+    return {
+        "epoch": shown["epoch"],
+        "epochs": shown["epochs"],
+        "metrics": shown["metrics"],
+        "best": shown["best"],
+        "learning_rate": shown["learning_rate"],
+        "epoch_seconds": shown["seconds"],
+        "early_stopping": shown["early_stopping"],
+        "reduce_lr": shown["reduce_lr"],
+        "updated_at": event.time,
+    }
+
+
+def _checkpoint_summary(attempts: Sequence[AttemptFolder]) -> dict[str, Any]:
+    kept = kept_checkpoints(attempts)
+    manifest = kept[1] if kept else Manifest()
+    return {
+        "count": len(manifest.checkpoints),
+        "best": manifest.best,
+        "bytes": sum(checkpoint.bytes for checkpoint in manifest.checkpoints),
+    }
+
+
+def _worker(state: JobState) -> dict[str, Any] | None:
+    if state.claim is None or state.status == "queued":
+        return None
+    return {"host": state.claim.host, "device": state.claim.device, "slot": state.claim.slot}
+
+
+def _failures(attempts: Sequence[AttemptFolder]) -> list[dict[str, Any]]:
+    """The attempts after which the job was queued again, and which of them count against its limit."""
+    ends = [(attempt.number, attempt.end()) for attempt in attempts]
+    return [
+        {
+            "attempt": number,
+            "outcome": end.outcome,
+            "code": end.error.code if end.error else None,
+            "message": end.error.message if end.error else None,
+            "is_failure": end.is_failure,
+            "ended_at": end.ended_at,
+        }
+        for number, end in ends
+        if end is not None and end.ending is None
+    ]
+
+
+def _spec(record: JobRecord) -> dict[str, Any]:
+    """The spec as a client could post it again."""
+    spec = record.spec.model_dump(mode="json")
+    positive = spec["dataset"]["positive"]
+    if positive is not None:
+        spec["dataset"]["positive"] = {name: value for name, value in positive.items() if value is not None}
+    return spec
+
+
+def _urls(job_id: str) -> dict[str, str]:
+    own = f"/jobs/{job_id}"
+    return {
+        "self": own,
+        "events": f"{own}/events",
+        "epochs": f"{own}/epochs",
+        "log": f"{own}/training_log.csv",
+        "checkpoints": f"{own}/checkpoints",
+        "model": f"{own}/model",
+        "cancel": f"{own}/cancel",
+    }

@@ -1,0 +1,41 @@
+"""What holds for every request: its id, the headers of its answer, and its line in the log."""
+
+import logging
+import re
+import time
+
+from flask import Flask, Response, g, request
+from ulid import ULID
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_JSON = frozenset({"application/json", "application/problem+json"})
+
+log = logging.getLogger(__name__)
+
+
+def install(app: Flask) -> None:
+    """Name each request before its view runs; mark and log its answer."""
+    app.before_request(_begin)
+    app.after_request(_mark)
+
+
+def request_id() -> str:
+    """The id of the request that is being answered: the client's own where it sent a sane one."""
+    if "request_id" not in g:
+        sent = request.headers.get("X-Request-Id", "")
+        g.request_id = sent if _SANE_ID.fullmatch(sent) else f"req_{ULID()}"
+    return str(g.request_id)
+
+
+def _begin() -> None:
+    g.started = time.monotonic()
+
+
+def _mark(response: Response) -> Response:
+    response.headers["X-Request-Id"] = request_id()
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if response.mimetype in _JSON:
+        response.headers["Cache-Control"] = "no-store"
+    milliseconds = (time.monotonic() - g.get("started", time.monotonic())) * 1000
+    log.info("%s %s %d %.1fms %s", request.method, request.path, response.status_code, milliseconds, request_id())
+    return response

@@ -1,0 +1,80 @@
+"""The API under gunicorn: threads, so that an event stream costs a thread and nothing else."""
+
+import sys
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+from api import create_app
+from api.logs import start_logging
+from api.service import Service
+from shared.settings import BadEnvironment, Settings, read_settings
+from shared.volume import Volume
+
+GRACEFUL_SECONDS = 5
+
+
+def main() -> int:
+    """Serve until a signal. Exit status 2 for an environment that cannot be used, 1 for a volume that cannot."""
+    try:
+        settings = read_settings()
+    except BadEnvironment as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    start_logging(settings.log_level)
+    try:
+        Volume(settings.volume)
+    except OSError as error:
+        print(f"FITSTOP_VOLUME={settings.volume}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
+    Server(settings).run()
+    return 0
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn with our settings; the app is made in each worker process, after the fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in gunicorn_options(self._settings).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return create_app(self._settings)
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """What gunicorn is told. No max_requests: restarting a worker cuts its connections (gunicorn#3038)."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return {
+        "bind": f"{host}:{settings.port}",
+        "worker_class": "gthread",
+        "workers": settings.api_processes,
+        "threads": settings.api_threads,
+        "graceful_timeout": GRACEFUL_SECONDS,
+        "limit_request_line": 8190,
+        "control_socket_disable": True,
+        "logger_class": PlainLogger,
+        "loglevel": settings.log_level,
+        "proc_name": "fitstop-api",
+        "post_worker_init": end_streams_with,
+    }
+
+
+def end_streams_with(worker: Any) -> None:
+    """Let open event streams end when their process is asked to: else each stop waits out the graceful time-out."""
+    Service.of(worker.wsgi).is_stopping = lambda: not worker.alive
+
+
+class PlainLogger(Logger):  # type: ignore[misc]
+    """gunicorn's own words through our log, so that they too are one escaped line each."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self.error_log.propagate = True
+        self.error_log.setLevel(cfg.loglevel.upper())

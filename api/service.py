@@ -1,0 +1,58 @@
+"""What every view works on: the settings, the volume, the doorbell and the places for event streams."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flask import Flask, current_app
+
+from api.upload import remove_leftovers
+from shared.job_folder import JobFolder
+from shared.problems import NotFound
+from shared.queue import Doorbell, make_celery
+from shared.settings import Settings
+from shared.volume import Volume
+
+_KEY = "fitstop"
+
+
+@dataclass
+class Service:
+    """One process's hold on the service. `is_stopping` is asked by whatever would keep the process from its end."""
+
+    settings: Settings
+    volume: Volume
+    doorbell: Doorbell
+    streams: threading.BoundedSemaphore
+    is_stopping: Callable[[], bool] = field(default=lambda: False)
+
+    @classmethod
+    def attach(cls, app: Flask, settings: Settings) -> None:
+        """Make the service and hang it on `app`, where `service()` finds it."""
+        volume = Volume(settings.volume)
+        remove_leftovers(volume.datasets)
+        app.extensions[_KEY] = cls(
+            settings=settings,
+            volume=volume,
+            doorbell=Doorbell(make_celery(settings)),
+            streams=threading.BoundedSemaphore(settings.max_streams),
+        )
+
+    @classmethod
+    def of(cls, app: Flask) -> "Service":
+        """The service that hangs on `app`."""
+        found = app.extensions[_KEY]
+        assert isinstance(found, cls)
+        return found
+
+    def job(self, job_id: str) -> JobFolder:
+        """The folder of a job that exists. Raises NotFound for every other id, whatever it holds."""
+        folder = self.volume.job(job_id)
+        if folder is None:
+            raise NotFound("there is no job of this id")
+        return folder
+
+
+def service() -> Service:
+    """The service of the request that is being answered."""
+    return Service.of(current_app)

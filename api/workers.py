@@ -1,0 +1,39 @@
+"""GET /workers: what each worker last said of itself."""
+
+from typing import Any
+
+from flask import Response, jsonify
+
+from api.query import no_query
+from api.report import list_report
+from api.service import service
+from shared.times import seconds_since
+from shared.worker_card import WorkerCard
+
+
+def show_all() -> Response:
+    """Every worker by name. For people: nothing is decided by it, so comparing two machines' clocks does no harm."""
+    no_query()
+    lost_after = service().settings.take_over_seconds
+    items = [worker_report(card, lost_after) for card in service().volume.worker_cards()]
+    return jsonify(list_report(items, has_more=False))
+
+
+def worker_report(card: WorkerCard, lost_after_seconds: float) -> dict[str, Any]:
+    """One worker's card with how long ago it was written and what that means."""
+    silent = seconds_since(card.seen_at)
+    status = "lost" if silent > lost_after_seconds else _status(card)
+    return {
+        "object": "worker",
+        "status": status,
+        "last_seen_seconds": round(silent, 3),
+        **card.model_dump(mode="json", exclude={"version"}),
+    }
+
+
+def _status(card: WorkerCard) -> str:
+    if card.draining:
+        return "draining"
+    if card.ready:
+        return "ready"
+    return "busy" if card.running else "starting"
