@@ -1,0 +1,211 @@
+"""The Python client: one method for each request of the API. Answers are the API's JSON, errors those of `cli.errors`.
+
+with Client(find_connection()) as client:
+    job = client.submit({"dataset": {"id": "wine-quality", "target": "quality", "positive": {"at_least": 6}}})
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx2
+
+from cli.connection import Connection, find_connection
+from cli.errors import Damaged, Unreachable, error_of
+
+Json = dict[str, Any]
+
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+
+_TIMEOUT = httpx2.Timeout(30, connect=5)
+# The service parses an upload before it answers.
+_UPLOAD_TIMEOUT = httpx2.Timeout(360, connect=5)
+
+
+class Client:
+    """Talks to one service. Usable from one thread; close it, or use it in a `with`."""
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        self.connection = connection or find_connection()
+        key = self.connection.api_key
+        self._http = httpx2.Client(
+            base_url=self.connection.url,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=_TIMEOUT,
+            trust_env=not self.connection.is_local,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # The service
+
+    def healthy(self) -> bool:
+        """Whether the API answers; says nothing of workers."""
+        try:
+            return self._http.get("/healthz", timeout=3).is_success
+        except httpx2.HTTPError:
+            return False
+
+    def workers(self) -> Json:
+        """The list of workers, each with its `status`."""
+        return self._json("GET", "/workers")
+
+    # Datasets
+
+    def put_dataset(self, dataset_id: str, path: Path, name: str | None = None) -> Json:
+        """Upload a CSV or Parquet file. The same bytes again change nothing; others raise Refused (conflict)."""
+        with path.open("rb") as file:
+            kind = "application/vnd.apache.parquet" if file.read(4) == b"PAR1" else "text/csv"
+            file.seek(0)
+            return self._json(
+                "PUT",
+                f"/datasets/{quote(dataset_id, safe='')}",
+                params={"name": name or path.name},
+                content=file,
+                headers={"Content-Type": kind, "Content-Length": str(path.stat().st_size)},
+                timeout=_UPLOAD_TIMEOUT,
+            )
+
+    def datasets(self) -> Json:
+        """The list of datasets."""
+        return self._json("GET", "/datasets")
+
+    def dataset(self, dataset_id: str) -> Json:
+        """One dataset: its columns, rows and sha256."""
+        return self._json("GET", f"/datasets/{quote(dataset_id, safe='')}")
+
+    # Jobs
+
+    def submit(self, spec: Json) -> Json:
+        """Post a job. Raises Refused with every place of the spec that is wrong."""
+        return self._json("POST", "/jobs", json=spec)
+
+    def jobs(self, *, limit: int = 100, after: str | None = None, status: str | None = None) -> Json:
+        """One page of the jobs, newest first; `after` is the last id of the page before it."""
+        asked = {"limit": limit, "after": after, "status": status}
+        return self._json("GET", "/jobs", params={key: value for key, value in asked.items() if value is not None})
+
+    def all_jobs(self, *, status: str | None = None) -> Iterator[Json]:
+        """Every job, newest first, page by page."""
+        after = None
+        while True:
+            page = self.jobs(after=after, status=status)
+            yield from page["data"]
+            if not page["has_more"] or not page["data"]:
+                return
+            after = page["data"][-1]["id"]
+
+    def job(self, job_id: str) -> Json:
+        """The whole job."""
+        return self._json("GET", _job_path(job_id))
+
+    def cancel(self, job_id: str) -> Json:
+        """Ask for a job to be stopped; its checkpoints stay."""
+        return self._json("POST", _job_path(job_id, "cancel"))
+
+    def events(self, job_id: str, after: str | None = None, limit: int = 1000) -> Json:
+        """One page of a job's events, oldest first, behind the cursor `after`; `next` is the cursor behind them."""
+        params: dict[str, str | int] = {"limit": limit}
+        if after is not None:
+            params["after"] = after
+        return self._json("GET", _job_path(job_id, "events"), params=params)
+
+    def all_events(self, job_id: str) -> Iterator[Json]:
+        """Every event that a job has by now, oldest first."""
+        after = None
+        while True:
+            page = self.events(job_id, after)
+            yield from page["data"]
+            if not page["has_more"] or page["next"] == after:
+                return
+            after = page["next"]
+
+    def checkpoints(self, job_id: str) -> Json:
+        """The list of a job's checkpoints with bytes, sha256 and metrics."""
+        return self._json("GET", _job_path(job_id, "checkpoints"))
+
+    def training_log(self, job_id: str) -> Iterator[bytes]:
+        """The bytes of `training_log.csv`, in pieces."""
+        with self._stream(_job_path(job_id, "training_log.csv")) as response:
+            yield from _pieces(response)
+
+    def download_checkpoint(self, job_id: str, checkpoint: Json, to: Path) -> None:
+        """Fetch a checkpoint (one of `checkpoints`) to `to`, whole or not at all.
+
+        Raises Damaged where its sha256 is not the recorded one; then `to` is as it was.
+        """
+        beside = to.with_name(f".{to.name}.{os.getpid()}.part")
+        digest = hashlib.sha256()
+        try:
+            with (
+                self._stream(_job_path(job_id, "checkpoints", checkpoint["name"])) as response,
+                beside.open("wb") as file,
+            ):
+                for piece in _pieces(response):
+                    digest.update(piece)
+                    file.write(piece)
+            if digest.hexdigest() != checkpoint["sha256"]:
+                raise Damaged(
+                    f"{checkpoint['name']} came with sha256 {digest.hexdigest()}, expected {checkpoint['sha256']}; "
+                    "nothing was written"
+                )
+            beside.replace(to)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def _json(self, method: str, path: str, **options: Any) -> Json:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if not response.is_success:
+            raise error_of(response.status_code, _document(response))
+        document = _document(response)
+        if not isinstance(document, dict):
+            raise error_of(502, {"title": f"{self.connection.url} answers, but it is no Fitstop"})
+        return document
+
+    @contextmanager
+    def _stream(self, path: str) -> Iterator[httpx2.Response]:
+        try:
+            with self._http.stream("GET", path) as response:
+                if not response.is_success:
+                    response.read()
+                    raise error_of(response.status_code, _document(response))
+                yield response
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
+        reason = str(error) or type(error).__name__
+        return Unreachable(f"no answer from {self.connection.url} ({self.connection.source}): {reason}")
+
+
+def _job_path(job_id: str, *parts: str) -> str:
+    return "/".join(["/jobs", *(quote(part, safe="") for part in (job_id, *parts))])
+
+
+def _pieces(response: httpx2.Response) -> Iterator[bytes]:
+    yield from response.iter_bytes(64 * 1024)
+
+
+def _document(response: httpx2.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None

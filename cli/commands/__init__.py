@@ -1,0 +1,1 @@
+"""The commands of `fitstop`, by what they are about."""

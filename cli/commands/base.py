@@ -1,0 +1,52 @@
+"""What the commands have in common: the service they talk to, `-o json`, and how errors become exit statuses."""
+
+from typing import Any
+
+import click
+
+from cli.client import Client
+from cli.connection import Connection, find_connection
+from cli.errors import ClientError
+from cli.exit_codes import ExitCode
+from cli.output import hint, print_error
+
+output_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="json: the API's own document."
+)
+
+
+class FitstopGroup(click.Group):
+    """A group of commands in the order in which they are used; errors end with the status that stands for them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """The commands in the order in which they were added."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except ClientError as error:
+            print_error(error)
+            ctx.exit(error.exit_code)
+
+
+def connection(ctx: click.Context) -> Connection:
+    """The service that this command is for."""
+    try:
+        return find_connection(ctx.find_root().params.get("url"))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def open_client(ctx: click.Context) -> Client:
+    """A client of that service, closed when the command ends."""
+    client = Client(connection(ctx))
+    ctx.call_on_close(client.close)
+    return client
+
+
+def fail(ctx: click.Context, message: str, code: ExitCode = ExitCode.USAGE) -> None:
+    """End the command with a line that says why."""
+    hint(f"fitstop: {message}")
+    ctx.exit(code)

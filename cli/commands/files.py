@@ -1,0 +1,93 @@
+"""Files in and out: datasets put, datasets ls, download."""
+
+from pathlib import Path
+
+import click
+
+from cli.client import Client, Json
+from cli.commands.base import FitstopGroup, open_client, output_option
+from cli.errors import NotFound, Problem
+from cli.job_ids import find_job_id
+from cli.output import age, console, hint, literal, print_json, size, table
+
+
+@click.group(cls=FitstopGroup)
+def datasets() -> None:
+    """Put data on the service, and list what is there."""
+
+
+@datasets.command()
+@click.argument("dataset_id", metavar="ID")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@output_option
+@click.pass_context
+def put(ctx: click.Context, dataset_id: str, file: Path, output: str) -> None:
+    """Upload FILE (CSV or Parquet) as dataset ID. The same bytes again change nothing."""
+    document = open_client(ctx).put_dataset(dataset_id, file)
+    if output == "json":
+        print_json(document)
+    else:
+        click.echo(document["id"])
+        hint(f"{document['rows']} rows, {len(document['columns'])} columns")
+
+
+@datasets.command(name="ls")
+@output_option
+@click.pass_context
+def list_datasets(ctx: click.Context, output: str) -> None:
+    """List the datasets."""
+    document = open_client(ctx).datasets()
+    if output == "json":
+        print_json(document)
+        return
+    grid = table("ID", "ROWS", "COLUMNS", "SIZE", "AGE", "FROM", right=("ROWS", "COLUMNS", "SIZE", "AGE"))
+    for one in document["data"]:
+        columns = one["columns"]
+        grid.add_row(
+            one["id"],
+            str(one["rows"]),
+            str(columns if isinstance(columns, int) else len(columns)),
+            size(one.get("bytes")),
+            age(one.get("created_at")),
+            literal(one.get("source_name") or "-"),
+        )
+    if document["data"]:
+        console().print(grid)
+    else:
+        hint("No datasets here. `fitstop datasets put ID FILE` uploads one.")
+
+
+@click.command()
+@click.argument("job")
+@click.option("--checkpoint", metavar="NAME", help="This one instead of the best.")
+@click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="The file, or the folder to put it in.")
+@click.pass_context
+def download(ctx: click.Context, job: str, checkpoint: str | None, to: Path | None) -> None:
+    """Fetch a job's best model. Its sha256 is checked, and the file is there whole or not at all."""
+    client = open_client(ctx)
+    job_id = find_job_id(client, job)
+    chosen = choose_checkpoint(client, job_id, checkpoint)
+    path = _target(chosen["name"], to)
+    client.download_checkpoint(job_id, chosen, path)
+    click.echo(str(path))
+    hint(f"{size(chosen.get('bytes'))}, epoch {chosen.get('epoch')}, sha256 {chosen['sha256']}")
+
+
+def choose_checkpoint(client: Client, job_id: str, name: str | None) -> Json:
+    """The checkpoint of that name, or the best one. Raises NotFound with the names that there are."""
+    saved: list[Json] = client.checkpoints(job_id)["data"]
+    for one in saved:
+        if one["name"] == name or (name is None and one["is_best"]):
+            return one
+    names = ", ".join(one["name"] for one in saved) or "none yet"
+    wanted = f'no checkpoint "{name}"' if name else "no best checkpoint"
+    raise NotFound(Problem(404, "Not found", f"{job_id} has {wanted}; it has: {names}", "not_found"))
+
+
+def _target(name: str, to: Path | None) -> Path:
+    # The name comes from the service: only its last part may say where the file goes.
+    own = Path(Path(name).name)
+    path = own if to is None else to / own if to.is_dir() else to
+    if not path.parent.is_dir():
+        raise click.UsageError(f"there is no folder {path.parent}")
+    return path

@@ -1,0 +1,220 @@
+"""Jobs: submit, ps, show, watch, events, log, cancel."""
+
+import itertools
+import json
+import sys
+from typing import Any
+
+import click
+from rich.table import Table
+
+from cli.client import TERMINAL, Client, Json
+from cli.commands.base import open_client, output_option
+from cli.errors import ClientError
+from cli.exit_codes import ExitCode
+from cli.job_ids import find_job_id
+from cli.job_view import ending, job_fields
+from cli.output import age, console, hint, literal, number, print_error, print_json, status_text, table
+from cli.set_options import assigned
+from cli.watch import event_line, watch
+
+RECENT_FINISHED = 5
+_STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option(
+    "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec; JSON, else text."
+)
+@click.option("--watch", "watching", is_flag=True, help="Stay and show the job; Ctrl-C leaves it running.")
+@output_option
+@click.pass_context
+def submit(ctx: click.Context, file: Any, assignments: tuple[str, ...], watching: bool, output: str) -> None:  # noqa: FBT001
+    r"""Post a job.
+
+    FILE is its spec as JSON, - reads stdin, and --set alone is enough. Prints the job's id. With --watch the exit status says whether the job succeeded.
+
+    \b
+    fitstop submit job.json --set hyperparameters.epochs=50
+    fitstop submit --set dataset.id=wine-quality --set dataset.target=quality
+    """
+    if file is None and not assignments:
+        raise click.UsageError("give a FILE, - for stdin, or --set")
+    job = _submitted(open_client(ctx), _spec(file, assignments))
+    if output == "json":
+        print_json(job)
+    else:
+        click.echo(job["id"])
+    if watching:
+        ctx.exit(watch_to_the_end(open_client(ctx), job["id"]))
+    hint(f"fitstop watch {job['id']}")
+
+
+def _spec(file: Any, assignments: tuple[str, ...]) -> Json:
+    try:
+        spec = json.load(file) if file is not None else {}
+        if not isinstance(spec, dict):
+            raise ValueError("the spec is not a JSON object")
+        return assigned(spec, list(assignments))
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _submitted(client: Client, spec: Json) -> Json:
+    job = client.submit(spec)
+    for warning in job.get("warnings") or []:
+        hint(f"warning: {warning}")
+    return job
+
+
+def watch_to_the_end(client: Client, job_id: str) -> ExitCode:
+    """Watch a job; Ctrl-C detaches. The status says how the job ended, and 0 for a detach."""
+    try:
+        job = watch(client, job_id)
+    except KeyboardInterrupt:
+        hint(f"\nDetached; the job goes on. Come back with: fitstop watch {job_id}")
+        hint(f"Stop it with: fitstop cancel {job_id}")
+        return ExitCode.OK
+    return ExitCode.OK if job["status"] == "succeeded" else ExitCode.JOB_FAILED
+
+
+@click.command()
+@click.option("-a", "--all", "everything", is_flag=True, help="Every job, however old.")
+@click.option("-n", "count", type=click.IntRange(1), help="The newest N jobs.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only jobs in this state.")
+@click.option("-q", "--quiet", is_flag=True, help="Ids only.")
+@output_option
+@click.pass_context
+def ps(  # noqa: PLR0913, PLR0917  one for each option
+    ctx: click.Context,
+    everything: bool,  # noqa: FBT001
+    count: int | None,
+    status: str | None,
+    quiet: bool,  # noqa: FBT001
+    output: str,
+) -> None:
+    """List jobs.
+
+    Those that are not over, and the last few that are.
+    """
+    client = open_client(ctx)
+    if everything or count or status:
+        jobs = list(itertools.islice(client.all_jobs(status=status), None if everything else count or 100))
+    else:
+        jobs = _unfinished_and_recent(client)
+    if output == "json":
+        print_json({"object": "list", "data": jobs})
+    elif quiet:
+        for job in jobs:
+            click.echo(job["id"])
+    elif jobs:
+        console().print(_job_table(jobs))
+    else:
+        hint("No jobs here. `fitstop demo` runs one; `fitstop submit job.json` posts yours.")
+
+
+def _unfinished_and_recent(client: Client) -> list[Json]:
+    newest = client.jobs(limit=100)["data"]
+    unfinished = [*client.all_jobs(status="running"), *client.all_jobs(status="queued")]
+    finished = [job for job in newest if job["status"] in TERMINAL][:RECENT_FINISHED]
+    # A job that ended between the two requests is in both.
+    chosen = {job["id"]: job for job in [*unfinished, *finished]}
+    return [chosen[job_id] for job_id in sorted(chosen, reverse=True)]
+
+
+def _job_table(jobs: list[Json]) -> Table:
+    grid = table("ID", "NAME", "STATUS", "EPOCH", "BEST", "AGE", right=("EPOCH", "BEST", "AGE"))
+    for job in jobs:
+        progress = job.get("progress") or {}
+        best = (progress.get("best") or {}).get("value")
+        epoch = f"{progress['epoch']}/{progress['epochs']}" if progress else "-"
+        grid.add_row(
+            job["id"],
+            literal(job.get("name") or "-"),
+            status_text(job["status"]),
+            epoch,
+            number(best),
+            age(job.get("created_at")),
+        )
+    return grid
+
+
+@click.command()
+@click.argument("job")
+@output_option
+@click.pass_context
+def show(ctx: click.Context, job: str, output: str) -> None:
+    """Show one job. JOB is an id, or its beginning or end; -o json has the spec with every default filled in."""
+    client = open_client(ctx)
+    document = client.job(find_job_id(client, job))
+    if output == "json":
+        print_json(document)
+    else:
+        console().print(job_fields(document))
+
+
+@click.command(name="watch")
+@click.argument("job")
+@click.pass_context
+def watch_command(ctx: click.Context, job: str) -> None:
+    """Show a job live until it is over.
+
+    The exit status says how it ended: 0 it succeeded, 1 it failed or was cancelled. Ctrl-C detaches with 0 and leaves
+    the job running.
+    """
+    client = open_client(ctx)
+    ctx.exit(watch_to_the_end(client, find_job_id(client, job)))
+
+
+@click.command()
+@click.argument("job")
+@output_option
+@click.pass_context
+def events(ctx: click.Context, job: str, output: str) -> None:
+    """Print what happened in a job so far.
+
+    With -o json: one event a line.
+    """
+    client = open_client(ctx)
+    screen = console()
+    for event in client.all_events(find_job_id(client, job)):
+        if output == "json":
+            click.echo(json.dumps(event))
+        else:
+            screen.print(event_line(event), soft_wrap=True)
+
+
+@click.command()
+@click.argument("job")
+@click.pass_context
+def log(ctx: click.Context, job: str) -> None:
+    """Print a job's training_log.csv.
+
+    One row an epoch, counted from 0 as Keras does.
+    """
+    client = open_client(ctx)
+    for piece in client.training_log(find_job_id(client, job)):
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
+
+
+@click.command()
+@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@click.pass_context
+def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
+    """Stop jobs; their checkpoints stay. A job that is over is left as it is."""
+    client = open_client(ctx)
+    worst = ExitCode.OK
+    for part in jobs:
+        try:
+            document = client.cancel(find_job_id(client, part))
+            hint(f"{document['id']}: {_cancel_words(document)}")
+        except ClientError as error:
+            print_error(error)
+            worst = max(worst, error.exit_code)
+    ctx.exit(worst)
+
+
+def _cancel_words(job: Json) -> str:
+    return ending(job)[0].plain if job["status"] in TERMINAL else "asked to stop; it saves what it has first"

@@ -1,0 +1,185 @@
+"""The local stack: up, demo."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from rich.text import Text
+
+from cli.client import Client
+from cli.commands.base import fail
+from cli.component import GaveUp
+from cli.connection import DEFAULT_DATA, Connection
+from cli.demo import find_data, run_demo
+from cli.exit_codes import ExitCode
+from cli.output import console, fields, hint, literal, plain
+from cli.redis_server import find_redis_server
+from cli.stack import LocalStack, NotReady, StackError, StackOptions, running_stack
+
+_OWN = ("FITSTOP_VOLUME", "FITSTOP_REDIS_URL")
+
+data_option = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_DATA,
+    show_default=True,
+    help="The folder with everything that is kept.",
+)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, envvar="FITSTOP_HOST", help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    envvar="FITSTOP_PORT",
+    help="The port to listen on.  [default: 8000, or the next free one]",
+)
+@data_option
+@click.option(
+    "--slots", type=click.IntRange(1, 64), default=1, show_default=True, envvar="FITSTOP_SLOTS", help="Jobs at once."
+)
+@click.pass_context
+def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) -> None:
+    """Run the whole service in this terminal.
+
+    Redis, the API and a worker. Everything is kept in one folder, so that starting again finds it as it was. One Ctrl-C ends all of it: running
+    jobs save where they are and go on next time. A second one kills.
+    """
+    with _errors_told(ctx), _signals_interrupt(), LocalStack(StackOptions(data, host, port, slots), _event) as stack:
+        try:
+            _start(stack)
+            _print_screen(stack, data)
+            stack.stay()
+        except KeyboardInterrupt:
+            _event("ending the worker, the API and Redis; running jobs save where they are (Ctrl-C again kills)")
+    _event("everything has ended; the data stays in " + str(stack.data))
+
+
+def _start(stack: LocalStack) -> None:
+    stack.start()
+    hint(f"Starting Redis, the API and a worker in {stack.data} …")
+    card = stack.wait_ready()
+    hint(f"A worker is ready: {card['device']} on {card['host']}, {card['slots']} slot{'s'[: card['slots'] > 1]}.")
+
+
+def _print_screen(stack: LocalStack, data: Path) -> None:
+    screen = console()
+    screen.print()
+    screen.print(Text("Fitstop is up."), style="bold green")
+    rows: list[tuple[str, object]] = [
+        ("API", stack.url),
+        ("volume", stack.volume),
+        ("logs", stack.logs),
+        ("Redis", f"{find_redis_server()}, the doorbell only"),
+    ]
+    screen.print(fields(rows))
+    screen.print()
+    prefix = "" if data == DEFAULT_DATA else f"export FITSTOP_URL={stack.url}"
+    for line in ["In another terminal:", *([prefix] if prefix else []), *_COMMANDS]:
+        screen.print(Text(line if line.endswith(":") else "  " + line))
+    if stack.options.host not in {"127.0.0.1", "localhost", "::1"}:
+        screen.print(literal("Whoever reaches this address can use the service: it asks for no key.", "yellow"))
+    screen.print()
+    screen.print(Text("Ctrl-C ends all of it."), style="dim")
+
+
+_COMMANDS = ("fitstop submit job.json --watch", "fitstop ps", "fitstop workers", "fitstop --help")
+
+
+def _event(text: str) -> None:
+    try:
+        click.echo(f"{datetime.now().astimezone():%H:%M:%S}  {plain(text)}")
+    except OSError:
+        return  # the terminal is gone; the stack must end all the same
+
+
+@contextmanager
+def _errors_told(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except StackError as error:
+        hint(f"fitstop: {error}") if "\n" not in str(error) else click.echo(
+            plain(f"fitstop: {error}", lines=True), err=True
+        )
+        ctx.exit(ExitCode.USAGE)
+    except NotReady as error:
+        fail(ctx, str(error), ExitCode.SERVER_ERROR)
+    except GaveUp as error:
+        hint(f"fitstop: {error}")
+        for line in error.last_lines:
+            hint(f"  {line}")
+        ctx.exit(ExitCode.SERVER_ERROR)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP are what Ctrl-C is, as long as this lasts."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: dict[int, Any] = {one: signal.signal(one, interrupt) for one in (signal.SIGTERM, signal.SIGHUP)}
+    # A shell starts what it puts into the background with SIGINT ignored.
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@click.command()
+@click.option(
+    "--data-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV or Parquet; else the wine data by URL, else what scikit-learn ships.",
+)
+@data_option
+@click.option("--set", "assignments", multiple=True, hidden=True)
+@click.pass_context
+def demo(ctx: click.Context, data_file: Path | None, data: Path, assignments: tuple[str, ...]) -> None:
+    """Run the article's job from nothing.
+
+    Starts the service, trains on wine, stops by itself, sums up. Uses the service that runs on the data folder, or starts one for as long as the job takes. The exit status is 0
+    only if the job succeeded.
+    """
+    with _errors_told(ctx), _signals_interrupt():
+        url = running_stack(data)
+        if url is not None:
+            hint(f"Using the service at {url}.")
+            code = _demo_on(url, data_file, data, list(assignments))
+        else:
+            code = _demo_alone(data_file, data, list(assignments))
+    ctx.exit(code)
+
+
+def _demo_alone(data_file: Path | None, data: Path, assignments: list[str]) -> ExitCode:
+    with LocalStack(StackOptions(data), hint) as stack:
+        try:
+            _start(stack)
+            code = _demo_on(stack.url, data_file, data, assignments)
+        except KeyboardInterrupt:
+            hint(f"\nEnding the service; a job that runs saves where it is and goes on with: fitstop up --data {data}")
+            return ExitCode.INTERRUPTED
+    hint(f"The service has ended; the data stays. Go on with: fitstop up --data {data}")
+    return code
+
+
+def _demo_on(url: str, data_file: Path | None, data: Path, assignments: list[str]) -> ExitCode:
+    with Client(Connection(url, source="the local stack")) as client:
+        chosen = find_data(data_file, data.resolve())
+        job = run_demo(client, chosen, data.resolve() / "volume", assignments)
+    hint("")
+    for command in ("show", "log", "download"):
+        hint(f"  fitstop {command} {job['id']}")
+    return ExitCode.OK if job["status"] == "succeeded" else ExitCode.JOB_FAILED

@@ -1,0 +1,75 @@
+"""The service itself: workers, config."""
+
+import os
+
+import click
+
+from cli.commands.base import fail, open_client, output_option
+from cli.connection import DEFAULT_URL
+from cli.output import age, console, hint, literal, print_json, status_text, table
+from cli.wine import UCI_URL
+
+_CLIENT_VARIABLES = {
+    "FITSTOP_URL": (DEFAULT_URL, "the service that the commands talk to"),
+    "FITSTOP_API_KEY": ("", "the key for it"),
+    "FITSTOP_WINE_URL": (UCI_URL, "where `fitstop demo` gets the wine data"),
+}
+_SECRETS = frozenset({"FITSTOP_API_KEY"})
+
+
+@click.command()
+@output_option
+@click.pass_context
+def workers(ctx: click.Context, output: str) -> None:
+    """List the workers and what they do."""
+    document = open_client(ctx).workers()
+    if output == "json":
+        print_json(document)
+        return
+    grid = table("HOST", "STATUS", "SLOTS", "RUNNING", "SEEN", "DEVICE", right=("SLOTS", "SEEN"))
+    for one in document["data"]:
+        running = ", ".join(attempt["job"] for attempt in one.get("running") or [])
+        grid.add_row(
+            literal(one["host"]),
+            status_text(one["status"]),
+            str(one["slots"]),
+            literal(running or "-"),
+            age(one.get("seen_at")),
+            literal(one["device"]),
+        )
+    if document["data"]:
+        console().print(grid)
+    else:
+        hint("No workers. `fitstop up` starts one with the service.")
+
+
+@click.command()
+@output_option
+@click.pass_context
+def config(ctx: click.Context, output: str) -> None:
+    """List every setting.
+
+    Its environment variable (bold where it is set), its value here, and what it means. Secrets are masked.
+    """
+    try:
+        from shared.settings import BadEnvironment, Settings, read_settings, shown, variable
+    except ImportError as error:
+        fail(ctx, f"the settings are the service's, and it is not installed here ({error})")
+        return
+    try:
+        values = shown(read_settings())
+    except BadEnvironment as error:
+        fail(ctx, str(error))
+        return
+    told = {variable(name): field.description or "" for name, field in Settings.model_fields.items()}
+    for name, (default, description) in _CLIENT_VARIABLES.items():
+        value = os.environ.get(name, default)
+        values[name] = "**********" if value and name in _SECRETS else value
+        told[name] = description
+    if output == "json":
+        print_json({name: {"value": value, "description": told[name]} for name, value in values.items()})
+        return
+    grid = table("VARIABLE", "VALUE", "MEANING")
+    for name, value in values.items():
+        grid.add_row(literal(name, "bold" if name in os.environ else ""), literal(value), literal(told[name]))
+    console().print(grid)

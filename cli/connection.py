@@ -1,0 +1,99 @@
+"""Where the service is: `--url`, else FITSTOP_URL, else what `fitstop up` left in ./fitstop-data, else this machine."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+DEFAULT_DATA = Path("fitstop-data")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An address and the key for it. `source` says where the address came from."""
+
+    url: str
+    api_key: str | None = field(default=None, repr=False)
+    source: str = "--url"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the address is this machine: no proxy is asked for those."""
+        host = urlsplit(self.url).hostname or ""
+        return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def find_connection(
+    url: str | None = None, environment: Mapping[str, str] = os.environ, data: Path = DEFAULT_DATA
+) -> Connection:
+    """The service to talk to. Raises ValueError for an address that is not one of http or https.
+
+    The key in `cli.json` goes only to the address in `cli.json`; FITSTOP_API_KEY goes wherever the address points.
+    """
+    api_key = environment.get("FITSTOP_API_KEY") or None
+    if url:
+        return Connection(checked_url(url), api_key, "--url")
+    if environment.get("FITSTOP_URL"):
+        return Connection(checked_url(environment["FITSTOP_URL"]), api_key, "FITSTOP_URL")
+    stack = read_cli_json(data)
+    if stack is not None:
+        return Connection(stack.url, api_key or stack.api_key, str(cli_json(data)))
+    return Connection(DEFAULT_URL, api_key, "the default")
+
+
+def checked_url(url: str) -> str:
+    """`url` without its last slash."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f'"{url}" is not an address such as {DEFAULT_URL}')
+    return url.rstrip("/")
+
+
+@dataclass(frozen=True)
+class StackFile:
+    """What `fitstop up` leaves for other commands: `<data>/cli.json`."""
+
+    url: str
+    pid: int | None
+    api_key: str | None = field(default=None, repr=False)
+
+
+def cli_json(data: Path) -> Path:
+    """Where a stack's address is written."""
+    return data / "cli.json"
+
+
+def read_cli_json(data: Path) -> StackFile | None:
+    """What a running stack wrote; None where there is no such file or another user wrote it.
+
+    A file of somebody else's is passed over: it could send FITSTOP_API_KEY to an address of theirs.
+    """
+    path = cli_json(data)
+    try:
+        if path.stat().st_uid != os.getuid():
+            return None
+        document = json.loads(path.read_bytes())
+        return StackFile(checked_url(str(document["url"])), document.get("pid"), document.get("api_key"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def write_cli_json(data: Path, url: str) -> None:
+    """Put the stack's address where other commands look for it, readable by this user alone."""
+    path = cli_json(data)
+    beside = path.with_name(f".cli.json.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"url": url, "pid": os.getpid()}, file)
+    beside.replace(path)
+
+
+def remove_cli_json(data: Path) -> None:
+    """Take this process's address away again, and nobody else's."""
+    stack = read_cli_json(data)
+    if stack is not None and stack.pid == os.getpid():
+        cli_json(data).unlink(missing_ok=True)

@@ -1,0 +1,211 @@
+"""How a job looks in a terminal: its live picture, and the sentence that says how it ended."""
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from cli.client import TERMINAL, Json
+from cli.output import duration, fields, literal, number, rate, status_text
+
+
+class Bar:
+    """A line of `done` out of `total`, with a mark at `mark`, as wide as its place. Plain where UTF-8 is missing."""
+
+    def __init__(self, done: float, total: float, *, mark: float | None = None, style: str = "cyan") -> None:
+        self._done, self._total, self._mark, self._style = done, max(total, 1), mark, style
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it in the width that is there."""
+        full, rest, mark = ("=", "-", "|") if options.ascii_only else ("━", "─", "┃")
+        width = min(options.max_width, 60)
+        filled = min(width, round(width * self._done / self._total))
+        if self._done > 0:
+            filled = max(1, filled)
+        line = Text(full * filled, self._style) + Text(rest * (width - filled), "dim")
+        if self._mark is not None:
+            place = min(width - 1, int(width * self._mark / self._total))
+            line = line[:place] + Text(mark, "bold yellow") + line[place + 1 :]
+        yield line
+
+
+def job_picture(job: Json, trouble: str | None = None) -> RenderableType:
+    """The job as it is at this moment, at most nine lines, for 80 columns and more."""
+    parts: list[RenderableType] = [_headline(job)]
+    progress = job.get("progress")
+    if progress:
+        parts.append(_progress(progress))
+    if trouble:
+        parts.append(literal(f"{trouble} (trying again)", "yellow"))
+    return Group(*parts)
+
+
+def _headline(job: Json) -> Text:
+    worker = job.get("worker") or {}
+    line = Text.assemble(literal(job.get("name") or "", "bold"), "  ", status_text(job["status"]))
+    if job["status"] == "queued":
+        line += Text(f"  {queue_place(job)}")
+    elif worker:
+        line += literal(f"  {worker.get('device')} on {worker.get('host')}", "dim")
+    if (job.get("attempt") or 1) > 1:
+        line += Text(f"  attempt {job['attempt']}", "yellow")
+    return line
+
+
+def queue_place(job: Json) -> str:
+    """Where a queued job stands."""
+    position = job.get("queue_position")
+    if position is None:
+        return "waiting"
+    return "next in the queue" if position <= 1 else f"number {position} in the queue"
+
+
+def _progress(progress: Json) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(ratio=1)
+    stopping = progress.get("early_stopping") or {}
+    epoch, epochs = progress["epoch"], progress["epochs"]
+    stops_at = stopping.get("stops_at_epoch")
+    grid.add_row("epoch", Bar(epoch, epochs, mark=stops_at))
+    grid.add_row("", _epoch_words(epoch, epochs, stopping))
+    if stopping:
+        grid.add_row("patience", _patience(stopping))
+    grid.add_row("best", best_words(progress))
+    grid.add_row("rate", _rate_words(progress))
+    for name, line in _metric_rows(progress.get("metrics") or {}):
+        grid.add_row(name, line)
+    return grid
+
+
+def _epoch_words(epoch: int, epochs: int, stopping: Json) -> Text:
+    words = Text(f"{epoch} of {epochs}")
+    stops_at = stopping.get("stops_at_epoch")
+    if stops_at is not None and stops_at < epochs:
+        words += literal(f"; stops at {stops_at} unless {stopping.get('monitor')} gets better", "yellow")
+    return words
+
+
+def _patience(stopping: Json) -> Text:
+    wait, patience = stopping["wait"], stopping["patience"]
+    cells = min(patience, 30)
+    used = min(cells, -(-wait * cells // patience))
+    style = "green" if wait * 2 < patience else "yellow" if wait < patience else "red"
+    return Text.assemble(("■" * used, style), ("□" * (cells - used), "dim"), f"  {wait} of {patience} used up")
+
+
+def best_words(progress: Json) -> Text:
+    """The best epoch so far, by the monitor that decides which model is kept."""
+    best = progress.get("best")
+    if not best:
+        return Text("none yet", "dim")
+    return Text.assemble(
+        literal(f"{best['monitor']} "), (number(best["value"]), "bold green"), literal(f" at epoch {best['epoch']}")
+    )
+
+
+def _rate_words(progress: Json) -> Text:
+    words = Text(rate(progress.get("learning_rate")))
+    plateau = progress.get("reduce_lr")
+    if plateau:
+        words += Text(f"  reduced after {plateau['patience']} epochs on a plateau, {plateau['wait']} so far", "dim")
+    seconds = progress.get("epoch_seconds")
+    if isinstance(seconds, int | float):
+        words += Text(f"  {duration(seconds)} an epoch", "dim")
+    return words
+
+
+def _metric_rows(metrics: Json) -> list[tuple[str, Text]]:
+    validation = {name.removeprefix("val_"): value for name, value in metrics.items() if name.startswith("val_")}
+    training = {name: value for name, value in metrics.items() if not name.startswith("val_")}
+    rows = [("training", training), ("validation", validation)]
+    return [(name, _metric_line(values)) for name, values in rows if values]
+
+
+def _metric_line(metrics: Json) -> Text:
+    line = Text()
+    for name, value in metrics.items():
+        line += Text.assemble(literal(f"{name} ", "dim"), f"{number(value):<8}")
+    line.rstrip()
+    return line
+
+
+def ending(job: Json) -> list[Text]:
+    """How a job ended, in sentences: its status and reason, the best epoch, and what went wrong."""
+    stop = job.get("stop") or {}
+    lines = [Text.assemble(status_text(job["status"]), literal(": " + _reason(job, stop)))]
+    if stop.get("best_epoch") is not None:
+        lines.append(
+            Text.assemble(
+                literal(f"best {stop.get('monitor')} "),
+                (number(stop.get("best_value")), "bold green"),
+                f" at epoch {stop['best_epoch']}; {stop.get('epochs_not_run', 0)} epochs not run",
+            )
+        )
+    error = job.get("error")
+    if error:
+        lines.append(literal(f"{error.get('code')}: {error.get('message')}", "red"))
+    return lines
+
+
+def _reason(job: Json, stop: Json) -> str:
+    reason, last = stop.get("reason"), stop.get("last_epoch")
+    if reason == "early_stopping":
+        monitor, patience = stop.get("monitor"), stop.get("patience")
+        return f"stopped early at epoch {last}: {monitor} had not improved for {patience} epochs"
+    if reason == "epochs_completed":
+        return f"all {last} epochs are done"
+    if reason == "cancelled" or (reason is None and job["status"] == "cancelled"):
+        return f"cancelled after epoch {last}" if last else "cancelled before its first epoch"
+    if reason is None:
+        return "no reason was recorded" if job["status"] in TERMINAL else "not over yet"
+    return f"{reason} at epoch {last}" if last else str(reason)
+
+
+def job_fields(job: Json) -> Table:
+    """One job for `fitstop show`."""
+    progress = job.get("progress") or {}
+    checkpoints = job.get("checkpoints") or {}
+    spec = job.get("spec") or {}
+    rows: list[tuple[str, object]] = [
+        ("id", job["id"]),
+        ("name", job.get("name") or "-"),
+        ("status", status_text(job["status"])),
+        ("dataset", _dataset_words(spec.get("dataset") or {})),
+        ("created", job.get("created_at")),
+        ("started", job.get("started_at") or "-"),
+        ("finished", job.get("finished_at") or "-"),
+        ("attempt", job.get("attempt") or "-"),
+    ]
+    if job["status"] == "queued":
+        rows.append(("queue", queue_place(job)))
+    if job.get("worker"):
+        rows.append(("worker", "{device} on {host}, slot {slot}".format_map(_Dashes(job["worker"]))))
+    if progress:
+        stopping = progress.get("early_stopping") or {}
+        rows.append(("epoch", _epoch_words(progress["epoch"], progress["epochs"], stopping)))
+        rows += [("best", best_words(progress)), ("rate", _rate_words(progress))]
+        rows += list(_metric_rows(progress.get("metrics") or {}))
+    if checkpoints.get("count"):
+        rows.append(("checkpoints", f"{checkpoints['count']}, the best is {checkpoints.get('best')}"))
+    rows += [("failure", failure_words(one)) for one in job.get("failures") or []]
+    rows += [("warning", one) for one in job.get("warnings") or []]
+    if job["status"] in TERMINAL:
+        rows.append(("ended", Text("\n").join(ending(job))))
+    return fields(rows)
+
+
+class _Dashes(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return "-"
+
+
+def _dataset_words(dataset: Json) -> str:
+    return f"{dataset.get('id', '-')}, target {dataset.get('target', '-')}"
+
+
+def failure_words(failure: Json) -> str:
+    """Why an attempt did not end the job."""
+    why = ": ".join(str(failure[key]) for key in ("code", "message") if failure.get(key))
+    return (
+        f"attempt {failure.get('attempt')} {str(failure.get('outcome')).replace('_', ' ')}{'; ' + why if why else ''}"
+    )

@@ -1,0 +1,36 @@
+"""The command `fitstop`."""
+
+from importlib.metadata import version
+
+import click
+
+from cli.commands.base import FitstopGroup
+from cli.commands.files import datasets, download
+from cli.commands.jobs import cancel, events, log, ps, show, submit, watch_command
+from cli.commands.local import demo, up
+from cli.commands.service import config, workers
+
+
+@click.group(cls=FitstopGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--url", metavar="URL", help="The service; else FITSTOP_URL, else ./fitstop-data/cli.json.")
+@click.version_option(version("fitstop"), prog_name="fitstop")
+def main(url: str | None) -> None:
+    r"""Fitstop trains models on a queue of jobs, and stops them when nothing is learnt any more.
+
+    A job is named by its id, or by a part that only one has: its beginning or its end. Data goes to stdout, everything
+    said to a person to stderr. NO_COLOR switches colours off.
+
+    \b
+    Exit status:
+      0  done          1  the job failed or was cancelled (watch, demo, submit --watch)
+      2  usage         3  not found          4  the key is missing or wrong
+      5  no answer     6  refused            7  the service failed
+    """
+
+
+for command in (up, demo, submit, ps, show, watch_command, events, log, cancel, download, datasets, workers, config):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""`--set a.b=c`: single values of a job's spec on the command line."""
+
+import json
+from copy import deepcopy
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def parse_assignment(text: str) -> tuple[list[str], Any]:
+    """The path and the value of `a.b=c`. The value is JSON where it parses as JSON, else text.
+
+    `hyperparameters.epochs=5` gives a number, `name="5"` the text 5, `callbacks.early_stopping=null` switches it off.
+    Raises ValueError for anything that is no assignment.
+    """
+    path, equals, value = text.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        raise ValueError(f'"{text}" is not of the form a.b=value, such as hyperparameters.epochs=50')
+    return keys, _value(value)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        return text
+
+
+def _no_constant(name: str) -> Any:
+    # NaN and Infinity are not JSON, though Python's parser takes them: the server would refuse the whole body.
+    raise ValueError(name)
+
+
+def assigned(spec: Json, assignments: list[str]) -> Json:
+    """A copy of `spec` with every assignment made, in order; objects on the way are created.
+
+    Raises ValueError where a path leads through something that is not an object.
+    """
+    result = deepcopy(spec)
+    for text in assignments:
+        keys, value = parse_assignment(text)
+        _assign(result, keys, value, text)
+    return result
+
+
+def _assign(spec: Json, keys: list[str], value: Any, text: str) -> None:
+    place = spec
+    for depth, key in enumerate(keys[:-1], start=1):
+        inner = place.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f'"{text}": {".".join(keys[:depth])} is {json.dumps(inner)}, not an object')
+        place = inner
+    place[keys[-1]] = value

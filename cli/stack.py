@@ -1,0 +1,296 @@
+"""The local stack: Redis, the API and a worker as processes of their own, with their data in one folder.
+
+<data>/volume        everything true about datasets and jobs
+<data>/logs/         redis.log, api.log, worker.log
+<data>/redis         Redis's working folder; it keeps nothing there
+<data>/cli.json      the address, for the other commands, while the stack runs
+<data>/.lock         held while a stack runs on the folder
+"""
+
+import fcntl
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from cli.client import Client
+from cli.component import Component, GaveUp, Report
+from cli.connection import Connection, read_cli_json, remove_cli_json, write_cli_json
+from cli.errors import ClientError
+from cli.redis_server import NO_REDIS, RedisPlan, find_redis_server, free_port
+
+DEFAULT_PORT = 8000
+# Nine ports that are easy to guess, before any free one.
+_NEAR_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
+_LOOK_SECONDS = 0.1
+_PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "TMPDIR", "TZ", "USER"})
+_PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XLA_")
+
+
+class StackError(Exception):
+    """The stack can't be started like this; the message says how to mend it."""
+
+
+class NotReady(Exception):
+    """The stack was started and is not ready in time."""
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """How the stack is to run. `port` None: 8000, or another one where that is taken."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int | None = None
+    slots: int = 1
+
+
+class LocalStack:
+    """The three processes, as a context manager: ends them in the order worker, API, Redis on the way out.
+
+    A process that dies is restarted, and `report` is told (from another thread); after five quick deaths `check`
+    raises GaveUp. What the processes know is on the volume, so that starting again finds everything as it was.
+    """
+
+    def __init__(self, options: StackOptions, report: Report, environment: Mapping[str, str] = os.environ) -> None:
+        self.options = options
+        self.data = options.data.resolve()
+        self.volume = self.data / "volume"
+        self.logs = self.data / "logs"
+        self.url = ""
+        self._report = report
+        self._environment = environment
+        self._lock: IO[bytes] | None = None
+        self._guard = threading.Lock()
+        self._ending = False
+        self._ended = threading.Event()
+        self._failure: GaveUp | None = None
+        self._keeper: threading.Thread | None = None
+        self._components: list[Component] = []
+        self._began_at = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything; returns before it is ready. Raises StackError where it can't be started like this."""
+        program = find_redis_server()
+        if program is None:
+            raise StackError(NO_REDIS)
+        _check_installed()
+        self._make_folders()
+        self._lock = _locked(self.data)
+        port = choose_port(self.options.host, self.options.port)
+        self.url = f"http://{_reachable(self.options.host)}:{port}"
+        self._began_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
+        self._components = self._plan(program, redis, port)
+        self._start_redis(redis)
+        for component in self._components[1:]:
+            component.start()
+        self._keeper = threading.Thread(target=self._keep, name="fitstop-stack", daemon=True)
+        self._keeper.start()
+
+    def _make_folders(self) -> None:
+        try:
+            for folder in (self.data, self.volume, self.logs, self.data / "redis"):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StackError(f"{self.data} can't be the data folder: {error}") from error
+
+    def _plan(self, redis_program: str, redis: RedisPlan, port: int) -> list[Component]:
+        environment = clean_environment(self._environment)
+        settings = {
+            **environment,
+            "FITSTOP_VOLUME": str(self.volume),
+            "FITSTOP_REDIS_URL": redis.url,
+            "FITSTOP_HOST": self.options.host,
+            "FITSTOP_PORT": str(port),
+            "FITSTOP_SLOTS": str(self.options.slots),
+            # Else `python -m api` would take a folder called `api` in the user's own folder for the service.
+            "PYTHONSAFEPATH": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        _check_settings(settings)
+        python = [sys.executable, "-P", "-m"]
+        return [
+            Component("Redis", [redis_program, "-"], environment, redis.log, stop_seconds=5, stdin=redis.config()),
+            Component("the API", [*python, "api"], settings, self.logs / "api.log", stop_seconds=10),
+            Component("the worker", [*python, "worker"], settings, self.logs / "worker.log", stop_seconds=25),
+        ]
+
+    def _start_redis(self, redis: RedisPlan) -> None:
+        component = self._components[0]
+        component.start()
+        deadline = time.monotonic() + 10
+        while not redis.answers():
+            if not component.is_running or time.monotonic() > deadline:
+                raise StackError("\n".join([f"Redis did not start; its log {redis.log}:", *component.last_lines()]))
+            time.sleep(0.02)
+
+    def _keep(self) -> None:
+        # This thread lives as long as the components: the kernel ends those that it started when the thread ends.
+        while not self._ended.wait(_LOOK_SECONDS):
+            with self._guard:
+                if self._ending or self._failure:
+                    continue
+                try:
+                    for component in self._components:
+                        component.look_after(self._report)
+                except GaveUp as failure:
+                    self._failure = failure
+
+    def check(self) -> None:
+        """Raise GaveUp where a component could not be kept alive."""
+        if self._failure is not None:
+            raise self._failure
+
+    def wait_ready(self, seconds: float = 180) -> dict[str, Any]:
+        """Wait until the API answers and a worker would take a job; answer the worker's card.
+
+        `cli.json` is there from the API's first answer on. Raises NotReady after `seconds`, GaveUp before that.
+        """
+        deadline = time.monotonic() + seconds
+        with Client(Connection(self.url)) as client:
+            while not client.healthy():
+                self._wait(deadline, "the API does not answer")
+            write_cli_json(self.data, self.url)
+            while (card := self._ready_card(client)) is None:
+                self._wait(deadline, "no worker is ready")
+        return card
+
+    def _wait(self, deadline: float, what: str) -> None:
+        self.check()
+        if time.monotonic() > deadline:
+            raise NotReady(f"{what} in time; see the logs in {self.logs}")
+        time.sleep(_LOOK_SECONDS)
+
+    def _ready_card(self, client: Client) -> dict[str, Any] | None:
+        try:
+            cards = client.workers()["data"]
+        except (ClientError, KeyError):
+            return None
+        began = datetime.fromisoformat(self._began_at)
+        # A card of the stack before this one may still lie there and say "ready".
+        ours = (card for card in cards if datetime.fromisoformat(card["started_at"]) >= began)
+        return next((card for card in ours if card.get("status") in {"ready", "busy"}), None)
+
+    def stay(self) -> None:
+        """Wait until a signal raises KeyboardInterrupt, or a component gives up: raises GaveUp."""
+        while True:
+            self.check()
+            time.sleep(_LOOK_SECONDS)
+
+    def stop(self) -> None:
+        """End worker, API and Redis, in this order. A second Ctrl-C while it waits kills what is left."""
+        self._ending = True
+        with self._guard:
+            try:
+                remove_cli_json(self.data)
+                for component in reversed(self._components):
+                    component.stop()
+            except KeyboardInterrupt:
+                self._report("killing what is left")
+                for component in reversed(self._components):
+                    component.kill()
+        self._ended.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the components may know of the user's environment: nothing that would change them by accident."""
+    return {
+        name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+    }
+
+
+def choose_port(host: str, wanted: int | None) -> int:
+    """`wanted` where it was named; else 8000 or the next free one. Raises StackError where it is taken."""
+    if wanted == 0:
+        return free_port(host)
+    if wanted is not None:
+        if not is_free(host, wanted):
+            raise StackError(f"port {wanted} on {host} is taken; leave --port out and a free one is chosen")
+        return wanted
+    return next((port for port in _NEAR_PORTS if is_free(host, port)), None) or free_port(host)
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether the API could listen there. Raises StackError where `host` is no address of this machine."""
+    try:
+        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise StackError(f"{host} is no address of this machine: {error}") from error
+    with socket.socket(address[0], socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address[4])
+        except OSError:
+            return False
+    return True
+
+
+def _reachable(host: str) -> str:
+    """The name under which this machine reaches what listens on `host`."""
+    if host in {"0.0.0.0", ""}:  # noqa: S104  nothing is bound here
+        return "127.0.0.1"
+    if ":" in host:
+        return "[::1]" if host == "::" else f"[{host}]"
+    return host
+
+
+def running_stack(data: Path) -> str | None:
+    """The address of a stack that runs on this folder and answers; None where there is none."""
+    stack = read_cli_json(data)
+    if stack is None:
+        return None
+    with Client(Connection(stack.url)) as client:
+        return stack.url if client.healthy() else None
+
+
+def _locked(data: Path) -> IO[bytes]:
+    url = running_stack(data)
+    if url is not None:
+        raise StackError(f"a stack runs on {data} already: {url}")
+    lock = (data / ".lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StackError(f"another `fitstop up` is using {data}, and is just starting or ending") from None
+    except OSError:
+        return lock  # a filesystem without locks: the question above has to do
+    return lock
+
+
+def _check_installed() -> None:
+    missing = [name for name in ("flask", "gunicorn", "celery", "keras") if find_spec(name) is None]
+    if missing:
+        raise StackError(
+            f"the local stack needs {', '.join(missing)}, which this Python has not: pip install 'fitstop[local]'"
+        )
+
+
+def _check_settings(environment: Mapping[str, str]) -> None:
+    from shared.settings import BadEnvironment, read_settings
+
+    try:
+        read_settings(environment)
+    except BadEnvironment as error:
+        raise StackError(str(error)) from error

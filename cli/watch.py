@@ -1,0 +1,90 @@
+"""Watching a job: a live picture under its events on a terminal, one line for each event on a pipe."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from cli.client import Client, Json
+from cli.follow import Moment, follow
+from cli.job_view import ending, failure_words, job_picture, queue_place
+from cli.output import clock, console, literal
+
+# On attaching to a job that has run for long, so many of its events are shown again.
+_LAST_EVENTS = 12
+_LEVEL_STYLES = {"warning": "yellow", "error": "red"}
+_TYPE_STYLES = {"checkpoint": "green", "learning_rate": "magenta", "stop": "bold"}
+
+
+def watch(client: Client, job_id: str) -> Json:
+    """Show a job until it is over, and answer it. KeyboardInterrupt passes through and leaves the job alone."""
+    screen = console()
+    moments = follow(client, job_id)
+    job = _watch_live(screen, moments) if screen.is_terminal else _watch_lines(screen, moments)
+    for line in ending(job):
+        screen.print(line)
+    return job
+
+
+def event_line(event: Json) -> Text:
+    """One event as a line: the time of day here, and what happened."""
+    style = _LEVEL_STYLES.get(event.get("level", ""), "") or _TYPE_STYLES.get(event.get("type", ""), "")
+    return Text.assemble((clock(event.get("time")), "dim"), "  ", literal(event.get("message", ""), style))
+
+
+def _watch_live(screen: Console, moments: Iterator[Moment]) -> Json:
+    news = _News()
+    job: Json = {}
+    with Live(console=screen, refresh_per_second=8, transient=True) as live:
+        for moment in moments:
+            first = not job
+            job = moment.job or job
+            events = [event for event in moment.events if event.get("type") != "epoch"]
+            if first and len(events) > _LAST_EVENTS:
+                live.console.print(Text(f"… {len(events) - _LAST_EVENTS} events before these", "dim"))
+                events = events[-_LAST_EVENTS:]
+            for line in [*news.lines(moment, queue=False), *map(event_line, events)]:
+                live.console.print(line, soft_wrap=True)
+            live.update(job_picture(job, moment.trouble))
+    return job
+
+
+def _watch_lines(screen: Console, moments: Iterator[Moment]) -> Json:
+    news = _News()
+    job: Json = {}
+    for moment in moments:
+        job = moment.job or job
+        for line in [*news.lines(moment, queue=True), *map(event_line, moment.events)]:
+            screen.print(line, soft_wrap=True)
+    return job
+
+
+class _News:
+    """What is new in a job's state beside its events: its place in the queue, failed attempts, a lost connection."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._place = ""
+        self._trouble: str | None = None
+
+    def lines(self, moment: Moment, *, queue: bool) -> list[Text]:
+        """The lines to print for a moment; a picture shows the queue by itself."""
+        job = moment.job or {}
+        lines = self._failed(job)
+        place = f"queued, {queue_place(job)}" if job.get("status") == "queued" else ""
+        if queue and place and place != self._place:
+            lines.append(Text(place))
+        self._place = place
+        if queue and moment.trouble and not self._trouble:
+            lines.append(literal(f"{moment.trouble}; trying again", "yellow"))
+        if self._trouble and not moment.trouble:
+            lines.append(Text("the service answers again", "green"))
+        self._trouble = moment.trouble
+        return lines
+
+    def _failed(self, job: Json) -> list[Text]:
+        failures = job.get("failures") or []
+        fresh = failures[self._failures :]
+        self._failures = len(failures)
+        return [literal(failure_words(one), "yellow") for one in fresh]
