@@ -16,6 +16,7 @@ from cli.summary import Ended, print_summary
 from cli.watch import watch
 from cli.wine import UCI_URL, NoWine, fetch_wine, write_breast_cancer
 
+WINE_ID = "wine-quality"
 _NO_ID = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -36,11 +37,15 @@ def find_data(given: Path | None, folder: Path, environment: Mapping[str, str] =
     except NoWine as error:
         hint(f"The wine data can't be had ({error}); taking the breast-cancer data that scikit-learn ships.")
         return DemoData(write_breast_cancer(folder / "downloads"), "breast-cancer")
-    return DemoData(path, "wine-quality")
+    return DemoData(path, WINE_ID)
 
 
 def dataset_id_of(path: Path) -> str:
-    """An id that a file's name suggests."""
+    """An id for a file: that of the wine where its first line names a `quality`, else what its name suggests."""
+    with path.open("rb") as file:
+        columns = [cell.strip(b'" \r\n') for cell in file.readline(64 * 1024).split(b",")]
+    if b"quality" in columns:
+        return WINE_ID
     return _NO_ID.sub("-", path.stem.lower()).strip("-._")[:48] or "data"
 
 
@@ -61,7 +66,7 @@ def spec_for(dataset: Json) -> Json:
     columns = [column["name"] for column in dataset["columns"]]
     if "quality" in columns:
         wine = {"id": dataset["id"], "target": "quality", "positive": {"at_least": 6}}
-        return {"name": "wine-quality", "dataset": wine}
+        return {"name": WINE_ID, "dataset": wine}
     hint(f'Predicting the last column, "{columns[-1]}".')
     return {"name": dataset["id"], "dataset": {"id": dataset["id"], "target": columns[-1]}}
 

@@ -107,7 +107,7 @@ def _rate_words(progress: Json) -> Text:
     words = Text(rate(progress.get("learning_rate")))
     plateau = progress.get("reduce_lr")
     if plateau:
-        words += Text(f"  reduced after {plateau['patience']} epochs on a plateau, {plateau['wait']} so far", "dim")
+        words += Text(f"  plateau {plateau['wait']} of {plateau['patience']}", "dim")
     seconds = progress.get("epoch_seconds")
     if isinstance(seconds, int | float):
         words += Text(f"  {duration(seconds)} an epoch", "dim")

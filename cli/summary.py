@@ -31,7 +31,8 @@ def print_summary(ended: Ended) -> None:
     """The demo's last word."""
     screen = console()
     screen.print()
-    screen.rule(literal(f"{ended.job.get('name')}  {ended.job['id']}"), style="dim", characters="─")
+    screen.print(literal(ended.job.get("name") or "", "bold"), literal(ended.job["id"], "dim"), sep="  ")
+    screen.print()
     screen.print(fields(_facts(ended)))
     _print_checkpoints(screen, ended)
     _print_log(screen, ended)

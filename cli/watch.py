@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from cli.client import Client, Json
@@ -21,16 +22,30 @@ def watch(client: Client, job_id: str) -> Json:
     """Show a job until it is over, and answer it. KeyboardInterrupt passes through and leaves the job alone."""
     screen = console()
     moments = follow(client, job_id)
-    job = _watch_live(screen, moments) if screen.is_terminal else _watch_lines(screen, moments)
+    return _watch_live(screen, moments) if screen.is_terminal else _watch_lines(screen, moments)
+
+
+def print_ending(job: Json) -> None:
+    """Say how a job ended."""
+    screen = console()
     for line in ending(job):
         screen.print(line)
-    return job
 
 
 def event_line(event: Json) -> Text:
     """One event as a line: the time of day here, and what happened."""
     style = _LEVEL_STYLES.get(event.get("level", ""), "") or _TYPE_STYLES.get(event.get("type", ""), "")
     return Text.assemble((clock(event.get("time")), "dim"), "  ", literal(event.get("message", ""), style))
+
+
+def _folded(event: Json) -> Table:
+    """The line for a screen: what is too long goes on under its own beginning."""
+    line = event_line(event)
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(line[:8], line[10:])
+    return grid
 
 
 def _watch_live(screen: Console, moments: Iterator[Moment]) -> Json:
@@ -44,8 +59,8 @@ def _watch_live(screen: Console, moments: Iterator[Moment]) -> Json:
             if first and len(events) > _LAST_EVENTS:
                 live.console.print(Text(f"… {len(events) - _LAST_EVENTS} events before these", "dim"))
                 events = events[-_LAST_EVENTS:]
-            for line in [*news.lines(moment, queue=False), *map(event_line, events)]:
-                live.console.print(line, soft_wrap=True)
+            for line in [*news.lines(moment, queue=False), *map(_folded, events)]:
+                live.console.print(line)
             live.update(job_picture(job, moment.trouble))
     return job
 

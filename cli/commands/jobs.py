@@ -16,7 +16,7 @@ from cli.job_ids import find_job_id
 from cli.job_view import ending, job_fields
 from cli.output import age, console, hint, literal, number, print_error, print_json, status_text, table
 from cli.set_options import assigned
-from cli.watch import event_line, watch
+from cli.watch import event_line, print_ending, watch
 
 RECENT_FINISHED = 5
 _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
@@ -33,7 +33,8 @@ _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
 def submit(ctx: click.Context, file: Any, assignments: tuple[str, ...], watching: bool, output: str) -> None:  # noqa: FBT001
     r"""Post a job.
 
-    FILE is its spec as JSON, - reads stdin, and --set alone is enough. Prints the job's id. With --watch the exit status says whether the job succeeded.
+    FILE is its spec as JSON, - reads stdin, and --set alone is enough. Prints the job's id. With --watch the exit
+    status says whether the job succeeded.
 
     \b
     fitstop submit job.json --set hyperparameters.epochs=50
@@ -72,6 +73,7 @@ def watch_to_the_end(client: Client, job_id: str) -> ExitCode:
     """Watch a job; Ctrl-C detaches. The status says how the job ended, and 0 for a detach."""
     try:
         job = watch(client, job_id)
+        print_ending(job)
     except KeyboardInterrupt:
         hint(f"\nDetached; the job goes on. Come back with: fitstop watch {job_id}")
         hint(f"Stop it with: fitstop cancel {job_id}")

@@ -49,8 +49,8 @@ data_option = click.option(
 def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) -> None:
     """Run the whole service in this terminal.
 
-    Redis, the API and a worker. Everything is kept in one folder, so that starting again finds it as it was. One Ctrl-C ends all of it: running
-    jobs save where they are and go on next time. A second one kills.
+    Redis, the API and a worker. Everything is kept in one folder, so that starting again finds it as it was. One
+    Ctrl-C ends all of it: running jobs save where they are and go on next time. A second one kills.
     """
     with _errors_told(ctx), _signals_interrupt(), LocalStack(StackOptions(data, host, port, slots), _event) as stack:
         try:
@@ -150,8 +150,8 @@ def _signals_interrupt() -> Iterator[None]:
 def demo(ctx: click.Context, data_file: Path | None, data: Path, assignments: tuple[str, ...]) -> None:
     """Run the article's job from nothing.
 
-    Starts the service, trains on wine, stops by itself, sums up. Uses the service that runs on the data folder, or starts one for as long as the job takes. The exit status is 0
-    only if the job succeeded.
+    Starts the service, trains on wine, stops by itself, sums up. Uses the service that runs on the data folder, or
+    starts one for as long as the job takes. The exit status is 0 only if the job succeeded.
     """
     with _errors_told(ctx), _signals_interrupt():
         url = running_stack(data)
