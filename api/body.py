@@ -6,14 +6,18 @@ from flask import request
 from werkzeug.exceptions import HTTPException
 
 from api.problems import HttpProblem
+from api.slow_clients import DEADLINES
 
-PIECE_BYTES = 1024 * 1024
+PIECE_BYTES = 64 * 1024
+# A client has so long for each piece: 2 KiB in a second are enough.
+PIECE_SECONDS = 30.0
 
 
 def pieces(most_bytes: int) -> Iterator[bytes]:
-    """The body in pieces of at most 1 MiB.
+    """The body in pieces of at most 64 KiB.
 
-    Raises HttpProblem: 413 at the first byte above `most_bytes`, 400 where the client goes away before the end.
+    Raises HttpProblem: 413 at the first byte above `most_bytes`, 400 where the client goes away before the end, 408
+    where it is too slow.
     """
     announced = request.content_length
     if announced is not None and announced > most_bytes:
@@ -30,10 +34,24 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
 
 
 def _read(size: int) -> bytes:
+    client = request.environ.get("gunicorn.socket")
+    if client is None:
+        return _received(size)
+    DEADLINES.set(client, PIECE_SECONDS)
+    try:
+        piece, error = _received(size), None
+    except HttpProblem as problem:
+        piece, error = b"", problem
+    if DEADLINES.clear(client):
+        raise HttpProblem(408, "too_slow", "the body came too slowly")
+    if error is not None:
+        raise error
+    return piece
+
+
+def _received(size: int) -> bytes:
     try:
         return request.stream.read(size)
-    except TimeoutError:
-        raise HttpProblem(408, "too_slow", "nothing more of the body came for a long time") from None
     except HTTPException:
         raise
     except Exception as error:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from typing import Any
 
 from flask import Response, jsonify, request
 from pydantic import TypeAdapter, ValidationError
@@ -84,7 +85,7 @@ def _kept(upload: Upload, dataset_id: str, name: str | None) -> tuple[DatasetInf
 
 def _described(upload: Upload, dataset_id: str, name: str | None) -> DatasetInfo:
     facts = {
-        **upload.parsed(service().settings),
+        **_parsed(upload),
         "id": dataset_id,
         "created_at": utc_now(),
         "source_name": name,
@@ -93,6 +94,16 @@ def _described(upload: Upload, dataset_id: str, name: str | None) -> DatasetInfo
         "bytes": upload.bytes,
     }
     return DatasetInfo.model_validate_json(json.dumps(facts))
+
+
+def _parsed(upload: Upload) -> dict[str, Any]:
+    held = service()
+    if not held.parsers.acquire(timeout=held.settings.ingest_timeout_seconds):
+        raise HttpProblem(503, "busy", "other uploads are being read; try again later", retry_after=10)
+    try:
+        return upload.parsed(held.settings)
+    finally:
+        held.parsers.release()
 
 
 def _readable() -> list[DatasetInfo]:

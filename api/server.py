@@ -8,6 +8,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from api import create_app
+from api.gunicorn_worker import Worker
 from api.logs import start_logging
 from api.service import Service
 from shared.settings import BadEnvironment, Settings, read_settings
@@ -53,7 +54,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return {
         "bind": f"{host}:{settings.port}",
-        "worker_class": "gthread",
+        "worker_class": Worker,
         "workers": settings.api_processes,
         "threads": settings.api_threads,
         "graceful_timeout": GRACEFUL_SECONDS,

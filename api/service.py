@@ -1,4 +1,4 @@
-"""What every view works on: the settings, the volume, the doorbell and the places for event streams."""
+"""What every view works on: the settings, the volume, the doorbell, and the places for what is costly."""
 
 import threading
 from collections.abc import Callable
@@ -14,6 +14,8 @@ from shared.settings import Settings
 from shared.volume import Volume
 
 _KEY = "fitstop"
+# Each may take as much memory as the settings allow one.
+_MOST_PARSERS = 2
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Service:
     volume: Volume
     doorbell: Doorbell
     streams: threading.BoundedSemaphore
+    parsers: threading.BoundedSemaphore
     is_stopping: Callable[[], bool] = field(default=lambda: False)
 
     @classmethod
@@ -34,8 +37,9 @@ class Service:
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
-            doorbell=Doorbell(make_celery(settings)),
+            doorbell=_doorbell(settings),
             streams=threading.BoundedSemaphore(settings.max_streams),
+            parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )
 
     @classmethod
@@ -51,6 +55,16 @@ class Service:
         if folder is None:
             raise NotFound("there is no job of this id")
         return folder
+
+
+def _doorbell(settings: Settings) -> Doorbell:
+    """A doorbell that gives up at once: by default kombu tries for 6 s to reach a Redis that is away, and a client
+    would wait so long for its 202.
+    """
+    celery = make_celery(settings)
+    once = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+    celery.conf.broker_transport_options = {**celery.conf.broker_transport_options, **once}
+    return Doorbell(celery)
 
 
 def service() -> Service:

@@ -1,0 +1,85 @@
+"""gunicorn's thread worker with two things added: slow clients are cut off, and a request that is not HTTP gets a
+problem document too.
+"""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.http import errors  # type: ignore[import-untyped]
+from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+from ulid import ULID
+
+from api.logs import escaped
+from api.slow_clients import DEADLINES
+
+# For the request line and all headers together.
+HEADER_SECONDS = 10.0
+
+_STATUSES: dict[type[Exception], int] = {
+    errors.LimitRequestLine: 414,
+    errors.LimitRequestHeaders: 431,
+    errors.ExpectationFailed: 417,
+    errors.UnsupportedTransferCoding: 501,
+}
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """One API process."""
+
+    def handle(self, conn: Any) -> Any:
+        DEADLINES.set(conn.sock, HEADER_SECONDS)
+        try:
+            return super().handle(conn)
+        finally:
+            DEADLINES.clear(conn.sock)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        DEADLINES.clear(conn.sock)
+        return super().handle_request(req, conn)
+
+    def murder_pending(self) -> None:
+        """Called about once in a second by the worker's loop."""
+        DEADLINES.enforce()
+        super().murder_pending()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ARG002
+        """Answer what never became a request of the app."""
+        status = status_of(exc)
+        request_id = f"req_{ULID()}"
+        if status == 500:
+            self.log.exception("unforeseen (request %s)", request_id)
+        else:
+            self.log.warning("no request: %s %d %s", escaped(type(exc).__name__), status, request_id)
+        try:
+            write_nonblock(client, raw_problem(status, request_id))
+        except OSError:
+            self.log.debug("the client of %s is gone", request_id)
+
+
+def status_of(error: Exception) -> int:
+    """What a client hears of gunicorn's own errors."""
+    known = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), None)
+    return known or (400 if isinstance(error, errors.ParseException) else 500)
+
+
+def raw_problem(status: int, request_id: str) -> bytes:
+    """A whole HTTP response that says so; the connection ends behind it."""
+    phrase = HTTPStatus(status).phrase
+    code = phrase.lower().replace(" ", "_").replace("-", "_")
+    body = {
+        "type": f"urn:fitstop:problem:{code}",
+        "title": phrase,
+        "status": status,
+        "detail": HTTPStatus(status).description or "this is not a request that can be read",
+        "code": code,
+        "request_id": request_id,
+    }
+    content = json.dumps(body).encode() + b"\n"
+    head = (
+        f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+        f"Content-Length: {len(content)}\r\nX-Request-Id: {request_id}\r\nX-Content-Type-Options: nosniff\r\n"
+        "Cache-Control: no-store\r\n\r\n"
+    )
+    return head.encode() + content
