@@ -26,7 +26,9 @@ _WARM_UP_SECONDS = 120
 
 # Read by libraries when they are imported, so set before the fork server starts.
 _ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",  # its threads would make the fork server unsafe to fork
+    # Threads would make the fork server unsafe to fork: OpenBLAS's, and that of the jemalloc inside pyarrow.
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "KERAS_BACKEND": "tensorflow",
 }

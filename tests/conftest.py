@@ -1,0 +1,25 @@
+"""What every test stands on: a scrubbed environment and an empty volume."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.volume import Volume
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests reaches them."""
+    for name in list(os.environ):
+        if name.startswith("FITSTOP_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Volume:
+    """An empty volume."""
+    return Volume(tmp_path / "volume")

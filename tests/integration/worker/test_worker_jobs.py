@@ -1,0 +1,198 @@
+"""Jobs through a real Redis, a real worker and real training children."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.events import job_events
+from shared.job_folder import JobFolder
+from shared.manifest import read_manifest
+from shared.queue import Doorbell
+from shared.times import parse_time
+from shared.volume import Volume
+from tests.support.jobs import put_job, rows_of, small_spec
+from tests.support.waiting import wait_for
+from tests.support.worker_process import WorkerProcess, descendants, is_running
+
+LONG = {"hyperparameters": {"epochs": 100_000}, "callbacks": {"early_stopping": None}}
+
+
+@pytest.fixture
+def post(shared_volume: Volume, doorbell: Doorbell, worker: WorkerProcess) -> Iterator["Post"]:
+    poster = Post(shared_volume, doorbell)
+    yield poster
+    poster.cancel_all()
+
+
+class Post:
+    """Posts jobs, rings for them, and leaves none behind."""
+
+    def __init__(self, volume: Volume, doorbell: Doorbell) -> None:
+        self._volume = volume
+        self._doorbell = doorbell
+        self._jobs: list[JobFolder] = []
+
+    def __call__(self, ring: bool = True, **parts: object) -> JobFolder:
+        job = put_job(self._volume, small_spec(**parts))
+        self._jobs.append(job)
+        if ring:
+            assert self._doorbell.ring(job.id)
+        return job
+
+    def cancel_all(self) -> None:
+        for job in self._jobs:
+            job.request_cancel()
+        for job in self._jobs:
+            wait_for(job.result, saying=f"{job.id} ends")
+
+
+def status(job: JobFolder) -> str:
+    state = job.state()
+    assert state is not None
+    return state.status
+
+
+def is_training(job: JobFolder, attempt: int = 1, rows: int = 1) -> bool:
+    attempts = job.attempts()
+    if len(attempts) < attempt or not attempts[attempt - 1].training_log.exists():
+        return False
+    return attempts[attempt - 1].training_log.read_text().count("\n") > rows
+
+
+def memory_map(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_a_job_that_is_rung_for_trains_and_succeeds(post: Post, shared_volume: Volume) -> None:
+    job = post()
+    result = wait_for(job.result)
+    assert result.ending.status == "succeeded"
+    assert result.attempt == 1
+    attempt = job.attempts()[0]
+    assert len(rows_of(attempt.training_log)) == 4
+    assert read_manifest(attempt.manifest_file).best is not None
+    assert wait_for(lambda: job.id not in [marker.job_id for marker in shared_volume.open_jobs()])
+
+
+def test_a_job_whose_ring_was_lost_is_found_by_the_sweep(post: Post) -> None:
+    job = post(ring=False)
+    assert wait_for(job.result, 30).ending.status == "succeeded"
+
+
+def test_ten_rings_for_one_job_start_one_attempt(post: Post, doorbell: Doorbell) -> None:
+    job = post()
+    for _ in range(9):
+        doorbell.ring(job.id)
+    assert wait_for(job.result).ending.status == "succeeded"
+    wait_for(lambda: doorbell.unheard() == 0)
+    assert len(job.attempts()) == 1
+
+
+def test_three_jobs_on_one_slot_run_one_after_the_other_in_order(post: Post) -> None:
+    jobs = [post() for _ in range(3)]
+    results = [wait_for(job.result) for job in jobs]
+    claims = [job.attempts()[0].claim() for job in jobs]
+    starts = [parse_time(claim.claimed_at) for claim in claims if claim is not None]
+    ends = [parse_time(result.finished_at) for result in results]
+    assert starts == sorted(starts)
+    assert all(end <= start for end, start in zip(ends[:-1], starts[1:], strict=True))
+
+
+def test_an_urgent_job_goes_before_those_that_came_earlier(post: Post) -> None:
+    running = post(**LONG)
+    wait_for(lambda: is_training(running))
+    late = post(priority=7)
+    urgent = post(priority=0)
+    running.request_cancel()
+    late_claim = wait_for(lambda: late.attempts() and late.attempts()[0].claim())
+    urgent_claim = urgent.attempts()[0].claim()
+    assert urgent_claim is not None
+    assert parse_time(urgent_claim.claimed_at) < parse_time(late_claim.claimed_at)
+
+
+def test_a_cancelled_job_stops_within_two_seconds_and_keeps_its_checkpoints(post: Post) -> None:
+    job = post(**LONG)
+    wait_for(lambda: is_training(job, rows=3))
+    asked = parse_time(job.request_cancel().requested_at)
+    result = wait_for(job.result)
+    assert result.ending.status == "cancelled"
+    assert (parse_time(result.finished_at) - asked).total_seconds() < 2
+    attempt = job.attempts()[0]
+    kept = read_manifest(attempt.manifest_file).checkpoints
+    assert kept
+    assert all((attempt.checkpoints / one.name).stat().st_size == one.bytes for one in kept)
+    assert result.ending.stop is not None
+    assert result.ending.stop.reason == "cancelled"
+    assert result.ending.stop.last_epoch >= 3
+
+
+def test_a_job_that_is_cancelled_in_the_queue_never_trains(post: Post) -> None:
+    running = post(**LONG)
+    wait_for(lambda: is_training(running))
+    waiting = post()
+    waiting.request_cancel()
+    assert wait_for(waiting.result).ending.status == "cancelled"
+    assert waiting.attempts() == []
+    assert status(running) == "running"
+
+
+def test_a_killed_child_leaves_the_worker_alive_and_the_job_ends_well(post: Post, worker: WorkerProcess) -> None:
+    job = post(hyperparameters={"epochs": 60})
+    wait_for(lambda: is_training(job))
+    os.kill(worker.training_process(), signal.SIGKILL)
+    end = wait_for(job.attempts()[0].end)
+    assert end.outcome == "failed"
+    assert end.error is not None
+    assert end.error.code == "killed"
+    assert wait_for(job.result).ending.status == "succeeded"
+    assert worker.is_alive()
+    assert len(job.attempts()) == 2
+    told = [placed.event.message for placed in job_events(job)]
+    assert any("queued again" in message and "SIGKILL" in message for message in told)
+
+
+def test_a_job_that_kills_each_of_its_children_fails_after_three(post: Post, worker: WorkerProcess) -> None:
+    job = post(**LONG)
+    for attempt in (1, 2, 3):
+        wait_for(lambda attempt=attempt: is_training(job, attempt))
+        os.kill(worker.training_process(), signal.SIGSEGV)
+    ending = wait_for(job.result).ending
+    assert ending.status == "failed"
+    assert ending.error is not None
+    assert ending.error.code == "crash"
+    assert "3 failed attempts" in ending.error.message
+    assert len(job.attempts()) == 3
+
+
+def test_a_dataset_that_changed_since_the_post_is_refused(post: Post, shared_volume: Volume) -> None:
+    path = shared_volume.data_file("grades")
+    content = path.read_bytes()
+    job = post(ring=False)
+    path.write_bytes(content + b"x")
+    try:
+        ending = wait_for(job.result).ending
+    finally:
+        path.write_bytes(content)
+    assert ending.error is not None
+    assert (ending.status, ending.error.code) == ("failed", "data_changed")
+    assert len(job.attempts()) == 1
+
+
+def test_the_worker_process_never_imports_keras(worker: WorkerProcess) -> None:
+    assert "tensorflow" not in memory_map(worker.pid)
+    assert [pid for pid in descendants(worker.pid) if "tensorflow" in memory_map(pid)], "so the look can tell"
+
+
+def test_the_fork_server_has_one_thread(worker: WorkerProcess) -> None:
+    servers = [pid for pid in descendants(worker.pid) if "tensorflow" in memory_map(pid)]
+    assert [len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in servers] == [1]
+
+
+def test_no_child_is_left_behind(post: Post, worker: WorkerProcess) -> None:
+    job = post()
+    wait_for(job.result)
+    child = worker.training_process()
+    wait_for(lambda: not is_running(child))

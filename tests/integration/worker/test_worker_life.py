@@ -1,0 +1,113 @@
+"""What becomes of jobs when their worker is taken away."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.job_folder import JobFolder
+from shared.queue import Doorbell
+from shared.volume import Volume
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.redis import RedisServer
+from tests.support.waiting import wait_for
+from tests.support.worker_process import WorkerProcess, descendants, is_running
+
+LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
+
+
+@pytest.fixture
+def own_worker(volume: Volume, redis_server: RedisServer, tmp_path: Path) -> Iterator[WorkerProcess]:
+    put_dataset(volume, learnable_frame())
+    process = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
+    process.start()
+    yield process
+    process.stop()
+
+
+def trains(job: JobFolder, attempt: int = 1) -> bool:
+    attempts = job.attempts()
+    return len(attempts) >= attempt and attempts[attempt - 1].training_log.exists()
+
+
+def test_sigterm_hands_the_job_back_without_counting_a_failure(
+    own_worker: WorkerProcess, volume: Volume, doorbell: Doorbell
+) -> None:
+    job = put_job(volume, LONG)
+    doorbell.ring(job.id)
+    wait_for(lambda: trains(job))
+    below = descendants(own_worker.pid)
+    own_worker.send(signal.SIGTERM)
+    assert own_worker.wait(20) == 0
+    end = job.attempts()[0].end()
+    assert end is not None
+    assert (end.outcome, end.is_failure, end.retry_at) == ("handed_back", False, None)
+    state = job.state()
+    assert state is not None
+    assert state.status == "queued"
+    assert volume.worker_cards() == []
+    wait_for(lambda: not any(is_running(pid) for pid in below), saying="no process is left")
+
+
+def test_a_killed_worker_takes_its_children_along_and_another_goes_on(
+    own_worker: WorkerProcess, volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path
+) -> None:
+    job = put_job(volume, LONG)
+    doorbell.ring(job.id)
+    wait_for(lambda: trains(job))
+    below = descendants(own_worker.pid)
+    assert len(below) >= 2
+    own_worker.send(signal.SIGKILL)
+    wait_for(lambda: not any(is_running(pid) for pid in below), 10, saying="the children die with the worker")
+    other = WorkerProcess(volume, redis_server.url, tmp_path / "other.log")
+    other.start()
+    try:
+        wait_for(lambda: trains(job, attempt=2), 45, saying="the other worker took over")
+        end = job.attempts()[0].end()
+        assert end is not None
+        assert end.error is not None
+        assert (end.outcome, end.error.code) == ("lost", "worker_lost")
+        job.request_cancel()
+        assert wait_for(job.result).attempt == 2
+    finally:
+        other.stop()
+
+
+def test_a_worker_without_redis_finds_jobs_when_redis_is_back(
+    volume: Volume, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    put_dataset(volume, learnable_frame())
+    worker = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
+    worker.start()
+    try:
+        redis_server.kill()
+        job = put_job(volume, small_spec())
+        redis_server.start()
+        assert wait_for(job.result, 60).ending.status == "succeeded"
+    finally:
+        worker.stop()
+
+
+def test_a_spawned_child_trains_as_a_forked_one_does(
+    volume: Volume, redis_server: RedisServer, tmp_path: Path, doorbell: Doorbell
+) -> None:
+    put_dataset(volume, learnable_frame())
+    logs = []
+    for way in ("spawn", "forkserver"):
+        worker = WorkerProcess(volume, redis_server.url, tmp_path / f"{way}.log", FITSTOP_CHILD_START=way)
+        worker.start()
+        job = put_job(volume, small_spec())
+        doorbell.ring(job.id)
+        assert wait_for(job.result).ending.status == "succeeded"
+        logs.append(job.attempts()[0].training_log.read_bytes())
+        worker.stop()
+    assert logs[0] == logs[1]
+
+
+def test_a_wrong_variable_stops_the_start_and_is_named(volume: Volume, tmp_path: Path) -> None:
+    worker = WorkerProcess(volume, "redis://127.0.0.1:1/0", tmp_path / "worker.log", FITSTOP_SLOST="2")
+    with pytest.raises(AssertionError):
+        worker.start()
+    assert worker.wait() == 2
+    assert 'FITSTOP_SLOST=2: nobody reads this variable. Did you mean "FITSTOP_SLOTS"?' in worker.log.read_text()

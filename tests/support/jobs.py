@@ -1,0 +1,116 @@
+"""Datasets and jobs put on a volume as the API would put them there, small enough for a test."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shared.dataset import Column, ColumnKind, DatasetInfo, ValueCount
+from shared.ids import new_job_id
+from shared.job import Claim, JobRecord
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.resolve import resolve
+from shared.spec import JobSpec
+from shared.times import utc_now
+from shared.validation import validated
+from shared.volume import Volume
+
+_KINDS: dict[str, ColumnKind] = {"i": "integer", "f": "float", "b": "boolean"}
+
+
+def learnable_frame(rows: int = 240, seed: int = 1) -> pd.DataFrame:
+    """Four inputs, one of them text with two values, and a whole-number target from 0 to 5 that follows from them."""
+    generator = np.random.default_rng(seed)
+    a, b, c = generator.normal(size=(3, rows))
+    kind = np.where(generator.random(rows) < 0.5, "red", "white")
+    signal = a + 0.5 * b + (kind == "red") + 0.3 * generator.normal(size=rows)
+    grade = np.digitize(signal, [-1.0, -0.2, 0.4, 1.0, 1.8])
+    return pd.DataFrame({"kind": kind, "a": a, "b": b, "c": c, "grade": grade})
+
+
+def put_dataset(volume: Volume, frame: pd.DataFrame, dataset_id: str = "grades") -> DatasetInfo:
+    """Put a frame on the volume as a dataset."""
+    folder = volume.datasets / dataset_id
+    folder.mkdir()
+    frame.to_parquet(folder / "data.parquet")
+    info = DatasetInfo(
+        id=dataset_id,
+        created_at=utc_now(),
+        source_name=None,
+        source_format="parquet",
+        sha256="0" * 64,
+        bytes=1,
+        data_sha256=hashlib.sha256((folder / "data.parquet").read_bytes()).hexdigest(),
+        rows=len(frame),
+        columns=tuple(_column(frame[name]) for name in frame.columns),
+    )
+    (folder / "dataset.json").write_text(info.model_dump_json())
+    return info
+
+
+def small_spec(**parts: Any) -> dict[str, Any]:
+    """A spec that trains in about a second; `parts` replace its own, one level down for objects."""
+    spec: dict[str, Any] = {
+        "name": "grades",
+        "dataset": {"id": "grades", "target": "grade", "positive": {"at_least": 3}},
+        "model": {"layers": [8]},
+        "hyperparameters": {"epochs": 4, "batch_size": 32},
+    }
+    for key, value in parts.items():
+        spec[key] = {**spec.get(key, {}), **value} if isinstance(value, dict) else value
+    return spec
+
+
+def put_job(volume: Volume, spec: dict[str, Any]) -> JobFolder:
+    """Post a job as the API does, without ringing for it."""
+    asked = validated(JobSpec, spec)
+    data = volume.dataset(asked.dataset.id)
+    assert data is not None
+    resolved = resolve(asked, data)
+    return volume.store_job(
+        JobRecord(
+            id=new_job_id(),
+            created_at=utc_now(),
+            spec=resolved.spec,
+            task=resolved.task,
+            data_sha256=data.data_sha256,
+            warnings=resolved.warnings,
+        )
+    )
+
+
+def claim(job: JobFolder, number: int = 1, owner: str = "tests") -> AttemptFolder:
+    """Claim an attempt as a worker does."""
+    attempt = job.take(
+        Claim(attempt=number, owner=owner, host="here", pid=1, slot=0, device="CPU", claimed_at=utc_now())
+    )
+    assert attempt is not None
+    return attempt
+
+
+def rows_of(log: Path) -> pd.DataFrame:
+    """A training log's rows."""
+    return pd.read_csv(log)
+
+
+def _column(series: "pd.Series[Any]") -> Column:
+    kind: ColumnKind = _KINDS.get(series.dtype.kind, "text")
+    counts = series.value_counts().sort_index()
+    listed = tuple(ValueCount(value=_plain(value), rows=int(rows)) for value, rows in counts.items())
+    numbers = series if kind != "text" else None
+    return Column(
+        name=str(series.name),
+        kind=kind,
+        missing=int(series.isna().sum()),
+        distinct=len(counts),
+        values=listed if len(counts) <= 100 else None,
+        minimum=float(numbers.min()) if numbers is not None else None,
+        maximum=float(numbers.max()) if numbers is not None else None,
+        mean=float(numbers.mean()) if numbers is not None else None,
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value

