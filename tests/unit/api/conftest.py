@@ -1,0 +1,67 @@
+"""The app on a volume of the test's own, with no Redis behind its doorbell."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api import create_app
+from api.service import Service
+from shared.dataset import DatasetInfo
+from shared.job_folder import JobFolder
+from shared.settings import Settings
+from shared.volume import Volume
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        volume=tmp_path / "volume",
+        redis_url="redis://127.0.0.1:1/0",
+        max_streams=2,
+        max_job_bytes=4096,
+        max_dataset_bytes=200_000,
+        max_dataset_cells=40_000,
+        max_dataset_columns=50,
+    )
+
+
+@pytest.fixture
+def app(settings: Settings) -> Flask:
+    return create_app(settings)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def volume(app: Flask) -> Volume:
+    return Service.of(app).volume
+
+
+@pytest.fixture
+def grades(volume: Volume) -> DatasetInfo:
+    """A dataset of 240 rows: kind, a, b, c, and the whole-number target grade."""
+    return put_dataset(volume, learnable_frame())
+
+
+@pytest.fixture
+def job(volume: Volume, grades: DatasetInfo) -> JobFolder:
+    """A job that waits; epochs 4."""
+    return put_job(volume, small_spec())
+
+
+@pytest.fixture
+def new_job(volume: Volume, grades: DatasetInfo) -> Callable[..., JobFolder]:
+    """Another job that waits."""
+
+    def put(**parts: Any) -> JobFolder:
+        return put_job(volume, small_spec(**parts))
+
+    return put

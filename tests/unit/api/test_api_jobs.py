@@ -1,0 +1,115 @@
+"""Posting, listing and cancelling jobs."""
+
+import time
+
+from shared.job import AttemptEnd, Ending, JobError, Stop
+from shared.times import utc_now
+from tests.support.jobs import claim, small_spec
+
+
+def end(attempt, **parts):
+    attempt.close(AttemptEnd(ended_at=utc_now(), **{"outcome": "lost", **parts}))
+
+
+def test_a_posted_job_is_answered_whole_and_is_on_the_volume(client, volume, grades):
+    answer = client.post("/jobs", json=small_spec())
+    shown = answer.json
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/jobs/{shown['id']}" == shown["urls"]["self"]
+    assert shown == client.get(shown["urls"]["self"]).json
+    assert (shown["status"], shown["queue_position"], shown["attempt"]) == ("queued", 1, 0)
+    record = volume.job(shown["id"]).record()
+    assert record.data_sha256 == grades.data_sha256
+    assert [marker.job_id for marker in volume.open_jobs()] == [shown["id"]]
+
+
+def test_the_spec_in_an_answer_can_be_posted_again(client, grades):
+    first = client.post("/jobs", json=small_spec()).json
+    second = client.post("/jobs", json=first["spec"])
+    assert second.status_code == 202
+    assert second.json["spec"] == first["spec"]
+
+
+def test_a_job_is_taken_at_once_while_redis_is_away(client, grades):
+    client.post("/jobs", json=small_spec())
+    began = time.monotonic()
+    assert client.post("/jobs", json=small_spec()).status_code == 202
+    assert time.monotonic() - began < 1
+
+
+def test_jobs_are_listed_newest_first_page_by_page(client, new_job):
+    ids = [new_job().id for _ in range(5)]
+    first = client.get("/jobs?limit=2").json
+    second = client.get(f"/jobs?limit=2&after={first['data'][-1]['id']}").json
+    third = client.get(f"/jobs?limit=2&after={second['data'][-1]['id']}").json
+    listed = [job["id"] for page in (first, second, third) for job in page["data"]]
+    assert listed == sorted(ids, reverse=True)
+    assert [page["has_more"] for page in (first, second, third)] == [True, True, False]
+
+
+def test_a_list_can_be_narrowed_to_some_states(client, new_job):
+    waiting, running = new_job(), new_job()
+    claim(running)
+    assert [job["id"] for job in client.get("/jobs?status=running").json["data"]] == [running.id]
+    both = client.get("/jobs?status=running&status=queued").json["data"]
+    assert {job["id"] for job in both} == {waiting.id, running.id}
+
+
+def test_places_in_the_queue_follow_priority_and_then_age_and_count_only_who_waits(client, new_job):
+    late, early, urgent, running = new_job(), new_job(), new_job(priority=0), new_job(priority=0)
+    claim(running)
+    places = {job["id"]: job["queue_position"] for job in client.get("/jobs").json["data"]}
+    assert places == {running.id: None, urgent.id: 1, min(late.id, early.id): 2, max(late.id, early.id): 3}
+    assert client.get(f"/jobs/{urgent.id}").json["queue_position"] == 1
+
+
+def test_a_damaged_job_hides_no_other_one_and_is_a_500_of_its_own(client, new_job):
+    whole, broken = new_job(), new_job()
+    broken.spec_file.write_bytes(b'{"version": 1')
+    assert [job["id"] for job in client.get("/jobs").json["data"]] == [whole.id]
+    answer = client.get(f"/jobs/{broken.id}")
+    assert (answer.status_code, answer.json["code"]) == (500, "damaged_record")
+    assert "/" not in answer.json["detail"]
+
+
+def test_cancelling_a_job_that_waits_ends_it_at_once_and_leaves_the_queue(client, volume, job):
+    answer = client.post(f"/jobs/{job.id}/cancel")
+    assert answer.status_code == 200
+    shown = answer.json
+    assert (shown["status"], shown["stop"]["reason"], shown["stop"]["epochs_not_run"]) == ("cancelled", "cancelled", 4)
+    assert shown["cancel_requested_at"] is not None
+    assert list(volume.open_jobs()) == []
+    assert client.post(f"/jobs/{job.id}/cancel").json == shown
+
+
+def test_cancelling_a_job_that_runs_leaves_its_ending_to_the_worker(client, job):
+    claim(job)
+    first = client.post(f"/jobs/{job.id}/cancel").json
+    assert (first["status"], first["finished_at"]) == ("running", None)
+    assert first["cancel_requested_at"] is not None
+    assert job.result() is None
+    assert client.post(f"/jobs/{job.id}/cancel").json == first
+
+
+def test_a_job_that_waits_for_its_second_attempt_is_cancelled_at_once(client, job):
+    end(claim(job))
+    assert client.post(f"/jobs/{job.id}/cancel").json["status"] == "cancelled"
+
+
+def test_a_job_that_has_ended_cannot_be_cancelled(client, job):
+    end(claim(job), outcome="finished", ending=Ending(status="succeeded"))
+    job.settle(Ending(status="succeeded", stop=Stop(reason="epochs_completed")), attempt=1)
+    answer = client.post(f"/jobs/{job.id}/cancel")
+    assert (answer.status_code, answer.json["code"]) == (409, "conflict")
+    assert job.cancel() is None
+
+
+def test_attempts_that_were_lost_are_shown_with_their_reasons(client, job):
+    error = JobError(code="gpu_out_of_memory", message="the device has 80 GB")
+    end(claim(job, 1), outcome="failed", error=error, is_failure=True)
+    end(claim(job, 2), outcome="handed_back")
+    claim(job, 3)
+    shown = client.get(f"/jobs/{job.id}").json
+    assert (shown["status"], shown["attempt"], shown["max_failures"]) == ("running", 3, 3)
+    told = [(one["attempt"], one["outcome"], one["code"], one["is_failure"]) for one in shown["failures"]]
+    assert told == [(1, "failed", "gpu_out_of_memory", True), (2, "handed_back", None, False)]
