@@ -71,14 +71,18 @@ def _header(path: Path) -> tuple[list[str], str]:
         start = file.read(_HEADER_BYTES)
     text = codecs.getincrementaldecoder("utf-8-sig")().decode(start).lstrip("\r\n")
     line = _first_line(text)
-    if not line.strip() or (line == text and len(start) == _HEADER_BYTES):
+    if not line.strip() and not text.startswith('"'):
         raise refused("#", "has no header: expected the columns' names in the first line", "no_header")
+    if line == text and len(start) == _HEADER_BYTES:
+        raise refused("#", f"has a header of more than {_HEADER_BYTES} bytes", "header_too_long")
+    if text[len(line) : len(line) + 1] == '"':
+        raise refused("#", "has a quote in its header that is never closed", "unclosed_quote")
     bare = re.sub(r'"[^"]*"', "", line)
     separator = max(_SEPARATORS, key=bare.count)
     try:
         return next(csv.reader(io.StringIO(line, newline=""), delimiter=separator, strict=True)), separator
     except (csv.Error, StopIteration):
-        raise refused("#", "has a header with a quote that is never closed", "unclosed_quote") from None
+        raise refused("#", "has a header that cannot be read", "unreadable") from None
 
 
 def _first_line(text: str) -> str:
@@ -141,7 +145,9 @@ class _Extended(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        return self._file.read(size) or self._ending.read(size)
+        # Always as much as was asked for: pyarrow takes a short read for a block.
+        found = self._file.read(size)
+        return found + self._ending.read(size - len(found))
 
 
 def _typed(path: Path, separator: str) -> pa.Table:
