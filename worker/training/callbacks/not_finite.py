@@ -36,7 +36,7 @@ class NotFinite(keras.callbacks.Callback):
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {epoch + 1}; a smaller learning_rate or scaled data help")
         for variable in self.model.trainable_variables:
-            if not np.isfinite(np.asarray(variable)).all():
+            if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
                 raise Diverged(
                     f"the weights {variable.path} are not finite after epoch {epoch + 1}, though the loss is; "
                     "a smaller learning_rate or scaled data help"

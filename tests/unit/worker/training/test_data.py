@@ -1,0 +1,137 @@
+"""From Parquet to arrays."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.model_selection import train_test_split
+
+from shared.volume import Volume
+from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from worker.training.data import TRUSTED_TYPES, Data, load_data
+from worker.training.errors import BadData, DataChanged, DataMissing
+
+WINE = Path(__file__).parents[5] / "shared" / "data" / "winequalityN.csv"
+
+
+def loaded(volume: Volume, frame: pd.DataFrame, **dataset: Any) -> Data:
+    put_dataset(volume, frame)
+    return loaded_again(volume, **dataset)
+
+
+def loaded_again(volume: Volume, **dataset: Any) -> Data:
+    spec = small_spec()
+    spec["dataset"] = {"id": "grades", "target": "grade", **dataset}
+    job = put_job(volume, spec)
+    record = job.record()
+    assert record is not None
+    return load_data(claim(job), record)
+
+
+@pytest.mark.skipif(not WINE.exists(), reason=f"the article's data is not beside the project: {WINE.name}")
+def test_the_articles_data_has_its_rows_and_features(volume: Volume) -> None:
+    put_dataset(volume, pd.read_csv(WINE))
+    data = loaded_again(volume, target="quality", positive={"at_least": 6})
+    assert (len(data.train_x), len(data.validation_x), data.features, data.dropped_rows) == (5170, 1293, 12, 34)
+
+
+def test_what_is_learnt_from_the_data_is_learnt_from_the_training_part(volume: Volume) -> None:
+    frame = learnable_frame()
+    data = loaded(volume, frame, positive={"at_least": 3})
+    train, _ = train_test_split(frame, test_size=0.2, random_state=42)
+    expected = ((train["a"] - train["a"].mean()) / train["a"].std(ddof=0)).to_numpy(np.float32)
+    np.testing.assert_allclose(data.train_x[:, 0], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(data.train_x.mean(axis=0), 0, atol=1e-5)
+
+
+def test_two_categories_make_one_column_and_three_make_three(volume: Volume) -> None:
+    frame = learnable_frame()
+    assert loaded(volume, frame, positive={"at_least": 3}).features == 4
+    three = frame.assign(kind=np.resize(["x", "y", "z"], len(frame)))
+    put_dataset(volume, three, "three")
+    assert loaded_again(volume, id="three", positive={"at_least": 3}).features == 6
+
+
+def test_a_category_that_only_the_validation_part_knows_is_all_zeros(volume: Volume) -> None:
+    frame = learnable_frame().assign(kind="x")
+    _, validation = train_test_split(frame, test_size=0.2, random_state=42)
+    frame.loc[frame.index[::2], "kind"] = "z"
+    frame.loc[validation.index[0], "kind"] = "y"
+    put_dataset(volume, frame)
+    with pytest.warns(UserWarning, match="unknown categories"):
+        data = loaded_again(volume, positive={"at_least": 3}, scaling="none")
+    assert data.validation_x[0, 3:].tolist() == [0.0]
+
+
+def test_rows_with_a_missing_value_are_dropped_or_filled(volume: Volume) -> None:
+    frame = learnable_frame()
+    frame.loc[[3, 5, 7], "a"] = np.nan
+    frame.loc[[7, 9], "kind"] = None
+    frame.loc[11, "grade"] = np.nan
+    dropped = loaded(volume, frame, positive={"at_least": 3})
+    assert (dropped.dropped_rows, len(dropped.train_x) + len(dropped.validation_x)) == (5, 235)
+    filled = loaded_again(volume, positive={"at_least": 3}, missing="impute")
+    assert (filled.dropped_rows, len(filled.train_x) + len(filled.validation_x)) == (1, 239)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "dtype", "classes"),
+    [
+        ({"positive": {"at_least": 3}}, np.float32, None),
+        ({"positive": {"one_of": [0, 5]}}, np.float32, None),
+        ({}, np.int32, (0, 1, 2, 3, 4, 5)),
+        ({"target": "kind"}, np.float32, ("red", "white")),
+        ({"target": "c"}, np.float32, None),
+    ],
+)
+def test_the_target_becomes_what_its_task_needs(
+    volume: Volume, dataset: dict[str, Any], dtype: type, classes: tuple[Any, ...] | None
+) -> None:
+    data = loaded(volume, learnable_frame(), **dataset)
+    assert (data.train_y.dtype, data.train_y.shape[1], data.classes) == (dtype, 1, classes)
+
+
+def test_the_fitted_steps_are_kept_and_load_without_trusting_the_file(volume: Volume) -> None:
+    frame = learnable_frame()
+    frame.loc[3, "a"] = np.nan
+    data = loaded(volume, frame, positive={"at_least": 3}, missing="impute")
+    file = next(volume.jobs.glob("*/*/attempts/1/preprocessing.skops"))
+    assert set(skops.io.get_untrusted_types(file=file)) <= set(TRUSTED_TYPES)
+    pipeline = skops.io.load(file, trusted=TRUSTED_TYPES)
+    train, _ = train_test_split(frame, test_size=0.2, random_state=42)
+    again = pipeline.transform(train.drop(columns="grade").astype({"kind": object})).astype(np.float32)
+    np.testing.assert_array_equal(again, data.train_x)
+
+
+def test_changed_bytes_are_refused(volume: Volume) -> None:
+    put_dataset(volume, learnable_frame())
+    spec = small_spec()
+    job = put_job(volume, spec)
+    with volume.data_file("grades").open("ab") as file:
+        file.write(b"x")
+    record = job.record()
+    assert record is not None
+    with pytest.raises(DataChanged, match="upload and post it anew"):
+        load_data(claim(job), record)
+    volume.data_file("grades").unlink()
+    with pytest.raises(DataMissing):
+        load_data(job.attempts()[0], record)
+
+
+def test_numbers_that_float32_cannot_hold_are_refused_with_their_column(volume: Volume) -> None:
+    frame = learnable_frame()
+    frame.loc[3, "b"] = 1e300
+    with pytest.raises(BadData, match=r"^b holds numbers that are infinite or too large"):
+        loaded(volume, frame, positive={"at_least": 3}, scaling="none")
+
+
+def test_a_training_part_of_one_class_is_refused(volume: Volume) -> None:
+    frame = learnable_frame()
+    _, validation = train_test_split(frame, test_size=0.2, random_state=42)
+    frame["grade"] = 0
+    frame.loc[validation.index[0], "grade"] = 5
+    with pytest.raises(BadData, match="stratify"):
+        loaded(volume, frame, positive={"at_least": 3})
