@@ -107,7 +107,9 @@ def _rate_words(progress: Json) -> Text:
     words = Text(rate(progress.get("learning_rate")))
     plateau = progress.get("reduce_lr")
     if plateau:
-        words += Text(f"  plateau {plateau['wait']} of {plateau['patience']}", "dim")
+        wait, patience = plateau["wait"], plateau["patience"]
+        # Keras counts on past the patience only where the rate can go no lower.
+        words += Text("  at its lowest" if wait > patience else f"  plateau {wait} of {patience}", "dim")
     seconds = progress.get("epoch_seconds")
     if isinstance(seconds, int | float):
         words += Text(f"  {duration(seconds)} an epoch", "dim")
@@ -155,7 +157,7 @@ def _reason(job: Json, stop: Json) -> str:
     if reason == "epochs_completed":
         return f"all {last} epochs are done"
     if reason == "cancelled" or (reason is None and job["status"] == "cancelled"):
-        return f"cancelled after epoch {last}" if last else "cancelled before its first epoch"
+        return f"after epoch {last}" if last else "before its first epoch"
     if reason is None:
         return "no reason was recorded" if job["status"] in TERMINAL else "not over yet"
     return f"{reason} at epoch {last}" if last else str(reason)

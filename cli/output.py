@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -83,6 +83,17 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", no_wrap=True, overflow="ellipsis")
     return grid
+
+
+def show_rows(rows: RenderableType) -> None:
+    """A table or the like on stdout; on a pipe without the blanks that fill its lines up."""
+    screen = console()
+    if screen.is_terminal:
+        screen.print(rows)
+        return
+    with screen.capture() as captured:
+        screen.print(rows)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def fields(rows: list[tuple[str, object]]) -> Table:

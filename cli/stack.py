@@ -91,9 +91,12 @@ class LocalStack:
         if program is None:
             raise StackError(NO_REDIS)
         _check_installed()
+        url = running_stack(self.data)
+        if url is not None:
+            raise StackError(f"a stack runs on {self.data} already: {url}")
+        port = choose_port(self.options.host, self.options.port)
         self._make_folders()
         self._lock = _locked(self.data)
-        port = choose_port(self.options.host, self.options.port)
         self.url = f"http://{_reachable(self.options.host)}:{port}"
         self._began_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
@@ -265,9 +268,6 @@ def running_stack(data: Path) -> str | None:
 
 
 def _locked(data: Path) -> IO[bytes]:
-    url = running_stack(data)
-    if url is not None:
-        raise StackError(f"a stack runs on {data} already: {url}")
     lock = (data / ".lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,7 +12,7 @@ from rich.text import Text
 from cli.client import Client, Json
 from cli.errors import NotFound
 from cli.job_view import ending
-from cli.output import console, duration, fields, literal, number, rate, size, table
+from cli.output import console, duration, fields, literal, number, rate, show_rows, size, table
 
 _SHOWN_ROWS = 2
 
@@ -33,7 +33,7 @@ def print_summary(ended: Ended) -> None:
     screen.print()
     screen.print(literal(ended.job.get("name") or "", "bold"), literal(ended.job["id"], "dim"), sep="  ")
     screen.print()
-    screen.print(fields(_facts(ended)))
+    show_rows(fields(_facts(ended)))
     _print_checkpoints(screen, ended)
     _print_log(screen, ended)
 
@@ -75,7 +75,7 @@ def _print_checkpoints(screen: Console, ended: Ended) -> None:
         grid.add_row(
             literal(one["name"]), str(one["epoch"]), size(one["bytes"]), Text("best" if one["is_best"] else "", "green")
         )
-    screen.print(grid if saved else Text("none"))
+    show_rows(grid if saved else Text("none"))
 
 
 def checkpoint_folder(ended: Ended) -> Path:
@@ -102,7 +102,7 @@ def _print_log(screen: Console, ended: Ended) -> None:
         sep="  ",
         soft_wrap=True,
     )
-    screen.print(_turned(header, body))
+    show_rows(_turned(header, body))
 
 
 def _turned(header: list[str], body: list[list[str]]) -> Table:

@@ -8,7 +8,7 @@ from cli.client import Client, Json
 from cli.commands.base import FitstopGroup, open_client, output_option
 from cli.errors import NotFound, Problem
 from cli.job_ids import find_job_id
-from cli.output import age, console, hint, literal, print_json, size, table
+from cli.output import age, hint, literal, print_json, show_rows, size, table
 
 
 @click.group(cls=FitstopGroup)
@@ -52,7 +52,7 @@ def list_datasets(ctx: click.Context, output: str) -> None:
             literal(one.get("source_name") or "-"),
         )
     if document["data"]:
-        console().print(grid)
+        show_rows(grid)
     else:
         hint("No datasets here. `fitstop datasets put ID FILE` uploads one.")
 

@@ -14,7 +14,7 @@ from cli.errors import ClientError
 from cli.exit_codes import ExitCode
 from cli.job_ids import find_job_id
 from cli.job_view import ending, job_fields
-from cli.output import age, console, hint, literal, number, print_error, print_json, status_text, table
+from cli.output import age, console, hint, literal, number, print_error, print_json, show_rows, status_text, table
 from cli.set_options import assigned
 from cli.watch import event_line, print_ending, watch
 
@@ -111,7 +111,7 @@ def ps(  # noqa: PLR0913, PLR0917  one for each option
         for job in jobs:
             click.echo(job["id"])
     elif jobs:
-        console().print(_job_table(jobs))
+        show_rows(_job_table(jobs))
     else:
         hint("No jobs here. `fitstop demo` runs one; `fitstop submit job.json` posts yours.")
 
@@ -153,7 +153,7 @@ def show(ctx: click.Context, job: str, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        console().print(job_fields(document))
+        show_rows(job_fields(document))
 
 
 @click.command(name="watch")

@@ -6,7 +6,7 @@ import click
 
 from cli.commands.base import fail, open_client, output_option
 from cli.connection import DEFAULT_URL
-from cli.output import age, console, hint, literal, print_json, status_text, table
+from cli.output import age, hint, literal, print_json, show_rows, status_text, table
 from cli.wine import UCI_URL
 
 _CLIENT_VARIABLES = {
@@ -38,7 +38,7 @@ def workers(ctx: click.Context, output: str) -> None:
             literal(one["device"]),
         )
     if document["data"]:
-        console().print(grid)
+        show_rows(grid)
     else:
         hint("No workers. `fitstop up` starts one with the service.")
 
@@ -70,6 +70,8 @@ def config(ctx: click.Context, output: str) -> None:
         print_json({name: {"value": value, "description": told[name]} for name, value in values.items()})
         return
     grid = table("VARIABLE", "VALUE", "MEANING")
+    for column in grid.columns[1:]:
+        column.no_wrap, column.overflow = False, "fold"
     for name, value in values.items():
         grid.add_row(literal(name, "bold" if name in os.environ else ""), literal(value), literal(told[name]))
-    console().print(grid)
+    show_rows(grid)
