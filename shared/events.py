@@ -104,6 +104,8 @@ def read_events(path: Path, offset: int = 0) -> Iterator[tuple[int, Event]]:
     """The whole events behind `offset`, each with the offset behind it. A torn last line is not there yet."""
     try:
         with path.open("rb") as file:
+            if offset > os.fstat(file.fileno()).st_size:
+                return  # a client's cursor may hold any number, also one that no file can be sought to
             file.seek(offset)
             for line in file:
                 if not line.endswith(b"\n"):
