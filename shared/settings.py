@@ -26,7 +26,7 @@ class BadEnvironment(FitstopError):
 class Settings(BaseModel):
     """All settings of the API and of the worker, with their defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     volume: Path = Field(default=Path("fitstop-data/volume"), description="the shared volume's folder")
     redis_url: SecretStr = Field(
@@ -70,6 +70,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         wrong += [_sentence(one["loc"], one["msg"], environment) for one in error.errors()]
     if wrong:
         raise BadEnvironment("\n".join(wrong))
+    if settings.heartbeat_seconds >= settings.self_stop_seconds:
+        raise BadEnvironment(
+            f"FITSTOP_HEARTBEAT_SECONDS={settings.heartbeat_seconds:g} must be below "
+            f"FITSTOP_SELF_STOP_SECONDS={settings.self_stop_seconds:g}: else every attempt is given up before it beats"
+        )
     if settings.self_stop_seconds >= settings.take_over_seconds:
         raise BadEnvironment(
             f"FITSTOP_SELF_STOP_SECONDS={settings.self_stop_seconds:g} must be below "

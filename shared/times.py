@@ -15,7 +15,10 @@ def format_time(moment: datetime) -> str:
 
 def parse_time(text: str) -> datetime:
     """The moment that `text` (RFC 3339) names. Raises ValueError for anything else."""
-    return datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"a time without its zone: {text!r}")
+    return moment
 
 
 def seconds_since(text: str) -> float:
