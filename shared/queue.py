@@ -52,6 +52,11 @@ def make_celery(settings: Settings) -> Celery:
             "socket_timeout": 3,
             "socket_connect_timeout": 0.5,
             "socket_keepalive": True,
+            # How long a ring tries where Redis is away: kombu's own 2 s, then 4 s would keep a client waiting.
+            "connect_retries_timeout": 1,
+            "interval_start": 0.2,
+            "interval_step": 0.2,
+            "interval_max": 0.5,
         },
     )
     return app
