@@ -1,0 +1,70 @@
+"""The environment, read once, loudly."""
+
+import pytest
+
+from shared.settings import BadEnvironment, Settings, known_variables, read_settings, shown, variable
+
+
+def test_without_variables_everything_has_its_default():
+    assert read_settings({}) == Settings()
+    assert read_settings({"PATH": "/bin", "FIT": "x"}) == Settings()
+
+
+def test_a_variable_sets_what_it_names():
+    settings = read_settings({"FITSTOP_SLOTS": "3", "FITSTOP_HEARTBEAT_SECONDS": "0.5", "FITSTOP_VOLUME": "/data"})
+    assert (settings.slots, settings.heartbeat_seconds, str(settings.volume)) == (3, 0.5, "/data")
+
+
+def test_a_variable_that_nobody_reads_stops_the_start_and_the_nearest_one_is_named():
+    with pytest.raises(BadEnvironment, match=r"FITSTOP_SLOT=2: nobody reads .* Did you mean \"FITSTOP_SLOTS\"\?"):
+        read_settings({"FITSTOP_SLOT": "2"})
+
+
+def test_every_bad_value_is_named_at_once():
+    with pytest.raises(BadEnvironment) as caught:
+        read_settings({"FITSTOP_PORT": "70000", "FITSTOP_SLOTS": "many", "FITSTOP_TYPO": "1"})
+    assert all(part in str(caught.value) for part in ("FITSTOP_PORT=70000", "FITSTOP_SLOTS=many", "FITSTOP_TYPO=1"))
+
+
+@pytest.mark.parametrize("name", ["heartbeat_seconds", "self_stop_seconds", "take_over_seconds", "sweep_seconds"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "", "3s"])
+def test_a_time_that_is_none_is_refused(name, value):
+    with pytest.raises(BadEnvironment, match=f"{variable(name)}={value}"):
+        read_settings({variable(name): value})
+
+
+def test_a_worker_must_stop_before_others_take_over():
+    with pytest.raises(BadEnvironment, match="two trainers"):
+        read_settings({"FITSTOP_SELF_STOP_SECONDS": "30", "FITSTOP_TAKE_OVER_SECONDS": "30"})
+
+
+def test_a_worker_must_beat_before_it_takes_itself_for_lost():
+    with pytest.raises(BadEnvironment, match="FITSTOP_HEARTBEAT_SECONDS=20"):
+        read_settings({"FITSTOP_HEARTBEAT_SECONDS": "20", "FITSTOP_SELF_STOP_SECONDS": "20"})
+
+
+def test_the_clients_own_variables_are_known_and_set_nothing():
+    assert read_settings({"FITSTOP_URL": "http://x", "FITSTOP_API_KEY": "secret"}) == Settings()
+    assert {"FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_SLOTS"} <= set(known_variables())
+
+
+def test_a_password_shows_nowhere():
+    settings = read_settings({"FITSTOP_REDIS_URL": "redis://:sesame@redis/0"})
+    assert settings.redis_url.get_secret_value() == "redis://:sesame@redis/0"
+    assert "sesame" not in repr(settings) + str(settings) + str(shown(settings))
+
+
+def test_a_refusal_of_other_variables_does_not_show_the_password():
+    with pytest.raises(BadEnvironment) as caught:
+        read_settings({"FITSTOP_REDIS_URL": "redis://:sesame@redis/0", "FITSTOP_PORT": "x"})
+    assert "sesame" not in str(caught.value)
+
+
+def test_every_setting_is_shown_by_its_variable_and_says_what_it_is():
+    assert set(shown(Settings())) == {variable(name) for name in Settings.model_fields}
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().slots = 2
