@@ -1,0 +1,110 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from cli.job_view import Bar, ending, failure_words, job_fields, job_picture
+
+PROGRESS = {
+    "epoch": 12,
+    "epochs": 1000,
+    "metrics": {
+        name: 0.78123
+        for split in ("", "val_")
+        for name in (f"{split}accuracy", f"{split}loss", f"{split}precision", f"{split}recall")
+    },
+    "best": {"epoch": 9, "monitor": "val_accuracy", "value": 0.7842},
+    "learning_rate": 0.001,
+    "epoch_seconds": 0.021,
+    "early_stopping": {"monitor": "val_accuracy", "wait": 3, "patience": 10, "stops_at_epoch": 19},
+    "reduce_lr": {"wait": 1, "patience": 10},
+}
+JOB = {
+    "id": "job_01M85E63EV6GPRF7Q82FVD7MMA",
+    "name": "[red]wine\x1b[2J",
+    "status": "running",
+    "attempt": 2,
+    "progress": PROGRESS,
+    "worker": {"host": "gpu-1", "device": "NVIDIA H200", "slot": 0},
+}
+
+
+def rendered(renderable, width=80, encoding="utf-8"):
+    raw = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
+    Console(file=raw, width=width, force_terminal=True, color_system=None, legacy_windows=False).print(renderable)
+    return raw.buffer.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_picture_says_all_that_matters_in_one_line_each(width):
+    lines = rendered(job_picture(JOB), width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) == 8
+    text = "\n".join(lines)
+    assert r"[red]wine\x1b[2J  running  NVIDIA H200 on gpu-1  attempt 2" in text
+    assert "12 of 1000; stops at 19 unless val_accuracy gets better" in text
+    assert "■■■□□□□□□□  3 of 10 used up" in text
+    assert "val_accuracy 0.7842 at epoch 9" in text
+    assert "0.001  plateau 1 of 10  0.021 s an epoch" in text
+
+
+def test_a_queued_job_says_where_it_stands_and_a_lost_service_is_said():
+    text = rendered(job_picture({"name": "w", "status": "queued", "queue_position": 3, "attempt": 0}, "no answer"))
+    assert "number 3 in the queue" in text
+    assert "no answer (trying again)" in text
+
+
+def test_callbacks_that_are_off_are_left_out():
+    progress = {**PROGRESS, "early_stopping": None, "reduce_lr": None, "best": None, "metrics": {"loss": None}}
+    text = rendered(job_picture({**JOB, "progress": progress}))
+    assert "patience" not in text
+    assert "plateau" not in text
+    assert "loss -" in text
+
+
+def test_the_bar_marks_where_it_would_stop():
+    assert rendered(Bar(5, 10, mark=8), 10).strip() == "━━━━━───┃─"
+    assert rendered(Bar(1, 1000, mark=11), 10).strip() == "┃─────────"
+    assert rendered(Bar(5, 10, mark=8), 10, "ascii").strip() == "=====---|-"
+
+
+@pytest.mark.parametrize(
+    ("status", "stop", "said"),
+    [
+        (
+            "succeeded",
+            {"reason": "early_stopping", "monitor": "val_accuracy", "patience": 10, "last_epoch": 30},
+            "succeeded: stopped early at epoch 30: val_accuracy had not improved for 10 epochs",
+        ),
+        ("succeeded", {"reason": "epochs_completed", "last_epoch": 5}, "succeeded: all 5 epochs are done"),
+        ("cancelled", {"reason": "cancelled", "last_epoch": 7}, "cancelled: after epoch 7"),
+        ("cancelled", None, "cancelled: before its first epoch"),
+        ("failed", {"reason": "diverged", "last_epoch": 2}, "failed: diverged at epoch 2"),
+        ("failed", {"reason": "a_new_word"}, "failed: a_new_word"),
+        ("failed", None, "failed: no reason was recorded"),
+    ],
+)
+def test_an_ending_says_why(status, stop, said):
+    assert ending({"status": status, "stop": stop})[0].plain == said
+
+
+def test_an_ending_names_the_best_epoch_what_was_saved_and_the_error():
+    stop = {"reason": "x", "monitor": "val_loss", "best_epoch": 3, "best_value": 0.25, "epochs_not_run": 990}
+    lines = ending({"status": "failed", "stop": stop, "error": {"code": "oom", "message": "less [b]batch[/b]"}})
+    assert [line.plain for line in lines[1:]] == [
+        "best val_loss 0.2500 at epoch 3; 990 epochs not run",
+        "oom: less [b]batch[/b]",
+    ]
+
+
+def test_a_failed_attempt_says_what_is_known():
+    assert failure_words({"attempt": 1, "outcome": "handed_back"}) == "attempt 1 handed back"
+    said = failure_words({"attempt": 2, "outcome": "failed", "code": "oom", "message": "no memory"})
+    assert said == "attempt 2 failed; oom: no memory"
+
+
+def test_show_copes_with_a_job_that_has_hardly_begun():
+    assert "job_1" in rendered(job_fields({"id": "job_1", "status": "queued"}))
+    text = rendered(job_fields({**JOB, "failures": [{"attempt": 1, "outcome": "lost"}], "warnings": ["beware"]}))
+    assert "attempt 1 lost" in text
+    assert "beware" in text

@@ -1,0 +1,62 @@
+import socket
+
+import pytest
+
+from cli.stack import LocalStack, StackError, StackOptions, choose_port, clean_environment, is_free
+
+
+@pytest.fixture
+def taken():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_port_that_was_named_is_taken_or_refused(taken):
+    with pytest.raises(StackError, match=f"port {taken} on 127.0.0.1 is taken"):
+        choose_port("127.0.0.1", taken)
+    free = choose_port("127.0.0.1", 0)
+    assert choose_port("127.0.0.1", free) == free
+
+
+def test_where_no_port_was_named_a_free_one_is_found():
+    port = choose_port("127.0.0.1", None)
+    assert is_free("127.0.0.1", port)
+    with socket.create_server(("127.0.0.1", port)):
+        assert choose_port("127.0.0.1", None) != port
+
+
+def test_a_host_that_is_not_this_machine_is_refused():
+    with pytest.raises(StackError, match="no address of this machine"):
+        choose_port("nowhere.invalid", None)
+
+
+def test_the_components_learn_only_what_they_need():
+    known = {"PATH": "p", "HOME": "h", "CUDA_VISIBLE_DEVICES": "0", "FITSTOP_SLOTS": "2", "LC_ALL": "C", "TF_X": "1"}
+    other = {"AWS_SECRET_ACCESS_KEY": "s", "PYTHONPATH": "x", "PYTHONSTARTUP": "x", "LD_PRELOAD": "x", "CELERY_X": "y"}
+    assert clean_environment({**known, **other}) == known
+
+
+def test_a_typo_in_the_environment_is_said_before_anything_starts(tmp_path):
+    said = []
+    stack = LocalStack(StackOptions(tmp_path / "data"), said.append, {"FITSTOP_SLOT": "2", "PATH": "/bin"})
+    with stack, pytest.raises(StackError, match="FITSTOP_SLOT=2: nobody reads this"):
+        stack.start()
+    assert said == []
+
+
+def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "data").write_text("")
+    stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
+    with stack, pytest.raises(StackError, match="can't be the data folder"):
+        stack.start()
+
+
+def test_a_folder_that_is_just_being_used_is_refused(tmp_path):
+    import fcntl
+
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
+        with stack, pytest.raises(StackError, match="another `fitstop up`"):
+            stack.start()
