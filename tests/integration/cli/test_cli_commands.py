@@ -1,0 +1,264 @@
+"""Every command against a real HTTP server: what it asks, what it prints where, with which status it ends."""
+
+import hashlib
+import json
+
+import pytest
+
+
+@pytest.fixture
+def listed(canned, make_job, make_page):
+    """A service with three jobs."""
+    jobs = [make_job(3, "queued", name="[red]x\x1b[2J"), make_job(2), make_job(1, "succeeded")]
+
+    def answer(asked):
+        wanted = asked.query.get("status")
+        return 200, make_page(*(one for one in jobs if wanted in {None, one["status"]}))
+
+    canned.on("GET", "/jobs", answer)
+    for one in jobs:
+        canned.on("GET", f"/jobs/{one['id']}", one)
+    return jobs
+
+
+def test_ps_shows_names_literally(fitstop, listed):
+    result = fitstop("ps")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["ID", "NAME", "STATUS", "EPOCH", "BEST", "AGE"]
+    assert r"[red]x\x1b[2J" in lines[1]
+    assert [line.split()[0] for line in lines[1:]] == [one["id"] for one in listed]
+    assert "\x1b" not in result.stdout
+
+
+def test_ps_quietly_gives_ids_and_json_gives_the_documents(fitstop, listed):
+    assert fitstop("ps", "-q", "--status", "queued").stdout.split() == [listed[0]["id"]]
+    assert fitstop("ps", "-q", "-n", 2).stdout.split() == [one["id"] for one in listed[:2]]
+    assert json.loads(fitstop("ps", "-o", "json").stdout)["data"] == listed
+
+
+def test_ps_for_all_goes_through_every_page(fitstop, canned, make_job, make_page):
+    jobs = [make_job(number, "succeeded") for number in (9, 8, 7)]
+    pages = {None: make_page(*jobs[:2], has_more=True), jobs[1]["id"]: make_page(jobs[2])}
+    canned.on("GET", "/jobs", lambda asked: (200, pages[asked.query.get("after")]))
+    assert fitstop("ps", "-a", "-q").stdout.split() == [one["id"] for one in jobs]
+
+
+def test_an_empty_list_says_what_to_do_on_stderr(fitstop, canned, make_page):
+    canned.on("GET", "/jobs", make_page())
+    canned.on("GET", "/datasets", make_page())
+    canned.on("GET", "/workers", make_page())
+    for command in (["ps"], ["datasets", "ls"], ["workers"]):
+        result = fitstop(*command)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "fitstop " in result.stderr
+
+
+def test_show_takes_a_part_of_an_id(fitstop, listed):
+    result = fitstop("show", listed[1]["id"][-3:])
+    assert result.exit_code == 0
+    assert listed[1]["id"] in result.stdout
+    assert json.loads(fitstop("show", listed[0]["id"], "-o", "json").stdout) == listed[0]
+
+
+def test_a_part_that_names_no_job_or_several_is_refused(fitstop, listed):
+    assert fitstop("show", "ZZZ").exit_code == 3
+    several = fitstop("show", "01K8")
+    assert several.exit_code == 2
+    assert "3 ids" in several.stderr
+
+
+def test_submit_posts_the_file_with_what_was_set_and_prints_the_id(fitstop, canned, make_job, tmp_path):
+    canned.on("POST", "/jobs", make_job(5, "queued", warnings=["beware"]), 202)
+    (tmp_path / "job.json").write_text('{"dataset": {"id": "wine"}}')
+    result = fitstop("submit", "job.json", "--set", "dataset.target=quality", "--set", "hyperparameters.epochs=5")
+    assert result.exit_code == 0
+    assert result.stdout == make_job(5)["id"] + "\n"
+    assert "beware" in result.stderr
+    posted = json.loads(canned.asked[-1].body)
+    assert posted == {"dataset": {"id": "wine", "target": "quality"}, "hyperparameters": {"epochs": 5}}
+
+
+def test_submit_reads_stdin_or_needs_no_file_at_all(fitstop, canned, make_job):
+    canned.on("POST", "/jobs", make_job(5, "queued"), 202)
+    assert fitstop("submit", "-", stdin='{"a": 1}').exit_code == 0
+    assert json.loads(canned.asked[-1].body) == {"a": 1}
+    assert fitstop("submit", "--set", "a=2").exit_code == 0
+    assert json.loads(canned.asked[-1].body) == {"a": 2}
+
+
+@pytest.mark.parametrize("arguments", [[], ["-"], ["--set", "a"], ["nowhere.json"]])
+def test_what_is_no_spec_is_a_usage_error(fitstop, canned, arguments):
+    assert fitstop("submit", *arguments, stdin="[1]").exit_code == 2
+    assert canned.asked == []
+
+
+def test_a_refused_spec_is_told_one_line_for_each_problem(fitstop, canned):
+    errors = [
+        {"pointer": "#/hyperparameters/batch_size", "detail": "received 0, expected 1 to 65536", "code": "a"},
+        {"pointer": "#/dataset/target", "detail": "no such column\x1b[2J", "code": "b"},
+    ]
+    canned.problem("POST", "/jobs", 422, title="Refused", detail="2 problems", errors=errors)
+    result = fitstop("submit", "--set", "a=1")
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert result.stderr.splitlines() == [
+        "fitstop: 2 problems",
+        "  #/hyperparameters/batch_size: received 0, expected 1 to 65536",
+        r"  #/dataset/target: no such column\x1b[2J",
+    ]
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, 3), (401, 4), (403, 4), (409, 6), (429, 6), (500, 7), (503, 7)])
+def test_each_answer_has_its_exit_status(fitstop, canned, status, code):
+    canned.problem("GET", "/datasets", status, title="No", detail="because", request_id="r1")
+    result = fitstop("datasets", "ls")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert "because" in result.stderr
+
+
+def test_nobody_there_and_a_hang_up_are_unreachable(fitstop, canned):
+    result = fitstop("ps", url="http://127.0.0.1:1")
+    assert result.exit_code == 5
+    assert "fitstop up" in result.stderr
+    canned.on("GET", "/workers", lambda asked: (None, None))
+    assert fitstop("workers").exit_code == 5
+
+
+def test_another_kind_of_server_is_a_server_error_and_a_bad_address_a_usage_error(fitstop, canned):
+    canned.on("GET", "/jobs", b"<html>")
+    result = fitstop("ps")
+    assert result.exit_code == 7
+    assert "no Fitstop" in result.stderr
+    assert fitstop("ps", url="gpu.example").exit_code == 2
+
+
+def test_the_key_goes_along(fitstop, canned, make_page, monkeypatch):
+    monkeypatch.setenv("FITSTOP_API_KEY", "secret-1")
+    canned.on("GET", "/workers", make_page())
+    fitstop("workers")
+    assert canned.asked[-1].headers["Authorization"] == "Bearer secret-1"
+    config = fitstop("config")
+    assert config.exit_code == 0
+    assert "secret-1" not in config.stdout
+
+
+def test_config_lists_every_variable_that_somebody_reads(fitstop, monkeypatch):
+    from shared.settings import known_variables
+
+    monkeypatch.setenv("FITSTOP_SLOTS", "3")
+    monkeypatch.setenv("FITSTOP_REDIS_URL", "redis://:secret-2@127.0.0.1/0")
+    document = json.loads(fitstop("config", "-o", "json").stdout)
+    assert set(document) == set(known_variables())
+    assert document["FITSTOP_SLOTS"]["value"] == "3"
+    assert all(one["description"] for one in document.values())
+    assert "secret-2" not in fitstop("config").stdout + json.dumps(document)
+    monkeypatch.setenv("FITSTOP_SLOT", "3")
+    wrong = fitstop("config")
+    assert wrong.exit_code == 2
+    assert "FITSTOP_SLOT=3" in wrong.stderr
+
+
+@pytest.mark.parametrize(("content", "kind"), [(b"a,b\n1,2\n", "text/csv"), (b"PAR1xxxx", "parquet")])
+def test_datasets_put_sends_the_bytes_and_the_name(fitstop, canned, tmp_path, content, kind):
+    (tmp_path / "Wein Ä.csv").write_bytes(content)
+    canned.on("PUT", "/datasets/wine", {"id": "wine", "rows": 1, "columns": [{}, {}]}, 201)
+    result = fitstop("datasets", "put", "wine", "Wein Ä.csv")
+    assert (result.exit_code, result.stdout) == (0, "wine\n")
+    asked = canned.asked[-1]
+    assert (asked.body, asked.query["name"]) == (content, "Wein Ä.csv")
+    assert kind in asked.headers["Content-Type"]
+
+
+def test_cancel_goes_on_after_a_failure_and_ends_with_its_status(fitstop, canned, make_job):
+    ids = [make_job(number)["id"] for number in (1, 2, 3)]
+    canned.on("POST", f"/jobs/{ids[0]}/cancel", make_job(1))
+    canned.on("POST", f"/jobs/{ids[2]}/cancel", make_job(3, "cancelled"))
+    result = fitstop("cancel", *ids)
+    assert result.exit_code == 3
+    assert "asked to stop" in result.stderr
+    assert "cancelled: before its first epoch" in result.stderr
+
+
+def test_log_is_the_csv_byte_for_byte(fitstop, canned, make_job):
+    path = f"/jobs/{make_job(1)['id']}/training_log.csv"
+    canned.on("GET", path, b"epoch,loss\n0,0.5\n")
+    assert fitstop("log", make_job(1)["id"]).stdout_bytes == b"epoch,loss\n0,0.5\n"
+    del canned.answers["GET", path]
+    assert fitstop("log", make_job(1)["id"]).exit_code == 3
+
+
+def test_events_are_lines_or_json_lines(fitstop, canned, make_job, make_page):
+    event = {"id": "1:9", "attempt": 1, "time": "2026-11-23T19:12:00Z", "type": "stop", "level": "info", "data": {}}
+    path = f"/jobs/{make_job(1)['id']}/events"
+    pages = {
+        None: make_page({**event, "message": "one [b]"}, has_more=True, next="1:9"),
+        "1:9": make_page({**event, "message": "two"}, next="1:20"),
+    }
+    canned.on("GET", path, lambda asked: (200, pages[asked.query.get("after")]))
+    lines = fitstop("events", make_job(1)["id"]).stdout.splitlines()
+    assert [line[10:] for line in lines] == ["one [b]", "two"]
+    lines = fitstop("events", make_job(1)["id"], "-o", "json").stdout.splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["one [b]", "two"]
+
+
+@pytest.fixture
+def saved(canned, make_job, make_page):
+    """A job with two checkpoints."""
+    job_id = make_job(1)["id"]
+    contents = {"model-01-0.70.keras": b"first", "model-09-0.78.keras": b"best" * 50_000}
+    rows = [
+        {
+            "name": name,
+            "epoch": 1,
+            "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "is_best": "09" in name,
+        }
+        for name, content in contents.items()
+    ]
+    canned.on("GET", f"/jobs/{job_id}/checkpoints", make_page(*rows))
+    for name, content in contents.items():
+        canned.on("GET", f"/jobs/{job_id}/checkpoints/{name}", content)
+    return job_id, contents
+
+
+def test_download_takes_the_best_or_the_named_one_to_where_it_should(fitstop, saved, tmp_path):
+    job_id, contents = saved
+    assert fitstop("download", job_id).stdout == "model-09-0.78.keras\n"
+    assert (tmp_path / "model-09-0.78.keras").read_bytes() == contents["model-09-0.78.keras"]
+    (tmp_path / "models").mkdir()
+    assert fitstop("download", job_id, "--checkpoint", "model-01-0.70.keras", "-o", "models").exit_code == 0
+    assert (tmp_path / "models" / "model-01-0.70.keras").read_bytes() == b"first"
+    assert fitstop("download", job_id, "-o", "mine.keras").stdout == "mine.keras\n"
+    assert fitstop("download", job_id, "-o", "nowhere/mine.keras").exit_code == 2
+    unknown = fitstop("download", job_id, "--checkpoint", "x")
+    assert unknown.exit_code == 3
+    assert "model-01-0.70.keras" in unknown.stderr
+
+
+def test_a_damaged_download_leaves_what_was_there(fitstop, saved, canned, tmp_path):
+    job_id, _contents = saved
+    canned.on("GET", f"/jobs/{job_id}/checkpoints/model-09-0.78.keras", b"other bytes")
+    (tmp_path / "model.keras").write_bytes(b"before")
+    result = fitstop("download", job_id, "-o", "model.keras")
+    assert result.exit_code == 7
+    assert "expected" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    assert (tmp_path / "model.keras").read_bytes() == b"before"
+
+
+def test_a_checkpoint_name_of_the_service_never_leaves_the_folder(fitstop, canned, make_job, make_page, tmp_path):
+    job_id = make_job(1)["id"]
+    name = "../../evil.keras"
+    row = {"name": name, "epoch": 1, "bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest(), "is_best": True}
+    canned.on("GET", f"/jobs/{job_id}/checkpoints", make_page(row))
+    canned.on("GET", f"/jobs/{job_id}/checkpoints/..%2F..%2Fevil.keras", b"x")
+    assert fitstop("download", job_id).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["evil.keras"]
+
+
+def test_help_names_every_exit_status(fitstop):
+    result = fitstop("--help")
+    assert result.exit_code == 0
+    for number in range(8):
+        assert f" {number}  " in result.stdout
