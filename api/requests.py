@@ -3,9 +3,12 @@
 import logging
 import re
 import time
+from functools import partial
 
 from flask import Flask, Response, g, request
 from ulid import ULID
+
+from api.slow_clients import discard_rest
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JSON = frozenset({"application/json", "application/problem+json"})
@@ -36,6 +39,9 @@ def _mark(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     if response.mimetype in _JSON:
         response.headers["Cache-Control"] = "no-store"
+    client = request.environ.get("gunicorn.socket")
+    if response.status_code >= 400 and client is not None:
+        response.call_on_close(partial(discard_rest, client, request.environ["wsgi.input"]))
     milliseconds = (time.monotonic() - g.get("started", time.monotonic())) * 1000
     log.info("%s %s %d %.1fms %s", request.method, request.path, response.status_code, milliseconds, request_id())
     return response

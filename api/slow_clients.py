@@ -1,9 +1,17 @@
 """Deadlines for clients that send slowly: each holds a thread, and a few bytes a minute would hold it for hours."""
 
 import contextlib
+import logging
 import socket
 import threading
 import time
+from typing import IO
+
+DISCARD_SECONDS = 10.0
+
+_PIECE_BYTES = 64 * 1024
+
+log = logging.getLogger(__name__)
 
 
 class Deadlines:
@@ -41,3 +49,19 @@ class Deadlines:
 
 # One for the process, as the sockets are: gunicorn's main loop enforces it, the threads set it.
 DEADLINES = Deadlines()
+
+
+def discard_rest(client: socket.socket, body: IO[bytes]) -> None:
+    """Take for some seconds what a client still sends with a request that was answered early.
+
+    Most clients send everything before they listen: without this they find their connection broken, and no answer.
+    """
+    DEADLINES.set(client, DISCARD_SECONDS)
+    try:
+        while body.read(_PIECE_BYTES):
+            pass
+    except Exception as error:
+        # The server's own errors for a torn connection share no base class, and the answer is out already.
+        log.debug("the rest of a refused body could not be read: %s", error)
+    finally:
+        DEADLINES.clear(client)

@@ -1,0 +1,160 @@
+"""PUT /datasets/{id} and what is known of a dataset afterwards."""
+
+import gzip
+import hashlib
+import io
+import pickle
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from api import create_app
+from api.upload import format_of, remove_leftovers
+
+WINE = b"type,ph,quality\nred,3.1,5\nwhite,,6\nred,3.3,6\n"
+
+
+def in_folder(volume):
+    return sorted(entry.name for entry in volume.datasets.iterdir())
+
+
+def zipped():
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a.csv", WINE)
+    return content.getvalue()
+
+
+def test_a_csv_file_becomes_a_dataset_that_a_job_can_name(client, volume):
+    answer = client.put("/datasets/wine?name=wine.csv", data=WINE)
+    shown = answer.json
+    assert (answer.status_code, answer.headers["Location"]) == (201, "/datasets/wine")
+    assert (shown["rows"], shown["source_name"], shown["source_format"]) == (3, "wine.csv", "csv")
+    assert (shown["sha256"], shown["bytes"]) == (hashlib.sha256(WINE).hexdigest(), len(WINE))
+    assert [(column["name"], column["missing"]) for column in shown["columns"]] == [
+        ("type", 0),
+        ("ph", 1),
+        ("quality", 0),
+    ]
+    assert client.get("/datasets/wine").json == shown
+    data = volume.data_file("wine")
+    assert hashlib.sha256(data.read_bytes()).hexdigest() == shown["data_sha256"]
+    assert pq.read_table(data).num_rows == 3
+    assert sorted(entry.name for entry in data.parent.iterdir()) == ["data.parquet", "dataset.json"]
+    job = client.post("/jobs", json={"dataset": {"id": "wine", "target": "quality"}})
+    assert job.status_code == 202
+    assert job.json["task"]["features"] == 2
+
+
+def test_parquet_is_known_by_its_content_whatever_it_is_called(client):
+    content = io.BytesIO()
+    pq.write_table(pa.table({"a": [1, 2], "b": ["x", None]}), content)
+    shown = client.put("/datasets/p?name=p.csv", data=content.getvalue()).json
+    assert (shown["source_format"], shown["rows"]) == ("parquet", 2)
+
+
+def test_the_same_bytes_again_are_200_and_other_bytes_409(client, volume):
+    first = client.put("/datasets/wine", data=WINE)
+    again = client.put("/datasets/wine?name=other", data=WINE)
+    assert (again.status_code, again.json) == (200, first.json)
+    other = client.put("/datasets/wine", data=WINE + b"red,3,5\n")
+    assert (other.status_code, other.json["code"]) == (409, "conflict")
+    assert in_folder(volume) == ["wine"]
+    assert client.get("/datasets/wine").json == first.json
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 422, "empty"),
+        (b"a,b\n", 422, "no_rows"),
+        (b"a,b\n1,inf\n", 422, "infinite"),
+        (b"PAR1xxxx", 422, "unreadable"),
+        (b"x" * 200_001, 413, "too_large"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(client, volume, content, status, code):
+    answer = client.put("/datasets/wine", data=content)
+    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+    assert code in {answer.json["code"], *(problem["code"] for problem in answer.json.get("errors", []))}
+    assert in_folder(volume) == []
+    assert client.get("/datasets/wine").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        gzip.compress(WINE),
+        zipped(),
+        b"\x89HDF\r\n\x1a\n",
+        b"\x93NUMPY\x01",
+        *(pickle.dumps([1], n) for n in range(2, 6)),
+    ],
+)
+def test_other_formats_are_415_by_their_content(client, volume, content):
+    answer = client.put("/datasets/wine?name=wine.csv", data=content)
+    assert (answer.status_code, answer.json["code"]) == (415, "unsupported_format")
+    assert in_folder(volume) == []
+
+
+def test_a_pickle_of_the_oldest_protocols_is_text_that_is_never_run(client):
+    assert client.put("/datasets/wine", data=pickle.dumps(print, 0)).status_code == 422
+
+
+def test_a_form_and_an_encoded_body_are_415(client):
+    assert client.put("/datasets/wine", data={"file": (io.BytesIO(WINE), "w.csv")}).status_code == 415
+    assert client.put("/datasets/wine", data=WINE, headers={"Content-Encoding": "gzip"}).status_code == 415
+
+
+@pytest.mark.parametrize("name", ["A", ".x", "..", "a b", "-a", "a" * 65, "%00", "é", ".incoming-1"])
+def test_an_id_that_names_no_folder_is_422(client, volume, name):
+    answer = client.put(f"/datasets/{name}", data=WINE)
+    assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "#/id")
+    assert client.get(f"/datasets/{name}").status_code == 404
+    assert in_folder(volume) == []
+
+
+@pytest.mark.parametrize("query", ["name=", "name=a%0Ab", "name=%1b", "name=" + "x" * 257, "other=1", "name=a&name=b"])
+def test_a_source_name_is_plain_text(client, query):
+    assert client.put(f"/datasets/wine?{query}", data=WINE).status_code == 422
+
+
+def test_datasets_are_listed_newest_first_page_by_page_and_a_damaged_one_hides_no_other(client, volume):
+    for name in ("one", "two", "three"):
+        client.put(f"/datasets/{name}", data=WINE)
+    (volume.dataset_folder("two") / "dataset.json").write_bytes(b"{")
+    first = client.get("/datasets?limit=1").json
+    assert ([one["id"] for one in first["data"]], first["has_more"]) == (["three"], True)
+    second = client.get("/datasets?limit=1&after=three").json
+    assert ([one["id"] for one in second["data"]], second["has_more"]) == (["one"], False)
+    assert client.get("/datasets?after=nothing").status_code == 422
+    assert client.get("/datasets/two").json["code"] == "damaged_record"
+
+
+def test_a_parser_that_takes_too_long_or_too_much_is_a_refusal(settings, volume):
+    hasty = create_app(settings.model_copy(update={"ingest_timeout_seconds": 0.01})).test_client()
+    answer = hasty.put("/datasets/wine", data=WINE)
+    assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "too_heavy")
+    poor = create_app(settings.model_copy(update={"ingest_memory_bytes": 100_000})).test_client()
+    answer = poor.put("/datasets/wine", data=b"a,b\n" + b"1,2\n" * 10_000)
+    assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "too_heavy")
+    assert in_folder(volume) == []
+
+
+def test_what_a_killed_process_left_is_removed_at_the_next_start(settings, volume):
+    with create_app(settings).test_client() as client:
+        client.put("/datasets/wine", data=WINE)
+    from api.upload import _host
+
+    (volume.datasets / f".incoming-{_host()}-999999999-abc").mkdir()
+    (volume.datasets / f".incoming-{_host()}-1-abc").mkdir()
+    (volume.datasets / ".incoming-otherhost-999999999-abc").mkdir()
+    remove_leftovers(volume.datasets)
+    assert in_folder(volume) == [f".incoming-{_host()}-1-abc", ".incoming-otherhost-999999999-abc", "wine"]
+
+
+@pytest.mark.parametrize("head", [b"a,b\n", b"\xef\xbb\xbfa,b", b"", b"PK,b", b"ORDER,b"])
+def test_a_beginning_that_is_no_magic_number_is_csv(head):
+    assert format_of(head) == "csv"

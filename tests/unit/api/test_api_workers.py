@@ -1,0 +1,55 @@
+"""GET /workers: each worker's card and what it means."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.times import format_time, utc_now
+from shared.worker_card import RunningAttempt, WorkerCard
+
+
+def card(**parts):
+    known = {
+        "worker": "gpu-1-abc",
+        "host": "gpu-1",
+        "pid": 7,
+        "device": "NVIDIA H200",
+        "slots": 1,
+        "child_start": "forkserver",
+        "ready": True,
+        "draining": False,
+        "running": (),
+        "started_at": utc_now(),
+        "seen_at": utc_now(),
+    }
+    return WorkerCard(**{**known, **parts})
+
+
+RUNNING = (RunningAttempt(job="job_x", attempt=1, slot=0),)
+
+
+@pytest.mark.parametrize(
+    ("parts", "status"),
+    [
+        ({}, "ready"),
+        ({"ready": False}, "starting"),
+        ({"ready": False, "running": RUNNING}, "busy"),
+        ({"running": RUNNING, "slots": 2}, "ready"),
+        ({"ready": False, "running": RUNNING, "draining": True}, "draining"),
+        ({"seen_at": format_time(datetime.now(UTC) - timedelta(seconds=31))}, "lost"),
+    ],
+)
+def test_a_worker_is_shown_with_its_status(client, volume, parts, status):
+    volume.show_worker(card(**parts))
+    [shown] = client.get("/workers").json["data"]
+    assert (shown["status"], shown["worker"], shown["device"]) == (status, "gpu-1-abc", "NVIDIA H200")
+    assert shown["last_seen_seconds"] >= 0
+
+
+def test_a_worker_that_was_seen_makes_its_check_hold(client, volume):
+    volume.show_worker(card())
+    assert client.get("/readyz").json["checks"]["workers"]["ok"] is True
+
+
+def test_without_workers_the_list_is_empty(client):
+    assert client.get("/workers").json == {"object": "list", "data": [], "has_more": False}
