@@ -30,7 +30,9 @@ class GaveUp(Exception):
 
 @dataclass
 class Component:
-    """A command with its environment and log. `stop_seconds` is what it gets to end by itself before it is killed."""
+    """A command with its environment and log. `stop_seconds` is what it gets to end by itself before it is killed,
+    `backoff_seconds` half of the wait after its first quick death; the wait doubles with each.
+    """
 
     name: str
     command: list[str]
@@ -38,6 +40,7 @@ class Component:
     log: Path
     stop_seconds: float
     stdin: bytes = b""
+    backoff_seconds: float = 0.25
     started_at: float = 0.0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _quick_deaths: int = 0
@@ -96,7 +99,7 @@ class Component:
             self._quick_deaths += 1
         if self._quick_deaths >= MOST_QUICK_DEATHS:
             raise GaveUp(self)
-        backoff = min(LONGEST_BACKOFF_SECONDS, 0.25 * 2**self._quick_deaths)
+        backoff = min(LONGEST_BACKOFF_SECONDS, self.backoff_seconds * 2**self._quick_deaths)
         self._restart_at = time.monotonic() + backoff
         report(f"{self.name} died ({_how(self._process.returncode)}); starting it again; its log: {self.log}")
 

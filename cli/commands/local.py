@@ -18,7 +18,7 @@ from cli.component import GaveUp
 from cli.connection import DEFAULT_DATA, Connection
 from cli.demo import find_data, run_demo
 from cli.exit_codes import ExitCode
-from cli.output import console, fields, hint, literal, plain
+from cli.output import console, fields, hint, literal, plain, show_rows
 from cli.redis_server import find_redis_server
 from cli.stack import LocalStack, NotReady, StackError, StackOptions, running_stack
 
@@ -79,7 +79,7 @@ def _print_screen(stack: LocalStack, data: Path) -> None:
         ("logs", stack.logs),
         ("Redis", f"{find_redis_server()}, the doorbell only"),
     ]
-    screen.print(fields(rows))
+    show_rows(fields(rows))
     screen.print()
     prefix = "" if data == DEFAULT_DATA else f"export FITSTOP_URL={stack.url}"
     for line in ["In another terminal:", *([prefix] if prefix else []), *_COMMANDS]:

@@ -72,7 +72,7 @@ def test_what_dies_is_started_again_and_said_so(component):
 
 
 def test_what_dies_again_and_again_is_given_up_with_the_end_of_its_log(component):
-    one = component("raise SystemExit('no such thing')", stop_seconds=5)
+    one = component("raise SystemExit('no such thing')", stop_seconds=5, backoff_seconds=0.01)
     one.start()
     with pytest.raises(GaveUp) as caught:
         wait_for(lambda: one.look_after(lambda text: None), 60)

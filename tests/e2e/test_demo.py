@@ -1,0 +1,104 @@
+"""`fitstop demo` from nothing to its summary, on the real service."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.redis_server import find_redis_server
+
+pytestmark = pytest.mark.skipif(find_redis_server() is None, reason="no Redis server here")
+
+WINE = Path(__file__).parents[2].parent / "shared" / "data" / "winequalityN.csv"
+
+
+def demo(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo in `folder` to its end; what it says is kept apart by stream."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", "demo", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
+    )
+
+
+def learnable(rows: int = 400) -> str:
+    lines = [f"{n % 17},{n % 5},{'red' if n % 2 else 'white'},{'yes' if n % 17 > 8 else 'no'}" for n in range(rows)]
+    return "\n".join(["size,weight,colour,good", *lines, ""])
+
+
+def numbered(pattern: str, text: str) -> list[int]:
+    found = re.search(pattern, text)
+    assert found, f"{pattern} is not in:\n{text}"
+    return [int(group) for group in found.groups()]
+
+
+def test_the_demo_trains_stops_by_itself_and_sums_up(tmp_path):
+    (tmp_path / "small.csv").write_text(learnable())
+    run = demo(tmp_path, "--data-file", "small.csv", "--set", "callbacks.early_stopping.patience=3")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+    assert 'Predicting the last column, "good".' in run.stderr
+    assert "320 rows to train on, 80 to validate on, 3 features" in run.stdout
+    assert re.search(r"val_accuracy improved from [\d.]+ to [\d.]+, saved model-\d+-[\d.]+\.keras", run.stdout)
+    [last] = numbered(
+        r"ended +succeeded: stopped early at epoch (\d+): val_accuracy had not improved for 3", run.stdout
+    )
+    [best] = numbered(r"best +val_accuracy [\d.]+ at epoch (\d+)", run.stdout)
+    [not_run] = numbered(r"not run +(\d+) of 1000 epochs", run.stdout)
+    assert not_run == 1000 - last
+    assert best == last - 3
+    assert re.search(r"wall time +[\d.]+ s from post to result", run.stdout)
+
+    [folder] = re.findall(r"^Checkpoints +(.+)$", run.stdout, re.MULTILINE)
+    listed = re.findall(r"^(model-\S+\.keras) +(\d+) +[\d.]+ kB(  best)?$", run.stdout, re.MULTILINE)
+    assert {path.name for path in Path(folder).glob("*.keras")} == {name for name, _, _ in listed}
+    assert [(int(epoch)) for _, epoch, mark in listed if mark] == [best]
+
+    assert f"training_log.csv  {last} rows" in run.stdout
+    assert re.search(rf"^epoch +0 +1 +… +{last - 2} +{last - 1}$", run.stdout, re.MULTILINE)
+    assert re.search(r"^val_loss +[\d.]+ ", run.stdout, re.MULTILINE)
+    assert "fitstop download job_" in run.stderr
+    assert not (tmp_path / "fitstop-data" / "cli.json").exists()
+
+
+def test_the_article_by_itself_stops_between_20_and_80_epochs(tmp_path):
+    if not WINE.exists():
+        pytest.skip(f"the wine data is not there: {WINE}")
+    run = demo(tmp_path, "--data-file", WINE)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "5170 rows to train on, 1293 to validate on, 12 features; 34 rows" in run.stdout
+    [last] = numbered(r"ended +succeeded: stopped early at epoch (\d+)", run.stdout)
+    assert 20 <= last <= 80
+    best = re.search(r"best +val_accuracy ([\d.]+) at epoch", run.stdout)
+    assert float(best[1]) >= 0.77
+    assert re.search(r"rate drops +learning rate 0\.001 → 0\.0001", run.stdout)
+    assert "Dataset wine-quality: 6497 rows, 13 columns" in run.stderr
+
+
+def test_a_job_that_fails_ends_the_demo_with_1(tmp_path):
+    (tmp_path / "small.csv").write_text(learnable())
+    run = demo(
+        tmp_path,
+        *("--data-file", "small.csv"),
+        *("--set", "hyperparameters.learning_rate=100", "--set", "hyperparameters.optimizer=sgd"),
+        *("--set", 'dataset={"id": "small", "target": "size", "scaling": "none"}'),
+        *("--set", "callbacks.early_stopping=null", "--set", "hyperparameters.epochs=50"),
+        FITSTOP_CHILD_START="spawn",
+    )
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert re.search(r"ended +failed: diverged at epoch", run.stdout)
+
+
+def test_a_refused_job_ends_the_demo_with_6_and_the_service_with_it(tmp_path):
+    (tmp_path / "small.csv").write_text(learnable())
+    run = demo(tmp_path, "--data-file", "small.csv", "--set", "hyperparameters.epochs=0", "--data", "there")
+    assert run.returncode == 6, run.stdout + run.stderr
+    assert "#/hyperparameters/epochs" in run.stderr
+    assert not (tmp_path / "there" / "cli.json").exists()

@@ -1,0 +1,233 @@
+"""`fitstop up` as people run it: a process in a terminal of its own, with the real Redis, API and worker under it."""
+
+import json
+import os
+import pty
+import re
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from cli.redis_server import find_redis_server
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.skipif(find_redis_server() is None, reason="no Redis server here")
+
+START_SECONDS = 90
+
+
+class Up:
+    """One `fitstop up` on a folder; `said` is all that it printed."""
+
+    def __init__(self, folder: Path, number: int, *arguments: str) -> None:
+        self.data = folder / "data"
+        self._log = folder / f"up-{number}.log"
+        self._folder = folder
+        self._arguments = arguments
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Up":
+        command = [sys.executable, "-m", "cli.main", "up", "--data", str(self.data), *self._arguments]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self._folder, env=environment(), start_new_session=True
+            )
+        return self
+
+    def ready(self) -> "Up":
+        wait_for(lambda: "Ctrl-C ends all of it" in self.said() or not self.runs(), START_SECONDS, saying="up is ready")
+        assert self.runs(), self.said()
+        return self
+
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def url(self) -> str:
+        return json.loads((self.data / "cli.json").read_text())["url"]
+
+    def end(self, number: int = signal.SIGINT, within: float = 45) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(within)
+
+
+def environment(**more):
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **more}
+
+
+@pytest.fixture
+def make_up(tmp_path):
+    """Stacks on one folder, none of them left behind."""
+    started = []
+
+    def make(*arguments):
+        started.append(Up(tmp_path, len(started), *arguments))
+        return started[-1]
+
+    yield make
+    for up in started:
+        if up.process is not None and up.runs():
+            up.process.kill()
+            up.process.wait()
+    wait_for(lambda: not processes_of(tmp_path), 20, saying="nothing is left")
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """The processes that know the folder, by their environment or their command."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            known = (entry / "environ").read_bytes() + command
+        except OSError:
+            continue
+        if str(folder).encode() in known and int(entry.name) != os.getpid():
+            found[int(entry.name)] = command.replace(b"\0", b" ").decode()
+    return found
+
+
+def component(up: Up, name: str) -> int:
+    """The process that `up` started as `name`: the child of `up` whose command has the name in it."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (entry / "cmdline").read_bytes().decode()
+        except OSError:
+            continue
+        if parent == up.process.pid and name in command:
+            return int(entry.name)
+    return 0
+
+
+def redis_password(up: Up) -> str:
+    environ = Path(f"/proc/{component(up, 'api')}/environ").read_text()
+    return re.search(r"redis://:([^@]{20,})@", environ)[1]
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def post_job(url: str) -> str:
+    rows = "".join(f"{n % 7},{n % 5},{int(n % 7 > 3)}\n" for n in range(200))
+    httpx2.put(f"{url}/datasets/small", content=f"a,b,target\n{rows}".encode()).raise_for_status()
+    spec = {"dataset": {"id": "small", "target": "target"}, "callbacks": {"early_stopping": None}}
+    answer = httpx2.post(f"{url}/jobs", json={**spec, "hyperparameters": {"epochs": 100_000}})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
+
+
+def job_of(url: str, job_id: str):
+    return httpx2.get(f"{url}/jobs/{job_id}").json()
+
+
+@linux
+def test_one_ctrl_c_ends_all_of_it_and_starting_again_finds_everything_as_it_was(make_up, tmp_path):
+    up = make_up().start().ready()
+    assert stat.S_IMODE((up.data / "cli.json").stat().st_mode) == 0o600
+    url = up.url()
+    assert httpx2.get(f"{url}/healthz").is_success
+    assert not [command for command in processes_of(tmp_path).values() if redis_password(up) in command]
+    job_id = post_job(url)
+    wait_for(lambda: (job_of(url, job_id)["progress"] or {}).get("epoch", 0) > 2, 60, saying="it trains")
+
+    assert up.end() == 0
+    assert not (up.data / "cli.json").exists()
+    assert processes_of(tmp_path) == {}
+    assert "everything has ended" in up.said()
+
+    again = make_up().start().ready()
+    job = job_of(again.url(), job_id)
+    assert job["failures"][0]["outcome"] == "handed_back"
+    wait_for(lambda: job_of(again.url(), job_id)["status"] == "running", 30, saying="it goes on by itself")
+    assert job_of(again.url(), job_id)["attempt"] == 2
+    httpx2.post(f"{again.url()}/jobs/{job_id}/cancel").raise_for_status()
+    wait_for(lambda: job_of(again.url(), job_id)["status"] == "cancelled", 30)
+    assert again.end(signal.SIGTERM) == 0
+
+
+@linux
+def test_what_is_killed_comes_back_and_a_second_up_is_refused(make_up, tmp_path):
+    up = make_up().start().ready()
+    second = make_up().start()
+    assert second.process.wait(30) == 2
+    assert f"runs on {up.data} already: {up.url()}" in second.said()
+
+    for name in ("redis-server", "api"):
+        before = component(up, name)
+        os.kill(before, signal.SIGKILL)
+        wait_for(lambda old=before, name=name: component(up, name) not in {0, old}, 20, saying=f"{name} is back")
+    for line in ("Redis died (SIGKILL)", "Redis started again", "the API died (SIGKILL)", "the API started again"):
+        wait_for(lambda line=line: line in up.said(), 10, saying=line)
+    url = up.url()
+    wait_for(lambda: healthy(url), 30, saying="the API answers again")
+    job_id = post_job(url)
+    wait_for(lambda: job_of(url, job_id)["status"] == "running", 30, saying="the doorbell rings again")
+    assert up.end(signal.SIGHUP) == 0
+
+
+def healthy(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/healthz").is_success
+    except httpx2.HTTPError:
+        return False
+
+
+@linux
+def test_a_kill_of_up_itself_leaves_nothing_behind_and_the_folder_can_be_used_again(make_up, tmp_path):
+    up = make_up().start()
+    wait_for(lambda: component(up, "worker"), START_SECONDS, saying="everything was started")
+    up.process.kill()
+    up.process.wait()
+    wait_for(lambda: not processes_of(tmp_path), 30, saying="all have ended")
+
+
+def test_a_component_that_never_lives_is_given_up_with_its_last_words(make_up):
+    # A plain file where the API and the worker want their folder.
+    up = make_up()
+    up.data.mkdir()
+    (up.data / "volume").mkdir()
+    (up.data / "volume" / "jobs").write_text("")
+    up.start()
+    assert up.process.wait(START_SECONDS) == 7
+    assert "died 5 times" in up.said()
+    assert f"cannot start: [Errno 17] File exists: '{up.data}/volume/jobs'" in up.said()
+
+
+def test_a_taken_port_that_was_named_is_a_usage_error(make_up):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        up = make_up("--port", str(taken.getsockname()[1])).start()
+        assert up.process.wait(30) == 2
+    assert "is taken" in up.said()
+    assert not up.data.exists()
+
+
+@linux
+def test_watch_in_a_terminal_draws_a_picture_and_ctrl_c_leaves_the_job_alone(make_up):
+    up = make_up().start().ready()
+    job_id = post_job(up.url())
+    leader, terminal = pty.openpty()
+    command = [sys.executable, "-m", "cli.main", "--url", up.url(), "watch", job_id]
+    watching = subprocess.Popen(
+        command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment(TERM="xterm", COLUMNS="80")
+    )
+    os.close(terminal)
+    seen = b""
+    while b"of 100000" not in seen:
+        seen += os.read(leader, 4096)
+    watching.send_signal(signal.SIGINT)
+    while b"Come back with" not in seen:
+        seen += os.read(leader, 4096)
+    assert watching.wait(10) == 0
+    os.close(leader)
+    assert f"fitstop watch {job_id}".encode() in seen
+    assert job_of(up.url(), job_id)["status"] == "running"
+    assert up.end() == 0
