@@ -5,6 +5,8 @@ and after any restart.
 """
 
 import json
+import select
+import socket
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -62,7 +64,9 @@ def _streamed(job: JobFolder, after: Cursor) -> Response:
     held = service()
     if not held.streams.acquire(blocking=False):
         raise HttpProblem(503, "too_many_streams", "all event streams are taken; poll as JSON instead", retry_after=5)
-    response = Response(_frames(held, job, after), content_type=f"{STREAM}; charset=utf-8")
+    response = Response(
+        _frames(held, job, after, request.environ.get("gunicorn.socket")), content_type=f"{STREAM}; charset=utf-8"
+    )
     # Not in the generator: a client that is gone before the first frame never starts it.
     response.call_on_close(held.streams.release)
     response.headers["Cache-Control"] = "no-store"
@@ -70,7 +74,7 @@ def _streamed(job: JobFolder, after: Cursor) -> Response:
     return response
 
 
-def _frames(held: Service, job: JobFolder, after: Cursor) -> Iterator[str]:
+def _frames(held: Service, job: JobFolder, after: Cursor, client: socket.socket | None) -> Iterator[str]:
     """Every event behind `after` as it comes, and `end` behind the last one of a job that is over."""
     yield ": connected\nretry: 2000\n\n"
     began = spoke = time.monotonic()
@@ -86,7 +90,30 @@ def _frames(held: Service, job: JobFolder, after: Cursor) -> Iterator[str]:
         if time.monotonic() - spoke >= _KEEP_ALIVE_SECONDS:
             yield ": keep-alive\n\n"
             spoke = time.monotonic()
+        if not _waited(client):
+            return
+
+
+def _waited(client: socket.socket | None) -> bool:
+    """Wait until it is time to look again; False when the client has left meanwhile, so that its place is free."""
+    if client is None:
         time.sleep(_POLL_SECONDS)
+        return True
+    if not _is_readable(client):
+        return True
+    try:
+        has_left = client.recv(1, socket.MSG_PEEK) == b""
+    except OSError:
+        return False
+    time.sleep(_POLL_SECONDS)
+    return not has_left
+
+
+def _is_readable(client: socket.socket) -> bool:
+    # Not select(), which knows no descriptor above 1023.
+    poll = select.poll()
+    poll.register(client, select.POLLIN)
+    return bool(poll.poll(_POLL_SECONDS * 1000))
 
 
 def _frame(placed: PlacedEvent) -> str:

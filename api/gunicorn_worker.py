@@ -15,7 +15,7 @@ from api.logs import escaped
 from api.slow_clients import DEADLINES
 
 # For the request line and all headers together.
-HEADER_SECONDS = 10.0
+HEADER_SECONDS = 5.0
 
 _STATUSES: dict[type[Exception], int] = {
     errors.LimitRequestLine: 414,

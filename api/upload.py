@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -18,21 +19,21 @@ from typing import Any, Literal
 from api.body import pieces
 from api.problems import HttpProblem
 from shared.problems import Problem, Refused
-from shared.settings import Settings
+from shared.settings import PREFIX, Settings
 
 Format = Literal["csv", "parquet"]
 
-_PREFIX = ".incoming-"
+_INCOMING = ".incoming-"
 _PARQUET = b"PAR1"
 # By content, never by name: none of these is opened, some of them run code when they are.
 _REFUSED_FORMATS = {
     b"PK\x03\x04": "a zip, xlsx, npz or keras file",
     b"PK\x05\x06": "an empty zip file",
     b"\x89HDF": "an HDF5 file",
-    b"\x1f\x8b": "gzip; unpack it first",
-    b"\x28\xb5\x2f\xfd": "zstd; unpack it first",
-    b"BZh": "bzip2; unpack it first",
-    b"\xfd7zXZ": "xz; unpack it first",
+    b"\x1f\x8b": "gzip data",
+    b"\x28\xb5\x2f\xfd": "zstd data",
+    b"BZh": "bzip2 data",
+    b"\xfd7zXZ": "xz data",
     b"\x93NUMPY": "a NumPy file",
     b"\xd0\xcf\x11\xe0": "an old Office file",
     b"ARROW1": "an Arrow file",
@@ -45,6 +46,8 @@ _REFUSED_FORMATS = {
     b"\x7fELF": "a program",
     **{bytes([0x80, protocol]): "a pickle" for protocol in range(2, 6)},
 }
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def received(datasets: Path, most_bytes: int) -> Iterator[Upload]:
 
     Raises HttpProblem: 413, 415, and 400 for a client that went away.
     """
-    folder = datasets / f"{_PREFIX}{_host()}-{os.getpid()}-{secrets.token_hex(6)}"
+    folder = datasets / f"{_INCOMING}{_host()}-{os.getpid()}-{secrets.token_hex(6)}"
     folder.mkdir()
     try:
         yield _stored(folder, most_bytes)
@@ -92,7 +95,7 @@ def received(datasets: Path, most_bytes: int) -> Iterator[Upload]:
 
 def remove_leftovers(datasets: Path) -> None:
     """Remove what processes of this host left behind when they were killed. Called before the first upload."""
-    for folder in datasets.glob(f"{_PREFIX}{_host()}-*"):
+    for folder in datasets.glob(f"{_INCOMING}{_host()}-*"):
         owner = folder.name.rsplit("-", 2)[1]
         if owner.isdecimal() and not _is_another_process(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
@@ -104,7 +107,7 @@ def format_of(head: bytes) -> Format:
         return "parquet"
     for magic, name in _REFUSED_FORMATS.items():
         if head.startswith(magic):
-            raise HttpProblem(415, "unsupported_format", f"this is {name}; send CSV or Parquet")
+            raise HttpProblem(415, "unsupported_format", f"this is {name}; send CSV or Parquet, not packed")
     return "csv"
 
 
@@ -124,9 +127,16 @@ def _stored(folder: Path, most_bytes: int) -> Upload:
 
 def _answer(folder: Path, order: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "api.ingest", str(folder)]
+    # What parses foreign bytes knows no secret.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     try:
         done = subprocess.run(
-            command, input=json.dumps(order).encode(), stdout=subprocess.PIPE, timeout=timeout_seconds, check=False
+            command,
+            input=json.dumps(order).encode(),
+            capture_output=True,
+            env=environment,
+            timeout=timeout_seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         detail = f"took longer than {timeout_seconds:g} seconds to read"
@@ -135,6 +145,7 @@ def _answer(folder: Path, order: dict[str, Any], timeout_seconds: float) -> dict
         detail = f"could not be read within {order['memory_bytes']} bytes of memory"
         raise Refused([Problem("#", detail, "too_heavy")])
     if done.returncode > 0:
+        log.error("reading an upload failed: %s", done.stderr[-4000:].decode(errors="replace"))
         raise HttpProblem(500, "internal_error", "reading the upload failed; the log has the reason")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

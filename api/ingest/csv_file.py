@@ -9,6 +9,7 @@ import csv
 import io
 import re
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,13 +30,21 @@ _NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 _COMMA_NUMBER = r"^\s*[+-]?[0-9]+,[0-9]+\s*$"
 
 
+@dataclass(frozen=True)
+class _Form:
+    """How the file is written: the names in its header, and what stands between two cells."""
+
+    header: list[str]
+    separator: str
+
+
 def read_csv(path: Path, limits: Limits) -> pa.Table:
     """The whole file. Raises Refused with what is wrong and where."""
     _check_text(path)
-    header, separator = _header(path)
-    limits.check(1, len(header))
-    _check_rows(path, header, separator, limits)
-    table = _typed(path, separator)
+    form = _Form(*_header(path))
+    limits.check(1, len(form.header))
+    _check_rows(path, form, limits)
+    table = _typed(path, form.separator)
     _check_numbers(table)
     return table
 
@@ -91,46 +100,57 @@ def _first_line(text: str) -> str:
     return found.group() if found else ""
 
 
-def _check_rows(path: Path, header: list[str], separator: str, limits: Limits) -> None:
+def _check_rows(path: Path, form: _Form, limits: Limits) -> None:
     """Every row has as many cells as the header, and the last quote is closed; all in one pass of little memory.
 
     Behind the file's end stands a row of our own: an open quote would swallow it.
     """
-    sentinel = secrets.token_hex(16)
-    ragged: list[Problem] = []
-
-    def note(row: Any) -> str:
-        # Row 1 is the header.
-        ragged.append(_ragged(row.number - 1, row.expected_columns, row.actual_columns))
-        if len(ragged) >= _MOST_NAMED:
-            raise Refused(ragged)
-        return "skip"
-
-    _check_names(header)
-    rows, last = 0, None
+    _check_names(form.header)
+    sentinel, ragged = secrets.token_hex(16), _Ragged()
     try:
-        with path.open("rb") as file:
-            ending = f"\n{sentinel}{separator * (len(header) - 1)}\n".encode()
-            for batch in _first_column(_Extended(file, ending), header, separator, note):
-                rows += batch.num_rows
-                limits.check(rows - 1, len(header))
-                last = batch.column(0)[-1].as_py() if batch.num_rows else last
+        rows, last = _counted(path, form, sentinel, ragged, limits)
     except pa.ArrowInvalid as error:
-        raise _unreadable(error) from None
-    if ragged:
-        raise Refused(ragged)
+        raise (Refused(ragged.problems) if ragged.problems else _unreadable(error)) from None
+    if ragged.problems:
+        raise Refused(ragged.problems)
     if last != sentinel:
         raise refused("#", "has a quote that is never closed", "unclosed_quote")
     if rows < 2:
         raise refused("#", "has a header and no rows", "no_rows")
 
 
-def _first_column(source: Any, header: list[str], separator: str, note: Any) -> pcsv.CSVStreamingReader:
+def _counted(path: Path, form: _Form, sentinel: str, ragged: "_Ragged", limits: Limits) -> tuple[int, str | None]:
+    """How many rows there are with the sentinel, and the last one's first cell. Stops at the first row too many."""
+    rows, last = 0, None
+    ending = f"\n{sentinel}{form.separator * (len(form.header) - 1)}\n".encode()
+    with path.open("rb") as file:
+        for batch in _first_column(_Extended(file, ending), form, ragged):
+            rows += batch.num_rows
+            limits.check(rows - 1, len(form.header))
+            last = batch.column(0)[-1].as_py() if batch.num_rows else last
+    return rows, last
+
+
+class _Ragged:
+    """Notes the rows of another length than the header's; enough of them end the reading."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def __call__(self, row: Any) -> str:
+        # pyarrow counts the header as row 1.
+        self.problems.append(_ragged(row.number - 1, row.expected_columns, row.actual_columns))
+        return "skip" if len(self.problems) < _MOST_NAMED else "error"
+
+
+def _first_column(source: Any, form: _Form, ragged: _Ragged) -> pcsv.CSVStreamingReader:
     return pcsv.open_csv(
         pa.PythonFile(source, mode="r"),
         read_options=pcsv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-        parse_options=pcsv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=note),
-        convert_options=pcsv.ConvertOptions(include_columns=header[:1], column_types={header[0]: pa.string()}),
+        parse_options=pcsv.ParseOptions(delimiter=form.separator, newlines_in_values=True, invalid_row_handler=ragged),
+        convert_options=pcsv.ConvertOptions(
+            include_columns=form.header[:1], column_types={form.header[0]: pa.string()}
+        ),
     )
 
 

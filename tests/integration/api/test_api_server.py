@@ -198,7 +198,7 @@ def test_an_open_stream_does_not_hold_up_the_end(redis_server, volume, tmp_path)
         response = connection.getresponse()
         assert response.readline() == b": connected\n"
         api.process.terminate()
-        assert api.process.wait(4) == 0
+        assert api.process.wait(4.8) == 0
         assert b"event: end" not in response.read()
         connection.close()
     finally:

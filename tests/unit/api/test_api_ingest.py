@@ -128,6 +128,10 @@ def test_the_first_ragged_rows_are_all_named(refusal):
     assert refusal(content) == [("ragged_row", f"#/rows/{row}") for row in (2, 3, 5)]
 
 
+def test_of_many_ragged_rows_the_first_ten_are_named(refusal):
+    assert len(refusal(b"a,b\n" + b"1\n" * 400)) == 10
+
+
 def test_a_refusal_names_the_cells(ingest):
     with pytest.raises(Refused, match=r'"\?" in row 2'):
         ingest(b"a,b\n1,2\n1,?\n1,3\n1,4\n")
