@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 from shared.problems import Problem, Refused, listed, nearest, pointer
 
 _MOST_SHOWN = 60
+# How pydantic marks a problem with a name of an object whose names are the client's own.
+_NAME = "[key]"
 _Model = TypeVar("_Model", bound=BaseModel)
 _Place = tuple[str | int, ...]
 
@@ -18,7 +21,13 @@ def validated(model: type[_Model], document: Any) -> _Model:
     try:
         return model.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise Refused(_problems(error, document, model.model_json_schema())) from None
+        raise Refused(_problems(error, document, _schema_of(model))) from None
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> Mapping[str, Any]:
+    """Takes milliseconds to make, and anybody may send a bad spec."""
+    return model.model_json_schema()
 
 
 def _problems(error: ValidationError, document: Any, schema: Mapping[str, Any]) -> list[Problem]:
@@ -26,7 +35,8 @@ def _problems(error: ValidationError, document: Any, schema: Mapping[str, Any]) 
     found: dict[_Place, Problem] = {}
     for one in error.errors(include_url=False, include_context=False):
         place = _place(one["loc"], document, is_missing=one["type"] == "missing")
-        found.setdefault(place, _problem(one["type"], one["msg"], place, document, schema))
+        problem = _bad_name if one["loc"] and one["loc"][-1] == _NAME else _problem
+        found.setdefault(place, problem(one["type"], one["msg"], place, document, schema))
     return [
         problem
         for place, problem in found.items()
@@ -64,8 +74,17 @@ def _problem(kind: str, message: str, place: _Place, document: Any, schema: Mapp
     return Problem(pointer(*place), f"received {received}, expected {expected}", kind)
 
 
+def _bad_name(kind: str, message: str, place: _Place, _: Any, schema: Mapping[str, Any]) -> Problem:
+    received = f"received the name {_shown(place[-1])}"
+    if kind == "value_error":
+        return Problem(pointer(*place), f"{received}: {message.removeprefix('Value error, ')}", "invalid")
+    names = _resolved(_schema_at(place[:-1], schema), schema).get("propertyNames", {})
+    return Problem(pointer(*place), f"{received}, expected {_expected({'type': 'string', **names}, schema)}", kind)
+
+
 def _unknown_field(place: _Place, schema: Mapping[str, Any]) -> str:
-    known = list(_resolved(_schema_at(place[:-1], schema), schema).get("properties", {}))
+    branches = _branches(_resolved(_schema_at(place[:-1], schema), schema))
+    known = [name for branch in branches for name in _resolved(branch, schema).get("properties", {})]
     name = str(place[-1])
     return f"unknown field.{nearest(name, known)} Known here: {listed(known)}"
 
@@ -94,7 +113,10 @@ def _schema_at(place: _Place, schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _below(part: str | int, node: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    below = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
+    if isinstance(part, int):
+        below = node.get("items")
+    else:
+        below = node.get("properties", {}).get(part, node.get("additionalProperties"))
     return below if isinstance(below, dict) else None
 
 
@@ -151,7 +173,8 @@ def _pattern(node: Mapping[str, Any]) -> str:
 
 
 def _fields(node: Mapping[str, Any]) -> str:
-    return f" with {listed(list(node['properties']))}" if node.get("properties") else ""
+    fields = f" with {listed(list(node['properties']))}" if node.get("properties") else ""
+    return fields + _length(node, "Properties", "fields")
 
 
 _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
