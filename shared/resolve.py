@@ -217,12 +217,26 @@ class _Judge:
                 "received true; a regression has no classes to keep in balance",
                 "not_classes",
             )
-        elif wanted.stratify and wanted.positive is None and any(one.rows < 2 for one in target.values or ()):
-            self._problem(
-                ("dataset", "stratify"),
-                f'received true; a class of "{target.name}" has one row only',
-                "lone_class",
-            )
+        elif wanted.stratify:
+            self._check_strata(target, min(validation, rows - validation))
+
+    def _check_strata(self, target: Column, smaller_part: int) -> None:
+        """Both parts need a row of each class, so that each class needs two."""
+        classes = self._class_rows(target)
+        place = ("dataset", "stratify")
+        if 1 in classes:
+            self._problem(place, f'received true; a class of "{target.name}" has one row only', "lone_class")
+        elif 0 < smaller_part < len(classes):
+            detail = f"received true; the smaller part has {smaller_part} rows for {len(classes)} classes"
+            self._problem(place, detail, "too_few_rows")
+
+    def _class_rows(self, target: Column) -> list[int]:
+        """In how many rows each class stands; empty where only the data itself can tell."""
+        positive = self._asked.dataset.positive
+        if positive is None or target.values is None:
+            return [one.rows for one in target.values or ()]
+        held = sum(one.rows for one in target.values if positive.holds(one.value))
+        return [held, sum(one.rows for one in target.values) - held]
 
     def _usable_rows(self, target: Column) -> int:
         """At most so many rows are left when those with a missing value are dropped."""
@@ -332,8 +346,11 @@ class _Judge:
 
     def _parameters(self, features: int, target: Column) -> int:
         outputs = target.distinct if self._kind == "multiclass" else 1
-        widths = [features, *self._asked.model.layers, outputs]
+        hidden = self._asked.model.layers
+        widths = [features, *hidden, outputs]
         count = sum((before + 1) * after for before, after in pairwise(widths))
+        if self._asked.model.batch_normalization:
+            count += 4 * sum(hidden)  # gamma, beta, moving mean, moving variance
         if count > MOST_PARAMETERS:
             detail = f"makes {count} parameters of {features} features, expected at most {MOST_PARAMETERS}"
             self._problem(("model", "layers"), detail, "too_many_parameters")

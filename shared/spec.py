@@ -27,6 +27,9 @@ Loss = Literal[
 ]
 Metric = Literal["accuracy", "precision", "recall", "auc", "mae", "mse", "rmse", "r2"]
 
+# Room for the ending and for what is written beside a file, in the 255 bytes that a name may have.
+_LONGEST_FILENAME = 200
+
 _FIELD_NAME = pattern(r"[a-z_][a-z0-9_]*")
 _EPOCH_FORMAT = pattern(r"(0?[1-9])?d?")
 _METRIC_FORMAT = pattern(r"(0?[1-9][0-9]?)?(\.[0-9])?[feg]?")
@@ -61,7 +64,15 @@ def _plain_filename(text: str) -> str:
             raise ValueError(f'the field "{field}" is not {{epoch:02d}}, {{val_loss:.4f}} or the like')
     if text.startswith((".", "-")) or text.endswith((".keras", ".h5")):
         raise ValueError("begins with a dot or a hyphen, or names the ending, which `format` decides")
+    if _longest(text) > _LONGEST_FILENAME:
+        raise ValueError(f"makes names of up to {_longest(text)} characters, expected at most {_LONGEST_FILENAME}")
     return text
+
+
+def _longest(template: str) -> int:
+    """How long a name the template makes at most: in the last epoch, of the longest 32-bit numbers."""
+    widest = dict.fromkeys(filename_fields(template), -1.2345678901234567e38)
+    return len(template.format(**{**widest, "epoch": MOST_EPOCHS}))
 
 
 def _parsed(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
@@ -145,6 +156,7 @@ class ModelSpec(Strict):
         "linear",
     ] = "relu"
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    batch_normalization: bool = False
 
 
 class Hyperparameters(Strict):
