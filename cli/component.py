@@ -40,7 +40,7 @@ class Component:
     log: Path
     stop_seconds: float
     stdin: bytes = b""
-    backoff_seconds: float = 0.25
+    backoff_seconds: float = 0.1
     started_at: float = 0.0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _quick_deaths: int = 0

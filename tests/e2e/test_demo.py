@@ -82,23 +82,28 @@ def test_the_article_by_itself_stops_between_20_and_80_epochs(tmp_path):
     assert "Dataset wine-quality: 6497 rows, 13 columns" in run.stderr
 
 
-def test_a_job_that_fails_ends_the_demo_with_1(tmp_path):
+def test_a_running_service_is_used_and_a_job_that_fails_ends_the_demo_with_1(stack, tmp_path):
     (tmp_path / "small.csv").write_text(learnable())
     run = demo(
         tmp_path,
-        *("--data-file", "small.csv"),
+        *("--data", stack.data, "--data-file", "small.csv"),
         *("--set", "hyperparameters.learning_rate=100", "--set", "hyperparameters.optimizer=sgd"),
-        *("--set", 'dataset={"id": "small", "target": "size", "scaling": "none"}'),
+        *("--set", "dataset.target=size", "--set", "dataset.scaling=none"),
         *("--set", "callbacks.early_stopping=null", "--set", "hyperparameters.epochs=50"),
-        FITSTOP_CHILD_START="spawn",
     )
     assert run.returncode == 1, run.stdout + run.stderr
-    assert re.search(r"ended +failed: diverged at epoch", run.stdout)
+    assert re.search(r"ended +failed: diverged", run.stdout), run.stdout
+    assert f"Using the service at {stack.url}." in run.stderr
+    assert (stack.data / "cli.json").exists()
 
 
-def test_a_refused_job_ends_the_demo_with_6_and_the_service_with_it(tmp_path):
-    (tmp_path / "small.csv").write_text(learnable())
-    run = demo(tmp_path, "--data-file", "small.csv", "--set", "hyperparameters.epochs=0", "--data", "there")
-    assert run.returncode == 6, run.stdout + run.stderr
-    assert "#/hyperparameters/epochs" in run.stderr
-    assert not (tmp_path / "there" / "cli.json").exists()
+def test_other_bytes_under_the_same_id_get_an_id_of_their_own_and_a_refused_job_ends_with_6(stack, tmp_path):
+    (tmp_path / "other.csv").write_text(learnable(300))
+    refused = ("--set", "hyperparameters.epochs=0")
+    first = demo(tmp_path, "--data", stack.data, "--data-file", "other.csv", *refused)
+    assert first.returncode == 6, first.stdout + first.stderr
+    assert "Dataset other: 300 rows" in first.stderr
+    assert "#/hyperparameters/epochs" in first.stderr
+    (tmp_path / "other.csv").write_text(learnable(301))
+    second = demo(tmp_path, "--data", stack.data, "--data-file", "other.csv", *refused)
+    assert re.search(r"Dataset other-[0-9a-f]{8}: 301 rows", second.stderr), second.stderr

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import signal
 import stat
@@ -208,26 +207,3 @@ def test_a_taken_port_that_was_named_is_a_usage_error(make_up):
         assert up.process.wait(30) == 2
     assert "is taken" in up.said()
     assert not up.data.exists()
-
-
-@linux
-def test_watch_in_a_terminal_draws_a_picture_and_ctrl_c_leaves_the_job_alone(make_up):
-    up = make_up().start().ready()
-    job_id = post_job(up.url())
-    leader, terminal = pty.openpty()
-    command = [sys.executable, "-m", "cli.main", "--url", up.url(), "watch", job_id]
-    watching = subprocess.Popen(
-        command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment(TERM="xterm", COLUMNS="80")
-    )
-    os.close(terminal)
-    seen = b""
-    while b"of 100000" not in seen:
-        seen += os.read(leader, 4096)
-    watching.send_signal(signal.SIGINT)
-    while b"Come back with" not in seen:
-        seen += os.read(leader, 4096)
-    assert watching.wait(10) == 0
-    os.close(leader)
-    assert f"fitstop watch {job_id}".encode() in seen
-    assert job_of(up.url(), job_id)["status"] == "running"
-    assert up.end() == 0

@@ -1,0 +1,22 @@
+"""One local stack for all tests that only use one."""
+
+import os
+
+import pytest
+
+from cli.redis_server import find_redis_server
+from cli.stack import LocalStack, StackOptions
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    """A stack that is ready; its `url` and `data` say where."""
+    if find_redis_server() is None:
+        pytest.skip("no Redis server here")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FITSTOP_")}
+    said = []
+    with LocalStack(StackOptions(tmp_path_factory.mktemp("stack") / "data"), said.append, environment) as stack:
+        stack.start()
+        stack.wait_ready(120)
+        yield stack
+    assert said == []

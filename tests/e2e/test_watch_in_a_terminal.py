@@ -1,0 +1,54 @@
+"""`fitstop watch` in a real terminal, on the real service."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cli.client import Client
+from cli.connection import Connection
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture
+def long_job(stack, tmp_path):
+    """A job that runs until it is cancelled, which the end of the test does."""
+    (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{n % 7},{int(n % 7 > 3)}\n" for n in range(200)))
+    with Client(Connection(stack.url)) as client:
+        client.put_dataset("rows", tmp_path / "rows.csv")
+        spec = {"dataset": {"id": "rows", "target": "b"}, "callbacks": {"early_stopping": {"patience": 99_999}}}
+        job_id = client.submit({**spec, "hyperparameters": {"epochs": 100_000}})["id"]
+        yield client, job_id
+        client.cancel(job_id)
+        wait_for(lambda: client.job(job_id)["status"] == "cancelled", 30)
+
+
+def test_it_draws_a_picture_and_ctrl_c_leaves_the_job_running(stack, long_job):
+    client, job_id = long_job
+    leader, terminal = pty.openpty()
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "--url", stack.url, "watch", job_id],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "80", "LANG": "C.UTF-8"},
+    )
+    os.close(terminal)
+    seen = _read_until(leader, b"", "of 99999 used up")
+    watching.send_signal(signal.SIGINT)
+    seen = _read_until(leader, seen, f"fitstop cancel {job_id}").decode()
+    assert watching.wait(10) == 0
+    os.close(leader)
+    assert "━" in seen
+    assert "saved model-" in seen
+    assert f"Come back with: fitstop watch {job_id}" in seen
+    assert client.job(job_id)["status"] == "running"
+
+
+def _read_until(descriptor: int, seen: bytes, words: str) -> bytes:
+    while words.encode() not in seen:
+        seen += os.read(descriptor, 4096)
+    return seen
