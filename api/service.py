@@ -37,7 +37,7 @@ class Service:
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
-            doorbell=_doorbell(settings),
+            doorbell=Doorbell(make_celery(settings)),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )
@@ -55,16 +55,6 @@ class Service:
         if folder is None:
             raise NotFound("there is no job of this id")
         return folder
-
-
-def _doorbell(settings: Settings) -> Doorbell:
-    """A doorbell that gives up at once: by default kombu tries for 6 s to reach a Redis that is away, and a client
-    would wait so long for its 202.
-    """
-    celery = make_celery(settings)
-    once = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
-    celery.conf.broker_transport_options = {**celery.conf.broker_transport_options, **once}
-    return Doorbell(celery)
 
 
 def service() -> Service:
