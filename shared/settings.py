@@ -55,6 +55,9 @@ class Settings(BaseModel):
     self_stop_seconds: float = Field(default=20, gt=0, description="without a heartbeat until a worker stops its child")
     take_over_seconds: float = Field(default=30, gt=0, description="of a silent heartbeat until others take over")
     sweep_seconds: float = Field(default=5, gt=0, description="between two looks through the open jobs")
+    resume_seconds: float = Field(
+        default=60, gt=0, description="inside an epoch, between two saves of the run, at least"
+    )
     stop_grace_seconds: float = Field(default=10, gt=0, description="for a child to stop by itself before it is killed")
     retry_backoff_seconds: float = Field(default=1, ge=0, description="before the second attempt; doubles each time")
     max_failures: int = Field(default=3, ge=1, le=100, description="failed attempts until the job has failed")

@@ -26,13 +26,14 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     folder = Path(arguments[0]).resolve()
     attempt = AttemptFolder(folder, int(folder.name))
-    stop_requests = StopRequests(attempt, read_settings().self_stop_seconds)
+    settings = read_settings()
+    stop_requests = StopRequests(attempt, settings.self_stop_seconds)
     stop_requests.listen()
     # Imported only now: a request to stop that comes during the seconds of TensorFlow's import is heard.
     from worker.training.run import run
 
     try:
-        attempt.conclude(run(attempt, stop_requests))
+        attempt.conclude(run(attempt, stop_requests, settings.resume_seconds))
     except Superseded as superseded:
         log.warning("nothing more is written: %s", superseded)
         return SUPERSEDED

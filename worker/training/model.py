@@ -34,6 +34,8 @@ def build_model(record: JobRecord, data: Data) -> keras.Model:
     model = keras.Sequential([keras.Input((data.features,))], name="dense")
     for units in spec.model.layers:
         model.add(keras.layers.Dense(units, activation=spec.model.activation))
+        if spec.model.batch_normalization:
+            model.add(keras.layers.BatchNormalization())
         if spec.model.dropout:
             model.add(keras.layers.Dropout(spec.model.dropout))
     model.add(_output(record.task.kind, data))

@@ -1,4 +1,4 @@
-"""The life of a training run: read the job, prepare the data, build the model, fit until learning stops, conclude."""
+"""The life of a training run: prepare the data, build the model, resume, fit until learning stops, conclude."""
 
 import logging
 
@@ -11,28 +11,34 @@ from worker.training.data import Data, load_data
 from worker.training.errors import Superseded, TrainingStopped, failure
 from worker.training.feed import train
 from worker.training.model import build_model, describe
+from worker.training.resume.session import ResumeSession
 from worker.training.stop_requests import StopRequests
 
 log = logging.getLogger(__name__)
 
 
-def run(attempt: AttemptFolder, stop_requests: StopRequests) -> Conclusion:
-    """Train the job that `attempt` belongs to, and say how it ended.
+def run(attempt: AttemptFolder, stop_requests: StopRequests, resume_seconds: float = 60) -> Conclusion:
+    """Train the job that `attempt` belongs to, from where the attempt before it left off, and say how it ended.
 
+    `resume_seconds`: inside a long epoch the run is saved so often, that much of it is lost at most by a kill.
     Raises Superseded where the attempt is not ours any more; nothing is written then.
     """
     record = attempt.job.record()
     if record is None:
         raise FileNotFoundError(attempt.job.spec_file)
     with EventWriter(attempt.events_file) as events:
-        conclusion = _conclusion(attempt, record, stop_requests, events)
+        conclusion = _conclusion(attempt, record, stop_requests, events, resume_seconds)
         events.write([_last_word(conclusion)])
         events.sync()
     return conclusion
 
 
 def _conclusion(
-    attempt: AttemptFolder, record: JobRecord, stop_requests: StopRequests, events: EventWriter
+    attempt: AttemptFolder,
+    record: JobRecord,
+    stop_requests: StopRequests,
+    events: EventWriter,
+    resume_seconds: float,
 ) -> Conclusion:
     callbacks: Callbacks | None = None
     try:
@@ -41,11 +47,14 @@ def _conclusion(
         stop_requests.check()
         model = build_model(record, data)
         events.write([describe(model)])
-        callbacks = Callbacks(attempt, record, stop_requests, events)
-        train(model, data, record, callbacks)
+        resume = ResumeSession(attempt, record, model, events, resume_seconds)
+        callbacks = Callbacks(attempt, record, stop_requests, events, resume)
+        train(model, data, record, callbacks, resume)
     except Superseded:
         raise
     except TrainingStopped as stopped:
+        if callbacks is not None:
+            callbacks.resume_saver.save_here()
         return _stopped(record, callbacks, stopped)
     except Exception as error:
         # The edge of the run: what is not foreseen is recorded as the job's error, with its trace in output.log.

@@ -1,12 +1,12 @@
 """The callbacks of a run, one concern in each file, as one visible ordered list.
 
-The order matters. First those that may end the epoch before anything is kept of it (a request to stop, a number that
-is not finite); then the article's four, Keras's own classes under the hood; last the narrator, which tells what the
-others did.
+The order matters. First what may end the epoch before anything is kept of it (a number that is not finite); then the
+article's four, Keras's own classes under the hood; then the narrator, which tells what the others did; then the resume
+point, which saves what all of them are; last the requests to stop, so that a run that is stopped knows its place.
 """
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
 import keras
 
@@ -20,8 +20,20 @@ from worker.training.callbacks.model_checkpoint import WholeCheckpoint
 from worker.training.callbacks.narrator import Narrator
 from worker.training.callbacks.not_finite import NotFinite
 from worker.training.callbacks.reduce_lr import ReduceLROnPlateau
+from worker.training.callbacks.resume_saver import ResumeSaver
 from worker.training.callbacks.stopping import StopBetweenBatches
+from worker.training.resume.session import ResumeSession
 from worker.training.stop_requests import StopRequests
+
+
+class Stateful(Protocol):
+    """A callback whose state belongs to the run."""
+
+    def state(self) -> dict[str, Any]:
+        """Its state as JSON values."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as it was when `state` was taken."""
 
 
 class Callbacks:
@@ -33,6 +45,7 @@ class Callbacks:
         record: JobRecord,
         stop_requests: StopRequests,
         events: EventWriter,
+        resume: ResumeSession,
     ) -> None:
         spec = record.spec.callbacks
         self.checkpoint = WholeCheckpoint(spec.model_checkpoint, attempt) if spec.model_checkpoint else None
@@ -42,8 +55,12 @@ class Callbacks:
         self.narrator = Narrator(
             record.spec.hyperparameters.epochs, events, self.checkpoint, self.reduce_lr, self.early_stopping
         )
+        self.resume_saver = ResumeSaver(
+            resume,
+            save=lambda place, is_stopped: resume.save(self, place, is_stopped=is_stopped),
+            restore=lambda: resume.restore(self),
+        )
         ordered = [
-            StopBetweenBatches(stop_requests),
             NotFinite(),
             LearningRateLog(),
             self.checkpoint,
@@ -51,8 +68,22 @@ class Callbacks:
             self.early_stopping,
             self.csv_log,
             self.narrator,
+            self.resume_saver,
+            StopBetweenBatches(stop_requests),
         ]
         self.in_order: list[keras.callbacks.Callback] = [callback for callback in ordered if callback is not None]
+
+    @property
+    def stateful(self) -> dict[str, Stateful]:
+        """The callbacks whose state belongs to the run, by the names that a resume point knows them by."""
+        named: dict[str, Stateful | None] = {
+            "model_checkpoint": self.checkpoint,
+            "reduce_lr_on_plateau": self.reduce_lr,
+            "early_stopping": self.early_stopping,
+            "csv_logger": self.csv_log,
+            "narrator": self.narrator,
+        }
+        return {name: callback for name, callback in named.items() if callback is not None}
 
     @property
     def stopped_early(self) -> bool:

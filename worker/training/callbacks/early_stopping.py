@@ -26,6 +26,21 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
         super().on_epoch_end(epoch, logs)
         self.has_stopped = bool(self.model.stop_training)
 
+    def state(self) -> dict[str, Any]:
+        """What Keras forgets when a run goes on elsewhere (keras#14862): the wait, and what it is measured against."""
+        return {
+            "wait": self.wait,
+            "stopped_epoch": self.stopped_epoch,
+            "best": None if self.best is None else float(self.best),
+            "best_epoch": self.best_epoch,
+            "has_stopped": self.has_stopped,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as it was when `state` was taken; after `on_train_begin`, which forgets all of it."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def patience_used(self, epoch: int, epochs: int) -> Patience:
         """The state after `epoch` (from 1) of `epochs`."""
         started = epoch > self.start_from_epoch

@@ -36,14 +36,15 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
     """Keras saves into a folder of its own; a file that is whole is moved to its place and named in the manifest.
 
     A crash leaves the manifest and every file that it names whole: a checkpoint is on the disk before the manifest
-    names it, and the manifest has forgotten a checkpoint before it is removed. `saved` tells what the last epoch's
-    end saved, or None.
+    names it, and it is removed only after the manifest and the resume points have forgotten it. `saved` tells what
+    the last epoch's end saved, or None.
     """
 
     def __init__(self, spec: ModelCheckpointSpec, attempt: AttemptFolder) -> None:
         self._attempt = attempt
         self._keep = spec.keep
         self._sign = 1.0 if spec.mode == "max" else -1.0
+        self._ending = f".{spec.format}"
         self._partial = attempt.checkpoints / ".partial"
         self.manifest = read_manifest(attempt.manifest_file)
         self.saved: Saved | None = None
@@ -63,6 +64,21 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
         self.saved = None
         for written in self._partial.iterdir():
             self.saved = self._publish(written, epoch + 1, logs or {})
+
+    def state(self) -> dict[str, Any]:
+        """What Keras forgets when a run goes on elsewhere (keras#17012): a worse model would become the best."""
+        return {"best": None if self.best is None else float(self.best)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as it was when `state` was taken."""
+        self.best = state["best"]
+
+    def clear_away(self, needed: set[str]) -> None:
+        """Remove the checkpoints that the manifest has forgotten, but for those that a resume point still needs."""
+        named = {one.name for one in self.manifest.checkpoints} | needed
+        for path in self._attempt.checkpoints.glob(f"*{self._ending}"):
+            if path.name not in named:
+                path.unlink(missing_ok=True)
 
     @property
     def best_so_far(self) -> Best | None:
@@ -93,18 +109,15 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
         )
 
     def _remember(self, new: Checkpoint) -> None:
-        """Name the new checkpoint, forget the worst above `keep`, then remove the files of those forgotten."""
+        """Name the new checkpoint and forget the worst above `keep`; `clear_away` removes their files."""
         others = [one for one in self.manifest.checkpoints if one.name != new.name]
         by_worth = sorted([*others, new], key=self._worth, reverse=True)
-        kept = {one.name for one in by_worth[: self._keep]} | {by_worth[0].name}
-        gone = [one for one in others if one.name not in kept]
+        kept = {one.name for one in by_worth[: self._keep]}
         self.manifest = Manifest(
             best=by_worth[0].name,
             checkpoints=tuple(one for one in [*others, new] if one.name in kept),
         )
         write_manifest(self._attempt.manifest_file, self.manifest)
-        for one in [*gone, *([] if new.name in kept else [new])]:
-            (self._attempt.checkpoints / one.name).unlink(missing_ok=True)
 
     def _worth(self, one: Checkpoint) -> tuple[float, int]:
         """Greater is better; of equal ones the earlier is better, as in Keras's own comparison."""

@@ -48,6 +48,12 @@ class Narrator(keras.callbacks.Callback):
         self._events.write(events)
         self._events.sync()
 
+    def state(self) -> dict[str, Any]:
+        return {"last_epoch": self.last_epoch}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.last_epoch = state["last_epoch"]
+
     @property
     def best(self) -> Best | None:
         """The best epoch: that of the model kept, or where none is kept that of early stopping."""

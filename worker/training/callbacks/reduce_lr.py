@@ -41,5 +41,18 @@ class ReduceLROnPlateau(NanIsNeverBest, keras.callbacks.ReduceLROnPlateau):
         after = float(self.model.optimizer.learning_rate)
         self.drop = Drop(before, after, self.monitor, self.patience) if after < before else None
 
+    def state(self) -> dict[str, Any]:
+        """What Keras forgets when a run goes on elsewhere."""
+        return {
+            "wait": self.wait,
+            "cooldown_counter": self.cooldown_counter,
+            "best": None if self.best is None else float(self.best),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as it was when `state` was taken; after `on_train_begin`, which forgets all of it."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def plateau_wait(self) -> PlateauWait:
         return PlateauWait(wait=self.wait, patience=self.patience)

@@ -41,11 +41,17 @@ def names(folder: Path) -> list[str]:
 
 
 def test_the_best_ones_stay_and_the_others_are_removed(tmp_path: Path) -> None:
-    saved(tmp_path, [0.1, 0.9, 0.2, 0.8, 0.3])
+    callback = saved(tmp_path, [0.1, 0.9, 0.2, 0.8, 0.3])
+    callback.clear_away(set())
     assert names(tmp_path) == ["m-02.keras", "m-04.keras", "m-05.keras"]
     manifest = read_manifest(tmp_path / "checkpoints" / "manifest.json")
     assert [one.name for one in manifest.checkpoints] == names(tmp_path)
     assert manifest.best == "m-02.keras"
+
+
+def test_what_a_resume_point_needs_is_not_removed(tmp_path: Path) -> None:
+    saved(tmp_path, [0.1, 0.9, 0.2, 0.8, 0.3]).clear_away({"m-01.keras"})
+    assert names(tmp_path) == ["m-01.keras", "m-02.keras", "m-04.keras", "m-05.keras"]
 
 
 def test_of_equal_values_the_earlier_is_the_best(tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""Training children that are killed at chosen moments, and runs compared bit for bit with untouched ones.
+
+A moment is a number of a kind of thing that the training program does: the n-th batch, file operation, half-written
+file, half-saved model, half row. The children are forked from the product's own fork server, so each takes a second.
+"""
+
+import hashlib
+import io
+import json
+import os
+import signal
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.manifest import read_manifest
+
+Kind = Literal["batch", "operation", "half file", "half model", "half row"]
+KINDS: tuple[Kind, ...] = ("batch", "operation", "half file", "half model", "half row")
+
+
+@dataclass(frozen=True)
+class Kill:
+    """SIGKILL at the `number`-th moment of a kind, from 1."""
+
+    kind: Kind
+    number: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All of a finished run that must be equal: how it stopped, its log, what it kept, its last state."""
+
+    ending: dict[str, Any]
+    log: bytes
+    checkpoints: list[tuple[str, int, str]]
+    final_state: str
+
+
+def train(folder: str, kill: tuple[Kind, int] | None, resume_seconds: str) -> None:
+    """Runs in a child: the training program, killed at the moment that `kill` names."""
+    os.environ["FITSTOP_RESUME_SECONDS"] = resume_seconds
+    sink = os.open(str(Path(folder) / "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    if kill is not None:
+        _arm(Kill(*kill))
+    from worker.training.__main__ import main
+
+    sys.exit(main([folder]))
+
+
+def outcome(job: JobFolder) -> Outcome:
+    """The outcome of a job whose last attempt has concluded."""
+    attempt = job.attempts()[-1]
+    conclusion = attempt.conclusion()
+    assert conclusion is not None, attempt.output_file.read_text()
+    assert conclusion.ending is not None
+    return Outcome(
+        ending=conclusion.ending.model_dump(mode="json"),
+        log=attempt.training_log.read_bytes(),
+        checkpoints=[
+            (one.name, one.epoch, _weights_digest(attempt.checkpoints / one.name))
+            for one in read_manifest(attempt.manifest_file).checkpoints
+        ],
+        final_state=final_state(attempt),
+    )
+
+
+def final_state(attempt: AttemptFolder) -> str:
+    """A digest over (name, dtype, shape, bytes) of all weights, optimizer state and random state at the end."""
+    from worker.training.resume.point import read_point
+
+    newest = max(attempt.resume.iterdir(), key=lambda path: path.name)
+    point = read_point(newest)
+    digest = hashlib.sha256(json.dumps([point.callbacks, point.random, str(point.place)]).encode())
+    for name, array in point.tensors:
+        digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _weights_digest(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("model.weights.h5")
+    digest = hashlib.sha256()
+
+    def add(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            values = np.asarray(item)
+            digest.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
+
+    with h5py.File(io.BytesIO(content), "r") as file:
+        file.visititems(add)
+    return digest.hexdigest()
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _arm(kill: Kill) -> None:
+    left = kill.number
+
+    def reached() -> bool:
+        nonlocal left
+        left -= 1
+        return left == 0
+
+    arm = {
+        "batch": _kill_at_batch,
+        "operation": _kill_at_operation,
+        "half file": _kill_in_file,
+        "half model": _kill_in_model,
+        "half row": _kill_in_row,
+    }
+    arm[kill.kind](reached)
+
+
+def _kill_at_batch(reached: Any) -> None:
+    from worker.training.callbacks.stopping import StopBetweenBatches
+
+    ours = StopBetweenBatches.on_train_batch_end
+
+    def on_train_batch_end(self: Any, batch: int, logs: Any = None) -> None:
+        if reached():
+            _die()
+        ours(self, batch, logs)
+
+    StopBetweenBatches.on_train_batch_end = on_train_batch_end  # type: ignore[method-assign]
+
+
+def _kill_at_operation(reached: Any) -> None:
+    """Before each fsync, rename, link, unlink and append."""
+    for name in ("fsync", "replace", "rename", "link", "unlink", "write"):
+        ours = getattr(os, name)
+
+        def operation(*arguments: Any, _ours: Any = ours, **options: Any) -> Any:
+            if reached():
+                _die()
+            return _ours(*arguments, **options)
+
+        setattr(os, name, operation)
+
+
+def _kill_in_file(reached: Any) -> None:
+    import shared.durable
+
+    ours = shared.durable._write_beside
+
+    def write_beside(path: Path, content: bytes) -> Path:
+        if reached():
+            path.with_name(f".{path.name}.killed.tmp").write_bytes(content[: len(content) // 2])
+            _die()
+        return ours(path, content)
+
+    shared.durable._write_beside = write_beside
+
+
+def _kill_in_model(reached: Any) -> None:
+    import keras
+
+    ours = keras.Model.save
+
+    def save(self: Any, path: Any, **options: Any) -> None:
+        ours(self, path, **options)
+        if reached():
+            os.truncate(path, Path(path).stat().st_size // 2)
+            _die()
+
+    keras.Model.save = save
+
+
+def _kill_in_row(reached: Any) -> None:
+    from worker.training.callbacks.csv_log import CSVLog
+
+    ours = CSVLog.on_epoch_end
+
+    def on_epoch_end(self: Any, epoch: int, logs: Any = None) -> None:
+        before = Path(self.filename).stat().st_size
+        ours(self, epoch, logs)
+        if reached():
+            self.csv_file.flush()
+            os.truncate(self.filename, (before + Path(self.filename).stat().st_size) // 2)
+            _die()
+
+    CSVLog.on_epoch_end = on_epoch_end  # type: ignore[method-assign]

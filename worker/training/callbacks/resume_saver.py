@@ -1,0 +1,85 @@
+"""Saves the run after an epoch, and inside a long one; puts a saved run back when training begins."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from worker.training.resume.point import Place
+from worker.training.resume.session import ResumeSession
+
+# Saving may take this part of a run's time, not more.
+_MOST_SHARE = 0.05
+
+
+class ResumeSaver(keras.callbacks.Callback):
+    """Comes last: what it saves includes what all others did in that epoch.
+
+    Saves at an epoch's end, and between two batches when the session's interval has passed; but never so often that
+    saving would take more than a twentieth of the time. `save` writes a point of a place, and whether training was
+    stopped there; `restore` puts the run back, after Keras has reset the other callbacks in `on_train_begin`.
+    """
+
+    def __init__(
+        self, session: ResumeSession, save: Callable[[Place, bool], None], restore: Callable[[], None]
+    ) -> None:
+        super().__init__()
+        self._session = session
+        self._interval = session.interval_seconds
+        self._resumed = session.resumed
+        self._save = save
+        self._restore = restore
+        self._saved_at = time.monotonic()
+        self._save_seconds = 0.0
+        self._told = False
+        self._place: Place | None = None
+        self._first_step = 0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        if self._resumed is not None:
+            self._restore()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._first_step = 0
+        if self._resumed is not None and self._resumed.place.step and epoch == self._resumed.place.epoch:
+            self._first_step = self._resumed.place.step
+            self._session.restore_inside_epoch()
+        self._place = Place(epoch, self._first_step)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        assert self._place is not None
+        self._place = Place(self._place.epoch, max(self._first_step, batch + 1))
+        if self._is_due(self._interval):
+            self.save_here()
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        # Keras resets the metrics for the validation, so a run has no place that could be saved until the epoch's end.
+        self._place = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._place = Place(epoch + 1, 0)
+        is_stopped = bool(self.model.stop_training)
+        if is_stopped or self._is_due(0.0):
+            self.save_here(is_stopped=is_stopped)
+
+    def save_here(self, *, is_stopped: bool = False) -> None:
+        """Save the run where it is; nothing inside a validation, from which the last point leads here again."""
+        if self._place is None:
+            return
+        began = time.monotonic()
+        self._save(self._place, is_stopped)
+        self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - began
+
+    def _is_due(self, interval: float) -> bool:
+        """Whether so much time has passed, and enough for saving to stay a small part of it."""
+        waited = time.monotonic() - self._saved_at
+        least = self._save_seconds / _MOST_SHARE
+        if least > self._interval and not self._told:
+            self._told = True
+            self._session.tell(
+                f"saving the run takes {self._save_seconds:.1f} s, so it is saved every {least:.0f} s "
+                f"and not every {self._interval:g} s"
+            )
+        return waited >= max(interval, least)

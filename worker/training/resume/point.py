@@ -1,0 +1,136 @@
+"""One resume point as a file.
+
+    magic (8 bytes) | length of the header (u64, little endian) | header (JSON) | tensors, raw | sha256 of all before
+
+The header lists the tensors in order: name, dtype, shape. The hash makes every flipped bit and every cut end known.
+"""
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.durable import replace_file
+from shared.problems import FitstopError
+
+MAGIC = b"FITSTOP1"
+_HASH_BYTES = 32
+
+
+class DamagedPoint(FitstopError):
+    """The file is not what was written, or belongs to something else."""
+
+    code = "damaged_resume_point"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run goes on: the epoch (from 0), and how many of its batches are done. Sorts by time."""
+
+    epoch: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch + 1}" + (f", batch {self.step + 1}" if self.step else "")
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """A run at one moment. `tensors` are named arrays in order; every other part is JSON values.
+
+    `owner` says whose it is (job, spec, data) and `built_with` the versions that computed it; `is_stopped` that a
+    callback has ended training; `log_bytes` and `log_sha256` are the log's length and hash at that moment.
+    """
+
+    place: Place
+    is_stopped: bool
+    owner: str
+    built_with: dict[str, str]
+    callbacks: dict[str, Any]
+    manifest: dict[str, Any]
+    log_bytes: int
+    log_sha256: str
+    random: dict[str, Any]
+    tensors: tuple[tuple[str, npt.NDArray[Any]], ...]
+
+
+def write_point(path: Path, point: ResumePoint) -> int:
+    """Put `point` at `path`, whole; the answer is its size in bytes."""
+    content = _packed(point)
+    replace_file(path, content)
+    return len(content)
+
+
+def read_point(path: Path) -> ResumePoint:
+    """The point at `path`. Raises DamagedPoint with what is wrong, OSError where it cannot be read."""
+    content = path.read_bytes()
+    view = memoryview(content)
+    if len(content) < len(MAGIC) + 8 + _HASH_BYTES or content[: len(MAGIC)] != MAGIC:
+        raise DamagedPoint(f"{path.name} is cut off or no resume point")
+    if hashlib.sha256(view[:-_HASH_BYTES]).digest() != content[-_HASH_BYTES:]:
+        raise DamagedPoint(f"{path.name} does not match its own hash")
+    (length,) = struct.unpack_from("<Q", content, len(MAGIC))
+    begin = len(MAGIC) + 8
+    return _unpacked(json.loads(content[begin : begin + length]), view[begin + length : -_HASH_BYTES])
+
+
+def _packed(point: ResumePoint) -> bytes:
+    arrays = [np.ascontiguousarray(array) for _, array in point.tensors]
+    header = {
+        "epoch": point.place.epoch,
+        "step": point.place.step,
+        "is_stopped": point.is_stopped,
+        "owner": point.owner,
+        "built_with": point.built_with,
+        "callbacks": point.callbacks,
+        "manifest": point.manifest,
+        "log_bytes": point.log_bytes,
+        "log_sha256": point.log_sha256,
+        "random": point.random,
+        "tensors": [
+            [name, array.dtype.name, list(original.shape)]
+            for (name, original), array in zip(point.tensors, arrays, strict=True)
+        ],
+    }
+    encoded = json.dumps(header, allow_nan=False).encode()
+    parts = [MAGIC, struct.pack("<Q", len(encoded)), encoded, *(array.tobytes() for array in arrays)]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return b"".join([*parts, digest.digest()])
+
+
+def _unpacked(header: dict[str, Any], payload: memoryview) -> ResumePoint:
+    tensors = []
+    offset = 0
+    for name, dtype_name, shape in header["tensors"]:
+        dtype = _dtype(dtype_name)
+        count = int(np.prod(shape, dtype=np.int64))
+        tensors.append((str(name), np.frombuffer(payload, dtype, count, offset).reshape(shape)))
+        offset += count * dtype.itemsize
+    return ResumePoint(
+        place=Place(header["epoch"], header["step"]),
+        is_stopped=header["is_stopped"],
+        owner=header["owner"],
+        built_with=header["built_with"],
+        callbacks=header["callbacks"],
+        manifest=header["manifest"],
+        log_bytes=header["log_bytes"],
+        log_sha256=header["log_sha256"],
+        random=header["random"],
+        tensors=tuple(tensors),
+    )
+
+
+def _dtype(name: str) -> "np.dtype[Any]":
+    try:
+        return np.dtype(name)
+    except TypeError:
+        import ml_dtypes  # bfloat16 and its kin
+
+        return np.dtype(getattr(ml_dtypes, name))

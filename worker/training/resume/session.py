@@ -1,0 +1,112 @@
+"""The resume points of one run: found before it begins, put back when it does, saved while it goes."""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from shared.events import Event, EventWriter
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder
+from worker.training.resume.point import DamagedPoint, Place, ResumePoint
+from worker.training.resume.state import (
+    capture_random,
+    capture_tensors,
+    restore_metrics,
+    restore_random,
+    restore_tensors,
+)
+from worker.training.resume.store import built_with, newest_point, owner_of, save_point
+from worker.training.resume.take_over import check_log, take_over
+
+if TYPE_CHECKING:
+    from worker.training.callbacks import Callbacks
+
+
+class ResumeSession:
+    """What one attempt's run and its resume points have to do with each other.
+
+    `resumed` is the point that this run goes on from, None where it begins at the beginning.
+    """
+
+    def __init__(
+        self,
+        attempt: AttemptFolder,
+        record: JobRecord,
+        model: keras.Model,
+        events: EventWriter,
+        interval_seconds: float,
+    ) -> None:
+        self.interval_seconds = interval_seconds
+        self._attempt = attempt
+        self._record = record
+        self._model = model
+        self._events = events
+        self._kept_manifests: deque[set[str]] = deque(maxlen=2)
+        self.resumed = self._found()
+
+    @property
+    def place(self) -> Place:
+        """Where the run begins."""
+        return self.resumed.place if self.resumed else Place(0, 0)
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether a callback had ended training already, so that no epoch is left to run."""
+        return self.resumed is not None and self.resumed.is_stopped
+
+    def restore(self, callbacks: "Callbacks") -> None:
+        """Put everything back but the metrics of an unfinished epoch."""
+        assert self.resumed is not None
+        restore_tensors(self._model, self.resumed)
+        restore_random(self.resumed)
+        for name, callback in callbacks.stateful.items():
+            callback.restore(self.resumed.callbacks[name])
+
+    def restore_inside_epoch(self) -> None:
+        """Put back the metrics of the epoch that was left in its middle."""
+        assert self.resumed is not None
+        restore_metrics(self._model, self.resumed)
+
+    def save(self, callbacks: "Callbacks", place: Place, *, is_stopped: bool) -> None:
+        """Save the run as it is at `place`, then remove what no point needs any more."""
+        manifest = callbacks.checkpoint.manifest.model_dump(mode="json") if callbacks.checkpoint else {}
+        log_bytes, log_sha256 = callbacks.csv_log.length_and_hash() if callbacks.csv_log else (0, "")
+        point = ResumePoint(
+            place=place,
+            is_stopped=is_stopped,
+            owner=owner_of(self._record),
+            built_with=built_with(),
+            callbacks={name: callback.state() for name, callback in callbacks.stateful.items()},
+            manifest=manifest,
+            log_bytes=log_bytes,
+            log_sha256=log_sha256,
+            random=capture_random(),
+            tensors=capture_tensors(self._model, inside_epoch=place.step > 0),
+        )
+        save_point(self._attempt, point)
+        if callbacks.checkpoint:
+            self._kept_manifests.append({one.name for one in callbacks.checkpoint.manifest.checkpoints})
+            callbacks.checkpoint.clear_away(set().union(*self._kept_manifests))
+
+    def tell(self, message: str, level: Any = "warning", **facts: Any) -> None:
+        """Write an event of type "resume"."""
+        self._events.write([Event("resume", message, facts, level)])
+
+    def _found(self) -> ResumePoint | None:
+        found = newest_point(self._attempt, self._record, self._check, self.tell)
+        if found is None:
+            return None
+        earlier, point = found
+        take_over(earlier, self._attempt, point)
+        facts = {"epoch": point.place.epoch + 1, "batch": point.place.step, "from_attempt": earlier.number}
+        self.tell(f"goes on at {point.place} where attempt {earlier.number} left it", "info", **facts)
+        if point.built_with != built_with():
+            self.tell("the libraries are of other versions than before; the numbers may differ in their last bits")
+        return point
+
+    def _check(self, earlier: AttemptFolder, point: ResumePoint) -> None:
+        check_log(earlier, point)
+        names = [name for name, _ in point.tensors if not name.startswith("random:")]
+        if not names:
+            raise DamagedPoint("it holds no tensors")

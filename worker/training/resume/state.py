@@ -1,0 +1,87 @@
+"""Everything that a run's numbers depend on and that is not on the volume yet: captured, and put back.
+
+    model.variables        weights, and the seed generators' counters, which no .keras file holds
+    optimizer.variables    iterations, learning rate, moments
+    metrics_variables      only inside an epoch; Keras resets them when one begins
+    Python's and numpy's random generators
+
+Nothing of the data's order is stored: it follows from (seed, epoch) alone.
+"""
+
+import random
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from worker.training.resume.point import DamagedPoint, ResumePoint
+
+_Tensors = tuple[tuple[str, npt.NDArray[Any]], ...]
+
+
+def capture_tensors(model: keras.Model, *, inside_epoch: bool) -> _Tensors:
+    """The variables' values, copied, in an order that the same spec always gives."""
+    generator: Any = np.random.get_state()
+    return (
+        *(
+            (name, np.array(keras.ops.convert_to_numpy(variable)))
+            for name, variable in _variables(model, inside_epoch=inside_epoch)
+        ),
+        ("random:numpy", generator[1].copy()),
+    )
+
+
+def capture_random() -> dict[str, Any]:
+    """Python's generator, and what of numpy's is not a tensor."""
+    version, internal, gauss = random.getstate()
+    name, _, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": [version, list(internal), gauss],
+        "numpy": [str(name), int(position), int(has_gauss), float(cached)],
+    }
+
+
+def restore_tensors(model: keras.Model, point: ResumePoint) -> None:
+    """Put back all but the metrics. Raises DamagedPoint where the point is not of this model."""
+    saved = [(name, array) for name, array in point.tensors if not name.startswith(("metric:", "random:"))]
+    variables = _variables(model, inside_epoch=False)
+    if [name for name, _ in saved] != [name for name, _ in variables]:
+        raise DamagedPoint("the resume point is of another model")
+    for (name, array), (_, variable) in zip(saved, variables, strict=True):
+        if tuple(variable.shape) != array.shape or keras.backend.standardize_dtype(variable.dtype) != array.dtype.name:
+            raise DamagedPoint(f"the resume point's {name} is {array.dtype.name} of shape {array.shape}")
+    for (_, array), (_, variable) in zip(saved, variables, strict=True):
+        variable.assign(array)
+
+
+def restore_metrics(model: keras.Model, point: ResumePoint) -> None:
+    """Put back the metrics of an epoch that was left in its middle; call after Keras has reset them."""
+    saved = [array for name, array in point.tensors if name.startswith("metric:")]
+    for variable, array in zip(model.metrics_variables, saved, strict=True):
+        variable.assign(array)
+
+
+def restore_random(point: ResumePoint) -> None:
+    """Put back Python's and numpy's generators."""
+    version, internal, gauss = point.random["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, position, has_gauss, cached = point.random["numpy"]
+    keys = dict(point.tensors)["random:numpy"]
+    np.random.set_state((name, keys, position, has_gauss, cached))
+
+
+def build_variables(model: keras.Model, batch: tuple[npt.NDArray[Any], npt.NDArray[Any]]) -> None:
+    """Make the optimizer's and the metrics' variables exist before training, without a step.
+
+    Keras would make them in the first step. `_symbolic_build` is a private name of Keras's; a test pins it.
+    """
+    model._symbolic_build(data_batch=batch)
+
+
+def _variables(model: keras.Model, *, inside_epoch: bool) -> list[tuple[str, Any]]:
+    named = [(f"model:{index}", variable) for index, variable in enumerate(model.variables)]
+    named += [(f"optimizer:{index}", variable) for index, variable in enumerate(model.optimizer.variables)]
+    if inside_epoch:
+        named += [(f"metric:{index}", variable) for index, variable in enumerate(model.metrics_variables)]
+    return named

@@ -1,0 +1,60 @@
+"""What a new attempt takes from the one before it, so that its own folder tells the whole run."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from shared.durable import make_folder, replace_file, sync_folder
+from shared.job_folder import AttemptFolder
+from shared.manifest import Checkpoint, Manifest, write_manifest
+from worker.training.resume.point import DamagedPoint, ResumePoint
+
+
+def check_log(earlier: AttemptFolder, point: ResumePoint) -> None:
+    """Raise DamagedPoint where the earlier attempt's log does not hold the rows that the point counts on."""
+    _rows(earlier, point)
+
+
+def take_over(earlier: AttemptFolder, attempt: AttemptFolder, point: ResumePoint) -> None:
+    """Put the log's rows up to the point, the checkpoints and the manifest of that moment into the attempt's folder.
+
+    Files of the earlier attempt are never changed: it may not know yet that it is over. A checkpoint that has been
+    replaced under its own name since is left out; the run that goes on writes it again, as it was.
+    """
+    if point.log_bytes:
+        replace_file(attempt.training_log, _rows(earlier, point))
+    make_folder(attempt.checkpoints)
+    manifest = Manifest.model_validate_json(json.dumps(point.manifest))
+    kept = tuple(one for one in manifest.checkpoints if _linked(one, earlier, attempt))
+    sync_folder(attempt.checkpoints)
+    best = manifest.best if any(one.name == manifest.best for one in kept) else None
+    write_manifest(attempt.manifest_file, Manifest(best=best, checkpoints=kept))
+
+
+def _rows(earlier: AttemptFolder, point: ResumePoint) -> bytes:
+    if not point.log_bytes:
+        return b""
+    with earlier.training_log.open("rb") as file:
+        rows = file.read(point.log_bytes)
+    if hashlib.sha256(rows).hexdigest() != point.log_sha256:
+        raise DamagedPoint("its training_log.csv does not hold the rows of that moment")
+    return rows
+
+
+def _linked(one: Checkpoint, earlier: AttemptFolder, attempt: AttemptFolder) -> bool:
+    source, target = earlier.checkpoints / one.name, attempt.checkpoints / one.name
+    if not source.exists() or _sha256(source) != one.sha256:
+        return False
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    return True
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
