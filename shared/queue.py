@@ -52,11 +52,11 @@ def make_celery(settings: Settings) -> Celery:
             "socket_timeout": 3,
             "socket_connect_timeout": 0.5,
             "socket_keepalive": True,
-            # How long a ring tries where Redis is away: kombu's own 2 s, then 4 s would keep a client waiting.
-            "connect_retries_timeout": 1,
-            "interval_start": 0.2,
-            "interval_step": 0.2,
-            "interval_max": 0.5,
+            # A ring that Redis does not take at once is given up: kombu's own waits of 2 s and more would keep a
+            # client waiting, and the sweep rings again.
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0,
         },
     )
     return app

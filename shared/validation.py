@@ -1,7 +1,8 @@
 """From pydantic's errors to problems that a person can mend: what came, what was expected, all places at once."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeVar
 
@@ -86,7 +87,22 @@ def _unknown_field(place: _Place, schema: Mapping[str, Any]) -> str:
     branches = _branches(_resolved(_schema_at(place[:-1], schema), schema))
     known = [name for branch in branches for name in _resolved(branch, schema).get("properties", {})]
     name = str(place[-1])
-    return f"unknown field.{nearest(name, known)} Known here: {listed(known)}"
+    near = nearest(name, known) or _nearest_elsewhere(name, schema)
+    return f"unknown field.{near} Known here: {listed(known)}"
+
+
+def _nearest_elsewhere(name: str, schema: Mapping[str, Any]) -> str:
+    """The full name of a field that stands in another place, such as `hyperparameters.epochs` for `epochs`."""
+    places = {path.rpartition(".")[2]: path for path in _field_paths(schema, schema)}
+    close = get_close_matches(name, list(places), n=1, cutoff=0.6)
+    return f' Did you mean "{places[close[0]]}"?' if close else ""
+
+
+def _field_paths(node: Mapping[str, Any], schema: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    for branch in _branches(_resolved(node, schema)):
+        for name, below in _resolved(branch, schema).get("properties", {}).items():
+            yield before + name
+            yield from _field_paths(below, schema, f"{before}{name}.")
 
 
 def _value_at(place: _Place, document: Any) -> Any:

@@ -6,6 +6,7 @@ jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two char
 workers/<worker>.json          what each worker last said of itself; only for people to read
 """
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from shared.ids import is_dataset_id, is_job_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.worker_card import WorkerCard
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,18 @@ class Volume:
 
     def worker_cards(self) -> list[WorkerCard]:
         """What all workers last said of themselves, by name."""
-        contents = (read_bytes(path) for path in sorted(self.workers.glob("*.json")))
-        return [WorkerCard.model_validate_json(content) for content in contents if content is not None]
+        cards = (_card(path) for path in sorted(self.workers.glob("*.json")))
+        return [card for card in cards if card is not None]
+
+
+def _card(path: Path) -> WorkerCard | None:
+    """A worker's card; None for one that is gone or damaged, since nothing is decided by a card."""
+    content = read_bytes(path)
+    try:
+        return None if content is None else WorkerCard.model_validate_json(content)
+    except ValueError:
+        log.warning("the card %s is damaged and is passed over", path.name)
+        return None
 
 
 def data_file_of(job: JobFolder, dataset_id: str) -> Path:

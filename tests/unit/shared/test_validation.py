@@ -46,7 +46,7 @@ def check(document, problem):
         return
     value = value_at(document, parts)
     if problem.code == "unknown_field":
-        assert re.match(r'unknown field\.( Did you mean "\w+"\?)? Known here: \w+', problem.detail)
+        assert re.match(r'unknown field\.( Did you mean "[\w.]+"\?)? Known here: \w+', problem.detail)
     elif problem.detail.startswith("received the name "):
         assert problem.detail.startswith("received the name " + json.dumps(parts[-1])[:59])
     else:
