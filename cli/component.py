@@ -31,7 +31,8 @@ class GaveUp(Exception):
 @dataclass
 class Component:
     """A command with its environment and log. `stop_seconds` is what it gets to end by itself before it is killed,
-    `backoff_seconds` half of the wait after its first quick death; the wait doubles with each.
+    `backoff_seconds` half of the wait after its first quick death; the wait doubles with each. `before_restart` may
+    change its environment.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Component:
     stop_seconds: float
     stdin: bytes = b""
     backoff_seconds: float = 0.1
+    before_restart: Callable[["Component"], None] = field(default=lambda _component: None, repr=False)
     started_at: float = 0.0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _quick_deaths: int = 0
@@ -89,6 +91,7 @@ class Component:
         elif self._restart_at is None:
             self._note_death(report)
         elif time.monotonic() >= self._restart_at:
+            self.before_restart(self)
             self.start()
             report(f"{self.name} started again (process {self.pid})")
 

@@ -43,8 +43,9 @@ def console(*, err: bool = False) -> Console:
 
 
 def hint(text: str) -> None:
-    """A line for a person, on stderr."""
-    click.echo(plain(text), err=True)
+    """A line for a person, on stderr. Above a live picture where there is one, which click's own echo is not."""
+    screen = console(err=True)
+    screen.print(literal(text), soft_wrap=not screen.is_terminal)
 
 
 def print_json(document: Any) -> None:
@@ -52,13 +53,9 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
-def plain(value: object, *, lines: bool = False) -> str:
-    """`value` as text in which control and format characters show as what they are. `lines` keeps line ends."""
-    text = str(value)
-    return "".join(
-        character if character.isprintable() or (lines and character == "\n") else _visible(character)
-        for character in text
-    )
+def plain(value: object) -> str:
+    """`value` as text in which control and format characters show as what they are."""
+    return "".join(character if character.isprintable() else _visible(character) for character in str(value))
 
 
 def _visible(character: str) -> str:

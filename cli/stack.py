@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -25,18 +24,12 @@ from cli.client import Client
 from cli.component import Component, GaveUp, Report
 from cli.connection import Connection, read_cli_json, remove_cli_json, write_cli_json
 from cli.errors import ClientError
-from cli.redis_server import NO_REDIS, RedisPlan, find_redis_server, free_port
+from cli.ports import StackError, choose_port, is_free, reachable
+from cli.redis_server import NO_REDIS, RedisPlan, find_redis_server
 
-DEFAULT_PORT = 8000
-# Nine ports that are easy to guess, before any free one.
-_NEAR_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
 _LOOK_SECONDS = 0.1
 _PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "TMPDIR", "TZ", "USER"})
 _PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XLA_")
-
-
-class StackError(Exception):
-    """The stack can't be started like this; the message says how to mend it."""
 
 
 class NotReady(Exception):
@@ -75,7 +68,8 @@ class LocalStack:
         self._failure: GaveUp | None = None
         self._keeper: threading.Thread | None = None
         self._components: list[Component] = []
-        self._began_at = ""
+        self._port = 0
+        self._announced = False
 
     def __enter__(self) -> Self:
         return self
@@ -97,8 +91,7 @@ class LocalStack:
         port = choose_port(self.options.host, self.options.port)
         self._make_folders()
         self._lock = _locked(self.data)
-        self.url = f"http://{_reachable(self.options.host)}:{port}"
-        self._began_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._listen_on(port)
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
         self._components = self._plan(program, redis, port)
         self._start_redis(redis)
@@ -106,6 +99,16 @@ class LocalStack:
             component.start()
         self._keeper = threading.Thread(target=self._keep, name="fitstop-stack", daemon=True)
         self._keeper.start()
+
+    def _listen_on(self, port: int) -> None:
+        self._port = port
+        self.url = f"http://{reachable(self.options.host)}:{port}"
+
+    def _leave_taken_port(self, api: Component) -> None:
+        """Move the API where another program took its port between our look and its start; never once it is known."""
+        if self.options.port is None and not self._announced and not is_free(self.options.host, self._port):
+            self._listen_on(choose_port(self.options.host, None))
+            api.environment = {**api.environment, "FITSTOP_PORT": str(self._port)}
 
     def _make_folders(self) -> None:
         try:
@@ -131,7 +134,14 @@ class LocalStack:
         python = [sys.executable, "-P", "-m"]
         return [
             Component("Redis", [redis_program, "-"], environment, redis.log, stop_seconds=5, stdin=redis.config()),
-            Component("the API", [*python, "api"], settings, self.logs / "api.log", stop_seconds=10),
+            Component(
+                "the API",
+                [*python, "api"],
+                settings,
+                self.logs / "api.log",
+                stop_seconds=10,
+                before_restart=self._leave_taken_port,
+            ),
             Component("the worker", [*python, "worker"], settings, self.logs / "worker.log", stop_seconds=25),
         ]
 
@@ -162,34 +172,33 @@ class LocalStack:
             raise self._failure
 
     def wait_ready(self, seconds: float = 180) -> dict[str, Any]:
-        """Wait until the API answers and a worker would take a job; answer the worker's card.
+        """Wait until the API answers and our worker would take a job; answer the worker's card.
 
-        `cli.json` is there from the API's first answer on. Raises NotReady after `seconds`, GaveUp before that.
+        From then on `cli.json` is there. Raises NotReady after `seconds`, GaveUp before that.
         """
         deadline = time.monotonic() + seconds
-        with Client(Connection(self.url)) as client:
-            while not client.healthy():
-                self._wait(deadline, "the API does not answer")
-            write_cli_json(self.data, self.url)
-            while (card := self._ready_card(client)) is None:
-                self._wait(deadline, "no worker is ready")
+        while (card := self._ready_card()) is None:
+            self._wait(deadline)
+        self._announced = True
+        write_cli_json(self.data, self.url)
         return card
 
-    def _wait(self, deadline: float, what: str) -> None:
+    def _wait(self, deadline: float) -> None:
         self.check()
         if time.monotonic() > deadline:
-            raise NotReady(f"{what} in time; see the logs in {self.logs}")
+            raise NotReady(f"the API and a worker are not ready in time; see the logs in {self.logs}")
         time.sleep(_LOOK_SECONDS)
 
-    def _ready_card(self, client: Client) -> dict[str, Any] | None:
-        try:
-            cards = client.workers()["data"]
-        except (ClientError, KeyError):
-            return None
-        began = datetime.fromisoformat(self._began_at)
-        # A card of the stack before this one may still lie there and say "ready".
-        ours = (card for card in cards if datetime.fromisoformat(card["started_at"]) >= began)
-        return next((card for card in ours if card.get("status") in {"ready", "busy"}), None)
+    def _ready_card(self) -> dict[str, Any] | None:
+        with Client(Connection(self.url)) as client:
+            try:
+                cards = client.workers()["data"]
+            except (ClientError, KeyError):
+                return None
+        # Not the card of the stack before this one, and not that of another stack that took our port.
+        ours = (self._components[-1].pid, socket.gethostname())
+        usable = (card for card in cards if card.get("status") in {"ready", "busy"})
+        return next((card for card in usable if (card.get("pid"), card.get("host")) == ours), None)
 
     def stay(self) -> None:
         """Wait until a signal raises KeyboardInterrupt, or a component gives up: raises GaveUp."""
@@ -221,41 +230,6 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
     }
-
-
-def choose_port(host: str, wanted: int | None) -> int:
-    """`wanted` where it was named; else 8000 or the next free one. Raises StackError where it is taken."""
-    if wanted == 0:
-        return free_port(host)
-    if wanted is not None:
-        if not is_free(host, wanted):
-            raise StackError(f"port {wanted} on {host} is taken; leave --port out and a free one is chosen")
-        return wanted
-    return next((port for port in _NEAR_PORTS if is_free(host, port)), None) or free_port(host)
-
-
-def is_free(host: str, port: int) -> bool:
-    """Whether the API could listen there. Raises StackError where `host` is no address of this machine."""
-    try:
-        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise StackError(f"{host} is no address of this machine: {error}") from error
-    with socket.socket(address[0], socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address[4])
-        except OSError:
-            return False
-    return True
-
-
-def _reachable(host: str) -> str:
-    """The name under which this machine reaches what listens on `host`."""
-    if host in {"0.0.0.0", ""}:  # noqa: S104  nothing is bound here
-        return "127.0.0.1"
-    if ":" in host:
-        return "[::1]" if host == "::" else f"[{host}]"
-    return host
 
 
 def running_stack(data: Path) -> str | None:

@@ -98,7 +98,7 @@ def _print_log(screen: Console, ended: Ended) -> None:
     screen.print()
     screen.print(
         Text("training_log.csv", "bold"),
-        Text(f"{len(body)} rows, first and last; here they are columns, and epochs count from 0"),
+        Text(f"{len(body)} rows, shown as columns; epochs count from 0"),
         sep="  ",
         soft_wrap=True,
     )

@@ -75,8 +75,10 @@ def watch_to_the_end(client: Client, job_id: str) -> ExitCode:
         job = watch(client, job_id)
         print_ending(job)
     except KeyboardInterrupt:
-        hint(f"\nDetached; the job goes on. Come back with: fitstop watch {job_id}")
-        hint(f"Stop it with: fitstop cancel {job_id}")
+        hint("")
+        hint("Detached; the job goes on. Come back, or stop it:")
+        hint(f"  fitstop watch {job_id}")
+        hint(f"  fitstop cancel {job_id}")
         return ExitCode.OK
     return ExitCode.OK if job["status"] == "succeeded" else ExitCode.JOB_FAILED
 

@@ -19,8 +19,9 @@ from cli.connection import DEFAULT_DATA, Connection
 from cli.demo import find_data, run_demo
 from cli.exit_codes import ExitCode
 from cli.output import console, fields, hint, literal, plain, show_rows
+from cli.ports import StackError
 from cli.redis_server import find_redis_server
-from cli.stack import LocalStack, NotReady, StackError, StackOptions, running_stack
+from cli.stack import LocalStack, NotReady, StackOptions, running_stack
 
 _OWN = ("FITSTOP_VOLUME", "FITSTOP_REDIS_URL")
 
@@ -105,9 +106,8 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
     try:
         yield
     except StackError as error:
-        hint(f"fitstop: {error}") if "\n" not in str(error) else click.echo(
-            plain(f"fitstop: {error}", lines=True), err=True
-        )
+        for line in f"fitstop: {error}".splitlines():
+            hint(line)
         ctx.exit(ExitCode.USAGE)
     except NotReady as error:
         fail(ctx, str(error), ExitCode.SERVER_ERROR)
@@ -169,7 +169,8 @@ def _demo_alone(data_file: Path | None, data: Path, assignments: list[str]) -> E
             _start(stack)
             code = _demo_on(stack.url, data_file, data, assignments)
         except KeyboardInterrupt:
-            hint(f"\nEnding the service; a job that runs saves where it is and goes on with: fitstop up --data {data}")
+            hint("")
+            hint(f"Ending the service; a job that runs saves where it is and goes on with: fitstop up --data {data}")
             return ExitCode.INTERRUPTED
     hint(f"The service has ended; the data stays. Go on with: fitstop up --data {data}")
     return code

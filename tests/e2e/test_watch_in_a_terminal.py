@@ -44,7 +44,7 @@ def test_it_draws_a_picture_and_ctrl_c_leaves_the_job_running(stack, long_job):
     os.close(leader)
     assert "━" in seen
     assert "saved model-" in seen
-    assert f"Come back with: fitstop watch {job_id}" in seen
+    assert f"  fitstop watch {job_id}" in seen
     assert client.job(job_id)["status"] == "running"
 
 

@@ -2,7 +2,8 @@ import sys
 
 import pytest
 
-from cli.redis_server import RedisPlan, find_redis_server, free_port
+from cli.ports import free_port
+from cli.redis_server import RedisPlan, find_redis_server
 
 
 @pytest.fixture

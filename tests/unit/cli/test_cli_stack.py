@@ -2,7 +2,9 @@ import socket
 
 import pytest
 
-from cli.stack import LocalStack, StackError, StackOptions, choose_port, clean_environment, is_free
+from cli.component import Component
+from cli.ports import StackError, choose_port, is_free
+from cli.stack import LocalStack, StackOptions, clean_environment
 
 
 @pytest.fixture
@@ -60,3 +62,18 @@ def test_a_folder_that_is_just_being_used_is_refused(tmp_path):
         stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
         with stack, pytest.raises(StackError, match="another `fitstop up`"):
             stack.start()
+
+
+def test_the_api_leaves_a_port_that_was_taken_before_it_came_but_never_one_that_is_known(taken, tmp_path):
+    def moved(port, *, announced):
+        stack = LocalStack(StackOptions(tmp_path, port=port), lambda text: None, {})
+        stack._listen_on(taken)
+        stack._announced = announced
+        api = Component("the API", [], {"FITSTOP_PORT": str(taken)}, tmp_path / "log", 1)
+        stack._leave_taken_port(api)
+        assert stack.url == f"http://127.0.0.1:{api.environment['FITSTOP_PORT']}"
+        return api.environment["FITSTOP_PORT"] != str(taken)
+
+    assert moved(None, announced=False)
+    assert not moved(None, announced=True)
+    assert not moved(taken, announced=False)
