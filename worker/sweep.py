@@ -36,8 +36,18 @@ class Sweeper:
         running = dict(self._running_attempts())
         self._seen = {key: value for key, value in self._seen.items() if key in running}
         for key, attempt in running.items():
-            if self._is_silent(key, attempt) and attempt.close(lost_attempt(attempt, self._settings)):
-                log.warning("%s attempt %d is lost: its heartbeat stands still", *key)
+            if self._is_silent(key, attempt):
+                self._end_as_lost(key, attempt)
+
+    def _end_as_lost(self, key: tuple[str, int], attempt: AttemptFolder) -> None:
+        """A job that cannot be read stands aside: the others must not wait for it."""
+        try:
+            was_ended = attempt.close(lost_attempt(attempt, self._settings))
+        except ValueError:
+            log.exception("%s attempt %d is silent and its job has a damaged record", *key)
+            return
+        if was_ended:
+            log.warning("%s attempt %d is lost: its heartbeat stands still", *key)
 
     def _running_attempts(self) -> list[tuple[tuple[str, int], AttemptFolder]]:
         found = []
