@@ -430,7 +430,7 @@ def test_bad_input_is_refused_with_the_place_of_the_fault(path, value):
 
 @pytest.mark.parametrize(
     "name",
-    ["<img src=x onerror=alert(1)>", "{0.__class__}", "%s%n", "{{7*7}}", "Grüner Veltliner", "'; drop table", "x" * 128],
+    ["<img src=x onerror=alert(1)>", "{0.__class__}", "%s%n", "{{7*7}}", "'; drop table", "x" * 128],
 )  # fmt: skip
 def test_a_name_that_is_only_text_is_kept_as_it_is(name):
     assert resolved(spec("name", name)).spec.name == name

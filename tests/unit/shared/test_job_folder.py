@@ -1,0 +1,154 @@
+"""A job's folder: its derived state, and one winner for each change of state."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pydantic import ValidationError
+
+from shared.job import AttemptEnd, Conclusion
+from tests.unit.shared.crash import dying_at
+from tests.unit.shared.records import claim, ending, finished, handed_back, posted, record, taken
+
+CALLERS = 8
+
+
+def at_once(call):
+    """The answers of several callers who call at the same moment; each gets its own number."""
+    gate = threading.Barrier(CALLERS)
+
+    def run(number):
+        gate.wait()
+        return call(number)
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        return list(pool.map(run, range(CALLERS)))
+
+
+def status(job):
+    return job.state().status
+
+
+def test_a_job_is_queued_running_queued_again_and_terminal_as_its_files_say(volume):
+    job = posted(volume)
+    assert status(job) == "queued"
+    first = taken(job)
+    assert status(job) == "running"
+    first.close(handed_back())
+    assert status(job) == "queued"
+    second = taken(job, 2)
+    assert status(job) == "running"
+    assert job.state().attempt == second
+    second.close(finished())
+    assert status(job) == "queued", "until somebody writes down what the end decided"
+    job.settle(ending(), 2)
+    assert status(job) == "succeeded"
+
+
+def test_a_job_that_is_not_there_has_no_state(volume):
+    job = volume.job_folder(record().id)
+    assert (job.state(), job.record(), job.result(), job.cancel(), job.attempts()) == (None, None, None, None, [])
+
+
+def test_a_job_is_stored_once(volume):
+    what = record()
+    job = volume.job_folder(what.id)
+    assert job.store(what)
+    assert not job.store(record())
+    assert job.record() == what
+
+
+@pytest.mark.parametrize("first", ["succeeded", "failed", "cancelled"])
+@pytest.mark.parametrize("second", ["succeeded", "failed", "cancelled"])
+def test_the_first_terminal_state_stands_for_ever(volume, first, second):
+    job = posted(volume)
+    assert job.settle(ending(first), 1)
+    content = job.result_file.read_bytes()
+    assert not job.settle(ending(second), 2)
+    assert job.result_file.read_bytes() == content
+    assert status(job) == first
+
+
+def test_a_terminal_job_stays_terminal_when_somebody_still_claims_it(volume):
+    job = posted(volume)
+    job.settle(ending("cancelled"), None)
+    attempt = taken(job)
+    assert status(job) == "cancelled"
+    attempt.close(handed_back())
+    assert status(job) == "cancelled"
+
+
+def test_of_many_who_claim_one_attempt_one_has_it(volume):
+    job = posted(volume)
+    for number in (1, 2, 3):
+        told = at_once(lambda caller, number=number: job.take(claim(number, owner=f"worker-{caller}")))
+        winners = [caller for caller, attempt in enumerate(told) if attempt is not None]
+        assert len(winners) == 1
+        assert told[winners[0]].claim().owner == f"worker-{winners[0]}"
+        told[winners[0]].close(handed_back())
+
+
+def test_of_many_who_settle_a_job_one_does(volume):
+    job = posted(volume)
+    told = at_once(lambda caller: job.settle(ending(["succeeded", "failed", "cancelled"][caller % 3]), caller))
+    assert told.count(True) == 1
+    assert job.result().attempt == told.index(True)
+
+
+def test_of_many_who_end_an_attempt_one_does(volume):
+    attempt = taken(posted(volume))
+    told = at_once(lambda caller: attempt.close(AttemptEnd(outcome="lost", ended_at=f"{caller}")))
+    assert told.count(True) == 1
+    assert attempt.end().ended_at == str(told.index(True))
+
+
+def test_an_attempt_is_open_only_when_the_one_before_it_has_ended(volume):
+    job = posted(volume)
+    assert job.take(claim(2)) is None, "there was no first one"
+    first = taken(job)
+    assert job.take(claim(2)) is None
+    assert job.take(claim(1)) is None
+    first.close(handed_back())
+    assert job.take(claim(3)) is None
+    assert job.take(claim(2)) is not None
+
+
+def test_an_attempt_without_a_claim_is_nobodys(volume):
+    job = posted(volume)
+    with dying_at(4):  # the folder is there, the claim is not
+        job.take(claim(1))
+    assert (job.attempts_folder / "1").is_dir()
+    assert job.attempts() == []
+    assert status(job) == "queued"
+    assert taken(job).claim() == job.state().claim
+
+
+def test_attempts_are_in_the_order_of_their_numbers_and_other_files_are_none(volume):
+    job = posted(volume)
+    for number in range(1, 12):
+        taken(job, number).close(handed_back())
+    (job.attempts_folder / ".partial").mkdir()
+    assert [attempt.number for attempt in job.attempts()] == list(range(1, 12))
+    assert job.attempts()[-1].job == job
+
+
+def test_the_first_wish_to_cancel_stands(volume):
+    job = posted(volume)
+    first = job.request_cancel()
+    assert job.request_cancel() == first == job.cancel()
+
+
+def test_the_first_word_of_the_training_program_stands(volume):
+    attempt = taken(posted(volume))
+    assert attempt.conclusion() is None
+    assert attempt.conclude(Conclusion(ending=ending()))
+    assert not attempt.conclude(Conclusion(ending=None))
+    assert attempt.conclusion().ending == ending()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b'{"version":1}', b'{"more":1}'])
+def test_a_damaged_file_is_an_error_and_never_an_answer(volume, content):
+    job = posted(volume)
+    job.spec_file.write_bytes(content)
+    with pytest.raises(ValidationError):
+        job.state()

@@ -1,0 +1,189 @@
+"""A job's whole life in any order of events, with any process dying between any two changes to the disk.
+
+Hypothesis plays several workers, sweeps and clients on one volume. Each step may be cut off by the death of its
+process; workers also act on what they saw long ago, and end attempts that are no longer theirs.
+"""
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+
+from shared.ids import new_job_id
+from shared.job import TERMINAL, JobError
+from shared.settings import Settings
+from shared.volume import OpenJob, Volume
+from tests.unit.shared.crash import dying_at
+from tests.unit.shared.records import claim, ending, finished, handed_back, record
+from worker.claim import Owner, claim_next, settle_if_decided, waiting_jobs
+from worker.outcome import failed_attempt, lost_attempt
+
+SETTINGS = Settings(max_failures=2, retry_backoff_seconds=0)
+OWNERS = st.sampled_from([Owner(name, "here", 1, 0, "CPU") for name in ("one", "two", "three")])
+# A claim makes about fifteen changes; no step makes more than thirty.
+DEATH = st.none() | st.integers(1, 30)
+HOWS = st.sampled_from(["succeeded", "failed", "cancelled", "handed back", "retry", "lost"])
+PRIORITIES = st.sampled_from([0, 5, 9])
+RECORD = record()
+
+
+class JobLife(RuleBasedStateMachine):
+    jobs = Bundle("jobs")
+    attempts = Bundle("attempts")
+    sights = Bundle("sights")
+
+    @initialize()
+    def begin(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.volume = Volume(Path(self.folder.name))
+        self.results = {}
+        self.order = []
+
+    def teardown(self):
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+    # What happens to a job
+
+    @rule(target=jobs, priority=PRIORITIES, death=DEATH)
+    def post(self, priority, death):
+        spec = RECORD.spec.model_copy(update={"priority": priority})
+        what = RECORD.model_copy(update={"id": new_job_id(), "spec": spec})
+        with dying_at(death):
+            self.volume.store_job(what)
+        job = self.volume.job(what.id)
+        if job is None:
+            return multiple()
+        self.order.append((priority, job.id))
+        return job
+
+    @rule(target=attempts, owner=OWNERS, death=DEATH)
+    def claim_first(self, owner, death):
+        attempt = None
+        with dying_at(death):
+            attempt = claim_next(self.volume, owner)
+        return multiple() if attempt is None else attempt
+
+    @rule(target=sights, job=jobs)
+    def look(self, job):
+        state = job.state()
+        return (job, state) if state.status == "queued" else multiple()
+
+    @rule(target=attempts, sight=consumes(sights), owner=OWNERS, death=DEATH)
+    def claim_what_was_seen_long_ago(self, sight, owner, death):
+        job, state = sight
+        attempt = None
+        with dying_at(death):
+            attempt = job.take(owner.claim(state.attempt.number + 1 if state.attempt else 1))
+            if attempt is not None and job.result() is not None:
+                attempt.close(handed_back())
+        return multiple() if attempt is None else attempt
+
+    @rule(attempt=attempts, how=HOWS, death=DEATH)
+    def end(self, attempt, how, death):
+        """What a worker does when its child ended; the attempt may be another's or over by now."""
+        if how == "handed back":
+            end = handed_back()
+        elif how == "retry":
+            end = failed_attempt(attempt, JobError(code="killed", message="killed"), SETTINGS)
+        elif how == "lost":
+            end = lost_attempt(attempt, SETTINGS)
+        else:
+            end = finished(how)
+        with dying_at(death):
+            if attempt.close(end) and end.ending is not None:
+                attempt.job.settle(end.ending, attempt.number)
+                self.volume.close_job(OpenJob(attempt.job.record().spec.priority, attempt.job.id))
+
+    @rule(job=jobs, death=DEATH)
+    def cancel(self, job, death):
+        with dying_at(death):
+            if job.result() is None:
+                job.request_cancel()
+                state = job.state()
+                if state.status == "queued" and job.settle(ending("cancelled"), None):
+                    self.volume.close_job(OpenJob(state.record.spec.priority, job.id))
+
+    @rule(sight=consumes(sights), death=DEATH)
+    def settle_what_was_seen_long_ago(self, sight, death):
+        job, state = sight
+        with dying_at(death):
+            settle_if_decided(job, state)
+
+    @rule(death=DEATH)
+    def sweep(self, death):
+        with dying_at(death):
+            list(waiting_jobs(self.volume))
+
+    @rule()
+    def look_at_the_whole_queue(self):
+        """A sweep that lives: everything decided is written down, and those who wait come in order."""
+        waiting = [state.record.id for state in waiting_jobs(self.volume)]
+        states = {job_id: self.volume.job(job_id).state() for _, job_id in self.order}
+        assert waiting == [job_id for _, job_id in sorted(self.order) if states[job_id].status == "queued"]
+        marked = {one.job_id for one in self.volume.open_jobs()}
+        for job_id, state in states.items():
+            assert (job_id in marked) == (state.status not in TERMINAL)
+            decided = (state.end is not None and state.end.ending is not None) or (
+                state.cancel is not None and state.status == "queued"
+            )
+            assert not (decided and state.result is None)
+
+    # What is always true
+
+    @invariant()
+    def every_job_has_at_most_one_attempt_without_an_end_and_it_is_the_last(self):
+        for job in self.all_jobs():
+            attempts = job.attempts()
+            assert [attempt.number for attempt in attempts] == list(range(1, len(attempts) + 1))
+            assert [attempt.claim().attempt for attempt in attempts] == [attempt.number for attempt in attempts]
+            running = [attempt.number for attempt in attempts if attempt.end() is None]
+            assert running in ([], [len(attempts)])
+
+    @invariant()
+    def a_terminal_state_never_changes(self):
+        for job in self.all_jobs():
+            if job.id in self.results:
+                assert job.result_file.read_bytes() == self.results[job.id]
+                assert job.state().status == job.result().ending.status
+            elif job.result() is not None:
+                self.results[job.id] = job.result_file.read_bytes()
+
+    @invariant()
+    def a_job_without_a_result_is_marked(self):
+        marked = {one.job_id for one in self.volume.open_jobs()} if self.all_jobs() else set()
+        assert all(job.id in marked for job in self.all_jobs() if job.result() is None)
+
+    @invariant()
+    def an_end_that_decided_is_what_the_result_says(self):
+        for job in self.all_jobs():
+            result = job.result()
+            if result is not None and result.attempt is not None:
+                assert job.attempts()[result.attempt - 1].end().ending == result.ending
+
+    @invariant()
+    def a_job_never_fails_more_often_than_it_may(self):
+        for job in self.all_jobs():
+            failures = [attempt.end() for attempt in job.attempts() if attempt.end() and attempt.end().is_failure]
+            assert len(failures) <= SETTINGS.max_failures
+            assert all(end.ending is None for end in failures[: SETTINGS.max_failures - 1])
+
+    def all_jobs(self):
+        return [self.volume.job_folder(job_id) for _, job_id in getattr(self, "order", [])]
+
+
+TestJobLife = JobLife.TestCase
+TestJobLife.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def test_nobody_can_claim_an_attempt_that_is_running_however_long_ago_they_looked(volume):
+    job = volume.store_job(RECORD)
+    seen = job.state()
+    assert job.take(claim(1)) is not None
+    assert seen.attempt is None
+    assert job.take(claim(1)) is None
+    assert job.take(claim(2)) is None

@@ -1,0 +1,128 @@
+"""The shared volume: datasets whole or not at all, jobs that are always marked, and the queue's order by name alone."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.ids import new_job_id
+from shared.job_folder import JobFolder
+from shared.volume import OpenJob, Volume, data_file_of
+from shared.worker_card import RunningAttempt, WorkerCard
+from tests.unit.shared.crash import dying_at
+from tests.unit.shared.records import GRADES, dataset, ending, posted, record, taken
+
+
+def card(worker, **parts):
+    return WorkerCard(
+        worker=worker, host="here", pid=1, device="CPU", slots=1, child_start="spawn", ready=True, draining=False,
+        running=(RunningAttempt(job="job_x", attempt=1, slot=0),), started_at="t", seen_at="t", **parts,
+    )  # fmt: skip
+
+
+def prepared(volume, content=b"data"):
+    folder = volume.datasets / ".prepared"
+    folder.mkdir()
+    (folder / "data.parquet").write_bytes(content)
+    (folder / "dataset.json").write_text(dataset(GRADES).model_dump_json())
+    return folder
+
+
+def test_a_volume_makes_its_folders_and_takes_those_that_are_there(tmp_path):
+    first = Volume(tmp_path / "deep" / "volume")
+    job = posted(first)
+    assert Volume(tmp_path / "deep" / "volume").job(job.id) == job
+
+
+def test_the_queue_is_served_by_priority_and_then_by_age(volume):
+    jobs = [posted(volume, priority) for priority in (5, 0, 9, 5, 0)]
+    expected = sorted(jobs, key=lambda job: (job.record().spec.priority, job.id))
+    assert [one.job_id for one in volume.open_jobs()] == [job.id for job in expected]
+    assert [one.priority for one in volume.open_jobs()] == [0, 0, 5, 5, 9]
+
+
+def test_names_in_open_that_mark_no_job_are_passed_over(volume):
+    job = posted(volume)
+    for name in (".5-x.tmp", f".5-{job.id}.abc.tmp", "x", "5-job_x", f"x-{job.id}", "5-", f"-1-{job.id}"):
+        (volume.open / name).touch()
+    assert list(volume.open_jobs()) == [OpenJob(5, job.id)]
+
+
+@pytest.mark.parametrize("change", range(1, 20))
+def test_a_job_that_exists_is_marked_whenever_its_post_was_cut_off(volume, change):
+    what = record()
+    with dying_at(change):
+        volume.store_job(what)
+    if volume.job(what.id) is not None:
+        assert OpenJob(5, what.id) in list(volume.open_jobs())
+    volume.store_job(what)
+    assert volume.job(what.id).record() == what
+    assert list(volume.open_jobs()) == [OpenJob(5, what.id)]
+
+
+def test_a_marker_without_a_job_means_nothing(volume):
+    (volume.open / f"5-{new_job_id()}").touch()
+    (marker,) = volume.open_jobs()
+    assert volume.job(marker.job_id) is None
+    assert volume.job_folder(marker.job_id).state() is None
+
+
+def test_a_closed_job_leaves_the_order_and_may_be_closed_again(volume):
+    job = posted(volume)
+    job.settle(ending(), None)
+    (marker,) = volume.open_jobs()
+    volume.close_job(marker)
+    volume.close_job(marker)
+    assert list(volume.open_jobs()) == []
+    assert volume.job(job.id) == job
+
+
+@pytest.mark.parametrize("job_id", ["", "..", "../../etc/passwd", "job_", "job_" + "A" * 10_000, "x\x00y", "job_x/.."])
+def test_what_is_no_job_id_is_unknown_without_a_look_at_the_disk(volume, job_id, monkeypatch):
+    monkeypatch.setattr(Path, "exists", lambda path: pytest.fail(f"looked at {path}"))
+    assert volume.job(job_id) is None
+
+
+def test_jobs_are_listed_newest_first_and_only_jobs(volume):
+    jobs = sorted((posted(volume).id for _ in range(5)), reverse=True)
+    (volume.jobs / "zz" / "not-a-job").mkdir(parents=True)
+    (volume.jobs / "stray").touch()
+    assert volume.job_ids() == jobs
+
+
+def test_a_dataset_appears_whole_and_never_changes(volume):
+    assert volume.dataset("wine") is None
+    assert volume.publish_dataset(prepared(volume, b"first"), "wine")
+    assert volume.dataset("wine") == dataset(GRADES)
+    assert not volume.publish_dataset(prepared(volume, b"second"), "wine")
+    assert volume.data_file("wine").read_bytes() == b"first"
+    assert volume.dataset_ids() == ["wine"]
+    assert not (volume.datasets / ".prepared").exists()
+
+
+def test_half_a_dataset_is_none(volume):
+    (volume.datasets / "wine").mkdir()
+    (volume.datasets / "wine" / "data.parquet").touch()
+    assert volume.dataset("wine") is None
+
+
+@pytest.mark.parametrize("dataset_id", ["", ".", "..", "../x", "/etc", "a/b", ".hidden", "x" * 300, "a\x00"])
+def test_what_is_no_dataset_id_reaches_no_path(volume, dataset_id):
+    assert volume.dataset(dataset_id) is None
+    with pytest.raises(ValueError, match="not a dataset's id"):
+        volume.dataset_folder(dataset_id)
+    with pytest.raises(ValueError, match="not a dataset's id"):
+        data_file_of(posted(volume), dataset_id)
+
+
+def test_a_job_knows_where_its_data_lies_from_its_own_folder(volume):
+    attempt = taken(posted(volume))
+    assert data_file_of(JobFolder(attempt.path.parent.parent), "wine") == volume.data_file("wine")
+
+
+def test_worker_cards_are_shown_replaced_and_taken_away(volume):
+    for worker in ("b", "a", "b"):
+        volume.show_worker(card(worker))
+    assert volume.worker_cards() == [card("a"), card("b")]
+    volume.remove_worker("a")
+    volume.remove_worker("a")
+    assert volume.worker_cards() == [card("b")]

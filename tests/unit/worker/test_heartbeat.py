@@ -1,0 +1,99 @@
+"""The sign of life of an attempt, and when its own worker must take it for lost."""
+
+import json
+import shutil
+import threading
+
+from shared.settings import Settings
+from tests.support.waiting import wait_for
+from tests.unit.shared.records import handed_back, posted, taken
+from worker.heartbeat import Heartbeat
+
+OFTEN = Settings(heartbeat_seconds=0.01, self_stop_seconds=0.3, take_over_seconds=1)
+LONG = Settings(heartbeat_seconds=0.01, self_stop_seconds=600, take_over_seconds=900)
+
+
+def count(attempt):
+    return json.loads(attempt.heartbeat_file.read_bytes())["count"]
+
+
+def test_the_first_beat_is_there_before_anything_else_happens(volume):
+    attempt = taken(posted(volume))
+    with Heartbeat(attempt, Settings()):
+        assert count(attempt) == 1
+
+
+def test_the_counter_goes_up_for_as_long_as_the_context_is_open_and_no_longer(volume):
+    attempt = taken(posted(volume))
+    with Heartbeat(attempt, LONG) as heartbeat:
+        wait_for(lambda: count(attempt) > 5, 30)
+        assert not heartbeat.is_lost
+    last = count(attempt)
+    assert not [one for one in threading.enumerate() if attempt.job.id in one.name]
+    assert count(attempt) == last
+
+
+def test_an_attempt_that_somebody_else_ended_is_lost_and_is_not_beaten_for_any_more(volume):
+    attempt = taken(posted(volume))
+    with Heartbeat(attempt, LONG) as heartbeat:
+        attempt.close(handed_back())
+        wait_for(lambda: heartbeat.is_lost, 30)
+        last = count(attempt)
+    assert count(attempt) == last
+
+
+def test_an_attempt_that_was_over_before_it_began_is_lost_at_once(volume):
+    attempt = taken(posted(volume))
+    attempt.close(handed_back())
+    with Heartbeat(attempt, LONG) as heartbeat:
+        assert heartbeat.is_lost
+    assert not attempt.heartbeat_file.exists()
+
+
+def test_a_volume_that_takes_no_beats_makes_the_attempt_lost_before_others_may_take_it(volume):
+    attempt = taken(posted(volume))
+    with Heartbeat(attempt, OFTEN) as heartbeat:
+        shutil.move(attempt.path, attempt.path.with_name("away"))
+        wait_for(lambda: heartbeat.is_lost, 30)
+
+
+def test_a_volume_that_hangs_makes_the_attempt_lost_too(volume, monkeypatch):
+    attempt = taken(posted(volume))
+    hangs = threading.Event()
+    goes_on = threading.Event()
+
+    def hang(*_):
+        hangs.set()
+        goes_on.wait(60)
+
+    with Heartbeat(attempt, OFTEN) as heartbeat:
+        monkeypatch.setattr("worker.heartbeat.replace_file", hang)
+        assert hangs.wait(30)
+        wait_for(lambda: heartbeat.is_lost, 30)
+        goes_on.set()
+
+
+def test_a_beat_counts_from_the_moment_before_its_write(volume, monkeypatch):
+    # A write that took long may be seen late by others; they count from what they saw before it.
+    attempt = taken(posted(volume))
+    now = [1000.0]
+    monkeypatch.setattr("worker.heartbeat.time.monotonic", lambda: now[0])
+
+    def slow(*_):
+        now[0] += 0.5
+
+    monkeypatch.setattr("worker.heartbeat.replace_file", slow)
+    heartbeat = Heartbeat(attempt, OFTEN)
+    heartbeat._beat()
+    assert heartbeat.is_lost
+
+
+def test_a_volume_that_comes_back_in_time_keeps_the_attempt(volume, caplog):
+    attempt = taken(posted(volume))
+    with Heartbeat(attempt, LONG) as heartbeat:
+        shutil.move(attempt.path, attempt.path.with_name("away"))
+        wait_for(lambda: "no heartbeat" in caplog.text, 30)
+        shutil.move(attempt.path.with_name("away"), attempt.path)
+        before = count(attempt)
+        wait_for(lambda: count(attempt) > before, 30)
+        assert not heartbeat.is_lost

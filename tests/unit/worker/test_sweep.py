@@ -1,0 +1,183 @@
+"""Every worker's eyes on the volume: nothing waits for an operator."""
+
+import json
+
+import pytest
+
+from shared.durable import encode, replace_file
+from shared.job import AttemptEnd
+from shared.queue import QUEUE, Doorbell, make_celery
+from shared.settings import Settings
+from shared.times import time_in, utc_now
+from tests.support.redis import free_port, redis_program, running_redis
+from tests.support.waiting import wait_for
+from tests.unit.shared.records import finished, handed_back, posted, taken
+from worker.heartbeat import Heartbeat
+from worker.sweep import Sweeper
+
+QUICK = {"take_over_seconds": 1.0, "self_stop_seconds": 0.9, "heartbeat_seconds": 0.02, "retry_backoff_seconds": 0}
+SOON = 30
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory):
+    if redis_program() is None:
+        pytest.skip("there is no redis-server here")
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def bell(redis_server):
+    with redis_server.client() as client:
+        client.flushall()
+    return Doorbell(make_celery(Settings(redis_url=redis_server.url)))
+
+
+@pytest.fixture
+def rung(redis_server):
+    """The jobs that are announced in Redis."""
+
+    def read():
+        with redis_server.client() as client:
+            messages = [json.loads(one) for one in client.lrange(QUEUE, 0, -1)]
+        return sorted(one["headers"]["argsrepr"].strip("['],()") for one in messages)
+
+    return read
+
+
+@pytest.fixture
+def sweeper(volume, bell):
+    return Sweeper(volume, bell, Settings(**QUICK, max_failures=2))
+
+
+def swept(sweeper, what):
+    def look():
+        sweeper.sweep()
+        return what()
+
+    return wait_for(look, SOON)
+
+
+def test_a_silent_attempt_is_ended_as_lost_and_its_job_comes_back(volume, sweeper, rung):
+    job = posted(volume)
+    attempt = taken(job)
+    replace_file(attempt.heartbeat_file, encode({"version": 1, "count": 7}))
+    end = swept(sweeper, attempt.end)
+    assert (end.outcome, end.is_failure, end.error.code) == ("lost", True, "worker_lost")
+    assert job.state().status == "queued"
+    sweeper.sweep()
+    assert rung() == [job.id]
+
+
+def test_an_attempt_that_never_beat_is_lost_too(volume, sweeper):
+    attempt = taken(posted(volume))
+    assert swept(sweeper, attempt.end).outcome == "lost"
+
+
+def test_an_attempt_that_beats_is_left_alone(volume, sweeper):
+    beating, silent = taken(posted(volume)), taken(posted(volume))
+    with Heartbeat(beating, Settings(**QUICK)):
+        for _ in range(2):  # each silent one takes as long as it takes to be lost
+            swept(sweeper, silent.end)
+            silent = taken(silent.job, silent.number + 1) if silent.job.result() is None else silent
+        assert beating.end() is None
+        assert beating.job.state().status == "running"
+
+
+def test_nobody_is_lost_at_the_first_look_whatever_the_clocks_say(volume, bell):
+    attempt = taken(posted(volume))
+    Sweeper(volume, bell, Settings(**{**QUICK, "take_over_seconds": 1e-9})).sweep()
+    assert attempt.end() is None
+
+
+def test_a_job_that_is_lost_too_often_has_failed(volume, sweeper, rung):
+    job = posted(volume)
+    first = taken(job)
+    swept(sweeper, first.end)
+    second = taken(job, 2)
+    end = swept(sweeper, second.end)
+    assert end.ending.status == "failed"
+    sweeper.sweep()
+    assert job.state().status == "failed"
+    assert list(volume.open_jobs()) == []
+
+
+def test_of_two_sweeps_one_ends_the_attempt_and_it_counts_once(volume, bell):
+    job = posted(volume)
+    attempt = taken(job)
+    sweepers = [Sweeper(volume, bell, Settings(**QUICK, max_failures=2)) for _ in range(2)]
+    end = wait_for(lambda: [one.sweep() for one in sweepers] and attempt.end(), SOON)
+    for one in sweepers:
+        one.sweep()
+    assert attempt.end() == end
+    assert [one.number for one in job.attempts()] == [1]
+
+
+def test_a_beat_that_is_seen_begins_the_wait_anew(volume, sweeper, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("worker.sweep.time.monotonic", lambda: now[0])
+    attempt = taken(posted(volume))
+    for count in range(5):
+        replace_file(attempt.heartbeat_file, encode({"version": 1, "count": count}))
+        now[0] += 0.9
+        sweeper.sweep()
+        now[0] += 0.9
+        sweeper.sweep()
+    assert attempt.end() is None
+    now[0] += 0.2
+    sweeper.sweep()
+    assert attempt.end().outcome == "lost"
+
+
+def test_what_an_attempt_decided_becomes_the_jobs_result(volume, sweeper):
+    job = posted(volume)
+    taken(job).close(finished("succeeded"))
+    sweeper.sweep()
+    assert job.state().status == "succeeded"
+    assert list(volume.open_jobs()) == []
+
+
+def test_jobs_that_wait_and_that_no_ring_announces_are_rung_for_once(volume, sweeper, rung):
+    jobs = sorted(posted(volume).id for _ in range(3))
+    for _ in range(3):
+        sweeper.sweep()
+    assert rung() == jobs
+
+
+def test_a_job_that_must_wait_is_not_rung_for(volume, sweeper, rung):
+    later = AttemptEnd(outcome="failed", ended_at=utc_now(), is_failure=True, retry_at=time_in(3600))
+    taken(posted(volume)).close(later)
+    taken(posted(volume)).close(handed_back())
+    sweeper.sweep()
+    assert len(rung()) == 1
+
+
+def test_lost_rings_are_rung_again(volume, sweeper, rung, redis_server):
+    job = posted(volume)
+    sweeper.sweep()
+    with redis_server.client() as client:
+        client.flushall()
+    sweeper.sweep()
+    assert rung() == [job.id]
+
+
+def test_without_redis_lost_attempts_are_still_ended_and_results_still_written(volume):
+    nowhere = Doorbell(make_celery(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0")))
+    sweeper = Sweeper(volume, nowhere, Settings(**QUICK))
+    decided, silent = posted(volume), taken(posted(volume))
+    taken(decided).close(finished("succeeded"))
+    assert swept(sweeper, silent.end).outcome == "lost"
+    assert decided.state().status == "succeeded"
+
+
+@pytest.mark.parametrize("damaged", ["spec_file", "end_file"])
+def test_a_damaged_job_keeps_nobody_else_waiting(volume, bell, damaged):
+    sweeper = Sweeper(volume, bell, Settings(**QUICK, max_failures=1))
+    broken = posted(volume, priority=0)
+    first = taken(broken)
+    first.close(handed_back())
+    taken(broken, 2)
+    (broken.spec_file if damaged == "spec_file" else first.end_file).write_bytes(b"{")
+    sound = taken(posted(volume, priority=9))
+    assert swept(sweeper, sound.end).outcome == "lost"
