@@ -101,12 +101,13 @@ class Claim(_Document):
 class Conclusion(_Document):
     """`conclusion.json`: the training program's own word: an ending, or None where it hands the job back.
 
-    `may_retry` says whether another attempt could end otherwise.
+    `may_retry` says whether another attempt could end otherwise; `place` is where the run was, as `epoch:step`.
     """
 
     version: Literal[1] = 1
     ending: Ending | None
     may_retry: bool = False
+    place: str | None = None
 
 
 class AttemptEnd(_Document):
@@ -114,7 +115,7 @@ class AttemptEnd(_Document):
 
     With `ending` the job is over; whoever finds no `result.json` beside it writes one from it. Without, the job is
     queued again: `outcome` says why, `is_failure` whether that counts against the job's limit, and nobody takes it
-    before `retry_at`.
+    before `retry_at`. `place` is where the run last was, as `epoch:step` from 0.
     """
 
     version: Literal[1] = 1
@@ -123,6 +124,7 @@ class AttemptEnd(_Document):
     error: JobError | None = None
     is_failure: bool = False
     retry_at: str | None = None
+    place: str | None = None
     ending: Ending | None = None
 
 

@@ -55,6 +55,8 @@ class Settings(BaseModel):
     self_stop_seconds: float = Field(default=20, gt=0, description="without a heartbeat until a worker stops its child")
     take_over_seconds: float = Field(default=30, gt=0, description="of a silent heartbeat until others take over")
     sweep_seconds: float = Field(default=5, gt=0, description="between two looks through the open jobs")
+    hang_seconds: float = Field(default=60, gt=0, description="without a batch until a child hangs, at least")
+    first_batch_seconds: float = Field(default=900, gt=0, description="for a child to do its first batch, at most")
     resume_seconds: float = Field(
         default=60, gt=0, description="inside an epoch, between two saves of the run, at least"
     )

@@ -11,8 +11,11 @@ from shared.job_folder import AttemptFolder
 from shared.settings import Settings
 from shared.volume import OpenJob, Volume
 from worker.child import Child, Nursery
+from worker.clean_up import sweep_out
 from worker.heartbeat import Heartbeat
+from worker.memory import out_of_memory_kills
 from worker.outcome import Exit, decide, failed_attempt
+from worker.pulse import Pulse
 
 _LOOK_SECONDS = 0.25
 
@@ -28,6 +31,8 @@ class AttemptRun:
         self._settings = settings
         self._drain = drain
         self._asked_at: float | None = None
+        self._pulse = Pulse(settings.first_batch_seconds, "0:0")
+        self._heard_at = time.monotonic()
 
     def run(self, nursery: Nursery, environment: Mapping[str, str]) -> None:
         """Train, and record the end. Whatever happens to this process on the way, another worker can go on."""
@@ -38,31 +43,46 @@ class AttemptRun:
             except (OSError, EOFError) as error:
                 log.exception("no child could be started for %s", self._attempt.job.id)
                 message = f"the worker could not start a training process: {type(error).__name__}"
-                self._record(failed_attempt(self._attempt, JobError(code="no_child", message=message), self._settings))
+                self._record(
+                    failed_attempt(self._attempt, JobError(code="no_child", message=message), self._settings), heartbeat
+                )
                 return
             log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
             exit_ = self._watched(child, heartbeat)
             if heartbeat.is_lost:
                 log.warning("%s attempt %d belongs to others by now", self._attempt.job.id, self._attempt.number)
                 return
-            self._record(decide(self._attempt, exit_, self._settings))
+            self._record(decide(self._attempt, exit_, self._settings), heartbeat)
 
     def _watched(self, child: Child, heartbeat: Heartbeat) -> Exit:
-        """Wait for the child; ask it to stop when the worker drains, kill it where it does not hear."""
-        killed_because: str | None = None
-        while not child.has_ended(_LOOK_SECONDS):
-            if heartbeat.is_lost:
-                killed_because = "lost"
-            elif self._drain.is_set() and self._grace_is_over(child):
-                killed_because = "drain"
-            elif self._attempt.job.cancel_file.exists() and self._grace_is_over(child):
-                killed_because = "cancel"
-            if killed_because:
-                child.kill()
-                break
-        exit_ = Exit(child.exit_code(), killed_because)
+        """Wait for the child; ask it to stop when the worker drains, kill it where it does not hear or hangs."""
+        kills_before = out_of_memory_kills()
+        because: str | None = None
+        while because is None and not child.has_ended(_LOOK_SECONDS):
+            because = self._reason_to_kill(child, heartbeat)
+        if because == "hang":
+            child.kill_and_keep_stacks()
+        elif because:
+            child.kill()
+        self._hear(child)
+        exit_ = Exit(child.exit_code(), because, self._pulse.place, out_of_memory_kills() - kills_before)
         child.close()
         return exit_
+
+    def _reason_to_kill(self, child: Child, heartbeat: Heartbeat) -> str | None:
+        self._hear(child)
+        if heartbeat.is_lost:
+            return "lost"
+        if self._drain.is_set() and self._grace_is_over(child):
+            return "drain"
+        if self._attempt.job.cancel_file.exists() and self._grace_is_over(child):
+            return "cancel"
+        return "hang" if time.monotonic() - self._heard_at > self._pulse.silence_seconds else None
+
+    def _hear(self, child: Child) -> None:
+        heard = child.newest_pulse()
+        if heard is not None:
+            self._pulse, self._heard_at = heard, time.monotonic()
 
     def _grace_is_over(self, child: Child) -> bool:
         """Ask once, and say whether the child has had its time since. A cancelled child has heard by itself."""
@@ -72,10 +92,10 @@ class AttemptRun:
                 child.ask_to_stop()
         return time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
 
-    def _record(self, end: AttemptEnd) -> None:
+    def _record(self, end: AttemptEnd, heartbeat: Heartbeat) -> None:
         """Write the end down; where somebody else did so first, the attempt was theirs to end."""
         self._tell(_ended(end))
-        if not self._attempt.close(end):
+        if not self._closed(end, heartbeat):
             log.warning("%s attempt %d was ended by others", self._attempt.job.id, self._attempt.number)
             return
         log.info("%s attempt %d: %s", self._attempt.job.id, self._attempt.number, end.outcome)
@@ -83,11 +103,26 @@ class AttemptRun:
         if end.ending is not None and record is not None:
             self._attempt.job.settle(end.ending, self._attempt.number)
             self._volume.close_job(OpenJob(record.spec.priority, record.id))
+            sweep_out(self._attempt.job)
+
+    def _closed(self, end: AttemptEnd, heartbeat: Heartbeat) -> bool:
+        """End the attempt; on a volume that is full or away, try until it is back or others must have taken over."""
+        while not heartbeat.is_lost:
+            try:
+                return self._attempt.close(end)
+            except OSError as error:
+                log.warning("the end of %s cannot be written yet: %s", self._attempt.job.id, error)
+                time.sleep(_LOOK_SECONDS)
+        return False
 
     def _tell(self, event: Event) -> None:
-        with EventWriter(self._attempt.events_file) as events:
-            events.write([event])
-            events.sync()
+        """Write an event; a volume that cannot take it must not keep the attempt from its end."""
+        try:
+            with EventWriter(self._attempt.events_file) as events:
+                events.write([event])
+                events.sync()
+        except OSError as error:
+            log.warning("an event of %s was not written: %s", self._attempt.job.id, error)
 
 
 def _claimed(attempt: AttemptFolder) -> Event:
@@ -101,9 +136,9 @@ def _claimed(attempt: AttemptFolder) -> Event:
 def _ended(end: AttemptEnd) -> Event:
     status = end.ending.status if end.ending else "queued"
     facts = {"status": status, "outcome": end.outcome, "code": end.error.code if end.error else None}
-    if end.ending is not None:
-        return Event("state", f"the job has {_PAST[status]}", facts)
     because = f": {end.error.message}" if end.error else ""
+    if end.ending is not None:
+        return Event("state", f"the job has {_PAST[status]}{because}", facts, "error" if because else "info")
     return Event("state", f"queued again, the attempt was {end.outcome.replace('_', ' ')}{because}", facts, "warning")
 
 

@@ -13,6 +13,7 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from shared.queue import QUEUE, RING
 from shared.settings import Settings
+from worker.gate import make_gate
 from worker.service import Worker
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def serve(app: Celery, worker: Worker, settings: Settings) -> None:
     def on_shutdown(**_: Any) -> None:
         worker.end()
 
+    app.steps["consumer"].add(make_gate(worker.may_take))
     worker_ready.connect(on_ready, weak=False)
     worker_shutting_down.connect(on_shutting_down, weak=False)
     worker_shutdown.connect(on_shutdown, weak=False)

@@ -3,6 +3,7 @@
 This module names the training program and never imports it, so that the worker's own process stays free of Keras.
 """
 
+import faulthandler
 import logging
 import multiprocessing
 import os
@@ -10,7 +11,7 @@ import runpy
 import signal
 import sys
 from collections.abc import Mapping
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,11 +19,13 @@ from pathlib import Path
 from shared.job_folder import AttemptFolder
 from shared.problems import FitstopError
 from shared.settings import Settings
+from worker import pulse
 from worker.die_with_parent import die_with_parent
 
 _PROGRAM = "worker.training"
 _PRELOAD = "worker.training.preload"
 _WARM_UP_SECONDS = 120
+_STACKS_SECONDS = 3
 
 # Read by libraries when they are imported, so set before the fork server starts.
 _ENVIRONMENT = {
@@ -73,20 +76,27 @@ class Nursery:
 
     def start(self, attempt: AttemptFolder, environment: Mapping[str, str]) -> "Child":
         """Start the training program for `attempt`, with `environment` beside the worker's own."""
-        process = self._context.Process(
-            target=_become_training,
-            args=(str(attempt.path), str(attempt.output_file), dict(environment)),
-            name=f"training of {attempt.job.id}",
-        )
-        process.start()
-        return Child(process)
+        receiver, sender = self._context.Pipe(duplex=False)
+        with sender:
+            process = self._context.Process(
+                target=_become_training,
+                args=(str(attempt.path), str(attempt.output_file), dict(environment), sender),
+                name=f"training of {attempt.job.id}",
+            )
+            process.start()
+        return Child(process, receiver)
 
 
 class Child:
     """One training process."""
 
-    def __init__(self, process: BaseProcess) -> None:
+    def __init__(self, process: BaseProcess, pulses: Connection) -> None:
         self._process = process
+        self._pulses = pulses
+
+    def newest_pulse(self) -> pulse.Pulse | None:
+        """The last pulse that has come since this was asked last."""
+        return pulse.newest(self._pulses)
 
     @property
     def pid(self) -> int | None:
@@ -104,6 +114,13 @@ class Child:
         """SIGKILL."""
         self._process.kill()
 
+    def kill_and_keep_stacks(self) -> None:
+        """SIGABRT, upon which the child writes every thread's stack into its output; then SIGKILL."""
+        if self._process.pid is not None:
+            os.kill(self._process.pid, signal.SIGABRT)
+        if not self.has_ended(_STACKS_SECONDS):
+            self.kill()
+
     def exit_code(self) -> int | None:
         """The status of a child that has ended, negative for a signal; reaps it."""
         self._process.join()
@@ -111,6 +128,7 @@ class Child:
 
     def close(self) -> None:
         """Let go of the process's pipes."""
+        self._pulses.close()
         self._process.close()
 
 
@@ -119,11 +137,13 @@ def _look_around() -> None:
     raise SystemExit(0 if "worker.training.run" in sys.modules else 1)
 
 
-def _become_training(attempt_folder: str, output_file: str, environment: dict[str, str]) -> None:
+def _become_training(attempt_folder: str, output_file: str, environment: dict[str, str], pulses: Connection) -> None:
     """Runs in a child: be what `python -m worker.training <attempt folder>` would be."""
     die_with_parent()
     os.environ.update(environment)
     _print_into(Path(output_file))
+    faulthandler.enable()
+    pulse.send_to(pulses)
     # A fork server ignores SIGINT and the worker's Ctrl-C reaches the whole terminal group: the worker decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.argv = [_PROGRAM, attempt_folder]

@@ -13,6 +13,11 @@ def device_name() -> str:
     return _gpu(int(first)) if first.isdecimal() else _gpu(0)
 
 
+def device_is_well(name: str) -> bool:
+    """Whether the device that a worker started with is still there: a container can lose its GPU for good."""
+    return name.startswith("CPU") or device_name() == name
+
+
 def _gpu(index: int) -> str:
     try:
         import pynvml

@@ -13,13 +13,20 @@ from shared.settings import Settings
 from shared.times import time_in, utc_now
 
 _MOST_BACKOFF_SECONDS = 300
+# The training program's own status where the volume would not take its conclusion.
+_VOLUME_FAILED = 4
 
 
 class Exit(NamedTuple):
-    """How a child ended: its exit code, negative for a signal as in `subprocess`, and whether its worker killed it."""
+    """How a child ended: its exit code, negative for a signal as in `subprocess`, and whether its worker killed it.
+
+    `place` is where its last pulse came from; `out_of_memory_kills` how often the kernel killed meanwhile.
+    """
 
     code: int | None
     was_killed_because: str | None = None
+    place: str | None = None
+    out_of_memory_kills: int = 0
 
 
 def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEnd:
@@ -32,15 +39,24 @@ def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEn
         return _finished(Ending(status="cancelled", stop=stop))
     if child.was_killed_because == "drain":
         return AttemptEnd(outcome="handed_back", ended_at=utc_now())
-    return failed_attempt(attempt, _death(child), settings, outcome="failed")
+    return failed_attempt(attempt, _death(child), settings, place=child.place)
 
 
 def failed_attempt(
-    attempt: AttemptFolder, error: JobError, settings: Settings, *, outcome: str = "failed", may_retry: bool = True
+    attempt: AttemptFolder,
+    error: JobError,
+    settings: Settings,
+    *,
+    outcome: str = "failed",
+    place: str | None = None,
 ) -> AttemptEnd:
-    """The end of an attempt that failed: the job is queued again after a while, up to `max_failures` times."""
-    failures = 1 + sum(1 for end in _ends_before(attempt) if end.is_failure)
-    again = may_retry and failures < settings.max_failures
+    """The end of an attempt that failed: the job is queued again after a while, up to `max_failures` times.
+
+    Out of memory at the same place twice is final: a third attempt would end there too.
+    """
+    before = [end for end in _ends_before(attempt) if end.is_failure]
+    failures = 1 + len(before)
+    again = failures < settings.max_failures and not _is_same_shortage(before, error, place)
     ending = None if again else Ending(status="failed", stop=_error_stop(attempt), error=_final(error, failures))
     backoff = min(settings.retry_backoff_seconds * 2 ** (failures - 1), _MOST_BACKOFF_SECONDS)
     return AttemptEnd.model_validate(
@@ -50,6 +66,7 @@ def failed_attempt(
             "error": error,
             "is_failure": True,
             "retry_at": time_in(backoff) if again else None,
+            "place": place,
             "ending": ending,
         }
     )
@@ -66,7 +83,7 @@ def _concluded(attempt: AttemptFolder, conclusion: Conclusion, settings: Setting
     if ending is None:
         return AttemptEnd(outcome="handed_back", ended_at=utc_now())
     if ending.status == "failed" and ending.error is not None and conclusion.may_retry:
-        return failed_attempt(attempt, ending.error, settings)
+        return failed_attempt(attempt, ending.error, settings, place=conclusion.place)
     return _finished(ending)
 
 
@@ -77,18 +94,33 @@ def _finished(ending: Ending) -> AttemptEnd:
 def _death(child: Exit) -> JobError:
     """A code and a message for a child that ended without a word."""
     if child.was_killed_because == "hang":
-        return JobError(code="hang", message="the training process did not end when it was asked to, and was killed")
+        message = "no batch ended for too long; the stacks of its threads are in output.log"
+        return JobError(code="hang", message=message)
     if child.code is not None and child.code < 0:
-        name = _signal_name(-child.code)
-        if -child.code in {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}:
-            return JobError(code="crash", message=f"the training process crashed ({name})")
-        if -child.code == signal.SIGABRT:
-            return JobError(code="crash", message="the training process aborted (SIGABRT), often for want of memory")
-        message = f"the training process was killed ({name}); where nobody did so, the machine was out of memory"
-        return JobError(code="killed", message=message)
-    return JobError(
-        code="no_conclusion", message=f"the training process ended with status {child.code} and without a word"
-    )
+        return _death_by_signal(child, -child.code)
+    if child.code == _VOLUME_FAILED:
+        return JobError(code="volume_full", message="the volume did not take what the training process had to write")
+    message = f"the training process ended with status {child.code} and without a word"
+    return JobError(code="no_conclusion", message=message)
+
+
+def _death_by_signal(child: Exit, number: int) -> JobError:
+    name = _signal_name(number)
+    if number in {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}:
+        return JobError(code="crash", message=f"the training process crashed ({name})")
+    if number == signal.SIGABRT:
+        return JobError(code="crash", message="the training process aborted (SIGABRT), often for want of memory")
+    if child.out_of_memory_kills and child.was_killed_because is None:
+        message = "the kernel killed the training process for want of memory; a smaller batch_size helps"
+        return JobError(code="out_of_memory_host", message=message)
+    return JobError(code="killed", message=f"the training process was killed ({name})")
+
+
+def _is_same_shortage(before: list[AttemptEnd], error: JobError, place: str | None) -> bool:
+    if not before or not error.code.startswith("out_of_memory"):
+        return False
+    last = before[-1]
+    return last.error is not None and last.error.code == error.code and last.place == place
 
 
 def _signal_name(number: int) -> str:

@@ -18,7 +18,7 @@ from shared.worker_card import RunningAttempt, WorkerCard
 from worker.attempt import AttemptRun
 from worker.child import Nursery
 from worker.claim import Owner, claim_next
-from worker.device import device_name
+from worker.device import device_is_well, device_name
 from worker.sweep import Sweeper
 
 _CARD_SECONDS = 2
@@ -42,6 +42,7 @@ class Worker:
         self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
         self._running: dict[int, AttemptFolder] = {}
         self._ready = False
+        self._device_is_well = True
         self._started_at = utc_now()
         self._gone = threading.Event()
 
@@ -51,13 +52,17 @@ class Worker:
             self._free.put(owner)
         self._ready = True
         self._every(self._settings.sweep_seconds, self._sweeper.sweep, "sweep")
-        self._every(_CARD_SECONDS, self._show_card, "card")
+        self._every(_CARD_SECONDS, self._look_at_itself, "card")
         log.info("worker %s is ready: %d slots on %s", self.name, len(self._owners), self._owners[0].device)
 
     def end(self) -> None:
         """The last thing that a worker does."""
         self._gone.set()
         self._volume.remove_worker(self.name)
+
+    def may_take(self) -> bool:
+        """Whether a ring that is taken now would start a job at once; asked before each look into the queue."""
+        return self._ready and not self.drain.is_set() and self._device_is_well
 
     def run_next(self) -> None:
         """Claim the first job in order and run it to its end; nothing where there is none or the worker drains."""
@@ -68,6 +73,9 @@ class Worker:
             attempt = claim_next(self._volume, owner)
             if attempt is not None:
                 self._run(attempt, owner)
+        except OSError as error:
+            # A volume that is full or away: jobs wait, and the sweep rings for them until it is back.
+            log.warning("no job could be claimed or begun: %s", error)
         finally:
             self._free.put(owner)
 
@@ -94,6 +102,15 @@ class Worker:
         timer.daemon = True
         timer.start()
 
+    def _look_at_itself(self) -> None:
+        well = device_is_well(self._owners[0].device)
+        if well != self._device_is_well:
+            log.warning(
+                "the device %s is %s", self._owners[0].device, "well again" if well else "gone: no job is taken"
+            )
+        self._device_is_well = well
+        self._show_card()
+
     def _show_card(self) -> None:
         running = tuple(
             RunningAttempt(job=attempt.job.id, attempt=attempt.number, slot=slot)
@@ -106,7 +123,7 @@ class Worker:
             device=self._owners[0].device,
             slots=len(self._owners),
             child_start=self._settings.child_start,
-            ready=self._ready and not self.drain.is_set(),
+            ready=self.may_take() and len(running) < len(self._owners),
             draining=self.drain.is_set(),
             running=running,
             started_at=self._started_at,

@@ -73,7 +73,8 @@ class WorkerProcess:
     def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"the worker ended: {self.log.read_text()}"
-        return any(card.ready and card.pid == self.pid for card in self._volume.worker_cards())
+        cards = self._volume.worker_cards()
+        return any((card.ready or card.running) and card.pid == self.pid for card in cards)
 
 
 def descendants(pid: int) -> list[int]:

@@ -1,7 +1,7 @@
 """`python -m worker.training <attempt folder>`: train one attempt, by hand or as a worker's child.
 
-Exit status: 0 where `conclusion.json` says how the run ended, 3 where the attempt belongs to others by now. The
-program's own word is the file, never the status.
+Exit status: 0 where `conclusion.json` says how the run ended, 3 where the attempt belongs to others by now, 4 where the
+volume would not take the conclusion. The program's own word is the file, never the status.
 """
 
 import logging
@@ -16,6 +16,7 @@ from worker.training.stop_requests import StopRequests
 log = logging.getLogger("worker.training")
 
 SUPERSEDED = 3
+VOLUME_FAILED = 4
 
 
 def main(arguments: list[str]) -> int:
@@ -33,10 +34,13 @@ def main(arguments: list[str]) -> int:
     from worker.training.run import run
 
     try:
-        attempt.conclude(run(attempt, stop_requests, settings.resume_seconds))
+        attempt.conclude(run(attempt, stop_requests, settings))
     except Superseded as superseded:
         log.warning("nothing more is written: %s", superseded)
         return SUPERSEDED
+    except OSError:
+        log.exception("the volume does not take the run's conclusion")
+        return VOLUME_FAILED
     return 0
 
 

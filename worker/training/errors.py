@@ -64,8 +64,9 @@ def failure(error: Exception) -> tuple[JobError, bool]:
     if isinstance(error, TrainingError):
         return JobError(code=error.code, message=str(error)), error.may_retry
     if _is_out_of_memory(error):
-        message = "the model and its batch need more memory than there is; a smaller batch_size or narrower layers help"
-        return JobError(code="out_of_memory", message=message), True
+        where, code = ("the GPU", "out_of_memory_gpu") if "GPU" in str(error) else ("the machine", "out_of_memory_host")
+        message = f"the model and its batch need more memory than {where} has; a smaller batch_size or fewer units help"
+        return JobError(code=code, message=message), True
     if isinstance(error, OSError):
         return _storage_failure(error), True
     first_line = (str(error).splitlines() or [""])[0][:_MOST_SHOWN]

@@ -5,6 +5,7 @@ import logging
 from shared.events import Event, EventWriter
 from shared.job import Conclusion, Ending, JobRecord, Stop
 from shared.job_folder import AttemptFolder
+from shared.settings import Settings
 from worker.training.callbacks import Callbacks
 from worker.training.conclude import stop_evidence
 from worker.training.data import Data, load_data
@@ -17,20 +18,17 @@ from worker.training.stop_requests import StopRequests
 log = logging.getLogger(__name__)
 
 
-def run(attempt: AttemptFolder, stop_requests: StopRequests, resume_seconds: float = 60) -> Conclusion:
+def run(attempt: AttemptFolder, stop_requests: StopRequests, settings: Settings = Settings()) -> Conclusion:  # noqa: B008
     """Train the job that `attempt` belongs to, from where the attempt before it left off, and say how it ended.
 
-    `resume_seconds`: inside a long epoch the run is saved so often, that much of it is lost at most by a kill.
+    Of the settings it heeds `resume_seconds` and `hang_seconds`.
     Raises Superseded where the attempt is not ours any more; nothing is written then.
     """
     record = attempt.job.record()
     if record is None:
         raise FileNotFoundError(attempt.job.spec_file)
     with EventWriter(attempt.events_file) as events:
-        conclusion = _conclusion(attempt, record, stop_requests, events, resume_seconds)
-        events.write([_last_word(conclusion)])
-        events.sync()
-    return conclusion
+        return _conclusion(attempt, record, stop_requests, events, settings)
 
 
 def _conclusion(
@@ -38,7 +36,7 @@ def _conclusion(
     record: JobRecord,
     stop_requests: StopRequests,
     events: EventWriter,
-    resume_seconds: float,
+    settings: Settings,
 ) -> Conclusion:
     callbacks: Callbacks | None = None
     try:
@@ -47,8 +45,8 @@ def _conclusion(
         stop_requests.check()
         model = build_model(record, data)
         events.write([describe(model)])
-        resume = ResumeSession(attempt, record, model, events, resume_seconds)
-        callbacks = Callbacks(attempt, record, stop_requests, events, resume)
+        resume = ResumeSession(attempt, record, model, events, settings.resume_seconds)
+        callbacks = Callbacks(record, stop_requests, events, resume, settings.hang_seconds)
         train(model, data, record, callbacks, resume)
     except Superseded:
         raise
@@ -61,7 +59,8 @@ def _conclusion(
         log.exception("the run failed")
         error_, may_retry = failure(error)
         stop = stop_evidence(record, callbacks, "diverged" if error_.code == "diverged" else "error")
-        return Conclusion(ending=Ending(status="failed", stop=stop, error=error_), may_retry=may_retry)
+        place = callbacks.resume_saver.place if callbacks else None
+        return Conclusion(ending=Ending(status="failed", stop=stop, error=error_), may_retry=may_retry, place=place)
     reason = "early_stopping" if callbacks.stopped_early else "epochs_completed"
     return Conclusion(ending=Ending(status="succeeded", stop=stop_evidence(record, callbacks, reason)))
 
@@ -87,14 +86,3 @@ def _data_event(data: Data) -> Event:
         "classes": None if data.classes is None else len(data.classes),
     }
     return Event("data", message, facts)
-
-
-def _last_word(conclusion: Conclusion) -> Event:
-    ending = conclusion.ending
-    if ending is None:
-        return Event("state", "handed back: another attempt goes on", {"status": "queued"})
-    if ending.error is not None:
-        return Event(
-            "state", f"failed: {ending.error.message}", {"status": "failed", "code": ending.error.code}, "error"
-        )
-    return Event("state", ending.status, {"status": ending.status})

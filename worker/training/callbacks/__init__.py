@@ -1,8 +1,9 @@
 """The callbacks of a run, one concern in each file, as one visible ordered list.
 
-The order matters. First what may end the epoch before anything is kept of it (a number that is not finite); then the
-article's four, Keras's own classes under the hood; then the narrator, which tells what the others did; then the resume
-point, which saves what all of them are; last the requests to stop, so that a run that is stopped knows its place.
+The order matters. First the pulse, since a batch is done whatever comes of it; then what may end the epoch before
+anything is kept of it (a number that is not finite); then the article's four, Keras's own classes under the hood; then
+the narrator, which tells what the others did; then the resume point, which saves what all of them are; last the
+requests to stop, so that a run that is stopped knows its place.
 """
 
 from types import TracebackType
@@ -12,13 +13,13 @@ import keras
 
 from shared.events import EventWriter
 from shared.job import JobRecord
-from shared.job_folder import AttemptFolder
 from worker.training.callbacks.csv_log import CSVLog
 from worker.training.callbacks.early_stopping import PatientStopping
 from worker.training.callbacks.learning_rate import LearningRateLog
 from worker.training.callbacks.model_checkpoint import WholeCheckpoint
 from worker.training.callbacks.narrator import Narrator
 from worker.training.callbacks.not_finite import NotFinite
+from worker.training.callbacks.progress_pulse import ProgressPulse
 from worker.training.callbacks.reduce_lr import ReduceLROnPlateau
 from worker.training.callbacks.resume_saver import ResumeSaver
 from worker.training.callbacks.stopping import StopBetweenBatches
@@ -41,12 +42,13 @@ class Callbacks:
 
     def __init__(
         self,
-        attempt: AttemptFolder,
         record: JobRecord,
         stop_requests: StopRequests,
         events: EventWriter,
         resume: ResumeSession,
+        hang_seconds: float,
     ) -> None:
+        attempt = resume.attempt
         spec = record.spec.callbacks
         self.checkpoint = WholeCheckpoint(spec.model_checkpoint, attempt) if spec.model_checkpoint else None
         self.reduce_lr = ReduceLROnPlateau(spec.reduce_lr_on_plateau) if spec.reduce_lr_on_plateau else None
@@ -61,6 +63,7 @@ class Callbacks:
             restore=lambda: resume.restore(self),
         )
         ordered = [
+            ProgressPulse(hang_seconds),
             NotFinite(),
             LearningRateLog(),
             self.checkpoint,

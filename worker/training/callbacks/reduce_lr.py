@@ -39,7 +39,9 @@ class ReduceLROnPlateau(NanIsNeverBest, keras.callbacks.ReduceLROnPlateau):
         before = float(self.model.optimizer.learning_rate)
         super().on_epoch_end(epoch, logs)
         after = float(self.model.optimizer.learning_rate)
-        self.drop = Drop(before, after, self.monitor, self.patience) if after < before else None
+        # Keras also "reduces" the rate to min_lr when it is that already, but for float32's rounding.
+        is_drop = after < before * (1 - 1e-6)
+        self.drop = Drop(before, after, self.monitor, self.patience) if is_drop else None
 
     def state(self) -> dict[str, Any]:
         """What Keras forgets when a run goes on elsewhere."""

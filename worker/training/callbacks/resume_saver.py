@@ -63,6 +63,11 @@ class ResumeSaver(keras.callbacks.Callback):
         if is_stopped or self._is_due(0.0):
             self.save_here(is_stopped=is_stopped)
 
+    @property
+    def place(self) -> str | None:
+        """Where the run is, as `epoch:step`; None inside a validation."""
+        return f"{self._place.epoch}:{self._place.step}" if self._place else None
+
     def save_here(self, *, is_stopped: bool = False) -> None:
         """Save the run where it is; nothing inside a validation, from which the last point leads here again."""
         if self._place is None:

@@ -38,7 +38,7 @@ class ResumeSession:
         interval_seconds: float,
     ) -> None:
         self.interval_seconds = interval_seconds
-        self._attempt = attempt
+        self.attempt = attempt
         self._record = record
         self._model = model
         self._events = events
@@ -84,7 +84,7 @@ class ResumeSession:
             random=capture_random(),
             tensors=capture_tensors(self._model, inside_epoch=place.step > 0),
         )
-        save_point(self._attempt, point)
+        save_point(self.attempt, point)
         if callbacks.checkpoint:
             self._kept_manifests.append({one.name for one in callbacks.checkpoint.manifest.checkpoints})
             callbacks.checkpoint.clear_away(set().union(*self._kept_manifests))
@@ -94,11 +94,11 @@ class ResumeSession:
         self._events.write([Event("resume", message, facts, level)])
 
     def _found(self) -> ResumePoint | None:
-        found = newest_point(self._attempt, self._record, self._check, self.tell)
+        found = newest_point(self.attempt, self._record, self._check, self.tell)
         if found is None:
             return None
         earlier, point = found
-        take_over(earlier, self._attempt, point)
+        take_over(earlier, self.attempt, point)
         facts = {"epoch": point.place.epoch + 1, "batch": point.place.step, "from_attempt": earlier.number}
         self.tell(f"goes on at {point.place} where attempt {earlier.number} left it", "info", **facts)
         if point.built_with != built_with():

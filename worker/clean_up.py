@@ -1,0 +1,34 @@
+"""What dead attempts leave behind: half-written files, half-saved models, resume points that a newer one replaces."""
+
+import logging
+import shutil
+
+from shared.durable import is_temporary
+from shared.job_folder import AttemptFolder, JobFolder
+
+log = logging.getLogger(__name__)
+
+
+def sweep_out(job: JobFolder) -> None:
+    """Remove what no reader can see and nobody needs; only of attempts that have ended.
+
+    An owner that was taken for lost and writes on finds its half-written files gone: all that it writes is void. The
+    newest attempt keeps its resume points, and every attempt what it has published.
+    """
+    attempts = job.attempts()
+    for attempt in attempts:
+        if not attempt.end_file.exists():
+            continue
+        try:
+            _remove_halves(attempt)
+            if attempt is not attempts[-1]:
+                shutil.rmtree(attempt.resume, ignore_errors=True)
+        except OSError as error:
+            log.warning("leftovers of %s attempt %d stay: %s", job.id, attempt.number, error)
+
+
+def _remove_halves(attempt: AttemptFolder) -> None:
+    shutil.rmtree(attempt.checkpoints / ".partial", ignore_errors=True)
+    for path in attempt.path.rglob(".*"):
+        if is_temporary(path):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,49 @@
+"""What may come through the doorbell, and when: two things that Celery and kombu do not do by themselves.
+
+A worker takes a ring only while it could start a job at once, so that others hear it otherwise. And whatever else lies
+in the list is dropped with a log line: kombu ends the whole worker at the first item that is not a message
+(celery#4308, kombu#2421).
+
+Both put functions in the place of kombu's own (`qos.can_consume`, `channel.handlers`); integration tests pin them.
+"""
+
+import logging
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+from celery import bootsteps
+
+log = logging.getLogger(__name__)
+
+
+def make_gate(may_take: Callable[[], bool]) -> type[bootsteps.StartStopStep]:
+    """A step of Celery's consumer, run again at each connection to Redis."""
+
+    class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
+        requires = ("celery.worker.consumer:Tasks",)
+
+        def start(self, consumer: Any) -> None:
+            channel = consumer.task_consumer.channel
+            _take_only_when(may_take, channel.qos)
+            _drop_what_is_no_message(channel.handlers)
+
+    return Gate
+
+
+def _take_only_when(may_take: Callable[[], bool], qos: Any) -> None:
+    kombus_own = qos.can_consume
+    qos.can_consume = lambda: may_take() and kombus_own()
+
+
+def _drop_what_is_no_message(handlers: dict[str, Callable[..., Any]]) -> None:
+    kombus_own = handlers["BRPOP"]
+
+    def read(**options: Any) -> Any:
+        try:
+            return kombus_own(**options)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("dropped an item of the queue that is no ring: %s: %.200s", type(error).__name__, error)
+            raise Empty from None
+
+    handlers["BRPOP"] = read

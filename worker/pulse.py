@@ -1,0 +1,44 @@
+"""The training program's sign of progress, from the child to its worker: not "I live", but "I have done a batch".
+
+A pulse says how long the next one may take, and where the run is. Where there is no worker (the program runs by hand)
+a pulse goes nowhere.
+"""
+
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+_sender: Connection | None = None
+
+
+class Pulse(NamedTuple):
+    """`silence_seconds`: after so long without another pulse the run hangs. `place`: where it is, as `epoch:step`."""
+
+    silence_seconds: float
+    place: str
+
+
+def send_to(sender: Connection) -> None:
+    """Send this process's pulses through `sender` from now on."""
+    global _sender  # noqa: PLW0603 (one process trains one attempt)
+    _sender = sender
+
+
+def send(pulse: Pulse) -> None:
+    """Tell the worker. A worker that is gone hears nothing; the child then ends by other means."""
+    if _sender is None:
+        return
+    try:
+        _sender.send(tuple(pulse))
+    except OSError:
+        return
+
+
+def newest(receiver: Connection) -> Pulse | None:
+    """The last pulse that has come since this was asked last; None where none has."""
+    last = None
+    try:
+        while receiver.poll():
+            last = Pulse(*receiver.recv())
+    except (EOFError, OSError):
+        return last
+    return last

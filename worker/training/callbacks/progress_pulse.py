@@ -1,0 +1,47 @@
+"""Tells the worker that batches are being done, at most once a second, and how long the next may take."""
+
+import statistics
+import time
+from collections import deque
+from typing import Any
+
+import keras
+
+from worker import pulse
+
+_MEDIANS = 20
+
+
+class ProgressPulse(keras.callbacks.Callback):
+    """A run hangs when no batch ends for `hang_seconds`, or twenty times the median of its batches if that is more."""
+
+    def __init__(self, hang_seconds: float) -> None:
+        super().__init__()
+        self._hang_seconds = hang_seconds
+        self._durations: deque[float] = deque(maxlen=101)
+        # None until the first batch, which traces the model and says nothing of the others.
+        self._last: float | None = None
+        self._sent = 0.0
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._done(batch + 1)
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._done(batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._done(0)
+
+    def _done(self, step: int) -> None:
+        now = time.monotonic()
+        if self._last is not None:
+            self._durations.append(now - self._last)
+        self._last = now
+        if self._durations and now - self._sent >= min(1.0, self._hang_seconds / 4):
+            self._sent = now
+            silence = max(self._hang_seconds, _MEDIANS * statistics.median(self._durations))
+            pulse.send(pulse.Pulse(silence, f"{self._epoch}:{step}"))
