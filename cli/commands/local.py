@@ -23,8 +23,6 @@ from cli.ports import StackError
 from cli.redis_server import find_redis_server
 from cli.stack import LocalStack, NotReady, StackOptions, running_stack
 
-_OWN = ("FITSTOP_VOLUME", "FITSTOP_REDIS_URL")
-
 data_option = click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),

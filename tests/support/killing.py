@@ -7,19 +7,26 @@ file, half-saved model, half row. The children are forked from the product's own
 import hashlib
 import io
 import json
+import multiprocessing
 import os
+import random
 import signal
 import sys
 import zipfile
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, Literal
 
 import h5py
 import numpy as np
 
+from shared.job import AttemptEnd
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.manifest import read_manifest
+from shared.times import utc_now
+from shared.volume import Volume
+from tests.support.jobs import claim, put_job, small_spec
 
 Kind = Literal["batch", "operation", "half file", "half model", "half row"]
 KINDS: tuple[Kind, ...] = ("batch", "operation", "half file", "half model", "half row")
@@ -41,6 +48,51 @@ class Outcome:
     log: bytes
     checkpoints: list[tuple[str, int, str]]
     final_state: str
+
+
+RESUME_JOB: dict[str, Any] = {
+    "dataset": {"target": "grade", "positive": None},
+    "model": {"layers": [8, 8], "dropout": 0.3, "batch_normalization": True},
+    "hyperparameters": {"epochs": 14, "batch_size": 16, "learning_rate": 0.02},
+    "callbacks": {
+        "early_stopping": {"patience": 5, "min_delta": 0.02},
+        "reduce_lr_on_plateau": {"patience": 1, "factor": 0.5, "cooldown": 1, "min_delta": 0.01},
+        "model_checkpoint": {"keep": 2},
+    },
+}
+
+
+def preloaded_forks() -> ForkServerContext:
+    """A fork server that has imported the training program, as the worker's has."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["worker.training.preload", "tests.support.killing"])
+    return context
+
+
+def some_kills(chance: random.Random) -> list[Kill]:
+    """One to five kills, each at a random moment of a run of RESUME_JOB; some moments are never reached."""
+    most = {"batch": 110, "operation": 260, "half file": 40, "half model": 6, "half row": 12}
+    kinds = [chance.choice(KINDS) for _ in range(chance.randint(1, 5))]
+    return [Kill(kind, chance.randint(1, most[kind])) for kind in kinds]
+
+
+def run_killed(
+    volume: Volume, forks: ForkServerContext, kills: list[Kill], resume_seconds: float, spec: dict[str, Any]
+) -> JobFolder:
+    """Post a job and run attempts until one concludes; the first ones are killed as told."""
+    job = put_job(volume, small_spec(**spec))
+    for number in range(1, len(kills) + 2):
+        attempt = claim(job, number)
+        kill = kills[number - 1] if number <= len(kills) else None
+        told = (kill.kind, kill.number) if kill else None
+        process = forks.Process(target=train, args=(str(attempt.path), told, str(resume_seconds)))
+        process.start()
+        process.join(300)
+        if attempt.conclusion() is not None:
+            return job
+        assert process.exitcode == -signal.SIGKILL, attempt.output_file.read_text()
+        attempt.close(AttemptEnd(outcome="failed", ended_at=utc_now()))
+    raise AssertionError("the last attempt was not killed and did not conclude")
 
 
 def train(folder: str, kill: tuple[Kind, int] | None, resume_seconds: str) -> None:

@@ -1,0 +1,59 @@
+"""Many killed runs against one untouched run: `python -m tests.resume_proof --jobs 200 --seed 1`.
+
+Each job is killed one to five times, at random batches, file operations, half-written files, half-saved models and half
+rows; some save inside their epochs. All must end as the untouched one: the same log, stop, checkpoints and last state.
+"""
+
+import argparse
+import multiprocessing
+import random
+import sys
+import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from shared.volume import Volume
+from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.killing import RESUME_JOB, Outcome, outcome, preloaded_forks, run_killed, some_kills
+
+
+def main() -> int:
+    """Run, print one table, and exit with 0 only if every run was equal."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--at-once", type=int, default=2)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        volume = Volume(Path(folder))
+        put_dataset(volume, learnable_frame(160))
+        forks = preloaded_forks()
+        untouched = outcome(run_killed(volume, forks, [], 60, RESUME_JOB))
+        counts: Counter[str] = Counter()
+        different = []
+
+        def one(seed: int) -> tuple[int, Outcome, int, list[str]]:
+            chance = random.Random(seed)
+            kills = some_kills(chance)
+            job = run_killed(volume, forks, kills, chance.choice([60, 0.05]), RESUME_JOB)
+            return seed, outcome(job), len(job.attempts()) - 1, [kill.kind for kill in kills]
+
+        seeds = range(asked.seed * 1_000_000, asked.seed * 1_000_000 + asked.jobs)
+        with ThreadPoolExecutor(asked.at_once) as pool:
+            for seed, ended, killed, kinds in pool.map(one, seeds):
+                counts["killed"] += killed
+                counts.update(kinds[:killed])
+                if ended != untouched:
+                    different.append(seed)
+    equal = asked.jobs - len(different)
+    sys.stdout.write(f"seed {asked.seed}: {equal} of {asked.jobs} jobs equal the untouched one\n")
+    sys.stdout.write("".join(f"  {count:5d}  {what}\n" for what, count in counts.most_common()))
+    if different:
+        sys.stdout.write(f"different: {different}\n")
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    multiprocessing.freeze_support()
+    raise SystemExit(main())
