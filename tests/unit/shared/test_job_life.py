@@ -7,6 +7,7 @@ process; workers also act on what they saw long ago, and end attempts that are n
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
@@ -22,8 +23,8 @@ from worker.outcome import failed_attempt, lost_attempt
 
 SETTINGS = Settings(max_failures=2, retry_backoff_seconds=0)
 OWNERS = st.sampled_from([Owner(name, "here", 1, 0, "CPU") for name in ("one", "two", "three")])
-# A claim makes about fifteen changes; no step makes more than thirty.
-DEATH = st.none() | st.integers(1, 30)
+# No step makes more than twelve changes for one job.
+DEATH = st.none() | st.integers(1, 12)
 HOWS = st.sampled_from(["succeeded", "failed", "cancelled", "handed back", "retry", "lost"])
 PRIORITIES = st.sampled_from([0, 5, 9])
 RECORD = record()
@@ -93,18 +94,13 @@ class JobLife(RuleBasedStateMachine):
         else:
             end = finished(how)
         with dying_at(death):
-            if attempt.close(end) and end.ending is not None:
-                attempt.job.settle(end.ending, attempt.number)
-                self.volume.close_job(OpenJob(attempt.job.record().spec.priority, attempt.job.id))
+            end_as_a_worker_does(self.volume, attempt, end)
 
     @rule(job=jobs, death=DEATH)
     def cancel(self, job, death):
         with dying_at(death):
             if job.result() is None:
-                job.request_cancel()
-                state = job.state()
-                if state.status == "queued" and job.settle(ending("cancelled"), None):
-                    self.volume.close_job(OpenJob(state.record.spec.priority, job.id))
+                cancel_as_the_api_does(self.volume, job)
 
     @rule(sight=consumes(sights), death=DEATH)
     def settle_what_was_seen_long_ago(self, sight, death):
@@ -176,8 +172,68 @@ class JobLife(RuleBasedStateMachine):
 
 TestJobLife = JobLife.TestCase
 TestJobLife.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=100, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+# One step each, cut off at each of its changes in turn
+
+
+def end_as_a_worker_does(volume, attempt, end):
+    if attempt.close(end) and end.ending is not None:
+        attempt.job.settle(end.ending, attempt.number)
+        volume.close_job(OpenJob(attempt.job.record().spec.priority, attempt.job.id))
+
+
+def cancel_as_the_api_does(volume, job):
+    job.request_cancel()
+    state = job.state()
+    if state.status == "queued" and job.settle(ending("cancelled"), None):
+        volume.close_job(OpenJob(state.record.spec.priority, job.id))
+
+
+def is_marked(volume, job):
+    return job.id in {one.job_id for one in volume.open_jobs()}
+
+
+@pytest.mark.parametrize("change", range(1, 13))
+def test_an_attempt_whose_worker_dies_while_it_writes_the_end_is_running_or_gets_its_result(volume, change):
+    job = volume.store_job(RECORD)
+    attempt = job.take(claim(1))
+    with dying_at(change):
+        end_as_a_worker_does(volume, attempt, finished("succeeded"))
+    assert job.result() is not None or is_marked(volume, job)
+    assert list(waiting_jobs(volume)) == []
+    assert job.state().status == ("running" if attempt.end() is None else "succeeded")
+    assert is_marked(volume, job) == (job.result() is None)
+
+
+@pytest.mark.parametrize("change", range(1, 13))
+def test_a_cancel_that_is_cut_off_after_its_wish_still_ends_the_job(volume, change):
+    job = volume.store_job(RECORD)
+    with dying_at(change):
+        cancel_as_the_api_does(volume, job)
+    assert job.result() is not None or is_marked(volume, job)
+    wished = job.cancel() is not None
+    assert [state.record.id for state in waiting_jobs(volume)] == ([] if wished else [job.id])
+    assert job.state().status == ("cancelled" if wished else "queued")
+    assert is_marked(volume, job) == (not wished)
+
+
+@pytest.mark.parametrize("change", range(1, 9))
+@pytest.mark.parametrize("decided_by", ["an end", "a cancel"])
+def test_a_sweep_that_dies_while_it_settles_a_job_leaves_it_to_the_next_one(volume, change, decided_by):
+    job = volume.store_job(RECORD)
+    if decided_by == "an end":
+        job.take(claim(1)).close(finished("failed"))
+    else:
+        job.request_cancel()
+    with dying_at(change):
+        list(waiting_jobs(volume))
+    assert job.result() is not None or is_marked(volume, job)
+    assert list(waiting_jobs(volume)) == []
+    assert job.state().status == ("failed" if decided_by == "an end" else "cancelled")
+    assert not is_marked(volume, job)
 
 
 def test_nobody_can_claim_an_attempt_that_is_running_however_long_ago_they_looked(volume):
