@@ -141,6 +141,13 @@ def last_event(attempt: AttemptFolder, kind: str) -> Event | None:
     return next((event for event in events if event is not None and event.type == kind), None)
 
 
+def epochs_done(job: JobFolder) -> int:
+    """The last epoch (from 1) that any attempt has told of; 0 before the first."""
+    events = (last_event(attempt, "epoch") for attempt in reversed(job.attempts()))
+    last = next((event for event in events if event is not None), None)
+    return int(last.data.get("epoch", 0)) if last else 0
+
+
 def _parsed(line: bytes) -> Event | None:
     """The event of a line; None for one that a crash tore and a later writer closed."""
     try:

@@ -1,7 +1,7 @@
 """One job's folder: every path in it, its derived state, and every change of state by its name.
 
-State is derived and never stored twice: a result is terminal; else an attempt that was claimed and has not ended is
-`running`; else the job is `queued`. Each change creates one file exclusively, so that of several callers at once one
+State is derived and never stored twice: a result is terminal; else an attempt that was claimed and has not ended, or
+whose end only waits for its result to be written, is `running`; else the job is `queued`. Each change creates one file exclusively, so that of several callers at once one
 wins, on any filesystem that knows hard links.
 """
 
@@ -168,7 +168,9 @@ class JobFolder:
         claim = attempt.claim() if attempt else None
         end = attempt.end() if attempt else None
         result = self.result()
-        status: JobStatus = "running" if attempt and end is None else "queued"
+        # An end that decides the job makes it terminal with its result and not before: called queued meanwhile, it
+        # could be cancelled or claimed once more.
+        status: JobStatus = "running" if attempt and (end is None or end.ending is not None) else "queued"
         if result is not None:
             status = result.ending.status
         return JobState(status, record, self.cancel(), result, attempt, claim, end)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from shared.events import epochs_done
 from shared.job import AttemptEnd, Claim, Ending, Stop
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.times import seconds_until, utc_now
@@ -90,8 +91,9 @@ def settle_if_decided(folder: JobFolder, state: JobState) -> bool:
         folder.settle(state.end.ending, state.attempt.number if state.attempt else None)
         return True
     if state.status == "queued" and state.cancel is not None:
-        epochs = state.record.spec.hyperparameters.epochs
-        stop = Stop(reason="cancelled", epochs_not_run=epochs)
+        last_epoch = epochs_done(folder)
+        not_run = state.record.spec.hyperparameters.epochs - last_epoch
+        stop = Stop(reason="cancelled", last_epoch=last_epoch, epochs_not_run=not_run)
         folder.settle(Ending(status="cancelled", stop=stop), None)
         return True
     return False

@@ -7,6 +7,7 @@
 import signal
 from typing import NamedTuple
 
+from shared.events import epochs_done
 from shared.job import AttemptEnd, Conclusion, Ending, JobError, Stop
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
@@ -35,8 +36,7 @@ def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEn
     if conclusion is not None:
         return _concluded(attempt, conclusion, settings)
     if attempt.job.cancel() is not None:
-        stop = Stop(reason="cancelled", epochs_not_run=_epochs(attempt))
-        return _finished(Ending(status="cancelled", stop=stop))
+        return _finished(Ending(status="cancelled", stop=_stop(attempt, "cancelled")))
     if child.was_killed_because == "drain":
         return AttemptEnd(outcome="handed_back", ended_at=utc_now())
     return failed_attempt(attempt, _death(child), settings, place=child.place)
@@ -57,7 +57,7 @@ def failed_attempt(
     before = [end for end in _ends_before(attempt) if end.is_failure]
     failures = 1 + len(before)
     again = failures < settings.max_failures and not _is_same_shortage(before, error, place)
-    ending = None if again else Ending(status="failed", stop=_error_stop(attempt), error=_final(error, failures))
+    ending = None if again else Ending(status="failed", stop=_stop(attempt, "error"), error=_final(error, failures))
     backoff = min(settings.retry_backoff_seconds * 2 ** (failures - 1), _MOST_BACKOFF_SECONDS)
     return AttemptEnd.model_validate(
         {
@@ -136,13 +136,12 @@ def _final(error: JobError, failures: int) -> JobError:
     return JobError(code=error.code, message=f"{error.message} (the last of {failures} failed attempts)")
 
 
-def _error_stop(attempt: AttemptFolder) -> Stop:
-    return Stop(reason="error", epochs_not_run=_epochs(attempt))
-
-
-def _epochs(attempt: AttemptFolder) -> int:
+def _stop(attempt: AttemptFolder, reason: str) -> Stop:
+    """The stop of a run that could not say anything itself: how far it had told to be."""
     record = attempt.job.record()
-    return record.spec.hyperparameters.epochs if record else 0
+    last_epoch = epochs_done(attempt.job)
+    epochs = record.spec.hyperparameters.epochs if record else last_epoch
+    return Stop(reason=reason, last_epoch=last_epoch, epochs_not_run=epochs - last_epoch)
 
 
 def _ends_before(attempt: AttemptFolder) -> list[AttemptEnd]:

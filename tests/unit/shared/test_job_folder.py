@@ -40,7 +40,7 @@ def test_a_job_is_queued_running_queued_again_and_terminal_as_its_files_say(volu
     assert status(job) == "running"
     assert job.state().attempt == second
     second.close(finished())
-    assert status(job) == "queued", "until somebody writes down what the end decided"
+    assert status(job) == "running", "until somebody writes down what the end decided: nobody may cancel or claim it"
     job.settle(ending(), 2)
     assert status(job) == "succeeded"
 

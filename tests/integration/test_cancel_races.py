@@ -1,0 +1,83 @@
+"""A cancel over HTTP against the finish of the same attempt: one winner each time, and it stays."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from api import create_app
+from shared.job import AttemptEnd, Ending, Stop
+from shared.job_folder import JobFolder
+from shared.settings import Settings
+from shared.times import utc_now
+from shared.volume import OpenJob, Volume
+from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from worker.claim import Owner, claim_next
+
+RACES = 500
+SUCCEEDED = Ending(status="succeeded", stop=Stop(reason="epochs_completed"))
+OWNER = Owner("w", "h", 1, 0, "CPU")
+
+
+def finish(volume: Volume, job: JobFolder) -> None:
+    """What a worker does when its child has succeeded."""
+    attempt = job.attempts()[0]
+    if attempt.close(AttemptEnd(outcome="finished", ended_at=utc_now(), ending=SUCCEEDED)):
+        job.settle(SUCCEEDED, 1)
+        volume.close_job(OpenJob(5, job.id))
+
+
+def race(volume: Volume, client: FlaskClient, *, is_running: bool) -> None:
+    """One job: a cancel against the finish where it runs, else against a claim."""
+    job = put_job(volume, small_spec())
+    if is_running:
+        claim(job)
+    start = threading.Barrier(2)
+    answers: list[int] = []
+
+    def cancel() -> None:
+        start.wait()
+        answers.append(client.post(f"/jobs/{job.id}/cancel").status_code)
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    start.wait()
+    claimed = None
+    if is_running:
+        finish(volume, job)
+    else:
+        claimed = claim_next(volume, OWNER)
+    canceller.join()
+    check(volume, job, answers[0], is_running=is_running, was_claimed=claimed is not None)
+
+
+def check(volume: Volume, job: JobFolder, answer: int, *, is_running: bool, was_claimed: bool) -> None:
+    state = job.state()
+    assert state is not None
+    if is_running:
+        assert state.status == "succeeded", "a running job's end is its attempt's"
+        assert answer in {200, 409}, "asked in time, or too late"
+    elif state.result is not None:
+        assert (answer, state.status) == (200, "cancelled")
+    else:
+        assert (answer, state.status, was_claimed) == (200, "running", True)
+        assert state.cancel is not None
+    if state.result is not None:
+        assert not job.settle(SUCCEEDED, 9), "a terminal state is final"
+        assert claim_next(volume, OWNER) is None, "nothing is resurrected"
+        assert job.result() == state.result
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_five_hundred_cancels_race_and_each_has_one_winner(tmp_path: Path, is_running: bool) -> None:
+    def races(number: int) -> None:
+        volume = Volume(tmp_path / str(number))
+        put_dataset(volume, learnable_frame(40))
+        client = create_app(Settings(volume=volume.root, redis_url="redis://127.0.0.1:1/0")).test_client()
+        for _ in range(RACES // 4):
+            race(volume, client, is_running=is_running)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(races, range(4)))

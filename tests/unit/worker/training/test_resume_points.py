@@ -1,0 +1,182 @@
+"""Resume points and checkpoints that are damaged: never taken silently, and never the end of a job."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.events import job_events
+from shared.job import AttemptEnd, Stop
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.manifest import read_manifest
+from shared.times import utc_now
+from shared.volume import Volume
+from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from worker.training.resume.point import DamagedPoint, Place, ResumePoint, read_point, write_point
+from worker.training.resume.store import newest_point
+from worker.training.run import run
+from worker.training.stop_requests import StopRequests
+
+
+def a_point(epoch: int = 3, **parts: Any) -> ResumePoint:
+    values: dict[str, Any] = {
+        "place": Place(epoch, 0), "is_stopped": False, "owner": "o", "built_with": {"keras": "3"},
+        "callbacks": {"early_stopping": {"wait": 2, "best": 0.1}}, "manifest": {}, "log_bytes": 0, "log_sha256": "",
+        "random": {"python": [3, [1, 2], None]},
+        "tensors": (
+            ("model:0", np.arange(12, dtype="f4").reshape(3, 4)),
+            ("optimizer:0", np.array(7, dtype="i8")),
+            ("model:1", np.zeros((0, 2), dtype="f4")),
+        ),
+    }  # fmt: skip
+    return ResumePoint(**{**values, **parts})
+
+
+def test_a_point_comes_back_as_it_was(tmp_path: Path) -> None:
+    point = a_point()
+    write_point(tmp_path / "p", point)
+    back = read_point(tmp_path / "p")
+    assert (back.place, back.callbacks, back.random, back.built_with) == (
+        point.place, point.callbacks, point.random, point.built_with,
+    )  # fmt: skip
+    for (name, array), (name_back, array_back) in zip(point.tensors, back.tensors, strict=True):
+        assert (name, array.dtype, array.shape) == (name_back, array_back.dtype, array_back.shape)
+        np.testing.assert_array_equal(array, array_back)
+
+
+@given(st.data())
+def test_no_flipped_bit_and_no_cut_goes_unnoticed(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("point") / "p"
+    write_point(path, a_point())
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    path.write_bytes(content)
+    with pytest.raises(DamagedPoint):
+        read_point(path)
+
+
+def flip(content: bytes, chance: random.Random) -> bytes:
+    at = chance.randrange(len(content))
+    return content[:at] + bytes([content[at] ^ (1 << chance.randrange(8))]) + content[at + 1 :]
+
+
+def cut(content: bytes, chance: random.Random) -> bytes:
+    return content[: chance.randrange(len(content))]
+
+
+def zero_page(content: bytes, chance: random.Random) -> bytes:
+    at = chance.randrange(len(content))
+    zeroed = content[:at] + bytes(min(4096, len(content) - at)) + content[at + 4096 :]
+    return zeroed if zeroed != content else flip(content, chance)
+
+
+MUTATIONS: list[Callable[[bytes, random.Random], bytes]] = [flip, cut, zero_page]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
+    """A job whose first attempt trained to its end and was then lost before it could say so."""
+    volume = Volume(tmp_path_factory.mktemp("volume"))
+    put_dataset(volume, learnable_frame())
+    job = put_job(volume, small_spec(hyperparameters={"epochs": 6, "learning_rate": 0.01}))
+    attempt = claim(job)
+    run(attempt, StopRequests(attempt, 60))
+    attempt.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    return job
+
+
+def usable(earlier: AttemptFolder, point: ResumePoint) -> None:
+    """Every point will do."""
+
+
+def test_of_a_hundred_mutated_points_none_is_taken_and_the_one_before_it_is(killed: JobFolder) -> None:
+    record = killed.record()
+    assert record is not None
+    attempt = AttemptFolder(killed.attempts_folder / "2", 2)
+    older, newer = sorted(killed.attempts()[0].resume.iterdir())
+    good = newer.read_bytes()
+    chance = random.Random(7)
+    for number in range(100):
+        newer.write_bytes(MUTATIONS[number % 3](good, chance))
+        told: list[str] = []
+        found = newest_point(attempt, record, usable, told.append)
+        assert found is not None
+        assert found[1].place == read_point(older).place
+        assert len(told) == 1
+        assert "cannot be used" in told[0]
+    newer.write_bytes(older.read_bytes())
+    newer.write_bytes(good)
+
+
+def test_a_point_of_another_job_is_not_taken(killed: JobFolder, volume: Volume) -> None:
+    put_dataset(volume, learnable_frame())
+    other = put_job(volume, small_spec())
+    first = claim(other)
+    first.resume.mkdir()
+    for path in killed.attempts()[0].resume.iterdir():
+        (first.resume / path.name).write_bytes(path.read_bytes())
+    first.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    record = other.record()
+    assert record is not None
+    told: list[str] = []
+    assert newest_point(claim(other, 2), record, usable, told.append) is None
+    assert len(told) == 2
+    assert all("belongs to another job" in one for one in told)
+
+
+def stop_of(job: JobFolder, number: int) -> Stop:
+    attempt = claim(job, number)
+    conclusion = run(attempt, StopRequests(attempt, 60))
+    attempt.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    assert conclusion.ending is not None
+    assert conclusion.ending.stop is not None
+    return conclusion.ending.stop
+
+
+def test_with_every_point_and_a_checkpoint_damaged_the_job_begins_anew_says_so_and_ends_the_same(
+    volume: Volume,
+) -> None:
+    put_dataset(volume, learnable_frame())
+    job = put_job(volume, small_spec(hyperparameters={"epochs": 5, "learning_rate": 0.01}))
+    first = stop_of(job, 1)
+    chance = random.Random(1)
+    for path in job.attempts()[0].resume.iterdir():
+        path.write_bytes(flip(path.read_bytes(), chance))
+    assert stop_of(job, 2) == first
+    told = [placed.event for placed in job_events(job) if placed.event.type == "resume"]
+    assert [event.level for event in told] == ["warning", "warning"]
+    logs = [attempt.training_log.read_bytes() for attempt in job.attempts()]
+    assert logs[0] == logs[1]
+
+
+def test_a_damaged_checkpoint_is_not_taken_over(volume: Volume) -> None:
+    put_dataset(volume, learnable_frame())
+    job = put_job(volume, small_spec(hyperparameters={"epochs": 5, "learning_rate": 0.01}))
+    stop_of(job, 1)
+    earlier = job.attempts()[0]
+    manifest = read_manifest(earlier.manifest_file)
+    assert manifest.best is not None
+    best = earlier.checkpoints / manifest.best
+    best.write_bytes(flip(best.read_bytes(), random.Random(3)))
+    stop_of(job, 2)
+    taken = read_manifest(job.attempts()[1].manifest_file)
+    assert manifest.best not in [one.name for one in taken.checkpoints]
+    assert not (job.attempts()[1].checkpoints / manifest.best).exists()
+
+
+def test_the_private_name_that_builds_the_variables_is_still_kerass() -> None:
+    import inspect
+
+    import keras
+
+    assert list(inspect.signature(keras.Model._symbolic_build).parameters) == ["self", "iterator", "data_batch"]
