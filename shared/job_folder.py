@@ -1,8 +1,8 @@
 """One job's folder: every path in it, its derived state, and every change of state by its name.
 
 State is derived and never stored twice: a result is terminal; else an attempt that was claimed and has not ended, or
-whose end only waits for its result to be written, is `running`; else the job is `queued`. Each change creates one file exclusively, so that of several callers at once one
-wins, on any filesystem that knows hard links.
+whose end only waits for its result to be written, is `running`; else the job is `queued`. Each change creates one file
+exclusively, so that of several callers at once one wins, on any filesystem that knows hard links.
 """
 
 from dataclasses import dataclass

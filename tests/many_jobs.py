@@ -1,4 +1,4 @@
-"""Does a worker leak? `python -m tests.many_jobs --jobs 1000`: one worker, one slot, so many small jobs one after another.
+"""Does a worker leak? `python -m tests.many_jobs --jobs 1000`: one slot, so many small jobs one after another.
 
 Prints the memory (resident, MB), open files and zombies of the worker and of its fork server on the way and at the end.
 """

@@ -13,15 +13,16 @@ def sweep_out(job: JobFolder) -> None:
     """Remove what no reader can see and nobody needs; only of attempts that have ended.
 
     An owner that was taken for lost and writes on finds its half-written files gone: all that it writes is void. The
-    newest attempt keeps its resume points, and every attempt what it has published.
+    newest resume points stay, which may be those of an earlier attempt, and every attempt keeps what it has published.
     """
     attempts = job.attempts()
+    with_points = [attempt for attempt in attempts if any(attempt.resume.glob("point-*"))]
     for attempt in attempts:
         if not attempt.end_file.exists():
             continue
         try:
             _remove_halves(attempt)
-            if attempt is not attempts[-1]:
+            if attempt in with_points[:-1]:
                 shutil.rmtree(attempt.resume, ignore_errors=True)
         except OSError as error:
             log.warning("leftovers of %s attempt %d stay: %s", job.id, attempt.number, error)

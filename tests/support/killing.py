@@ -121,15 +121,19 @@ def outcome(job: JobFolder) -> Outcome:
             (one.name, one.epoch, _weights_digest(attempt.checkpoints / one.name))
             for one in read_manifest(attempt.manifest_file).checkpoints
         ],
-        final_state=final_state(attempt),
+        final_state=final_state(job),
     )
 
 
-def final_state(attempt: AttemptFolder) -> str:
-    """A digest over (name, dtype, shape, bytes) of all weights, optimizer state and random state at the end."""
+def final_state(job: JobFolder) -> str:
+    """A digest over (name, dtype, shape, bytes) of all weights, optimizer state and random state at the end.
+
+    They are in the newest point; an attempt that found training stopped already wrote none of its own.
+    """
     from worker.training.resume.point import read_point
 
-    newest = max(attempt.resume.iterdir(), key=lambda path: path.name)
+    points = [path for attempt in job.attempts() for path in sorted(attempt.resume.glob("point-*"))]
+    newest = points[-1]
     point = read_point(newest)
     digest = hashlib.sha256(json.dumps([point.callbacks, point.random, str(point.place)]).encode())
     for name, array in point.tensors:
