@@ -100,17 +100,17 @@ class EventWriter:
         self.close()
 
 
-def read_events(path: Path, offset: int = 0) -> Iterator[tuple[int, Event]]:
-    """The whole events behind `offset`, each with the offset behind it. A torn last line is not there yet."""
+def read_events(path: Path, offset: int = 0, until: int | None = None) -> Iterator[tuple[int, Event]]:
+    """The whole events from `offset` to `until`, each with the offset behind it. A torn last line is not there yet."""
     try:
         with path.open("rb") as file:
             if offset > os.fstat(file.fileno()).st_size:
                 return  # a client's cursor may hold any number, also one that no file can be sought to
             file.seek(offset)
             for line in file:
-                if not line.endswith(b"\n"):
-                    return
                 offset += len(line)
+                if not line.endswith(b"\n") or (until is not None and offset > until):
+                    return
                 event = _parsed(line)
                 if event is not None:
                     yield offset, event
@@ -124,7 +124,7 @@ def job_events(job: JobFolder, after: Cursor = Cursor()) -> Iterator[PlacedEvent
         if attempt.number < after.attempt:
             continue
         start = after.offset if attempt.number == after.attempt else 0
-        for offset, event in read_events(attempt.events_file, start):
+        for offset, event in read_events(attempt.events_file, start, _told_until(attempt)):
             yield PlacedEvent(attempt.number, Cursor(attempt.number, offset), event)
 
 
@@ -132,13 +132,20 @@ def last_event(attempt: AttemptFolder, kind: str) -> Event | None:
     """The last event of one type, looked for in the file's last 64 KiB only: a report costs the same at any length."""
     try:
         with attempt.events_file.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _TAIL_BYTES))
-            lines = file.read().split(b"\n")[:-1]
+            until = _told_until(attempt)
+            end = file.seek(0, os.SEEK_END) if until is None else until
+            begin = file.seek(max(0, end - _TAIL_BYTES))
+            lines = file.read(end - begin).split(b"\n")[:-1]
     except FileNotFoundError:
         return None
     events = (_parsed(line) for line in reversed(lines))
     return next((event for event in events if event is not None and event.type == kind), None)
+
+
+def _told_until(attempt: AttemptFolder) -> int | None:
+    """Where the events of an attempt that has ended end, whatever its owner wrote later; None while it goes on."""
+    end = attempt.end()
+    return end.events_bytes if end else None
 
 
 def epochs_done(job: JobFolder) -> int:

@@ -116,6 +116,7 @@ class AttemptEnd(_Document):
     With `ending` the job is over; whoever finds no `result.json` beside it writes one from it. Without, the job is
     queued again: `outcome` says why, `is_failure` whether that counts against the job's limit, and nobody takes it
     before `retry_at`. `place` is where the run last was, as `epoch:step` from 0.
+    `events_bytes` is how long `events.jsonl` was at that moment: nobody reads what a superseded owner writes behind it.
     """
 
     version: Literal[1] = 1
@@ -125,6 +126,7 @@ class AttemptEnd(_Document):
     is_failure: bool = False
     retry_at: str | None = None
     place: str | None = None
+    events_bytes: int | None = None
     ending: Ending | None = None
 
 

@@ -88,8 +88,12 @@ class AttemptFolder:
         return _read(self.end_file, AttemptEnd)
 
     def close(self, end: AttemptEnd) -> bool:
-        """End the attempt. Of its owner and those who think it lost, the first one wins and is told True."""
-        return create_file(self.end_file, encode(stored(end)))
+        """End the attempt. Of its owner and those who think it lost, the first one wins and is told True.
+
+        What comes behind the events of this moment is nobody's any more, and no reader sees it.
+        """
+        told = self.events_file.stat().st_size if self.events_file.exists() else 0
+        return create_file(self.end_file, encode(stored(end.model_copy(update={"events_bytes": told}))))
 
 
 @dataclass(frozen=True)

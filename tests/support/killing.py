@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 
 from shared.job import AttemptEnd
-from shared.job_folder import AttemptFolder, JobFolder
+from shared.job_folder import JobFolder
 from shared.manifest import read_manifest
 from shared.times import utc_now
 from shared.volume import Volume

@@ -201,3 +201,16 @@ def test_the_last_event_of_a_type_is_found_at_the_end_of_a_long_file_only(volume
     with attempt.events_file.open("ab") as file:
         file.write(b'{"type":"epoch","torn')
     assert last_event(attempt, "epoch").data["number"] == 199
+
+
+def test_what_a_superseded_owner_writes_after_its_end_is_not_seen(volume):
+    job = posted(volume)
+    attempt = taken(job)
+    with EventWriter(attempt.events_file) as owner:
+        owner.write([Event("epoch", "epoch 1", {"epoch": 1})])
+        attempt.close(handed_back())
+        owner.write([Event("epoch", "epoch 2, by a zombie", {"epoch": 2})])
+    assert [placed.event.message for placed in job_events(job)] == ["epoch 1"]
+    last = last_event(attempt, "epoch")
+    assert last is not None
+    assert last.message == "epoch 1"
