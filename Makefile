@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint lock clean
+.PHONY: demo up test lint chaos resume-proof many-jobs lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -20,6 +20,19 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+SEED ?= 1
+JOBS ?= 100
+FAULTS ?= 300
+
+chaos: $(VENV)/.dev  ## kill, freeze, flush and fill at random, and judge the promises: make chaos [JOBS= FAULTS= SEED=]
+	$(BIN)/python -m tests.chaos --jobs $(JOBS) --faults $(FAULTS) --seed $(SEED)
+
+resume-proof: $(VENV)/.dev  ## killed runs against an untouched one: make resume-proof [JOBS= SEED=]
+	$(BIN)/python -m tests.resume_proof --jobs $(JOBS) --seed $(SEED)
+
+many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
+	$(BIN)/python -m tests.many_jobs --jobs $(JOBS)
 
 lock:  ## write the lock files anew (needs uv)
 	for extra in dev local api worker gpu; do \

@@ -1,11 +1,13 @@
 """What becomes of jobs when their worker is taken away."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shared.events import job_events
 from shared.job_folder import JobFolder
 from shared.queue import Doorbell
 from shared.volume import Volume
@@ -111,3 +113,31 @@ def test_a_wrong_variable_stops_the_start_and_is_named(volume: Volume, tmp_path:
         worker.start()
     assert worker.wait() == 2
     assert 'FITSTOP_SLOST=2: nobody reads this variable. Did you mean "FITSTOP_SLOTS"?' in worker.log.read_text()
+
+
+def test_a_frozen_machine_is_taken_over_and_when_it_thaws_its_child_stops_and_nobody_sees_what_it_writes(
+    own_worker: WorkerProcess, volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path
+) -> None:
+    job = put_job(volume, LONG)
+    doorbell.ring(job.id)
+    wait_for(lambda: trains(job) and any(job.attempts()[0].resume.glob("point-*")))
+    child = own_worker.training_process()
+    frozen = [own_worker.pid, *descendants(own_worker.pid)]
+    other = WorkerProcess(volume, redis_server.url, tmp_path / "other.log")
+    other.start()
+    try:
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: trains(job, attempt=2), 45, saying="the other worker took over")
+        seen = [placed.event for placed in job_events(job) if placed.attempt == 1]
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: not is_running(child), 5, saying="the thawed child stops")
+        wait_for(lambda: any(card.pid == own_worker.pid and card.ready for card in volume.worker_cards()), 20)
+        assert [placed.event for placed in job_events(job) if placed.attempt == 1] == seen
+        assert len(job.attempts()) == 2
+        assert job.attempts()[0].conclusion() is None
+        job.request_cancel()
+        assert wait_for(job.result).attempt == 2
+    finally:
+        other.stop()

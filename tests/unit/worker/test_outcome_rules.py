@@ -1,0 +1,112 @@
+"""Each way in which a child can end has its own code and its own rule."""
+
+import errno
+import multiprocessing
+import signal
+
+import pytest
+import tensorflow as tf
+
+from shared.job import AttemptEnd, Conclusion, Ending, JobError
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.settings import Settings
+from shared.volume import Volume
+from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from worker import pulse
+from worker.memory import out_of_memory_kills
+from worker.outcome import Exit, decide
+from worker.training.errors import BadData, Diverged, failure
+
+SETTINGS = Settings(max_failures=5)
+
+
+@pytest.fixture
+def job(volume: Volume) -> JobFolder:
+    put_dataset(volume, learnable_frame(40))
+    return put_job(volume, small_spec())
+
+
+def ended(attempt: AttemptFolder, child: Exit) -> AttemptEnd:
+    end = decide(attempt, child, SETTINGS)
+    attempt.close(end)
+    return end
+
+
+@pytest.mark.parametrize(
+    ("child", "code"),
+    [
+        (Exit(0), "no_conclusion"),
+        (Exit(1), "no_conclusion"),
+        (Exit(4), "volume_full"),
+        (Exit(-signal.SIGKILL), "killed"),
+        (Exit(-signal.SIGKILL, out_of_memory_kills=1), "out_of_memory_host"),
+        (Exit(-signal.SIGKILL, "cancel", out_of_memory_kills=1), "killed"),
+        (Exit(-signal.SIGSEGV), "crash"),
+        (Exit(-signal.SIGBUS), "crash"),
+        (Exit(-signal.SIGABRT), "crash"),
+        (Exit(-signal.SIGABRT, "hang"), "hang"),
+        (Exit(-signal.SIGKILL, "hang"), "hang"),
+    ],
+)
+def test_a_child_that_ends_without_a_word_is_retried_under_its_own_code(job: JobFolder, child: Exit, code: str) -> None:
+    end = ended(claim(job), child)
+    assert end.error is not None
+    assert (end.error.code, end.outcome, end.is_failure, end.ending) == (code, "failed", True, None)
+    assert end.retry_at is not None
+
+
+def test_out_of_memory_at_the_same_place_twice_is_final_and_at_another_place_is_not(job: JobFolder) -> None:
+    def shortage(place: str) -> Exit:
+        return Exit(-signal.SIGKILL, place=place, out_of_memory_kills=1)
+
+    assert ended(claim(job, 1), shortage("0:3")).ending is None
+    assert ended(claim(job, 2), shortage("4:0")).ending is None
+    last = ended(claim(job, 3), shortage("4:0"))
+    assert last.ending is not None
+    assert last.ending.error is not None
+    assert (last.ending.status, last.ending.error.code) == ("failed", "out_of_memory_host")
+
+
+def test_the_childs_own_word_on_a_shortage_counts_with_its_place(job: JobFolder) -> None:
+    error = JobError(code="out_of_memory_gpu", message="too large")
+    for number, is_last in ((1, False), (2, True)):
+        attempt = claim(job, number)
+        ending = Ending(status="failed", error=error)
+        attempt.conclude(Conclusion(ending=ending, may_retry=True, place="0:0"))
+        assert (ended(attempt, Exit(0)).ending is not None) == is_last
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "may_retry"),
+    [
+        (MemoryError(), "out_of_memory_host", True),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM on /device:GPU:0"), "out_of_memory_gpu", True),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM on /device:CPU:0"), "out_of_memory_host", True),
+        (OSError(errno.ENOSPC, "No space left on device"), "volume_full", True),
+        (OSError(errno.EIO, "Input/output error"), "volume_error", True),
+        (BadData("no rows"), "bad_data", False),
+        (Diverged("nan"), "diverged", False),
+        (RuntimeError("a\nb"), "training_error", False),
+    ],
+)
+def test_foreign_errors_become_a_code_and_a_rule(error: Exception, code: str, may_retry: bool) -> None:
+    told, again = failure(error)
+    assert (told.code, again) == (code, may_retry)
+    assert "\n" not in told.message
+
+
+def test_the_kernels_count_of_memory_kills_is_read() -> None:
+    assert out_of_memory_kills() >= 0
+
+
+def test_pulses_reach_the_worker_and_the_last_one_counts() -> None:
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    with receiver, sender:
+        assert pulse.newest(receiver) is None
+        pulse.send_to(sender)
+        pulse.send(pulse.Pulse(60, "0:1"))
+        pulse.send(pulse.Pulse(61, "0:2"))
+        assert pulse.newest(receiver) == pulse.Pulse(61, "0:2")
+        assert pulse.newest(receiver) is None
+    pulse.send(pulse.Pulse(62, "0:3"))
+    assert pulse.newest(receiver) is None
