@@ -6,9 +6,12 @@ an escape sequence in its name, does nothing to the terminal that lists it.
 
 import json
 import os
+import re
+import shutil
 import sys
 import unicodedata
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -45,7 +48,15 @@ def console(*, err: bool = False) -> Console:
 def hint(text: str) -> None:
     """A line for a person, on stderr. Above a live picture where there is one, which click's own echo is not."""
     screen = console(err=True)
-    screen.print(literal(text), soft_wrap=not screen.is_terminal)
+    screen.print(literal(_as_typed_here(text)), soft_wrap=not screen.is_terminal)
+
+
+def _as_typed_here(text: str) -> str:
+    """`fitstop ps` as it can be typed here: with its path where it is not on the PATH, as after `make demo`."""
+    program = Path(sys.argv[0])
+    if program.name != "fitstop" or shutil.which("fitstop"):
+        return text
+    return re.sub(r"\bfitstop (?=[a-z-])", lambda _: f"{os.path.relpath(program)} ", text)
 
 
 def print_json(document: Any) -> None:
