@@ -71,7 +71,7 @@ def preloaded_forks() -> ForkServerContext:
 
 def some_kills(chance: random.Random) -> list[Kill]:
     """One to five kills, each at a random moment of a run of RESUME_JOB; some moments are never reached."""
-    most = {"batch": 110, "operation": 260, "half file": 40, "half model": 6, "half row": 12}
+    most = {"batch": 50, "operation": 80, "half file": 16, "half model": 3, "half row": 6}
     kinds = [chance.choice(KINDS) for _ in range(chance.randint(1, 5))]
     return [Kill(kind, chance.randint(1, most[kind])) for kind in kinds]
 
