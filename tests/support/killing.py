@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 
 from shared.job import AttemptEnd
-from shared.job_folder import JobFolder
+from shared.job_folder import AttemptFolder, JobFolder
 from shared.manifest import read_manifest
 from shared.times import utc_now
 from shared.volume import Volume
@@ -121,20 +121,20 @@ def outcome(job: JobFolder) -> Outcome:
             (one.name, one.epoch, _weights_digest(attempt.checkpoints / one.name))
             for one in read_manifest(attempt.manifest_file).checkpoints
         ],
-        final_state=final_state(job),
+        final_state=final_state(_last_with_points(job)),
     )
 
 
-def final_state(job: JobFolder) -> str:
-    """A digest over (name, dtype, shape, bytes) of all weights, optimizer state and random state at the end.
+def _last_with_points(job: JobFolder) -> AttemptFolder:
+    """An attempt that found training stopped already wrote no point of its own."""
+    return [attempt for attempt in job.attempts() if any(attempt.resume.glob("point-*"))][-1]
 
-    They are in the newest point; an attempt that found training stopped already wrote none of its own.
-    """
+
+def final_state(attempt: AttemptFolder) -> str:
+    """A digest over (name, dtype, shape, bytes) of all weights, optimizer state and random state at the end."""
     from worker.training.resume.point import read_point
 
-    points = [path for attempt in job.attempts() for path in sorted(attempt.resume.glob("point-*"))]
-    newest = points[-1]
-    point = read_point(newest)
+    point = read_point(max(attempt.resume.glob("point-*"), key=lambda path: path.name))
     digest = hashlib.sha256(json.dumps([point.callbacks, point.random, str(point.place)]).encode())
     for name, array in point.tensors:
         digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
