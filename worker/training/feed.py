@@ -19,7 +19,6 @@ from worker.training.callbacks import Callbacks
 from worker.training.data import Data
 from worker.training.resume.point import Place
 from worker.training.resume.session import ResumeSession
-from worker.training.resume.state import build_variables
 
 # Validation only adds up; larger batches give the same values to 1e-7 in a fraction of the steps.
 _VALIDATION_BATCH = 1024
@@ -38,7 +37,6 @@ def train(model: keras.Model, data: Data, record: JobRecord, callbacks: Callback
     spec = record.spec.hyperparameters
     rows = len(data.train_x)
     batch_size = min(spec.batch_size, rows)
-    build_variables(model, (data.train_x[:batch_size], data.train_y[:batch_size]))
     model.make_train_function()
     model.train_function = _without_done_batches(model, resume.place)
     with callbacks:

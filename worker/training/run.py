@@ -13,6 +13,7 @@ from worker.training.errors import Superseded, TrainingStopped, failure
 from worker.training.feed import train
 from worker.training.model import build_model, describe
 from worker.training.resume.session import ResumeSession
+from worker.training.resume.state import build_variables
 from worker.training.stop_requests import StopRequests
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def _conclusion(
         events.write([_data_event(data)])
         stop_requests.check()
         model = build_model(record, data)
+        build_variables(model, (data.train_x[:1], data.train_y[:1]))
         events.write([describe(model)])
         resume = ResumeSession(attempt, record, model, events, settings.resume_seconds)
         callbacks = Callbacks(record, stop_requests, events, resume, settings.hang_seconds)

@@ -8,10 +8,11 @@ import keras
 from shared.events import Event, EventWriter
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
-from worker.training.resume.point import DamagedPoint, Place, ResumePoint
+from worker.training.resume.point import Place, ResumePoint
 from worker.training.resume.state import (
     capture_random,
     capture_tensors,
+    check_tensors,
     restore_metrics,
     restore_random,
     restore_tensors,
@@ -39,9 +40,10 @@ class ResumeSession:
     ) -> None:
         self.interval_seconds = interval_seconds
         self.attempt = attempt
-        self._record = record
         self._model = model
         self._events = events
+        self._owner = owner_of(record)
+        self._built_with = built_with()
         self._kept_manifests: deque[set[str]] = deque(maxlen=2)
         self.resumed = self._found()
 
@@ -75,8 +77,8 @@ class ResumeSession:
         point = ResumePoint(
             place=place,
             is_stopped=is_stopped,
-            owner=owner_of(self._record),
-            built_with=built_with(),
+            owner=self._owner,
+            built_with=self._built_with,
             callbacks={name: callback.state() for name, callback in callbacks.stateful.items()},
             manifest=manifest,
             log_bytes=log_bytes,
@@ -94,19 +96,17 @@ class ResumeSession:
         self._events.write([Event("resume", message, facts, level)])
 
     def _found(self) -> ResumePoint | None:
-        found = newest_point(self.attempt, self._record, self._check, self.tell)
+        found = newest_point(self.attempt, self._owner, self._check, self.tell)
         if found is None:
             return None
         earlier, point = found
         take_over(earlier, self.attempt, point)
         facts = {"epoch": point.place.epoch + 1, "batch": point.place.step, "from_attempt": earlier.number}
         self.tell(f"goes on at {point.place} where attempt {earlier.number} left it", "info", **facts)
-        if point.built_with != built_with():
+        if point.built_with != self._built_with:
             self.tell("the libraries are of other versions than before; the numbers may differ in their last bits")
         return point
 
     def _check(self, earlier: AttemptFolder, point: ResumePoint) -> None:
         check_log(earlier, point)
-        names = [name for name, _ in point.tensors if not name.startswith("random:")]
-        if not names:
-            raise DamagedPoint("it holds no tensors")
+        check_tensors(self._model, point)

@@ -42,17 +42,23 @@ def capture_random() -> dict[str, Any]:
     }
 
 
-def restore_tensors(model: keras.Model, point: ResumePoint) -> None:
-    """Put back all but the metrics. Raises DamagedPoint where the point is not of this model."""
-    saved = [(name, array) for name, array in point.tensors if not name.startswith(("metric:", "random:"))]
-    variables = _variables(model, inside_epoch=False)
+def check_tensors(model: keras.Model, point: ResumePoint) -> None:
+    """Raise DamagedPoint where the point is not of this model: another library may build it otherwise."""
+    inside_epoch = point.place.step > 0
+    variables = _variables(model, inside_epoch=inside_epoch)
+    saved = [(name, array) for name, array in point.tensors if not name.startswith("random:")]
     if [name for name, _ in saved] != [name for name, _ in variables]:
-        raise DamagedPoint("the resume point is of another model")
+        raise DamagedPoint("it is of another model")
     for (name, array), (_, variable) in zip(saved, variables, strict=True):
         if tuple(variable.shape) != array.shape or keras.backend.standardize_dtype(variable.dtype) != array.dtype.name:
-            raise DamagedPoint(f"the resume point's {name} is {array.dtype.name} of shape {array.shape}")
-    for (_, array), (_, variable) in zip(saved, variables, strict=True):
-        variable.assign(array)
+            raise DamagedPoint(f"its {name} is {array.dtype.name} of shape {array.shape}, another than the model's")
+
+
+def restore_tensors(model: keras.Model, point: ResumePoint) -> None:
+    """Put back all but the metrics."""
+    saved = dict(point.tensors)
+    for name, variable in _variables(model, inside_epoch=False):
+        variable.assign(saved[name])
 
 
 def restore_metrics(model: keras.Model, point: ResumePoint) -> None:

@@ -48,7 +48,7 @@ def save_point(attempt: AttemptFolder, point: ResumePoint) -> int:
 
 def newest_point(
     attempt: AttemptFolder,
-    record: JobRecord,
+    owner: str,
     usable: Callable[[AttemptFolder, ResumePoint], None],
     tell: Callable[[str], None],
 ) -> tuple[AttemptFolder, ResumePoint] | None:
@@ -59,7 +59,7 @@ def newest_point(
     for earlier, path in _candidates(attempt):
         try:
             point = read_point(path)
-            if point.owner != owner_of(record):
+            if point.owner != owner:
                 raise DamagedPoint(f"{path.name} belongs to another job or to other data")
             usable(earlier, point)
         except (DamagedPoint, OSError, ValueError, KeyError) as error:
