@@ -1,6 +1,7 @@
 """Resume points and checkpoints that are damaged: never taken silently, and never the end of a job."""
 
 import dataclasses
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,12 @@ from worker.training.resume.point import DamagedPoint, Place, ResumePoint, read_
 from worker.training.resume.store import newest_point, owner_of, save_point
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
+
+
+@pytest.fixture(autouse=True)
+def saves_after_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is: else a run saves less often than after each epoch."""
+    monkeypatch.setattr("worker.training.callbacks.resume_saver._MOST_SHARE", math.inf)
 
 
 def a_point(epoch: int = 3, **parts: Any) -> ResumePoint:
