@@ -1,0 +1,120 @@
+"""Posts jobs, cancels some of them, and looks at them, all through the API, as a client would: it tries again."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+
+from tests.chaos import work
+from tests.chaos.stand import Stand
+
+_CANCELLED_SHARE = 0.12
+_TERMINAL = {"succeeded", "failed", "cancelled"}
+# A full disk and an absent volume are answered so; everything else above 499 is a fault of the API's own.
+_EXCUSED = {503, 507}
+
+
+class Customer:
+    """A thread. `may_post` says how many jobs may have been posted by now."""
+
+    def __init__(self, stand: Stand, chance: random.Random, jobs: int, may_post: Callable[[], float]) -> None:
+        self._record = stand.record
+        self._client = httpx2.Client(base_url=stand.url, timeout=10)
+        self._chance = chance
+        self._jobs = jobs
+        self._may_post = may_post
+        self._posted: list[str] = []
+        self._cancels: list[tuple[float, str]] = []
+        self._shown: dict[str, int] = {}
+        self._ended: dict[str, str] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="customer")
+
+    def begin(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection; for one that was never begun."""
+        self._client.close()
+
+    def has_posted_all(self) -> bool:
+        return len(self._posted) >= self._jobs and not self._cancels
+
+    def upload(self) -> None:
+        answer = self._client.put(
+            f"/datasets/{work.DATASET}", content=work.dataset_csv(), headers={"Content-Type": "text/csv"}
+        )
+        assert answer.status_code == 201, answer.text
+
+    def post(self, spec: dict[str, Any]) -> str | None:
+        """The id of a job that was acknowledged; None where it was not."""
+        answer = self._ask("POST", "/jobs", json=spec)
+        if answer is None:
+            return None
+        job_id = str(answer["id"])
+        self._record.write("acknowledged", job=job_id, name=spec["name"])
+        return job_id
+
+    def _live(self) -> None:
+        while not self._over.wait(0.1):
+            number = len(self._posted)
+            if number < self._jobs and number < self._may_post():
+                self._post_next(number)
+            self._cancel_due()
+            if self._posted:
+                self._look_at(self._chance.choice(self._posted))
+
+    def _post_next(self, number: int) -> None:
+        kind = number % len(work.SPECS)
+        job_id = self.post(work.named(kind, number))
+        if job_id is None:
+            return
+        self._posted.append(job_id)
+        if self._chance.random() < _CANCELLED_SHARE:
+            self._cancels.append((time.monotonic() + self._chance.uniform(0, 15), job_id))
+
+    def _cancel_due(self) -> None:
+        for due, job_id in list(self._cancels):
+            if time.monotonic() >= due and self._ask("POST", f"/jobs/{job_id}/cancel") is not None:
+                self._record.write("cancelled", job=job_id)
+                self._cancels.remove((due, job_id))
+
+    def _look_at(self, job_id: str) -> None:
+        shown = self._ask("GET", f"/jobs/{job_id}")
+        if shown is None:
+            return
+        status = shown["status"]
+        if job_id in self._ended and status != self._ended[job_id]:
+            self._record.write("reverted", job=job_id, before=self._ended[job_id], after=status)
+        if status in _TERMINAL:
+            self._ended[job_id] = status
+        attempt = shown["attempt"] or 0
+        if attempt < self._shown.get(job_id, 0):
+            self._record.write("backwards", job=job_id, before=self._shown[job_id], after=attempt)
+        self._shown[job_id] = attempt
+
+    def _ask(self, method: str, path: str, **body: Any) -> dict[str, Any] | None:
+        """A good answer's document; None for every other, and for none."""
+        try:
+            answer = self._client.request(method, path, **body)
+        except httpx2.HTTPError as error:
+            self._record.write("unanswered", path=path, error=type(error).__name__)
+            return None
+        if answer.status_code >= 400:
+            excused = answer.status_code in _EXCUSED
+            self._record.write("refused", method=method, path=path, status=answer.status_code, excused=excused)
+            return None
+        try:
+            document: dict[str, Any] = answer.json()
+        except ValueError:
+            self._record.write("half_answer", path=path, body=answer.text[:200])
+            return None
+        return document
