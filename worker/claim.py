@@ -9,6 +9,7 @@ from shared.job import AttemptEnd, Claim, Ending, Stop
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.times import seconds_until, utc_now
 from shared.volume import OpenJob, Volume
+from worker.outcome import MOST_BACKOFF_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +60,16 @@ def waiting_jobs(volume: Volume) -> Iterator[JobState]:
         state = _looked_at(volume, open_job)
         if state is None or state.status != "queued":
             continue
-        if state.end is None or state.end.retry_at is None or seconds_until(state.end.retry_at) <= 0:
+        if not _must_wait(state.end):
             yield state
+
+
+def _must_wait(end: AttemptEnd | None) -> bool:
+    """Whether the job's time has not come yet.
+
+    A moment further off than any back-off was written by a clock that is wrong, and nobody waits a day for that.
+    """
+    return end is not None and end.retry_at is not None and 0 < seconds_until(end.retry_at) <= MOST_BACKOFF_SECONDS
 
 
 def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:

@@ -13,7 +13,7 @@ from shared.job_folder import AttemptFolder
 from shared.settings import Settings
 from shared.times import time_in, utc_now
 
-_MOST_BACKOFF_SECONDS = 300
+MOST_BACKOFF_SECONDS = 300
 # The training program's own status where the volume would not take its conclusion.
 _VOLUME_FAILED = 4
 
@@ -58,7 +58,7 @@ def failed_attempt(
     failures = 1 + len(before)
     again = failures < settings.max_failures and not _is_same_shortage(before, error, place)
     ending = None if again else Ending(status="failed", stop=_stop(attempt, "error"), error=_final(error, failures))
-    backoff = min(settings.retry_backoff_seconds * 2 ** (failures - 1), _MOST_BACKOFF_SECONDS)
+    backoff = min(settings.retry_backoff_seconds * 2 ** (failures - 1), MOST_BACKOFF_SECONDS)
     return AttemptEnd.model_validate(
         {
             "outcome": outcome,

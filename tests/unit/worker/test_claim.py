@@ -78,7 +78,7 @@ def test_a_claim_says_whose_it_is(volume):
 
 def test_a_failed_job_is_not_taken_before_its_time(volume):
     job = posted(volume)
-    later = AttemptEnd(outcome="failed", ended_at=utc_now(), is_failure=True, retry_at=time_in(3600))
+    later = AttemptEnd(outcome="failed", ended_at=utc_now(), is_failure=True, retry_at=time_in(250))
     taken(job).close(later)
     assert waiting(volume) == []
     assert job.state().status == "queued"
@@ -88,6 +88,13 @@ def test_a_failed_job_is_taken_when_its_time_has_come(volume):
     job = posted(volume)
     now = AttemptEnd(outcome="failed", ended_at=utc_now(), is_failure=True, retry_at=time_in(-1))
     taken(job).close(now)
+    assert waiting(volume) == [job.id]
+
+
+def test_a_failed_job_does_not_wait_for_the_clock_of_a_machine_that_was_a_day_ahead(volume):
+    job = posted(volume)
+    tomorrow = AttemptEnd(outcome="failed", ended_at=time_in(86_400), is_failure=True, retry_at=time_in(86_401))
+    taken(job).close(tomorrow)
     assert waiting(volume) == [job.id]
 
 

@@ -146,7 +146,7 @@ def test_jobs_that_wait_and_that_no_ring_announces_are_rung_for_once(volume, swe
 
 
 def test_a_job_that_must_wait_is_not_rung_for(volume, sweeper, rung):
-    later = AttemptEnd(outcome="failed", ended_at=utc_now(), is_failure=True, retry_at=time_in(3600))
+    later = AttemptEnd(outcome="failed", ended_at=utc_now(), is_failure=True, retry_at=time_in(250))
     taken(posted(volume)).close(later)
     taken(posted(volume)).close(handed_back())
     sweeper.sweep()
