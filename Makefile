@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos resume-proof many-jobs lock clean
+.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -27,6 +27,9 @@ FAULTS ?= 300
 
 chaos: $(VENV)/.dev  ## kill, freeze, flush and fill at random, and judge the promises: make chaos [JOBS= FAULTS= SEED=]
 	$(BIN)/python -m tests.chaos --jobs $(JOBS) --faults $(FAULTS) --seed $(SEED)
+
+chaos-short: $(VENV)/.dev  ## a short seeded part of it
+	$(BIN)/python -m pytest tests/chaos
 
 resume-proof: $(VENV)/.dev  ## killed runs against an untouched one: make resume-proof [JOBS= SEED=]
 	$(BIN)/python -m tests.resume_proof --jobs $(JOBS) --seed $(SEED)

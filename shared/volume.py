@@ -106,11 +106,18 @@ class Volume:
     def store_job(self, record: JobRecord) -> JobFolder:
         """Make a new job exist. When this returns it is safe, and only now may anybody hear of it.
 
-        The marker comes first: a job that exists is always marked, and a marker without a job means nothing.
+        The marker comes first: a job that exists is always marked, and a marker without a job means nothing. Raises
+        OSError where the volume cannot take it; then no marker is left.
         """
         folder = self.job_folder(record.id)
-        create_file(self.open / OpenJob(record.spec.priority, record.id).name, b"")
-        folder.store(record)
+        marker = self.open / OpenJob(record.spec.priority, record.id).name
+        create_file(marker, b"")
+        try:
+            folder.store(record)
+        except OSError:
+            if not folder.spec_file.exists():
+                marker.unlink(missing_ok=True)
+            raise
         return folder
 
     def open_jobs(self) -> Iterator[OpenJob]:

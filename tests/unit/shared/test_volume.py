@@ -1,5 +1,6 @@
 """The shared volume: datasets whole or not at all, jobs that are always marked, and the queue's order by name alone."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,13 @@ def test_worker_cards_are_shown_replaced_and_taken_away(volume):
     volume.remove_worker("a")
     volume.remove_worker("a")
     assert volume.worker_cards() == [card("b")]
+
+
+def test_a_job_that_the_volume_does_not_take_leaves_no_marker(volume, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shared.job_folder.create_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        volume.store_job(record())
+    assert list(volume.open_jobs()) == []
