@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.events import job_events
 from shared.job_folder import JobFolder
+from shared.times import parse_time
 from tests.chaos import work
 from tests.chaos.customer import Customer
 from tests.chaos.judge import Verdict
@@ -87,6 +89,8 @@ def _judged(stand: Stand, outage: Outage, running: list[JobFolder], queued: list
     ]
     verdict.numbers["jobs"] = len(every)
     verdict.numbers["seconds that Redis was away"] = outage.away_seconds
+    ended_later = sum(1 for job in running if job.result_file.exists() and job.result_file.stat().st_mtime > back)
+    verdict.numbers["running jobs that outlasted it"] = ended_later
     verdict.numbers["queued jobs that started while Redis was away"] = sum(start < back for start in starts)
     verdict.numbers["seconds from Redis's return to the first start"] = None if waited is None else round(waited, 1)
     return verdict
@@ -103,9 +107,12 @@ def _probed(stand: Stand, customer: Customer) -> float:
     jobs = [_post(stand, customer, _endless(_PROBE_EPOCHS, seed)) for seed in (7, 8)]
     for job in jobs:
         wait_for(job.result, 120, every=0.1, saying="the probe ends")
-    files = [job.attempts()[0] for job in jobs]
-    spans = [one.end_file.stat().st_mtime - one.claim_file.stat().st_mtime - 1.0 for one in files]
-    return max(0.005, min(spans) / _PROBE_EPOCHS)
+    return max(0.005, min(_seconds_of_an_epoch(job) for job in jobs))
+
+
+def _seconds_of_an_epoch(job: JobFolder) -> float:
+    moments = [parse_time(placed.event.time) for placed in job_events(job) if placed.event.type == "epoch"]
+    return (moments[-1] - moments[0]).total_seconds() / (len(moments) - 1)
 
 
 def _endless(epochs: int, seed: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -11,10 +12,19 @@ import httpx2
 from tests.chaos import work
 from tests.chaos.stand import Stand
 
-_CANCELLED_SHARE = 0.12
+_CANCELLED_SHARE = 0.15
 _TERMINAL = {"succeeded", "failed", "cancelled"}
 # A full disk and an absent volume are answered so; everything else above 499 is a fault of the API's own.
 _EXCUSED = {503, 507}
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """A job that will not be wanted any more from a moment on, or from when it runs after that."""
+
+    job: str
+    at: float
+    when_running: bool
 
 
 class Customer:
@@ -27,7 +37,7 @@ class Customer:
         self._jobs = jobs
         self._may_post = may_post
         self._posted: list[str] = []
-        self._cancels: list[tuple[float, str]] = []
+        self._cancels: list[Cancel] = []
         self._shown: dict[str, int] = {}
         self._ended: dict[str, str] = {}
         self._over = threading.Event()
@@ -79,13 +89,22 @@ class Customer:
             return
         self._posted.append(job_id)
         if self._chance.random() < _CANCELLED_SHARE:
-            self._cancels.append((time.monotonic() + self._chance.uniform(0, 15), job_id))
+            at = time.monotonic() + self._chance.uniform(0, 8)
+            self._cancels.append(Cancel(job_id, at, when_running=self._chance.random() < 0.6))
 
     def _cancel_due(self) -> None:
-        for due, job_id in list(self._cancels):
-            if time.monotonic() >= due and self._ask("POST", f"/jobs/{job_id}/cancel") is not None:
-                self._record.write("cancelled", job=job_id)
-                self._cancels.remove((due, job_id))
+        for cancel in list(self._cancels):
+            if self._is_due(cancel) and self._ask("POST", f"/jobs/{cancel.job}/cancel") is not None:
+                self._record.write("cancelled", job=cancel.job)
+                self._cancels.remove(cancel)
+
+    def _is_due(self, cancel: Cancel) -> bool:
+        if time.monotonic() < cancel.at:
+            return False
+        if not cancel.when_running:
+            return True
+        shown = self._ask("GET", f"/jobs/{cancel.job}")
+        return shown is not None and shown["status"] != "queued"
 
     def _look_at(self, job_id: str) -> None:
         shown = self._ask("GET", f"/jobs/{job_id}")

@@ -14,6 +14,9 @@ from tests.chaos.record import Record
 from tests.chaos.trainers import lives, overlaps
 from tests.support.killing import Outcome
 
+# What the monkey does to an attempt ends it in one of these ways; any other is the product's own doing.
+_EXPLAINED = {"killed", "worker_lost", "volume_full"}
+
 
 @dataclass
 class Verdict:
@@ -55,6 +58,12 @@ def judge(seed: int, volume: Volume, record: Record, twins: dict[int, Outcome]) 
     _judge_twins(verdict, jobs, twins)
     _judge_trainers(verdict, lines)
     _judge_log(verdict, lines)
+    verdict.broken["attempts that ended as no fault explains"] = [
+        f"{job.id} attempt {attempt.number}: {end.error.code}: {end.error.message}"
+        for job in jobs
+        for attempt in job.attempts()
+        if (end := attempt.end()) is not None and end.error is not None and end.error.code not in _EXPLAINED
+    ]
     half = [folder.name for folder in volume.open.iterdir() if volume.job(folder.name.partition("-")[2]) is None]
     verdict.numbers["markers of jobs that never came to be"] = len(half)
     verdict.broken["torn files"] = [*_told(lines, "torn"), *torn_files(volume)]
