@@ -4,6 +4,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -16,6 +17,8 @@ from tests.chaos.run import Options, run_chaos
 
 def main() -> int:
     asked = _parser().parse_args()
+    # Whoever ends a run ends its service too: only an exception passes through every `finally`.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     _tell(f"seed {asked.seed}, in {folder}")
     began = time.monotonic()

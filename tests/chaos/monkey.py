@@ -27,11 +27,11 @@ class Monkey:
     def left_out(self) -> list[str]:
         return self._faults.left_out()
 
-    def play(self, faults: int, is_over: Callable[[], bool]) -> None:
-        """Do so many faults, or as many as there are until the work `is_over`; then make everything good again."""
+    def play(self, faults: int) -> None:
+        """Do so many faults, then make everything good again."""
         kinds = self._faults.by_kind()
         weights = [weight for weight, _ in kinds.values()]
-        while self.done < faults and not is_over():
+        while self.done < faults:
             self._wait(min(self._chance.expovariate(1 / self._mean_seconds), 4 * self._mean_seconds))
             kind = self._chance.choices(list(kinds), weights)[0]
             hit = kinds[kind][1]()
