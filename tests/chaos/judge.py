@@ -121,8 +121,8 @@ def _judge_trainers(verdict: Verdict, lines: list[dict[str, Any]]) -> None:
     verdict.numbers["thawed trainers that were superseded and stopped within a batch"] = len(excused)
     longest = max((overlap.seconds for overlap in excused), default=0.0)
     verdict.numbers["longest of them, in seconds"] = round(longest, 2)
-    blind = max((line["seconds"] for line in lines if line["what"] == "blind"), default=0.0)
-    verdict.numbers["longest time between two looks at the processes, in seconds"] = blind
+    blind = [line["seconds"] for line in lines if line["what"] == "blind"]
+    verdict.numbers["times that the watcher did not look for a quarter of a second or more"] = len(blind)
 
 
 def _judge_log(verdict: Verdict, lines: list[dict[str, Any]]) -> None:
