@@ -45,7 +45,7 @@ def run_bells(folder: Path, outage: Outage, tell: Callable[[str], None]) -> Verd
         tell(f"an epoch takes {epoch_seconds:.3f} s; two jobs run and {outage.queued} wait")
         running = [
             _post(stand, customer, _endless(int(seconds / epoch_seconds), seed))
-            for seed, seconds in enumerate((outage.away_seconds * 0.5 + 5, outage.away_seconds + 25))
+            for seed, seconds in enumerate((outage.away_seconds * 0.5, 10 + outage.away_seconds * 1.6))
         ]
         for job in running:
             wait_for(lambda job=job: _rows(job) > 1, 60, saying="both run")
@@ -103,7 +103,7 @@ def _wait_until_all_have_ended(stand: Stand, outage: Outage) -> None:
 
 
 def _probed(stand: Stand, customer: Customer) -> float:
-    """How long an epoch takes here, in seconds, while two jobs train."""
+    """How long an epoch takes here, in seconds, while two jobs train; less when one of them has ended."""
     jobs = [_post(stand, customer, _endless(_PROBE_EPOCHS, seed)) for seed in (7, 8)]
     for job in jobs:
         wait_for(job.result, 120, every=0.1, saying="the probe ends")
@@ -112,7 +112,8 @@ def _probed(stand: Stand, customer: Customer) -> float:
 
 def _seconds_of_an_epoch(job: JobFolder) -> float:
     moments = [parse_time(placed.event.time) for placed in job_events(job) if placed.event.type == "epoch"]
-    return (moments[-1] - moments[0]).total_seconds() / (len(moments) - 1)
+    settled = moments[len(moments) // 2 :]
+    return (settled[-1] - settled[0]).total_seconds() / (len(settled) - 1)
 
 
 def _endless(epochs: int, seed: int) -> dict[str, Any]:
