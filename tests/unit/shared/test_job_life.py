@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from shared.ids import new_job_id
 from shared.job import TERMINAL, JobError
 from shared.settings import Settings
 from shared.volume import OpenJob, Volume
@@ -41,6 +40,7 @@ class JobLife(RuleBasedStateMachine):
         self.volume = Volume(Path(self.folder.name))
         self.results = {}
         self.order = []
+        self.posted = 0
 
     def teardown(self):
         if hasattr(self, "folder"):
@@ -51,7 +51,9 @@ class JobLife(RuleBasedStateMachine):
     @rule(target=jobs, priority=PRIORITIES, death=DEATH)
     def post(self, priority, death):
         spec = RECORD.spec.model_copy(update={"priority": priority})
-        what = RECORD.model_copy(update={"id": new_job_id(), "spec": spec})
+        # Counted, not drawn anew: the same steps must find the same order and the same folders when they are run again.
+        self.posted += 1
+        what = RECORD.model_copy(update={"id": f"job_{self.posted:026}", "spec": spec})
         with dying_at(death):
             self.volume.store_job(what)
         job = self.volume.job(what.id)
