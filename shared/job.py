@@ -1,6 +1,7 @@
 """The documents of a job, one class for each file on the volume, each written once and never changed.
 
 spec.json        JobRecord    what is to be done; by the API
+plan.json        EnginePlan   how it is computed; by the first attempt, before its first epoch
 cancel.json      Cancel       somebody does not want it any more; by the API
 result.json      JobResult    how it ended, for ever; whoever creates it first
 attempts/<n>/
@@ -35,6 +36,22 @@ class JobRecord(_Document):
     task: Task
     data_sha256: str
     warnings: tuple[str, ...] = ()
+
+
+class EnginePlan(_Document):
+    """`plan.json`: the engine, decided once, with the reason in a sentence.
+
+    Other choices would give other bits, so a resumed run keeps to it whatever machine it goes on on. `threads`:
+    TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch.
+    """
+
+    version: Literal[1] = 1
+    engine: Literal["fused", "stock"]
+    xla: bool
+    threads: int
+    validation_batch: int
+    steps_per_epoch: int
+    reason: str
 
 
 class Cancel(_Document):

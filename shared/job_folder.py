@@ -12,7 +12,18 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from shared.durable import create_file, encode, make_folder, read_bytes
-from shared.job import AttemptEnd, Cancel, Claim, Conclusion, Ending, JobRecord, JobResult, JobStatus, stored
+from shared.job import (
+    AttemptEnd,
+    Cancel,
+    Claim,
+    Conclusion,
+    Ending,
+    EnginePlan,
+    JobRecord,
+    JobResult,
+    JobStatus,
+    stored,
+)
 from shared.times import utc_now
 
 _Document = TypeVar("_Document", bound=BaseModel)
@@ -132,6 +143,10 @@ class JobFolder:
         return self.path / "result.json"
 
     @property
+    def plan_file(self) -> Path:
+        return self.path / "plan.json"
+
+    @property
     def attempts_folder(self) -> Path:
         return self.path / "attempts"
 
@@ -188,6 +203,14 @@ class JobFolder:
         attempt = AttemptFolder(self.attempts_folder / str(claim.attempt), claim.attempt)
         make_folder(attempt.path)
         return attempt if create_file(attempt.claim_file, encode(stored(claim))) else None
+
+    def plan(self) -> EnginePlan | None:
+        """How the job is computed; None before an attempt has decided that."""
+        return _read(self.plan_file, EnginePlan)
+
+    def keep_to(self, plan: EnginePlan) -> None:
+        """Decide how the job is computed. The first decision stands, for all attempts."""
+        create_file(self.plan_file, encode(stored(plan)))
 
     def request_cancel(self) -> Cancel:
         """Say that nobody wants the job any more. The first request stands; the answer is the one that stands."""

@@ -61,6 +61,9 @@ class Settings(BaseModel):
         default=60, gt=0, description="inside an epoch, between two saves of the run, at least"
     )
     stop_grace_seconds: float = Field(default=10, gt=0, description="for a child to stop by itself before it is killed")
+    device_data_bytes: int = Field(
+        default=0, ge=0, description="data held on the device, at most; 0 for a quarter of its free memory"
+    )
     retry_backoff_seconds: float = Field(default=1, ge=0, description="before the second attempt; doubles each time")
     max_failures: int = Field(default=3, ge=1, le=100, description="failed attempts until the job has failed")
 

@@ -160,7 +160,12 @@ class ModelSpec(Strict):
 
 
 class Hyperparameters(Strict):
-    """How the model is trained."""
+    """How the model is trained.
+
+    `engine`: how its epochs are computed; "auto" takes the fused engine, which does many steps in one call, and the
+    stock one where that cannot be. `xla` compiles with XLA, whose order of float operations differs. `precision` is
+    Keras's dtype policy. `class_weight` "balanced" lets each class count for as much as any other in the loss.
+    """
 
     epochs: int = Field(default=1000, ge=1, le=MOST_EPOCHS)
     batch_size: int = Field(default=32, ge=1, le=65_536)
@@ -169,6 +174,10 @@ class Hyperparameters(Strict):
     loss: Loss = "auto"
     metrics: Literal["auto"] | Annotated[tuple[Metric, ...], Field(max_length=8)] = "auto"
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
+    class_weight: Literal["balanced"] | None = None
+    engine: Literal["auto", "fused", "stock"] = "auto"
+    xla: Literal["auto"] | bool = "auto"
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
 
     @property
     def chosen_metrics(self) -> tuple[Metric, ...]:

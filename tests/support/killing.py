@@ -181,14 +181,14 @@ def _arm(kill: Kill) -> None:
 def _kill_at_batch(reached: Any) -> None:
     from worker.training.callbacks.stopping import StopBetweenBatches
 
-    ours = StopBetweenBatches.on_train_batch_end
+    ours = StopBetweenBatches.steps_done
 
-    def on_train_batch_end(self: Any, batch: int, logs: Any = None) -> None:
+    def steps_done(self: Any, step: int, logs: Any) -> None:
         if reached():
             _die()
-        ours(self, batch, logs)
+        ours(self, step, logs)
 
-    StopBetweenBatches.on_train_batch_end = on_train_batch_end  # type: ignore[method-assign]
+    StopBetweenBatches.steps_done = steps_done  # type: ignore[method-assign]
 
 
 def _kill_at_operation(reached: Any) -> None:
@@ -209,27 +209,28 @@ def _kill_in_file(reached: Any) -> None:
 
     ours = shared.durable._write_beside
 
-    def write_beside(path: Path, content: bytes) -> Path:
+    def write_beside(path: Path, *content: bytes | memoryview) -> Path:
         if reached():
-            path.with_name(f".{path.name}.killed.tmp").write_bytes(content[: len(content) // 2])
+            whole = b"".join(content)
+            path.with_name(f".{path.name}.killed.tmp").write_bytes(whole[: len(whole) // 2])
             _die()
-        return ours(path, content)
+        return ours(path, *content)
 
     shared.durable._write_beside = write_beside
 
 
 def _kill_in_model(reached: Any) -> None:
-    import keras
+    from worker.training.checkpoints import CheckpointStore
 
-    ours = keras.Model.save
+    ours = CheckpointStore.publish
 
-    def save(self: Any, path: Any, **options: Any) -> None:
-        ours(self, path, **options)
+    def publish(self: Any, name: str, content: bytes, *arguments: Any) -> Any:
         if reached():
-            os.truncate(path, Path(path).stat().st_size // 2)
+            (self._attempt.checkpoints / f".{name}.killed.tmp").write_bytes(content[: len(content) // 2])
             _die()
+        return ours(self, name, content, *arguments)
 
-    keras.Model.save = save
+    CheckpointStore.publish = publish  # type: ignore[method-assign]
 
 
 def _kill_in_row(reached: Any) -> None:
