@@ -14,8 +14,8 @@ from worker.training.stop_requests import StopRequests
 
 
 @contextmanager
-def run_context(attempt: AttemptFolder, record: Any = None, settings: Settings = Settings()) -> Iterator[RunContext]:
+def run_context(attempt: AttemptFolder, record: Any = None) -> Iterator[RunContext]:
     """The real parts of a run on `attempt`; what was given to the writer is on the disk at the end."""
     given: JobRecord | None = record or attempt.job.record()
     with EventWriter(attempt.events_file) as events, BackgroundWriter() as writer:
-        yield RunContext(attempt, given, StopRequests(attempt, 60), settings, events, writer)  # type: ignore[arg-type]
+        yield RunContext(attempt, given, StopRequests(attempt, 60), Settings(), events, writer)  # type: ignore[arg-type]
