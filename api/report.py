@@ -37,6 +37,7 @@ def job_report(folder: JobFolder, state: JobState, queue_position: int | None, m
         "progress": _progress(event),
         "stop": result.ending.stop.model_dump(mode="json") if result and result.ending.stop else None,
         "checkpoints": _checkpoint_summary(attempts),
+        "engine": _engine(folder),
         "worker": _worker(state),
         "error": result.ending.error.model_dump(mode="json") if result and result.ending.error else None,
         "failures": _failures(attempts),
@@ -100,6 +101,12 @@ def kept_checkpoints(attempts: Sequence[AttemptFolder]) -> tuple[AttemptFolder, 
     """The newest attempt that has checkpoints, and its manifest."""
     manifests = ((attempt, read_manifest(attempt.manifest_file)) for attempt in reversed(attempts))
     return next((found for found in manifests if found[1].checkpoints), None)
+
+
+def _engine(folder: JobFolder) -> dict[str, Any] | None:
+    """How the job is computed; None before an attempt has decided that."""
+    plan = folder.plan()
+    return None if plan is None else plan.model_dump(mode="json", exclude={"version"})
 
 
 def _times(state: JobState, attempts: Sequence[AttemptFolder], event: Event | None) -> dict[str, str | None]:

@@ -2,8 +2,8 @@
 
     {"time": "…Z", "type": "epoch", "level": "info", "message": "epoch 3 of 1000: …", "data": {…}}
 
-Types are open words; those in use: state, data, model, engine, resume, epoch, checkpoint, learning_rate, stop. A
-position in the stream of a whole job is a `Cursor`: the attempt and the byte behind the last line that was read.
+Types are open words; those in use: state, started, data, model, engine, resume, epoch, checkpoint, learning_rate,
+stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte behind the last line read.
 """
 
 import json

@@ -122,7 +122,7 @@ class Worker:
             pid=os.getpid(),
             device=self._owners[0].device,
             slots=len(self._owners),
-            child_start=self._settings.child_start,
+            child_start=self._nursery.child_start,
             ready=self.may_take() and len(running) < len(self._owners),
             draining=self.drain.is_set(),
             running=running,

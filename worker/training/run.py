@@ -1,6 +1,7 @@
 """The life of a training run: data, plan, model, resume, fit until learning stops, conclude."""
 
 import logging
+import os
 
 from shared.events import Event, EventWriter
 from shared.job import Conclusion, Ending, JobRecord, Stop
@@ -41,6 +42,7 @@ def _conclusion(run: RunContext) -> Conclusion:
     record = run.record
     callbacks: Callbacks | None = None
     try:
+        run.events.write([_started_event()])
         data = load_data(run.attempt, record)
         run.events.write([_data_event(data)])
         run.stop_requests.check()
@@ -83,6 +85,10 @@ def _stopped(record: JobRecord, callbacks: Callbacks | None, stopped: TrainingSt
         stop: Stop = stop_evidence(record, callbacks, "cancelled")
         return Conclusion(ending=Ending(status="cancelled", stop=stop))
     return Conclusion(ending=None, may_retry=True)
+
+
+def _started_event() -> Event:
+    return Event("started", f"the training process {os.getpid()} is at work", {"pid": os.getpid()})
 
 
 def _data_event(data: Data) -> Event:

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from worker.training.errors import Diverged
 
@@ -16,13 +17,14 @@ class NotFinite(keras.callbacks.Callback):
     """Raises Diverged at the batch after which the loss is not finite, or at the epoch's end.
 
     The weights are looked at too: on a CPU, relu in graph mode swallows NaN, so that the loss of a dead model stays
-    finite and Keras's TerminateOnNaN never fires. `weights_are_finite` gives a flag for each trainable variable.
+    finite and Keras's TerminateOnNaN never fires. `weights_are_finite` gives a flag for each trainable variable, of
+    shape (variables,).
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._epoch = 0
-        self.weights_are_finite: Callable[[], Any] = self._look_at_weights
+        self.weights_are_finite: Callable[[], npt.NDArray[np.bool_]] = self._look_at_weights
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         self._epoch = epoch
@@ -37,12 +39,13 @@ class NotFinite(keras.callbacks.Callback):
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {epoch + 1}; {_MEND}")
-        for variable, is_finite in zip(self.model.trainable_variables, self.weights_are_finite(), strict=True):
-            if not is_finite:
-                raise Diverged(
-                    f"the weights {variable.path} are not finite after epoch {epoch + 1}, though the loss is; {_MEND}"
-                )
+        flags = self.weights_are_finite()
+        if not flags.all():
+            bad = self.model.trainable_variables[int(np.argmin(flags))]
+            raise Diverged(
+                f"the weights {bad.path} are not finite after epoch {epoch + 1}, though the loss is; {_MEND}"
+            )
 
-    def _look_at_weights(self) -> list[bool]:
+    def _look_at_weights(self) -> npt.NDArray[np.bool_]:
         arrays = (keras.ops.convert_to_numpy(variable) for variable in self.model.trainable_variables)
-        return [bool(np.isfinite(array).all()) for array in arrays]
+        return np.array([np.isfinite(array).all() for array in arrays])

@@ -58,6 +58,7 @@ class ResidentBlocks:
         self._rows = tuple(tf.constant(array) for array in arrays)
         self._batch_size = batch_size
         self.full_batches = self.batches_per_block = len(arrays[0]) // batch_size
+        self._arranged = tf.function(self._arrange, autograph=False)
         self._ordered: Tensors = ()
         self._tail: Tensors | None = None
         self._is_as_it_lies = False
@@ -70,12 +71,9 @@ class ResidentBlocks:
         if order is None and self._is_as_it_lies:
             return
         self._is_as_it_lies = order is None
-        rows = self._rows if order is None else tuple(tf.gather(one, order) for one in self._rows)
-        full = self.full_batches * self._batch_size
-        self._ordered = tuple(
-            tf.reshape(one[:full], (self.full_batches, self._batch_size, *one.shape[1:])) for one in rows
-        )
-        self._tail = tuple(one[full:] for one in rows) if len(rows[0]) > full else None
+        order = np.arange(len(self._rows[0]), dtype="i4") if order is None else order
+        self._ordered, tail = self._arranged(tf.constant(order))
+        self._tail = tail or None
 
     def block(self, index: int) -> Tensors:
         if index:
@@ -84,6 +82,12 @@ class ResidentBlocks:
 
     def tail(self) -> Tensors | None:
         return self._tail
+
+    def _arrange(self, order: tf.Tensor) -> tuple[Tensors, Tensors]:
+        rows = tuple(tf.gather(one, order) for one in self._rows)
+        full = self.full_batches * self._batch_size
+        block = tuple(tf.reshape(one[:full], (self.full_batches, self._batch_size, *one.shape[1:])) for one in rows)
+        return block, tuple(one[full:] for one in rows) if order.shape[0] > full else ()
 
 
 class StreamedBlocks:

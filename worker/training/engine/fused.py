@@ -19,7 +19,7 @@ from worker.training.callbacks import Callbacks
 from worker.training.data import Data
 from worker.training.engine.blocks import Blocks, blocks_of
 from worker.training.engine.order import permutation
-from worker.training.engine.programs import finite_program, tail_program, training_program, validation_program
+from worker.training.engine.programs import tail_program, training_program, validation_program
 from worker.training.resume.point import Place
 
 try:
@@ -58,7 +58,7 @@ class FusedEngine:
         self._validate = validation_program(model, self._validation.specs, xla=plan.xla)
         self._train_tail = tail_program(model.train_step)
         self._validate_tail = tail_program(model.test_step)
-        self._weights_are_finite = finite_program(model)
+        self._finite: Any = None
         self._training_pace, self._validation_pace = _Pace(), _Pace()
         self._compile()
 
@@ -69,7 +69,7 @@ class FusedEngine:
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
         self._place = callbacks.resume.place
-        callbacks.not_finite.weights_are_finite = self._weights_are_finite
+        callbacks.not_finite.weights_are_finite = lambda: self._finite
         with self._in_place_of_keras(callbacks):
             self._model.fit(
                 _Once(),
@@ -88,17 +88,19 @@ class FusedEngine:
         model.test_function = partial(self._validate_all, callbacks.validated)
         # The programs have just returned the metrics; Keras would compute them once more.
         model._get_metrics_result_or_logs = lambda logs: logs
+        # They begin them anew, too.
+        model.reset_metrics = lambda: None
         try:
             yield
         finally:
             model.train_function = model.test_function = None
-            del model._get_metrics_result_or_logs
+            del model._get_metrics_result_or_logs, model.reset_metrics
 
     def _compile(self) -> None:
         """Trace and compile all programs; none of them takes a step."""
-        nothing = tf.constant(0)
+        nothing, no = tf.constant(0), tf.constant(value=False)
         for program, blocks in ((self._train, self._training), (self._validate, self._validation)):
-            program(tuple(tf.zeros(spec.shape, spec.dtype) for spec in blocks.specs), nothing, nothing)
+            program(tuple(tf.zeros(spec.shape, spec.dtype) for spec in blocks.specs), nothing, nothing, no)
 
     def _train_epoch(self, steps_done: Callable[[int, Any], None], _: Any) -> Any:
         """One epoch, or the rest of one; `steps_done` hears how far it is and may raise to end it."""
@@ -109,7 +111,7 @@ class FusedEngine:
         for block, start, stop in _calls(blocks, begun, self._training_pace):
             with self._training_pace.measured(stop - start):
                 first = block * blocks.batches_per_block
-                done, logs = self._train(blocks.block(block), start - first, stop - first)
+                done, logs = self._train(blocks.block(block), start - first, stop - first, start == 0)
                 done = first + int(done)
             steps_done(done, logs)
         tail = blocks.tail()
@@ -125,8 +127,8 @@ class FusedEngine:
         for block, start, stop in _calls(blocks, 0, self._validation_pace):
             with self._validation_pace.measured(stop - start):
                 first = block * blocks.batches_per_block
-                logs = self._validate(blocks.block(block), start - first, stop - first)
-                float(logs["loss"])  # wait for the device
+                logs, finite = self._validate(blocks.block(block), start - first, stop - first, start == 0)
+                self._finite = finite.numpy()
             validated(stop)
         tail = blocks.tail()
         return logs if tail is None else self._validate_tail(tail)

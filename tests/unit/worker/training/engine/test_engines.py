@@ -1,6 +1,5 @@
 """Two engines, one result: the same batches, the same numbers, the same files."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, rows_of, small_spec
 from worker.training.engine import fused
 from worker.training.engine.fused import FusedEngine, missing_in_keras
+from worker.training.engine.programs import finite_flags
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -155,8 +155,8 @@ def test_weights_that_die_behind_relu_end_the_run_though_the_loss_is_finite(
 ) -> None:
     """On a CPU relu in graph mode swallows NaN: the epoch's end looks at the weights themselves."""
     monkeypatch.setattr(
-        "worker.training.engine.fused.finite_program",
-        lambda model: lambda: tf.stack([index != 1 for index, _ in enumerate(model.trainable_variables)]),
+        "worker.training.engine.programs.finite_flags",
+        lambda model: tf.stack([index != 1 for index, _ in enumerate(model.trainable_variables)]),
     )
     _, conclusion = concluded(graded, "fused")
     assert conclusion.ending is not None
@@ -166,15 +166,11 @@ def test_weights_that_die_behind_relu_end_the_run_though_the_loss_is_finite(
 
 
 def test_finite_weights_are_told_from_others() -> None:
-    from worker.training.engine.programs import finite_program
-
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(1)])
-    look = finite_program(model)
-    assert look().numpy().tolist() == [True] * 4
-    model.trainable_variables[2].assign([[math.nan], [1.0]])
-    assert look().numpy().tolist() == [True, True, False, True]
-    model.trainable_variables[2].assign([[math.inf], [1.0]])
-    assert look().numpy().tolist() == [True, True, False, True]
+    assert finite_flags(model).numpy().tolist() == [True] * 4
+    for bad in (math.nan, math.inf):
+        model.trainable_variables[2].assign([[bad], [1.0]])
+        assert finite_flags(model).numpy().tolist() == [True, True, False, True]
 
 
 class OnlyInGraphs(keras.layers.Layer):
@@ -233,8 +229,9 @@ def test_fit_asks_the_model_for_its_training_function_by_the_names_that_we_set()
     model.train_function = lambda _: calls.append("train") or {"loss": tf.constant(1.0)}
     model.test_function = lambda _: calls.append("test") or {"loss": tf.constant(2.0)}
     model._get_metrics_result_or_logs = lambda logs: calls.append("logs") or logs
+    model.reset_metrics = lambda: calls.append("begin")
     history = model.fit(fused._Once(), validation_data=fused._Once(), epochs=2, verbose=0)
-    assert calls == ["train", "logs", "test", "logs"] * 2
+    assert calls == ["begin", "train", "logs", "begin", "test", "logs"] * 2
     assert history.history == {"loss": [1.0, 1.0], "val_loss": [2.0, 2.0]}
 
 
@@ -289,4 +286,3 @@ def test_a_cancel_inside_a_long_epoch_leaves_no_half_epoch(volume: Volume, monke
     assert attempt.training_log.read_bytes() == b""
     [point] = attempt.resume.glob("point-*")
     assert Path(point).name.startswith("point-0000000-0000")
-    assert json.loads(attempt.events_file.read_text().splitlines()[0])["type"] == "data"
