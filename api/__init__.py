@@ -18,7 +18,7 @@ def create_app(settings: "Settings") -> "Flask":
     # Here and not above, so that `python -m api.ingest` starts without Flask and Celery.
     from flask import Flask
 
-    from api import datasets, downloads, events, health, jobs, problems, requests, workers
+    from api import datasets, downloads, events, health, job_list, jobs, problems, requests, workers
     from api.service import Service
 
     app = Flask("api", static_folder=None)
@@ -33,7 +33,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("PUT", "/datasets/<dataset_id>", datasets.take_in),
         ("GET", "/datasets/<dataset_id>", datasets.show),
         ("POST", "/jobs", jobs.submit),
-        ("GET", "/jobs", jobs.show_all),
+        ("GET", "/jobs", job_list.show_all),
         ("GET", "/jobs/<job_id>", jobs.show),
         ("POST", "/jobs/<job_id>/cancel", jobs.cancel),
         ("GET", "/jobs/<job_id>/events", events.show),

@@ -1,22 +1,18 @@
-"""POST /jobs, GET /jobs, GET /jobs/{id}, POST /jobs/{id}/cancel."""
+"""POST /jobs, GET /jobs/{id}, POST /jobs/{id}/cancel."""
 
-import logging
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from flask import Response, jsonify
-from pydantic import ValidationError
 
 from api.problems import HttpProblem
-from api.query import Query, no_query
-from api.queue_order import queue_position, queued_jobs
-from api.report import epoch_progress, job_report, last_epoch_event, list_report
+from api.query import no_query
+from api.queue_order import queue_position
+from api.report import epoch_progress, job_report, last_epoch_event
 from api.service import service
 from api.strict_json import read_object
 from shared.dataset import DatasetInfo
-from shared.ids import is_job_id, new_job_id
-from shared.job import TERMINAL, Ending, JobRecord, Stop
+from shared.ids import new_job_id
+from shared.job import Ending, JobRecord, Stop
 from shared.job_folder import JobFolder, JobState
 from shared.problems import Conflict
 from shared.resolve import resolve
@@ -24,10 +20,6 @@ from shared.spec import JobSpec
 from shared.times import utc_now
 from shared.validation import validated
 from shared.volume import OpenJob
-
-_STATUSES = TERMINAL | {"queued", "running"}
-
-log = logging.getLogger(__name__)
 
 
 def submit() -> tuple[Response, int, dict[str, str]]:
@@ -37,19 +29,6 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     folder = service().volume.store_job(record)
     service().doorbell.ring(record.id)
     return jsonify(_shown(folder)), 202, {"Location": f"/jobs/{record.id}"}
-
-
-def show_all() -> Response:
-    """The jobs, newest first; `after` is the last id of the page before."""
-    with Query("limit", "after", "status") as query:
-        limit = query.integer("limit", 20, 1, 100)
-        after = query.parsed("after", _job_cursor, "")
-        statuses = query.choices("status", _STATUSES)
-    found = list(islice(_states(after, statuses), limit + 1))
-    places = {job_id: place for place, job_id in enumerate(queued_jobs(service().volume), 1)}
-    failures = service().settings.max_failures
-    items = [job_report(folder, state, places.get(folder.id), failures) for folder, state in found[:limit]]
-    return jsonify(list_report(items, has_more=len(found) > limit))
 
 
 def show(job_id: str) -> Response:
@@ -115,25 +94,6 @@ def _end_if_queued(folder: JobFolder) -> None:
         service().volume.close_job(OpenJob(state.record.spec.priority, folder.id))
 
 
-def _states(after: str, statuses: frozenset[str]) -> Iterator[tuple[JobFolder, JobState]]:
-    """The jobs behind `after`, newest first; a damaged one is logged and left out, so that the others are seen."""
-    for job_id in service().volume.job_ids():
-        if after and job_id >= after:
-            continue
-        folder = service().volume.job_folder(job_id)
-        state = _readable_state(folder)
-        if state is not None and (not statuses or state.status in statuses):
-            yield folder, state
-
-
-def _readable_state(folder: JobFolder) -> JobState | None:
-    try:
-        return folder.state()
-    except ValidationError as error:
-        log.error("%s is damaged and left out of the list: %s", folder.id, error.title)
-        return None
-
-
 def _state(folder: JobFolder) -> JobState:
     state = folder.state()
     assert state is not None, "a job that was found does not go away"
@@ -144,9 +104,3 @@ def _shown(folder: JobFolder) -> dict[str, Any]:
     state = _state(folder)
     position = queue_position(service().volume, folder.id) if state.status == "queued" else None
     return job_report(folder, state, position, service().settings.max_failures)
-
-
-def _job_cursor(text: str) -> str:
-    if not is_job_id(text):
-        raise ValueError("a job's id")
-    return text

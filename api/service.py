@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 
+from api.index import JobIndex
 from api.upload import remove_leftovers
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
@@ -25,6 +26,7 @@ class Service:
     settings: Settings
     volume: Volume
     doorbell: Doorbell
+    index: JobIndex
     streams: threading.BoundedSemaphore
     parsers: threading.BoundedSemaphore
     is_stopping: Callable[[], bool] = field(default=lambda: False)
@@ -38,6 +40,7 @@ class Service:
             settings=settings,
             volume=volume,
             doorbell=Doorbell(make_celery(settings)),
+            index=JobIndex(volume, settings.index_folder),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )

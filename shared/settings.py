@@ -23,6 +23,11 @@ class BadEnvironment(FitstopError):
     code = "bad_environment"
 
 
+def _cache_folder() -> Path:
+    """The XDG base directory for what may be deleted at any moment."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitstop"
+
+
 class Settings(BaseModel):
     """All settings of the API and of the worker, with their defaults."""
 
@@ -40,6 +45,9 @@ class Settings(BaseModel):
     api_processes: int = Field(default=1, ge=1, le=64, description="gunicorn's worker processes")
     api_threads: int = Field(default=256, ge=2, le=1024, description="threads in each of them")
     max_streams: int = Field(default=192, ge=1, le=1000, description="event streams open at once in one process")
+    index_folder: Path = Field(
+        default_factory=_cache_folder, description="this host's own disk, for an index that may be deleted"
+    )
     max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="body of POST /jobs, at most")
     max_json_depth: int = Field(default=32, ge=4, le=200, description="nesting of a JSON body, at most")
     max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="body of PUT /datasets/{id}, at most")
