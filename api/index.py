@@ -13,8 +13,8 @@ The threads and processes of a host share the file; each keeps up by itself, and
 Where so much is new that a client would wait, a thread reads it, and whoever asks meanwhile gets Behind.
 """
 
-import json
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -22,16 +22,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic_core import from_json
 
 from api.index_file import DAMAGED, OPEN, UNBORN, Entry, IndexFile, Wanted, index_path
-from shared.durable import read_bytes
 from shared.ids import is_job_id
+from shared.job_folder import RESULT_FILE, SPEC_FILE
 from shared.volume import Volume
 
 SETTLE_SECONDS = 2.0
 # So many jobs are read while a client waits; more are left to a thread.
 MOST_READ_AT_ONCE = 500
+_MOST_WRITTEN_AT_ONCE = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class JobIndex:
         self._opened: IndexFile | None = None
         self._open = _Seen(-1, 0.0)
         self._shards: dict[str, _Seen] = {}
+        self._names: tuple[int, list[str]] = (-1, [])
         # Marked jobs whose spec was not there yet.
         self._unborn: set[str] = set()
 
@@ -76,6 +79,13 @@ class JobIndex:
         self.catch_up()
         with self._mending():
             yield from ((job_id, status == OPEN) for job_id, status in self._file.ids(wanted))
+
+    def names(self) -> list[str]:
+        """The ids of all jobs, newest first, from their folders' names alone."""
+        changed = self._volume.open.stat().st_mtime_ns
+        if self._names[0] != changed:
+            self._names = changed, self._volume.job_ids()
+        return self._names[1]
 
     def catch_up(self) -> None:
         """Know of every job that was there when this was called. Raises Behind where that takes long."""
@@ -123,58 +133,40 @@ class JobIndex:
         return True
 
     def _read_shards(self, most: int | None) -> bool:
-        read = 0
-        for shard in self._volume.jobs.iterdir():
-            read += self._read_if_changed(shard)
-            if most is not None and read > most:
+        batch = _Batch(self._file)
+        for shard in list(os.scandir(self._volume.jobs)):
+            self._read_if_changed(shard, batch)
+            if most is not None and batch.read > most:
                 return False
+        batch.write()
         return True
 
-    def _read_if_changed(self, shard: Path) -> int:
+    def _read_if_changed(self, shard: "os.DirEntry[str]", batch: "_Batch") -> None:
         changed = shard.stat().st_mtime_ns
         seen = self._shards.get(shard.name)
         if seen is None or seen.changed != changed:
             seen = _Seen(changed, time.monotonic())
         elif seen.is_settled:
-            return 0
-        read = self._read_shard(shard)
-        self._shards[shard.name] = seen
-        if seen.settle():
-            self._file.put_shard(shard.name, changed)
-        return read
-
-    def _read_shard(self, shard: Path) -> int:
-        """How many jobs of a shard were new; those that are gone are forgotten."""
-        there = {entry.name for entry in shard.iterdir() if is_job_id(entry.name)}
+            return
+        there = {entry.name: entry.path for entry in list(os.scandir(shard.path)) if is_job_id(entry.name)}
         known = self._file.ids_of_shard(shard.name)
-        if gone := known - there:
+        if gone := known.difference(there):
             self._file.remove(sorted(gone))
-        if new := there - known:
-            self._file.put([self._entry(job_id) for job_id in sorted(new)])
-        return len(new)
+        entries = [_entry(job_id, path) for job_id, path in there.items() if job_id not in known]
+        self._shards[shard.name] = seen
+        batch.add(entries, (shard.name, changed) if seen.settle() else None)
 
     def _read_open(self) -> None:
         """Give the jobs that are over their state: a job's marker goes only after its result has come."""
         marked = {marker.job_id for marker in self._volume.open_jobs()}
         unborn = self._file.ids_of_state(UNBORN)
         ended = self._file.ids_of_state(OPEN) - marked
-        self._file.put([self._entry(job_id) for job_id in sorted(ended | unborn)])
+        self._file.put([_entry(job_id, str(self._volume.job_folder(job_id).path)) for job_id in ended | unborn])
         known = self._file.ids_of_state(OPEN)
         self._unborn = {job_id for job_id in marked - known if not self._is_born(job_id)} | (unborn - known)
 
     def _is_born(self, job_id: str) -> bool:
         return self._volume.job_folder(job_id).spec_file.exists()
-
-    def _entry(self, job_id: str) -> Entry:
-        """Not by the models that validate: a hundred thousand of them take half a minute."""
-        folder = self._volume.job_folder(job_id)
-        result = read_bytes(folder.result_file)
-        spec = read_bytes(folder.spec_file)
-        try:
-            return Entry(job_id, UNBORN) if spec is None else _entry(job_id, json.loads(spec), result)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            log.error("%s is damaged and left out of every list", job_id)
-            return Entry(job_id, DAMAGED)
 
     @contextmanager
     def _mending(self) -> Iterator[None]:
@@ -200,7 +192,51 @@ class JobIndex:
         return self._opened
 
 
-def _entry(job_id: str, record: dict[str, Any], result: bytes | None) -> Entry:
-    status = OPEN if result is None else json.loads(result)["ending"]["status"]
-    asked = record["spec"]
-    return Entry(job_id, status, asked["name"], record["created_at"], tuple(asked["metadata"].items()))
+class _Batch:
+    """What was read of the shards, on its way into the file: a few large writes cost far less than many small ones."""
+
+    def __init__(self, file: IndexFile) -> None:
+        self.read = 0
+        self._file = file
+        self._entries: list[Entry] = []
+        self._shards: list[tuple[str, int]] = []
+
+    def add(self, entries: list[Entry], settled: tuple[str, int] | None) -> None:
+        """The new jobs of a shard, and the shard with the time of its last change where that is settled."""
+        self.read += len(entries)
+        self._entries += entries
+        self._shards += [settled] if settled else []
+        if len(self._entries) >= _MOST_WRITTEN_AT_ONCE:
+            self.write()
+
+    def write(self) -> None:
+        self._file.put(sorted(self._entries, key=_id), self._shards)
+        self._entries, self._shards = [], []
+
+
+def _entry(job_id: str, folder: str) -> Entry:
+    """Not by the models that validate nor by paths that are objects: this runs a hundred thousand times."""
+    result = _content(f"{folder}/{RESULT_FILE}")
+    spec = _content(f"{folder}/{SPEC_FILE}")
+    if spec is None:
+        return Entry(job_id, UNBORN)
+    try:
+        record = from_json(spec)
+        status = OPEN if result is None else from_json(result)["ending"]["status"]
+        asked = record["spec"]
+        return Entry(job_id, status, asked["name"], record["created_at"], tuple(asked["metadata"].items()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        log.error("%s is damaged and left out of every list", job_id)
+        return Entry(job_id, DAMAGED)
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _id(entry: Entry) -> str:
+    return entry.id

@@ -69,7 +69,9 @@ class IndexFile:
         self._connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
         weakref.finalize(self, self._connection.close)
         # Nothing here has to outlive a power cut.
-        self._connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; {_SCHEMA}")
+        self._connection.executescript(
+            f"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000; {_SCHEMA}"
+        )
 
     @contextmanager
     def only_builder(self) -> Iterator[None]:
@@ -106,20 +108,19 @@ class IndexFile:
         """The shards that are wholly known, each with the time of its last change."""
         return dict(self._rows("SELECT name, changed FROM shard", []))
 
-    def put(self, entries: Sequence[Entry]) -> None:
-        """Put these jobs in place of what was known of them."""
+    def put(self, entries: Sequence[Entry], shards: Sequence[tuple[str, int]] = ()) -> None:
+        """Put these jobs in place of what was known of them; `shards` are wholly known with them."""
         rows = [(one.id, one.id[-2:], one.status, one.name, one.created_at) for one in entries]
         pairs = [(key, value, one.id) for one in entries for key, value in one.metadata]
         self._write(
-            ("REPLACE INTO job VALUES (?, ?, ?, ?, ?)", rows), ("REPLACE INTO metadata VALUES (?, ?, ?)", pairs)
+            ("REPLACE INTO job VALUES (?, ?, ?, ?, ?)", rows),
+            ("REPLACE INTO metadata VALUES (?, ?, ?)", pairs),
+            ("REPLACE INTO shard VALUES (?, ?)", shards),
         )
 
     def remove(self, ids: Sequence[str]) -> None:
         keys = [(job_id,) for job_id in ids]
         self._write(("DELETE FROM metadata WHERE id = ?", keys), ("DELETE FROM job WHERE id = ?", keys))
-
-    def put_shard(self, shard: str, changed: int) -> None:
-        self._write(("REPLACE INTO shard VALUES (?, ?)", [(shard, changed)]))
 
     def _rows(self, query: str, values: Sequence[Any]) -> list[Any]:
         with self._lock:

@@ -23,7 +23,7 @@ from shared.times import format_time, parse_time
 _STATUSES = TERMINAL | {"queued", "running"}
 _METADATA = "metadata."
 # Without an index, so many folders are looked at for one page.
-MOST_FOLDERS = 1000
+MOST_FOLDERS = 300
 
 _Found = tuple[JobFolder, JobState]
 
@@ -94,7 +94,7 @@ def _from_folders(wanted: Wanted) -> Iterator[_Found]:
 
 
 def _ids_after(after: str) -> Iterator[str]:
-    return (job_id for job_id in service().volume.job_ids() if not after or job_id < after)
+    return (job_id for job_id in service().index.names() if not after or job_id < after)
 
 
 def _is_wanted(state: JobState, wanted: Wanted) -> bool:
