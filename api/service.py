@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 
+from api.key_store import KeyStore
 from api.upload import remove_leftovers
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
@@ -25,6 +26,7 @@ class Service:
     settings: Settings
     volume: Volume
     doorbell: Doorbell
+    keys: KeyStore
     streams: threading.BoundedSemaphore
     parsers: threading.BoundedSemaphore
     is_stopping: Callable[[], bool] = field(default=lambda: False)
@@ -38,6 +40,7 @@ class Service:
             settings=settings,
             volume=volume,
             doorbell=Doorbell(make_celery(settings)),
+            keys=KeyStore(settings.volume, settings.admin_key),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )
