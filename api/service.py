@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from flask import Flask, current_app
 
 from api.index import JobIndex
+from api.key_store import KeyStore
 from api.upload import remove_leftovers
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
@@ -27,6 +28,7 @@ class Service:
     volume: Volume
     doorbell: Doorbell
     index: JobIndex
+    keys: KeyStore
     streams: threading.BoundedSemaphore
     parsers: threading.BoundedSemaphore
     is_stopping: Callable[[], bool] = field(default=lambda: False)
@@ -41,6 +43,7 @@ class Service:
             volume=volume,
             doorbell=Doorbell(make_celery(settings)),
             index=JobIndex(volume, settings.index_folder),
+            keys=KeyStore(settings.volume, settings.admin_key),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )

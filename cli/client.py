@@ -65,6 +65,21 @@ class Client:
         """The list of workers, each with its `status`."""
         return self._json("GET", "/workers")
 
+    # Keys
+
+    def create_key(self, name: str, scope: str, expires_in_days: int | None = None) -> Json:
+        """Make an API key; only this answer holds it, under `key`."""
+        asked = {"name": name, "scope": scope, "expires_in_days": expires_in_days}
+        return self._json("POST", "/keys", json=asked)
+
+    def keys(self) -> Json:
+        """The list of keys, those that are expired or revoked too."""
+        return self._json("GET", "/keys")
+
+    def revoke_key(self, key_id: str) -> Json:
+        """End a key for good."""
+        return self._json("POST", f"/keys/{quote(key_id, safe='')}/revoke")
+
     # Datasets
 
     def put_dataset(self, dataset_id: str, path: Path, name: str | None = None) -> Json:

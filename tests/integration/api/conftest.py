@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from shared.volume import Volume
+from tests.support.keys import ADMIN_KEY, AUTHORIZATION
 from tests.support.redis import RedisServer, free_port, running_redis
 from tests.support.waiting import wait_for
 
@@ -43,6 +44,7 @@ class ApiProcess:
             "FITSTOP_VOLUME": str(volume.root),
             "FITSTOP_PORT": str(self.port),
             "FITSTOP_REDIS_URL": redis_url,
+            "FITSTOP_ADMIN_KEY": ADMIN_KEY,
             **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -75,7 +77,7 @@ class ApiProcess:
             body, headers = json.dumps(body), {"Content-Type": "application/json", **headers}
         connection = self.connect()
         try:
-            connection.request(method, path, body, headers, encode_chunked=chunked)
+            connection.request(method, path, body, {**AUTHORIZATION, **headers}, encode_chunked=chunked)
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:

@@ -6,6 +6,7 @@ from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, Ending
 from shared.times import utc_now
 from tests.support.jobs import claim
+from tests.support.keys import AUTHORIZATION
 from tests.support.waiting import wait_for
 
 CSV = b"kind,size,label\n" + b"".join(b"red,%d,%d\n" % (n, n % 2) for n in range(60))
@@ -17,7 +18,7 @@ class Stream:
 
     def __init__(self, api, job_id, last=None):
         self._connection = api.connect()
-        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
+        headers = {**AUTHORIZATION, "Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
         self._connection.request("GET", f"/jobs/{job_id}/events", headers=headers)
         self.response = self._connection.getresponse()
 

@@ -16,6 +16,7 @@ from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from tests.support.jobs import claim, put_job, small_spec
+from tests.support.keys import authorized
 from tests.support.waiting import wait_for
 
 
@@ -143,14 +144,14 @@ def test_a_damaged_index_is_made_anew(client, app, volume, new_job):
 def test_an_index_that_cannot_be_written_anywhere_hides_no_job(settings, volume, new_job, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     job = new_job()
-    client = create_app(settings.model_copy(update={"index_folder": tmp_path / "file" / "x"})).test_client()
+    client = authorized(create_app(settings.model_copy(update={"index_folder": tmp_path / "file" / "x"})))
     assert listed(client) == [job.id]
 
 
 def test_a_second_process_of_the_host_finds_the_index_made(settings, client, volume, new_job):
     ids = sorted((new_job().id for _ in range(4)), reverse=True)
     assert listed(client) == ids
-    other = create_app(settings).test_client()
+    other = authorized(create_app(settings))
     assert listed(other) == ids
 
 
@@ -163,7 +164,7 @@ def test_a_cold_index_is_made_behind_the_requests_which_are_answered_whole(
     build = index.JobIndex._build
     monkeypatch.setattr(index.JobIndex, "_build", lambda jobs: may_build.wait(60) and build(jobs))
     app = create_app(settings)
-    client = app.test_client()
+    client = authorized(app)
     assert listed(client) == ids
     monkeypatch.setattr(job_list, "MOST_FOLDERS", 5)
     refused = client.get("/jobs?name=nobody")
@@ -176,7 +177,7 @@ def test_a_cold_index_is_made_behind_the_requests_which_are_answered_whole(
 def test_threads_that_ask_at_once_are_all_answered_whole(app, volume, new_job):
     ids = sorted((new_job().id for _ in range(30)), reverse=True)
     found = []
-    threads = [threading.Thread(target=lambda: found.append(listed(app.test_client()))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(listed(authorized(app)))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.access import protect
 from api.gunicorn_worker import raw_problem, status_of
 from api.logs import OneLine, escaped
 from api.service import Service
+from tests.support.keys import authorized
 
 
 def raising(app, error):
@@ -19,7 +21,8 @@ def raising(app, error):
         raise error
 
     app.add_url_rule("/raises", "raises", view)
-    return app.test_client()
+    protect(app, "raises", "read")
+    return authorized(app)
 
 
 @pytest.mark.parametrize(
