@@ -80,7 +80,7 @@ def _frames(held: Service, job: JobFolder, after: Cursor, client: socket.socket 
     began = spoke = time.monotonic()
     while not held.is_stopping() and time.monotonic() - began < _STREAM_SECONDS:
         # Asked before the events are read: nothing is written to them after the result.
-        is_over = job.result_file.exists()
+        is_over = job.result_file.exists() or not job.spec_file.exists()
         for placed in job_events(job, after):
             yield _frame(placed)
             after, spoke = placed.after, time.monotonic()

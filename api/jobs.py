@@ -1,20 +1,20 @@
-"""POST /jobs, GET /jobs/{id}, POST /jobs/{id}/cancel."""
+"""POST /jobs, GET /jobs/{id}, POST /jobs/{id}/cancel and /retry, DELETE /jobs/{id}."""
 
 from typing import Any
 
 from flask import Response, jsonify
 
 from api.problems import HttpProblem
-from api.query import no_query
+from api.query import Query, no_query
 from api.queue_order import queue_position
-from api.report import epoch_progress, job_report, last_epoch_event
+from api.report import dry_run_report, epoch_progress, job_report, last_epoch_event
 from api.service import service
 from api.strict_json import read_object
 from shared.dataset import DatasetInfo
 from shared.ids import new_job_id
 from shared.job import Ending, JobRecord, Stop
 from shared.job_folder import JobFolder, JobState
-from shared.problems import Conflict
+from shared.problems import Conflict, NotFound
 from shared.resolve import resolve
 from shared.spec import JobSpec
 from shared.times import utc_now
@@ -23,12 +23,16 @@ from shared.volume import OpenJob
 
 
 def submit() -> tuple[Response, int, dict[str, str]]:
-    """Store a new job, then ring: when the client hears 202 the job is safe, whether anybody heard the bell or not."""
-    no_query()
+    """Store a new job, then ring: when the client hears 202 the job is safe, whether anybody heard the bell or not.
+
+    With `dry_run=true` all of the check is done, nothing is stored, and the answer is 200.
+    """
+    with Query("dry_run") as query:
+        is_dry = query.flag("dry_run")
     record = _new_record(_asked())
-    folder = service().volume.store_job(record)
-    service().doorbell.ring(record.id)
-    return jsonify(_shown(folder)), 202, {"Location": f"/jobs/{record.id}"}
+    if is_dry:
+        return jsonify(dry_run_report(record)), 200, {}
+    return _stored(record)
 
 
 def show(job_id: str) -> Response:
@@ -54,12 +58,42 @@ def cancel(job_id: str) -> Response:
     return jsonify(_shown(folder))
 
 
+def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
+    """Store a new job with the spec of one that has failed or was cancelled, on the same data."""
+    no_query()
+    state = _state(service().job(job_id))
+    if state.status not in {"failed", "cancelled"}:
+        raise Conflict(f"the job is {state.status}; only one that has failed or was cancelled is tried anew")
+    record = _new_record(state.record.spec, retry_of=job_id)
+    if record.data_sha256 != state.record.data_sha256:
+        raise Conflict(f'the dataset "{record.spec.dataset.id}" holds other data by now; post the spec as a new job')
+    return _stored(record)
+
+
+def delete(job_id: str) -> tuple[str, int]:
+    """Remove a job that is over, with its models and logs: 204."""
+    no_query()
+    folder = service().job(job_id)
+    state = _state(folder)
+    if state.result is None:
+        raise Conflict(f"the job is {state.status}; cancel it first, and delete it when it is over")
+    if not service().volume.remove_job(OpenJob(state.record.spec.priority, job_id)):
+        raise NotFound("there is no job of this id")
+    return "", 204
+
+
+def _stored(record: JobRecord) -> tuple[Response, int, dict[str, str]]:
+    folder = service().volume.store_job(record)
+    service().doorbell.ring(record.id)
+    return jsonify(_shown(folder)), 202, {"Location": f"/jobs/{record.id}"}
+
+
 def _asked() -> JobSpec:
     settings = service().settings
     return validated(JobSpec, read_object(settings.max_job_bytes, settings.max_json_depth))
 
 
-def _new_record(asked: JobSpec) -> JobRecord:
+def _new_record(asked: JobSpec, retry_of: str | None = None) -> JobRecord:
     data = _dataset(asked.dataset.id)
     resolved = resolve(asked, data)
     return JobRecord(
@@ -69,6 +103,7 @@ def _new_record(asked: JobSpec) -> JobRecord:
         task=resolved.task,
         data_sha256=data.data_sha256,
         warnings=resolved.warnings,
+        retry_of=retry_of,
     )
 
 
@@ -96,7 +131,8 @@ def _end_if_queued(folder: JobFolder) -> None:
 
 def _state(folder: JobFolder) -> JobState:
     state = folder.state()
-    assert state is not None, "a job that was found does not go away"
+    if state is None:
+        raise NotFound("there is no job of this id")  # deleted since it was found
     return state
 
 

@@ -41,6 +41,16 @@ class Query:
 
         return self.parsed(name, parse, default)
 
+    def flag(self, name: str) -> bool:
+        """`true` or `false`; false where it is not given."""
+
+        def parse(text: str) -> bool:
+            if text not in {"true", "false"}:
+                raise ValueError("true or false")
+            return text == "true"
+
+        return self.parsed(name, parse, default=False)
+
     def parsed(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
         """What `parse` makes of the one value, `default` where there is none; its ValueError says what it expects."""
         values = request.args.getlist(name)

@@ -38,6 +38,7 @@ class Service:
         """Make the service and hang it on `app`, where `service()` finds it."""
         volume = Volume(settings.volume)
         remove_leftovers(volume.datasets)
+        threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,

@@ -3,11 +3,13 @@
 datasets/<dataset id>/         data.parquet, dataset.json
 open/<priority>-<job id>       an empty marker while the job has no result: the queue's order, by name alone
 jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two characters of the id
+deleted/                       what is on its way out: taken from its place whole, nothing of it is read again
 workers/<worker>.json          what each worker last said of itself; only for people to read
 """
 
 import logging
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,7 +46,8 @@ class Volume:
         self.open = root / "open"
         self.jobs = root / "jobs"
         self.workers = root / "workers"
-        for folder in (self.datasets, self.open, self.jobs, self.workers):
+        self.deleted = root / "deleted"
+        for folder in (self.datasets, self.open, self.jobs, self.workers, self.deleted):
             make_folder(folder)
 
     # Datasets
@@ -84,6 +87,10 @@ class Volume:
             return False
         sync_folder(self.datasets)
         return True
+
+    def remove_dataset(self, dataset_id: str) -> bool:
+        """Make a dataset not exist any more, at once and whole; False where there is none."""
+        return self._remove(self.dataset_folder(dataset_id))
 
     # Jobs
 
@@ -130,6 +137,31 @@ class Volume:
     def close_job(self, open_job: OpenJob) -> None:
         """Take the marker of a job that has its result out of the queue's order."""
         remove_file(self.open / open_job.name)
+
+    def remove_job(self, open_job: OpenJob) -> bool:
+        """Make a job that is over not exist any more, at once and whole; False where there is none.
+
+        Its folder leaves its place in one move, so that a job that is half deleted is no job. Who has a file of it
+        open reads on to its end.
+        """
+        self.close_job(open_job)
+        return self._remove(self.job_folder(open_job.job_id).path)
+
+    def remove_leftovers(self) -> None:
+        """Remove for good what was deleted when a process was killed."""
+        for grave in list(self.deleted.iterdir()):
+            shutil.rmtree(grave, ignore_errors=True)
+
+    def _remove(self, folder: Path) -> bool:
+        grave = self.deleted / f"{folder.name}-{secrets.token_hex(6)}"
+        try:
+            folder.rename(grave)
+        except FileNotFoundError:
+            return False
+        sync_folder(folder.parent)
+        sync_folder(self.deleted)
+        shutil.rmtree(grave, ignore_errors=True)
+        return True
 
     # Workers
 
