@@ -19,7 +19,20 @@ def create_app(settings: "Settings") -> "Flask":
     # Here and not above, so that `python -m api.ingest` starts without Flask and Celery.
     from flask import Flask
 
-    from api import access, datasets, downloads, events, health, job_list, jobs, keys, problems, requests, workers
+    from api import (
+        access,
+        bundle,
+        datasets,
+        downloads,
+        events,
+        health,
+        job_list,
+        jobs,
+        keys,
+        problems,
+        requests,
+        workers,
+    )
     from api.service import Service
 
     app = Flask("api", static_folder=None)
@@ -47,6 +60,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/jobs/<job_id>/checkpoints", "read", downloads.checkpoints),
         ("GET", "/jobs/<job_id>/checkpoints/<name>", "read", downloads.checkpoint),
         ("GET", "/jobs/<job_id>/model", "read", downloads.model),
+        ("GET", "/jobs/<job_id>/bundle.zip", "read", bundle.bundle),
         ("GET", "/workers", "read", workers.show_all),
         ("GET", "/keys", "admin", keys.show_all),
         ("POST", "/keys", "admin", keys.create),

@@ -44,7 +44,7 @@ def job_report(folder: JobFolder, state: JobState, queue_position: int | None, m
         "max_failures": max_failures,
         "warnings": list(record.warnings),
         "task": record.task.model_dump(mode="json"),
-        "spec": _spec(record),
+        "spec": spec_report(record),
         "urls": _urls(folder.id),
     }
 
@@ -55,7 +55,7 @@ def dry_run_report(record: JobRecord) -> dict[str, Any]:
         "object": "dry_run",
         "warnings": list(record.warnings),
         "task": record.task.model_dump(mode="json"),
-        "spec": _spec(record),
+        "spec": spec_report(record),
     }
 
 
@@ -185,7 +185,7 @@ def _failures(attempts: Sequence[AttemptFolder]) -> list[dict[str, Any]]:
     ]
 
 
-def _spec(record: JobRecord) -> dict[str, Any]:
+def spec_report(record: JobRecord) -> dict[str, Any]:
     """The spec as a client could post it again."""
     spec = record.spec.model_dump(mode="json")
     positive = spec["dataset"]["positive"]

@@ -57,6 +57,11 @@ class AttemptFolder:
         return self.path / "preprocessing.skops"
 
     @property
+    def inference_file(self) -> Path:
+        """What a program that predicts has to know beside the model."""
+        return self.path / "inference.json"
+
+    @property
     def resume(self) -> Path:
         return self.path / "resume"
 
