@@ -5,7 +5,6 @@ and after any restart.
 """
 
 import json
-import select
 import socket
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from api.problems import HttpProblem
 from api.query import Query
 from api.report import epoch_progress, epoch_report, event_report, list_report
 from api.service import Service, service
+from api.waiting import waited
 from shared.events import Cursor, PlacedEvent, job_events
 from shared.job_folder import JobFolder
 from shared.problems import Problem, Refused, pointer
@@ -25,7 +25,6 @@ from shared.progress import EpochProgress
 
 STREAM = "text/event-stream"
 
-_POLL_SECONDS = 0.25
 _KEEP_ALIVE_SECONDS = 15.0
 # A stream ends after this and its client resumes it: no thread is held for ever.
 _STREAM_SECONDS = 600.0
@@ -90,30 +89,8 @@ def _frames(held: Service, job: JobFolder, after: Cursor, client: socket.socket 
         if time.monotonic() - spoke >= _KEEP_ALIVE_SECONDS:
             yield ": keep-alive\n\n"
             spoke = time.monotonic()
-        if not _waited(client):
+        if not waited(client):
             return
-
-
-def _waited(client: socket.socket | None) -> bool:
-    """Wait until it is time to look again; False when the client has left meanwhile, so that its place is free."""
-    if client is None:
-        time.sleep(_POLL_SECONDS)
-        return True
-    if not _is_readable(client):
-        return True
-    try:
-        has_left = client.recv(1, socket.MSG_PEEK) == b""
-    except OSError:
-        return False
-    time.sleep(_POLL_SECONDS)
-    return not has_left
-
-
-def _is_readable(client: socket.socket) -> bool:
-    # Not select(), which knows no descriptor above 1023.
-    poll = select.poll()
-    poll.register(client, select.POLLIN)
-    return bool(poll.poll(_POLL_SECONDS * 1000))
 
 
 def _frame(placed: PlacedEvent) -> str:

@@ -1,13 +1,11 @@
-"""POST /jobs, GET /jobs/{id}, POST /jobs/{id}/cancel and /retry, DELETE /jobs/{id}."""
-
-from typing import Any
+"""POST /jobs, POST /jobs/{id}/cancel and /retry, DELETE /jobs/{id}."""
 
 from flask import Response, jsonify
 
+from api.job_view import job_document
 from api.problems import HttpProblem
 from api.query import Query, no_query
-from api.queue_order import queue_position
-from api.report import dry_run_report, epoch_progress, job_report, last_epoch_event
+from api.report import dry_run_report, epoch_progress, last_epoch_event
 from api.service import service
 from api.strict_json import read_object
 from shared.dataset import DatasetInfo
@@ -35,12 +33,6 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     return _stored(record)
 
 
-def show(job_id: str) -> Response:
-    """One job."""
-    no_query()
-    return jsonify(_shown(service().job(job_id)))
-
-
 def cancel(job_id: str) -> Response:
     """End a job that waits at once; ask a job that runs to end. Asking again changes nothing.
 
@@ -55,7 +47,7 @@ def cancel(job_id: str) -> Response:
     result = folder.result()
     if result is not None and result.ending.status != "cancelled":
         raise Conflict(f"the job has {result.ending.status} already and cannot be cancelled")
-    return jsonify(_shown(folder))
+    return jsonify(job_document(folder))
 
 
 def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
@@ -85,7 +77,7 @@ def delete(job_id: str) -> tuple[str, int]:
 def _stored(record: JobRecord) -> tuple[Response, int, dict[str, str]]:
     folder = service().volume.store_job(record)
     service().doorbell.ring(record.id)
-    return jsonify(_shown(folder)), 202, {"Location": f"/jobs/{record.id}"}
+    return jsonify(job_document(folder)), 202, {"Location": f"/jobs/{record.id}"}
 
 
 def _asked() -> JobSpec:
@@ -134,9 +126,3 @@ def _state(folder: JobFolder) -> JobState:
     if state is None:
         raise NotFound("there is no job of this id")  # deleted since it was found
     return state
-
-
-def _shown(folder: JobFolder) -> dict[str, Any]:
-    state = _state(folder)
-    position = queue_position(service().volume, folder.id) if state.status == "queued" else None
-    return job_report(folder, state, position, service().settings.max_failures)

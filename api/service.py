@@ -9,6 +9,7 @@ from flask import Flask, current_app
 from api.index import JobIndex
 from api.key_store import KeyStore
 from api.upload import remove_leftovers
+from api.views import Views
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
 from shared.queue import Doorbell, make_celery
@@ -28,6 +29,7 @@ class Service:
     volume: Volume
     doorbell: Doorbell
     index: JobIndex
+    views: Views
     keys: KeyStore
     streams: threading.BoundedSemaphore
     parsers: threading.BoundedSemaphore
@@ -45,6 +47,7 @@ class Service:
             doorbell=Doorbell(make_celery(settings)),
             index=JobIndex(volume, settings.index_folder),
             keys=KeyStore(settings.volume, settings.admin_key),
+            views=Views(),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )
