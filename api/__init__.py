@@ -30,7 +30,10 @@ def create_app(settings: "Settings") -> "Flask":
         job_view,
         jobs,
         keys,
+        limits,
+        metrics,
         problems,
+        queue_view,
         requests,
         workers,
     )
@@ -42,6 +45,7 @@ def create_app(settings: "Settings") -> "Flask":
     Service.attach(app, settings)
     requests.install(app)
     problems.install(app)
+    metrics.install(app)
     access.install(app)
 
     table: list[tuple[str, str, RouteScope, Callable[..., Any]]] = [
@@ -63,6 +67,9 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/jobs/<job_id>/model", "read", downloads.model),
         ("GET", "/jobs/<job_id>/bundle.zip", "read", bundle.bundle),
         ("GET", "/workers", "read", workers.show_all),
+        ("GET", "/queue", "read", queue_view.show_all),
+        ("GET", "/limits", "read", limits.show),
+        ("GET", "/metrics", "read", metrics.show),
         ("GET", "/keys", "admin", keys.show_all),
         ("POST", "/keys", "admin", keys.create),
         ("POST", "/keys/<key_id>/revoke", "admin", keys.revoke),

@@ -80,6 +80,12 @@ class JobIndex:
         with self._mending():
             yield from ((job_id, status == OPEN) for job_id, status in self._file.ids(wanted))
 
+    def counts(self) -> dict[str, int]:
+        """How many jobs are over, by state. Raises Behind."""
+        self.catch_up()
+        with self._mending():
+            return self._file.counts()
+
     def names(self) -> list[str]:
         """The ids of all jobs, newest first, from their folders' names alone."""
         changed = self._volume.open.stat().st_mtime_ns

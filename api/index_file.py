@@ -104,6 +104,11 @@ class IndexFile:
     def ids_of_state(self, status: str) -> set[str]:
         return {row[0] for row in self._rows("SELECT id FROM job WHERE status = ?", [status])}
 
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are of each terminal state."""
+        found = dict(self._rows("SELECT status, COUNT(*) FROM job GROUP BY status", []))
+        return {status: found.get(status, 0) for status in TERMINAL}
+
     def shards(self) -> dict[str, int]:
         """The shards that are wholly known, each with the time of its last change."""
         return dict(self._rows("SELECT name, changed FROM shard", []))
