@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from flask import Response, jsonify
 from pydantic import ValidationError
 
+from api.idempotency import stored_once
 from api.problems import HttpProblem
 from api.query import Query, no_query
 from api.queue_order import queue_position, queued_jobs
@@ -15,7 +17,7 @@ from api.report import epoch_progress, job_report, last_epoch_event, list_report
 from api.service import service
 from api.strict_json import read_object
 from shared.dataset import DatasetInfo
-from shared.ids import is_job_id, new_job_id
+from shared.ids import is_job_id
 from shared.job import TERMINAL, Ending, JobRecord, Stop
 from shared.job_folder import JobFolder, JobState
 from shared.problems import Conflict
@@ -33,10 +35,11 @@ log = logging.getLogger(__name__)
 def submit() -> tuple[Response, int, dict[str, str]]:
     """Store a new job, then ring: when the client hears 202 the job is safe, whether anybody heard the bell or not."""
     no_query()
-    record = _new_record(_asked())
-    folder = service().volume.store_job(record)
-    service().doorbell.ring(record.id)
-    return jsonify(_shown(folder)), 202, {"Location": f"/jobs/{record.id}"}
+    settings = service().settings
+    document = read_object(settings.max_job_bytes, settings.max_json_depth)
+    folder = stored_once(document, partial(_new_record, document))
+    service().doorbell.ring(folder.id)
+    return jsonify(_shown(folder)), 202, {"Location": f"/jobs/{folder.id}"}
 
 
 def show_all() -> Response:
@@ -75,16 +78,12 @@ def cancel(job_id: str) -> Response:
     return jsonify(_shown(folder))
 
 
-def _asked() -> JobSpec:
-    settings = service().settings
-    return validated(JobSpec, read_object(settings.max_job_bytes, settings.max_json_depth))
-
-
-def _new_record(asked: JobSpec) -> JobRecord:
+def _new_record(document: dict[str, Any], job_id: str) -> JobRecord:
+    asked = validated(JobSpec, document)
     data = _dataset(asked.dataset.id)
     resolved = resolve(asked, data)
     return JobRecord(
-        id=new_job_id(),
+        id=job_id,
         created_at=utc_now(),
         spec=resolved.spec,
         task=resolved.task,

@@ -103,11 +103,12 @@ class Volume:
         found = (entry.name for shard in os.scandir(self.jobs) if shard.is_dir() for entry in os.scandir(shard))
         return sorted((name for name in found if is_job_id(name)), reverse=True)
 
-    def store_job(self, record: JobRecord) -> JobFolder:
+    def store_job(self, record: JobRecord, *, is_shared: bool = False) -> JobFolder:
         """Make a new job exist. When this returns it is safe, and only now may anybody hear of it.
 
         The marker comes first: a job that exists is always marked, and a marker without a job means nothing. Raises
-        OSError where the volume cannot take it; then no marker is left.
+        OSError where the volume cannot take it; then no marker is left, unless the id `is_shared` with others who may
+        be storing the same job at this moment: the marker could be theirs.
         """
         folder = self.job_folder(record.id)
         marker = self.open / OpenJob(record.spec.priority, record.id).name
@@ -115,7 +116,7 @@ class Volume:
         try:
             folder.store(record)
         except OSError:
-            if not folder.spec_file.exists():
+            if not is_shared and not folder.spec_file.exists():
                 marker.unlink(missing_ok=True)
             raise
         return folder
@@ -130,6 +131,11 @@ class Volume:
     def close_job(self, open_job: OpenJob) -> None:
         """Take the marker of a job that has its result out of the queue's order."""
         remove_file(self.open / open_job.name)
+
+    def forget_marker(self, job_id: str) -> None:
+        """Remove the marker of a job that was never stored and that nobody will store any more."""
+        for marker in self.open.glob(f"?-{job_id}"):
+            marker.unlink(missing_ok=True)
 
     # Workers
 
