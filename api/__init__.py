@@ -19,7 +19,7 @@ def create_app(settings: "Settings") -> "Flask":
     # Here and not above, so that `python -m api.ingest` starts without Flask and Celery.
     from flask import Flask
 
-    from api import access, datasets, downloads, events, health, jobs, keys, problems, requests, workers
+    from api import access, datasets, downloads, events, health, jobs, keys, problems, quotas, requests, workers
     from api.service import Service
 
     app = Flask("api", static_folder=None)
@@ -29,6 +29,7 @@ def create_app(settings: "Settings") -> "Flask":
     requests.install(app)
     problems.install(app)
     access.install(app)
+    quotas.install(app)
 
     table: list[tuple[str, str, RouteScope, Callable[..., Any]]] = [
         ("GET", "/datasets", "read", datasets.show_all),

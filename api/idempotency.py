@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.access import caller
 from api.problems import HttpProblem
+from api.quotas import admit_job
 from api.service import service
 from shared.durable import create_file, encode, make_folder, read_bytes
 from shared.ids import new_job_id
@@ -58,7 +59,7 @@ def stored_once(document: Mapping[str, Any], new_record: Callable[[str], JobReco
     """
     volume, key = service().volume, _sent_key()
     if key is None:
-        return volume.store_job(new_record(new_job_id()))
+        return _stored(new_record(new_job_id()))
     file = record_file(volume, caller().key_id, key)
     body = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     posted = _read(file)
@@ -67,7 +68,12 @@ def stored_once(document: Mapping[str, Any], new_record: Callable[[str], JobReco
         _sweep_sometimes(volume)
     if posted.body_sha256 != body:
         raise HttpProblem(422, "idempotency_key_reused", f"another body was posted under this {HEADER}; use a new one")
-    return volume.job(posted.job_id) or volume.store_job(new_record(posted.job_id), is_shared=True)
+    return volume.job(posted.job_id) or _stored(new_record(posted.job_id), is_shared=True)
+
+
+def _stored(record: JobRecord, *, is_shared: bool = False) -> JobFolder:
+    admit_job(record)
+    return service().volume.store_job(record, is_shared=is_shared)
 
 
 def record_file(volume: Volume, key_id: str, key: str) -> Path:

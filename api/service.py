@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from flask import Flask, current_app
 
 from api.key_store import KeyStore
+from api.shared_counts import SharedCounts
 from api.upload import remove_leftovers
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
@@ -27,8 +28,10 @@ class Service:
     volume: Volume
     doorbell: Doorbell
     keys: KeyStore
+    counts: SharedCounts
     streams: threading.BoundedSemaphore
     parsers: threading.BoundedSemaphore
+    uses_noted: dict[str, float] = field(default_factory=dict)
     is_stopping: Callable[[], bool] = field(default=lambda: False)
 
     @classmethod
@@ -41,6 +44,7 @@ class Service:
             volume=volume,
             doorbell=Doorbell(make_celery(settings)),
             keys=KeyStore(settings.volume, settings.admin_key),
+            counts=SharedCounts(settings.redis_url.get_secret_value()),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )
