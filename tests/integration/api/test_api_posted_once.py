@@ -6,7 +6,7 @@ import random
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.integration.api.conftest import ApiProcess
+from tests.support.api_process import ApiProcess
 
 CSV = b"size,label\n" + b"".join(b"%d,%d\n" % (n, n % 2) for n in range(60))
 SPEC = {"dataset": {"id": "small", "target": "label"}}
