@@ -34,6 +34,7 @@ def create_app(settings: "Settings") -> "Flask":
         metrics,
         problems,
         queue_view,
+        quotas,
         requests,
         workers,
     )
@@ -47,6 +48,7 @@ def create_app(settings: "Settings") -> "Flask":
     problems.install(app)
     metrics.install(app)
     access.install(app)
+    quotas.install(app)
 
     table: list[tuple[str, str, RouteScope, Callable[..., Any]]] = [
         ("GET", "/datasets", "read", datasets.show_all),

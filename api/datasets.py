@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.problems import HttpProblem
 from api.query import Query, no_query
+from api.quotas import uploading
 from api.report import dataset_report, list_report
 from api.service import service
 from api.upload import Upload, received
@@ -32,7 +33,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     with Query("name") as query:
         name = query.parsed("name", _source_name, None)
     _check_request(dataset_id)
-    with received(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
+    with uploading(), received(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
         info, is_new = _kept(upload, dataset_id, name)
     if info.sha256 != upload.sha256:
         raise Conflict(f'the dataset "{dataset_id}" holds other data; choose another id')

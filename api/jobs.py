@@ -1,7 +1,11 @@
 """POST /jobs, POST /jobs/{id}/cancel and /retry, DELETE /jobs/{id}."""
 
+from functools import partial
+from typing import Any
+
 from flask import Response, jsonify
 
+from api.idempotency import stored_once
 from api.job_view import job_document
 from api.problems import HttpProblem
 from api.query import Query, no_query
@@ -27,10 +31,11 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     """
     with Query("dry_run") as query:
         is_dry = query.flag("dry_run")
-    record = _new_record(_asked())
+    settings = service().settings
+    document = read_object(settings.max_job_bytes, settings.max_json_depth)
     if is_dry:
-        return jsonify(dry_run_report(record)), 200, {}
-    return _stored(record)
+        return jsonify(dry_run_report(_posted(document, new_job_id()))), 200, {}
+    return _stored(stored_once(document, partial(_posted, document)))
 
 
 def cancel(job_id: str) -> Response:
@@ -56,10 +61,7 @@ def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
     state = _state(service().job(job_id))
     if state.status not in {"failed", "cancelled"}:
         raise Conflict(f"the job is {state.status}; only one that has failed or was cancelled is tried anew")
-    record = _new_record(state.record.spec, retry_of=job_id)
-    if record.data_sha256 != state.record.data_sha256:
-        raise Conflict(f'the dataset "{record.spec.dataset.id}" holds other data by now; post the spec as a new job')
-    return _stored(record)
+    return _stored(stored_once({"retry_of": job_id}, partial(_tried_anew, state.record)))
 
 
 def delete(job_id: str) -> tuple[str, int]:
@@ -74,22 +76,27 @@ def delete(job_id: str) -> tuple[str, int]:
     return "", 204
 
 
-def _stored(record: JobRecord) -> tuple[Response, int, dict[str, str]]:
-    folder = service().volume.store_job(record)
-    service().doorbell.ring(record.id)
-    return jsonify(job_document(folder)), 202, {"Location": f"/jobs/{record.id}"}
+def _stored(folder: JobFolder) -> tuple[Response, int, dict[str, str]]:
+    service().doorbell.ring(folder.id)
+    return jsonify(job_document(folder)), 202, {"Location": f"/jobs/{folder.id}"}
 
 
-def _asked() -> JobSpec:
-    settings = service().settings
-    return validated(JobSpec, read_object(settings.max_job_bytes, settings.max_json_depth))
+def _posted(document: dict[str, Any], job_id: str) -> JobRecord:
+    return _new_record(validated(JobSpec, document), job_id)
 
 
-def _new_record(asked: JobSpec, retry_of: str | None = None) -> JobRecord:
+def _tried_anew(before: JobRecord, job_id: str) -> JobRecord:
+    record = _new_record(before.spec, job_id, retry_of=before.id)
+    if record.data_sha256 != before.data_sha256:
+        raise Conflict(f'the dataset "{record.spec.dataset.id}" holds other data by now; post the spec as a new job')
+    return record
+
+
+def _new_record(asked: JobSpec, job_id: str, retry_of: str | None = None) -> JobRecord:
     data = _dataset(asked.dataset.id)
     resolved = resolve(asked, data)
     return JobRecord(
-        id=new_job_id(),
+        id=job_id,
         created_at=utc_now(),
         spec=resolved.spec,
         task=resolved.task,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.key_store import ENVIRONMENT_KEY_ID, KeyName, KnownKey, Scope
 from api.query import no_query
+from api.quotas import last_used
 from api.report import list_report
 from api.service import service
 from api.strict_json import read_object
@@ -42,7 +43,9 @@ def create() -> tuple[Response, int]:
 def show_all() -> Response:
     """Every key, newest first, those that are expired or revoked too."""
     no_query()
-    return jsonify(list_report([key_report(known) for known in service().keys.all()], has_more=False))
+    used = last_used()
+    reports = [{**key_report(known), "last_used_at": used.get(known.id)} for known in service().keys.all()]
+    return jsonify(list_report(reports, has_more=False))
 
 
 def revoke(key_id: str) -> Response:

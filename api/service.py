@@ -8,6 +8,7 @@ from flask import Flask, current_app
 
 from api.index import JobIndex
 from api.key_store import KeyStore
+from api.shared_counts import SharedCounts
 from api.upload import remove_leftovers
 from api.views import Views
 from shared.job_folder import JobFolder
@@ -31,8 +32,10 @@ class Service:
     index: JobIndex
     views: Views
     keys: KeyStore
+    counts: SharedCounts
     streams: threading.BoundedSemaphore
     parsers: threading.BoundedSemaphore
+    uses_noted: dict[str, float] = field(default_factory=dict)
     is_stopping: Callable[[], bool] = field(default=lambda: False)
 
     @classmethod
@@ -48,6 +51,7 @@ class Service:
             index=JobIndex(volume, settings.index_folder),
             keys=KeyStore(settings.volume, settings.admin_key),
             views=Views(),
+            counts=SharedCounts(settings.redis_url.get_secret_value()),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )

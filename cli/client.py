@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx2
 
@@ -107,8 +108,15 @@ class Client:
     # Jobs
 
     def submit(self, spec: Json) -> Json:
-        """Post a job. Raises Refused with every place of the spec that is wrong."""
-        return self._json("POST", "/jobs", json=spec)
+        """Post a job. Raises Refused with every place of the spec that is wrong.
+
+        Where the answer breaks off it is posted once more, under the same Idempotency-Key: it stays one job.
+        """
+        headers = {"Idempotency-Key": str(uuid4())}
+        try:
+            return self._json("POST", "/jobs", json=spec, headers=headers)
+        except Unreachable:
+            return self._json("POST", "/jobs", json=spec, headers=headers)
 
     def jobs(self, *, limit: int = 100, after: str | None = None, status: str | None = None) -> Json:
         """One page of the jobs, newest first; `after` is the last id of the page before it."""

@@ -57,10 +57,16 @@ class Settings(BaseModel):
     )
     port: int = Field(default=8000, ge=0, le=65_535, description="the port that the API listens on")
     api_processes: int = Field(default=1, ge=1, le=64, description="gunicorn's worker processes")
-    api_threads: int = Field(default=256, ge=2, le=1024, description="threads in each of them")
-    max_streams: int = Field(default=192, ge=1, le=1000, description="event streams open at once in one process")
+    api_threads: int = Field(default=384, ge=2, le=1024, description="threads in each of them")
+    max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
     index_folder: Path = Field(
         default_factory=_cache_folder, description="this host's own disk, for an index that may be deleted"
+    )
+    requests_per_minute: int = Field(default=6000, ge=1, description="requests of one API key in a minute, at most")
+    max_unfinished_jobs: int = Field(default=10_000, ge=1, description="jobs of one API key without result, at most")
+    max_uploads: int = Field(default=8, ge=1, description="uploads of one API key at once, at most")
+    upload_bytes_per_day: int = Field(
+        default=256 * 1024**3, ge=1024, description="bytes that one API key uploads in a day, at most"
     )
     max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="body of POST /jobs, at most")
     max_json_depth: int = Field(default=32, ge=4, le=200, description="nesting of a JSON body, at most")

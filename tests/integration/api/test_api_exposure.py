@@ -9,7 +9,7 @@ import redis
 from api.exposure import is_open
 from api.key_store import KeyStore
 from shared.volume import Volume
-from tests.integration.api.conftest import ApiProcess
+from tests.support.api_process import ApiProcess
 from tests.support.redis import free_port, redis_program
 from tests.support.waiting import wait_for
 

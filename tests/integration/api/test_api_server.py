@@ -11,7 +11,7 @@ import pytest
 
 from shared.job import Ending
 from shared.queue import QUEUE
-from tests.integration.api.conftest import ApiProcess
+from tests.support.api_process import ApiProcess
 from tests.support.keys import ADMIN_KEY, AUTHORIZATION
 from tests.support.waiting import wait_for
 

@@ -97,7 +97,7 @@ def component(up: Up, name: str) -> int:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            arguments = (entry / "cmdline").read_bytes().decode().split("\0")
+            arguments = (entry / "cmdline").read_bytes().decode().replace("\0", " ").split()
         except OSError:
             continue
         if parent == up.process.pid and name in {Path(one).name for one in arguments}:

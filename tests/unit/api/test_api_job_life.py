@@ -78,7 +78,22 @@ def test_a_job_that_is_over_is_deleted_and_nothing_of_it_stays(client, volume, n
     assert client.get(f"/jobs/{job.id}").status_code == 404
     assert client.delete(f"/jobs/{job.id}").status_code == 404
     assert client.get("/jobs").json["data"] == []
-    assert set(everything(volume)) - set(before) == {f"jobs/{job.id[-2:]}"}
+    assert set(everything(volume)) - set(before) == {f"jobs/{job.id[-2:]}", f"deleted/{job.id}"}
+
+
+def test_a_post_that_is_repeated_after_its_job_was_deleted_makes_no_job(client, volume, grades):
+    again = {"json": small_spec(), "headers": {"Idempotency-Key": "the-one"}}
+    job = volume.job(client.post("/jobs", **again).json["id"])
+    finish(volume, job, "succeeded")
+    assert client.delete(f"/jobs/{job.id}").status_code == 204
+    assert client.post("/jobs", **again).status_code == 409
+    assert volume.job_ids() == []
+
+
+def test_a_retry_that_is_repeated_makes_one_job(client, volume, job):
+    finish(volume, job, "failed")
+    ids = {client.post(f"/jobs/{job.id}/retry", headers={"Idempotency-Key": "k"}).json["id"] for _ in range(3)}
+    assert len(ids) == 1
 
 
 def test_a_job_that_is_not_over_is_not_deleted(client, new_job):
@@ -106,12 +121,12 @@ def test_a_delete_that_is_killed_leaves_a_whole_job_or_none(client, volume, job,
     after = Volume(volume.root)
     if killed_at == "rmtree":
         assert after.job(job.id) is None
-        assert list(after.deleted.iterdir()) != []
+        assert any(grave.is_dir() for grave in after.deleted.iterdir())
         after.remove_leftovers()
     else:
         assert after.job(job.id).state().status == "succeeded"
         assert client.delete(f"/jobs/{job.id}").status_code == 204
-    assert list(after.deleted.iterdir()) == []
+    assert not any(grave.is_dir() for grave in after.deleted.iterdir())
     assert after.job_ids() == list(after.open_jobs()) == []
 
 
