@@ -45,13 +45,35 @@ def show(job_id: str) -> Response:
 
 
 def show_epochs(job_id: str) -> Response:
-    """One row for each epoch; where an epoch was trained again after a loss, the later attempt's row stands."""
-    with Query("after", "limit") as query:
+    """One row for each epoch behind `after`; where an epoch was trained again after a loss, the later row stands.
+
+    With `points` at most so many, evenly chosen; the answer says that they are a sample and of how many.
+    """
+    with Query("after", "limit", "points") as query:
         after = query.integer("after", 0, 0, _MOST_OFFSET)
         limit = query.integer("limit", 1000, 1, 10_000)
+        points = query.integer("points", 0, 3, 10_000)
     rows = _epochs(service().job(job_id))
-    found = [rows[epoch] for epoch in sorted(rows) if epoch > after][: limit + 1]
-    return jsonify(list_report([epoch_report(row) for row in found[:limit]], has_more=len(found) > limit))
+    found = [rows[epoch] for epoch in sorted(rows) if epoch > after]
+    if 0 < points < len(found):
+        shown, sample = _sampled(found, points), {"of": len(found), "shown": points}
+        return jsonify({**list_report([epoch_report(row) for row in shown], has_more=False), "sampled": sample})
+    most = len(found) if points else limit
+    page = list_report([epoch_report(row) for row in found[:most]], has_more=len(found) > most)
+    return jsonify({**page, "sampled": None})
+
+
+def _sampled(rows: list[EpochProgress], points: int) -> list[EpochProgress]:
+    """Exactly so many rows, evenly spread; the first, the last and the best one are always among them."""
+    last = len(rows) - 1
+    best = rows[-1].best.epoch if rows[-1].best else None
+    chosen = {round(place * last / (points - 1)) for place in range(points)}
+    kept = next((place for place, row in enumerate(rows) if row.epoch == best), None)
+    if kept is not None and kept not in chosen:
+        inner = chosen - {0, last}
+        chosen.discard(min(inner, key=lambda place: abs(place - kept)))
+        chosen.add(kept)
+    return [rows[place] for place in sorted(chosen)]
 
 
 def _epochs(job: JobFolder) -> dict[int, EpochProgress]:

@@ -32,6 +32,12 @@ def show() -> Response:
                 "cells": settings.max_dataset_cells,
                 "ingest_seconds": settings.ingest_timeout_seconds,
             },
+            "key": {
+                "requests_per_minute": settings.requests_per_minute,
+                "unfinished_jobs": settings.max_unfinished_jobs,
+                "uploads_at_once": settings.max_uploads,
+                "upload_bytes_per_day": settings.upload_bytes_per_day,
+            },
             "request": {"streams": settings.max_streams, "wait_seconds": MOST_WAIT_SECONDS},
         }
     )
