@@ -42,6 +42,14 @@ many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
 many-streams: $(VENV)/.dev  ## is the API alive beside a crowd?: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m tests.many_streams --streams $(STREAMS) --slow $(SLOW)
 
+EXAMPLES ?= 200
+
+schemathesis: $(VENV)/.dev  ## the API against its own document, at length: make schemathesis [EXAMPLES= SEED=]
+	$(BIN)/python -m tests.contract --examples $(EXAMPLES) --seed $(SEED)
+
+bench-api: $(VENV)/.dev  ## how fast the API is, in pairs: make bench-api [JOBS=]
+	$(BIN)/python -m tests.bench_api
+
 lock:  ## write the lock files anew (needs uv)
 	for extra in dev local api worker gpu; do \
 	  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \
