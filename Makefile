@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs lock clean
+.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs many-streams lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -24,6 +24,8 @@ lint: $(VENV)/.dev
 SEED ?= 1
 JOBS ?= 100
 FAULTS ?= 300
+STREAMS ?= 200
+SLOW ?= 50
 
 chaos: $(VENV)/.dev  ## kill, freeze, flush and fill at random, and judge the promises: make chaos [JOBS= FAULTS= SEED=]
 	$(BIN)/python -m tests.chaos --jobs $(JOBS) --faults $(FAULTS) --seed $(SEED)
@@ -36,6 +38,17 @@ resume-proof: $(VENV)/.dev  ## killed runs against an untouched one: make resume
 
 many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
 	$(BIN)/python -m tests.many_jobs --jobs $(JOBS)
+
+many-streams: $(VENV)/.dev  ## is the API alive beside a crowd?: make many-streams [STREAMS= SLOW=]
+	$(BIN)/python -m tests.many_streams --streams $(STREAMS) --slow $(SLOW)
+
+EXAMPLES ?= 200
+
+schemathesis: $(VENV)/.dev  ## the API against its own document, at length: make schemathesis [EXAMPLES= SEED=]
+	$(BIN)/python -m tests.contract --examples $(EXAMPLES) --seed $(SEED)
+
+bench-api: $(VENV)/.dev  ## how fast the API is, in pairs: make bench-api [JOBS=]
+	$(BIN)/python -m tests.bench_api
 
 lock:  ## write the lock files anew (needs uv)
 	for extra in dev local api worker gpu; do \

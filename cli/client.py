@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx2
 
@@ -65,6 +66,21 @@ class Client:
         """The list of workers, each with its `status`."""
         return self._json("GET", "/workers")
 
+    # Keys
+
+    def create_key(self, name: str, scope: str, expires_in_days: int | None = None) -> Json:
+        """Make an API key; only this answer holds it, under `key`."""
+        asked = {"name": name, "scope": scope, "expires_in_days": expires_in_days}
+        return self._json("POST", "/keys", json=asked)
+
+    def keys(self) -> Json:
+        """The list of keys, those that are expired or revoked too."""
+        return self._json("GET", "/keys")
+
+    def revoke_key(self, key_id: str) -> Json:
+        """End a key for good."""
+        return self._json("POST", f"/keys/{quote(key_id, safe='')}/revoke")
+
     # Datasets
 
     def put_dataset(self, dataset_id: str, path: Path, name: str | None = None) -> Json:
@@ -92,8 +108,15 @@ class Client:
     # Jobs
 
     def submit(self, spec: Json) -> Json:
-        """Post a job. Raises Refused with every place of the spec that is wrong."""
-        return self._json("POST", "/jobs", json=spec)
+        """Post a job. Raises Refused with every place of the spec that is wrong.
+
+        Where the answer breaks off it is posted once more, under the same Idempotency-Key: it stays one job.
+        """
+        headers = {"Idempotency-Key": str(uuid4())}
+        try:
+            return self._json("POST", "/jobs", json=spec, headers=headers)
+        except Unreachable:
+            return self._json("POST", "/jobs", json=spec, headers=headers)
 
     def jobs(self, *, limit: int = 100, after: str | None = None, status: str | None = None) -> Json:
         """One page of the jobs, newest first; `after` is the last id of the page before it."""

@@ -7,6 +7,7 @@ import click
 from cli.commands.base import FitstopGroup
 from cli.commands.files import datasets, download
 from cli.commands.jobs import cancel, events, log, ps, show, submit, watch_command
+from cli.commands.keys import keys
 from cli.commands.local import demo, up
 from cli.commands.service import config, workers
 
@@ -28,7 +29,22 @@ def main(url: str | None) -> None:
     """
 
 
-for command in (up, demo, submit, ps, show, watch_command, events, log, cancel, download, datasets, workers, config):
+for command in (
+    up,
+    demo,
+    submit,
+    ps,
+    show,
+    watch_command,
+    events,
+    log,
+    cancel,
+    download,
+    datasets,
+    keys,
+    workers,
+    config,
+):
     main.add_command(command)
 
 

@@ -26,6 +26,9 @@ from shared.job import (
 )
 from shared.times import utc_now
 
+SPEC_FILE = "spec.json"
+RESULT_FILE = "result.json"
+
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
@@ -63,6 +66,11 @@ class AttemptFolder:
     @property
     def preprocessing_file(self) -> Path:
         return self.path / "preprocessing.skops"
+
+    @property
+    def inference_file(self) -> Path:
+        """What a program that predicts has to know beside the model."""
+        return self.path / "inference.json"
 
     @property
     def resume(self) -> Path:
@@ -132,7 +140,7 @@ class JobFolder:
 
     @property
     def spec_file(self) -> Path:
-        return self.path / "spec.json"
+        return self.path / SPEC_FILE
 
     @property
     def cancel_file(self) -> Path:
@@ -140,7 +148,7 @@ class JobFolder:
 
     @property
     def result_file(self) -> Path:
-        return self.path / "result.json"
+        return self.path / RESULT_FILE
 
     @property
     def plan_file(self) -> Path:

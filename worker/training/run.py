@@ -16,6 +16,7 @@ from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.plan import decide
 from worker.training.errors import Superseded, TrainingStopped, failure
+from worker.training.inference import write_inference_facts
 from worker.training.model import build_model, describe
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
@@ -44,6 +45,7 @@ def _conclusion(run: RunContext) -> Conclusion:
     try:
         run.events.write([_started_event()])
         data = load_data(run.attempt, record)
+        write_inference_facts(run.attempt, data)
         run.events.write([_data_event(data)])
         run.stop_requests.check()
         plan = run.attempt.job.plan() or decide(record, data)
