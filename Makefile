@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs many-streams lock clean
+.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs many-streams bench lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -49,6 +49,9 @@ schemathesis: $(VENV)/.dev  ## the API against its own document, at length: make
 
 bench-api: $(VENV)/.dev  ## how fast the API is, in pairs: make bench-api [JOBS=]
 	$(BIN)/python -m tests.bench_api
+
+bench: $(VENV)/.dev  ## how fast, against stock Keras, in one run: make bench DATA=winequalityN.csv
+	$(BIN)/python -m tests.bench "$(DATA)" --json bench.json --svg bench.svg
 
 lock:  ## write the lock files anew (needs uv)
 	for extra in dev local api worker gpu; do \
