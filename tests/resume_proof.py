@@ -1,7 +1,8 @@
 """Many killed runs against one untouched run: `python -m tests.resume_proof --jobs 200 --seed 1`.
 
 Each job is killed one to five times, at random batches, file operations, half-written files, half-saved models and half
-rows; some save inside their epochs. All must end as the untouched one: the same log, stop, checkpoints and last state.
+rows, or just before it concludes; some save inside their epochs. All must end as the untouched one: the same log, stop,
+checkpoints and last state.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
-from tests.support.killing import RESUME_JOB, Outcome, outcome, preloaded_forks, run_killed, some_kills
+from tests.support.killing import RESUME_JOB, Outcome, deaths, outcome, preloaded_forks, run_killed, some_kills
 
 
 def main() -> int:
@@ -30,25 +31,28 @@ def main() -> int:
         put_dataset(volume, learnable_frame(160))
         forks = preloaded_forks()
         untouched = outcome(run_killed(volume, forks, [], 60, RESUME_JOB))
-        counts: Counter[str] = Counter()
+        kinds: Counter[str] = Counter()
+        jobs_killed: Counter[int] = Counter()
         different = []
 
-        def one(seed: int) -> tuple[int, Outcome, int, list[str]]:
+        def one(seed: int) -> tuple[int, Outcome, list[str]]:
             chance = random.Random(seed)
-            kills = some_kills(chance)
-            job = run_killed(volume, forks, kills, chance.choice([60, 0.05]), RESUME_JOB)
-            return seed, outcome(job), len(job.attempts()) - 1, [kill.kind for kill in kills]
+            job = run_killed(volume, forks, some_kills(chance), chance.choice([60, 0.05]), RESUME_JOB)
+            return seed, outcome(job), deaths(job)
 
         seeds = range(asked.seed * 1_000_000, asked.seed * 1_000_000 + asked.jobs)
         with ThreadPoolExecutor(asked.at_once) as pool:
-            for seed, ended, killed, kinds in pool.map(one, seeds):
-                counts["killed"] += killed
-                counts.update(kinds[:killed])
+            for seed, ended, killed_at in pool.map(one, seeds):
+                jobs_killed[len(killed_at)] += 1
+                kinds.update(killed_at)
                 if ended != untouched:
                     different.append(seed)
     equal = asked.jobs - len(different)
     sys.stdout.write(f"seed {asked.seed}: {equal} of {asked.jobs} jobs equal the untouched one\n")
-    sys.stdout.write("".join(f"  {count:5d}  {what}\n" for what, count in counts.most_common()))
+    sys.stdout.write(f"{kinds.total()} kills, at\n")
+    sys.stdout.write("".join(f"  {count:5d}  {what}\n" for what, count in kinds.most_common()))
+    sys.stdout.write("jobs killed so many times\n")
+    sys.stdout.write("".join(f"  {jobs:5d}  {times}\n" for times, jobs in sorted(jobs_killed.items())))
     if different:
         sys.stdout.write(f"different: {different}\n")
     return 1 if different else 0
