@@ -47,6 +47,9 @@ def main() -> int:
                 kinds.update(killed_at)
                 if ended != untouched:
                     different.append(seed)
+                if jobs_killed.total() % 20 == 0:
+                    sys.stdout.write(f"{jobs_killed.total()} jobs, {kinds.total()} kills, {len(different)} different\n")
+                    sys.stdout.flush()
     equal = asked.jobs - len(different)
     sys.stdout.write(f"seed {asked.seed}: {equal} of {asked.jobs} jobs equal the untouched one\n")
     sys.stdout.write(f"{kinds.total()} kills, at\n")
