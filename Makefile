@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs many-streams bench lock clean
+.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams bench lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -32,6 +32,11 @@ chaos: $(VENV)/.dev  ## kill, freeze, flush and fill at random, and judge the pr
 
 chaos-short: $(VENV)/.dev  ## a short seeded part of it
 	$(BIN)/python -m pytest tests/chaos
+
+INTERLEAVINGS ?= 100000
+
+simulate: $(VENV)/.dev  ## the protocol alone in simulated time: make simulate [INTERLEAVINGS= SEED=]
+	$(BIN)/python -m tests.simulation --interleavings $(INTERLEAVINGS) --seed $(SEED)
 
 resume-proof: $(VENV)/.dev  ## killed runs against an untouched one: make resume-proof [JOBS= SEED=]
 	$(BIN)/python -m tests.resume_proof --jobs $(JOBS) --seed $(SEED)
