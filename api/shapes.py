@@ -78,6 +78,17 @@ class CheckpointSummary(_Shape):
     bytes: Count
 
 
+class Engine(_Shape):
+    """How a job is computed: decided before its first epoch, with the reason, and kept to by every attempt."""
+
+    engine: Literal["fused", "stock"]
+    xla: bool
+    threads: Count
+    validation_batch: Annotated[int, Field(ge=1, description="rows")]
+    steps_per_epoch: Annotated[int, Field(ge=1)]
+    reason: str
+
+
 class JobWorker(_Shape):
     """Where a job runs or ran last."""
 
@@ -129,6 +140,7 @@ class Job(_Shape):
     progress: Progress | None
     stop: Stop | None
     checkpoints: CheckpointSummary
+    engine: Engine | None
     worker: JobWorker | None
     error: JobError | None
     failures: list[Failure]
