@@ -12,13 +12,13 @@ from api.index import Behind
 from api.index_file import Wanted
 from api.problems import HttpProblem
 from api.query import Query
-from api.queue_order import queued_jobs
 from api.report import job_report, list_report
 from api.service import service
 from shared.ids import is_job_id
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
 from shared.times import format_time, parse_time
+from shared.volume import OpenJob
 
 _STATUSES = TERMINAL | {"queued", "running"}
 _METADATA = "metadata."
@@ -45,8 +45,8 @@ def show_all() -> Response:
             metadata=query.family(_METADATA),
         )
     found = _page(wanted, limit + 1)
-    waits = any(state.status == "queued" for _, state in found)
-    places = {job_id: place for place, job_id in enumerate(queued_jobs(service().volume), 1)} if waits else {}
+    waiting = [OpenJob(state.record.spec.priority, folder.id) for folder, state in found if state.status == "queued"]
+    places = service().places.of(*waiting) if waiting else {}
     failures = service().settings.max_failures
     items = [job_report(folder, state, places.get(folder.id), failures) for folder, state in found[:limit]]
     return jsonify(list_report(items, has_more=len(found) > limit))

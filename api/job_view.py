@@ -8,7 +8,6 @@ from typing import Any
 from flask import Response, request
 
 from api.query import Query
-from api.queue_order import queue_position
 from api.report import job_report
 from api.service import Service, service
 from api.views import View
@@ -16,6 +15,7 @@ from api.waiting import mark, waited
 from shared.job import TERMINAL
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
+from shared.volume import OpenJob
 
 MOST_WAIT_SECONDS = 60
 _RUNNING_SECONDS, _QUEUED_SECONDS = 2, 5
@@ -42,8 +42,8 @@ def job_document(folder: JobFolder) -> dict[str, Any]:
     state = folder.state()
     if state is None:
         raise NotFound("there is no job of this id")
-    position = queue_position(held.volume, folder.id) if state.status == "queued" else None
-    return job_report(folder, state, position, held.settings.max_failures)
+    places = held.places.of(OpenJob(state.record.spec.priority, folder.id)) if state.status == "queued" else {}
+    return job_report(folder, state, places.get(folder.id), held.settings.max_failures)
 
 
 def view_of(held: Service, folder: JobFolder) -> View:

@@ -8,6 +8,7 @@ from flask import Flask, current_app
 
 from api.index import JobIndex
 from api.key_store import KeyStore
+from api.queue_order import QueuePlaces
 from api.shared_counts import SharedCounts
 from api.upload import remove_leftovers
 from api.views import Views
@@ -31,6 +32,7 @@ class Service:
     doorbell: Doorbell
     index: JobIndex
     views: Views
+    places: QueuePlaces
     keys: KeyStore
     counts: SharedCounts
     streams: threading.BoundedSemaphore
@@ -51,6 +53,7 @@ class Service:
             index=JobIndex(volume, settings.index_folder),
             keys=KeyStore(settings.volume, settings.admin_key),
             views=Views(),
+            places=QueuePlaces(volume),
             counts=SharedCounts(settings.redis_url.get_secret_value()),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),

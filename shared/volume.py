@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.dataset import DatasetInfo
-from shared.durable import create_file, encode, make_folder, read_bytes, remove_file, replace_file, sync_folder
+from shared.durable import (
+    create_empty,
+    encode,
+    make_folder,
+    read_bytes,
+    remove_file,
+    replace_file,
+    sync_folder,
+)
 from shared.ids import is_dataset_id, is_job_id, job_age_seconds
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
@@ -122,8 +130,8 @@ class Volume:
         """
         folder = self.job_folder(record.id)
         marker = self.open / OpenJob(record.spec.priority, record.id).name
-        create_file(marker, b"")
         try:
+            create_empty(marker)
             folder.store(record)
         except OSError:
             if not is_shared and not folder.spec_file.exists():
