@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs many-streams lock clean
+.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs many-streams fuzz-api lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -24,6 +24,7 @@ lint: $(VENV)/.dev
 SEED ?= 1
 JOBS ?= 100
 FAULTS ?= 300
+REQUESTS ?= 100000
 STREAMS ?= 200
 SLOW ?= 50
 
@@ -41,6 +42,9 @@ many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
 
 many-streams: $(VENV)/.dev  ## is the API alive beside a crowd?: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m tests.many_streams --streams $(STREAMS) --slow $(SLOW)
+
+fuzz-api: $(VENV)/.dev  ## what nobody should send: make fuzz-api [REQUESTS= SEED=]
+	$(BIN)/python -m tests.fuzz_api --requests $(REQUESTS) --seed $(SEED)
 
 lock:  ## write the lock files anew (needs uv)
 	for extra in dev local api worker gpu; do \
