@@ -18,6 +18,8 @@ from shared.volume import Volume
 _KEY = "fitstop"
 # Each may take as much memory as the settings allow one.
 _MOST_PARSERS = 2
+# A client does not wait for a Redis that hangs: its job is safe, and a worker's sweep finds it.
+_RING_SECONDS = 0.3
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Service:
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
-            doorbell=Doorbell(make_celery(settings)),
+            doorbell=Doorbell(make_celery(settings, _RING_SECONDS)),
             keys=KeyStore(settings.volume, settings.admin_key),
             counts=SharedCounts(settings.redis_url.get_secret_value()),
             streams=threading.BoundedSemaphore(settings.max_streams),

@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -219,7 +220,7 @@ class Sender:
             for _ in range(self._chance.choice((3, 40, 500))):
                 nested = [nested] if self._chance.random() < 0.5 else {"a": nested}
             return nested
-        return self._text() if self._chance.random() < 0.4 else self._chance.choice(_VALUES)
+        return self._text() if self._chance.random() < 0.4 else deepcopy(self._chance.choice(_VALUES))
 
     def _text(self) -> str:
         if self._chance.random() < 0.7:
