@@ -134,6 +134,8 @@ class Sender:
                 self.close()
                 if not request.is_last:
                     self.wrong.append(Wrong(request.content, f"no answer: {error!r}"))
+        # The API ends a connection on which nobody asks for seconds, and a client may wait for the others now.
+        self.close()
 
     def close(self) -> None:
         """Close the connection."""
