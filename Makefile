@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams bench lock clean
+.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams schemathesis fuzz-api bench-api bench lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -24,6 +24,7 @@ lint: $(VENV)/.dev
 SEED ?= 1
 JOBS ?= 100
 FAULTS ?= 300
+REQUESTS ?= 100000
 STREAMS ?= 200
 SLOW ?= 50
 
@@ -57,6 +58,9 @@ bench-api: $(VENV)/.dev  ## how fast the API is, in pairs: make bench-api [JOBS=
 
 bench: $(VENV)/.dev  ## how fast, against stock Keras, in one run: make bench DATA=winequalityN.csv
 	$(BIN)/python -m tests.bench "$(DATA)" --json bench.json --svg bench.svg
+
+fuzz-api: $(VENV)/.dev  ## what nobody should send: make fuzz-api [REQUESTS= SEED=]
+	$(BIN)/python -m tests.fuzz_api --requests $(REQUESTS) --seed $(SEED)
 
 lock:  ## write the lock files anew (needs uv)
 	for extra in dev local api worker gpu; do \

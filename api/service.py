@@ -21,6 +21,8 @@ from shared.volume import Volume
 _KEY = "fitstop"
 # Each may take as much memory as the settings allow one.
 _MOST_PARSERS = 2
+# A client does not wait for a Redis that hangs: its job is safe, and a worker's sweep finds it.
+_RING_SECONDS = 0.3
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Service:
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
-            doorbell=Doorbell(make_celery(settings)),
+            doorbell=Doorbell(make_celery(settings, _RING_SECONDS)),
             index=JobIndex(volume, settings.index_folder),
             keys=KeyStore(settings.volume, settings.admin_key),
             views=Views(),

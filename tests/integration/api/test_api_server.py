@@ -45,7 +45,7 @@ def incoming(api):
 
 def test_the_api_starts_in_two_seconds_and_stays_small(api):
     posted(api)
-    assert api.start_seconds < 2
+    assert 0 < api.start_cpu_seconds < 2
     for pid in api.workers():
         status = Path(f"/proc/{pid}/status").read_text()
         [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]

@@ -97,6 +97,20 @@ def test_what_is_no_key_is_401_and_is_never_logged(anonymous, caplog, header):
     assert len(secret) < 8 or (secret not in caplog.text and secret not in answer.text)
 
 
+def test_the_name_of_a_key_without_its_secret_opens_nothing(app, keys):
+    _, key = keys.create("one", "admin")
+    _, other = keys.create("two", "admin")
+    for forged in (
+        key[:15] + other[15:],
+        key[:-1] + ("a" if key[-1] != "a" else "b"),
+        key[:16] + "a" * 40,
+        key.upper(),
+    ):
+        answer = authorized(app, forged).get("/jobs")
+        assert (answer.status_code, answer.json["code"]) == (401, "unknown_key")
+    assert authorized(app, key).get("/jobs").status_code == 200
+
+
 @pytest.mark.parametrize("name", ["key", "api_key", "access_token", "token", "Authorization"])
 def test_a_key_in_the_query_is_no_key_and_is_not_logged(anonymous, caplog, name):
     caplog.set_level("DEBUG")
