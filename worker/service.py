@@ -129,8 +129,13 @@ class Worker:
             started_at=self._started_at,
             seen_at=utc_now(),
         )
-        if not self._gone.is_set():
+        if self._gone.is_set():
+            return
+        try:
             self._volume.show_worker(card)
+        except OSError as error:
+            # Nothing is decided by a card: an attempt that was claimed must begin, and one that ended be rung for.
+            log.warning("the worker's card was not written: %s", error)
 
     def _every(self, seconds: float, act: Callable[[], None], name: str) -> None:
         """Act now and then every so many seconds, in a thread of its own, for as long as the worker lives."""

@@ -34,8 +34,13 @@ def main() -> int:
     began = time.monotonic()
     counts: Counter[str] = Counter()
     broken: list[Outcome] = []
+    _tell(f"seed {asked.seed}")
+    done = 0
     with multiprocessing.get_context("spawn").Pool(asked.processes) as pool:
         for outcomes in pool.imap_unordered(some_worlds, _shares(first, asked.interleavings)):
+            done += len(outcomes)
+            if done % 10_000 == 0:
+                _tell(f"{done} of {asked.interleavings} after {time.monotonic() - began:.0f} s")
             for outcome in outcomes:
                 counts += outcome.counts
                 if outcome.broken:
