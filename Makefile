@@ -46,6 +46,14 @@ many-streams: $(VENV)/.dev  ## is the API alive beside a crowd?: make many-strea
 fuzz-api: $(VENV)/.dev  ## what nobody should send: make fuzz-api [REQUESTS= SEED=]
 	$(BIN)/python -m tests.fuzz_api --requests $(REQUESTS) --seed $(SEED)
 
+EXAMPLES ?= 200
+
+schemathesis: $(VENV)/.dev  ## the API against its own document, at length: make schemathesis [EXAMPLES= SEED=]
+	$(BIN)/python -m tests.contract --examples $(EXAMPLES) --seed $(SEED)
+
+bench-api: $(VENV)/.dev  ## how fast the API is, in pairs: make bench-api [JOBS=]
+	$(BIN)/python -m tests.bench_api
+
 lock:  ## write the lock files anew (needs uv)
 	for extra in dev local api worker gpu; do \
 	  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \

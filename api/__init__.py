@@ -19,7 +19,27 @@ def create_app(settings: "Settings") -> "Flask":
     # Here and not above, so that `python -m api.ingest` starts without Flask and Celery.
     from flask import Flask
 
-    from api import access, datasets, downloads, events, health, jobs, keys, problems, quotas, requests, workers
+    from api import (
+        access,
+        bundle,
+        datasets,
+        docs,
+        downloads,
+        events,
+        health,
+        job_list,
+        job_view,
+        jobs,
+        keys,
+        limits,
+        metrics,
+        openapi,
+        problems,
+        queue_view,
+        quotas,
+        requests,
+        workers,
+    )
     from api.service import Service
 
     app = Flask("api", static_folder=None)
@@ -28,6 +48,7 @@ def create_app(settings: "Settings") -> "Flask":
     Service.attach(app, settings)
     requests.install(app)
     problems.install(app)
+    metrics.install(app)
     access.install(app)
     quotas.install(app)
 
@@ -35,20 +56,30 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/datasets", "read", datasets.show_all),
         ("PUT", "/datasets/<dataset_id>", "write", datasets.take_in),
         ("GET", "/datasets/<dataset_id>", "read", datasets.show),
+        ("DELETE", "/datasets/<dataset_id>", "write", datasets.delete),
         ("POST", "/jobs", "write", jobs.submit),
-        ("GET", "/jobs", "read", jobs.show_all),
-        ("GET", "/jobs/<job_id>", "read", jobs.show),
+        ("GET", "/jobs", "read", job_list.show_all),
+        ("GET", "/jobs/<job_id>", "read", job_view.show),
+        ("DELETE", "/jobs/<job_id>", "write", jobs.delete),
         ("POST", "/jobs/<job_id>/cancel", "write", jobs.cancel),
+        ("POST", "/jobs/<job_id>/retry", "write", jobs.retry),
         ("GET", "/jobs/<job_id>/events", "read", events.show),
         ("GET", "/jobs/<job_id>/epochs", "read", events.show_epochs),
         ("GET", "/jobs/<job_id>/training_log.csv", "read", downloads.training_log),
         ("GET", "/jobs/<job_id>/checkpoints", "read", downloads.checkpoints),
         ("GET", "/jobs/<job_id>/checkpoints/<name>", "read", downloads.checkpoint),
         ("GET", "/jobs/<job_id>/model", "read", downloads.model),
+        ("GET", "/jobs/<job_id>/bundle.zip", "read", bundle.bundle),
         ("GET", "/workers", "read", workers.show_all),
+        ("GET", "/queue", "read", queue_view.show_all),
+        ("GET", "/limits", "read", limits.show),
+        ("GET", "/metrics", "read", metrics.show),
         ("GET", "/keys", "admin", keys.show_all),
         ("POST", "/keys", "admin", keys.create),
         ("POST", "/keys/<key_id>/revoke", "admin", keys.revoke),
+        ("GET", "/openapi.json", "read", openapi.show),
+        ("GET", "/schema/job.json", "read", openapi.show_job_schema),
+        ("GET", "/docs", "read", docs.show),
         ("GET", "/healthz", "public", health.alive),
         ("GET", "/readyz", "read", health.ready),
     ]

@@ -29,6 +29,7 @@ from shared.durable import create_file, encode, make_folder, read_bytes
 from shared.ids import new_job_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
+from shared.problems import Conflict
 from shared.times import seconds_since, utc_now
 from shared.volume import Volume
 
@@ -68,7 +69,10 @@ def stored_once(document: Mapping[str, Any], new_record: Callable[[str], JobReco
         _sweep_sometimes(volume)
     if posted.body_sha256 != body:
         raise HttpProblem(422, "idempotency_key_reused", f"another body was posted under this {HEADER}; use a new one")
-    return volume.job(posted.job_id) or _stored(new_record(posted.job_id), is_shared=True)
+    standing = volume.job(posted.job_id)
+    if standing is None and volume.was_deleted(posted.job_id):
+        raise Conflict(f"the job of this {HEADER} was deleted; use a new one to post it anew")
+    return standing or _stored(new_record(posted.job_id), is_shared=True)
 
 
 def _stored(record: JobRecord, *, is_shared: bool = False) -> JobFolder:

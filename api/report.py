@@ -30,6 +30,7 @@ def job_report(folder: JobFolder, state: JobState, queue_position: int | None, m
         "id": folder.id,
         "object": "job",
         "name": record.spec.name,
+        "retry_of": record.retry_of,
         "status": state.status,
         **_times(state, attempts, event),
         "queue_position": queue_position,
@@ -43,8 +44,18 @@ def job_report(folder: JobFolder, state: JobState, queue_position: int | None, m
         "max_failures": max_failures,
         "warnings": list(record.warnings),
         "task": record.task.model_dump(mode="json"),
-        "spec": _spec(record),
+        "spec": spec_report(record),
         "urls": _urls(folder.id),
+    }
+
+
+def dry_run_report(record: JobRecord) -> dict[str, Any]:
+    """The answer to POST /jobs?dry_run=true: what would run."""
+    return {
+        "object": "dry_run",
+        "warnings": list(record.warnings),
+        "task": record.task.model_dump(mode="json"),
+        "spec": spec_report(record),
     }
 
 
@@ -174,7 +185,7 @@ def _failures(attempts: Sequence[AttemptFolder]) -> list[dict[str, Any]]:
     ]
 
 
-def _spec(record: JobRecord) -> dict[str, Any]:
+def spec_report(record: JobRecord) -> dict[str, Any]:
     """The spec as a client could post it again."""
     spec = record.spec.model_dump(mode="json")
     positive = spec["dataset"]["positive"]
@@ -192,5 +203,7 @@ def _urls(job_id: str) -> dict[str, str]:
         "log": f"{own}/training_log.csv",
         "checkpoints": f"{own}/checkpoints",
         "model": f"{own}/model",
+        "bundle": f"{own}/bundle.zip",
         "cancel": f"{own}/cancel",
+        "retry": f"{own}/retry",
     }

@@ -1,6 +1,10 @@
 """The API under gunicorn: threads, so that an event stream costs a thread and nothing else."""
 
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 from typing import Any
 
 from flask import Flask
@@ -39,8 +43,26 @@ def main() -> int:
     except OSError as error:
         print(f"FITSTOP_VOLUME={settings.volume}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
+    if settings.api_processes > 1:
+        count_together()
     Server(settings).run()
     return 0
+
+
+def count_together() -> None:
+    """Let the processes count their requests together, in a folder that ends with us.
+
+    prometheus-client reads the variable when it is imported, which each process does for itself.
+    """
+    folder = tempfile.mkdtemp(prefix="fitstop-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    atexit.register(_forget, folder, os.getpid())
+
+
+def _forget(folder: str, owner: int) -> None:
+    # A forked process that ends takes nothing away.
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Server(BaseApplication):  # type: ignore[misc]

@@ -5,11 +5,11 @@ from importlib.metadata import version
 import click
 
 from cli.commands.base import FitstopGroup
-from cli.commands.files import datasets, download
-from cli.commands.jobs import cancel, events, log, ps, show, submit, watch_command
+from cli.commands.files import bundle, datasets, download
+from cli.commands.jobs import cancel, events, log, ps, retry, rm, show, submit, watch_command
 from cli.commands.keys import keys
 from cli.commands.local import demo, up
-from cli.commands.service import config, workers
+from cli.commands.service import config, queue, workers
 
 
 @click.group(cls=FitstopGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -39,10 +39,14 @@ for command in (
     events,
     log,
     cancel,
+    retry,
+    rm,
     download,
+    bundle,
     datasets,
     keys,
     workers,
+    queue,
     config,
 ):
     main.add_command(command)

@@ -46,6 +46,12 @@ def create_file(path: Path, content: bytes) -> bool:
     return created
 
 
+def create_empty(path: Path) -> None:
+    """Make sure that there is a file `path`, empty where it was not there: nothing of it could be torn."""
+    path.touch()
+    sync_folder(path.parent)
+
+
 def make_folder(path: Path) -> None:
     """Make `path` and the folders above it that are missing, each of them durable."""
     if path.is_dir():

@@ -26,7 +26,10 @@ class _Document(BaseModel):
 
 
 class JobRecord(_Document):
-    """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted."""
+    """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted.
+
+    `retry_of` is the job that this one tries anew.
+    """
 
     version: Literal[1] = 1
     id: str
@@ -35,6 +38,7 @@ class JobRecord(_Document):
     task: Task
     data_sha256: str
     warnings: tuple[str, ...] = ()
+    retry_of: str | None = None
 
 
 class Cancel(_Document):

@@ -15,6 +15,9 @@ from shared.durable import create_file, encode, make_folder, read_bytes
 from shared.job import AttemptEnd, Cancel, Claim, Conclusion, Ending, JobRecord, JobResult, JobStatus, stored
 from shared.times import utc_now
 
+SPEC_FILE = "spec.json"
+RESULT_FILE = "result.json"
+
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
@@ -52,6 +55,11 @@ class AttemptFolder:
     @property
     def preprocessing_file(self) -> Path:
         return self.path / "preprocessing.skops"
+
+    @property
+    def inference_file(self) -> Path:
+        """What a program that predicts has to know beside the model."""
+        return self.path / "inference.json"
 
     @property
     def resume(self) -> Path:
@@ -121,7 +129,7 @@ class JobFolder:
 
     @property
     def spec_file(self) -> Path:
-        return self.path / "spec.json"
+        return self.path / SPEC_FILE
 
     @property
     def cancel_file(self) -> Path:
@@ -129,7 +137,7 @@ class JobFolder:
 
     @property
     def result_file(self) -> Path:
-        return self.path / "result.json"
+        return self.path / RESULT_FILE
 
     @property
     def attempts_folder(self) -> Path:

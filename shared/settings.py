@@ -34,6 +34,11 @@ def _hard_to_guess(key: SecretStr) -> SecretStr:
     return key
 
 
+def _cache_folder() -> Path:
+    """The XDG base directory for what may be deleted at any moment."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitstop"
+
+
 class Settings(BaseModel):
     """All settings of the API and of the worker, with their defaults."""
 
@@ -54,6 +59,9 @@ class Settings(BaseModel):
     api_processes: int = Field(default=1, ge=1, le=64, description="gunicorn's worker processes")
     api_threads: int = Field(default=384, ge=2, le=1024, description="threads in each of them")
     max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
+    index_folder: Path = Field(
+        default_factory=_cache_folder, description="this host's own disk, for an index that may be deleted"
+    )
     requests_per_minute: int = Field(default=6000, ge=1, description="requests of one API key in a minute, at most")
     max_unfinished_jobs: int = Field(default=10_000, ge=1, description="jobs of one API key without result, at most")
     max_uploads: int = Field(default=8, ge=1, description="uploads of one API key at once, at most")

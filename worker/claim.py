@@ -48,7 +48,8 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
         attempt = folder.take(owner.claim(number))
         if attempt is None:
             continue
-        if folder.result() is None:
+        # Without its spec the job was deleted between our look and our claim.
+        if folder.result() is None and folder.spec_file.exists():
             return attempt
         attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now()))
     return None

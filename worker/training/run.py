@@ -11,6 +11,7 @@ from worker.training.conclude import stop_evidence
 from worker.training.data import Data, load_data
 from worker.training.errors import Superseded, TrainingStopped, failure
 from worker.training.feed import train
+from worker.training.inference import write_inference_facts
 from worker.training.model import build_model, describe
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
@@ -42,6 +43,7 @@ def _conclusion(
     callbacks: Callbacks | None = None
     try:
         data = load_data(attempt, record)
+        write_inference_facts(attempt, data)
         events.write([_data_event(data)])
         stop_requests.check()
         model = build_model(record, data)
