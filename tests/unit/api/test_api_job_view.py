@@ -64,7 +64,7 @@ def test_a_client_that_waits_hears_of_the_next_change(app, client, volume, job, 
     attempt = claim(job) if change != "claim" else None
     etag = shown(client, job).headers["ETag"] if knows_its_etag else None
     asked = Asked(app, job, "?wait=60", etag)
-    wait_for(lambda: asked.is_waiting(app), 20)
+    wait_for(lambda: asked.is_waiting(app), 60)
     if change == "claim":
         claim(job)
     elif change == "event":
@@ -117,7 +117,7 @@ def test_where_too_many_wait_the_answer_comes_at_once(app, client, job):
 
 def test_a_process_that_ends_lets_its_waiting_clients_go(app, job):
     asked = Asked(app, job, "?wait=60")
-    wait_for(lambda: asked.is_waiting(app), 20)
+    wait_for(lambda: asked.is_waiting(app), 60)
     Service.of(app).is_stopping = lambda: True
     assert asked.joined().status_code == 200
 
@@ -125,7 +125,7 @@ def test_a_process_that_ends_lets_its_waiting_clients_go(app, job):
 def test_a_place_in_the_queue_that_changes_is_a_change(app, client, volume, new_job):
     first, second = new_job(), new_job(priority=6)
     asked = Asked(app, second, "?wait=60")
-    wait_for(lambda: asked.is_waiting(app), 20)
+    wait_for(lambda: asked.is_waiting(app), 60)
     client.post(f"/jobs/{first.id}/cancel")
     assert asked.joined().json["queue_position"] == 1
 
