@@ -57,6 +57,8 @@ class Eye:
         if self.tell is not None and operation in {"link", "replace", "rename", "unlink"}:
             self.notes(f"{operation} {os.fspath(arguments[-1]).removeprefix(self._root)}")
         look = self._looks.get(operation)
+        if operation == "open" and arguments[1] & os.O_CREAT:
+            self._placed(os.fspath(arguments[0]))
         if look is not None:
             look(os.fspath(arguments[-1]))
 

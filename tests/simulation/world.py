@@ -292,6 +292,8 @@ class Bell:
 class Nursery:
     """As `worker.child.Nursery`."""
 
+    child_start = "forkserver"
+
     def __init__(self, play: Play, worker: Process) -> None:
         self._play = play
         self._worker = worker
