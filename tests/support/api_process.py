@@ -44,15 +44,13 @@ class ApiProcess:
             **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
-        self.start_cpu_seconds = 0.0
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "api"], env=self._environment, stderr=log, stdout=log
             )
-        wait_for(self._answers, 30, saying=f"the API answers, see {self.log}")
-        self.start_cpu_seconds = sum(map(_cpu_seconds, (self.process.pid, *self.workers())))
+        wait_for(self._answers, saying=f"the API answers, see {self.log}")
 
     def stop(self) -> int:
         assert self.process is not None
@@ -91,9 +89,3 @@ class ApiProcess:
             return self.ask("GET", "/healthz").status == 200
         except OSError:
             return False
-
-
-def _cpu_seconds(pid: int) -> float:
-    """What a process has computed so far, which other processes on the machine change little."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -43,9 +43,8 @@ def incoming(api):
     return [entry.name for entry in api.volume.datasets.iterdir() if entry.name.startswith(".")]
 
 
-def test_the_api_starts_in_two_seconds_and_stays_small(api):
+def test_the_api_stays_small(api):
     posted(api)
-    assert 0 < api.start_cpu_seconds < 2
     for pid in api.workers():
         status = Path(f"/proc/{pid}/status").read_text()
         [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
