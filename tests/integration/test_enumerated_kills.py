@@ -28,28 +28,20 @@ from tests.support.waiting import wait_for
 _CALLS = ("openat", "write", "fsync", "rename", "link", "unlink", "mkdir", "close")
 
 
-class Model:
-    """As much of a model as the callback needs: a save writes a megabyte in a few pieces."""
-
-    def save(self, path: object, overwrite: bool = True) -> None:
-        with open(str(path), "wb", buffering=0) as file:  # noqa: PTH123 (as Keras does)
-            for piece in range(4):
-                file.write(bytes([piece]) * 250_000)
-
-
 def publish_checkpoint(folder: str) -> None:
-    from worker.training.callbacks.model_checkpoint import WholeCheckpoint
+    from worker.training.checkpoints import CheckpointStore
 
     spec = ModelCheckpointSpec(monitor="v", mode="max", filename="m-{epoch:02d}", keep=2)
-    callback = WholeCheckpoint(spec, AttemptFolder(Path(folder), 1))
-    callback._model = Model()
-    callback.on_train_begin()
-    for epoch in range(2):
-        callback.on_epoch_end(epoch, {"v": epoch / 10, "learning_rate": 0.1})
-        callback.clear_away(set())
+    store = CheckpointStore(spec, AttemptFolder(Path(folder), 1))
+
+    def publish(epoch: int, value: float) -> None:
+        store.publish(f"m-{epoch:02d}.keras", bytes([epoch]) * 1_000_000, epoch, {"v": value})
+        store.clear_away(set())
+
+    publish(1, 0.0)
+    publish(2, 0.1)
     os.kill(os.getpid(), signal.SIGSTOP)
-    callback.on_epoch_end(2, {"v": 0.9, "learning_rate": 0.1})
-    callback.clear_away(set())
+    publish(3, 0.9)
     os._exit(0)
 
 

@@ -20,6 +20,8 @@ class Bell:
 
 
 class EmptyNursery:
+    child_start = "spawn"
+
     def start(self, _attempt, _environment):
         raise OSError("no process can be started")
 
