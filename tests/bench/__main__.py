@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.epochs import Options, measured, median_of
 from tests.bench.figures import Part, draw
-from tests.bench.service import ring, row, start, warm_fitstop
+from tests.bench.service import agreement, ring, row, start, warm_fitstop
 
 # Rows, layers, rows of a batch, epochs measured in each round, rounds.
 SIZES: list[tuple[str, int, list[int], int, int, int]] = [
@@ -25,7 +25,7 @@ SIZES: list[tuple[str, int, list[int], int, int, int]] = [
     ("2,000,000 rows, 512-512", 2_000_000, [512, 512], 4096, 1, 1),
 ]
 LARGE = Options("fitstop", 5170, [3500, 3500, 3500], 256, epochs=5, checkpoints=False)
-PARTS = ("start", "epoch", "ring", "row", "large")
+PARTS = ("start", "agree", "ring", "row", "epoch", "large")
 
 
 def main() -> int:
@@ -56,11 +56,13 @@ def main() -> int:
 
 
 def _posted(data: Path, chosen: list[str] | tuple[str, ...], done: Callable[[Part], None]) -> None:
-    if not {"start", "ring", "row"} & set(chosen):
+    if not {"start", "agree", "ring", "row"} & set(chosen):
         return
     with warm_fitstop(data) as client:
         if "start" in chosen:
             done(start(client, data, seeds=5))
+        if "agree" in chosen:
+            done(agreement(client, seeds=10))
         if "ring" in chosen:
             done(ring(client, times=10))
         if "row" in chosen:

@@ -9,8 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from cli.client import Client
 from cli.stack import LocalStack, StackOptions
@@ -105,6 +108,35 @@ def row(client: Client, jobs: int) -> Part:
     part.add("Fitstop: one job", [seconds / jobs])
     part.add("Fitstop: jobs in an hour", [3600 * jobs / seconds], "1/h")
     return part
+
+
+def agreement(client: Client, seeds: int) -> Part:
+    """Do the engines agree? Without XLA in every number; with XLA, whose order of operations differs, in what is best."""
+    part = Part("the same numbers from both engines?")
+    stock, fused = (_asked(client, 42, engine, xla=False, epochs=30) for engine in ("stock", "fused"))
+    ours, theirs = (_rows(client, job) for job in (fused, stock))
+    part.ratios["largest difference of a loss in 30 epochs (1e-6 wanted)"] = float(
+        abs(ours["loss"] - theirs["loss"]).max()
+    )
+    part.ratios["largest difference of any number"] = float(abs(ours - theirs).max().max())
+    saved = [[one["epoch"] for one in client.checkpoints(job["id"])["data"]] for job in (fused, stock)]
+    part.notes.append(f"epochs saved: fused {saved[0]}, stock {saved[1]}")
+    for xla in (False, True):
+        best = [_asked(client, seed, "fused", xla=xla)["progress"]["best"]["value"] for seed in range(1, seeds + 1)]
+        part.add(f"Fitstop's best val_accuracy {'with' if xla else 'without'} XLA", best, "")
+    return part
+
+
+def _asked(client: Client, seed: int, engine: str, *, xla: bool, epochs: int = 1000) -> dict[str, Any]:
+    spec = article(seed, epochs)
+    spec["hyperparameters"] |= {"engine": engine, "xla": xla}
+    if epochs < 1000:
+        spec["callbacks"] = {"early_stopping": None, "model_checkpoint": {"keep": 100}}
+    return ended(client, client.submit(spec)["id"])
+
+
+def _rows(client: Client, job: dict[str, Any]) -> pd.DataFrame:
+    return pd.read_csv(BytesIO(b"".join(client.training_log(job["id"]))))
 
 
 def _seconds(text: str) -> float:
