@@ -111,7 +111,7 @@ def row(client: Client, jobs: int) -> Part:
 
 
 def agreement(client: Client, seeds: int) -> Part:
-    """Do the engines agree? Without XLA in every number; with XLA, whose order of operations differs, in what is best."""
+    """Without XLA the engines agree in every number; with XLA, whose order of operations differs, in what is best."""
     part = Part("the same numbers from both engines?")
     stock, fused = (_asked(client, 42, engine, xla=False, epochs=30) for engine in ("stock", "fused"))
     ours, theirs = (_rows(client, job) for job in (fused, stock))
