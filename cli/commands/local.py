@@ -17,7 +17,7 @@ from cli.admin_key import admin_key_file
 from cli.client import Client
 from cli.commands.base import fail
 from cli.component import GaveUp
-from cli.connection import DEFAULT_DATA, Connection
+from cli.connection import DATA_VARIABLE, DEFAULT_DATA, Connection
 from cli.demo import find_data, run_demo
 from cli.exit_codes import ExitCode
 from cli.output import console, fields, hint, literal, plain, show_rows
@@ -30,6 +30,7 @@ data_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=DEFAULT_DATA,
     show_default=True,
+    envvar=DATA_VARIABLE,
     help="The folder with everything that is kept.",
 )
 
