@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams schemathesis fuzz-api bench-api bench lock clean
+.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams schemathesis fuzz-api bench-api bench container-test lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -47,6 +47,9 @@ many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
 
 many-streams: $(VENV)/.dev  ## is the API alive beside a crowd?: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m tests.many_streams --streams $(STREAMS) --slow $(SLOW)
+
+container-test:  ## build the image and run it as a stack and alone (root, Debian, podman): make container-test [DATA=]
+	DATA="$(DATA)" nice -n 10 tests/container/run
 
 EXAMPLES ?= 200
 

@@ -32,7 +32,7 @@ class GaveUp(Exception):
 class Component:
     """A command with its environment and log. `stop_seconds` is what it gets to end by itself before it is killed,
     `backoff_seconds` half of the wait after its first quick death; the wait doubles with each. `before_restart` may
-    change its environment.
+    change its environment. One that `may_finish` is not restarted after exit status 0.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Component:
     stop_seconds: float
     stdin: bytes = b""
     backoff_seconds: float = 0.1
+    may_finish: bool = False
     before_restart: Callable[["Component"], None] = field(default=lambda _component: None, repr=False)
     started_at: float = 0.0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -57,6 +58,11 @@ class Component:
     def is_running(self) -> bool:
         """Whether it lives at this moment."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether it may end by itself and has done so."""
+        return self.may_finish and self._process is not None and self._process.poll() == 0
 
     def start(self) -> None:
         """Start the command. Its own session keeps a Ctrl-C in the terminal from reaching it: its order is ours."""
@@ -88,6 +94,8 @@ class Component:
         if self.is_running:
             if time.monotonic() - self.started_at > QUICK_DEATH_SECONDS:
                 self._quick_deaths = 0
+        elif self.has_finished:
+            return
         elif self._restart_at is None:
             self._note_death(report)
         elif time.monotonic() >= self._restart_at:

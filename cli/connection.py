@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_DATA = Path("fitstop-data")
+DATA_VARIABLE = "FITSTOP_DATA"
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,15 @@ class Connection:
 
 
 def find_connection(
-    url: str | None = None, environment: Mapping[str, str] = os.environ, data: Path = DEFAULT_DATA
+    url: str | None = None, environment: Mapping[str, str] = os.environ, data: Path | None = None
 ) -> Connection:
     """The service to talk to. Raises ValueError for an address that is not one of http or https.
 
     The key in `cli.json` goes only to the address in `cli.json`; FITSTOP_API_KEY goes wherever the address points.
     """
     api_key = environment.get("FITSTOP_API_KEY") or None
-    stack = read_cli_json(data)
+    data = data or Path(environment.get(DATA_VARIABLE) or DEFAULT_DATA)
+    stack = read_cli_json(data, whoever_wrote=DATA_VARIABLE in environment)
     named = (url, "--url") if url else (environment.get("FITSTOP_URL"), "FITSTOP_URL")
     if named[0]:
         address = checked_url(named[0])
@@ -67,14 +69,15 @@ def cli_json(data: Path) -> Path:
     return data / "cli.json"
 
 
-def read_cli_json(data: Path) -> StackFile | None:
+def read_cli_json(data: Path, *, whoever_wrote: bool = False) -> StackFile | None:
     """What a running stack wrote; None where there is no such file or another user wrote it.
 
-    A file of somebody else's is passed over: it could send FITSTOP_API_KEY to an address of theirs.
+    A file of somebody else's is passed over: it could send FITSTOP_API_KEY to an address of theirs. Not so in a folder
+    that the environment names, such as a container's, which root looks into from outside.
     """
     path = cli_json(data)
     try:
-        if path.stat().st_uid != os.getuid():
+        if not whoever_wrote and path.stat().st_uid != os.getuid():
             return None
         document = json.loads(path.read_bytes())
         return StackFile(checked_url(str(document["url"])), document.get("pid"), document.get("api_key"))

@@ -3,7 +3,8 @@
 <data>/volume        everything true about datasets and jobs
 <data>/logs/         redis.log, api.log, worker.log
 <data>/redis         Redis's working folder; it keeps nothing there
-<data>/admin_key     the stack's own API key, of scope admin
+<data>/admin_key     the stack's own API key, of scope admin, where FITSTOP_ADMIN_KEY names none
+<data>/cuda-cache    kernels that a driver compiled for its GPU
 <data>/cli.json      the address and the key, for the other commands, while the stack runs
 <data>/.lock         held while a stack runs on the folder
 """
@@ -32,6 +33,8 @@ from cli.redis_server import NO_REDIS, RedisPlan, find_redis_server
 _LOOK_SECONDS = 0.1
 _PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "TMPDIR", "TZ", "USER"})
 _PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XLA_")
+# What FITSTOP_IDLE_HOOK needs to stop a machine of RunPod or Vast.ai; for the worker alone.
+_OF_THE_PROVIDER = ("CONTAINER_", "RUNPOD_", "VAST_")
 
 
 class NotReady(Exception):
@@ -94,7 +97,7 @@ class LocalStack:
         port = choose_port(self.options.host, self.options.port)
         self._make_folders()
         self._lock = _locked(self.data)
-        self.api_key = kept_admin_key(self.data)
+        self.api_key = self._environment.get("FITSTOP_ADMIN_KEY") or kept_admin_key(self.data)
         self._listen_on(port)
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
         self._components = self._plan(program, redis, port)
@@ -135,6 +138,7 @@ class LocalStack:
             "PYTHONUNBUFFERED": "1",
         }
         _check_settings(settings)
+        settings.pop("FITSTOP_ADMIN_KEY", None)
         python = [sys.executable, "-P", "-m"]
         return [
             Component("Redis", [redis_program, "-"], environment, redis.log, stop_seconds=5, stdin=redis.config()),
@@ -146,8 +150,18 @@ class LocalStack:
                 stop_seconds=10,
                 before_restart=self._leave_taken_port,
             ),
-            Component("the worker", [*python, "worker"], settings, self.logs / "worker.log", stop_seconds=25),
+            Component(
+                "the worker",
+                [*python, "worker"],
+                {"CUDA_CACHE_PATH": str(self.data / "cuda-cache"), **settings, **self._of_the_provider()},
+                self.logs / "worker.log",
+                stop_seconds=25,
+                may_finish=bool(self._environment.get("FITSTOP_IDLE_EXIT_SECONDS")),
+            ),
         ]
+
+    def _of_the_provider(self) -> dict[str, str]:
+        return {name: value for name, value in self._environment.items() if name.startswith(_OF_THE_PROVIDER)}
 
     def _start_redis(self, redis: RedisPlan) -> None:
         component = self._components[0]
@@ -210,8 +224,10 @@ class LocalStack:
         return Connection(self.url, self.api_key, "the local stack")
 
     def stay(self) -> None:
-        """Wait until a signal raises KeyboardInterrupt, or a component gives up: raises GaveUp."""
-        while True:
+        """Wait until the worker ended for want of work (FITSTOP_IDLE_EXIT_SECONDS), or a signal raises
+        KeyboardInterrupt; a component that gives up raises GaveUp.
+        """
+        while not self._components[-1].has_finished:
             self.check()
             time.sleep(_LOOK_SECONDS)
 

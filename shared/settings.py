@@ -15,8 +15,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from shared.problems import FitstopError, nearest
 
 PREFIX = "FITSTOP_"
+# The folder of everything that one machine keeps; the volume is in it where nothing else is said.
+DATA_VARIABLE = "FITSTOP_DATA"
+DEFAULT_DATA = "fitstop-data"
 # Read by the command `fitstop` alone.
-CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_WINE_URL")
+CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_WINE_URL", DATA_VARIABLE)
 
 
 class BadEnvironment(FitstopError):
@@ -34,6 +37,10 @@ def _hard_to_guess(key: SecretStr) -> SecretStr:
     return key
 
 
+def _volume() -> Path:
+    return Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "volume"
+
+
 def _cache_folder() -> Path:
     """The XDG base directory for what may be deleted at any moment."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitstop"
@@ -44,7 +51,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    volume: Path = Field(default=Path("fitstop-data/volume"), description="the shared volume's folder")
+    volume: Path = Field(default_factory=_volume, description="the shared volume's folder")
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries the doorbell"
     )
@@ -93,6 +100,10 @@ class Settings(BaseModel):
         default=0, ge=0, description="data held on the device, at most; 0 for a quarter of its free memory"
     )
     retry_backoff_seconds: float = Field(default=1, ge=0, description="before the second attempt; doubles each time")
+    idle_exit_seconds: float = Field(
+        default=0, ge=0, description="without a job until a worker ends with status 0; 0 for never"
+    )
+    idle_hook: str = Field(default="", description="a command that the shell runs when a worker ends for being idle")
     max_failures: int = Field(default=3, ge=1, le=100, description="failed attempts until the job has failed")
 
 

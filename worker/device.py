@@ -3,9 +3,17 @@
 import os
 import platform
 
+from shared.problems import FitstopError
+
+
+class DeviceUnusable(FitstopError):
+    """There is a GPU and its driver does not answer for it: a container lost it, or it fell off the bus."""
+
+    code = "device_unusable"
+
 
 def device_name() -> str:
-    """The name of the first GPU that this process may use, such as `NVIDIA H200`; else `CPU`."""
+    """The name of the first GPU that this process may use, such as `NVIDIA H200`; else `CPU`. Raises DeviceUnusable."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and (not visible.strip() or visible.strip() == "-1"):
         return _cpu()
@@ -15,7 +23,10 @@ def device_name() -> str:
 
 def device_is_well(name: str) -> bool:
     """Whether the device that a worker started with is still there: a container can lose its GPU for good."""
-    return name.startswith("CPU") or device_name() == name
+    try:
+        return name.startswith("CPU") or device_name() == name
+    except DeviceUnusable:
+        return False
 
 
 def _gpu(index: int) -> str:
@@ -23,12 +34,22 @@ def _gpu(index: int) -> str:
         import pynvml
     except ImportError:
         return _cpu()
+    # What a machine without a GPU says; anything else comes from a GPU that is there and broken.
+    none = (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded, pynvml.NVMLError_NotFound)
     try:
         pynvml.nvmlInit()
+        if pynvml.nvmlDeviceGetCount() == 0:
+            return _cpu()
         name = pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(index))
         pynvml.nvmlShutdown()
-    except pynvml.NVMLError:
+    except none:
         return _cpu()
+    except pynvml.NVMLError as error:
+        raise DeviceUnusable(
+            f"NVIDIA's driver does not answer for GPU {index} ({error}); `nvidia-smi` shows it too. A container that "
+            "lost its GPU must be started again (nvidia-container-toolkit#48). To train on the CPU instead, set "
+            "CUDA_VISIBLE_DEVICES=-1"
+        ) from error
     return str(name)
 
 

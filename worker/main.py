@@ -5,18 +5,23 @@ import os
 import sys
 
 from shared.queue import Doorbell, make_celery
-from shared.settings import BadEnvironment, read_settings
+from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 from worker.celery_worker import serve
 from worker.child import NoChildren, Nursery
-from worker.device import device_name
-from worker.service import Worker
+from worker.device import DeviceUnusable, device_name
+from worker.idle import run_hook
+from worker.service import Leaving, Worker
 
 log = logging.getLogger("worker")
 
 
 def main() -> int:
-    """Run a worker until it is asked to end. Exit status 0 after a drain, 2 where it could not start."""
+    """Run a worker until it is asked to end.
+
+    Exit status 0 after a drain, also one for want of work; 1 where it must be started again, since its device is gone
+    or the hook did not stop the machine; 2 where it could not start.
+    """
     try:
         settings = read_settings()
     except BadEnvironment as error:
@@ -33,9 +38,18 @@ def main() -> int:
         if not device_name().startswith("CPU") and not nursery.can_use_gpu():
             log.warning("this TensorFlow is built for the CPU alone: jobs train on the CPU, and the GPU stays idle")
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    except (OSError, NoChildren) as error:
+    except (OSError, NoChildren, DeviceUnusable) as error:
         log.error("the worker cannot start: %s", error)
         return 2
     app = make_celery(settings)
-    serve(app, Worker(settings, volume, Doorbell(app), nursery), settings)
+    worker = Worker(settings, volume, Doorbell(app), nursery)
+    serve(app, worker, settings)
+    return _status_after(worker.leaving, settings)
+
+
+def _status_after(leaving: Leaving | None, settings: Settings) -> int:
+    if leaving is Leaving.DEVICE_GONE:
+        return 1
+    if leaving is Leaving.IDLE and settings.idle_hook:
+        return 0 if run_hook(settings.idle_hook) else 1
     return 0

@@ -4,10 +4,12 @@ import logging
 import os
 import queue
 import secrets
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
+from enum import Enum
 
 from shared.job_folder import AttemptFolder
 from shared.queue import Doorbell
@@ -17,22 +19,36 @@ from shared.volume import Volume
 from shared.worker_card import RunningAttempt, WorkerCard
 from worker.attempt import AttemptRun
 from worker.child import Nursery
-from worker.claim import Owner, claim_next
+from worker.claim import Owner, claim_next, waiting_jobs
 from worker.device import device_is_well, device_name
+from worker.idle import IdleClock
 from worker.sweep import Sweeper
 
 _CARD_SECONDS = 2
+# One bad answer of the driver is no loss; a GPU that a container lost stays away until it is started again.
+_LOST_LOOKS = 2
 
 log = logging.getLogger(__name__)
 
 
+class Leaving(Enum):
+    """Why a worker ends without having been asked to."""
+
+    IDLE = "nothing to do"
+    DEVICE_GONE = "the device is gone"
+
+
 class Worker:
-    """Runs at most one job in each slot. `drain` is set when the worker is being taken away: no new claims."""
+    """Runs at most one job in each slot. `drain` is set when the worker is being taken away: no new claims.
+
+    `leaving` says why it ends where nobody asked it to.
+    """
 
     def __init__(self, settings: Settings, volume: Volume, doorbell: Doorbell, nursery: Nursery) -> None:
         host = socket.gethostname()
         self.name = f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
         self.drain = threading.Event()
+        self.leaving: Leaving | None = None
         self._settings = settings
         self._volume = volume
         self._doorbell = doorbell
@@ -42,7 +58,8 @@ class Worker:
         self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
         self._running: dict[int, AttemptFolder] = {}
         self._ready = False
-        self._device_is_well = True
+        self._bad_looks = 0
+        self._idle = IdleClock(settings.idle_exit_seconds)
         self._started_at = utc_now()
         self._gone = threading.Event()
 
@@ -51,6 +68,7 @@ class Worker:
         for owner in self._owners:
             self._free.put(owner)
         self._ready = True
+        self._idle.restart()
         self._every(self._settings.sweep_seconds, self._sweeper.sweep, "sweep")
         self._every(_CARD_SECONDS, self._look_at_itself, "card")
         log.info("worker %s is ready: %d slots on %s", self.name, len(self._owners), self._owners[0].device)
@@ -62,7 +80,7 @@ class Worker:
 
     def may_take(self) -> bool:
         """Whether a ring that is taken now would start a job at once; asked before each look into the queue."""
-        return self._ready and not self.drain.is_set() and self._device_is_well
+        return self._ready and not self.drain.is_set() and not self._bad_looks
 
     def run_next(self) -> None:
         """Claim the first job in order and run it to its end; nothing where there is none or the worker drains."""
@@ -103,13 +121,32 @@ class Worker:
         timer.start()
 
     def _look_at_itself(self) -> None:
-        well = device_is_well(self._owners[0].device)
-        if well != self._device_is_well:
-            log.warning(
-                "the device %s is %s", self._owners[0].device, "well again" if well else "gone: no job is taken"
-            )
-        self._device_is_well = well
+        # The card first: one that is written while the worker ends would stay.
         self._show_card()
+        self._look_at_device()
+        if self._running:
+            self._idle.restart()
+        elif self._idle.is_up(self._work_waits):
+            self._leave(Leaving.IDLE)
+
+    def _look_at_device(self) -> None:
+        if device_is_well(self._owners[0].device):
+            self._bad_looks = 0
+            return
+        self._bad_looks += 1
+        if self._bad_looks >= _LOST_LOOKS:
+            self._leave(Leaving.DEVICE_GONE)
+
+    def _work_waits(self) -> bool:
+        return next(waiting_jobs(self._volume), None) is not None
+
+    def _leave(self, why: Leaving) -> None:
+        """End as after a SIGTERM: no new claims, running jobs save and are handed back."""
+        if self.leaving or self.drain.is_set():
+            return
+        log.warning("worker %s on %s ends: %s", self.name, self._owners[0].device, why.value)
+        self.leaving = why
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _show_card(self) -> None:
         running = tuple(

@@ -1,5 +1,6 @@
 """The local stack: up, demo."""
 
+import os
 import shlex
 import signal
 import threading
@@ -17,7 +18,7 @@ from cli.admin_key import admin_key_file
 from cli.client import Client
 from cli.commands.base import fail
 from cli.component import GaveUp
-from cli.connection import DEFAULT_DATA, Connection
+from cli.connection import DATA_VARIABLE, DEFAULT_DATA, Connection
 from cli.demo import find_data, run_demo
 from cli.exit_codes import ExitCode
 from cli.output import console, fields, hint, literal, plain, show_rows
@@ -30,6 +31,7 @@ data_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=DEFAULT_DATA,
     show_default=True,
+    envvar=DATA_VARIABLE,
     help="The folder with everything that is kept.",
 )
 
@@ -58,6 +60,7 @@ def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) 
             _start(stack)
             _print_screen(stack, data)
             stack.stay()
+            _event("the worker had nothing to do for FITSTOP_IDLE_EXIT_SECONDS; ending the API and Redis")
         except KeyboardInterrupt:
             _event("ending the worker, the API and Redis; running jobs save where they are (Ctrl-C again kills)")
     _event("everything has ended; the data stays in " + str(stack.data))
@@ -76,14 +79,14 @@ def _print_screen(stack: LocalStack, data: Path) -> None:
     screen.print(Text("Fitstop is up."), style="bold green")
     rows: list[tuple[str, object]] = [
         ("API", stack.url),
-        ("key", f"{admin_key_file(stack.data)}, which the commands find"),
+        ("key", _where_the_key_is(stack)),
         ("volume", stack.volume),
         ("logs", stack.logs),
         ("Redis", f"{find_redis_server()}, the doorbell only"),
     ]
     show_rows(fields(rows))
     screen.print()
-    key = f"export FITSTOP_API_KEY=$(cat {shlex.quote(str(admin_key_file(stack.data)))})"
+    key = f"export FITSTOP_API_KEY={_shown_key(stack)}"
     prefix = [] if data == DEFAULT_DATA else [f"export FITSTOP_URL={stack.url}", key]
     for line in ["In another terminal:", *prefix, *_COMMANDS]:
         screen.print(Text(line if line.endswith(":") else "  " + line))
@@ -92,6 +95,19 @@ def _print_screen(stack: LocalStack, data: Path) -> None:
         screen.print(literal(words, "yellow"))
     screen.print()
     screen.print(Text("Ctrl-C ends all of it."), style="dim")
+
+
+def _where_the_key_is(stack: LocalStack) -> str:
+    if os.environ.get("FITSTOP_ADMIN_KEY"):
+        return "the one in FITSTOP_ADMIN_KEY"
+    return f"{admin_key_file(stack.data)}, which the commands find"
+
+
+def _shown_key(stack: LocalStack) -> str:
+    """The key as the shell gets it, never the key itself."""
+    if os.environ.get("FITSTOP_ADMIN_KEY"):
+        return '"$FITSTOP_ADMIN_KEY"'
+    return f"$(cat {shlex.quote(str(admin_key_file(stack.data)))})"
 
 
 _COMMANDS = ("fitstop submit job.json --watch", "fitstop ps", "fitstop workers", "fitstop --help")

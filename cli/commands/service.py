@@ -5,13 +5,14 @@ import os
 import click
 
 from cli.commands.base import fail, open_client, output_option
-from cli.connection import DEFAULT_URL
+from cli.connection import DEFAULT_DATA, DEFAULT_URL
 from cli.output import age, hint, literal, print_json, show_rows, status_text, table
 from cli.wine import UCI_URL
 
 _CLIENT_VARIABLES = {
     "FITSTOP_URL": (DEFAULT_URL, "the service that the commands talk to"),
     "FITSTOP_API_KEY": ("", "the key for it"),
+    "FITSTOP_DATA": (str(DEFAULT_DATA), "the folder of `fitstop up`; the volume is in it where nothing else is said"),
     "FITSTOP_WINE_URL": (UCI_URL, "where `fitstop demo` gets the wine data"),
 }
 _SECRETS = frozenset({"FITSTOP_API_KEY"})

@@ -26,7 +26,8 @@ class WorkerProcess:
     def __init__(self, volume: Volume, redis_url: str, log: Path, **environment: str) -> None:
         self._volume = volume
         self.log = log
-        self._environment = {
+        self.command = [sys.executable, "-m", "worker"]
+        self.environment = {
             **os.environ,
             **QUICK,
             "FITSTOP_VOLUME": str(volume.root),
@@ -43,7 +44,7 @@ class WorkerProcess:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker"], env=self._environment, stdout=log, stderr=log, start_new_session=True
+                self.command, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
         wait_for(self._is_ready, 120, every=0.1, saying=f"the worker is ready, see {self.log}")
 

@@ -1,0 +1,102 @@
+"""A worker that ends by itself: nothing to do, or nothing to train on."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.queue import Doorbell
+from shared.volume import Volume
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.redis import RedisServer
+from tests.support.waiting import wait_for
+from tests.support.worker_process import WorkerProcess
+
+LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
+
+# A worker whose driver is a file: it names the GPU until the file is gone. All else is the real worker.
+ON_A_GPU = """
+import sys
+from pathlib import Path
+import worker.device, worker.main
+
+def gpu(index):
+    try:
+        return Path(sys.argv[1]).read_text()
+    except FileNotFoundError:
+        raise worker.device.DeviceUnusable("Unknown Error") from None
+
+worker.device._gpu = gpu
+worker.main.Nursery.can_use_gpu = lambda nursery: True
+sys.exit(worker.main.main())
+"""
+
+
+@pytest.fixture
+def started():
+    processes: list[WorkerProcess] = []
+    yield processes
+    for process in processes:
+        process.stop()
+
+
+@pytest.mark.parametrize(("hook", "status"), [("echo stopped > hook.txt", 0), ("echo no such machine >&2; exit 3", 1)])
+def test_a_worker_with_nothing_to_do_finishes_its_job_runs_the_hook_and_ends(
+    volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path, started, hook: str, status: int
+) -> None:
+    put_dataset(volume, learnable_frame())
+    job = put_job(volume, small_spec())
+    # The limit is up before the first job can be heard: it is the waiting job that keeps the worker.
+    worker = WorkerProcess(
+        volume, redis_server.url, tmp_path / "worker.log", FITSTOP_IDLE_EXIT_SECONDS="0.01",
+        FITSTOP_IDLE_HOOK=f"cd {tmp_path}; {hook}",
+    )  # fmt: skip
+    started.append(worker)
+    worker.start()
+    assert wait_for(job.result).ending.status == "succeeded"
+    assert worker.wait(60) == status
+    assert volume.worker_cards() == []
+    said = worker.log.read_text()
+    if status == 0:
+        assert (tmp_path / "hook.txt").read_text() == "stopped\n"
+    else:
+        assert "FITSTOP_IDLE_HOOK ended with status 3: no such machine" in said
+
+
+def test_a_worker_that_loses_its_gpu_hands_its_job_back_and_ends_to_be_started_again(
+    volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path, started
+) -> None:
+    put_dataset(volume, learnable_frame())
+    gpu = tmp_path / "gpu"
+    gpu.write_text("NVIDIA H200")
+    worker = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
+    worker.command = [sys.executable, "-c", ON_A_GPU, str(gpu)]
+    started.append(worker)
+    worker.start()
+    job = put_job(volume, LONG)
+    doorbell.ring(job.id)
+    wait_for(lambda: job.attempts() and job.attempts()[0].training_log.exists())
+    claim = job.attempts()[0].claim()
+    assert claim is not None
+    assert claim.device == "NVIDIA H200"
+    gpu.unlink()
+    assert worker.wait(60) == 1
+    end = job.attempts()[0].end()
+    assert end is not None
+    assert (end.outcome, end.is_failure) == ("handed_back", False)
+    again = subprocess.run(worker.command, env=worker.environment, capture_output=True, timeout=120, check=False)
+    assert again.returncode == 2
+    assert b"the worker cannot start: Unknown Error" in again.stderr
+
+
+def test_a_worker_without_a_limit_stays(volume: Volume, redis_server: RedisServer, tmp_path: Path, started) -> None:
+    worker = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
+    started.append(worker)
+    worker.start()
+    first = volume.worker_cards()[0].seen_at
+    wait_for(lambda: volume.worker_cards()[0].seen_at != first, saying="another look at itself")
+    assert worker.is_alive()
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
