@@ -10,6 +10,7 @@ from shared.job import EnginePlan
 # XLA's newer CPU code draws random numbers 18 times slower (Dropout); a plain dense network loses nothing noticeable.
 _XLA_CPU_FLAGS = "--xla_cpu_use_fusion_emitters=false"
 _SHARE_FOR_DATA = 0.25
+_UNKNOWN_FREE_BYTES = 4 * 1024**3
 
 
 def prepare_tensorflow(plan: EnginePlan) -> None:
@@ -50,7 +51,10 @@ def _free_bytes() -> int:
 
 def _free_host_bytes() -> int:
     """What the machine could still give, and no more than this container may have."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    try:
+        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    except OSError:  # not Linux
+        return _UNKNOWN_FREE_BYTES
     free = int(fields["MemAvailable"].split()[0]) * 1024
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()

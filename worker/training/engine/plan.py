@@ -68,4 +68,9 @@ def likely_epochs(record: JobRecord) -> int:
 
 def _threads(record: JobRecord, batch_size: int) -> int:
     operations = 6 * record.task.parameters * batch_size
-    return 1 if operations < _SMALL_STEP_OPERATIONS else len(os.sched_getaffinity(0))
+    return 1 if operations < _SMALL_STEP_OPERATIONS else _cores()
+
+
+def _cores() -> int:
+    """Those that this process may use; all of them on a system that does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
