@@ -18,13 +18,27 @@ def create_app(settings: "Settings") -> "Flask":
     # Here and not above, so that `python -m api.ingest` starts without Flask and Celery.
     from flask import Flask
 
-    from api import datasets, downloads, events, health, jobs, problems, requests, workers
+    from api import (
+        datasets,
+        downloads,
+        events,
+        explain,
+        health,
+        histories,
+        jobs,
+        problems,
+        replay,
+        requests,
+        usage,
+        workers,
+    )
     from api.service import Service
 
     app = Flask("api", static_folder=None)
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Service.attach(app, settings)
+    histories.install(app)
     requests.install(app)
     problems.install(app)
 
@@ -42,6 +56,10 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/jobs/<job_id>/checkpoints", downloads.checkpoints),
         ("GET", "/jobs/<job_id>/checkpoints/<name>", downloads.checkpoint),
         ("GET", "/jobs/<job_id>/model", downloads.model),
+        ("GET", "/jobs/<job_id>/explain", explain.show),
+        ("POST", "/jobs/<job_id>/replay", replay.replay_job),
+        ("GET", "/replay/patience", replay.patience),
+        ("GET", "/usage", usage.show),
         ("GET", "/workers", workers.show_all),
         ("GET", "/healthz", health.alive),
         ("GET", "/readyz", health.ready),

@@ -8,12 +8,14 @@ from typing import Any
 from flask import Response, jsonify
 from pydantic import ValidationError
 
+from api.histories import histories
 from api.problems import HttpProblem
 from api.query import Query, no_query
 from api.queue_order import queue_position, queued_jobs
 from api.report import epoch_progress, job_report, last_epoch_event, list_report
 from api.service import service
 from api.strict_json import read_object
+from api.usage import ledger_report
 from shared.dataset import DatasetInfo
 from shared.ids import is_job_id, new_job_id
 from shared.job import TERMINAL, Ending, JobRecord, Stop
@@ -143,7 +145,8 @@ def _state(folder: JobFolder) -> JobState:
 def _shown(folder: JobFolder) -> dict[str, Any]:
     state = _state(folder)
     position = queue_position(service().volume, folder.id) if state.status == "queued" else None
-    return job_report(folder, state, position, service().settings.max_failures)
+    report = job_report(folder, state, position, service().settings.max_failures)
+    return {**report, "ledger": ledger_report(histories().ledger(folder))}
 
 
 def _job_cursor(text: str) -> str:

@@ -5,25 +5,20 @@ line from the newest attempt back to the first; what an attempt did behind the p
 trained for nothing.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationError
 
 from shared.events import Event, read_events
 from shared.job import AttemptEnd, Claim, JobRecord, JobResult
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.progress import EpochProgress
-from shared.times import parse_time
-
-_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def microseconds(text: str) -> int:
-    """The moment that `text` (RFC 3339) names, in microseconds since 1970."""
-    return (parse_time(text) - _UNIX) // timedelta(microseconds=1)
+from shared.times import microseconds
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,69 @@ class EpochTold:
     seconds: float
     metrics: dict[str, float | None]
     best_epoch: int | None
+
+
+class EpochColumns:
+    """Epochs in the order in which they ended, as columns: a job may have a hundred thousand of them."""
+
+    def __init__(self, told: Sequence[EpochTold] = ()) -> None:
+        self._epoch = array("q")
+        self._ended = array("q")
+        self._seconds = array("d")
+        self._best: list[int | None] = []
+        self._metrics: list[dict[str, float | None]] = []
+        for one in told:
+            self.append(one)
+
+    def append(self, told: EpochTold) -> None:
+        """Add the next one."""
+        self._ended.append(told.ended)
+        self._seconds.append(told.seconds)
+        self._best.append(told.best_epoch)
+        self._metrics.append(told.metrics)
+        self._epoch.append(told.epoch)
+
+    def now(self) -> "EpochRows":
+        """The epochs until now; what is appended later is not among them."""
+        return EpochRows(self, len(self._epoch))
+
+    def row(self, index: int) -> EpochTold:
+        """One epoch."""
+        return EpochTold(
+            self._epoch[index], self._ended[index], self._seconds[index], self._metrics[index], self._best[index]
+        )
+
+    def columns(self, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Numbers, ends (microseconds since 1970) and seconds of the first `count` epochs, each of shape (count,)."""
+        # Slices are copies: an array whose memory is lent out cannot grow.
+        return (
+            np.frombuffer(self._epoch[:count], dtype=np.int64),
+            np.frombuffer(self._ended[:count], dtype=np.int64),
+            np.frombuffer(self._seconds[:count], dtype=np.float64),
+        )
+
+
+@dataclass(frozen=True)
+class EpochRows:
+    """The first `count` epochs of some columns."""
+
+    _columns: EpochColumns
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[EpochTold]:
+        return map(self._columns.row, range(self.count))
+
+    @property
+    def last(self) -> EpochTold | None:
+        """The newest epoch."""
+        return self._columns.row(self.count - 1) if self.count else None
+
+    def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Numbers, ends in microseconds since 1970, and seconds, each of shape (count,)."""
+        return self._columns.columns(self.count)
 
 
 @dataclass(frozen=True, order=True)
@@ -59,7 +117,7 @@ class AttemptHistory:
     training_rows: int | None = None
     resumed: Place | None = None
     from_attempt: int | None = None
-    epochs: Sequence[EpochTold] = ()
+    epochs: EpochRows = EpochRows(EpochColumns(), 0)
 
     @property
     def has_trained(self) -> bool:
@@ -74,6 +132,15 @@ class JobHistory:
     record: JobRecord
     result: JobResult | None
     attempts: Sequence[AttemptHistory]
+
+    def told(self) -> int:
+        """The last moment that the files tell of, in microseconds since 1970."""
+        moments = [microseconds(self.record.created_at)]
+        for attempt in self.attempts:
+            last = attempt.epochs.last
+            moments += [microseconds(attempt.claim.claimed_at), attempt.began or 0, last.ended if last else 0]
+            moments.append(microseconds(attempt.end.ended_at) if attempt.end else 0)
+        return max(moments)
 
     def used(self) -> dict[int, Place | None]:
         """For each attempt how far its work was taken up by the next one in line; None for the newest: all of it."""
@@ -91,20 +158,43 @@ class JobHistory:
     def epochs(self) -> list[EpochTold]:
         """The epochs of the run that counts, each once, from 1 on."""
         used = self.used()
-        kept = [told for attempt in self.attempts for told in _within(attempt.epochs, used[attempt.number])]
+        kept = [
+            told
+            for attempt in self.attempts
+            for told in attempt.epochs
+            if (until := used[attempt.number]) is None or told.epoch <= until.epochs
+        ]
         return sorted(kept, key=lambda told: told.epoch)
+
+    def last_epoch(self) -> EpochTold | None:
+        """The epoch that the run has come to; None before the first."""
+        used = self.used()
+        for attempt in reversed(self.attempts):
+            until = used[attempt.number]
+            if attempt.epochs and until is None:
+                return attempt.epochs.last
+            if attempt.epochs and until is not None and until.epochs:
+                return max((told for told in attempt.epochs if told.epoch <= until.epochs), key=lambda told: told.epoch)
+        return None
+
+    def epoch_seconds(self) -> float | None:
+        """The median length of the run's epochs; None before the first."""
+        used = self.used()
+        seconds = [
+            column[numbers <= until.epochs] if (until := used[attempt.number]) is not None else column
+            for attempt in self.attempts
+            for numbers, _, column in [attempt.epochs.columns()]
+        ]
+        kept = np.concatenate(seconds) if seconds else np.empty(0)
+        return float(np.median(kept)) if len(kept) else None
 
     def best_epoch(self) -> int | None:
         """The best epoch: the one that the stop names, else the one that the last epoch knew; None before one."""
         stop = self.result.ending.stop if self.result else None
         if stop is not None and stop.best_epoch is not None:
             return stop.best_epoch
-        epochs = self.epochs()
-        return epochs[-1].best_epoch if epochs else None
-
-
-def _within(epochs: Sequence[EpochTold], used: Place | None) -> Iterator[EpochTold]:
-    return (told for told in epochs if used is None or told.epoch <= used.epochs)
+        last = self.last_epoch()
+        return last.best_epoch if last else None
 
 
 @dataclass
@@ -117,25 +207,30 @@ class _AttemptReader:
     training_rows: int | None = None
     resumed: Place | None = None
     from_attempt: int | None = None
-    epochs: list[EpochTold] = field(default_factory=list)
+    epochs: EpochColumns = field(default_factory=EpochColumns)
+    claim: Claim | None = None
+    end: AttemptEnd | None = None
 
     def read_on(self) -> AttemptHistory | None:
         """The attempt as it is now; None for one whose claim cannot be read yet."""
-        claim, end = self.attempt.claim(), self.attempt.end()
-        if claim is None:
+        # Both are written once, so they are read once.
+        self.claim = self.claim or self.attempt.claim()
+        self.end = self.end or self.attempt.end()
+        if self.claim is None:
             return None
-        for offset, event in read_events(self.attempt.events_file, self.offset, end.events_bytes if end else None):
+        until = self.end.events_bytes if self.end else None
+        for offset, event in read_events(self.attempt.events_file, self.offset, until):
             self.offset = offset
             self._take(event)
         return AttemptHistory(
             number=self.attempt.number,
-            claim=claim,
-            end=end,
+            claim=self.claim,
+            end=self.end,
             began=self.began,
             training_rows=self.training_rows,
             resumed=self.resumed,
             from_attempt=self.from_attempt,
-            epochs=tuple(self.epochs),
+            epochs=self.epochs.now(),
         )
 
     def _take(self, event: Event) -> None:

@@ -11,23 +11,28 @@ All but waiting add up to the time that the attempts held the GPU, to the micros
 pieces, and each piece goes to one part. `avoided` is what a stop left unpaid: epochs not run times the median epoch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
-from statistics import median
 
-from shared.history import AttemptHistory, EpochTold, JobHistory, Place, microseconds
+import numpy as np
+import numpy.typing as npt
+
+from shared.history import AttemptHistory, EpochRows, JobHistory, Place
+from shared.times import microseconds
 
 PARTS = ("start_up", "learning", "patience", "redone", "saving")
 
 _HOUR = 3_600_000_000
+_NO_END = 2**62
 _OWN_STOPS = frozenset({"early_stopping", "epochs_completed"})
 
 
 @dataclass(frozen=True)
 class Held:
-    """What one attempt held its GPU for, in microseconds by part, and what an hour of it costs, if that is known."""
+    """What one attempt held its GPU for, in microseconds by part; where, and what an hour of it costs, if known."""
 
+    host: str
     parts: dict[str, int]
     price_per_hour: float | None
     currency: str | None
@@ -84,8 +89,7 @@ def money(time: int, price_per_hour: float) -> float:
 
 def ledger(job: JobHistory, now: int) -> Ledger:
     """The ledger of a job at `now` (microseconds since 1970), which counts where the job is not over."""
-    epochs = job.epochs()
-    typical = median(told.seconds for told in epochs) if epochs else None
+    typical = job.epoch_seconds()
     used, best = job.used(), job.best_epoch()
     held = tuple(
         _Cut(
@@ -164,13 +168,30 @@ class _Cut:
         attempt, claim = self._attempt, self._attempt.claim
         self._at = microseconds(claim.claimed_at)
         self._end = max(self._at, microseconds(attempt.end.ended_at) if attempt.end else now)
-        spans = _spans(attempt.epochs)
-        self._take("start_up", spans[0][0] if spans else self._end if attempt.began is None else attempt.began)
-        for told, (begin, end) in zip(attempt.epochs, spans, strict=True):
-            self._take("saving", begin)
-            self._train(told.epoch, end)
+        begins, ends = (column.clip(self._at, self._end) for column in _spans(attempt.epochs))
+        if len(attempt.epochs):
+            self._take("start_up", int(begins[0]))
+            self._parts["saving"] += int((begins[1:] - ends[:-1]).sum())
+            self._train_all(attempt.epochs.columns()[0], begins, ends)
+            self._at = int(ends[-1])
+        else:
+            self._take("start_up", self._end if attempt.began is None else attempt.began)
         self._tail(self._next_epoch())
-        return Held(self._parts, claim.gpu_price_per_hour, claim.currency)
+        return Held(claim.host, self._parts, claim.gpu_price_per_hour, claim.currency)
+
+    def _train_all(
+        self, epochs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    ) -> None:
+        """The whole epochs; the one in which the next attempt took the run up is cut by itself."""
+        last = _NO_END if self._used is None else self._used.epochs
+        best = _NO_END if self._best is None else self._best
+        lengths = ends - begins
+        self._parts["learning"] += int(lengths[(epochs <= last) & (epochs <= best)].sum())
+        self._parts["patience"] += int(lengths[(epochs <= last) & (epochs > best)].sum())
+        self._parts["redone"] += int(lengths[epochs > last + 1].sum())
+        for index in np.flatnonzero(epochs == last + 1):
+            self._at = int(begins[index])
+            self._train(int(epochs[index]), int(ends[index]))
 
     def _take(self, part: str, until: int) -> None:
         until = min(max(until, self._at), self._end)
@@ -205,18 +226,22 @@ class _Cut:
         return batches * (self._batch_time or 0)
 
     def _next_epoch(self) -> int:
-        if self._attempt.epochs:
-            return self._attempt.epochs[-1].epoch + 1
+        last = self._attempt.epochs.last
+        if last is not None:
+            return last.epoch + 1
         return self._attempt.resumed.epochs + 1 if self._attempt.resumed else 1
 
     def _kind(self, epoch: int) -> str:
         return "learning" if self._best is None or epoch <= self._best else "patience"
 
 
-def _spans(epochs: Sequence[EpochTold]) -> list[tuple[int, int]]:
-    """When each epoch began and ended. Several that were told in one piece lie before one another."""
-    spans: list[tuple[int, int]] = []
-    for told in reversed(epochs):
-        end = min(told.ended, spans[-1][0]) if spans else told.ended
-        spans.append((end - round(told.seconds * 1e6), end))
-    return spans[::-1]
+def _spans(epochs: EpochRows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """When each epoch began and ended. Several that were told in one piece lie before one another.
+
+    From the last to the first, an epoch ends when it was told, or when the next began if that is sooner.
+    """
+    _, told, seconds = epochs.columns()
+    lengths = np.rint(seconds * 1e6).astype(np.int64)
+    behind = np.cumsum(lengths)
+    slack = np.minimum.accumulate((told - behind)[::-1])[::-1]
+    return slack + behind - lengths, slack + behind
