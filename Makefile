@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs lock clean
+.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs bench-forecast lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -36,6 +36,9 @@ resume-proof: $(VENV)/.dev  ## killed runs against an untouched one: make resume
 
 many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
 	$(BIN)/python -m tests.many_jobs --jobs $(JOBS)
+
+bench-forecast: $(VENV)/.dev  ## how good are the forecasts on curves that they have not seen?
+	$(BIN)/python -m tests.bench_forecast
 
 lock:  ## write the lock files anew (needs uv)
 	for extra in dev local api worker gpu; do \

@@ -6,6 +6,8 @@ changes, so those are kept for longer: they are small.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask, current_app
 
@@ -19,6 +21,7 @@ _MOST_READERS = 64
 # About 60 MB.
 _MOST_EPOCHS = 100_000
 _MOST_LEDGERS = 20_000
+_MOST_ANSWERS = 1000
 
 
 class Histories:
@@ -29,6 +32,7 @@ class Histories:
         self._readers: OrderedDict[str, tuple[JobReader, threading.Lock]] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._ledgers: OrderedDict[str, Ledger] = OrderedDict()
+        self._answers: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
 
     def of(self, job: JobFolder) -> JobHistory:
         """The job's history as it is now. Raises NotFound where the job has gone meanwhile."""
@@ -56,6 +60,18 @@ class Histories:
                 if len(self._ledgers) > _MOST_LEDGERS:
                     self._ledgers.popitem(last=False)
         return found
+
+    def remembered(self, key: tuple[Any, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `make` answered for this key; asked anew where that is forgotten."""
+        with self._lock:
+            known = self._answers.get(key)
+        if known is None:
+            known = make()
+            with self._lock:
+                self._answers[key] = known
+                if len(self._answers) > _MOST_ANSWERS:
+                    self._answers.popitem(last=False)
+        return known
 
     def _note_size(self, job_id: str, epochs: int) -> None:
         with self._lock:
