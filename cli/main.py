@@ -6,8 +6,10 @@ import click
 
 from cli.commands.base import FitstopGroup
 from cli.commands.files import datasets, download
+from cli.commands.insight import explain, patience, replay, usage
 from cli.commands.jobs import cancel, events, log, ps, show, submit, watch_command
 from cli.commands.local import demo, up
+from cli.commands.plot import plot
 from cli.commands.service import config, workers
 
 
@@ -28,7 +30,11 @@ def main(url: str | None) -> None:
     """
 
 
-for command in (up, demo, submit, ps, show, watch_command, events, log, cancel, download, datasets, workers, config):
+_RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, download)
+_UNDERSTAND = (explain, replay, patience, usage, plot)
+_SERVE = (datasets, workers, config)
+
+for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)
 
 
