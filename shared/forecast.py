@@ -3,7 +3,7 @@
 The last epochs say most of the next: a trend that levels off is fitted to the curve with weights that halve every
 `_HALF_LIFE` epochs, once for each of several speeds; a future draws a speed, a trend within its uncertainty, and
 residuals of the past. Carried-on curves promise too much, so the chance that the best is still to come is corrected by
-three numbers that were fitted on recorded curves; `make bench-forecast` scores it on data sets that it has not seen.
+three numbers that were fitted on recorded curves; `make bench-forecast` scores it on data sets left out of the fit.
 """
 
 import math
@@ -19,6 +19,8 @@ from shared.spec import EarlyStoppingSpec
 
 LEAST_EPOCHS = 3
 
+Calibration = tuple[float, float, float]
+
 _FUTURES = 400
 _HORIZON = 1000
 _BLOCK = 64
@@ -27,9 +29,10 @@ _HALF_LIFE = 3.0
 _LOOKED_AT = 200
 # In epochs, how fast the trend levels off; a flat one is tried too.
 _SPEEDS = (2.0, 5.0, 12.0, 30.0, 80.0, 200.0)
-# The chance of a better epoch as a logistic function of (1, the simulated chance's log odds, log(1 + epochs waited)),
-# fitted by `python -m tests.bench_forecast --fit` on the data sets that it does not score.
-CALIBRATION = (0.09, 0.6, -0.96)
+# The chance of a better epoch as a logistic function of 1, the log odds of the simulated chance, and the logarithm of
+# the part of the run that was waited since the best; fitted by `python -m tests.bench_forecast --fit`.
+CALIBRATION: Calibration = (-2.91, 0.67, -1.05)
+_UNCORRECTED: Calibration = (0.0, 1.0, 0.0)
 
 _Floats = npt.NDArray[np.float64]
 
@@ -48,7 +51,7 @@ def forecast(
     values: Sequence[float | None],
     spec: EarlyStoppingSpec,
     epochs: int,
-    calibration: tuple[float, float, float] = CALIBRATION,
+    calibration: Calibration = CALIBRATION,
 ) -> Forecast | None:
     """The forecast after the epochs of `values`, of which the job may run `epochs`; None where they are too few.
 
@@ -63,13 +66,17 @@ def forecast(
     futures = _Futures(curve[known], (known + 1).astype(np.float64), done)
     stops = _stops(futures, past, spec, done, epochs)
     soonest = min(epochs, max(done + spec.patience - past.wait, spec.start_from_epoch + 1, done + 1))
-    return _read_off(stops, soonest, past.wait, calibration)
+    return _read_off(stops, soonest, _corrected(float((stops > soonest).mean()), past.wait, done, calibration))
 
 
-def simulated_chance(values: Sequence[float | None], spec: EarlyStoppingSpec, epochs: int) -> tuple[float, int] | None:
-    """The share of the futures in which a better epoch comes, uncorrected, and the epochs waited; to fit by."""
-    plain = forecast(values, spec, epochs, (0.0, 1.0, 0.0))
-    return None if plain is None else (plain.chance_of_better, replay(values, spec).wait)
+def evidence_of_better(values: Sequence[float | None], spec: EarlyStoppingSpec, epochs: int) -> list[float] | None:
+    """What the chance of a better epoch is a function of, as three numbers; None where there is no forecast."""
+    plain = forecast(values, spec, epochs, _UNCORRECTED)
+    return None if plain is None else _evidence(plain.chance_of_better, replay(values, spec).wait, len(values))
+
+
+def _evidence(simulated: float, wait: int, done: int) -> list[float]:
+    return [1.0, math.log((simulated + 0.02) / (1.02 - simulated)), math.log((wait + 1) / done)]
 
 
 class _Futures:
@@ -129,8 +136,9 @@ class _Fit:
 
     def draw(self, random: np.random.Generator) -> _Floats:
         """A trend within the fit's uncertainty, of shape (2,); without a slope its second value is 0."""
-        drawn = self.coefficients + self.spread @ random.standard_normal(len(self.coefficients))
-        trend: _Floats = np.pad(drawn, (0, 2 - len(drawn)))
+        count = len(self.coefficients)
+        trend: _Floats = np.zeros(2)
+        trend[:count] = self.coefficients + self.spread @ random.standard_normal(count)
         return trend
 
 
@@ -175,17 +183,18 @@ def _stops(futures: _Futures, past: Replay, spec: EarlyStoppingSpec, done: int, 
     return stops
 
 
-def _read_off(
-    stops: npt.NDArray[np.int64], soonest: int, wait: int, calibration: tuple[float, float, float]
-) -> Forecast:
+def _corrected(simulated: float, wait: int, done: int, calibration: Calibration) -> float:
+    """The chance of a better epoch. What no future or every future says is left as it is."""
+    if calibration == _UNCORRECTED or simulated in {0.0, 1.0}:
+        return simulated
+    odds = sum(weight * one for weight, one in zip(calibration, _evidence(simulated, wait, done), strict=True))
+    return 1 / (1 + math.exp(-odds))
+
+
+def _read_off(stops: npt.NDArray[np.int64], soonest: int, chance: float) -> Forecast:
     """The quantiles of the futures, those with a better epoch and those without weighted by the corrected chance."""
     better = stops > soonest
     simulated = float(better.mean())
-    constant, slope, patience = calibration
-    odds = math.log((simulated + 0.02) / (1.02 - simulated))
-    chance = 1 / (1 + math.exp(-(constant + slope * odds + patience * math.log1p(wait))))
-    if calibration == (0.0, 1.0, 0.0) or simulated in {0.0, 1.0}:
-        chance = simulated
     weights = np.where(better, chance / max(simulated, 1e-9), (1 - chance) / max(1 - simulated, 1e-9))
     order = np.argsort(stops, kind="stable")
     reached = np.cumsum(weights[order]) / weights.sum()
