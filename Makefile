@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short resume-proof many-jobs bench-forecast lock clean
+.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams schemathesis fuzz-api bench-api bench bench-forecast replay-as-keras lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -24,6 +24,9 @@ lint: $(VENV)/.dev
 SEED ?= 1
 JOBS ?= 100
 FAULTS ?= 300
+REQUESTS ?= 100000
+STREAMS ?= 200
+SLOW ?= 50
 
 chaos: $(VENV)/.dev  ## kill, freeze, flush and fill at random, and judge the promises: make chaos [JOBS= FAULTS= SEED=]
 	$(BIN)/python -m tests.chaos --jobs $(JOBS) --faults $(FAULTS) --seed $(SEED)
@@ -31,11 +34,36 @@ chaos: $(VENV)/.dev  ## kill, freeze, flush and fill at random, and judge the pr
 chaos-short: $(VENV)/.dev  ## a short seeded part of it
 	$(BIN)/python -m pytest tests/chaos
 
+INTERLEAVINGS ?= 100000
+
+simulate: $(VENV)/.dev  ## the protocol alone in simulated time: make simulate [INTERLEAVINGS= SEED=]
+	$(BIN)/python -m tests.simulation --interleavings $(INTERLEAVINGS) --seed $(SEED)
+
 resume-proof: $(VENV)/.dev  ## killed runs against an untouched one: make resume-proof [JOBS= SEED=]
 	$(BIN)/python -m tests.resume_proof --jobs $(JOBS) --seed $(SEED)
 
 many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
 	$(BIN)/python -m tests.many_jobs --jobs $(JOBS)
+
+many-streams: $(VENV)/.dev  ## is the API alive beside a crowd?: make many-streams [STREAMS= SLOW=]
+	$(BIN)/python -m tests.many_streams --streams $(STREAMS) --slow $(SLOW)
+
+EXAMPLES ?= 200
+
+schemathesis: $(VENV)/.dev  ## the API against its own document, at length: make schemathesis [EXAMPLES= SEED=]
+	$(BIN)/python -m tests.contract --examples $(EXAMPLES) --seed $(SEED)
+
+bench-api: $(VENV)/.dev  ## how fast the API is, in pairs: make bench-api [JOBS=]
+	$(BIN)/python -m tests.bench_api
+
+bench: $(VENV)/.dev  ## how fast, against stock Keras, in one run: make bench DATA=winequalityN.csv
+	$(BIN)/python -m tests.bench "$(DATA)" --json bench.json --svg bench.svg
+
+fuzz-api: $(VENV)/.dev  ## what nobody should send: make fuzz-api [REQUESTS= SEED=]
+	$(BIN)/python -m tests.fuzz_api --requests $(REQUESTS) --seed $(SEED)
+
+replay-as-keras: $(VENV)/.dev  ## does a replay stop where Keras does?: 200 curves, every patience from 1 to 30
+	FITSTOP_ALL_CURVES=1 $(BIN)/python -m pytest -q tests/unit/worker/training/test_replay_as_keras.py
 
 bench-forecast: $(VENV)/.dev  ## how good are the forecasts on curves that they have not seen?
 	$(BIN)/python -m tests.bench_forecast

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flask import Flask
 
+    from api.access import RouteScope
     from shared.settings import Settings
 
 
@@ -19,15 +20,25 @@ def create_app(settings: "Settings") -> "Flask":
     from flask import Flask
 
     from api import (
+        access,
+        bundle,
         datasets,
+        documents,
         downloads,
         events,
         explain,
         forecast,
         health,
         histories,
+        job_list,
+        job_view,
         jobs,
+        keys,
+        limits,
+        metrics,
         problems,
+        queue_view,
+        quotas,
         replay,
         requests,
         usage,
@@ -42,30 +53,48 @@ def create_app(settings: "Settings") -> "Flask":
     histories.install(app)
     requests.install(app)
     problems.install(app)
+    metrics.install(app)
+    access.install(app)
+    quotas.install(app)
 
-    table: list[tuple[str, str, Callable[..., Any]]] = [
-        ("GET", "/datasets", datasets.show_all),
-        ("PUT", "/datasets/<dataset_id>", datasets.take_in),
-        ("GET", "/datasets/<dataset_id>", datasets.show),
-        ("POST", "/jobs", jobs.submit),
-        ("GET", "/jobs", jobs.show_all),
-        ("GET", "/jobs/<job_id>", jobs.show),
-        ("POST", "/jobs/<job_id>/cancel", jobs.cancel),
-        ("GET", "/jobs/<job_id>/events", events.show),
-        ("GET", "/jobs/<job_id>/epochs", events.show_epochs),
-        ("GET", "/jobs/<job_id>/training_log.csv", downloads.training_log),
-        ("GET", "/jobs/<job_id>/checkpoints", downloads.checkpoints),
-        ("GET", "/jobs/<job_id>/checkpoints/<name>", downloads.checkpoint),
-        ("GET", "/jobs/<job_id>/model", downloads.model),
-        ("GET", "/jobs/<job_id>/explain", explain.show),
-        ("GET", "/jobs/<job_id>/forecast", forecast.show),
-        ("POST", "/jobs/<job_id>/replay", replay.replay_job),
-        ("GET", "/replay/patience", replay.patience),
-        ("GET", "/usage", usage.show),
-        ("GET", "/workers", workers.show_all),
-        ("GET", "/healthz", health.alive),
-        ("GET", "/readyz", health.ready),
+    table: list[tuple[str, str, RouteScope, Callable[..., Any]]] = [
+        ("GET", "/datasets", "read", datasets.show_all),
+        ("PUT", "/datasets/<dataset_id>", "write", datasets.take_in),
+        ("GET", "/datasets/<dataset_id>", "read", datasets.show),
+        ("DELETE", "/datasets/<dataset_id>", "write", datasets.delete),
+        ("POST", "/jobs", "write", jobs.submit),
+        ("GET", "/jobs", "read", job_list.show_all),
+        ("GET", "/jobs/<job_id>", "read", job_view.show),
+        ("DELETE", "/jobs/<job_id>", "write", jobs.delete),
+        ("POST", "/jobs/<job_id>/cancel", "write", jobs.cancel),
+        ("POST", "/jobs/<job_id>/retry", "write", jobs.retry),
+        ("GET", "/jobs/<job_id>/events", "read", events.show),
+        ("GET", "/jobs/<job_id>/epochs", "read", events.show_epochs),
+        ("GET", "/jobs/<job_id>/training_log.csv", "read", downloads.training_log),
+        ("GET", "/jobs/<job_id>/checkpoints", "read", downloads.checkpoints),
+        ("GET", "/jobs/<job_id>/checkpoints/<name>", "read", downloads.checkpoint),
+        ("GET", "/jobs/<job_id>/model", "read", downloads.model),
+        ("GET", "/jobs/<job_id>/bundle.zip", "read", bundle.bundle),
+        ("GET", "/jobs/<job_id>/explain", "read", explain.show),
+        ("GET", "/jobs/<job_id>/forecast", "read", forecast.show),
+        ("POST", "/jobs/<job_id>/replay", "read", replay.replay_job),
+        ("GET", "/replay/patience", "read", replay.patience),
+        ("GET", "/usage", "read", usage.show),
+        ("GET", "/workers", "read", workers.show_all),
+        ("GET", "/queue", "read", queue_view.show_all),
+        ("GET", "/limits", "read", limits.show),
+        ("GET", "/metrics", "read", metrics.show),
+        ("GET", "/keys", "admin", keys.show_all),
+        ("POST", "/keys", "admin", keys.create),
+        ("POST", "/keys/<key_id>/revoke", "admin", keys.revoke),
+        ("GET", "/openapi.json", "read", documents.show_api),
+        ("GET", "/schema/job.json", "read", documents.show_job_schema),
+        ("GET", "/docs", "read", documents.show_page),
+        ("GET", "/healthz", "public", health.alive),
+        ("GET", "/readyz", "read", health.ready),
     ]
-    for method, rule, view in table:
-        app.add_url_rule(rule, f"{view.__module__}.{view.__name__}", view, methods=[method])
+    for method, rule, scope, view in table:
+        endpoint = f"{view.__module__}.{view.__name__}"
+        app.add_url_rule(rule, endpoint, view, methods=[method], provide_automatic_options=False)
+        access.protect(app, endpoint, scope)
     return app

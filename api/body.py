@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from flask import request
+from flask import g, request
 from werkzeug.exceptions import HTTPException
 
 from api.problems import HttpProblem
@@ -25,6 +25,7 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
     received = 0
     while piece := _read(min(PIECE_BYTES, most_bytes + 1 - received)):
         received += len(piece)
+        g.body_bytes = received
         if received > most_bytes:
             raise _too_large(most_bytes)
         yield piece

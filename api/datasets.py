@@ -1,4 +1,4 @@
-"""PUT /datasets/{id}, GET /datasets, GET /datasets/{id}."""
+"""PUT /datasets/{id}, GET /datasets, GET and DELETE /datasets/{id}."""
 
 import json
 import logging
@@ -9,15 +9,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.problems import HttpProblem
 from api.query import Query, no_query
+from api.quotas import uploading
 from api.report import dataset_report, list_report
 from api.service import service
 from api.upload import Upload, received
 from shared.dataset import DatasetInfo
 from shared.durable import create_file, encode
 from shared.ids import DATASET_ID_PATTERN, is_dataset_id
-from shared.problems import Conflict, NotFound, Problem, Refused, pointer
+from shared.job import JobRecord
+from shared.problems import Conflict, NotFound, Problem, Refused, listed, pointer
 from shared.spec import Text
 from shared.times import utc_now
+from shared.volume import OpenJob
 
 _MOST_NAME = 256
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
@@ -30,7 +33,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     with Query("name") as query:
         name = query.parsed("name", _source_name, None)
     _check_request(dataset_id)
-    with received(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
+    with uploading(), received(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
         info, is_new = _kept(upload, dataset_id, name)
     if info.sha256 != upload.sha256:
         raise Conflict(f'the dataset "{dataset_id}" holds other data; choose another id')
@@ -56,6 +59,29 @@ def show(dataset_id: str) -> Response:
     if info is None:
         raise NotFound("there is no dataset of this id")
     return jsonify(dataset_report(info))
+
+
+def delete(dataset_id: str) -> tuple[str, int]:
+    """Remove a dataset that no unfinished job needs: 204. Jobs that are over keep their models."""
+    no_query()
+    volume = service().volume
+    if volume.dataset(dataset_id) is None:
+        raise NotFound("there is no dataset of this id")
+    users = [job.id for job in map(_open_record, volume.open_jobs()) if job and job.spec.dataset.id == dataset_id]
+    if users:
+        raise Conflict(f"unfinished jobs use the dataset: {listed(users, 5)}; cancel them, or wait until they are over")
+    if not volume.remove_dataset(dataset_id):
+        raise NotFound("there is no dataset of this id")
+    return "", 204
+
+
+def _open_record(marker: OpenJob) -> JobRecord | None:
+    """The record of a job that has no result yet; a damaged one never reads its data."""
+    folder = service().volume.job_folder(marker.job_id)
+    try:
+        return None if folder.result_file.exists() else folder.record()
+    except ValidationError:
+        return None
 
 
 def _check_request(dataset_id: str) -> None:

@@ -26,10 +26,15 @@ def training_log(job_id: str) -> Response:
     content = next((log for log in logs if log), None)
     if content is None:
         raise NotFound("there is no training log yet: no epoch has ended")
-    response = Response(content[: content.rfind(b"\n") + 1], content_type="text/csv; charset=utf-8")
+    response = Response(whole_rows(content), content_type="text/csv; charset=utf-8")
     response.headers.set("Content-Disposition", "attachment", filename=f"{job_id}-training_log.csv")
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def whole_rows(log: bytes) -> bytes:
+    """A training log without a last row that is still being written."""
+    return log[: log.rfind(b"\n") + 1]
 
 
 def checkpoints(job_id: str) -> Response:
@@ -63,7 +68,7 @@ def model(job_id: str) -> Response:
 
 def _sent(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
     """The whole file or one range of it; its ETag is its sha256, so a resumed download is of the same bytes."""
-    file = _opened(attempt.checkpoints / checkpoint.name)
+    file = opened(attempt.checkpoints / checkpoint.name)
     try:
         if os.fstat(file.fileno()).st_size != checkpoint.bytes:
             raise HttpProblem(500, "damaged_checkpoint", "the checkpoint's file is not as long as its manifest says")
@@ -81,7 +86,7 @@ def _sent(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
     return response
 
 
-def _opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BinaryIO:
     """The plain file at `path`. Retention may have removed it since the manifest was read; a link is never followed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -5,7 +5,6 @@ and after any restart.
 """
 
 import json
-import select
 import socket
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from api.problems import HttpProblem
 from api.query import Query
 from api.report import epoch_progress, epoch_report, event_report, list_report
 from api.service import Service, service
+from api.waiting import waited
 from shared.events import Cursor, PlacedEvent, job_events
 from shared.job_folder import JobFolder
 from shared.problems import Problem, Refused, pointer
@@ -25,7 +25,6 @@ from shared.progress import EpochProgress
 
 STREAM = "text/event-stream"
 
-_POLL_SECONDS = 0.25
 _KEEP_ALIVE_SECONDS = 15.0
 # A stream ends after this and its client resumes it: no thread is held for ever.
 _STREAM_SECONDS = 600.0
@@ -46,13 +45,35 @@ def show(job_id: str) -> Response:
 
 
 def show_epochs(job_id: str) -> Response:
-    """One row for each epoch; where an epoch was trained again after a loss, the later attempt's row stands."""
-    with Query("after", "limit") as query:
+    """One row for each epoch behind `after`; where an epoch was trained again after a loss, the later row stands.
+
+    With `points` at most so many, evenly chosen; the answer says that they are a sample and of how many.
+    """
+    with Query("after", "limit", "points") as query:
         after = query.integer("after", 0, 0, _MOST_OFFSET)
         limit = query.integer("limit", 1000, 1, 10_000)
+        points = query.integer("points", 0, 3, 10_000)
     rows = _epochs(service().job(job_id))
-    found = [rows[epoch] for epoch in sorted(rows) if epoch > after][: limit + 1]
-    return jsonify(list_report([epoch_report(row) for row in found[:limit]], has_more=len(found) > limit))
+    found = [rows[epoch] for epoch in sorted(rows) if epoch > after]
+    if 0 < points < len(found):
+        shown, sample = _sampled(found, points), {"of": len(found), "shown": points}
+        return jsonify({**list_report([epoch_report(row) for row in shown], has_more=False), "sampled": sample})
+    most = len(found) if points else limit
+    page = list_report([epoch_report(row) for row in found[:most]], has_more=len(found) > most)
+    return jsonify({**page, "sampled": None})
+
+
+def _sampled(rows: list[EpochProgress], points: int) -> list[EpochProgress]:
+    """Exactly so many rows, evenly spread; the first, the last and the best one are always among them."""
+    last = len(rows) - 1
+    best = rows[-1].best.epoch if rows[-1].best else None
+    chosen = {round(place * last / (points - 1)) for place in range(points)}
+    kept = next((place for place, row in enumerate(rows) if row.epoch == best), None)
+    if kept is not None and kept not in chosen:
+        inner = chosen - {0, last}
+        chosen.discard(min(inner, key=lambda place: abs(place - kept)))
+        chosen.add(kept)
+    return [rows[place] for place in sorted(chosen)]
 
 
 def _epochs(job: JobFolder) -> dict[int, EpochProgress]:
@@ -80,7 +101,7 @@ def _frames(held: Service, job: JobFolder, after: Cursor, client: socket.socket 
     began = spoke = time.monotonic()
     while not held.is_stopping() and time.monotonic() - began < _STREAM_SECONDS:
         # Asked before the events are read: nothing is written to them after the result.
-        is_over = job.result_file.exists()
+        is_over = job.result_file.exists() or not job.spec_file.exists()
         for placed in job_events(job, after):
             yield _frame(placed)
             after, spoke = placed.after, time.monotonic()
@@ -90,30 +111,8 @@ def _frames(held: Service, job: JobFolder, after: Cursor, client: socket.socket 
         if time.monotonic() - spoke >= _KEEP_ALIVE_SECONDS:
             yield ": keep-alive\n\n"
             spoke = time.monotonic()
-        if not _waited(client):
+        if not waited(client):
             return
-
-
-def _waited(client: socket.socket | None) -> bool:
-    """Wait until it is time to look again; False when the client has left meanwhile, so that its place is free."""
-    if client is None:
-        time.sleep(_POLL_SECONDS)
-        return True
-    if not _is_readable(client):
-        return True
-    try:
-        has_left = client.recv(1, socket.MSG_PEEK) == b""
-    except OSError:
-        return False
-    time.sleep(_POLL_SECONDS)
-    return not has_left
-
-
-def _is_readable(client: socket.socket) -> bool:
-    # Not select(), which knows no descriptor above 1023.
-    poll = select.poll()
-    poll.register(client, select.POLLIN)
-    return bool(poll.poll(_POLL_SECONDS * 1000))
 
 
 def _frame(placed: PlacedEvent) -> str:

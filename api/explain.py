@@ -3,12 +3,12 @@
 from flask import Response, jsonify
 
 from api.query import no_query
-from api.queue_order import queue_position
 from api.report import epoch_progress, last_epoch_event
 from api.service import service
 from shared.explain import explain
 from shared.problems import NotFound
 from shared.times import seconds_since
+from shared.volume import OpenJob
 from shared.worker_card import WorkerCard
 
 
@@ -24,7 +24,7 @@ def show(job_id: str) -> Response:
     sentences = explain(
         state,
         epoch_progress(event) if event else None,
-        queue_position(service().volume, job_id) if is_queued else None,
+        service().places.of(OpenJob(state.record.spec.priority, job_id)).get(job_id) if is_queued else None,
         _alive() if is_queued else [],
     )
     return jsonify(

@@ -1,4 +1,4 @@
-"""GET /jobs/{id}/forecast: where a running job will stop, and what it will take to there."""
+"""GET /jobs/{id}/forecast: where a running job will stop, and what it will take to get there."""
 
 from itertools import pairwise
 from statistics import median
@@ -34,17 +34,21 @@ def _answer(history: JobHistory) -> dict[str, Any]:
     spec = history.record.spec.callbacks.early_stopping
     told = {"epoch": epochs[-1].epoch if epochs else 0, "epochs": allowed}
     if history.result is not None:
-        return {**told, "stop": None, "reason": "the job is over"}
+        return {**told, **_none("the job is over")}
     if spec is None:
-        return {**told, "stop": None, "reason": f"early stopping is off: it ends at epoch {allowed}"}
+        return {**told, **_none(f"early stopping is off: it ends at epoch {allowed}")}
     try:
         values = monitored([one.metrics for one in epochs], spec.monitor)
     except KeyError:
-        return {**told, "stop": None, "reason": f"its epochs do not tell {spec.monitor}"}
+        return {**told, **_none(f"its epochs do not tell {spec.monitor}")}
     found = forecast(values, spec, allowed)
     if found is None:
-        return {**told, "stop": None, "reason": "too few epochs have ended"}
+        return {**told, **_none("too few epochs have ended")}
     return {**told, **_report(history, epochs, found), "reason": None}
+
+
+def _none(reason: str) -> dict[str, Any]:
+    return {"stop": None, "seconds_left": None, "costs_left": [], "chance_of_better": None, "reason": reason}
 
 
 def _report(history: JobHistory, epochs: list[EpochTold], found: Forecast) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 from ulid import ULID
 
-from api.logs import escaped
+from api.requests import SAFE_HEADERS
 from api.slow_clients import DEADLINES
 
 # For the request line and all headers together.
@@ -51,7 +51,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if status == 500:
             self.log.exception("unforeseen (request %s)", request_id)
         else:
-            self.log.warning("no request: %s %d %s", escaped(type(exc).__name__), status, request_id)
+            self.log.warning("no request: %s %d %s", type(exc).__name__, status, request_id)
         try:
             write_nonblock(client, raw_problem(status, request_id))
         except OSError:
@@ -79,7 +79,7 @@ def raw_problem(status: int, request_id: str) -> bytes:
     content = json.dumps(body).encode() + b"\n"
     head = (
         f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(content)}\r\nX-Request-Id: {request_id}\r\nX-Content-Type-Options: nosniff\r\n"
-        "Cache-Control: no-store\r\n\r\n"
+        f"Content-Length: {len(content)}\r\nX-Request-Id: {request_id}\r\nCache-Control: no-store\r\n"
     )
-    return head.encode() + content
+    safe = "".join(f"{name}: {value}\r\n" for name, value in SAFE_HEADERS.items())
+    return f"{head}{safe}\r\n".encode() + content

@@ -1,63 +1,41 @@
-"""POST /jobs, GET /jobs, GET /jobs/{id}, POST /jobs/{id}/cancel."""
+"""POST /jobs, POST /jobs/{id}/cancel and /retry, DELETE /jobs/{id}."""
 
-import logging
-from collections.abc import Iterator
-from itertools import islice
+from functools import partial
 from typing import Any
 
 from flask import Response, jsonify
-from pydantic import ValidationError
 
-from api.histories import histories
+from api.idempotency import stored_once
+from api.job_view import job_document
 from api.problems import HttpProblem
 from api.query import Query, no_query
-from api.queue_order import queue_position, queued_jobs
-from api.report import epoch_progress, job_report, last_epoch_event, list_report
+from api.report import dry_run_report, epoch_progress, last_epoch_event
 from api.service import service
 from api.strict_json import read_object
-from api.usage import ledger_report
 from shared.dataset import DatasetInfo
-from shared.ids import is_job_id, new_job_id
-from shared.job import TERMINAL, Ending, JobRecord, Stop
+from shared.ids import new_job_id
+from shared.job import Ending, JobRecord, Stop
 from shared.job_folder import JobFolder, JobState
-from shared.problems import Conflict
+from shared.problems import Conflict, NotFound
 from shared.resolve import resolve
 from shared.spec import JobSpec
 from shared.times import utc_now
 from shared.validation import validated
 from shared.volume import OpenJob
 
-_STATUSES = TERMINAL | {"queued", "running"}
-
-log = logging.getLogger(__name__)
-
 
 def submit() -> tuple[Response, int, dict[str, str]]:
-    """Store a new job, then ring: when the client hears 202 the job is safe, whether anybody heard the bell or not."""
-    no_query()
-    record = _new_record(_asked())
-    folder = service().volume.store_job(record)
-    service().doorbell.ring(record.id)
-    return jsonify(_shown(folder)), 202, {"Location": f"/jobs/{record.id}"}
+    """Store a new job, then ring: when the client hears 202 the job is safe, whether anybody heard the bell or not.
 
-
-def show_all() -> Response:
-    """The jobs, newest first; `after` is the last id of the page before."""
-    with Query("limit", "after", "status") as query:
-        limit = query.integer("limit", 20, 1, 100)
-        after = query.parsed("after", _job_cursor, "")
-        statuses = query.choices("status", _STATUSES)
-    found = list(islice(_states(after, statuses), limit + 1))
-    places = {job_id: place for place, job_id in enumerate(queued_jobs(service().volume), 1)}
-    failures = service().settings.max_failures
-    items = [job_report(folder, state, places.get(folder.id), failures) for folder, state in found[:limit]]
-    return jsonify(list_report(items, has_more=len(found) > limit))
-
-
-def show(job_id: str) -> Response:
-    """One job."""
-    no_query()
-    return jsonify(_shown(service().job(job_id)))
+    With `dry_run=true` all of the check is done, nothing is stored, and the answer is 200.
+    """
+    with Query("dry_run") as query:
+        is_dry = query.flag("dry_run")
+    settings = service().settings
+    document = read_object(settings.max_job_bytes, settings.max_json_depth)
+    if is_dry:
+        return jsonify(dry_run_report(_posted(document, new_job_id()))), 200, {}
+    return _stored(stored_once(document, partial(_posted, document)))
 
 
 def cancel(job_id: str) -> Response:
@@ -74,24 +52,57 @@ def cancel(job_id: str) -> Response:
     result = folder.result()
     if result is not None and result.ending.status != "cancelled":
         raise Conflict(f"the job has {result.ending.status} already and cannot be cancelled")
-    return jsonify(_shown(folder))
+    return jsonify(job_document(folder))
 
 
-def _asked() -> JobSpec:
-    settings = service().settings
-    return validated(JobSpec, read_object(settings.max_job_bytes, settings.max_json_depth))
+def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
+    """Store a new job with the spec of one that has failed or was cancelled, on the same data."""
+    no_query()
+    state = _state(service().job(job_id))
+    if state.status not in {"failed", "cancelled"}:
+        raise Conflict(f"the job is {state.status}; only one that has failed or was cancelled is tried anew")
+    return _stored(stored_once({"retry_of": job_id}, partial(_tried_anew, state.record)))
 
 
-def _new_record(asked: JobSpec) -> JobRecord:
+def delete(job_id: str) -> tuple[str, int]:
+    """Remove a job that is over, with its models and logs: 204."""
+    no_query()
+    folder = service().job(job_id)
+    state = _state(folder)
+    if state.result is None:
+        raise Conflict(f"the job is {state.status}; cancel it first, and delete it when it is over")
+    if not service().volume.remove_job(OpenJob(state.record.spec.priority, job_id)):
+        raise NotFound("there is no job of this id")
+    return "", 204
+
+
+def _stored(folder: JobFolder) -> tuple[Response, int, dict[str, str]]:
+    service().doorbell.ring(folder.id)
+    return jsonify(job_document(folder)), 202, {"Location": f"/jobs/{folder.id}"}
+
+
+def _posted(document: dict[str, Any], job_id: str) -> JobRecord:
+    return _new_record(validated(JobSpec, document), job_id)
+
+
+def _tried_anew(before: JobRecord, job_id: str) -> JobRecord:
+    record = _new_record(before.spec, job_id, retry_of=before.id)
+    if record.data_sha256 != before.data_sha256:
+        raise Conflict(f'the dataset "{record.spec.dataset.id}" holds other data by now; post the spec as a new job')
+    return record
+
+
+def _new_record(asked: JobSpec, job_id: str, retry_of: str | None = None) -> JobRecord:
     data = _dataset(asked.dataset.id)
     resolved = resolve(asked, data)
     return JobRecord(
-        id=new_job_id(),
+        id=job_id,
         created_at=utc_now(),
         spec=resolved.spec,
         task=resolved.task,
         data_sha256=data.data_sha256,
         warnings=resolved.warnings,
+        retry_of=retry_of,
     )
 
 
@@ -117,39 +128,8 @@ def _end_if_queued(folder: JobFolder) -> None:
         service().volume.close_job(OpenJob(state.record.spec.priority, folder.id))
 
 
-def _states(after: str, statuses: frozenset[str]) -> Iterator[tuple[JobFolder, JobState]]:
-    """The jobs behind `after`, newest first; a damaged one is logged and left out, so that the others are seen."""
-    for job_id in service().volume.job_ids():
-        if after and job_id >= after:
-            continue
-        folder = service().volume.job_folder(job_id)
-        state = _readable_state(folder)
-        if state is not None and (not statuses or state.status in statuses):
-            yield folder, state
-
-
-def _readable_state(folder: JobFolder) -> JobState | None:
-    try:
-        return folder.state()
-    except ValidationError as error:
-        log.error("%s is damaged and left out of the list: %s", folder.id, error.title)
-        return None
-
-
 def _state(folder: JobFolder) -> JobState:
     state = folder.state()
-    assert state is not None, "a job that was found does not go away"
+    if state is None:
+        raise NotFound("there is no job of this id")  # deleted since it was found
     return state
-
-
-def _shown(folder: JobFolder) -> dict[str, Any]:
-    state = _state(folder)
-    position = queue_position(service().volume, folder.id) if state.status == "queued" else None
-    report = job_report(folder, state, position, service().settings.max_failures)
-    return {**report, "ledger": ledger_report(histories().ledger(folder))}
-
-
-def _job_cursor(text: str) -> str:
-    if not is_job_id(text):
-        raise ValueError("a job's id")
-    return text

@@ -1,30 +1,44 @@
-"""The log: one line for each thing that happened, on stderr, whatever a client managed to put into it."""
+"""The log: one JSON object a line on stderr for each thing that happened, whatever a client managed to put into it."""
 
+import json
 import logging
 import re
 import sys
 
+from shared.api_key import PATTERN
 from shared.times import utc_now
 
-# Control, format, line-separating and surrogate characters; a backslash stays as it is.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+# All of a key but what names it.
+_KEY = re.compile(PATTERN)
+_NAMED = 15
 
 
-class OneLine(logging.Formatter):
-    """A record as one line, its traceback too: a line feed is shown as a backslash and an n."""
+class JsonLine(logging.Formatter):
+    """A record as one line of ASCII: JSON escapes each character that could begin a line, move a cursor or turn text.
+
+    `extra={"facts": {...}}` stands beside the message. An API key that got into a record is cut down to its name.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        text = escaped(super().format(record))
-        return f"{utc_now()} {record.levelname.lower()} {record.name}: {text}"
+        line = {
+            "time": utc_now(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return without_keys(json.dumps(line, default=str).replace("\x7f", "\\u007f"))
 
 
-def escaped(text: str) -> str:
-    """`text` with nothing in it that could begin a line, move a cursor or turn the reading direction."""
-    return _UNSAFE.sub(lambda found: repr(found.group())[1:-1], text)
+def without_keys(text: str) -> str:
+    """`text` with no API key in it."""
+    return _KEY.sub(lambda found: f"{found.group()[:_NAMED]}_***", text)
 
 
 def start_logging(level: str) -> None:
     """Send all logging of this process to stderr, from `level` on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine())
+    handler.setFormatter(JsonLine())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)

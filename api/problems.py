@@ -34,10 +34,18 @@ log = logging.getLogger(__name__)
 class HttpProblem(FitstopError):
     """An error with a status of its own; `code` is the word for programs, `retry_after` is in seconds."""
 
-    def __init__(self, status: int, code: str, detail: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.status = status
         self.code = code
-        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        self.headers = {**(headers or {}), **({} if retry_after is None else {"Retry-After": str(retry_after)})}
         super().__init__(detail)
 
 

@@ -1,6 +1,7 @@
 """The query of a request, strictly: unknown parameters, second values, numbers out of range are all named at once."""
 
 from collections.abc import Callable
+from string import ascii_uppercase
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -15,8 +16,11 @@ _MOST_DIGITS = 18
 class Query:
     """Reads parameters inside a `with`; on leaving it raises Refused with everything that was wrong."""
 
-    def __init__(self, *known: str) -> None:
-        self._problems = [_unknown(name, known) for name in request.args if name not in known]
+    def __init__(self, *known: str, family: str | None = None) -> None:
+        """Take the parameters `known`, and those of one `family`: `metadata.NAME` takes every `metadata.…`."""
+        prefix = family and family.rstrip(ascii_uppercase)
+        others = [name for name in request.args if name not in known and not (prefix and name.startswith(prefix))]
+        self._problems = [_unknown(name, (*known, family) if family else known) for name in others]
 
     def __enter__(self) -> Self:
         return self
@@ -37,6 +41,16 @@ class Query:
 
         return self.parsed(name, parse, default)
 
+    def flag(self, name: str) -> bool:
+        """`true` or `false`; false where it is not given."""
+
+        def parse(text: str) -> bool:
+            if text not in {"true", "false"}:
+                raise ValueError("true or false")
+            return text == "true"
+
+        return self.parsed(name, parse, default=False)
+
     def parsed(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
         """What `parse` makes of the one value, `default` where there is none; its ValueError says what it expects."""
         values = request.args.getlist(name)
@@ -55,6 +69,11 @@ class Query:
                     name, f"received {_cut(value)}, expected one of {listed(sorted(allowed))}", "unknown_value"
                 )
         return frozenset(values)
+
+    def family(self, prefix: str) -> tuple[tuple[str, str], ...]:
+        """The parameters that begin with `prefix`, as the rest of their name and their one value."""
+        names = [name for name in request.args if name.startswith(prefix)]
+        return tuple((name.removeprefix(prefix), self.parsed(name, str, "")) for name in names)
 
     def _attempt(self, name: str, parse: Callable[[str], _Value], value: str, default: _Value) -> _Value:
         try:

@@ -1,5 +1,6 @@
 """POST /jobs/{id}/replay and GET /replay/patience: what other settings of early stopping would have done."""
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -7,9 +8,11 @@ from itertools import islice
 from typing import Any, Literal
 
 from flask import Response, jsonify
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from api.histories import histories
+from api.index_file import Wanted
+from api.job_list import candidate_ids
 from api.query import Query, no_query
 from api.service import service
 from api.strict_json import read_object
@@ -34,6 +37,8 @@ from shared.validation import validated
 _MOST_JOBS = 200
 _DEFAULT_JOBS = 60
 _NO_IDS: tuple[str, ...] = ()
+
+log = logging.getLogger(__name__)
 
 
 class ReplaySettings(Strict):
@@ -164,13 +169,18 @@ def _curves(ids: tuple[str, ...]) -> Iterator[tuple[str, Curve | str]]:
 
 
 def _newest() -> Iterator[tuple[str, Curve]]:
-    for job_id in service().volume.job_ids():
+    for job_id in candidate_ids(Wanted(statuses=frozenset({"succeeded"}))):
         folder = service().volume.job_folder(job_id)
-        result = folder.result()
-        if result is not None and result.ending.status == "succeeded":
+        try:
+            result = folder.result()
+            if result is None or result.ending.status != "succeeded":
+                continue
             curve = _curve(histories().of(folder))
-            if isinstance(curve, Curve):
-                yield job_id, curve
+        except (NotFound, ValidationError) as error:
+            log.error("%s is gone or damaged and left out of the table: %s", job_id, type(error).__name__)
+            continue
+        if isinstance(curve, Curve):
+            yield job_id, curve
 
 
 def _curve(history: JobHistory) -> Curve | str:

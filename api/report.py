@@ -30,6 +30,7 @@ def job_report(folder: JobFolder, state: JobState, queue_position: int | None, m
         "id": folder.id,
         "object": "job",
         "name": record.spec.name,
+        "retry_of": record.retry_of,
         "status": state.status,
         **_times(state, attempts, event),
         "queue_position": queue_position,
@@ -37,14 +38,25 @@ def job_report(folder: JobFolder, state: JobState, queue_position: int | None, m
         "progress": _progress(event),
         "stop": result.ending.stop.model_dump(mode="json") if result and result.ending.stop else None,
         "checkpoints": _checkpoint_summary(attempts),
+        "engine": _engine(folder),
         "worker": _worker(state),
         "error": result.ending.error.model_dump(mode="json") if result and result.ending.error else None,
         "failures": _failures(attempts),
         "max_failures": max_failures,
         "warnings": list(record.warnings),
         "task": record.task.model_dump(mode="json"),
-        "spec": _spec(record),
+        "spec": spec_report(record),
         "urls": _urls(folder.id),
+    }
+
+
+def dry_run_report(record: JobRecord) -> dict[str, Any]:
+    """The answer to POST /jobs?dry_run=true: what would run."""
+    return {
+        "object": "dry_run",
+        "warnings": list(record.warnings),
+        "task": record.task.model_dump(mode="json"),
+        "spec": spec_report(record),
     }
 
 
@@ -100,6 +112,12 @@ def kept_checkpoints(attempts: Sequence[AttemptFolder]) -> tuple[AttemptFolder, 
     """The newest attempt that has checkpoints, and its manifest."""
     manifests = ((attempt, read_manifest(attempt.manifest_file)) for attempt in reversed(attempts))
     return next((found for found in manifests if found[1].checkpoints), None)
+
+
+def _engine(folder: JobFolder) -> dict[str, Any] | None:
+    """How the job is computed; None before an attempt has decided that."""
+    plan = folder.plan()
+    return None if plan is None else plan.model_dump(mode="json", exclude={"version"})
 
 
 def _times(state: JobState, attempts: Sequence[AttemptFolder], event: Event | None) -> dict[str, str | None]:
@@ -174,7 +192,7 @@ def _failures(attempts: Sequence[AttemptFolder]) -> list[dict[str, Any]]:
     ]
 
 
-def _spec(record: JobRecord) -> dict[str, Any]:
+def spec_report(record: JobRecord) -> dict[str, Any]:
     """The spec as a client could post it again."""
     spec = record.spec.model_dump(mode="json")
     positive = spec["dataset"]["positive"]
@@ -192,5 +210,7 @@ def _urls(job_id: str) -> dict[str, str]:
         "log": f"{own}/training_log.csv",
         "checkpoints": f"{own}/checkpoints",
         "model": f"{own}/model",
+        "bundle": f"{own}/bundle.zip",
         "cancel": f"{own}/cancel",
+        "retry": f"{own}/retry",
     }

@@ -1,6 +1,10 @@
 """The API under gunicorn: threads, so that an event stream costs a thread and nothing else."""
 
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 from typing import Any
 
 from flask import Flask
@@ -8,7 +12,9 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from api import create_app
+from api.exposure import Exposed, check
 from api.gunicorn_worker import Worker
+from api.key_store import KeyStore
 from api.logs import start_logging
 from api.service import Service
 from shared.settings import BadEnvironment, Settings, read_settings
@@ -18,7 +24,10 @@ GRACEFUL_SECONDS = 5
 
 
 def main() -> int:
-    """Serve until a signal. Exit status 2 for an environment that cannot be used, 1 for a volume that cannot."""
+    """Serve until a signal. Exit status 2 for an environment that cannot be used, 1 for a volume that cannot.
+
+    Both before anything listens; an API or a Redis that would be open to everybody is an unusable environment.
+    """
     try:
         settings = read_settings()
     except BadEnvironment as error:
@@ -27,11 +36,33 @@ def main() -> int:
     start_logging(settings.log_level)
     try:
         Volume(settings.volume)
+        check(settings, KeyStore(settings.volume, settings.admin_key))
+    except Exposed as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
     except OSError as error:
         print(f"FITSTOP_VOLUME={settings.volume}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
+    if settings.api_processes > 1:
+        count_together()
     Server(settings).run()
     return 0
+
+
+def count_together() -> None:
+    """Let the processes count their requests together, in a folder that ends with us.
+
+    prometheus-client reads the variable when it is imported, which each process does for itself.
+    """
+    folder = tempfile.mkdtemp(prefix="fitstop-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    atexit.register(_forget, folder, os.getpid())
+
+
+def _forget(folder: str, owner: int) -> None:
+    # A forked process that ends takes nothing away.
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Server(BaseApplication):  # type: ignore[misc]

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 
+from api.index import JobIndex
+from api.key_store import KeyStore
+from api.queue_order import QueuePlaces
+from api.shared_counts import SharedCounts
 from api.upload import remove_leftovers
+from api.views import Views
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
 from shared.queue import Doorbell, make_celery
@@ -16,6 +21,8 @@ from shared.volume import Volume
 _KEY = "fitstop"
 # Each may take as much memory as the settings allow one.
 _MOST_PARSERS = 2
+# A client does not wait for a Redis that hangs: its job is safe, and a worker's sweep finds it.
+_RING_SECONDS = 0.3
 
 
 @dataclass
@@ -25,8 +32,14 @@ class Service:
     settings: Settings
     volume: Volume
     doorbell: Doorbell
+    index: JobIndex
+    views: Views
+    places: QueuePlaces
+    keys: KeyStore
+    counts: SharedCounts
     streams: threading.BoundedSemaphore
     parsers: threading.BoundedSemaphore
+    uses_noted: dict[str, float] = field(default_factory=dict)
     is_stopping: Callable[[], bool] = field(default=lambda: False)
 
     @classmethod
@@ -34,10 +47,16 @@ class Service:
         """Make the service and hang it on `app`, where `service()` finds it."""
         volume = Volume(settings.volume)
         remove_leftovers(volume.datasets)
+        threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
-            doorbell=Doorbell(make_celery(settings)),
+            doorbell=Doorbell(make_celery(settings, _RING_SECONDS)),
+            index=JobIndex(volume, settings.index_folder),
+            keys=KeyStore(settings.volume, settings.admin_key),
+            views=Views(),
+            places=QueuePlaces(volume),
+            counts=SharedCounts(settings.redis_url.get_secret_value()),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )

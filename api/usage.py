@@ -10,9 +10,11 @@ from flask import Response, jsonify
 from pydantic import ValidationError
 
 from api.histories import histories
+from api.index_file import Wanted
+from api.job_list import candidate_ids
 from api.query import Query
 from api.service import service
-from shared.job import JobRecord, JobResult
+from shared.job import TERMINAL, JobRecord, JobResult
 from shared.job_folder import JobFolder
 from shared.ledger import PARTS, Held, Ledger, money
 from shared.times import utc_now
@@ -128,7 +130,8 @@ def show() -> Response:
 
 def _jobs_over(first: date, last: date) -> Iterator[_Over]:
     """The jobs that ended in these days; a damaged one is logged and left out."""
-    for job_id in service().volume.job_ids():
+    behind = (last + timedelta(days=1)).isoformat()
+    for job_id in candidate_ids(Wanted(statuses=TERMINAL, created_before=behind)):
         folder = service().volume.job_folder(job_id)
         try:
             result = folder.result()

@@ -22,16 +22,18 @@ def show_all() -> Response:
 def worker_report(card: WorkerCard, lost_after_seconds: float) -> dict[str, Any]:
     """One worker's card with how long ago it was written and what that means."""
     silent = seconds_since(card.seen_at)
-    status = "lost" if silent > lost_after_seconds else _status(card)
     return {
         "object": "worker",
-        "status": status,
+        "status": worker_status(card, lost_after_seconds),
         "last_seen_seconds": round(silent, 3),
         **card.model_dump(mode="json", exclude={"version"}),
     }
 
 
-def _status(card: WorkerCard) -> str:
+def worker_status(card: WorkerCard, lost_after_seconds: float) -> str:
+    """lost, draining, ready, busy or starting."""
+    if seconds_since(card.seen_at) > lost_after_seconds:
+        return "lost"
     if card.draining:
         return "draining"
     if card.ready:

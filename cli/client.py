@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx2
 
@@ -65,6 +66,25 @@ class Client:
         """The list of workers, each with its `status`."""
         return self._json("GET", "/workers")
 
+    # Keys
+
+    def create_key(self, name: str, scope: str, expires_in_days: int | None = None) -> Json:
+        """Make an API key; only this answer holds it, under `key`."""
+        asked = {"name": name, "scope": scope, "expires_in_days": expires_in_days}
+        return self._json("POST", "/keys", json=asked)
+
+    def keys(self) -> Json:
+        """The list of keys, those that are expired or revoked too."""
+        return self._json("GET", "/keys")
+
+    def revoke_key(self, key_id: str) -> Json:
+        """End a key for good."""
+        return self._json("POST", f"/keys/{quote(key_id, safe='')}/revoke")
+
+    def queue(self) -> Json:
+        """The head of the queue, each job with why it waits."""
+        return self._json("GET", "/queue", params={"limit": 1000})
+
     # Datasets
 
     def put_dataset(self, dataset_id: str, path: Path, name: str | None = None) -> Json:
@@ -89,11 +109,34 @@ class Client:
         """One dataset: its columns, rows and sha256."""
         return self._json("GET", f"/datasets/{quote(dataset_id, safe='')}")
 
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Remove a dataset that no unfinished job uses."""
+        self._send("DELETE", f"/datasets/{quote(dataset_id, safe='')}")
+
     # Jobs
 
     def submit(self, spec: Json) -> Json:
-        """Post a job. Raises Refused with every place of the spec that is wrong."""
-        return self._json("POST", "/jobs", json=spec)
+        """Post a job. Raises Refused with every place of the spec that is wrong.
+
+        Where the answer breaks off it is posted once more, under the same Idempotency-Key: it stays one job.
+        """
+        headers = {"Idempotency-Key": str(uuid4())}
+        try:
+            return self._json("POST", "/jobs", json=spec, headers=headers)
+        except Unreachable:
+            return self._json("POST", "/jobs", json=spec, headers=headers)
+
+    def dry_run(self, spec: Json) -> Json:
+        """What would run: the spec with every default, the task and its size. Stores nothing; refuses as `submit`."""
+        return self._json("POST", "/jobs", params={"dry_run": "true"}, json=spec)
+
+    def retry(self, job_id: str) -> Json:
+        """Post the spec of a job that has failed or was cancelled as a new job."""
+        return self._json("POST", _job_path(job_id, "retry"))
+
+    def delete(self, job_id: str) -> None:
+        """Remove a job that is over, with its models and logs."""
+        self._send("DELETE", _job_path(job_id))
 
     def jobs(self, *, limit: int = 100, after: str | None = None, status: str | None = None) -> Json:
         """One page of the jobs, newest first; `after` is the last id of the page before it."""
@@ -202,14 +245,28 @@ class Client:
         finally:
             beside.unlink(missing_ok=True)
 
-    def _json(self, method: str, path: str, **options: Any) -> Json:
+    def download_bundle(self, job_id: str, to: Path) -> None:
+        """Fetch all that predicting takes to `to`, whole or not at all."""
+        beside = to.with_name(f".{to.name}.{os.getpid()}.part")
+        try:
+            with self._stream(_job_path(job_id, "bundle.zip")) as response, beside.open("wb") as file:
+                for piece in _pieces(response):
+                    file.write(piece)
+            beside.replace(to)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:
             response = self._http.request(method, path, **options)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
         if not response.is_success:
             raise error_of(response.status_code, _document(response))
-        document = _document(response)
+        return response
+
+    def _json(self, method: str, path: str, **options: Any) -> Json:
+        document = _document(self._send(method, path, **options))
         if not isinstance(document, dict):
             raise error_of(502, {"title": f"{self.connection.url} answers, but it is no Fitstop"})
         return document

@@ -34,11 +34,12 @@ def find_connection(
     The key in `cli.json` goes only to the address in `cli.json`; FITSTOP_API_KEY goes wherever the address points.
     """
     api_key = environment.get("FITSTOP_API_KEY") or None
-    if url:
-        return Connection(checked_url(url), api_key, "--url")
-    if environment.get("FITSTOP_URL"):
-        return Connection(checked_url(environment["FITSTOP_URL"]), api_key, "FITSTOP_URL")
     stack = read_cli_json(data)
+    named = (url, "--url") if url else (environment.get("FITSTOP_URL"), "FITSTOP_URL")
+    if named[0]:
+        address = checked_url(named[0])
+        own_key = stack.api_key if stack is not None and stack.url == address else None
+        return Connection(address, api_key or own_key, named[1])
     if stack is not None:
         return Connection(stack.url, api_key or stack.api_key, str(cli_json(data)))
     return Connection(DEFAULT_URL, api_key, "the default")
@@ -81,15 +82,20 @@ def read_cli_json(data: Path) -> StackFile | None:
         return None
 
 
-def write_cli_json(data: Path, url: str) -> None:
-    """Put the stack's address where other commands look for it, readable by this user alone."""
+def write_cli_json(data: Path, url: str, api_key: str) -> None:
+    """Put the stack's address and its key where other commands look for them, readable by this user alone."""
     path = cli_json(data)
     beside = path.with_name(f".cli.json.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump({"url": url, "pid": os.getpid()}, file)
+    write_private(beside, json.dumps({"url": url, "pid": os.getpid(), "api_key": api_key}))
     beside.replace(path)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file anew that this user alone may read, from its first moment on."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
 
 
 def remove_cli_json(data: Path) -> None:

@@ -5,12 +5,13 @@ from importlib.metadata import version
 import click
 
 from cli.commands.base import FitstopGroup
-from cli.commands.files import datasets, download
+from cli.commands.files import bundle, datasets, download
 from cli.commands.insight import explain, patience, replay, usage
-from cli.commands.jobs import cancel, events, log, ps, show, submit, watch_command
+from cli.commands.jobs import cancel, events, log, ps, retry, rm, show, submit, watch_command
+from cli.commands.keys import keys
 from cli.commands.local import demo, up
 from cli.commands.plot import plot
-from cli.commands.service import config, workers
+from cli.commands.service import config, queue, workers
 
 
 @click.group(cls=FitstopGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -30,9 +31,9 @@ def main(url: str | None) -> None:
     """
 
 
-_RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, download)
+_RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, retry, rm, download, bundle)
 _UNDERSTAND = (explain, replay, patience, usage, plot)
-_SERVE = (datasets, workers, config)
+_SERVE = (datasets, keys, workers, queue, config)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)

@@ -3,7 +3,8 @@
 <data>/volume        everything true about datasets and jobs
 <data>/logs/         redis.log, api.log, worker.log
 <data>/redis         Redis's working folder; it keeps nothing there
-<data>/cli.json      the address, for the other commands, while the stack runs
+<data>/admin_key     the stack's own API key, of scope admin
+<data>/cli.json      the address and the key, for the other commands, while the stack runs
 <data>/.lock         held while a stack runs on the folder
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from cli.admin_key import kept_admin_key
 from cli.client import Client
 from cli.component import Component, GaveUp, Report
 from cli.connection import Connection, read_cli_json, remove_cli_json, write_cli_json
@@ -59,6 +61,7 @@ class LocalStack:
         self.volume = self.data / "volume"
         self.logs = self.data / "logs"
         self.url = ""
+        self.api_key = ""
         self._report = report
         self._environment = environment
         self._lock: IO[bytes] | None = None
@@ -85,12 +88,13 @@ class LocalStack:
         if program is None:
             raise StackError(NO_REDIS)
         _check_installed()
-        url = running_stack(self.data)
-        if url is not None:
-            raise StackError(f"a stack runs on {self.data} already: {url}")
+        running = running_stack(self.data)
+        if running is not None:
+            raise StackError(f"a stack runs on {self.data} already: {running.url}")
         port = choose_port(self.options.host, self.options.port)
         self._make_folders()
         self._lock = _locked(self.data)
+        self.api_key = kept_admin_key(self.data)
         self._listen_on(port)
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
         self._components = self._plan(program, redis, port)
@@ -137,7 +141,7 @@ class LocalStack:
             Component(
                 "the API",
                 [*python, "api"],
-                settings,
+                {**settings, "FITSTOP_ADMIN_KEY": self.api_key},
                 self.logs / "api.log",
                 stop_seconds=10,
                 before_restart=self._leave_taken_port,
@@ -180,7 +184,7 @@ class LocalStack:
         while (card := self._ready_card()) is None:
             self._wait(deadline)
         self._announced = True
-        write_cli_json(self.data, self.url)
+        write_cli_json(self.data, self.url, self.api_key)
         return card
 
     def _wait(self, deadline: float) -> None:
@@ -190,7 +194,7 @@ class LocalStack:
         time.sleep(_LOOK_SECONDS)
 
     def _ready_card(self) -> dict[str, Any] | None:
-        with Client(Connection(self.url)) as client:
+        with Client(self.connection) as client:
             try:
                 cards = client.workers()["data"]
             except (ClientError, KeyError):
@@ -199,6 +203,11 @@ class LocalStack:
         ours = (self._components[-1].pid, socket.gethostname())
         usable = (card for card in cards if card.get("status") in {"ready", "busy"})
         return next((card for card in usable if (card.get("pid"), card.get("host")) == ours), None)
+
+    @property
+    def connection(self) -> Connection:
+        """How to talk to this stack."""
+        return Connection(self.url, self.api_key, "the local stack")
 
     def stay(self) -> None:
         """Wait until a signal raises KeyboardInterrupt, or a component gives up: raises GaveUp."""
@@ -232,13 +241,14 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def running_stack(data: Path) -> str | None:
-    """The address of a stack that runs on this folder and answers; None where there is none."""
+def running_stack(data: Path) -> Connection | None:
+    """A stack that runs on this folder and answers; None where there is none."""
     stack = read_cli_json(data)
     if stack is None:
         return None
-    with Client(Connection(stack.url)) as client:
-        return stack.url if client.healthy() else None
+    connection = Connection(stack.url, stack.api_key, "the local stack")
+    with Client(connection) as client:
+        return connection if client.healthy() else None
 
 
 def _locked(data: Path) -> IO[bytes]:

@@ -15,9 +15,12 @@ from typing import Any
 TEMPORARY_SUFFIX = ".tmp"
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path` whole, in place of what was there. Only the file's one writer may call this."""
-    beside = _write_beside(path, content)
+def replace_file(path: Path, *content: bytes | memoryview) -> None:
+    """Put `content` at `path` whole, in place of what was there. Only the file's one writer may call this.
+
+    Parts follow one another without being joined in memory.
+    """
+    beside = _write_beside(path, *content)
     try:
         beside.replace(path)
     except BaseException:
@@ -44,6 +47,12 @@ def create_file(path: Path, content: bytes) -> bool:
         beside.unlink(missing_ok=True)
     sync_folder(path.parent)
     return created
+
+
+def create_empty(path: Path) -> None:
+    """Make sure that there is a file `path`, empty where it was not there: nothing of it could be torn."""
+    path.touch()
+    sync_folder(path.parent)
 
 
 def make_folder(path: Path) -> None:
@@ -89,11 +98,12 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(TEMPORARY_SUFFIX)
 
 
-def _write_beside(path: Path, content: bytes) -> Path:
+def _write_beside(path: Path, *content: bytes | memoryview) -> Path:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     try:
         with beside.open("xb") as file:
-            file.write(content)
+            for part in content:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:

@@ -2,12 +2,13 @@
 
     {"time": "…Z", "type": "epoch", "level": "info", "message": "epoch 3 of 1000: …", "data": {…}}
 
-Types are open words; those in use: state, data, model, epoch, checkpoint, learning_rate, stop, warning. A position in
-the stream of a whole job is a `Cursor`: the attempt and the byte behind the last line that was read.
+Types are open words; those in use: state, started, data, model, engine, resume, epoch, checkpoint, learning_rate,
+stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte behind the last line read.
 """
 
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,17 +74,19 @@ class PlacedEvent:
 
 
 class EventWriter:
-    """Appends events to a file. What was written survives a kill; after `sync` it survives a power cut."""
+    """Appends events to a file, from any thread. What was written survives a kill; after `sync` a power cut."""
 
     def __init__(self, path: Path) -> None:
         _mend_tail(path)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._one_at_a_time = threading.Lock()
 
     def write(self, events: Iterable[Event]) -> None:
         """Append `events` in one write."""
         lines = b"".join(event.line() for event in events)
-        while lines:
-            lines = lines[os.write(self._descriptor, lines) :]
+        with self._one_at_a_time:
+            while lines:
+                lines = lines[os.write(self._descriptor, lines) :]
 
     def sync(self) -> None:
         os.fsync(self._descriptor)

@@ -105,7 +105,7 @@ class Place:
 
 @dataclass(frozen=True)
 class AttemptHistory:
-    """One attempt. `began` is when its model was ready (microseconds since 1970), None where that was never told.
+    """One attempt. `began` is when all was ready to train (microseconds since 1970), None where that was never told.
 
     `resumed` is the place where it went on, of attempt `from_attempt`; None where it began at the beginning.
     """
@@ -240,7 +240,7 @@ class _AttemptReader:
                 self.epochs.append(told)
         elif event.type == "data":
             self.training_rows = _whole(event.data.get("training_rows"))
-        elif event.type == "model" or "from_attempt" in event.data:
+        elif event.type in {"model", "engine"} or "from_attempt" in event.data:
             self.began = microseconds(event.time)
             self._take_place(event.data)
 

@@ -1,6 +1,7 @@
 """Names that clients choose or see, and that become names of folders: checked once, here."""
 
 import re
+import time
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -21,6 +22,11 @@ def new_job_id() -> str:
 def is_job_id(text: str) -> bool:
     """Whether `text` could be a job's id. Everything else is unknown, without a look at the disk."""
     return _JOB_ID.fullmatch(text) is not None
+
+
+def job_age_seconds(job_id: str) -> float:
+    """How long ago a job's id was made, by its own word and this machine's clock."""
+    return time.time() - float(ULID.from_str(job_id.removeprefix("job_")).timestamp)
 
 
 def is_dataset_id(text: str) -> bool:

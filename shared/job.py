@@ -1,6 +1,7 @@
 """The documents of a job, one class for each file on the volume, each written once and never changed.
 
 spec.json        JobRecord    what is to be done; by the API
+plan.json        EnginePlan   how it is computed; by the first attempt, before its first epoch
 cancel.json      Cancel       somebody does not want it any more; by the API
 result.json      JobResult    how it ended, for ever; whoever creates it first
 attempts/<n>/
@@ -26,7 +27,10 @@ class _Document(BaseModel):
 
 
 class JobRecord(_Document):
-    """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted."""
+    """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted.
+
+    `retry_of` is the job that this one tries anew.
+    """
 
     version: Literal[1] = 1
     id: str
@@ -35,6 +39,23 @@ class JobRecord(_Document):
     task: Task
     data_sha256: str
     warnings: tuple[str, ...] = ()
+    retry_of: str | None = None
+
+
+class EnginePlan(_Document):
+    """`plan.json`: the engine, decided once, with the reason in a sentence.
+
+    Other choices would give other bits, so a resumed run keeps to it whatever machine it goes on on. `threads`:
+    TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch.
+    """
+
+    version: Literal[1] = 1
+    engine: Literal["fused", "stock"]
+    xla: bool
+    threads: int
+    validation_batch: int
+    steps_per_epoch: int
+    reason: str
 
 
 class Cancel(_Document):

@@ -12,8 +12,22 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from shared.durable import create_file, encode, make_folder, read_bytes
-from shared.job import AttemptEnd, Cancel, Claim, Conclusion, Ending, JobRecord, JobResult, JobStatus, stored
+from shared.job import (
+    AttemptEnd,
+    Cancel,
+    Claim,
+    Conclusion,
+    Ending,
+    EnginePlan,
+    JobRecord,
+    JobResult,
+    JobStatus,
+    stored,
+)
 from shared.times import utc_now
+
+SPEC_FILE = "spec.json"
+RESULT_FILE = "result.json"
 
 _Document = TypeVar("_Document", bound=BaseModel)
 
@@ -52,6 +66,11 @@ class AttemptFolder:
     @property
     def preprocessing_file(self) -> Path:
         return self.path / "preprocessing.skops"
+
+    @property
+    def inference_file(self) -> Path:
+        """What a program that predicts has to know beside the model."""
+        return self.path / "inference.json"
 
     @property
     def resume(self) -> Path:
@@ -121,7 +140,7 @@ class JobFolder:
 
     @property
     def spec_file(self) -> Path:
-        return self.path / "spec.json"
+        return self.path / SPEC_FILE
 
     @property
     def cancel_file(self) -> Path:
@@ -129,7 +148,11 @@ class JobFolder:
 
     @property
     def result_file(self) -> Path:
-        return self.path / "result.json"
+        return self.path / RESULT_FILE
+
+    @property
+    def plan_file(self) -> Path:
+        return self.path / "plan.json"
 
     @property
     def attempts_folder(self) -> Path:
@@ -188,6 +211,14 @@ class JobFolder:
         attempt = AttemptFolder(self.attempts_folder / str(claim.attempt), claim.attempt)
         make_folder(attempt.path)
         return attempt if create_file(attempt.claim_file, encode(stored(claim))) else None
+
+    def plan(self) -> EnginePlan | None:
+        """How the job is computed; None before an attempt has decided that."""
+        return _read(self.plan_file, EnginePlan)
+
+    def keep_to(self, plan: EnginePlan) -> None:
+        """Decide how the job is computed. The first decision stands, for all attempts."""
+        create_file(self.plan_file, encode(stored(plan)))
 
     def request_cancel(self) -> Cancel:
         """Say that nobody wants the job any more. The first request stands; the answer is the one that stands."""

@@ -18,8 +18,8 @@ RING = "fitstop.ring"
 log = logging.getLogger(__name__)
 
 
-def make_celery(settings: Settings) -> Celery:
-    """The Celery application of the API and of the worker.
+def make_celery(settings: Settings, answer_seconds: float = 3) -> Celery:
+    """The Celery application of the API and of the worker; Redis has `answer_seconds` for each answer.
 
     Early acknowledgement and no result backend: with late ones Redis hands a job that outlasts the visibility timeout
     to a second worker while the first still runs it (celery#5935), and an unknown id looks pending for ever.
@@ -49,7 +49,7 @@ def make_celery(settings: Settings) -> Celery:
         broker_transport_options={
             "visibility_timeout": 300,
             "health_check_interval": 5,
-            "socket_timeout": 3,
+            "socket_timeout": answer_seconds,
             "socket_connect_timeout": 0.5,
             "socket_keepalive": True,
             # A ring that Redis does not take at once is given up: kombu's own waits of 2 s and more would keep a

@@ -266,6 +266,9 @@ class _Judge:
             self._warnings.append(
                 f"batch_size {asked.batch_size} is more than the {rows} training rows; {batch_size} is used"
             )
+        if asked.class_weight and self._kind == "regression":
+            detail = f'received "{asked.class_weight}"; a regression has no classes to balance'
+            self._problem(("hyperparameters", "class_weight"), detail, "not_classes")
         loss = LOSSES[self._kind][0] if asked.loss == "auto" else asked.loss
         return asked.model_copy(update={"metrics": metrics, "loss": loss, "batch_size": batch_size})
 

@@ -5,10 +5,12 @@ Every setting is an environment variable `FITSTOP_<NAME>`; its unit is in its na
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from shared.problems import FitstopError, nearest
 
@@ -21,6 +23,20 @@ class BadEnvironment(FitstopError):
     """A variable that is set and cannot be used, or that nobody reads."""
 
     code = "bad_environment"
+
+
+def _hard_to_guess(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not 32 <= len(text) <= 512 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(
+            f"has {len(text)} characters, expected 32 to 512 of plain ASCII, such as `openssl rand -hex 32`"
+        )
+    return key
+
+
+def _cache_folder() -> Path:
+    """The XDG base directory for what may be deleted at any moment."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitstop"
 
 
 class Settings(BaseModel):
@@ -36,10 +52,22 @@ class Settings(BaseModel):
 
     # The API
     host: str = Field(default="127.0.0.1", description="the address that the API listens on")
+    admin_key: Annotated[SecretStr, AfterValidator(_hard_to_guess)] | None = Field(
+        default=None, description="an API key of scope admin, beside those on the volume"
+    )
     port: int = Field(default=8000, ge=0, le=65_535, description="the port that the API listens on")
     api_processes: int = Field(default=1, ge=1, le=64, description="gunicorn's worker processes")
-    api_threads: int = Field(default=256, ge=2, le=1024, description="threads in each of them")
-    max_streams: int = Field(default=192, ge=1, le=1000, description="event streams open at once in one process")
+    api_threads: int = Field(default=384, ge=2, le=1024, description="threads in each of them")
+    max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
+    index_folder: Path = Field(
+        default_factory=_cache_folder, description="this host's own disk, for an index that may be deleted"
+    )
+    requests_per_minute: int = Field(default=6000, ge=1, description="requests of one API key in a minute, at most")
+    max_unfinished_jobs: int = Field(default=10_000, ge=1, description="jobs of one API key without result, at most")
+    max_uploads: int = Field(default=8, ge=1, description="uploads of one API key at once, at most")
+    upload_bytes_per_day: int = Field(
+        default=256 * 1024**3, ge=1024, description="bytes that one API key uploads in a day, at most"
+    )
     max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="body of POST /jobs, at most")
     max_json_depth: int = Field(default=32, ge=4, le=200, description="nesting of a JSON body, at most")
     max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="body of PUT /datasets/{id}, at most")
@@ -65,6 +93,9 @@ class Settings(BaseModel):
         default=60, gt=0, description="inside an epoch, between two saves of the run, at least"
     )
     stop_grace_seconds: float = Field(default=10, gt=0, description="for a child to stop by itself before it is killed")
+    device_data_bytes: int = Field(
+        default=0, ge=0, description="data held on the device, at most; 0 for a quarter of its free memory"
+    )
     retry_backoff_seconds: float = Field(default=1, ge=0, description="before the second attempt; doubles each time")
     max_failures: int = Field(default=3, ge=1, le=100, description="failed attempts until the job has failed")
 
@@ -89,7 +120,30 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             f"FITSTOP_SELF_STOP_SECONDS={settings.self_stop_seconds:g} must be below "
             f"FITSTOP_TAKE_OVER_SECONDS={settings.take_over_seconds:g}: else a job has two trainers for a while"
         )
+    _check_redis(settings.redis_url.get_secret_value())
     return settings
+
+
+def _check_redis(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise BadEnvironment(f"FITSTOP_REDIS_URL=(hidden): {error}") from None
+    if parts.hostname and not parts.password and not is_loopback(parts.hostname):
+        raise BadEnvironment(
+            "FITSTOP_REDIS_URL=(hidden): names a Redis on another machine without a password, which everybody who "
+            "reaches it can use; give it one (requirepass) and write redis://:PASSWORD@HOST:PORT/0"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address without brackets, is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def variable(field: str) -> str:
@@ -110,7 +164,7 @@ def shown(settings: Settings) -> dict[str, str]:
 def _unread(environment: Mapping[str, str]) -> list[str]:
     known = known_variables()
     return [
-        f"{name}={environment[name]}: nobody reads this variable.{nearest(name, known)}"
+        f"{name}={_told(name, environment)}: nobody reads this variable.{nearest(name, known)}"
         for name in sorted(environment)
         if name.startswith(PREFIX) and name not in known
     ]
@@ -118,5 +172,10 @@ def _unread(environment: Mapping[str, str]) -> list[str]:
 
 def _sentence(location: tuple[int | str, ...], message: str, environment: Mapping[str, str]) -> str:
     name = variable(str(location[0]))
-    value = "(hidden)" if name == "FITSTOP_REDIS_URL" else environment.get(name, "")
-    return f"{name}={value}: {message}"
+    return f"{name}={_told(name, environment)}: {message}"
+
+
+def _told(name: str, environment: Mapping[str, str]) -> str:
+    """The value of a variable as an error shows it; a secret is not shown, not even under a misspelt name."""
+    is_secret = any(word in name for word in ("KEY", "PASSWORD", "REDIS", "SECRET", "TOKEN"))
+    return "(hidden)" if is_secret else environment.get(name, "")

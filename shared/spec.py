@@ -39,7 +39,9 @@ _FILENAME_TEXT = pattern(r"[A-Za-z0-9._-]*")
 class Strict(BaseModel):
     """A frozen value from outside: no unknown fields, no "5" for 5, no NaN."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def _printable(text: str) -> str:
@@ -98,9 +100,13 @@ class Positive(Strict):
     """Which values of the target count as the positive class; exactly one of the four."""
 
     at_least: float | None = None
+    """Numbers from this on are positive."""
     at_most: float | None = None
+    """Numbers up to this are positive."""
     equals: Scalar | None = None
+    """This value is positive."""
     one_of: tuple[Scalar, ...] | None = Field(default=None, min_length=1, max_length=1000)
+    """These values are positive."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Positive":
@@ -124,24 +130,36 @@ class DatasetSpec(Strict):
     """Which data, which column is to be predicted, and how the data is made ready."""
 
     id: DatasetId
+    """The dataset, as it was uploaded."""
     target: Column
+    """The column to predict."""
     positive: Positive | None = None
+    """Which values of the target count as positive; without it the task follows from the target."""
     drop_columns: tuple[Column, ...] = Field(default=(), max_length=4096)
+    """Columns that are not learnt from."""
     missing: Literal["drop", "impute"] = "drop"
+    """Rows with a missing value are dropped, or the values filled in."""
     categorical: Literal["auto"] | tuple[Column, ...] = "auto"
+    """Columns whose values are categories; "auto": all texts."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
+    """The part of the rows that is validated on."""
     stratify: bool = False
+    """Whether both parts hold the classes in the same proportion."""
     split_seed: int = Field(default=42, ge=0, le=2**32 - 1)
+    """Decides which rows are validated on."""
     scaling: Literal["standard", "minmax", "robust", "none"] = "standard"
+    """How the inputs are scaled, learnt from the training part alone."""
 
 
 class ModelSpec(Strict):
     """A dense network: the width of each hidden layer; the last layer follows from the target."""
 
     kind: Literal["dense"] = "dense"
+    """The architecture."""
     layers: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
         default=(64, 64, 64), min_length=1, max_length=64
     )
+    """The width of each hidden layer."""
     activation: Literal[
         "relu",
         "elu",
@@ -155,20 +173,38 @@ class ModelSpec(Strict):
         "softsign",
         "linear",
     ] = "relu"
+    """Of each hidden layer."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """The part of each hidden layer that is left out while training."""
     batch_normalization: bool = False
+    """Whether each hidden layer is followed by one."""
 
 
 class Hyperparameters(Strict):
     """How the model is trained."""
 
     epochs: int = Field(default=1000, ge=1, le=MOST_EPOCHS)
+    """At most so many."""
     batch_size: int = Field(default=32, ge=1, le=65_536)
+    """Rows in one step."""
     optimizer: Literal["adam", "adamw", "nadam", "sgd", "rmsprop", "adagrad"] = "adam"
+    """Keras's, with its defaults but for the rate."""
     learning_rate: float = Field(default=0.001, gt=0, le=100)
+    """At the beginning."""
     loss: Loss = "auto"
+    """What is made small; "auto" follows from the target."""
     metrics: Literal["auto"] | Annotated[tuple[Metric, ...], Field(max_length=8)] = "auto"
+    """What is measured beside the loss; "auto" follows from the target."""
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
+    """Decides the first weights, the order of the rows and the dropout."""
+    class_weight: Literal["balanced"] | None = None
+    """With "balanced" each class counts for as much as any other in the loss."""
+    engine: Literal["auto", "fused", "stock"] = "auto"
+    """How the epochs are computed: many steps in one call, or Keras's own loop; "auto" takes the first that works."""
+    xla: Literal["auto"] | bool = "auto"
+    """Whether XLA compiles, whose order of float operations is another; "auto": where enough steps pay for it."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    """Keras's dtype policy."""
 
     @property
     def chosen_metrics(self) -> tuple[Metric, ...]:
@@ -182,59 +218,89 @@ class ModelCheckpointSpec(Strict):
     """Which epochs' models are kept."""
 
     monitor: Monitor = "auto"
+    """What decides which model is best."""
     mode: Mode = "auto"
+    """Whether less or more of it is better; "auto" knows."""
     save_best_only: bool = True
+    """Whether only a model that is the best so far is saved."""
     filename: Filename = "auto"
+    """A template of the file's name without its ending, such as model-{epoch:02d}-{val_loss:.4f}."""
     format: Literal["keras", "h5"] = "keras"
+    """The file's format and ending."""
     keep: int = Field(default=5, ge=1, le=1000)
+    """The best so many are kept."""
 
 
 class ReduceLROnPlateauSpec(Strict):
     """When the learning rate is multiplied by `factor`."""
 
     monitor: Monitor = "val_loss"
+    """What has to improve."""
     mode: Mode = "auto"
+    """Whether less or more of it is better; "auto" knows."""
     factor: float = Field(default=0.1, gt=0, lt=1)
+    """What the learning rate is multiplied by."""
     patience: int = Field(default=10, ge=1, le=MOST_EPOCHS)
+    """After so many epochs without improvement."""
     min_delta: float = Field(default=0.0001, ge=0)
+    """Less than this is no improvement."""
     cooldown: int = Field(default=0, ge=0, le=MOST_EPOCHS)
+    """Epochs after a reduction in which nothing is counted."""
     min_lr: float = Field(default=0.00001, ge=0)
+    """The learning rate is never reduced below this."""
 
 
 class EarlyStoppingSpec(Strict):
     """When training stops because nothing is learnt any more."""
 
     monitor: Monitor = "auto"
+    """What has to improve."""
     mode: Mode = "auto"
+    """Whether less or more of it is better; "auto" knows."""
     min_delta: float = Field(default=0.001, ge=0)
+    """Less than this is no improvement."""
     patience: int = Field(default=10, ge=1, le=MOST_EPOCHS)
+    """Training stops after so many epochs without improvement."""
     start_from_epoch: int = Field(default=0, ge=0, le=MOST_EPOCHS)
+    """Epochs before this one are not counted."""
 
 
 class CSVLoggerSpec(Strict):
     """The form of `training_log.csv`."""
 
     separator: Literal[",", ";", "\t", "|"] = ","
+    """What stands between two cells."""
 
 
 class Callbacks(Strict):
     """The article's four; null switches one off."""
 
     model_checkpoint: ModelCheckpointSpec | None = ModelCheckpointSpec()
+    """Which models are kept; null: none."""
     reduce_lr_on_plateau: ReduceLROnPlateauSpec | None = ReduceLROnPlateauSpec()
+    """When the learning rate is reduced; null: never."""
     early_stopping: EarlyStoppingSpec | None = EarlyStoppingSpec()
+    """When training stops early; null: never."""
     csv_logger: CSVLoggerSpec | None = CSVLoggerSpec()
+    """The form of training_log.csv; null: there is none."""
 
 
 class JobSpec(Strict):
     """Everything that a client may say about a job."""
 
     name: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
+    """For people; the dataset's id where it is left out."""
     priority: int = Field(default=5, ge=0, le=9)
+    """0 is served first."""
     dataset: DatasetSpec
+    """What to learn from."""
     model: ModelSpec = ModelSpec()
+    """What is to learn."""
     hyperparameters: Hyperparameters = Hyperparameters()
+    """How it learns."""
     callbacks: Callbacks = Callbacks()
+    """What is kept, and when it ends."""
     metadata: dict[Annotated[Text, Field(min_length=1, max_length=64)], Annotated[Text, Field(max_length=512)]] = Field(
         default_factory=dict, max_length=16
     )
+    """Names and values of your own, to find the job by."""

@@ -3,22 +3,35 @@
 datasets/<dataset id>/         data.parquet, dataset.json
 open/<priority>-<job id>       an empty marker while the job has no result: the queue's order, by name alone
 jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two characters of the id
+deleted/                       what is on its way out: taken from its place whole, nothing of it is read again
 workers/<worker>.json          what each worker last said of itself; only for people to read
 """
 
 import logging
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.dataset import DatasetInfo
-from shared.durable import create_file, encode, make_folder, read_bytes, remove_file, replace_file, sync_folder
-from shared.ids import is_dataset_id, is_job_id
+from shared.durable import (
+    create_empty,
+    encode,
+    make_folder,
+    read_bytes,
+    remove_file,
+    replace_file,
+    sync_folder,
+)
+from shared.ids import is_dataset_id, is_job_id, job_age_seconds
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.worker_card import WorkerCard
+
+# Longer than an Idempotency-Key is kept.
+_REMEMBERED_SECONDS = 7 * 24 * 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +57,8 @@ class Volume:
         self.open = root / "open"
         self.jobs = root / "jobs"
         self.workers = root / "workers"
-        for folder in (self.datasets, self.open, self.jobs, self.workers):
+        self.deleted = root / "deleted"
+        for folder in (self.datasets, self.open, self.jobs, self.workers, self.deleted):
             make_folder(folder)
 
     # Datasets
@@ -85,6 +99,10 @@ class Volume:
         sync_folder(self.datasets)
         return True
 
+    def remove_dataset(self, dataset_id: str) -> bool:
+        """Make a dataset not exist any more, at once and whole; False where there is none."""
+        return self._remove(self.dataset_folder(dataset_id))
+
     # Jobs
 
     def job(self, job_id: str) -> JobFolder | None:
@@ -103,19 +121,20 @@ class Volume:
         found = (entry.name for shard in os.scandir(self.jobs) if shard.is_dir() for entry in os.scandir(shard))
         return sorted((name for name in found if is_job_id(name)), reverse=True)
 
-    def store_job(self, record: JobRecord) -> JobFolder:
+    def store_job(self, record: JobRecord, *, is_shared: bool = False) -> JobFolder:
         """Make a new job exist. When this returns it is safe, and only now may anybody hear of it.
 
         The marker comes first: a job that exists is always marked, and a marker without a job means nothing. Raises
-        OSError where the volume cannot take it; then no marker is left.
+        OSError where the volume cannot take it; then no marker is left, unless the id `is_shared` with others who may
+        be storing the same job at this moment: the marker could be theirs.
         """
         folder = self.job_folder(record.id)
         marker = self.open / OpenJob(record.spec.priority, record.id).name
-        create_file(marker, b"")
         try:
+            create_empty(marker)
             folder.store(record)
         except OSError:
-            if not folder.spec_file.exists():
+            if not is_shared and not folder.spec_file.exists():
                 marker.unlink(missing_ok=True)
             raise
         return folder
@@ -130,6 +149,44 @@ class Volume:
     def close_job(self, open_job: OpenJob) -> None:
         """Take the marker of a job that has its result out of the queue's order."""
         remove_file(self.open / open_job.name)
+
+    def remove_job(self, open_job: OpenJob) -> bool:
+        """Make a job that is over not exist any more, at once and whole; False where there is none.
+
+        Its folder leaves its place in one move, so that a job that is half deleted is no job. Who has a file of it
+        open reads on to its end.
+        """
+        self.close_job(open_job)
+        (self.deleted / open_job.job_id).touch()
+        return self._remove(self.job_folder(open_job.job_id).path)
+
+    def was_deleted(self, job_id: str) -> bool:
+        """Whether there was a job of this id, not long ago; nobody makes one again under it."""
+        return (self.deleted / job_id).exists()
+
+    def remove_leftovers(self) -> None:
+        """Remove for good what was deleted when a process was killed, and the names of jobs deleted long ago."""
+        for grave in list(self.deleted.iterdir()):
+            if not is_job_id(grave.name):
+                shutil.rmtree(grave, ignore_errors=True)
+            elif job_age_seconds(grave.name) > _REMEMBERED_SECONDS:
+                grave.unlink(missing_ok=True)
+
+    def _remove(self, folder: Path) -> bool:
+        grave = self.deleted / f"{folder.name}-{secrets.token_hex(6)}"
+        try:
+            folder.rename(grave)
+        except FileNotFoundError:
+            return False
+        sync_folder(folder.parent)
+        sync_folder(self.deleted)
+        shutil.rmtree(grave, ignore_errors=True)
+        return True
+
+    def forget_marker(self, job_id: str) -> None:
+        """Remove the marker of a job that was never stored and that nobody will store any more."""
+        for marker in self.open.glob(f"?-{job_id}"):
+            marker.unlink(missing_ok=True)
 
     # Workers
 

@@ -1,12 +1,16 @@
 """Does a worker leak? `python -m tests.many_jobs --jobs 1000`: one slot, so many small jobs one after another.
 
-Prints the memory (resident, MB), open files and zombies of the worker and of its fork server on the way and at the end.
+With `--data winequalityN.csv` they are the article's. Prints the memory (resident, MB), open files and zombies of the
+worker and of its fork server on the way and at the end.
 """
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from shared.queue import Doorbell, make_celery
 from shared.settings import Settings
@@ -16,8 +20,8 @@ from tests.support.redis import running_redis
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess, descendants
 
-SPEC = small_spec(hyperparameters={"epochs": 1}, model={"layers": [4]}, callbacks={"early_stopping": None})
-WARM_UP_JOBS = 20
+SMALL = small_spec(hyperparameters={"epochs": 1}, model={"layers": [4]}, callbacks={"early_stopping": None})
+ARTICLE = {"dataset": {"id": "wine", "target": "quality", "positive": {"at_least": 6}}}
 MOST_GROWTH_MB = 20
 
 
@@ -25,19 +29,25 @@ def main() -> int:
     """Exit status 0 only if the worker's memory grew by less than 20 MB, and its open files and zombies not at all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--warm-up", type=int, default=20, help="jobs before the first figures")
+    parser.add_argument("--data", type=Path, help="the article's data")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as redis:
         volume = Volume(Path(folder) / "volume")
-        put_dataset(volume, learnable_frame(60))
+        if asked.data:
+            put_dataset(volume, pd.read_csv(asked.data), "wine")
+        else:
+            put_dataset(volume, learnable_frame(60))
+        spec = ARTICLE if asked.data else SMALL
         doorbell = Doorbell(make_celery(Settings.model_validate({"redis_url": redis.url})))
         worker = WorkerProcess(volume, redis.url, Path(folder) / "worker.log")
         worker.start()
         try:
-            run_jobs(volume, doorbell, WARM_UP_JOBS)
+            run_jobs(volume, doorbell, spec, asked.warm_up)
             before = figures(worker.pid)
-            for done in range(WARM_UP_JOBS, asked.jobs, 98):
+            for done in range(asked.warm_up, asked.jobs, 98):
                 tell(done, figures(worker.pid))
-                run_jobs(volume, doorbell, min(98, asked.jobs - done))
+                run_jobs(volume, doorbell, spec, min(98, asked.jobs - done))
             after = figures(worker.pid)
             tell(asked.jobs, after)
         finally:
@@ -50,9 +60,9 @@ def main() -> int:
     return 0 if good else 1
 
 
-def run_jobs(volume: Volume, doorbell: Doorbell, count: int) -> None:
+def run_jobs(volume: Volume, doorbell: Doorbell, spec: dict[str, Any], count: int) -> None:
     """Post so many jobs and wait until each has succeeded."""
-    jobs = [put_job(volume, SPEC) for _ in range(count)]
+    jobs = [put_job(volume, spec) for _ in range(count)]
     for job in jobs:
         doorbell.ring(job.id)
     for job in jobs:

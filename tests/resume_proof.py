@@ -1,7 +1,8 @@
 """Many killed runs against one untouched run: `python -m tests.resume_proof --jobs 200 --seed 1`.
 
 Each job is killed one to five times, at random batches, file operations, half-written files, half-saved models and half
-rows; some save inside their epochs. All must end as the untouched one: the same log, stop, checkpoints and last state.
+rows, or just before it concludes; some save inside their epochs; each trains on one of the engines. All must end as the
+untouched one on their engine: the same log, stop, checkpoints and last state.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
-from tests.support.killing import RESUME_JOB, Outcome, outcome, preloaded_forks, run_killed, some_kills
+from tests.support.killing import ENGINES, Outcome, deaths, outcome, preloaded_forks, resume_job, run_killed, some_kills
 
 
 def main() -> int:
@@ -29,26 +30,37 @@ def main() -> int:
         volume = Volume(Path(folder))
         put_dataset(volume, learnable_frame(160))
         forks = preloaded_forks()
-        untouched = outcome(run_killed(volume, forks, [], 60, RESUME_JOB))
-        counts: Counter[str] = Counter()
+        untouched = {engine: outcome(run_killed(volume, forks, [], 60, resume_job(engine))) for engine in ENGINES}
+        engines: Counter[str] = Counter()
+        kinds: Counter[str] = Counter()
+        jobs_killed: Counter[int] = Counter()
         different = []
 
-        def one(seed: int) -> tuple[int, Outcome, int, list[str]]:
+        def one(seed: int) -> tuple[int, str, Outcome, list[str]]:
             chance = random.Random(seed)
-            kills = some_kills(chance)
-            job = run_killed(volume, forks, kills, chance.choice([60, 0.05]), RESUME_JOB)
-            return seed, outcome(job), len(job.attempts()) - 1, [kill.kind for kill in kills]
+            engine = chance.choice(list(ENGINES))
+            job = run_killed(volume, forks, some_kills(chance), chance.choice([60, 0.05]), resume_job(engine))
+            return seed, engine, outcome(job), deaths(job)
 
         seeds = range(asked.seed * 1_000_000, asked.seed * 1_000_000 + asked.jobs)
         with ThreadPoolExecutor(asked.at_once) as pool:
-            for seed, ended, killed, kinds in pool.map(one, seeds):
-                counts["killed"] += killed
-                counts.update(kinds[:killed])
-                if ended != untouched:
+            for seed, engine, ended, killed_at in pool.map(one, seeds):
+                engines[engine] += 1
+                jobs_killed[len(killed_at)] += 1
+                kinds.update(killed_at)
+                if ended != untouched[engine]:
                     different.append(seed)
+                if jobs_killed.total() % 20 == 0:
+                    sys.stdout.write(f"{jobs_killed.total()} jobs, {kinds.total()} kills, {len(different)} different\n")
+                    sys.stdout.flush()
     equal = asked.jobs - len(different)
     sys.stdout.write(f"seed {asked.seed}: {equal} of {asked.jobs} jobs equal the untouched one\n")
-    sys.stdout.write("".join(f"  {count:5d}  {what}\n" for what, count in counts.most_common()))
+    sys.stdout.write(f"{kinds.total()} kills, at\n")
+    sys.stdout.write("".join(f"  {count:5d}  {what}\n" for what, count in kinds.most_common()))
+    sys.stdout.write("jobs on each engine\n")
+    sys.stdout.write("".join(f"  {jobs:5d}  {engine}\n" for engine, jobs in engines.most_common()))
+    sys.stdout.write("jobs killed so many times\n")
+    sys.stdout.write("".join(f"  {jobs:5d}  {times}\n" for times, jobs in sorted(jobs_killed.items())))
     if different:
         sys.stdout.write(f"different: {different}\n")
     return 1 if different else 0

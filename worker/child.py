@@ -10,7 +10,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -24,6 +24,8 @@ from worker.die_with_parent import die_with_parent
 
 _PROGRAM = "worker.training"
 _PRELOAD = "worker.training.preload"
+_GPU_CHECK = "worker.training.gpu_check"
+_CPU_ONLY = 3
 _WARM_UP_SECONDS = 120
 _STACKS_SECONDS = 3
 
@@ -39,10 +41,10 @@ _ENVIRONMENT = {
 log = logging.getLogger(__name__)
 
 
-class ForkServerBroken(FitstopError):
-    """The fork server cannot import the training program, so that no job could run."""
+class NoChildren(FitstopError):
+    """No training child can be started that works, so that no job could run."""
 
-    code = "fork_server_broken"
+    code = "no_children"
 
 
 class Nursery:
@@ -50,29 +52,53 @@ class Nursery:
 
     def __init__(self, settings: Settings) -> None:
         os.environ.update(_ENVIRONMENT)
-        self._context: ForkServerContext | SpawnContext
+        self._context: ForkServerContext | SpawnContext = multiprocessing.get_context("spawn")
         if settings.child_start == "forkserver":
             self._context = multiprocessing.get_context("forkserver")
             self._context.set_forkserver_preload([_PRELOAD])
-        else:
-            self._context = multiprocessing.get_context("spawn")
+
+    @property
+    def child_start(self) -> str:
+        """How children start: `forkserver` or `spawn`."""
+        return "forkserver" if isinstance(self._context, ForkServerContext) else "spawn"
 
     def warm_up(self) -> None:
-        """Start the fork server and wait until it has imported everything. Raises ForkServerBroken.
+        """Start the fork server and wait until it has imported everything. Raises NoChildren.
 
         A preload that fails is silent in Python's own fork server, so a first child looks for itself.
         """
-        if not isinstance(self._context, ForkServerContext):
-            return
-        probe = self._context.Process(target=_look_around, name="warm-up")
-        probe.start()
-        probe.join(_WARM_UP_SECONDS)
-        if probe.exitcode != 0:
-            probe.kill()
-            raise ForkServerBroken(
+        if isinstance(self._context, ForkServerContext) and self._status_of(_look_around) != 0:
+            raise NoChildren(
                 f"the fork server could not import {_PRELOAD}; `python -m {_PROGRAM}` by hand shows why, and "
                 "FITSTOP_CHILD_START=spawn does without it"
             )
+
+    def can_use_gpu(self) -> bool:
+        """Whether a child computes on the GPU; False where this TensorFlow is built for the CPU alone.
+
+        Where a forked child cannot and a fresh process can, children are fresh from now on. Raises NoChildren where
+        neither can, though this TensorFlow should.
+        """
+        status = self._status_of(_check_gpu)
+        if status not in {0, _CPU_ONLY} and isinstance(self._context, ForkServerContext):
+            log.warning("a forked child cannot use the GPU; each job starts in a fresh process, some seconds later")
+            self._context = multiprocessing.get_context("spawn")
+            status = self._status_of(_check_gpu)
+        if status in {0, _CPU_ONLY}:
+            return status == 0
+        raise NoChildren(
+            f"a training process cannot use the GPU; `python -m {_GPU_CHECK}` by hand shows why. To train on the CPU "
+            "of this machine, set CUDA_VISIBLE_DEVICES=-1"
+        )
+
+    def _status_of(self, what: Callable[[], None]) -> int | None:
+        """How a child ended that did only this; None where it did not end."""
+        probe = self._context.Process(target=what, name="warm-up")
+        probe.start()
+        probe.join(_WARM_UP_SECONDS)
+        if probe.exitcode is None:
+            probe.kill()
+        return probe.exitcode
 
     def start(self, attempt: AttemptFolder, environment: Mapping[str, str]) -> "Child":
         """Start the training program for `attempt`, with `environment` beside the worker's own."""
@@ -135,6 +161,11 @@ class Child:
 def _look_around() -> None:
     """Runs in a child: whether the fork server had imported the training program before it forked."""
     raise SystemExit(0 if "worker.training.run" in sys.modules else 1)
+
+
+def _check_gpu() -> None:
+    """Runs in a child."""
+    runpy.run_module(_GPU_CHECK, run_name="__main__", alter_sys=True)
 
 
 def _become_training(attempt_folder: str, output_file: str, environment: dict[str, str], pulses: Connection) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from shared.events import epochs_done
 from shared.job import AttemptEnd, Claim, Ending, Stop
@@ -52,7 +53,8 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
         attempt = folder.take(owner.claim(number))
         if attempt is None:
             continue
-        if folder.result() is None:
+        # Without its spec the job was deleted between our look and our claim.
+        if folder.result() is None and folder.spec_file.exists():
             return attempt
         attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now()))
     return None
@@ -84,8 +86,8 @@ def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
     folder = volume.job_folder(open_job.job_id)
     try:
         state = folder.state()
-    except ValueError:
-        log.exception("%s has a damaged record and is passed over", open_job.job_id)
+    except ValueError as error:
+        _tell_damaged(open_job.job_id, str(error))
         return None
     if state is None:
         return None
@@ -93,6 +95,12 @@ def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
         volume.close_job(open_job)
         return None
     return state
+
+
+@lru_cache(maxsize=1000)
+def _tell_damaged(job_id: str, problem: str) -> None:
+    """Say it once, not at each look through the queue."""
+    log.error("%s has a damaged record and is passed over: %s", job_id, problem)
 
 
 def settle_if_decided(folder: JobFolder, state: JobState) -> bool:

@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 class Heartbeat:
     """Beats while the context is open; `is_lost` once the attempt must be taken for somebody else's.
 
-    That is so when no beat reached the volume for `self_stop_seconds`, or when somebody else has ended the attempt.
+    That is so for good when no beat reached the volume for `self_stop_seconds`, or when somebody else has ended the
+    attempt.
     """
 
     def __init__(self, attempt: AttemptFolder, settings: Settings) -> None:
@@ -29,12 +30,12 @@ class Heartbeat:
         self._count = 0
         self._last_good = time.monotonic()
         self._stop = threading.Event()
-        self._ended_by_others = False
+        self._is_given_up = False
         self._thread = threading.Thread(target=self._run, name=f"heartbeat of {attempt.job.id}", daemon=True)
 
     @property
     def is_lost(self) -> bool:
-        return self._ended_by_others or time.monotonic() - self._last_good > self._settings.self_stop_seconds
+        return self._is_given_up or time.monotonic() - self._last_good > self._settings.self_stop_seconds
 
     def __enter__(self) -> Self:
         self._beat()
@@ -55,8 +56,9 @@ class Heartbeat:
                 log.warning("no heartbeat of %s reached the volume: %s", self._attempt.job.id, error)
 
     def _beat(self) -> None:
-        if self._attempt.end_file.exists():
-            self._ended_by_others = True
+        # A worker that was frozen for too long must not beat again as if nothing had been: others take over by now.
+        if self.is_lost or self._attempt.end_file.exists():
+            self._is_given_up = True
             return
         began = time.monotonic()
         self._count += 1

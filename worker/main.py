@@ -1,13 +1,15 @@
 """The start of a worker: settings, volume, a fork server that is warm, and only then the doorbell."""
 
 import logging
+import os
 import sys
 
 from shared.queue import Doorbell, make_celery
 from shared.settings import BadEnvironment, read_settings
 from shared.volume import Volume
 from worker.celery_worker import serve
-from worker.child import ForkServerBroken, Nursery
+from worker.child import NoChildren, Nursery
+from worker.device import device_name
 from worker.service import Worker
 
 log = logging.getLogger("worker")
@@ -28,7 +30,10 @@ def main() -> int:
         nursery = Nursery(settings)
         log.info("warming up: the fork server imports Keras")
         nursery.warm_up()
-    except (OSError, ForkServerBroken) as error:
+        if not device_name().startswith("CPU") and not nursery.can_use_gpu():
+            log.warning("this TensorFlow is built for the CPU alone: jobs train on the CPU, and the GPU stays idle")
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    except (OSError, NoChildren) as error:
         log.error("the worker cannot start: %s", error)
         return 2
     app = make_celery(settings)

@@ -125,15 +125,20 @@ class Worker:
             pid=os.getpid(),
             device=self._owners[0].device,
             slots=len(self._owners),
-            child_start=self._settings.child_start,
+            child_start=self._nursery.child_start,
             ready=self.may_take() and len(running) < len(self._owners),
             draining=self.drain.is_set(),
             running=running,
             started_at=self._started_at,
             seen_at=utc_now(),
         )
-        if not self._gone.is_set():
+        if self._gone.is_set():
+            return
+        try:
             self._volume.show_worker(card)
+        except OSError as error:
+            # Nothing is decided by a card: an attempt that was claimed must begin, and one that ended be rung for.
+            log.warning("the worker's card was not written: %s", error)
 
     def _every(self, seconds: float, act: Callable[[], None], name: str) -> None:
         """Act now and then every so many seconds, in a thread of its own, for as long as the worker lives."""

@@ -59,13 +59,14 @@ class Sweeper:
 
     def _is_silent(self, key: tuple[str, int], attempt: AttemptFolder) -> bool:
         """Whether this process has seen the same counter for too long, by its own clock."""
-        now = time.monotonic()
+        looked = time.monotonic()
         beat = read_bytes(attempt.heartbeat_file)
         before = self._seen.get(key)
         if before is None or before[0] != beat:
-            self._seen[key] = (beat, now)
+            # The moment behind the read: on a slow volume the beat may be younger than the look's beginning.
+            self._seen[key] = (beat, time.monotonic())
             return False
-        return now - before[1] > self._settings.take_over_seconds
+        return looked - before[1] > self._settings.take_over_seconds
 
     def _ring_for_waiting_jobs(self) -> None:
         waiting = [state.record.id for state in waiting_jobs(self._volume)]

@@ -1,4 +1,4 @@
-"""Files in and out: datasets put, datasets ls, download."""
+"""Files in and out: datasets put, ls and rm, download, bundle."""
 
 from pathlib import Path
 
@@ -55,6 +55,29 @@ def list_datasets(ctx: click.Context, output: str) -> None:
         show_rows(grid)
     else:
         hint("No datasets here. `fitstop datasets put ID FILE` uploads one.")
+
+
+@datasets.command(name="rm")
+@click.argument("dataset_id", metavar="ID")
+@click.pass_context
+def remove_dataset(ctx: click.Context, dataset_id: str) -> None:
+    """Remove a dataset that no unfinished job uses, for good. Jobs that are over keep their models."""
+    open_client(ctx).delete_dataset(dataset_id)
+    hint(f"{dataset_id}: removed")
+
+
+@click.command()
+@click.argument("job")
+@click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="The file, or the folder to put it in.")
+@click.pass_context
+def bundle(ctx: click.Context, job: str, to: Path | None) -> None:
+    """Fetch all that predicting takes: the model, its preprocessing, and a program that needs nothing of Fitstop."""
+    client = open_client(ctx)
+    job_id = find_job_id(client, job)
+    path = _target(f"{job_id}.zip", to)
+    client.download_bundle(job_id, path)
+    click.echo(str(path))
+    hint(f"unzip {path} && pip install -r {job_id}/requirements.txt && python {job_id}/predict.py rows.csv")
 
 
 @click.command()

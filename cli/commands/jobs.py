@@ -1,8 +1,9 @@
-"""Jobs: submit, ps, show, watch, events, log, cancel."""
+"""Jobs: submit, ps, show, watch, events, log, cancel, retry, rm."""
 
 import itertools
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -28,9 +29,17 @@ _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
     "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec; JSON, else text."
 )
 @click.option("--watch", "watching", is_flag=True, help="Stay and show the job; Ctrl-C leaves it running.")
+@click.option("--dry-run", is_flag=True, help="Check everything, print what would run, store nothing.")
 @output_option
 @click.pass_context
-def submit(ctx: click.Context, file: Any, assignments: tuple[str, ...], watching: bool, output: str) -> None:  # noqa: FBT001
+def submit(  # noqa: PLR0913, PLR0917  one for each option
+    ctx: click.Context,
+    file: Any,
+    assignments: tuple[str, ...],
+    watching: bool,  # noqa: FBT001
+    dry_run: bool,  # noqa: FBT001
+    output: str,
+) -> None:
     r"""Post a job.
 
     FILE is its spec as JSON, - reads stdin, and --set alone is enough. Prints the job's id. With --watch the exit
@@ -42,7 +51,11 @@ def submit(ctx: click.Context, file: Any, assignments: tuple[str, ...], watching
     """
     if file is None and not assignments:
         raise click.UsageError("give a FILE, - for stdin, or --set")
-    job = _submitted(open_client(ctx), _spec(file, assignments))
+    spec = _spec(file, assignments)
+    if dry_run:
+        print_json(_warned(open_client(ctx).dry_run(spec)))
+        return
+    job = _warned(open_client(ctx).submit(spec))
     if output == "json":
         print_json(job)
     else:
@@ -62,8 +75,7 @@ def _spec(file: Any, assignments: tuple[str, ...]) -> Json:
         raise click.UsageError(str(error)) from error
 
 
-def _submitted(client: Client, spec: Json) -> Json:
-    job = client.submit(spec)
+def _warned(job: Json) -> Json:
     for warning in job.get("warnings") or []:
         hint(f"warning: {warning}")
     return job
@@ -209,15 +221,47 @@ def log(ctx: click.Context, job: str) -> None:
 def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
     """Stop jobs; their checkpoints stay. A job that is over is left as it is."""
     client = open_client(ctx)
+
+    def stop(job_id: str) -> None:
+        document = client.cancel(job_id)
+        hint(f"{document['id']}: {_cancel_words(document)}")
+
+    ctx.exit(_for_each(client, jobs, stop))
+
+
+@click.command()
+@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@click.pass_context
+def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
+    """Try jobs anew that have failed or were cancelled. Prints the new jobs' ids."""
+    client = open_client(ctx)
+    ctx.exit(_for_each(client, jobs, lambda job_id: click.echo(_warned(client.retry(job_id))["id"])))
+
+
+@click.command()
+@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@click.pass_context
+def rm(ctx: click.Context, jobs: tuple[str, ...]) -> None:
+    """Remove jobs that are over, with their models and logs, for good."""
+    client = open_client(ctx)
+
+    def remove(job_id: str) -> None:
+        client.delete(job_id)
+        hint(f"{job_id}: removed")
+
+    ctx.exit(_for_each(client, jobs, remove))
+
+
+def _for_each(client: Client, jobs: tuple[str, ...], act: Callable[[str], None]) -> ExitCode:
+    """Act on every job, also behind one that fails; the worst status of all."""
     worst = ExitCode.OK
     for part in jobs:
         try:
-            document = client.cancel(find_job_id(client, part))
-            hint(f"{document['id']}: {_cancel_words(document)}")
+            act(find_job_id(client, part))
         except ClientError as error:
             print_error(error)
             worst = max(worst, error.exit_code)
-    ctx.exit(worst)
+    return worst
 
 
 def _cancel_words(job: Json) -> str:

@@ -1,5 +1,6 @@
 """The local stack: up, demo."""
 
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from cli.admin_key import admin_key_file
 from cli.client import Client
 from cli.commands.base import fail
 from cli.component import GaveUp
@@ -74,17 +76,20 @@ def _print_screen(stack: LocalStack, data: Path) -> None:
     screen.print(Text("Fitstop is up."), style="bold green")
     rows: list[tuple[str, object]] = [
         ("API", stack.url),
+        ("key", f"{admin_key_file(stack.data)}, which the commands find"),
         ("volume", stack.volume),
         ("logs", stack.logs),
         ("Redis", f"{find_redis_server()}, the doorbell only"),
     ]
     show_rows(fields(rows))
     screen.print()
-    prefix = "" if data == DEFAULT_DATA else f"export FITSTOP_URL={stack.url}"
-    for line in ["In another terminal:", *([prefix] if prefix else []), *_COMMANDS]:
+    key = f"export FITSTOP_API_KEY=$(cat {shlex.quote(str(admin_key_file(stack.data)))})"
+    prefix = [] if data == DEFAULT_DATA else [f"export FITSTOP_URL={stack.url}", key]
+    for line in ["In another terminal:", *prefix, *_COMMANDS]:
         screen.print(Text(line if line.endswith(":") else "  " + line))
     if stack.options.host not in {"127.0.0.1", "localhost", "::1"}:
-        screen.print(literal("Whoever reaches this address can use the service: it asks for no key.", "yellow"))
+        words = "Others reach this address, over plain HTTP: give them keys of their own (fitstop keys create)."
+        screen.print(literal(words, "yellow"))
     screen.print()
     screen.print(Text("Ctrl-C ends all of it."), style="dim")
 
@@ -152,10 +157,10 @@ def demo(ctx: click.Context, data_file: Path | None, data: Path, assignments: tu
     starts one for as long as the job takes. The exit status is 0 only if the job succeeded.
     """
     with _errors_told(ctx), _signals_interrupt():
-        url = running_stack(data)
-        if url is not None:
-            hint(f"Using the service at {url}.")
-            code = _demo_on(url, data_file, data, list(assignments))
+        running = running_stack(data)
+        if running is not None:
+            hint(f"Using the service at {running.url}.")
+            code = _demo_on(running, data_file, data, list(assignments))
         else:
             code = _demo_alone(data_file, data, list(assignments))
     ctx.exit(code)
@@ -165,7 +170,7 @@ def _demo_alone(data_file: Path | None, data: Path, assignments: list[str]) -> E
     with LocalStack(StackOptions(data), hint) as stack:
         try:
             _start(stack)
-            code = _demo_on(stack.url, data_file, data, assignments)
+            code = _demo_on(stack.connection, data_file, data, assignments)
         except KeyboardInterrupt:
             hint("")
             hint(f"Ending the service; a job that runs saves where it is and goes on with: fitstop up --data {data}")
@@ -174,8 +179,8 @@ def _demo_alone(data_file: Path | None, data: Path, assignments: list[str]) -> E
     return code
 
 
-def _demo_on(url: str, data_file: Path | None, data: Path, assignments: list[str]) -> ExitCode:
-    with Client(Connection(url, source="the local stack")) as client:
+def _demo_on(connection: Connection, data_file: Path | None, data: Path, assignments: list[str]) -> ExitCode:
+    with Client(connection) as client:
         chosen = find_data(data_file, data.resolve())
         job = run_demo(client, chosen, data.resolve() / "volume", assignments)
     hint("")

@@ -1,4 +1,4 @@
-"""The service itself: workers, config."""
+"""The service itself: workers, queue, config."""
 
 import os
 
@@ -41,6 +41,31 @@ def workers(ctx: click.Context, output: str) -> None:
         show_rows(grid)
     else:
         hint("No workers. `fitstop up` starts one with the service.")
+
+
+@click.command()
+@output_option
+@click.pass_context
+def queue(ctx: click.Context, output: str) -> None:
+    """List the jobs that wait, in the order in which they are served, and why each waits."""
+    document = open_client(ctx).queue()
+    if output == "json":
+        print_json(document)
+        return
+    grid = table("#", "ID", "NAME", "PRIORITY", "AGE", "WAITS BECAUSE", right=("#", "PRIORITY", "AGE"))
+    for one in document["data"]:
+        grid.add_row(
+            str(one["position"]),
+            one["id"],
+            literal(one["name"]),
+            str(one["priority"]),
+            age(one["created_at"]),
+            literal(one["waits"]["detail"]),
+        )
+    if document["data"]:
+        show_rows(grid)
+    else:
+        hint("No job waits.")
 
 
 @click.command()

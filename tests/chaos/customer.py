@@ -11,6 +11,7 @@ import httpx2
 
 from tests.chaos import work
 from tests.chaos.stand import Stand
+from tests.support.keys import AUTHORIZATION
 
 _CANCELLED_SHARE = 0.15
 _TERMINAL = {"succeeded", "failed", "cancelled"}
@@ -32,7 +33,7 @@ class Customer:
 
     def __init__(self, stand: Stand, chance: random.Random, jobs: int, may_post: Callable[[], float]) -> None:
         self._record = stand.record
-        self._client = httpx2.Client(base_url=stand.url, timeout=10)
+        self._client = httpx2.Client(base_url=stand.url, headers=AUTHORIZATION, timeout=10)
         self._chance = chance
         self._jobs = jobs
         self._may_post = may_post

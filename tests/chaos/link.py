@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 
 from tests.support.redis import free_port
 
@@ -63,7 +64,9 @@ class Link:
         ends = {writer, far_writer}
         self._open |= ends
         try:
-            await asyncio.gather(self._pass_on(reader, far_writer), self._pass_on(far_reader, writer))
+            # Cancelled at the link's end; asyncio.streams would print a trace for each task that ends so.
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(self._pass_on(reader, far_writer), self._pass_on(far_reader, writer))
         finally:
             self._open -= ends
             for end in ends:

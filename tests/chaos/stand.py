@@ -18,10 +18,12 @@ from tests.chaos.disk import Disk
 from tests.chaos.link import Link
 from tests.chaos.record import Record
 from tests.chaos.services import Service, Supervisor
+from tests.support.keys import ADMIN_KEY
 from tests.support.redis import free_port, redis_program
 from tests.support.waiting import wait_for
 from tests.support.worker_process import QUICK
 
+API_SETTINGS = {"FITSTOP_HOST": "127.0.0.1", "FITSTOP_ADMIN_KEY": ADMIN_KEY}
 # A job that is murdered again and again must not fail of it here, nor wait for minutes.
 MURDERED = {"FITSTOP_MAX_FAILURES": "100", "FITSTOP_RETRY_BACKOFF_SECONDS": "0.001"}
 
@@ -115,7 +117,7 @@ def _planned(folder: Path, workers: int, settings: dict[str, str]) -> Stand:
         return Service(name, [sys.executable, "-m", "worker"], own, folder / f"{name}.log")
 
     redis_arguments = [program, "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    api_environment = {**environment(redis_port), "FITSTOP_HOST": "127.0.0.1", "FITSTOP_PORT": str(api_port)}
+    api_environment = {**environment(redis_port), **API_SETTINGS, "FITSTOP_PORT": str(api_port)}
     return Stand(
         folder=folder,
         disk=disk,

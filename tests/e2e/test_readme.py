@@ -1,4 +1,4 @@
-"""The README's walk-through with curl, as it stands there but for the port, on the real service."""
+"""The README's walk-through with curl, as it stands there but for the port and the folder, on the real service."""
 
 import hashlib
 import json
@@ -26,8 +26,9 @@ def test_the_walk_through_ends_with_the_evidence_the_log_and_a_model(stack, tmp_
     script = re.search(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert script
     shutil.copy(WINE, tmp_path)
+    lines = script[1].replace("http://127.0.0.1:8000", stack.url).replace("fitstop-data/", f"{stack.data}/")
     told = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script[1].replace("http://127.0.0.1:8000", stack.url)],
+        ["bash", "-euo", "pipefail", "-c", lines],
         cwd=tmp_path, capture_output=True, text=True, timeout=200, check=True,
     )  # fmt: skip
 
@@ -40,7 +41,15 @@ def test_the_walk_through_ends_with_the_evidence_the_log_and_a_model(stack, tmp_
     job = json.loads((tmp_path / "job.json").read_text())
     listed = json.loads(
         subprocess.run(
-            ["curl", "-sSf", f"{stack.url}/jobs/{job['id']}/checkpoints"], capture_output=True, check=True
+            [
+                "curl",
+                "-sSf",
+                "-H",
+                f"Authorization: Bearer {stack.api_key}",
+                f"{stack.url}/jobs/{job['id']}/checkpoints",
+            ],
+            capture_output=True,
+            check=True,
         ).stdout
     )
     [best] = [one for one in listed["data"] if one["is_best"]]

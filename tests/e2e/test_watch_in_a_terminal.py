@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from cli.client import Client
-from cli.connection import Connection
 from tests.support.waiting import wait_for
 
 
@@ -17,7 +16,7 @@ from tests.support.waiting import wait_for
 def long_job(stack, tmp_path):
     """A job that runs until it is cancelled, which the end of the test does."""
     (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{n % 7},{int(n % 7 > 3)}\n" for n in range(200)))
-    with Client(Connection(stack.url)) as client:
+    with Client(stack.connection) as client:
         client.put_dataset("rows", tmp_path / "rows.csv")
         spec = {"dataset": {"id": "rows", "target": "b"}, "callbacks": {"early_stopping": {"patience": 99_999}}}
         job_id = client.submit({**spec, "hyperparameters": {"epochs": 100_000}})["id"]
@@ -34,7 +33,13 @@ def test_it_draws_a_picture_and_ctrl_c_leaves_the_job_running(stack, long_job):
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
-        env={"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "80", "LANG": "C.UTF-8"},
+        env={
+            "PATH": os.environ["PATH"],
+            "TERM": "xterm",
+            "COLUMNS": "80",
+            "LANG": "C.UTF-8",
+            "FITSTOP_API_KEY": stack.api_key,
+        },
     )
     os.close(terminal)
     seen = _read_until(leader, b"", "of 99999 used up")

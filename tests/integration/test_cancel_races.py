@@ -14,6 +14,7 @@ from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from tests.support.keys import ADMIN_KEY, authorized
 from worker.claim import Owner, claim_next
 
 RACES = 500
@@ -75,7 +76,8 @@ def test_five_hundred_cancels_race_and_each_has_one_winner(tmp_path: Path, is_ru
     def races(number: int) -> None:
         volume = Volume(tmp_path / str(number))
         put_dataset(volume, learnable_frame(40))
-        client = create_app(Settings(volume=volume.root, redis_url="redis://127.0.0.1:1/0")).test_client()
+        settings = Settings(volume=volume.root, redis_url="redis://127.0.0.1:1/0", admin_key=ADMIN_KEY)
+        client = authorized(create_app(settings))
         for _ in range(RACES // 4):
             race(volume, client, is_running=is_running)
 

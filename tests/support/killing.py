@@ -28,6 +28,8 @@ from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, put_job, small_spec
 
+_KILLED_AT = "killed at: "
+
 Kind = Literal["batch", "operation", "half file", "half model", "half row"]
 KINDS: tuple[Kind, ...] = ("batch", "operation", "half file", "half model", "half row")
 
@@ -62,6 +64,20 @@ RESUME_JOB: dict[str, Any] = {
 }
 
 
+# Each way of computing has bits of its own, and an untouched run of its own to be equal to.
+ENGINES: dict[str, dict[str, Any]] = {
+    "fused with XLA": {"engine": "fused", "xla": True},
+    "fused": {"engine": "fused", "xla": False},
+    "stock": {"engine": "stock", "xla": False},
+    "stock with XLA": {"engine": "stock", "xla": True},
+}
+
+
+def resume_job(engine: str) -> dict[str, Any]:
+    """RESUME_JOB on one of ENGINES."""
+    return {**RESUME_JOB, "hyperparameters": {**RESUME_JOB["hyperparameters"], **ENGINES[engine]}}
+
+
 def preloaded_forks() -> ForkServerContext:
     """A fork server that has imported the training program, as the worker's has."""
     context = multiprocessing.get_context("forkserver")
@@ -70,29 +86,38 @@ def preloaded_forks() -> ForkServerContext:
 
 
 def some_kills(chance: random.Random) -> list[Kill]:
-    """One to five kills, each at a random moment of a run of RESUME_JOB; some moments are never reached."""
-    most = {"batch": 50, "operation": 80, "half file": 16, "half model": 3, "half row": 6}
+    """One to five kills, each at a random moment of its share of a run of RESUME_JOB."""
+    most = {"batch": 60, "operation": 200, "half file": 40, "half model": 5, "half row": 8}
     kinds = [chance.choice(KINDS) for _ in range(chance.randint(1, 5))]
-    return [Kill(kind, chance.randint(1, most[kind])) for kind in kinds]
+    return [Kill(kind, chance.randint(1, max(1, most[kind] // len(kinds)))) for kind in kinds]
 
 
 def run_killed(
     volume: Volume, forks: ForkServerContext, kills: list[Kill], resume_seconds: float, spec: dict[str, Any]
 ) -> JobFolder:
-    """Post a job and run attempts until one concludes; the first ones are killed as told."""
+    """Post a job; run one attempt for each kill, which dies of it, and one that concludes.
+
+    A moment that an attempt does not reach is made up for just before its conclusion, so that every kill kills.
+    """
     job = put_job(volume, small_spec(**spec))
-    for number in range(1, len(kills) + 2):
+    for number, kill in enumerate([*kills, None], 1):
         attempt = claim(job, number)
-        kill = kills[number - 1] if number <= len(kills) else None
         told = (kill.kind, kill.number) if kill else None
         process = forks.Process(target=train, args=(str(attempt.path), told, str(resume_seconds)))
         process.start()
         process.join(300)
-        if attempt.conclusion() is not None:
-            return job
-        assert process.exitcode == -signal.SIGKILL, attempt.output_file.read_text()
-        attempt.close(AttemptEnd(outcome="failed", ended_at=utc_now()))
-    raise AssertionError("the last attempt was not killed and did not conclude")
+        if kill is not None:
+            assert process.exitcode == -signal.SIGKILL, attempt.output_file.read_text()
+            assert attempt.conclusion() is None
+            attempt.close(AttemptEnd(outcome="failed", ended_at=utc_now()))
+    assert attempt.conclusion() is not None, attempt.output_file.read_text()
+    return job
+
+
+def deaths(job: JobFolder) -> list[str]:
+    """What each attempt of a job that `run_killed` ran was killed at, in order."""
+    lines = [line for one in job.attempts() for line in one.output_file.read_text(errors="replace").splitlines()]
+    return [line.removeprefix(_KILLED_AT) for line in lines if line.startswith(_KILLED_AT)]
 
 
 def train(folder: str, kill: tuple[Kind, int] | None, resume_seconds: str) -> None:
@@ -103,6 +128,7 @@ def train(folder: str, kill: tuple[Kind, int] | None, resume_seconds: str) -> No
     os.dup2(sink, 2)
     if kill is not None:
         _arm(Kill(*kill))
+    _do_one_step_in_each_call()
     from worker.training.__main__ import main
 
     sys.exit(main([folder]))
@@ -156,7 +182,15 @@ def _weights_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _die() -> None:
+def _do_one_step_in_each_call() -> None:
+    """So that the fused engine, too, can be stopped behind each batch of an epoch that takes milliseconds."""
+    from worker.training.engine import fused
+
+    fused._CALL_SECONDS = 0
+
+
+def _die(at: str) -> None:
+    os.write(1, f"\n{_KILLED_AT}{at}\n".encode())
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -176,19 +210,28 @@ def _arm(kill: Kill) -> None:
         "half row": _kill_in_row,
     }
     arm[kill.kind](reached)
+    _kill_at_conclusion()
+
+
+def _kill_at_conclusion() -> None:
+    def conclude(*_: Any) -> bool:
+        _die("conclusion")
+        return False
+
+    AttemptFolder.conclude = conclude  # type: ignore[method-assign]
 
 
 def _kill_at_batch(reached: Any) -> None:
     from worker.training.callbacks.stopping import StopBetweenBatches
 
-    ours = StopBetweenBatches.on_train_batch_end
+    ours = StopBetweenBatches.steps_done
 
-    def on_train_batch_end(self: Any, batch: int, logs: Any = None) -> None:
+    def steps_done(self: Any, step: int, logs: Any) -> None:
         if reached():
-            _die()
-        ours(self, batch, logs)
+            _die("batch")
+        ours(self, step, logs)
 
-    StopBetweenBatches.on_train_batch_end = on_train_batch_end  # type: ignore[method-assign]
+    StopBetweenBatches.steps_done = steps_done  # type: ignore[method-assign]
 
 
 def _kill_at_operation(reached: Any) -> None:
@@ -198,7 +241,7 @@ def _kill_at_operation(reached: Any) -> None:
 
         def operation(*arguments: Any, _ours: Any = ours, **options: Any) -> Any:
             if reached():
-                _die()
+                _die("operation")
             return _ours(*arguments, **options)
 
         setattr(os, name, operation)
@@ -209,27 +252,28 @@ def _kill_in_file(reached: Any) -> None:
 
     ours = shared.durable._write_beside
 
-    def write_beside(path: Path, content: bytes) -> Path:
+    def write_beside(path: Path, *content: bytes | memoryview) -> Path:
         if reached():
-            path.with_name(f".{path.name}.killed.tmp").write_bytes(content[: len(content) // 2])
-            _die()
-        return ours(path, content)
+            whole = b"".join(content)
+            path.with_name(f".{path.name}.killed.tmp").write_bytes(whole[: len(whole) // 2])
+            _die("half file")
+        return ours(path, *content)
 
     shared.durable._write_beside = write_beside
 
 
 def _kill_in_model(reached: Any) -> None:
-    import keras
+    from worker.training.checkpoints import CheckpointStore
 
-    ours = keras.Model.save
+    ours = CheckpointStore.publish
 
-    def save(self: Any, path: Any, **options: Any) -> None:
-        ours(self, path, **options)
+    def publish(self: Any, name: str, content: bytes, *arguments: Any) -> Any:
         if reached():
-            os.truncate(path, Path(path).stat().st_size // 2)
-            _die()
+            (self._attempt.checkpoints / f".{name}.killed.tmp").write_bytes(content[: len(content) // 2])
+            _die("half model")
+        return ours(self, name, content, *arguments)
 
-    keras.Model.save = save
+    CheckpointStore.publish = publish  # type: ignore[method-assign]
 
 
 def _kill_in_row(reached: Any) -> None:
@@ -243,6 +287,6 @@ def _kill_in_row(reached: Any) -> None:
         if reached():
             self.csv_file.flush()
             os.truncate(self.filename, (before + Path(self.filename).stat().st_size) // 2)
-            _die()
+            _die("half row")
 
     CSVLog.on_epoch_end = on_epoch_end  # type: ignore[method-assign]

@@ -17,6 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, RobustScaler, StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 
 from shared.durable import replace_file
 from shared.job import JobRecord
@@ -37,15 +38,28 @@ class Data:
     """The arrays of a run: inputs float32 of shape (rows, features), targets of shape (rows, 1).
 
     Targets are float32 (0 and 1 where binary), int32 class numbers where multi-class; `classes` are the target's
-    values by number, None for a regression and for `positive`.
+    values by number, None for a regression and for `positive`; `train_weights` is what a row counts for in the loss,
+    of shape (rows,), None where all count for one.
     """
 
     train_x: npt.NDArray[np.float32]
     train_y: npt.NDArray[Any]
+    train_weights: npt.NDArray[np.float32] | None
     validation_x: npt.NDArray[np.float32]
     validation_y: npt.NDArray[Any]
     classes: tuple[Any, ...] | None
     dropped_rows: int
+
+    @property
+    def training(self) -> tuple[npt.NDArray[Any], ...]:
+        """What a training step takes: inputs, targets, and weights where there are some."""
+        arrays = (self.train_x, self.train_y)
+        return arrays if self.train_weights is None else (*arrays, self.train_weights)
+
+    @property
+    def validation(self) -> tuple[npt.NDArray[Any], ...]:
+        """What a validation step takes."""
+        return self.validation_x, self.validation_y
 
     @property
     def features(self) -> int:
@@ -70,6 +84,7 @@ def load_data(attempt: AttemptFolder, record: JobRecord) -> Data:
     data = Data(
         _finite(pipeline.fit_transform(train_x), inputs),
         train_y,
+        _weights(train_y, record),
         _finite(pipeline.transform(validation_x), inputs),
         validation_y,
         classes,
@@ -132,6 +147,14 @@ def _target(column: "pd.Series[Any]", record: JobRecord) -> tuple[npt.NDArray[An
     values, numbers = np.unique(column.to_numpy(), return_inverse=True)
     dtype = np.float32 if record.task.kind == "binary" else np.int32
     return numbers.astype(dtype).reshape(-1, 1), tuple(values.tolist())
+
+
+def _weights(train_y: npt.NDArray[Any], record: JobRecord) -> npt.NDArray[np.float32] | None:
+    """By "balanced" each class counts for as much as any other: rows / (classes * rows of the class)."""
+    if record.spec.hyperparameters.class_weight is None:
+        return None
+    weights: npt.NDArray[np.float32] = compute_sample_weight("balanced", train_y.ravel()).astype(np.float32)
+    return weights
 
 
 def _split(inputs: pd.DataFrame, target: npt.NDArray[Any], spec: DatasetSpec) -> Any:

@@ -63,17 +63,22 @@ def failure(error: Exception) -> tuple[JobError, bool]:
     """The code and message of any error, and whether to retry. Foreign errors are told apart by what they are."""
     if isinstance(error, TrainingError):
         return JobError(code=error.code, message=str(error)), error.may_retry
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         where, code = ("the GPU", "out_of_memory_gpu") if "GPU" in str(error) else ("the machine", "out_of_memory_host")
         message = f"the model and its batch need more memory than {where} has; a smaller batch_size or fewer units help"
         return JobError(code=code, message=message), True
     if isinstance(error, OSError):
         return _storage_failure(error), True
-    first_line = (str(error).splitlines() or [""])[0][:_MOST_SHOWN]
-    return JobError(code="training_error", message=f"{type(error).__name__}: {first_line}"), False
+    return JobError(code="training_error", message=first_line(error)), False
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def first_line(error: Exception) -> str:
+    """An error's type and the beginning of what it says."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:_MOST_SHOWN]}"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was short, on the machine or on the GPU."""
     # TensorFlow's class is told by its name, so that this module needs no TensorFlow.
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 

@@ -28,9 +28,13 @@ _METRICS = {
 
 
 def build_model(record: JobRecord, data: Data) -> keras.Model:
-    """The compiled model, its first weights drawn from the spec's seed. Sets Python's, numpy's and Keras's seed."""
+    """The compiled model, its first weights drawn from the spec's seed.
+
+    Sets Python's, numpy's and Keras's seed, and Keras's dtype policy.
+    """
     spec = record.spec
     keras.utils.set_random_seed(spec.hyperparameters.seed)
+    keras.config.set_dtype_policy(spec.hyperparameters.precision)
     model = keras.Sequential([keras.Input((data.features,))], name="dense")
     for units in spec.model.layers:
         model.add(keras.layers.Dense(units, activation=spec.model.activation))
@@ -43,7 +47,7 @@ def build_model(record: JobRecord, data: Data) -> keras.Model:
         optimizer=_optimizer(spec.hyperparameters),
         loss=spec.hyperparameters.loss,
         metrics=[_metric(name, record.task.kind) for name in spec.hyperparameters.chosen_metrics],
-        # XLA's compile time is more than a small model's whole training on a CPU, and its float order differs.
+        # The engine compiles; a saved model stays a plain one.
         jit_compile=False,
     )
     return model
@@ -58,11 +62,12 @@ def describe(model: keras.Model) -> Event:
 
 
 def _output(task: TaskKind, data: Data) -> keras.layers.Layer:
+    """The last layer, in float32 also where the others compute with fewer bits: the loss needs them."""
     if task == "binary":
-        return keras.layers.Dense(1, activation="sigmoid")
+        return keras.layers.Dense(1, activation="sigmoid", dtype="float32")
     if task == "multiclass":
-        return keras.layers.Dense(len(data.classes or ()), activation="softmax")
-    return keras.layers.Dense(1)
+        return keras.layers.Dense(len(data.classes or ()), activation="softmax", dtype="float32")
+    return keras.layers.Dense(1, dtype="float32")
 
 
 def _optimizer(spec: Hyperparameters) -> keras.optimizers.Optimizer:

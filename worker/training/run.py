@@ -1,16 +1,22 @@
-"""The life of a training run: prepare the data, build the model, resume, fit until learning stops, conclude."""
+"""The life of a training run: data, plan, model, resume, fit until learning stops, conclude."""
 
 import logging
+import os
 
 from shared.events import Event, EventWriter
 from shared.job import Conclusion, Ending, JobRecord, Stop
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
+from worker.training.background import BackgroundWriter
 from worker.training.callbacks import Callbacks
 from worker.training.conclude import stop_evidence
+from worker.training.context import RunContext
 from worker.training.data import Data, load_data
+from worker.training.engine import ready_engine
+from worker.training.engine.device import prepare_tensorflow
+from worker.training.engine.plan import decide
 from worker.training.errors import Superseded, TrainingStopped, failure
-from worker.training.feed import train
+from worker.training.inference import write_inference_facts
 from worker.training.model import build_model, describe
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
@@ -22,43 +28,51 @@ log = logging.getLogger(__name__)
 def run(attempt: AttemptFolder, stop_requests: StopRequests, settings: Settings = Settings()) -> Conclusion:  # noqa: B008
     """Train the job that `attempt` belongs to, from where the attempt before it left off, and say how it ended.
 
-    Of the settings it heeds `resume_seconds` and `hang_seconds`.
+    Of the settings it heeds `resume_seconds`, `hang_seconds` and `device_data_bytes`. The conclusion that it returns
+    is true of what is on the disk by then.
     Raises Superseded where the attempt is not ours any more; nothing is written then.
     """
     record = attempt.job.record()
     if record is None:
         raise FileNotFoundError(attempt.job.spec_file)
-    with EventWriter(attempt.events_file) as events:
-        return _conclusion(attempt, record, stop_requests, events, settings)
+    with EventWriter(attempt.events_file) as events, BackgroundWriter() as writer:
+        return _conclusion(RunContext(attempt, record, stop_requests, settings, events, writer))
 
 
-def _conclusion(
-    attempt: AttemptFolder,
-    record: JobRecord,
-    stop_requests: StopRequests,
-    events: EventWriter,
-    settings: Settings,
-) -> Conclusion:
+def _conclusion(run: RunContext) -> Conclusion:
+    record = run.record
     callbacks: Callbacks | None = None
     try:
-        data = load_data(attempt, record)
-        events.write([_data_event(data)])
-        stop_requests.check()
+        run.events.write([_started_event()])
+        data = load_data(run.attempt, record)
+        write_inference_facts(run.attempt, data)
+        run.events.write([_data_event(data)])
+        run.stop_requests.check()
+        plan = run.attempt.job.plan() or decide(record, data)
+        prepare_tensorflow(plan)
         model = build_model(record, data)
-        build_variables(model, (data.train_x[:1], data.train_y[:1]))
-        events.write([describe(model)])
-        resume = ResumeSession(attempt, record, model, events, settings.resume_seconds)
-        callbacks = Callbacks(record, stop_requests, events, resume, settings.hang_seconds)
-        train(model, data, record, callbacks, resume)
+        build_variables(model, tuple(array[:1] for array in data.training))
+        run.events.write([describe(model)])
+        engine = ready_engine(run, model, data, plan)
+        run.stop_requests.check()
+        resume = ResumeSession(run, model)
+        callbacks = Callbacks(run, resume)
+        with callbacks:
+            # A run that a callback had stopped is only put back together, so that it can say why.
+            engine.fit(callbacks, resume.place.epoch if resume.was_stopped else resume.epochs)
+            callbacks.finish()
     except Superseded:
+        run.writer.give_up()
         raise
     except TrainingStopped as stopped:
         if callbacks is not None:
             callbacks.resume_saver.save_here()
+            callbacks.finish()
         return _stopped(record, callbacks, stopped)
     except Exception as error:
         # The edge of the run: what is not foreseen is recorded as the job's error, with its trace in output.log.
         log.exception("the run failed")
+        run.writer.give_up()
         error_, may_retry = failure(error)
         stop = stop_evidence(record, callbacks, "diverged" if error_.code == "diverged" else "error")
         place = callbacks.resume_saver.place if callbacks else None
@@ -73,6 +87,10 @@ def _stopped(record: JobRecord, callbacks: Callbacks | None, stopped: TrainingSt
         stop: Stop = stop_evidence(record, callbacks, "cancelled")
         return Conclusion(ending=Ending(status="cancelled", stop=stop))
     return Conclusion(ending=None, may_retry=True)
+
+
+def _started_event() -> Event:
+    return Event("started", f"the training process {os.getpid()} is at work", {"pid": os.getpid()})
 
 
 def _data_event(data: Data) -> Event:

@@ -1,99 +1,12 @@
-"""The API as it is served: gunicorn in processes of its own, on a real Redis."""
+"""The API as it is served, on a real Redis."""
 
-import http.client
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shared.volume import Volume
-from tests.support.redis import RedisServer, free_port, running_redis
-from tests.support.waiting import wait_for
-
-
-@dataclass
-class Answer:
-    """A whole response."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class ApiProcess:
-    """`python -m api` on a volume and a Redis."""
-
-    def __init__(self, volume: Volume, redis_url: str, log: Path, **environment: str) -> None:
-        self.port = free_port()
-        self.volume = volume
-        self.log = log
-        self._environment = {
-            **os.environ,
-            "FITSTOP_VOLUME": str(volume.root),
-            "FITSTOP_PORT": str(self.port),
-            "FITSTOP_REDIS_URL": redis_url,
-            **environment,
-        }
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start_seconds = 0.0
-
-    def start(self) -> None:
-        began = time.monotonic()
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "api"], env=self._environment, stderr=log, stdout=log
-            )
-        wait_for(self._answers, 30, saying=f"the API answers, see {self.log}")
-        self.start_seconds = time.monotonic() - began
-
-    def stop(self) -> int:
-        assert self.process is not None
-        self.process.terminate()
-        try:
-            return self.process.wait(20)
-        finally:
-            self.process.kill()
-            self.process.wait()
-
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-
-    def ask(self, method: str, path: str, body: Any = None, chunked: bool = False, **headers: str) -> Answer:
-        """One request on a connection of its own; a dictionary is sent as JSON."""
-        if isinstance(body, dict):
-            body, headers = json.dumps(body), {"Content-Type": "application/json", **headers}
-        connection = self.connect()
-        try:
-            connection.request(method, path, body, headers, encode_chunked=chunked)
-            response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
-        finally:
-            connection.close()
-
-    def workers(self) -> list[int]:
-        """gunicorn's worker processes."""
-        assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [int(pid) for pid in children.split()]
-
-    def _answers(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, f"the API ended: {self.log.read_text()}"
-        try:
-            return self.ask("GET", "/healthz").status == 200
-        except OSError:
-            return False
+from tests.support.api_process import ApiProcess
+from tests.support.redis import RedisServer, running_redis
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,14 @@
 """Event streams over a real connection: live, cut and resumed, and no more of them than there are places for."""
 
 import json
+import random
+import threading
 
 from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, Ending
 from shared.times import utc_now
 from tests.support.jobs import claim
+from tests.support.keys import AUTHORIZATION
 from tests.support.waiting import wait_for
 
 CSV = b"kind,size,label\n" + b"".join(b"red,%d,%d\n" % (n, n % 2) for n in range(60))
@@ -17,7 +20,7 @@ class Stream:
 
     def __init__(self, api, job_id, last=None):
         self._connection = api.connect()
-        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
+        headers = {**AUTHORIZATION, "Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
         self._connection.request("GET", f"/jobs/{job_id}/events", headers=headers)
         self.response = self._connection.getresponse()
 
@@ -94,3 +97,50 @@ def test_above_the_cap_a_stream_is_refused_and_others_are_still_served(api):
     for stream in streams:
         stream.response.read()
         stream.close()
+
+
+def test_a_stream_that_is_cut_and_resumed_a_hundred_times_loses_and_repeats_nothing(api):
+    """Cut at random bytes while events come, also between two attempts; each time resumed behind the last whole one."""
+    job, attempt = running_job(api)
+    chance = random.Random(7)
+    sent = [f"event {number} {'ü' * chance.randrange(200)}" for number in range(400)]
+    halves = [(attempt, sent[:250]), (None, sent[250:])]
+
+    def happen():
+        for half, messages in halves:
+            writer = half or claim(job, 2)
+            for start in range(0, len(messages), 10):
+                tell(writer, *messages[start : start + 10])
+            if half:
+                half.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+        job.settle(Ending(status="succeeded"), attempt=2)
+
+    teller = threading.Thread(target=happen)
+    teller.start()
+    heard, last, cuts = [], None, 0
+    while not heard or heard[-1] is not None:
+        stream = Stream(api, job.id, last=last)
+        budget = chance.randrange(1, 3000) if cuts < 100 else 10**9
+        frames, rest = whole_frames(stream.response, budget)
+        stream.close()
+        for frame in frames:
+            last = frame["id"]
+            heard.append(None if frame["event"] == "end" else frame["data"]["message"])
+        cuts += rest is not None
+    teller.join()
+    assert cuts >= 100
+    assert heard == [*sent, None]
+
+
+def whole_frames(response, budget):
+    """The frames that came whole within so many bytes; and what was cut off, or None where the stream ended."""
+    content = b""
+    while len(content) < budget:
+        piece = response.read1(min(budget - len(content), 1 + budget // 3))
+        if not piece:
+            break
+        content += piece
+    *frames, rest = content.decode(errors="replace").split("\n\n")
+    fields = [dict(line.partition(": ")[::2] for line in frame.split("\n")) for frame in frames]
+    found = [{**one, "data": json.loads(one["data"])} for one in fields if "data" in one]
+    return found, rest or None

@@ -262,3 +262,13 @@ def test_help_names_every_exit_status(fitstop):
     assert result.exit_code == 0
     for number in range(8):
         assert f" {number}  " in result.stdout
+
+
+def test_a_post_whose_answer_broke_off_is_repeated_under_the_same_key(fitstop, canned, make_job):
+    canned.on("POST", "/jobs", lambda asked: (None, None) if len(canned.asked) == 1 else (202, make_job()))
+    assert fitstop("submit", "--set", "a=1").exit_code == 0
+    keys = [asked.headers["Idempotency-Key"] for asked in canned.asked]
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    fitstop("submit", "--set", "a=1")
+    assert canned.asked[-1].headers["Idempotency-Key"] not in keys

@@ -15,6 +15,7 @@ from cli.connection import Connection
 from cli.foresight import Foresight
 from cli.main import main
 from shared.settings import Settings
+from tests.support.keys import ADMIN_KEY
 from tests.unit.shared.histories import ended_at, stopped, trained
 
 VALUES = [0.5, 0.6, 0.6, 0.61, 0.6, 0.6, 0.6, 0.6, 0.7, 0.7, 0.7]
@@ -22,7 +23,7 @@ VALUES = [0.5, 0.6, 0.6, 0.61, 0.6, 0.6, 0.6, 0.6, 0.7, 0.7, 0.7]
 
 @pytest.fixture
 def app(tmp_path):
-    return create_app(Settings(volume=tmp_path / "volume", redis_url="redis://127.0.0.1:1/0"))
+    return create_app(Settings(volume=tmp_path / "volume", redis_url="redis://127.0.0.1:1/0", admin_key=ADMIN_KEY))
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def past(app):
 @pytest.fixture
 def fitstop(url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FITSTOP_API_KEY", ADMIN_KEY)
     return lambda *arguments: CliRunner().invoke(main, ["--url", url, *map(str, arguments)])
 
 
@@ -133,7 +135,7 @@ def test_without_the_libraries_it_says_what_to_install(fitstop, past, monkeypatc
 
 def test_a_watcher_asks_for_the_forecast_once_for_each_epoch_and_never_too_often(app, url):
     job = trained(Service.of(app).volume, [0.5, 0.6, 0.7, 0.8])
-    with Client(Connection(url)) as client:
+    with Client(Connection(url, ADMIN_KEY)) as client:
         shown = client.job(job.id)
         foresight = Foresight(client, least_seconds=0)
         first = foresight.of(shown)

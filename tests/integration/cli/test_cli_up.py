@@ -93,14 +93,14 @@ def processes_of(folder: Path) -> dict[int, str]:
 
 
 def component(up: Up, name: str) -> int:
-    """The process that `up` started as `name`: the child of `up` whose command has the name in it."""
+    """The process that `up` started as `name`: the child of `up` with an argument of that name."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (entry / "cmdline").read_bytes().decode()
+            arguments = (entry / "cmdline").read_bytes().decode().replace("\0", " ").split()
         except OSError:
             continue
-        if parent == up.process.pid and name in command:
+        if parent == up.process.pid and name in {Path(one).name for one in arguments}:
             return int(entry.name)
     return 0
 
@@ -113,17 +113,29 @@ def redis_password(up: Up) -> str:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
-def post_job(url: str) -> str:
+class Api:
+    """A stack's API, with its key, as other commands know them: from cli.json."""
+
+    def __init__(self, up: Up) -> None:
+        told = json.loads((up.data / "cli.json").read_text())
+        self._url = told["url"]
+        self._headers = {"Authorization": f"Bearer {told['api_key']}"}
+
+    def ask(self, method: str, path: str, **options) -> httpx2.Response:
+        return httpx2.request(method, self._url + path, headers=self._headers, **options)
+
+
+def post_job(api: Api) -> str:
     rows = "".join(f"{n % 7},{n % 5},{int(n % 7 > 3)}\n" for n in range(200))
-    httpx2.put(f"{url}/datasets/small", content=f"a,b,target\n{rows}".encode()).raise_for_status()
+    api.ask("PUT", "/datasets/small", content=f"a,b,target\n{rows}".encode()).raise_for_status()
     spec = {"dataset": {"id": "small", "target": "target"}, "callbacks": {"early_stopping": None}}
-    answer = httpx2.post(f"{url}/jobs", json={**spec, "hyperparameters": {"epochs": 100_000}})
+    answer = api.ask("POST", "/jobs", json={**spec, "hyperparameters": {"epochs": 100_000}})
     assert answer.status_code == 202, answer.text
     return answer.json()["id"]
 
 
-def job_of(url: str, job_id: str):
-    return httpx2.get(f"{url}/jobs/{job_id}").json()
+def job_of(api: Api, job_id: str):
+    return api.ask("GET", f"/jobs/{job_id}").json()
 
 
 @linux
@@ -133,8 +145,9 @@ def test_one_ctrl_c_ends_all_of_it_and_starting_again_finds_everything_as_it_was
     url = up.url()
     assert httpx2.get(f"{url}/healthz").is_success
     assert not [command for command in processes_of(tmp_path).values() if redis_password(up) in command]
-    job_id = post_job(url)
-    wait_for(lambda: (job_of(url, job_id)["progress"] or {}).get("epoch", 0) > 2, 60, saying="it trains")
+    api = Api(up)
+    job_id = post_job(api)
+    wait_for(lambda: (job_of(api, job_id)["progress"] or {}).get("epoch", 0) > 2, 60, saying="it trains")
 
     assert up.end() == 0
     assert not (up.data / "cli.json").exists()
@@ -142,12 +155,13 @@ def test_one_ctrl_c_ends_all_of_it_and_starting_again_finds_everything_as_it_was
     assert "everything has ended" in up.said()
 
     again = make_up().start().ready()
-    job = job_of(again.url(), job_id)
+    api = Api(again)
+    job = job_of(api, job_id)
     assert job["failures"][0]["outcome"] == "handed_back"
-    wait_for(lambda: job_of(again.url(), job_id)["status"] == "running", 30, saying="it goes on by itself")
-    assert job_of(again.url(), job_id)["attempt"] == 2
-    httpx2.post(f"{again.url()}/jobs/{job_id}/cancel").raise_for_status()
-    wait_for(lambda: job_of(again.url(), job_id)["status"] == "cancelled", 30)
+    wait_for(lambda: job_of(api, job_id)["status"] == "running", 30, saying="it goes on by itself")
+    assert job_of(api, job_id)["attempt"] == 2
+    api.ask("POST", f"/jobs/{job_id}/cancel").raise_for_status()
+    wait_for(lambda: job_of(api, job_id)["status"] == "cancelled", 30)
     assert again.end(signal.SIGTERM) == 0
 
 
@@ -166,8 +180,9 @@ def test_what_is_killed_comes_back_and_a_second_up_is_refused(make_up, tmp_path)
         wait_for(lambda line=line: line in up.said(), 10, saying=line)
     url = up.url()
     wait_for(lambda: healthy(url), 30, saying="the API answers again")
-    job_id = post_job(url)
-    wait_for(lambda: job_of(url, job_id)["status"] == "running", 30, saying="the doorbell rings again")
+    api = Api(up)
+    job_id = post_job(api)
+    wait_for(lambda: job_of(api, job_id)["status"] == "running", 30, saying="the doorbell rings again")
     assert up.end(signal.SIGHUP) == 0
 
 

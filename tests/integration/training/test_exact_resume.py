@@ -1,6 +1,6 @@
 """A killed run that goes on equals one that was never touched: the promise that everything else rests on.
 
-A few seeded jobs here; `make resume-proof` runs as many as are wanted.
+A few seeded jobs on each engine here; `make resume-proof` runs as many as are wanted.
 """
 
 import random
@@ -11,7 +11,7 @@ import pytest
 from shared.events import job_events
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
-from tests.support.killing import RESUME_JOB, Kill, Outcome, outcome, preloaded_forks, run_killed, some_kills
+from tests.support.killing import ENGINES, Kill, Outcome, outcome, preloaded_forks, resume_job, run_killed, some_kills
 
 
 @pytest.fixture(scope="module")
@@ -26,27 +26,29 @@ def graded(volume: Volume) -> Volume:
 
 
 @pytest.fixture(scope="module")
-def untouched(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -> Outcome:
+def untouched(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -> dict[str, Outcome]:
     volume = Volume(tmp_path_factory.mktemp("untouched"))
     put_dataset(volume, learnable_frame(160))
-    return outcome(run_killed(volume, forks, [], 60, RESUME_JOB))
+    return {engine: outcome(run_killed(volume, forks, [], 60, resume_job(engine))) for engine in ENGINES}
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_that_is_killed_at_random_equals_the_untouched_one(
-    graded: Volume, forks: ForkServerContext, untouched: Outcome, seed: int
+    graded: Volume, forks: ForkServerContext, untouched: dict[str, Outcome], engine: str, seed: int
 ) -> None:
-    chance = random.Random(seed)
+    chance = random.Random(f"{engine} {seed}")
     kills = some_kills(chance)
-    job = run_killed(graded, forks, kills, chance.choice([60, 0.05]), RESUME_JOB)
-    assert outcome(job) == untouched, kills
+    job = run_killed(graded, forks, kills, chance.choice([60, 0.05]), resume_job(engine))
+    assert outcome(job) == untouched[engine], kills
 
 
-@pytest.mark.parametrize("batch", [12, 37])
+@pytest.mark.parametrize("batch", [37])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_point_inside_an_epoch_is_exact(
-    graded: Volume, forks: ForkServerContext, untouched: Outcome, batch: int
+    graded: Volume, forks: ForkServerContext, untouched: dict[str, Outcome], engine: str, batch: int
 ) -> None:
-    job = run_killed(graded, forks, [Kill("batch", batch)], 1e-6, RESUME_JOB)
+    job = run_killed(graded, forks, [Kill("batch", batch)], 1e-6, resume_job(engine))
     resumed = [placed.event.data for placed in job_events(job) if placed.event.type == "resume"]
-    assert outcome(job) == untouched
+    assert outcome(job) == untouched[engine]
     assert resumed, "the run went on from a point"

@@ -15,6 +15,7 @@ from shared.job_folder import JobFolder
 from shared.settings import Settings
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.keys import ADMIN_KEY, authorized
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(
         volume=tmp_path / "volume",
         redis_url="redis://127.0.0.1:1/0",
+        admin_key=ADMIN_KEY,
         max_streams=2,
         max_job_bytes=4096,
         max_dataset_bytes=200_000,
@@ -37,7 +39,7 @@ def app(settings: Settings) -> Flask:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+    return authorized(app)
 
 
 @pytest.fixture

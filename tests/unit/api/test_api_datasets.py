@@ -12,6 +12,7 @@ import pytest
 
 from api import create_app
 from api.upload import format_of, remove_leftovers
+from tests.support.keys import authorized
 
 WINE = b"type,ph,quality\nred,3.1,5\nwhite,,6\nred,3.3,6\n"
 
@@ -134,17 +135,17 @@ def test_datasets_are_listed_newest_first_page_by_page_and_a_damaged_one_hides_n
 
 
 def test_a_parser_that_takes_too_long_or_too_much_is_a_refusal(settings, volume):
-    hasty = create_app(settings.model_copy(update={"ingest_timeout_seconds": 0.01})).test_client()
+    hasty = authorized(create_app(settings.model_copy(update={"ingest_timeout_seconds": 0.01})))
     answer = hasty.put("/datasets/wine", data=WINE)
     assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "too_heavy")
-    poor = create_app(settings.model_copy(update={"ingest_memory_bytes": 100_000})).test_client()
+    poor = authorized(create_app(settings.model_copy(update={"ingest_memory_bytes": 100_000})))
     answer = poor.put("/datasets/wine", data=b"a,b\n" + b"1,2\n" * 10_000)
     assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "too_heavy")
     assert in_folder(volume) == []
 
 
 def test_what_a_killed_process_left_is_removed_at_the_next_start(settings, volume):
-    with create_app(settings).test_client() as client:
+    with authorized(create_app(settings)) as client:
         client.put("/datasets/wine", data=WINE)
     from api.upload import _host
 

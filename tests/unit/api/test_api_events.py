@@ -181,3 +181,14 @@ def test_epochs_come_in_pages(client, told):
 @pytest.mark.parametrize("path", ["events?limit=1001", "events?limit=0", "epochs?limit=10001", "epochs?after=-1"])
 def test_a_page_out_of_range_is_422(client, job, path):
     assert client.get(f"/jobs/{job.id}/{path}").status_code == 422
+
+
+def test_a_stream_with_nothing_to_say_keeps_its_connection_alive(client, job, monkeypatch):
+    monkeypatch.setattr("api.events._KEEP_ALIVE_SECONDS", 0.0)
+    answer = client.get(f"/jobs/{job.id}/events", headers=STREAM)
+    pieces = iter(answer.iter_encoded())
+    assert next(pieces).startswith(b": connected")
+    assert next(pieces) == b": keep-alive\n\n"
+    job.settle(Ending(status="cancelled"), attempt=None)
+    assert b"event: end" in b"".join(pieces)
+    answer.close()

@@ -46,6 +46,28 @@ def test_a_running_jobs_ledger_grows_with_its_events(client, volume):
     assert (first["gpu_seconds"]["saving"], second["gpu_seconds"]["saving"]) == (0.0, 0.5)
 
 
+def test_the_etag_stays_while_the_files_do_and_lists_go_without_the_ledger(client, volume):
+    job = posted_at(volume)
+    attempt = claimed_at(job, 1, 0)
+    told(attempt, [epoch_event(1, 1000, 0.5)])
+    first, again = (client.get(f"/jobs/{job.id}") for _ in range(2))
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert client.get(f"/jobs/{job.id}", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+    told(attempt, [event("checkpoint", 1500), epoch_event(2, 2000, 0.5)])
+    assert client.get(f"/jobs/{job.id}").headers["ETag"] != first.headers["ETag"]
+    assert "ledger" not in client.get("/jobs").json["data"][0]
+
+
+def test_the_ledger_of_a_job_that_is_over_is_final_at_once(client, volume):
+    job = posted_at(volume)
+    attempt = claimed_at(job, 1, 0, 36.0, "EUR")
+    told(attempt, [epoch_event(1, 1000, 0.5, 1)])
+    assert client.get(f"/jobs/{job.id}").json["ledger"]["avoided"]["epochs"] == 0
+    ended_at(attempt, 3000, "finished", stopped("early_stopping", 1, 1, 1000))
+    ledger = client.get(f"/jobs/{job.id}").json["ledger"]
+    assert (ledger["avoided"]["epochs"], ledger["gpu_seconds"]["total"]) == (999, 3.0)
+
+
 DAY_MS = 24 * 3600 * 1000
 
 

@@ -1,15 +1,20 @@
 """Errors, request ids, headers and the log."""
 
 import errno
+import json
 import logging
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.access import protect
 from api.gunicorn_worker import raw_problem, status_of
-from api.logs import OneLine, escaped
+from api.logs import JsonLine
 from api.service import Service
+from shared.api_key import new_api_key
+from tests.support.keys import authorized
 
 
 def raising(app, error):
@@ -19,7 +24,8 @@ def raising(app, error):
         raise error
 
     app.add_url_rule("/raises", "raises", view)
-    return app.test_client()
+    protect(app, "raises", "read")
+    return authorized(app)
 
 
 @pytest.mark.parametrize(
@@ -71,28 +77,65 @@ def test_a_sane_request_id_of_the_client_is_kept(client, sent, is_kept):
     assert answer.json["request_id"] == answer.headers["X-Request-Id"]
 
 
+def test_no_browser_of_another_origin_may_read_or_run_an_answer(client):
+    for path in ("/healthz", "/jobs", "/nothing"):
+        answer = client.get(path, headers={"Origin": "https://evil.example", "Cookie": "a=b"})
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+        assert "Set-Cookie" not in answer.headers
+    preflight = client.options(
+        "/jobs", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    )
+    assert preflight.status_code == 405
+    assert set(preflight.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+def lines(caplog):
+    return [JsonLine().format(record) for record in caplog.records]
+
+
 def test_each_request_is_one_line_of_the_log(client, caplog):
     caplog.set_level(logging.INFO)
-    client.get("/jobs/%0d%0aFAKE%20line%1b[2J", headers={"X-Request-Id": "mine"})
-    [record] = [record for record in caplog.records if record.name == "api.requests"]
-    line = OneLine().format(record)
+    client.get("/jobs/%0d%0aFAKE%20line%1b[2J?secret=1", headers={"X-Request-Id": "mine", "Cookie": "secret"})
+    [line] = [line for line in lines(caplog) if "FAKE" in line]
+    assert (len(line.splitlines()), line.isascii(), line.isprintable()) == (1, True, True)
+    told = json.loads(line)
+    assert (told["level"], told["logger"], told["request_id"]) == ("info", "api.requests", "mine")
+    assert (told["method"], told["path"], told["status"]) == ("GET", "/jobs/\r\nFAKE line\x1b[2J", 422)
+    assert (told["key_id"], told["client"]) == ("key_environment", "127.0.0.1")
+    assert 0 <= told["seconds"] < 60
+    assert "secret" not in line
+
+
+def test_a_key_that_got_into_an_address_is_not_in_the_log(client, caplog):
+    caplog.set_level(logging.INFO)
+    key = new_api_key()
+    client.get(f"/jobs/{key}")
+    client.put(f"/datasets/{key}", data=b"a")
+    assert key[-40:] not in "".join(lines(caplog))
+    assert f"{key[:15]}_***" in "".join(lines(caplog))
+
+
+@given(st.text(), st.text(alphabet=st.characters(max_codepoint=0x2100)))
+def test_a_line_of_the_log_has_no_character_that_acts_and_can_be_read_again(one, other):
+    record = logging.LogRecord("x", logging.INFO, "", 0, one.replace("%", "%%"), (), None)
+    record.facts = {"path": other}
+    line = JsonLine().format(record)
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["path"] == other
+
+
+def test_a_traceback_is_one_line_too():
+    try:
+        raise RuntimeError("a\nb")
+    except RuntimeError:
+        record = logging.LogRecord("x", logging.ERROR, "", 0, "it failed", (), sys.exc_info())
+    line = JsonLine().format(record)
     assert len(line.splitlines()) == 1
-    assert "\x1b" not in line
-    assert "GET /jobs/" in line
-    assert " 404 " in line
-    assert line.endswith(" mine")
-
-
-@given(st.text())
-def test_an_escaped_text_has_no_character_that_acts(text):
-    shown = escaped(text)
-    assert len(shown.splitlines()) <= 1
-    assert all(
-        character.isprintable() or character.isspace()
-        for character in escaped(text.encode(errors="replace").decode())
-        if ord(character) < 0x100
-    )
-    assert escaped(shown) == shown
+    assert json.loads(line)["traceback"].endswith("RuntimeError: a\nb")
 
 
 def test_what_is_not_http_is_a_problem_too():
@@ -103,6 +146,7 @@ def test_what_is_not_http_is_a_problem_too():
     head, _, body = raw_problem(400, "req_x").partition(b"\r\n\r\n")
     assert b"Content-Length: %d" % len(body) in head
     assert b"application/problem+json" in head
+    assert b"\r\nContent-Security-Policy: default-src 'none'" in head
 
 
 def test_the_api_is_alive_and_says_what_it_is(client):

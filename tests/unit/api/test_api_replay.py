@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from api.service import Service
+from tests.support.keys import authorized
 from tests.unit.shared.histories import ended_at, history, stopped, trained
 
 # Best at epochs 1, 2, 4 and 9.
@@ -120,3 +122,17 @@ def test_a_table_over_sixty_jobs_takes_no_second(client, volume):
     found = client.get("/replay/patience").json
     assert time.process_time() - began < 1
     assert found["data"][0]["jobs"] == 60
+
+
+def test_a_replay_only_reads_so_a_key_that_reads_may_ask_and_it_is_no_job(app, client, volume):
+    held = Service.of(app)
+    held.settings = held.settings.model_copy(update={"max_unfinished_jobs": 1})
+    key = client.post("/keys", json={"name": "reader", "scope": "read"}).json["key"]
+    job = past(volume)
+    assert [ask(authorized(app, key), job, patience=3).status_code for _ in range(3)] == [200] * 3
+
+
+def test_a_damaged_job_is_left_out_of_the_table(client, volume):
+    past(volume)
+    past(volume).result_file.write_text('{"finished_at": 1}')
+    assert client.get("/replay/patience").json["data"][0]["jobs"] == 1

@@ -3,7 +3,7 @@
 import time
 
 from shared.events import Event, EventWriter
-from shared.job import AttemptEnd, Ending, JobError, Stop
+from shared.job import AttemptEnd, Ending, EnginePlan, JobError, Stop
 from shared.manifest import Checkpoint, Manifest, write_manifest
 from shared.times import utc_now
 from tests.support.jobs import claim
@@ -77,6 +77,21 @@ def test_checkpoints_are_those_of_the_newest_attempt_that_has_some(client, job):
     first.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
     claim(job, 2)
     assert shown(client, job)["checkpoints"] == {"count": 2, "best": "b.keras", "bytes": 8}
+
+
+def test_how_the_job_is_computed_is_shown_once_it_is_decided(client, job):
+    assert shown(client, job)["engine"] is None
+    decided = {
+        "engine": "fused",
+        "xla": True,
+        "threads": 1,
+        "validation_batch": 9,
+        "steps_per_epoch": 4,
+        "reason": "why",
+    }
+    job.keep_to(EnginePlan(**decided))
+    job.keep_to(EnginePlan(**{**decided, "xla": False}))
+    assert shown(client, job)["engine"] == decided
 
 
 def test_a_job_that_is_over_shows_why(client, job):

@@ -4,6 +4,7 @@ import pytest
 
 from cli.component import Component
 from cli.ports import StackError, choose_port, is_free
+from cli.redis_server import RedisPlan
 from cli.stack import LocalStack, StackOptions, clean_environment
 
 
@@ -77,3 +78,13 @@ def test_the_api_leaves_a_port_that_was_taken_before_it_came_but_never_one_that_
     assert moved(None, announced=False)
     assert not moved(None, announced=True)
     assert not moved(taken, announced=False)
+
+
+def test_the_api_alone_is_given_the_key(tmp_path):
+    stack = LocalStack(StackOptions(tmp_path), lambda text: None, {"PATH": "/bin", "FITSTOP_API_KEY": "another"})
+    stack.api_key = "x" * 40
+    redis, api, worker = stack._plan("redis-server", RedisPlan(tmp_path, tmp_path / "log"), 8000)
+    assert api.environment["FITSTOP_ADMIN_KEY"] == stack.api_key
+    for component in (redis, worker):
+        assert stack.api_key not in component.environment.values()
+    assert not [part for component in (redis, api, worker) for part in component.command if stack.api_key in part]

@@ -137,3 +137,23 @@ def test_a_job_that_the_volume_does_not_take_leaves_no_marker(volume, monkeypatc
     with pytest.raises(OSError, match="No space left"):
         volume.store_job(record())
     assert list(volume.open_jobs()) == []
+
+
+def test_a_marker_that_could_be_another_posts_is_left_where_the_job_could_not_be_stored(volume, monkeypatch):
+    def stored_by_another_then_full(*_):
+        monkeypatch.undo()
+        volume.store_job(shared)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    shared = record()
+    monkeypatch.setattr("shared.job_folder.create_file", stored_by_another_then_full)
+    with pytest.raises(OSError, match="No space left"):
+        volume.store_job(shared, is_shared=True)
+    assert [marker.job_id for marker in volume.open_jobs()] == [shared.id]
+    half = record()
+    monkeypatch.setattr("shared.job_folder.create_file", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(OSError, match="full"):
+        volume.store_job(half, is_shared=True)
+    assert len(list(volume.open_jobs())) == 2
+    volume.forget_marker(half.id)
+    assert [marker.job_id for marker in volume.open_jobs()] == [shared.id]

@@ -88,6 +88,20 @@ def test_a_beat_counts_from_the_moment_before_its_write(volume, monkeypatch):
     assert heartbeat.is_lost
 
 
+def test_a_worker_that_was_frozen_for_too_long_does_not_beat_again(volume, monkeypatch):
+    # Others may be taking over at this very moment; a beat would tell the child that all is well.
+    attempt = taken(posted(volume))
+    now = [1000.0]
+    monkeypatch.setattr("worker.heartbeat.time.monotonic", lambda: now[0])
+    heartbeat = Heartbeat(attempt, OFTEN)
+    heartbeat._beat()
+    now[0] += OFTEN.self_stop_seconds + 0.1
+    heartbeat._beat()
+    assert count(attempt) == 1
+    now[0] -= 0.2  # for good, whatever a clock says
+    assert heartbeat.is_lost
+
+
 def test_a_volume_that_comes_back_in_time_keeps_the_attempt(volume, caplog):
     attempt = taken(posted(volume))
     with Heartbeat(attempt, LONG) as heartbeat:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shared.durable import encode, replace_file
+from shared.durable import encode, read_bytes, replace_file
 from shared.job import AttemptEnd
 from shared.queue import QUEUE, Doorbell, make_celery
 from shared.settings import Settings
@@ -124,6 +124,27 @@ def test_a_beat_that_is_seen_begins_the_wait_anew(volume, sweeper, monkeypatch):
         sweeper.sweep()
         now[0] += 0.9
         sweeper.sweep()
+    assert attempt.end() is None
+    now[0] += 0.2
+    sweeper.sweep()
+    assert attempt.end().outcome == "lost"
+
+
+def test_a_beat_that_came_while_the_volume_was_slow_is_as_young_as_the_read(volume, sweeper, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("worker.sweep.time.monotonic", lambda: now[0])
+    attempt = taken(posted(volume))
+
+    def slow(path):
+        now[0] += 5
+        return read_bytes(path)
+
+    replace_file(attempt.heartbeat_file, encode({"version": 1, "count": 1}))
+    monkeypatch.setattr("worker.sweep.read_bytes", slow)
+    sweeper.sweep()
+    monkeypatch.setattr("worker.sweep.read_bytes", read_bytes)
+    now[0] += 0.9
+    sweeper.sweep()
     assert attempt.end() is None
     now[0] += 0.2
     sweeper.sweep()

@@ -6,13 +6,12 @@ the narrator, which tells what the others did; then the resume point, which save
 requests to stop, so that a run that is stopped knows its place.
 """
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import keras
 
-from shared.events import EventWriter
-from shared.job import JobRecord
 from worker.training.callbacks.csv_log import CSVLog
 from worker.training.callbacks.early_stopping import PatientStopping
 from worker.training.callbacks.learning_rate import LearningRateLog
@@ -23,8 +22,8 @@ from worker.training.callbacks.progress_pulse import ProgressPulse
 from worker.training.callbacks.reduce_lr import ReduceLROnPlateau
 from worker.training.callbacks.resume_saver import ResumeSaver
 from worker.training.callbacks.stopping import StopBetweenBatches
+from worker.training.context import RunContext
 from worker.training.resume.session import ResumeSession
-from worker.training.stop_requests import StopRequests
 
 
 class Stateful(Protocol):
@@ -37,34 +36,45 @@ class Stateful(Protocol):
         """Be as it was when `state` was taken."""
 
 
+class BetweenSteps(Protocol):
+    """A callback that acts inside an epoch."""
+
+    def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:
+        """`step` batches of the epoch are done, with these metrics until there."""
+
+
 class Callbacks:
     """The callbacks of one run; as a context, closes what they hold open however the run ends."""
 
-    def __init__(
-        self,
-        record: JobRecord,
-        stop_requests: StopRequests,
-        events: EventWriter,
-        resume: ResumeSession,
-        hang_seconds: float,
-    ) -> None:
-        attempt = resume.attempt
-        spec = record.spec.callbacks
-        self.checkpoint = WholeCheckpoint(spec.model_checkpoint, attempt) if spec.model_checkpoint else None
+    def __init__(self, run: RunContext, resume: ResumeSession) -> None:
+        self.resume = resume
+        self._run = run
+        spec = run.record.spec.callbacks
+        self.not_finite = NotFinite()
+        self.checkpoint = WholeCheckpoint(spec.model_checkpoint, run) if spec.model_checkpoint else None
         self.reduce_lr = ReduceLROnPlateau(spec.reduce_lr_on_plateau) if spec.reduce_lr_on_plateau else None
         self.early_stopping = PatientStopping(spec.early_stopping) if spec.early_stopping else None
-        self.csv_log = CSVLog(spec.csv_logger, attempt.training_log) if spec.csv_logger else None
+        self.csv_log = CSVLog(spec.csv_logger, run.attempt.training_log) if spec.csv_logger else None
         self.narrator = Narrator(
-            record.spec.hyperparameters.epochs, events, self.checkpoint, self.reduce_lr, self.early_stopping
+            run.record.spec.hyperparameters.epochs, run.events, self.checkpoint, self.reduce_lr, self.early_stopping
         )
         self.resume_saver = ResumeSaver(
             resume,
+            run.writer,
             save=lambda place, is_stopped: resume.save(self, place, is_stopped=is_stopped),
             restore=lambda: resume.restore(self),
         )
+        self._pulse = ProgressPulse(run.settings.hang_seconds)
+        self._stopping = StopBetweenBatches(run.stop_requests)
+        self._between_steps: tuple[BetweenSteps, ...] = (
+            self._pulse,
+            self.not_finite,
+            self.resume_saver,
+            self._stopping,
+        )
         ordered = [
-            ProgressPulse(hang_seconds),
-            NotFinite(),
+            self._pulse,
+            self.not_finite,
             LearningRateLog(),
             self.checkpoint,
             self.reduce_lr,
@@ -72,9 +82,29 @@ class Callbacks:
             self.csv_log,
             self.narrator,
             self.resume_saver,
-            StopBetweenBatches(stop_requests),
+            self._stopping,
         ]
         self.in_order: list[keras.callbacks.Callback] = [callback for callback in ordered if callback is not None]
+
+    def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:
+        """The engine's word that `step` batches of the epoch are done; raises where the run cannot or must not go on.
+
+        Keras's own batch hooks are not used: an engine may do thousands of batches in one call.
+        """
+        for callback in self._between_steps:
+            callback.steps_done(step, logs)
+
+    def validated(self, step: int) -> None:
+        """The engine's word that `step` batches of the validation are done."""
+        self._pulse.validated(step)
+        self._stopping.validated(step)
+
+    def finish(self) -> None:
+        """Wait until everything that the run has written is on the disk. Raises what writing raised."""
+        self._run.writer.finish()
+        if self.csv_log:
+            self.csv_log.sync()
+        self._run.events.sync()
 
     @property
     def stateful(self) -> dict[str, Stateful]:

@@ -1,4 +1,8 @@
-"""One row for each epoch, on the disk when the epoch ends: Keras's CSVLogger. It counts epochs from 0."""
+"""One row for each epoch: Keras's CSVLogger. It counts epochs from 0.
+
+A row survives a kill as soon as the epoch has ended, and a power cut once `sync` was called: before the resume point
+that counts on it, and at the run's end.
+"""
 
 import hashlib
 import os
@@ -7,22 +11,19 @@ from typing import Any
 
 import keras
 
+from shared.durable import sync_file
 from shared.spec import CSVLoggerSpec
 
 
 class CSVLog(keras.callbacks.CSVLogger):
-    """Keras's file, fsynced after each row, and closed also when a run ends with an error."""
+    """Keras's file, hashed, and closed also when a run ends with an error."""
 
     def __init__(self, spec: CSVLoggerSpec, path: Path) -> None:
         """Go on behind the rows that are there: a new attempt finds those of the one before it."""
         super().__init__(path, separator=spec.separator, append=True)
         self._path = path
         self._digest = hashlib.sha256()
-        self.bytes_written = 0
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        super().on_epoch_end(epoch, logs)
-        os.fsync(self.csv_file.fileno())
+        self._hashed = 0
 
     def state(self) -> dict[str, Any]:
         """The columns: Keras fixes them by the first row, which a resumed run has behind it."""
@@ -32,14 +33,24 @@ class CSVLog(keras.callbacks.CSVLogger):
         """Be as it was when `state` was taken; after `on_train_begin`, which forgets it."""
         self.keys = state["keys"]
 
-    def length_and_hash(self) -> tuple[int, str]:
-        """The log's bytes until now, and their sha256; reads only what has come since it was asked last."""
+    @property
+    def length(self) -> int:
+        """The log's bytes until now."""
+        return self._path.stat().st_size
+
+    def sync_and_hash(self, length: int) -> str:
+        """Bring the first `length` bytes onto the disk; their sha256. Reads what has come since it was asked last."""
         with self._path.open("rb") as file:
-            file.seek(self.bytes_written)
-            new = file.read()
-        self._digest.update(new)
-        self.bytes_written += len(new)
-        return self.bytes_written, self._digest.hexdigest()
+            os.fsync(file.fileno())
+            file.seek(self._hashed)
+            self._digest.update(file.read(length - self._hashed))
+        self._hashed = length
+        return self._digest.hexdigest()
+
+    def sync(self) -> None:
+        """Bring all rows onto the disk."""
+        if self._path.exists():
+            sync_file(self._path)
 
     def close(self) -> None:
         if self.csv_file is not None and not self.csv_file.closed:

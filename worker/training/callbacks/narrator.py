@@ -1,4 +1,7 @@
-"""Tells what happened, as the article's terminal does: an event for each epoch, and one for each thing it brought."""
+"""Tells what happened, as the article's terminal does: an event for each epoch, a drop of the rate, the stop.
+
+Checkpoints are told by the thread that writes them, once they are whole.
+"""
 
 import time
 from collections.abc import Mapping
@@ -9,12 +12,13 @@ import keras
 from shared.events import Event, EventWriter
 from shared.progress import Best, EpochProgress
 from worker.training.callbacks.early_stopping import PatientStopping
-from worker.training.callbacks.model_checkpoint import Saved, WholeCheckpoint, finite_metrics
+from worker.training.callbacks.model_checkpoint import WholeCheckpoint
 from worker.training.callbacks.reduce_lr import Drop, ReduceLROnPlateau
+from worker.training.checkpoints import finite_metrics
 
 
 class Narrator(keras.callbacks.Callback):
-    """Comes last, so that the others have decided; writes an epoch's events in one piece, on the disk at once."""
+    """Comes behind the others, so that they have decided; writes an epoch's events in one piece."""
 
     def __init__(
         self,
@@ -39,14 +43,11 @@ class Narrator(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.last_epoch = epoch + 1
         events = [self._epoch_event(logs or {})]
-        if self._checkpoint and self._checkpoint.saved:
-            events.append(_saved_event(self._checkpoint.monitor, self._checkpoint.saved))
         if self._reduce_lr and self._reduce_lr.drop:
             events.append(_drop_event(self.last_epoch, self._reduce_lr.drop))
         if self._early_stopping and self._early_stopping.has_stopped:
             events.append(_stop_event(self.last_epoch, self._early_stopping))
         self._events.write(events)
-        self._events.sync()
 
     def state(self) -> dict[str, Any]:
         return {"last_epoch": self.last_epoch}
@@ -83,26 +84,6 @@ class Narrator(keras.callbacks.Callback):
 
 def _shown(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.4f}"
-
-
-def _saved_event(monitor: str, saved: Saved) -> Event:
-    name = saved.checkpoint.name
-    if not saved.is_best:
-        message = f"{monitor} is {saved.value:.4f}, saved {name}"
-    elif saved.before is None:
-        message = f"{monitor} is {saved.value:.4f} at first, saved {name}"
-    else:
-        message = f"{monitor} improved from {saved.before:.4f} to {saved.value:.4f}, saved {name}"
-    facts = {
-        "epoch": saved.checkpoint.epoch,
-        "name": name,
-        "monitor": monitor,
-        "value": saved.checkpoint.metrics.get(monitor),
-        "before": saved.before,
-        "is_best": saved.is_best,
-        "bytes": saved.checkpoint.bytes,
-    }
-    return Event("checkpoint", message, facts)
 
 
 def _drop_event(epoch: int, drop: Drop) -> Event:

@@ -1,8 +1,9 @@
-"""Tells the worker that batches are being done, at most once a second, and how long the next may take."""
+"""Tells the worker that steps are being done, at most once a second, and how long the next may take."""
 
 import statistics
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -13,7 +14,10 @@ _MEDIANS = 20
 
 
 class ProgressPulse(keras.callbacks.Callback):
-    """A run hangs when no batch ends for `hang_seconds`, or twenty times the median of its batches if that is more."""
+    """A run hangs when no step ends for `hang_seconds`, or twenty times the median of its steps if that is more.
+
+    Where an engine does many steps in one call, the calls count.
+    """
 
     def __init__(self, hang_seconds: float) -> None:
         super().__init__()
@@ -27,11 +31,11 @@ class ProgressPulse(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        self._done(batch + 1)
+    def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:  # noqa: ARG002
+        self._done(step)
 
-    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        self._done(batch + 1)
+    def validated(self, step: int) -> None:
+        self._done(step)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         self._done(0)

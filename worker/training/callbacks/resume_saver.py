@@ -1,11 +1,12 @@
 """Saves the run after an epoch, and inside a long one; puts a saved run back when training begins."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
+from worker.training.background import BackgroundWriter
 from worker.training.resume.point import Place
 from worker.training.resume.session import ResumeSession
 
@@ -17,21 +18,26 @@ class ResumeSaver(keras.callbacks.Callback):
     """Comes last: what it saves includes what all others did in that epoch.
 
     Saves at an epoch's end, and between two batches when the session's interval has passed; but never so often that
-    saving would take more than a twentieth of the time. `save` writes a point of a place, and whether training was
-    stopped there; `restore` puts the run back, after Keras has reset the other callbacks in `on_train_begin`.
+    the writer would be busy with it for more than a twentieth of the time. `save` gives a point of a place, and
+    whether training was stopped there, to the writer; `restore` puts the run back, after Keras has reset the other
+    callbacks in `on_train_begin`.
     """
 
     def __init__(
-        self, session: ResumeSession, save: Callable[[Place, bool], None], restore: Callable[[], None]
+        self,
+        session: ResumeSession,
+        writer: BackgroundWriter,
+        save: Callable[[Place, bool], None],
+        restore: Callable[[], None],
     ) -> None:
         super().__init__()
         self._session = session
+        self._writer = writer
         self._interval = session.interval_seconds
         self._resumed = session.resumed
         self._save = save
         self._restore = restore
         self._saved_at = time.monotonic()
-        self._save_seconds = 0.0
         self._told = False
         self._place: Place | None = None
         self._first_step = 0
@@ -47,9 +53,9 @@ class ResumeSaver(keras.callbacks.Callback):
             self._session.restore_inside_epoch()
         self._place = Place(epoch, self._first_step)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:  # noqa: ARG002
         assert self._place is not None
-        self._place = Place(self._place.epoch, max(self._first_step, batch + 1))
+        self._place = Place(self._place.epoch, max(self._first_step, step))
         if self._is_due(self._interval):
             self.save_here()
 
@@ -60,7 +66,7 @@ class ResumeSaver(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         self._place = Place(epoch + 1, 0)
         is_stopped = bool(self.model.stop_training)
-        if is_stopped or self._is_due(0.0):
+        if is_stopped or epoch + 1 == self._session.epochs or self._is_due(0.0):
             self.save_here(is_stopped=is_stopped)
 
     @property
@@ -72,19 +78,16 @@ class ResumeSaver(keras.callbacks.Callback):
         """Save the run where it is; nothing inside a validation, from which the last point leads here again."""
         if self._place is None:
             return
-        began = time.monotonic()
         self._save(self._place, is_stopped)
         self._saved_at = time.monotonic()
-        self._save_seconds = self._saved_at - began
 
     def _is_due(self, interval: float) -> bool:
         """Whether so much time has passed, and enough for saving to stay a small part of it."""
-        waited = time.monotonic() - self._saved_at
-        least = self._save_seconds / _MOST_SHARE
+        least = self._session.save_seconds / _MOST_SHARE
         if least > self._interval and not self._told:
             self._told = True
             self._session.tell(
-                f"saving the run takes {self._save_seconds:.1f} s, so it is saved every {least:.0f} s "
+                f"saving the run takes {self._session.save_seconds:.1f} s, so it is saved every {least:.0f} s "
                 f"and not every {self._interval:g} s"
             )
-        return waited >= max(interval, least)
+        return not self._writer.is_busy and time.monotonic() - self._saved_at >= max(interval, least)

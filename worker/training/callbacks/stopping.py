@@ -1,5 +1,6 @@
 """Stops a run between two batches when somebody asks for it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -14,8 +15,8 @@ class StopBetweenBatches(keras.callbacks.Callback):
         super().__init__()
         self._requests = requests
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:  # noqa: ARG002
         self._requests.check()
 
-    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def validated(self, step: int) -> None:  # noqa: ARG002
         self._requests.check()

@@ -41,7 +41,7 @@ class Place:
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A run at one moment. `tensors` are named arrays in order; every other part is JSON values.
+    """A run at one moment. `tensors` are named arrays or tensors in order; every other part is JSON values.
 
     `owner` says whose it is (job, spec, data) and `built_with` the versions that computed it; `is_stopped` that a
     callback has ended training; `log_bytes` and `log_sha256` are the log's length and hash at that moment.
@@ -56,14 +56,14 @@ class ResumePoint:
     log_bytes: int
     log_sha256: str
     random: dict[str, Any]
-    tensors: tuple[tuple[str, npt.NDArray[Any]], ...]
+    tensors: tuple[tuple[str, Any], ...]
 
 
 def write_point(path: Path, point: ResumePoint) -> int:
     """Put `point` at `path`, whole; the answer is its size in bytes."""
-    content = _packed(point)
-    replace_file(path, content)
-    return len(content)
+    parts = _packed(point)
+    replace_file(path, *parts)
+    return sum(part.nbytes if isinstance(part, memoryview) else len(part) for part in parts)
 
 
 def read_point(path: Path) -> ResumePoint:
@@ -79,8 +79,9 @@ def read_point(path: Path) -> ResumePoint:
     return _unpacked(json.loads(content[begin : begin + length]), view[begin + length : -_HASH_BYTES])
 
 
-def _packed(point: ResumePoint) -> bytes:
-    arrays = [np.ascontiguousarray(array) for _, array in point.tensors]
+def _packed(point: ResumePoint) -> list[bytes | memoryview]:
+    """The file in parts, so that no thread holds the interpreter while hundreds of megabytes are copied."""
+    arrays = [np.ascontiguousarray(_array(tensor)) for _, tensor in point.tensors]
     header = {
         "epoch": point.place.epoch,
         "step": point.place.step,
@@ -93,16 +94,30 @@ def _packed(point: ResumePoint) -> bytes:
         "log_sha256": point.log_sha256,
         "random": point.random,
         "tensors": [
-            [name, array.dtype.name, list(original.shape)]
+            [name, array.dtype.name, [int(size) for size in original.shape]]
             for (name, original), array in zip(point.tensors, arrays, strict=True)
         ],
     }
     encoded = json.dumps(header, allow_nan=False).encode()
-    parts = [MAGIC, struct.pack("<Q", len(encoded)), encoded, *(array.tobytes() for array in arrays)]
+    parts: list[bytes | memoryview] = [
+        MAGIC,
+        struct.pack("<Q", len(encoded)),
+        encoded,
+        *(_raw(array) for array in arrays),
+    ]
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
-    return b"".join([*parts, digest.digest()])
+    return [*parts, digest.digest()]
+
+
+def _array(tensor: Any) -> npt.NDArray[Any]:
+    """A tensor's values without a copy where they lie in this machine's memory."""
+    return tensor.numpy() if hasattr(tensor, "numpy") else np.asarray(tensor)
+
+
+def _raw(array: npt.NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _unpacked(header: dict[str, Any], payload: memoryview) -> ResumePoint:

@@ -1,21 +1,22 @@
 """The resume points of one run: found before it begins, put back when it does, saved while it goes."""
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import keras
 
-from shared.events import Event, EventWriter
-from shared.job import JobRecord
+from shared.events import Event
 from shared.job_folder import AttemptFolder
+from worker.training.context import RunContext
 from worker.training.resume.point import Place, ResumePoint
 from worker.training.resume.state import (
     capture_random,
-    capture_tensors,
     check_tensors,
     restore_metrics,
     restore_random,
     restore_tensors,
+    snapshot_tensors,
 )
 from worker.training.resume.store import built_with, newest_point, owner_of, save_point
 from worker.training.resume.take_over import check_log, take_over
@@ -27,22 +28,19 @@ if TYPE_CHECKING:
 class ResumeSession:
     """What one attempt's run and its resume points have to do with each other.
 
-    `resumed` is the point that this run goes on from, None where it begins at the beginning.
+    `resumed` is the point that this run goes on from, None where it begins at the beginning; `save_seconds` is how
+    long the last save took the writer.
     """
 
-    def __init__(
-        self,
-        attempt: AttemptFolder,
-        record: JobRecord,
-        model: keras.Model,
-        events: EventWriter,
-        interval_seconds: float,
-    ) -> None:
-        self.interval_seconds = interval_seconds
-        self.attempt = attempt
+    def __init__(self, run: RunContext, model: keras.Model) -> None:
+        self.interval_seconds = run.settings.resume_seconds
+        self.epochs = run.record.spec.hyperparameters.epochs
+        self.attempt = run.attempt
+        self.save_seconds = 0.0
+        self._writer = run.writer
         self._model = model
-        self._events = events
-        self._owner = owner_of(record)
+        self._events = run.events
+        self._owner = owner_of(run.record)
         self._built_with = built_with()
         self._kept_manifests: deque[set[str]] = deque(maxlen=2)
         self.resumed = self._found()
@@ -71,25 +69,35 @@ class ResumeSession:
         restore_metrics(self._model, self.resumed)
 
     def save(self, callbacks: "Callbacks", place: Place, *, is_stopped: bool) -> None:
-        """Save the run as it is at `place`, then remove what no point needs any more."""
-        manifest = callbacks.checkpoint.manifest.model_dump(mode="json") if callbacks.checkpoint else {}
-        log_bytes, log_sha256 = callbacks.csv_log.length_and_hash() if callbacks.csv_log else (0, "")
-        point = ResumePoint(
-            place=place,
-            is_stopped=is_stopped,
-            owner=self._owner,
-            built_with=self._built_with,
-            callbacks={name: callback.state() for name, callback in callbacks.stateful.items()},
-            manifest=manifest,
-            log_bytes=log_bytes,
-            log_sha256=log_sha256,
-            random=capture_random(),
-            tensors=capture_tensors(self._model, inside_epoch=place.step > 0),
-        )
-        save_point(self.attempt, point)
-        if callbacks.checkpoint:
-            self._kept_manifests.append({one.name for one in callbacks.checkpoint.manifest.checkpoints})
-            callbacks.checkpoint.clear_away(set().union(*self._kept_manifests))
+        """Give the run as it is at `place` to the writer, which then removes what no point needs any more."""
+        log_bytes = callbacks.csv_log.length if callbacks.csv_log else 0
+        states = {name: callback.state() for name, callback in callbacks.stateful.items()}
+        random = capture_random()
+        tensors = snapshot_tensors(self._model, inside_epoch=place.step > 0)
+
+        def write() -> None:
+            began = time.monotonic()
+            store = callbacks.checkpoint.store if callbacks.checkpoint else None
+            point = ResumePoint(
+                place=place,
+                is_stopped=is_stopped,
+                owner=self._owner,
+                built_with=self._built_with,
+                callbacks=states,
+                manifest=store.manifest.model_dump(mode="json") if store else {},
+                log_bytes=log_bytes,
+                log_sha256=callbacks.csv_log.sync_and_hash(log_bytes) if callbacks.csv_log else "",
+                random=random,
+                tensors=tensors,
+            )
+            self._events.sync()
+            save_point(self.attempt, point)
+            if store:
+                self._kept_manifests.append({one.name for one in store.manifest.checkpoints})
+                store.clear_away(set().union(*self._kept_manifests))
+            self.save_seconds = time.monotonic() - began
+
+        self._writer.write(write)
 
     def tell(self, message: str, level: Any = "warning", **facts: Any) -> None:
         """Write an event of type "resume"."""

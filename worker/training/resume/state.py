@@ -14,18 +14,23 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from worker.training.resume.point import DamagedPoint, ResumePoint
 
-_Tensors = tuple[tuple[str, npt.NDArray[Any]], ...]
+_Tensors = tuple[tuple[str, Any], ...]
 
 
-def capture_tensors(model: keras.Model, *, inside_epoch: bool) -> _Tensors:
-    """The variables' values, copied, in an order that the same spec always gives."""
+def snapshot_tensors(model: keras.Model, *, inside_epoch: bool) -> _Tensors:
+    """The variables' values at this moment, in an order that the same spec always gives; nothing is copied yet.
+
+    TensorFlow copies a variable's tensor before it changes it while a reference is held. Anything with `__array__`
+    may be written.
+    """
     generator: Any = np.random.get_state()
     return (
         *(
-            (name, np.array(keras.ops.convert_to_numpy(variable)))
+            (name, tf.convert_to_tensor(variable.value))
             for name, variable in _variables(model, inside_epoch=inside_epoch)
         ),
         ("random:numpy", generator[1].copy()),
@@ -77,7 +82,7 @@ def restore_random(point: ResumePoint) -> None:
     np.random.set_state((name, keys, position, has_gauss, cached))
 
 
-def build_variables(model: keras.Model, batch: tuple[npt.NDArray[Any], npt.NDArray[Any]]) -> None:
+def build_variables(model: keras.Model, batch: tuple[npt.NDArray[Any], ...]) -> None:
     """Make the optimizer's and the metrics' variables exist before training, without a step.
 
     Keras would make them in the first step. `_symbolic_build` is a private name of Keras's; a test pins it.

@@ -16,24 +16,19 @@ from shared.manifest import read_manifest
 from shared.spec import ModelCheckpointSpec
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
-from worker.training.callbacks.model_checkpoint import WholeCheckpoint
+from worker.training.checkpoints import CheckpointStore, finite_metrics
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
 
-class Model:
-    def save(self, path: object, overwrite: bool = True) -> None:
-        Path(str(path)).write_text(f"{path} {overwrite}")
-
-
-def saved(folder: Path, values: list[float], **spec: object) -> WholeCheckpoint:
-    options = {"monitor": "v", "mode": "max", "save_best_only": False, "filename": "m-{epoch:02d}", "keep": 3, **spec}
-    callback = WholeCheckpoint(ModelCheckpointSpec.model_validate(options), AttemptFolder(folder, 1))
-    callback._model = Model()
-    callback.on_train_begin()
-    for epoch, value in enumerate(values):
-        callback.on_epoch_end(epoch, {"v": value, "learning_rate": 0.1})
-    return callback
+def saved(folder: Path, values: list[float], **spec: object) -> CheckpointStore:
+    options = {"monitor": "v", "mode": "max", "filename": "m-{epoch:02d}", "keep": 3, **spec}
+    asked = ModelCheckpointSpec.model_validate(options)
+    store = CheckpointStore(asked, AttemptFolder(folder, 1))
+    for epoch, value in enumerate(values, 1):
+        name = f"{asked.filename.format(epoch=epoch)}.keras"
+        store.publish(name, f"model of epoch {epoch}".encode(), epoch, finite_metrics({"v": value}))
+    return store
 
 
 def names(folder: Path) -> list[str]:
@@ -41,8 +36,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_the_best_ones_stay_and_the_others_are_removed(tmp_path: Path) -> None:
-    callback = saved(tmp_path, [0.1, 0.9, 0.2, 0.8, 0.3])
-    callback.clear_away(set())
+    saved(tmp_path, [0.1, 0.9, 0.2, 0.8, 0.3]).clear_away(set())
     assert names(tmp_path) == ["m-02.keras", "m-04.keras", "m-05.keras"]
     manifest = read_manifest(tmp_path / "checkpoints" / "manifest.json")
     assert [one.name for one in manifest.checkpoints] == names(tmp_path)
@@ -68,7 +62,7 @@ def test_a_value_that_is_not_finite_is_worth_least(tmp_path: Path) -> None:
 
 
 def test_a_name_without_the_epoch_is_replaced_in_place(tmp_path: Path) -> None:
-    manifest = saved(tmp_path, [0.1, 0.2, 0.3], filename="m", save_best_only=True).manifest
+    manifest = saved(tmp_path, [0.1, 0.2, 0.3], filename="m").manifest
     assert [(one.name, one.epoch) for one in manifest.checkpoints] == [("m.keras", 3)]
     assert names(tmp_path) == ["m.keras"]
 
@@ -77,14 +71,6 @@ def test_the_manifest_tells_the_files_bytes_and_hash(tmp_path: Path) -> None:
     for one in saved(tmp_path, [0.1, 0.2]).manifest.checkpoints:
         content = (tmp_path / "checkpoints" / one.name).read_bytes()
         assert (one.bytes, one.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-
-
-def test_what_a_killed_save_left_is_cleared_away(tmp_path: Path) -> None:
-    partial = tmp_path / "checkpoints" / ".partial"
-    partial.mkdir(parents=True)
-    (partial / "m-07.keras").write_text("half")
-    saved(tmp_path, [0.1])
-    assert names(tmp_path) == ["m-01.keras"]
 
 
 def trained(volume: Volume, **spec: object) -> JobFolder:

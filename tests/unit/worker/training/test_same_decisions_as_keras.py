@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from shared.job_folder import AttemptFolder
 from shared.manifest import read_manifest
 from shared.spec import EarlyStoppingSpec, ModelCheckpointSpec, ReduceLROnPlateauSpec
+from tests.support.runs import run_context
 from worker.training.callbacks.early_stopping import PatientStopping
 from worker.training.callbacks.model_checkpoint import WholeCheckpoint
 from worker.training.callbacks.reduce_lr import ReduceLROnPlateau
@@ -45,6 +46,13 @@ class Model:
         assert overwrite
         self.saved.append(Path(path).name)
         Path(path).write_text(str(path))
+
+
+class File:
+    """As much of a model's file as the callback touches."""
+
+    def snapshot(self) -> Any:
+        return lambda: b"model"
 
 
 def drive(callback: keras.callbacks.Callback, curve: list[float], mode: str) -> tuple[int, list[float], list[str]]:
@@ -129,18 +137,26 @@ def test_the_saved_epochs_are_kerass(
 ) -> None:
     folder = tmp_path_factory.mktemp("attempt")
     attempt = AttemptFolder(folder, 1)
+    (folder / "checkpoints").mkdir()
     spec = ModelCheckpointSpec(
         monitor="value", mode=mode, save_best_only=best_only, filename="m-{epoch:02d}", format="keras", keep=1000
     )
-    ours = WholeCheckpoint(spec, attempt)
+    with run_context(attempt, record="none") as run:
+        ours = WholeCheckpoint(spec, run)
+        ours._file = File()  # type: ignore[assignment]
+        drive(ours, curve, mode)
     bare = keras.callbacks.ModelCheckpoint(
         folder / "bare-{epoch:02d}.keras", monitor="value", mode=mode, save_best_only=best_only
     )
-    saved = [name.removeprefix("m-") for name in drive(ours, curve, mode)[2]]
-    assert saved == [name.removeprefix("bare-") for name in drive(bare, curve, mode)[2]]
+    saved = [name.removeprefix("bare-") for name in drive(bare, curve, mode)[2]]
     manifest = read_manifest(attempt.manifest_file)
     assert [one.name.removeprefix("m-") for one in manifest.checkpoints] == saved
     assert {one.name for one in manifest.checkpoints} == {path.name for path in attempt.checkpoints.glob("*.keras")}
+    best = ours.best_so_far.epoch if ours.best_so_far else None
+    assert best == next(
+        (one.epoch for one in manifest.checkpoints if one.name == manifest.best and one.metrics["value"] is not None),
+        None,
+    )
 
 
 @pytest.mark.parametrize("kind", [PatientStopping, ReduceLROnPlateau, WholeCheckpoint])

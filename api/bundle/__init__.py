@@ -1,0 +1,139 @@
+"""GET /jobs/{id}/bundle.zip: everything that predicting takes, for a machine that has nothing of Fitstop.
+
+The archive is written while it is sent, nothing is packed (a model hardly shrinks), and its bytes follow from the
+files in it alone: the same job gives the same archive.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from io import BytesIO, RawIOBase
+from typing import BinaryIO
+
+from flask import Response, request
+from typing_extensions import Buffer
+
+from api.downloads import opened, whole_rows
+from api.query import no_query
+from api.report import kept_checkpoints, spec_report
+from api.service import service
+from shared.durable import read_bytes
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder
+from shared.manifest import Checkpoint
+from shared.problems import NotFound
+
+_PIECE_BYTES = 256 * 1024
+_OLDEST = (1980, 1, 1, 0, 0, 0)
+_EXISTS = 0o100644 << 16
+
+
+@dataclass(frozen=True)
+class _Part:
+    name: str
+    file: BinaryIO
+
+
+def bundle(job_id: str) -> Response:
+    """The archive, made of the newest attempt that has a model."""
+    no_query()
+    job = service().job(job_id)
+    record = job.record()
+    kept = kept_checkpoints(job.attempts())
+    best = kept[1].find(kept[1].best) if kept and kept[1].best else None
+    if record is None or kept is None or best is None:
+        raise NotFound("there is no model yet: no checkpoint has been saved")
+    attempt = kept[0]
+    facts = _facts(attempt)
+    texts = _texts(record, attempt, best, facts)
+    response = Response(content_type="application/zip")
+    response.set_etag(_digest(best, texts))
+    response.headers.set("Content-Disposition", "attachment", filename=f"{job_id}.zip")
+    response.make_conditional(request.environ)
+    if response.status_code == 200:
+        # All files are open before the first byte is sent: a job that is deleted meanwhile is sent whole.
+        model = opened(attempt.checkpoints / best.name)
+        parts = [_Part(_model_name(best), model), *(_Part(name, BytesIO(content)) for name, content in texts.items())]
+        response.response = _archive(job_id, parts)
+        response.call_on_close(model.close)
+    return response
+
+
+def _facts(attempt: AttemptFolder) -> dict[str, object]:
+    content = read_bytes(attempt.inference_file)
+    if content is None:
+        raise NotFound("this job was trained by a worker that left no inference.json; retry it to get a bundle")
+    facts: dict[str, object] = json.loads(content)
+    return facts
+
+
+def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: dict[str, object]) -> dict[str, bytes]:
+    """The small files by name, in the order in which they stand in the archive."""
+    preprocessing = read_bytes(attempt.preprocessing_file)
+    if preprocessing is None:
+        raise NotFound("there is no fitted preprocessing beside the model")
+    versions = facts["versions"]
+    assert isinstance(versions, dict)
+    document = {
+        "id": record.id,
+        "created_at": record.created_at,
+        "model": _model_name(best),
+        "checkpoint": best.model_dump(mode="json"),
+        "classes": facts["classes"],
+        "task": record.task.model_dump(mode="json"),
+        "data_sha256": record.data_sha256,
+        "spec": spec_report(record),
+    }
+    return {
+        "preprocessing.skops": preprocessing,
+        "job.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
+        "training_log.csv": whole_rows(read_bytes(attempt.training_log) or b""),
+        "predict.py": files("api.bundle").joinpath("predict.py.txt").read_bytes(),
+        "requirements.txt": "".join(f"{name}=={number}\n" for name, number in versions.items()).encode(),
+    }
+
+
+def _model_name(best: Checkpoint) -> str:
+    return "model" + best.name[best.name.rfind(".") :]
+
+
+def _digest(best: Checkpoint, texts: dict[str, bytes]) -> str:
+    digest = sha256(best.sha256.encode())
+    for name, content in texts.items():
+        digest.update(f"\n{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+class _Outlet(RawIOBase):
+    """Takes what the archive writes, and gives it away piece by piece; it cannot be sought in."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Buffer) -> int:
+        content = bytes(piece)
+        self._pieces.append(content)
+        return len(content)
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def _archive(folder: str, parts: Sequence[_Part]) -> Iterator[bytes]:
+    outlet = _Outlet()
+    with zipfile.ZipFile(outlet, "w") as archive:
+        for part in parts:
+            entry = zipfile.ZipInfo(f"{folder}/{part.name}", _OLDEST)
+            entry.external_attr, entry.create_system = _EXISTS, 3
+            with archive.open(entry, "w", force_zip64=True) as target:
+                while piece := part.file.read(_PIECE_BYTES):
+                    target.write(piece)
+                    yield outlet.taken()
+    yield outlet.taken()

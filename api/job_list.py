@@ -1,0 +1,145 @@
+"""GET /jobs: pages of jobs, newest first, narrowed by state, name, time and metadata."""
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+
+from flask import Response, jsonify
+from pydantic import ValidationError
+
+from api.index import Behind
+from api.index_file import Wanted
+from api.problems import HttpProblem
+from api.query import Query
+from api.report import job_report, list_report
+from api.service import service
+from shared.ids import is_job_id
+from shared.job import TERMINAL, JobRecord
+from shared.job_folder import JobFolder, JobState
+from shared.times import format_time, parse_time
+from shared.volume import OpenJob
+
+_STATUSES = TERMINAL | {"queued", "running"}
+_METADATA = "metadata."
+# Without an index, so many folders are looked at for one page.
+MOST_FOLDERS = 300
+
+_Found = tuple[JobFolder, JobState]
+
+log = logging.getLogger(__name__)
+
+
+def show_all() -> Response:
+    """The jobs, newest first; `after` is the last id of the page before."""
+    with Query(
+        "limit", "after", "status", "name", "created_after", "created_before", family=f"{_METADATA}NAME"
+    ) as query:
+        limit = query.integer("limit", 20, 1, 100)
+        wanted = Wanted(
+            after=query.parsed("after", _job_cursor, ""),
+            statuses=query.choices("status", _STATUSES),
+            name=query.parsed("name", str, None),
+            created_after=query.parsed("created_after", _moment, None),
+            created_before=query.parsed("created_before", _moment, None),
+            metadata=query.family(_METADATA),
+        )
+    found = _page(wanted, limit + 1)
+    waiting = [OpenJob(state.record.spec.priority, folder.id) for folder, state in found if state.status == "queued"]
+    places = service().places.of(*waiting) if waiting else {}
+    failures = service().settings.max_failures
+    items = [job_report(folder, state, places.get(folder.id), failures) for folder, state in found[:limit]]
+    return jsonify(list_report(items, has_more=len(found) > limit))
+
+
+def candidate_ids(wanted: Wanted) -> Iterator[str]:
+    """The ids of all jobs that may be wanted, newest first, and of others: whoever asks reads what they are."""
+    after = wanted.after
+    try:
+        for job_id, _ in service().index.ids(wanted):
+            after = job_id
+            yield job_id
+    except Behind:
+        yield from _ids_after(after)
+
+
+def _page(wanted: Wanted, most: int) -> list[_Found]:
+    try:
+        return list(islice(_indexed(wanted), most))
+    except Behind:
+        return list(islice(_from_folders(wanted), most))
+
+
+def _indexed(wanted: Wanted) -> Iterator[_Found]:
+    index = service().index
+    for job_id, is_open in index.ids(wanted):
+        folder = service().volume.job_folder(job_id)
+        if is_open and _is_other_than(folder, wanted.statuses):
+            continue
+        found = _read(folder)
+        if found is None:
+            if not folder.spec_file.exists():
+                index.forget(job_id)
+        elif not wanted.statuses or found[1].status in wanted.statuses:
+            yield found
+
+
+def _is_other_than(folder: JobFolder, statuses: frozenset[str]) -> bool:
+    """Whether names of files alone show that an open job is of no wanted state: a long queue costs little then."""
+    return (
+        "queued" not in statuses
+        and bool(statuses)
+        and not (folder.result_file.exists() or folder.attempts_folder.exists())
+    )
+
+
+def _from_folders(wanted: Wanted) -> Iterator[_Found]:
+    """The same without an index, while one is being made: complete or, where it would take too long, refused."""
+    for looked_at, job_id in enumerate(_ids_after(wanted.after)):
+        if looked_at == MOST_FOLDERS:
+            detail = "the index of the jobs is being made on this host; ask again in a moment, or without filters"
+            raise HttpProblem(503, "index_building", detail, retry_after=2)
+        found = _read(service().volume.job_folder(job_id))
+        if found is not None and _is_wanted(found[1], wanted):
+            yield found
+
+
+def _ids_after(after: str) -> Iterator[str]:
+    return (job_id for job_id in service().index.names() if not after or job_id < after)
+
+
+def _is_wanted(state: JobState, wanted: Wanted) -> bool:
+    return (
+        (not wanted.statuses or state.status in wanted.statuses)
+        and wanted.name in {None, state.record.spec.name}
+        and _is_within(state.record, wanted)
+        and set(wanted.metadata) <= set(state.record.spec.metadata.items())
+    )
+
+
+def _is_within(record: JobRecord, wanted: Wanted) -> bool:
+    return (wanted.created_after or "") < record.created_at < (wanted.created_before or "~")
+
+
+def _read(folder: JobFolder) -> _Found | None:
+    """A job and its state; a damaged one is logged and left out, so that the others are seen."""
+    try:
+        state = folder.state()
+    except ValidationError as error:
+        log.error("%s is damaged and left out of the list: %s", folder.id, error.title)
+        return None
+    return None if state is None else (folder, state)
+
+
+def _job_cursor(text: str) -> str:
+    if not is_job_id(text):
+        raise ValueError("a job's id")
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        moment: datetime = parse_time(text)
+        return format_time(moment)
+    except (ValueError, OverflowError):
+        raise ValueError("a time with its zone, such as 2026-11-23T19:12:00Z") from None

@@ -1,0 +1,100 @@
+"""GET /jobs/{id}: one job, with an ETag, an answer that waits for the next change, and a hint when to ask again."""
+
+import json
+import time
+from hashlib import sha256
+from typing import Any
+
+from flask import Response, request
+
+from api.histories import histories
+from api.query import Query
+from api.report import job_report
+from api.service import Service, service
+from api.usage import ledger_report
+from api.views import View
+from api.waiting import mark, waited
+from shared.job import TERMINAL
+from shared.job_folder import JobFolder
+from shared.problems import NotFound
+from shared.volume import OpenJob
+
+MOST_WAIT_SECONDS = 60
+_RUNNING_SECONDS, _QUEUED_SECONDS = 2, 5
+
+
+def show(job_id: str) -> Response:
+    """One job; with `wait`, as soon as it is no longer what the client knows, or after so many seconds.
+
+    What the client knows is the ETag in If-None-Match, else the job as it is now. Where too many wait already the
+    answer comes at once.
+    """
+    with Query("wait") as query:
+        seconds = query.integer("wait", 0, 0, MOST_WAIT_SECONDS)
+    held = service()
+    view = view_of(held, held.job(job_id))
+    if seconds and view.status not in TERMINAL and _is_known(view):
+        view = _changed(held, held.job(job_id), view, seconds)
+    return _answer(view)
+
+
+def job_document(folder: JobFolder) -> dict[str, Any]:
+    """The report of a job with its ledger. Raises NotFound where it was deleted since it was found.
+
+    The ledger goes to the last moment that the job's files tell of: while they stay as they are so does the ETag.
+    """
+    held = service()
+    state = folder.state()
+    if state is None:
+        raise NotFound("there is no job of this id")
+    places = held.places.of(OpenJob(state.record.spec.priority, folder.id)) if state.status == "queued" else {}
+    report = job_report(folder, state, places.get(folder.id), held.settings.max_failures)
+    return {**report, "ledger": ledger_report(histories().ledger(folder))}
+
+
+def view_of(held: Service, folder: JobFolder) -> View:
+    """The job as it is now."""
+    kept = held.views.find(folder.id)
+    if kept is not None:
+        return kept
+    document = job_document(folder)
+    content = json.dumps(document, separators=(",", ":")).encode() + b"\n"
+    view = View(content, sha256(content).hexdigest()[:32], document["status"])
+    if view.status in TERMINAL:
+        held.views.keep(folder.id, view)
+    return view
+
+
+def _is_known(view: View) -> bool:
+    """Whether the client has nothing new to hear: it names the job's present ETag, or none."""
+    known = request.if_none_match
+    return not known or known.contains_weak(view.etag)
+
+
+def _changed(held: Service, folder: JobFolder, view: View, seconds: int) -> View:
+    """The job's next view that is another one; the same one after so many seconds."""
+    if not held.streams.acquire(blocking=False):
+        return view
+    try:
+        until = time.monotonic() + seconds
+        seen = None
+        while time.monotonic() < until and not held.is_stopping():
+            now = mark(folder, held.volume.open)
+            if now != seen:
+                seen, new = now, view_of(held, folder)
+                if new.etag != view.etag:
+                    return new
+            if not waited(request.environ.get("gunicorn.socket")):
+                break
+        return view
+    finally:
+        held.streams.release()
+
+
+def _answer(view: View) -> Response:
+    response = Response(view.content, content_type="application/json")
+    response.set_etag(view.etag)
+    if view.status not in TERMINAL:
+        response.headers["Retry-After"] = str(_RUNNING_SECONDS if view.status == "running" else _QUEUED_SECONDS)
+    response.make_conditional(request.environ)
+    return response

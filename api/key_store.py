@@ -1,0 +1,152 @@
+"""The keys that the service knows, on the volume: never a key itself, only its hash.
+
+keys/<key id>.json           what the key may do: written once
+keys/<key id>.revoked.json   written once, if somebody revokes it
+
+One key more may come from FITSTOP_ADMIN_KEY: it is on no disk of ours and lasts as long as the variable.
+"""
+
+import hmac
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from shared.api_key import hashed, is_api_key, is_key_id, key_id_of, new_api_key
+from shared.durable import create_file, encode, make_folder, read_bytes
+from shared.problems import NotFound
+from shared.spec import Text
+from shared.times import seconds_until, utc_now
+
+Scope = Literal["read", "write", "admin"]
+KeyStatus = Literal["active", "expired", "revoked"]
+
+KeyName = Annotated[Text, Field(min_length=1, max_length=128)]
+
+ENVIRONMENT_KEY_ID = "key_environment"
+
+log = logging.getLogger(__name__)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class KeyRecord(_Frozen):
+    """`keys/<key id>.json`. `sha256` is that of the whole key."""
+
+    version: Literal[1] = 1
+    id: str
+    name: KeyName
+    scope: Scope
+    sha256: str
+    created_at: str
+    expires_at: str | None
+
+
+class Revocation(_Frozen):
+    """`keys/<key id>.revoked.json`."""
+
+    version: Literal[1] = 1
+    revoked_at: str
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    """A key as its files tell it at this moment."""
+
+    id: str
+    name: str
+    scope: Scope
+    created_at: str | None = None
+    expires_at: str | None = None
+    revoked_at: str | None = None
+
+    @property
+    def status(self) -> KeyStatus:
+        if self.revoked_at is not None:
+            return "revoked"
+        is_over = self.expires_at is not None and seconds_until(self.expires_at) <= 0
+        return "expired" if is_over else "active"
+
+
+class KeyStore:
+    """All keys. Makes its folder; raises OSError where it cannot."""
+
+    def __init__(self, volume: Path, admin_key: SecretStr | None = None) -> None:
+        self._folder = volume / "keys"
+        self._admin_hash = hashed(admin_key.get_secret_value()) if admin_key else None
+        make_folder(self._folder)
+
+    def create(self, name: str, scope: Scope, expires_at: str | None = None) -> tuple[KnownKey, str]:
+        """Make a key: what is known of it, and the key itself, which nobody can show again.
+
+        Raises ValidationError for a name that is none.
+        """
+        key = new_api_key()
+        record = KeyRecord(
+            id=key_id_of(key), name=name, scope=scope, sha256=hashed(key), created_at=utc_now(), expires_at=expires_at
+        )
+        if not create_file(self._file(record.id), encode(record.model_dump(mode="json"))):
+            raise FileExistsError(f"two keys of one id: {record.id}")
+        return self._known(record), key
+
+    def find(self, key: str) -> KnownKey | None:
+        """What is known of the key that a client sent, also of one that is expired or revoked; None for all others."""
+        if self._admin_hash is not None and hmac.compare_digest(self._admin_hash, hashed(key)):
+            return _ENVIRONMENT_KEY
+        record = self._record(key_id_of(key)) if is_api_key(key) else None
+        if record is None or not hmac.compare_digest(record.sha256, hashed(key)):
+            return None
+        return self._known(record)
+
+    def all(self) -> list[KnownKey]:
+        """Every key, newest first; a damaged one is logged and left out, so that the others are seen."""
+        ids = (path.name.removesuffix(".json") for path in self._folder.glob("*.json"))
+        records = [record for record in map(self._readable, filter(is_key_id, ids)) if record is not None]
+        known = [self._known(record) for record in sorted(records, key=_age, reverse=True)]
+        return known if self._admin_hash is None else [_ENVIRONMENT_KEY, *known]
+
+    def revoke(self, key_id: str) -> KnownKey:
+        """End a key for good; the first revocation stands. Raises NotFound for an id that names none."""
+        record = self._record(key_id) if is_key_id(key_id) else None
+        if record is None:
+            raise NotFound("there is no key of this id")
+        content = encode(Revocation(revoked_at=utc_now()).model_dump(mode="json"))
+        create_file(self._revocation_file(key_id), content)
+        return self._known(record)
+
+    def has_admin(self) -> bool:
+        """Whether somebody can use the service, and make keys for the others."""
+        return any(key.scope == "admin" and key.status == "active" for key in self.all())
+
+    def _known(self, record: KeyRecord) -> KnownKey:
+        content = read_bytes(self._revocation_file(record.id))
+        revoked_at = Revocation.model_validate_json(content).revoked_at if content is not None else None
+        return KnownKey(record.id, record.name, record.scope, record.created_at, record.expires_at, revoked_at)
+
+    def _record(self, key_id: str) -> KeyRecord | None:
+        content = read_bytes(self._file(key_id))
+        return None if content is None else KeyRecord.model_validate_json(content)
+
+    def _readable(self, key_id: str) -> KeyRecord | None:
+        try:
+            return self._record(key_id)
+        except ValidationError as error:
+            log.error("%s is damaged and left out of the list: %s", key_id, error.title)
+            return None
+
+    def _file(self, key_id: str) -> Path:
+        return self._folder / f"{key_id}.json"
+
+    def _revocation_file(self, key_id: str) -> Path:
+        return self._folder / f"{key_id}.revoked.json"
+
+
+_ENVIRONMENT_KEY = KnownKey(ENVIRONMENT_KEY_ID, "FITSTOP_ADMIN_KEY", "admin")
+
+
+def _age(record: KeyRecord) -> tuple[str, str]:
+    return record.created_at, record.id

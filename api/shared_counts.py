@@ -1,0 +1,208 @@
+"""Counters that all API hosts share: in Redis, and in this process's memory while Redis is away.
+
+Nothing true is kept here. A Redis that is wiped or away makes limits more generous for a while, and never an error.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+_PREFIX = "fitstop:api:"
+# A request waits no longer for a Redis that does not answer, and then nobody asks it for a while.
+_SOCKET_SECONDS = 0.25
+_AWAY_SECONDS = 5.0
+_MOST_WINDOWS = 10_000
+
+_Value = TypeVar("_Value")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Count:
+    """What was counted in a window, and in how many seconds the window ends."""
+
+    total: int
+    resets_in: float
+
+
+class Counts(Protocol):
+    """What both kinds can do. Names are of our own making."""
+
+    def add(self, name: str, amount: int, window_seconds: float) -> Count:
+        """Count `amount` more in a window, which begins with its first count."""
+
+    def hold(self, name: str, token: str, most: int, seconds: float) -> bool:
+        """Take one of `most` places; it comes back with `release`, or by itself after so many seconds."""
+
+    def release(self, name: str, token: str) -> None:
+        """Give a place back."""
+
+    def insert(self, name: str, member: str) -> int:
+        """Put a member into a set; how many it has then."""
+
+    def members(self, name: str) -> set[str]:
+        """The members of a set."""
+
+    def discard(self, name: str, members: set[str]) -> None:
+        """Take members out of a set."""
+
+    def put(self, name: str, field: str, value: str) -> None:
+        """Set a field of a table."""
+
+    def table(self, name: str) -> dict[str, str]:
+        """All fields of a table."""
+
+
+class RedisCounts:
+    """Counts in Redis. Everything raises RedisError or OSError where it does not answer; ValueError for a bad URL."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=_SOCKET_SECONDS,
+            socket_connect_timeout=_SOCKET_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    def add(self, name: str, amount: int, window_seconds: float) -> Count:
+        milliseconds = int(window_seconds * 1000)
+        with self._redis.pipeline(transaction=True) as steps:
+            steps.set(_PREFIX + name, 0, px=milliseconds, nx=True)
+            steps.incrby(_PREFIX + name, amount)
+            steps.pttl(_PREFIX + name)
+            _, total, left = steps.execute()
+        return Count(int(total), max(0, left) / 1000)
+
+    def hold(self, name: str, token: str, most: int, seconds: float) -> bool:
+        now = time.time()
+        with self._redis.pipeline(transaction=True) as steps:
+            steps.zremrangebyscore(_PREFIX + name, "-inf", now)
+            steps.zadd(_PREFIX + name, {token: now + seconds})
+            steps.pexpire(_PREFIX + name, int(seconds * 1000))
+            steps.zcard(_PREFIX + name)
+            *_, held = steps.execute()
+        if held <= most:
+            return True
+        self.release(name, token)
+        return False
+
+    def release(self, name: str, token: str) -> None:
+        self._redis.zrem(_PREFIX + name, token)
+
+    def insert(self, name: str, member: str) -> int:
+        with self._redis.pipeline(transaction=True) as steps:
+            steps.sadd(_PREFIX + name, member)
+            steps.scard(_PREFIX + name)
+            return int(steps.execute()[1])
+
+    def members(self, name: str) -> set[str]:
+        return {str(member) for member in self._redis.smembers(_PREFIX + name)}
+
+    def discard(self, name: str, members: set[str]) -> None:
+        if members:
+            self._redis.srem(_PREFIX + name, *members)
+
+    def put(self, name: str, field: str, value: str) -> None:
+        self._redis.hset(_PREFIX + name, field, value)
+
+    def table(self, name: str) -> dict[str, str]:
+        return {str(field): str(value) for field, value in self._redis.hgetall(_PREFIX + name).items()}
+
+
+class MemoryCounts:
+    """Counts of this process alone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._windows: dict[str, tuple[int, float]] = {}
+        self._places: dict[str, dict[str, float]] = {}
+        self._sets: dict[str, set[str]] = {}
+        self._tables: dict[str, dict[str, str]] = {}
+
+    def add(self, name: str, amount: int, window_seconds: float) -> Count:
+        now = time.monotonic()
+        with self._lock:
+            if len(self._windows) > _MOST_WINDOWS:
+                self._windows = {one: window for one, window in self._windows.items() if window[1] > now}
+            total, end = self._windows.get(name, (0, 0.0))
+            if end <= now:
+                total, end = 0, now + window_seconds
+            self._windows[name] = total + amount, end
+            return Count(total + amount, end - now)
+
+    def hold(self, name: str, token: str, most: int, seconds: float) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            held = {one: end for one, end in self._places.get(name, {}).items() if end > now}
+            self._places[name] = held
+            if len(held) >= most:
+                return False
+            held[token] = now + seconds
+            return True
+
+    def release(self, name: str, token: str) -> None:
+        with self._lock:
+            self._places.get(name, {}).pop(token, None)
+
+    def insert(self, name: str, member: str) -> int:
+        with self._lock:
+            members = self._sets.setdefault(name, set())
+            members.add(member)
+            return len(members)
+
+    def members(self, name: str) -> set[str]:
+        with self._lock:
+            return set(self._sets.get(name, ()))
+
+    def discard(self, name: str, members: set[str]) -> None:
+        with self._lock:
+            self._sets.get(name, set()).difference_update(members)
+
+    def put(self, name: str, field: str, value: str) -> None:
+        with self._lock:
+            self._tables.setdefault(name, {})[field] = value
+
+    def table(self, name: str) -> dict[str, str]:
+        with self._lock:
+            return dict(self._tables.get(name, {}))
+
+
+class SharedCounts:
+    """Redis's counts while it answers, else this process's own."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._memory = MemoryCounts()
+        self._away_until = 0.0
+        self._redis: RedisCounts | None = None
+        try:
+            self._redis = RedisCounts(redis_url)
+        except ValueError:
+            log.warning("limits are counted by each API process for itself: its Redis has a URL that only Celery knows")
+
+    def ask(self, question: Callable[[Counts], _Value]) -> _Value:
+        """What the counts say. Never raises for a Redis that is away."""
+        if self._redis is not None and time.monotonic() >= self._away_until:
+            try:
+                return question(self._redis)
+            except (redis.RedisError, OSError) as error:
+                self._away_until = time.monotonic() + _AWAY_SECONDS
+                log.warning("limits are counted in memory for %g s: Redis is away (%s)", _AWAY_SECONDS, error)
+        return question(self._memory)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._redis is not None:
+            self._redis.close()

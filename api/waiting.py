@@ -1,0 +1,57 @@
+"""Waiting for a job without a busy disk: looks now and then, and notices when the client has left."""
+
+import select
+import socket
+import time
+from pathlib import Path
+
+from shared.job_folder import JobFolder
+
+LOOK_SECONDS = 0.25
+
+Mark = tuple[object, ...]
+
+
+def waited(client: socket.socket | None) -> bool:
+    """Wait until it is time to look again; False when the client has left meanwhile, so that its place is free."""
+    if client is None:
+        time.sleep(LOOK_SECONDS)
+        return True
+    if not _is_readable(client):
+        return True
+    try:
+        has_left = client.recv(1, socket.MSG_PEEK) == b""
+    except OSError:
+        return False
+    time.sleep(LOOK_SECONDS)
+    return not has_left
+
+
+def mark(job: JobFolder, queue: Path) -> Mark:
+    """What changes whenever a job's report may change; a few looks at names and sizes, and nothing is read.
+
+    `queue` is the folder of the open jobs: while the job waits its place follows from it.
+    """
+    attempts = job.attempts()
+    last = attempts[-1] if attempts else None
+    files = (job.spec_file, job.result_file, job.cancel_file)
+    if last is None:
+        return tuple(map(_stamp, (*files, queue)))
+    is_waiting = last.end_file.exists()
+    own = (last.claim_file, last.events_file, last.manifest_file, last.end_file)
+    return (len(attempts), *map(_stamp, (*files, *own, *((queue,) if is_waiting else ()))))
+
+
+def _is_readable(client: socket.socket) -> bool:
+    # Not select(), which knows no descriptor above 1023.
+    poll = select.poll()
+    poll.register(client, select.POLLIN)
+    return bool(poll.poll(LOOK_SECONDS * 1000))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,68 @@
+"""API keys: keys create, keys list, keys revoke."""
+
+import click
+from rich.text import Text
+
+from cli.commands.base import FitstopGroup, open_client, output_option
+from cli.output import age, hint, literal, print_json, show_rows, table
+
+_SCOPES = ["read", "write", "admin"]
+
+
+@click.group(cls=FitstopGroup)
+def keys() -> None:
+    """Say who may use the service. All of it needs a key of scope admin.
+
+    read looks at everything; write also puts data, posts and cancels jobs; admin also makes and revokes keys.
+    """
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--scope", type=click.Choice(_SCOPES), default="write", show_default=True, help="What the key may do.")
+@click.option("--days", type=click.IntRange(1, 3650), help="How long it lasts; else until it is revoked.")
+@output_option
+@click.pass_context
+def create(ctx: click.Context, name: str, scope: str, days: int | None, output: str) -> None:
+    """Make a key. NAME says what it is for.
+
+    The key is shown this once; the service keeps only its hash.
+    """
+    document = open_client(ctx).create_key(name, scope, days)
+    if output == "json":
+        print_json(document)
+        return
+    click.echo(document["key"])
+    hint(f"{document['id']}, {scope}. It is not shown again: export FITSTOP_API_KEY=… where it is to be used.")
+
+
+@keys.command(name="list")
+@output_option
+@click.pass_context
+def list_keys(ctx: click.Context, output: str) -> None:
+    """List the keys."""
+    document = open_client(ctx).keys()
+    if output == "json":
+        print_json(document)
+        return
+    grid = table("ID", "NAME", "SCOPE", "STATUS", "AGE", "USED", "EXPIRES", right=("AGE", "USED"))
+    for one in document["data"]:
+        grid.add_row(
+            literal(one["id"]),
+            literal(one["name"]),
+            literal(one["scope"]),
+            Text(one["status"], style="" if one["status"] == "active" else "dim"),
+            age(one.get("created_at")),
+            age(one.get("last_used_at")),
+            literal((one.get("expires_at") or "-")[:10]),
+        )
+    show_rows(grid)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.pass_context
+def revoke(ctx: click.Context, key_id: str) -> None:
+    """End a key for good. ID is the key's public name, key_…, never the key itself."""
+    document = open_client(ctx).revoke_key(key_id)
+    hint(f"{document['id']} ({document['name']}) is {document['status']}")

@@ -1,0 +1,47 @@
+"""API keys as clients hold them: `fs_<12 characters that name the key>_<40 secret ones>`.
+
+The prefix and the fixed length are for programs that look for secrets where none should be. 40 random letters and
+digits are 238 bits, so a plain SHA-256 of the whole key is kept: a slow hash protects only what can be guessed.
+"""
+
+import re
+import secrets
+import string
+from hashlib import sha256
+
+PATTERN = r"fs_[a-z0-9]{12}_[A-Za-z0-9]{40}"
+KEY_ID_PATTERN = r"key_[a-z0-9]{12}"
+
+_KEY = re.compile(PATTERN)
+_KEY_ID = re.compile(KEY_ID_PATTERN)
+_NAMING = string.ascii_lowercase + string.digits
+_SECRET = string.ascii_letters + string.digits
+
+
+def new_api_key() -> str:
+    """A key that nobody can guess."""
+    return f"fs_{_chosen(_NAMING, 12)}_{_chosen(_SECRET, 40)}"
+
+
+def is_api_key(text: str) -> bool:
+    """Whether `text` has the form of a key."""
+    return _KEY.fullmatch(text) is not None
+
+
+def is_key_id(text: str) -> bool:
+    """Whether `text` could name a key: `key_` and the 12 characters."""
+    return _KEY_ID.fullmatch(text) is not None
+
+
+def key_id_of(key: str) -> str:
+    """The public name of a key, which `is_api_key`."""
+    return f"key_{key[3:15]}"
+
+
+def hashed(key: str) -> str:
+    """What is kept of a key: its SHA-256 in hexadecimal."""
+    return sha256(key.encode()).hexdigest()
+
+
+def _chosen(alphabet: str, count: int) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(count))

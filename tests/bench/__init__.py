@@ -1,0 +1,10 @@
+"""`make bench`: how fast Fitstop trains, each figure beside another one that was taken in the same run.
+
+    start   the article's own script, started cold, against the same job posted to a warm Fitstop
+    epoch   an epoch of stock `fit`, of `fit` with steps_per_execution, of Fitstop with all callbacks, of the bare loop
+    ring    from the stored job to the child at work, and to the first epoch's row
+    row     ten of the article's jobs one after another
+    large   Fitstop's share of an epoch of a model of 25 million parameters
+
+Timings of this machine at that moment: the ratios are what counts. Written as a table, as JSON and as an SVG picture.
+"""

@@ -1,0 +1,290 @@
+"""How fast is the API? `python -m tests.bench_api`: pairs in one run on one machine, each measured in turn.
+
+POST /jobs against the floor (`tests.bench_floor`) and against MLflow's tracking server creating a run on SQLite, its
+default; GET /jobs/{id} and GET /jobs with 100 and with 100,000 jobs on the volume; and a cold index over all of these.
+MLflow is installed for this run alone. The last line is the result as JSON; exit status 1 where a goal is missed.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ulid import ULID
+
+from shared.job import Ending
+from shared.times import format_time
+from shared.volume import OpenJob, Volume
+from tests.integration.api.conftest import ApiProcess
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.keys import ADMIN_KEY
+from tests.support.redis import free_port, running_redis
+from tests.support.waiting import wait_for
+
+CLIENTS = 16
+SPEC = small_spec()
+FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+GOALS = {
+    "post_to_floor": (">=", 0.4),
+    "post_to_mlflow": (">=", 5.0),
+    "job_p99_seconds": ("<", 0.020),
+    "list_growth": ("<=", 2.0),
+    "cold_index_seconds": ("<", 30.0),
+}
+API = {
+    "FITSTOP_REQUESTS_PER_MINUTE": "100000000",
+    "FITSTOP_MAX_UNFINISHED_JOBS": "1000000",
+    "FITSTOP_LOG_LEVEL": "warning",
+}
+
+
+class Load:
+    """Clients that ask again as soon as they are answered, each on a connection of its own, for some seconds."""
+
+    def __init__(
+        self, port: int, method: str, path: str, body: Any = None, seconds: float = 4.0, clients: int = CLIENTS
+    ):
+        self._port, self._method, self._path, self._seconds = port, method, path, seconds
+        self._body = None if body is None else json.dumps(body).encode()
+        self._headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
+        self._taken: list[float] = []
+        self._wrong: list[str] = []
+        threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._wrong:
+            raise RuntimeError(f"{method} {path}: {self._wrong[0]}")
+        self.per_second = len(self._taken) / (time.monotonic() - began)
+        self.p50 = statistics.median(self._taken)
+        self.p99 = statistics.quantiles(self._taken, n=100)[98]
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        until = time.monotonic() + self._seconds
+        while time.monotonic() < until and not self._wrong:
+            began = time.monotonic()
+            connection.request(self._method, self._path, self._body, self._headers)
+            response = connection.getresponse()
+            content = response.read()
+            self._taken.append(time.monotonic() - began)
+            if response.status >= 300:
+                self._wrong.append(f"{response.status} {content[:200]!r}")
+        connection.close()
+
+
+def main() -> int:
+    """Exit status 0 only if every goal that could be measured was met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-mlflow", action="store_true")
+    asked = parser.parse_args()
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as name, running_redis(Path(name)) as redis:
+        folder = Path(name)
+        found |= posts(folder, redis.url, asked.rounds, with_mlflow=not asked.no_mlflow)
+        found |= reads(folder, redis.url, asked.jobs, asked.rounds)
+    missed = [goal for goal, (sign, value) in GOALS.items() if goal in found and not _is_met(found[goal], sign, value)]
+    for goal, (sign, value) in GOALS.items():
+        say(
+            f"{goal}: {found.get(goal, float('nan')):.4g}, wanted {sign} {value:g}"
+            + (" MISSED" if goal in missed else "")
+        )
+    print(json.dumps({**{key: round(value, 5) for key, value in found.items()}, "missed": missed}))
+    return 1 if missed else 0
+
+
+def posts(folder: Path, redis_url: str, rounds: int, *, with_mlflow: bool) -> dict[str, float]:
+    """POST /jobs beside its floor and beside MLflow, in turn."""
+    volume = Volume(folder / "posts")
+    put_dataset(volume, learnable_frame())
+    api = _api(volume, redis_url, folder)
+    with _served(api), _floor(folder, redis_url) as floor, _mlflow(folder, wanted=with_mlflow) as mlflow:
+        ask: dict[str, Callable[[], Load]] = {
+            "floor": lambda: Load(floor, "POST", "/jobs", SPEC),
+            "post": lambda: Load(api.port, "POST", "/jobs", SPEC),
+        }
+        if mlflow:
+            run = {"experiment_id": "0", "start_time": 1}
+            ask["mlflow"] = lambda: Load(mlflow, "POST", "/api/2.0/mlflow/runs/create", run)
+        rates = _in_turn(ask, rounds)
+    found = {f"{name}_per_second": rate for name, rate in rates.items()}
+    found["post_to_floor"] = rates["post"] / rates["floor"]
+    if mlflow:
+        found["post_to_mlflow"] = rates["post"] / rates["mlflow"]
+    return found
+
+
+def reads(folder: Path, redis_url: str, jobs: int, rounds: int) -> dict[str, float]:
+    """One job and the first page, with few and with many jobs on the volume; and how long a cold index takes."""
+    few, many = filled(folder / "few", 100), filled(folder / "many", jobs)
+    small, large = _api(few, redis_url, folder), _api(many, redis_url, folder)
+    found: dict[str, float] = {}
+    with _served(large):
+        found["cold_index_seconds"], found["slowest_while_building_seconds"] = cold_index(large)
+        with _served(small):
+            job = next(few.open_jobs()).job_id
+            over = few.job_ids()[-1]
+            lists: dict[str, list[float]] = {"few": [], "many": []}
+            p99: dict[str, list[float]] = {job: [], over: []}
+            for _ in range(rounds):
+                lists["few"].append(Load(small.port, "GET", "/jobs", clients=1).p50)
+                lists["many"].append(Load(large.port, "GET", "/jobs", clients=1).p50)
+                for job_id, told in p99.items():
+                    load = Load(small.port, "GET", f"/jobs/{job_id}")
+                    say(f"GET /jobs/{{id}}: {load.per_second:.0f}/s, p50 {load.p50:.4f} s, p99 {load.p99:.4f} s")
+                    told.append(load.p99)
+    found |= {f"list_{name}_seconds": statistics.median(taken) for name, taken in lists.items()}
+    found["job_p99_seconds"] = statistics.median(p99[job])
+    found["finished_job_p99_seconds"] = statistics.median(p99[over])
+    found["list_growth"] = found["list_many_seconds"] / found["list_few_seconds"]
+    return found
+
+
+def cold_index(api: ApiProcess) -> tuple[float, float]:
+    """How long until a filter is answered by the index, and the slowest answer to others meanwhile, in seconds."""
+    began, slowest = time.monotonic(), 0.0
+    while api.ask("GET", "/jobs?name=nobody").status == 503:
+        for path in ("/healthz", "/limits"):
+            asked = time.monotonic()
+            assert api.ask("GET", path).status == 200
+            slowest = max(slowest, time.monotonic() - asked)
+        time.sleep(0.5)
+    return time.monotonic() - began, slowest
+
+
+def filled(root: Path, count: int) -> Volume:
+    """A volume with so many jobs, all but the last one over; written without a sync, as nothing here has to last."""
+    say(f"writing {count} jobs")
+    volume = Volume(root)
+    put_dataset(volume, learnable_frame())
+    pattern = put_job(volume, SPEC)
+    record = json.loads(pattern.spec_file.read_bytes())
+    over = put_job(volume, SPEC)
+    over.settle(Ending(status="succeeded"), attempt=None)
+    volume.close_job(OpenJob(5, over.id))
+    result = over.result_file.read_bytes()
+    for number in range(count - 2):
+        moment = FIRST_DAY + 60 * number
+        folder = volume.job_folder(f"job_{ULID.from_timestamp(moment)}")
+        folder.path.mkdir(parents=True)
+        told = {**record, "id": folder.id, "created_at": format_time(datetime.fromtimestamp(moment, UTC))}
+        folder.spec_file.write_text(json.dumps(told))
+        folder.result_file.write_bytes(result)
+    return volume
+
+
+def _in_turn(ask: dict[str, Callable[[], Load]], rounds: int) -> dict[str, float]:
+    rates: dict[str, list[float]] = {name: [] for name in ask}
+    for _ in range(rounds):
+        for name, load in ask.items():
+            done = load()
+            say(f"{name}: {done.per_second:.0f}/s, p50 {done.p50:.4f} s, p99 {done.p99:.4f} s")
+            rates[name].append(done.per_second)
+    return {name: statistics.median(found) for name, found in rates.items()}
+
+
+def _api(volume: Volume, redis_url: str, folder: Path) -> ApiProcess:
+    cache = str(folder / f"cache-{volume.root.name}")
+    return ApiProcess(volume, redis_url, folder / f"{volume.root.name}.log", XDG_CACHE_HOME=cache, **API)
+
+
+@contextmanager
+def _served(api: ApiProcess) -> Iterator[None]:
+    api.start()
+    try:
+        yield
+    finally:
+        api.stop()
+
+
+@contextmanager
+def _floor(folder: Path, redis_url: str) -> Iterator[int]:
+    port, place = free_port(), folder / "floor"
+    place.mkdir()
+    command = [
+        sys.executable, "-m", "gunicorn", "-k", "gthread", "-w", "1", "--threads", "384", "-b", f"127.0.0.1:{port}",
+        "--log-level", "warning", "tests.bench_floor:app",
+    ]  # fmt: skip
+    environment = {**os.environ, "FLOOR_FOLDER": str(place), "FLOOR_REDIS_URL": redis_url}
+    with _running(command, environment, port, "POST", "/jobs"):
+        yield port
+
+
+@contextmanager
+def _mlflow(folder: Path, *, wanted: bool) -> Iterator[int | None]:
+    """MLflow's server in an environment of its own; None where it cannot be installed or is not wanted."""
+    python = folder / "mlflow" / "bin" / "python"
+    if not wanted or not _installed(folder, python):
+        yield None
+        return
+    port = free_port()
+    command = [
+        str(python), "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port),
+    ]  # fmt: skip
+    environment = {**os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}"}
+    with _running(command, environment, port, "GET", "/health"):
+        yield port
+
+
+def _installed(folder: Path, python: Path) -> bool:
+    say("installing MLflow")
+    steps = [
+        [sys.executable, "-m", "venv", str(folder / "mlflow")],
+        [str(python), "-m", "pip", "install", "-q", "mlflow"],
+    ]
+    done = all(subprocess.run(step, stdout=sys.stderr, check=False).returncode == 0 for step in steps)
+    if not done:
+        say("MLflow cannot be installed here: its comparison is left out")
+    return done
+
+
+@contextmanager
+def _running(command: list[str], environment: dict[str, str], port: int, method: str, path: str) -> Iterator[None]:
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def answers() -> bool:
+        assert process.poll() is None, command
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request(method, path, b"{}" if method == "POST" else None)
+            return connection.getresponse().status < 300
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    try:
+        wait_for(answers, 120, saying=f"{command[2]} answers")
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _is_met(value: float, sign: str, goal: float) -> bool:
+    return {">=": value >= goal, "<=": value <= goal, "<": value < goal}[sign]
+
+
+def say(text: str) -> None:
+    """Tell how far it is, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The API against its own document: Schemathesis makes the requests, also along the document's links."""

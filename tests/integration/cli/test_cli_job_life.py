@@ -1,0 +1,79 @@
+"""retry, rm, queue, bundle, datasets rm and submit --dry-run against the canned service."""
+
+import json
+import zipfile
+
+import pytest
+
+PROBLEM = {"title": "Conflict", "status": 409, "detail": "the job is running; cancel it first", "code": "conflict"}
+
+
+@pytest.fixture
+def jobs(canned, make_job, make_page):
+    found = [make_job(2, "failed"), make_job(1)]
+    canned.on("GET", "/jobs", make_page(*found))
+    for one in found:
+        canned.on("GET", f"/jobs/{one['id']}", one)
+    return found
+
+
+def test_retry_prints_the_new_jobs_id_and_its_warnings(fitstop, canned, jobs, make_job):
+    canned.on("POST", f"/jobs/{jobs[0]['id']}/retry", make_job(3, "queued", warnings=["batch_size is cut"]), 202)
+    result = fitstop("retry", jobs[0]["id"])
+    assert (result.exit_code, result.stdout.split()) == (0, [make_job(3)["id"]])
+    assert "batch_size is cut" in result.stderr
+
+
+def test_rm_removes_each_job_and_tells_the_worst(fitstop, canned, jobs):
+    canned.on("DELETE", f"/jobs/{jobs[0]['id']}", {})
+    canned.on("DELETE", f"/jobs/{jobs[1]['id']}", PROBLEM, 409)
+    result = fitstop("rm", jobs[1]["id"], jobs[0]["id"])
+    assert result.exit_code == 6
+    assert f"{jobs[0]['id']}: removed" in result.stderr
+    assert "cancel it first" in result.stderr
+
+
+def test_a_dataset_is_removed_by_its_id(fitstop, canned):
+    canned.on("DELETE", "/datasets/wine", {})
+    assert fitstop("datasets", "rm", "wine").exit_code == 0
+    assert canned.asked[-1].method == "DELETE"
+
+
+def test_the_queue_says_why_each_job_waits(fitstop, canned, make_job, make_page):
+    waits = {"reason": "no_worker", "detail": "no worker is there", "ahead": 0, "until": None}
+    job = make_job(1, "queued")
+    one = {
+        "id": job["id"],
+        "name": "wine",
+        "priority": 5,
+        "position": 1,
+        "created_at": job["created_at"],
+        "waits": waits,
+    }
+    canned.on("GET", "/queue", make_page(one))
+    result = fitstop("queue")
+    assert (result.exit_code, "no worker is there" in result.stdout) == (0, True)
+    assert json.loads(fitstop("queue", "-o", "json").stdout)["data"] == [one]
+    canned.on("GET", "/queue", make_page())
+    assert (fitstop("queue").stdout, "No job waits" in fitstop("queue").stderr) == ("", True)
+
+
+def test_a_dry_run_prints_what_would_run_and_posts_nothing(fitstop, canned):
+    canned.on("POST", "/jobs", {"object": "dry_run", "warnings": [], "task": {"parameters": 49}, "spec": {}})
+    result = fitstop("submit", "--set", "dataset.id=d", "--dry-run")
+    assert (result.exit_code, json.loads(result.stdout)["task"]["parameters"]) == (0, 49)
+    assert [one.query for one in canned.asked] == [{"dry_run": "true"}]
+
+
+def test_a_bundle_is_there_whole_or_not_at_all(fitstop, canned, jobs, tmp_path):
+    with zipfile.ZipFile(tmp_path / "sent", "w") as archive:
+        archive.writestr("predict.py", "print()")
+    content = (tmp_path / "sent").read_bytes()
+    path = f"/jobs/{jobs[0]['id']}/bundle.zip"
+    canned.on("GET", path, {**PROBLEM, "status": 404}, 404)
+    assert fitstop("bundle", jobs[0]["id"]).exit_code == 3
+    assert [one.name for one in tmp_path.iterdir()] == ["sent"]
+    canned.on("GET", path, content)
+    result = fitstop("bundle", jobs[0]["id"])
+    assert (result.exit_code, result.stdout.strip()) == (0, f"{jobs[0]['id']}.zip")
+    assert (tmp_path / f"{jobs[0]['id']}.zip").read_bytes() == content

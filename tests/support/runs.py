@@ -1,0 +1,21 @@
+"""What a run has around it, for tests of its parts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from shared.events import EventWriter
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder
+from shared.settings import Settings
+from worker.training.background import BackgroundWriter
+from worker.training.context import RunContext
+from worker.training.stop_requests import StopRequests
+
+
+@contextmanager
+def run_context(attempt: AttemptFolder, record: Any = None) -> Iterator[RunContext]:
+    """The real parts of a run on `attempt`; what was given to the writer is on the disk at the end."""
+    given: JobRecord | None = record or attempt.job.record()
+    with EventWriter(attempt.events_file) as events, BackgroundWriter() as writer:
+        yield RunContext(attempt, given, StopRequests(attempt, 60), Settings(), events, writer)  # type: ignore[arg-type]

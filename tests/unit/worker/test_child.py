@@ -1,0 +1,64 @@
+"""Where children come from, and what is proved before the first one trains."""
+
+import sys
+
+import pytest
+
+from shared.settings import Settings
+from worker import child
+from worker.child import NoChildren, Nursery
+from worker.training.gpu_check import CPU_ONLY
+from worker.training.gpu_check import main as check_gpu
+
+FORKED_MODULE = "worker.training.preload"
+
+
+def works() -> None:
+    """A child that can use the GPU."""
+
+
+def works_in_a_fresh_process() -> None:
+    raise SystemExit(1 if FORKED_MODULE in sys.modules else 0)
+
+
+def never_works() -> None:
+    raise SystemExit(1)
+
+
+def test_this_tensorflow_is_built_for_the_cpu_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_gpu() == CPU_ONLY == child._CPU_ONLY
+    assert "CPU alone" in capsys.readouterr().err
+
+
+def test_a_worker_with_such_a_tensorflow_trains_on_the_cpu() -> None:
+    nursery = Nursery(Settings())
+    nursery.warm_up()
+    assert not nursery.can_use_gpu()
+    assert nursery.child_start == "forkserver"
+
+
+def test_where_a_forked_child_cannot_use_the_gpu_children_are_fresh_processes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    nursery = Nursery(Settings())
+    nursery.warm_up()
+    monkeypatch.setattr(child, "_check_gpu", works_in_a_fresh_process)
+    assert nursery.can_use_gpu()
+    assert nursery.child_start == "spawn"
+    assert "each job starts in a fresh process" in caplog.text
+
+
+def test_forked_children_that_can_use_the_gpu_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    nursery = Nursery(Settings())
+    monkeypatch.setattr(child, "_check_gpu", works)
+    assert nursery.can_use_gpu()
+    assert nursery.child_start == "forkserver"
+
+
+def test_where_no_child_can_use_the_gpu_the_worker_does_not_start_and_says_how_to_mend_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nursery = Nursery(Settings(child_start="spawn"))
+    monkeypatch.setattr(child, "_check_gpu", never_works)
+    with pytest.raises(NoChildren, match="CUDA_VISIBLE_DEVICES=-1"):
+        nursery.can_use_gpu()

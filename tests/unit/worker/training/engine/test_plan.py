@@ -1,0 +1,69 @@
+"""The rule that chooses how a job is computed."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.job import EnginePlan, JobRecord
+from shared.resolve import resolve
+from shared.spec import JobSpec
+from shared.validation import validated
+from tests.unit.shared.records import GRADES, dataset, record, spec
+from worker.training.engine.order import validation_batch
+from worker.training.engine.plan import decide, likely_epochs
+
+
+def a_record(**parts: Any) -> JobRecord:
+    document = spec()
+    for name, part in parts.items():
+        document[name] = {**document.get(name, {}), **part}
+    resolved = resolve(validated(JobSpec, document), dataset(GRADES, rows=10_000))
+    return record().model_copy(update={"spec": resolved.spec, "task": resolved.task})
+
+
+def plan(rows: int = 5170, **parts: Any) -> EnginePlan:
+    data: Any = SimpleNamespace(train_x=np.zeros((rows, 12)), validation_x=np.zeros((1293, 12)))
+    return decide(a_record(**parts), data)
+
+
+def test_the_articles_job_is_fused_with_xla_on_one_thread() -> None:
+    chosen = plan()
+    assert (chosen.engine, chosen.xla, chosen.threads, chosen.steps_per_epoch) == ("fused", True, 1, 162)
+    assert chosen.reason == "fused: a dense network on arrays; with XLA: about 4860 steps pay for its compile"
+
+
+def test_few_steps_do_not_pay_for_xla() -> None:
+    assert not plan(hyperparameters={"epochs": 10}).xla
+    assert not plan(rows=500).xla
+    assert not plan(callbacks={"early_stopping": {"patience": 5}}).xla
+    assert plan(callbacks={"early_stopping": None}).xla
+
+
+@pytest.mark.parametrize("xla", [True, False])
+@pytest.mark.parametrize("engine", ["fused", "stock"])
+def test_what_is_asked_for_is_done_and_the_reason_says_so(engine: str, xla: bool) -> None:
+    chosen = plan(hyperparameters={"engine": engine, "xla": xla})
+    assert (chosen.engine, chosen.xla) == (engine, xla)
+    assert chosen.reason == f"{engine}: asked for; {'with' if xla else 'without'} XLA: asked for"
+
+
+def test_a_large_step_gets_every_core() -> None:
+    import os
+
+    assert plan(model={"layers": [4096, 4096]}).threads == len(os.sched_getaffinity(0))
+
+
+def test_the_likely_end_follows_the_patience() -> None:
+    assert likely_epochs(a_record(callbacks={"early_stopping": {"patience": 7, "start_from_epoch": 5}})) == 26
+    assert likely_epochs(a_record(hyperparameters={"epochs": 12})) == 12
+    assert likely_epochs(a_record(hyperparameters={"epochs": 12}, callbacks={"early_stopping": None})) == 12
+
+
+def test_a_validation_batch_fits_the_widest_layer_and_is_never_below_the_training_batch() -> None:
+    assert validation_batch(rows=1293, batch_size=32, widest_layer=64) == 1293
+    assert validation_batch(rows=100_000, batch_size=32, widest_layer=64) == 8192
+    assert validation_batch(rows=100_000, batch_size=32, widest_layer=65_536) == 244
+    assert validation_batch(rows=100_000, batch_size=512, widest_layer=65_536) == 512
+    assert validation_batch(rows=10, batch_size=512, widest_layer=64) == 10

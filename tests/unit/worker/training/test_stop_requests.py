@@ -1,0 +1,138 @@
+"""How a training program finds out by itself that it must stop, by its own clock."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.durable import encode, read_bytes, replace_file
+from shared.job_folder import AttemptFolder
+from shared.volume import Volume
+from tests.unit.shared.records import handed_back, posted, taken
+from worker.training.errors import Superseded
+from worker.training.stop_requests import StopRequests
+
+SELF_STOP_SECONDS = 20.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("worker.training.stop_requests.time.monotonic", lambda: clock.now)
+    return clock
+
+
+@pytest.fixture
+def attempt(volume: Volume) -> AttemptFolder:
+    return taken(posted(volume))
+
+
+@pytest.fixture
+def beat(attempt: AttemptFolder) -> Callable[[], None]:
+    count = iter(range(1000))
+    return lambda: replace_file(attempt.heartbeat_file, encode({"version": 1, "count": next(count)}))
+
+
+def test_a_beat_that_goes_on_lets_the_run_go_on_however_long_a_batch_takes(
+    clock: Clock, attempt: AttemptFolder, beat: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.training.stop_requests.time.sleep", lambda _: beat())
+    requests = StopRequests(attempt, SELF_STOP_SECONDS)
+    for _ in range(5):
+        beat()
+        clock.now += 60
+        requests.check()
+
+
+@pytest.mark.parametrize("others_take_over", [False, True])
+def test_after_a_long_time_without_a_look_a_beat_proves_nothing_until_it_moves(
+    clock: Clock,
+    attempt: AttemptFolder,
+    beat: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    others_take_over: bool,
+) -> None:
+    # The machine stood still: the last beat is new to this program and too old for others, who end the attempt now.
+    requests = StopRequests(attempt, SELF_STOP_SECONDS)
+    requests.check()
+    beat()
+    clock.now += 32
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        if others_take_over:
+            attempt.close(handed_back())
+
+    monkeypatch.setattr("worker.training.stop_requests.time.sleep", sleep)
+    with pytest.raises(Superseded):
+        requests.check()
+
+
+def test_a_program_that_runs_by_hand_needs_no_beat(clock: Clock, attempt: AttemptFolder) -> None:
+    requests = StopRequests(attempt, SELF_STOP_SECONDS)
+    for _ in range(5):
+        clock.now += 60
+        requests.check()
+
+
+def test_a_beat_that_stands_still_stops_the_run(clock: Clock, attempt: AttemptFolder, beat: Callable[[], None]) -> None:
+    requests = StopRequests(attempt, SELF_STOP_SECONDS)
+    beat()
+    requests.check()
+    clock.now += SELF_STOP_SECONDS - 1
+    requests.check()
+    clock.now += 2
+    with pytest.raises(Superseded):
+        requests.check()
+
+
+def test_a_beat_may_be_as_old_as_the_look_before_it(
+    clock: Clock, attempt: AttemptFolder, beat: Callable[[], None]
+) -> None:
+    # Batches of 9 s: the beat came just behind the first look, others count from there and take over 30 s later.
+    requests = StopRequests(attempt, SELF_STOP_SECONDS)
+    requests.check()
+    beat()
+    for _ in range(2):
+        clock.now += 9
+        requests.check()
+    clock.now += 9
+    with pytest.raises(Superseded):
+        requests.check()
+
+
+@pytest.mark.parametrize("came_meanwhile", [False, True])
+def test_a_look_at_a_volume_that_hangs_is_as_old_as_its_beginning(
+    clock: Clock,
+    attempt: AttemptFolder,
+    beat: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    came_meanwhile: bool,
+) -> None:
+    # Others may have taken over since the look for end.json, which came first.
+    requests = StopRequests(attempt, SELF_STOP_SECONDS)
+    beat()
+    requests.check()
+    clock.now += 1
+    if came_meanwhile:
+        beat()
+
+    def hanging(path: Path) -> bytes | None:
+        clock.now += 40
+        return read_bytes(path)
+
+    monkeypatch.setattr("worker.training.stop_requests.read_bytes", hanging)
+    with pytest.raises(Superseded):
+        requests.check()
+
+
+def test_an_attempt_that_others_ended_stops(clock: Clock, attempt: AttemptFolder) -> None:
+    requests = StopRequests(attempt, SELF_STOP_SECONDS)
+    attempt.close(handed_back())
+    with pytest.raises(Superseded):
+        requests.check()

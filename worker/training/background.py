@@ -1,0 +1,82 @@
+"""A thread that writes while the run trains on: in order, and at most a little behind.
+
+What it is given works on snapshots alone. Its errors come out in the run's own thread, at the next thing it is given or
+when it is waited for; after an error nothing more is written, so that no resume point follows a checkpoint that failed.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from queue import Queue
+from types import TracebackType
+from typing import Self
+
+Write = Callable[[], None]
+
+# A checkpoint and the resume point behind it may wait; whoever brings more waits himself.
+_MOST_WAITING = 2
+
+
+class BackgroundWriter:
+    """As a context, has written everything at a good end, and nothing more is begun after a bad one."""
+
+    def __init__(self) -> None:
+        self._waiting: Queue[Write | None] = Queue(_MOST_WAITING)
+        self._error: BaseException | None = None
+        self._has_given_up = False
+        self._unfinished = 0
+        self._lock = threading.Lock()
+        self.last_seconds = 0.0
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being written or waits for it."""
+        return self._unfinished > 0
+
+    def write(self, what: Write) -> None:
+        """Have `what` done after all that came before it. Raises what an earlier one raised."""
+        self._raise()
+        with self._lock:
+            self._unfinished += 1
+        self._waiting.put(what)
+
+    def finish(self) -> None:
+        """Wait until all is written. Raises what any of it raised."""
+        self._waiting.join()
+        self._raise()
+
+    def give_up(self) -> None:
+        """Begin nothing more: the attempt is not ours any longer, or its end is known."""
+        self._has_given_up = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.give_up()
+        self._waiting.put(None)
+        self._thread.join()
+        if error is None:
+            self._raise()
+
+    def _work(self) -> None:
+        while (what := self._waiting.get()) is not None:
+            began = time.monotonic()
+            try:
+                if self._error is None and not self._has_given_up:
+                    what()
+            except BaseException as error:
+                self._error = error
+            self.last_seconds = time.monotonic() - began
+            with self._lock:
+                self._unfinished -= 1
+            self._waiting.task_done()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error

@@ -1,0 +1,71 @@
+"""The checkpoints of an attempt on the volume: whole, hashed, counted, and named by the manifest.
+
+A crash leaves the manifest and every file that it names whole: a checkpoint is on the disk before the manifest names
+it, and it is removed only after the manifest and the resume points have forgotten it.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from shared.durable import make_folder, replace_file
+from shared.job_folder import AttemptFolder
+from shared.manifest import Checkpoint, Manifest, read_manifest, write_manifest
+from shared.spec import ModelCheckpointSpec
+from shared.times import utc_now
+
+
+class CheckpointStore:
+    """Used by the writer's thread alone, once the run has begun."""
+
+    def __init__(self, spec: ModelCheckpointSpec, attempt: AttemptFolder) -> None:
+        self._attempt = attempt
+        self._keep = spec.keep
+        self._monitor = spec.monitor
+        self._sign = 1.0 if spec.mode == "max" else -1.0
+        self._ending = f".{spec.format}"
+        self.manifest = read_manifest(attempt.manifest_file)
+
+    def publish(self, name: str, content: bytes, epoch: int, metrics: Mapping[str, float | None]) -> Checkpoint:
+        """Put a checkpoint on the disk, then into the manifest; forget the worst above `keep`."""
+        checkpoint = Checkpoint(
+            name=name,
+            epoch=epoch,
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            saved_at=utc_now(),
+            metrics=dict(metrics),
+        )
+        make_folder(self._attempt.checkpoints)
+        replace_file(self._attempt.checkpoints / name, content)
+        self._remember(checkpoint)
+        return checkpoint
+
+    def clear_away(self, needed: set[str]) -> None:
+        """Remove the checkpoints that the manifest has forgotten, but for those that a resume point still needs."""
+        named = {one.name for one in self.manifest.checkpoints} | needed
+        for path in self._attempt.checkpoints.glob(f"*{self._ending}"):
+            if path.name not in named:
+                path.unlink(missing_ok=True)
+
+    def _remember(self, new: Checkpoint) -> None:
+        others = [one for one in self.manifest.checkpoints if one.name != new.name]
+        by_worth = sorted([*others, new], key=self._worth, reverse=True)
+        kept = {one.name for one in by_worth[: self._keep]}
+        self.manifest = Manifest(
+            best=by_worth[0].name,
+            checkpoints=tuple(one for one in [*others, new] if one.name in kept),
+        )
+        write_manifest(self._attempt.manifest_file, self.manifest)
+
+    def _worth(self, one: Checkpoint) -> tuple[float, int]:
+        """Greater is better; of equal ones the earlier is better, as in Keras's own comparison."""
+        value = one.metrics.get(self._monitor)
+        return (-math.inf if value is None else self._sign * value, -one.epoch)
+
+
+def finite_metrics(logs: Mapping[str, Any]) -> dict[str, float | None]:
+    """An epoch's metrics as plain numbers, None where one is not finite; the learning rate is not a metric."""
+    values = {name: float(value) for name, value in logs.items() if name != "learning_rate"}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

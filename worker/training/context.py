@@ -1,0 +1,22 @@
+"""What every part of a run has around it."""
+
+from dataclasses import dataclass
+
+from shared.events import EventWriter
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder
+from shared.settings import Settings
+from worker.training.background import BackgroundWriter
+from worker.training.stop_requests import StopRequests
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The attempt and its job's record, who may stop the run, where it tells, and the thread that writes for it."""
+
+    attempt: AttemptFolder
+    record: JobRecord
+    stop_requests: StopRequests
+    settings: Settings
+    events: EventWriter
+    writer: BackgroundWriter

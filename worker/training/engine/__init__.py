@@ -1,0 +1,72 @@
+"""How the epochs are computed: two engines behind one call of Keras's `fit`.
+
+    order.py     which rows make which batch of which epoch: the same for both engines
+    plan.py      which engine, with XLA or without, with how many threads, and why
+    fused.py     many steps in one call of one compiled program, on data that lies on the device
+    blocks.py    its data: all of it on the device, or block after block
+    programs.py  its compiled programs
+    stock.py     Keras's own training function, batch by batch
+
+Both feed the same batches to the same `train_step`, call the same callbacks, and can begin inside an epoch.
+"""
+
+import logging
+from typing import Protocol
+
+import keras
+
+from shared.events import Event
+from shared.job import EnginePlan
+from worker.training.callbacks import Callbacks
+from worker.training.context import RunContext
+from worker.training.data import Data
+from worker.training.engine.device import data_bytes
+from worker.training.engine.fused import FusedEngine, missing_in_keras
+from worker.training.engine.plan import describe_engine
+from worker.training.engine.stock import StockEngine
+from worker.training.errors import first_line, is_out_of_memory
+
+log = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """Runs `fit` on one model and its data."""
+
+    def fit(self, callbacks: Callbacks, epochs: int) -> None:
+        """Train from the run's place until a callback stops it or `epochs` (from 1) are done."""
+
+
+def ready_engine(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan) -> Engine:
+    """The engine of the plan, compiled; where that cannot be, the next simpler one, with an event.
+
+    The job keeps to what it is from now on. Compiling leaves the model's state untouched.
+    """
+    engine, kept = _compiled(run, model, data, plan)
+    run.attempt.job.keep_to(kept)
+    run.events.write([describe_engine(kept)])
+    return engine
+
+
+def _compiled(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan) -> tuple[Engine, EnginePlan]:
+    while plan.engine == "fused":
+        missing = missing_in_keras()
+        if missing:
+            plan = _simpler(run, plan, f"this Keras lacks {missing}")
+            continue
+        try:
+            return FusedEngine(model, data, run.record, plan, data_bytes(run.settings.device_data_bytes)), plan
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            log.warning("the model could not be compiled%s", " with XLA" if plan.xla else "", exc_info=True)
+            plan = _simpler(run, plan, f"the model could not be compiled ({first_line(error)})")
+    return StockEngine(model, data, run.record, plan), plan
+
+
+def _simpler(run: RunContext, plan: EnginePlan, because: str) -> EnginePlan:
+    """The fused engine without XLA, else the stock engine."""
+    change = {"xla": False} if plan.xla else {"engine": "stock"}
+    simpler = plan.model_copy(update={**change, "reason": f"{plan.reason}; {because}"})
+    message = f"goes on with the {simpler.engine} engine without XLA: {because}"
+    run.events.write([Event("engine", message, simpler.model_dump(mode="json"), "warning")])
+    return simpler

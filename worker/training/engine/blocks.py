@@ -1,0 +1,145 @@
+"""The batches of an epoch as blocks on the device: tensors of shape (batches, rows of a batch, …).
+
+Either all rows stay on the device and are put into the epoch's order there, or the rows of one block after another are
+gathered from memory-mapped files while the block before it is trained on. Both give the same batches.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from worker.training.engine.programs import Specs, Tensors
+
+Arrays = Sequence[npt.NDArray[Any]]
+Order = npt.NDArray[np.int32]
+
+
+class Blocks(Protocol):
+    """`full_batches` batches of `batch_size` rows in blocks of `batches_per_block`, and a tail of fewer rows.
+
+    Epochs are begun in turn: `begin` takes the order of all rows, None for the order in which they lie.
+    """
+
+    full_batches: int
+    batches_per_block: int
+
+    @property
+    def specs(self) -> Specs:
+        """The shapes and types of a block."""
+
+    def begin(self, order: Order | None) -> None:
+        """Begin an epoch."""
+
+    def block(self, index: int) -> Tensors:
+        """A block of the epoch that has begun; what lies behind the last full batch is filled with zeros."""
+
+    def tail(self) -> Tensors | None:
+        """The rows behind the last full batch, None where there are none."""
+
+
+def blocks_of(arrays: Arrays, batch_size: int, device_bytes: int) -> Blocks:
+    """The rows of `arrays` as blocks, held on the device where they and their copy in order fit `device_bytes`."""
+    size = sum(array.nbytes for array in arrays)
+    if 2 * size <= device_bytes:
+        return ResidentBlocks(arrays, batch_size)
+    # Two blocks on the device at once: the one in use and the next.
+    return StreamedBlocks(arrays, batch_size, device_bytes // 2)
+
+
+class ResidentBlocks:
+    """All rows on the device, and one block that is the whole epoch."""
+
+    def __init__(self, arrays: Arrays, batch_size: int) -> None:
+        self._rows = tuple(tf.constant(array) for array in arrays)
+        self._batch_size = batch_size
+        self.full_batches = self.batches_per_block = len(arrays[0]) // batch_size
+        self._arranged = tf.function(self._arrange, autograph=False)
+        self._ordered: Tensors = ()
+        self._tail: Tensors | None = None
+        self._is_as_it_lies = False
+
+    @property
+    def specs(self) -> Specs:
+        return _specs(self.full_batches, self._batch_size, self._rows)
+
+    def begin(self, order: Order | None) -> None:
+        if order is None and self._is_as_it_lies:
+            return
+        self._is_as_it_lies = order is None
+        order = np.arange(len(self._rows[0]), dtype="i4") if order is None else order
+        self._ordered, tail = self._arranged(tf.constant(order))
+        self._tail = tail or None
+
+    def block(self, index: int) -> Tensors:
+        if index:
+            raise IndexError(index)
+        return self._ordered
+
+    def tail(self) -> Tensors | None:
+        return self._tail
+
+    def _arrange(self, order: tf.Tensor) -> tuple[Tensors, Tensors]:
+        rows = tuple(tf.gather(one, order) for one in self._rows)
+        full = self.full_batches * self._batch_size
+        block = tuple(tf.reshape(one[:full], (self.full_batches, self._batch_size, *one.shape[1:])) for one in rows)
+        return block, tuple(one[full:] for one in rows) if order.shape[0] > full else ()
+
+
+class StreamedBlocks:
+    """Rows in memory-mapped files; the next block is gathered and copied to the device meanwhile."""
+
+    def __init__(self, arrays: Arrays, batch_size: int, block_bytes: int) -> None:
+        self._rows = tuple(memory_mapped(array) for array in arrays)
+        self._batch_size = batch_size
+        self.full_batches = len(arrays[0]) // batch_size
+        batch_bytes = max(1, sum(array.nbytes for array in arrays) // len(arrays[0]) * batch_size)
+        self.batches_per_block = max(1, min(self.full_batches, block_bytes // batch_bytes))
+        self._order: Order = np.arange(len(arrays[0]), dtype="i4")
+        self._thread = ThreadPoolExecutor(1, "blocks")
+        self._next: tuple[int, Future[Tensors]] | None = None
+
+    @property
+    def specs(self) -> Specs:
+        return _specs(self.batches_per_block, self._batch_size, self._rows)
+
+    def begin(self, order: Order | None) -> None:
+        self._order = np.arange(len(self._rows[0]), dtype="i4") if order is None else order
+        self._next = None
+
+    def block(self, index: int) -> Tensors:
+        ready, self._next = self._next, None
+        tensors = ready[1].result() if ready and ready[0] == index else self._gathered(self._order, index)
+        if (index + 1) * self.batches_per_block < self.full_batches:
+            self._next = index + 1, self._thread.submit(self._gathered, self._order, index + 1)
+        return tensors
+
+    def tail(self) -> Tensors | None:
+        rows = self._order[self.full_batches * self._batch_size :]
+        return tuple(tf.constant(one[rows]) for one in self._rows) if len(rows) else None
+
+    def _gathered(self, order: Order, index: int) -> Tensors:
+        begin = index * self.batches_per_block * self._batch_size
+        end = min(begin + self.batches_per_block * self._batch_size, self.full_batches * self._batch_size)
+        tensors = []
+        for one, spec in zip(self._rows, self.specs, strict=True):
+            block = np.zeros(spec.shape, one.dtype)
+            block.reshape(-1, *one.shape[1:])[: end - begin] = one[order[begin:end]]
+            tensors.append(tf.constant(block))
+        return tuple(tensors)
+
+
+def memory_mapped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A copy of `array` in a file without a name: its pages leave memory when others need it."""
+    with tempfile.TemporaryFile(prefix="fitstop-") as file:
+        file.write(np.ascontiguousarray(array).data)
+        file.flush()
+        return np.memmap(file, array.dtype, "r", shape=array.shape)
+
+
+def _specs(batches: int, batch_size: int, rows: Sequence[Any]) -> Specs:
+    return tuple(tf.TensorSpec((batches, batch_size, *one.shape[1:]), one.dtype) for one in rows)

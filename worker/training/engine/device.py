@@ -1,0 +1,60 @@
+"""TensorFlow made ready for a run: its threads, the XLA flags, the GPU's memory. Before it makes its context."""
+
+import os
+from pathlib import Path
+
+import tensorflow as tf
+
+from shared.job import EnginePlan
+
+# XLA's newer CPU code draws random numbers 18 times slower (Dropout); a plain dense network loses nothing noticeable.
+_XLA_CPU_FLAGS = "--xla_cpu_use_fusion_emitters=false"
+_SHARE_FOR_DATA = 0.25
+
+
+def prepare_tensorflow(plan: EnginePlan) -> None:
+    """Set what the plan says; a process that has a context already (a test's) keeps its own.
+
+    The persistent XLA cache stays off: a file of it that was cut off has given other numbers, silently.
+    """
+    if plan.xla and _XLA_CPU_FLAGS not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{_XLA_CPU_FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(plan.threads)
+        if plan.engine == "fused":
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, enable=True)
+    except RuntimeError:
+        return
+
+
+def data_bytes(asked: int) -> int:
+    """How much data may lie on the device: what was asked for, or a quarter of what is free there now."""
+    return asked or int(_free_bytes() * _SHARE_FOR_DATA)
+
+
+def _free_bytes() -> int:
+    if not tf.config.list_physical_devices("GPU"):
+        return _free_host_bytes()
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+        index = int(first) if first.isdecimal() else 0
+        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(index)).free)
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _free_host_bytes() -> int:
+    """What the machine could still give, and no more than this container may have."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    free = int(fields["MemAvailable"].split()[0]) * 1024
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+    except (OSError, ValueError):
+        return free
+    return min(free, max(0, int(limit) - used)) if limit.isdecimal() else free

@@ -1,0 +1,185 @@
+"""The fused engine: an epoch is a few calls of one compiled program, and `fit` sees it as one step.
+
+Keras pays milliseconds of Python for every batch. Here `model.fit` stays the loop over the epochs, its callbacks stay
+Keras's, and the model stays a plain Keras model; what changes is the function that `fit` calls for a step. Each call
+trains for about a quarter of a second, between two of which the run can be stopped, saved and watched.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from shared.job import EnginePlan, JobRecord
+from worker.training.callbacks import Callbacks
+from worker.training.data import Data
+from worker.training.engine.blocks import Blocks, blocks_of
+from worker.training.engine.order import permutation
+from worker.training.engine.programs import tail_program, training_program, validation_program
+from worker.training.resume.point import Place
+
+try:
+    # A private name: through an adapter of its own, `fit` needs no dataset and no iterator. A test pins it.
+    from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+except ImportError:  # a Keras that keeps it elsewhere: the stock engine trains
+    DataAdapter = None
+
+_CALL_SECONDS = 0.25
+_MOST_GROWTH = 8
+
+
+def missing_in_keras() -> str | None:
+    """The private name that this engine needs and this Keras lacks; None where all are there."""
+    if DataAdapter is None:
+        return "keras.src.trainers.data_adapters.data_adapter.DataAdapter"
+    needed = ("train_function", "test_function", "make_train_function", "_get_metrics_result_or_logs")
+    probe = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    probe.compile()
+    return next((f"Model.{name}" for name in needed if not hasattr(probe, name)), None)
+
+
+class FusedEngine:
+    """Compiles for the model and its data when it is made; the model's state is untouched by that."""
+
+    def __init__(self, model: keras.Model, data: Data, record: JobRecord, plan: EnginePlan, device_bytes: int) -> None:
+        self._model = model
+        self._seed = record.spec.hyperparameters.seed
+        self._rows = len(data.train_x)
+        self._epoch = _EpochNumber()
+        self._place = Place(0, 0)
+        batch_size = min(record.spec.hyperparameters.batch_size, self._rows)
+        self._training = blocks_of(data.training, batch_size, device_bytes)
+        self._validation = blocks_of(data.validation, plan.validation_batch, device_bytes)
+        self._train = training_program(model, self._training.specs, xla=plan.xla)
+        self._validate = validation_program(model, self._validation.specs, xla=plan.xla)
+        self._train_tail = tail_program(model.train_step)
+        self._validate_tail = tail_program(model.test_step)
+        self._finite: Any = None
+        self._training_pace, self._validation_pace = _Pace(), _Pace()
+        self._compile()
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether the training data is too large to lie on the device."""
+        return self._training.batches_per_block < self._training.full_batches
+
+    def fit(self, callbacks: Callbacks, epochs: int) -> None:
+        self._place = callbacks.resume.place
+        callbacks.not_finite.weights_are_finite = lambda: self._finite
+        with self._in_place_of_keras(callbacks):
+            self._model.fit(
+                _Once(),
+                validation_data=_Once(),
+                initial_epoch=self._place.epoch,
+                epochs=epochs,
+                callbacks=[self._epoch, *callbacks.in_order],
+                shuffle=False,
+                verbose=0,
+            )
+
+    @contextmanager
+    def _in_place_of_keras(self, callbacks: Callbacks) -> Iterator[None]:
+        model = self._model
+        model.train_function = partial(self._train_epoch, callbacks.steps_done)
+        model.test_function = partial(self._validate_all, callbacks.validated)
+        # The programs have just returned the metrics; Keras would compute them once more.
+        model._get_metrics_result_or_logs = lambda logs: logs
+        # They begin them anew, too.
+        model.reset_metrics = lambda: None
+        try:
+            yield
+        finally:
+            model.train_function = model.test_function = None
+            del model._get_metrics_result_or_logs, model.reset_metrics
+
+    def _compile(self) -> None:
+        """Trace and compile all programs; none of them takes a step."""
+        nothing, no = tf.constant(0), tf.constant(value=False)
+        for program, blocks in ((self._train, self._training), (self._validate, self._validation)):
+            program(tuple(tf.zeros(spec.shape, spec.dtype) for spec in blocks.specs), nothing, nothing, no)
+
+    def _train_epoch(self, steps_done: Callable[[int, Any], None], _: Any) -> Any:
+        """One epoch, or the rest of one; `steps_done` hears how far it is and may raise to end it."""
+        begun = self._place.step if self._epoch.number == self._place.epoch else 0
+        blocks = self._training
+        blocks.begin(permutation(self._seed, self._epoch.number, self._rows))
+        logs: Any = None
+        for block, start, stop in _calls(blocks, begun, self._training_pace):
+            with self._training_pace.measured(stop - start):
+                first = block * blocks.batches_per_block
+                done, logs = self._train(blocks.block(block), start - first, stop - first, start == 0)
+                done = first + int(done)
+            steps_done(done, logs)
+        tail = blocks.tail()
+        if tail is not None and begun <= blocks.full_batches:
+            logs = self._train_tail(tail)
+            steps_done(blocks.full_batches + 1, logs)
+        return self._model.get_metrics_result() if logs is None else logs
+
+    def _validate_all(self, validated: Callable[[int], None], _: Any) -> Any:
+        blocks = self._validation
+        blocks.begin(None)
+        logs: Any = None
+        for block, start, stop in _calls(blocks, 0, self._validation_pace):
+            with self._validation_pace.measured(stop - start):
+                first = block * blocks.batches_per_block
+                logs, finite = self._validate(blocks.block(block), start - first, stop - first, start == 0)
+                self._finite = finite.numpy()
+            validated(stop)
+        tail = blocks.tail()
+        return logs if tail is None else self._validate_tail(tail)
+
+
+def _calls(blocks: Blocks, begun: int, pace: "_Pace") -> Iterator[tuple[int, int, int]]:
+    """(block, first batch, batch behind the last) of each call of a program, from the batch `begun` on."""
+    start = begun
+    while start < blocks.full_batches:
+        block = start // blocks.batches_per_block
+        end_of_block = min((block + 1) * blocks.batches_per_block, blocks.full_batches)
+        stop = min(start + pace.steps, end_of_block)
+        yield block, start, stop
+        start = stop
+
+
+class _Pace:
+    """How many steps make a call of about a quarter of a second. The length of a call changes no bit of the result."""
+
+    def __init__(self) -> None:
+        self.steps = 1
+
+    @contextmanager
+    def measured(self, steps: int) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        seconds = max(time.perf_counter() - began, 1e-6)
+        self.steps = max(1, min(int(steps * _CALL_SECONDS / seconds), self.steps * _MOST_GROWTH))
+
+
+class _EpochNumber(keras.callbacks.Callback):
+    """Knows the epoch (from 0) that `fit` is in, which it does not tell its training function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self.number = epoch
+
+
+class _Once(DataAdapter or object):  # type: ignore[misc]
+    """To `fit`, a dataset of one batch, which its training function does not look at."""
+
+    num_batches = 1
+    batch_size = None
+    has_partial_batch = False
+    partial_batch_size = None
+
+    def get_tf_dataset(self) -> "_Once":
+        return self
+
+    def __iter__(self) -> Iterator[None]:
+        return iter([None])

@@ -1,0 +1,76 @@
+"""The compiled programs: as many steps as asked for in one call, over batches that lie on the device.
+
+The number of steps is an argument, so one compile serves every length, and the length changes no bit of the result.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_COUNT = tf.TensorSpec((), tf.int32)
+_FLAG = tf.TensorSpec((), tf.bool)
+
+Tensors = tuple[tf.Tensor, ...]
+Specs = tuple[tf.TensorSpec, ...]
+
+
+def training_program(model: keras.Model, block: Specs, *, xla: bool) -> Any:
+    """`(block, start, stop, is_first) -> (step, logs)`: train on the batches from `start` until before `stop`.
+
+    A block's tensors have the shape (batches, rows of a batch, …). The program ends right after a batch that makes the
+    loss not finite, and `step` says how far it came. `logs` are the metrics of the epoch until there; the first call
+    of an epoch begins them anew.
+    """
+
+    def train(batches: Tensors, start: tf.Tensor, stop: tf.Tensor, is_first: tf.Tensor) -> Any:
+        def one_step(step: tf.Tensor, _: tf.Tensor) -> Any:
+            logs = model.train_step(tuple(part[step] for part in batches))
+            return step + 1, tf.math.is_finite(logs["loss"])
+
+        def goes_on(step: tf.Tensor, is_finite: tf.Tensor) -> Any:
+            return tf.logical_and(step < stop, is_finite)
+
+        _begin_metrics(model, is_first)
+        step, _ = tf.while_loop(goes_on, one_step, (start, tf.constant(True)))  # noqa: FBT003
+        return step, model.get_metrics_result()
+
+    return tf.function(train, input_signature=[block, _COUNT, _COUNT, _FLAG], jit_compile=xla, autograph=False)
+
+
+def validation_program(model: keras.Model, block: Specs, *, xla: bool) -> Any:
+    """`(block, start, stop, is_first) -> (logs, finite)`: add the batches from `start` until before `stop` up.
+
+    `finite` has a flag for each trainable variable: whether all of its numbers are finite.
+    """
+
+    def validate(batches: Tensors, start: tf.Tensor, stop: tf.Tensor, is_first: tf.Tensor) -> Any:
+        def one_step(step: tf.Tensor) -> Any:
+            model.test_step(tuple(part[step] for part in batches))
+            return (step + 1,)
+
+        _begin_metrics(model, is_first)
+        tf.while_loop(lambda step: step < stop, one_step, (start,))
+        return model.get_metrics_result(), finite_flags(model)
+
+    return tf.function(validate, input_signature=[block, _COUNT, _COUNT, _FLAG], jit_compile=xla, autograph=False)
+
+
+def tail_program(step: Any) -> Any:
+    """`(batch) -> logs` for the last partial batch. One step an epoch is not worth a compile by XLA."""
+    return tf.function(step, jit_compile=False, autograph=False)
+
+
+def finite_flags(model: keras.Model) -> tf.Tensor:
+    """For each trainable variable, whether all of its numbers are finite: of shape (variables,)."""
+    return tf.stack([tf.reduce_all(tf.math.is_finite(one)) for one in model.trainable_variables])
+
+
+def _begin_metrics(model: keras.Model, is_first: tf.Tensor) -> None:
+    """What Keras's `fit` does by an assignment for each metric's variable from Python."""
+
+    def begin() -> tf.Tensor:
+        model.reset_metrics()
+        return tf.constant(0)
+
+    tf.cond(is_first, begin, lambda: tf.constant(0))

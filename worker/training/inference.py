@@ -1,0 +1,33 @@
+"""`inference.json`: what a program that predicts with the model has to know, beside the model and its preprocessing."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from shared.durable import encode, replace_file
+from shared.job_folder import AttemptFolder
+from worker.training.data import Data
+
+# The two builds of TensorFlow hold the same package; whoever predicts needs either.
+_PACKAGES = {
+    "keras": ("keras",),
+    "numpy": ("numpy",),
+    "pandas": ("pandas",),
+    "scikit-learn": ("scikit-learn",),
+    "skops": ("skops",),
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+}
+
+
+def write_inference_facts(attempt: AttemptFolder, data: Data) -> None:
+    """Leave the classes in the order of the model's outputs, and the versions that trained it."""
+    versions = {name: _version(names) for name, names in _PACKAGES.items()}
+    facts = {"classes": data.classes, "versions": {name: found for name, found in versions.items() if found}}
+    replace_file(attempt.inference_file, encode(facts))
+
+
+def _version(names: tuple[str, ...]) -> str | None:
+    for name in names:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None

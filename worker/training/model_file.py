@@ -1,0 +1,177 @@
+"""A model's file, written from a snapshot of its variables: what `model.save` would have written at that moment.
+
+`model.save` takes tens of milliseconds of Python for a small model and cannot run beside training. So Keras saves once,
+before training, with a number of its own in each variable: that tells which dataset of the HDF5 file belongs to which
+variable. Later files are laid out in the same way with the snapshot's values. They load with plain Keras.
+"""
+
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from shared.problems import FitstopError
+
+Form = Literal["keras", "h5"]
+
+_WEIGHTS = "model.weights.h5"
+_CONFIG = "config.json"
+# Keras writes the training configuration of a legacy .h5 file into this attribute of its root.
+_H5_CONFIG = "training_config"
+
+
+Content = Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """The variables' values at one moment, not copied: TensorFlow copies a tensor before it changes it while held."""
+
+    tensors: tuple[tf.Tensor, ...]
+    learning_rate: float
+
+
+class UnknownLayout(FitstopError):
+    """Keras has written a file in which this module does not find the model's variables."""
+
+    code = "unknown_layout"
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    """One dataset of the file: a variable's values, or what Keras wrote there."""
+
+    path: str
+    variable: int | None
+    content: npt.NDArray[Any]
+
+
+class ModelFile:
+    """Knows the layout of a model's file. Raises UnknownLayout where Keras writes something that it does not know."""
+
+    def __init__(self, model: keras.Model, form: Form) -> None:
+        self._model = model
+        self._is_archive = form == "keras"
+        content = _saved_with_marks(model, form)
+        self._entries: dict[str, bytes] = {}
+        if self._is_archive:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                self._entries = {name: archive.read(name) for name in archive.namelist()}
+            content = self._entries.pop(_WEIGHTS)
+        self._attributes: list[tuple[str, dict[str, Any]]] = []
+        self._datasets: list[_Dataset] = []
+        with h5py.File(io.BytesIO(content), "r") as file:
+            self._learn(file, _variables(model))
+
+    def snapshot(self) -> Content:
+        """What gives the file of this moment's model, at any later moment and in any thread."""
+        tensors = tuple(tf.convert_to_tensor(variable.value) for variable in _variables(self._model))
+        return partial(self._content, _Snapshot(tensors, float(self._model.optimizer.learning_rate)))
+
+    def _content(self, snapshot: _Snapshot) -> bytes:
+        weights = io.BytesIO()
+        with h5py.File(weights, "w") as file:
+            self._write(file, snapshot)
+        if not self._is_archive:
+            return weights.getvalue()
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for name, entry in self._entries.items():
+                archive.writestr(name, _with_rate(entry, snapshot.learning_rate) if name == _CONFIG else entry)
+            archive.writestr(_WEIGHTS, weights.getbuffer())
+        return packed.getvalue()
+
+    def _learn(self, file: h5py.File, variables: list[Any]) -> None:
+        self._attributes.append(("/", dict(file.attrs)))
+
+        def visit(path: str, item: h5py.Group | h5py.Dataset) -> None:
+            self._attributes.append((path, dict(item.attrs)))
+            if isinstance(item, h5py.Dataset):
+                self._datasets.append(_recognised(path, np.asarray(item[()]), variables))
+
+        file.visititems(visit)
+        known = {one.variable for one in self._datasets}
+        missing = [one.path for index, one in enumerate(variables) if index not in known and one.trainable]
+        if missing:
+            raise UnknownLayout(f"the file holds no {missing[0]}")
+
+    def _write(self, file: h5py.File, snapshot: _Snapshot) -> None:
+        for one in self._datasets:
+            values = one.content if one.variable is None else snapshot.tensors[one.variable].numpy()
+            file.create_dataset(one.path, data=values)
+        for path, attributes in self._attributes:
+            item = file.require_group(path) if path not in file else file[path]
+            for name, value in attributes.items():
+                item.attrs[name] = _with_rate(value, snapshot.learning_rate) if name == _H5_CONFIG else value
+
+
+class StockModelFile:
+    """The file as Keras's own `save` writes it, at once."""
+
+    def __init__(self, model: keras.Model, form: Form) -> None:
+        self._model = model
+        self._form = form
+
+    def snapshot(self) -> Content:
+        """What gives the file of this moment's model."""
+        content = _saved(self._model, self._form)
+        return lambda: content
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _saved_with_marks(model: keras.Model, form: Form) -> bytes:
+    """The file that Keras writes when every variable holds its own number, from 1; the values are put back."""
+    variables = _variables(model)
+    before = [variable.numpy() for variable in variables]
+    try:
+        for mark, variable in enumerate(variables, 1):
+            variable.assign(np.full(variable.shape, mark, before[mark - 1].dtype))
+        return _saved(model, form)
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+
+
+def _saved(model: keras.Model, form: Form) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="fitstop-") as folder:
+        path = Path(folder) / f"model.{form}"
+        model.save(path)
+        return path.read_bytes()
+
+
+def _recognised(path: str, content: npt.NDArray[Any], variables: list[Any]) -> _Dataset:
+    if content.size == 0 or content.dtype.kind not in "fiu":
+        return _Dataset(path, None, content)
+    mark = int(content.flat[0])
+    if not (content == mark).all() or not 1 <= mark <= len(variables):
+        raise UnknownLayout(f"{path} holds values of no variable")
+    variable = variables[mark - 1]
+    if tuple(variable.shape) != content.shape or keras.backend.standardize_dtype(variable.dtype) != content.dtype.name:
+        raise UnknownLayout(f"{path} is not of the shape and type of {variable.path}")
+    return _Dataset(path, mark - 1, np.empty(0))
+
+
+def _with_rate(config: Any, learning_rate: float) -> Any:
+    """The configuration with the optimizer's learning rate of the moment; of the type that came."""
+    document = json.loads(config)
+    compiled = document.get("compile_config", document)
+    optimizer = (compiled.get("optimizer") or compiled.get("optimizer_config"))["config"]
+    optimizer = optimizer.get("inner_optimizer", {}).get("config", optimizer)
+    if isinstance(optimizer.get("learning_rate"), float):
+        optimizer["learning_rate"] = learning_rate
+    text = json.dumps(document)
+    return text.encode() if isinstance(config, bytes) else text
