@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams schemathesis fuzz-api bench-api bench container-test lock clean
+.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams schemathesis fuzz-api bench-api bench container-test bench-forecast replay-as-keras lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -64,6 +64,12 @@ bench: $(VENV)/.dev  ## how fast, against stock Keras, in one run: make bench DA
 
 fuzz-api: $(VENV)/.dev  ## what nobody should send: make fuzz-api [REQUESTS= SEED=]
 	$(BIN)/python -m tests.fuzz_api --requests $(REQUESTS) --seed $(SEED)
+
+replay-as-keras: $(VENV)/.dev  ## does a replay stop where Keras does?: 200 curves, every patience from 1 to 30
+	FITSTOP_ALL_CURVES=1 $(BIN)/python -m pytest -q tests/unit/worker/training/test_replay_as_keras.py
+
+bench-forecast: $(VENV)/.dev  ## how good are the forecasts on curves that they have not seen?
+	$(BIN)/python -m tests.bench_forecast
 
 lock:  ## write the lock files anew (needs uv)
 	for extra in dev local api worker gpu; do \

@@ -26,7 +26,10 @@ def create_app(settings: "Settings") -> "Flask":
         documents,
         downloads,
         events,
+        explain,
+        forecast,
         health,
+        histories,
         job_list,
         job_view,
         jobs,
@@ -36,7 +39,9 @@ def create_app(settings: "Settings") -> "Flask":
         problems,
         queue_view,
         quotas,
+        replay,
         requests,
+        usage,
         workers,
     )
     from api.service import Service
@@ -45,6 +50,7 @@ def create_app(settings: "Settings") -> "Flask":
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Service.attach(app, settings)
+    histories.install(app)
     requests.install(app)
     problems.install(app)
     metrics.install(app)
@@ -69,6 +75,11 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/jobs/<job_id>/checkpoints/<name>", "read", downloads.checkpoint),
         ("GET", "/jobs/<job_id>/model", "read", downloads.model),
         ("GET", "/jobs/<job_id>/bundle.zip", "read", bundle.bundle),
+        ("GET", "/jobs/<job_id>/explain", "read", explain.show),
+        ("GET", "/jobs/<job_id>/forecast", "read", forecast.show),
+        ("POST", "/jobs/<job_id>/replay", "read", replay.replay_job),
+        ("GET", "/replay/patience", "read", replay.patience),
+        ("GET", "/usage", "read", usage.show),
         ("GET", "/workers", "read", workers.show_all),
         ("GET", "/queue", "read", queue_view.show_all),
         ("GET", "/limits", "read", limits.show),

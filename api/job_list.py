@@ -52,6 +52,17 @@ def show_all() -> Response:
     return jsonify(list_report(items, has_more=len(found) > limit))
 
 
+def candidate_ids(wanted: Wanted) -> Iterator[str]:
+    """The ids of all jobs that may be wanted, newest first, and of others: whoever asks reads what they are."""
+    after = wanted.after
+    try:
+        for job_id, _ in service().index.ids(wanted):
+            after = job_id
+            yield job_id
+    except Behind:
+        yield from _ids_after(after)
+
+
 def _page(wanted: Wanted, most: int) -> list[_Found]:
     try:
         return list(islice(_indexed(wanted), most))

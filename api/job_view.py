@@ -7,9 +7,11 @@ from typing import Any
 
 from flask import Response, request
 
+from api.histories import histories
 from api.query import Query
 from api.report import job_report
 from api.service import Service, service
+from api.usage import ledger_report
 from api.views import View
 from api.waiting import mark, waited
 from shared.job import TERMINAL
@@ -37,13 +39,17 @@ def show(job_id: str) -> Response:
 
 
 def job_document(folder: JobFolder) -> dict[str, Any]:
-    """The report of a job. Raises NotFound where it was deleted since it was found."""
+    """The report of a job with its ledger. Raises NotFound where it was deleted since it was found.
+
+    The ledger goes to the last moment that the job's files tell of: while they stay as they are so does the ETag.
+    """
     held = service()
     state = folder.state()
     if state is None:
         raise NotFound("there is no job of this id")
     places = held.places.of(OpenJob(state.record.spec.priority, folder.id)) if state.status == "queued" else {}
-    return job_report(folder, state, places.get(folder.id), held.settings.max_failures)
+    report = job_report(folder, state, places.get(folder.id), held.settings.max_failures)
+    return {**report, "ledger": ledger_report(histories().ledger(folder))}
 
 
 def view_of(held: Service, folder: JobFolder) -> View:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from api import shapes
 from api.keys import KeyRequest
+from api.replay import ReplaySettings
 from shared.ids import DATASET_ID_PATTERN
 from shared.spec import JobSpec
 from shared.times import utc_now
@@ -83,6 +84,7 @@ def _text(says: str, **more: Any) -> Schema:
 
 _AFTER_JOB = _text("The last id of the page before.", pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$")
 _MOMENT = {"type": "string", "format": "date-time", "examples": [utc_now()]}
+_DAY = {"type": "string", "format": "date", "examples": [utc_now()[:10]]}
 _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
 _KNOWN = {"If-None-Match": _text("The ETag of what the client has.")}
 _RANGE = {**_KNOWN, "Range": _text("A range of the file's bytes."), "If-Range": _text("The ETag that the range is of.")}
@@ -92,7 +94,18 @@ _ONCE = {
 _BODY = (400, 408, 413, 415)
 _JOB_LINKS = {
     name: (name, {"job_id": "$response.body#/id"})
-    for name in ("showJob", "cancelJob", "retryJob", "deleteJob", "listEvents", "listEpochs", "listCheckpoints")
+    for name in (
+        "showJob",
+        "cancelJob",
+        "retryJob",
+        "deleteJob",
+        "listEvents",
+        "listEpochs",
+        "listCheckpoints",
+        "explainJob",
+        "forecastJob",
+        "replayJob",
+    )
 }
 _DATASET_LINKS = {name: (name, {"dataset_id": "$response.body#/id"}) for name in ("showDataset", "deleteDataset")}
 _FILE_HEADERS = ("Content-Disposition", "ETag", "Repr-Digest", "Accept-Ranges")
@@ -230,6 +243,42 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             304: Answer("The client has it."),
         },
         headers=_KNOWN, errors=(404,),
+    ),
+    ("GET", "/jobs/<job_id>/explain"): Operation(
+        "explainJob", "insight", "Say why a job waits, runs or stopped",
+        {200: _json("In sentences.", shapes.Explanation)}, errors=(404,),
+    ),
+    ("GET", "/jobs/<job_id>/forecast"): Operation(
+        "forecastJob", "insight", "Foresee where a running job will stop",
+        {200: _json("The forecast, or why there is none.", shapes.Forecast)}, errors=(404,),
+    ),
+    ("POST", "/jobs/<job_id>/replay"): Operation(
+        "replayJob", "insight", "See where a job would have stopped under other settings",
+        {200: _json("The answer; nothing is stored.", shapes.Replay)},
+        body={JSON: ReplaySettings}, example={"patience": 5}, errors=(*_BODY, 404, 409),
+    ),
+    ("GET", "/replay/patience"): Operation(
+        "comparePatience", "insight", "See what each patience would have saved and lost over past jobs",
+        {200: _json("A table for each monitor.", shapes.PatienceTables)},
+        query={
+            "jobs": _text("Ids of up to 200 jobs with commas between them; else the newest 60 that succeeded."),
+            "most": _integer(1, 1000, 30, "The greatest patience of the table."),
+            "tolerance": {
+                "type": "number", "minimum": 0, "default": 0, "description": "How much worse a model may become.",
+            },
+        },
+        errors=(404,),
+    ),
+    ("GET", "/usage"): Operation(
+        "showUsage", "insight", "Add up what past jobs held GPUs for",
+        {200: _json("The sums.", shapes.Usage)},
+        query={
+            "by": {
+                "type": "string", "enum": ["day", "dataset", "worker"], "default": "day", "description": "The groups.",
+            },
+            "from": {**_DAY, "description": "The first day (UTC) on which jobs ended; else the thirtieth up to `to`."},
+            "to": {**_DAY, "description": "The last one; else today."},
+        },
     ),
     ("GET", "/queue"): Operation(
         "listQueue", "service", "See what waits, and why",

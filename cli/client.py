@@ -161,6 +161,40 @@ class Client:
         """Ask for a job to be stopped; its checkpoints stay."""
         return self._json("POST", _job_path(job_id, "cancel"))
 
+    def explain(self, job_id: str) -> Json:
+        """Why the job waits, runs or stopped: `sentences`, and `text`."""
+        return self._json("GET", _job_path(job_id, "explain"))
+
+    def forecast(self, job_id: str) -> Json:
+        """Where a running job will stop: `stop` with p10, p50 and p90, or None and the `reason`."""
+        return self._json("GET", _job_path(job_id, "forecast"))
+
+    def replay(self, job_id: str, settings: Json) -> Json:
+        """What other settings of early stopping would have done. Raises Refused where they make no sense."""
+        return self._json("POST", _job_path(job_id, "replay"), json=settings)
+
+    def patience(self, job_ids: list[str], *, most: int = 30, tolerance: float = 0.0) -> Json:
+        """Over past jobs (the newest where none is named), what each patience would have saved and lost."""
+        asked: dict[str, str | int | float] = {"most": most, "tolerance": tolerance}
+        if job_ids:
+            asked["jobs"] = ",".join(job_ids)
+        return self._json("GET", "/replay/patience", params=asked)
+
+    def usage(self, by: str = "day", first: str | None = None, last: str | None = None) -> Json:
+        """What the jobs that are over bought, in groups; `first` and `last` are days such as 2026-11-23."""
+        asked = {"by": by, "from": first, "to": last}
+        return self._json("GET", "/usage", params={name: value for name, value in asked.items() if value is not None})
+
+    def all_epochs(self, job_id: str) -> Iterator[Json]:
+        """Every epoch's row, oldest first, page by page."""
+        after = 0
+        while True:
+            page = self._json("GET", _job_path(job_id, "epochs"), params={"after": after, "limit": 10_000})
+            yield from page["data"]
+            if not page["has_more"] or not page["data"]:
+                return
+            after = page["data"][-1]["epoch"]
+
     def events(self, job_id: str, after: str | None = None, limit: int = 1000) -> Json:
         """One page of a job's events, oldest first, behind the cursor `after`; `next` is the cursor behind them."""
         params: dict[str, str | int] = {"limit": limit}

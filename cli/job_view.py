@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import TERMINAL, Json
-from cli.output import duration, fields, literal, number, rate, status_text
+from cli.output import duration, fields, literal, money, number, rate, status_text
 
 
 class Bar:
@@ -28,12 +28,12 @@ class Bar:
         yield line
 
 
-def job_picture(job: Json, trouble: str | None = None) -> RenderableType:
-    """The job as it is at this moment, at most nine lines, for 80 columns and more."""
+def job_picture(job: Json, trouble: str | None = None, forecast: Json | None = None) -> RenderableType:
+    """The job as it is at this moment, at most ten lines, for 80 columns and more."""
     parts: list[RenderableType] = [_headline(job)]
     progress = job.get("progress")
     if progress:
-        parts.append(_progress(progress))
+        parts.append(_progress(progress, forecast if job["status"] == "running" else None))
     if trouble:
         parts.append(literal(f"{trouble} (trying again)", "yellow"))
     return Group(*parts)
@@ -59,17 +59,23 @@ def queue_place(job: Json) -> str:
     return "next in the queue" if position <= 1 else f"number {position} in the queue"
 
 
-def _progress(progress: Json) -> Table:
+def _progress(progress: Json, forecast: Json | None) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(ratio=1)
     stopping = progress.get("early_stopping") or {}
     epoch, epochs = progress["epoch"], progress["epochs"]
     stops_at = stopping.get("stops_at_epoch")
-    grid.add_row("epoch", Bar(epoch, epochs, mark=stops_at))
+    foreseen = (forecast or {}).get("stop")
+    if foreseen:
+        grid.add_row("epoch", Bar(epoch, max(foreseen["p90"], epoch), mark=foreseen["p50"]))
+    else:
+        grid.add_row("epoch", Bar(epoch, epochs, mark=stops_at))
     grid.add_row("", _epoch_words(epoch, epochs, stopping))
     if stopping:
         grid.add_row("patience", _patience(stopping))
+    if forecast and foreseen:
+        grid.add_row("forecast", forecast_words(forecast))
     grid.add_row("best", best_words(progress))
     grid.add_row("rate", _rate_words(progress))
     for name, line in _metric_rows(progress.get("metrics") or {}):
@@ -91,6 +97,20 @@ def _patience(stopping: Json) -> Text:
     used = min(cells, -(-wait * cells // patience))
     style = "green" if wait * 2 < patience else "yellow" if wait < patience else "red"
     return Text.assemble(("■" * used, style), ("□" * (cells - used), "dim"), f"  {wait} of {patience} used up")
+
+
+def forecast_words(forecast: Json) -> Text:
+    """Where the job will stop, how long and how much that is, and whether a better epoch is to come."""
+    stop, left = forecast["stop"], forecast.get("seconds_left") or {}
+    words = Text.assemble("stops near ", (str(stop["p50"]), "bold"), f" ({stop['p10']} to {stop['p90']})")
+    if isinstance(left.get("p50"), int | float):
+        words += Text(f", in {duration(left['p50'])}")
+    for cost in forecast.get("costs_left") or []:
+        words += literal(f", {money(cost.get('p50'))} {cost.get('currency')}")
+    chance = forecast.get("chance_of_better")
+    if isinstance(chance, int | float):
+        words += Text(f"; {chance:.0%} to improve", "dim")
+    return words
 
 
 def best_words(progress: Json) -> Text:
@@ -191,9 +211,24 @@ def job_fields(job: Json) -> Table:
         rows.append(("checkpoints", f"{checkpoints['count']}, the best is {checkpoints.get('best')}"))
     rows += [("failure", failure_words(one)) for one in job.get("failures") or []]
     rows += [("warning", one) for one in job.get("warnings") or []]
+    rows += _ledger_rows(job.get("ledger") or {})
     if job["status"] in TERMINAL:
         rows.append(("ended", Text("\n").join(ending(job))))
     return fields(rows)
+
+
+def _ledger_rows(ledger: Json) -> list[tuple[str, object]]:
+    seconds = ledger.get("gpu_seconds") or {}
+    if not seconds.get("total"):
+        return []
+    parts = ", ".join(
+        f"{name.replace('_', '-')} {duration(time)}" for name, time in seconds.items() if name != "total" and time
+    )
+    rows: list[tuple[str, object]] = [("GPU time", f"{duration(seconds['total'])}: {parts}")]
+    for cost in ledger.get("costs") or []:
+        avoided = f"; {money(cost['avoided'])} avoided" if cost.get("avoided") else ""
+        rows.append(("cost", f"{money(cost.get('total'))} {cost.get('currency')}{avoided}"))
+    return rows
 
 
 class _Dashes(dict[str, object]):

@@ -6,9 +6,11 @@ import click
 
 from cli.commands.base import FitstopGroup
 from cli.commands.files import bundle, datasets, download
+from cli.commands.insight import explain, patience, replay, usage
 from cli.commands.jobs import cancel, events, log, ps, retry, rm, show, submit, watch_command
 from cli.commands.keys import keys
 from cli.commands.local import demo, up
+from cli.commands.plot import plot
 from cli.commands.service import config, queue, workers
 
 
@@ -29,26 +31,11 @@ def main(url: str | None) -> None:
     """
 
 
-for command in (
-    up,
-    demo,
-    submit,
-    ps,
-    show,
-    watch_command,
-    events,
-    log,
-    cancel,
-    retry,
-    rm,
-    download,
-    bundle,
-    datasets,
-    keys,
-    workers,
-    queue,
-    config,
-):
+_RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, retry, rm, download, bundle)
+_UNDERSTAND = (explain, replay, patience, usage, plot)
+_SERVE = (datasets, keys, workers, queue, config)
+
+for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)
 
 

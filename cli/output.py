@@ -145,6 +145,13 @@ def rate(value: object) -> str:
     return f"{value:g}" if isinstance(value, int | float) else "-"
 
 
+def money(amount: object) -> str:
+    """An amount of money, with as many places as a small one needs."""
+    if not isinstance(amount, int | float):
+        return "-"
+    return f"{amount:.2f}" if amount == 0 or abs(amount) >= 1 else f"{amount:.4f}"
+
+
 def size(count: object) -> str:
     """A number of bytes for a person."""
     if not isinstance(count, int | float):

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from cli.client import Client, Json
 from cli.follow import Moment, follow
+from cli.foresight import Foresight
 from cli.job_view import ending, failure_words, job_picture, queue_place
 from cli.output import clock, console, literal
 
@@ -22,7 +23,7 @@ def watch(client: Client, job_id: str) -> Json:
     """Show a job until it is over, and answer it. KeyboardInterrupt passes through and leaves the job alone."""
     screen = console()
     moments = follow(client, job_id)
-    return _watch_live(screen, moments) if screen.is_terminal else _watch_lines(screen, moments)
+    return _watch_live(screen, moments, Foresight(client)) if screen.is_terminal else _watch_lines(screen, moments)
 
 
 def print_ending(job: Json) -> None:
@@ -48,7 +49,7 @@ def _folded(event: Json) -> Table:
     return grid
 
 
-def _watch_live(screen: Console, moments: Iterator[Moment]) -> Json:
+def _watch_live(screen: Console, moments: Iterator[Moment], foresight: Foresight) -> Json:
     news = _News()
     job: Json = {}
     with Live(console=screen, refresh_per_second=8, transient=True) as live:
@@ -61,7 +62,7 @@ def _watch_live(screen: Console, moments: Iterator[Moment]) -> Json:
                 events = events[-_LAST_EVENTS:]
             for line in [*news.lines(moment, queue=False), *map(_folded, events)]:
                 live.console.print(line)
-            live.update(job_picture(job, moment.trouble))
+            live.update(job_picture(job, moment.trouble, foresight.of(job)))
     return job
 
 

@@ -107,7 +107,10 @@ class JobResult(_Document):
 
 
 class Claim(_Document):
-    """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts."""
+    """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts.
+
+    The price is that of the slot's GPU on the day of the claim; None where its worker does not know it.
+    """
 
     version: Literal[1] = 1
     attempt: int
@@ -117,6 +120,8 @@ class Claim(_Document):
     slot: int
     device: str
     claimed_at: str
+    gpu_price_per_hour: float | None = None
+    currency: str | None = None
 
 
 class Conclusion(_Document):

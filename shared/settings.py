@@ -85,6 +85,10 @@ class Settings(BaseModel):
 
     # The worker
     slots: int = Field(default=1, ge=1, le=64, description="jobs at once on this worker")
+    gpu_price_per_hour: float | None = Field(
+        default=None, ge=0, le=1_000_000, description="what an hour of one slot's GPU costs, for the ledger"
+    )
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="the currency of that price")
     child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="how a training child starts")
     heartbeat_seconds: float = Field(default=3, gt=0, description="between two heartbeats of an attempt")
     self_stop_seconds: float = Field(default=20, gt=0, description="without a heartbeat until a worker stops its child")

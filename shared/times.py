@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def utc_now() -> str:
     """This moment by this machine's clock, such as `2026-11-23T19:12:00.123Z`."""
@@ -19,6 +21,11 @@ def parse_time(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"a time without its zone: {text!r}")
     return moment
+
+
+def microseconds(text: str) -> int:
+    """The moment that `text` (RFC 3339) names, in microseconds since 1970."""
+    return (parse_time(text) - _UNIX) // timedelta(microseconds=1)
 
 
 def seconds_since(text: str) -> float:

@@ -17,13 +17,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Owner:
-    """Who claims: a worker, named anew at each of its starts, and one of its slots."""
+    """Who claims: a worker, named anew at each of its starts, and one of its slots, with its GPU's price if known."""
 
     worker: str
     host: str
     pid: int
     slot: int
     device: str
+    gpu_price_per_hour: float | None = None
+    currency: str | None = None
 
     def claim(self, attempt: int) -> Claim:
         return Claim(
@@ -34,6 +36,8 @@ class Owner:
             slot=self.slot,
             device=self.device,
             claimed_at=utc_now(),
+            gpu_price_per_hour=self.gpu_price_per_hour,
+            currency=self.currency if self.gpu_price_per_hour is not None else None,
         )
 
 

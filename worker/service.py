@@ -54,7 +54,10 @@ class Worker:
         self._doorbell = doorbell
         self._nursery = nursery
         self._sweeper = Sweeper(volume, doorbell, settings)
-        self._owners = [Owner(self.name, host, os.getpid(), slot, device_name()) for slot in range(settings.slots)]
+        price, currency = settings.gpu_price_per_hour, settings.currency
+        self._owners = [
+            Owner(self.name, host, os.getpid(), slot, device_name(), price, currency) for slot in range(settings.slots)
+        ]
         self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
         self._running: dict[int, AttemptFolder] = {}
         self._ready = False

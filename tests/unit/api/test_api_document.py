@@ -159,11 +159,15 @@ def test_real_answers_have_the_shapes_of_the_document(client, volume, api, new_j
         (client.post("/jobs?dry_run=true", json=small_spec()), "/jobs"),
         (client.post("/jobs", json={}), "/jobs"),
         (client.post(f"/jobs/{waiting.id}/cancel"), "/jobs/{job_id}/cancel"),
+        (client.post(f"/jobs/{running.id}/replay", json={"patience": 1}), "/jobs/{job_id}/replay"),
+        (client.post(f"/jobs/{over.id}/replay", json={"patience": 1}), "/jobs/{job_id}/replay"),
+        (client.get("/usage?by=dataset"), "/usage"),
+        (client.get("/usage?by=worker"), "/usage"),
         (client.post(f"/jobs/{failed.id}/retry"), "/jobs/{job_id}/retry"),
         (client.post(f"/jobs/{over.id}/retry"), "/jobs/{job_id}/retry"),
         (client.post("/keys", json={"name": "two"}), "/keys"),
     ):
-        check(api, api["paths"][path]["post"], answer)
+        check(api, api["paths"][path]["get" if path == "/usage" else "post"], answer)
 
 
 def check(api, operation, answer):

@@ -59,7 +59,8 @@ def test_with_a_key_for_reading_every_write_is_403_and_every_look_is_answered(ap
         assert is_refused == (scope in {"write", "admin"}), (method, path, answer.status_code)
         if is_refused:
             assert f'scope="{scope}"' in answer.headers["WWW-Authenticate"]
-        if method in {"PUT", "POST", "PATCH", "DELETE"}:
+        # A replay has a body and only reads.
+        if method in {"PUT", "POST", "PATCH", "DELETE"} and path != "/jobs/x/replay":
             writes += 1
             assert is_refused, (method, path)
     assert writes >= 4

@@ -48,6 +48,33 @@ def test_the_picture_says_all_that_matters_in_one_line_each(width):
     assert "0.001  plateau 1 of 10  0.021 s an epoch" in text
 
 
+FORECAST = {
+    "stop": {"p10": 24, "p50": 40, "p90": 60},
+    "seconds_left": {"p50": 90.0},
+    "costs_left": [{"currency": "EUR", "p50": 0.0125}],
+    "chance_of_better": 0.4,
+}
+
+
+def test_the_picture_of_a_running_job_shows_its_forecast_in_one_line_and_draws_the_bar_against_it():
+    plain, foreseen = (rendered(job_picture(JOB, None, one), 80).splitlines() for one in (None, FORECAST))
+    assert len(foreseen) == len(plain) + 1
+    assert max(map(len, foreseen)) <= 80
+    assert any("stops near 40 (24 to 60), in 1 min 30 s, 0.0125 EUR; 40% to improve" in line for line in foreseen)
+    assert foreseen[1].count("━") > plain[1].count("━")
+    ended = rendered(job_picture({**JOB, "status": "succeeded"}, None, FORECAST), 80)
+    assert "stops near" not in ended
+    assert "stops near" not in rendered(job_picture(JOB, None, {"stop": None, "reason": "too few"}))
+
+
+def test_show_says_what_the_gpu_time_bought():
+    seconds = {"start_up": 2.0, "learning": 14.8, "patience": 4.0, "redone": 0.0, "saving": 2.6, "total": 23.4}
+    ledger = {"gpu_seconds": seconds, "costs": [{"currency": "EUR", "total": 0.0163, "avoided": 2.5}]}
+    text = rendered(job_fields({**JOB, "ledger": ledger}), 100)
+    assert "23.4 s: start-up 2.0 s, learning 14.8 s, patience 4.0 s, saving 2.6 s" in text
+    assert "0.0163 EUR; 2.50 avoided" in text
+
+
 def test_a_queued_job_says_where_it_stands_and_a_lost_service_is_said():
     text = rendered(job_picture({"name": "w", "status": "queued", "queue_position": 3, "attempt": 0}, "no answer"))
     assert "number 3 in the queue" in text

@@ -1,0 +1,73 @@
+"""GET /jobs/{id}/forecast: where a running job will stop, and what it will take to get there."""
+
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from flask import Response, jsonify
+
+from api.histories import histories
+from api.query import no_query
+from api.service import service
+from shared.forecast import Forecast, forecast
+from shared.history import EpochTold, JobHistory
+from shared.replay import monitored
+
+_RECENT = 20
+
+
+def show(job_id: str) -> Response:
+    """The forecast after the job's last epoch, or the reason why there is none."""
+    no_query()
+    history = histories().of(service().job(job_id))
+    last = history.last_epoch()
+    found = histories().remembered(
+        (job_id, len(history.attempts), last.epoch if last else 0, history.result is not None),
+        lambda: _answer(history),
+    )
+    return jsonify({"object": "forecast", "job": job_id, **found})
+
+
+def _answer(history: JobHistory) -> dict[str, Any]:
+    epochs = history.epochs()
+    allowed = history.record.spec.hyperparameters.epochs
+    spec = history.record.spec.callbacks.early_stopping
+    told = {"epoch": epochs[-1].epoch if epochs else 0, "epochs": allowed}
+    if history.result is not None:
+        return {**told, **_none("the job is over")}
+    if spec is None:
+        return {**told, **_none(f"early stopping is off: it ends at epoch {allowed}")}
+    try:
+        values = monitored([one.metrics for one in epochs], spec.monitor)
+    except KeyError:
+        return {**told, **_none(f"its epochs do not tell {spec.monitor}")}
+    found = forecast(values, spec, allowed)
+    if found is None:
+        return {**told, **_none("too few epochs have ended")}
+    return {**told, **_report(history, epochs, found), "reason": None}
+
+
+def _none(reason: str) -> dict[str, Any]:
+    return {"stop": None, "seconds_left": None, "costs_left": [], "chance_of_better": None, "reason": reason}
+
+
+def _report(history: JobHistory, epochs: list[EpochTold], found: Forecast) -> dict[str, Any]:
+    each = _epoch_seconds(epochs)
+    claim = history.attempts[-1].claim
+    left = {name: getattr(found, name) - epochs[-1].epoch for name in ("p10", "p50", "p90")}
+    costs = []
+    if claim.gpu_price_per_hour is not None:
+        prices = {name: round(count * each * claim.gpu_price_per_hour / 3600, 6) for name, count in left.items()}
+        costs = [{"currency": claim.currency, **prices}]
+    return {
+        "stop": {name: getattr(found, name) for name in left},
+        "seconds_left": {name: round(count * each, 3) for name, count in left.items()},
+        "costs_left": costs,
+        "chance_of_better": found.chance_of_better,
+    }
+
+
+def _epoch_seconds(epochs: list[EpochTold]) -> float:
+    """From the end of one epoch to that of the next, saving included, as it was of late."""
+    ends = [told.ended for told in epochs[-_RECENT - 1 :]]
+    return median((after - before) / 1e6 for before, after in pairwise(ends))

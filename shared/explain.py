@@ -1,0 +1,148 @@
+"""Why a job waits, why it still runs, or why it stopped: two or three plain sentences, from its files alone."""
+
+from collections.abc import Sequence
+
+from shared.job import AttemptEnd, JobError, Stop
+from shared.job_folder import JobState
+from shared.progress import EpochProgress, Patience
+from shared.spec import EarlyStoppingSpec
+from shared.times import seconds_until
+from shared.worker_card import WorkerCard
+
+
+def explain(
+    state: JobState, progress: EpochProgress | None, queue_position: int | None, workers: Sequence[WorkerCard]
+) -> list[str]:
+    """The sentences. `workers` are those that are alive; `progress` is the last epoch, or None."""
+    if state.result is not None:
+        return _why_it_stopped(state, state.result.ending.stop, state.result.ending.error)
+    if state.status == "queued":
+        return _why_it_waits(state, queue_position, workers)
+    return _why_it_runs(state, progress)
+
+
+def _why_it_waits(state: JobState, position: int | None, workers: Sequence[WorkerCard]) -> list[str]:
+    sentences = []
+    if state.end is not None:
+        sentences.append(_why_queued_again(state, state.end))
+    if state.end is not None and state.end.retry_at is not None and seconds_until(state.end.retry_at) > 0:
+        sentences.append(f"It is tried again at {state.end.retry_at}, not sooner.")
+    if position is not None and position > 1:
+        before = "1 job is" if position == 2 else f"{position - 1} jobs are"
+        sentences.append(f"It waits as number {position} in the queue: {before} served before it.")
+    else:
+        sentences.append("It is the next in the queue.")
+    return [*sentences, _what_the_workers_do(workers)]
+
+
+def _why_queued_again(state: JobState, end: AttemptEnd) -> str:
+    number = state.attempt.number if state.attempt else 0
+    outcome = {"handed_back": "was handed back by its worker", "lost": "was lost"}.get(end.outcome, "failed")
+    because = f": {end.error.message}" if end.error else ""
+    return f"Attempt {number} {outcome}{because}; the next one goes on where it was last saved."
+
+
+def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:
+    if not workers:
+        return "No worker is there to take it."
+    slots, busy = sum(card.slots for card in workers), sum(len(card.running) for card in workers)
+    if any(card.ready for card in workers):
+        return "A worker is ready and takes it in a moment."
+    if any(card.draining for card in workers) and busy < slots:
+        return "The workers that are there are being taken away and claim nothing new."
+    return f"All {slots} slots of the workers are busy." if busy >= slots else "The workers are not ready yet."
+
+
+def _why_it_runs(state: JobState, progress: EpochProgress | None) -> list[str]:
+    sentences = []
+    if state.cancel is not None:
+        sentences.append(f"It was asked to stop at {state.cancel.requested_at} and saves what it has first.")
+    if progress is None:
+        where = f" on {state.claim.host}" if state.claim else ""
+        return [*sentences, f"It has started{where}, and no epoch has ended yet."]
+    spec = state.record.spec.callbacks.early_stopping
+    if progress.early_stopping is None or spec is None:
+        return [*sentences, f"Early stopping is off: it runs to epoch {progress.epochs} and is at {progress.epoch}."]
+    return [*sentences, _what_stops_it(progress, progress.early_stopping, spec), *_what_is_learnt_slower(progress)]
+
+
+def _what_stops_it(progress: EpochProgress, state: Patience, spec: EarlyStoppingSpec) -> str:
+    if progress.epoch <= spec.start_from_epoch:
+        return (
+            f"Early stopping looks at {state.monitor} from epoch {spec.start_from_epoch + 1} on; "
+            f"this is epoch {progress.epoch}."
+        )
+    if state.best_epoch is None or state.best_value is None:
+        return f"{state.monitor} was never a number so far; it stops at epoch {state.stops_at_epoch} unless it is one."
+    last = f"{state.monitor} last improved at epoch {state.best_epoch}, {_ago(progress.epoch - state.best_epoch)}"
+    if state.stops_at_epoch >= progress.epochs:
+        return f"{last}; it may go on to epoch {progress.epochs}, the last that it is allowed."
+    return f"{last}; it stops at epoch {state.stops_at_epoch} unless it {_better_than(state.best_value, spec)}."
+
+
+def _what_is_learnt_slower(progress: EpochProgress) -> list[str]:
+    plateau = progress.reduce_lr
+    if plateau is None or plateau.wait == 0 or plateau.wait > plateau.patience:
+        return []
+    left = plateau.patience - plateau.wait
+    when = "after this epoch" if left == 0 else f"after {_epochs(left)} more without a better value"
+    return [f"The learning rate is {progress.learning_rate:g} and drops {when}."]
+
+
+def _better_than(best: float, spec: EarlyStoppingSpec) -> str:
+    if spec.mode == "max":
+        return f"rises above {_value(best + spec.min_delta)}"
+    return f"falls below {_value(best - spec.min_delta)}"
+
+
+def _why_it_stopped(state: JobState, stop: Stop | None, error: JobError | None) -> list[str]:
+    sentences = []
+    if stop is not None:
+        sentences.append(_the_stop(state, stop))
+    if error is not None:
+        sentences.append(f"{error.message[:1].upper()}{error.message[1:]} ({error.code}).")
+    if stop is not None and stop.epochs_not_run:
+        epochs = state.record.spec.hyperparameters.epochs
+        sentences.append(f"{stop.epochs_not_run} of the {epochs} epochs that it was allowed were not run.")
+    return sentences or ["It is over, and no reason was recorded."]
+
+
+def _the_stop(state: JobState, stop: Stop) -> str:
+    if stop.reason == "early_stopping":
+        return _stopped_early(stop, state.record.spec.callbacks.early_stopping)
+    if stop.reason == "epochs_completed":
+        return f"It ran all of its {_epochs(stop.last_epoch)}{_best_of(stop)}."
+    if stop.reason == "cancelled":
+        when = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch"
+        return f"It was cancelled {when}{_best_of(stop)}."
+    where = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch had ended"
+    words = {"error": "It failed", "diverged": "Its numbers were not finite any more and it stopped"}
+    return f"{words.get(stop.reason, f'It stopped ({stop.reason})')} {where}{_best_of(stop)}."
+
+
+def _stopped_early(stop: Stop, spec: EarlyStoppingSpec | None) -> str:
+    if stop.best_epoch is None or stop.best_value is None or spec is None:
+        return f"It stopped at epoch {stop.last_epoch}: {stop.monitor} was never a number."
+    more = f" by more than {spec.min_delta:g}" if spec.min_delta else ""
+    return (
+        f"It stopped at epoch {stop.last_epoch}: for {_epochs(stop.wait or 0)}, all the patience it had, "
+        f"{stop.monitor} did not improve{more} on the {_value(stop.best_value)} of epoch {stop.best_epoch}."
+    )
+
+
+def _best_of(stop: Stop) -> str:
+    if stop.best_epoch is None or stop.best_value is None:
+        return ""
+    return f"; {stop.monitor} was best at epoch {stop.best_epoch} with {_value(stop.best_value)}"
+
+
+def _ago(epochs: int) -> str:
+    return "this epoch" if epochs == 0 else f"{_epochs(epochs)} ago"
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
+
+
+def _value(value: float) -> str:
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.4g}"

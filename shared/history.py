@@ -1,0 +1,287 @@
+"""What an attempt's events tell of its time and its curve, read on from where the last look ended.
+
+A job that was interrupted has several attempts. Each goes on at a place of one before it, so the run that counts is a
+line from the newest attempt back to the first; what an attempt did behind the place that the next one took up was
+trained for nothing.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from shared.events import Event, read_events
+from shared.job import AttemptEnd, Claim, JobRecord, JobResult
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.progress import EpochProgress
+from shared.times import microseconds
+
+
+@dataclass(frozen=True)
+class EpochTold:
+    """An epoch that ended. `ended` is in microseconds since 1970; `best_epoch` is the best one by then, or None."""
+
+    epoch: int
+    ended: int
+    seconds: float
+    metrics: dict[str, float | None]
+    best_epoch: int | None
+
+
+class EpochColumns:
+    """Epochs in the order in which they ended, as columns: a job may have a hundred thousand of them."""
+
+    def __init__(self, told: Sequence[EpochTold] = ()) -> None:
+        self._epoch = array("q")
+        self._ended = array("q")
+        self._seconds = array("d")
+        self._best: list[int | None] = []
+        self._metrics: list[dict[str, float | None]] = []
+        for one in told:
+            self.append(one)
+
+    def append(self, told: EpochTold) -> None:
+        """Add the next one."""
+        self._ended.append(told.ended)
+        self._seconds.append(told.seconds)
+        self._best.append(told.best_epoch)
+        self._metrics.append(told.metrics)
+        self._epoch.append(told.epoch)
+
+    def now(self) -> "EpochRows":
+        """The epochs until now; what is appended later is not among them."""
+        return EpochRows(self, len(self._epoch))
+
+    def row(self, index: int) -> EpochTold:
+        """One epoch."""
+        return EpochTold(
+            self._epoch[index], self._ended[index], self._seconds[index], self._metrics[index], self._best[index]
+        )
+
+    def columns(self, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Numbers, ends (microseconds since 1970) and seconds of the first `count` epochs, each of shape (count,)."""
+        # Slices are copies: an array whose memory is lent out cannot grow.
+        return (
+            np.frombuffer(self._epoch[:count], dtype=np.int64),
+            np.frombuffer(self._ended[:count], dtype=np.int64),
+            np.frombuffer(self._seconds[:count], dtype=np.float64),
+        )
+
+
+@dataclass(frozen=True)
+class EpochRows:
+    """The first `count` epochs of some columns."""
+
+    _columns: EpochColumns
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[EpochTold]:
+        return map(self._columns.row, range(self.count))
+
+    @property
+    def last(self) -> EpochTold | None:
+        """The newest epoch."""
+        return self._columns.row(self.count - 1) if self.count else None
+
+    def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Numbers, ends in microseconds since 1970, and seconds, each of shape (count,)."""
+        return self._columns.columns(self.count)
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """How far a run is: whole epochs done, and batches of the next."""
+
+    epochs: int = 0
+    batches: int = 0
+
+
+@dataclass(frozen=True)
+class AttemptHistory:
+    """One attempt. `began` is when all was ready to train (microseconds since 1970), None where that was never told.
+
+    `resumed` is the place where it went on, of attempt `from_attempt`; None where it began at the beginning.
+    """
+
+    number: int
+    claim: Claim
+    end: AttemptEnd | None
+    began: int | None = None
+    training_rows: int | None = None
+    resumed: Place | None = None
+    from_attempt: int | None = None
+    epochs: EpochRows = EpochRows(EpochColumns(), 0)
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether it said where in the run it is."""
+        return bool(self.epochs) or self.resumed is not None
+
+
+@dataclass(frozen=True)
+class JobHistory:
+    """A job with all its attempts, oldest first."""
+
+    record: JobRecord
+    result: JobResult | None
+    attempts: Sequence[AttemptHistory]
+
+    def told(self) -> int:
+        """The last moment that the files tell of, in microseconds since 1970."""
+        moments = [microseconds(self.record.created_at)]
+        for attempt in self.attempts:
+            last = attempt.epochs.last
+            moments += [microseconds(attempt.claim.claimed_at), attempt.began or 0, last.ended if last else 0]
+            moments.append(microseconds(attempt.end.ended_at) if attempt.end else 0)
+        return max(moments)
+
+    def used(self) -> dict[int, Place | None]:
+        """For each attempt how far its work was taken up by the next one in line; None for the newest: all of it."""
+        by_number = {attempt.number: attempt for attempt in self.attempts}
+        used: dict[int, Place | None] = {attempt.number: Place() for attempt in self.attempts}
+        newest = next((attempt for attempt in reversed(self.attempts) if attempt.has_trained), None)
+        for attempt in self.attempts:
+            if newest is None or attempt.number >= newest.number:
+                used[attempt.number] = None
+        while newest is not None and newest.resumed is not None and newest.from_attempt in by_number:
+            used[newest.from_attempt] = newest.resumed
+            newest = by_number[newest.from_attempt] if newest.from_attempt < newest.number else None
+        return used
+
+    def epochs(self) -> list[EpochTold]:
+        """The epochs of the run that counts, each once, from 1 on."""
+        used = self.used()
+        kept = [
+            told
+            for attempt in self.attempts
+            for told in attempt.epochs
+            if (until := used[attempt.number]) is None or told.epoch <= until.epochs
+        ]
+        return sorted(kept, key=lambda told: told.epoch)
+
+    def last_epoch(self) -> EpochTold | None:
+        """The epoch that the run has come to; None before the first."""
+        used = self.used()
+        for attempt in reversed(self.attempts):
+            until = used[attempt.number]
+            if attempt.epochs and until is None:
+                return attempt.epochs.last
+            if attempt.epochs and until is not None and until.epochs:
+                return max((told for told in attempt.epochs if told.epoch <= until.epochs), key=lambda told: told.epoch)
+        return None
+
+    def epoch_seconds(self) -> float | None:
+        """The median length of the run's epochs; None before the first."""
+        used = self.used()
+        seconds = [
+            column[numbers <= until.epochs] if (until := used[attempt.number]) is not None else column
+            for attempt in self.attempts
+            for numbers, _, column in [attempt.epochs.columns()]
+        ]
+        kept = np.concatenate(seconds) if seconds else np.empty(0)
+        return float(np.median(kept)) if len(kept) else None
+
+    def best_epoch(self) -> int | None:
+        """The best epoch: the one that the stop names, else the one that the last epoch knew; None before one."""
+        stop = self.result.ending.stop if self.result else None
+        if stop is not None and stop.best_epoch is not None:
+            return stop.best_epoch
+        last = self.last_epoch()
+        return last.best_epoch if last else None
+
+
+@dataclass
+class _AttemptReader:
+    """Reads one attempt's events once, however often it is asked."""
+
+    attempt: AttemptFolder
+    offset: int = 0
+    began: int | None = None
+    training_rows: int | None = None
+    resumed: Place | None = None
+    from_attempt: int | None = None
+    epochs: EpochColumns = field(default_factory=EpochColumns)
+    claim: Claim | None = None
+    end: AttemptEnd | None = None
+
+    def read_on(self) -> AttemptHistory | None:
+        """The attempt as it is now; None for one whose claim cannot be read yet."""
+        # Both are written once, so they are read once.
+        self.claim = self.claim or self.attempt.claim()
+        self.end = self.end or self.attempt.end()
+        if self.claim is None:
+            return None
+        until = self.end.events_bytes if self.end else None
+        for offset, event in read_events(self.attempt.events_file, self.offset, until):
+            self.offset = offset
+            self._take(event)
+        return AttemptHistory(
+            number=self.attempt.number,
+            claim=self.claim,
+            end=self.end,
+            began=self.began,
+            training_rows=self.training_rows,
+            resumed=self.resumed,
+            from_attempt=self.from_attempt,
+            epochs=self.epochs.now(),
+        )
+
+    def _take(self, event: Event) -> None:
+        if event.type == "epoch":
+            told = _epoch(event)
+            if told is not None:
+                self.epochs.append(told)
+        elif event.type == "data":
+            self.training_rows = _whole(event.data.get("training_rows"))
+        elif event.type in {"model", "engine"} or "from_attempt" in event.data:
+            self.began = microseconds(event.time)
+            self._take_place(event.data)
+
+    def _take_place(self, facts: dict[str, Any]) -> None:
+        epoch, batch, earlier = (_whole(facts.get(name)) for name in ("epoch", "batch", "from_attempt"))
+        if epoch is not None and batch is not None and earlier is not None:
+            self.resumed, self.from_attempt = Place(epoch - 1, batch), earlier
+
+
+class JobReader:
+    """Reads one job, and only what is new when it is asked again. Not for two threads at once."""
+
+    def __init__(self, job: JobFolder) -> None:
+        self._job = job
+        self._attempts: dict[int, _AttemptReader] = {}
+
+    def read_on(self) -> JobHistory | None:
+        """The job as it is now; None where it is gone.
+
+        The result is read first: behind it nothing is written any more.
+        """
+        result, record = self._job.result(), self._job.record()
+        if record is None:
+            return None
+        found = (self._reader(attempt).read_on() for attempt in self._job.attempts())
+        return JobHistory(record, result, tuple(attempt for attempt in found if attempt is not None))
+
+    def _reader(self, attempt: AttemptFolder) -> _AttemptReader:
+        return self._attempts.setdefault(attempt.number, _AttemptReader(attempt))
+
+
+def _epoch(event: Event) -> EpochTold | None:
+    """The epoch of an event; None where it does not say it whole."""
+    try:
+        told = EpochProgress.model_validate(event.data)
+    except ValidationError:
+        return None
+    by_patience = told.early_stopping.best_epoch if told.early_stopping else None
+    by_checkpoint = told.best.epoch if told.best and not told.early_stopping else None
+    return EpochTold(told.epoch, microseconds(event.time), told.seconds, told.metrics, by_patience or by_checkpoint)
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) else None

@@ -1,0 +1,247 @@
+"""The ledger: what a job's time on a GPU bought.
+
+    waiting     no GPU: in the queue, and between two attempts
+    start_up    from the claim to the first epoch: process, data, model, resume
+    learning    epochs up to the best one
+    patience    epochs behind the best one, to the stop
+    redone      what an interruption made it train twice, and the silence until others took over
+    saving      between two epochs, and behind the last one
+
+All but waiting add up to the time that the attempts held the GPU, to the microsecond: an attempt's time is cut into
+pieces, and each piece goes to one part. `avoided` is what a stop left unpaid: epochs not run times the median epoch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.history import AttemptHistory, EpochRows, JobHistory, Place
+from shared.times import microseconds
+
+PARTS = ("start_up", "learning", "patience", "redone", "saving")
+
+_HOUR = 3_600_000_000
+_NO_END = 2**62
+_OWN_STOPS = frozenset({"early_stopping", "epochs_completed"})
+
+
+@dataclass(frozen=True)
+class Held:
+    """What one attempt held its GPU for, in microseconds by part; where, and what an hour of it costs, if known."""
+
+    host: str
+    parts: dict[str, int]
+    price_per_hour: float | None
+    currency: str | None
+
+    @property
+    def total(self) -> int:
+        """The time that the attempt held the GPU, in microseconds."""
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One job's ledger; times in microseconds."""
+
+    waiting: int
+    held: tuple[Held, ...]
+    avoided_epochs: int
+    avoided: int
+    median_epoch_seconds: float | None
+
+    def part(self, name: str) -> int:
+        """One of `PARTS`, over all attempts."""
+        return sum(held.parts[name] for held in self.held)
+
+    @property
+    def total(self) -> int:
+        """The time that the attempts held the GPU."""
+        return sum(held.total for held in self.held)
+
+    @property
+    def unpriced(self) -> int:
+        """The time whose price nobody has set."""
+        return sum(held.total for held in self.held if held.price_per_hour is None)
+
+    def costs(self) -> dict[str, dict[str, float]]:
+        """By currency, what each part cost, their total, and what was avoided at the price of the last attempt."""
+        costs: dict[str, dict[str, float]] = {}
+        for held in self.held:
+            if held.price_per_hour is None or held.currency is None:
+                continue
+            cost = costs.setdefault(held.currency, dict.fromkeys((*PARTS, "total", "avoided"), 0.0))
+            for name, time in held.parts.items():
+                cost[name] += money(time, held.price_per_hour)
+            cost["total"] += money(held.total, held.price_per_hour)
+            if held is self.held[-1]:
+                cost["avoided"] = money(self.avoided, held.price_per_hour)
+        return costs
+
+
+def money(time: int, price_per_hour: float) -> float:
+    """What so many microseconds cost."""
+    return time * price_per_hour / _HOUR
+
+
+def ledger(job: JobHistory, now: int) -> Ledger:
+    """The ledger of a job at `now` (microseconds since 1970), which counts where the job is not over."""
+    typical = job.epoch_seconds()
+    used, best = job.used(), job.best_epoch()
+    held = tuple(
+        _Cut(
+            attempt, used[attempt.number], best, _batch_time(job, attempt, typical), _stopped_itself(job, attempt)
+        ).parts(now)
+        for attempt in job.attempts
+    )
+    not_run = _epochs_avoided(job)
+    return Ledger(
+        waiting=sum(end - begin for begin, end in _waits(job, now)),
+        held=held,
+        avoided_epochs=not_run,
+        avoided=round(not_run * (typical or 0.0) * 1e6),
+        median_epoch_seconds=typical,
+    )
+
+
+def _epochs_avoided(job: JobHistory) -> int:
+    """What a job that succeeded was allowed and did not need; a job that failed or was cancelled avoided nothing."""
+    ending = job.result.ending if job.result else None
+    return ending.stop.epochs_not_run if ending and ending.stop and ending.status == "succeeded" else 0
+
+
+def _waits(job: JobHistory, now: int) -> Iterator[tuple[int, int]]:
+    """The times without a GPU. Of two clocks that disagree nothing is made."""
+    since: int | None = microseconds(job.record.created_at)
+    for attempt in job.attempts:
+        claimed = microseconds(attempt.claim.claimed_at)
+        if since is not None:
+            yield since, max(since, claimed)
+        since = microseconds(attempt.end.ended_at) if attempt.end else None
+    if since is None:
+        return
+    if job.result is None:
+        yield since, max(since, now)
+    elif job.result.attempt is None:
+        yield since, max(since, microseconds(job.result.finished_at))
+
+
+def _stopped_itself(job: JobHistory, attempt: AttemptHistory) -> bool:
+    ending = attempt.end.ending if attempt.end else None
+    if ending is None and job.result is not None and job.result.attempt == attempt.number:
+        ending = job.result.ending
+    return ending is not None and ending.stop is not None and ending.stop.reason in _OWN_STOPS
+
+
+def _batch_time(job: JobHistory, attempt: AttemptHistory, typical: float | None) -> int | None:
+    """A batch's share of the median epoch, in microseconds; None where either is unknown."""
+    rows = attempt.training_rows
+    if not rows or typical is None:
+        return None
+    batches = ceil(rows / min(job.record.spec.hyperparameters.batch_size, rows))
+    return round(typical * 1e6 / batches)
+
+
+class _Cut:
+    """Cuts one attempt's time into pieces, from the claim to the end, leaving none out."""
+
+    def __init__(
+        self,
+        attempt: AttemptHistory,
+        used: Place | None,
+        best: int | None,
+        batch_time: int | None,
+        stopped_itself: bool,  # noqa: FBT001
+    ) -> None:
+        self._attempt = attempt
+        self._used = used
+        self._best = best
+        self._batch_time = batch_time
+        self._stopped_itself = stopped_itself
+        self._parts = dict.fromkeys(PARTS, 0)
+        self._at = self._end = 0
+
+    def parts(self, now: int) -> Held:
+        attempt, claim = self._attempt, self._attempt.claim
+        self._at = microseconds(claim.claimed_at)
+        self._end = max(self._at, microseconds(attempt.end.ended_at) if attempt.end else now)
+        begins, ends = (column.clip(self._at, self._end) for column in _spans(attempt.epochs))
+        if len(attempt.epochs):
+            self._take("start_up", int(begins[0]))
+            self._parts["saving"] += int((begins[1:] - ends[:-1]).sum())
+            self._train_all(attempt.epochs.columns()[0], begins, ends)
+            self._at = int(ends[-1])
+        else:
+            self._take("start_up", self._end if attempt.began is None else attempt.began)
+        self._tail(self._next_epoch())
+        return Held(claim.host, self._parts, claim.gpu_price_per_hour, claim.currency)
+
+    def _train_all(
+        self, epochs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    ) -> None:
+        """The whole epochs; the one in which the next attempt took the run up is cut by itself."""
+        last = _NO_END if self._used is None else self._used.epochs
+        best = _NO_END if self._best is None else self._best
+        lengths = ends - begins
+        self._parts["learning"] += int(lengths[(epochs <= last) & (epochs <= best)].sum())
+        self._parts["patience"] += int(lengths[(epochs <= last) & (epochs > best)].sum())
+        self._parts["redone"] += int(lengths[epochs > last + 1].sum())
+        for index in np.flatnonzero(epochs == last + 1):
+            self._at = int(begins[index])
+            self._train(int(epochs[index]), int(ends[index]))
+
+    def _take(self, part: str, until: int) -> None:
+        until = min(max(until, self._at), self._end)
+        self._parts[part] += until - self._at
+        self._at = until
+
+    def _train(self, epoch: int, until: int) -> None:
+        """Time spent on an epoch: kept, or for nothing, or cut where the next attempt took the run up."""
+        if self._used is not None and epoch == self._used.epochs + 1:
+            self._take(self._kind(epoch), min(until, self._at + self._time_of_used_batches(epoch)))
+        elif self._used is None or epoch <= self._used.epochs:
+            self._take(self._kind(epoch), until)
+        self._take("redone", until)
+
+    def _tail(self, epoch: int) -> None:
+        """The time behind the last whole epoch: `epoch` was begun, or the run was over."""
+        if self._stopped_itself:
+            self._take("saving", self._end)
+        handed_back = self._attempt.end is not None and self._attempt.end.outcome == "handed_back"
+        if handed_back and self._used is not None and self._used > Place(epoch - 1, 0):
+            self._take(self._kind(epoch), self._at + self._time_of_used_batches(epoch))
+            self._take("saving", self._end)
+        self._train(epoch, self._end)
+
+    def _time_of_used_batches(self, epoch: int) -> int:
+        assert self._used is not None
+        resumed = self._attempt.resumed
+        done = resumed.batches if resumed and resumed.epochs + 1 == epoch else 0
+        batches = max(0, self._used.batches - done)
+        if batches and self._batch_time is None:
+            return self._end - self._at
+        return batches * (self._batch_time or 0)
+
+    def _next_epoch(self) -> int:
+        last = self._attempt.epochs.last
+        if last is not None:
+            return last.epoch + 1
+        return self._attempt.resumed.epochs + 1 if self._attempt.resumed else 1
+
+    def _kind(self, epoch: int) -> str:
+        return "learning" if self._best is None or epoch <= self._best else "patience"
+
+
+def _spans(epochs: EpochRows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """When each epoch began and ended. Several that were told in one piece lie before one another.
+
+    From the last to the first, an epoch ends when it was told, or when the next began if that is sooner.
+    """
+    _, told, seconds = epochs.columns()
+    lengths = np.rint(seconds * 1e6).astype(np.int64)
+    behind = np.cumsum(lengths)
+    slack = np.minimum.accumulate((told - behind)[::-1])[::-1]
+    return slack + behind - lengths, slack + behind

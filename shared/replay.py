@@ -1,0 +1,171 @@
+"""What if: where a recorded curve would have stopped under other settings of early stopping.
+
+The rule is Keras's EarlyStopping with Fitstop's one change: a NaN never improves. Up to the last epoch that was trained
+the answer is exact, since stopping changes nothing of the epochs before it; behind that nothing is known.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.spec import EarlyStoppingSpec
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch (from 1) and its value, as early stopping counts it; None before a first one."""
+
+    epoch: int | None = None
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Where the rule stops: after `epoch` (from 1), with the best by then."""
+
+    epoch: int
+    best: Best
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A curve under one monitor, mode, min_delta and start_from_epoch, for every patience at once.
+
+    `stops[p]` is where patience p + 1 stops; a patience beyond them does not stop within the curve. `best` and `wait`
+    are those after its last epoch. The waiting never depends on the patience, so one pass answers for all.
+    """
+
+    stops: tuple[Stopped, ...]
+    best: Best
+    wait: int
+
+    def stop(self, patience: int) -> Stopped | None:
+        """Where so much patience stops; None where it is not used up within the curve."""
+        return self.stops[patience - 1] if patience <= len(self.stops) else None
+
+
+def replay(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Replay:
+    """Drive the rule over one value for each epoch; None is a value that was not finite.
+
+    As in Keras, differences are of 64 bits and comparisons of 32.
+    """
+    known = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+    sign = 1.0 if spec.mode == "max" else -1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        challengers = (sign * (known - sign * spec.min_delta).astype(np.float32)).tolist()
+        defenders = (sign * known.astype(np.float32)).tolist()
+    to_beat = -math.inf
+    best, wait, stops = Best(), 0, list[Stopped]()
+    for index in range(spec.start_from_epoch, len(known)):
+        wait += 1
+        first = best.epoch is None and not math.isnan(challengers[index])
+        if first or challengers[index] > to_beat:
+            best, wait, to_beat = Best(index + 1, float(known[index])), 0, defenders[index]
+        elif index > 0:
+            stops += [Stopped(index + 1, best)] * (wait - len(stops))
+    return Replay(tuple(stops), best, wait)
+
+
+def monitored(rows: Sequence[dict[str, float | None]], monitor: str) -> list[float | None]:
+    """One metric of every epoch, None where it was not finite. Raises KeyError where the run did not have it."""
+    if any(monitor not in row for row in rows):
+        raise KeyError(monitor)
+    return [row[monitor] for row in rows]
+
+
+def best_value(values: Sequence[float | None], mode: str) -> float | None:
+    """The best of the values, by which the best model is kept: here every improvement counts."""
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if not finite:
+        return None
+    return max(finite) if mode == "max" else min(finite)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A past job as the table of patiences sees it: a value and seconds for each epoch, and what an hour costs.
+
+    `spec` is the early stopping that it ran under (only its monitor, mode, min_delta and start_from_epoch count here);
+    `is_complete` says that it ran all the epochs it was allowed, so that nothing could have come behind the last.
+    """
+
+    values: Sequence[float | None]
+    seconds: Sequence[float]
+    spec: EarlyStoppingSpec
+    is_complete: bool
+    price_per_hour: float | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True)
+class PatienceRow:
+    """One patience over many jobs.
+
+    `jobs` are those whose answer is known, `unknown` those that would have gone on behind their last epoch. Saved are
+    GPU seconds, and money by currency; lost is how much worse the best value would have been, over the known jobs.
+    """
+
+    patience: int
+    jobs: int
+    unknown: int
+    stopped_sooner: int
+    gpu_seconds_saved: float
+    saved: dict[str, float]
+    jobs_worse: int
+    most_lost: float
+    mean_lost: float
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    seconds_saved: float
+    lost: float
+
+
+def patience_table(curves: Sequence[Curve], most: int) -> list[PatienceRow]:
+    """Patience 1 to `most` over past jobs."""
+    replays = [replay(curve.values, curve.spec) for curve in curves]
+    return [_row(patience, curves, replays) for patience in range(1, most + 1)]
+
+
+def smallest_patience(table: Sequence[PatienceRow], tolerance: float) -> int | None:
+    """The smallest patience that would have cost no job more than `tolerance` of its best value; None for none.
+
+    Only a patience of which every job's answer is known counts.
+    """
+    enough = (row for row in table if row.jobs and not row.unknown and row.most_lost <= tolerance)
+    return next((row.patience for row in enough), None)
+
+
+def _row(patience: int, curves: Sequence[Curve], replays: Sequence[Replay]) -> PatienceRow:
+    outcomes = [(curve, _outcome(curve, past, patience)) for curve, past in zip(curves, replays, strict=True)]
+    known = [(curve, outcome) for curve, outcome in outcomes if outcome is not None]
+    saved: dict[str, float] = {}
+    for curve, outcome in known:
+        if curve.price_per_hour is not None and curve.currency is not None:
+            cost = outcome.seconds_saved * curve.price_per_hour / 3600
+            saved[curve.currency] = saved.get(curve.currency, 0.0) + cost
+    losses = [outcome.lost for _, outcome in known]
+    return PatienceRow(
+        patience=patience,
+        jobs=len(known),
+        unknown=len(outcomes) - len(known),
+        stopped_sooner=sum(outcome.seconds_saved > 0 for _, outcome in known),
+        gpu_seconds_saved=sum(outcome.seconds_saved for _, outcome in known),
+        saved=saved,
+        jobs_worse=sum(loss > 0 for loss in losses),
+        most_lost=max(losses, default=0.0),
+        mean_lost=sum(losses) / len(losses) if losses else 0.0,
+    )
+
+
+def _outcome(curve: Curve, past: Replay, patience: int) -> _Outcome | None:
+    stop = past.stop(patience)
+    if stop is None:
+        return _Outcome(0.0, 0.0) if curve.is_complete else None
+    mode = curve.spec.mode
+    whole, part = best_value(curve.values, mode), best_value(curve.values[: stop.epoch], mode)
+    lost = 0.0 if whole is None else math.inf if part is None else abs(whole - part)
+    return _Outcome(sum(curve.seconds[stop.epoch :]), lost)

@@ -1,0 +1,127 @@
+"""The ledger of a job and its sums, as a client sees them."""
+
+import pytest
+
+from shared.ledger import PARTS
+from shared.times import utc_now
+from tests.unit.shared.histories import claimed_at, ended_at, epoch_event, event, over_at, posted_at, stopped, told
+
+
+def over(volume, posted=0, price=36.0, currency="EUR"):
+    """2 s in the queue, 1 s of start-up, an epoch of learning, two of patience of 0.1 s each, 0.2 s of saving."""
+    job = posted_at(volume, posted, epochs=1000)
+    attempt = claimed_at(job, 1, posted + 2000, price, currency)
+    told(attempt, [event("model", posted + 3000)])
+    told(attempt, [epoch_event(epoch, posted + 2950 + epoch * 150, 0.1, 1, val_accuracy=0.5) for epoch in (1, 2, 3)])
+    ended_at(attempt, posted + 3500, "finished", stopped("early_stopping", 3, 1, 1000))
+    return job
+
+
+def test_a_job_shows_its_ledger(client, volume):
+    ledger = client.get(f"/jobs/{over(volume).id}").json["ledger"]
+    assert ledger["waiting_seconds"] == 2.0
+    assert ledger["gpu_seconds"] == {
+        "start_up": 1.0, "learning": 0.1, "patience": 0.2, "redone": 0.0, "saving": 0.2, "total": 1.5,
+    }  # fmt: skip
+    assert ledger["avoided"] == {"epochs": 997, "gpu_seconds": 99.7}
+    [cost] = ledger["costs"]
+    assert (cost["currency"], cost["learning"], cost["avoided"]) == ("EUR", 0.001, 0.997)
+    assert cost["total"] == pytest.approx(sum(cost[name] for name in PARTS))
+    assert ledger["median_epoch_seconds"] == 0.1
+
+
+def test_a_job_that_waits_has_a_ledger_too(client, job):
+    ledger = client.get(f"/jobs/{job.id}").json["ledger"]
+    assert (ledger["gpu_seconds"]["total"], ledger["costs"]) == (0, [])
+    assert ledger["waiting_seconds"] >= 0
+
+
+def test_a_running_jobs_ledger_grows_with_its_events(client, volume):
+    job = posted_at(volume)
+    attempt = claimed_at(job, 1, 0)
+    told(attempt, [epoch_event(1, 1000, 0.5)])
+    first = client.get(f"/jobs/{job.id}").json["ledger"]
+    told(attempt, [epoch_event(2, 2000, 0.5)])
+    second = client.get(f"/jobs/{job.id}").json["ledger"]
+    assert (first["gpu_seconds"]["saving"], second["gpu_seconds"]["saving"]) == (0.0, 0.5)
+
+
+def test_the_etag_stays_while_the_files_do_and_lists_go_without_the_ledger(client, volume):
+    job = posted_at(volume)
+    attempt = claimed_at(job, 1, 0)
+    told(attempt, [epoch_event(1, 1000, 0.5)])
+    first, again = (client.get(f"/jobs/{job.id}") for _ in range(2))
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert client.get(f"/jobs/{job.id}", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+    told(attempt, [event("checkpoint", 1500), epoch_event(2, 2000, 0.5)])
+    assert client.get(f"/jobs/{job.id}").headers["ETag"] != first.headers["ETag"]
+    assert "ledger" not in client.get("/jobs").json["data"][0]
+
+
+def test_the_ledger_of_a_job_that_is_over_is_final_at_once(client, volume):
+    job = posted_at(volume)
+    attempt = claimed_at(job, 1, 0, 36.0, "EUR")
+    told(attempt, [epoch_event(1, 1000, 0.5, 1)])
+    assert client.get(f"/jobs/{job.id}").json["ledger"]["avoided"]["epochs"] == 0
+    ended_at(attempt, 3000, "finished", stopped("early_stopping", 1, 1, 1000))
+    ledger = client.get(f"/jobs/{job.id}").json["ledger"]
+    assert (ledger["avoided"]["epochs"], ledger["gpu_seconds"]["total"]) == (999, 3.0)
+
+
+DAY_MS = 24 * 3600 * 1000
+
+
+def usage(client, **query):
+    return client.get("/usage", query_string={"from": "2026-11-01", "to": "2026-12-31", **query}).json
+
+
+def test_usage_adds_up_what_ended_by_day(client, volume):
+    over(volume)
+    over(volume, 1000)
+    over(volume, DAY_MS, 72.0, "USD")
+    over_at(posted_at(volume), 5000, stopped("cancelled", 0, None, 1000, "cancelled"), None)
+    posted_at(volume)
+    found = usage(client)
+    assert [(row["day"], row["jobs"]) for row in found["data"]] == [("2026-11-23", 3), ("2026-11-24", 1)]
+    assert found["data"][0]["gpu_seconds"]["total"] == 3.0
+    assert found["total"]["gpu_seconds"]["patience"] == pytest.approx(0.6)
+    assert found["total"]["waiting_seconds"] == 11.0
+    assert [(cost["currency"], cost["avoided"]) for cost in found["total"]["costs"]] == [("EUR", 1.994), ("USD", 1.994)]
+    assert usage(client, **{"from": "2026-11-24"})["total"]["jobs"] == 1
+    assert usage(client, to="2026-11-22", **{"from": "2026-11-01"})["data"] == []
+
+
+def test_usage_by_dataset_and_by_worker(client, volume):
+    over(volume)
+    assert [(row["dataset"], row["jobs"]) for row in usage(client, by="dataset")["data"]] == [("wine", 1)]
+    [row] = usage(client, by="worker")["data"]
+    assert (row["worker"], row["gpu_seconds"]["total"]) == ("here", 1.5)
+
+
+def test_usage_is_of_the_last_thirty_days_where_nothing_is_said(client):
+    found = client.get("/usage").json
+    assert found["to"] == utc_now()[:10]
+    assert found["total"]["jobs"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("by", "moon"),
+        ("from", "yesterday"),
+        ("to", "2026-13-01"),
+        ("to", "20261123"),
+        ("from", "0001-01-01"),
+        ("x", "1"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused(client, name, value):
+    answer = client.get("/usage", query_string={name: value})
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["pointer"] == f"#/query/{name}"
+
+
+def test_a_damaged_job_is_left_out_of_the_usage(client, volume):
+    over(volume)
+    over(volume).result_file.write_text('{"finished_at": 1}')
+    assert usage(client)["total"]["jobs"] == 1
