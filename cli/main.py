@@ -5,6 +5,7 @@ from importlib.metadata import version
 import click
 
 from cli.commands.base import FitstopGroup
+from cli.commands.doctor import doctor
 from cli.commands.files import datasets, download
 from cli.commands.jobs import cancel, events, log, ps, show, submit, watch_command
 from cli.commands.keys import keys
@@ -26,6 +27,7 @@ def main(url: str | None) -> None:
       0  done          1  the job failed or was cancelled (watch, demo, submit --watch)
       2  usage         3  not found          4  the key is missing or wrong
       5  no answer     6  refused            7  the service failed
+      8  this machine is not fit (doctor)
     """
 
 
@@ -44,6 +46,7 @@ for command in (
     keys,
     workers,
     config,
+    doctor,
 ):
     main.add_command(command)
 
