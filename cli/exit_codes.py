@@ -14,4 +14,5 @@ class ExitCode(IntEnum):
     UNREACHABLE = 5
     REFUSED = 6
     SERVER_ERROR = 7
+    UNFIT = 8
     INTERRUPTED = 130

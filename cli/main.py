@@ -5,6 +5,7 @@ from importlib.metadata import version
 import click
 
 from cli.commands.base import FitstopGroup
+from cli.commands.doctor import doctor
 from cli.commands.files import bundle, datasets, download
 from cli.commands.insight import explain, patience, replay, usage
 from cli.commands.jobs import cancel, events, log, ps, retry, rm, show, submit, watch_command
@@ -28,12 +29,13 @@ def main(url: str | None) -> None:
       0  done          1  the job failed or was cancelled (watch, demo, submit --watch)
       2  usage         3  not found          4  the key is missing or wrong
       5  no answer     6  refused            7  the service failed
+      8  this machine is not fit (doctor)
     """
 
 
 _RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, retry, rm, download, bundle)
 _UNDERSTAND = (explain, replay, patience, usage, plot)
-_SERVE = (datasets, keys, workers, queue, config)
+_SERVE = (datasets, keys, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)

@@ -156,7 +156,7 @@ class LocalStack:
                 {"CUDA_CACHE_PATH": str(self.data / "cuda-cache"), **settings, **self._of_the_provider()},
                 self.logs / "worker.log",
                 stop_seconds=25,
-                may_finish=bool(self._environment.get("FITSTOP_IDLE_EXIT_SECONDS")),
+                may_finish=float(self._environment.get("FITSTOP_IDLE_EXIT_SECONDS") or 0) > 0,
             ),
         ]
 

@@ -97,3 +97,15 @@ def test_it_dies_with_its_parent_even_by_a_kill(tmp_path):
         wait_for(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", 10)
         parent.kill()
     wait_for(lambda: not alive(pid), 10)
+
+
+@pytest.mark.parametrize(("status", "is_over"), [(0, True), (1, False)])
+def test_one_that_may_finish_is_started_again_only_after_a_failure(tmp_path, status, is_over):
+    command = [sys.executable, "-c", f"raise SystemExit({status})"]
+    component = Component("it", command, {}, tmp_path / "log", stop_seconds=1, may_finish=True)
+    said = []
+    component.start()
+    wait_for(lambda: not component.is_running)
+    component.look_after(said.append)
+    assert component.has_finished == is_over
+    assert bool(said) != is_over

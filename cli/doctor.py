@@ -1,0 +1,270 @@
+"""What a person at a machine wants to know before an hour of it is paid for: each look is one Finding.
+
+Looks that need NVIDIA's library or TensorFlow are `python -m worker.doctor`'s, a process of its own.
+"""
+
+import errno
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from io import BufferedRWPair
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from cli.ports import DEFAULT_PORT
+from cli.redis_server import NO_REDIS, find_redis_server
+
+Status = Literal["ok", "warning", "problem"]
+_LEAST_FREE_BYTES = 1024**3
+_WELL_FREE_BYTES = 10 * 1024**3
+_PROBE_BYTES = 16 * 1024**2
+_SLOW_SECONDS = 0.1
+_LEAST_SHM_BYTES = 64 * 1024**2
+_MOST_CLOCK_SECONDS = 2.0
+_DEVICE_SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One look: what was found, and how to mend it where it is not well."""
+
+    name: str
+    status: Status
+    detail: str
+    mend: str = ""
+
+    def document(self) -> dict[str, str]:
+        """For `-o json`."""
+        return asdict(self)
+
+
+def look_at_all(volume: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+    """Every look, the quick ones first; those at the device may take minutes on a GPU that compiles for itself."""
+    yield look_at_provider(environment)
+    yield look_at_volume(volume)
+    yield look_at_place(volume, environment)
+    yield from look_at_redis(environment.get("FITSTOP_REDIS_URL", ""))
+    yield look_at_shared_memory()
+    yield from look_at_device()
+
+
+# The machine
+
+
+def look_at_provider(environment: Mapping[str, str] = os.environ) -> Finding:
+    """Whose machine this is, and the address to open."""
+    port = environment.get("FITSTOP_PORT") or environment.get("PORT") or str(DEFAULT_PORT)
+    pod = environment.get("RUNPOD_POD_ID")
+    if pod:
+        return Finding("machine", "ok", f"RunPod; open https://{pod}-{port}.proxy.runpod.net")
+    if environment.get("PUBLIC_IPADDR") or environment.get("VAST_CONTAINERLABEL"):
+        return _vast(environment, port)
+    kind = "a container" if _is_container() else "a machine of your own or a VM"
+    return Finding("machine", "ok", f"{kind}; open http://127.0.0.1:{port}, from elsewhere through an SSH tunnel")
+
+
+def _vast(environment: Mapping[str, str], port: str) -> Finding:
+    public, address = environment.get(f"VAST_TCP_PORT_{port}"), environment.get("PUBLIC_IPADDR")
+    if not public or not address:
+        mend = f"start the instance with -p {port}:{port}"
+        return Finding("machine", "warning", f"Vast.ai; port {port} is not mapped to a public one", mend)
+    mend = "use an SSH tunnel, or Vast's own HTTPS portal, for anything but a try"
+    return Finding("machine", "warning", f"Vast.ai; open http://{address}:{public}, which is not encrypted", mend)
+
+
+def _is_container() -> bool:
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+        return True
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.split()[4] == "/" and " - overlay " in line for line in mounts)
+
+
+def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108  looked at, not written
+    """The memory that processes share, of which Docker gives 64 MB."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding(
+            "shared memory", "warning", f"{folder}: {error.strerror}", "start the container with --shm-size 1g"
+        )
+    if free < _LEAST_SHM_BYTES:
+        return Finding("shared memory", "warning", f"{_size(free)} free", "start the container with --shm-size 1g")
+    return Finding("shared memory", "ok", f"{_size(free)} free")
+
+
+# The volume
+
+
+def look_at_volume(volume: Path) -> Finding:
+    """Whether files can be made there as the service makes them, how fast, and how much room is left."""
+    folder = _nearest(volume)
+    try:
+        with _probe_folder(folder) as probe:
+            megabytes_per_second, save_seconds = _measured(probe)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return _unwritable(folder, error)
+    detail = (
+        f"{volume}: {_size(free)} free, writes {megabytes_per_second:.0f} MB/s, "
+        f"saves a small file in {save_seconds * 1000:.1f} ms"
+    )
+    if free < _LEAST_FREE_BYTES:
+        return Finding("volume", "problem", detail, "make room or a larger volume; jobs wait while it is full")
+    if free < _WELL_FREE_BYTES:
+        return Finding("volume", "warning", detail, "checkpoints and data need room; make the volume larger")
+    if save_seconds > _SLOW_SECONDS:
+        return Finding("volume", "warning", detail, "a disk nearer to this machine makes each checkpoint quicker")
+    return Finding("volume", "ok", detail)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what is there above it."""
+    folder = folder.resolve()
+    return next(one for one in (folder, *folder.parents) if one.is_dir())
+
+
+@contextmanager
+def _probe_folder(folder: Path) -> Iterator[Path]:
+    probe = Path(tempfile.mkdtemp(prefix=".doctor-", suffix=".tmp", dir=folder))
+    try:
+        yield probe
+    finally:
+        shutil.rmtree(probe, ignore_errors=True)
+
+
+def _measured(probe: Path) -> tuple[float, float]:
+    """MB/s of a large write with fsync, and seconds of one small file made for ever: fsync, link, rename, fsync."""
+    from shared.durable import create_file, replace_file
+
+    began = time.monotonic()
+    replace_file(probe / "large", os.urandom(_PROBE_BYTES))
+    speed = _PROBE_BYTES / 1e6 / (time.monotonic() - began)
+    times = []
+    for number in range(9):
+        began = time.monotonic()
+        create_file(probe / str(number), b"{}\n")
+        times.append(time.monotonic() - began)
+    return speed, sorted(times)[len(times) // 2]
+
+
+def _unwritable(folder: Path, error: OSError) -> Finding:
+    mends = {
+        errno.ENOSPC: "make room or a larger volume; jobs wait while it is full",
+        errno.EDQUOT: "make room or ask for a larger quota; jobs wait while it is full",
+        errno.EROFS: "mount it so that it can be written",
+        errno.EACCES: f"`chown {os.getuid()}` it where it is mounted from",
+        errno.EPERM: "use a filesystem that knows hard links; FAT and some network filesystems do not",
+    }
+    mend = mends.get(error.errno or 0, "mend the mount; FITSTOP_VOLUME names another folder")
+    return Finding("volume", "problem", f"{folder} cannot be written: {error.strerror}", mend)
+
+
+def look_at_place(volume: Path, environment: Mapping[str, str] = os.environ) -> Finding:
+    """Whether the volume outlives the container."""
+    if not _is_container() and not environment.get("RUNPOD_POD_ID"):
+        return Finding("volume's place", "ok", "this machine's own filesystem, or what is mounted there")
+    folder = _nearest(volume)
+    if folder.stat().st_dev == Path("/").stat().st_dev:
+        mend = "mount a volume and set FITSTOP_DATA to a folder in it (on RunPod /workspace/fitstop)"
+        return Finding("volume's place", "warning", f"{folder} is on the container's own disk and goes with it", mend)
+    return Finding("volume's place", "ok", f"{folder} is mounted, and outlives the container")
+
+
+# Redis
+
+
+def look_at_redis(url: str) -> list[Finding]:
+    """Whether the Redis in FITSTOP_REDIS_URL takes us and whose clock it shows; without one, whether `up` finds one."""
+    if not url:
+        program = find_redis_server()
+        if program is None:
+            return [Finding("Redis", "problem", "none here, and FITSTOP_REDIS_URL names none", NO_REDIS)]
+        return [Finding("Redis", "ok", f"`fitstop up` starts its own, {program}"), _clock(None)]
+    try:
+        elsewhere = asked_redis(url)
+    except (OSError, ValueError) as error:
+        mend = "is it running, and are address, password and certificate in FITSTOP_REDIS_URL right?"
+        return [Finding("Redis", "problem", f"{urlsplit(url).hostname}: {error}", mend), _clock(None)]
+    return [Finding("Redis", "ok", f"{urlsplit(url).hostname} answers"), _clock(elsewhere - time.time())]
+
+
+def asked_redis(url: str, seconds: float = 3) -> float:
+    """The time on the clock of that Redis, in seconds. Raises OSError or ValueError with what it said."""
+    parts = urlsplit(url)
+    with ExitStack() as stack:
+        address = (parts.hostname or "127.0.0.1", parts.port or 6379)
+        connection = stack.enter_context(socket.create_connection(address, timeout=seconds))
+        if parts.scheme == "rediss":
+            connection = stack.enter_context(_encrypted(connection, url))
+        talk = stack.enter_context(connection.makefile("rwb"))
+        if parts.password:
+            user = unquote(parts.username) if parts.username else "default"
+            _told(talk, "AUTH", user, unquote(parts.password))
+        _told(talk, "PING")
+        _told(talk, "TIME")
+        _, now = talk.readline(), talk.readline()
+        return float(now)
+
+
+def _told(talk: BufferedRWPair, *words: str) -> None:
+    """Send a command. Raises ValueError with what Redis has against it."""
+    raw = [word.encode() for word in words]
+    talk.write(b"*%d\r\n" % len(raw) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in raw))
+    talk.flush()
+    line = talk.readline().strip()
+    if not line.startswith((b"+", b"*")):
+        raise ValueError(line.decode(errors="replace").lstrip("-") or "it hung up")
+
+
+def _encrypted(plain: socket.socket, url: str) -> ssl.SSLSocket:
+    parts = urlsplit(url)
+    authority = parse_qs(parts.query).get("ssl_ca_certs", [None])[0]
+    return ssl.create_default_context(cafile=authority).wrap_socket(plain, server_hostname=parts.hostname)
+
+
+def _clock(ahead_seconds: float | None) -> Finding:
+    """Nothing is decided by two machines' clocks; a wrong one shows wrong times and refuses good certificates."""
+    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    if time.gmtime().tm_year < 2026:
+        return Finding("clock", "problem", now, "set it; TLS refuses every certificate")
+    if ahead_seconds is None:
+        return Finding("clock", "ok", f"{now}; there is nothing to compare it with")
+    if abs(ahead_seconds) > _MOST_CLOCK_SECONDS:
+        return Finding("clock", "warning", f"{now}; Redis's is {ahead_seconds:+.0f} s off", "let NTP set both")
+    return Finding("clock", "ok", f"{now}, as Redis's")
+
+
+# The device
+
+
+def look_at_device() -> list[Finding]:
+    """What `python -m worker.doctor` found, a process of its own since it needs the worker's libraries."""
+    command = [sys.executable, "-P", "-m", "worker.doctor"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_DEVICE_SECONDS, check=False)
+        return [Finding(**one) for one in json.loads(done.stdout)]
+    except subprocess.TimeoutExpired:
+        return [
+            Finding("device", "problem", "no answer in half an hour", "`python -m worker.doctor` shows where it waits")
+        ]
+    except (ValueError, TypeError):
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        mend = "install the worker: pip install --require-hashes -r requirements/gpu.txt"
+        return [Finding("device", "problem", f"the worker cannot be asked: {last}", mend)]
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
