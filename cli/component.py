@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cli import tether
 
-QUICK_DEATH_SECONDS = 10.0
+QUICK_DEATH_SECONDS = 30.0
 MOST_QUICK_DEATHS = 5
 LONGEST_BACKOFF_SECONDS = 30.0
 
