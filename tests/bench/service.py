@@ -30,6 +30,7 @@ def warm_fitstop(data: Path) -> Iterator[Client]:
         tempfile.TemporaryDirectory(prefix="fitstop-bench-") as folder,
         LocalStack(StackOptions(Path(folder)), report=lambda *_: None) as stack,
     ):
+        stack.start()
         stack.wait_ready()
         with Client(stack.connection) as client:
             client.put_dataset("wine-quality", data)
