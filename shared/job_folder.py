@@ -184,10 +184,11 @@ class JobFolder:
     def state(self) -> JobState | None:
         """The job's state, or None where there is no such job.
 
-        The result is read last: a job that was seen running and has a result by then is terminal, never the other
-        way about.
+        The cancel is read first: a job that is seen queued and cancelled was cancelled while nobody had it, so that
+        whoever claims it meanwhile finds the wish. The result is read last: a job that was seen running and has a
+        result by then is terminal, never the other way about.
         """
-        record = self.record()
+        record, cancel = self.record(), self.cancel()
         if record is None:
             return None
         attempts = self.attempts()
@@ -200,7 +201,7 @@ class JobFolder:
         status: JobStatus = "running" if attempt and (end is None or end.ending is not None) else "queued"
         if result is not None:
             status = result.ending.status
-        return JobState(status, record, self.cancel(), result, attempt, claim, end)
+        return JobState(status, record, cancel, result, attempt, claim, end)
 
     def take(self, claim: Claim) -> AttemptFolder | None:
         """Claim attempt `claim.attempt`. Condition: the attempt before it has ended. None where another has it."""
