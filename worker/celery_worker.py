@@ -38,7 +38,7 @@ def serve(app: Celery, worker: Worker, settings: Settings) -> None:
     def on_shutdown(**_: Any) -> None:
         worker.end()
 
-    app.steps["consumer"].add(make_gate(worker.may_take))
+    app.steps["consumer"].add(make_gate(worker.may_take, worker.when_free))
     worker_ready.connect(on_ready, weak=False)
     worker_shutting_down.connect(on_shutting_down, weak=False)
     worker_shutdown.connect(on_shutdown, weak=False)

@@ -1,24 +1,34 @@
-"""What may come through the doorbell, and when: two things that Celery and kombu do not do by themselves.
+"""What may come through the doorbell, and when: three things that Celery and kombu do not do by themselves.
 
-A worker takes a ring only while it could start a job at once, so that others hear it otherwise. And whatever else lies
-in the list is dropped with a log line: kombu ends the whole worker at the first item that is not a message
-(celery#4308, kombu#2421).
+A worker takes a ring only while it could start a job at once, so that others hear it otherwise. As soon as a slot is
+free it listens again; kombu's loop would notice up to a second later. And whatever else lies in the list is dropped
+with a log line: kombu ends the whole worker at the first item that is not a message (celery#4308, kombu#2421).
 
-Both put functions in the place of kombu's own (`qos.can_consume`, `channel.handlers`); integration tests pin them.
+They put functions in the place of kombu's own (`qos.can_consume`, `channel.handlers`); integration tests pin them.
 """
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from queue import Empty
 from typing import Any
 
 from celery import bootsteps
 
+# The task's function says that its slot is free a moment before Celery has counted the task as done.
+_LOOK_AGAIN_SECONDS = 0.005
+_MOST_LOOKS = 100
+
 log = logging.getLogger(__name__)
 
 
-def make_gate(may_take: Callable[[], bool]) -> type[bootsteps.StartStopStep]:
-    """A step of Celery's consumer, run again at each connection to Redis."""
+def make_gate(
+    may_take: Callable[[], bool], when_free: Callable[[Callable[[], None]], None]
+) -> type[bootsteps.StartStopStep]:
+    """A step of Celery's consumer, run again at each connection to Redis.
+
+    `when_free` is given what is to be called, from any thread, each time that a slot has become free.
+    """
 
     class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
         requires = ("celery.worker.consumer:Tasks",)
@@ -26,6 +36,7 @@ def make_gate(may_take: Callable[[], bool]) -> type[bootsteps.StartStopStep]:
         def start(self, consumer: Any) -> None:
             channel = consumer.task_consumer.channel
             _take_only_when(may_take, channel.qos)
+            when_free(partial(consumer.hub.call_soon, partial(_listen_again, consumer.hub, channel.qos)))
             _drop_what_is_no_message(channel.handlers)
 
     return Gate
@@ -34,6 +45,12 @@ def make_gate(may_take: Callable[[], bool]) -> type[bootsteps.StartStopStep]:
 def _take_only_when(may_take: Callable[[], bool], qos: Any) -> None:
     kombus_own = qos.can_consume
     qos.can_consume = lambda: may_take() and kombus_own()
+
+
+def _listen_again(hub: Any, qos: Any, looks: int = _MOST_LOOKS) -> None:
+    """Make the loop turn until it may take a ring; each turn asks by itself, and pops when it may."""
+    if looks and not qos.can_consume():
+        hub.call_later(_LOOK_AGAIN_SECONDS, _listen_again, hub, qos, looks - 1)
 
 
 def _drop_what_is_no_message(handlers: dict[str, Callable[..., Any]]) -> None:

@@ -60,6 +60,7 @@ class Worker:
         ]
         self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
         self._running: dict[int, AttemptFolder] = {}
+        self._on_free: Callable[[], None] = lambda: None
         self._ready = False
         self._bad_looks = 0
         self._idle = IdleClock(settings.idle_exit_seconds)
@@ -86,19 +87,24 @@ class Worker:
         return self._ready and not self.drain.is_set() and not self._bad_looks
 
     def run_next(self) -> None:
-        """Claim the first job in order and run it to its end; nothing where there is none or the worker drains."""
-        if self.drain.is_set():
-            return
+        """Run the jobs that wait, first in order first, each to its end, until there is none or the worker drains.
+
+        Who goes on at once need not be rung for; a ring that finds nothing to do any more is harmless.
+        """
         owner = self._free.get()
         try:
-            attempt = claim_next(self._volume, owner)
-            if attempt is not None:
+            while self.may_take() and (attempt := claim_next(self._volume, owner)) is not None:
                 self._run(attempt, owner)
         except OSError as error:
             # A volume that is full or away: jobs wait, and the sweep rings for them until it is back.
             log.warning("no job could be claimed or begun: %s", error)
         finally:
             self._free.put(owner)
+            self._on_free()
+
+    def when_free(self, call: Callable[[], None]) -> None:
+        """Have this called, from the slot's thread, each time that a slot has become free."""
+        self._on_free = call
 
     def _run(self, attempt: AttemptFolder, owner: Owner) -> None:
         self._running[owner.slot] = attempt

@@ -4,6 +4,7 @@ import shutil
 
 from shared.settings import Settings
 from tests.unit.shared.records import posted
+from worker.gate import _listen_again
 from worker.service import Worker
 
 
@@ -29,11 +30,49 @@ class EmptyNursery:
 def test_a_card_that_cannot_be_written_keeps_no_attempt_from_its_beginning_and_its_end(volume):
     job = posted(volume)
     bell = Bell()
-    worker = Worker(Settings(retry_backoff_seconds=0), volume, bell, EmptyNursery())
+    worker = Worker(Settings(retry_backoff_seconds=60), volume, bell, EmptyNursery())
     shutil.rmtree(volume.workers)
     worker.begin()
     worker.run_next()
     worker._gone.set()
     (attempt,) = job.attempts()
     assert attempt.end().error.code == "no_child"
-    assert job.id in bell.rung
+
+
+def test_a_slot_goes_on_with_the_next_job_in_order_without_a_ring_and_then_says_that_it_is_free(volume):
+    jobs = [posted(volume), posted(volume)]
+    worker = Worker(Settings(retry_backoff_seconds=60), volume, Bell(), EmptyNursery())
+    freed = []
+    worker.when_free(lambda: freed.append([len(job.attempts()) for job in jobs]))
+    worker.begin()
+    worker.run_next()
+    worker._gone.set()
+    assert freed == [[1, 1]]
+
+
+def test_a_worker_that_drains_claims_nothing(volume):
+    job = posted(volume)
+    worker = Worker(Settings(), volume, Bell(), EmptyNursery())
+    worker.begin()
+    worker.drain.set()
+    worker.run_next()
+    worker._gone.set()
+    assert job.attempts() == []
+
+
+def test_a_worker_hears_again_as_soon_as_celery_has_counted_its_task_as_done():
+    turns = []
+
+    class Hub:
+        def call_later(self, _seconds, call, *arguments):
+            turns.append("turn")
+            call(*arguments)
+
+    class Qos:
+        answers = iter([False, False, True])
+
+        def can_consume(self):
+            return next(self.answers)
+
+    _listen_again(Hub(), Qos())
+    assert turns == ["turn", "turn"]
