@@ -22,6 +22,7 @@ import worker.attempt
 import worker.heartbeat
 import worker.service
 import worker.sweep
+import worker.training.lifeline
 import worker.training.stop_requests
 from shared.volume import Volume
 from tests.simulation.eye import Eye
@@ -29,8 +30,9 @@ from tests.simulation.kernel import Kernel, Killed, Signal, Task
 
 _READING = ("stat", "listdir", "scandir")
 _CHANGING = ("link", "replace", "rename", "unlink", "mkdir", "rmdir", "write", "fsync", "open")
-_TIMED = (worker.attempt, worker.heartbeat, worker.service, worker.sweep, worker.training.stop_requests)
-_THREADED = (worker.attempt, worker.heartbeat, worker.service)
+_TRAINING = (worker.training.lifeline, worker.training.stop_requests)
+_TIMED = (worker.attempt, worker.heartbeat, worker.service, worker.sweep, *_TRAINING)
+_THREADED = (worker.attempt, worker.heartbeat, worker.service, worker.training.lifeline)
 
 
 @dataclass
@@ -76,6 +78,7 @@ def simulated() -> Iterator[None]:
         stack.enter_context(patch.object(worker.service, "device_name", lambda: "CPU"))
         # A later look is the harder case, and every quarter of a second is most of all operations.
         stack.enter_context(patch.object(worker.attempt, "_LOOK_SECONDS", 1.0))
+        stack.enter_context(patch.object(worker.training.lifeline, "_LOOK_SECONDS", 1.0))
         # Nothing is decided by a card.
         stack.enter_context(patch.object(worker.service, "_CARD_SECONDS", 60))
         yield

@@ -1,7 +1,7 @@
 """One whole random schedule of a small world: workers, their children, the API and the faults, from one seed.
 
-The workers are the product's own: `Worker`, `Sweeper`, `AttemptRun`, `Heartbeat`, `StopRequests` and all below them.
-Simulated are Redis (`Bell`), the training itself (`Child`: batches are waits), and the machines.
+The workers are the product's own: `Worker`, `Sweeper`, `AttemptRun`, `Heartbeat`, `StopRequests`, `Lifeline` and all
+below them. Simulated are Redis (`Bell`), the training itself (`Child`: batches are waits), and the machines.
 """
 
 import shutil
@@ -20,12 +20,13 @@ from shared.job_folder import AttemptFolder
 from shared.settings import Settings
 from shared.volume import Volume
 from tests.simulation.eye import Eye, Trainer
-from tests.simulation.kernel import Kernel, Machine, Process, Signal
+from tests.simulation.kernel import Kernel, Killed, Machine, Process, Signal
 from tests.simulation.machinery import Disk, World
 from tests.unit.shared.records import record
 from worker.pulse import Pulse
 from worker.service import Worker
 from worker.training.errors import Superseded, TrainingStopped
+from worker.training.lifeline import SUPERSEDED, Lifeline
 from worker.training.stop_requests import StopRequests
 
 # No back-off: the pause before the next attempt would hide a trainer that lives too long.
@@ -77,7 +78,7 @@ class Play:
         self.eye = World.eye = Eye(str(root), lambda: self.kernel.now)
         World.disk = Disk(chance.choice([0.1, 0.3, 1.0]), chance.choice([0.005, 0.1, 1.0]))
         self.bell = Bell(self.kernel)
-        self.batches, self.batch_seconds = chance.choice([(4, 1.0), (3, 8.0), (12, 8.0)])
+        self.batches, self.batch_seconds = chance.choice([(4, 1.0), (3, 8.0), (12, 8.0), (3, 30.0)])
         machines = [Machine(f"machine {number}", chance) for number in range(chance.randint(2, 3))]
         self._workers = [Process(f"the worker on {machine.name}", machine) for machine in machines]
         self._api = Process("the API", Machine("machine of the API", chance))
@@ -348,14 +349,20 @@ class Child:
 
     def _live(self) -> None:
         try:
-            self._train()
+            with Lifeline(self._attempt, self._play.settings, self._give_way):
+                self._train()
             code = 0
         except Superseded:
             self._play.counts["trainers that stopped by themselves"] += 1
-            code = 3
+            code = SUPERSEDED
         except OSError:
             code = 4
         self._kernel.exit(self._process, code)
+
+    def _give_way(self) -> None:
+        self._play.counts["trainers that were ended inside a batch"] += 1
+        self._kernel.exit(self._process, SUPERSEDED)
+        raise Killed
 
     def _train(self) -> None:
         trainer = Trainer(self._attempt.job.id, self._attempt.number, self._process)

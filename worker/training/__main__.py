@@ -11,11 +11,11 @@ from pathlib import Path
 from shared.job_folder import AttemptFolder
 from shared.settings import read_settings
 from worker.training.errors import Superseded
+from worker.training.lifeline import SUPERSEDED, Lifeline
 from worker.training.stop_requests import StopRequests
 
 log = logging.getLogger("worker.training")
 
-SUPERSEDED = 3
 VOLUME_FAILED = 4
 
 
@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> int:
     from worker.training.run import run
 
     try:
-        attempt.conclude(run(attempt, stop_requests, settings))
+        with Lifeline(attempt, settings):
+            attempt.conclude(run(attempt, stop_requests, settings))
     except Superseded as superseded:
         log.warning("nothing more is written: %s", superseded)
         return SUPERSEDED
