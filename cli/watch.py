@@ -1,6 +1,9 @@
 """Watching a job: a live picture under its events on a terminal, one line for each event on a pipe."""
 
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.live import Live
@@ -22,8 +25,39 @@ _TYPE_STYLES = {"checkpoint": "green", "learning_rate": "magenta", "stop": "bold
 def watch(client: Client, job_id: str) -> Json:
     """Show a job until it is over, and answer it. KeyboardInterrupt passes through and leaves the job alone."""
     screen = console()
-    moments = follow(client, job_id)
-    return _watch_live(screen, moments, Foresight(client)) if screen.is_terminal else _watch_lines(screen, moments)
+    with interrupts_kept() as interrupted:
+        moments = _until(interrupted, follow(client, job_id))
+        return _watch_live(screen, moments, Foresight(client)) if screen.is_terminal else _watch_lines(screen, moments)
+
+
+@contextmanager
+def interrupts_kept() -> Iterator[threading.Event]:
+    """What is set at a Ctrl-C, beside the KeyboardInterrupt that Python raises at it.
+
+    Python drops an exception that it happens to raise inside a finalizer or a callback of its own, with a line on
+    stderr; who draws a hundred times a second would miss a Ctrl-C now and then.
+    """
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _until(interrupted: threading.Event, moments: Iterator[Moment]) -> Iterator[Moment]:
+    for moment in moments:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        yield moment
 
 
 def print_ending(job: Json) -> None:

@@ -1,12 +1,14 @@
 """Watching: order of events, the end, a lost service, a detach."""
 
+import signal
+
 import pytest
 
 from cli.client import Client
 from cli.connection import Connection
 from cli.errors import NotFound, Unreachable
 from cli.follow import follow
-from cli.watch import event_line
+from cli.watch import event_line, watch
 
 
 def event(number, message, kind="epoch"):
@@ -123,3 +125,31 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(fitstop, script, monkeypatch)
 
 def test_an_event_is_shown_literally():
     assert event_line(event(1, "[red]x\x1b[2J")).plain[10:] == r"[red]x\x1b[2J"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_that_python_drops_inside_a_finalizer_is_heard_at_the_next_look(canned, make_job, make_page):
+    class Finalized:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    looks = []
+
+    def look(asked):
+        looks.append("look")
+        return 200, make_job(1, "running")
+
+    canned.on("GET", f"/jobs/{make_job(1)['id']}", look)
+    canned.on("GET", f"/jobs/{make_job(1)['id']}/events", lambda asked: (200, make_page()))
+    with Client(Connection(canned.url)) as client:
+
+        def events(job_id, after=None):
+            del_me = Finalized()
+            del del_me
+            assert len(looks) < 10, "the Ctrl-C was lost"
+            return {"data": [], "has_more": False, "next": None}
+
+        client.events = events
+        with pytest.raises(KeyboardInterrupt):
+            watch(client, make_job(1)["id"])
+    assert looks == ["look"]
