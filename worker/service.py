@@ -14,7 +14,7 @@ from enum import Enum
 from shared.job_folder import AttemptFolder
 from shared.queue import Doorbell
 from shared.settings import Settings
-from shared.times import seconds_until, utc_now
+from shared.times import seconds_since, seconds_until, utc_now
 from shared.volume import Volume
 from shared.worker_card import RunningAttempt, WorkerCard
 from worker.attempt import AttemptRun
@@ -25,6 +25,7 @@ from worker.idle import IdleClock
 from worker.sweep import Sweeper
 
 _CARD_SECONDS = 2
+_FORGET_SECONDS = 24 * 3600
 # One bad answer of the driver is no loss; a GPU that a container lost stays away until it is started again.
 _LOST_LOOKS = 2
 
@@ -65,7 +66,10 @@ class Worker:
         self._gone = threading.Event()
 
     def appear(self) -> None:
-        """Show from now on that a worker is starting, which takes minutes where a GPU's driver compiles."""
+        """Show from now on that a worker is starting, which takes minutes where a GPU's driver compiles.
+
+        The cards of workers that nobody has seen for a day go.
+        """
         threading.Thread(target=self._show_start, name="start", daemon=True).start()
 
     def begin(self) -> None:
@@ -158,9 +162,19 @@ class Worker:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _show_start(self) -> None:
+        self._forget_the_gone()
         while not self._ready and not self._gone.is_set():
             self._show_card()
             self._gone.wait(_CARD_SECONDS)
+
+    def _forget_the_gone(self) -> None:
+        # By two machines' clocks, which does no harm: a worker that lives shows its card again within seconds.
+        try:
+            for card in self._volume.worker_cards():
+                if seconds_since(card.seen_at) > _FORGET_SECONDS:
+                    self._volume.remove_worker(card.worker)
+        except OSError as error:
+            log.warning("the cards of workers that are gone stay: %s", error)
 
     def _show_card(self) -> None:
         running = tuple(
