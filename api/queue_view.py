@@ -28,6 +28,7 @@ class _Workers:
 
     alive: int
     draining: int
+    unfit: int
     starting: int
     free_slots: int
 
@@ -73,6 +74,8 @@ def _reason(place: int, state: JobState, workers: _Workers) -> dict[str, Any]:
         reason, detail = "no_worker", "no worker is there"
     elif workers.draining == workers.alive:
         reason, detail = "draining", "every worker is being taken away and takes no more jobs"
+    elif workers.draining + workers.unfit == workers.alive:
+        reason, detail = "unfit", "no worker here can train on its device; `fitstop workers` says why"
     elif workers.free_slots > ahead:
         reason, detail = "next", "a slot is free; it is taken within seconds"
     elif workers.free_slots == 0 and workers.starting:
@@ -94,6 +97,7 @@ def _workers(cards: Sequence[WorkerCard], lost_after_seconds: float) -> _Workers
     return _Workers(
         alive=len(alive),
         draining=statuses.count("draining"),
+        unfit=statuses.count("unfit"),
         starting=statuses.count("starting"),
         free_slots=sum(card.slots - len(card.running) for card, status in alive if status == "ready"),
     )

@@ -31,11 +31,13 @@ def worker_report(card: WorkerCard, lost_after_seconds: float) -> dict[str, Any]
 
 
 def worker_status(card: WorkerCard, lost_after_seconds: float) -> str:
-    """lost, draining, ready, busy or starting."""
+    """lost, draining, unfit, ready, busy or starting."""
     if seconds_since(card.seen_at) > lost_after_seconds:
         return "lost"
     if card.draining:
         return "draining"
+    if card.unfit:
+        return "unfit"
     if card.ready:
         return "ready"
     return "busy" if card.running else "starting"

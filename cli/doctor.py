@@ -29,9 +29,11 @@ _LEAST_FREE_BYTES = 1024**3
 _WELL_FREE_BYTES = 10 * 1024**3
 _PROBE_BYTES = 16 * 1024**2
 _SLOW_SECONDS = 0.1
-_LEAST_SHM_BYTES = 64 * 1024**2
+_LEAST_SHM_BYTES = 16 * 1024**2
 _MOST_CLOCK_SECONDS = 2.0
-_DEVICE_SECONDS = 1800
+# Longer than the trial inside (worker.trial).
+_DEVICE_SECONDS = 2000
+_REDIS_PORT = 6379
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,26 @@ def _vast(environment: Mapping[str, str], port: str) -> Finding:
 
 
 def _is_container() -> bool:
-    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
-        return True
+    is_marked = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
     try:
-        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        mounts = Path("/proc/self/mountinfo").read_text()
     except OSError:
-        return False
-    return any(line.split()[4] == "/" and " - overlay " in line for line in mounts)
+        return is_marked
+    return is_container(mounts, is_marked=is_marked)
+
+
+def is_container(mounts: str, *, is_marked: bool) -> bool:
+    """By `/proc/self/mountinfo`: a root in layers, or a mark where the root is no disk of its own.
+
+    A small VM that was made from an image carries the mark too.
+    """
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split()[4] == "/":
+            kind, source = after.split()[:2]
+            is_whole_disk = source.startswith("/dev/") and before.split()[3] == "/"
+            return "overlay" in kind or (is_marked and not is_whole_disk)
+    return is_marked
 
 
 def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108  looked at, not written
@@ -193,19 +208,39 @@ def look_at_redis(url: str) -> list[Finding]:
         if program is None:
             return [Finding("Redis", "problem", "none here, and FITSTOP_REDIS_URL names none", NO_REDIS)]
         return [Finding("Redis", "ok", f"`fitstop up` starts its own, {program}"), _clock(None)]
+    parts = urlsplit(url)
+    place = f"{parts.hostname}:{parts.port or _REDIS_PORT}"
     try:
         elsewhere = asked_redis(url)
     except (OSError, ValueError) as error:
-        mend = "is it running, and are address, password and certificate in FITSTOP_REDIS_URL right?"
-        return [Finding("Redis", "problem", f"{urlsplit(url).hostname}: {error}", mend), _clock(None)]
-    return [Finding("Redis", "ok", f"{urlsplit(url).hostname} answers"), _clock(elsewhere - time.time())]
+        return [Finding("Redis", "problem", f"{place}: {_said(error)}", _mend_of_redis(error)), _clock(None)]
+    return [Finding("Redis", "ok", f"{place} answers"), _clock(elsewhere - time.time())]
+
+
+def _said(error: Exception) -> str:
+    """Without the number that Python puts before it."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _mend_of_redis(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "ssl_ca_certs in FITSTOP_REDIS_URL names the authority that signed Redis's certificate; is it that one?"
+    if isinstance(error, TimeoutError) and "handshake" in str(error):
+        return "what listens there speaks no TLS: the port that does, or redis:// in place of rediss://"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there: start Redis or the tunnel to it, or mend the address in FITSTOP_REDIS_URL"
+    if isinstance(error, OSError):
+        return "mend the address in FITSTOP_REDIS_URL, or the network and its firewall between here and there"
+    if str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+        return "mend the password in FITSTOP_REDIS_URL; it is what Redis's `requirepass` says"
+    return "is it Redis that listens there? Mend the address in FITSTOP_REDIS_URL"
 
 
 def asked_redis(url: str, seconds: float = 3) -> float:
     """The time on the clock of that Redis, in seconds. Raises OSError or ValueError with what it said."""
     parts = urlsplit(url)
     with ExitStack() as stack:
-        address = (parts.hostname or "127.0.0.1", parts.port or 6379)
+        address = (parts.hostname or "127.0.0.1", parts.port or _REDIS_PORT)
         connection = stack.enter_context(socket.create_connection(address, timeout=seconds))
         if parts.scheme == "rediss":
             connection = stack.enter_context(_encrypted(connection, url))

@@ -33,6 +33,7 @@ _STATUS_STYLES = {
     "ready": "green",
     "busy": "cyan",
     "starting": "yellow",
+    "unfit": "bold red",
     "draining": "yellow",
     "lost": "red",
 }

@@ -31,6 +31,8 @@ from cli.ports import StackError, choose_port, is_free, reachable
 from cli.redis_server import NO_REDIS, RedisPlan, find_redis_server
 
 _LOOK_SECONDS = 0.1
+# What a GPU newer than TensorFlow's code may take to compile it.
+_FIRST_USE_SECONDS = 3600
 _PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "TMPDIR", "TZ", "USER"})
 _PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XLA_")
 # What FITSTOP_IDLE_HOOK needs to stop a machine of RunPod or Vast.ai; for the worker alone.
@@ -190,13 +192,14 @@ class LocalStack:
             raise self._failure
 
     def wait_ready(self, seconds: float = 180) -> dict[str, Any]:
-        """Wait until the API answers and our worker would take a job; answer the worker's card.
+        """Wait until the API answers and our worker would take a job, or refuses all; answer the worker's card.
 
-        From then on `cli.json` is there. Raises NotReady after `seconds`, GaveUp before that.
+        From then on `cli.json` is there. Raises NotReady after `seconds`, or an hour while the worker tries its GPU;
+        GaveUp before that.
         """
-        deadline = time.monotonic() + seconds
-        while (card := self._ready_card()) is None:
-            self._wait(deadline)
+        began = time.monotonic()
+        while (card := self._our_card()) is None or card["status"] not in {"ready", "busy", "unfit"}:
+            self._wait(began + (_FIRST_USE_SECONDS if _tries_its_gpu(card) else seconds))
         self._announced = True
         write_cli_json(self.data, self.url, self.api_key)
         return card
@@ -207,7 +210,7 @@ class LocalStack:
             raise NotReady(f"the API and a worker are not ready in time; see the logs in {self.logs}")
         time.sleep(_LOOK_SECONDS)
 
-    def _ready_card(self) -> dict[str, Any] | None:
+    def _our_card(self) -> dict[str, Any] | None:
         with Client(self.connection) as client:
             try:
                 cards = client.workers()["data"]
@@ -215,8 +218,8 @@ class LocalStack:
                 return None
         # Not the card of the stack before this one, and not that of another stack that took our port.
         ours = (self._components[-1].pid, socket.gethostname())
-        usable = (card for card in cards if card.get("status") in {"ready", "busy"})
-        return next((card for card in usable if (card.get("pid"), card.get("host")) == ours), None)
+        alive = (card for card in cards if card.get("status") not in {None, "lost"})
+        return next((card for card in alive if (card.get("pid"), card.get("host")) == ours), None)
 
     @property
     def connection(self) -> Connection:
@@ -265,6 +268,10 @@ def running_stack(data: Path) -> Connection | None:
     connection = Connection(stack.url, stack.api_key, "the local stack")
     with Client(connection) as client:
         return connection if client.healthy() else None
+
+
+def _tries_its_gpu(card: Mapping[str, Any] | None) -> bool:
+    return card is not None and card["status"] == "starting" and not card["device"].startswith("CPU")
 
 
 def _locked(data: Path) -> IO[bytes]:

@@ -45,6 +45,8 @@ def _why_queued_again(state: JobState, end: AttemptEnd) -> str:
 def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:
     if not workers:
         return "No worker is there to take it."
+    if all(card.unfit for card in workers):
+        return f"No worker can take it: {workers[0].unfit}."
     slots, busy = sum(card.slots for card in workers), sum(len(card.running) for card in workers)
     if any(card.ready for card in workers):
         return "A worker is ready and takes it in a moment."

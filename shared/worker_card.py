@@ -19,7 +19,9 @@ class RunningAttempt(BaseModel):
 
 
 class WorkerCard(BaseModel):
-    """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now."""
+    """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
+    never does.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -32,6 +34,7 @@ class WorkerCard(BaseModel):
     child_start: str
     ready: bool
     draining: bool
+    unfit: str = ""
     running: tuple[RunningAttempt, ...]
     started_at: str
     seen_at: str

@@ -27,6 +27,8 @@ _PRELOAD = "worker.training.preload"
 _GPU_CHECK = "worker.training.gpu_check"
 _CPU_ONLY = 3
 _WARM_UP_SECONDS = 120
+# A GPU newer than TensorFlow's code has its driver compile that at first use.
+_FIRST_USE_SECONDS = 1800
 _STACKS_SECONDS = 3
 
 # Read by libraries when they are imported, so set before the fork server starts.
@@ -79,11 +81,11 @@ class Nursery:
         Where a forked child cannot and a fresh process can, children are fresh from now on. Raises NoChildren where
         neither can, though this TensorFlow should.
         """
-        status = self._status_of(_check_gpu)
+        status = self._status_of(_check_gpu, _FIRST_USE_SECONDS)
         if status not in {0, _CPU_ONLY} and isinstance(self._context, ForkServerContext):
             log.warning("a forked child cannot use the GPU; each job starts in a fresh process, some seconds later")
             self._context = multiprocessing.get_context("spawn")
-            status = self._status_of(_check_gpu)
+            status = self._status_of(_check_gpu, _FIRST_USE_SECONDS)
         if status in {0, _CPU_ONLY}:
             return status == 0
         raise NoChildren(
@@ -91,11 +93,11 @@ class Nursery:
             "of this machine, set CUDA_VISIBLE_DEVICES=-1"
         )
 
-    def _status_of(self, what: Callable[[], None]) -> int | None:
+    def _status_of(self, what: Callable[[], None], within_seconds: float = _WARM_UP_SECONDS) -> int | None:
         """How a child ended that did only this; None where it did not end."""
         probe = self._context.Process(target=what, name="warm-up")
         probe.start()
-        probe.join(_WARM_UP_SECONDS)
+        probe.join(within_seconds)
         if probe.exitcode is None:
             probe.kill()
         return probe.exitcode

@@ -5,19 +5,32 @@ NVIDIA's library is asked here; TensorFlow in a child, since whatever a broken d
 
 import json
 import os
-import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from worker.device import DeviceUnusable, device_name
+from worker.libraries import DRIVERS_OWN, Libraries, look_at_libraries
+from worker.trial import PROGRAM, try_training
 
-_CHECK = "worker.training.device_check"
-_CHECK_SECONDS = 1500
 # What TensorFlow 2.21 has no working code for (tensorflow#89272, #111958).
-_FIRST_UNSUPPORTED = 10.0
+_FIRST_UNSUPPORTED = (10, 0)
 _LEAST_CUDNN = (9, 24)
+_LEAST_DRIVER = 525
 
 Finding = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU as its driver describes it; `capability` is its compute capability."""
+
+    name: str
+    capability: tuple[int, int]
+    driver: str
+    free_bytes: int
+    total_bytes: int
 
 
 def main() -> int:
@@ -27,14 +40,15 @@ def main() -> int:
 
 
 def findings() -> list[Finding]:
-    """The GPU, its driver, what TensorFlow carries for it, and whether it trains."""
+    """The GPU, its driver, CUDA's libraries, what TensorFlow carries for it, and whether it trains."""
     try:
         name = device_name()
     except DeviceUnusable as error:
         return [_finding("GPU", "problem", str(error), "start the machine or the container again")]
-    found = [_no_gpu(name)] if name.startswith("CPU") else [_gpu()]
-    report, said = _checked(on_gpu=not name.startswith("CPU"))
-    return found + (_of_tensorflow(report) if report else [_training_failed(said)])
+    card = None if name.startswith("CPU") else _card()
+    found = [of_card(card) if card else _no_gpu(name), *of_libraries(look_at_libraries(), card)]
+    trial = try_training("GPU" if card else "CPU")
+    return found + (_of_tensorflow(trial.report, card) if trial.report else [_training_failed(trial.failure)])
 
 
 def _no_gpu(name: str) -> Finding:
@@ -44,46 +58,63 @@ def _no_gpu(name: str) -> Finding:
     return _finding("GPU", "warning", f"none that can be used; jobs train on the {name}", mend)
 
 
-def _gpu() -> Finding:
+def _card() -> Card:
     import pynvml
 
     pynvml.nvmlInit()
     handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-    name, driver = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlSystemGetDriverVersion()
-    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
     memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    pynvml.nvmlShutdown()
-    detail = (
-        f"{name}, compute capability {major}.{minor}, driver {driver}, "
-        f"{memory.free / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
+    card = Card(
+        str(pynvml.nvmlDeviceGetName(handle)),
+        tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
+        str(pynvml.nvmlSystemGetDriverVersion()),
+        memory.free,
+        memory.total,
     )
-    if int(str(driver).split(".")[0]) < 525:
-        return _finding(
-            "GPU", "problem", detail, "CUDA 12 needs driver 525 or newer: update it, or rent another machine"
-        )
-    if major >= _FIRST_UNSUPPORTED:
+    pynvml.nvmlShutdown()
+    return card
+
+
+def of_card(card: Card) -> Finding:
+    """Whether its driver, its kind and its free memory are such that jobs can train on it."""
+    detail = (
+        f"{card.name}, compute capability {_dotted(card.capability)}, driver {card.driver}, "
+        f"{card.free_bytes / 1e9:.1f} of {card.total_bytes / 1e9:.1f} GB free"
+    )
+    if int(card.driver.split(".")[0]) < _LEAST_DRIVER:
+        mend = f"CUDA 12 needs driver {_LEAST_DRIVER} or newer: update it, or rent another machine"
+        return _finding("GPU", "problem", detail, mend)
+    if card.capability >= _FIRST_UNSUPPORTED:
         return _finding("GPU", "warning", detail, "TensorFlow 2.21 knows cards up to 9.0 (H100, H200) for sure")
-    if memory.free < 0.8 * memory.total:
+    if card.free_bytes < 0.8 * card.total_bytes:
         return _finding("GPU", "warning", detail, "another program holds its memory: `nvidia-smi` names it")
     return _finding("GPU", "ok", detail)
 
 
-def _checked(*, on_gpu: bool) -> tuple[dict[str, Any], str]:
-    """What the child reported, empty where it failed, and the end of what it said."""
-    command = [sys.executable, "-P", "-m", _CHECK, "GPU" if on_gpu else "CPU"]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return {}, f"no end after {_CHECK_SECONDS} s"
-    said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-    return (json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}), said
+def of_libraries(libraries: Libraries, card: Card | None) -> list[Finding]:
+    """Whether all of them are found; nothing where there are none, as in a TensorFlow for the CPU alone."""
+    if not libraries.count:
+        return []
+    detail = f"{libraries.count} files, {libraries.size_bytes / 1e9:.1f} GB"
+    theirs = sorted(name for name in libraries.missing if not name.startswith(DRIVERS_OWN))
+    if theirs:
+        mend = "install requirements/gpu.txt anew, and leave LD_LIBRARY_PATH unset"
+        needs = f"{theirs[0]}, which {libraries.missing[theirs[0]]} needs"
+        return [_finding("CUDA libraries", "problem", f"{detail}; not found: {len(theirs)}, first {needs}", mend)]
+    if libraries.missing and card:
+        mend = "NVIDIA_DRIVER_CAPABILITIES=compute,utility for the container; `compute` brings it"
+        return [_finding("CUDA libraries", "problem", f"{detail}; the driver's {_listed(libraries)} is missing", mend)]
+    if libraries.missing:
+        detail += f"; all are found but the driver's {_listed(libraries)}"
+    return [_finding("CUDA libraries", "ok", detail)]
 
 
-def _of_tensorflow(report: dict[str, Any]) -> list[Finding]:
-    found = [_finding("TensorFlow", "ok", report["tensorflow"])]
+def _listed(libraries: Libraries) -> str:
+    return ", ".join(sorted(libraries.missing))
+
+
+def _of_tensorflow(report: dict[str, Any], card: Card | None) -> list[Finding]:
+    found = [of_code(report["tensorflow"], report["carried"], card)]
     if report["cudnn"] and tuple(int(part) for part in report["cudnn"].split(".")[:2]) < _LEAST_CUDNN:
         mend = "pip install 'nvidia-cudnn-cu12>=9.24': with older ones Conv2D training dies under XLA"
         found.append(_finding("cuDNN", "problem", report["cudnn"], mend))
@@ -91,9 +122,30 @@ def _of_tensorflow(report: dict[str, Any]) -> list[Finding]:
     return [*found, _finding("training", "ok", f"on the {report['device']}, under XLA, with compiling: {seconds}")]
 
 
+def of_code(versions: str, carried: Sequence[str], card: Card | None) -> Finding:
+    """What TensorFlow carries for the card: `sm_89` is machine code for 8.9 and later 8.x, `compute_90` text that the
+    driver of a 9.0 or any newer card compiles.
+    """
+    if card is None:
+        return _finding("TensorFlow", "ok", versions)
+    parts = [(kind, (int(number[:-1]), int(number[-1]))) for kind, _, number in (one.partition("_") for one in carried)]
+    if any(kind == "sm" and at[0] == card.capability[0] and at <= card.capability for kind, at in parts):
+        return _finding("TensorFlow", "ok", f"{versions}, with code for {_dotted(card.capability)}")
+    if any(kind == "compute" and at <= card.capability for kind, at in parts):
+        kept = os.environ.get("CUDA_CACHE_PATH", "~/.nv")
+        detail = f"{versions}; the driver compiles it for {_dotted(card.capability)} at first use, minutes, into {kept}"
+        return _finding("TensorFlow", "ok", detail)
+    mend = f"rent a card of one of these: {', '.join(carried)}"
+    return _finding("TensorFlow", "problem", f"{versions}, without code for {_dotted(card.capability)}", mend)
+
+
+def _dotted(capability: tuple[int, int]) -> str:
+    return ".".join(map(str, capability))
+
+
 def _training_failed(said: str) -> Finding:
-    mend = f"`python -m {_CHECK} GPU` shows all of it; docs/deploy/README.md names the cards that are known to work"
-    return _finding("training", "problem", f"two small models could not be trained: {said}"[:500], mend)
+    mend = f"`python -m {PROGRAM} GPU` shows all of it; docs/deploy/README.md names the cards that are known to work"
+    return _finding("training", "problem", f"two small models could not be trained: {said}", mend)
 
 
 def _finding(name: str, status: str, detail: str, mend: str = "") -> Finding:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 
 from shared.queue import Doorbell, make_celery
@@ -12,6 +13,7 @@ from worker.child import NoChildren, Nursery
 from worker.device import DeviceUnusable, device_name
 from worker.idle import run_hook
 from worker.service import Leaving, Worker
+from worker.trial import try_training
 
 log = logging.getLogger("worker")
 
@@ -20,7 +22,8 @@ def main() -> int:
     """Run a worker until it is asked to end.
 
     Exit status 0 after a drain, also one for want of work; 1 where it must be started again, since its device is gone
-    or the hook did not stop the machine; 2 where it could not start.
+    or the hook did not stop the machine; 2 where it could not start. One whose GPU fails to train stays, takes no job,
+    and says so on its card.
     """
     try:
         settings = read_settings()
@@ -35,16 +38,43 @@ def main() -> int:
         nursery = Nursery(settings)
         log.info("warming up: the fork server imports Keras")
         nursery.warm_up()
-        if not device_name().startswith("CPU") and not nursery.can_use_gpu():
-            log.warning("this TensorFlow is built for the CPU alone: jobs train on the CPU, and the GPU stays idle")
-            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        app = make_celery(settings)
+        worker = Worker(settings, volume, Doorbell(app), nursery)
+        _try_device(worker, nursery)
     except (OSError, NoChildren, DeviceUnusable) as error:
         log.error("the worker cannot start: %s", error)
         return 2
-    app = make_celery(settings)
-    worker = Worker(settings, volume, Doorbell(app), nursery)
     serve(app, worker, settings)
     return _status_after(worker.leaving, settings)
+
+
+def _try_device(worker: Worker, nursery: Nursery) -> None:
+    """Find out what the worker trains on, and whether it may; meanwhile it shows that it is starting."""
+    # Until Celery has a handler of its own: this can take minutes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    worker.appear()
+    try:
+        worker.unfit = _why_unfit(nursery)
+        worker.device = device_name()
+    except BaseException:
+        worker.end()
+        raise
+
+
+def _why_unfit(nursery: Nursery) -> str:
+    """Why no job can train on this machine's GPU; empty where jobs can, or train on the CPU."""
+    if device_name().startswith("CPU"):
+        return ""
+    log.info("trying the GPU; the first time on a new kind can take minutes")
+    try:
+        if not nursery.can_use_gpu():
+            log.warning("this TensorFlow is built for the CPU alone: jobs train on the CPU, and the GPU stays idle")
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+            return ""
+    except NoChildren as error:
+        return str(error)
+    failure = try_training("GPU").failure
+    return f"its GPU fails to train two small models ({failure}); `fitstop doctor` there says more" if failure else ""
 
 
 def _status_after(leaving: Leaving | None, settings: Settings) -> int:

@@ -14,7 +14,7 @@ from enum import Enum
 from shared.job_folder import AttemptFolder
 from shared.queue import Doorbell
 from shared.settings import Settings
-from shared.times import seconds_until, utc_now
+from shared.times import seconds_since, seconds_until, utc_now
 from shared.volume import Volume
 from shared.worker_card import RunningAttempt, WorkerCard
 from worker.attempt import AttemptRun
@@ -25,6 +25,7 @@ from worker.idle import IdleClock
 from worker.sweep import Sweeper
 
 _CARD_SECONDS = 2
+_FORGET_SECONDS = 24 * 3600
 # One bad answer of the driver is no loss; a GPU that a container lost stays away until it is started again.
 _LOST_LOOKS = 2
 
@@ -41,23 +42,21 @@ class Leaving(Enum):
 class Worker:
     """Runs at most one job in each slot. `drain` is set when the worker is being taken away: no new claims.
 
-    `leaving` says why it ends where nobody asked it to.
+    `leaving` says why it ends where nobody asked it to; `unfit` why it takes no job, empty where it does.
     """
 
     def __init__(self, settings: Settings, volume: Volume, doorbell: Doorbell, nursery: Nursery) -> None:
-        host = socket.gethostname()
-        self.name = f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._host = socket.gethostname()
+        self.name = f"{self._host}-{os.getpid()}-{secrets.token_hex(3)}"
         self.drain = threading.Event()
         self.leaving: Leaving | None = None
+        self.device = device_name()
+        self.unfit = ""
         self._settings = settings
         self._volume = volume
         self._doorbell = doorbell
         self._nursery = nursery
         self._sweeper = Sweeper(volume, doorbell, settings)
-        price, currency = settings.gpu_price_per_hour, settings.currency
-        self._owners = [
-            Owner(self.name, host, os.getpid(), slot, device_name(), price, currency) for slot in range(settings.slots)
-        ]
         self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
         self._running: dict[int, AttemptFolder] = {}
         self._on_free: Callable[[], None] = lambda: None
@@ -67,15 +66,26 @@ class Worker:
         self._started_at = utc_now()
         self._gone = threading.Event()
 
+    def appear(self) -> None:
+        """Show from now on that a worker is starting, which takes minutes where a GPU's driver compiles.
+
+        The cards of workers that nobody has seen for a day go.
+        """
+        threading.Thread(target=self._show_start, name="start", daemon=True).start()
+
     def begin(self) -> None:
         """Be ready for jobs: Celery consumes from now on."""
-        for owner in self._owners:
-            self._free.put(owner)
-        self._ready = True
+        price, currency = self._settings.gpu_price_per_hour, self._settings.currency
+        for slot in range(self._settings.slots):
+            self._free.put(Owner(self.name, self._host, os.getpid(), slot, self.device, price, currency))
         self._idle.restart()
+        self._ready = True
         self._every(self._settings.sweep_seconds, self._sweeper.sweep, "sweep")
         self._every(_CARD_SECONDS, self._look_at_itself, "card")
-        log.info("worker %s is ready: %d slots on %s", self.name, len(self._owners), self._owners[0].device)
+        if self.unfit:
+            log.error("worker %s takes no jobs: %s", self.name, self.unfit)
+        else:
+            log.info("worker %s is ready: %d slots on %s", self.name, self._settings.slots, self.device)
 
     def end(self) -> None:
         """The last thing that a worker does."""
@@ -84,7 +94,7 @@ class Worker:
 
     def may_take(self) -> bool:
         """Whether a ring that is taken now would start a job at once; asked before each look into the queue."""
-        return self._ready and not self.drain.is_set() and not self._bad_looks
+        return self._ready and not self.unfit and not self.drain.is_set() and not self._bad_looks
 
     def run_next(self) -> None:
         """Run the jobs that wait, first in order first, each to its end, until there is none or the worker drains.
@@ -139,7 +149,7 @@ class Worker:
             self._leave(Leaving.IDLE)
 
     def _look_at_device(self) -> None:
-        if device_is_well(self._owners[0].device):
+        if device_is_well(self.device):
             self._bad_looks = 0
             return
         self._bad_looks += 1
@@ -147,15 +157,30 @@ class Worker:
             self._leave(Leaving.DEVICE_GONE)
 
     def _work_waits(self) -> bool:
-        return next(waiting_jobs(self._volume), None) is not None
+        return not self.unfit and next(waiting_jobs(self._volume), None) is not None
 
     def _leave(self, why: Leaving) -> None:
         """End as after a SIGTERM: no new claims, running jobs save and are handed back."""
         if self.leaving or self.drain.is_set():
             return
-        log.warning("worker %s on %s ends: %s", self.name, self._owners[0].device, why.value)
+        log.warning("worker %s on %s ends: %s", self.name, self.device, why.value)
         self.leaving = why
         os.kill(os.getpid(), signal.SIGTERM)
+
+    def _show_start(self) -> None:
+        self._forget_the_gone()
+        while not self._ready and not self._gone.is_set():
+            self._show_card()
+            self._gone.wait(_CARD_SECONDS)
+
+    def _forget_the_gone(self) -> None:
+        # By two machines' clocks, which does no harm: a worker that lives shows its card again within seconds.
+        try:
+            for card in self._volume.worker_cards():
+                if seconds_since(card.seen_at) > _FORGET_SECONDS:
+                    self._volume.remove_worker(card.worker)
+        except OSError as error:
+            log.warning("the cards of workers that are gone stay: %s", error)
 
     def _show_card(self) -> None:
         running = tuple(
@@ -164,13 +189,14 @@ class Worker:
         )
         card = WorkerCard(
             worker=self.name,
-            host=self._owners[0].host,
+            host=self._host,
             pid=os.getpid(),
-            device=self._owners[0].device,
-            slots=len(self._owners),
+            device=self.device,
+            slots=self._settings.slots,
             child_start=self._nursery.child_start,
-            ready=self.may_take() and len(running) < len(self._owners),
+            ready=self.may_take() and len(running) < self._settings.slots,
             draining=self.drain.is_set(),
+            unfit=self.unfit,
             running=running,
             started_at=self._started_at,
             seen_at=utc_now(),

@@ -1,17 +1,20 @@
 """The command `fitstop doctor`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from cli.commands.base import output_option
 from cli.connection import DATA_VARIABLE, DEFAULT_DATA
-from cli.doctor import look_at_all
+from cli.doctor import Finding, look_at_all
 from cli.exit_codes import ExitCode
 from cli.output import hint, literal, print_json, show_rows, table
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+_NAME_WIDTH, _STATUS_WIDTH = 14, 7
 
 
 @click.command()
@@ -32,18 +35,38 @@ def doctor(ctx: click.Context, data: Path, output: str) -> None:
     first look at a new kind of GPU can take minutes. The exit status is 0 only without a problem; a warning is none.
     """
     volume = Path(os.environ.get("FITSTOP_VOLUME") or data / "volume")
-    if output == "table":
-        hint("Looking; training two small models takes some seconds …")
-    findings = list(look_at_all(volume))
     if output == "json":
+        findings = list(look_at_all(volume))
         print_json({"object": "list", "data": [one.document() for one in findings]})
     else:
-        grid = table("WHAT", "STATUS", "FOUND")
-        grid.columns[2].no_wrap, grid.columns[2].overflow = False, "fold"
-        for one in findings:
-            grid.add_row(literal(one.name), literal(one.status, _STYLES[one.status]), literal(one.detail))
-            if one.mend and one.status != "ok":
-                grid.add_row("", "", literal(f"→ {one.mend}"))
-        show_rows(grid)
+        hint("Looking; the two small models that are trained last take seconds, or minutes on a new kind of GPU …")
+        findings = [_shown(one) for one in look_at_all(volume)]
+        show_rows(_verdict(findings))
     if any(one.status == "problem" for one in findings):
         ctx.exit(ExitCode.UNFIT)
+
+
+def _shown(one: Finding) -> Finding:
+    """At once: the looks that follow can take minutes."""
+    grid = table("", "", "")
+    grid.show_header = False
+    grid.columns[0].width, grid.columns[1].width = _NAME_WIDTH, _STATUS_WIDTH
+    grid.columns[2].no_wrap, grid.columns[2].overflow = False, "fold"
+    grid.add_row(literal(one.name), literal(one.status, _STYLES[one.status]), literal(one.detail))
+    if one.mend and one.status != "ok":
+        grid.add_row("", "", literal(f"→ {one.mend}"))
+    show_rows(grid)
+    return one
+
+
+def _verdict(findings: Sequence[Finding]) -> Text:
+    problems, warnings = (sum(one.status == kind for one in findings) for kind in ("problem", "warning"))
+    if problems:
+        return literal(
+            f"Not fit for jobs: {_counted(problems, 'problem')}, {_counted(warnings, 'warning')}.", "bold red"
+        )
+    return literal(f"Fit for jobs, with {_counted(warnings, 'warning')}.", "bold green")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number or 'no'} {word}{'s' * (number != 1)}"

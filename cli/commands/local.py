@@ -57,8 +57,10 @@ def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) 
     """
     with _errors_told(ctx), _signals_interrupt(), LocalStack(StackOptions(data, host, port, slots), _event) as stack:
         try:
-            _start(stack)
+            unfit = _start(stack)
             _print_screen(stack, data)
+            if unfit:
+                _event(f"the worker takes no jobs: {unfit}")
             stack.stay()
             _event("the worker had nothing to do for FITSTOP_IDLE_EXIT_SECONDS; ending the API and Redis")
         except KeyboardInterrupt:
@@ -66,11 +68,15 @@ def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) 
     _event("everything has ended; the data stays in " + str(stack.data))
 
 
-def _start(stack: LocalStack) -> None:
+def _start(stack: LocalStack) -> str:
+    """Answers why the worker takes no job, empty where it does."""
     stack.start()
     hint(f"Starting Redis, the API and a worker in {stack.data} …")
     card = stack.wait_ready()
+    if card.get("unfit"):
+        return str(card["unfit"])
     hint(f"A worker is ready: {card['device']} on {card['host']}, {card['slots']} slot{'s'[: card['slots'] > 1]}.")
+    return ""
 
 
 def _print_screen(stack: LocalStack, data: Path) -> None:
@@ -185,7 +191,8 @@ def demo(ctx: click.Context, data_file: Path | None, data: Path, assignments: tu
 def _demo_alone(data_file: Path | None, data: Path, assignments: list[str]) -> ExitCode:
     with LocalStack(StackOptions(data), hint) as stack:
         try:
-            _start(stack)
+            if unfit := _start(stack):
+                raise NotReady(f"the worker takes no jobs: {unfit}")
             code = _demo_on(stack.connection, data_file, data, assignments)
         except KeyboardInterrupt:
             hint("")

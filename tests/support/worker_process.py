@@ -42,11 +42,16 @@ class WorkerProcess:
         return self._process.pid
 
     def start(self) -> None:
+        """Start it, and wait until it would take a job."""
+        self.begin()
+        wait_for(self._is_ready, 120, every=0.1, saying=f"the worker is ready, see {self.log}")
+
+    def begin(self) -> None:
+        """Start it."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
-        wait_for(self._is_ready, 120, every=0.1, saying=f"the worker is ready, see {self.log}")
 
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None

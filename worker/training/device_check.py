@@ -31,12 +31,9 @@ def main() -> int:
         seconds = {"convolution": _trained(_convolution(), (32, 16, 16, 1)), "dense": _trained(_dense(), (32, 16))}
     build = tf.sysconfig.get_build_info()
     report = {
-        "tensorflow": f"{tf.__version__}, Keras {keras.__version__}"
-        + (
-            f", CUDA {build['cuda_version']}, for {', '.join(_carried(build))}"
-            if "cuda_version" in build
-            else ", CPU alone"
-        ),
+        "tensorflow": f"{tf.__version__}, Keras {keras.__version__}, "
+        + (f"CUDA {build['cuda_version']}" if "cuda_version" in build else "for the CPU alone"),
+        "carried": _carried(build),
         "cudnn": _cudnn(),
         "device": place,
         "seconds": seconds,
@@ -68,7 +65,7 @@ def _trained(model: Any, shape: tuple[int, ...]) -> float:
 
 
 def _carried(build: Any) -> list[str]:
-    """The compute capabilities that this TensorFlow has code for."""
+    """The compute capabilities that this TensorFlow has code for, such as `sm_89`."""
     return list(build.get("cuda_compute_capabilities", []))
 
 

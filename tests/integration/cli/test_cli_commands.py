@@ -132,6 +132,15 @@ def test_another_kind_of_server_is_a_server_error_and_a_bad_address_a_usage_erro
     assert fitstop("ps", url="gpu.example").exit_code == 2
 
 
+def test_a_worker_that_takes_no_jobs_is_listed_with_the_reason(fitstop, canned, make_page):
+    card = {"host": "gpu-1", "status": "unfit", "slots": 1, "running": [], "seen_at": "2026-01-01T00:00:00Z",
+            "device": "NVIDIA H200", "unfit": "its GPU does not train"}  # fmt: skip
+    canned.on("GET", "/workers", make_page(card))
+    result = fitstop("workers")
+    assert "unfit" in result.stdout
+    assert "gpu-1 takes no jobs: its GPU does not train" in result.stderr
+
+
 def test_the_key_goes_along(fitstop, canned, make_page, monkeypatch):
     monkeypatch.setenv("FITSTOP_API_KEY", "secret-1")
     canned.on("GET", "/workers", make_page())

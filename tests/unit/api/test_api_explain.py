@@ -15,10 +15,10 @@ def said(client, job):
     return answer["sentences"]
 
 
-def card(ready=False, draining=False, running=()):
+def card(ready=False, draining=False, running=(), unfit=""):
     return WorkerCard(
         worker="w", host="here", pid=1, device="CPU", slots=1, child_start="forkserver", ready=ready,
-        draining=draining, running=running, started_at=utc_now(), seen_at=utc_now(),
+        draining=draining, unfit=unfit, running=running, started_at=utc_now(), seen_at=utc_now(),
     )  # fmt: skip
 
 
@@ -32,6 +32,8 @@ def test_a_job_that_waits_says_who_is_before_it_and_what_the_workers_do(client, 
     ]
     volume.show_worker(card(ready=True))
     assert said(client, first)[-1] == "A worker is ready and takes it in a moment."
+    volume.show_worker(card(unfit="its GPU does not train"))
+    assert said(client, first)[-1] == "No worker can take it: its GPU does not train."
     volume.show_worker(card(draining=True))
     assert "claim nothing new" in said(client, first)[-1]
 

@@ -45,6 +45,8 @@ def test_each_job_says_why_it_waits(client, volume, new_job):
     assert reasons(client) == [(1, "no_worker"), (2, "no_worker")]
     show_worker(volume, ready=False)
     assert reasons(client) == [(1, "starting"), (2, "starting")]
+    show_worker(volume, ready=False, unfit="its GPU does not train")
+    assert reasons(client) == [(1, "unfit"), (2, "unfit")]
     show_worker(volume, ready=False, draining=True)
     assert reasons(client) == [(1, "draining"), (2, "draining")]
     show_worker(volume, **busy(running))

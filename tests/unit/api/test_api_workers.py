@@ -33,6 +33,7 @@ RUNNING = (RunningAttempt(job="job_x", attempt=1, slot=0),)
     [
         ({}, "ready"),
         ({"ready": False}, "starting"),
+        ({"ready": False, "unfit": "its GPU does not train"}, "unfit"),
         ({"ready": False, "running": RUNNING}, "busy"),
         ({"running": RUNNING, "slots": 2}, "ready"),
         ({"ready": False, "running": RUNNING, "draining": True}, "draining"),

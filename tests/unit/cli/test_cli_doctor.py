@@ -11,7 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from cli.commands import doctor as command
-from cli.doctor import Finding, look_at_place, look_at_provider, look_at_redis, look_at_shared_memory, look_at_volume
+from cli.doctor import (
+    Finding,
+    is_container,
+    look_at_place,
+    look_at_provider,
+    look_at_redis,
+    look_at_shared_memory,
+    look_at_volume,
+)
 from cli.main import main
 from tests.support.redis import free_port, redis_program, running_redis
 
@@ -64,6 +72,24 @@ def test_the_containers_own_disk_is_a_warning(tmp_path, monkeypatch):
     assert "goes with it" in look_at_place(folder, {}).detail
 
 
+DISK, LAYERS = "27 1 254:0 / / rw - ext4 /dev/vda rw", "500 499 0:90 / / rw - overlay overlay rw"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "is_marked", "expected"),
+    [
+        (LAYERS, False, True),
+        (DISK, False, False),
+        (DISK, True, False),
+        ("27 1 0:31 /docker/subvolumes/f00 / rw - btrfs /dev/sda rw", True, True),
+        ("27 1 0:31 / / rw - zfs pool/docker/f00 rw", True, True),
+        ("22 27 0:21 / /proc rw - proc proc rw", True, True),
+    ],
+)
+def test_a_container_is_told_from_a_small_machine_that_was_made_from_an_image(mounts, is_marked, expected):
+    assert is_container(mounts, is_marked=is_marked) is expected
+
+
 @pytest.fixture
 def redis_server(tmp_path):
     if redis_program() is None:
@@ -91,14 +117,27 @@ def test_a_redis_with_another_password_is_a_problem(redis_server, password, says
     found = look_at_redis(f"redis://:{password}@127.0.0.1:{redis_server.port}/0")[0]
     assert found.status == "problem"
     assert says in found.detail
+    assert "mend the password" in found.mend
     assert look_at_redis(f"redis://:right@127.0.0.1:{redis_server.port}/0")[0].status == "ok"
 
 
 def test_a_redis_that_is_away_is_a_problem():
-    found = look_at_redis(f"redis://127.0.0.1:{free_port()}/0")[0]
+    port = free_port()
+    found = look_at_redis(f"redis://127.0.0.1:{port}/0")[0]
+    assert (found.status, found.detail) == ("problem", f"127.0.0.1:{port}: Connection refused")
+    assert "nothing listens there" in found.mend
+
+
+def test_a_redis_without_tls_where_it_is_expected_is_a_problem(redis_server):
+    found = look_at_redis(f"rediss://127.0.0.1:{redis_server.port}/0")[0]
     assert found.status == "problem"
-    assert "refused" in found.detail
-    assert "FITSTOP_REDIS_URL" in found.mend
+    assert "speaks no TLS" in found.mend
+
+
+def test_a_redis_of_no_name_is_a_problem():
+    found = look_at_redis("redis://nowhere.invalid/0")[0]
+    assert found.status == "problem"
+    assert "firewall" in found.mend
 
 
 @pytest.mark.parametrize(
@@ -129,6 +168,7 @@ def test_the_exit_status_is_that_of_the_worst_finding(status, exit_code, monkeyp
     table = CliRunner().invoke(main, ["doctor"])
     assert table.exit_code == exit_code
     assert ("→ mend it so" in table.stdout) == (status != "ok")
+    assert table.stdout.splitlines()[-1].startswith("Not fit for jobs: 1 problem" if exit_code else "Fit for jobs")
     document = CliRunner().invoke(main, ["doctor", "-o", "json"])
     assert document.exit_code == exit_code
     assert json.loads(document.stdout)["data"][1]["status"] == status

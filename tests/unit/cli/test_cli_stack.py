@@ -5,7 +5,7 @@ import pytest
 from cli.component import Component
 from cli.ports import StackError, choose_port, is_free
 from cli.redis_server import RedisPlan
-from cli.stack import LocalStack, StackOptions, clean_environment
+from cli.stack import LocalStack, NotReady, StackOptions, clean_environment
 
 
 @pytest.fixture
@@ -88,3 +88,18 @@ def test_the_api_alone_is_given_the_key(tmp_path):
     for component in (redis, worker):
         assert stack.api_key not in component.environment.values()
     assert not [part for component in (redis, api, worker) for part in component.command if stack.api_key in part]
+
+
+def test_a_worker_may_try_its_gpu_for_longer_than_others_may_start(tmp_path, monkeypatch):
+    def waited_for(*cards):
+        stack = LocalStack(StackOptions(tmp_path), lambda text: None, {})
+        shown = iter(cards)
+        monkeypatch.setattr(stack, "_our_card", lambda: next(shown))
+        return stack.wait_ready(0)
+
+    starting, unfit = {"device": "NVIDIA H200", "status": "starting"}, {"device": "NVIDIA H200", "status": "unfit"}
+    assert waited_for(starting, starting, unfit) == unfit
+    with pytest.raises(NotReady):
+        waited_for({"device": "CPU (x86_64)", "status": "starting"})
+    with pytest.raises(NotReady):
+        waited_for(None)

@@ -3,6 +3,9 @@
 import shutil
 
 from shared.settings import Settings
+from shared.times import time_in
+from shared.worker_card import WorkerCard
+from tests.support.waiting import wait_for
 from tests.unit.shared.records import posted
 from worker.gate import _listen_again
 from worker.service import Worker
@@ -25,6 +28,18 @@ class EmptyNursery:
 
     def start(self, _attempt, _environment):
         raise OSError("no process can be started")
+
+
+def test_a_worker_that_appears_takes_away_the_cards_of_those_that_nobody_has_seen_for_a_day(volume):
+    facts = {"host": "here", "pid": 1, "device": "CPU", "slots": 1, "child_start": "spawn", "ready": True}
+    for name, seconds in (("long gone", 90_000), ("just lost", 80_000)):
+        seen_at = time_in(-seconds)
+        card = WorkerCard(worker=name, draining=False, running=(), started_at=seen_at, seen_at=seen_at, **facts)
+        volume.show_worker(card)
+    worker = Worker(Settings(), volume, Bell(), EmptyNursery())
+    worker.appear()
+    wait_for(lambda: {card.worker for card in volume.worker_cards()} == {"just lost", worker.name})
+    worker._gone.set()
 
 
 def test_a_card_that_cannot_be_written_keeps_no_attempt_from_its_beginning_and_its_end(volume):
