@@ -1,6 +1,7 @@
 """GET /healthz: this process answers. GET /readyz: a job posted now would be stored, heard and trained."""
 
 import secrets
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -50,7 +51,9 @@ def _check(*, is_ok: bool, detail: str) -> dict[str, Any]:
     return {"ok": is_ok, "detail": detail}
 
 
+@cache
 def _version() -> str:
+    """Read once: each look at the metadata parses all of it."""
     try:
         return version("fitstop")
     except PackageNotFoundError:

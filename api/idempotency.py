@@ -52,15 +52,19 @@ class PostedOnce(BaseModel):
     created_at: str
 
 
-def stored_once(document: Mapping[str, Any], new_record: Callable[[str], JobRecord]) -> JobFolder:
+def stored_once(
+    document: Mapping[str, Any], new_record: Callable[[str], JobRecord]
+) -> tuple[JobFolder, JobRecord | None]:
     """The job of this post: stored by it, or by another one with the same key.
 
+    With the record where nobody else can know of the job yet, so that it need not be read again.
     `new_record` makes the record of a job of that id from `document`; what it refuses leaves the key free. Raises
     HttpProblem: 400 for a key that is none, 422 for one under which another body was posted.
     """
     volume, key = service().volume, _sent_key()
     if key is None:
-        return _stored(new_record(new_job_id()))
+        record = new_record(new_job_id())
+        return _stored(record), record
     file = record_file(volume, caller().key_id, key)
     body = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     posted = _read(file)
@@ -72,7 +76,7 @@ def stored_once(document: Mapping[str, Any], new_record: Callable[[str], JobReco
     standing = volume.job(posted.job_id)
     if standing is None and volume.was_deleted(posted.job_id):
         raise Conflict(f"the job of this {HEADER} was deleted; use a new one to post it anew")
-    return standing or _stored(new_record(posted.job_id), is_shared=True)
+    return standing or _stored(new_record(posted.job_id), is_shared=True), None
 
 
 def _stored(record: JobRecord, *, is_shared: bool = False) -> JobFolder:

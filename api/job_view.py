@@ -14,8 +14,10 @@ from api.service import Service, service
 from api.usage import ledger_report
 from api.views import View
 from api.waiting import mark, waited
-from shared.job import TERMINAL
-from shared.job_folder import JobFolder
+from shared.history import JobHistory
+from shared.job import TERMINAL, JobRecord
+from shared.job_folder import JobFolder, JobState
+from shared.ledger import ledger
 from shared.problems import NotFound
 from shared.volume import OpenJob
 
@@ -47,9 +49,19 @@ def job_document(folder: JobFolder) -> dict[str, Any]:
     state = folder.state()
     if state is None:
         raise NotFound("there is no job of this id")
+    return {**_report(held, folder, state), "ledger": ledger_report(histories().ledger(folder))}
+
+
+def new_job_document(folder: JobFolder, record: JobRecord) -> dict[str, Any]:
+    """`job_document` of a job that was just stored, before anybody else has heard of it: nothing of it is read."""
+    state = JobState("queued", record, cancel=None, result=None, attempt=None, claim=None, end=None)
+    history = JobHistory(record, result=None, attempts=())
+    return {**_report(service(), folder, state), "ledger": ledger_report(ledger(history, history.told()))}
+
+
+def _report(held: Service, folder: JobFolder, state: JobState) -> dict[str, Any]:
     places = held.places.of(OpenJob(state.record.spec.priority, folder.id)) if state.status == "queued" else {}
-    report = job_report(folder, state, places.get(folder.id), held.settings.max_failures)
-    return {**report, "ledger": ledger_report(histories().ledger(folder))}
+    return job_report(folder, state, places.get(folder.id), held.settings.max_failures)
 
 
 def view_of(held: Service, folder: JobFolder) -> View:
@@ -57,11 +69,17 @@ def view_of(held: Service, folder: JobFolder) -> View:
     kept = held.views.find(folder.id)
     if kept is not None:
         return kept
+    now = mark(folder, held.volume.open)
+    fresh = held.views.find_fresh(folder.id, now)
+    if fresh is not None:
+        return fresh
     document = job_document(folder)
     content = json.dumps(document, separators=(",", ":")).encode() + b"\n"
     view = View(content, sha256(content).hexdigest()[:32], document["status"])
     if view.status in TERMINAL:
         held.views.keep(folder.id, view)
+    else:
+        held.views.keep_fresh(folder.id, now, view)
     return view
 
 

@@ -1,12 +1,13 @@
 """POST /jobs, POST /jobs/{id}/cancel and /retry, DELETE /jobs/{id}."""
 
+import json
 from functools import partial
 from typing import Any
 
 from flask import Response, jsonify
 
 from api.idempotency import stored_once
-from api.job_view import job_document
+from api.job_view import job_document, new_job_document
 from api.problems import HttpProblem
 from api.query import Query, no_query
 from api.report import dry_run_report, epoch_progress, last_epoch_event
@@ -35,7 +36,7 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     document = read_object(settings.max_job_bytes, settings.max_json_depth)
     if is_dry:
         return jsonify(dry_run_report(_posted(document, new_job_id()))), 200, {}
-    return _stored(stored_once(document, partial(_posted, document)))
+    return _stored(*stored_once(document, partial(_posted, document)))
 
 
 def cancel(job_id: str) -> Response:
@@ -61,7 +62,7 @@ def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
     state = _state(service().job(job_id))
     if state.status not in {"failed", "cancelled"}:
         raise Conflict(f"the job is {state.status}; only one that has failed or was cancelled is tried anew")
-    return _stored(stored_once({"retry_of": job_id}, partial(_tried_anew, state.record)))
+    return _stored(*stored_once({"retry_of": job_id}, partial(_tried_anew, state.record)))
 
 
 def delete(job_id: str) -> tuple[str, int]:
@@ -76,9 +77,12 @@ def delete(job_id: str) -> tuple[str, int]:
     return "", 204
 
 
-def _stored(folder: JobFolder) -> tuple[Response, int, dict[str, str]]:
-    service().doorbell.ring(folder.id)
-    return jsonify(job_document(folder)), 202, {"Location": f"/jobs/{folder.id}"}
+def _stored(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dict[str, str]]:
+    """The answer to a post, and the ring; of a `new` job nobody else knows before that."""
+    document = None if new is None else new_job_document(folder, new)
+    service().bell.ring(folder.id)
+    content = json.dumps(document or job_document(folder), separators=(",", ":")) + "\n"
+    return Response(content, content_type="application/json"), 202, {"Location": f"/jobs/{folder.id}"}
 
 
 def _posted(document: dict[str, Any], job_id: str) -> JobRecord:
@@ -107,7 +111,7 @@ def _new_record(asked: JobSpec, job_id: str, retry_of: str | None = None) -> Job
 
 
 def _dataset(dataset_id: str) -> DatasetInfo:
-    data = service().volume.dataset(dataset_id)
+    data = service().datasets.find(dataset_id)
     if data is None:
         raise HttpProblem(
             404, "unknown_dataset", f'there is no dataset "{dataset_id}"; PUT /datasets/{dataset_id} first'

@@ -10,7 +10,7 @@ from shared.ids import is_job_id
 from shared.job_folder import RESULT_FILE, SPEC_FILE, AttemptFolder, JobFolder
 from shared.volume import OpenJob, Volume
 
-# Who has been taken meanwhile is looked up no more often than this, and for at most a twentieth of the time.
+# Who has been taken meanwhile is looked up no more often than this; each look has a twentieth of the time at most.
 _FRESH_SECONDS = 0.5
 _SHARE = 20
 
@@ -23,41 +23,64 @@ def queued_jobs(volume: Volume) -> Iterator[str]:
 
 
 class QueuePlaces:
-    """Places in a queue of any length, each for one look at the folder of markers.
+    """Places in a queue of any length, each for a look at what is known of it.
 
-    Who posts or cancels is seen at once; who has been taken by a worker after half a second, later where the queue is
-    so long that looking takes longer.
+    A job that was just posted is seen at once. Who else was posted or cancelled is seen as soon as the folder of
+    markers is looked at again, for at most a twentieth of the time: in a short queue at once too. Who has been taken
+    by a worker is seen after half a second, later where the queue is so long that looking takes longer.
     """
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self._looking = threading.Lock()
+        self._lock = threading.Lock()
+        self._markers: list[str] = []
         self._taken: list[str] = []
-        self._fresh_until = 0.0
+        self._look_again = self._look_through_again = 0.0
 
     def of(self, *jobs: OpenJob) -> dict[str, int]:
         """The places of jobs that wait, by id: 1 for the one that is served next; none for one that has no marker."""
-        markers = sorted(os.listdir(self._volume.open))  # noqa: PTH208  names, not paths: there may be many
-        taken = self._taken_among(markers)
-        places = {}
-        for job in jobs:
-            place = bisect_left(markers, job.name)
-            if place < len(markers) and markers[place] == job.name:
-                places[job.job_id] = 1 + place - bisect_left(taken, job.name)
-        return places
-
-    def _taken_among(self, markers: list[str]) -> list[str]:
-        """The markers, sorted, of which no job waits; of several who ask one looks, the others take what is known."""
-        now = time.monotonic()
-        if now >= self._fresh_until and self._looking.acquire(blocking=self._fresh_until == 0.0):
+        # Of several who ask one looks, the others take what is known.
+        if time.monotonic() >= self._look_again and self._looking.acquire(blocking=self._look_again == 0.0):
             try:
-                self._taken = [name for name in markers if not self._marks_a_waiting_job(name)]
-                took = time.monotonic() - now
-                self._fresh_until = time.monotonic() + max(_FRESH_SECONDS, _SHARE * took)
+                self._look()
             finally:
                 self._looking.release()
-        standing = set(markers)
-        return [name for name in self._taken if name in standing]
+        with self._lock:
+            return {job.job_id: self._place(job.name) for job in jobs if self._is_known(job.name)}
+
+    def _is_known(self, marker: str) -> bool:
+        place = bisect_left(self._markers, marker)
+        if self._markers[place : place + 1] == [marker]:
+            return True
+        if not os.path.exists(f"{self._volume.open}/{marker}"):  # noqa: PTH110
+            return False
+        self._markers.insert(place, marker)
+        return True
+
+    def _place(self, marker: str) -> int:
+        return 1 + bisect_left(self._markers, marker) - bisect_left(self._taken, marker)
+
+    def _look(self) -> None:
+        # Time that others had the processor for is not counted: a busy machine makes no queue long.
+        began = time.thread_time()
+        markers = sorted(os.listdir(self._volume.open))  # noqa: PTH208  names, not paths: there may be many
+        took = time.thread_time() - began
+        taken = self._taken_among(markers)
+        with self._lock:
+            self._markers, self._taken = markers, taken
+        self._look_again = time.monotonic() + _SHARE * took
+
+    def _taken_among(self, markers: list[str]) -> list[str]:
+        """The markers, sorted, of which no job waits."""
+        began = time.monotonic()
+        if began < self._look_through_again:
+            standing = set(markers)
+            return [name for name in self._taken if name in standing]
+        taken = [name for name in markers if not self._marks_a_waiting_job(name)]
+        now = time.monotonic()
+        self._look_through_again = now + max(_FRESH_SECONDS, _SHARE * (now - began))
+        return taken
 
     def _marks_a_waiting_job(self, name: str) -> bool:
         priority, _, job_id = name.partition("-")

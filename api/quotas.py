@@ -5,25 +5,22 @@ it (`RateLimit` and `RateLimit-Policy`, draft-ietf-httpapi-ratelimit-headers-10)
 """
 
 import math
-import os
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from flask import Flask, Response, g, request
 
 from api.access import caller
 from api.problems import HttpProblem
+from api.request_counts import MINUTE_SECONDS
 from api.service import service
-from api.shared_counts import Counts
 from shared.job import JobRecord
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import OpenJob
 
-MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400
 
 _USED = "keys-used"
@@ -59,7 +56,7 @@ def admit_job(record: JobRecord) -> None:
     """
     most = service().settings.max_unfinished_jobs
     marker = OpenJob(record.spec.priority, record.id).name
-    if not service().counts.ask(partial(_inserted, f"jobs:{caller().key_id}", marker, most, service().volume)):
+    if not service().unfinished.admit(caller().key_id, marker, most):
         raise HttpProblem(
             429,
             "too_many_jobs",
@@ -97,7 +94,7 @@ def _count_request() -> None:
     if "caller" not in g:
         return
     quota, key_id = service().settings.requests_per_minute, caller().key_id
-    count = service().counts.ask(lambda kind: kind.add(f"requests:{key_id}", 1, MINUTE_SECONDS))
+    count = service().requests.add(f"requests:{key_id}", quota)
     window = Window("requests", quota, MINUTE_SECONDS, quota - count.total, count.resets_in)
     _note_use(key_id)
     _check_window(window, "too_many_requests", f"this key has made {quota} requests in a minute, the most that it may")
@@ -132,19 +129,6 @@ def _check_window(window: Window, code: str, detail: str) -> None:
     g.setdefault("windows", {})[window.name] = window
     if window.left < 0:
         raise HttpProblem(429, code, detail, retry_after=math.ceil(window.resets_in) or 1)
-
-
-def _inserted(name: str, marker: str, most: int, volume: Volume, counts: Counts) -> bool:
-    """Whether a job has its place. The set is looked through, for jobs that are over, only where it is full."""
-    if counts.insert(name, marker) <= most:
-        return True
-    standing = {entry.name for entry in os.scandir(volume.open)}
-    others = counts.members(name) - {marker}
-    counts.discard(name, others - standing)
-    if len(others & standing) < most:
-        return True
-    counts.discard(name, {marker})
-    return False
 
 
 def _tell(response: Response) -> Response:

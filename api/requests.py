@@ -1,13 +1,15 @@
 """What holds for every request: its id, the headers of its answer, and its line in the log."""
 
 import logging
+import os
 import re
+import secrets
 import time
 from functools import partial
+from itertools import count
 from typing import Any
 
 from flask import Flask, Response, g, request
-from ulid import ULID
 
 from api.slow_clients import discard_rest
 
@@ -34,8 +36,27 @@ def request_id() -> str:
     """The id of the request that is being answered: the client's own where it sent a sane one."""
     if "request_id" not in g:
         sent = request.headers.get("X-Request-Id", "")
-        g.request_id = sent if _SANE_ID.fullmatch(sent) else f"req_{ULID()}"
+        g.request_id = sent if _SANE_ID.fullmatch(sent) else _IDS.new()
     return str(g.request_id)
+
+
+class _RequestIds:
+    """Ids that no two requests share: what is random is asked of the system once, not under a lock for each request."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def new(self) -> str:
+        return f"req_{self._process}{next(self._numbers):08x}"
+
+    def renew(self) -> None:
+        self._process = secrets.token_hex(8)
+        self._numbers = count()
+
+
+_IDS = _RequestIds()
+# Two processes that were forked from one would name their requests alike.
+os.register_at_fork(after_in_child=_IDS.renew)
 
 
 def _begin() -> None:

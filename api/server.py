@@ -1,6 +1,7 @@
 """The API under gunicorn: threads, so that an event stream costs a thread and nothing else."""
 
 import atexit
+import gc
 import os
 import shutil
 import sys
@@ -94,8 +95,16 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "logger_class": PlainLogger,
         "loglevel": settings.log_level,
         "proc_name": "fitstop-api",
-        "post_worker_init": end_streams_with,
+        "post_worker_init": _ready,
     }
+
+
+def _ready(worker: Any) -> None:
+    end_streams_with(worker)
+    # What is loaded by now stays: looking through all of it for garbage would stop every request for tens of
+    # milliseconds.
+    gc.collect()
+    gc.freeze()
 
 
 def end_streams_with(worker: Any) -> None:

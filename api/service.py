@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 
+from api.bell_ringer import BellRinger
+from api.dataset_cache import DatasetCache
 from api.index import JobIndex
 from api.key_store import KeyStore
 from api.queue_order import QueuePlaces
+from api.request_counts import RequestCounts
 from api.shared_counts import SharedCounts
+from api.unfinished_jobs import UnfinishedJobs
 from api.upload import remove_leftovers
 from api.views import Views
 from shared.job_folder import JobFolder
@@ -31,12 +35,16 @@ class Service:
 
     settings: Settings
     volume: Volume
+    datasets: DatasetCache
     doorbell: Doorbell
+    bell: BellRinger
     index: JobIndex
     views: Views
     places: QueuePlaces
     keys: KeyStore
     counts: SharedCounts
+    requests: RequestCounts
+    unfinished: UnfinishedJobs
     streams: threading.BoundedSemaphore
     parsers: threading.BoundedSemaphore
     uses_noted: dict[str, float] = field(default_factory=dict)
@@ -46,17 +54,23 @@ class Service:
     def attach(cls, app: Flask, settings: Settings) -> None:
         """Make the service and hang it on `app`, where `service()` finds it."""
         volume = Volume(settings.volume)
+        counts = SharedCounts(settings.redis_url.get_secret_value())
+        doorbell = Doorbell(make_celery(settings, _RING_SECONDS))
         remove_leftovers(volume.datasets)
         threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
-            doorbell=Doorbell(make_celery(settings, _RING_SECONDS)),
+            datasets=DatasetCache(volume),
+            doorbell=doorbell,
+            bell=BellRinger(doorbell),
             index=JobIndex(volume, settings.index_folder),
             keys=KeyStore(settings.volume, settings.admin_key),
             views=Views(),
             places=QueuePlaces(volume),
-            counts=SharedCounts(settings.redis_url.get_secret_value()),
+            counts=counts,
+            requests=RequestCounts(counts),
+            unfinished=UnfinishedJobs(counts, volume),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )

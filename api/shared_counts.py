@@ -45,8 +45,8 @@ class Counts(Protocol):
     def release(self, name: str, token: str) -> None:
         """Give a place back."""
 
-    def insert(self, name: str, member: str) -> int:
-        """Put a member into a set; how many it has then."""
+    def insert(self, name: str, members: set[str]) -> int:
+        """Put members into a set; how many it has then."""
 
     def members(self, name: str) -> set[str]:
         """The members of a set."""
@@ -102,9 +102,9 @@ class RedisCounts:
     def release(self, name: str, token: str) -> None:
         self._redis.zrem(_PREFIX + name, token)
 
-    def insert(self, name: str, member: str) -> int:
+    def insert(self, name: str, members: set[str]) -> int:
         with self._redis.pipeline(transaction=True) as steps:
-            steps.sadd(_PREFIX + name, member)
+            steps.sadd(_PREFIX + name, *members)
             steps.scard(_PREFIX + name)
             return int(steps.execute()[1])
 
@@ -157,11 +157,11 @@ class MemoryCounts:
         with self._lock:
             self._places.get(name, {}).pop(token, None)
 
-    def insert(self, name: str, member: str) -> int:
+    def insert(self, name: str, members: set[str]) -> int:
         with self._lock:
-            members = self._sets.setdefault(name, set())
-            members.add(member)
-            return len(members)
+            known = self._sets.setdefault(name, set())
+            known |= members
+            return len(known)
 
     def members(self, name: str) -> set[str]:
         with self._lock:

@@ -1,10 +1,15 @@
 """Jobs as they are sent, and the last ones that cannot change any more."""
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 
+from api.waiting import Mark
+
 _MOST_KEPT = 256
+# Two changes within one tick of the filesystem's clock may leave the same mark.
+_FRESH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -17,11 +22,15 @@ class View:
 
 
 class Views:
-    """The views of jobs that are over, which cannot change any more; the last ones that were asked for."""
+    """The views of jobs that are over, which cannot change any more, and for a moment those of the others.
+
+    Only the last ones that were asked for.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._kept: OrderedDict[str, View] = OrderedDict()
+        self._fresh: OrderedDict[str, tuple[Mark, float, View]] = OrderedDict()
 
     def find(self, job_id: str) -> View | None:
         with self._lock:
@@ -35,3 +44,17 @@ class Views:
             self._kept[job_id] = view
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
+
+    def find_fresh(self, job_id: str, mark: Mark) -> View | None:
+        """The view of a job whose files bear this mark, if it was made a moment ago."""
+        with self._lock:
+            known, until, view = self._fresh.get(job_id, ((), 0.0, None))
+        return view if known == mark and time.monotonic() < until else None
+
+    def keep_fresh(self, job_id: str, mark: Mark, view: View) -> None:
+        """Keep a view for a moment; `mark` was taken before it was made."""
+        with self._lock:
+            self._fresh[job_id] = mark, time.monotonic() + _FRESH_SECONDS, view
+            self._fresh.move_to_end(job_id)
+            while len(self._fresh) > _MOST_KEPT:
+                self._fresh.popitem(last=False)

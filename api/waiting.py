@@ -1,5 +1,6 @@
 """Waiting for a job without a busy disk: looks now and then, and notices when the client has left."""
 
+import os
 import select
 import socket
 import time
@@ -34,7 +35,7 @@ def mark(job: JobFolder, queue: Path) -> Mark:
     """
     attempts = job.attempts()
     last = attempts[-1] if attempts else None
-    files = (job.spec_file, job.result_file, job.cancel_file)
+    files = (job.spec_file, job.result_file, job.cancel_file, job.plan_file)
     if last is None:
         return tuple(map(_stamp, (*files, queue)))
     is_waiting = last.end_file.exists()
@@ -51,7 +52,7 @@ def _is_readable(client: socket.socket) -> bool:
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  asked for each file of each look
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -4,7 +4,11 @@ Losing a ring, doubling it, or wiping Redis is harmless: the order of the queue 
 volume, and workers look there by themselves every few seconds. The job's id in a ring is only a hint.
 """
 
+import base64
+import json
 import logging
+from typing import Any
+from uuid import uuid4
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -62,18 +66,59 @@ def make_celery(settings: Settings, answer_seconds: float = 3) -> Celery:
     return app
 
 
+def message(job_id: str) -> bytes:
+    """A ring as Celery's `send_task` puts it into Redis; by hand, since its way there costs a millisecond."""
+    ring_id = str(uuid4())
+    body = [[job_id], {}, dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))]
+    nothing = ("shadow", "eta", "expires", "group", "group_index", "parent_id", "stamped_headers")
+    headers: dict[str, Any] = {
+        **dict.fromkeys(nothing),
+        "lang": "py",
+        "task": RING,
+        "id": ring_id,
+        "root_id": ring_id,
+        "retries": 0,
+        "timelimit": [None, None],
+        "argsrepr": repr([job_id]),
+        "kwargsrepr": "{}",
+        "origin": "fitstop",
+        "ignore_result": True,
+        "replaced_task_nesting": 0,
+        "stamps": {},
+    }
+    properties = {
+        "correlation_id": ring_id,
+        "reply_to": "",
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": QUEUE},
+        "priority": 0,
+        "body_encoding": "base64",
+        "delivery_tag": str(uuid4()),
+    }
+    envelope = {
+        "body": base64.b64encode(json.dumps(body).encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": headers,
+        "properties": properties,
+    }
+    return json.dumps(envelope).encode()
+
+
 class Doorbell:
     """Rings workers; never raises where Redis is away, since they look at the volume by themselves."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def ring(self, job_id: str) -> bool:
-        """Say that there is work. Answers within seconds: True once the ring is in Redis."""
+    def ring(self, *job_ids: str) -> bool:
+        """Say that there is work. Answers within seconds: True once a ring for each job is in Redis."""
         try:
-            self._app.send_task(RING, args=[job_id], queue=QUEUE, retry=False, ignore_result=True)
+            with self._app.producer_or_acquire() as producer:
+                producer.channel.client.lpush(QUEUE, *map(message, job_ids))
         except (OperationalError, RedisError, OSError) as error:
-            log.warning("the doorbell for %s did not reach Redis (%s); a worker's sweep will find it", job_id, error)
+            told = ", ".join(job_ids)
+            log.warning("the doorbell for %s did not reach Redis (%s); a worker's sweep will find it", told, error)
             return False
         return True
 

@@ -79,6 +79,16 @@ class Volume:
         content = read_bytes(self.dataset_folder(dataset_id) / "dataset.json")
         return None if content is None else DatasetInfo.model_validate_json(content)
 
+    def dataset_stamp(self, dataset_id: str) -> tuple[int, int, int] | None:
+        """What tells one dataset from another that came to be under the same id; None where there is none."""
+        if not is_dataset_id(dataset_id):
+            return None
+        try:
+            found = (self.dataset_folder(dataset_id) / "dataset.json").stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
     def dataset_ids(self) -> list[str]:
         """The ids of all datasets, sorted."""
         return sorted(entry.name for entry in self.datasets.iterdir() if is_dataset_id(entry.name))

@@ -1,8 +1,10 @@
 """How fast is the API? `python -m tests.bench_api`: pairs in one run on one machine, each measured in turn.
 
 POST /jobs against the floor (`tests.bench_floor`) and against MLflow's tracking server creating a run on SQLite, its
-default; GET /jobs/{id} and GET /jobs with 100 and with 100,000 jobs on the volume; and a cold index over all of these.
-MLflow is installed for this run alone. The last line is the result as JSON; exit status 1 where a goal is missed.
+default; GET /jobs/{id}, against the floor's GET, and GET /jobs with 100 and with 100,000 jobs on the volume; and a cold
+index over all of these. API and floor have as many processes. MLflow is installed for this run alone, or
+taken from an environment that has it (`--mlflow-python`). The last line is the result as JSON; exit status 1 where a
+goal is missed.
 """
 
 import argparse
@@ -13,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from shared.volume import OpenJob, Volume
 from tests.integration.api.conftest import ApiProcess
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY
+from tests.support.load import Load
 from tests.support.redis import free_port, running_redis
 from tests.support.waiting import wait_for
 
@@ -49,41 +51,11 @@ API = {
 }
 
 
-class Load:
-    """Clients that ask again as soon as they are answered, each on a connection of its own, for some seconds."""
-
-    def __init__(
-        self, port: int, method: str, path: str, body: Any = None, seconds: float = 4.0, clients: int = CLIENTS
-    ):
-        self._port, self._method, self._path, self._seconds = port, method, path, seconds
-        self._body = None if body is None else json.dumps(body).encode()
-        self._headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
-        self._taken: list[float] = []
-        self._wrong: list[str] = []
-        threads = [threading.Thread(target=self._ask) for _ in range(clients)]
-        began = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if self._wrong:
-            raise RuntimeError(f"{method} {path}: {self._wrong[0]}")
-        self.per_second = len(self._taken) / (time.monotonic() - began)
-        self.p50 = statistics.median(self._taken)
-        self.p99 = statistics.quantiles(self._taken, n=100)[98]
-
-    def _ask(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        until = time.monotonic() + self._seconds
-        while time.monotonic() < until and not self._wrong:
-            began = time.monotonic()
-            connection.request(self._method, self._path, self._body, self._headers)
-            response = connection.getresponse()
-            content = response.read()
-            self._taken.append(time.monotonic() - began)
-            if response.status >= 300:
-                self._wrong.append(f"{response.status} {content[:200]!r}")
-        connection.close()
+def load(port: int, method: str, path: str, body: Any = None, clients: int = CLIENTS) -> Load:
+    """Clients with the administrator's key."""
+    content = b"" if body is None else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
+    return Load(port, method, path, headers=headers, body=content, clients=clients)
 
 
 def main() -> int:
@@ -91,12 +63,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=1, help="of the API, and of the floor")
     parser.add_argument("--no-mlflow", action="store_true")
+    parser.add_argument("--mlflow-python", type=Path, help="the Python of an environment that has MLflow")
     asked = parser.parse_args()
+    API["FITSTOP_API_PROCESSES"] = str(asked.processes)
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name, running_redis(Path(name)) as redis:
         folder = Path(name)
-        found |= posts(folder, redis.url, asked.rounds, with_mlflow=not asked.no_mlflow)
+        found |= posts(folder, redis.url, asked.rounds, asked.mlflow_python, with_mlflow=not asked.no_mlflow)
         found |= reads(folder, redis.url, asked.jobs, asked.rounds)
     missed = [goal for goal, (sign, value) in GOALS.items() if goal in found and not _is_met(found[goal], sign, value)]
     for goal, (sign, value) in GOALS.items():
@@ -108,19 +83,21 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def posts(folder: Path, redis_url: str, rounds: int, *, with_mlflow: bool) -> dict[str, float]:
+def posts(
+    folder: Path, redis_url: str, rounds: int, mlflow_python: Path | None, *, with_mlflow: bool
+) -> dict[str, float]:
     """POST /jobs beside its floor and beside MLflow, in turn."""
     volume = Volume(folder / "posts")
     put_dataset(volume, learnable_frame())
     api = _api(volume, redis_url, folder)
-    with _served(api), _floor(folder, redis_url) as floor, _mlflow(folder, wanted=with_mlflow) as mlflow:
+    with _served(api), _floor(folder, redis_url) as floor, _mlflow(folder, mlflow_python, wanted=with_mlflow) as mlflow:
         ask: dict[str, Callable[[], Load]] = {
-            "floor": lambda: Load(floor, "POST", "/jobs", SPEC),
-            "post": lambda: Load(api.port, "POST", "/jobs", SPEC),
+            "floor": lambda: load(floor, "POST", "/jobs", SPEC),
+            "post": lambda: load(api.port, "POST", "/jobs", SPEC),
         }
         if mlflow:
             run = {"experiment_id": "0", "start_time": 1}
-            ask["mlflow"] = lambda: Load(mlflow, "POST", "/api/2.0/mlflow/runs/create", run)
+            ask["mlflow"] = lambda: load(mlflow, "POST", "/api/2.0/mlflow/runs/create", run)
         rates = _in_turn(ask, rounds)
     found = {f"{name}_per_second": rate for name, rate in rates.items()}
     found["post_to_floor"] = rates["post"] / rates["floor"]
@@ -136,20 +113,21 @@ def reads(folder: Path, redis_url: str, jobs: int, rounds: int) -> dict[str, flo
     found: dict[str, float] = {}
     with _served(large):
         found["cold_index_seconds"], found["slowest_while_building_seconds"] = cold_index(large)
-        with _served(small):
+        with _served(small), _floor(folder, redis_url) as floor:
             job = next(few.open_jobs()).job_id
             over = few.job_ids()[-1]
             lists: dict[str, list[float]] = {"few": [], "many": []}
-            p99: dict[str, list[float]] = {job: [], over: []}
+            p99: dict[str, list[float]] = {job: [], over: [], "floor": []}
             for _ in range(rounds):
-                lists["few"].append(Load(small.port, "GET", "/jobs", clients=1).p50)
-                lists["many"].append(Load(large.port, "GET", "/jobs", clients=1).p50)
+                lists["few"].append(load(small.port, "GET", "/jobs", clients=1).p50)
+                lists["many"].append(load(large.port, "GET", "/jobs", clients=1).p50)
                 for job_id, told in p99.items():
-                    load = Load(small.port, "GET", f"/jobs/{job_id}")
-                    say(f"GET /jobs/{{id}}: {load.per_second:.0f}/s, p50 {load.p50:.4f} s, p99 {load.p99:.4f} s")
-                    told.append(load.p99)
+                    done = load(floor if job_id == "floor" else small.port, "GET", f"/jobs/{job_id}")
+                    say(f"GET /jobs/{job_id}: {done.per_second:.0f}/s, p50 {done.p50:.4f} s, p99 {done.p99:.4f} s")
+                    told.append(done.p99)
     found |= {f"list_{name}_seconds": statistics.median(taken) for name, taken in lists.items()}
     found["job_p99_seconds"] = statistics.median(p99[job])
+    found["floor_get_p99_seconds"] = statistics.median(p99["floor"])
     found["finished_job_p99_seconds"] = statistics.median(p99[over])
     found["list_growth"] = found["list_many_seconds"] / found["list_few_seconds"]
     return found
@@ -191,8 +169,8 @@ def filled(root: Path, count: int) -> Volume:
 def _in_turn(ask: dict[str, Callable[[], Load]], rounds: int) -> dict[str, float]:
     rates: dict[str, list[float]] = {name: [] for name in ask}
     for _ in range(rounds):
-        for name, load in ask.items():
-            done = load()
+        for name, measured in ask.items():
+            done = measured()
             say(f"{name}: {done.per_second:.0f}/s, p50 {done.p50:.4f} s, p99 {done.p99:.4f} s")
             rates[name].append(done.per_second)
     return {name: statistics.median(found) for name, found in rates.items()}
@@ -215,10 +193,10 @@ def _served(api: ApiProcess) -> Iterator[None]:
 @contextmanager
 def _floor(folder: Path, redis_url: str) -> Iterator[int]:
     port, place = free_port(), folder / "floor"
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     command = [
-        sys.executable, "-m", "gunicorn", "-k", "gthread", "-w", "1", "--threads", "384", "-b", f"127.0.0.1:{port}",
-        "--log-level", "warning", "tests.bench_floor:app",
+        sys.executable, "-m", "gunicorn", "-k", "gthread", "-w", API["FITSTOP_API_PROCESSES"], "--threads", "384",
+        "-b", f"127.0.0.1:{port}", "--log-level", "warning", "tests.bench_floor:app",
     ]  # fmt: skip
     environment = {**os.environ, "FLOOR_FOLDER": str(place), "FLOOR_REDIS_URL": redis_url}
     with _running(command, environment, port, "POST", "/jobs"):
@@ -226,10 +204,11 @@ def _floor(folder: Path, redis_url: str) -> Iterator[int]:
 
 
 @contextmanager
-def _mlflow(folder: Path, *, wanted: bool) -> Iterator[int | None]:
+def _mlflow(folder: Path, python: Path | None, *, wanted: bool) -> Iterator[int | None]:
     """MLflow's server in an environment of its own; None where it cannot be installed or is not wanted."""
-    python = folder / "mlflow" / "bin" / "python"
-    if not wanted or not _installed(folder, python):
+    if wanted and python is None:
+        python = _installed(folder)
+    if not wanted or python is None:
         yield None
         return
     port = free_port()
@@ -242,8 +221,9 @@ def _mlflow(folder: Path, *, wanted: bool) -> Iterator[int | None]:
         yield port
 
 
-def _installed(folder: Path, python: Path) -> bool:
+def _installed(folder: Path) -> Path | None:
     say("installing MLflow")
+    python = folder / "mlflow" / "bin" / "python"
     steps = [
         [sys.executable, "-m", "venv", str(folder / "mlflow")],
         [str(python), "-m", "pip", "install", "-q", "mlflow"],
@@ -251,7 +231,7 @@ def _installed(folder: Path, python: Path) -> bool:
     done = all(subprocess.run(step, stdout=sys.stderr, check=False).returncode == 0 for step in steps)
     if not done:
         say("MLflow cannot be installed here: its comparison is left out")
-    return done
+    return python if done else None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The least that a durable POST can cost: a bare Flask route that writes, fsyncs and pushes one key.
+"""The least that a durable POST can cost: a bare Flask route that writes, fsyncs and pushes one key; and a bare GET.
 
 Under the same server, with the same threads as the API: `gunicorn -k gthread tests.bench_floor:app`.
 """
@@ -24,3 +24,8 @@ def post():
         os.fsync(file.fileno())
     _REDIS.lpush("floor", name)
     return {"id": name}, 202
+
+
+@app.get("/jobs/<name>")
+def get(name):
+    return {"id": name}

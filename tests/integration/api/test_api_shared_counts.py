@@ -51,7 +51,7 @@ def test_only_so_many_places_are_held_and_they_come_back_by_themselves(counts, n
 
 def test_sets_and_tables_keep_what_was_put(counts, name):
     assert counts.members(name) == set()
-    assert [counts.insert(name, member) for member in ("a", "b", "a")] == [1, 2, 2]
+    assert [counts.insert(name, {member}) for member in ("a", "b", "a")] == [1, 2, 2]
     counts.discard(name, {"a", "x"})
     counts.discard(name, set())
     assert counts.members(name) == {"b"}

@@ -1,0 +1,43 @@
+"""What is known of the datasets that were posted for last: a wide one takes milliseconds to read.
+
+A dataset never changes, but another may be uploaded under the id of one that was deleted: what was read stands only for
+the file that it was read from.
+"""
+
+import threading
+from collections import OrderedDict
+
+from shared.dataset import DatasetInfo
+from shared.volume import Volume
+
+_MOST_KEPT = 16
+
+
+class DatasetCache:
+    """The last few datasets, each for as long as its file is the same one."""
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[tuple[int, int, int], DatasetInfo]] = OrderedDict()
+
+    def find(self, dataset_id: str) -> DatasetInfo | None:
+        """What is known of a dataset; None where there is none, whatever the id holds."""
+        stamp = self._volume.dataset_stamp(dataset_id)
+        if stamp is None:
+            return None
+        with self._lock:
+            known = self._kept.get(dataset_id)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        info = self._volume.dataset(dataset_id)
+        if info is not None and self._volume.dataset_stamp(dataset_id) == stamp:
+            self._keep(dataset_id, stamp, info)
+        return info
+
+    def _keep(self, dataset_id: str, stamp: tuple[int, int, int], info: DatasetInfo) -> None:
+        with self._lock:
+            self._kept[dataset_id] = stamp, info
+            self._kept.move_to_end(dataset_id)
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
