@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -52,15 +53,21 @@ class PostedOnce(BaseModel):
     created_at: str
 
 
-def stored_once(document: Mapping[str, Any], new_record: Callable[[str], JobRecord]) -> JobFolder:
+def stored_once(
+    document: Mapping[str, Any],
+    new_record: Callable[[str], JobRecord],
+    prepare: Callable[[JobRecord, JobFolder], None] | None = None,
+) -> JobFolder:
     """The job of this post: stored by it, or by another one with the same key.
 
-    `new_record` makes the record of a job of that id from `document`; what it refuses leaves the key free. Raises
-    HttpProblem: 400 for a key that is none, 422 for one under which another body was posted.
+    `new_record` makes the record of a job of that id from `document`; what it refuses leaves the key free. `prepare`
+    puts into the new job's folder what it begins with, again where a post is repeated.
+
+    Raises HttpProblem: 400 for a key that is none, 422 for one under which another body was posted.
     """
     volume, key = service().volume, _sent_key()
     if key is None:
-        return _stored(new_record(new_job_id()))
+        return _stored(new_record(new_job_id()), prepare)
     file = record_file(volume, caller().key_id, key)
     body = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     posted = _read(file)
@@ -72,12 +79,16 @@ def stored_once(document: Mapping[str, Any], new_record: Callable[[str], JobReco
     standing = volume.job(posted.job_id)
     if standing is None and volume.was_deleted(posted.job_id):
         raise Conflict(f"the job of this {HEADER} was deleted; use a new one to post it anew")
-    return standing or _stored(new_record(posted.job_id), is_shared=True)
+    return standing or _stored(new_record(posted.job_id), prepare, is_shared=True)
 
 
-def _stored(record: JobRecord, *, is_shared: bool = False) -> JobFolder:
+def _stored(
+    record: JobRecord, prepare: Callable[[JobRecord, JobFolder], None] | None, *, is_shared: bool = False
+) -> JobFolder:
     admit_job(record)
-    return service().volume.store_job(record, is_shared=is_shared)
+    if prepare is None:
+        return service().volume.store_job(record, is_shared=is_shared)
+    return service().volume.store_job(record, partial(prepare, record), is_shared=is_shared)
 
 
 def record_file(volume: Volume, key_id: str, key: str) -> Path:
