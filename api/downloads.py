@@ -22,7 +22,7 @@ from shared.problems import NotFound
 def training_log(job_id: str) -> Response:
     """`training_log.csv` of the newest attempt that has one, its whole lines. Epochs count from 0 here."""
     no_query()
-    logs = (read_bytes(attempt.training_log) for attempt in reversed(service().job(job_id).attempts()))
+    logs = (read_bytes(attempt.training_log) for attempt in reversed(service().job(job_id).runs()))
     content = next((log for log in logs if log), None)
     if content is None:
         raise NotFound("there is no training log yet: no epoch has ended")
@@ -40,7 +40,7 @@ def whole_rows(log: bytes) -> bytes:
 def checkpoints(job_id: str) -> Response:
     """The checkpoints that are kept, in the order in which they were saved."""
     no_query()
-    kept = kept_checkpoints(service().job(job_id).attempts())
+    kept = kept_checkpoints(service().job(job_id).runs())
     manifest = kept[1] if kept else Manifest()
     items = [checkpoint_report(job_id, checkpoint, manifest) for checkpoint in manifest.checkpoints]
     return jsonify(list_report(items, has_more=False))
@@ -49,7 +49,7 @@ def checkpoints(job_id: str) -> Response:
 def checkpoint(job_id: str, name: str) -> Response:
     """One checkpoint's file; only names in the manifest are served."""
     no_query()
-    kept = kept_checkpoints(service().job(job_id).attempts())
+    kept = kept_checkpoints(service().job(job_id).runs())
     found = kept[1].find(name) if kept else None
     if kept is None or found is None:
         raise NotFound("there is no checkpoint of this name")
@@ -59,7 +59,7 @@ def checkpoint(job_id: str, name: str) -> Response:
 def model(job_id: str) -> Response:
     """The best checkpoint's file."""
     no_query()
-    kept = kept_checkpoints(service().job(job_id).attempts())
+    kept = kept_checkpoints(service().job(job_id).runs())
     best = kept[1].find(kept[1].best) if kept and kept[1].best else None
     if kept is None or best is None:
         raise NotFound("there is no model yet: no checkpoint has been saved")

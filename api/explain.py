@@ -3,8 +3,9 @@
 from flask import Response, jsonify
 
 from api.query import no_query
-from api.report import epoch_progress, last_epoch_event
+from api.report import epoch_progress
 from api.service import service
+from shared.events import last_epoch_event
 from shared.explain import explain
 from shared.problems import NotFound
 from shared.times import seconds_since
@@ -19,7 +20,7 @@ def show(job_id: str) -> Response:
     state = folder.state()
     if state is None:
         raise NotFound("there is no job of this id")
-    event = last_epoch_event(folder.attempts())
+    event = last_epoch_event(folder.runs())
     is_queued = state.status == "queued"
     sentences = explain(
         state,

@@ -1,5 +1,6 @@
 """GET /jobs/{id}/forecast: where a running job will stop, and what it will take to get there."""
 
+import math
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -9,6 +10,7 @@ from flask import Response, jsonify
 from api.histories import histories
 from api.query import no_query
 from api.service import service
+from shared.budget import held_until, nearest_limit
 from shared.forecast import Forecast, forecast
 from shared.history import EpochTold, JobHistory
 from shared.replay import monitored
@@ -36,15 +38,30 @@ def _answer(history: JobHistory) -> dict[str, Any]:
     if history.result is not None:
         return {**told, **_none("the job is over")}
     if spec is None:
-        return {**told, **_none(f"early stopping is off: it ends at epoch {allowed}")}
+        ends = _within_budget(history, epochs, allowed)
+        because = f"its budget ends it near epoch {ends}" if ends < allowed else f"it ends at epoch {allowed}"
+        return {**told, **_none(f"early stopping is off: {because}")}
     try:
         values = monitored([one.metrics for one in epochs], spec.monitor)
     except KeyError:
         return {**told, **_none(f"its epochs do not tell {spec.monitor}")}
-    found = forecast(values, spec, allowed)
+    found = forecast(values, spec, _within_budget(history, epochs, allowed))
     if found is None:
         return {**told, **_none("too few epochs have ended")}
     return {**told, **_report(history, epochs, found), "reason": None}
+
+
+def _within_budget(history: JobHistory, epochs: list[EpochTold], allowed: int) -> int:
+    """The last epoch for which the budget is enough at the present pace, at most `allowed`."""
+    budget = history.record.spec.budget
+    if budget is None or len(epochs) < 2:
+        return allowed
+    held = [held_until(one.claim, one.end, epochs[-1].ended) for one in history.attempts]
+    nearest = nearest_limit(budget, held)
+    if nearest is None or math.isinf(nearest.seconds_left):
+        return allowed
+    left = int(max(0.0, nearest.seconds_left) / max(_epoch_seconds(epochs), 1e-6))
+    return min(allowed, epochs[-1].epoch + max(1, left))
 
 
 def _none(reason: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -53,18 +54,23 @@ class PostedOnce(BaseModel):
 
 
 def stored_once(
-    document: Mapping[str, Any], new_record: Callable[[str], JobRecord]
+    document: Mapping[str, Any],
+    new_record: Callable[[str], JobRecord],
+    prepare: Callable[[JobRecord, JobFolder], None] | None = None,
 ) -> tuple[JobFolder, JobRecord | None]:
     """The job of this post: stored by it, or by another one with the same key.
 
-    With the record where nobody else can know of the job yet, so that it need not be read again.
-    `new_record` makes the record of a job of that id from `document`; what it refuses leaves the key free. Raises
-    HttpProblem: 400 for a key that is none, 422 for one under which another body was posted.
+    With the record where nobody else can know of the job yet and its folder holds no more than that, so that it need
+    not be read again.
+    `new_record` makes the record of a job of that id from `document`; what it refuses leaves the key free. `prepare`
+    puts into the new job's folder what it begins with, again where a post is repeated.
+
+    Raises HttpProblem: 400 for a key that is none, 422 for one under which another body was posted.
     """
     volume, key = service().volume, _sent_key()
     if key is None:
         record = new_record(new_job_id())
-        return _stored(record), record
+        return _stored(record, prepare), record if prepare is None else None
     file = record_file(volume, caller().key_id, key)
     body = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     posted = _read(file)
@@ -76,12 +82,16 @@ def stored_once(
     standing = volume.job(posted.job_id)
     if standing is None and volume.was_deleted(posted.job_id):
         raise Conflict(f"the job of this {HEADER} was deleted; use a new one to post it anew")
-    return standing or _stored(new_record(posted.job_id), is_shared=True), None
+    return standing or _stored(new_record(posted.job_id), prepare, is_shared=True), None
 
 
-def _stored(record: JobRecord, *, is_shared: bool = False) -> JobFolder:
+def _stored(
+    record: JobRecord, prepare: Callable[[JobRecord, JobFolder], None] | None, *, is_shared: bool = False
+) -> JobFolder:
     admit_job(record)
-    return service().volume.store_job(record, is_shared=is_shared)
+    if prepare is None:
+        return service().volume.store_job(record, is_shared=is_shared)
+    return service().volume.store_job(record, partial(prepare, record), is_shared=is_shared)
 
 
 def record_file(volume: Volume, key_id: str, key: str) -> Path:

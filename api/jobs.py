@@ -10,10 +10,11 @@ from api.idempotency import stored_once
 from api.job_view import job_document, new_job_document
 from api.problems import HttpProblem
 from api.query import Query, no_query
-from api.report import dry_run_report, epoch_progress, last_epoch_event
+from api.report import dry_run_report
 from api.service import service
 from api.strict_json import read_object
 from shared.dataset import DatasetInfo
+from shared.events import epochs_done
 from shared.ids import new_job_id
 from shared.job import Ending, JobRecord, Stop
 from shared.job_folder import JobFolder, JobState
@@ -36,7 +37,7 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     document = read_object(settings.max_job_bytes, settings.max_json_depth)
     if is_dry:
         return jsonify(dry_run_report(_posted(document, new_job_id()))), 200, {}
-    return _stored(*stored_once(document, partial(_posted, document)))
+    return stored(*stored_once(document, partial(_posted, document)))
 
 
 def cancel(job_id: str) -> Response:
@@ -47,7 +48,7 @@ def cancel(job_id: str) -> Response:
     """
     no_query()
     folder = service().job(job_id)
-    if _state(folder).result is None:
+    if state_of(folder).result is None:
         folder.request_cancel()
         _end_if_queued(folder)
     result = folder.result()
@@ -59,17 +60,17 @@ def cancel(job_id: str) -> Response:
 def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a new job with the spec of one that has failed or was cancelled, on the same data."""
     no_query()
-    state = _state(service().job(job_id))
+    state = state_of(service().job(job_id))
     if state.status not in {"failed", "cancelled"}:
         raise Conflict(f"the job is {state.status}; only one that has failed or was cancelled is tried anew")
-    return _stored(*stored_once({"retry_of": job_id}, partial(_tried_anew, state.record)))
+    return stored(*stored_once({"retry_of": job_id}, partial(_tried_anew, state.record)))
 
 
 def delete(job_id: str) -> tuple[str, int]:
     """Remove a job that is over, with its models and logs: 204."""
     no_query()
     folder = service().job(job_id)
-    state = _state(folder)
+    state = state_of(folder)
     if state.result is None:
         raise Conflict(f"the job is {state.status}; cancel it first, and delete it when it is over")
     if not service().volume.remove_job(OpenJob(state.record.spec.priority, job_id)):
@@ -77,7 +78,7 @@ def delete(job_id: str) -> tuple[str, int]:
     return "", 204
 
 
-def _stored(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dict[str, str]]:
+def stored(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dict[str, str]]:
     """The answer to a post, and the ring; of a `new` job nobody else knows before that."""
     document = None if new is None else new_job_document(folder, new)
     service().bell.ring(folder.id)
@@ -86,17 +87,23 @@ def _stored(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, di
 
 
 def _posted(document: dict[str, Any], job_id: str) -> JobRecord:
-    return _new_record(validated(JobSpec, document), job_id)
+    return new_record(validated(JobSpec, document), job_id)
 
 
 def _tried_anew(before: JobRecord, job_id: str) -> JobRecord:
-    record = _new_record(before.spec, job_id, retry_of=before.id)
-    if record.data_sha256 != before.data_sha256:
-        raise Conflict(f'the dataset "{record.spec.dataset.id}" holds other data by now; post the spec as a new job')
+    record = new_record(before.spec, job_id, retry_of=before.id)
+    on_the_same_data(record, before)
     return record
 
 
-def _new_record(asked: JobSpec, job_id: str, retry_of: str | None = None) -> JobRecord:
+def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
+    """Raise Conflict where a new job would not have the data that the one before it had."""
+    if record.data_sha256 != before.data_sha256:
+        raise Conflict(f'the dataset "{record.spec.dataset.id}" holds other data by now; post the spec as a new job')
+
+
+def new_record(asked: JobSpec, job_id: str, **of_another: Any) -> JobRecord:
+    """The record of a new job; `of_another` are the fields that name the job that it follows. Raises Refused."""
     data = _dataset(asked.dataset.id)
     resolved = resolve(asked, data)
     return JobRecord(
@@ -106,7 +113,7 @@ def _new_record(asked: JobSpec, job_id: str, retry_of: str | None = None) -> Job
         task=resolved.task,
         data_sha256=data.data_sha256,
         warnings=resolved.warnings,
-        retry_of=retry_of,
+        **of_another,
     )
 
 
@@ -120,19 +127,18 @@ def _dataset(dataset_id: str) -> DatasetInfo:
 
 
 def _end_if_queued(folder: JobFolder) -> None:
-    state = _state(folder)
+    state = state_of(folder)
     if state.status != "queued":
         return
-    event = last_epoch_event(folder.attempts())
-    progress = epoch_progress(event) if event else None
-    last_epoch = progress.epoch if progress else 0
+    last_epoch = epochs_done(folder)
     epochs = state.record.spec.hyperparameters.epochs
     stop = Stop(reason="cancelled", last_epoch=last_epoch, epochs_not_run=epochs - last_epoch)
     if folder.settle(Ending(status="cancelled", stop=stop), attempt=None):
         service().volume.close_job(OpenJob(state.record.spec.priority, folder.id))
 
 
-def _state(folder: JobFolder) -> JobState:
+def state_of(folder: JobFolder) -> JobState:
+    """The state of a job that was there a moment ago. Raises NotFound."""
     state = folder.state()
     if state is None:
         raise NotFound("there is no job of this id")  # deleted since it was found

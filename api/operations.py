@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api import shapes
+from api.extend import ExtendRequest
 from api.keys import KeyRequest
 from api.replay import ReplaySettings
 from shared.ids import DATASET_ID_PATTERN
@@ -98,6 +99,7 @@ _JOB_LINKS = {
         "showJob",
         "cancelJob",
         "retryJob",
+        "extendJob",
         "deleteJob",
         "listEvents",
         "listEpochs",
@@ -199,6 +201,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "retryJob", "jobs", "Try a job anew that has failed or was cancelled",
         {202: _json("The new job is safe.", shapes.Job, headers=("Location",), links=_JOB_LINKS)},
         headers=_ONCE, errors=(400, 404, 409, 507),
+    ),
+    ("POST", "/jobs/<job_id>/extend"): Operation(
+        "extendJob", "jobs", "Carry on with a job that is over, as a new job under other settings",
+        {202: _json("The new job is safe.", shapes.Job, headers=("Location",), links=_JOB_LINKS)},
+        headers=_ONCE, body={JSON: ExtendRequest}, example={"early_stopping": {"patience": 20}},
+        errors=(*_BODY, 404, 409, 507),
     ),
     ("GET", "/jobs/<job_id>/events"): Operation(
         "listEvents", "progress", "Read what happened in a job, or hear it while it happens",

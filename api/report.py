@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shared.dataset import DatasetInfo
-from shared.events import Event, PlacedEvent, last_event
+from shared.events import Event, PlacedEvent, last_epoch_event
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.manifest import Checkpoint, Manifest, read_manifest
@@ -24,20 +24,22 @@ def list_report(items: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str,
 def job_report(folder: JobFolder, state: JobState, queue_position: int | None, max_failures: int) -> dict[str, Any]:
     """The answer to GET /jobs/{id}."""
     record, result = state.record, state.result
-    attempts = folder.attempts()
-    event = last_epoch_event(attempts)
+    attempts, runs = folder.attempts(), folder.runs()
+    event = last_epoch_event(runs)
     return {
         "id": folder.id,
         "object": "job",
         "name": record.spec.name,
         "retry_of": record.retry_of,
+        "extends": record.extends,
+        "extends_from": record.extends_from,
         "status": state.status,
         **_times(state, attempts, event),
         "queue_position": queue_position,
         "attempt": state.attempt.number if state.attempt else 0,
         "progress": _progress(event),
         "stop": result.ending.stop.model_dump(mode="json") if result and result.ending.stop else None,
-        "checkpoints": _checkpoint_summary(attempts),
+        "checkpoints": _checkpoint_summary(runs),
         "engine": _engine(folder),
         "worker": _worker(state),
         "error": result.ending.error.model_dump(mode="json") if result and result.ending.error else None,
@@ -102,15 +104,9 @@ def epoch_progress(event: Event) -> EpochProgress | None:
         return None
 
 
-def last_epoch_event(attempts: Sequence[AttemptFolder]) -> Event | None:
-    """The last epoch of the newest attempt that trained one."""
-    events = (last_event(attempt, "epoch") for attempt in reversed(attempts))
-    return next((event for event in events if event is not None), None)
-
-
-def kept_checkpoints(attempts: Sequence[AttemptFolder]) -> tuple[AttemptFolder, Manifest] | None:
+def kept_checkpoints(runs: Sequence[AttemptFolder]) -> tuple[AttemptFolder, Manifest] | None:
     """The newest attempt that has checkpoints, and its manifest."""
-    manifests = ((attempt, read_manifest(attempt.manifest_file)) for attempt in reversed(attempts))
+    manifests = ((attempt, read_manifest(attempt.manifest_file)) for attempt in reversed(runs))
     return next((found for found in manifests if found[1].checkpoints), None)
 
 
@@ -159,8 +155,8 @@ def _progress(event: Event | None) -> dict[str, Any] | None:
     }
 
 
-def _checkpoint_summary(attempts: Sequence[AttemptFolder]) -> dict[str, Any]:
-    kept = kept_checkpoints(attempts)
+def _checkpoint_summary(runs: Sequence[AttemptFolder]) -> dict[str, Any]:
+    kept = kept_checkpoints(runs)
     manifest = kept[1] if kept else Manifest()
     return {
         "count": len(manifest.checkpoints),
@@ -213,4 +209,5 @@ def _urls(job_id: str) -> dict[str, str]:
         "bundle": f"{own}/bundle.zip",
         "cancel": f"{own}/cancel",
         "retry": f"{own}/retry",
+        "extend": f"{own}/extend",
     }

@@ -120,6 +120,7 @@ class JobUrls(_Shape):
     bundle: Path
     cancel: Path
     retry: Path
+    extend: Path
 
 
 class GpuSeconds(_Shape):
@@ -176,6 +177,8 @@ class Job(_Shape):
     object: Literal["job"]
     name: str
     retry_of: Annotated[JobId | None, Field(description="the job that this one tries anew")]
+    extends: Annotated[JobId | None, Field(description="the job that this one carries on with")]
+    extends_from: Annotated[Literal["last", "best"] | None, Field(description="its last resume point or best model")]
     status: JobStatus
     created_at: Time
     started_at: Time | None

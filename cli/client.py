@@ -120,11 +120,11 @@ class Client:
 
         Where the answer breaks off it is posted once more, under the same Idempotency-Key: it stays one job.
         """
-        headers = {"Idempotency-Key": str(uuid4())}
-        try:
-            return self._json("POST", "/jobs", json=spec, headers=headers)
-        except Unreachable:
-            return self._json("POST", "/jobs", json=spec, headers=headers)
+        return self._posted_once("/jobs", spec)
+
+    def extend(self, job_id: str, changes: Json) -> Json:
+        """Carry on with a job that is over, as a new job. Posted as `submit` posts; raises Refused as that."""
+        return self._posted_once(_job_path(job_id, "extend"), changes)
 
     def dry_run(self, spec: Json) -> Json:
         """What would run: the spec with every default, the task and its size. Stores nothing; refuses as `submit`."""
@@ -255,6 +255,13 @@ class Client:
             beside.replace(to)
         finally:
             beside.unlink(missing_ok=True)
+
+    def _posted_once(self, path: str, document: Json) -> Json:
+        headers = {"Idempotency-Key": str(uuid4())}
+        try:
+            return self._json("POST", path, json=document, headers=headers)
+        except Unreachable:
+            return self._json("POST", path, json=document, headers=headers)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:

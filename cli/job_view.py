@@ -34,6 +34,9 @@ def job_picture(job: Json, trouble: str | None = None, forecast: Json | None = N
     progress = job.get("progress")
     if progress:
         parts.append(_progress(progress, forecast if job["status"] == "running" else None))
+    budget = budget_words(job)
+    if budget and job["status"] not in TERMINAL:
+        parts.append(Text.assemble(("budget  ", "bold"), literal(budget)))
     if trouble:
         parts.append(literal(f"{trouble} (trying again)", "yellow"))
     return Group(*parts)
@@ -49,6 +52,21 @@ def _headline(job: Json) -> Text:
     if (job.get("attempt") or 1) > 1:
         line += Text(f"  attempt {job['attempt']}", "yellow")
     return line
+
+
+def budget_words(job: Json) -> str:
+    """What a job may use up, and how much of it is used; empty where there is no limit."""
+    budget, ledger = (job.get("spec") or {}).get("budget") or {}, job.get("ledger") or {}
+    seconds = (ledger.get("gpu_seconds") or {}).get("total") or 0.0
+    words = []
+    if budget.get("max_gpu_seconds"):
+        words.append(f"{duration(seconds)} of {duration(budget['max_gpu_seconds'])} GPU time used")
+    if budget.get("max_cost"):
+        used = ", ".join(f"{money(one.get('total'))} {one.get('currency')}" for one in ledger.get("costs") or [])
+        words.append(f"{used or 'nothing'} of {money(budget['max_cost'])} spent")
+    if budget.get("deadline"):
+        words.append(f"ends before {budget['deadline']}")
+    return "; ".join(words)
 
 
 def queue_place(job: Json) -> str:
@@ -174,6 +192,8 @@ def _reason(job: Json, stop: Json) -> str:
     if reason == "early_stopping":
         monitor, patience = stop.get("monitor"), stop.get("patience")
         return f"stopped early at epoch {last}: {monitor} had not improved for {patience} epochs"
+    if reason == "budget":
+        return _budget_reason(stop.get("budget") or {}, last)
     if reason == "epochs_completed":
         return f"all {last} epochs are done"
     if reason == "cancelled" or (reason is None and job["status"] == "cancelled"):
@@ -181,6 +201,16 @@ def _reason(job: Json, stop: Json) -> str:
     if reason is None:
         return "no reason was recorded" if job["status"] in TERMINAL else "not over yet"
     return f"{reason} at epoch {last}" if last else str(reason)
+
+
+def _budget_reason(budget: Json, last: int | None) -> str:
+    where = f"stopped after epoch {last}" if last else "ended before its first epoch had"
+    if budget.get("kind") == "deadline":
+        return f"{where}: its deadline was {budget.get('limit')}"
+    unit = budget.get("currency") or ("s of GPU time" if budget.get("kind") == "max_gpu_seconds" else "")
+    return (
+        f"{where}: its budget is used up, {number(budget.get('used'))} of {number(budget.get('limit'))} {unit}".rstrip()
+    )
 
 
 def job_fields(job: Json) -> Table:
@@ -198,6 +228,8 @@ def job_fields(job: Json) -> Table:
         ("finished", job.get("finished_at") or "-"),
         ("attempt", job.get("attempt") or "-"),
     ]
+    if job.get("extends"):
+        rows.append(("extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")))
     if job["status"] == "queued":
         rows.append(("queue", queue_place(job)))
     if job.get("worker"):
@@ -211,6 +243,7 @@ def job_fields(job: Json) -> Table:
         rows.append(("checkpoints", f"{checkpoints['count']}, the best is {checkpoints.get('best')}"))
     rows += [("failure", failure_words(one)) for one in job.get("failures") or []]
     rows += [("warning", one) for one in job.get("warnings") or []]
+    rows += [("budget", words)] if (words := budget_words(job)) else []
     rows += _ledger_rows(job.get("ledger") or {})
     if job["status"] in TERMINAL:
         rows.append(("ended", Text("\n").join(ending(job))))

@@ -6,6 +6,7 @@ import click
 
 from cli.commands.base import FitstopGroup
 from cli.commands.doctor import doctor
+from cli.commands.extend import extend
 from cli.commands.files import bundle, datasets, download
 from cli.commands.insight import explain, patience, replay, usage
 from cli.commands.jobs import cancel, events, log, ps, retry, rm, show, submit, watch_command
@@ -33,7 +34,7 @@ def main(url: str | None) -> None:
     """
 
 
-_RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, retry, rm, download, bundle)
+_RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, retry, extend, rm, download, bundle)
 _UNDERSTAND = (explain, replay, patience, usage, plot)
 _SERVE = (datasets, keys, workers, queue, config, doctor)
 

@@ -8,6 +8,7 @@ clocks of two machines, so that it holds on a network filesystem too.
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,21 @@ def create_empty(path: Path) -> None:
     """Make sure that there is a file `path`, empty where it was not there: nothing of it could be torn."""
     path.touch()
     sync_folder(path.parent)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, a copy where the filesystem knows no links; what is there stays.
+
+    For files that nobody changes any more. The name is on the disk when `target`'s folder has been synced.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        raise
+    except OSError:
+        _copy(source, target)
 
 
 def make_folder(path: Path) -> None:
@@ -110,6 +126,16 @@ def _write_beside(path: Path, *content: bytes | memoryview) -> Path:
         beside.unlink(missing_ok=True)
         raise
     return beside
+
+
+def _copy(source: Path, target: Path) -> None:
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
+    try:
+        shutil.copyfile(source, beside)
+        sync_file(beside)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _sync(path: Path, flags: int) -> None:

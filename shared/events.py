@@ -2,14 +2,15 @@
 
     {"time": "…Z", "type": "epoch", "level": "info", "message": "epoch 3 of 1000: …", "data": {…}}
 
-Types are open words; those in use: state, started, data, model, engine, resume, epoch, checkpoint, learning_rate,
-stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte behind the last line read.
+Types are open words; those in use: extend, state, started, data, model, engine, resume, epoch, checkpoint,
+learning_rate, stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte behind the last
+line read.
 """
 
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -122,8 +123,8 @@ def read_events(path: Path, offset: int = 0, until: int | None = None) -> Iterat
 
 
 def job_events(job: JobFolder, after: Cursor = Cursor()) -> Iterator[PlacedEvent]:
-    """The events of all attempts behind `after`, in the order of the attempts."""
-    for attempt in job.attempts():
+    """The events of all attempts behind `after`, in the order of the attempts; what was inherited is attempt 0."""
+    for attempt in job.runs():
         if attempt.number < after.attempt:
             continue
         start = after.offset if attempt.number == after.attempt else 0
@@ -145,6 +146,12 @@ def last_event(attempt: AttemptFolder, kind: str) -> Event | None:
     return next((event for event in events if event is not None and event.type == kind), None)
 
 
+def last_epoch_event(runs: Sequence[AttemptFolder]) -> Event | None:
+    """The last epoch of the newest attempt that trained one."""
+    events = (last_event(attempt, "epoch") for attempt in reversed(runs))
+    return next((event for event in events if event is not None), None)
+
+
 def _told_until(attempt: AttemptFolder) -> int | None:
     """Where the events of an attempt that has ended end, whatever its owner wrote later; None while it goes on."""
     end = attempt.end()
@@ -153,8 +160,7 @@ def _told_until(attempt: AttemptFolder) -> int | None:
 
 def epochs_done(job: JobFolder) -> int:
     """The last epoch (from 1) that any attempt has told of; 0 before the first."""
-    events = (last_event(attempt, "epoch") for attempt in reversed(job.attempts()))
-    last = next((event for event in events if event is not None), None)
+    last = last_epoch_event(job.runs())
     return int(last.data.get("epoch", 0)) if last else 0
 
 

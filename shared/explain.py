@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from shared.budget import budget_words, used_words
 from shared.job import AttemptEnd, JobError, Stop
 from shared.job_folder import JobState
 from shared.progress import EpochProgress, Patience
@@ -32,7 +33,7 @@ def _why_it_waits(state: JobState, position: int | None, workers: Sequence[Worke
         sentences.append(f"It waits as number {position} in the queue: {before} served before it.")
     else:
         sentences.append("It is the next in the queue.")
-    return [*sentences, _what_the_workers_do(workers)]
+    return [*sentences, _what_the_workers_do(workers), *_what_its_budget_is(state)]
 
 
 def _why_queued_again(state: JobState, end: AttemptEnd) -> str:
@@ -61,11 +62,21 @@ def _why_it_runs(state: JobState, progress: EpochProgress | None) -> list[str]:
         sentences.append(f"It was asked to stop at {state.cancel.requested_at} and saves what it has first.")
     if progress is None:
         where = f" on {state.claim.host}" if state.claim else ""
-        return [*sentences, f"It has started{where}, and no epoch has ended yet."]
-    spec = state.record.spec.callbacks.early_stopping
+        sentences.append(f"It has started{where}, and no epoch has ended yet.")
+    else:
+        sentences += _what_it_goes_on_for(progress, state.record.spec.callbacks.early_stopping)
+    return [*sentences, *_what_its_budget_is(state)]
+
+
+def _what_it_goes_on_for(progress: EpochProgress, spec: EarlyStoppingSpec | None) -> list[str]:
     if progress.early_stopping is None or spec is None:
-        return [*sentences, f"Early stopping is off: it runs to epoch {progress.epochs} and is at {progress.epoch}."]
-    return [*sentences, _what_stops_it(progress, progress.early_stopping, spec), *_what_is_learnt_slower(progress)]
+        return [f"Early stopping is off: it runs to epoch {progress.epochs} and is at {progress.epoch}."]
+    return [_what_stops_it(progress, progress.early_stopping, spec), *_what_is_learnt_slower(progress)]
+
+
+def _what_its_budget_is(state: JobState) -> list[str]:
+    budget = state.record.spec.budget
+    return [f"Its budget ends it at the latest after {budget_words(budget)}."] if budget else []
 
 
 def _what_stops_it(progress: EpochProgress, state: Patience, spec: EarlyStoppingSpec) -> str:
@@ -106,6 +117,8 @@ def _why_it_stopped(state: JobState, stop: Stop | None, error: JobError | None) 
     if stop is not None and stop.epochs_not_run:
         epochs = state.record.spec.hyperparameters.epochs
         sentences.append(f"{stop.epochs_not_run} of the {epochs} epochs that it was allowed were not run.")
+    if stop is not None and stop.budget is not None and stop.last_epoch:
+        sentences.append("It can be extended.")
     return sentences or ["It is over, and no reason was recorded."]
 
 
@@ -114,6 +127,9 @@ def _the_stop(state: JobState, stop: Stop) -> str:
         return _stopped_early(stop, state.record.spec.callbacks.early_stopping)
     if stop.reason == "epochs_completed":
         return f"It ran all of its {_epochs(stop.last_epoch)}{_best_of(stop)}."
+    if stop.reason == "budget" and stop.budget is not None:
+        where = f"stopped after epoch {stop.last_epoch}" if stop.last_epoch else "ended before its first epoch had"
+        return f"It {where}: its budget was used up ({used_words(stop.budget)}){_best_of(stop)}."
     if stop.reason == "cancelled":
         when = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch"
         return f"It was cancelled {when}{_best_of(stop)}."

@@ -127,11 +127,12 @@ class AttemptHistory:
 
 @dataclass(frozen=True)
 class JobHistory:
-    """A job with all its attempts, oldest first."""
+    """A job with all its attempts, oldest first, and the epochs that it inherited: attempt 0, whose time is not its."""
 
     record: JobRecord
     result: JobResult | None
     attempts: Sequence[AttemptHistory]
+    inherited: EpochRows = EpochRows(EpochColumns(), 0)
 
     def told(self) -> int:
         """The last moment that the files tell of, in microseconds since 1970."""
@@ -143,16 +144,21 @@ class JobHistory:
         return max(moments)
 
     def used(self) -> dict[int, Place | None]:
-        """For each attempt how far its work was taken up by the next one in line; None for the newest: all of it."""
+        """For each attempt, and for what was inherited (0), how far its work was taken up by the next one in line.
+
+        None for the newest: all of it.
+        """
         by_number = {attempt.number: attempt for attempt in self.attempts}
-        used: dict[int, Place | None] = {attempt.number: Place() for attempt in self.attempts}
+        used: dict[int, Place | None] = {number: Place() for number in (0, *by_number)}
         newest = next((attempt for attempt in reversed(self.attempts) if attempt.has_trained), None)
+        if newest is None:
+            used[0] = None
         for attempt in self.attempts:
             if newest is None or attempt.number >= newest.number:
                 used[attempt.number] = None
-        while newest is not None and newest.resumed is not None and newest.from_attempt in by_number:
+        while newest is not None and newest.resumed is not None and newest.from_attempt in used:
             used[newest.from_attempt] = newest.resumed
-            newest = by_number[newest.from_attempt] if newest.from_attempt < newest.number else None
+            newest = by_number.get(newest.from_attempt) if newest.from_attempt < newest.number else None
         return used
 
     def epochs(self) -> list[EpochTold]:
@@ -160,32 +166,32 @@ class JobHistory:
         used = self.used()
         kept = [
             told
-            for attempt in self.attempts
-            for told in attempt.epochs
-            if (until := used[attempt.number]) is None or told.epoch <= until.epochs
+            for number, epochs in self._epochs_told()
+            for told in epochs
+            if (until := used[number]) is None or told.epoch <= until.epochs
         ]
         return sorted(kept, key=lambda told: told.epoch)
 
     def last_epoch(self) -> EpochTold | None:
         """The epoch that the run has come to; None before the first."""
         used = self.used()
-        for attempt in reversed(self.attempts):
-            until = used[attempt.number]
-            if attempt.epochs and until is None:
-                return attempt.epochs.last
-            if attempt.epochs and until is not None and until.epochs:
-                return max((told for told in attempt.epochs if told.epoch <= until.epochs), key=lambda told: told.epoch)
+        for number, epochs in reversed(self._epochs_told()):
+            until = used[number]
+            if epochs and until is None:
+                return epochs.last
+            if epochs and until is not None and until.epochs:
+                return max((told for told in epochs if told.epoch <= until.epochs), key=lambda told: told.epoch)
         return None
 
     def epoch_seconds(self) -> float | None:
         """The median length of the run's epochs; None before the first."""
         used = self.used()
         seconds = [
-            column[numbers <= until.epochs] if (until := used[attempt.number]) is not None else column
-            for attempt in self.attempts
-            for numbers, _, column in [attempt.epochs.columns()]
+            column[numbers <= until.epochs] if (until := used[number]) is not None else column
+            for number, epochs in self._epochs_told()
+            for numbers, _, column in [epochs.columns()]
         ]
-        kept = np.concatenate(seconds) if seconds else np.empty(0)
+        kept = np.concatenate(seconds)
         return float(np.median(kept)) if len(kept) else None
 
     def best_epoch(self) -> int | None:
@@ -195,6 +201,9 @@ class JobHistory:
             return stop.best_epoch
         last = self.last_epoch()
         return last.best_epoch if last else None
+
+    def _epochs_told(self) -> list[tuple[int, EpochRows]]:
+        return [(0, self.inherited), *((attempt.number, attempt.epochs) for attempt in self.attempts)]
 
 
 @dataclass
@@ -218,10 +227,7 @@ class _AttemptReader:
         self.end = self.end or self.attempt.end()
         if self.claim is None:
             return None
-        until = self.end.events_bytes if self.end else None
-        for offset, event in read_events(self.attempt.events_file, self.offset, until):
-            self.offset = offset
-            self._take(event)
+        self.read_events()
         return AttemptHistory(
             number=self.attempt.number,
             claim=self.claim,
@@ -232,6 +238,13 @@ class _AttemptReader:
             from_attempt=self.from_attempt,
             epochs=self.epochs.now(),
         )
+
+    def read_events(self) -> None:
+        """Take in the events that are new."""
+        until = self.end.events_bytes if self.end else None
+        for offset, event in read_events(self.attempt.events_file, self.offset, until):
+            self.offset = offset
+            self._take(event)
 
     def _take(self, event: Event) -> None:
         if event.type == "epoch":
@@ -265,8 +278,11 @@ class JobReader:
         result, record = self._job.result(), self._job.record()
         if record is None:
             return None
+        inherited = self._reader(self._job.inherited)
+        inherited.read_events()
         found = (self._reader(attempt).read_on() for attempt in self._job.attempts())
-        return JobHistory(record, result, tuple(attempt for attempt in found if attempt is not None))
+        attempts = tuple(attempt for attempt in found if attempt is not None)
+        return JobHistory(record, result, attempts, inherited.epochs.now())
 
     def _reader(self, attempt: AttemptFolder) -> _AttemptReader:
         return self._attempts.setdefault(attempt.number, _AttemptReader(attempt))

@@ -29,7 +29,8 @@ class _Document(BaseModel):
 class JobRecord(_Document):
     """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted.
 
-    `retry_of` is the job that this one tries anew.
+    `retry_of` is the job that this one tries anew, `extends` the one that it carries on with: from its last resume
+    point or from its best checkpoint, as `extends_from` says.
     """
 
     version: Literal[1] = 1
@@ -40,6 +41,8 @@ class JobRecord(_Document):
     data_sha256: str
     warnings: tuple[str, ...] = ()
     retry_of: str | None = None
+    extends: str | None = None
+    extends_from: Literal["last", "best"] | None = None
 
 
 class EnginePlan(_Document):
@@ -71,12 +74,24 @@ class JobError(_Document):
     message: str
 
 
+class BudgetUsed(_Document):
+    """The limit of a job's budget that ended it, and how much of it was used up by then.
+
+    `limit` and `used` are seconds, an amount of `currency`, or two moments (RFC 3339), as `kind` says.
+    """
+
+    kind: Literal["max_gpu_seconds", "max_cost", "deadline"]
+    limit: float | str
+    used: float | str
+    currency: str | None = None
+
+
 class Stop(_Document):
     """Why training stopped, with the evidence. Epochs count from 1.
 
     `reason` is an open word: epochs_completed, early_stopping, diverged, budget, cancelled, error. `wait` and
     `patience` are those of early stopping, None where it is off; `epochs_not_run` is what the spec allowed and
-    nobody paid for.
+    nobody paid for; `budget` is what a stop by the budget rests on.
     """
 
     reason: str
@@ -87,6 +102,7 @@ class Stop(_Document):
     patience: int | None = None
     last_epoch: int = 0
     epochs_not_run: int = 0
+    budget: BudgetUsed | None = None
 
 
 class Ending(_Document):

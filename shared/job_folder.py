@@ -90,6 +90,14 @@ class AttemptFolder:
         return self.path / "output.log"
 
     @property
+    def extended_spec_file(self) -> Path:
+        """In what was inherited, the spec of the job whose resume points these are."""
+        return self.path / SPEC_FILE
+
+    def extended_record(self) -> JobRecord | None:
+        return _read(self.extended_spec_file, JobRecord)
+
+    @property
     def job(self) -> "JobFolder":
         return JobFolder(self.path.parent.parent)
 
@@ -180,6 +188,15 @@ class JobFolder:
             return []
         folders = [AttemptFolder(self.attempts_folder / str(number), number) for number in numbers]
         return [folder for folder in folders if folder.claim_file.exists()]
+
+    @property
+    def inherited(self) -> AttemptFolder:
+        """What a job that carries on with another one took of it: as attempt 0, which nobody ever claimed."""
+        return AttemptFolder(self.attempts_folder / "0", 0)
+
+    def runs(self) -> list[AttemptFolder]:
+        """All that there is of the job's run, oldest first: what it inherited, and its attempts."""
+        return [*([self.inherited] if self.inherited.events_file.exists() else []), *self.attempts()]
 
     def state(self) -> JobState | None:
         """The job's state, or None where there is no such job.

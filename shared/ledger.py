@@ -108,9 +108,12 @@ def ledger(job: JobHistory, now: int) -> Ledger:
 
 
 def _epochs_avoided(job: JobHistory) -> int:
-    """What a job that succeeded was allowed and did not need; a job that failed or was cancelled avoided nothing."""
-    ending = job.result.ending if job.result else None
-    return ending.stop.epochs_not_run if ending and ending.stop and ending.status == "succeeded" else 0
+    """What a job that stopped itself was allowed and did not need.
+
+    A job that failed, was cancelled or had used up its budget avoided nothing: it wanted those epochs.
+    """
+    stop = job.result.ending.stop if job.result else None
+    return stop.epochs_not_run if stop and stop.reason in _OWN_STOPS else 0
 
 
 def _waits(job: JobHistory, now: int) -> Iterator[tuple[int, int]]:

@@ -5,11 +5,12 @@ the answer is exact, since stopping changes nothing of the epochs before it; beh
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from shared.progress import Patience
 from shared.spec import EarlyStoppingSpec
 
 
@@ -47,7 +48,16 @@ class Replay:
 
 
 def replay(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Replay:
-    """Drive the rule over one value for each epoch; None is a value that was not finite.
+    """Drive the rule over one value for each epoch; None is a value that was not finite."""
+    best, wait, stops = Best(), 0, list[Stopped]()
+    for index, (best, wait) in enumerate(judged(values, spec)):
+        if index > 0:
+            stops += [Stopped(index + 1, best)] * (wait - len(stops))
+    return Replay(tuple(stops), best, wait)
+
+
+def judged(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Iterator[tuple[Best, int]]:
+    """The best and the wait after each epoch.
 
     As in Keras, differences are of 64 bits and comparisons of 32.
     """
@@ -57,15 +67,28 @@ def replay(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Replay:
         challengers = (sign * (known - sign * spec.min_delta).astype(np.float32)).tolist()
         defenders = (sign * known.astype(np.float32)).tolist()
     to_beat = -math.inf
-    best, wait, stops = Best(), 0, list[Stopped]()
-    for index in range(spec.start_from_epoch, len(known)):
-        wait += 1
-        first = best.epoch is None and not math.isnan(challengers[index])
-        if first or challengers[index] > to_beat:
-            best, wait, to_beat = Best(index + 1, float(known[index])), 0, defenders[index]
-        elif index > 0:
-            stops += [Stopped(index + 1, best)] * (wait - len(stops))
-    return Replay(tuple(stops), best, wait)
+    best, wait = Best(), 0
+    for index in range(len(known)):
+        if index >= spec.start_from_epoch:
+            wait += 1
+            first = best.epoch is None and not math.isnan(challengers[index])
+            if first or challengers[index] > to_beat:
+                best, wait, to_beat = Best(index + 1, float(known[index])), 0, defenders[index]
+        yield best, wait
+
+
+def patience_after(epoch: int, epochs: int, spec: EarlyStoppingSpec, best: Best, wait: int) -> Patience:
+    """How far early stopping is after `epoch` (from 1) of `epochs`."""
+    started = epoch > spec.start_from_epoch
+    stops_at = epoch + max(spec.patience - wait, 0) if started else spec.start_from_epoch + 1 + spec.patience
+    return Patience(
+        monitor=spec.monitor,
+        wait=wait,
+        patience=spec.patience,
+        stops_at_epoch=min(epochs, max(2, stops_at)),
+        best_epoch=best.epoch,
+        best_value=best.value,
+    )
 
 
 def monitored(rows: Sequence[dict[str, float | None]], monitor: str) -> list[float | None]:

@@ -14,6 +14,7 @@ from shared.dataset import Column, DatasetInfo
 from shared.problems import Problem, Refused, listed, nearest, pointer
 from shared.spec import (
     MOST_PARAMETERS,
+    Budget,
     Callbacks,
     EarlyStoppingSpec,
     Hyperparameters,
@@ -35,6 +36,7 @@ from shared.task import (
     task_of_column,
     task_of_loss,
 )
+from shared.times import seconds_until, utc_now
 
 # One-hot columns of a text with more values than this would be an id in disguise.
 MOST_CATEGORIES = 1000
@@ -80,6 +82,7 @@ class _Judge:
                 "name": self._asked.name or self._asked.dataset.id,
                 "hyperparameters": self._hyperparameters(metrics),
                 "callbacks": self._callbacks(names),
+                "budget": self._budget(),
             }
         )
         features = self._features()
@@ -339,6 +342,14 @@ class _Judge:
                 f"reduce_lr_on_plateau waits {reduce_lr.patience} epochs and early stopping {stopping.patience}: "
                 "training may stop before the learning rate is ever reduced"
             )
+
+    def _budget(self) -> Budget | None:
+        """The same budget; None where it limits nothing."""
+        asked = self._asked.budget
+        if asked and asked.deadline and seconds_until(asked.deadline) <= 0:
+            detail = f'received "{asked.deadline}", which has passed: it is {utc_now()} here'
+            self._problem(("budget", "deadline"), detail, "passed")
+        return None if asked == Budget() else asked
 
     def _features(self) -> int:
         """The width of the model's input: one for a number, one for two categories, else one for each category."""

@@ -6,12 +6,14 @@ filled in by `shared.resolve` before the job is stored, so that a stored spec sa
 
 import string
 import unicodedata
+from re import ASCII
 from re import compile as pattern
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shared.ids import DatasetId
+from shared.times import format_time, parse_time
 
 MOST_EPOCHS = 100_000
 MOST_PARAMETERS = 50_000_000
@@ -34,6 +36,7 @@ _FIELD_NAME = pattern(r"[a-z_][a-z0-9_]*")
 _EPOCH_FORMAT = pattern(r"(0?[1-9])?d?")
 _METRIC_FORMAT = pattern(r"(0?[1-9][0-9]?)?(\.[0-9])?[feg]?")
 _FILENAME_TEXT = pattern(r"[A-Za-z0-9._-]*")
+_RFC_3339 = pattern(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", ASCII)
 
 
 class Strict(BaseModel):
@@ -50,6 +53,16 @@ def _printable(text: str) -> str:
         if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
             raise ValueError(f"character U+{ord(character):04X} at position {position} is not allowed; use plain text")
     return text
+
+
+def _moment(text: str) -> str:
+    """The moment in UTC."""
+    try:
+        if _RFC_3339.fullmatch(text):
+            return format_time(parse_time(text.upper()))
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("expected a moment with its zone (RFC 3339), such as 2027-01-31T06:00:00Z")
 
 
 def _plain_filename(text: str) -> str:
@@ -93,6 +106,7 @@ Text = Annotated[str, AfterValidator(_printable)]
 Column = Annotated[Text, Field(min_length=1, max_length=256)]
 Filename = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_plain_filename)]
 Monitor = Annotated[str, Field(min_length=1, max_length=64)]
+Moment = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"}), AfterValidator(_moment)]
 Scalar = Annotated[int | float | bool | Text, Field(union_mode="smart")]
 
 
@@ -285,6 +299,17 @@ class Callbacks(Strict):
     """The form of training_log.csv; null: there is none."""
 
 
+class Budget(Strict):
+    """What a job may use up. It ends in time to keep what it has learnt; where a limit is null there is none."""
+
+    max_gpu_seconds: float | None = Field(default=None, gt=0)
+    """So long may its attempts hold a GPU, all of them together; the time in the queue is not counted."""
+    max_cost: float | None = Field(default=None, gt=0)
+    """So much may that time cost, in the currency of its workers, which have to know their price."""
+    deadline: Moment | None = None
+    """It ends before this moment."""
+
+
 class JobSpec(Strict):
     """Everything that a client may say about a job."""
 
@@ -300,6 +325,8 @@ class JobSpec(Strict):
     """How it learns."""
     callbacks: Callbacks = Callbacks()
     """What is kept, and when it ends."""
+    budget: Budget | None = None
+    """What it may use up; null: there is no limit."""
     metadata: dict[Annotated[Text, Field(min_length=1, max_length=64)], Annotated[Text, Field(max_length=512)]] = Field(
         default_factory=dict, max_length=16
     )

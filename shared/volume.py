@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,10 @@ class OpenJob:
     @property
     def name(self) -> str:
         return f"{self.priority}-{self.job_id}"
+
+
+def _nothing(_folder: JobFolder) -> None:
+    """Most jobs begin with nothing but their spec."""
 
 
 class Volume:
@@ -131,21 +135,26 @@ class Volume:
         found = (entry.name for shard in os.scandir(self.jobs) if shard.is_dir() for entry in os.scandir(shard))
         return sorted((name for name in found if is_job_id(name)), reverse=True)
 
-    def store_job(self, record: JobRecord, *, is_shared: bool = False) -> JobFolder:
+    def store_job(
+        self, record: JobRecord, prepare: Callable[[JobFolder], None] = _nothing, *, is_shared: bool = False
+    ) -> JobFolder:
         """Make a new job exist. When this returns it is safe, and only now may anybody hear of it.
 
-        The marker comes first: a job that exists is always marked, and a marker without a job means nothing. Raises
-        OSError where the volume cannot take it; then no marker is left, unless the id `is_shared` with others who may
-        be storing the same job at this moment: the marker could be theirs.
+        The marker comes first: a job that exists is always marked, and a marker without a job means nothing. Then
+        `prepare` puts into its folder what the job begins with. Raises OSError where the volume cannot take it; then
+        nothing is left, unless the id `is_shared` with others who may be storing the same job at this moment: what is
+        there could be theirs.
         """
         folder = self.job_folder(record.id)
         marker = self.open / OpenJob(record.spec.priority, record.id).name
         try:
             create_empty(marker)
+            prepare(folder)
             folder.store(record)
         except OSError:
             if not is_shared and not folder.spec_file.exists():
                 marker.unlink(missing_ok=True)
+                shutil.rmtree(folder.path, ignore_errors=True)
             raise
         return folder
 

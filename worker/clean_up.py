@@ -13,12 +13,13 @@ def sweep_out(job: JobFolder) -> None:
     """Remove what no reader can see and nobody needs; only of attempts that have ended.
 
     An owner that was taken for lost and writes on finds its half-written files gone: all that it writes is void. The
-    newest resume points stay, which may be those of an earlier attempt, and every attempt keeps what it has published.
+    newest resume points stay, which may be those of an earlier attempt or of another job, so that a job that is over
+    can be extended; and every attempt keeps what it has published.
     """
-    attempts = job.attempts()
-    with_points = [attempt for attempt in attempts if any(attempt.resume.glob("point-*"))]
-    for attempt in attempts:
-        if not attempt.end_file.exists():
+    runs = job.runs()
+    with_points = [attempt for attempt in runs if any(attempt.resume.glob("point-*"))]
+    for attempt in runs:
+        if attempt.number and not attempt.end_file.exists():
             continue
         try:
             _remove_halves(attempt)

@@ -42,7 +42,7 @@ def bundle(job_id: str) -> Response:
     no_query()
     job = service().job(job_id)
     record = job.record()
-    kept = kept_checkpoints(job.attempts())
+    kept = kept_checkpoints(job.runs())
     best = kept[1].find(kept[1].best) if kept and kept[1].best else None
     if record is None or kept is None or best is None:
         raise NotFound("there is no model yet: no checkpoint has been saved")

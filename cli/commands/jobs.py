@@ -55,7 +55,12 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
     if dry_run:
         print_json(_warned(open_client(ctx).dry_run(spec)))
         return
-    job = _warned(open_client(ctx).submit(spec))
+    posted(ctx, open_client(ctx).submit(spec), output, watching=watching)
+
+
+def posted(ctx: click.Context, job: Json, output: str, *, watching: bool) -> None:
+    """Print a job that was just posted, and watch it where that is wanted; then the exit status is its own."""
+    _warned(job)
     if output == "json":
         print_json(job)
     else:

@@ -32,6 +32,7 @@ from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.order import permutation
 from worker.training.engine.plan import decide
 from worker.training.model import build_model
+from worker.training.resume.extend import carried_on
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
 
@@ -129,7 +130,7 @@ def fitstop(options: Options) -> dict[str, list[float]]:
             model = build_model(record, data)
             build_variables(model, tuple(array[:1] for array in data.training))
             engine: Any = ready_engine(run, model, data, plan)
-            all_callbacks = Callbacks(run, ResumeSession(run, model))
+            all_callbacks = Callbacks(run, ResumeSession(run, model, carried_on))
             ends = _Ends()
             all_callbacks.in_order.append(ends)
             with all_callbacks:

@@ -13,6 +13,7 @@ import random
 import signal
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -100,10 +101,26 @@ def run_killed(
     A moment that an attempt does not reach is made up for just before its conclusion, so that every kill kills.
     """
     job = put_job(volume, small_spec(**spec))
+    run_to_the_end(job, forks, kills, resume_seconds)
+    return job
+
+
+def run_to_the_end(
+    job: JobFolder,
+    forks: ForkServerContext,
+    kills: Sequence[Kill] = (),
+    resume_seconds: float = 60,
+    budget_looks: int | None = None,
+) -> None:
+    """Run one attempt of a job for each kill, which dies of it, and one that concludes.
+
+    With `budget_looks` that one finds its budget used up at the so many-th look inside an epoch.
+    """
     for number, kill in enumerate([*kills, None], 1):
         attempt = claim(job, number)
         told = (kill.kind, kill.number) if kill else None
-        process = forks.Process(target=train, args=(str(attempt.path), told, str(resume_seconds)))
+        looks = budget_looks if kill is None else None
+        process = forks.Process(target=train, args=(str(attempt.path), told, str(resume_seconds), looks))
         process.start()
         process.join(300)
         if kill is not None:
@@ -111,7 +128,6 @@ def run_killed(
             assert attempt.conclusion() is None
             attempt.close(AttemptEnd(outcome="failed", ended_at=utc_now()))
     assert attempt.conclusion() is not None, attempt.output_file.read_text()
-    return job
 
 
 def deaths(job: JobFolder) -> list[str]:
@@ -120,7 +136,7 @@ def deaths(job: JobFolder) -> list[str]:
     return [line.removeprefix(_KILLED_AT) for line in lines if line.startswith(_KILLED_AT)]
 
 
-def train(folder: str, kill: tuple[Kind, int] | None, resume_seconds: str) -> None:
+def train(folder: str, kill: tuple[Kind, int] | None, resume_seconds: str, budget_looks: int | None = None) -> None:
     """Runs in a child: the training program, killed at the moment that `kill` names."""
     os.environ["FITSTOP_RESUME_SECONDS"] = resume_seconds
     sink = os.open(str(Path(folder) / "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -128,6 +144,8 @@ def train(folder: str, kill: tuple[Kind, int] | None, resume_seconds: str) -> No
     os.dup2(sink, 2)
     if kill is not None:
         _arm(Kill(*kill))
+    if budget_looks is not None:
+        _use_up_budget(budget_looks)
     _do_one_step_in_each_call()
     from worker.training.__main__ import main
 
@@ -187,6 +205,22 @@ def _do_one_step_in_each_call() -> None:
     from worker.training.engine import fused
 
     fused._CALL_SECONDS = 0
+
+
+def _use_up_budget(looks: int) -> None:
+    from shared.job import BudgetUsed
+    from worker.training.callbacks.budget import StopWithinBudget
+    from worker.training.errors import BudgetUsedUp
+
+    left = looks
+
+    def look(self: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left <= 0:
+            raise BudgetUsedUp(BudgetUsed(kind="max_gpu_seconds", limit=1.0, used=1.0))
+
+    StopWithinBudget._look = look  # type: ignore[method-assign]
 
 
 def _die(at: str) -> None:

@@ -9,6 +9,7 @@ from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
 from worker.training.background import BackgroundWriter
+from worker.training.budget import BudgetWatch
 from worker.training.context import RunContext
 from worker.training.stop_requests import StopRequests
 
@@ -18,4 +19,5 @@ def run_context(attempt: AttemptFolder, record: Any = None) -> Iterator[RunConte
     """The real parts of a run on `attempt`; what was given to the writer is on the disk at the end."""
     given: JobRecord | None = record or attempt.job.record()
     with EventWriter(attempt.events_file) as events, BackgroundWriter() as writer:
-        yield RunContext(attempt, given, StopRequests(attempt, 60), Settings(), events, writer)  # type: ignore[arg-type]
+        stop_requests, budget = StopRequests(attempt, 60), BudgetWatch(attempt, None)
+        yield RunContext(attempt, given, stop_requests, budget, Settings(), events, writer)  # type: ignore[arg-type]

@@ -14,14 +14,14 @@ from typing import Self
 Write = Callable[[], None]
 
 # A checkpoint and the resume point behind it may wait; whoever brings more waits himself.
-_MOST_WAITING = 2
+MOST_WAITING = 2
 
 
 class BackgroundWriter:
     """As a context, has written everything at a good end, and nothing more is begun after a bad one."""
 
     def __init__(self) -> None:
-        self._waiting: Queue[Write | None] = Queue(_MOST_WAITING)
+        self._waiting: Queue[Write | None] = Queue(MOST_WAITING)
         self._error: BaseException | None = None
         self._has_given_up = False
         self._unfinished = 0

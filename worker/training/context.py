@@ -7,16 +7,23 @@ from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
 from worker.training.background import BackgroundWriter
+from worker.training.budget import BudgetWatch
 from worker.training.stop_requests import StopRequests
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """The attempt and its job's record, who may stop the run, where it tells, and the thread that writes for it."""
+    """The attempt and its job's record, what may stop the run, where it tells, and the thread that writes for it."""
 
     attempt: AttemptFolder
     record: JobRecord
     stop_requests: StopRequests
+    budget: BudgetWatch
     settings: Settings
     events: EventWriter
     writer: BackgroundWriter
+
+    def check(self) -> None:
+        """Raise where somebody wants the run to stop, or its budget is used up."""
+        self.stop_requests.check()
+        self.budget.check()

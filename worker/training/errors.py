@@ -4,8 +4,10 @@
     ├── BadData              the data cannot be learnt from; never retried
     ├── DataChanged          the bytes are not those that the job was posted with; never retried
     ├── DataMissing          the data cannot be read now; retried, since a volume may come back
+    ├── NoPrice              the worker cannot tell what the job costs; retried, since another one may
     └── Diverged             a number is not finite any more; never retried
     TrainingStopped          not an error: somebody wants the run to stop
+    └── BudgetUsedUp         not an error either: what it may use up is used up
     Superseded               the attempt is over for others; nothing may be written any more
 
 Errors of other libraries become a code and a message in `failure`, and nowhere else.
@@ -14,7 +16,7 @@ Errors of other libraries become a code and a message in `failure`, and nowhere 
 import errno
 from typing import Literal
 
-from shared.job import JobError
+from shared.job import BudgetUsed, JobError
 from shared.problems import FitstopError
 
 _MOST_SHOWN = 300
@@ -39,6 +41,11 @@ class DataMissing(TrainingError):
     may_retry = True
 
 
+class NoPrice(TrainingError):
+    code = "no_price"
+    may_retry = True
+
+
 class Diverged(TrainingError):
     code = "diverged"
 
@@ -48,9 +55,17 @@ class TrainingStopped(FitstopError):
 
     code = "stopped"
 
-    def __init__(self, reason: Literal["cancelled", "handed_back"]) -> None:
+    def __init__(self, reason: Literal["cancelled", "handed_back", "budget"]) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class BudgetUsedUp(TrainingStopped):
+    """Raised at the batch behind which only writing fits into the job's budget."""
+
+    def __init__(self, used: BudgetUsed) -> None:
+        super().__init__("budget")
+        self.used = used
 
 
 class Superseded(FitstopError):

@@ -4,20 +4,22 @@ import logging
 import os
 
 from shared.events import Event, EventWriter
-from shared.job import Conclusion, Ending, JobRecord, Stop
+from shared.job import Conclusion, Ending
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
 from worker.training.background import BackgroundWriter
+from worker.training.budget import BudgetWatch
 from worker.training.callbacks import Callbacks
-from worker.training.conclude import stop_evidence
+from worker.training.conclude import budget_event, stop_evidence, within_budget
 from worker.training.context import RunContext
 from worker.training.data import Data, load_data
 from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.plan import decide
-from worker.training.errors import Superseded, TrainingStopped, failure
+from worker.training.errors import BudgetUsedUp, Superseded, TrainingStopped, failure
 from worker.training.inference import write_inference_facts
 from worker.training.model import build_model, describe
+from worker.training.resume.extend import carried_on
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
 from worker.training.stop_requests import StopRequests
@@ -36,7 +38,8 @@ def run(attempt: AttemptFolder, stop_requests: StopRequests, settings: Settings 
     if record is None:
         raise FileNotFoundError(attempt.job.spec_file)
     with EventWriter(attempt.events_file) as events, BackgroundWriter() as writer:
-        return _conclusion(RunContext(attempt, record, stop_requests, settings, events, writer))
+        budget = BudgetWatch(attempt, record.spec.budget)
+        return _conclusion(RunContext(attempt, record, stop_requests, budget, settings, events, writer))
 
 
 def _conclusion(run: RunContext) -> Conclusion:
@@ -44,18 +47,19 @@ def _conclusion(run: RunContext) -> Conclusion:
     callbacks: Callbacks | None = None
     try:
         run.events.write([_started_event()])
+        run.check()
         data = load_data(run.attempt, record)
         write_inference_facts(run.attempt, data)
         run.events.write([_data_event(data)])
-        run.stop_requests.check()
+        run.check()
         plan = run.attempt.job.plan() or decide(record, data)
         prepare_tensorflow(plan)
         model = build_model(record, data)
         build_variables(model, tuple(array[:1] for array in data.training))
         run.events.write([describe(model)])
         engine = ready_engine(run, model, data, plan)
-        run.stop_requests.check()
-        resume = ResumeSession(run, model)
+        run.check()
+        resume = ResumeSession(run, model, carried_on)
         callbacks = Callbacks(run, resume)
         with callbacks:
             # A run that a callback had stopped is only put back together, so that it can say why.
@@ -68,23 +72,27 @@ def _conclusion(run: RunContext) -> Conclusion:
         if callbacks is not None:
             callbacks.resume_saver.save_here()
             callbacks.finish()
-        return _stopped(record, callbacks, stopped)
+        return _stopped(run, callbacks, stopped)
     except Exception as error:
         # The edge of the run: what is not foreseen is recorded as the job's error, with its trace in output.log.
         log.exception("the run failed")
         run.writer.give_up()
         error_, may_retry = failure(error)
-        stop = stop_evidence(record, callbacks, "diverged" if error_.code == "diverged" else "error")
+        stop = stop_evidence(run, callbacks, "diverged" if error_.code == "diverged" else "error")
         place = callbacks.resume_saver.place if callbacks else None
         return Conclusion(ending=Ending(status="failed", stop=stop, error=error_), may_retry=may_retry, place=place)
     reason = "early_stopping" if callbacks.stopped_early else "epochs_completed"
-    return Conclusion(ending=Ending(status="succeeded", stop=stop_evidence(record, callbacks, reason)))
+    return Conclusion(ending=Ending(status="succeeded", stop=stop_evidence(run, callbacks, reason)))
 
 
-def _stopped(record: JobRecord, callbacks: Callbacks | None, stopped: TrainingStopped) -> Conclusion:
-    """Somebody wants the run to stop: for ever, or to hand the job to another attempt."""
+def _stopped(run: RunContext, callbacks: Callbacks | None, stopped: TrainingStopped) -> Conclusion:
+    """The run stops before its end: for ever, or to hand the job to another attempt."""
+    if isinstance(stopped, BudgetUsedUp):
+        stop = stop_evidence(run, callbacks, "budget").model_copy(update={"budget": stopped.used})
+        run.events.write([budget_event(stop)])
+        return Conclusion(ending=within_budget(stop))
     if stopped.reason == "cancelled":
-        stop: Stop = stop_evidence(record, callbacks, "cancelled")
+        stop = stop_evidence(run, callbacks, "cancelled")
         return Conclusion(ending=Ending(status="cancelled", stop=stop))
     return Conclusion(ending=None, may_retry=True)
 

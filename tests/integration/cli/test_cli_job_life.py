@@ -24,6 +24,25 @@ def test_retry_prints_the_new_jobs_id_and_its_warnings(fitstop, canned, jobs, ma
     assert "batch_size is cut" in result.stderr
 
 
+def test_extend_posts_what_the_options_change_once_and_prints_the_new_jobs_id(fitstop, canned, jobs, make_job):
+    path = f"/jobs/{jobs[0]['id']}/extend"
+    canned.on("POST", path, make_job(3, "queued"), 202)
+    options = ("--patience", 20, "--epochs", 2000, "--max-gpu-seconds", 600, "--deadline", "2030-01-31T06:00:00Z")
+    result = fitstop("extend", jobs[0]["id"], *options)
+    assert (result.exit_code, result.stdout.split()) == (0, [make_job(3)["id"]])
+    assert json.loads(canned.asked[-1].body) == {
+        "from": "last", "epochs": 2000, "early_stopping": {"patience": 20},
+        "budget": {"max_gpu_seconds": 600, "deadline": "2030-01-31T06:00:00Z"},
+    }  # fmt: skip
+    assert canned.asked[-1].headers["Idempotency-Key"]
+    fitstop("extend", jobs[0]["id"], "--from", "best", "--no-budget")
+    assert json.loads(canned.asked[-1].body) == {"from": "best", "budget": None}
+    assert fitstop("extend", jobs[0]["id"], "--no-budget", "--max-cost", 2).exit_code == 2
+    canned.problem("POST", path, 409, title="Conflict", detail="the job is running", code="conflict")
+    refused = fitstop("extend", jobs[0]["id"])
+    assert (refused.exit_code, "the job is running" in refused.stderr) == (6, True)
+
+
 def test_rm_removes_each_job_and_tells_the_worst(fitstop, canned, jobs):
     canned.on("DELETE", f"/jobs/{jobs[0]['id']}", {})
     canned.on("DELETE", f"/jobs/{jobs[1]['id']}", PROBLEM, 409)

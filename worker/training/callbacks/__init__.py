@@ -1,9 +1,10 @@
 """The callbacks of a run, one concern in each file, as one visible ordered list.
 
 The order matters. First the pulse, since a batch is done whatever comes of it; then what may end the epoch before
-anything is kept of it (a number that is not finite); then the article's four, Keras's own classes under the hood; then
-the narrator, which tells what the others did; then the resume point, which saves what all of them are; last the
-requests to stop, so that a run that is stopped knows its place.
+anything is kept of it (a number that is not finite, a validation for which the budget is too small: the resume point
+must not hear of that validation); then the article's four, Keras's own classes under the hood; then the narrator,
+which tells what the others did; then the resume point, which saves what all of them are; last the requests to stop.
+Between two batches the budget comes last too, so that a run that is stopped knows its place.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from typing import Any, Protocol, Self
 
 import keras
 
+from worker.training.background import MOST_WAITING
+from worker.training.callbacks.budget import StopWithinBudget
 from worker.training.callbacks.csv_log import CSVLog
 from worker.training.callbacks.early_stopping import PatientStopping
 from worker.training.callbacks.learning_rate import LearningRateLog
@@ -66,15 +69,18 @@ class Callbacks:
         )
         self._pulse = ProgressPulse(run.settings.hang_seconds)
         self._stopping = StopBetweenBatches(run.stop_requests)
+        self._budget = StopWithinBudget(run.budget, self._writing_seconds)
         self._between_steps: tuple[BetweenSteps, ...] = (
             self._pulse,
             self.not_finite,
             self.resume_saver,
             self._stopping,
+            self._budget,
         )
         ordered = [
             self._pulse,
             self.not_finite,
+            self._budget,
             LearningRateLog(),
             self.checkpoint,
             self.reduce_lr,
@@ -98,6 +104,7 @@ class Callbacks:
         """The engine's word that `step` batches of the validation are done."""
         self._pulse.validated(step)
         self._stopping.validated(step)
+        self._budget.validated(step)
 
     def finish(self) -> None:
         """Wait until everything that the run has written is on the disk. Raises what writing raised."""
@@ -122,6 +129,10 @@ class Callbacks:
     def stopped_early(self) -> bool:
         """Whether early stopping, and not the number of epochs, ended the run."""
         return self.early_stopping is not None and self.early_stopping.has_stopped
+
+    def _writing_seconds(self) -> float:
+        """How long it takes to write what may be waiting, and a resume point, judged by what was written last."""
+        return (MOST_WAITING + 1) * max(self.resume.save_seconds, self._run.writer.last_seconds)
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from shared.progress import Patience
+from shared.replay import Best, patience_after
 from shared.spec import EarlyStoppingSpec
 from worker.training.callbacks.monitoring import NanIsNeverBest
 
@@ -20,6 +21,7 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
             patience=spec.patience,
             start_from_epoch=spec.start_from_epoch,
         )
+        self._spec = spec
         self.has_stopped = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -43,13 +45,5 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
 
     def patience_used(self, epoch: int, epochs: int) -> Patience:
         """The state after `epoch` (from 1) of `epochs`."""
-        started = epoch > self.start_from_epoch
-        stops_at = epoch + max(self.patience - self.wait, 0) if started else self.start_from_epoch + 1 + self.patience
-        return Patience(
-            monitor=self.monitor,
-            wait=self.wait,
-            patience=self.patience,
-            stops_at_epoch=min(epochs, max(2, stops_at)),
-            best_epoch=None if self.best is None else self.best_epoch + 1,
-            best_value=None if self.best is None else float(self.best),
-        )
+        best = Best() if self.best is None else Best(self.best_epoch + 1, float(self.best))
+        return patience_after(epoch, epochs, self._spec, best, self.wait)

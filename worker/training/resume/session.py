@@ -2,11 +2,13 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from shared.events import Event
+from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from worker.training.context import RunContext
 from worker.training.resume.point import Place, ResumePoint
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from worker.training.callbacks import Callbacks
 
 
+CarryOn = Callable[[ResumePoint, AttemptFolder, JobRecord, keras.Model], ResumePoint]
+
+
 class ResumeSession:
     """What one attempt's run and its resume points have to do with each other.
 
@@ -32,7 +37,9 @@ class ResumeSession:
     long the last save took the writer.
     """
 
-    def __init__(self, run: RunContext, model: keras.Model) -> None:
+    def __init__(self, run: RunContext, model: keras.Model, carried_on: CarryOn) -> None:
+        """`carried_on` makes an inherited point the beginning of this run."""
+        self._carried_on = carried_on
         self.interval_seconds = run.settings.resume_seconds
         self.epochs = run.record.spec.hyperparameters.epochs
         self.attempt = run.attempt
@@ -40,6 +47,7 @@ class ResumeSession:
         self._writer = run.writer
         self._model = model
         self._events = run.events
+        self._record = run.record
         self._owner = owner_of(run.record)
         self._built_with = built_with()
         self._kept_manifests: deque[set[str]] = deque(maxlen=2)
@@ -104,17 +112,21 @@ class ResumeSession:
         self._events.write([Event("resume", message, facts, level)])
 
     def _found(self) -> ResumePoint | None:
-        found = newest_point(self.attempt, self._owner, self._check, self.tell)
+        found = newest_point(self.attempt, self._owner, self._usable, self.tell)
         if found is None:
             return None
         earlier, point = found
         take_over(earlier, self.attempt, point)
         facts = {"epoch": point.place.epoch + 1, "batch": point.place.step, "from_attempt": earlier.number}
-        self.tell(f"goes on at {point.place} where attempt {earlier.number} left it", "info", **facts)
+        whose = f"attempt {earlier.number}" if earlier.number else self._record.extends
+        self.tell(f"goes on at {point.place} where {whose} left it", "info", **facts)
         if point.built_with != self._built_with:
             self.tell("the libraries are of other versions than before; the numbers may differ in their last bits")
         return point
 
-    def _check(self, earlier: AttemptFolder, point: ResumePoint) -> None:
+    def _usable(self, earlier: AttemptFolder, point: ResumePoint) -> ResumePoint:
+        if earlier.number == 0:
+            point = self._carried_on(point, earlier, self._record, self._model)
         check_log(earlier, point)
         check_tensors(self._model, point)
+        return point

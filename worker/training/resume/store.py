@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -11,18 +10,22 @@ from pathlib import Path
 from shared.durable import make_folder
 from shared.job import JobRecord, stored
 from shared.job_folder import AttemptFolder
-from worker.training.resume.point import DamagedPoint, Place, ResumePoint, read_point, write_point
+from shared.points import point_name, points_of
+from worker.training.resume.point import DamagedPoint, ResumePoint, read_point, write_point
 
 _KEPT = 2
-_NAME = re.compile(r"point-(\d{7})-(\d{9})\.bin")
 _LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
 
 log = logging.getLogger(__name__)
 
 
 def owner_of(record: JobRecord) -> str:
-    """Whose point it is: the job, what it asked for and the data it was posted with, as one hash."""
+    """Whose point it is: the job, what it asked for and the data it was posted with, as one hash.
+
+    The budget is left out: it changes no number, and points of jobs that were posted before there were any stay theirs.
+    """
     identity = {name: stored(record)[name] for name in ("id", "spec", "task", "data_sha256")}
+    del identity["spec"]["budget"]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
@@ -40,8 +43,8 @@ def built_with() -> dict[str, str]:
 def save_point(attempt: AttemptFolder, point: ResumePoint) -> int:
     """Write a point, then forget all but the last two. The answer is its size in bytes."""
     make_folder(attempt.resume)
-    size = write_point(attempt.resume / _name(point.place), point)
-    for old in _files(attempt)[_KEPT:]:
+    size = write_point(attempt.resume / point_name(point.place.epoch, point.place.step), point)
+    for old in points_of(attempt)[_KEPT:]:
         old.unlink(missing_ok=True)
     return size
 
@@ -49,19 +52,21 @@ def save_point(attempt: AttemptFolder, point: ResumePoint) -> int:
 def newest_point(
     attempt: AttemptFolder,
     owner: str,
-    usable: Callable[[AttemptFolder, ResumePoint], None],
+    usable: Callable[[AttemptFolder, ResumePoint], ResumePoint],
     tell: Callable[[str], None],
 ) -> tuple[AttemptFolder, ResumePoint] | None:
     """The newest point of the attempts before this one that is whole and ours; None where there is none.
 
-    `usable` raises DamagedPoint where what a point refers to is not there. Each point that cannot be used is told.
+    What was inherited counts as an attempt, whose points belong to the job that it was inherited from. `usable` makes
+    the point this run's own and raises DamagedPoint where what it refers to is not there. Each point that cannot be
+    used is told.
     """
     for earlier, path in _candidates(attempt):
         try:
             point = read_point(path)
-            if point.owner != owner:
+            if point.owner != (owner if earlier.number else _owner_of_inherited(earlier)):
                 raise DamagedPoint(f"{path.name} belongs to another job or to other data")
-            usable(earlier, point)
+            point = usable(earlier, point)
         except (DamagedPoint, OSError, ValueError, KeyError) as error:
             tell(f"the resume point of attempt {earlier.number} cannot be used: {error}; the one before it is")
             continue
@@ -69,21 +74,13 @@ def newest_point(
     return None
 
 
+def _owner_of_inherited(inherited: AttemptFolder) -> str | None:
+    record = inherited.extended_record()
+    return None if record is None else owner_of(record)
+
+
 def _candidates(attempt: AttemptFolder) -> Iterator[tuple[AttemptFolder, Path]]:
-    earlier = [other for other in attempt.job.attempts() if other.number < attempt.number]
+    earlier = [other for other in attempt.job.runs() if other.number < attempt.number]
     for other in reversed(earlier):
-        for path in _files(other):
+        for path in points_of(other):
             yield other, path
-
-
-def _files(attempt: AttemptFolder) -> list[Path]:
-    """The attempt's points, newest first."""
-    try:
-        names = [path for path in attempt.resume.iterdir() if _NAME.fullmatch(path.name)]
-    except FileNotFoundError:
-        return []
-    return sorted(names, key=lambda path: path.name, reverse=True)
-
-
-def _name(place: Place) -> str:
-    return f"point-{place.epoch:07d}-{place.step:09d}.bin"

@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 
-from shared.durable import make_folder, replace_file, sync_folder
+from shared.durable import link_file, make_folder, replace_file, sync_folder
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint, Manifest, write_manifest
 from worker.training.resume.point import DamagedPoint, ResumePoint
@@ -45,16 +43,14 @@ def _rows(earlier: AttemptFolder, point: ResumePoint) -> bytes:
 
 def _linked(one: Checkpoint, earlier: AttemptFolder, attempt: AttemptFolder) -> bool:
     source, target = earlier.checkpoints / one.name, attempt.checkpoints / one.name
-    if not source.exists() or _sha256(source) != one.sha256:
+    if not source.exists() or sha256_of(source) != one.sha256:
         return False
     target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    link_file(source, target)
     return True
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The hash of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

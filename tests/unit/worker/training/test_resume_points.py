@@ -109,8 +109,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
     return job
 
 
-def usable(earlier: AttemptFolder, point: ResumePoint) -> None:
+def usable(earlier: AttemptFolder, point: ResumePoint) -> ResumePoint:
     """Every point will do."""
+    return point
 
 
 def test_of_a_hundred_mutated_points_none_is_taken_and_the_one_before_it_is(killed: JobFolder) -> None:

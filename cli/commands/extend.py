@@ -1,0 +1,63 @@
+"""extend: carry on with a job that is over."""
+
+import click
+
+from cli.client import Json
+from cli.commands.base import open_client, output_option
+from cli.commands.jobs import posted
+from cli.job_ids import find_job_id
+
+
+@click.command()
+@click.argument("job")
+@click.option("--epochs", type=click.IntRange(1), help="A new total, more than are trained.")
+@click.option("--patience", type=click.IntRange(1), help="Epochs without improvement until it stops.")
+@click.option("--max-gpu-seconds", type=click.FloatRange(0, min_open=True), help="Of the new job alone.")
+@click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Of the new job alone.")
+@click.option("--deadline", metavar="TIME", help="Such as 2027-01-31T06:00:00Z.")
+@click.option("--no-budget", is_flag=True, help="Drop the limits that the job had.")
+@click.option(
+    "--from",
+    "start",
+    type=click.Choice(["last", "best"]),
+    default="last",
+    show_default=True,
+    help="From its last resume point, exactly, or from its best model.",
+)
+@click.option("--watch", "watching", is_flag=True, help="Stay and show the job; Ctrl-C leaves it running.")
+@output_option
+@click.pass_context
+def extend(  # noqa: PLR0913, PLR0917  one for each option
+    ctx: click.Context,
+    job: str,
+    epochs: int | None,
+    patience: int | None,
+    max_gpu_seconds: float | None,
+    max_cost: float | None,
+    deadline: str | None,
+    no_budget: bool,  # noqa: FBT001
+    start: str,
+    watching: bool,  # noqa: FBT001
+    output: str,
+) -> None:
+    r"""Carry on with a job that is over, as a new job; prints its id.
+
+    What no option changes is as the job had it. The job itself stays as it is.
+
+    \b
+    fitstop extend JOB --patience 20
+    fitstop extend JOB --epochs 2000 --max-gpu-seconds 600 --watch
+    """
+    limits = {"max_gpu_seconds": max_gpu_seconds, "max_cost": max_cost, "deadline": deadline}
+    budget = {name: value for name, value in limits.items() if value is not None}
+    if no_budget and budget:
+        raise click.UsageError("--no-budget drops the limits that the other options set; give one or the other")
+    changes: Json = {"from": start}
+    if epochs is not None:
+        changes["epochs"] = epochs
+    if patience is not None:
+        changes["early_stopping"] = {"patience": patience}
+    if budget or no_budget:
+        changes["budget"] = budget or None
+    client = open_client(ctx)
+    posted(ctx, client.extend(find_job_id(client, job), changes), output, watching=watching)

@@ -1,0 +1,99 @@
+"""A job's budget: what its attempts have used up of it, and what is left.
+
+GPU seconds are those of the ledger: each attempt counts from its claim to its end, however it ended, so that a job that
+is interrupted does not get its budget anew. They cost what their worker asked then; an attempt whose worker knew no
+price, or one in another currency, counts at the price of the newest attempt.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.job import AttemptEnd, BudgetUsed, Claim
+from shared.spec import Budget
+from shared.times import microseconds, seconds_until, utc_now
+
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """An attempt's claim, and for how many seconds it held its GPU."""
+
+    claim: Claim
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit of a budget, how much of it is used, and in how many GPU seconds from now it is reached."""
+
+    used: BudgetUsed
+    seconds_left: float
+
+
+def held_until(claim: Claim, end: AttemptEnd | None, now: int) -> Held:
+    """What an attempt held by its end, or by `now` (microseconds since 1970). Of two clocks that disagree nothing."""
+    ended = microseconds(end.ended_at) if end else now
+    return Held(claim, max(0, ended - microseconds(claim.claimed_at)) / 1e6)
+
+
+def nearest_limit(budget: Budget, held: Sequence[Held]) -> Limit | None:
+    """The limit that is reached first; None where none ever is. `held`: of all attempts, the newest last.
+
+    A limit on the cost counts only where the newest attempt knows its price.
+    """
+    limits = [*_by_time(budget, held), *_by_cost(budget, held), *_by_deadline(budget)]
+    return min(limits, key=lambda limit: limit.seconds_left, default=None)
+
+
+def _by_time(budget: Budget, held: Sequence[Held]) -> list[Limit]:
+    if budget.max_gpu_seconds is None:
+        return []
+    used = sum(one.seconds for one in held)
+    return [_limit("max_gpu_seconds", budget.max_gpu_seconds, used, budget.max_gpu_seconds - used)]
+
+
+def _by_cost(budget: Budget, held: Sequence[Held]) -> list[Limit]:
+    newest = held[-1].claim if held else None
+    if budget.max_cost is None or newest is None or newest.gpu_price_per_hour is None:
+        return []
+    used = sum(one.seconds * _price(one.claim, newest) for one in held) / _HOUR
+    each = newest.gpu_price_per_hour / _HOUR
+    left = (budget.max_cost - used) / each if each else math.copysign(math.inf, budget.max_cost - used)
+    return [_limit("max_cost", budget.max_cost, used, left, newest.currency)]
+
+
+def _by_deadline(budget: Budget) -> list[Limit]:
+    if budget.deadline is None:
+        return []
+    used = BudgetUsed(kind="deadline", limit=budget.deadline, used=utc_now())
+    return [Limit(used, seconds_until(budget.deadline))]
+
+
+def _price(claim: Claim, newest: Claim) -> float:
+    is_known = claim.gpu_price_per_hour is not None and claim.currency == newest.currency
+    return (claim.gpu_price_per_hour if is_known else newest.gpu_price_per_hour) or 0.0
+
+
+def _limit(kind: str, limit: float, used: float, left: float, currency: str | None = None) -> Limit:
+    told = BudgetUsed.model_validate({"kind": kind, "limit": limit, "used": round(used, 6), "currency": currency})
+    return Limit(told, left)
+
+
+def used_words(used: BudgetUsed) -> str:
+    """How much of a limit is used, such as `4.87 of 5 GPU seconds`."""
+    if used.kind == "deadline":
+        return f"the deadline of {used.limit}"
+    unit = f" {used.currency or 'in cost'}" if used.kind == "max_cost" else " GPU seconds"
+    return f"{used.used:.4g} of {used.limit:g}{unit}"
+
+
+def budget_words(budget: Budget) -> str:
+    """All limits of a budget, such as `5 GPU seconds, or a cost of 2.5`."""
+    limits = [
+        f"{budget.max_gpu_seconds:g} GPU seconds" if budget.max_gpu_seconds is not None else None,
+        f"a cost of {budget.max_cost:g}" if budget.max_cost is not None else None,
+        f"the deadline of {budget.deadline}" if budget.deadline is not None else None,
+    ]
+    return ", or ".join(limit for limit in limits if limit)

@@ -1,0 +1,108 @@
+"""What a job that carries on with another one takes of it: its attempt 0, made before the job is stored.
+
+attempts/0/
+  spec.json                           of the job whose resume points these are
+  events.jsonl                        its epochs, rates and checkpoints up to the place where the new job goes on
+  training_log.csv                    the rows up to there
+  checkpoints/, resume/               its files, linked: they stay when the other job is deleted
+  preprocessing.skops, inference.json
+plan.json                             how both are computed
+
+Nothing of the other job is changed. Whoever makes it once more, because the post is repeated, finds it as it is.
+"""
+
+from collections.abc import Iterator
+
+from shared.durable import create_file, link_file, make_folder, read_bytes, sync_folder
+from shared.events import Event, job_events
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.points import points_of
+from shared.progress import EpochProgress
+from shared.replay import judged, monitored, patience_after
+from shared.spec import JobSpec
+
+_EPOCH, _RATE, _CHECKPOINT = range(3)
+_KEPT = {"epoch": _EPOCH, "learning_rate": _RATE, "checkpoint": _CHECKPOINT}
+
+
+def with_points(job: JobFolder) -> AttemptFolder | None:
+    """The newest part of a job's run that has resume points; None where it has none any more."""
+    return next((run for run in reversed(job.runs()) if points_of(run)), None)
+
+
+def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFolder) -> None:
+    """Make the attempt 0 of the job `into` from `source`, of whose run so many whole epochs count.
+
+    `record` is that of the new job. Raises FileNotFoundError where the other job is deleted meanwhile.
+    """
+    taken = into.inherited
+    for name in ("checkpoints", "resume"):
+        _link_files(source, taken, name)
+    for before, after in (
+        (source.preprocessing_file, taken.preprocessing_file),
+        (source.inference_file, taken.inference_file),
+        (source.extended_spec_file if source.number == 0 else source.job.spec_file, taken.extended_spec_file),
+    ):
+        link_file(before, after)
+    _copy_rows(source, taken, epochs)
+    lines = b"".join(event.line() for event in _told(source.job, epochs, record))
+    create_file(taken.events_file, lines)
+    plan = source.job.plan()
+    if plan is not None:
+        into.keep_to(plan)
+
+
+def _link_files(source: AttemptFolder, taken: AttemptFolder, name: str) -> None:
+    make_folder(taken.path / name)
+    for file in (source.path / name).iterdir():
+        if file.is_file() and not file.name.startswith("."):
+            link_file(file, taken.path / name / file.name)
+    sync_folder(taken.path / name)
+
+
+def _copy_rows(source: AttemptFolder, taken: AttemptFolder, epochs: int) -> None:
+    """Copied and not linked: whoever was taken for lost may still write into its own log."""
+    log = read_bytes(source.training_log)
+    if log is not None:
+        create_file(taken.training_log, b"".join(log.splitlines(keepends=True)[: 1 + epochs]))
+
+
+def _told(job: JobFolder, epochs: int, record: JobRecord) -> Iterator[Event]:
+    """What was told of the first `epochs` epochs, each once, and that the new job goes on behind them."""
+    last = {}
+    for placed in job_events(job):
+        epoch, kind = placed.event.data.get("epoch"), _KEPT.get(placed.event.type)
+        if kind is not None and isinstance(epoch, int) and epoch <= epochs:
+            last[epoch, kind] = placed.event
+    told = [EpochProgress.model_validate(last[epoch, _EPOCH].data) for epoch in range(1, epochs + 1)]
+    now_judged = {one.epoch: one for one in rejudged(told, record.spec)}
+    for epoch, kind in sorted(last):
+        event = last[epoch, kind]
+        data = now_judged[epoch].model_dump(mode="json") if kind == _EPOCH else event.data
+        yield Event(event.type, event.message, data, event.level, event.time)
+    yield _goes_on(record, epochs)
+
+
+def rejudged(told: list[EpochProgress], spec: JobSpec) -> list[EpochProgress]:
+    """Epochs as they would have been told had the job had the settings of `spec` from the start."""
+    allowed, stopping = spec.hyperparameters.epochs, spec.callbacks.early_stopping
+    if stopping is None:
+        return [one.model_copy(update={"epochs": allowed, "early_stopping": None}) for one in told]
+    values = monitored([one.metrics for one in told], stopping.monitor)
+    return [
+        one.model_copy(
+            update={
+                "epochs": allowed,
+                "early_stopping": patience_after(one.epoch, allowed, stopping, best, wait),
+            }
+        )
+        for one, (best, wait) in zip(told, judged(values, stopping), strict=True)
+    ]
+
+
+def _goes_on(record: JobRecord, epochs: int) -> Event:
+    where = "its best checkpoint" if record.extends_from == "best" else "its last resume point"
+    message = f"carries on with {record.extends} from {where}, behind epoch {epochs}"
+    facts = {"job": record.extends, "from": record.extends_from, "after_epoch": epochs}
+    return Event("extend", message, facts, time=record.created_at)

@@ -1,0 +1,102 @@
+"""A job that carries on with another one equals the job that had its settings from the start, bit for bit."""
+
+import random
+from multiprocessing.context import ForkServerContext
+from typing import Any
+
+import pytest
+
+from shared.job_folder import JobFolder
+from shared.volume import OpenJob, Volume
+from tests.support.extending import content, end, extended
+from tests.support.jobs import learnable_frame, put_dataset, put_job, rows_of, small_spec
+from tests.support.killing import (
+    ENGINES,
+    Kill,
+    Outcome,
+    outcome,
+    preloaded_forks,
+    resume_job,
+    run_killed,
+    run_to_the_end,
+    some_kills,
+)
+
+
+@pytest.fixture(scope="module")
+def forks() -> ForkServerContext:
+    return preloaded_forks()
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    volume = Volume(tmp_path_factory.mktemp("volume"))
+    put_dataset(volume, learnable_frame(160))
+    return volume
+
+
+@pytest.fixture(scope="module")
+def whole(volume: Volume, forks: ForkServerContext) -> dict[str, Outcome]:
+    """The job that had the larger settings from the start, on each engine."""
+    return {engine: outcome(run_killed(volume, forks, [], 60, resume_job(engine))) for engine in ENGINES}
+
+
+def over(
+    volume: Volume, forks: ForkServerContext, spec: dict[str, Any], kills: list[Kill], looks: int | None = None
+) -> JobFolder:
+    job = put_job(volume, small_spec(**spec))
+    run_to_the_end(job, forks, kills, 0.05, looks)
+    end(volume, job)
+    return job
+
+
+def reason_of(job: JobFolder) -> str | None:
+    result = job.result()
+    return result.ending.stop.reason if result and result.ending.stop else None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_job_whose_budget_was_used_up_inside_an_epoch_goes_on_as_if_it_had_had_more(
+    volume: Volume, forks: ForkServerContext, whole: dict[str, Outcome], engine: str
+) -> None:
+    looks = random.Random(engine).randint(20, 60)
+    first = over(volume, forks, {**resume_job(engine), "budget": {"max_gpu_seconds": 3600}}, [], looks)
+    assert reason_of(first) == "budget"
+    before = content(first.path)
+    second = extended(volume, first, budget=None)
+    run_to_the_end(second, forks)
+    assert outcome(second) == whole[engine], looks
+    assert content(first.path) == before
+    assert rows_of(second.attempts()[-1].training_log)["epoch"].tolist() == list(
+        range(len(whole[engine].log.splitlines()) - 1)
+    )
+
+
+@pytest.mark.parametrize("engine", ["fused", "stock"])
+def test_a_job_that_stopped_early_goes_on_as_if_it_had_had_the_larger_patience(
+    volume: Volume, forks: ForkServerContext, whole: dict[str, Outcome], engine: str
+) -> None:
+    spec = resume_job(engine)
+    spec["callbacks"] = {**spec["callbacks"], "early_stopping": {"patience": 1, "min_delta": 0.5}}
+    first = over(volume, forks, spec, [])
+    assert reason_of(first) == "early_stopping"
+    second = extended(volume, first, early_stopping={"patience": 5, "min_delta": 0.02})
+    run_to_the_end(second, forks)
+    assert outcome(second) == whole[engine]
+
+
+@pytest.mark.parametrize("engine", ["fused", "stock"])
+def test_more_epochs_and_kills_before_and_after_change_nothing(
+    volume: Volume, forks: ForkServerContext, whole: dict[str, Outcome], engine: str
+) -> None:
+    chance = random.Random(f"extended {engine}")
+    spec = resume_job(engine)
+    spec["hyperparameters"] = {**spec["hyperparameters"], "epochs": 4}
+    first = over(volume, forks, spec, [Kill("batch", 15)])
+    second = extended(volume, first, epochs=9)
+    volume.remove_job(OpenJob(5, first.id))
+    run_to_the_end(second, forks, [Kill("batch", 8)], 0.05)
+    end(volume, second)
+    third = extended(volume, second, epochs=14)
+    run_to_the_end(third, forks, some_kills(chance), 0.05)
+    assert outcome(third) == whole[engine]

@@ -1,0 +1,136 @@
+"""A job's budget ends it in time, over all its attempts, and says so."""
+
+import time
+from typing import Any
+
+import pytest
+
+from shared.job import AttemptEnd, Claim, Conclusion, Stop
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.spec import Budget
+from shared.times import time_in
+from shared.volume import Volume
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from worker.training.budget import BudgetWatch
+from worker.training.callbacks.budget import StopWithinBudget
+from worker.training.errors import BudgetUsedUp
+from worker.training.run import run
+from worker.training.stop_requests import StopRequests
+
+
+@pytest.fixture
+def job(volume: Volume) -> JobFolder:
+    put_dataset(volume, learnable_frame())
+    return put_job(volume, small_spec())
+
+
+def claimed(job: JobFolder, number: int = 1, seconds_ago: float = 0, price: float | None = None) -> AttemptFolder:
+    attempt = job.take(
+        Claim(
+            attempt=number, owner="w", host="here", pid=1, slot=0, device="CPU", claimed_at=time_in(-seconds_ago),
+            gpu_price_per_hour=price, currency="EUR" if price is not None else None,
+        )
+    )  # fmt: skip
+    assert attempt is not None
+    return attempt
+
+
+def concluded(attempt: AttemptFolder) -> tuple[Conclusion, Stop]:
+    conclusion = run(attempt, StopRequests(attempt, 60))
+    assert conclusion.ending is not None
+    assert conclusion.ending.stop is not None
+    return conclusion, conclusion.ending.stop
+
+
+def test_what_earlier_attempts_held_is_used_up_and_the_queue_between_them_is_not(job: JobFolder) -> None:
+    claimed(job, 1, seconds_ago=100).close(AttemptEnd(outcome="lost", ended_at=time_in(-90)))
+    watch = BudgetWatch(claimed(job, 2, seconds_ago=5), Budget(max_gpu_seconds=30))
+    watch.check(seconds_needed=5)
+    with pytest.raises(BudgetUsedUp) as used_up:
+        watch.check(seconds_needed=16)
+    assert used_up.value.used.used == pytest.approx(15, abs=1)
+
+
+def test_the_cost_is_that_of_the_claims_price(job: JobFolder) -> None:
+    watch = BudgetWatch(claimed(job, seconds_ago=10, price=360), Budget(max_cost=1.5))
+    watch.check()
+    with pytest.raises(BudgetUsedUp) as used_up:
+        watch.check(seconds_needed=6)
+    assert (used_up.value.used.kind, used_up.value.used.currency) == ("max_cost", "EUR")
+
+
+def test_without_a_limit_nothing_is_ever_used_up(job: JobFolder) -> None:
+    BudgetWatch(claimed(job, seconds_ago=1e6), None).check(1e9)
+
+
+class Needs:
+    """Stands for the budget, and notes how many seconds were asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    def check(self, seconds_needed: float = 0.0) -> None:
+        self.asked.append(seconds_needed)
+
+
+def test_enough_is_kept_for_another_step_or_validation_like_the_last_and_for_writing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    needs: Any = Needs()
+    stopping = StopWithinBudget(needs, lambda: 10.0)
+    stopping.on_epoch_begin(0)
+    now[0] += 3
+    stopping.steps_done(1, {})
+    stopping.on_test_begin()
+    now[0] += 20
+    stopping.on_test_end()
+    stopping.on_epoch_begin(1)
+    stopping.on_test_begin()
+    leaving = needs.asked[1] - 10
+    assert 0 < leaving < 1
+    assert needs.asked == pytest.approx([13 + leaving, 10 + leaving, 30 + leaving])
+
+
+def test_a_job_that_may_cost_so_much_fails_where_the_worker_knows_no_price_and_may_find_another(
+    volume: Volume, job: JobFolder
+) -> None:
+    priced = put_job(volume, small_spec(budget={"max_cost": 2}))
+    conclusion, _ = concluded(claimed(priced))
+    assert conclusion.ending is not None
+    assert conclusion.ending.error is not None
+    assert (conclusion.ending.status, conclusion.ending.error.code, conclusion.may_retry) == (
+        "failed",
+        "no_price",
+        True,
+    )
+    assert "FITSTOP_GPU_PRICE_PER_HOUR" in conclusion.ending.error.message
+
+
+def test_a_job_whose_deadline_passed_in_the_queue_fails_at_once_and_says_why(volume: Volume, job: JobFolder) -> None:
+    late = put_job(volume, small_spec(budget={"deadline": time_in(0.3)}))
+    time.sleep(0.3)
+    conclusion, stop = concluded(claimed(late))
+    assert conclusion.ending is not None
+    assert conclusion.ending.error is not None
+    assert (conclusion.ending.status, conclusion.ending.error.code) == ("failed", "budget_too_small")
+    assert (stop.reason, stop.last_epoch, stop.epochs_not_run) == ("budget", 0, 4)
+    assert stop.budget is not None
+    assert stop.budget.kind == "deadline"
+    assert not late.attempts()[0].preprocessing_file.exists(), "the data was read for nothing"
+
+
+def test_an_attempt_that_finds_the_budget_used_up_concludes_with_what_the_one_before_it_had(
+    volume: Volume, job: JobFolder
+) -> None:
+    limited = put_job(volume, small_spec(budget={"max_gpu_seconds": 600}))
+    first = claimed(limited)
+    _, before = concluded(first)
+    first.close(AttemptEnd(outcome="lost", ended_at=time_in(601)))
+    conclusion, stop = concluded(claimed(limited, 2))
+    assert conclusion.ending is not None
+    assert (conclusion.ending.status, conclusion.ending.error) == ("succeeded", None)
+    assert stop.budget is not None
+    assert stop.budget.used == pytest.approx(600, abs=60)
+    assert stop.model_copy(update={"reason": "epochs_completed", "budget": None}) == before

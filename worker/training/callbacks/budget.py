@@ -1,0 +1,53 @@
+"""Stops a run between two batches while what is left of its budget is enough to write what it has learnt."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from worker.training.budget import BudgetWatch
+
+# From the run's last word until its attempt has ended: the process ends, and its worker records it.
+_LEAVING_SECONDS = 0.3
+
+
+class StopWithinBudget(keras.callbacks.Callback):
+    """Raises what `BudgetWatch.check` raises; the epoch in progress leaves no row, and a place to go on from.
+
+    So much must be left that another step as long as the last one does no harm, and a validation as long as the last
+    one neither: inside a validation a run has no place that could be saved. `writing_seconds` says how long it takes to
+    write all that waits to be written, and a resume point.
+    """
+
+    def __init__(self, budget: BudgetWatch, writing_seconds: Callable[[], float]) -> None:
+        super().__init__()
+        self._budget = budget
+        self._writing_seconds = writing_seconds
+        self._looked = time.monotonic()
+        self._validating_since = 0.0
+        self._validation_seconds = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._looked = time.monotonic()
+
+    def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:  # noqa: ARG002
+        self._look()
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._validating_since = self._looked = time.monotonic()
+        self._check(self._validation_seconds)
+
+    def validated(self, step: int) -> None:  # noqa: ARG002
+        self._look()
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._validation_seconds = time.monotonic() - self._validating_since
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        self._looked, step_seconds = now, now - self._looked
+        self._check(step_seconds)
+
+    def _check(self, next_seconds: float) -> None:
+        self._budget.check(next_seconds + self._writing_seconds() + _LEAVING_SECONDS)
