@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from api import shapes
 from api.keys import KeyRequest
+from api.page.sign_in import SignInRequest
 from api.replay import ReplaySettings
 from shared.ids import DATASET_ID_PATTERN
 from shared.spec import JobSpec
@@ -118,6 +119,18 @@ def _file(says: str) -> dict[int, Answer]:
         206: Answer("One range of it.", {**schema}, headers=(*_FILE_HEADERS, "Content-Range")),
         304: Answer("The client has it."),
     }
+
+
+_HTML: dict[str, type[BaseModel] | Schema] = {"text/html": {"type": "string"}}
+_FILE: dict[str, type[BaseModel] | Schema] = {
+    kind: {"type": "string"} for kind in ("text/javascript", "text/css", "image/svg+xml")
+}
+
+
+def _shown(name: str, says: str, **more: Any) -> Operation:
+    """A page: for those who are signed in, others are sent to where that is done."""
+    away = Answer("Sign in first.", headers=("Location",))
+    return Operation(name, "page", says, {200: Answer("HTML.", _HTML), 303: away}, **more)
 
 
 _NOT_READY = Answer("Not now; the checks say why.", {JSON: shapes.Ready, PROBLEM: shapes.ProblemDocument})
@@ -324,6 +337,37 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/schema/job.json"): Operation(
         "showJobSchema", "documents", "A job's spec as a JSON schema, for editors",
         {200: Answer("JSON Schema 2020-12.", {"application/schema+json": {"type": "object"}})},
+    ),
+    ("GET", "/"): _shown("jobsPage", "The jobs, live"),
+    ("GET", "/page/jobs/<job_id>"): _shown("jobPage", "One job, live", errors=(404,)),
+    ("GET", "/page/compare"): _shown("comparePage", "Jobs over one another"),
+    ("GET", "/page/new"): _shown("newJobPage", "A form that posts a job"),
+    ("GET", "/page/usage"): _shown("usagePage", "What GPU time bought"),
+    ("GET", "/page/workers"): _shown("workersPage", "Who works on what, and what waits"),
+    ("GET", "/page/sign-in"): Operation(
+        "signInPage", "page", "Where a person gives their key", {200: Answer("HTML.", _HTML)},
+    ),
+    ("POST", "/page/sign-in"): Operation(
+        "signIn", "page", "Begin a browser's session",
+        {200: _json("It has begun; the cookie stands for the key.", shapes.Session)},
+        body={JSON: SignInRequest}, example={"key": "fs_…"}, errors=(*_BODY, 401, 403, 507),
+    ),
+    ("POST", "/page/sign-out"): Operation(
+        "signOut", "page", "End a browser's session", {204: Answer("It is over.")}, errors=(403,),
+    ),
+    ("POST", "/page/codes"): Operation(
+        "makeCode", "page", "Make a code that signs a browser in once",
+        {201: _json("The only answer that holds it.", shapes.SignInCode)}, errors=(507,),
+    ),
+    ("GET", "/page/static/<name>"): Operation(
+        "showFile", "page", "A script or a style of the page",
+        {200: Answer("It.", _FILE, headers=("ETag",)), 304: Answer("The client has it.")},
+        headers=_KNOWN, errors=(404,),
+    ),
+    ("GET", "/page/static/vendor/<name>"): Operation(
+        "showVendoredFile", "page", "A file of the page that others wrote",
+        {200: Answer("It.", _FILE, headers=("ETag",)), 304: Answer("The client has it.")},
+        headers=_KNOWN, errors=(404,),
     ),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from flask import Flask, current_app
 from api.index import JobIndex
 from api.key_store import KeyStore
 from api.queue_order import QueuePlaces
+from api.sessions import SessionStore
 from api.shared_counts import SharedCounts
 from api.upload import remove_leftovers
 from api.views import Views
@@ -36,6 +37,7 @@ class Service:
     views: Views
     places: QueuePlaces
     keys: KeyStore
+    sessions: SessionStore
     counts: SharedCounts
     streams: threading.BoundedSemaphore
     parsers: threading.BoundedSemaphore
@@ -48,12 +50,14 @@ class Service:
         volume = Volume(settings.volume)
         remove_leftovers(volume.datasets)
         threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
+        keys = KeyStore(settings.volume, settings.admin_key)
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
             doorbell=Doorbell(make_celery(settings, _RING_SECONDS)),
             index=JobIndex(volume, settings.index_folder),
-            keys=KeyStore(settings.volume, settings.admin_key),
+            keys=keys,
+            sessions=SessionStore(settings.volume, keys),
             views=Views(),
             places=QueuePlaces(volume),
             counts=SharedCounts(settings.redis_url.get_secret_value()),
