@@ -90,11 +90,13 @@ class Engine(_Shape):
 
 
 class JobWorker(_Shape):
-    """Where a job runs or ran last."""
+    """Where a job runs or ran last, and what an hour there costs; null where nobody has set that."""
 
     host: str
     device: str
     slot: Count
+    gpu_price_per_hour: float | None
+    currency: str | None
 
 
 class Failure(_Shape):
