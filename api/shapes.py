@@ -560,27 +560,3 @@ class Ready(_Shape):
 
 
 EpochPage.model_rebuild()
-
-
-class SessionKey(_Shape):
-    """The key that a session stands for."""
-
-    id: str
-    name: str
-    scope: Scope
-
-
-class Session(_Shape):
-    """A browser that is signed in."""
-
-    object: Literal["session"]
-    key: SessionKey
-    expires_at: Time
-
-
-class SignInCode(_Shape):
-    """A code that signs one browser in, behind `/page/sign-in#code=`."""
-
-    object: Literal["code"]
-    code: str
-    expires_at: Time
