@@ -163,21 +163,15 @@ def _read(folder: JobFolder, known: Kept | None = None) -> Kept | None:
 
 
 def _mark(path: Path) -> _Mark:
-    """What changes whenever the row may change. By names alone, not by paths that are objects: a hundred are looked at."""
+    """What changes whenever the row may change. By names alone, not by paths that are objects: there are a hundred."""
     job = str(path)
     try:
         numbers = [int(name) for name in os.listdir(f"{job}/attempts") if name.isdecimal()]  # noqa: PTH208
     except FileNotFoundError:
         numbers = []
     last = f"{job}/attempts/{max(numbers, default=0)}"
-    names = (
-        f"{job}/{RESULT_FILE}",
-        f"{job}/cancel.json",
-        f"{last}/claim.json",
-        f"{last}/events.jsonl",
-        f"{last}/end.json",
-    )
-    return (len(numbers), *map(_stamp, names))
+    own = (f"{last}/{name}" for name in ("claim.json", "events.jsonl", "end.json"))
+    return (len(numbers), *map(_stamp, (f"{job}/{RESULT_FILE}", f"{job}/cancel.json", *own)))
 
 
 def _stamp(name: str) -> tuple[int, int] | None:

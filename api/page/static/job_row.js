@@ -46,8 +46,9 @@ export class JobRow {
     this.showName(job);
     this.showProgress(job);
     this.showBest(job);
+    setAttribute(this.node, "class", job.epoch ? null : "unbegun");
     this.meter.show(job);
-    setText(this.cost, job.costs.length ? format.costs(job.costs) : format.duration(job.gpu_seconds));
+    setText(this.cost, costWords(job));
     setAttribute(this.cost, "title", `${format.duration(job.gpu_seconds)} of a GPU`);
   }
 
@@ -141,7 +142,7 @@ function likelyEnd(job) {
 
 function progressWords(job) {
   if (job.status === "queued") {
-    return [job.queue_position ? `№ ${job.queue_position} in the queue` : "in the queue", job.epoch ? `at epoch ${job.epoch}` : ""];
+    return [job.queue_position ? `place ${job.queue_position} in the queue` : "in the queue", job.epoch ? `at epoch ${job.epoch}` : ""];
   }
   const epoch = `epoch ${format.number(job.epoch)}`;
   if (job.status === "running") {
@@ -152,6 +153,11 @@ function progressWords(job) {
   if (job.error) return [epoch, job.error.replaceAll("_", " ")];
   const spared = job.stop?.epochs_not_run;
   return [epoch, job.status === "succeeded" && spared ? `${format.number(spared)} not needed` : format.reason(job.stop?.reason ?? "")];
+}
+
+function costWords(job) {
+  if (!job.gpu_seconds) return "–";
+  return job.costs.length ? format.costs(job.costs) : format.duration(job.gpu_seconds);
 }
 
 /** Where among the points of the spark line the best epoch lies. */

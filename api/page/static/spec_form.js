@@ -91,6 +91,8 @@ export class Field {
     const value = valueAt(spec, this.pointer);
     if (this.input.type === "checkbox") {
       this.input.checked = value ?? Boolean(this.schema.default);
+    } else if (this.input.tagName === "SELECT") {
+      this.input.value = value === undefined || value === null || value === this.schema.default ? "" : String(value);
     } else if (document.activeElement !== this.input || JSON.stringify(this.parsed(this.input.value.trim())) !== JSON.stringify(value)) {
       this.input.value = value === undefined || value === null ? "" : Array.isArray(value) ? value.join(", ") : String(value);
     }
