@@ -286,7 +286,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: _json("The sums.", shapes.Usage)},
         query={
             "by": {
-                "type": "string", "enum": ["day", "dataset", "worker"], "default": "day", "description": "The groups.",
+                "type": "string", "enum": ["day", "dataset", "key", "worker"], "default": "day",
+                "description": "The groups.",
             },
             "from": {**_DAY, "description": "The first day (UTC) on which jobs ended; else the thirtieth up to `to`."},
             "to": {**_DAY, "description": "The last one; else today."},

@@ -439,6 +439,12 @@ class DatasetUsage(UsageTotal):
     dataset: str
 
 
+class KeyUsage(UsageTotal):
+    """Those that one API key posted."""
+
+    key: str
+
+
 class WorkerUsage(UsageTotal):
     """Those of one worker's host."""
 
@@ -451,10 +457,10 @@ class Usage(_Shape):
     model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
     object: Literal["usage"]
-    by: Literal["day", "dataset", "worker"]
+    by: Literal["day", "dataset", "key", "worker"]
     first: Annotated[str, Field(alias="from", json_schema_extra={"format": "date"})]
     to: Annotated[str, Field(json_schema_extra={"format": "date"})]
-    data: list[DayUsage | DatasetUsage | WorkerUsage]
+    data: list[DayUsage | DatasetUsage | KeyUsage | WorkerUsage]
     total: UsageTotal
 
 
