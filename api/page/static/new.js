@@ -66,6 +66,8 @@ function readJson() {
 async function check() {
   const checked = spec;
   checking = checked;
+  // Nothing to check yet: everybody begins so.
+  if (!valueAt(spec, "#/dataset/id")) return showBad({ message: "no data is chosen" });
   try {
     const told = await send("POST", "/jobs?dry_run=true", checked);
     if (checking === checked) showGood(told);
