@@ -136,10 +136,11 @@ _FILE: dict[str, type[BaseModel] | Schema] = {
 }
 
 
-def _shown(name: str, says: str, **more: Any) -> Operation:
+def _shown(name: str, says: str, *, may_miss: bool = False) -> Operation:
     """A page: for those who are signed in, others are sent to where that is done."""
-    away = Answer("Sign in first.", headers=("Location",))
-    return Operation(name, "page", says, {200: Answer("HTML.", _HTML), 303: away}, **more)
+    html = Answer("HTML.", _HTML)
+    answers = {200: html, 303: Answer("Sign in first.", headers=("Location",)), **({404: html} if may_miss else {})}
+    return Operation(name, "page", says, answers)
 
 
 _NOT_READY = Answer("Not now; the checks say why.", {JSON: shapes.Ready, PROBLEM: shapes.ProblemDocument})
@@ -339,7 +340,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: Answer("JSON Schema 2020-12.", {"application/schema+json": {"type": "object"}})},
     ),
     ("GET", "/"): _shown("jobsPage", "The jobs, live"),
-    ("GET", "/page/jobs/<job_id>"): _shown("jobPage", "One job, live", errors=(404,)),
+    ("GET", "/page/jobs/<job_id>"): _shown("jobPage", "One job, live", may_miss=True),
     ("GET", "/page/compare"): _shown("comparePage", "Jobs over one another"),
     ("GET", "/page/new"): _shown("newJobPage", "A form that posts a job"),
     ("GET", "/page/usage"): _shown("usagePage", "What GPU time bought"),

@@ -133,13 +133,13 @@ def _with_forecasts(found: list[Kept]) -> list[Kept]:
 def _replaced(
     found: list[Kept], some: list[Kept], age: Callable[[Kept], float], seconds: float, make: Callable[[Kept], Kept]
 ) -> list[Kept]:
-    """`found` with `some` of it made anew, the oldest first, for as long as that may take."""
+    """`found` with `some` of it made anew, the oldest first, for as long as that may take and one at least."""
     until = time.monotonic() + seconds
     made = {}
     for one in sorted(some, key=age):
-        if time.monotonic() > until:
-            break
         made[one.folder.id] = make(one)
+        if time.monotonic() >= until:
+            break
     return [made.get(one.folder.id, one) for one in found]
 
 

@@ -1,5 +1,7 @@
 """Following a job: by its event stream, and by asking where no stream comes through."""
 
+import json
+
 from shared.events import Event
 from shared.job import Ending, Stop
 from tests.support.epochs import epoch, tell
@@ -82,9 +84,9 @@ def test_a_stream_that_is_cut_goes_on_where_it_was(still):
         """The first two frames and no more, as a proxy that gives up would leave them."""
         if "event-stream" not in route.request.headers["accept"] or cut:
             return route.continue_()
-        whole = [event for event in still.api.ask("GET", route.request.url.removeprefix(still.url)).json["data"]][:2]
+        whole = still.api.ask("GET", route.request.url.removeprefix(still.url)).json["data"][:2]
         cut.append(whole[-1]["id"])
-        frames = "".join(f'id: {one["id"]}\nevent: {one["type"]}\ndata: {{"id": "{one["id"]}"}}\n\n' for one in whole)
+        frames = "".join(f"id: {one['id']}\nevent: x\ndata: {json.dumps({'id': one['id']})}\n\n" for one in whole)
         return route.fulfill(body=frames, content_type="text/event-stream")
 
     with still.page() as page:
