@@ -174,6 +174,7 @@ async function begin() {
   const like = new URLSearchParams(location.search).get("like");
   const [schema, before] = await Promise.all([get("/schema/job.json"), like ? get(`/jobs/${encodeURIComponent(like)}`) : null, data.list()]);
   replace(byId("fields"), GROUPS.map((group) => section(group, schema)));
+  for (const field of fields) field.showDefault({});
   if (before) setText(byId("like"), `with the spec of ${before.name ?? before.id}`);
   if (document.body.dataset.scope === "read") notice("This key only reads: it cannot post a job.", "warn");
   take(before ? before.spec : {});

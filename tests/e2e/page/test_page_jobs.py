@@ -117,6 +117,7 @@ def test_a_hundred_running_jobs_are_shown_without_a_stutter(still, capsys):
             page.wait_for_function(
                 "words => [...document.querySelectorAll('.words')].every(one => one.textContent.includes(words))",
                 arg=f"epoch {look}",
+                timeout=60_000,
             )
             took += page.evaluate("performance.getEntriesByName('jobs-update').map(one => one.duration)")
     with capsys.disabled():

@@ -1,6 +1,10 @@
 """Signing in and out at the page, in a real browser."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 from tests.support.keys import ADMIN_KEY
+from tests.support.waiting import wait_for
 
 
 def test_whoever_is_not_signed_in_comes_back_to_where_they_wanted_to_go(visitor):
@@ -57,16 +61,26 @@ def test_a_code_behind_the_address_signs_in_and_leaves_no_trace_in_it(visitor):
         assert code not in visitor.api.log.read_text()
 
 
-def test_a_page_of_another_port_writes_nothing(visitor):
+class Elsewhere(BaseHTTPRequestHandler):
+    """An empty page."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_page_of_another_port_writes_nothing(still):
     """Sites are told apart without their ports, so the cookie goes along: the origin that the browser names tells."""
-    with visitor.page() as page:
-        page.route("http://127.0.0.1:1/", lambda route: route.fulfill(body="elsewhere", content_type="text/html"))
-        page.goto("http://127.0.0.1:1/")
-        with page.expect_response("**/page/sign-out") as told:
-            page.evaluate(
-                "url => fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include'}).catch(() => null)",
-                f"{visitor.url}/page/sign-out",
-            )
-        assert told.value.status == 403
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as elsewhere, still.page() as page:
+        threading.Thread(target=elsewhere.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        page.goto(f"http://127.0.0.1:{elsewhere.server_port}/")
+        post = "url => fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include'}).then(() => 'sent')"
+        assert page.evaluate(post, f"{still.url}/page/sign-out") == "sent"
+        wait_for(lambda: '"path": "/page/sign-out", "status": 403' in still.api.log.read_text(), 15)
         page.goto("/")
         page.get_by_role("heading", name="Jobs").wait_for()
+        elsewhere.shutdown()

@@ -181,7 +181,7 @@ def test_a_session_that_is_over_by_its_time_opens_nothing_and_is_removed(app, vo
     assert files(volume) == []
 
 
-@pytest.mark.parametrize("secret", ["", "x", "../../keys/x", "a" * 43, "a" * 5000, "schl\u00fcssel"])
+@pytest.mark.parametrize("secret", ["", "x", "../../keys/x", "a" * 43, "a" * 4000, "schl\u00fcssel"])
 def test_what_is_no_session_opens_nothing(app, secret):
     client = app.test_client()
     client.set_cookie(NAME, secret)
