@@ -51,7 +51,7 @@ def test_what_is_wrong_is_told_beside_its_field_and_either_side_follows_the_othe
         page.get_by_text("ready to post").wait_for()
         page.get_by_label("Batch size").fill("0")
         page.locator("#field-hyperparameters-batch_size-error").get_by_text(
-            "received 0, expected 1 to 65536"
+            "received 0, expected a whole number from 1 to 65536"
         ).wait_for()
         assert page.get_by_role("button", name="Post the job").is_disabled()
         page.get_by_label("The job's spec as JSON").fill(
