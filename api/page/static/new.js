@@ -172,13 +172,15 @@ function metadataNode() {
 
 async function begin() {
   const like = new URLSearchParams(location.search).get("like");
-  const [schema, before] = await Promise.all([get("/schema/job.json"), like ? get(`/jobs/${encodeURIComponent(like)}`) : null, data.list()]);
+  const [schema, before] = await Promise.all([get("/schema/job.json"), like ? get(`/jobs/${encodeURIComponent(like)}`) : null]);
   replace(byId("fields"), GROUPS.map((group) => section(group, schema)));
   for (const field of fields) field.showDefault({});
   if (before) setText(byId("like"), `with the spec of ${before.name ?? before.id}`);
   if (document.body.dataset.scope === "read") notice("This key only reads: it cannot post a job.", "warn");
   take(before ? before.spec : {});
   byId("json").value = JSON.stringify(spec, null, 2);
+  // Last: what somebody chooses stands from the moment on at which there is something to choose.
+  await data.list();
   await data.show(valueAt(spec, "#/dataset/id"));
 }
 

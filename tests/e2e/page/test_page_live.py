@@ -53,7 +53,7 @@ def test_by_the_stream_each_event_is_heard_once_and_the_state_follows(still):
         tell(attempt, *(epoch(number, 0.6) for number in range(4, 7)))
         wait_heard(still, page, job, "what came later")
         finish(job)
-        page.wait_for_function("states.at(-1)[0] === 'succeeded'")
+        page.wait_for_function("() => states.at(-1)[0] === 'succeeded'")
         assert page.evaluate("states.at(-1)") == ["succeeded", 6]
         assert page.evaluate("heard") == ids(still, job)
         assert streams.count("text/event-stream") == 1
@@ -73,9 +73,9 @@ def test_with_the_stream_blocked_it_still_moves(still):
         wait_heard(still, page, job, "what was there before")
         tell(attempt, epoch(4, 0.6))
         wait_heard(still, page, job, "what came later")
-        page.wait_for_function("states.at(-1)[1] === 4")
+        page.wait_for_function("() => states.at(-1)[1] === 4")
         finish(job)
-        page.wait_for_function("states.at(-1)[0] === 'succeeded'")
+        page.wait_for_function("() => states.at(-1)[0] === 'succeeded'")
         assert page.evaluate("heard") == ids(still, job)
 
 

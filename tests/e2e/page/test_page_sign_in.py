@@ -78,8 +78,9 @@ def test_a_page_of_another_port_writes_nothing(still):
     with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as elsewhere, still.page() as page:
         threading.Thread(target=elsewhere.serve_forever, kwargs={"poll_interval": 0.01}).start()
         page.goto(f"http://127.0.0.1:{elsewhere.server_port}/")
-        post = "url => fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include'}).then(() => 'sent')"
-        assert page.evaluate(post, f"{still.url}/page/sign-out") == "sent"
+        # The answer is kept from a foreign page too, so the fetch fails there; what counts is what the service did.
+        post = "url => fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include'}).catch(() => null)"
+        page.evaluate(post, f"{still.url}/page/sign-out")
         wait_for(lambda: '"path": "/page/sign-out", "status": 403' in still.api.log.read_text(), 15)
         page.goto("/")
         page.get_by_role("heading", name="Jobs").wait_for()
