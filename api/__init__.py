@@ -45,6 +45,7 @@ def create_app(settings: "Settings") -> "Flask":
         usage,
         workers,
     )
+    from api.page import rows
     from api.service import Service
 
     app = Flask("api", static_folder=None, template_folder="page/templates")
@@ -52,6 +53,7 @@ def create_app(settings: "Settings") -> "Flask":
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Service.attach(app, settings)
     histories.install(app)
+    rows.install(app)
     requests.install(app)
     problems.install(app)
     metrics.install(app)
@@ -104,6 +106,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("POST", "/page/sign-in", "public", page.sign_in),
         ("POST", "/page/sign-out", "public", page.sign_out),
         ("POST", "/page/codes", "read", page.code),
+        ("GET", "/page/rows", "read", rows.show),
         ("GET", "/page/static/<name>", "public", page.show_file),
         ("GET", "/page/static/vendor/<name>", "public", page.show_vendored),
     ]

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
+from api.access import caller
 from api.idempotency import stored_once
 from api.job_view import job_document
 from api.problems import HttpProblem
@@ -103,6 +104,7 @@ def _new_record(asked: JobSpec, job_id: str, retry_of: str | None = None) -> Job
         data_sha256=data.data_sha256,
         warnings=resolved.warnings,
         retry_of=retry_of,
+        key_id=caller().key_id,
     )
 
 

@@ -441,6 +441,12 @@ class DatasetUsage(UsageTotal):
     dataset: str
 
 
+class KeyUsage(UsageTotal):
+    """Those that one API key posted."""
+
+    key: str
+
+
 class WorkerUsage(UsageTotal):
     """Those of one worker's host."""
 
@@ -453,10 +459,10 @@ class Usage(_Shape):
     model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
     object: Literal["usage"]
-    by: Literal["day", "dataset", "worker"]
+    by: Literal["day", "dataset", "key", "worker"]
     first: Annotated[str, Field(alias="from", json_schema_extra={"format": "date"})]
     to: Annotated[str, Field(json_schema_extra={"format": "date"})]
-    data: list[DayUsage | DatasetUsage | WorkerUsage]
+    data: list[DayUsage | DatasetUsage | KeyUsage | WorkerUsage]
     total: UsageTotal
 
 
@@ -562,27 +568,3 @@ class Ready(_Shape):
 
 
 EpochPage.model_rebuild()
-
-
-class SessionKey(_Shape):
-    """The key that a session stands for."""
-
-    id: str
-    name: str
-    scope: Scope
-
-
-class Session(_Shape):
-    """A browser that is signed in."""
-
-    object: Literal["session"]
-    key: SessionKey
-    expires_at: Time
-
-
-class SignInCode(_Shape):
-    """A code that signs one browser in, behind `/page/sign-in#code=`."""
-
-    object: Literal["code"]
-    code: str
-    expires_at: Time

@@ -29,7 +29,7 @@ class _Document(BaseModel):
 class JobRecord(_Document):
     """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted.
 
-    `retry_of` is the job that this one tries anew.
+    `retry_of` is the job that this one tries anew, `key_id` the API key that posted it, where that was written down.
     """
 
     version: Literal[1] = 1
@@ -40,6 +40,7 @@ class JobRecord(_Document):
     data_sha256: str
     warnings: tuple[str, ...] = ()
     retry_of: str | None = None
+    key_id: str | None = None
 
 
 class EnginePlan(_Document):

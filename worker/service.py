@@ -20,7 +20,7 @@ from shared.worker_card import RunningAttempt, WorkerCard
 from worker.attempt import AttemptRun
 from worker.child import Nursery
 from worker.claim import Owner, claim_next, waiting_jobs
-from worker.device import device_is_well, device_name
+from worker.device import device_is_well, device_name, device_use
 from worker.idle import IdleClock
 from worker.sweep import Sweeper
 
@@ -161,6 +161,7 @@ class Worker:
             host=self._owners[0].host,
             pid=os.getpid(),
             device=self._owners[0].device,
+            gpu=device_use(),
             slots=len(self._owners),
             child_start=self._nursery.child_start,
             ready=self.may_take() and len(running) < len(self._owners),

@@ -1,12 +1,14 @@
 """The pages' scripts and styles, as they lie in the package."""
 
+import re
 from pathlib import Path
 
-from flask import Response, send_from_directory
+from flask import Response, request
 
 from shared.problems import NotFound
 
 FOLDER = Path(__file__).parent / "static"
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 # Not by the machine's own table of types: a module of another type than this is not run.
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
@@ -23,8 +25,10 @@ def show_vendored(name: str) -> Response:
 
 def _served(folder: Path, name: str) -> Response:
     kind = _TYPES.get(Path(name).suffix)
-    if kind is None or not (folder / name).is_file():
+    if kind is None or not _NAME.fullmatch(name) or not (folder / name).is_file():
         raise NotFound("there is no file of this name")
-    response = send_from_directory(folder, name, mimetype=kind, max_age=0)
+    response = Response((folder / name).read_bytes(), content_type=f"{kind}; charset=utf-8")
     response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    response.make_conditional(request.environ)
     return response

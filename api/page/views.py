@@ -4,8 +4,6 @@ from flask import Response, render_template
 
 from api.access import caller
 from api.service import service
-from shared.ids import is_job_id
-from shared.problems import NotFound
 
 # What a browser may do on a page of ours: run our files, show our style, ask our API. uPlot styles by CSSOM, which this
 # allows.
@@ -21,9 +19,11 @@ def jobs() -> Response:
 
 
 def job(job_id: str) -> Response:
-    """One job, live."""
-    if not is_job_id(job_id) or service().volume.job(job_id) is None:
-        raise NotFound("there is no job of this id")
+    """One job, live; 404, as a page too, where there is none."""
+    if service().volume.job(job_id) is None:
+        response = _for_caller("missing.html", "jobs")
+        response.status_code = 404
+        return response
     return _for_caller("job.html", "jobs", job_id=job_id)
 
 

@@ -85,8 +85,8 @@ class Visitor:
             context.close()
 
     def _hear(self, message: Any) -> None:
-        """What the browser refused by our policy, and what a script did not expect."""
-        if message.type == "error":
+        """What the browser refused by our policy, and what a script did not expect; a 422 is no fault of the page."""
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
             self.complaints.append(message.text)
 
 

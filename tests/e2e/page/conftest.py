@@ -1,6 +1,7 @@
 """A service that really runs, and a browser at it: started once for all tests of this folder."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -62,4 +63,19 @@ def visitor(browser: object, page_api: ApiProcess) -> Iterator[Visitor]:
     """A browser at the service. Fails the test where a script failed or the page's policy was broken."""
     visiting = Visitor(browser, page_api, [])
     yield visiting
+    assert visiting.complaints == []
+
+
+@pytest.fixture
+def still(browser: object, page_redis: str, tmp_path: Path) -> Iterator[Visitor]:
+    """A browser at a service of the test's own, without a worker: nothing happens there but what the test does."""
+    volume = Volume(tmp_path / "volume")
+    put_dataset(volume, learnable_frame())
+    served = ApiProcess(volume, page_redis, tmp_path / "api.log")
+    served.start()
+    visiting = Visitor(browser, served, [])
+    try:
+        yield visiting
+    finally:
+        served.stop()
     assert visiting.complaints == []
