@@ -20,7 +20,7 @@ export function controlsOf(view) {
   const changed = view.onChange;
   view.onChange = () => {
     reset.hidden = !view.zoom;
-    changed();
+    changed.call(view);
   };
   return { node, showPoints: (...counts) => setText(points, pointsInWords(...counts)) };
 }

@@ -72,7 +72,8 @@ def test_it_is_sorted_by_whatever_somebody_asks_and_the_address_keeps_it(visitor
 
 
 def test_a_job_is_taken_off_and_the_others_keep_their_colours(visitor, three):
-    colours = "[...document.querySelectorAll('#chips li')].map(one => [one.querySelector('a').textContent, one.querySelector('path').getAttribute('stroke')])"
+    colours = """[...document.querySelectorAll('#chips li')].map(
+      (one) => [one.querySelector('a').textContent, one.querySelector('path').getAttribute('stroke')])"""
     with visitor.page() as page:
         opened(page, three)
         before = page.evaluate(colours)
@@ -81,11 +82,11 @@ def test_a_job_is_taken_off_and_the_others_keep_their_colours(visitor, three):
         page.locator("#chart canvas").wait_for()
         assert page.evaluate(colours) == before
         page.get_by_role("button", name=re.compile("^Take wide off")).last.click()
-        page.wait_for_function("document.querySelectorAll('#chips li').length === 2")
+        page.wait_for_function("() => document.querySelectorAll('#chips li').length === 2")
         assert three[2]["id"] not in page.url
         assert [colour for _, colour in page.evaluate(colours)] == [colour for _, colour in before[:2]]
         page.reload()
-        page.wait_for_function("document.querySelectorAll('#chips li').length === 2")
+        page.wait_for_function("() => document.querySelectorAll('#chips li').length === 2")
 
 
 def test_a_running_job_moves_along(visitor, page_api, page_volume, page_worker, three):

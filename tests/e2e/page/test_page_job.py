@@ -30,7 +30,7 @@ def finished(page_api, page_worker):
 
 def opened(page, job_id, query=""):
     page.goto(f"/page/jobs/{job_id}{query}")
-    page.wait_for_function("document.querySelector('#name').textContent !== ''")
+    page.wait_for_function("() => document.querySelector('#name').textContent !== ''")
 
 
 def facts(page):
@@ -191,7 +191,7 @@ def test_a_drag_zooms_all_charts_and_a_double_click_shows_all_again(visitor, pag
         assert loss.locator("tbody tr").count() < 10
         over_plot.dblclick()
         page.get_by_role("button", name="Reset zoom").wait_for(state="hidden")
-        page.wait_for_function("document.querySelectorAll('.chart-table tbody tr').length === 24")
+        page.wait_for_function("() => document.querySelectorAll('.chart-table tbody tr').length === 24")
 
 
 def test_how_it_is_looked_at_survives_a_reload(visitor, page_volume):
@@ -232,7 +232,7 @@ def test_events_stay_where_somebody_reads_them(visitor, page_volume):
         opened(page, job.id)
         page.locator("#events li", has_text="epoch 100").wait_for()
         page.wait_for_function(
-            "(list => list.scrollTop + list.clientHeight >= list.scrollHeight - 2)(document.querySelector('#events'))"
+            "() => (list => list.scrollTop + list.clientHeight >= list.scrollHeight - 2)(document.querySelector('#events'))"
         )
         page.locator("#events").evaluate("list => { list.scrollTop = 40; }")
         page.get_by_role("button", name="To the newest").wait_for()

@@ -2,6 +2,7 @@
 
 import csv
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_the_page_replays_every_patience_as_the_service_does(page):
 
 def test_the_page_knows_which_way_each_metric_is_better(page):
     names = log_names(METRICS)
-    script = "async (names) => { const { betterMode } = await import('/page/static/series.js'); return names.map(betterMode); }"
+    script = "async (names) => names.map((await import('/page/static/series.js')).betterMode)"
     assert page.evaluate(script, names) == [better_mode(name) for name in names]
 
 
@@ -117,8 +118,8 @@ def test_what_an_interruption_trained_twice_counts_once(page):
     script = """async () => {
       const { Curves } = await import('/page/static/curves.js');
       const curves = new Curves();
-      const epoch = (number, value, rate = 0.1) => curves.take({ type: 'epoch', attempt: 1, data: {
-        epoch: number, metrics: { val_loss: value }, learning_rate: rate, seconds: 2, best: null, early_stopping: null } });
+      const epoch = (number, value, learning_rate = 0.1) => curves.take({ type: 'epoch', attempt: 1, data: {
+        epoch: number, metrics: { val_loss: value }, learning_rate, seconds: 2, best: null, early_stopping: null } });
       for (const number of [1, 2, 3, 4, 5]) epoch(number, number);
       curves.take({ type: 'checkpoint', attempt: 1, data: { epoch: 5, name: 'five', is_best: true } });
       curves.take({ type: 'resume', attempt: 2, data: { epoch: 4, batch: 7, from_attempt: 1 } });
@@ -140,10 +141,11 @@ def test_what_an_interruption_trained_twice_counts_once(page):
 def test_a_job_that_is_added_changes_no_colour(page):
     script = """async (ids) => {
       const { penOf } = await import('/page/static/colours.js');
-      return ids.map((_, place) => [...penOf(ids.slice(0, place + 1))].map(([id, pen]) => [id, pen.colour, pen.dash.join()]));
+      const plain = ([id, pen]) => [id, pen.colour, pen.dash.join()];
+      return ids.map((_, place) => [...penOf(ids.slice(0, place + 1))].map(plain));
     }"""
     growing = page.evaluate(script, [f"job_{number:026d}" for number in range(20)])
-    for fewer, more in zip(growing, growing[1:], strict=False):
+    for fewer, more in pairwise(growing):
         assert more[:-1] == fewer
     assert len({(colour, dash) for _, colour, dash in growing[-1]}) == 20
     assert len({colour for _, colour, _ in growing[7]}) == 8
