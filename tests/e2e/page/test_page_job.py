@@ -232,7 +232,8 @@ def test_events_stay_where_somebody_reads_them(visitor, page_volume):
         opened(page, job.id)
         page.locator("#events li", has_text="epoch 100").wait_for()
         page.wait_for_function(
-            "() => (list => list.scrollTop + list.clientHeight >= list.scrollHeight - 2)(document.querySelector('#events'))"
+            "() => [document.querySelector('#events')].every("
+            "one => one.scrollTop + one.clientHeight >= one.scrollHeight - 2)"
         )
         page.locator("#events").evaluate("list => { list.scrollTop = 40; }")
         page.get_by_role("button", name="To the newest").wait_for()

@@ -67,7 +67,8 @@ def test_the_page_replays_every_patience_as_the_service_does(page):
     ]
     script = """async (given) => {
       const { bestValue, replay } = await import('/page/static/stopping.js');
-      return given.map(([values, rule]) => ({ ...replay(values, rule), value: bestValue(values.slice(0, 40), rule.mode) }));
+      const value = (values, { mode }) => bestValue(values.slice(0, 40), mode);
+      return given.map(([values, rule]) => ({ ...replay(values, rule), value: value(values, rule) }));
     }"""
     for found, (values, rule) in zip(page.evaluate(script, given), given, strict=True):
         own = replay(values, EarlyStoppingSpec.model_validate(rule))
