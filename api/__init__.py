@@ -1,4 +1,4 @@
-"""HTTP in, JSON out: what Fitstop serves.
+"""HTTP in, JSON out: what Fitstop serves, and the page that shows it (`api.page`).
 
 The law of this folder: it never imports `worker`, Keras or TensorFlow, and reads no data file itself: uploads are
 parsed in a throw-away process (`api.ingest`), the only one that knows pyarrow.
@@ -37,6 +37,7 @@ def create_app(settings: "Settings") -> "Flask":
         keys,
         limits,
         metrics,
+        page,
         problems,
         queue_view,
         quotas,
@@ -45,13 +46,15 @@ def create_app(settings: "Settings") -> "Flask":
         usage,
         workers,
     )
+    from api.page import rows
     from api.service import Service
 
-    app = Flask("api", static_folder=None)
+    app = Flask("api", static_folder=None, template_folder="page/templates")
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     Service.attach(app, settings)
     histories.install(app)
+    rows.install(app)
     requests.install(app)
     problems.install(app)
     metrics.install(app)
@@ -94,6 +97,20 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/docs", "read", documents.show_page),
         ("GET", "/healthz", "public", health.alive),
         ("GET", "/readyz", "read", health.ready),
+        ("GET", "/", "page", page.jobs),
+        ("GET", "/page/jobs/<job_id>", "page", page.job),
+        ("GET", "/page/compare", "page", page.compare),
+        ("GET", "/page/new", "page", page.new),
+        ("GET", "/page/usage", "page", page.usage),
+        ("GET", "/page/workers", "page", page.workers),
+        # Whoever signs in has shown no key yet; the files hold nothing that is not in the package.
+        ("GET", "/page/sign-in", "public", page.show_sign_in),
+        ("POST", "/page/sign-in", "public", page.sign_in),
+        ("POST", "/page/sign-out", "public", page.sign_out),
+        ("POST", "/page/codes", "read", page.code),
+        ("GET", "/page/rows", "read", rows.show),
+        ("GET", "/page/static/<name>", "public", page.show_file),
+        ("GET", "/page/static/vendor/<name>", "public", page.show_vendored),
     ]
     for method, rule, scope, view in table:
         endpoint = f"{view.__module__}.{view.__name__}"

@@ -22,12 +22,16 @@ def show(job_id: str) -> Response:
     """The forecast after the job's last epoch, or the reason why there is none."""
     no_query()
     history = histories().of(service().job(job_id))
+    return jsonify({"object": "forecast", "job": job_id, **forecast_of(history)})
+
+
+def forecast_of(history: JobHistory) -> dict[str, Any]:
+    """The same, made once for each epoch."""
     last = history.last_epoch()
-    found = histories().remembered(
-        (job_id, len(history.attempts), last.epoch if last else 0, history.result is not None),
+    return histories().remembered(
+        (history.record.id, len(history.attempts), last.epoch if last else 0, history.result is not None),
         lambda: _answer(history),
     )
-    return jsonify({"object": "forecast", "job": job_id, **found})
 
 
 def _answer(history: JobHistory) -> dict[str, Any]:

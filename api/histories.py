@@ -17,7 +17,8 @@ from shared.ledger import Ledger, ledger
 from shared.problems import NotFound
 
 _KEY = "fitstop-histories"
-_MOST_READERS = 64
+# More than a page of the list: else each look at it would read them all again.
+_MOST_READERS = 256
 # About 60 MB.
 _MOST_EPOCHS = 100_000
 _MOST_LEDGERS = 20_000

@@ -20,6 +20,9 @@ from shared.job_folder import JobFolder, JobState
 from shared.times import format_time, parse_time
 from shared.volume import OpenJob
 
+# What `wanted_of` reads, beside every `metadata.NAME`.
+PARAMETERS = ("after", "status", "name", "created_after", "created_before")
+
 _STATUSES = TERMINAL | {"queued", "running"}
 _METADATA = "metadata."
 # Without an index, so many folders are looked at for one page.
@@ -32,24 +35,27 @@ log = logging.getLogger(__name__)
 
 def show_all() -> Response:
     """The jobs, newest first; `after` is the last id of the page before."""
-    with Query(
-        "limit", "after", "status", "name", "created_after", "created_before", family=f"{_METADATA}NAME"
-    ) as query:
+    with Query("limit", *PARAMETERS, family=f"{_METADATA}NAME") as query:
         limit = query.integer("limit", 20, 1, 100)
-        wanted = Wanted(
-            after=query.parsed("after", _job_cursor, ""),
-            statuses=query.choices("status", _STATUSES),
-            name=query.parsed("name", str, None),
-            created_after=query.parsed("created_after", _moment, None),
-            created_before=query.parsed("created_before", _moment, None),
-            metadata=query.family(_METADATA),
-        )
+        wanted = wanted_of(query)
     found = _page(wanted, limit + 1)
     waiting = [OpenJob(state.record.spec.priority, folder.id) for folder, state in found if state.status == "queued"]
     places = service().places.of(*waiting) if waiting else {}
     failures = service().settings.max_failures
     items = [job_report(folder, state, places.get(folder.id), failures) for folder, state in found[:limit]]
     return jsonify(list_report(items, has_more=len(found) > limit))
+
+
+def wanted_of(query: Query) -> Wanted:
+    """Which jobs a query asks for."""
+    return Wanted(
+        after=query.parsed("after", _job_cursor, ""),
+        statuses=query.choices("status", _STATUSES),
+        name=query.parsed("name", str, None),
+        created_after=query.parsed("created_after", _moment, None),
+        created_before=query.parsed("created_before", _moment, None),
+        metadata=query.family(_METADATA),
+    )
 
 
 def candidate_ids(wanted: Wanted) -> Iterator[str]:
@@ -74,7 +80,7 @@ def _indexed(wanted: Wanted) -> Iterator[_Found]:
     index = service().index
     for job_id, is_open in index.ids(wanted):
         folder = service().volume.job_folder(job_id)
-        if is_open and _is_other_than(folder, wanted.statuses):
+        if is_open and is_other_than(folder, wanted.statuses):
             continue
         found = _read(folder)
         if found is None:
@@ -84,7 +90,7 @@ def _indexed(wanted: Wanted) -> Iterator[_Found]:
             yield found
 
 
-def _is_other_than(folder: JobFolder, statuses: frozenset[str]) -> bool:
+def is_other_than(folder: JobFolder, statuses: frozenset[str]) -> bool:
     """Whether names of files alone show that an open job is of no wanted state: a long queue costs little then."""
     return (
         "queued" not in statuses
@@ -100,7 +106,7 @@ def _from_folders(wanted: Wanted) -> Iterator[_Found]:
             detail = "the index of the jobs is being made on this host; ask again in a moment, or without filters"
             raise HttpProblem(503, "index_building", detail, retry_after=2)
         found = _read(service().volume.job_folder(job_id))
-        if found is not None and _is_wanted(found[1], wanted):
+        if found is not None and is_wanted(found[1].record, found[1].status, wanted):
             yield found
 
 
@@ -108,12 +114,13 @@ def _ids_after(after: str) -> Iterator[str]:
     return (job_id for job_id in service().index.names() if not after or job_id < after)
 
 
-def _is_wanted(state: JobState, wanted: Wanted) -> bool:
+def is_wanted(record: JobRecord, status: str, wanted: Wanted) -> bool:
+    """Whether a list is to hold a job."""
     return (
-        (not wanted.statuses or state.status in wanted.statuses)
-        and wanted.name in {None, state.record.spec.name}
-        and _is_within(state.record, wanted)
-        and set(wanted.metadata) <= set(state.record.spec.metadata.items())
+        (not wanted.statuses or status in wanted.statuses)
+        and wanted.name in {None, record.spec.name}
+        and _is_within(record, wanted)
+        and set(wanted.metadata) <= set(record.spec.metadata.items())
     )
 
 

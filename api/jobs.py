@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
+from api.access import caller
 from api.idempotency import stored_once
 from api.job_view import job_document, new_job_document
 from api.problems import HttpProblem
@@ -113,6 +114,7 @@ def new_record(asked: JobSpec, job_id: str, **of_another: Any) -> JobRecord:
         task=resolved.task,
         data_sha256=data.data_sha256,
         warnings=resolved.warnings,
+        key_id=caller().key_id,
         **of_another,
     )
 

@@ -102,6 +102,20 @@ class KeyStore:
             return None
         return self._known(record)
 
+    def of_id(self, key_id: str) -> KnownKey | None:
+        """What is known of the key of that id; None where there is none."""
+        if key_id == ENVIRONMENT_KEY_ID:
+            return None if self._admin_hash is None else _ENVIRONMENT_KEY
+        record = self._record(key_id) if is_key_id(key_id) else None
+        return None if record is None else self._known(record)
+
+    def hash_of(self, key_id: str) -> str | None:
+        """The SHA-256 of the key of that id; None where there is none."""
+        if key_id == ENVIRONMENT_KEY_ID:
+            return self._admin_hash
+        record = self._record(key_id) if is_key_id(key_id) else None
+        return None if record is None else record.sha256
+
     def all(self) -> list[KnownKey]:
         """Every key, newest first; a damaged one is logged and left out, so that the others are seen."""
         ids = (path.name.removesuffix(".json") for path in self._folder.glob("*.json"))

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from api import shapes
 from api.extend import ExtendRequest
 from api.keys import KeyRequest
+from api.page import shapes as page_shapes
+from api.page.sign_in import SignInRequest
 from api.replay import ReplaySettings
 from shared.ids import DATASET_ID_PATTERN
 from shared.spec import JobSpec
@@ -87,6 +89,14 @@ _AFTER_JOB = _text("The last id of the page before.", pattern=r"^job_[0-9A-HJKMN
 _MOMENT = {"type": "string", "format": "date-time", "examples": [utc_now()]}
 _DAY = {"type": "string", "format": "date", "examples": [utc_now()[:10]]}
 _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
+_WANTED: dict[str, Schema] = {
+    "after": _AFTER_JOB,
+    "status": {"type": "array", "items": {"type": "string", "enum": _STATUSES}, "description": "May be repeated."},
+    "name": _text("Jobs of this name."),
+    "created_after": {**_MOMENT, "description": "Jobs posted later than this."},
+    "created_before": {**_MOMENT, "description": "Jobs posted earlier than this."},
+    "metadata.NAME": _text("Jobs whose metadata has this value under NAME, any name of theirs."),
+}
 _KNOWN = {"If-None-Match": _text("The ETag of what the client has.")}
 _RANGE = {**_KNOWN, "Range": _text("A range of the file's bytes."), "If-Range": _text("The ETag that the range is of.")}
 _ONCE = {
@@ -120,6 +130,19 @@ def _file(says: str) -> dict[int, Answer]:
         206: Answer("One range of it.", {**schema}, headers=(*_FILE_HEADERS, "Content-Range")),
         304: Answer("The client has it."),
     }
+
+
+_HTML: dict[str, type[BaseModel] | Schema] = {"text/html": {"type": "string"}}
+_FILE: dict[str, type[BaseModel] | Schema] = {
+    kind: {"type": "string"} for kind in ("text/javascript", "text/css", "image/svg+xml")
+}
+
+
+def _shown(name: str, says: str, *, may_miss: bool = False) -> Operation:
+    """A page: for those who are signed in, others are sent to where that is done."""
+    html = Answer("HTML.", _HTML)
+    answers = {200: html, 303: Answer("Sign in first.", headers=("Location",)), **({404: html} if may_miss else {})}
+    return Operation(name, "page", says, answers)
 
 
 _NOT_READY = Answer("Not now; the checks say why.", {JSON: shapes.Ready, PROBLEM: shapes.ProblemDocument})
@@ -167,17 +190,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/jobs"): Operation(
         "listJobs", "jobs", "List the jobs, newest first",
         {200: _json("One page.", shapes.Page[shapes.Job])},
-        query={
-            "limit": _integer(1, 100, 20),
-            "after": _AFTER_JOB,
-            "status": {
-                "type": "array", "items": {"type": "string", "enum": _STATUSES}, "description": "May be repeated.",
-            },
-            "name": _text("Jobs of this name."),
-            "created_after": {**_MOMENT, "description": "Jobs posted later than this."},
-            "created_before": {**_MOMENT, "description": "Jobs posted earlier than this."},
-            "metadata.NAME": _text("Jobs whose metadata has this value under NAME, any name of theirs."),
-        },
+        query={"limit": _integer(1, 100, 20), **_WANTED},
         errors=(503,),
     ),
     ("GET", "/jobs/<job_id>"): Operation(
@@ -282,7 +295,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: _json("The sums.", shapes.Usage)},
         query={
             "by": {
-                "type": "string", "enum": ["day", "dataset", "worker"], "default": "day", "description": "The groups.",
+                "type": "string", "enum": ["day", "dataset", "key", "worker"], "default": "day",
+                "description": "The groups.",
             },
             "from": {**_DAY, "description": "The first day (UTC) on which jobs ended; else the thirtieth up to `to`."},
             "to": {**_DAY, "description": "The last one; else today."},
@@ -332,6 +346,45 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/schema/job.json"): Operation(
         "showJobSchema", "documents", "A job's spec as a JSON schema, for editors",
         {200: Answer("JSON Schema 2020-12.", {"application/schema+json": {"type": "object"}})},
+    ),
+    ("GET", "/"): _shown("jobsPage", "The jobs, live"),
+    ("GET", "/page/jobs/<job_id>"): _shown("jobPage", "One job, live", may_miss=True),
+    ("GET", "/page/compare"): _shown("comparePage", "Jobs over one another"),
+    ("GET", "/page/new"): _shown("newJobPage", "A form that posts a job"),
+    ("GET", "/page/usage"): _shown("usagePage", "What GPU time bought"),
+    ("GET", "/page/workers"): _shown("workersPage", "Who works on what, and what waits"),
+    ("GET", "/page/sign-in"): Operation(
+        "signInPage", "page", "Where a person gives their key", {200: Answer("HTML.", _HTML)},
+    ),
+    ("POST", "/page/sign-in"): Operation(
+        "signIn", "page", "Begin a browser's session",
+        {200: _json("It has begun; the cookie stands for the key.", page_shapes.Session)},
+        body={JSON: SignInRequest}, example={"key": "fs_…"}, errors=(*_BODY, 401, 403, 507),
+    ),
+    ("POST", "/page/sign-out"): Operation(
+        "signOut", "page", "End a browser's session", {204: Answer("It is over.")}, errors=(403,),
+    ),
+    ("POST", "/page/codes"): Operation(
+        "makeCode", "page", "Make a code that signs a browser in once",
+        {201: _json("The only answer that holds it.", page_shapes.SignInCode)}, errors=(507,),
+    ),
+    ("GET", "/page/rows"): Operation(
+        "listRows", "page", "List the jobs as the page shows them",
+        {
+            200: _json("One page.", shapes.Page[page_shapes.JobRow], headers=("ETag",)),
+            304: Answer("It is as the client knows it."),
+        },
+        query={"limit": _integer(1, 100, 50), **_WANTED}, headers=_KNOWN, errors=(503,),
+    ),
+    ("GET", "/page/static/<name>"): Operation(
+        "showFile", "page", "A script or a style of the page",
+        {200: Answer("It.", _FILE, headers=("ETag",)), 304: Answer("The client has it.")},
+        headers=_KNOWN, errors=(404,),
+    ),
+    ("GET", "/page/static/vendor/<name>"): Operation(
+        "showVendoredFile", "page", "A file of the page that others wrote",
+        {200: Answer("It.", _FILE, headers=("ETag",)), 304: Answer("The client has it.")},
+        headers=_KNOWN, errors=(404,),
     ),
 }  # fmt: skip
 

@@ -168,7 +168,7 @@ def _checkpoint_summary(runs: Sequence[AttemptFolder]) -> dict[str, Any]:
 def _worker(state: JobState) -> dict[str, Any] | None:
     if state.claim is None or state.status == "queued":
         return None
-    return {"host": state.claim.host, "device": state.claim.device, "slot": state.claim.slot}
+    return state.claim.model_dump(mode="json", include={"host", "device", "slot", "gpu_price_per_hour", "currency"})
 
 
 def _failures(attempts: Sequence[AttemptFolder]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from api.index import JobIndex
 from api.key_store import KeyStore
 from api.queue_order import QueuePlaces
 from api.request_counts import RequestCounts
+from api.sessions import SessionStore
 from api.shared_counts import SharedCounts
 from api.unfinished_jobs import UnfinishedJobs
 from api.upload import remove_leftovers
@@ -42,6 +43,7 @@ class Service:
     views: Views
     places: QueuePlaces
     keys: KeyStore
+    sessions: SessionStore
     counts: SharedCounts
     requests: RequestCounts
     unfinished: UnfinishedJobs
@@ -58,6 +60,7 @@ class Service:
         doorbell = Doorbell(make_celery(settings, _RING_SECONDS))
         remove_leftovers(volume.datasets)
         threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
+        keys = KeyStore(settings.volume, settings.admin_key)
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
@@ -65,7 +68,8 @@ class Service:
             doorbell=doorbell,
             bell=BellRinger(doorbell),
             index=JobIndex(volume, settings.index_folder),
-            keys=KeyStore(settings.volume, settings.admin_key),
+            keys=keys,
+            sessions=SessionStore(settings.volume, keys),
             views=Views(),
             places=QueuePlaces(volume),
             counts=counts,

@@ -90,11 +90,13 @@ class Engine(_Shape):
 
 
 class JobWorker(_Shape):
-    """Where a job runs or ran last."""
+    """Where a job runs or ran last, and what an hour there costs; null where nobody has set that."""
 
     host: str
     device: str
     slot: Count
+    gpu_price_per_hour: float | None
+    currency: str | None
 
 
 class Failure(_Shape):
@@ -442,6 +444,12 @@ class DatasetUsage(UsageTotal):
     dataset: str
 
 
+class KeyUsage(UsageTotal):
+    """Those that one API key posted."""
+
+    key: str
+
+
 class WorkerUsage(UsageTotal):
     """Those of one worker's host."""
 
@@ -454,10 +462,10 @@ class Usage(_Shape):
     model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
     object: Literal["usage"]
-    by: Literal["day", "dataset", "worker"]
+    by: Literal["day", "dataset", "key", "worker"]
     first: Annotated[str, Field(alias="from", json_schema_extra={"format": "date"})]
     to: Annotated[str, Field(json_schema_extra={"format": "date"})]
-    data: list[DayUsage | DatasetUsage | WorkerUsage]
+    data: list[DayUsage | DatasetUsage | KeyUsage | WorkerUsage]
     total: UsageTotal
 
 

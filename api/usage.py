@@ -39,6 +39,7 @@ class _Over:
 _GROUPS: dict[str, Callable[[_Over, Held | None], str]] = {
     "day": lambda job, _: job.result.finished_at[:10],
     "dataset": lambda job, _: job.record.spec.dataset.id,
+    "key": lambda job, _: job.record.key_id or "(unknown)",
     "worker": lambda _, held: held.host if held else "(none)",
 }
 

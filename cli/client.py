@@ -66,6 +66,12 @@ class Client:
         """The list of workers, each with its `status`."""
         return self._json("GET", "/workers")
 
+    def sign_in_address(self) -> str:
+        """An address of the page that signs one browser in with our key, once and within ten minutes."""
+        code = self._json("POST", "/page/codes")["code"]
+        # Behind the #, which a browser keeps to itself: no log and no other site sees it.
+        return f"{self.connection.url}/page/sign-in#code={quote(code, safe='')}"
+
     # Keys
 
     def create_key(self, name: str, scope: str, expires_in_days: int | None = None) -> Json:

@@ -13,7 +13,7 @@ from cli.commands.jobs import cancel, events, log, ps, retry, rm, show, submit, 
 from cli.commands.keys import keys
 from cli.commands.local import demo, up
 from cli.commands.plot import plot
-from cli.commands.service import config, queue, workers
+from cli.commands.service import config, open_page, queue, workers
 
 
 @click.group(cls=FitstopGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,7 +36,7 @@ def main(url: str | None) -> None:
 
 _RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, retry, extend, rm, download, bundle)
 _UNDERSTAND = (explain, replay, patience, usage, plot)
-_SERVE = (datasets, keys, workers, queue, config, doctor)
+_SERVE = (open_page, datasets, keys, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)

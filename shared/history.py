@@ -15,8 +15,8 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from shared.events import Event, read_events
-from shared.job import AttemptEnd, Claim, JobRecord, JobResult
-from shared.job_folder import AttemptFolder, JobFolder
+from shared.job import AttemptEnd, Claim, JobRecord, JobResult, JobStatus
+from shared.job_folder import AttemptFolder, JobFolder, derived_status
 from shared.progress import EpochProgress
 from shared.times import microseconds
 
@@ -88,7 +88,11 @@ class EpochRows:
     @property
     def last(self) -> EpochTold | None:
         """The newest epoch."""
-        return self._columns.row(self.count - 1) if self.count else None
+        return self.row(self.count - 1) if self.count else None
+
+    def row(self, index: int) -> EpochTold:
+        """One epoch, from 0 up to `count`."""
+        return self._columns.row(index)
 
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Numbers, ends in microseconds since 1970, and seconds, each of shape (count,)."""
@@ -133,6 +137,11 @@ class JobHistory:
     result: JobResult | None
     attempts: Sequence[AttemptHistory]
     inherited: EpochRows = EpochRows(EpochColumns(), 0)
+
+    @property
+    def status(self) -> JobStatus:
+        """The job's state."""
+        return derived_status(self.result, self.attempts[-1].end if self.attempts else None, bool(self.attempts))
 
     def told(self) -> int:
         """The last moment that the files tell of, in microseconds since 1970."""
@@ -268,6 +277,7 @@ class JobReader:
 
     def __init__(self, job: JobFolder) -> None:
         self._job = job
+        self._record: JobRecord | None = None
         self._attempts: dict[int, _AttemptReader] = {}
 
     def read_on(self) -> JobHistory | None:
@@ -275,14 +285,16 @@ class JobReader:
 
         The result is read first: behind it nothing is written any more.
         """
-        result, record = self._job.result(), self._job.record()
-        if record is None:
+        result = self._job.result()
+        # Written once, so it is read once; whether it is there still is asked each time.
+        self._record = self._record or self._job.record()
+        if self._record is None or not self._job.spec_file.exists():
             return None
         inherited = self._reader(self._job.inherited)
         inherited.read_events()
         found = (self._reader(attempt).read_on() for attempt in self._job.attempts())
         attempts = tuple(attempt for attempt in found if attempt is not None)
-        return JobHistory(record, result, attempts, inherited.epochs.now())
+        return JobHistory(self._record, result, attempts, inherited.epochs.now())
 
     def _reader(self, attempt: AttemptFolder) -> _AttemptReader:
         return self._attempts.setdefault(attempt.number, _AttemptReader(attempt))

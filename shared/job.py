@@ -31,6 +31,7 @@ class JobRecord(_Document):
 
     `retry_of` is the job that this one tries anew, `extends` the one that it carries on with: from its last resume
     point or from its best checkpoint, as `extends_from` says.
+    `key_id` is the API key that posted it, where that was written down.
     """
 
     version: Literal[1] = 1
@@ -43,6 +44,7 @@ class JobRecord(_Document):
     retry_of: str | None = None
     extends: str | None = None
     extends_from: Literal["last", "best"] | None = None
+    key_id: str | None = None
 
 
 class EnginePlan(_Document):

@@ -213,11 +213,7 @@ class JobFolder:
         claim = attempt.claim() if attempt else None
         end = attempt.end() if attempt else None
         result = self.result()
-        # An end that decides the job makes it terminal with its result and not before: called queued meanwhile, it
-        # could be cancelled or claimed once more.
-        status: JobStatus = "running" if attempt and (end is None or end.ending is not None) else "queued"
-        if result is not None:
-            status = result.ending.status
+        status = derived_status(result, end, attempt is not None)
         return JobState(status, record, cancel, result, attempt, claim, end)
 
     def take(self, claim: Claim) -> AttemptFolder | None:
@@ -249,6 +245,15 @@ class JobFolder:
         """Give the job its one terminal state. Condition: it has none; the first one stands for ever."""
         result = JobResult(finished_at=utc_now(), attempt=attempt, ending=ending)
         return create_file(self.result_file, encode(stored(result)))
+
+
+def derived_status(result: JobResult | None, end: AttemptEnd | None, has_attempt: bool) -> JobStatus:  # noqa: FBT001
+    """A job's state, from its result and its newest attempt's end."""
+    if result is not None:
+        return result.ending.status
+    # An end that decides the job makes it terminal with its result and not before: called queued meanwhile, it could be
+    # cancelled or claimed once more.
+    return "running" if has_attempt and (end is None or end.ending is not None) else "queued"
 
 
 def _read(path: Path, document: type[_Document]) -> _Document | None:

@@ -18,9 +18,21 @@ class RunningAttempt(BaseModel):
     slot: int
 
 
+class GpuUse(BaseModel):
+    """How busy a GPU was over the last moments, in per cent of the time, and how much of its memory is taken."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    used_percent: int
+    used_bytes: int
+    total_bytes: int
+
+
 class WorkerCard(BaseModel):
     """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
     never does.
+
+    `gpu` is None on a CPU, and where the driver does not say.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -30,6 +42,7 @@ class WorkerCard(BaseModel):
     host: str
     pid: int
     device: str
+    gpu: GpuUse | None = None
     slots: int
     child_start: str
     ready: bool

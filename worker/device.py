@@ -4,6 +4,7 @@ import os
 import platform
 
 from shared.problems import FitstopError
+from shared.worker_card import GpuUse
 
 
 class DeviceUnusable(FitstopError):
@@ -14,11 +15,36 @@ class DeviceUnusable(FitstopError):
 
 def device_name() -> str:
     """The name of the first GPU that this process may use, such as `NVIDIA H200`; else `CPU`. Raises DeviceUnusable."""
+    index = _first_index()
+    return _cpu() if index is None else _gpu(index)
+
+
+def device_use() -> GpuUse | None:
+    """How busy and how full that GPU is, whoever uses it; None on a CPU, and where the driver does not say."""
+    index = _first_index()
+    if index is None:
+        return None
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        memory, rates = pynvml.nvmlDeviceGetMemoryInfo(handle), pynvml.nvmlDeviceGetUtilizationRates(handle)
+        pynvml.nvmlShutdown()
+    except pynvml.NVMLError:
+        return None
+    return GpuUse(used_percent=int(rates.gpu), used_bytes=int(memory.used), total_bytes=int(memory.total))
+
+
+def _first_index() -> int | None:
+    """The first GPU that this process may use; None where it may use none."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and (not visible.strip() or visible.strip() == "-1"):
-        return _cpu()
+        return None
     first = visible.split(",")[0].strip() if visible else "0"
-    return _gpu(int(first)) if first.isdecimal() else _gpu(0)
+    return int(first) if first.isdecimal() else 0
 
 
 def device_is_well(name: str) -> bool:

@@ -20,7 +20,7 @@ from shared.worker_card import RunningAttempt, WorkerCard
 from worker.attempt import AttemptRun
 from worker.child import Nursery
 from worker.claim import Owner, claim_next, waiting_jobs
-from worker.device import device_is_well, device_name
+from worker.device import device_is_well, device_name, device_use
 from worker.idle import IdleClock
 from worker.sweep import Sweeper
 
@@ -192,6 +192,7 @@ class Worker:
             host=self._host,
             pid=os.getpid(),
             device=self.device,
+            gpu=device_use(),
             slots=self._settings.slots,
             child_start=self._nursery.child_start,
             ready=self.may_take() and len(running) < self._settings.slots,

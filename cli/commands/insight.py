@@ -125,7 +125,7 @@ def _show_patience(one: Json, tolerance: float) -> None:
 
 
 @click.command()
-@click.option("--by", type=click.Choice(["day", "dataset", "worker"]), default="day", show_default=True)
+@click.option("--by", type=click.Choice(["day", "dataset", "key", "worker"]), default="day", show_default=True)
 @click.option("--from", "first", metavar="DAY", help="Such as 2026-11-23; else thirty days back.")
 @click.option("--to", "last", metavar="DAY", help="Else today.")
 @output_option

@@ -85,6 +85,7 @@ def _print_screen(stack: LocalStack, data: Path) -> None:
     screen.print(Text("Fitstop is up."), style="bold green")
     rows: list[tuple[str, object]] = [
         ("API", stack.url),
+        ("page", f"{stack.url}/ (signed in with: fitstop open)"),
         ("key", _where_the_key_is(stack)),
         ("volume", stack.volume),
         ("logs", stack.logs),
@@ -116,7 +117,7 @@ def _shown_key(stack: LocalStack) -> str:
     return f"$(cat {shlex.quote(str(admin_key_file(stack.data)))})"
 
 
-_COMMANDS = ("fitstop submit job.json --watch", "fitstop ps", "fitstop workers", "fitstop --help")
+_COMMANDS = ("fitstop open", "fitstop submit job.json --watch", "fitstop ps", "fitstop workers", "fitstop --help")
 
 
 def _event(text: str) -> None:

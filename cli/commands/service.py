@@ -1,6 +1,7 @@
-"""The service itself: workers, queue, config."""
+"""The service itself: its page, workers, queue, config."""
 
 import os
+import webbrowser
 
 import click
 
@@ -16,6 +17,20 @@ _CLIENT_VARIABLES = {
     "FITSTOP_WINE_URL": (UCI_URL, "where `fitstop demo` gets the wine data"),
 }
 _SECRETS = frozenset({"FITSTOP_API_KEY"})
+
+
+@click.command("open")
+@click.option("--print", "only_print", is_flag=True, help="Print the address instead, for a browser elsewhere.")
+@click.pass_context
+def open_page(ctx: click.Context, only_print: bool) -> None:  # noqa: FBT001
+    """Open the service's page in a browser, signed in.
+
+    The address works once and for ten minutes. Where no browser can be started here it is printed.
+    """
+    address = open_client(ctx).sign_in_address()
+    if only_print or not webbrowser.open(address):
+        click.echo(address)
+        hint("It works once, within ten minutes.")
 
 
 @click.command()

@@ -35,13 +35,27 @@ def rules(app):
             yield method, path, access.scope_of(app, rule.endpoint)
 
 
-def test_without_a_key_every_route_but_the_sign_of_life_is_401(app, anonymous):
+# Whoever signs in has no session yet, whoever signs out may have none any more; the page's files are in the package.
+PUBLIC = {"/healthz", "/page/sign-in", "/page/sign-out", "/page/static/x", "/page/static/vendor/x"}
+
+
+def test_without_a_key_every_route_but_the_sign_of_life_is_401_and_every_page_leads_to_signing_in(app, anonymous):
     seen = list(rules(app))
-    assert {path for _, path, scope in seen if scope == "public"} == {"/healthz"}
+    assert {path for _, path, scope in seen if scope == "public"} == PUBLIC
+    assert {path for _, path, scope in seen if scope == "page"} == {
+        "/", *(f"/page/{name}" for name in ("jobs/x", "compare", "new", "usage", "workers"))
+    }  # fmt: skip
     assert len(seen) > 30
     for method, path, scope in seen:
         answer = anonymous.open(path, method=method)
-        if scope != "public":
+        if scope == "page":
+            assert answer.status_code == 303, (method, path)
+            assert answer.headers["Location"].startswith("/page/sign-in?next=")
+        elif path.startswith("/page/static/"):
+            assert answer.status_code == 404
+        elif path in PUBLIC and method == "POST":
+            assert (answer.status_code, answer.json["code"]) == (403, "foreign_origin")
+        elif scope != "public":
             assert answer.status_code == 401, (method, path)
             assert answer.headers["WWW-Authenticate"] == 'Bearer realm="fitstop"'
             assert answer.mimetype == "application/problem+json"
@@ -55,12 +69,12 @@ def test_with_a_key_for_reading_every_write_is_403_and_every_look_is_answered(ap
     writes = 0
     for method, path, scope in rules(app):
         answer = reader.open(path, method=method)
-        is_refused = answer.status_code == 403
+        is_refused = "insufficient_scope" in answer.headers.get("WWW-Authenticate", "")
         assert is_refused == (scope in {"write", "admin"}), (method, path, answer.status_code)
         if is_refused:
             assert f'scope="{scope}"' in answer.headers["WWW-Authenticate"]
-        # A replay has a body and only reads.
-        if method in {"PUT", "POST", "PATCH", "DELETE"} and path != "/jobs/x/replay":
+        # A replay has a body and only reads; a session is worth no more than its key.
+        if method in {"PUT", "POST", "PATCH", "DELETE"} and path != "/jobs/x/replay" and "/page/" not in path:
             writes += 1
             assert is_refused, (method, path)
     assert writes >= 4

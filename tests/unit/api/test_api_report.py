@@ -54,7 +54,8 @@ def test_a_running_job_shows_its_last_epoch_and_its_worker(client, job):
         None,
     )
     assert (progress["epoch_seconds"], progress["learning_rate"]) == (0.02, 0.001)
-    assert report["worker"] == {"host": "here", "device": "CPU", "slot": 0}
+    price = {"gpu_price_per_hour": None, "currency": None}
+    assert report["worker"] == {"host": "here", "device": "CPU", "slot": 0, **price}
     assert report["started_at"] == attempt.claim().claimed_at
     assert report["updated_at"] >= progress["updated_at"]
     assert (report["queue_position"], report["attempt"]) == (None, 1)

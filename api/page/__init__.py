@@ -1,0 +1,25 @@
+"""The page: what people look at.
+
+The law of this folder: HTML, style and scripts, all from the package's own files, and no truth of its own. Whatever a
+page shows or does it asks the API for as any client would, signed in by a cookie; nothing else imports this package.
+No script and no style stands inside the HTML (`POLICY`), no text becomes markup, and it runs without a build step.
+"""
+
+from api.page.sign_in import code, sign_in, sign_out
+from api.page.static_files import show_file, show_vendored
+from api.page.views import compare, job, jobs, new, show_sign_in, usage, workers
+
+__all__ = [
+    "code",
+    "compare",
+    "job",
+    "jobs",
+    "new",
+    "show_file",
+    "show_sign_in",
+    "show_vendored",
+    "sign_in",
+    "sign_out",
+    "usage",
+    "workers",
+]

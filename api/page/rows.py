@@ -1,0 +1,247 @@
+"""GET /page/rows: the jobs as the page's table shows them, small and cheap enough to be asked for every two seconds.
+
+A row is read anew only where the job's files have changed, and one of a job that is over never. So that an answer takes
+the same time whatever a hundred running jobs do, it renews rows for READ_SECONDS and forecasts, which take milliseconds
+each, for FORECAST_SECONDS, the oldest first: a row may be a look or two behind, and says after which epoch its forecast
+was made.
+"""
+
+import json
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, current_app, request
+from pydantic import ValidationError
+
+from api.forecast import forecast_of
+from api.histories import histories
+from api.index_file import Wanted
+from api.job_list import PARAMETERS, candidate_ids, is_other_than, is_wanted, log, wanted_of
+from api.page.spark import spark_of
+from api.query import Query
+from api.report import epoch_progress, last_epoch_event, list_report
+from api.service import service
+from shared.history import JobHistory
+from shared.job import TERMINAL, JobRecord
+from shared.job_folder import RESULT_FILE, JobFolder
+from shared.ledger import Ledger, ledger
+from shared.problems import NotFound
+from shared.progress import EpochProgress
+from shared.volume import OpenJob
+
+READ_SECONDS = 0.03
+FORECAST_SECONDS = 0.015
+# Both are of this thread's own work, so that a busy machine does not show old rows; a volume may keep it waiting too.
+_SLOW_VOLUME_SECONDS = 0.25
+
+_KEY = "fitstop-rows"
+_MOST_KEPT = 2000
+
+_Row = dict[str, Any]
+_Mark = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A row with what it was read from. The times, by this process's clock, are when it and its forecast were made."""
+
+    folder: JobFolder
+    record: JobRecord
+    mark: _Mark
+    row: _Row
+    read_at: float
+    forecast_at: float = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        return self.row["status"] in TERMINAL
+
+
+class Rows:
+    """The rows of the jobs that were asked for last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+
+    def find(self, job_id: str) -> Kept | None:
+        with self._lock:
+            return self._kept.get(job_id)
+
+    def keep(self, kept: Kept) -> Kept:
+        with self._lock:
+            self._kept[kept.folder.id] = kept
+            self._kept.move_to_end(kept.folder.id)
+            if len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return kept
+
+
+def install(app: Flask) -> None:
+    """Hang the rows on `app`."""
+    app.extensions[_KEY] = Rows()
+
+
+def show() -> Response:
+    """The jobs, newest first, as rows; `after` is the last id of the page before."""
+    with Query("limit", *PARAMETERS, family="metadata.NAME") as query:
+        limit = query.integer("limit", 50, 1, 100)
+        wanted = wanted_of(query)
+    found = list(islice(_found(wanted), limit + 1))
+    shown = [one.row for one in _with_forecasts(_renewed(found[:limit]))]
+    content = json.dumps(list_report(_placed(shown), has_more=len(found) > limit), separators=(",", ":")).encode()
+    response = Response(content + b"\n", content_type="application/json")
+    response.set_etag(sha256(content).hexdigest()[:32])
+    response.make_conditional(request.environ)
+    return response
+
+
+def _rows() -> Rows:
+    found = current_app.extensions[_KEY]
+    assert isinstance(found, Rows)
+    return found
+
+
+def _found(wanted: Wanted) -> Iterator[Kept]:
+    """The wanted jobs as they are known, or as they are where they are not."""
+    for job_id in candidate_ids(wanted):
+        folder = service().volume.job_folder(job_id)
+        if is_other_than(folder, wanted.statuses):
+            continue
+        known = _rows().find(job_id)
+        kept = _read(folder) if known is None or (known.is_over and not folder.spec_file.exists()) else known
+        if kept is not None and is_wanted(kept.record, kept.row["status"], wanted):
+            yield kept
+
+
+def _renewed(found: list[Kept]) -> list[Kept]:
+    changed = [one for one in found if not one.is_over and one.mark != _mark(one.folder.path)]
+    return _replaced(found, changed, lambda one: one.read_at, READ_SECONDS, lambda one: _read(one.folder, one) or one)
+
+
+def _with_forecasts(found: list[Kept]) -> list[Kept]:
+    stale = [one for one in found if one.row["status"] == "running" and _is_stale(one.row)]
+    return _replaced(found, stale, lambda one: one.forecast_at, FORECAST_SECONDS, _foreseen)
+
+
+def _replaced(
+    found: list[Kept], some: list[Kept], age: Callable[[Kept], float], seconds: float, make: Callable[[Kept], Kept]
+) -> list[Kept]:
+    """`found` with `some` of it made anew, the oldest first, for as long as that may take and one at least."""
+    until, latest = time.thread_time() + seconds, time.monotonic() + _SLOW_VOLUME_SECONDS
+    made = {}
+    for one in sorted(some, key=age):
+        made[one.folder.id] = make(one)
+        if time.thread_time() >= until or time.monotonic() >= latest:
+            break
+    return [made.get(one.folder.id, one) for one in found]
+
+
+def _read(folder: JobFolder, known: Kept | None = None) -> Kept | None:
+    """A job's row as it is now, with the forecast that is known; None for one that is gone or damaged, which is logged.
+
+    The mark is taken first: what changes behind it is seen at the next look.
+    """
+    now = _mark(folder.path)
+    try:
+        history = histories().of(folder)
+        row = _row(folder, history)
+    except (ValidationError, NotFound) as error:
+        log.error("%s is damaged or gone and left out of the page: %s", folder.id, type(error).__name__)
+        return None
+    if known is None:
+        return _rows().keep(Kept(folder, history.record, now, row, time.monotonic()))
+    if row["status"] == "running":
+        row["forecast"] = known.row["forecast"]
+    return _rows().keep(replace(known, mark=now, row=row, read_at=time.monotonic()))
+
+
+def _mark(path: Path) -> _Mark:
+    """What changes whenever the row may change. By names alone, not by paths that are objects: there are a hundred."""
+    job = str(path)
+    try:
+        numbers = [int(name) for name in os.listdir(f"{job}/attempts") if name.isdecimal()]  # noqa: PTH208
+    except FileNotFoundError:
+        numbers = []
+    last = f"{job}/attempts/{max(numbers, default=0)}"
+    own = (f"{last}/{name}" for name in ("claim.json", "events.jsonl", "end.json"))
+    return (len(numbers), *map(_stamp, (f"{job}/{RESULT_FILE}", f"{job}/cancel.json", *own)))
+
+
+def _stamp(name: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(name)  # noqa: PTH116
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _foreseen(kept: Kept) -> Kept:
+    try:
+        told = forecast_of(histories().of(kept.folder))
+    except NotFound:
+        return kept
+    forecast = {"epoch": told["epoch"], "stop": told["stop"], "chance_of_better": told["chance_of_better"]}
+    return _rows().keep(replace(kept, row={**kept.row, "forecast": forecast}, forecast_at=time.monotonic()))
+
+
+def _placed(rows: list[_Row]) -> list[_Row]:
+    """A place in the queue follows from the others, so it is no part of what is kept."""
+    waiting = [OpenJob(row["priority"], row["id"]) for row in rows if row["status"] == "queued"]
+    places = service().places.of(*waiting) if waiting else {}
+    return [{**row, "queue_position": places.get(row["id"])} for row in rows]
+
+
+def _is_stale(row: _Row) -> bool:
+    return row["epoch"] > 0 and (row["forecast"] is None or row["forecast"]["epoch"] != row["epoch"])
+
+
+def _row(folder: JobFolder, history: JobHistory) -> _Row:
+    record, result = history.record, history.result
+    event = last_epoch_event(folder.attempts())
+    progress = epoch_progress(event) if event else None
+    stop = result.ending.stop if result else None
+    return {
+        "id": folder.id,
+        "object": "job_row",
+        "name": record.spec.name,
+        "dataset": record.spec.dataset.id,
+        "priority": record.spec.priority,
+        "status": history.status,
+        "created_at": record.created_at,
+        "started_at": history.attempts[0].claim.claimed_at if history.attempts else None,
+        "finished_at": result.finished_at if result else None,
+        "cancel_requested": folder.cancel_file.exists(),
+        "queue_position": None,
+        "epoch": progress.epoch if progress else 0,
+        "epochs": record.spec.hyperparameters.epochs,
+        "best": progress.best.model_dump(mode="json") if progress and progress.best else None,
+        "patience": _patience(progress),
+        "stop": {"reason": stop.reason, "epochs_not_run": stop.epochs_not_run} if stop else None,
+        "error": result.ending.error.code if result and result.ending.error else None,
+        "warnings": len(record.warnings),
+        "spark": spark_of(history, progress.best.monitor) if progress and progress.best else [],
+        "forecast": None,
+        **_paid(histories().ledger(folder) if result else ledger(history, history.told())),
+    }
+
+
+def _patience(progress: EpochProgress | None) -> _Row | None:
+    told = progress.early_stopping if progress else None
+    return {"wait": told.wait, "patience": told.patience, "stops_at_epoch": told.stops_at_epoch} if told else None
+
+
+def _paid(paid: Ledger) -> _Row:
+    costs = sorted((currency, parts["total"]) for currency, parts in paid.costs().items())
+    return {
+        "gpu_seconds": paid.total / 1e6,
+        "costs": [{"currency": currency, "total": round(total, 6)} for currency, total in costs],
+    }

@@ -1,0 +1,108 @@
+"""POST /page/sign-in, /page/sign-out and /page/codes: a key or a code for a cookie, and the cookie back."""
+
+from typing import Any
+
+from flask import Response, jsonify, request
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from api.access import caller
+from api.cookie import check_origin, give, shown_secret, take_away
+from api.key_store import KnownKey
+from api.problems import HttpProblem
+from api.query import no_query
+from api.service import service
+from api.sessions import SECONDS
+from api.strict_json import read_object
+from shared.times import time_in
+from shared.validation import validated
+
+MOST_FAILURES = 20
+_MINUTE_SECONDS = 60
+_MOST_BYTES = 4096
+
+
+class SignInRequest(BaseModel):
+    """What POST /page/sign-in takes: an API key, or a code that one was asked for with it."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    key: str | None = Field(default=None, min_length=1, max_length=512)
+    """An API key of this service."""
+    code: str | None = Field(default=None, min_length=1, max_length=512)
+    """A code from POST /page/codes, which is used up by this."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "SignInRequest":
+        if (self.key is None) == (self.code is None):
+            raise ValueError("give exactly one of key, code")
+        return self
+
+
+def sign_in() -> Response:
+    """Begin a session: 200 with the cookie. A wrong key is 401, the twenty-first in a minute from one address 429."""
+    no_query()
+    check_origin()
+    asked = validated(SignInRequest, read_object(_MOST_BYTES, 4))
+    _check_failures(0)
+    known = service().sessions.take_code(asked.code) if asked.code is not None else _of_key(asked.key or "")
+    if known is None or known.status != "active":
+        _check_failures(1)
+        raise _refusal(asked, known)
+    response = jsonify(_session_report(known))
+    give(response, service().sessions.begin(known))
+    return response
+
+
+def sign_out() -> tuple[Response, int]:
+    """End the browser's session, for good and everywhere: 204, also where there was none."""
+    no_query()
+    check_origin()
+    secret = shown_secret()
+    if secret is not None:
+        service().sessions.end(secret)
+    response = Response(status=204)
+    take_away(response)
+    return response, 204
+
+
+def code() -> tuple[Response, int]:
+    """A code that signs one browser in as the caller, within ten minutes: `fitstop open` puts it behind the address."""
+    no_query()
+    key = service().keys.of_id(caller().key_id)
+    assert key is not None, "who calls has a key"
+    return jsonify(
+        {"object": "code", "code": service().sessions.begin(key, "code"), "expires_at": time_in(SECONDS["code"])}
+    ), 201
+
+
+def _of_key(key: str) -> KnownKey | None:
+    return service().keys.find(key) if key.isascii() else None
+
+
+def _session_report(known: KnownKey) -> dict[str, Any]:
+    return {
+        "object": "session",
+        "key": {"id": known.id, "name": known.name, "scope": known.scope},
+        "expires_at": time_in(SECONDS["session"]),
+    }
+
+
+def _refusal(asked: SignInRequest, known: KnownKey | None) -> HttpProblem:
+    if asked.code is not None:
+        return HttpProblem(401, "unknown_code", "this code was used, or is over; ask for another with `fitstop open`")
+    if known is not None:
+        return HttpProblem(401, f"{known.status}_key", f"this key is {known.status}")
+    return HttpProblem(401, "unknown_key", "this is no key of this service")
+
+
+def _check_failures(more: int) -> None:
+    """Count `more` failures from the caller's address, which may have so many in a minute: HttpProblem 429."""
+    name = f"sign-in-failures:{request.remote_addr}"
+    count = service().counts.ask(lambda kind: kind.add(name, more, _MINUTE_SECONDS))
+    if count.total - more >= MOST_FAILURES:
+        raise HttpProblem(
+            429,
+            "too_many_failures",
+            f"{MOST_FAILURES} wrong keys came from this address in a minute, the most that may",
+            retry_after=max(1, round(count.resets_in)),
+        )

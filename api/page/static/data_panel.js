@@ -1,0 +1,158 @@
+// Choosing data, or bringing a file; and what the service says of it.
+
+import { get, Problem, goToSignIn } from "./api.js";
+import { byId, element, replace, setText, svg } from "./dom.js";
+import * as format from "./format.js";
+
+const MOST_BARS = 24;
+
+export class DataPanel {
+  /** `onChoose(dataset)` hears of what was chosen: the whole dataset's document, or null. */
+  constructor(onChoose) {
+    this.onChoose = onChoose;
+    this.choice = element("select", { id: "dataset", "aria-describedby": "dataset-error", on: { change: () => void this.choose(this.choice.value) } });
+    this.error = element("p", { class: "field-error", id: "dataset-error", role: "alert" });
+    this.profile = element("div");
+    this.file = element("input", { type: "file", class: "sr", id: "file", accept: ".csv,.parquet,text/csv", tabindex: "-1", "aria-hidden": "true", on: { change: () => this.took(this.file.files[0]) } });
+    this.newId = element("input", { type: "text", id: "new-id", "aria-label": "Id of the new data", placeholder: "id of the new data", autocomplete: "off" });
+    this.put = element("button", { type: "button", disabled: true, on: { click: () => void this.upload() } }, "Upload");
+    this.progress = element("progress", { max: "1", value: "0", hidden: true, "aria-label": "Upload" });
+    this.words = element("span", {}, "Drop a CSV or Parquet file here, or");
+    this.drop = element("div", { class: "drop", on: this.dropping() },
+      this.words, element("button", { type: "button", on: { click: () => this.file.click() } }, "Choose a file"), this.file, this.newId, this.put, this.progress);
+    replace(byId("data-panel"), element("div", { class: "field" }, element("label", { for: "dataset" }, "Dataset"), this.choice, this.error), this.drop, this.profile);
+  }
+
+  /** Offer the datasets that there are. */
+  async list() {
+    const page = await get("/datasets?limit=100");
+    replace(this.choice, element("option", { value: "" }, page.data.length ? "choose" : "none yet: upload one"),
+      page.data.map((one) => element("option", { value: one.id }, `${one.id}  (${format.number(one.rows)} rows)`)));
+  }
+
+  /** Show the spec's dataset; asks for it where it is another one than before. */
+  async show(id) {
+    if (id && ![...this.choice.options].some((one) => one.value === id)) this.choice.append(element("option", { value: id }, id));
+    this.choice.value = id ?? "";
+    if (id !== this.chosen) await this.choose(id ?? "");
+  }
+
+  showProblem(text) {
+    setText(this.error, text);
+  }
+
+  showTarget(name) {
+    for (const row of this.profile.querySelectorAll("tr[data-column]")) row.setAttribute("aria-selected", String(row.dataset.column === name));
+  }
+
+  async choose(id) {
+    this.chosen = id || undefined;
+    let dataset = null;
+    try {
+      dataset = id ? await get(`/datasets/${encodeURIComponent(id)}`) : null;
+    } catch (problem) {
+      this.showProblem(problem.status === 404 ? "there is no dataset of this id" : problem.message);
+    }
+    if (this.chosen !== (id || undefined)) return;
+    replace(this.profile, dataset ? profileOf(dataset) : null);
+    this.onChoose(dataset, id || undefined);
+  }
+
+  dropping() {
+    const mark = (isOver) => (event) => {
+      event.preventDefault();
+      this.drop.classList.toggle("over", isOver);
+    };
+    return {
+      dragover: mark(true),
+      dragleave: mark(false),
+      drop: (event) => {
+        mark(false)(event);
+        this.took(event.dataTransfer.files[0]);
+      },
+    };
+  }
+
+  took(file) {
+    if (!file) return;
+    this.taken = file;
+    setText(this.words, `${file.name}, ${format.bytes(file.size)}, as`);
+    if (!this.newId.value) this.newId.value = idOf(file.name);
+    this.put.disabled = false;
+    this.newId.focus();
+  }
+
+  async upload() {
+    this.put.disabled = true;
+    this.progress.hidden = false;
+    this.showProblem("");
+    try {
+      const id = this.newId.value.trim();
+      const dataset = await putFile(id, this.taken, (part) => (this.progress.value = part));
+      setText(this.words, `${dataset.id} is there: ${format.number(dataset.rows)} rows. Another file?`);
+      await this.list();
+      this.choice.value = dataset.id;
+      await this.choose(dataset.id);
+    } catch (problem) {
+      const parts = problem.errors?.map((one) => one.detail) ?? [];
+      this.showProblem(parts.length ? parts.join("; ") : problem.message);
+      this.put.disabled = false;
+    }
+    this.progress.hidden = true;
+  }
+}
+
+/** By XMLHttpRequest: fetch does not tell how much of a body has gone out. */
+function putFile(id, file, onPart) {
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", `/datasets/${encodeURIComponent(id)}?${new URLSearchParams({ name: file.name })}`);
+    request.responseType = "json";
+    request.upload.onprogress = (event) => event.lengthComputable && onPart(event.loaded / event.total);
+    request.onerror = () => failed(new Problem({ detail: "The service does not answer." }));
+    request.onload = () => {
+      if (request.status === 401) goToSignIn();
+      if (request.status < 300) done(request.response);
+      else failed(new Problem({ status: request.status, ...request.response }));
+    };
+    request.send(file);
+  });
+}
+
+function idOf(name) {
+  return name.toLowerCase().replace(/\.(csv|parquet)$/, "").replace(/[^a-z0-9._-]+/g, "-").replace(/^[^a-z0-9]+/, "").slice(0, 64);
+}
+
+function profileOf(dataset) {
+  const facts = [format.counted(dataset.rows, "row"), format.counted(dataset.columns.length, "column"), format.bytes(dataset.bytes), dataset.source_name];
+  const head = ["Column", "Kind", "Missing", "Distinct", "Values"].map((name, index) => element("th", { scope: "col", class: index === 2 || index === 3 ? "num" : null }, name));
+  return element("div", {},
+    element("p", { class: "muted small" }, facts.filter(Boolean).join(" · ")),
+    element("div", { class: "profile", tabindex: "0", role: "region", "aria-label": `Columns of ${dataset.id}` },
+      element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, dataset.columns.map((column) => columnRow(column, dataset.rows))))));
+}
+
+function columnRow(column, rows) {
+  return element("tr", { dataset: { column: column.name } },
+    element("th", { scope: "row" }, column.name),
+    element("td", { class: "muted" }, column.kind),
+    element("td", { class: column.missing ? "num warn" : "num muted" }, column.missing ? `${format.number(column.missing)} (${format.percent(column.missing / rows)})` : "0"),
+    element("td", { class: "num" }, format.number(column.distinct)),
+    element("td", {}, histogram(column), " ", element("span", { class: "muted" }, range(column))));
+}
+
+function range(column) {
+  if (column.minimum !== null) return `${format.number(column.minimum)} to ${format.number(column.maximum)}, mean ${format.number(column.mean)}`;
+  return column.values && column.values.length <= 4 ? column.values.map((one) => String(one.value)).join(", ") : "";
+}
+
+/** The counts of a column's values in their order, where they are listed; at most MOST_BARS bars. */
+function histogram(column) {
+  if (!column.values?.length) return null;
+  const size = Math.ceil(column.values.length / MOST_BARS);
+  const counts = [];
+  column.values.forEach((one, index) => (counts[Math.floor(index / size)] = (counts[Math.floor(index / size)] ?? 0) + one.rows));
+  const most = Math.max(...counts);
+  const bars = counts.map((count, index) => svg("rect", { x: index * 4, y: 16 - Math.max(1, (16 * count) / most), width: 3, height: Math.max(1, (16 * count) / most), fill: "currentColor" }));
+  return svg("svg", { class: "histogram", width: counts.length * 4, height: 16, "aria-hidden": "true" }, bars);
+}

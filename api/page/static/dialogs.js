@@ -1,0 +1,26 @@
+// Asking a person before something happens.
+
+import { element } from "./dom.js";
+
+/** Open a modal dialog with this content and answer what `dialog.close(value)` said when it closes; Escape says "". */
+export function asked(title, ...content) {
+  const heading = element("h2", { id: "dialog-title" }, title);
+  const dialog = element("dialog", { "aria-labelledby": "dialog-title" }, heading, content);
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((done) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      done(dialog.returnValue);
+    });
+  });
+}
+
+/** Whether a person says yes to this. */
+export async function confirmed(title, words, yes) {
+  const buttons = element("form", { method: "dialog", class: "dialog-end" }, [
+    element("button", { value: "" }, "No"),
+    element("button", { value: "yes", class: "danger" }, yes),
+  ]);
+  return (await asked(title, element("p", {}, words), buttons)) === "yes";
+}

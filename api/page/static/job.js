@@ -1,0 +1,123 @@
+// One job, live.
+
+import { get } from "./api.js";
+import { showCheckpoints } from "./checkpoints_panel.js";
+import { Curves } from "./curves.js";
+import { byId, setText } from "./dom.js";
+import { EventLog } from "./event_log.js";
+import { showActions } from "./job_actions.js";
+import { JobCharts } from "./job_charts.js";
+import { showExplanation, showSummary } from "./job_summary.js";
+import { showLedger } from "./ledger_bar.js";
+import { follow } from "./live.js";
+import { notice } from "./notice.js";
+import { ownRule, PatiencePanel } from "./patience_panel.js";
+import { Regularly } from "./regularly.js";
+import { betterMode } from "./series.js";
+import { keptView } from "./url_view.js";
+import { controlsOf } from "./view_controls.js";
+
+const PAGE_OF_EVENTS = 1000;
+// While epochs end faster than this, what is asked of the service waits.
+const BETWEEN_QUESTIONS_MS = 1000;
+
+const jobId = byId("job").dataset.job;
+const curves = new Curves();
+const log = new EventLog();
+const view = keptView();
+const controls = controlsOf(view);
+const charts = new JobCharts(view, curves, controls);
+const panel = new PatiencePanel(byId("patience-panel"), curves, showWhatIf);
+const questions = new Regularly(BETWEEN_QUESTIONS_MS, ask);
+let job = null;
+let forecast = null;
+let savedBefore = null;
+
+byId("view-controls").append(controls.node);
+
+function showWhatIf(stop) {
+  charts.whatif = stop;
+  charts.update();
+}
+
+function take(event) {
+  log.add(event);
+  if (curves.take(event)) drawSoon();
+}
+
+let isDrawing = false;
+
+/** One drawing for all events of a frame. */
+function drawSoon() {
+  if (isDrawing) return;
+  isDrawing = true;
+  requestAnimationFrame(() => {
+    isDrawing = false;
+    panel.show();
+    charts.update();
+  });
+}
+
+function know(document) {
+  job = document;
+  charts.monitor = monitorOf(job);
+  charts.stop = job.stop?.last_epoch || curves.stop?.epoch || null;
+  if (job.stop) charts.forecast = null;
+  showSummary(job, forecast);
+  showActions(job);
+  if (job.ledger) showLedger(byId("ledger"), job.ledger);
+  byId("ledger").hidden = !(job.ledger?.gpu_seconds.total > 0);
+  panel.setJob(ownRule(job.spec, betterMode), job.spec.hyperparameters.epochs, priceOf(job), Boolean(job.stop));
+  setText(byId("spec"), JSON.stringify(job.spec, null, 2));
+  drawSoon();
+  questions.ask();
+}
+
+/** The metric whose chart is the great one: what early stopping looks at, else what the checkpoints do. */
+function monitorOf({ spec }) {
+  return ownRule(spec, betterMode).monitor;
+}
+
+function priceOf({ worker }) {
+  return worker?.gpu_price_per_hour ? { perHour: worker.gpu_price_per_hour, currency: worker.currency } : null;
+}
+
+/** What only the service knows: why, where it will stop, and which models it keeps. */
+async function ask() {
+  await Promise.all([showExplanation(jobId), askForecast(), askCheckpoints()]).catch(complain);
+}
+
+async function askForecast() {
+  forecast = job.status === "running" ? await get(`/jobs/${jobId}/forecast`) : null;
+  charts.forecast = forecast?.stop ?? null;
+  showSummary(job, forecast);
+  drawSoon();
+}
+
+async function askCheckpoints() {
+  const { count, bytes, best } = job.checkpoints;
+  const saved = `${count} ${bytes} ${best} ${job.status}`;
+  if (saved === savedBefore) return;
+  const { data } = await get(`/jobs/${jobId}/checkpoints`);
+  showCheckpoints(byId("checkpoints"), job, data);
+  savedBefore = saved;
+}
+
+function complain(problem) {
+  if (problem.name !== "AbortError") notice(problem.message, "warn");
+}
+
+/** The history in pages, then whatever comes behind it: nothing is fetched twice. */
+async function run() {
+  know(await get(`/jobs/${jobId}`));
+  let after = null;
+  let page;
+  do {
+    page = await get(`/jobs/${jobId}/events?${new URLSearchParams({ limit: PAGE_OF_EVENTS, ...(after && { after }) })}`);
+    page.data.forEach(take);
+    after = page.next;
+  } while (page.has_more);
+  follow(jobId, { onEvent: take, onState: know, onProblem: complain, after });
+}
+
+run().catch(complain);

@@ -1,0 +1,67 @@
+// What can be done with a job, by its state and by what the key may.
+
+import { send } from "./api.js";
+import { confirmed } from "./dialogs.js";
+import { byId, element, replace } from "./dom.js";
+import { extend } from "./extend_dialog.js";
+import { notice } from "./notice.js";
+
+const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
+
+/** Show the buttons that make sense now. */
+export function showActions(job) {
+  const node = byId("actions");
+  const state = `${job.status} ${job.cancel_requested_at} ${Boolean(job.progress)}`;
+  if (node.dataset.state === state) return;
+  node.dataset.state = state;
+  const again = element("a", { class: "button", href: `/page/new?like=${job.id}` }, "Post again with changes");
+  replace(node, document.body.dataset.scope === "read" ? [] : [writing(job), again]);
+}
+
+function writing(job) {
+  const isOver = TERMINAL.has(job.status);
+  return [
+    isOver && job.progress ? button("Extend", () => extend(job)) : null,
+    job.status === "failed" || job.status === "cancelled" ? button("Retry", () => retry(job)) : null,
+    isOver ? button("Delete", () => remove(job), "danger") : cancelButton(job),
+  ];
+}
+
+function cancelButton(job) {
+  if (job.cancel_requested_at) return element("button", { type: "button", disabled: true }, "Being cancelled");
+  return button("Cancel", () => cancel(job), "danger");
+}
+
+function button(words, act, kind = "") {
+  const on = {
+    click: async (event) => {
+      event.target.disabled = true;
+      try {
+        await act();
+      } catch (problem) {
+        notice(problem.message, "bad");
+      }
+      event.target.disabled = false;
+    },
+  };
+  return element("button", { type: "button", class: kind, on }, words);
+}
+
+async function cancel(job) {
+  const words = "It saves what it has learnt first, and is then over for good. It can be extended later.";
+  if (!(await confirmed("Cancel this job?", words, "Cancel the job"))) return;
+  await send("POST", `/jobs/${job.id}/cancel`);
+  notice("It was asked to stop.");
+}
+
+async function retry(job) {
+  const tried = await send("POST", `/jobs/${job.id}/retry`);
+  location.assign(`/page/jobs/${tried.id}`);
+}
+
+async function remove(job) {
+  const words = "Its models, logs and curves are removed for good.";
+  if (!(await confirmed("Delete this job?", words, "Delete the job"))) return;
+  await send("DELETE", `/jobs/${job.id}`);
+  location.assign("/");
+}

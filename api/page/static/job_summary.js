@@ -1,0 +1,104 @@
+// What a job is and how it stands, in words and figures.
+
+import { get } from "./api.js";
+import { byId, element, replace, setAttribute, setText } from "./dom.js";
+import { costs, counted, duration, metric, money, moment, number, percent, reason, status } from "./format.js";
+
+/** Show all that the job's document says, with the forecast where there is one. */
+export function showSummary(job, forecast) {
+  setText(byId("name"), job.name);
+  document.title = `${job.name} · Fitstop`;
+  const { label, tone } = status(job.status);
+  setText(byId("status"), label);
+  setAttribute(byId("status"), "class", `status ${tone}`);
+  replace(byId("lineage"), lineage(job));
+  replace(byId("facts"), [epochFact(job, forecast), bestFact(job), patienceFact(job), costFact(job), endFact(job, forecast)]);
+  showTrouble(job);
+}
+
+/** The sentences of GET /jobs/{id}/explain. */
+export async function showExplanation(jobId) {
+  const { sentences } = await get(`/jobs/${jobId}/explain`);
+  setText(byId("explanation"), sentences.join(" "));
+}
+
+function lineage(job) {
+  const parts = [];
+  if (job.retry_of) parts.push("tries ", link(job.retry_of), " anew");
+  if (job.extends) parts.push("goes on from ", link(job.extends));
+  const worker = job.worker ? [`on ${job.worker.host}`, job.worker.device].filter(Boolean).join(", ") : "";
+  const posted = element("time", { datetime: job.created_at }, `posted ${moment(job.created_at)}`);
+  return [posted, worker ? ` · ${worker}` : "", parts.length ? " · " : "", parts];
+}
+
+function link(id) {
+  return element("a", { href: `/page/jobs/${id}`, class: "mono" }, id);
+}
+
+function fact(name, value, note, extra = null) {
+  return element("div", { class: "fact" }, element("dt", {}, name), element("dd", {}, value), note || extra ? element("dd", { class: "note" }, note, extra) : null);
+}
+
+function epochFact(job, forecast) {
+  const { progress } = job;
+  if (!progress) return fact("Epoch", "–", `of ${number(job.spec.hyperparameters.epochs)} allowed`);
+  const each = `${duration(progress.epoch_seconds)} each`;
+  const end = forecast?.stop ? `likely to stop at ${forecast.stop.p50}` : `of ${number(progress.epochs)} allowed`;
+  return fact("Epoch", number(progress.epoch), `${end}, ${each}`);
+}
+
+function bestFact(job) {
+  const best = job.progress?.best;
+  if (!best) return fact("Best", "–", "no epoch yet");
+  return fact(`Best ${best.monitor}`, metric(best.value), `at epoch ${best.epoch}`);
+}
+
+function patienceFact(job) {
+  const own = job.progress?.early_stopping;
+  const spec = job.spec.callbacks.early_stopping;
+  if (!spec) return fact("Patience", "off", "runs all its epochs");
+  const wait = own?.wait ?? 0;
+  const left = Math.max(0, spec.patience - wait);
+  const note = job.stop ? reason(job.stop.reason) : `${left} left for ${spec.monitor}`;
+  const meter = element("div", { class: "bar", "aria-hidden": "true" }, element("div", { class: "done warn", style: { width: percentOf(wait, spec.patience) } }));
+  return fact("Patience used up", `${wait} of ${spec.patience}`, note, meter);
+}
+
+function percentOf(part, whole) {
+  return `${Math.min(100, (100 * part) / whole)}%`;
+}
+
+function costFact(job) {
+  const { ledger } = job;
+  if (!ledger) return fact("Paid", "–", "");
+  const paid = costs(ledger.costs, "total");
+  const time = duration(ledger.gpu_seconds.total);
+  return paid === "–" ? fact("GPU time", time, "no price is set") : fact("Paid", paid, `${time} on a GPU`);
+}
+
+function endFact(job, forecast) {
+  if (job.status === "running") return leftFact(forecast);
+  const avoided = job.ledger?.avoided;
+  if (!avoided?.epochs) return fact("Avoided", "–", job.stop ? reason(job.stop.reason) : "");
+  const saved = costs(job.ledger.costs, "avoided");
+  return fact("Avoided", saved === "–" ? duration(avoided.gpu_seconds) : saved, `${counted(avoided.epochs, "epoch")} not run`);
+}
+
+function leftFact(forecast) {
+  if (!forecast?.seconds_left) return fact("Time left", "–", forecast?.reason ?? "");
+  const { p10, p50, p90 } = forecast.seconds_left;
+  const better = forecast.chance_of_better === null ? "" : `; a better epoch: ${percent(forecast.chance_of_better)}`;
+  const cost = forecast.costs_left.map((one) => money(one.p50, one.currency)).join(" + ");
+  const range = `${duration(p10)} to ${duration(p90)}${better}`;
+  return fact("Time left", `≈ ${duration(p50)}`, cost ? `${range}; ${cost} more` : range);
+}
+
+/** What went wrong, and what it was warned of. */
+function showTrouble(job) {
+  const lines = [];
+  if (job.error) lines.push(element("p", { class: "notice bad" }, element("span", {}, element("b", {}, job.error.code), ` ${job.error.message}`)));
+  const failures = job.failures.filter((failure) => failure.is_failure && failure.message);
+  lines.push(...failures.map((one) => element("p", { class: "notice warn" }, `Attempt ${one.attempt} ${one.outcome}: ${one.message}`)));
+  lines.push(...job.warnings.map((words) => element("p", { class: "notice warn" }, words)));
+  replace(byId("trouble"), lines);
+}

@@ -1,0 +1,66 @@
+// What a job's time on a GPU bought, as one bar.
+
+import { element, replace } from "./dom.js";
+import { counted, duration, money, PARTS, percent } from "./format.js";
+
+const MEANINGS = {
+  start_up: "process, data, model",
+  learning: "up to the best epoch",
+  patience: "from there to the stop",
+  redone: "trained twice, or silent",
+  saving: "between and behind the epochs",
+};
+// What was avoided is often thirty times what was paid; it gets at most this much of the bar.
+const MOST_AVOIDED = 0.4;
+
+/** Show a job's `ledger` in a node. */
+export function showLedger(node, ledger) {
+  const parts = PARTS.map((part) => ({ ...part, seconds: ledger.gpu_seconds[part.name] })).filter((part) => part.seconds > 0);
+  const { total } = ledger.gpu_seconds;
+  const avoided = ledger.avoided.gpu_seconds;
+  const share = avoided / Math.max(total + avoided, 1e-9);
+  const cut = Math.min(MOST_AVOIDED, share);
+  const bar = parts.map((part) => piece(part, (part.seconds / (total || 1)) * (1 - cut)));
+  if (avoided > 0) bar.push(avoidedPiece(ledger, cut, share > cut));
+  const rows = parts.map((part) => row(part, ledger, total));
+  if (avoided > 0) rows.push(avoidedRow(ledger));
+  replace(node, head(ledger, total), element("div", { class: "ledger-bar", "aria-hidden": "true" }, bar), element("ul", { class: "ledger-parts" }, rows));
+}
+
+function head(ledger, total) {
+  const paid = costsOf(ledger, "total");
+  const waited = ledger.waiting_seconds > 0.5 ? `, ${duration(ledger.waiting_seconds)} waiting without one` : "";
+  const note = element("span", { class: "muted small" }, `${duration(total)} on a GPU${paid && `, ${paid}`}${waited}`);
+  return element("div", { class: "card-head" }, element("h2", {}, "What the time bought"), note);
+}
+
+function piece(part, share) {
+  const style = { "flex-grow": String(Math.max(share, 0.004)), background: `var(${part.colour})` };
+  return element("div", { class: "ledger-piece", style, title: `${part.label}: ${duration(part.seconds)}` });
+}
+
+function avoidedPiece(ledger, share, isCut) {
+  const words = isCut ? "not to scale" : "";
+  const style = { "flex-grow": String(share) };
+  return element("div", { class: "ledger-piece avoided", style, title: `Avoided: ${duration(ledger.avoided.gpu_seconds)} ${words}` }, element("span", {}, words));
+}
+
+function row(part, ledger, total) {
+  const style = { background: `var(${part.colour})` };
+  return item(element("i", { class: "swatch", style }), part.label, part.seconds, costsOf(ledger, part.name), [percent(part.seconds / total), MEANINGS[part.name]].join(", "));
+}
+
+function avoidedRow(ledger) {
+  const { epochs, gpu_seconds: seconds } = ledger.avoided;
+  return item(element("i", { class: "swatch avoided" }), "Avoided", seconds, costsOf(ledger, "avoided"), `${counted(epochs, "epoch")} not run, never paid`);
+}
+
+function item(swatch, label, seconds, cost, note) {
+  const name = element("span", { class: "ledger-name" }, swatch, label);
+  const value = element("b", {}, duration(seconds));
+  return element("li", {}, name, value, cost ? element("span", { class: "ledger-cost" }, cost) : null, element("span", { class: "muted small" }, note));
+}
+
+function costsOf(ledger, part) {
+  return ledger.costs.map((cost) => money(cost[part], cost.currency)).join(" + ");
+}

@@ -1,0 +1,189 @@
+// A new job: one spec, shown as a form and as JSON, checked by the API as it changes.
+
+import { get, send } from "./api.js";
+import { DataPanel } from "./data_panel.js";
+import { byId, element, replace, setAttribute, setText } from "./dom.js";
+import * as format from "./format.js";
+import { valueAt, withValue } from "./json_pointer.js";
+import { notice } from "./notice.js";
+import { Field, GROUPS, schemaAt } from "./spec_form.js";
+import { TargetField } from "./target_field.js";
+
+const CHECK_MS = 350;
+
+let spec = {};
+let checking = null;
+let timer = null;
+// One for each spec, so that posting again after a lost answer makes no second job.
+let key = { text: null, value: null };
+const fields = [];
+const switches = [];
+const target = new TargetField(changed);
+const data = new DataPanel((dataset, id) => {
+  target.offer(dataset);
+  if (id !== valueAt(spec, "#/dataset/id")) changed("dataset/id", id);
+  else show();
+});
+const metadata = element("input", { id: "metadata", type: "text", autocomplete: "off", placeholder: "team=cellar, run=3", "aria-describedby": "metadata-hint metadata-error", on: { input: () => changed("metadata", asMetadata(metadata.value)) } });
+const metadataError = element("p", { class: "field-error", id: "metadata-error" });
+
+/** A place of the spec has changed in the form. */
+function changed(place, value) {
+  take(withValue(spec, place, value));
+  byId("json").value = JSON.stringify(spec, null, 2);
+}
+
+function take(next) {
+  spec = next;
+  show();
+  clearTimeout(timer);
+  timer = setTimeout(() => void check(), CHECK_MS);
+  setText(byId("check-state"), "checking …");
+}
+
+function show() {
+  for (const field of fields) field.show(spec);
+  for (const one of switches) one.show();
+  target.show(spec);
+  data.showTarget(valueAt(spec, "#/dataset/target"));
+  if (document.activeElement !== metadata) metadata.value = Object.entries(spec.metadata ?? {}).map((pair) => pair.join("=")).join(", ");
+}
+
+function readJson() {
+  const text = byId("json").value;
+  try {
+    const next = JSON.parse(text);
+    if (next === null || typeof next !== "object" || Array.isArray(next)) throw new SyntaxError("a spec is an object: { … }");
+    setText(byId("json-error"), "");
+    take(next);
+    void data.show(valueAt(next, "#/dataset/id"));
+  } catch (error) {
+    setText(byId("json-error"), error.message);
+    byId("post").disabled = true;
+  }
+}
+
+async function check() {
+  const checked = spec;
+  checking = checked;
+  // Nothing to check yet: everybody begins so.
+  if (!valueAt(spec, "#/dataset/id")) return showBad({ message: "no data is chosen" });
+  try {
+    const told = await send("POST", "/jobs?dry_run=true", checked);
+    if (checking === checked) showGood(told);
+  } catch (problem) {
+    if (checking === checked) showBad(problem);
+  }
+}
+
+function showGood(told) {
+  byId("post").disabled = document.body.dataset.scope === "read";
+  setText(byId("check-state"), "ready to post");
+  setAttribute(byId("check-state"), "class", "small good");
+  showProblems([]);
+  for (const field of fields) field.showDefault(told.spec);
+  const { task } = told;
+  const kinds = { binary: "two classes", multiclass: `${task.classes?.length ?? "many"} classes`, regression: "a quantity" };
+  const stopping = told.spec.callbacks.early_stopping;
+  const facts = [
+    ["Predicts", kinds[task.kind]],
+    ["Network", `${format.number(task.features)} → ${told.spec.model.layers.join(" → ")} → ${task.kind === "multiclass" ? (task.classes?.length ?? "classes") : 1}`],
+    ["Parameters", format.number(task.parameters)],
+    ["Loss", told.spec.hyperparameters.loss.replaceAll("_", " ")],
+    ["Stops", stopping ? `after ${format.counted(stopping.patience, "epoch")} without a better ${stopping.monitor}` : `at epoch ${format.number(told.spec.hyperparameters.epochs)}`],
+  ];
+  const list = element("dl", { class: "model-facts small" }, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+  const warnings = told.warnings.map((text) => element("li", { class: "warn small" }, text));
+  replace(byId("check"), list, warnings.length ? element("ul", { class: "check-list", "aria-label": "Warnings" }, warnings) : null);
+  setText(byId("effective"), JSON.stringify(told.spec, null, 2));
+}
+
+function showBad(problem) {
+  byId("post").disabled = true;
+  const errors = problem.errors?.length ? problem.errors : [{ pointer: problem.code === "unknown_dataset" ? "#/dataset/id" : "#", detail: problem.message }];
+  const isEmpty = !valueAt(spec, "#/dataset/id");
+  setText(byId("check-state"), isEmpty ? "choose data to begin with" : format.counted(errors.length, "problem"));
+  setAttribute(byId("check-state"), "class", isEmpty ? "small muted" : "small bad");
+  showProblems(isEmpty ? [] : errors);
+  replace(byId("check"), isEmpty ? null : element("ul", { class: "check-list", "aria-label": "Problems" },
+    errors.map((one) => element("li", { class: "bad small" }, element("code", {}, one.pointer), " ", one.detail))));
+}
+
+/** Each problem beside the field of its place, or of the place that it lies in. */
+function showProblems(errors) {
+  const at = (pointer) => errors.filter((one) => one.pointer === pointer || one.pointer.startsWith(`${pointer}/`)).map((one) => one.detail).join("; ");
+  for (const field of fields) field.showProblem(at(field.pointer));
+  target.showProblem(at("#/dataset/target"), at("#/dataset/positive"));
+  data.showProblem(at("#/dataset/id"));
+  setText(metadataError, at("#/metadata"));
+}
+
+async function post(event) {
+  event.preventDefault();
+  if (byId("post").disabled) return;
+  byId("post").disabled = true;
+  const text = JSON.stringify(spec);
+  if (key.text !== text) key = { text, value: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random().toString(36).slice(2)}` };
+  try {
+    const job = await send("POST", "/jobs", spec, { "Idempotency-Key": key.value });
+    location.assign(`/page/jobs/${job.id}`);
+  } catch (problem) {
+    notice(problem.message, "bad");
+    showBad(problem);
+    byId("post").disabled = problem.status !== 0 && problem.status < 500;
+  }
+}
+
+function asMetadata(text) {
+  const pairs = text.split(",").map((one) => one.trim()).filter(Boolean);
+  if (!pairs.length) return undefined;
+  return Object.fromEntries(pairs.map((one) => [one.split("=")[0].trim(), one.split("=").slice(1).join("=").trim()]));
+}
+
+function section(group, schema) {
+  const made = group.places.map(([place, label]) => [place, label, schemaAt(schema, place)]).filter(([, , found]) => found);
+  if (!made.length) return null;
+  const own = made.map(([place, label, found]) => new Field(place, label, found, changed));
+  fields.push(...own);
+  const extra = { target: target.node, metadata: metadataNode() }[group.extra] ?? null;
+  const body = element("div", { class: "fields" }, extra, own.map((field) => field.node));
+  const card = element("section", { class: "card", "aria-label": group.title }, element("div", { class: "card-head" }, group.switch ? switchOf(group, body) : element("h2", {}, group.title)), body);
+  return card;
+}
+
+/** A callback that null switches off. */
+function switchOf(group, body) {
+  const flip = () => changed(group.switch, box.checked ? undefined : null);
+  const box = element("input", { type: "checkbox", on: { change: flip } });
+  switches.push({
+    show() {
+      box.checked = valueAt(spec, group.switch) !== null;
+      body.parentElement.classList.toggle("off", !box.checked);
+      body.inert = !box.checked;
+    },
+  });
+  return element("h2", {}, element("label", { class: "switch" }, box, group.title));
+}
+
+function metadataNode() {
+  return element("div", { class: "field whole" }, element("label", { for: "metadata" }, "Metadata"), metadata,
+    element("p", { class: "hint", id: "metadata-hint" }, "Names and values of your own, to find the job by."), metadataError);
+}
+
+async function begin() {
+  const like = new URLSearchParams(location.search).get("like");
+  const [schema, before] = await Promise.all([get("/schema/job.json"), like ? get(`/jobs/${encodeURIComponent(like)}`) : null]);
+  replace(byId("fields"), GROUPS.map((group) => section(group, schema)));
+  for (const field of fields) field.showDefault({});
+  if (before) setText(byId("like"), `with the spec of ${before.name ?? before.id}`);
+  if (document.body.dataset.scope === "read") notice("This key only reads: it cannot post a job.", "warn");
+  take(before ? before.spec : {});
+  byId("json").value = JSON.stringify(spec, null, 2);
+  // Last: what somebody chooses stands from the moment on at which there is something to choose.
+  await data.list();
+  await data.show(valueAt(spec, "#/dataset/id"));
+}
+
+byId("json").addEventListener("input", readJson);
+byId("form").addEventListener("submit", post);
+begin().catch((problem) => notice(problem.message, "bad"));

@@ -1,0 +1,74 @@
+// What the charts of a page have in common: the axis, the scale, the smoothing, the zoom, the cursor, the colours.
+
+// More redraws than this are not seen: fused jobs end fifty epochs in a second.
+const BETWEEN_DRAWS_MS = 80;
+
+/** Rows beyond this are thinned out before they are drawn, and the page says so. */
+export const MOST_POINTS = 2000;
+
+let views = 0;
+
+/** One view of several charts. `onChange()` hears that somebody looks at it in another way. */
+export class View {
+  constructor({ axis = "epoch", scale = "linear", smoothing = 0, onChange = () => {} } = {}) {
+    views += 1;
+    this.key = `view-${views}`;
+    this.axis = axis;
+    this.scale = scale;
+    this.smoothing = smoothing;
+    this.onChange = onChange;
+    /** The first and the last place that are shown, on the axis; null for all. */
+    this.zoom = null;
+    /** A place behind the last row up to which the axis reaches; null for none. */
+    this.horizon = null;
+    this.charts = new Set();
+    this.colours = new Map();
+    this.waiting = false;
+    this.drawnAt = -Infinity;
+    document.addEventListener("themechange", () => {
+      this.colours.clear();
+      this.redraw();
+    });
+  }
+
+  /** Look at it in another way: any of `axis`, `scale`, `smoothing`. */
+  set(changes) {
+    if (changes.axis && changes.axis !== this.axis) this.zoom = null;
+    Object.assign(this, changes);
+    this.onChange();
+    this.redraw();
+  }
+
+  /** Show only the places from `from` to `to`; null for all. */
+  zoomTo(range) {
+    if (range && !(range[1] > range[0])) return;
+    this.zoom = range;
+    this.onChange();
+    this.redraw();
+  }
+
+  /** The colour of a custom property, in the theme that is shown. */
+  colour(property) {
+    if (!this.colours.has(property)) {
+      this.colours.set(property, getComputedStyle(document.documentElement).getPropertyValue(property).trim());
+    }
+    return this.colours.get(property);
+  }
+
+  /** Draw all charts with the next frame; any number of calls until then are one. */
+  redraw() {
+    if (this.waiting) return;
+    this.waiting = true;
+    const wait = this.drawnAt + BETWEEN_DRAWS_MS - performance.now();
+    if (wait > 0) setTimeout(() => this.#withNextFrame(), wait);
+    else this.#withNextFrame();
+  }
+
+  #withNextFrame() {
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.drawnAt = performance.now();
+      for (const chart of this.charts) chart.draw();
+    });
+  }
+}

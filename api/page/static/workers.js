@@ -1,0 +1,102 @@
+// The workers, what each does, and what waits and why.
+
+import { get } from "./api.js";
+import { byId, element, replace, setText } from "./dom.js";
+import * as format from "./format.js";
+import { notice } from "./notice.js";
+
+const LOOK_MS = 3000;
+const STATES = {
+  ready: { label: "Ready", tone: "good" },
+  busy: { label: "Busy", tone: "accent" },
+  starting: { label: "Starting", tone: "muted" },
+  draining: { label: "Draining", tone: "warn" },
+  lost: { label: "Lost", tone: "bad" },
+};
+const STARTS = { forkserver: "forked from a process that has Keras loaded", spawn: "a fresh process each time" };
+
+let timer = null;
+let told = null;
+
+async function look() {
+  clearTimeout(timer);
+  try {
+    const [workers, queue, running] = await Promise.all([get("/workers"), get("/queue?limit=100"), get("/page/rows?status=running&limit=100")]);
+    const jobs = new Map(running.data.map((job) => [job.id, job]));
+    const text = JSON.stringify([workers, queue, running]);
+    if (text !== told) {
+      told = text;
+      showWorkers(workers.data, jobs);
+      showQueue(queue);
+    }
+  } catch (problem) {
+    notice(problem.message, "bad");
+  }
+  if (!document.hidden) timer = setTimeout(look, LOOK_MS);
+}
+
+function showWorkers(workers, jobs) {
+  const there = workers.filter((one) => one.status !== "lost");
+  const slots = there.reduce((sum, one) => sum + one.slots, 0);
+  const used = there.reduce((sum, one) => sum + one.running.length, 0);
+  setText(byId("summary"), workers.length ? `${used} of ${format.counted(slots, "slot")} in use on ${format.counted(there.length, "worker")}` : "");
+  // Those that work first, those that were lost last.
+  const order = Object.keys(STATES).reverse();
+  const sorted = [...workers].sort((one, other) => order.indexOf(other.status) - order.indexOf(one.status));
+  const none = element("p", { class: "card muted" }, "No worker has been seen yet. Start one with ", element("code", {}, "python -m worker"), " on a machine that has the volume.");
+  replace(byId("workers"), workers.length ? sorted.map((worker) => card(worker, jobs)) : none);
+}
+
+function card(worker, jobs) {
+  const { label, tone } = STATES[worker.status] ?? { label: worker.status, tone: "muted" };
+  const slots = Array.from({ length: worker.slots }, (_, slot) => slotLine(slot, worker.running.find((one) => one.slot === slot), jobs));
+  const facts = [
+    ["Last seen", worker.last_seen_seconds < 10 ? "now" : `${format.duration(worker.last_seen_seconds)} ago`],
+    ["Up since", format.clock(worker.started_at)],
+    ["A job starts", STARTS[worker.child_start] ?? worker.child_start],
+    ["Process", `${worker.pid} on ${worker.host}`],
+  ];
+  return element("article", { class: "card worker", "aria-label": `Worker on ${worker.host}` },
+    element("div", { class: "head" }, element("h2", { title: worker.worker }, worker.host), element("span", { class: `status ${tone}` }, label)),
+    element("p", { class: "device small" }, worker.device),
+    worker.gpu ? gpuBars(worker.gpu) : null,
+    worker.status === "lost" ? null : element("ul", { class: "slots" }, slots),
+    element("dl", {}, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])));
+}
+
+function slotLine(slot, attempt, jobs) {
+  if (!attempt) return element("li", {}, element("span", { class: "muted" }, `Slot ${slot} is free`));
+  const job = jobs.get(attempt.job);
+  const where = job ? (job.epoch ? `epoch ${format.number(job.epoch)}` : "starting") : "";
+  return element("li", {},
+    element("span", { class: "status accent", "aria-hidden": "true" }),
+    element("a", { class: "what", href: `/page/jobs/${attempt.job}` }, job?.name ?? format.shortId(attempt.job)),
+    attempt.attempt > 1 ? element("span", { class: "chip" }, `attempt ${attempt.attempt}`) : null,
+    element("span", { class: "where muted small" }, where));
+}
+
+function gpuBars(gpu) {
+  const line = (name, part, words) => [
+    element("span", { class: "muted" }, name),
+    element("div", { class: "bar", "aria-hidden": "true" }, element("span", { style: { width: `${(100 * part).toFixed(0)}%` } })),
+    element("span", { class: "num" }, words),
+  ];
+  return element("div", { class: "gpu" },
+    line("Use", gpu.used_percent / 100, `${gpu.used_percent} %`),
+    line("Memory", gpu.used_bytes / gpu.total_bytes, `${format.bytes(gpu.used_bytes)} of ${format.bytes(gpu.total_bytes)}`));
+}
+
+function showQueue(queue) {
+  const jobs = queue.data;
+  setText(byId("queue-summary"), jobs.length ? `${format.number(jobs.length)}${queue.has_more ? " or more" : ""} waiting, the next one first` : "");
+  byId("queue-empty").hidden = jobs.length > 0;
+  replace(byId("queue"), jobs.map((job) => element("tr", {},
+    element("td", { class: "num" }, format.number(job.position)),
+    element("td", {}, element("a", { href: `/page/jobs/${job.id}` }, job.name ?? format.shortId(job.id)), " ", element("span", { class: "muted small" }, format.shortId(job.id))),
+    element("td", { class: "num" }, format.number(job.priority)),
+    element("td", { class: "num", title: format.moment(job.created_at) }, format.age(job.created_at)),
+    element("td", {}, job.waits.detail))));
+}
+
+document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : void look()));
+void look();

@@ -1,0 +1,34 @@
+"""The pages' scripts and styles, as they lie in the package."""
+
+import re
+from pathlib import Path
+
+from flask import Response, request
+
+from shared.problems import NotFound
+
+FOLDER = Path(__file__).parent / "static"
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+# Not by the machine's own table of types: a module of another type than this is not run.
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+def show_file(name: str) -> Response:
+    """One of our own files."""
+    return _served(FOLDER, name)
+
+
+def show_vendored(name: str) -> Response:
+    """A file that others wrote; its license lies beside it."""
+    return _served(FOLDER / "vendor", name)
+
+
+def _served(folder: Path, name: str) -> Response:
+    kind = _TYPES.get(Path(name).suffix)
+    if kind is None or not _NAME.fullmatch(name) or not (folder / name).is_file():
+        raise NotFound("there is no file of this name")
+    response = Response((folder / name).read_bytes(), content_type=f"{kind}; charset=utf-8")
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    response.make_conditional(request.environ)
+    return response

@@ -1,0 +1,64 @@
+"""The pages themselves. Each is a frame that its script fills by asking the API."""
+
+from flask import Response, render_template
+
+from api.access import caller
+from api.service import service
+
+# What a browser may do on a page of ours: run our files, show our style, ask our API. uPlot styles by CSSOM, which this
+# allows.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+def jobs() -> Response:
+    """The jobs, live. Its query holds the filters: status, name, metadata.NAME."""
+    return _for_caller("jobs.html", "jobs")
+
+
+def job(job_id: str) -> Response:
+    """One job, live; 404, as a page too, where there is none."""
+    if service().volume.job(job_id) is None:
+        response = _for_caller("missing.html", "jobs")
+        response.status_code = 404
+        return response
+    return _for_caller("job.html", "jobs", job_id=job_id)
+
+
+def compare() -> Response:
+    """Several jobs over one another; its query names them: job, repeated."""
+    return _for_caller("compare.html", "compare")
+
+
+def new() -> Response:
+    """A form that posts a job; `like` names one whose spec it begins with."""
+    return _for_caller("new.html", "new")
+
+
+def usage() -> Response:
+    """What the GPU time of past jobs bought."""
+    return _for_caller("usage.html", "usage")
+
+
+def workers() -> Response:
+    """Who works on what, and what waits."""
+    return _for_caller("workers.html", "workers")
+
+
+def show_sign_in() -> Response:
+    """Where a person gives their key; `next` is where they wanted to go."""
+    return _page("sign_in.html", place="sign-in", scope="none")
+
+
+def _for_caller(template: str, place: str, **values: str) -> Response:
+    key = service().keys.of_id(caller().key_id)
+    return _page(template, place=place, scope=caller().scope, key_name=key.name if key else "", **values)
+
+
+def _page(template: str, **values: str) -> Response:
+    response = Response(render_template(template, **values), content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Cache-Control"] = "no-store"
+    return response

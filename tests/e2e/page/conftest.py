@@ -1,0 +1,81 @@
+"""A service that really runs, and a browser at it: started once for all tests of this folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.volume import Volume
+from tests.support.api_process import ApiProcess
+from tests.support.browser import Visitor, chromium_program, running_browser
+from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.redis import running_redis
+from tests.support.worker_process import WorkerProcess
+
+
+@pytest.fixture(scope="session")
+def page_volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    """The service's volume; the dataset `grades` is on it."""
+    volume = Volume(tmp_path_factory.mktemp("page") / "volume")
+    put_dataset(volume, learnable_frame())
+    return volume
+
+
+@pytest.fixture(scope="session")
+def page_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def page_api(page_volume: Volume, page_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    chromium_program()
+    served = ApiProcess(page_volume, page_redis, tmp_path_factory.mktemp("log") / "api.log")
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+@pytest.fixture(scope="session")
+def page_worker(
+    page_volume: Volume, page_redis: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WorkerProcess]:
+    """A worker whose hour costs 2 USD; ask for it only where something is to be trained."""
+    log = tmp_path_factory.mktemp("log") / "worker.log"
+    process = WorkerProcess(page_volume, page_redis, log, FITSTOP_GPU_PRICE_PER_HOUR="2")
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    with running_browser() as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(browser: object, page_api: ApiProcess) -> Iterator[Visitor]:
+    """A browser at the service. Fails the test where a script failed or the page's policy was broken."""
+    visiting = Visitor(browser, page_api, [])
+    yield visiting
+    assert visiting.complaints == []
+
+
+@pytest.fixture
+def still(browser: object, page_redis: str, tmp_path: Path) -> Iterator[Visitor]:
+    """A browser at a service of the test's own, without a worker: nothing happens there but what the test does."""
+    volume = Volume(tmp_path / "volume")
+    put_dataset(volume, learnable_frame())
+    served = ApiProcess(volume, page_redis, tmp_path / "api.log")
+    served.start()
+    visiting = Visitor(browser, served, [])
+    try:
+        yield visiting
+    finally:
+        served.stop()
+    assert visiting.complaints == []

@@ -1,0 +1,73 @@
+"""Jobs for the page's tests: real ones that the service trains, and some written by hand with a curve of their own."""
+
+from dataclasses import replace
+
+from shared.events import Event
+from shared.job_folder import JobFolder
+from tests.support.api_process import ApiProcess
+from tests.support.jobs import small_spec
+from tests.support.waiting import wait_for
+from tests.unit.shared.histories import claimed_at, ended_at, epoch_event, event, posted_at, stopped, told
+
+TERMINAL = {"succeeded", "failed", "cancelled"}
+
+
+def posted(api: ApiProcess, **parts) -> str:
+    """The id of a new job; `parts` as in `small_spec`."""
+    answer = api.ask("POST", "/jobs", small_spec(**parts))
+    assert answer.status == 202, answer.body
+    return answer.json["id"]
+
+
+def over(api: ApiProcess, job_id: str) -> dict:
+    """The job's document when it is over."""
+
+    def look():
+        job = api.ask("GET", f"/jobs/{job_id}").json
+        return job if job["status"] in TERMINAL else None
+
+    return wait_for(look, 120, every=0.1, saying=f"{job_id} is over")
+
+
+def written_epoch(epoch: int, milliseconds: int, best: int, rate: float, **metrics: float | None) -> Event:
+    told_plainly = epoch_event(epoch, milliseconds, 0.5, best, **metrics)
+    value = metrics["val_accuracy"] or 0.0
+    kept = {"epoch": best, "monitor": "val_accuracy", "value": value}
+    return replace(told_plainly, data={**told_plainly.data, "learning_rate": rate, "best": kept})
+
+
+def interrupted_job(volume) -> JobFolder:
+    """Over by early stopping at epoch 24: best at 14, the rate fell with 20, and attempt 2 went on in epoch 9."""
+    job = posted_at(volume, epochs=1000)
+    first = claimed_at(job, 1, 0, 3.6, "EUR")
+    told(first, [_epoch(epoch) for epoch in range(1, 12)])
+    ended_at(first, 8000, "lost")
+    second = claimed_at(job, 2, 9000, 3.6, "EUR")
+    resumed = event("resume", 9500, epoch=9, batch=0, from_attempt=1)
+    saved = event("checkpoint", 17_100, epoch=14, name="model-14-0.80.keras", is_best=True, bytes=1)
+    rows = [_epoch(epoch, since=10_000) for epoch in range(9, 25)]
+    told(second, [resumed, *rows[:6], saved, *rows[6:]])
+    ended_at(second, 23_000, "finished", stopped("early_stopping", 24, 14, 1000))
+    return job
+
+
+def _epoch(epoch: int, since: int = 0) -> Event:
+    value = round(0.8 - abs(14 - epoch) * 0.01, 4)
+    best = min(epoch, 14)
+    rate = 0.001 if epoch < 20 else 0.0001
+    metrics = {"loss": 1 / epoch, "accuracy": value + 0.02, "val_loss": 1 / epoch + 0.1, "val_accuracy": value}
+    return written_epoch(epoch, since + 500 * epoch, best, rate, **metrics)
+
+
+def long_job(volume, epochs: int = 5000) -> JobFolder:
+    """One that has run for thousands of epochs and goes on."""
+    job = posted_at(volume, epochs=100_000)
+    attempt = claimed_at(job, 1, 0, 3.6, "EUR")
+    rows = [
+        epoch_event(
+            number, 1000 + number, 0.001, number, loss=1 / number, val_loss=2 / number, val_accuracy=1 - 1 / number
+        )
+        for number in range(1, epochs + 1)
+    ]
+    told(attempt, rows)
+    return job

@@ -1,0 +1,141 @@
+"""Several jobs over one another, in a real browser."""
+
+import re
+
+import pytest
+
+from tests.e2e.page.past_jobs import interrupted_job, long_job, over, posted
+from tests.support.browser import PHONE, serious_faults
+from tests.unit.shared.histories import trained
+
+
+@pytest.fixture(scope="module")
+def three(page_api, page_worker):
+    """The documents of three jobs that differ in two places of their specs; one has markup for a name."""
+    specs = [
+        {"name": "<b>narrow</b>", "model": {"layers": [4]}},
+        {"name": "wide", "model": {"layers": [16]}},
+        {"name": "wide", "model": {"layers": [16]}, "hyperparameters": {"epochs": 8, "learning_rate": 0.03}},
+    ]
+    ids = [posted(page_api, **spec) for spec in specs]
+    return [over(page_api, job_id) for job_id in ids]
+
+
+def address(jobs, *more):
+    return "/page/compare?" + "&".join([*(f"job={job['id']}" for job in jobs), *more])
+
+
+def opened(page, jobs, *more):
+    page.goto(address(jobs, *more))
+    page.locator("#chart canvas").wait_for()
+
+
+def names(page):
+    return page.locator("#table tbody .job-cell a").all_inner_texts()
+
+
+def test_three_jobs_lie_over_one_another(visitor, three):
+    with visitor.page() as page:
+        opened(page, three)
+        assert page.locator("#chart .chart-legend button").count() == 3
+        assert page.locator("#metric").input_value() == "val_accuracy"
+        best = max(three, key=lambda job: job["progress"]["best"]["value"])["progress"]["best"]
+        page.get_by_text(re.compile(rf"best {best['value']:.4f} at epoch {best['epoch']} of ")).wait_for()
+        page.get_by_label("Metric").select_option("loss")
+        page.wait_for_url("**metric=loss*")
+        page.get_by_role("heading", name="loss", exact=True).wait_for()
+
+
+def test_only_what_differs_is_in_the_table(visitor, three):
+    with visitor.page() as page:
+        opened(page, three)
+        titles = page.locator("#table thead th").all_inner_texts()
+        measured = ["Job", "Status", "Best", "At epoch", "Last", "Min", "Max", "Epochs", "GPU time", "Cost"]
+        assert titles == [*measured, "layers", "epochs", "learning_rate"]
+        cells = page.locator("#table tbody tr").nth(2).locator(".differs").all_inner_texts()
+        assert cells == ["[16]", "8", "0.03"]
+
+
+def test_it_is_sorted_by_whatever_somebody_asks_and_the_address_keeps_it(visitor, three):
+    by_best = sorted(three, key=lambda job: -job["progress"]["best"]["value"])
+    with visitor.page() as page:
+        opened(page, three)
+        page.get_by_role("button", name="Best", exact=True).click()
+        assert page.locator("th[aria-sort=descending]").inner_text() == "Best ↓"
+        page.reload()
+        page.locator("th[aria-sort=descending]").wait_for()
+        ids = page.locator("#table tbody .job-cell a").evaluate_all("all => all.map(one => one.title)")
+        values = {job["id"]: job["progress"]["best"]["value"] for job in three}
+        assert [values[job_id] for job_id in ids] == [job["progress"]["best"]["value"] for job in by_best]
+        page.get_by_role("button", name="Cost").click()
+        assert page.locator("th[aria-sort=ascending]").inner_text() == "Cost ↑"
+
+
+def test_a_job_is_taken_off_and_the_others_keep_their_colours(visitor, three):
+    colours = """[...document.querySelectorAll('#chips li')].map(
+      (one) => [one.querySelector('a').textContent, one.querySelector('path').getAttribute('stroke')])"""
+    with visitor.page() as page:
+        opened(page, three)
+        before = page.evaluate(colours)
+        assert len({colour for _, colour in before}) == 3
+        page.reload()
+        page.locator("#chart canvas").wait_for()
+        assert page.evaluate(colours) == before
+        page.get_by_role("button", name=re.compile("^Take wide off")).last.click()
+        page.wait_for_function("() => document.querySelectorAll('#chips li').length === 2")
+        assert three[2]["id"] not in page.url
+        assert [colour for _, colour in page.evaluate(colours)] == [colour for _, colour in before[:2]]
+        page.reload()
+        page.wait_for_function("() => document.querySelectorAll('#chips li').length === 2")
+
+
+def test_a_running_job_moves_along(visitor, page_api, page_volume, page_worker, three):
+    spec = {
+        "hyperparameters": {"epochs": 40, "batch_size": 8, "engine": "stock"},
+        "callbacks": {"early_stopping": None},
+    }
+    running = {"id": posted(page_api, name="running", **spec)}
+    with visitor.page() as page:
+        opened(page, [three[0], running])
+        row = page.locator("#table tbody tr").nth(1)
+        row.get_by_text("Succeeded").wait_for(timeout=60_000)
+        assert row.locator("td").nth(6).inner_text() == "40"
+
+
+def test_a_sample_says_that_it_is_one_and_a_job_that_is_gone_is_told(visitor, page_volume):
+    long, gone = long_job(page_volume), "job_01K0000000000000000000GONE"
+    with visitor.page() as page:
+        opened(page, [{"id": long.id}, {"id": interrupted_job(page_volume).id}, {"id": gone}])
+        page.get_by_text("of 1 job a sample").wait_for()
+        page.locator(".notice", has_text=gone).wait_for()
+        page.get_by_role("button", name="Time", exact=True).click()
+        page.get_by_role("button", name="Log", exact=True).click()
+        assert page.locator("#chips li").count() == 2
+    visitor.complaints.clear()
+
+
+def test_twenty_are_shown_and_no_more(visitor, page_volume):
+    jobs = [{"id": trained(page_volume, [0.5, 0.6, 0.6 + place / 100]).id} for place in range(21)]
+    with visitor.page() as page:
+        opened(page, jobs)
+        page.locator(".notice", has_text="the first 20 are shown").wait_for()
+        pens = page.locator("#chips path").evaluate_all(
+            "all => all.map(one => one.getAttribute('stroke') + one.getAttribute('stroke-dasharray'))"
+        )
+        assert len(set(pens)) == 20
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 800), PHONE], ids=["desk", "phone"])
+def test_everybody_can_read_it(visitor, three, theme, size):
+    with visitor.page(size=size, theme=theme) as page:
+        opened(page, three)
+        assert page.locator("#table tbody b").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        assert serious_faults(page) == []
+
+
+def test_without_jobs_it_says_where_they_are_chosen(visitor):
+    with visitor.page() as page:
+        page.goto("/page/compare")
+        page.get_by_role("link", name="the list of jobs").wait_for()

@@ -1,0 +1,103 @@
+"""Debian's Chromium driven by Playwright, signed in at a service that really runs."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+
+from tests.support.api_process import ApiProcess
+from tests.support.keys import ADMIN_KEY
+
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+DESKTOP, PHONE = (1280, 800), (390, 844)
+
+
+def chromium_program() -> str:
+    """Where Chromium is. Skips the test, saying why, where there is none."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no chromium on the PATH: apt-get install chromium")
+    return program
+
+
+@contextmanager
+def running_browser() -> Iterator[Any]:
+    """A browser without a window for the length of a `with`."""
+    program = chromium_program()
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visitor:
+    """A browser at one service. Each page has cookies of its own; all that they complain of is in `complaints`."""
+
+    browser: Any
+    api: ApiProcess
+    complaints: list[str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.api.port}"
+
+    @contextmanager
+    def page(
+        self,
+        size: tuple[int, int] = DESKTOP,
+        theme: Literal["light", "dark"] = "light",
+        key: str | None = ADMIN_KEY,
+    ) -> Iterator[Any]:
+        """A new page, signed in with `key`; it is at no address yet."""
+        context = self.browser.new_context(
+            base_url=self.url,
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=theme,
+            reduced_motion="reduce",
+            accept_downloads=True,
+        )
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._hear)
+        try:
+            if key is not None:
+                answer = context.request.post("/page/sign-in", data={"key": key}, headers={"Origin": self.url})
+                assert answer.status == 200, answer.text()
+            yield page
+        finally:
+            context.close()
+
+    def _hear(self, message: Any) -> None:
+        """What the browser refused by our policy, and what a script did not expect; a 422 is no fault of the page."""
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            self.complaints.append(message.text)
+
+
+def serious_faults(page: Any) -> list[str]:
+    """What axe-core calls serious or critical on a page, each with where it is."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']} ({one['impact']}): {node['target']} {node['failureSummary']}"
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]
