@@ -61,8 +61,8 @@ def test_what_is_wrong_is_told_beside_its_field_and_either_side_follows_the_othe
         page.get_by_text("ready to post").wait_for()
         assert page.get_by_label("Activation").input_value() == "tanh"
         assert page.get_by_label("Batch size").input_value() == ""
-        assert not page.get_by_label("Early stopping").is_checked()
-        page.get_by_label("Early stopping").check()
+        assert not page.get_by_role("checkbox", name="Early stopping").is_checked()
+        page.get_by_role("checkbox", name="Early stopping").check()
         assert spec_of(page) == {"dataset": {"id": "grades", "target": "grade"}, "model": {"activation": "tanh"}}
         page.get_by_label("The job's spec as JSON").fill('{"dataset": ')
         page.locator("#json-error:not(:empty)").wait_for()

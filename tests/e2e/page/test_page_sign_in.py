@@ -30,7 +30,7 @@ def test_an_address_that_leads_elsewhere_is_not_followed(visitor):
             page.goto(f"/page/sign-in?next={elsewhere}")
             page.get_by_label("API key").fill(ADMIN_KEY)
             page.keyboard.press("Enter")
-            page.get_by_role("heading", name="Jobs").wait_for()
+            page.get_by_role("heading", name="Jobs", exact=True).wait_for()
             assert page.url == f"{visitor.url}/"
 
 
@@ -56,7 +56,7 @@ def test_a_code_behind_the_address_signs_in_and_leaves_no_trace_in_it(visitor):
     code = visitor.api.ask("POST", "/page/codes").json["code"]
     with visitor.page(key=None) as page:
         page.goto(f"/page/sign-in#code={code}")
-        page.get_by_role("heading", name="Jobs").wait_for()
+        page.get_by_role("heading", name="Jobs", exact=True).wait_for()
         assert code not in page.evaluate("location.href + history.length")
         assert code not in visitor.api.log.read_text()
 
@@ -83,5 +83,5 @@ def test_a_page_of_another_port_writes_nothing(still):
         page.evaluate(post, f"{still.url}/page/sign-out")
         wait_for(lambda: '"path": "/page/sign-out", "status": 403' in still.api.log.read_text(), 15)
         page.goto("/")
-        page.get_by_role("heading", name="Jobs").wait_for()
+        page.get_by_role("heading", name="Jobs", exact=True).wait_for()
         elsewhere.shutdown()
