@@ -27,8 +27,9 @@ from api.index_file import Wanted
 from api.job_list import PARAMETERS, candidate_ids, is_other_than, is_wanted, log, wanted_of
 from api.page.spark import spark_of
 from api.query import Query
-from api.report import epoch_progress, last_epoch_event, list_report
+from api.report import epoch_progress, list_report
 from api.service import service
+from shared.events import last_epoch_event
 from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import RESULT_FILE, JobFolder
@@ -206,7 +207,7 @@ def _is_stale(row: _Row) -> bool:
 
 def _row(folder: JobFolder, history: JobHistory) -> _Row:
     record, result = history.record, history.result
-    event = last_epoch_event(folder.attempts())
+    event = last_epoch_event(folder.runs())
     progress = epoch_progress(event) if event else None
     stop = result.ending.stop if result else None
     return {
