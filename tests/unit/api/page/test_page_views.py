@@ -35,7 +35,7 @@ def test_all_that_a_page_names_is_in_the_package(client, path):
 
 def test_every_import_of_a_script_is_a_file_of_ours():
     for path in (one for one in OURS if one.suffix == ".js"):
-        for name in re.findall(r'from "([^"]+)"', path.read_text()):
+        for name in re.findall(r'^(?:import|export|\}).* from "([^"]+)"', path.read_text(), re.MULTILINE):
             assert (STATIC / name).is_file(), (path.name, name)
 
 
