@@ -23,10 +23,16 @@ log = logging.getLogger(__name__)
 
 
 class AttemptRun:
-    """Runs one claimed attempt in the thread of one slot."""
+    """Runs one claimed attempt in the thread of one slot.
 
-    def __init__(self, attempt: AttemptFolder, volume: Volume, settings: Settings, drain: threading.Event) -> None:
+    `since`: the moment before its claim, by this machine's monotonic clock.
+    """
+
+    def __init__(
+        self, attempt: AttemptFolder, since: float, volume: Volume, settings: Settings, drain: threading.Event
+    ) -> None:
         self._attempt = attempt
+        self._since = since
         self._volume = volume
         self._settings = settings
         self._drain = drain
@@ -37,22 +43,25 @@ class AttemptRun:
     def run(self, nursery: Nursery, environment: Mapping[str, str]) -> None:
         """Train, and record the end. Whatever happens to this process on the way, another worker can go on."""
         self._tell(_claimed(self._attempt))
-        with Heartbeat(self._attempt, self._settings) as heartbeat:
-            try:
-                child = nursery.start(self._attempt, environment)
-            except (OSError, EOFError) as error:
-                log.exception("no child could be started for %s", self._attempt.job.id)
-                message = f"the worker could not start a training process: {type(error).__name__}"
-                self._record(
-                    failed_attempt(self._attempt, JobError(code="no_child", message=message), self._settings), heartbeat
-                )
-                return
-            log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
-            exit_ = self._watched(child, heartbeat)
-            if heartbeat.is_lost:
+        with Heartbeat(self._attempt, self._settings, self._since) as heartbeat:
+            # Who took so long to its first beat may be taken for lost by now, and starts no child.
+            end = None if heartbeat.is_lost else self._trained(nursery, environment, heartbeat)
+            if end is None or heartbeat.is_lost:
                 log.warning("%s attempt %d belongs to others by now", self._attempt.job.id, self._attempt.number)
                 return
-            self._record(decide(self._attempt, exit_, self._settings), heartbeat)
+            self._record(end, heartbeat)
+
+    def _trained(self, nursery: Nursery, environment: Mapping[str, str], heartbeat: Heartbeat) -> AttemptEnd | None:
+        """Train in a child, and say how that ended; None where the attempt belongs to others by then."""
+        try:
+            child = nursery.start(self._attempt, environment)
+        except (OSError, EOFError) as error:
+            log.exception("no child could be started for %s", self._attempt.job.id)
+            message = f"the worker could not start a training process: {type(error).__name__}"
+            return failed_attempt(self._attempt, JobError(code="no_child", message=message), self._settings)
+        log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
+        exit_ = self._watched(child, heartbeat)
+        return None if heartbeat.is_lost else decide(self._attempt, exit_, self._settings)
 
     def _watched(self, child: Child, heartbeat: Heartbeat) -> Exit:
         """Wait for the child; ask it to stop when the worker drains, kill it where it does not hear or hangs."""

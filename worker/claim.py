@@ -1,6 +1,7 @@
 """Which job is next, and whose it is: the first in the queue's order that nobody has and that may run now."""
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,9 +16,12 @@ from worker.outcome import MOST_BACKOFF_SECONDS
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Owner:
-    """Who claims: a worker, named anew at each of its starts, and one of its slots, with its GPU's price if known."""
+    """Who claims: a worker, named anew at each of its starts, and one of its slots, with its GPU's price if known.
+
+    `claiming_since` is the moment before its last claim, by this machine's monotonic clock: from there on others count.
+    """
 
     worker: str
     host: str
@@ -26,8 +30,10 @@ class Owner:
     device: str
     gpu_price_per_hour: float | None = None
     currency: str | None = None
+    claiming_since: float = 0.0
 
     def claim(self, attempt: int) -> Claim:
+        self.claiming_since = time.monotonic()
         return Claim(
             attempt=attempt,
             owner=self.worker,

@@ -21,14 +21,15 @@ class Heartbeat:
     """Beats while the context is open; `is_lost` once the attempt must be taken for somebody else's.
 
     That is so for good when no beat reached the volume for `self_stop_seconds`, or when somebody else has ended the
-    attempt.
+    attempt. `since`: the moment before the claim, by this machine's monotonic clock, from which on others count until
+    they see a first beat.
     """
 
-    def __init__(self, attempt: AttemptFolder, settings: Settings) -> None:
+    def __init__(self, attempt: AttemptFolder, settings: Settings, since: float) -> None:
         self._attempt = attempt
         self._settings = settings
         self._count = 0
-        self._last_good = time.monotonic()
+        self._last_good = since
         self._stop = threading.Event()
         self._is_given_up = False
         self._thread = threading.Thread(target=self._run, name=f"heartbeat of {attempt.job.id}", daemon=True)

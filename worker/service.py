@@ -120,7 +120,8 @@ class Worker:
         self._running[owner.slot] = attempt
         self._show_card()
         try:
-            AttemptRun(attempt, self._volume, self._settings, self.drain).run(self._nursery, {})
+            run = AttemptRun(attempt, owner.claiming_since, self._volume, self._settings, self.drain)
+            run.run(self._nursery, {})
         finally:
             del self._running[owner.slot]
             self._show_card()

@@ -19,6 +19,7 @@ import shared.durable
 import shared.job_folder
 import shared.times
 import worker.attempt
+import worker.claim
 import worker.heartbeat
 import worker.service
 import worker.sweep
@@ -31,7 +32,7 @@ from tests.simulation.kernel import Kernel, Killed, Signal, Task
 _READING = ("stat", "listdir", "scandir")
 _CHANGING = ("link", "replace", "rename", "unlink", "mkdir", "rmdir", "write", "fsync", "open")
 _TRAINING = (worker.training.lifeline, worker.training.stop_requests)
-_TIMED = (worker.attempt, worker.heartbeat, worker.service, worker.sweep, *_TRAINING)
+_TIMED = (worker.attempt, worker.claim, worker.heartbeat, worker.service, worker.sweep, *_TRAINING)
 _THREADED = (worker.attempt, worker.heartbeat, worker.service, worker.training.lifeline)
 
 

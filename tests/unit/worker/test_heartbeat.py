@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+import time
 
 from shared.settings import Settings
 from tests.support.waiting import wait_for
@@ -19,13 +20,13 @@ def count(attempt):
 
 def test_the_first_beat_is_there_before_anything_else_happens(volume):
     attempt = taken(posted(volume))
-    with Heartbeat(attempt, Settings()):
+    with Heartbeat(attempt, Settings(), time.monotonic()):
         assert count(attempt) == 1
 
 
 def test_the_counter_goes_up_for_as_long_as_the_context_is_open_and_no_longer(volume):
     attempt = taken(posted(volume))
-    with Heartbeat(attempt, LONG) as heartbeat:
+    with Heartbeat(attempt, LONG, time.monotonic()) as heartbeat:
         wait_for(lambda: count(attempt) > 5, 30)
         assert not heartbeat.is_lost
     last = count(attempt)
@@ -35,7 +36,7 @@ def test_the_counter_goes_up_for_as_long_as_the_context_is_open_and_no_longer(vo
 
 def test_an_attempt_that_somebody_else_ended_is_lost_and_is_not_beaten_for_any_more(volume):
     attempt = taken(posted(volume))
-    with Heartbeat(attempt, LONG) as heartbeat:
+    with Heartbeat(attempt, LONG, time.monotonic()) as heartbeat:
         attempt.close(handed_back())
         wait_for(lambda: heartbeat.is_lost, 30)
         last = count(attempt)
@@ -45,14 +46,14 @@ def test_an_attempt_that_somebody_else_ended_is_lost_and_is_not_beaten_for_any_m
 def test_an_attempt_that_was_over_before_it_began_is_lost_at_once(volume):
     attempt = taken(posted(volume))
     attempt.close(handed_back())
-    with Heartbeat(attempt, LONG) as heartbeat:
+    with Heartbeat(attempt, LONG, time.monotonic()) as heartbeat:
         assert heartbeat.is_lost
     assert not attempt.heartbeat_file.exists()
 
 
 def test_a_volume_that_takes_no_beats_makes_the_attempt_lost_before_others_may_take_it(volume):
     attempt = taken(posted(volume))
-    with Heartbeat(attempt, OFTEN) as heartbeat:
+    with Heartbeat(attempt, OFTEN, time.monotonic()) as heartbeat:
         shutil.move(attempt.path, attempt.path.with_name("away"))
         wait_for(lambda: heartbeat.is_lost, 30)
 
@@ -66,7 +67,7 @@ def test_a_volume_that_hangs_makes_the_attempt_lost_too(volume, monkeypatch):
         hangs.set()
         goes_on.wait(60)
 
-    with Heartbeat(attempt, OFTEN) as heartbeat:
+    with Heartbeat(attempt, OFTEN, time.monotonic()) as heartbeat:
         monkeypatch.setattr("worker.heartbeat.replace_file", hang)
         assert hangs.wait(30)
         wait_for(lambda: heartbeat.is_lost, 30)
@@ -83,7 +84,7 @@ def test_a_beat_counts_from_the_moment_before_its_write(volume, monkeypatch):
         now[0] += 0.5
 
     monkeypatch.setattr("worker.heartbeat.replace_file", slow)
-    heartbeat = Heartbeat(attempt, OFTEN)
+    heartbeat = Heartbeat(attempt, OFTEN, time.monotonic())
     heartbeat._beat()
     assert heartbeat.is_lost
 
@@ -93,7 +94,7 @@ def test_a_worker_that_was_frozen_for_too_long_does_not_beat_again(volume, monke
     attempt = taken(posted(volume))
     now = [1000.0]
     monkeypatch.setattr("worker.heartbeat.time.monotonic", lambda: now[0])
-    heartbeat = Heartbeat(attempt, OFTEN)
+    heartbeat = Heartbeat(attempt, OFTEN, time.monotonic())
     heartbeat._beat()
     now[0] += OFTEN.self_stop_seconds + 0.1
     heartbeat._beat()
@@ -104,10 +105,18 @@ def test_a_worker_that_was_frozen_for_too_long_does_not_beat_again(volume, monke
 
 def test_a_volume_that_comes_back_in_time_keeps_the_attempt(volume, caplog):
     attempt = taken(posted(volume))
-    with Heartbeat(attempt, LONG) as heartbeat:
+    with Heartbeat(attempt, LONG, time.monotonic()) as heartbeat:
         shutil.move(attempt.path, attempt.path.with_name("away"))
         wait_for(lambda: "no heartbeat" in caplog.text, 30)
         shutil.move(attempt.path.with_name("away"), attempt.path)
         before = count(attempt)
         wait_for(lambda: count(attempt) > before, 30)
         assert not heartbeat.is_lost
+
+
+def test_a_first_beat_long_after_the_claim_is_none(volume):
+    # Others count from the claim; a beat that comes when they take over would only let a child start.
+    attempt = taken(posted(volume))
+    with Heartbeat(attempt, LONG, time.monotonic() - LONG.self_stop_seconds - 1) as heartbeat:
+        assert heartbeat.is_lost
+    assert not attempt.heartbeat_file.exists()

@@ -7,6 +7,7 @@ from shared.times import time_in
 from shared.worker_card import WorkerCard
 from tests.support.waiting import wait_for
 from tests.unit.shared.records import posted
+from worker.claim import Owner
 from worker.gate import _listen_again
 from worker.service import Worker
 
@@ -91,3 +92,23 @@ def test_a_worker_hears_again_as_soon_as_celery_has_counted_its_task_as_done():
 
     _listen_again(Hub(), Qos())
     assert turns == ["turn", "turn"]
+
+
+def test_a_worker_that_stood_still_between_its_claim_and_its_first_beat_starts_no_child(volume, monkeypatch):
+    job = posted(volume)
+    started = []
+    monkeypatch.setattr(EmptyNursery, "start", lambda *_: started.append(1))
+    worker = Worker(Settings(), volume, Bell(), EmptyNursery())
+    worker.begin()
+    true_claim = Owner.claim
+
+    def claimed_long_ago(owner, number):
+        claim = true_claim(owner, number)
+        owner.claiming_since -= 25
+        return claim
+
+    monkeypatch.setattr(Owner, "claim", claimed_long_ago)
+    worker.run_next()
+    worker._gone.set()
+    (attempt,) = job.attempts()
+    assert (started, attempt.end()) == ([], None), "others end it"

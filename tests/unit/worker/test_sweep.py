@@ -1,6 +1,7 @@
 """Every worker's eyes on the volume: nothing waits for an operator."""
 
 import json
+import time
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_an_attempt_that_never_beat_is_lost_too(volume, sweeper):
 
 def test_an_attempt_that_beats_is_left_alone(volume, sweeper):
     beating, silent = taken(posted(volume)), taken(posted(volume))
-    with Heartbeat(beating, Settings(**QUICK)):
+    with Heartbeat(beating, Settings(**QUICK), time.monotonic()):
         for _ in range(2):  # each silent one takes as long as it takes to be lost
             swept(sweeper, silent.end)
             silent = taken(silent.job, silent.number + 1) if silent.job.result() is None else silent
