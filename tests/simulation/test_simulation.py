@@ -16,6 +16,7 @@ from tests.simulation.machinery import simulated
 from tests.simulation.shares import in_memory
 from tests.simulation.world import SETTINGS, run_world
 from worker.heartbeat import Heartbeat
+from worker.training.lifeline import Lifeline
 from worker.training.stop_requests import StopRequests
 
 FIRST = 1_000_000
@@ -69,14 +70,19 @@ def test_a_self_stop_that_comes_after_the_take_over_is_seen(folder: Path, self_s
     assert "two live trainers" in str(first_broken(folder, 400, **settings))
 
 
-def test_a_child_that_does_not_look_for_itself_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def blind_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StopRequests, "_check_heartbeat", lambda *_: None)
+    monkeypatch.setattr(Lifeline, "_judge", lambda _: None)
+
+
+def test_a_child_that_does_not_look_for_itself_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blind_children(monkeypatch)
     assert "two live trainers" in str(first_broken(folder, 600))
 
 
 def test_a_worker_that_does_not_stop_by_itself_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Heartbeat, "is_lost", False)
-    monkeypatch.setattr(StopRequests, "_check_heartbeat", lambda *_: None)
+    blind_children(monkeypatch)
     assert "two live trainers" in str(first_broken(folder, 400))
 
 
