@@ -42,11 +42,14 @@ CSV = b"kind,a,b,c,grade\n" + b"".join(
 )
 
 _METHODS = ("GET", "GET", "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "TRACE", "BREW")
-_PATHS = (
+PATHS = (
     *("/jobs", "/jobs/{id}", "/jobs/{id}/cancel", "/jobs/{id}/events", "/jobs/{id}/epochs", "/jobs/{id}/model"),
     *("/jobs/{id}/training_log.csv", "/jobs/{id}/checkpoints", "/jobs/{id}/checkpoints/{id}", "/jobs/{id}/retry"),
+    *("/jobs/{id}/extend", "/jobs/{id}/replay", "/jobs/{id}/explain", "/jobs/{id}/forecast", "/replay/patience"),
     *("/jobs/{id}/bundle.zip", "/datasets", "/datasets/{id}", "/keys", "/keys/{id}/revoke", "/workers", "/queue"),
-    *("/healthz", "/readyz", "/limits", "/metrics", "/openapi.json", "/docs", "/schema/job.json", "/", "/{id}"),
+    *("/usage", "/healthz", "/readyz", "/limits", "/metrics", "/openapi.json", "/docs", "/schema/job.json"),
+    *("/", "/page/jobs/{id}", "/page/compare", "/page/new", "/page/usage", "/page/workers", "/page/rows"),
+    *("/page/sign-in", "/page/sign-out", "/page/codes", "/page/static/{id}", "/page/static/vendor/{id}", "/{id}"),
 )
 _NAMES = ("limit", "after", "status", "name", "wait", "dry_run", "metadata.a", "created_after", "key", "", "x")
 _STRANGE = (
@@ -169,8 +172,8 @@ class Sender:
             self._judge_problem(request, status, content_type, body)
         if b"Traceback" in body or str(self._api.volume.root).encode() in body:
             self.wrong.append(Wrong(request.content, f"it says too much: {body[:500]!r}"))
-        if status in {201, 202}:
-            self._ids = [*self._ids[-50:], str(json.loads(body)["id"])]
+        if status in {201, 202} and "id" in (made := json.loads(body)):
+            self._ids = [*self._ids[-50:], str(made["id"])]
         if status == 202:
             self._posted.append(self._ids[-1])
 
@@ -180,6 +183,9 @@ class Sender:
         except ValueError:
             document = {}
         if status == 503 and document.get("status") == "not_ready":
+            return
+        # A page for an unknown job is a page too.
+        if status == 404 and content_type.startswith("text/html") and request.content.startswith(b"GET /page/jobs/"):
             return
         if content_type != "application/problem+json" or document.get("status") != status:
             self.wrong.append(Wrong(request.content, f"{status} is no problem document: {body[:500]!r}"))
@@ -232,7 +238,7 @@ class Sender:
         )
 
     def _anything(self) -> Request:
-        path = self._chance.choice(_PATHS)
+        path = self._chance.choice(PATHS)
         while "{id}" in path:
             path = path.replace("{id}", self._id(), 1)
         names = [self._chance.choice(_NAMES) for _ in range(self._chance.choice((0, 0, 1, 2)))]
@@ -272,7 +278,7 @@ class Sender:
 
     def _stranger(self) -> Request:
         header = self._chance.choice(("", "Bearer", "Bearer x", "Basic eDp4", f"Bearer {ADMIN_KEY}x", self._text()))
-        return self._request("GET", self._chance.choice(_PATHS), b"", {"Authorization": header})
+        return self._request("GET", self._chance.choice(PATHS), b"", {"Authorization": header})
 
     def _upload(self) -> Request:
         content = bytearray(CSV)

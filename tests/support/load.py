@@ -24,10 +24,10 @@ class _Client:
         self.connection.sendall(request)
 
     def read(self) -> bool:
-        """Whether the whole answer is there. Raises ConnectionError where it ends before."""
+        """Whether the whole answer is there. Raises ConnectionError where the connection ends before."""
         piece = self.connection.recv(1 << 16)
         if not piece:
-            raise ConnectionError("the server closed a connection that was to be kept")
+            raise ConnectionError(f"the server closed a kept connection behind {self.received[:300]!r}")
         self.received += piece
         head, end, body = self.received.partition(b"\r\n\r\n")
         return bool(end) and len(body) >= _length(head)
@@ -36,7 +36,8 @@ class _Client:
 class Load:
     """`clients` that send one request over and over for some seconds: the rate, and the times of the answers.
 
-    Times go from the last byte sent to the last byte received. Raises RuntimeError for an answer from 300 on.
+    Times go from the last byte sent to the last byte received. Raises RuntimeError for an answer from 300 on,
+    ConnectionError for a server that keeps no connection.
     """
 
     def __init__(
