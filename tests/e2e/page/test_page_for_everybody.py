@@ -54,7 +54,7 @@ def test_the_keyboard_reaches_what_the_mouse_does(still):
     job = put_job(still.api.volume, small_spec(name="one"))
     with still.page() as page:
         page.goto("/")
-        page.locator("tbody tr").wait_for()
+        page.locator(f'tr[data-job="{job.id}"]').wait_for()
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
         reached = set()
@@ -62,7 +62,6 @@ def test_the_keyboard_reaches_what_the_mouse_does(still):
             page.keyboard.press("Tab")
             reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
         assert {"Usage", "New job", "theme-toggle", "Running", "filter-text", "one"} <= reached
-        assert job.id
 
 
 def test_a_worker_shows_its_gpu_and_what_it_does(still):
