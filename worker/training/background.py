@@ -11,6 +11,8 @@ from queue import Queue
 from types import TracebackType
 from typing import Self
 
+from worker.training.recent import RecentSeconds
+
 Write = Callable[[], None]
 
 # A checkpoint and the resume point behind it may wait; whoever brings more waits himself.
@@ -18,28 +20,31 @@ MOST_WAITING = 2
 
 
 class BackgroundWriter:
-    """As a context, has written everything at a good end, and nothing more is begun after a bad one."""
+    """As a context, has written everything at a good end, and nothing more is begun after a bad one.
+
+    `unfinished` counts what is being written and what waits for it; `seconds` is what one of them takes.
+    """
 
     def __init__(self) -> None:
         self._waiting: Queue[Write | None] = Queue(MOST_WAITING)
         self._error: BaseException | None = None
         self._has_given_up = False
-        self._unfinished = 0
+        self.unfinished = 0
         self._lock = threading.Lock()
-        self.last_seconds = 0.0
+        self.seconds = RecentSeconds()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._thread.start()
 
     @property
     def is_busy(self) -> bool:
         """Whether something is being written or waits for it."""
-        return self._unfinished > 0
+        return self.unfinished > 0
 
     def write(self, what: Write) -> None:
         """Have `what` done after all that came before it. Raises what an earlier one raised."""
         self._raise()
         with self._lock:
-            self._unfinished += 1
+            self.unfinished += 1
         self._waiting.put(what)
 
     def finish(self) -> None:
@@ -72,9 +77,9 @@ class BackgroundWriter:
                     what()
             except BaseException as error:
                 self._error = error
-            self.last_seconds = time.monotonic() - began
+            self.seconds.add(time.monotonic() - began)
             with self._lock:
-                self._unfinished -= 1
+                self.unfinished -= 1
             self._waiting.task_done()
 
     def _raise(self) -> None:

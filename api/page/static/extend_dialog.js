@@ -4,10 +4,19 @@ import { send } from "./api.js";
 import { asked } from "./dialogs.js";
 import { element, replace } from "./dom.js";
 
+const AMOUNT = { min: 0, step: "any" };
+// The new job has a budget of its own; a field begins with the limit that the old one had.
+const BUDGET = [
+  { name: "max_gpu_seconds", label: "GPU seconds, at most (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
+  { name: "max_cost", label: "Cost, at most (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
+  { name: "deadline", label: "Ends before (optional)", made: moment, read: (text) => new Date(text).toISOString() },
+];
+
 /** Ask how far to go on, and post it; then show the new job. */
 export async function extend(job) {
   const { epoch, epochs } = job.progress;
   const own = job.spec.callbacks.early_stopping;
+  const limits = job.spec.budget ?? {};
   const problems = element("div", { class: "field-error", role: "alert" });
   const from = element("select", { name: "from" }, [
     element("option", { value: "last" }, `the last epoch (${epoch})`),
@@ -22,7 +31,7 @@ export async function extend(job) {
     field("Go on from", from),
     field("Up to epoch", numeric("epochs", Math.max(epochs, epoch + 1), { min: 1, required: true })),
     own ? field("Patience", numeric("patience", own.patience, { min: 1, required: true })) : null,
-    field("At most GPU seconds (optional)", numeric("max_gpu_seconds", "", { min: 0, step: "any" })),
+    BUDGET.map(({ name, label, made }) => field(label, made(name, limits[name] ?? ""))),
     problems,
     element("div", { class: "dialog-end" }, [
       element("button", { value: "", formnovalidate: true }, "No"),
@@ -36,15 +45,22 @@ function field(words, input) {
   return element("label", {}, words, input);
 }
 
-function numeric(name, value, limits) {
-  return element("input", { type: "number", name, value, ...limits });
+function numeric(name, value, bounds) {
+  return element("input", { type: "number", name, value, ...bounds });
+}
+
+/** A date and time of day, to the minute, as they are here. */
+function moment(name, limit) {
+  const here = limit && new Date(Date.parse(limit) - new Date(limit).getTimezoneOffset() * 60_000);
+  return element("input", { type: "datetime-local", name, value: here && here.toISOString().slice(0, 16) });
 }
 
 /** What POST /jobs/{id}/extend takes. */
 function body(fields, own) {
   const sent = { epochs: Number(fields.epochs.value), from: fields.from.value };
   if (own) sent.early_stopping = { patience: Number(fields.patience.value) };
-  if (fields.max_gpu_seconds.value) sent.budget = { max_gpu_seconds: Number(fields.max_gpu_seconds.value) };
+  const budget = BUDGET.filter(({ name }) => fields[name].value !== fields[name].defaultValue).map(({ name, read }) => [name, fields[name].value ? read(fields[name].value) : null]);
+  if (budget.length) sent.budget = Object.fromEntries(budget);
   return sent;
 }
 

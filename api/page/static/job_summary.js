@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, element, replace, setAttribute, setText } from "./dom.js";
-import { costs, counted, duration, metric, money, moment, number, percent, reason, status } from "./format.js";
+import { clock, costs, counted, duration, metric, money, moment, number, percent, reason, status } from "./format.js";
 
 /** Show all that the job's document says, with the forecast where there is one. */
 export function showSummary(job, forecast) {
@@ -12,7 +12,7 @@ export function showSummary(job, forecast) {
   setText(byId("status"), label);
   setAttribute(byId("status"), "class", `status ${tone}`);
   replace(byId("lineage"), lineage(job));
-  replace(byId("facts"), [epochFact(job, forecast), bestFact(job), patienceFact(job), costFact(job), endFact(job, forecast)]);
+  replace(byId("facts"), [epochFact(job, forecast), bestFact(job), patienceFact(job), costFact(job), endFact(job, forecast), budgetFact(job)]);
   showTrouble(job);
 }
 
@@ -60,8 +60,7 @@ function patienceFact(job) {
   const wait = own?.wait ?? 0;
   const left = Math.max(0, spec.patience - wait);
   const note = job.stop ? reason(job.stop.reason) : `${left} left for ${spec.monitor}`;
-  const meter = element("div", { class: "bar", "aria-hidden": "true" }, element("div", { class: "done warn", style: { width: percentOf(wait, spec.patience) } }));
-  return fact("Patience used up", `${wait} of ${spec.patience}`, note, meter);
+  return fact("Patience used up", `${wait} of ${spec.patience}`, note, meter(wait, spec.patience));
 }
 
 function percentOf(part, whole) {
@@ -82,6 +81,41 @@ function endFact(job, forecast) {
   if (!avoided?.epochs) return fact("Avoided", "–", job.stop ? reason(job.stop.reason) : "");
   const saved = costs(job.ledger.costs, "avoided");
   return fact("Avoided", saved === "–" ? duration(avoided.gpu_seconds) : saved, `${counted(avoided.epochs, "epoch")} not run`);
+}
+
+/** What of its limits is used; of a job that its budget ended, the evidence. Null where it has no budget. */
+function budgetFact(job) {
+  if (job.stop?.budget) return usedUp(job.stop.budget);
+  const [first, ...others] = limitsOf(job);
+  if (!first) return null;
+  const more = [first.name, ...others.map(({ name, words }) => `${words} ${name}`)].join("; ");
+  return fact("Budget", first.words, more, first.meter);
+}
+
+function limitsOf({ spec: { budget }, ledger }) {
+  const limits = [];
+  const seconds = ledger?.gpu_seconds.total ?? 0;
+  const [paid] = ledger?.costs ?? [];
+  const { max_gpu_seconds: most, max_cost: dearest, deadline } = budget ?? {};
+  if (most) limits.push({ name: "of GPU time", words: `${duration(seconds)} of ${duration(most)}`, meter: meter(seconds, most) });
+  if (dearest) limits.push({ name: "paid", words: `${amount(paid?.total ?? 0, paid?.currency)} of ${amount(dearest, paid?.currency)}`, meter: meter(paid?.total ?? 0, dearest) });
+  if (deadline) limits.push({ name: "at the latest", words: clock(deadline), meter: null });
+  return limits;
+}
+
+function usedUp({ kind, limit, used, currency }) {
+  if (kind === "deadline") return fact("Budget used up", clock(limit), "its deadline");
+  const shown = kind === "max_cost" ? (one) => amount(one, currency) : duration;
+  const name = kind === "max_cost" ? "paid" : "of GPU time";
+  return fact("Budget used up", `${shown(used)} of ${shown(limit)}`, name, meter(used, limit));
+}
+
+function amount(value, currency) {
+  return currency ? money(value, currency) : number(value);
+}
+
+function meter(part, whole) {
+  return element("div", { class: "bar", "aria-hidden": "true" }, element("div", { class: "done warn", style: { width: percentOf(part, whole) } }));
 }
 
 function leftFact(forecast) {

@@ -92,7 +92,7 @@ function showQueue(queue) {
   byId("queue-empty").hidden = jobs.length > 0;
   replace(byId("queue"), jobs.map((job) => element("tr", {},
     element("td", { class: "num" }, format.number(job.position)),
-    element("td", {}, element("a", { href: `/page/jobs/${job.id}` }, job.name ?? format.shortId(job.id)), " ", element("span", { class: "muted small" }, format.shortId(job.id))),
+    element("td", {}, element("a", { class: "in-text", href: `/page/jobs/${job.id}` }, job.name ?? format.shortId(job.id)), " ", element("span", { class: "muted small" }, format.shortId(job.id))),
     element("td", { class: "num" }, format.number(job.priority)),
     element("td", { class: "num", title: format.moment(job.created_at) }, format.age(job.created_at)),
     element("td", {}, job.waits.detail))));

@@ -66,16 +66,34 @@ def visitor(browser: object, page_api: ApiProcess) -> Iterator[Visitor]:
     assert visiting.complaints == []
 
 
+@pytest.fixture(scope="session")
+def still_api(page_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    yield from _without_a_worker(page_redis, tmp_path_factory.mktemp("still"))
+
+
 @pytest.fixture
-def still(browser: object, page_redis: str, tmp_path: Path) -> Iterator[Visitor]:
-    """A browser at a service of the test's own, without a worker: nothing happens there but what the test does."""
-    volume = Volume(tmp_path / "volume")
-    put_dataset(volume, learnable_frame())
-    served = ApiProcess(volume, page_redis, tmp_path / "api.log")
-    served.start()
-    visiting = Visitor(browser, served, [])
-    try:
+def still(browser: object, still_api: ApiProcess) -> Iterator[Visitor]:
+    """A browser at a service without a worker: to a test's jobs nothing happens but what the test does."""
+    visiting = Visitor(browser, still_api, [])
+    yield visiting
+    assert visiting.complaints == []
+
+
+@pytest.fixture
+def empty(browser: object, page_redis: str, tmp_path: Path) -> Iterator[Visitor]:
+    """The same at a service of the test's own, which has no jobs yet."""
+    for served in _without_a_worker(page_redis, tmp_path):
+        visiting = Visitor(browser, served, [])
         yield visiting
+        assert visiting.complaints == []
+
+
+def _without_a_worker(redis_url: str, folder: Path) -> Iterator[ApiProcess]:
+    volume = Volume(folder / "volume")
+    put_dataset(volume, learnable_frame())
+    served = ApiProcess(volume, redis_url, folder / "api.log")
+    served.start()
+    try:
+        yield served
     finally:
         served.stop()
-    assert visiting.complaints == []

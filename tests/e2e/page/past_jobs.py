@@ -1,5 +1,7 @@
 """Jobs for the page's tests: real ones that the service trains, and some written by hand with a curve of their own."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from shared.events import Event
@@ -27,6 +29,17 @@ def over(api: ApiProcess, job_id: str) -> dict:
         return job if job["status"] in TERMINAL else None
 
     return wait_for(look, 120, every=0.1, saying=f"{job_id} is over")
+
+
+@contextmanager
+def held_up(api: ApiProcess) -> Iterator[None]:
+    """The worker's one slot is taken for the length of a `with`: what is posted there begins behind it."""
+    before = posted(api, hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
+    try:
+        wait_for(lambda: api.ask("GET", f"/jobs/{before}").json["status"] == "running", 60, saying="the slot is taken")
+        yield
+    finally:
+        api.ask("POST", f"/jobs/{before}/cancel")
 
 
 def written_epoch(epoch: int, milliseconds: int, best: int, rate: float, **metrics: float | None) -> Event:

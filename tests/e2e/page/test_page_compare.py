@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.e2e.page.past_jobs import interrupted_job, long_job, over, posted
-from tests.support.browser import PHONE, serious_faults
+from tests.e2e.page.past_jobs import held_up, interrupted_job, long_job, over, posted
+from tests.support.browser import DESKTOP, PHONE, serious_faults
 from tests.unit.shared.histories import trained
 
 
@@ -89,34 +89,33 @@ def test_a_job_is_taken_off_and_the_others_keep_their_colours(visitor, three):
         page.wait_for_function("() => document.querySelectorAll('#chips li').length === 2")
 
 
-def test_a_running_job_moves_along(visitor, page_api, page_volume, page_worker, three):
-    spec = {
-        "hyperparameters": {"epochs": 40, "batch_size": 8, "engine": "stock"},
-        "callbacks": {"early_stopping": None},
-    }
-    running = {"id": posted(page_api, name="running", **spec)}
+def test_a_running_job_moves_along(visitor, page_api, page_worker, three):
+    spec = {"hyperparameters": {"epochs": 12, "engine": "stock"}, "callbacks": {"early_stopping": None}}
     with visitor.page() as page:
-        opened(page, [three[0], running])
-        row = page.locator("#table tbody tr").nth(1)
+        with held_up(page_api):
+            waits = {"id": posted(page_api, name="waits", **spec)}
+            opened(page, [three[0], waits])
+            row = page.locator("#table tbody tr").nth(1)
+            row.get_by_text("Queued").wait_for()
         row.get_by_text("Succeeded").wait_for(timeout=60_000)
-        assert row.locator("td").nth(6).inner_text() == "40"
+        assert row.locator("td").nth(6).inner_text() == "12"
 
 
-def test_a_sample_says_that_it_is_one_and_a_job_that_is_gone_is_told(visitor, page_volume):
-    long, gone = long_job(page_volume), "job_01K0000000000000000000GONE"
-    with visitor.page() as page:
-        opened(page, [{"id": long.id}, {"id": interrupted_job(page_volume).id}, {"id": gone}])
+def test_a_sample_says_that_it_is_one_and_a_job_that_is_gone_is_told(still):
+    volume, gone = still.api.volume, "job_01K0000000000000000000GONE"
+    with still.page() as page:
+        opened(page, [{"id": long_job(volume).id}, {"id": interrupted_job(volume).id}, {"id": gone}])
         page.get_by_text("of 1 job a sample").wait_for()
         page.locator(".notice", has_text=gone).wait_for()
         page.get_by_role("button", name="Time", exact=True).click()
         page.get_by_role("button", name="Log", exact=True).click()
         assert page.locator("#chips li").count() == 2
-    visitor.complaints.clear()
+    still.complaints.clear()
 
 
-def test_twenty_are_shown_and_no_more(visitor, page_volume):
-    jobs = [{"id": trained(page_volume, [0.5, 0.6, 0.6 + place / 100]).id} for place in range(21)]
-    with visitor.page() as page:
+def test_twenty_are_shown_and_no_more(still):
+    jobs = [{"id": trained(still.api.volume, [0.5, 0.6, 0.6 + place / 100]).id} for place in range(21)]
+    with still.page() as page:
         opened(page, jobs)
         page.locator(".notice", has_text="the first 20 are shown").wait_for()
         pens = page.locator("#chips path").evaluate_all(
@@ -125,9 +124,8 @@ def test_twenty_are_shown_and_no_more(visitor, page_volume):
         assert len(set(pens)) == 20
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 800), PHONE], ids=["desk", "phone"])
-def test_everybody_can_read_it(visitor, three, theme, size):
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
+def test_everybody_can_read_it(visitor, three, size, theme):
     with visitor.page(size=size, theme=theme) as page:
         opened(page, three)
         assert page.locator("#table tbody b").count() == 0

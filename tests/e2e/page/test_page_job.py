@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.page.past_jobs import interrupted_job, long_job, over, posted
-from tests.support.browser import PHONE, serious_faults
+from shared.job import BudgetUsed, Ending, Stop
+from shared.volume import OpenJob
+from tests.e2e.page.past_jobs import held_up, interrupted_job, long_job, over, posted
+from tests.support.browser import DESKTOP, PHONE, serious_faults
+from tests.support.epochs import epoch, tell
+from tests.support.jobs import claim, put_job, small_spec
 from tests.unit.shared.histories import trained
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -43,45 +47,53 @@ def slide(page, patience):
     page.locator("#patience").fill(str(patience))
 
 
+# Does not end before somebody can have seen it run.
+SLOW = {
+    "hyperparameters": {"epochs": 20, "batch_size": 8, "engine": "stock"},
+    "callbacks": {"early_stopping": None},
+}
+# Notes every caption of the great chart.
+NOTE_CAPTIONS = """() => {
+  window.captions = new Set();
+  const note = () => captions.add(document.querySelector(".chart-caption")?.textContent ?? "");
+  const everything = { childList: true, characterData: true, subtree: true };
+  new MutationObserver(note).observe(document.querySelector("main"), everything);
+}"""
+
+
 def test_a_job_is_watched_live_from_its_post_to_its_stop(visitor, page_api, page_worker):
-    spec = {
-        "hyperparameters": {"epochs": 60, "batch_size": 8, "engine": "stock"},
-        "callbacks": {"early_stopping": None},
-    }
-    job_id = posted(page_api, name="watched", **spec)
     with visitor.page() as page:
-        opened(page, job_id)
-        page.get_by_role("img", name=re.compile(r"Chart\. val_accuracy best .* last .* at epoch \d+")).wait_for()
-        page.get_by_role("button", name="Cancel").wait_for()
-        early = page.locator(".chart-caption").first.inner_text()
-        page.wait_for_function("before => document.querySelector('.chart-caption').textContent !== before", arg=early)
+        with held_up(page_api):
+            job_id = posted(page_api, name="watched", **SLOW)
+            opened(page, job_id)
+            page.locator("#status", has_text="Queued").wait_for()
+            page.get_by_role("button", name="Cancel").wait_for()
+            page.evaluate(NOTE_CAPTIONS)
         page.locator("#status", has_text="Succeeded").wait_for(timeout=60_000)
-        page.get_by_text("at epoch 60").first.wait_for()
-        page.get_by_text("It ran all 60 epochs").or_(page.locator("#explanation", has_text="60")).first.wait_for()
-        assert page.locator("#events li").last.inner_text().count("succeeded") >= 0
+        page.locator("#explanation", has_text="It ran all of its 20 epochs; val_accuracy was best at epoch").wait_for()
+        page.get_by_role("img", name=re.compile(r"^Chart\. val_accuracy best .* last .* at epoch 20")).wait_for()
+        moved = {re.search(r"at epoch (\d+)(?!.*at epoch)", one) for one in page.evaluate("[...captions]")}
+        assert len({found[1] for found in moved if found}) > 3, "the chart moved while the job ran"
+        page.locator("#events li").last.get_by_text("the job has succeeded").wait_for()
         assert page.get_by_role("button", name="Cancel").count() == 0
         page.locator("#ledger", has_text="Learning").wait_for()
         # Every epoch came once, although the page was open while they came.
-        told = page.locator("#events li", has_text=re.compile(r"^\S+\s*epoch\s*epoch \d+ of 60"))
-        assert told.count() == 60
+        told = page.locator("#events li", has_text=re.compile(r"^\S+\s*epoch\s*epoch \d+ of 20")).all_inner_texts()
+        assert [int(re.search(r"epoch (\d+) of 20", one)[1]) for one in told] == list(range(1, 21))
 
 
 def test_with_the_event_stream_blocked_it_still_moves(visitor, page_api, page_worker):
-    spec = {
-        "hyperparameters": {"epochs": 60, "batch_size": 8, "engine": "stock"},
-        "callbacks": {"early_stopping": None},
-    }
-    job_id = posted(page_api, name="unstreamed", **spec)
+    def without_streams(route):
+        is_stream = "text/event-stream" in route.request.headers.get("accept", "")
+        route.abort() if is_stream else route.continue_()
+
     with visitor.page() as page:
-
-        def without_streams(route):
-            is_stream = "text/event-stream" in route.request.headers.get("accept", "")
-            route.abort() if is_stream else route.continue_()
-
         page.route("**/events*", without_streams)
-        opened(page, job_id)
+        with held_up(page_api):
+            opened(page, posted(page_api, name="unstreamed", **SLOW))
+            page.locator("#status", has_text="Queued").wait_for()
         page.locator("#status", has_text="Succeeded").wait_for(timeout=60_000)
-        page.get_by_text("at epoch 60").first.wait_for()
+        page.locator(".chart-caption", has_text="at epoch 20").first.wait_for()
     # The browser says of each request that was blocked that it failed.
     assert all("net::ERR_FAILED" in words for words in visitor.complaints)
     visitor.complaints.clear()
@@ -136,9 +148,8 @@ def test_names_and_metadata_are_shown_as_they_are(visitor, finished):
         assert page.locator("main img").count() == 0
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 800), PHONE], ids=["desk", "phone"])
-def test_everybody_can_read_it(visitor, finished, theme, size):
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
+def test_everybody_can_read_it(visitor, finished, size, theme):
     with visitor.page(size=size, theme=theme) as page:
         opened(page, finished["id"])
         page.locator("#checkpoints table").wait_for()
@@ -148,9 +159,9 @@ def test_everybody_can_read_it(visitor, finished, theme, size):
         assert serious_faults(page) == []
 
 
-def test_the_marks_tell_what_happened_on_the_way(visitor, page_volume):
-    job = interrupted_job(page_volume)
-    with visitor.page() as page:
+def test_the_marks_tell_what_happened_on_the_way(still):
+    job = interrupted_job(still.api.volume)
+    with still.page() as page:
         opened(page, job.id)
         page.get_by_text("val_accuracy best 0.8000 at epoch 14, last 0.7000 at epoch 24").wait_for()
         page.get_by_text("fell once from 0.001").wait_for()
@@ -159,9 +170,9 @@ def test_the_marks_tell_what_happened_on_the_way(visitor, page_volume):
         assert "Redone" in page.locator("#ledger").inner_text()
 
 
-def test_a_chart_is_a_table_too(visitor, page_volume):
-    job = interrupted_job(page_volume)
-    with visitor.page() as page:
+def test_a_chart_is_a_table_too(still):
+    job = interrupted_job(still.api.volume)
+    with still.page() as page:
         opened(page, job.id)
         figure = page.locator("figure", has=page.get_by_role("heading", name="accuracy", exact=True))
         figure.get_by_role("button", name="Table").click()
@@ -172,9 +183,9 @@ def test_a_chart_is_a_table_too(visitor, page_volume):
         figure.locator("canvas").wait_for()
 
 
-def test_a_drag_zooms_all_charts_and_a_double_click_shows_all_again(visitor, page_volume):
-    job = interrupted_job(page_volume)
-    with visitor.page() as page:
+def test_a_drag_zooms_all_charts_and_a_double_click_shows_all_again(still):
+    job = interrupted_job(still.api.volume)
+    with still.page() as page:
         opened(page, job.id)
         page.get_by_text("24 points, each is shown").wait_for()
         over_plot = page.locator("#great-chart .u-over")
@@ -194,9 +205,9 @@ def test_a_drag_zooms_all_charts_and_a_double_click_shows_all_again(visitor, pag
         page.wait_for_function("() => document.querySelectorAll('.chart-table tbody tr').length === 24")
 
 
-def test_how_it_is_looked_at_survives_a_reload(visitor, page_volume):
-    job = interrupted_job(page_volume)
-    with visitor.page() as page:
+def test_how_it_is_looked_at_survives_a_reload(still):
+    job = interrupted_job(still.api.volume)
+    with still.page() as page:
         opened(page, job.id)
         page.get_by_role("button", name="Log", exact=True).click()
         page.get_by_role("button", name="Time", exact=True).click()
@@ -208,27 +219,27 @@ def test_how_it_is_looked_at_survives_a_reload(visitor, page_volume):
             assert page.get_by_role("button", name=name, exact=True).get_attribute("aria-pressed") == "true"
 
 
-def test_what_cannot_lie_on_a_logarithmic_axis_breaks_nothing(visitor, page_volume):
-    for curve in [[0.0, 0.0, 0.0], [0.5], [None, None], [-1.0, 0.0, 2.0], [0.3, 0.3]]:
-        job = trained(page_volume, curve)
-        with visitor.page() as page:
+def test_what_cannot_lie_on_a_logarithmic_axis_breaks_nothing(still):
+    with still.page() as page:
+        for curve in [[0.0, 0.0, 0.0], [0.5], [None, None], [-1.0, 0.0, 2.0], [0.3, 0.3]]:
+            job = trained(still.api.volume, curve)
             opened(page, job.id, "?y=log&smoothing=0.5")
             page.get_by_text(re.compile("val_accuracy(:| best)")).first.wait_for()
             page.locator("#great-chart canvas").wait_for()
 
 
-def test_thousands_of_epochs_are_sampled_and_it_says_so(visitor, page_volume):
-    job = long_job(page_volume)
-    with visitor.page() as page:
+def test_thousands_of_epochs_are_sampled_and_it_says_so(still):
+    job = long_job(still.api.volume)
+    with still.page() as page:
         opened(page, job.id)
         page.get_by_text(re.compile(r"of 5,000 points shown, sampled")).wait_for()
         page.get_by_text("the last 500 of").wait_for()
         assert page.locator("#events li").count() <= 500
 
 
-def test_events_stay_where_somebody_reads_them(visitor, page_volume):
-    job = long_job(page_volume, 100)
-    with visitor.page() as page:
+def test_events_stay_where_somebody_reads_them(still):
+    job = long_job(still.api.volume, 100)
+    with still.page() as page:
         opened(page, job.id)
         page.locator("#events li", has_text="epoch 100").wait_for()
         page.wait_for_function(
@@ -280,37 +291,65 @@ def test_a_running_job_is_cancelled_tried_anew_and_deleted(visitor, page_api, pa
     assert page_api.ask("GET", f"/jobs/{job_id}").status == 404
 
 
-def test_an_extension_is_posted_as_it_was_asked_for(visitor, finished):
-    asked = []
-
-    def answer(route):
-        asked.append(json.loads(route.request.post_data))
-        if len(asked) == 1:
-            problem = {
-                "status": 422,
-                "detail": "no",
-                "errors": [{"pointer": "#/epochs", "detail": "too few", "code": "x"}],
-            }
-            route.fulfill(status=422, json=problem)
-        else:
-            route.fulfill(status=202, json={"id": finished["id"]})
-
+def test_a_job_that_stopped_is_gone_on_with_in_one_unbroken_chart(visitor, page_api, finished):
+    last = finished["stop"]["last_epoch"]
     with visitor.page() as page:
-        page.route("**/extend", answer)
         opened(page, finished["id"])
         page.get_by_role("button", name="Extend").click()
-        page.get_by_label("Up to epoch").fill("500")
-        page.get_by_label("Patience", exact=True).last.fill("20")
-        page.get_by_label("Go on from").select_option("best")
-        page.get_by_role("dialog").get_by_role("button", name="Extend").click()
-        page.get_by_text("#/epochs too few").wait_for()
-        page.get_by_label("At most GPU seconds").fill("12.5")
-        with page.expect_navigation():
-            page.get_by_role("dialog").get_by_role("button", name="Extend").click()
-    first = {"epochs": 500, "from": "best", "early_stopping": {"patience": 20}}
-    assert asked == [first, {**first, "budget": {"max_gpu_seconds": 12.5}}]
-    # The browser's own word on the 422.
-    visitor.complaints.clear()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Up to epoch").fill(str(last))
+        dialog.get_by_label("Patience").fill("300")
+        dialog.get_by_role("button", name="Extend").click()
+        dialog.get_by_text(f"#/epochs received {last}").wait_for()
+        dialog.get_by_label("Up to epoch").fill(str(last + 5))
+        dialog.get_by_label("GPU seconds, at most").fill("600.5")
+        dialog.get_by_label("Cost, at most").fill("2")
+        dialog.get_by_label("Ends before").fill("2050-01-31T06:30")
+        here = page.evaluate("new Date('2050-01-31T06:30').toISOString()")
+        dialog.get_by_role("button", name="Extend").click()
+        page.wait_for_url(lambda url: "/page/jobs/" in url and finished["id"] not in url)
+        page.get_by_role("link", name=finished["id"]).wait_for()
+        page.locator("#status", has_text="Succeeded").wait_for(timeout=60_000)
+        page.locator(".chart-caption", has_text=f"at epoch {last + 5}").first.wait_for()
+        figure = page.locator("figure", has=page.get_by_role("heading", name="loss", exact=True))
+        figure.get_by_role("button", name="Table").click()
+        epochs = figure.locator("tbody tr").evaluate_all("all => all.map(one => Number(one.cells[0].textContent))")
+        assert epochs == list(range(1, last + 6))
+        extended = page_api.ask("GET", f"/jobs/{page.url.rpartition('/')[2]}").json
+    assert extended["extends"] == finished["id"]
+    assert (extended["stop"]["reason"], extended["stop"]["last_epoch"]) == ("epochs_completed", last + 5)
+    assert extended["spec"]["callbacks"]["early_stopping"]["patience"] == 300
+    assert extended["spec"]["budget"] == {"max_gpu_seconds": 600.5, "max_cost": 2.0, "deadline": here}
+    assert page_api.ask("GET", f"/jobs/{finished['id']}").json == finished
+
+
+def test_a_budget_shows_how_much_of_it_is_used_and_its_limits_are_offered_to_the_next_job(still):
+    volume = still.api.volume
+    budget = {"max_gpu_seconds": 600, "max_cost": 2.5, "deadline": "2050-01-31T06:30:00Z"}
+    job = put_job(volume, small_spec(budget=budget))
+    tell(claim(job), epoch(1, 0.5))
+    asked = []
+    with still.page() as page:
+        opened(page, job.id)
+        words = page.locator("#facts").inner_text()
+        assert re.search(r"Budget\s+[\d.]+ s of 10 min\s+of GPU time; 0 of 2.5 paid; 2050-01-31 ", words), words
+        used = BudgetUsed(kind="max_cost", limit=2.5, used=2.4871, currency="EUR")
+        stop = Stop(reason="budget", last_epoch=1, epochs_not_run=3, budget=used)
+        job.settle(Ending(status="succeeded", stop=stop), attempt=1)
+        volume.close_job(OpenJob(5, job.id))
+        page.locator("#facts", has_text="Budget used up").wait_for()
+        assert "€2.49 of €2.50" in page.locator("#facts").inner_text()
+        page.locator("#explanation", has_text="its budget was used up (2.487 of 2.5 EUR)").wait_for()
+        page.route("**/extend", lambda route: (asked.append(route.request.post_data_json), route.abort()))
+        page.get_by_role("button", name="Extend").click()
+        dialog = page.get_by_role("dialog")
+        assert dialog.get_by_label("GPU seconds, at most").input_value() == "600"
+        dialog.get_by_label("GPU seconds, at most").fill("")
+        dialog.get_by_label("Cost, at most").fill("5")
+        dialog.get_by_role("button", name="Extend").click()
+        dialog.get_by_role("alert").locator("p").wait_for()
+    # What was left as it was is left out.
+    assert [one["budget"] for one in asked] == [{"max_gpu_seconds": None, "max_cost": 5}]
 
 
 def test_what_others_wrote_is_what_they_wrote():

@@ -21,9 +21,9 @@ def row(page, job):
     return page.locator(f'tr[data-job="{job.id}"]')
 
 
-def test_the_table_follows_a_job_through_its_life(still):
-    volume = still.api.volume
-    with still.page() as page:
+def test_the_table_follows_a_job_through_its_life(empty):
+    volume = empty.api.volume
+    with empty.page() as page:
         page.goto("/")
         page.get_by_text("No jobs yet").wait_for()
         page.get_by_text("fitstop datasets put").wait_for()
@@ -102,12 +102,12 @@ def test_selected_jobs_are_compared_and_older_ones_found(still):
         row(page, jobs[3]).wait_for()
 
 
-def test_a_hundred_running_jobs_are_shown_without_a_stutter(still, capsys):
+def test_a_hundred_running_jobs_are_shown_without_a_stutter(empty, capsys):
     """The issue's figure is 16 ms of script for each update; it is told, and only a far worse one fails."""
-    volume = still.api.volume
+    volume = empty.api.volume
     attempts = [running(volume, epochs=30, name=f"job {number}")[1] for number in range(100)]
     took = []
-    with still.page() as page:
+    with empty.page() as page:
         page.goto("/?limit=100")
         page.locator("tbody tr").nth(99).wait_for()
         for look in range(31, 35):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.job import AttemptEnd, Ending, JobError, Stop
+from shared.job import AttemptEnd, BudgetUsed, Ending, JobError, Stop
 from shared.times import time_in, utc_now
 from shared.worker_card import RunningAttempt, WorkerCard
 from tests.support.jobs import claim
@@ -95,6 +95,14 @@ def test_early_stopping_that_is_off_or_has_not_begun(client, new_job):
     assert said(client, later)[0] == "Early stopping looks at val_accuracy from epoch 51 on; this is epoch 24."
 
 
+def test_a_budget_is_told_while_a_job_waits_and_while_it_runs(client, new_job):
+    waits = new_job(budget={"max_gpu_seconds": 5})
+    assert said(client, waits)[-1] == "Its budget ends it at the latest after 5 GPU seconds."
+    runs = running(new_job, stopping=patience(), budget={"max_gpu_seconds": 90, "max_cost": 2.5})
+    assert said(client, runs)[-1] == "Its budget ends it at the latest after 90 GPU seconds, or a cost of 2.5."
+    assert not any("budget" in sentence for sentence in said(client, running(new_job, stopping=patience())))
+
+
 def test_a_job_that_has_just_begun_and_one_that_was_asked_to_stop(client, job):
     claim(job)
     assert said(client, job) == ["It has started on here, and no epoch has ended yet."]
@@ -103,6 +111,8 @@ def test_a_job_that_has_just_begun_and_one_that_was_asked_to_stop(client, job):
 
 
 MORE = "by more than 0.001 on the 0.7850 of epoch 20"
+BEST = "val_accuracy was best at epoch 20 with 0.7850"
+DEADLINE = "2026-11-23T12:00:00.000Z"
 STOPPED = {"monitor": "val_accuracy", "best_epoch": 20, "best_value": 0.785, "wait": 10, "patience": 10}
 
 
@@ -136,6 +146,28 @@ STOPPED = {"monitor": "val_accuracy", "best_epoch": 20, "best_value": 0.785, "wa
                 error=JobError(code="hang", message="no batch ended for too long"),
             ),
             ["It failed after epoch 2.", "No batch ended for too long (hang)."],
+        ),
+        (
+            Ending(
+                status="succeeded",
+                stop=Stop(
+                    reason="budget",
+                    last_epoch=30,
+                    budget=BudgetUsed(kind="max_gpu_seconds", limit=5, used=4.871),
+                    **STOPPED,
+                ),
+            ),
+            [
+                f"It stopped after epoch 30: its budget was used up (4.871 of 5 GPU seconds); {BEST}.",
+                "It can be extended.",
+            ],
+        ),
+        (
+            Ending(
+                status="failed",
+                stop=Stop(reason="budget", budget=BudgetUsed(kind="deadline", limit=DEADLINE, used=DEADLINE)),
+            ),
+            [f"It ended before its first epoch had: its budget was used up (the deadline of {DEADLINE})."],
         ),
         (Ending(status="succeeded", stop=Stop(reason="budget", last_epoch=2)), ["It stopped (budget) after epoch 2."]),
         (Ending(status="failed"), ["It is over, and no reason was recorded."]),

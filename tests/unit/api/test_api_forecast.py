@@ -4,7 +4,9 @@ import math
 
 import pytest
 
-from tests.unit.shared.histories import ended_at, epoch_event, posted_at, stopped, told, trained
+from shared.times import time_in
+from tests.unit.shared.histories import claimed_at, ended_at, epoch_event, posted_at, stopped, told, trained
+from tests.unit.shared.records import record, spec
 
 
 def seen(client, job):
@@ -42,6 +44,34 @@ def test_where_there_is_none_the_reason_is_said(client, volume, job):
 def test_without_early_stopping_it_ends_with_its_epochs(client, new_job):
     off = new_job(callbacks={"early_stopping": None})
     assert seen(client, off)["reason"] == "early stopping is off: it ends at epoch 4"
+
+
+def with_budget(volume, budget, **callbacks):
+    """A job that was claimed at 0, for 3.6 EUR an hour, and has ended 20 epochs of 2 s by second 41."""
+    parts = {"hyperparameters": {"epochs": 1000}, "budget": budget, "callbacks": callbacks}
+    job = volume.store_job(record(document={**spec(), **parts}))
+    rows = [epoch_event(epoch, 1000 + 2000 * epoch, 2.0, val_accuracy=0.01 * epoch) for epoch in range(1, 21)]
+    told(claimed_at(job, 1, 0, 3.6, "EUR"), rows)
+    return job
+
+
+@pytest.mark.parametrize(
+    ("budget", "last"), [({"max_gpu_seconds": 61}, 30), ({"max_cost": 0.0515}, 25), ({"max_gpu_seconds": 42}, 21)]
+)
+def test_no_later_end_is_foreseen_than_the_budget_pays_for(client, volume, budget, last):
+    stop = seen(client, with_budget(volume, budget))["stop"]
+    assert stop == {"p10": last, "p50": last, "p90": last}, "it would get better for hundreds of epochs"
+
+
+def test_a_budget_that_is_large_enough_changes_nothing(client, volume):
+    free = with_budget(volume, None)
+    assert seen(client, with_budget(volume, {"max_gpu_seconds": 1e6}))["stop"] == seen(client, free)["stop"]
+    assert seen(client, with_budget(volume, {"deadline": time_in(1e6)}))["stop"] == seen(client, free)["stop"]
+
+
+def test_without_early_stopping_the_budget_is_told_as_the_end(client, volume):
+    job = with_budget(volume, {"max_gpu_seconds": 61}, early_stopping=None)
+    assert seen(client, job)["reason"] == "early stopping is off: its budget ends it near epoch 30"
 
 
 def test_a_job_that_was_just_posted_has_no_epochs(client, volume):

@@ -75,6 +75,23 @@ def test_show_says_what_the_gpu_time_bought():
     assert "0.0163 EUR; 2.50 avoided" in text
 
 
+BUDGET = {"max_gpu_seconds": 60, "max_cost": 2.5, "deadline": "2030-01-31T06:00:00Z"}
+PAID = {"gpu_seconds": {"total": 23.4}, "costs": [{"currency": "EUR", "total": 0.0163, "avoided": 0.0}]}
+
+
+def test_watch_and_show_say_what_of_the_budget_is_used():
+    job = {**JOB, "spec": {"budget": BUDGET}, "ledger": PAID}
+    words = "23.4 s of 1 min 00 s GPU time used; 0.0163 EUR of 2.50 spent; ends before 2030-01-31T06:00:00Z"
+    assert f"budget  {words}" in rendered(job_picture(job), 120)
+    assert words in rendered(job_fields(job), 140)
+    assert "budget" not in rendered(job_picture({**job, "status": "succeeded"}), 120), "how it ended tells that"
+    assert "budget" not in rendered(job_picture({**JOB, "spec": {"budget": None}}), 120)
+
+
+def test_a_budget_of_which_nothing_is_used_is_told_too():
+    assert "nothing of 2.50 spent" in rendered(job_picture({**JOB, "spec": {"budget": {"max_cost": 2.5}}}), 120)
+
+
 def test_a_queued_job_says_where_it_stands_and_a_lost_service_is_said():
     text = rendered(job_picture({"name": "w", "status": "queued", "queue_position": 3, "attempt": 0}, "no answer"))
     assert "number 3 in the queue" in text
@@ -102,6 +119,16 @@ def test_the_bar_marks_where_it_would_stop():
             "succeeded",
             {"reason": "early_stopping", "monitor": "val_accuracy", "patience": 10, "last_epoch": 30},
             "succeeded: stopped early at epoch 30: val_accuracy had not improved for 10 epochs",
+        ),
+        (
+            "succeeded",
+            {"reason": "budget", "last_epoch": 9, "budget": {"kind": "max_gpu_seconds", "limit": 5, "used": 4.871}},
+            "succeeded: stopped after epoch 9: its budget is used up, 4.8710 of 5 s of GPU time",
+        ),
+        (
+            "failed",
+            {"reason": "budget", "last_epoch": 0, "budget": {"kind": "deadline", "limit": "2030-01-31T06:00:00Z"}},
+            "failed: ended before its first epoch had: its deadline was 2030-01-31T06:00:00Z",
         ),
         ("succeeded", {"reason": "epochs_completed", "last_epoch": 5}, "succeeded: all 5 epochs are done"),
         ("cancelled", {"reason": "cancelled", "last_epoch": 7}, "cancelled: after epoch 7"),

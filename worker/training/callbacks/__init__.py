@@ -13,7 +13,6 @@ from typing import Any, Protocol, Self
 
 import keras
 
-from worker.training.background import MOST_WAITING
 from worker.training.callbacks.budget import StopWithinBudget
 from worker.training.callbacks.csv_log import CSVLog
 from worker.training.callbacks.early_stopping import PatientStopping
@@ -27,6 +26,9 @@ from worker.training.callbacks.resume_saver import ResumeSaver
 from worker.training.callbacks.stopping import StopBetweenBatches
 from worker.training.context import RunContext
 from worker.training.resume.session import ResumeSession
+
+# What the disk may be slower by at the end than it was.
+_SLOWER_THAN_USUAL = 1.5
 
 
 class Stateful(Protocol):
@@ -130,9 +132,10 @@ class Callbacks:
         """Whether early stopping, and not the number of epochs, ended the run."""
         return self.early_stopping is not None and self.early_stopping.has_stopped
 
-    def _writing_seconds(self) -> float:
-        """How long it takes to write what may be waiting, and a resume point, judged by what was written last."""
-        return (MOST_WAITING + 1) * max(self.resume.save_seconds, self._run.writer.last_seconds)
+    def _writing_seconds(self, more: int) -> float:
+        """How long it takes to write what waits for it now, and so much more, judged by what was written of late."""
+        each = max(self.resume.save_seconds, self._run.writer.seconds.usual)
+        return _SLOWER_THAN_USUAL * each * (self._run.writer.unfinished + more)
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from shared.events import Event
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from worker.training.context import RunContext
+from worker.training.recent import RecentSeconds
 from worker.training.resume.point import Place, ResumePoint
 from worker.training.resume.state import (
     capture_random,
@@ -33,8 +34,7 @@ CarryOn = Callable[[ResumePoint, AttemptFolder, JobRecord, keras.Model], ResumeP
 class ResumeSession:
     """What one attempt's run and its resume points have to do with each other.
 
-    `resumed` is the point that this run goes on from, None where it begins at the beginning; `save_seconds` is how
-    long the last save took the writer.
+    `resumed` is the point that this run goes on from, None where it begins at the beginning.
     """
 
     def __init__(self, run: RunContext, model: keras.Model, carried_on: CarryOn) -> None:
@@ -43,7 +43,7 @@ class ResumeSession:
         self.interval_seconds = run.settings.resume_seconds
         self.epochs = run.record.spec.hyperparameters.epochs
         self.attempt = run.attempt
-        self.save_seconds = 0.0
+        self._saving = RecentSeconds()
         self._writer = run.writer
         self._model = model
         self._events = run.events
@@ -57,6 +57,11 @@ class ResumeSession:
     def place(self) -> Place:
         """Where the run begins."""
         return self.resumed.place if self.resumed else Place(0, 0)
+
+    @property
+    def save_seconds(self) -> float:
+        """How long a save takes the writer of late."""
+        return self._saving.usual
 
     @property
     def was_stopped(self) -> bool:
@@ -103,7 +108,7 @@ class ResumeSession:
             if store:
                 self._kept_manifests.append({one.name for one in store.manifest.checkpoints})
                 store.clear_away(set().union(*self._kept_manifests))
-            self.save_seconds = time.monotonic() - began
+            self._saving.add(time.monotonic() - began)
 
         self._writer.write(write)
 

@@ -71,11 +71,13 @@ def test_whoever_brings_more_than_may_wait_waits_himself() -> None:
         assert bringer.is_alive(), "one is being written, two wait, and the fourth does not fit"
         assert writer.is_busy
         assert len(brought) <= 3
+        assert writer.unfinished >= len(brought)
         may_go_on.set()
         bringer.join(60)
         writer.finish()
         assert len(brought) == 4
         assert not writer.is_busy
+        assert writer.seconds.usual > 0
 
 
 def test_after_it_gave_up_nothing_more_is_begun() -> None:

@@ -79,7 +79,7 @@ def test_enough_is_kept_for_another_step_or_validation_like_the_last_and_for_wri
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     needs: Any = Needs()
-    stopping = StopWithinBudget(needs, lambda: 10.0)
+    stopping = StopWithinBudget(needs, lambda writes: 10.0 * writes)
     stopping.on_epoch_begin(0)
     now[0] += 3
     stopping.steps_done(1, {})
@@ -88,9 +88,9 @@ def test_enough_is_kept_for_another_step_or_validation_like_the_last_and_for_wri
     stopping.on_test_end()
     stopping.on_epoch_begin(1)
     stopping.on_test_begin()
-    leaving = needs.asked[1] - 10
+    leaving = needs.asked[1] - 20
     assert 0 < leaving < 1
-    assert needs.asked == pytest.approx([13 + leaving, 10 + leaving, 30 + leaving])
+    assert needs.asked == pytest.approx([13 + leaving, 20 + leaving, 40 + leaving])
 
 
 def test_a_job_that_may_cost_so_much_fails_where_the_worker_knows_no_price_and_may_find_another(
