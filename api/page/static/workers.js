@@ -11,6 +11,7 @@ const STATES = {
   busy: { label: "Busy", tone: "accent" },
   starting: { label: "Starting", tone: "muted" },
   draining: { label: "Draining", tone: "warn" },
+  unfit: { label: "Unfit", tone: "bad" },
   lost: { label: "Lost", tone: "bad" },
 };
 const STARTS = { forkserver: "forked from a process that has Keras loaded", spawn: "a fresh process each time" };
@@ -59,6 +60,7 @@ function card(worker, jobs) {
   return element("article", { class: "card worker", "aria-label": `Worker on ${worker.host}` },
     element("div", { class: "head" }, element("h2", { title: worker.worker }, worker.host), element("span", { class: `status ${tone}` }, label)),
     element("p", { class: "device small" }, worker.device),
+    worker.unfit ? element("p", { class: "small" }, `It takes no job: ${worker.unfit}`) : null,
     worker.gpu ? gpuBars(worker.gpu) : null,
     worker.status === "lost" ? null : element("ul", { class: "slots" }, slots),
     element("dl", {}, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])));

@@ -2,11 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from api.page import static_files
 from api.page.views import POLICY
+from api.shapes import Worker
+from shared.job import JobStatus
 
 STATIC = static_files.FOLDER
 TEMPLATES = STATIC.parent / "templates"
@@ -82,3 +85,16 @@ def test_the_built_package_holds_every_file_of_the_page():
     """hatch takes whole packages; this names the files whose loss nobody would see before a page is opened."""
     assert {path.name for path in TEMPLATES.iterdir()} >= {"base.html", "jobs.html", "new.html", "sign_in.html"}
     assert Path(STATIC / "icon.svg").is_file()
+
+
+@pytest.mark.parametrize(
+    ("script", "table", "states"),
+    [
+        ("workers.js", "STATES", get_args(Worker.model_fields["status"].annotation)),
+        ("format.js", "STATUSES", get_args(JobStatus)),
+    ],
+)
+def test_every_state_that_the_api_tells_has_its_word_and_colour(script, table, states):
+    block = re.search(rf"const {table} = {{(.*?)\n}};", (STATIC / script).read_text(), re.DOTALL)
+    assert block
+    assert set(re.findall(r"^  (\w+): {", block[1], re.MULTILINE)) == set(states)
