@@ -8,9 +8,10 @@ import pytest
 from shared.job import AttemptEnd, Claim, Conclusion, Stop
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.spec import Budget
-from shared.times import time_in
+from shared.times import seconds_until, time_in
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.waiting import wait_for
 from worker.training.budget import BudgetWatch
 from worker.training.callbacks.budget import StopWithinBudget
 from worker.training.errors import BudgetUsedUp
@@ -109,8 +110,9 @@ def test_a_job_that_may_cost_so_much_fails_where_the_worker_knows_no_price_and_m
 
 
 def test_a_job_whose_deadline_passed_in_the_queue_fails_at_once_and_says_why(volume: Volume, job: JobFolder) -> None:
-    late = put_job(volume, small_spec(budget={"deadline": time_in(0.3)}))
-    time.sleep(0.3)
+    deadline = time_in(0.3)
+    late = put_job(volume, small_spec(budget={"deadline": deadline}))
+    wait_for(lambda: seconds_until(deadline) <= 0)
     conclusion, stop = concluded(claimed(late))
     assert conclusion.ending is not None
     assert conclusion.ending.error is not None
