@@ -1,0 +1,46 @@
+"""What all shapes are made of, pages of a list, and problems."""
+
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_Item = TypeVar("_Item")
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC")]
+JobId = Annotated[str, Field(pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$")]
+Path = Annotated[str, Field(description="a path of this API", pattern="^/")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Shape(BaseModel):
+    """An answer, or a part of one: no field but these, each of its own type."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Page(Shape, Generic[_Item]):
+    """One page of a list."""
+
+    object: Literal["list"]
+    data: list[_Item]
+    has_more: bool
+
+
+class ProblemItem(Shape):
+    """One thing that is wrong, at one place of what was sent."""
+
+    pointer: Annotated[str, Field(description="a JSON pointer as a URI fragment")]
+    detail: str
+    code: str
+
+
+class ProblemDocument(Shape):
+    """What is wrong (RFC 9457); `errors` lists every problem of a 422 at once."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Field(description="a word for programs")]
+    request_id: str
+    errors: list[ProblemItem] = []
