@@ -10,9 +10,9 @@ import time
 from types import TracebackType
 from typing import Self
 
-from shared.durable import encode, replace_file
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
+from worker.beat import Beat, write_beat
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Heartbeat:
 
     @property
     def is_lost(self) -> bool:
-        return self._is_given_up or time.monotonic() - self._last_good > self._settings.self_stop_seconds
+        return self._is_given_up or self._is_late()
 
     def __enter__(self) -> Self:
         self._beat()
@@ -63,6 +63,11 @@ class Heartbeat:
             return
         began = time.monotonic()
         self._count += 1
-        replace_file(self._attempt.heartbeat_file, encode({"version": 1, "count": self._count}))
+        write_beat(self._attempt, Beat(self._count, began))
+        # So a beat proves that none before it came too late: its write would have been the last.
+        self._is_given_up = self._is_late()
         # The moment before the write: only then is a slow volume sure not to make others see an older beat.
         self._last_good = began
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._last_good > self._settings.self_stop_seconds

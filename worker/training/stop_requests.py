@@ -6,12 +6,13 @@ end.json in the attempt's folder      others took the attempt for lost
 a heartbeat that stands still         the worker hangs; others will take over, so stop before they do
 """
 
+import math
 import signal
 import time
 from types import FrameType
 
-from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
+from worker.beat import Beat, newest_beat
 from worker.training.errors import Superseded, TrainingStopped
 
 _LOOK_SECONDS = 0.25
@@ -29,8 +30,14 @@ class StopRequests:
         self._self_stop_seconds = self_stop_seconds
         self._terminated = False
         self._looked = time.monotonic() - _LOOK_SECONDS
-        self._beat: bytes | None = None
-        self._silent_since = self._looked
+        self._vouched_until = self._begun_at()
+
+    def _begun_at(self) -> float:
+        """The first beat is written before the program starts; where it was not read in time, the next one decides."""
+        beat = newest_beat(self._attempt)
+        if beat is None:
+            return time.monotonic()
+        return beat.began if beat.count == 1 else -math.inf
 
     def listen(self) -> None:
         """Take SIGTERM as the request to hand the job back; Ctrl-C in a terminal is the worker's to decide on."""
@@ -42,38 +49,35 @@ class StopRequests:
         if self._terminated:
             raise TrainingStopped("handed_back")
         now = time.monotonic()
-        before = self._looked
-        if now - before < _LOOK_SECONDS:
+        if now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
         self._stop_if_ended()
         if self._attempt.job.cancel_file.exists():
             raise TrainingStopped("cancelled")
-        self._check_heartbeat(before, now)
+        self._check_heartbeat()
 
-    def _check_heartbeat(self, before: float, now: float) -> None:
-        """`before` and `now`: when the look before this one and this one began.
+    def _check_heartbeat(self) -> None:
+        """A beat vouches for the worker until it is too old, and for the time before it if that was not too long.
 
-        A new beat was written some time after the look before, so others may count from there. And a look on a volume
-        that hangs is as old as its beginning.
+        After so long without a look (a long batch, or this machine stood still) it may have arrived too late for
+        others, who take over at this moment. The next one settles that: a worker that was late never beats again.
         """
-        beat = read_bytes(self._attempt.heartbeat_file)
+        beat = newest_beat(self._attempt)
         if beat is None:
             return
-        since = self._silent_since
-        if beat != self._beat:
-            self._beat, self._silent_since = beat, before
-            since = now
-        self._stop_if_silent(since)
-        if now - before > self._self_stop_seconds:
-            self._wait_for_the_next_beat(now)
+        now = time.monotonic()
+        self._stop_if_silent(beat.began)
+        if now - self._vouched_until > self._self_stop_seconds:
+            beat = self._first_beat_after(now)
+        self._vouched_until = beat.began
 
-    def _wait_for_the_next_beat(self, now: float) -> None:
-        """After so long without a look (a long batch, or this machine stood still) a beat may be of any age."""
-        while read_bytes(self._attempt.heartbeat_file) == self._beat:
+    def _first_beat_after(self, moment: float) -> Beat:
+        while (beat := newest_beat(self._attempt)) is None or beat.began <= moment:
             self._stop_if_ended()
-            self._stop_if_silent(now)
+            self._stop_if_silent(moment)
             time.sleep(_LOOK_SECONDS)
+        return beat
 
     def _stop_if_ended(self) -> None:
         if self._attempt.end_file.exists():

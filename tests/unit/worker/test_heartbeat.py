@@ -8,6 +8,7 @@ import time
 from shared.settings import Settings
 from tests.support.waiting import wait_for
 from tests.unit.shared.records import handed_back, posted, taken
+from worker.beat import write_beat
 from worker.heartbeat import Heartbeat
 
 OFTEN = Settings(heartbeat_seconds=0.01, self_stop_seconds=0.3, take_over_seconds=1)
@@ -68,7 +69,7 @@ def test_a_volume_that_hangs_makes_the_attempt_lost_too(volume, monkeypatch):
         goes_on.wait(60)
 
     with Heartbeat(attempt, OFTEN, time.monotonic()) as heartbeat:
-        monkeypatch.setattr("worker.heartbeat.replace_file", hang)
+        monkeypatch.setattr("worker.heartbeat.write_beat", hang)
         assert hangs.wait(30)
         wait_for(lambda: heartbeat.is_lost, 30)
         goes_on.set()
@@ -83,10 +84,31 @@ def test_a_beat_counts_from_the_moment_before_its_write(volume, monkeypatch):
     def slow(*_):
         now[0] += 0.5
 
-    monkeypatch.setattr("worker.heartbeat.replace_file", slow)
+    monkeypatch.setattr("worker.heartbeat.write_beat", slow)
     heartbeat = Heartbeat(attempt, OFTEN, time.monotonic())
     heartbeat._beat()
     assert heartbeat.is_lost
+
+
+def test_a_beat_that_arrives_too_late_is_the_last(volume, monkeypatch):
+    # Others may have taken over before it came, so the next one would tell the child that all had been well.
+    attempt = taken(posted(volume))
+    now = [1000.0]
+    monkeypatch.setattr("worker.heartbeat.time.monotonic", lambda: now[0])
+    heartbeat = Heartbeat(attempt, OFTEN, time.monotonic())
+    heartbeat._beat()
+    now[0] += OFTEN.self_stop_seconds - 0.1
+
+    def slow(*given):
+        now[0] += 0.2
+        write_beat(*given)
+
+    monkeypatch.setattr("worker.heartbeat.write_beat", slow)
+    heartbeat._beat()
+    assert count(attempt) == 2
+    heartbeat._beat()
+    assert heartbeat.is_lost
+    assert count(attempt) == 2
 
 
 def test_a_worker_that_was_frozen_for_too_long_does_not_beat_again(volume, monkeypatch):

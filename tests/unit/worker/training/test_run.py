@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, rows_of, small_spec
 from tests.support.waiting import wait_for
+from worker.beat import Beat, write_beat
 from worker.training.engine.order import permutation
 from worker.training.errors import Superseded
 from worker.training.run import run
@@ -192,7 +194,7 @@ def test_a_heartbeat_that_stands_still_stops_the_run(volume: Volume) -> None:
     attempt = claim(
         put_job(volume, small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None}))
     )
-    attempt.heartbeat_file.write_text('{"count":1}')
+    write_beat(attempt, Beat(1, time.monotonic()))
     with pytest.raises(Superseded, match="no heartbeat"):
         run(attempt, StopRequests(attempt, 0.5))
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.durable import encode, read_bytes, replace_file
+from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
 from shared.volume import Volume
 from tests.unit.shared.records import handed_back, posted, taken
+from worker.beat import Beat, write_beat
 from worker.training.errors import Superseded
 from worker.training.stop_requests import StopRequests
 
@@ -33,35 +34,42 @@ def attempt(volume: Volume) -> AttemptFolder:
 
 
 @pytest.fixture
-def beat(attempt: AttemptFolder) -> Callable[[], None]:
-    count = iter(range(1000))
-    return lambda: replace_file(attempt.heartbeat_file, encode({"version": 1, "count": next(count)}))
+def beat(attempt: AttemptFolder, clock: Clock) -> Callable[[], None]:
+    count = iter(range(1, 1000))
+    return lambda: write_beat(attempt, Beat(next(count), clock.now))
 
 
 def test_a_beat_that_goes_on_lets_the_run_go_on_however_long_a_batch_takes(
     clock: Clock, attempt: AttemptFolder, beat: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.training.stop_requests.time.sleep", lambda _: beat())
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        beat()
+
+    monkeypatch.setattr("worker.training.stop_requests.time.sleep", sleep)
     requests = StopRequests(attempt, SELF_STOP_SECONDS)
     for _ in range(5):
-        beat()
         clock.now += 60
+        beat()
         requests.check()
 
 
 @pytest.mark.parametrize("others_take_over", [False, True])
-def test_after_a_long_time_without_a_look_a_beat_proves_nothing_until_it_moves(
+def test_after_a_long_time_without_a_look_a_beat_proves_nothing_until_the_next_one(
     clock: Clock,
     attempt: AttemptFolder,
     beat: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
     others_take_over: bool,
 ) -> None:
-    # The machine stood still: the last beat is new to this program and too old for others, who end the attempt now.
+    # The machine stood still while a beat was on its way: young enough, and here too late for others, who end the
+    # attempt now.
+    beat()
     requests = StopRequests(attempt, SELF_STOP_SECONDS)
     requests.check()
+    clock.now += SELF_STOP_SECONDS - 1
     beat()
-    clock.now += 32
+    clock.now += 13
 
     def sleep(seconds: float) -> None:
         clock.now += seconds
@@ -69,8 +77,29 @@ def test_after_a_long_time_without_a_look_a_beat_proves_nothing_until_it_moves(
             attempt.close(handed_back())
 
     monkeypatch.setattr("worker.training.stop_requests.time.sleep", sleep)
-    with pytest.raises(Superseded):
+    with pytest.raises(Superseded, match="others" if others_take_over else "no heartbeat"):
         requests.check()
+
+
+def test_a_program_that_missed_the_first_beat_waits_for_one_that_began_after_its_look(
+    clock: Clock, attempt: AttemptFolder, beat: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It stood still before its first line: how long the beats before this one were apart, it cannot know.
+    beat()
+    beat()
+    requests = StopRequests(attempt, SELF_STOP_SECONDS)
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        clock.now += seconds
+        beat()
+
+    monkeypatch.setattr("worker.training.stop_requests.time.sleep", sleep)
+    requests.check()
+    clock.now += 1
+    requests.check()
+    assert len(waited) == 1
 
 
 def test_a_program_that_runs_by_hand_needs_no_beat(clock: Clock, attempt: AttemptFolder) -> None:
@@ -91,10 +120,8 @@ def test_a_beat_that_stands_still_stops_the_run(clock: Clock, attempt: AttemptFo
         requests.check()
 
 
-def test_a_beat_may_be_as_old_as_the_look_before_it(
-    clock: Clock, attempt: AttemptFolder, beat: Callable[[], None]
-) -> None:
-    # Batches of 9 s: the beat came just behind the first look, others count from there and take over 30 s later.
+def test_a_beat_is_as_old_as_its_beginning(clock: Clock, attempt: AttemptFolder, beat: Callable[[], None]) -> None:
+    # Batches of 9 s: others count from this beat and take over 30 s later.
     requests = StopRequests(attempt, SELF_STOP_SECONDS)
     requests.check()
     beat()
@@ -126,7 +153,7 @@ def test_a_look_at_a_volume_that_hangs_is_as_old_as_its_beginning(
         clock.now += 40
         return read_bytes(path)
 
-    monkeypatch.setattr("worker.training.stop_requests.read_bytes", hanging)
+    monkeypatch.setattr("worker.beat.read_bytes", hanging)
     with pytest.raises(Superseded):
         requests.check()
 
