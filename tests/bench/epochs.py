@@ -12,7 +12,9 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,11 @@ FEATURES = 12
 
 @dataclass(frozen=True)
 class Options:
-    """What is trained, how, and for how many epochs; `saves` None leaves the resume points to their own rule."""
+    """What is trained, how, and for how many epochs.
+
+    `saves`: whether each epoch ends with a resume point; None leaves that to their own rule. `is_paired`: the bare loop
+    runs one epoch right behind each of Fitstop's, and not all of them at the end.
+    """
 
     way: str
     rows: int
@@ -51,6 +57,7 @@ class Options:
     first: int = 2
     saves: bool | None = None
     checkpoints: bool = True
+    is_paired: bool = False
 
 
 def rows_of(count: int) -> tuple[Any, Any]:
@@ -86,16 +93,28 @@ def stock(options: Options) -> dict[str, list[float]]:
                 ends,
             ],
         )  # fmt: skip
-    return {"epochs": np.diff(ends.moments)[options.first - 1 :].tolist()}
+    return {"epochs": ends.seconds[options.first :]}
 
 
 class _Ends(keras.callbacks.Callback):
-    def __init__(self) -> None:
+    """The seconds from the end of one epoch to that of the next; what `between` takes at each end is left out."""
+
+    def __init__(self, between: Callable[[int], float] | None = None) -> None:
         super().__init__()
-        self.moments: list[float] = []
+        self.seconds: list[float] = []
+        self.bare: list[float] = []
+        self._between = between
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if not self.seconds:
+            self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.moments.append(time.perf_counter())
+        self.seconds.append(time.perf_counter() - self._began)
+        if self._between is not None:
+            self.bare.append(self._between(epoch))
+        self._began = time.perf_counter()
 
 
 def fitstop(options: Options) -> dict[str, list[float]]:
@@ -132,14 +151,15 @@ def fitstop(options: Options) -> dict[str, list[float]]:
             build_variables(model, tuple(array[:1] for array in data.training))
             engine: Any = ready_engine(run, model, data, plan)
             all_callbacks = Callbacks(run, ResumeSession(run, model, carried_on))
-            ends = _Ends()
+            floor = partial(bare_epoch, engine, record.spec.hyperparameters.seed)
+            ends = _Ends(floor if options.is_paired else None)
             all_callbacks.in_order.append(ends)
             with all_callbacks:
                 engine.fit(all_callbacks, options.epochs + options.first)
                 all_callbacks.finish()
             assert sum(event.type == "epoch" for _, event in read_events(attempt.events_file))
-            bare = [bare_epoch(engine, record.spec.hyperparameters.seed, epoch) for epoch in range(options.epochs + 1)]
-    return {"epochs": np.diff(ends.moments)[options.first - 1 :].tolist(), "bare": bare[1:]}
+            bare = ends.bare or [floor(epoch) for epoch in range(options.first + options.epochs)]
+    return {"epochs": ends.seconds[options.first :], "bare": bare[options.first :]}
 
 
 def bare_epoch(engine: Any, seed: int, epoch: int) -> float:
