@@ -29,6 +29,8 @@ _WEIGHTS = "model.weights.h5"
 _CONFIG = "config.json"
 # Keras writes the training configuration of a legacy .h5 file into this attribute of its root.
 _H5_CONFIG = "training_config"
+# A larger file would only lie in memory: its values take the time, not its layout.
+_MOST_TEMPLATE_BYTES = 8 * 1024**2
 
 
 Content = Callable[[], bytes]
@@ -57,6 +59,22 @@ class _Dataset:
     content: npt.NDArray[Any]
 
 
+@dataclass(frozen=True)
+class _Template:
+    """A file's bytes, and for each variable's values their offset in them and the number of the variable."""
+
+    content: bytes
+    places: tuple[tuple[int, int], ...]
+    learning_rate: float
+
+    def filled(self, snapshot: _Snapshot) -> bytearray:
+        content = bytearray(self.content)
+        for offset, variable in self.places:
+            values = snapshot.tensors[variable].numpy().tobytes()
+            content[offset : offset + len(values)] = values
+        return content
+
+
 class ModelFile:
     """Knows the layout of a model's file. Raises UnknownLayout where Keras writes something that it does not know."""
 
@@ -71,6 +89,7 @@ class ModelFile:
             content = self._entries.pop(_WEIGHTS)
         self._attributes: list[tuple[str, dict[str, Any]]] = []
         self._datasets: list[_Dataset] = []
+        self._template: _Template | None = None
         with h5py.File(io.BytesIO(content), "r") as file:
             self._learn(file, _variables(model))
 
@@ -80,17 +99,31 @@ class ModelFile:
         return partial(self._content, _Snapshot(tensors, float(self._model.optimizer.learning_rate)))
 
     def _content(self, snapshot: _Snapshot) -> bytes:
-        weights = io.BytesIO()
-        with h5py.File(weights, "w") as file:
-            self._write(file, snapshot)
+        weights = self._weights(snapshot)
         if not self._is_archive:
-            return weights.getvalue()
+            return bytes(weights)
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             for name, entry in self._entries.items():
                 archive.writestr(name, _with_rate(entry, snapshot.learning_rate) if name == _CONFIG else entry)
-            archive.writestr(_WEIGHTS, weights.getbuffer())
+            archive.writestr(_WEIGHTS, weights)
         return packed.getvalue()
+
+    def _weights(self, snapshot: _Snapshot) -> bytes | bytearray:
+        """The HDF5 file. Laying one out takes tens of milliseconds, so that is done once for a small one and its rate."""
+        if self._template is not None and self._template.learning_rate == snapshot.learning_rate:
+            return self._template.filled(snapshot)
+        template = self._written(snapshot)
+        self._template = template if len(template.content) <= _MOST_TEMPLATE_BYTES else None
+        return template.content
+
+    def _written(self, snapshot: _Snapshot) -> _Template:
+        weights = io.BytesIO()
+        with h5py.File(weights, "w") as file:
+            self._write(file, snapshot)
+            offsets = [(file[one.path].id.get_offset(), one.variable) for one in self._datasets]
+        places = tuple((at, variable) for at, variable in offsets if at is not None and variable is not None)
+        return _Template(weights.getvalue(), places, snapshot.learning_rate)
 
     def _learn(self, file: h5py.File, variables: list[Any]) -> None:
         self._attributes.append(("/", dict(file.attrs)))

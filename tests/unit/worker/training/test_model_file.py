@@ -86,6 +86,23 @@ def test_it_holds_what_keras_would_have_written(tmp_path: Path, form: Form, opti
     np.testing.assert_array_equal(loaded.predict(rows, verbose=0), model.predict(rows, verbose=0))
 
 
+@pytest.mark.parametrize("form", ["keras", "h5"])
+@pytest.mark.parametrize("most_bytes", [0, 8 * 1024**2])
+def test_each_file_after_the_first_is_laid_out_the_same(
+    tmp_path: Path, form: Form, most_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A small file is filled into the one before it, until the learning rate changes; a large one is laid out anew.
+    monkeypatch.setattr("worker.training.model_file._MOST_TEMPLATE_BYTES", most_bytes)
+    model = a_model()
+    file = ModelFile(model, form)
+    for learning_rate in (0.001, 0.001, 0.00025):
+        train(model)
+        model.optimizer.learning_rate = learning_rate
+        content = file.snapshot()()
+        model.save(tmp_path / f"kerass.{form}")
+        assert parts(content, form) == parts((tmp_path / f"kerass.{form}").read_bytes(), form)
+
+
 @pytest.mark.parametrize("kind", [ModelFile, StockModelFile])
 def test_a_snapshot_is_of_its_moment_however_the_model_goes_on(tmp_path: Path, kind: Any) -> None:
     model = a_model()
