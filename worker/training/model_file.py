@@ -110,7 +110,7 @@ class ModelFile:
         return packed.getvalue()
 
     def _weights(self, snapshot: _Snapshot) -> bytes | bytearray:
-        """The HDF5 file. Laying one out takes tens of milliseconds, so that is done once for a small one and its rate."""
+        """The HDF5 file. Laying one out takes tens of milliseconds: a small one is laid out once for each rate."""
         if self._template is not None and self._template.learning_rate == snapshot.learning_rate:
             return self._template.filled(snapshot)
         template = self._written(snapshot)
