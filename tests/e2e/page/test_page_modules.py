@@ -139,6 +139,27 @@ def test_what_an_interruption_trained_twice_counts_once(page):
     }
 
 
+def test_long_work_lets_the_browser_draw_in_between(page):
+    script = """async () => {
+      const { Slices } = await import('/page/static/slices.js');
+      const slices = new Slices(8);
+      const pieces = [0];
+      for (let step = 0; step < 30; step += 1) {
+        if (slices.isOver) {
+          await slices.next();
+          pieces.push(0);
+        }
+        pieces[pieces.length - 1] += 1;
+        const until = performance.now() + 2;
+        while (performance.now() < until);
+      }
+      return pieces;
+    }"""
+    pieces = page.evaluate(script)
+    assert sum(pieces) == 30
+    assert max(pieces) <= 4
+
+
 def test_a_job_that_is_added_changes_no_colour(page):
     script = """async (ids) => {
       const { penOf } = await import('/page/static/colours.js');
