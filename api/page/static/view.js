@@ -1,7 +1,11 @@
 // What the charts of a page have in common: the axis, the scale, the smoothing, the zoom, the cursor, the colours.
 
+import { Slices } from "./slices.js";
+
 // More redraws than this are not seen: fused jobs end fifty epochs in a second.
 const BETWEEN_DRAWS_MS = 80;
+// Half of a frame: the rest of the charts comes with the next ones.
+const SLICE_MS = 8;
 
 /** Rows beyond this are thinned out before they are drawn, and the page says so. */
 export const MOST_POINTS = 2000;
@@ -23,7 +27,8 @@ export class View {
     this.horizon = null;
     this.charts = new Set();
     this.colours = new Map();
-    this.waiting = false;
+    this.isWanted = false;
+    this.isDrawing = false;
     this.drawnAt = -Infinity;
     document.addEventListener("themechange", () => {
       this.colours.clear();
@@ -55,20 +60,36 @@ export class View {
     return this.colours.get(property);
   }
 
-  /** Draw all charts with the next frame; any number of calls until then are one. */
+  /** Draw all charts, from the next frame on; any number of calls until then are one. */
   redraw() {
-    if (this.waiting) return;
-    this.waiting = true;
-    const wait = this.drawnAt + BETWEEN_DRAWS_MS - performance.now();
-    if (wait > 0) setTimeout(() => this.#withNextFrame(), wait);
-    else this.#withNextFrame();
+    this.isWanted = true;
+    if (!this.isDrawing) void this.#drawWanted();
   }
 
-  #withNextFrame() {
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      this.drawnAt = performance.now();
-      for (const chart of this.charts) chart.draw();
-    });
+  async #drawWanted() {
+    this.isDrawing = true;
+    try {
+      while (this.isWanted) {
+        await sleep(this.drawnAt + BETWEEN_DRAWS_MS - performance.now());
+        await this.#draw();
+      }
+    } finally {
+      this.isDrawing = false;
+    }
   }
+
+  async #draw() {
+    const slices = new Slices(SLICE_MS);
+    await slices.next();
+    this.isWanted = false;
+    this.drawnAt = performance.now();
+    for (const chart of this.charts) {
+      if (slices.isOver) await slices.next();
+      chart.draw();
+    }
+  }
+}
+
+function sleep(milliseconds) {
+  return milliseconds > 0 ? new Promise((done) => setTimeout(done, milliseconds)) : null;
 }

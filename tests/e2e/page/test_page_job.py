@@ -52,6 +52,10 @@ SLOW = {
     "hyperparameters": {"epochs": 20, "batch_size": 8, "engine": "stock"},
     "callbacks": {"early_stopping": None},
 }
+AT_THE_END = """() => {
+  const { scrollTop, clientHeight, scrollHeight } = document.querySelector("#events-frame");
+  return scrollTop + clientHeight >= scrollHeight - 2;
+}"""
 # Notes every caption of the great chart.
 NOTE_CAPTIONS = """() => {
   window.captions = new Set();
@@ -235,6 +239,9 @@ def test_thousands_of_epochs_are_sampled_and_it_says_so(still):
         page.get_by_text(re.compile(r"of 5,000 points shown, sampled")).wait_for()
         page.get_by_text("the last 500 of").wait_for()
         assert page.locator("#events li").count() <= 500
+        tell(job.attempts()[-1], *(epoch(number, 0.5) for number in range(5001, 5031)))
+        page.locator("#events li").last.get_by_text("epoch 5030").wait_for()
+        page.wait_for_function(AT_THE_END)
 
 
 def test_events_stay_where_somebody_reads_them(still):
@@ -242,11 +249,8 @@ def test_events_stay_where_somebody_reads_them(still):
     with still.page() as page:
         opened(page, job.id)
         page.locator("#events li", has_text="epoch 100").wait_for()
-        page.wait_for_function(
-            "() => [document.querySelector('#events')].every("
-            "one => one.scrollTop + one.clientHeight >= one.scrollHeight - 2)"
-        )
-        page.locator("#events").evaluate("list => { list.scrollTop = 40; }")
+        page.wait_for_function(AT_THE_END)
+        page.locator("#events-frame").evaluate("frame => { frame.scrollTop = 40; }")
         page.get_by_role("button", name="To the newest").wait_for()
         page.get_by_label("epochs", exact=True).uncheck()
         page.locator("#events li", has_text="epoch 100").wait_for(state="detached")
