@@ -1,5 +1,6 @@
 // What the charts of a page have in common: the axis, the scale, the smoothing, the zoom, the cursor, the colours.
 
+import { element } from "./dom.js";
 import { Slices } from "./slices.js";
 
 // More redraws than this are not seen: fused jobs end fifty epochs in a second.
@@ -55,7 +56,7 @@ export class View {
   /** The colour of a custom property, in the theme that is shown. */
   colour(property) {
     if (!this.colours.has(property)) {
-      this.colours.set(property, getComputedStyle(document.documentElement).getPropertyValue(property).trim());
+      this.colours.set(property, resolved(property));
     }
     return this.colours.get(property);
   }
@@ -88,6 +89,14 @@ export class View {
       chart.draw();
     }
   }
+}
+
+/** The property alone says both themes' colours; only as the colour of an element it is that of the one shown. */
+function resolved(property) {
+  const probe = document.body.appendChild(element("span", { hidden: true, style: { color: `var(${property})` } }));
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
 }
 
 function sleep(milliseconds) {
