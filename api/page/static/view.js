@@ -83,11 +83,11 @@ export class View {
     const slices = new Slices(SLICE_MS);
     await slices.next();
     this.isWanted = false;
-    this.drawnAt = performance.now();
     for (const chart of this.charts) {
       if (slices.isOver) await slices.next();
       chart.draw();
     }
+    this.drawnAt = performance.now();
   }
 }
 
