@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams schemathesis fuzz-api bench-api bench container-test bench-forecast replay-as-keras lock clean
+.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -58,6 +58,9 @@ schemathesis: $(VENV)/.dev  ## the API against its own document, at length: make
 
 bench-api: $(VENV)/.dev  ## how fast the API is, in pairs: make bench-api [JOBS=]
 	$(BIN)/python -m tests.bench_api
+
+bench-page: $(VENV)/.dev  ## does the page stutter? (Debian's chromium): make bench-page [JOBS=]
+	$(BIN)/python -m tests.bench_page --jobs $(JOBS)
 
 bench: $(VENV)/.dev  ## how fast, against stock Keras, in one run: make bench DATA=winequalityN.csv
 	$(BIN)/python -m tests.bench "$(DATA)" --json bench.json --svg bench.svg

@@ -81,11 +81,16 @@ def put_job(volume: Volume, spec: dict[str, Any]) -> JobFolder:
     )
 
 
-def claim(job: JobFolder, number: int = 1, owner: str = "tests") -> AttemptFolder:
+def claim(
+    job: JobFolder, number: int = 1, owner: str = "tests", dollars_per_hour: float | None = None
+) -> AttemptFolder:
     """Claim an attempt as a worker does."""
     attempt = job.take(
-        Claim(attempt=number, owner=owner, host="here", pid=1, slot=0, device="CPU", claimed_at=utc_now())
-    )
+        Claim(
+            attempt=number, owner=owner, host="here", pid=1, slot=0, device="CPU", claimed_at=utc_now(),
+            gpu_price_per_hour=dollars_per_hour, currency="USD" if dollars_per_hour else None,
+        )
+    )  # fmt: skip
     assert attempt is not None
     return attempt
 

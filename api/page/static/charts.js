@@ -31,9 +31,11 @@ export class Chart {
     this.plot = null;
     this.rows = [];
     this.isTable = false;
+    /** Of the paper, as it was told: whoever asks for it makes the browser lay out the page at once. */
+    this.width = 0;
     this.figure = this.#figure(title);
     view.charts.add(this);
-    new ResizeObserver(() => this.#resize()).observe(this.paper);
+    new ResizeObserver(([{ contentRect }]) => this.#resize(contentRect.width)).observe(this.paper);
   }
 
   /** Take the chart off its view. */
@@ -122,7 +124,7 @@ export class Chart {
   }
 
   #plotData() {
-    if (!this.paper.clientWidth) return;
+    if (!this.width) return;
     const data = this.#data();
     // uPlot's axes are as they were made.
     if (this.plot && this.drawnAs !== this.#axesInWords()) this.#forget();
@@ -157,17 +159,18 @@ export class Chart {
     this.plot = new uPlot(this.#options(), data, this.paper);
   }
 
-  #resize() {
-    if (!this.paper.clientWidth) return;
-    if (this.plot) this.plot.setSize({ width: this.paper.clientWidth, height: this.height });
-    else if (this.now) this.draw();
+  #resize(width) {
+    this.width = width;
+    if (!width) return;
+    this.plot?.setSize({ width, height: this.height });
+    if (this.now) this.draw();
   }
 
   #options() {
     const { view } = this;
     const isLog = view.scale === "log";
     return {
-      width: this.paper.clientWidth,
+      width: this.width,
       height: this.height,
       padding: [this.hasLabels ? 22 : 8, 12, 0, 0],
       legend: { show: false },

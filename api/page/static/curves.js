@@ -25,6 +25,8 @@ export class Curves {
     this.rates = [];
     /** The metrics by name; null where one was not finite, or not told. */
     this.metrics = new Map();
+    /** `{epoch, before, after}` for each epoch with which the learning rate fell. */
+    this.drops = [];
     /** `{epoch, name, isBest}` for each checkpoint that was saved. */
     this.checkpoints = [];
     /** `{epoch, from, attempt}` for each time that it went on where attempt `from` was, in `epoch`; 0 is another job. */
@@ -70,12 +72,6 @@ export class Curves {
     return this.metrics.get(name) ?? [];
   }
 
-  /** `{epoch, before, after}` for each epoch with which the learning rate fell. */
-  get drops() {
-    const places = this.rates.flatMap((rate, row) => (row > 0 && rate < this.rates[row - 1] ? [row] : []));
-    return places.map((row) => ({ epoch: this.epochs[row], before: this.rates[row - 1], after: this.rates[row] }));
-  }
-
   takeEpoch(data) {
     if (!Number.isInteger(data.epoch) || !data.metrics) return;
     this.#takeBack(data.epoch - 1);
@@ -83,6 +79,8 @@ export class Curves {
       if (!this.metrics.has(name)) this.metrics.set(name, new Array(this.length).fill(null));
     }
     for (const [name, values] of this.metrics) values.push(data.metrics[name] ?? null);
+    const before = this.rates.at(-1);
+    if (data.learning_rate < before) this.drops.push({ epoch: data.epoch, before, after: data.learning_rate });
     this.epochs.push(data.epoch);
     this.seconds.push(data.seconds);
     this.elapsed.push((this.elapsed.at(-1) ?? 0) + data.seconds);
@@ -113,6 +111,7 @@ export class Curves {
     for (const column of [this.epochs, this.seconds, this.elapsed, this.rates, ...this.metrics.values()]) {
       column.length = kept;
     }
+    this.drops = this.drops.filter((one) => one.epoch <= epoch);
     this.checkpoints = this.checkpoints.filter((one) => one.epoch <= epoch);
     this.interruptions = this.interruptions.filter((one) => one.epoch <= epoch + 1);
   }

@@ -127,7 +127,7 @@ function profileOf(dataset) {
   const facts = [format.counted(dataset.rows, "row"), format.counted(dataset.columns.length, "column"), format.bytes(dataset.bytes), dataset.source_name];
   const head = ["Column", "Kind", "Missing", "Distinct", "Values"].map((name, index) => element("th", { scope: "col", class: index === 2 || index === 3 ? "num" : null }, name));
   return element("div", {},
-    element("p", { class: "muted small" }, facts.filter(Boolean).join(" · ")),
+    element("p", { class: "profile-facts muted small" }, facts.filter(Boolean).join(" · ")),
     element("div", { class: "profile", tabindex: "0", role: "region", "aria-label": `Columns of ${dataset.id}` },
       element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, dataset.columns.map((column) => columnRow(column, dataset.rows))))));
 }

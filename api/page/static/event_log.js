@@ -10,6 +10,7 @@ const NEAR_PX = 24;
 export class EventLog {
   constructor() {
     this.list = byId("events");
+    this.frame = byId("events-frame");
     this.note = byId("events-note");
     this.follow = byId("events-follow");
     this.events = [];
@@ -17,8 +18,10 @@ export class EventLog {
     this.waiting = false;
     this.isFollowing = true;
     this.withEpochs = true;
-    this.list.addEventListener("scroll", () => this.#scrolled());
+    this.frame.addEventListener("scroll", () => this.#scrolled());
     this.follow.addEventListener("click", () => this.#toEnd());
+    // Told once the browser has laid out the page; to ask behind each change would have it done once more each time.
+    new ResizeObserver(() => this.isFollowing && this.#scrollToEnd()).observe(this.list);
     byId("events-epochs").addEventListener("change", (event) => this.#choose(event.target.checked));
   }
 
@@ -36,7 +39,8 @@ export class EventLog {
   #forget() {
     const others = this.events.filter((event) => event.type !== "epoch").slice(-MOST_LINES);
     const epochs = this.events.filter((event) => event.type === "epoch").slice(-MOST_LINES);
-    this.events = this.events.filter((event) => others.includes(event) || epochs.includes(event));
+    const kept = new Set([...others, ...epochs]);
+    this.events = this.events.filter((event) => kept.has(event));
   }
 
   #choose(withEpochs) {
@@ -55,18 +59,23 @@ export class EventLog {
     while (this.list.childElementCount > MOST_LINES) this.list.firstElementChild.remove();
     const cut = this.heard > this.list.childElementCount && this.withEpochs;
     setText(this.note, cut ? `the last ${MOST_LINES} of ${counted(this.heard, "event")}` : counted(this.heard, "event"));
-    if (this.isFollowing) this.list.scrollTop = this.list.scrollHeight;
   }
 
   #scrolled() {
-    const below = this.list.scrollHeight - this.list.clientHeight - this.list.scrollTop;
+    const below = this.frame.scrollHeight - this.frame.clientHeight - this.frame.scrollTop;
     this.isFollowing = below < NEAR_PX;
     this.follow.hidden = this.isFollowing;
+    // Else the browser holds what is in sight where it is, while lines leave above it.
+    this.frame.classList.toggle("follows", this.isFollowing);
   }
 
   #toEnd() {
-    this.list.scrollTop = this.list.scrollHeight;
-    this.list.focus();
+    this.#scrollToEnd();
+    this.frame.focus();
+  }
+
+  #scrollToEnd() {
+    this.frame.scrollTop = this.frame.scrollHeight;
   }
 }
 

@@ -2,14 +2,22 @@
 
 const NONE = "–";
 
+// Made once: to make a formatter takes many times as long as to use one, and a table of jobs shows a thousand numbers.
+const WHOLE = new Intl.NumberFormat("en");
+const DECIMALS = [0, 1, 2, 3, 4, 5, 6].map((digits) => new Intl.NumberFormat("en", { maximumFractionDigits: digits }));
+const TIME = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const DAY = new Intl.DateTimeFormat("en-CA");
+const MOMENT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
+const moneys = new Map();
+
 /** Five digits that matter at most; without a value a dash. */
 export function number(value, digits = 4) {
   if (value === null || value === undefined || Number.isNaN(value)) return NONE;
-  if (Number.isInteger(value)) return value.toLocaleString("en");
+  if (Number.isInteger(value)) return WHOLE.format(value);
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-4 || size >= 1e7)) return value.toExponential(2);
   const decimals = size >= 1000 ? 1 : size >= 100 ? 2 : digits;
-  return value.toLocaleString("en", { maximumFractionDigits: decimals });
+  return DECIMALS[decimals].format(value);
 }
 
 /** A metric: always as many decimals, so that a column of them can be compared by eye. */
@@ -36,8 +44,7 @@ export function money(amount, currency) {
   if (amount === null || amount === undefined) return NONE;
   const size = Math.abs(amount);
   const decimals = size === 0 || size >= 1 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(size)));
-  const options = { style: "currency", currency, minimumFractionDigits: Math.min(2, decimals), maximumFractionDigits: Math.max(2, decimals) };
-  return amount.toLocaleString("en", options);
+  return moneyFormat(currency, decimals).format(amount);
 }
 
 /** All amounts of one part of a ledger's `costs`; a dash without a price. */
@@ -59,13 +66,13 @@ export function age(time, now = Date.now()) {
 export function clock(time) {
   if (!time) return NONE;
   const moment = new Date(time);
-  const ofDay = moment.toLocaleTimeString("en-GB");
-  return moment.toDateString() === new Date().toDateString() ? ofDay : `${moment.toLocaleDateString("en-CA")} ${ofDay}`;
+  const ofDay = TIME.format(moment);
+  return moment.toDateString() === new Date().toDateString() ? ofDay : `${DAY.format(moment)} ${ofDay}`;
 }
 
 /** The whole time here, for a title. */
 export function moment(time) {
-  return time ? new Date(time).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "long" }) : NONE;
+  return time ? MOMENT.format(new Date(time)) : NONE;
 }
 
 /** Bytes: 512 B, 12.3 kB, 4.5 MB. */
@@ -128,6 +135,15 @@ export const PARTS = [
   { name: "redone", label: "Redone", colour: "--part-redone" },
   { name: "saving", label: "Saving", colour: "--part-saving" },
 ];
+
+function moneyFormat(currency, decimals) {
+  const name = `${currency} ${decimals}`;
+  if (!moneys.has(name)) {
+    const fraction = { minimumFractionDigits: Math.min(2, decimals), maximumFractionDigits: Math.max(2, decimals) };
+    moneys.set(name, new Intl.NumberFormat("en", { style: "currency", currency, ...fraction }));
+  }
+  return moneys.get(name);
+}
 
 function pair(seconds, large, largeName, small, smallName) {
   const rest = Math.floor((seconds % large) / small);

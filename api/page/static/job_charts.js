@@ -9,6 +9,8 @@ import { bestRow, betterMode, lastRow, paired } from "./series.js";
 const TRAINING = "--series-2";
 const VALIDATION = "--series-1";
 const RECENT = 20;
+// A forecast reaches far at first; of the axis the curve keeps this part at least.
+const LEAST_OF_AXIS = 1 / 4;
 
 /** Keeps the charts of a job as its curves say; `marks` are taken anew with each drawing. */
 export class JobCharts {
@@ -29,7 +31,7 @@ export class JobCharts {
   update() {
     for (const names of paired(this.curves.names)) this.#ensure(names);
     if (this.curves.length) this.#ensureRate();
-    this.view.horizon = this.forecast ? this.#place(this.forecast.p90) : null;
+    this.view.horizon = this.forecast ? this.#place(Math.min(this.forecast.p90, this.curves.last / LEAST_OF_AXIS)) : null;
     this.marks = this.#marks();
     showKey(byId("marks-key"), this.marks);
     this.view.redraw();

@@ -1,14 +1,14 @@
 // One job in the table of jobs. A row is made once; an update changes only the cells whose values have changed.
 
-import { element, replace, setAttribute, setText } from "./dom.js";
+import { element, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
-import { spark } from "./spark.js";
+import { forgetSight, watchSight } from "./sight.js";
+import { Spark } from "./spark.js";
 
 export class JobRow {
   /** `onPick(id, isPicked)` hears of the box before the row. */
   constructor(job, onPick) {
     this.id = job.id;
-    this.shown = {};
     this.box = element("input", { type: "checkbox", on: { change: () => onPick(job.id, this.box.checked) } });
     this.pickLabel = element("span", { class: "sr" });
     this.status = element("span", { class: "status" });
@@ -19,7 +19,8 @@ export class JobRow {
     this.bar = new ForecastBar();
     this.best = element("span");
     this.bestUnder = element("span", { class: "under muted small" });
-    this.curve = cell("curve");
+    this.spark = new Spark();
+    this.curve = cell("curve", this.spark.node);
     this.meter = new PatienceMeter();
     this.cost = cell("num cost");
     this.age = cell("num age muted");
@@ -35,10 +36,18 @@ export class JobRow {
       this.age,
     );
     this.update(job);
+    watchSight(this.curve, (isSeen) => this.#seen(isSeen));
+  }
+
+  /** Take the row off the table. */
+  remove() {
+    forgetSight(this.curve);
+    this.node.remove();
   }
 
   update(job) {
-    this.showAge(job);
+    this.job = job;
+    this.showAge();
     // The API's text of the row tells whether anything else is new.
     const text = JSON.stringify(job);
     if (text === this.text) return;
@@ -56,9 +65,10 @@ export class JobRow {
     this.box.checked = isPicked;
   }
 
-  showAge(job) {
-    setText(this.age, format.age(job.created_at));
-    if (!this.age.title) this.age.title = format.moment(job.created_at);
+  showAge() {
+    const { created_at: created } = this.job;
+    setText(this.age, format.age(created));
+    if (!this.age.title) this.age.title = format.moment(created);
   }
 
   showName(job) {
@@ -82,10 +92,21 @@ export class JobRow {
   showBest(job) {
     setText(this.best, format.metric(job.best?.value));
     setText(this.bestUnder, job.best ? `${job.best.monitor} @ ${format.number(job.best.epoch)}` : "");
-    const drawn = job.spark.join();
+    if (this.isSeen) this.#draw();
+  }
+
+  #seen(isSeen) {
+    this.isSeen = isSeen;
+    if (isSeen) this.#draw();
+  }
+
+  #draw() {
+    const { spark } = this.job;
+    const values = spark.length > 1 ? spark : [];
+    const drawn = values.join();
     if (drawn === this.drawn) return;
     this.drawn = drawn;
-    replace(this.curve, job.spark.length > 1 ? spark(job.spark, { best: bestPlace(job) }) : null);
+    this.spark.show(values, bestPlace(this.job));
   }
 }
 
@@ -130,7 +151,8 @@ class PatienceMeter {
     const told = job.patience;
     this.bar.hidden = !told;
     setText(this.text, told ? `${told.wait} of ${told.patience}` : "–");
-    if (told) this.done.style.width = `${(100 * Math.min(1, told.wait / told.patience)).toFixed(0)}%`;
+    const width = told ? `${(100 * Math.min(1, told.wait / told.patience)).toFixed(0)}%` : "0%";
+    if (this.done.style.width !== width) this.done.style.width = width;
   }
 }
 

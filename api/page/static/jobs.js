@@ -4,6 +4,7 @@ import { getChanged } from "./api.js";
 import { byId, element, replace, setAttribute, setText } from "./dom.js";
 import { JobRow } from "./job_row.js";
 import { notice } from "./notice.js";
+import { Slices } from "./slices.js";
 import * as format from "./format.js";
 
 const STATUSES = ["running", "queued", "succeeded", "failed", "cancelled"];
@@ -11,6 +12,8 @@ const LIVE_MS = 2000;
 const STILL_MS = 5000;
 const LIMIT = 50;
 const MOST_COMPARED = 20;
+// Half of a frame: the rest of the rows comes with the next ones.
+const SLICE_MS = 8;
 
 const rows = new Map();
 const picked = new Set();
@@ -39,7 +42,6 @@ function go(query) {
 
 /** Ask anew, for other filters than before. */
 function begin() {
-  asking?.abort();
   etag = null;
   showFilters();
   void look();
@@ -47,60 +49,76 @@ function begin() {
 
 async function look() {
   clearTimeout(timer);
+  asking?.abort();
   const asked = new AbortController();
   asking = asked;
-  let isLive = true;
   try {
     const changed = await getChanged(`/page/rows?${filters()}`, etag, { signal: asked.signal });
     if (asked.signal.aborted) return;
     if (changed) {
+      await show(changed.body, asked.signal);
+      if (asked.signal.aborted) return;
       etag = changed.etag;
-      show(changed.body);
     } else {
       showAges();
     }
-    isLive = [...rows.values()].some((row) => row.isOpen);
-    setText(byId("summary"), summary());
   } catch (problem) {
     if (problem.name === "AbortError") return;
     setText(byId("summary"), problem.message);
     if (problem.errors?.length) notice(problem.errors.map((one) => `${one.pointer}: ${one.detail}`).join("\n"), "bad");
   }
-  if (!document.hidden) timer = setTimeout(look, isLive ? LIVE_MS : STILL_MS);
+  if (!document.hidden) timer = setTimeout(look, isLive() ? LIVE_MS : STILL_MS);
 }
 
-function show(page) {
-  const began = performance.now();
-  const place = byId("rows");
-  const there = new Set(page.data.map((job) => job.id));
-  for (const [id, row] of rows) {
-    if (!there.has(id)) {
-      row.node.remove();
-      rows.delete(id);
-    }
-  }
-  let before = place.firstElementChild;
-  for (const job of page.data) {
-    let row = rows.get(job.id);
-    if (row) row.update(job);
-    else rows.set(job.id, (row = new JobRow(job, pick)));
-    row.isOpen = job.status === "running" || job.status === "queued";
-    row.job = job;
-    row.pick(picked.has(job.id));
-    if (row.node === before) before = before.nextElementSibling;
-    else place.insertBefore(row.node, before);
-  }
+/** Show a page of rows, the first ones with this frame. Only what has changed is touched. */
+async function show(page, signal) {
+  const slices = new Slices(SLICE_MS);
+  removeAllBut(new Set(page.data.map((job) => job.id)));
   showPager(page);
   showEmpty(page);
-  performance.measure("jobs-update", { start: began });
+  setText(byId("summary"), summary(page.data));
+  let before = byId("rows").firstElementChild;
+  for (const job of page.data) {
+    if (slices.isOver) {
+      await slices.next();
+      if (signal.aborted) return;
+    }
+    const { node } = showRow(job);
+    if (node === before) before = before.nextElementSibling;
+    else byId("rows").insertBefore(node, before);
+  }
+}
+
+function removeAllBut(there) {
+  for (const [id, row] of rows) {
+    if (there.has(id)) continue;
+    row.remove();
+    rows.delete(id);
+  }
+}
+
+function showRow(job) {
+  const known = rows.get(job.id);
+  if (known) {
+    known.update(job);
+    return known;
+  }
+  const row = new JobRow(job, pick);
+  row.pick(picked.has(job.id));
+  rows.set(job.id, row);
+  return row;
 }
 
 function showAges() {
-  for (const row of rows.values()) row.showAge(row.job);
+  for (const row of rows.values()) row.showAge();
 }
 
-function summary() {
-  const counts = STATUSES.map((name) => [name, [...rows.values()].filter((row) => row.job.status === name).length]);
+function isLive() {
+  return [...rows.values()].some(({ job }) => job.status === "running" || job.status === "queued");
+}
+
+function summary(jobs) {
+  const counts = STATUSES.map((name) => [name, jobs.filter((job) => job.status === name).length]);
   return counts.filter(([, count]) => count).map(([name, count]) => `${count} ${format.status(name).label.toLowerCase()}`).join(" · ");
 }
 

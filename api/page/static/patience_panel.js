@@ -15,14 +15,15 @@ export function ownRule(spec, modeOf) {
 }
 
 /**
- * The panel. `curves`: of the job; `onChange(stop)` hears `{epoch, patience, last}` of the stop that is asked for, or
- * null where it is the job's own, or cannot be known.
+ * The panel. `curves`: of the job; `onChange(stop)` hears `{epoch, patience, last}` of the stop that is asked for where
+ * it is another one than before: null where it is the job's own, or cannot be known.
  */
 export class PatiencePanel {
   constructor(node, curves, onChange) {
     this.curves = curves;
     this.onChange = onChange;
     this.rule = null;
+    this.stop = null;
     this.slider = element("input", { type: "range", id: "patience", min: 1, max: LEAST_REACH, value: 1, on: { input: () => this.#moved() } });
     this.value = element("output", { class: "patience-value", for: "patience" });
     this.text = element("p", { class: "patience-text", role: "status" });
@@ -52,7 +53,13 @@ export class PatiencePanel {
     const answer = whatIf({ values, seconds: this.curves.seconds }, { ...this.rule, patience: this.asked }, this.allowed);
     this.#tell(answer);
     const isOwn = this.asked === this.rule.patience;
-    this.onChange(answer.stops && !isOwn ? { epoch: answer.epoch, patience: this.asked, last: answer.last } : null);
+    this.#choose(answer.stops && !isOwn ? { epoch: answer.epoch, patience: this.asked, last: answer.last } : null);
+  }
+
+  #choose(stop) {
+    if (JSON.stringify(stop) === JSON.stringify(this.stop)) return;
+    this.stop = stop;
+    this.onChange(stop);
   }
 
   #moved() {

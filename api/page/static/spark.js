@@ -6,23 +6,38 @@ const WIDTH = 96;
 const HEIGHT = 24;
 const AIR = 3;
 
-/**
- * A spark line in the colour of the text around it; its best value is a dot. `values`: in order, null leaves a gap;
- * `best`: the place of the best one, from 0. Hidden from screen readers: the figures stand beside it.
- */
-export function spark(values, { best = null } = {}) {
-  const place = placer(values);
-  const lines = runs(values).map((run) => line(run.map((index) => place(index).join(","))));
-  const [x, y] = Number.isFinite(values[best]) ? place(best) : [];
-  const dot = x === undefined ? null : svg("circle", { cx: x, cy: y, r: 2.5, fill: "currentColor" });
-  const size = { width: WIDTH, height: HEIGHT, viewBox: `0 0 ${WIDTH} ${HEIGHT}` };
-  return svg("svg", { class: "spark", "aria-hidden": "true", ...size }, lines, dot);
+const PEN = { fill: "none", stroke: "currentColor", "stroke-width": 1.5, "stroke-linejoin": "round", "stroke-linecap": "round" };
+
+/** A spark line in the colour of the text around it. Hidden from screen readers: the figures stand beside it. */
+export class Spark {
+  constructor() {
+    this.lines = [];
+    this.dot = svg("circle", { r: 2.5, fill: "currentColor" });
+    const size = { width: WIDTH, height: HEIGHT, viewBox: `0 0 ${WIDTH} ${HEIGHT}` };
+    this.node = svg("svg", { class: "spark", "aria-hidden": "true", ...size }, this.dot);
+  }
+
+  /** Draw `values`, in order, where null leaves a gap, and a dot at the place of the `best` one, from 0 or null. */
+  show(values, best) {
+    const place = placer(values);
+    const found = runs(values);
+    while (this.lines.length > found.length) this.lines.pop().remove();
+    while (this.lines.length < found.length) this.lines.push(this.node.insertBefore(svg("polyline", PEN), this.dot));
+    found.forEach((run, number) => this.lines[number].setAttribute("points", line(run.map((index) => place(index).join(",")))));
+    this.#mark(Number.isFinite(values[best]) ? place(best) : null);
+  }
+
+  #mark(point) {
+    this.dot.setAttribute("visibility", point ? "visible" : "hidden");
+    if (!point) return;
+    this.dot.setAttribute("cx", point[0]);
+    this.dot.setAttribute("cy", point[1]);
+  }
 }
 
+/** The points of a line; the first one twice, as a line of one point would be invisible. */
 function line(points) {
-  const pen = { fill: "none", stroke: "currentColor", "stroke-width": 1.5, "stroke-linejoin": "round", "stroke-linecap": "round" };
-  // Twice the first: a line of one point would be invisible.
-  return svg("polyline", { points: [points[0], ...points].join(" "), ...pen });
+  return [points[0], ...points].join(" ");
 }
 
 function placer(values) {

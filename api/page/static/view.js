@@ -1,7 +1,12 @@
 // What the charts of a page have in common: the axis, the scale, the smoothing, the zoom, the cursor, the colours.
 
+import { element } from "./dom.js";
+import { Slices } from "./slices.js";
+
 // More redraws than this are not seen: fused jobs end fifty epochs in a second.
 const BETWEEN_DRAWS_MS = 80;
+// Half of a frame: the rest of the charts comes with the next ones.
+const SLICE_MS = 8;
 
 /** Rows beyond this are thinned out before they are drawn, and the page says so. */
 export const MOST_POINTS = 2000;
@@ -23,7 +28,8 @@ export class View {
     this.horizon = null;
     this.charts = new Set();
     this.colours = new Map();
-    this.waiting = false;
+    this.isWanted = false;
+    this.isDrawing = false;
     this.drawnAt = -Infinity;
     document.addEventListener("themechange", () => {
       this.colours.clear();
@@ -50,25 +56,49 @@ export class View {
   /** The colour of a custom property, in the theme that is shown. */
   colour(property) {
     if (!this.colours.has(property)) {
-      this.colours.set(property, getComputedStyle(document.documentElement).getPropertyValue(property).trim());
+      this.colours.set(property, resolved(property));
     }
     return this.colours.get(property);
   }
 
-  /** Draw all charts with the next frame; any number of calls until then are one. */
+  /** Draw all charts, from the next frame on; any number of calls until then are one. */
   redraw() {
-    if (this.waiting) return;
-    this.waiting = true;
-    const wait = this.drawnAt + BETWEEN_DRAWS_MS - performance.now();
-    if (wait > 0) setTimeout(() => this.#withNextFrame(), wait);
-    else this.#withNextFrame();
+    this.isWanted = true;
+    if (!this.isDrawing) void this.#drawWanted();
   }
 
-  #withNextFrame() {
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      this.drawnAt = performance.now();
-      for (const chart of this.charts) chart.draw();
-    });
+  async #drawWanted() {
+    this.isDrawing = true;
+    try {
+      while (this.isWanted) {
+        await sleep(this.drawnAt + BETWEEN_DRAWS_MS - performance.now());
+        await this.#draw();
+      }
+    } finally {
+      this.isDrawing = false;
+    }
   }
+
+  async #draw() {
+    const slices = new Slices(SLICE_MS);
+    await slices.next();
+    this.isWanted = false;
+    for (const chart of this.charts) {
+      if (slices.isOver) await slices.next();
+      chart.draw();
+    }
+    this.drawnAt = performance.now();
+  }
+}
+
+/** The property alone says both themes' colours; only as the colour of an element it is that of the one shown. */
+function resolved(property) {
+  const probe = document.body.appendChild(element("span", { hidden: true, style: { color: `var(${property})` } }));
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}
+
+function sleep(milliseconds) {
+  return milliseconds > 0 ? new Promise((done) => setTimeout(done, milliseconds)) : null;
 }

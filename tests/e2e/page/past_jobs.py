@@ -5,9 +5,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from shared.events import Event
+from shared.job import Ending, Stop
 from shared.job_folder import JobFolder
+from shared.volume import OpenJob
 from tests.support.api_process import ApiProcess
-from tests.support.jobs import small_spec
+from tests.support.epochs import epoch, tell
+from tests.support.jobs import claim, put_job, small_spec
 from tests.support.waiting import wait_for
 from tests.unit.shared.histories import claimed_at, ended_at, epoch_event, event, posted_at, stopped, told
 
@@ -70,6 +73,21 @@ def _epoch(epoch: int, since: int = 0) -> Event:
     rate = 0.001 if epoch < 20 else 0.0001
     metrics = {"loss": 1 / epoch, "accuracy": value + 0.02, "val_loss": 1 / epoch + 0.1, "val_accuracy": value}
     return written_epoch(epoch, since + 500 * epoch, best, rate, **metrics)
+
+
+def finished_job(volume, epochs: int, last: float, **parts) -> JobFolder:
+    """Over by having run its epochs, the last one of them the best with a val_accuracy of `last`."""
+    job = put_job(volume, small_spec(**parts))
+    finish(volume, job, epochs, last)
+    return job
+
+
+def finish(volume, job: JobFolder, epochs: int, last: float) -> None:
+    """Run a job that waits to its end at once."""
+    rows = [epoch(number, last - 0.01 * (epochs - number), epochs=epochs) for number in range(1, epochs + 1)]
+    tell(claim(job, dollars_per_hour=2), *rows)
+    job.settle(Ending(status="succeeded", stop=Stop(reason="epochs_completed", last_epoch=epochs)), attempt=1)
+    volume.close_job(OpenJob(5, job.id))
 
 
 def long_job(volume, epochs: int = 5000) -> JobFolder:

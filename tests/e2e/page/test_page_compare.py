@@ -4,21 +4,22 @@ import re
 
 import pytest
 
-from tests.e2e.page.past_jobs import held_up, interrupted_job, long_job, over, posted
+from tests.e2e.page.past_jobs import finish, finished_job, interrupted_job, long_job
 from tests.support.browser import DESKTOP, PHONE, serious_faults
+from tests.support.jobs import put_job, small_spec
 from tests.unit.shared.histories import trained
 
 
 @pytest.fixture(scope="module")
-def three(page_api, page_worker):
+def three(still_api):
     """The documents of three jobs that differ in two places of their specs; one has markup for a name."""
-    specs = [
-        {"name": "<b>narrow</b>", "model": {"layers": [4]}},
-        {"name": "wide", "model": {"layers": [16]}},
-        {"name": "wide", "model": {"layers": [16]}, "hyperparameters": {"epochs": 8, "learning_rate": 0.03}},
+    longer = {"epochs": 8, "learning_rate": 0.03}
+    jobs = [
+        finished_job(still_api.volume, 4, 0.71, name="<b>narrow</b>", model={"layers": [4]}),
+        finished_job(still_api.volume, 4, 0.79, name="wide", model={"layers": [16]}),
+        finished_job(still_api.volume, 8, 0.75, name="wide", model={"layers": [16]}, hyperparameters=longer),
     ]
-    ids = [posted(page_api, **spec) for spec in specs]
-    return [over(page_api, job_id) for job_id in ids]
+    return [still_api.ask("GET", f"/jobs/{job.id}").json for job in jobs]
 
 
 def address(jobs, *more):
@@ -34,8 +35,8 @@ def names(page):
     return page.locator("#table tbody .job-cell a").all_inner_texts()
 
 
-def test_three_jobs_lie_over_one_another(visitor, three):
-    with visitor.page() as page:
+def test_three_jobs_lie_over_one_another(still, three):
+    with still.page() as page:
         opened(page, three)
         assert page.locator("#chart .chart-legend button").count() == 3
         assert page.locator("#metric").input_value() == "val_accuracy"
@@ -46,8 +47,8 @@ def test_three_jobs_lie_over_one_another(visitor, three):
         page.get_by_role("heading", name="loss", exact=True).wait_for()
 
 
-def test_only_what_differs_is_in_the_table(visitor, three):
-    with visitor.page() as page:
+def test_only_what_differs_is_in_the_table(still, three):
+    with still.page() as page:
         opened(page, three)
         titles = page.locator("#table thead th").all_inner_texts()
         measured = ["Job", "Status", "Best", "At epoch", "Last", "Min", "Max", "Epochs", "GPU time", "Cost"]
@@ -56,9 +57,9 @@ def test_only_what_differs_is_in_the_table(visitor, three):
         assert cells == ["[16]", "8", "0.03"]
 
 
-def test_it_is_sorted_by_whatever_somebody_asks_and_the_address_keeps_it(visitor, three):
+def test_it_is_sorted_by_whatever_somebody_asks_and_the_address_keeps_it(still, three):
     by_best = sorted(three, key=lambda job: -job["progress"]["best"]["value"])
-    with visitor.page() as page:
+    with still.page() as page:
         opened(page, three)
         page.get_by_role("button", name="Best", exact=True).click()
         assert page.locator("th[aria-sort=descending]").inner_text() == "Best ↓"
@@ -71,10 +72,10 @@ def test_it_is_sorted_by_whatever_somebody_asks_and_the_address_keeps_it(visitor
         assert page.locator("th[aria-sort=ascending]").inner_text() == "Cost ↑"
 
 
-def test_a_job_is_taken_off_and_the_others_keep_their_colours(visitor, three):
+def test_a_job_is_taken_off_and_the_others_keep_their_colours(still, three):
     colours = """[...document.querySelectorAll('#chips li')].map(
       (one) => [one.querySelector('a').textContent, one.querySelector('path').getAttribute('stroke')])"""
-    with visitor.page() as page:
+    with still.page() as page:
         opened(page, three)
         before = page.evaluate(colours)
         assert len({colour for _, colour in before}) == 3
@@ -89,16 +90,16 @@ def test_a_job_is_taken_off_and_the_others_keep_their_colours(visitor, three):
         page.wait_for_function("() => document.querySelectorAll('#chips li').length === 2")
 
 
-def test_a_running_job_moves_along(visitor, page_api, page_worker, three):
-    spec = {"hyperparameters": {"epochs": 12, "engine": "stock"}, "callbacks": {"early_stopping": None}}
-    with visitor.page() as page:
-        with held_up(page_api):
-            waits = {"id": posted(page_api, name="waits", **spec)}
-            opened(page, [three[0], waits])
-            row = page.locator("#table tbody tr").nth(1)
-            row.get_by_text("Queued").wait_for()
-        row.get_by_text("Succeeded").wait_for(timeout=60_000)
-        assert row.locator("td").nth(6).inner_text() == "12"
+def test_a_running_job_moves_along(still, three):
+    volume = still.api.volume
+    with still.page() as page:
+        waits = put_job(volume, small_spec(name="waits", hyperparameters={"epochs": 12}))
+        opened(page, [three[0], {"id": waits.id}])
+        row = page.locator("#table tbody tr").nth(1)
+        row.get_by_text("Queued").wait_for()
+        finish(volume, waits, 12, 0.8)
+        row.get_by_text("Succeeded").wait_for()
+        page.wait_for_function("() => document.querySelectorAll('#table tbody tr')[1].cells[7].textContent === '12'")
 
 
 def test_a_sample_says_that_it_is_one_and_a_job_that_is_gone_is_told(still):
@@ -125,15 +126,15 @@ def test_twenty_are_shown_and_no_more(still):
 
 
 @pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")])
-def test_everybody_can_read_it(visitor, three, size, theme):
-    with visitor.page(size=size, theme=theme) as page:
+def test_everybody_can_read_it(still, three, size, theme):
+    with still.page(size=size, theme=theme) as page:
         opened(page, three)
         assert page.locator("#table tbody b").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         assert serious_faults(page) == []
 
 
-def test_without_jobs_it_says_where_they_are_chosen(visitor):
-    with visitor.page() as page:
+def test_without_jobs_it_says_where_they_are_chosen(still):
+    with still.page() as page:
         page.goto("/page/compare")
         page.get_by_role("link", name="the list of jobs").wait_for()

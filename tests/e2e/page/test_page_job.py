@@ -52,6 +52,10 @@ SLOW = {
     "hyperparameters": {"epochs": 20, "batch_size": 8, "engine": "stock"},
     "callbacks": {"early_stopping": None},
 }
+AT_THE_END = """() => {
+  const { scrollTop, clientHeight, scrollHeight } = document.querySelector("#events-frame");
+  return scrollTop + clientHeight >= scrollHeight - 2;
+}"""
 # Notes every caption of the great chart.
 NOTE_CAPTIONS = """() => {
   window.captions = new Set();
@@ -82,21 +86,29 @@ def test_a_job_is_watched_live_from_its_post_to_its_stop(visitor, page_api, page
         assert [int(re.search(r"epoch (\d+) of 20", one)[1]) for one in told] == list(range(1, 21))
 
 
-def test_with_the_event_stream_blocked_it_still_moves(visitor, page_api, page_worker):
+def test_with_the_event_stream_blocked_it_still_moves(still):
     def without_streams(route):
         is_stream = "text/event-stream" in route.request.headers.get("accept", "")
         route.abort() if is_stream else route.continue_()
 
-    with visitor.page() as page:
+    volume = still.api.volume
+    with still.page() as page:
         page.route("**/events*", without_streams)
-        with held_up(page_api):
-            opened(page, posted(page_api, name="unstreamed", **SLOW))
-            page.locator("#status", has_text="Queued").wait_for()
-        page.locator("#status", has_text="Succeeded").wait_for(timeout=60_000)
+        job = put_job(volume, small_spec(hyperparameters={"epochs": 20}))
+        opened(page, job.id)
+        page.locator("#status", has_text="Queued").wait_for()
+        attempt = claim(job)
+        tell(attempt, *(epoch(number, 0.5) for number in range(1, 6)))
+        page.locator("#status", has_text="Running").wait_for()
+        page.locator(".chart-caption", has_text="at epoch 5").first.wait_for()
+        tell(attempt, *(epoch(number, 0.6) for number in range(6, 21)))
+        job.settle(Ending(status="succeeded", stop=Stop(reason="epochs_completed", last_epoch=20)), attempt=1)
+        volume.close_job(OpenJob(5, job.id))
+        page.locator("#status", has_text="Succeeded").wait_for()
         page.locator(".chart-caption", has_text="at epoch 20").first.wait_for()
     # The browser says of each request that was blocked that it failed.
-    assert all("net::ERR_FAILED" in words for words in visitor.complaints)
-    visitor.complaints.clear()
+    assert all("net::ERR_FAILED" in words for words in still.complaints)
+    still.complaints.clear()
 
 
 def test_the_slider_says_what_the_service_replays(visitor, page_api, finished):
@@ -235,6 +247,9 @@ def test_thousands_of_epochs_are_sampled_and_it_says_so(still):
         page.get_by_text(re.compile(r"of 5,000 points shown, sampled")).wait_for()
         page.get_by_text("the last 500 of").wait_for()
         assert page.locator("#events li").count() <= 500
+        tell(job.attempts()[-1], *(epoch(number, 0.5) for number in range(5001, 5031)))
+        page.locator("#events li").last.get_by_text("epoch 5030").wait_for()
+        page.wait_for_function(AT_THE_END)
 
 
 def test_events_stay_where_somebody_reads_them(still):
@@ -242,11 +257,8 @@ def test_events_stay_where_somebody_reads_them(still):
     with still.page() as page:
         opened(page, job.id)
         page.locator("#events li", has_text="epoch 100").wait_for()
-        page.wait_for_function(
-            "() => [document.querySelector('#events')].every("
-            "one => one.scrollTop + one.clientHeight >= one.scrollHeight - 2)"
-        )
-        page.locator("#events").evaluate("list => { list.scrollTop = 40; }")
+        page.wait_for_function(AT_THE_END)
+        page.locator("#events-frame").evaluate("frame => { frame.scrollTop = 40; }")
         page.get_by_role("button", name="To the newest").wait_for()
         page.get_by_label("epochs", exact=True).uncheck()
         page.locator("#events li", has_text="epoch 100").wait_for(state="detached")

@@ -10,6 +10,7 @@ import pytest
 from shared.replay import best_value, replay
 from shared.spec import EarlyStoppingSpec
 from shared.task import better_mode, log_names
+from tests.support.browser import Visitor
 
 CURVES = Path(__file__).parents[2] / "data" / "curves"
 METRICS = ("accuracy", "precision", "recall", "auc", "mae", "mse", "rmse", "r2")
@@ -34,11 +35,14 @@ def recorded():
     ]
 
 
-@pytest.fixture
-def page(visitor):
+@pytest.fixture(scope="module")
+def page(browser, still_api):
+    """One page for all tests of this file: what they call keeps nothing."""
+    visitor = Visitor(browser, still_api, [])
     with visitor.page(key=None) as page:
         page.goto("/page/sign-in")
         yield page
+    assert visitor.complaints == []
 
 
 def call(page, module, function, *arguments):
@@ -137,6 +141,35 @@ def test_what_an_interruption_trained_twice_counts_once(page):
         "checkpoints": [],
         "drops": [{"epoch": 5, "before": 0.1, "after": 0.01}],
     }
+
+
+def test_a_chart_takes_the_colours_of_the_theme_that_is_shown(page):
+    page.evaluate("import('/page/static/view.js').then(({ View }) => { window.view = new View(); })")
+    assert page.evaluate("view.colour('--accent')") == "rgb(37, 87, 214)"
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("() => view.colour('--accent') === 'rgb(126, 166, 255)'")
+    page.emulate_media(color_scheme="light")
+
+
+def test_long_work_lets_the_browser_draw_in_between(page):
+    script = """async () => {
+      const { Slices } = await import('/page/static/slices.js');
+      const slices = new Slices(8);
+      const pieces = [0];
+      for (let step = 0; step < 30; step += 1) {
+        if (slices.isOver) {
+          await slices.next();
+          pieces.push(0);
+        }
+        pieces[pieces.length - 1] += 1;
+        const until = performance.now() + 2;
+        while (performance.now() < until);
+      }
+      return pieces;
+    }"""
+    pieces = page.evaluate(script)
+    assert sum(pieces) == 30
+    assert max(pieces) <= 4
 
 
 def test_a_job_that_is_added_changes_no_colour(page):
