@@ -1,10 +1,10 @@
 """Score the forecast on recorded curves: `make bench-forecast`, or `python -m tests.bench_forecast [--fit]`.
 
 No data set is scored by a forecast that was fitted on it: each of eight has coefficients of the other seven, and four
-(`UNTOUCHED`) have no part in any fit, nor in any choice that was made of the forecast's form. Of each run, under a
-patience of 5, 10 and 20, eight moments from a third of the run on are asked. Two naive answers stand beside it: the
-`epochs` of the job, and now plus the patience that is left. The second is right by definition once the best epoch is
-past, so the moments before that are shown by themselves too: only there is something to foresee.
+(`UNTOUCHED`) have no part in any fit. The form of the forecast was chosen on the eight. Of each run, under a patience of
+5, 10 and 20, eight moments from a third of the run on are asked. Two naive answers stand beside it: the `epochs` of the
+job, and now plus the patience that is left. The second is right by definition once the best epoch is past, so the
+moments before that are shown by themselves too: only there is something to foresee.
 """
 
 import argparse
@@ -192,7 +192,7 @@ def main() -> int:
 def _parts(pairs: Sequence[tuple[Moment, Coefficients]]) -> Iterator[tuple[str, list[tuple[Moment, Coefficients]]]]:
     yield "before the best epoch", [pair for pair in pairs if _is_before_best(pair[0])]
     yield "eight, each left out of its fit", [pair for pair in pairs if pair[0].data_set not in UNTOUCHED]
-    yield "four, part of no fit and no choice", [pair for pair in pairs if pair[0].data_set in UNTOUCHED]
+    yield "four, part of no fit", [pair for pair in pairs if pair[0].data_set in UNTOUCHED]
     for name in sorted({one.data_set for one, _ in pairs}):
         yield name, [pair for pair in pairs if pair[0].data_set == name]
 
