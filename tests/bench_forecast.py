@@ -1,7 +1,7 @@
 """Score the forecast on recorded curves: `make bench-forecast`, or `python -m tests.bench_forecast [--fit]`.
 
 No data set is scored by a forecast that was fitted on it: each of eight has coefficients of the other seven, and four
-(`UNTOUCHED`) have no part in any fit. The form of the forecast was chosen on the eight. Of each run, under a patience of
+(`UNTOUCHED`) have no part in any fit. Its form was chosen on the eight. Of each run, under a patience of
 5, 10 and 20, eight moments from a third of the run on are asked. Two naive answers stand beside it: the `epochs` of the
 job, and now plus the patience that is left. The second is right by definition once the best epoch is past, so the
 moments before that are shown by themselves too: only there is something to foresee.
