@@ -1,8 +1,8 @@
 """Train the curves that forecasts are scored on: `python -m tests.record_curves --wine FOLDER`.
 
-Every run is a job of its own, trained by `worker.training` on a data set of scikit-learn's or one of the public
-wine-quality files in FOLDER, with its own seed, split, width and learning rate, and with a patience of 20, so that any
-smaller one can be asked of it afterwards. What is kept is one row for each epoch: the value that the job monitors.
+Every run is a job of its own, trained by `worker.training` on a data set that scikit-learn ships or makes or one of
+the public wine-quality files in FOLDER, with its own seed, split, width and learning rate, and with a patience of 20,
+so that any smaller one can be asked of it afterwards. One row for each epoch is kept: the value that the job monitors.
 """
 
 import argparse
@@ -28,6 +28,14 @@ FOLDER = Path(__file__).parent / "data" / "curves"
 RUNS = 8
 EPOCHS = 150
 PATIENCE = 20
+_CLASSES = {
+    "n_informative": 6,
+    "n_redundant": 4,
+    "n_classes": 3,
+    "n_clusters_per_class": 2,
+    "flip_y": 0.1,
+    "random_state": 4,
+}
 COLUMNS = ("run", "monitor", "epoch", "value")
 
 
@@ -65,6 +73,7 @@ def _append(name: str, rows: list[tuple[Any, ...]]) -> None:
 def _data_sets(wine: Path) -> dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], int]]:
     """By name: the frame, the target, and the batch size."""
     good = {"target": "quality", "positive": {"at_least": 6}}
+    made = {"target": "target"}
     return {
         "wine-quality": (lambda: pd.read_csv(wine / "winequalityN.csv").dropna(), good, 256),
         "breast-cancer": (lambda: _bundled(datasets.load_breast_cancer), {"target": "target"}, 64),
@@ -74,7 +83,18 @@ def _data_sets(wine: Path) -> dict[str, tuple[Callable[[], pd.DataFrame], dict[s
         "digits": (lambda: _bundled(datasets.load_digits), {"target": "target"}, 128),
         "wine-cultivars": (lambda: _bundled(datasets.load_wine), {"target": "target"}, 32),
         "wine-white": (lambda: pd.read_csv(wine / "winequality-white.csv", sep=";"), {"target": "quality"}, 256),
+        "moons": (lambda: _made(datasets.make_moons(600, noise=0.3, random_state=1)), made, 32),
+        "friedman": (lambda: _made(datasets.make_friedman1(1000, noise=1.0, random_state=2)), made, 64),
+        "hastie": (lambda: _made(datasets.make_hastie_10_2(1500, random_state=3)), made, 128),
+        "classification": (lambda: _made(datasets.make_classification(1200, **_CLASSES)), made, 64),
     }
+
+
+def _made(columns: tuple[Any, Any]) -> pd.DataFrame:
+    """A frame of features x0, x1, … and a target."""
+    features, target = columns
+    named = {f"x{number}": features[:, number] for number in range(features.shape[1])}
+    return pd.DataFrame({**named, "target": target})
 
 
 def _bundled(load: Callable[..., Any]) -> pd.DataFrame:

@@ -62,7 +62,8 @@ def test_the_direction_of_the_monitor_counts() -> None:
     assert as_loss is not None
     assert as_score is not None
     assert as_loss.p50 > 100
-    assert as_score.chance_of_better < 0.1
+    assert as_score.p50 == 51
+    assert as_score.chance_of_better < 0.5
 
 
 @pytest.mark.parametrize("values", [[], [0.1, 0.2], [None] * 10, [0.1] * 20])
@@ -73,19 +74,22 @@ def test_too_few_epochs_or_none_left_have_no_forecast(values: list[float | None]
 def test_a_constant_curve_and_a_very_long_one_are_no_trouble() -> None:
     constant = forecast([0.5] * 5, rule(), 100_000)
     assert constant is not None
-    assert constant.p90 == 11
+    assert constant.p50 == 11
     noisy = random.Random(3)
-    assert forecast([noisy.random() for _ in range(5000)], rule(5000), 100_000) is not None
+    values: list[float | None] = [noisy.random() for _ in range(5000)]
+    found = forecast(values, rule(5000), 100_000)
+    assert found is not None
+    assert found.p10 >= 10_000 - replay(values, rule(5000)).wait
 
 
 def test_it_beats_both_naive_answers_on_data_sets_that_it_has_not_seen() -> None:
     found: Score = score(left_out([one for one in moments(count=2) if one.spec.patience == 10]))
     assert 0.7 <= found.within <= 0.9
-    assert found.median_error < 0.1 * found.median_of_epochs
+    assert found.median_error <= 0.5 * min(found.median_of_epochs, found.median_of_patience_left)
     assert found.mean_error < 0.9 * found.mean_of_patience_left
 
 
 def test_the_recorded_curves_are_sixty_and_more() -> None:
     curves = list(recorded())
     assert len(curves) >= 60
-    assert len({data_set for data_set, _, _ in curves}) == 8
+    assert len({data_set for data_set, _, _ in curves}) == 12
