@@ -30,13 +30,18 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
     sync_folder(path.parent)
 
 
-def create_file(path: Path, content: bytes) -> bool:
+def create_file(path: Path, content: bytes, *resting_on: Path) -> bool:
     """Create `path` whole, unless it is there already; of several callers at once exactly one is told True.
+
+    The names in the folders `resting_on` are on the disk before there is a `path`. Syncing them only now, behind the
+    content, costs little: a journal that was written for the content holds them already.
 
     The volume must know hard links: `link` is the only exclusive create that also puts whole content in place.
     """
     beside = _write_beside(path, content)
     try:
+        for folder in resting_on:
+            sync_folder(folder)
         os.link(beside, path)
     except FileExistsError:
         # A network filesystem may repeat a link whose answer was lost and then report the first one's success as
@@ -51,9 +56,11 @@ def create_file(path: Path, content: bytes) -> bool:
 
 
 def create_empty(path: Path) -> None:
-    """Make sure that there is a file `path`, empty where it was not there: nothing of it could be torn."""
+    """Make sure that there is a file `path`, empty where it was not there: nothing of it could be torn.
+
+    Its name is on the disk when its folder has been synced.
+    """
     path.touch()
-    sync_folder(path.parent)
 
 
 def link_file(source: Path, target: Path) -> None:

@@ -166,10 +166,12 @@ class JobFolder:
     def attempts_folder(self) -> Path:
         return self.path / "attempts"
 
-    def store(self, record: JobRecord) -> bool:
-        """Make the job exist; False where it does already."""
-        make_folder(self.path)
-        return create_file(self.spec_file, encode(stored(record)))
+    def store(self, record: JobRecord, *resting_on: Path) -> bool:
+        """Make the job exist; False where it does already. The names in `resting_on` are on the disk before it does."""
+        shard = self.path.parent
+        make_folder(shard)
+        self.path.mkdir(exist_ok=True)
+        return create_file(self.spec_file, encode(stored(record)), *resting_on, shard)
 
     def record(self) -> JobRecord | None:
         return _read(self.spec_file, JobRecord)

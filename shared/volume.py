@@ -150,7 +150,7 @@ class Volume:
         try:
             create_empty(marker)
             prepare(folder)
-            folder.store(record)
+            folder.store(record, self.open)
         except OSError:
             if not is_shared and not folder.spec_file.exists():
                 marker.unlink(missing_ok=True)

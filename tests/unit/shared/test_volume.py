@@ -1,10 +1,12 @@
 """The shared volume: datasets whole or not at all, jobs that are always marked, and the queue's order by name alone."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
+from shared import durable
 from shared.ids import new_job_id
 from shared.job_folder import JobFolder
 from shared.volume import OpenJob, Volume, data_file_of
@@ -58,6 +60,26 @@ def test_a_job_that_exists_is_marked_whenever_its_post_was_cut_off(volume, chang
     volume.store_job(what)
     assert volume.job(what.id).record() == what
     assert list(volume.open_jobs()) == [OpenJob(5, what.id)]
+
+
+def test_the_marker_and_the_jobs_folder_are_on_the_disk_before_the_job_exists(volume, monkeypatch):
+    done, link, sync = [], os.link, durable.sync_folder
+    what = record()
+    folder = volume.job_folder(what.id).path
+
+    def noted(folder):
+        done.append(folder)
+        sync(folder)
+
+    def linked(*paths):
+        assert (volume.open / f"5-{what.id}").exists()
+        done.append("job")
+        link(*paths)
+
+    monkeypatch.setattr(durable, "sync_folder", noted)
+    monkeypatch.setattr(os, "link", linked)
+    volume.store_job(what)
+    assert done == [volume.jobs, volume.open, folder.parent, "job", folder]
 
 
 def test_a_marker_without_a_job_means_nothing(volume):
