@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def create_empty(path: Path) -> None:
 
     Its name is on the disk when its folder has been synced.
     """
-    path.touch()
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
 
 
 def link_file(source: Path, target: Path) -> None:
@@ -124,15 +125,21 @@ def is_temporary(path: Path) -> bool:
 def _write_beside(path: Path, *content: bytes | memoryview) -> Path:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     try:
-        with beside.open("xb") as file:
+        with beside.open("xb", buffering=0) as file:
             for part in content:
-                file.write(part)
-            file.flush()
+                _write(file, part)
             os.fsync(file.fileno())
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
     return beside
+
+
+def _write(file: FileIO, content: bytes | memoryview) -> None:
+    """All of it: the system may take a part at a time."""
+    left = memoryview(content).cast("B")
+    while left:
+        left = left[file.write(left) :]
 
 
 def _copy(source: Path, target: Path) -> None:

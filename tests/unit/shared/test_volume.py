@@ -62,24 +62,27 @@ def test_a_job_that_exists_is_marked_whenever_its_post_was_cut_off(volume, chang
     assert list(volume.open_jobs()) == [OpenJob(5, what.id)]
 
 
-def test_the_marker_and_the_jobs_folder_are_on_the_disk_before_the_job_exists(volume, monkeypatch):
+def test_all_that_a_job_rests_on_is_on_the_disk_before_it_exists(volume, monkeypatch):
     done, link, sync = [], os.link, durable.sync_folder
-    what = record()
-    folder = volume.job_folder(what.id).path
 
     def noted(folder):
         done.append(folder)
         sync(folder)
 
     def linked(*paths):
-        assert (volume.open / f"5-{what.id}").exists()
         done.append("job")
         link(*paths)
 
     monkeypatch.setattr(durable, "sync_folder", noted)
     monkeypatch.setattr(os, "link", linked)
-    volume.store_job(what)
-    assert done == [volume.jobs, volume.open, folder.parent, "job", folder]
+    first, second = record(), record()
+    second = second.model_copy(update={"id": second.id[:-2] + first.id[-2:]})
+    shard = volume.jobs / first.id[-2:]
+    volume.store_job(first)
+    assert done == [volume.open, volume.jobs, shard, "job", shard / first.id]
+    done.clear()
+    volume.store_job(second)
+    assert done == [volume.open, shard, "job", shard / second.id]
 
 
 def test_a_marker_without_a_job_means_nothing(volume):
