@@ -43,6 +43,7 @@ def create_app(settings: "Settings") -> "Flask":
         quotas,
         replay,
         requests,
+        turns,
         usage,
         workers,
     )
@@ -60,6 +61,7 @@ def create_app(settings: "Settings") -> "Flask":
     metrics.install(app)
     access.install(app)
     quotas.install(app)
+    turns.install(app)
 
     table: list[tuple[str, str, RouteScope, Callable[..., Any]]] = [
         ("GET", "/datasets", "read", datasets.show_all),

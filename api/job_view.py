@@ -14,15 +14,16 @@ from api.service import Service, service
 from api.usage import ledger_report
 from api.views import View
 from api.waiting import mark, waited
-from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
-from shared.ledger import ledger
+from shared.ledger import Ledger
 from shared.problems import NotFound
 from shared.volume import OpenJob
 
 MOST_WAIT_SECONDS = 60
 _RUNNING_SECONDS, _QUEUED_SECONDS = 2, 5
+# Of a job that nobody has taken yet.
+_NEW_LEDGER = ledger_report(Ledger(waiting=0, held=(), avoided_epochs=0, avoided=0, median_epoch_seconds=None))
 
 
 def show(job_id: str) -> Response:
@@ -55,13 +56,12 @@ def job_document(folder: JobFolder) -> dict[str, Any]:
 def new_job_document(folder: JobFolder, record: JobRecord) -> dict[str, Any]:
     """`job_document` of a job that was just stored, before anybody else has heard of it: nothing of it is read."""
     state = JobState("queued", record, cancel=None, result=None, attempt=None, claim=None, end=None)
-    history = JobHistory(record, result=None, attempts=())
-    return {**_report(service(), folder, state), "ledger": ledger_report(ledger(history, history.told()))}
+    return {**_report(service(), folder, state, is_new=True), "ledger": _NEW_LEDGER}
 
 
-def _report(held: Service, folder: JobFolder, state: JobState) -> dict[str, Any]:
+def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> dict[str, Any]:
     places = held.places.of(OpenJob(state.record.spec.priority, folder.id)) if state.status == "queued" else {}
-    return job_report(folder, state, places.get(folder.id), held.settings.max_failures)
+    return job_report(folder, state, places.get(folder.id), held.settings.max_failures, is_new=is_new)
 
 
 def view_of(held: Service, folder: JobFolder) -> View:
@@ -114,5 +114,6 @@ def _answer(view: View) -> Response:
     response.set_etag(view.etag)
     if view.status not in TERMINAL:
         response.headers["Retry-After"] = str(_RUNNING_SECONDS if view.status == "running" else _QUEUED_SECONDS)
-    response.make_conditional(request.environ)
+    if any(name.startswith("HTTP_IF_") for name in request.environ):
+        response.make_conditional(request.environ)
     return response

@@ -21,10 +21,12 @@ def list_report(items: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str,
     return {"object": "list", "data": list(items), "has_more": has_more}
 
 
-def job_report(folder: JobFolder, state: JobState, queue_position: int | None, max_failures: int) -> dict[str, Any]:
-    """The answer to GET /jobs/{id}."""
+def job_report(
+    folder: JobFolder, state: JobState, queue_position: int | None, max_failures: int, *, is_new: bool = False
+) -> dict[str, Any]:
+    """The answer to GET /jobs/{id}. Of a job that `is_new` there is nothing but its record yet, and nothing is read."""
     record, result = state.record, state.result
-    attempts, runs = folder.attempts(), folder.runs()
+    attempts, runs = ([], []) if is_new else (folder.attempts(), folder.runs())
     event = last_epoch_event(runs)
     return {
         "id": folder.id,
@@ -40,7 +42,7 @@ def job_report(folder: JobFolder, state: JobState, queue_position: int | None, m
         "progress": _progress(event),
         "stop": result.ending.stop.model_dump(mode="json") if result and result.ending.stop else None,
         "checkpoints": _checkpoint_summary(runs),
-        "engine": _engine(folder),
+        "engine": None if is_new else _engine(folder),
         "worker": _worker(state),
         "error": result.ending.error.model_dump(mode="json") if result and result.ending.error else None,
         "failures": _failures(attempts),

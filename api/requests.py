@@ -64,15 +64,18 @@ def _begin() -> None:
 
 
 def _mark(response: Response) -> Response:
+    said = {name.lower() for name, _ in response.headers}
     response.headers["X-Request-Id"] = request_id()
     for name, value in SAFE_HEADERS.items():
-        response.headers.setdefault(name, value)
+        if name.lower() not in said:
+            response.headers.add(name, value)
     if response.mimetype in _JSON:
         response.headers["Cache-Control"] = "no-store"
     client = request.environ.get("gunicorn.socket")
     if response.status_code >= 400 and client is not None:
         response.call_on_close(partial(discard_rest, client, request.environ["wsgi.input"]))
-    log.info("%s %s %d", request.method, request.path, response.status_code, extra={"facts": _facts(response)})
+    if log.isEnabledFor(logging.INFO):
+        log.info("%s %s %d", request.method, request.path, response.status_code, extra={"facts": _facts(response)})
     return response
 
 

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,18 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
     sync_folder(path.parent)
 
 
-def create_file(path: Path, content: bytes) -> bool:
+def create_file(path: Path, content: bytes, *resting_on: Path) -> bool:
     """Create `path` whole, unless it is there already; of several callers at once exactly one is told True.
+
+    The names in the folders `resting_on` are on the disk before there is a `path`. Syncing them only now, behind the
+    content, costs little: a journal that was written for the content holds them already.
 
     The volume must know hard links: `link` is the only exclusive create that also puts whole content in place.
     """
     beside = _write_beside(path, content)
     try:
+        for folder in resting_on:
+            sync_folder(folder)
         os.link(beside, path)
     except FileExistsError:
         # A network filesystem may repeat a link whose answer was lost and then report the first one's success as
@@ -51,9 +57,11 @@ def create_file(path: Path, content: bytes) -> bool:
 
 
 def create_empty(path: Path) -> None:
-    """Make sure that there is a file `path`, empty where it was not there: nothing of it could be torn."""
-    path.touch()
-    sync_folder(path.parent)
+    """Make sure that there is a file `path`, empty where it was not there: nothing of it could be torn.
+
+    Its name is on the disk when its folder has been synced.
+    """
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
 
 
 def link_file(source: Path, target: Path) -> None:
@@ -117,15 +125,21 @@ def is_temporary(path: Path) -> bool:
 def _write_beside(path: Path, *content: bytes | memoryview) -> Path:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     try:
-        with beside.open("xb") as file:
+        with beside.open("xb", buffering=0) as file:
             for part in content:
-                file.write(part)
-            file.flush()
+                _write(file, part)
             os.fsync(file.fileno())
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
     return beside
+
+
+def _write(file: FileIO, content: bytes | memoryview) -> None:
+    """All of it: the system may take a part at a time."""
+    left = memoryview(content).cast("B")
+    while left:
+        left = left[file.write(left) :]
 
 
 def _copy(source: Path, target: Path) -> None:

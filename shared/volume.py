@@ -64,6 +64,8 @@ class Volume:
         self.deleted = root / "deleted"
         for folder in (self.datasets, self.open, self.jobs, self.workers, self.deleted):
             make_folder(folder)
+        # Those whose names this process has brought onto the disk, whoever made them.
+        self._safe_shards: set[str] = set()
 
     # Datasets
 
@@ -146,17 +148,23 @@ class Volume:
         there could be theirs.
         """
         folder = self.job_folder(record.id)
+        shard = folder.path.parent.name
         marker = self.open / OpenJob(record.spec.priority, record.id).name
         try:
             create_empty(marker)
             prepare(folder)
-            folder.store(record)
+            folder.store(record, self.open, *self._above(shard))
         except OSError:
             if not is_shared and not folder.spec_file.exists():
                 marker.unlink(missing_ok=True)
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
+        self._safe_shards.add(shard)
         return folder
+
+    def _above(self, shard: str) -> tuple[Path, ...]:
+        """The folder of the shards, where this one's name may not be on the disk yet."""
+        return () if shard in self._safe_shards else (self.jobs,)
 
     def open_jobs(self) -> Iterator[OpenJob]:
         """The jobs without a result, in the order in which they are served."""

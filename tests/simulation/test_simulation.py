@@ -56,7 +56,7 @@ def first_broken(folder: Path, worlds: int, **settings: Any) -> str | None:
     return None
 
 
-def replacing_create(path: Path, content: bytes) -> bool:
+def replacing_create(path: Path, content: bytes, *_: Path) -> bool:
     shared.durable.replace_file(path, content)
     return True
 

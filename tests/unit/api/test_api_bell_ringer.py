@@ -35,3 +35,15 @@ def test_no_post_waits_for_a_ring_and_those_that_waited_are_rung_for_at_once_and
     ringer.ring("e")
     wait_for(lambda: len(bell.rung) == 3, 30, saying="a failure does not end the thread")
     assert "nobody foresaw this" in caplog.text
+
+
+def test_in_a_storm_of_posts_several_jobs_are_rung_for_together_and_the_first_one_at_once():
+    bell = Bell()
+    bell.go_on.set()
+    ringer = BellRinger(bell, moment_seconds=1)
+    ringer.ring("a")
+    wait_for(lambda: bell.rung == [("a",)], 30)
+    for job_id in "bcd":
+        ringer.ring(job_id)
+    wait_for(lambda: len(bell.rung) == 2, 30)
+    assert bell.rung == [("a",), ("b", "c", "d")]

@@ -1,10 +1,12 @@
 """The shared volume: datasets whole or not at all, jobs that are always marked, and the queue's order by name alone."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
+from shared import durable
 from shared.ids import new_job_id
 from shared.job_folder import JobFolder
 from shared.volume import OpenJob, Volume, data_file_of
@@ -58,6 +60,29 @@ def test_a_job_that_exists_is_marked_whenever_its_post_was_cut_off(volume, chang
     volume.store_job(what)
     assert volume.job(what.id).record() == what
     assert list(volume.open_jobs()) == [OpenJob(5, what.id)]
+
+
+def test_all_that_a_job_rests_on_is_on_the_disk_before_it_exists(volume, monkeypatch):
+    done, link, sync = [], os.link, durable.sync_folder
+
+    def noted(folder):
+        done.append(folder)
+        sync(folder)
+
+    def linked(*paths):
+        done.append("job")
+        link(*paths)
+
+    monkeypatch.setattr(durable, "sync_folder", noted)
+    monkeypatch.setattr(os, "link", linked)
+    first, second = record(), record()
+    second = second.model_copy(update={"id": second.id[:-2] + first.id[-2:]})
+    shard = volume.jobs / first.id[-2:]
+    volume.store_job(first)
+    assert done == [volume.open, volume.jobs, shard, "job", shard / first.id]
+    done.clear()
+    volume.store_job(second)
+    assert done == [volume.open, shard, "job", shard / second.id]
 
 
 def test_a_marker_without_a_job_means_nothing(volume):
