@@ -123,13 +123,13 @@ def _of_tensorflow(report: dict[str, Any], card: Card | None) -> list[Finding]:
 
 
 def of_code(versions: str, carried: Sequence[str], card: Card | None) -> Finding:
-    """What TensorFlow carries for the card: `sm_89` is machine code for 8.9 and later 8.x, `compute_90` text that the
-    driver of a 9.0 or any newer card compiles.
+    """What TensorFlow carries for the card: `sm_89` is machine code for 8.9 and later 8.x, `compute_90` such code for
+    9.0 and text, which the driver of any newer card compiles.
     """
     if card is None:
         return _finding("TensorFlow", "ok", versions)
     parts = [(kind, (int(number[:-1]), int(number[-1]))) for kind, _, number in (one.partition("_") for one in carried)]
-    if any(kind == "sm" and at[0] == card.capability[0] and at <= card.capability for kind, at in parts):
+    if any(at[0] == card.capability[0] and at <= card.capability for _, at in parts):
         return _finding("TensorFlow", "ok", f"{versions}, with code for {_dotted(card.capability)}")
     if any(kind == "compute" and at <= card.capability for kind, at in parts):
         kept = os.environ.get("CUDA_CACHE_PATH", "~/.nv")

@@ -36,7 +36,7 @@ def test_a_card_is_judged_by_its_driver_its_kind_and_its_free_memory(parts, stat
     [
         ((8, 9), "ok", "with code for 8.9"),
         ((8, 6), "ok", "with code for 8.6"),
-        ((9, 0), "ok", "the driver compiles it for 9.0"),
+        ((9, 0), "ok", "with code for 9.0"),
         ((12, 0), "ok", "the driver compiles it for 12.0"),
         ((5, 2), "problem", "without code for 5.2"),
     ],
