@@ -95,9 +95,18 @@ class Customer:
 
     def _cancel_due(self) -> None:
         for cancel in list(self._cancels):
-            if self._is_due(cancel) and self._ask("POST", f"/jobs/{cancel.job}/cancel") is not None:
+            if not self._is_due(cancel):
+                continue
+            if self._ask("POST", f"/jobs/{cancel.job}/cancel") is not None:
                 self._record.write("cancelled", job=cancel.job)
-                self._cancels.remove(cancel)
+            elif not self._is_over(cancel.job):
+                continue
+            self._cancels.remove(cancel)
+
+    def _is_over(self, job_id: str) -> bool:
+        """A job that has ended refuses a cancel that comes too late."""
+        shown = self._ask("GET", f"/jobs/{job_id}")
+        return shown is not None and shown["status"] in _TERMINAL
 
     def _is_due(self, cancel: Cancel) -> bool:
         if time.monotonic() < cancel.at:
