@@ -8,8 +8,8 @@ from api.shapes.base import Count, JobId, Shape
 from shared.spec import EarlyStoppingSpec
 
 
-class GpuSeconds(Shape):
-    """What the time on GPUs went into; the parts add up to `total`."""
+class Parts(Shape):
+    """What time on GPUs went into; the parts add up to `total`."""
 
     start_up: float
     learning: float
@@ -17,6 +17,10 @@ class GpuSeconds(Shape):
     redone: float
     saving: float
     total: float
+
+
+class GpuSeconds(Parts):
+    """Each part in seconds."""
 
 
 class Avoided(Shape):
@@ -26,16 +30,10 @@ class Avoided(Shape):
     gpu_seconds: float
 
 
-class PartCosts(Shape):
+class PartCosts(Parts):
     """What each part cost in one currency."""
 
     currency: str
-    start_up: float
-    learning: float
-    patience: float
-    redone: float
-    saving: float
-    total: float
     avoided: float
 
 

@@ -5,6 +5,8 @@ import shutil
 import threading
 import time
 
+import pytest
+
 from shared.settings import Settings
 from tests.support.waiting import wait_for
 from tests.unit.shared.records import handed_back, posted, taken
@@ -13,6 +15,14 @@ from worker.heartbeat import Heartbeat
 
 OFTEN = Settings(heartbeat_seconds=0.01, self_stop_seconds=0.3, take_over_seconds=1)
 LONG = Settings(heartbeat_seconds=0.01, self_stop_seconds=600, take_over_seconds=900)
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """The monotonic clock's reading, alone in a list that a test changes."""
+    now = [1000.0]
+    monkeypatch.setattr("worker.heartbeat.time.monotonic", lambda: now[0])
+    return now
 
 
 def count(attempt):
@@ -75,11 +85,9 @@ def test_a_volume_that_hangs_makes_the_attempt_lost_too(volume, monkeypatch):
         goes_on.set()
 
 
-def test_a_beat_counts_from_the_moment_before_its_write(volume, monkeypatch):
+def test_a_beat_counts_from_the_moment_before_its_write(volume, now, monkeypatch):
     # A write that took long may be seen late by others; they count from what they saw before it.
     attempt = taken(posted(volume))
-    now = [1000.0]
-    monkeypatch.setattr("worker.heartbeat.time.monotonic", lambda: now[0])
 
     def slow(*_):
         now[0] += 0.5
@@ -90,11 +98,9 @@ def test_a_beat_counts_from_the_moment_before_its_write(volume, monkeypatch):
     assert heartbeat.is_lost
 
 
-def test_a_beat_that_arrives_too_late_is_the_last(volume, monkeypatch):
+def test_a_beat_that_arrives_too_late_is_the_last(volume, now, monkeypatch):
     # Others may have taken over before it came, so the next one would tell the child that all had been well.
     attempt = taken(posted(volume))
-    now = [1000.0]
-    monkeypatch.setattr("worker.heartbeat.time.monotonic", lambda: now[0])
     heartbeat = Heartbeat(attempt, OFTEN, time.monotonic())
     heartbeat._beat()
     now[0] += OFTEN.self_stop_seconds - 0.1
@@ -111,11 +117,9 @@ def test_a_beat_that_arrives_too_late_is_the_last(volume, monkeypatch):
     assert count(attempt) == 2
 
 
-def test_a_worker_that_was_frozen_for_too_long_does_not_beat_again(volume, monkeypatch):
+def test_a_worker_that_was_frozen_for_too_long_does_not_beat_again(volume, now):
     # Others may be taking over at this very moment; a beat would tell the child that all is well.
     attempt = taken(posted(volume))
-    now = [1000.0]
-    monkeypatch.setattr("worker.heartbeat.time.monotonic", lambda: now[0])
     heartbeat = Heartbeat(attempt, OFTEN, time.monotonic())
     heartbeat._beat()
     now[0] += OFTEN.self_stop_seconds + 0.1
