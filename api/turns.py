@@ -63,7 +63,7 @@ class Turns:
                 self._is_taken = False
 
 
-def install(app: Flask) -> Turns:
+def install(app: Flask) -> None:
     """Let `app` take turns with what it answers shortly; what may wait or streams takes none."""
     turns, answer = Turns(), app.wsgi_app
 
@@ -74,7 +74,6 @@ def install(app: Flask) -> Turns:
             return answer(environ, start_response)
 
     app.wsgi_app = in_turn  # type: ignore[method-assign]
-    return turns
 
 
 def _is_short(environ: dict[str, Any]) -> bool:

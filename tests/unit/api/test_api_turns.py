@@ -1,10 +1,10 @@
 """Short answers take turns, first come, first served; nobody is kept behind one that hangs."""
 
 import threading
+from contextlib import contextmanager
 
 import pytest
 
-from api import turns
 from api.turns import Turns
 from tests.support.waiting import wait_for
 
@@ -62,11 +62,14 @@ def test_a_turn_ends_with_an_error_too():
         ("DELETE", JOB, False),
     ],
 )
-def test_only_what_is_answered_shortly_takes_a_turn(app, monkeypatch, method, path, takes_one):
-    line, seen = Turns(), []
-    monkeypatch.setattr(turns, "Turns", lambda: line)
-    app.wsgi_app = lambda environ, start_response: seen.append(line._is_taken) or []
-    turns.install(app)
-    with app.test_request_context(path, method=method) as asked:
-        app.wsgi_app(asked.request.environ, None)
-    assert seen == [takes_one]
+def test_only_what_is_answered_shortly_takes_a_turn(client, monkeypatch, method, path, takes_one):
+    taken = []
+
+    @contextmanager
+    def noted(_):
+        taken.append(path)
+        yield
+
+    monkeypatch.setattr(Turns, "turn", noted)
+    client.open(path, method=method)
+    assert bool(taken) == takes_one
