@@ -12,8 +12,6 @@ const LIVE_MS = 2000;
 const STILL_MS = 5000;
 const LIMIT = 50;
 const MOST_COMPARED = 20;
-// Half of a frame: the rest of the rows comes with the next ones.
-const SLICE_MS = 8;
 
 const rows = new Map();
 const picked = new Set();
@@ -72,7 +70,7 @@ async function look() {
 
 /** Show a page of rows, the first ones with this frame. Only what has changed is touched. */
 async function show(page, signal) {
-  const slices = new Slices(SLICE_MS);
+  const slices = new Slices();
   removeAllBut(new Set(page.data.map((job) => job.id)));
   showPager(page);
   showEmpty(page);

@@ -1,9 +1,11 @@
 // Long work in short pieces, so that a page answers while it draws.
 
+const HALF_A_FRAME_MS = 8;
+
 /** Counts the time of one piece: work asks `isOver` between its steps, and where it is, waits for the `next` frame. */
 export class Slices {
   /** `milliseconds`: how long a piece may be; a step that has begun is finished. */
-  constructor(milliseconds) {
+  constructor(milliseconds = HALF_A_FRAME_MS) {
     this.milliseconds = milliseconds;
     this.began = performance.now();
   }

@@ -5,8 +5,6 @@ import { Slices } from "./slices.js";
 
 // More redraws than this are not seen: fused jobs end fifty epochs in a second.
 const BETWEEN_DRAWS_MS = 80;
-// Half of a frame: the rest of the charts comes with the next ones.
-const SLICE_MS = 8;
 
 /** Rows beyond this are thinned out before they are drawn, and the page says so. */
 export const MOST_POINTS = 2000;
@@ -80,7 +78,7 @@ export class View {
   }
 
   async #draw() {
-    const slices = new Slices(SLICE_MS);
+    const slices = new Slices();
     await slices.next();
     this.isWanted = false;
     for (const chart of this.charts) {
