@@ -204,7 +204,7 @@ def _do_one_step_in_each_call() -> None:
     """So that the fused engine, too, can be stopped behind each batch of an epoch that takes milliseconds."""
     from worker.training.engine import fused
 
-    fused._CALL_SECONDS = 0
+    fused.call_seconds = lambda _: 0
 
 
 def _use_up_budget(looks: int) -> None:

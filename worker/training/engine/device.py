@@ -1,5 +1,6 @@
-"""TensorFlow made ready for a run: its threads, the XLA flags, the GPU's memory. Before it makes its context."""
+"""TensorFlow made ready for a run: its threads, the XLA flags, its memory. Before it makes its context."""
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from shared.job import EnginePlan
 
 # XLA's newer CPU code draws random numbers 18 times slower (Dropout); a plain dense network loses nothing noticeable.
 _XLA_CPU_FLAGS = "--xla_cpu_use_fusion_emitters=false"
+# glibc's mallopt(3): the largest free end of the heap that it keeps, and how many blocks get a mapping of their own.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_MOST_INT = 2**31 - 1
 _SHARE_FOR_DATA = 0.25
 _UNKNOWN_FREE_BYTES = 4 * 1024**3
 
@@ -18,6 +22,7 @@ def prepare_tensorflow(plan: EnginePlan) -> None:
 
     The persistent XLA cache stays off: a file of it that was cut off has given other numbers, silently.
     """
+    _keep_freed_memory()
     if plan.xla and _XLA_CPU_FLAGS not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{_XLA_CPU_FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
     try:
@@ -28,6 +33,16 @@ def prepare_tensorflow(plan: EnginePlan) -> None:
             tf.config.experimental.set_memory_growth(gpu, enable=True)
     except RuntimeError:
         return
+
+
+def _keep_freed_memory() -> None:
+    """Have this process use freed memory again instead of giving it back; a libc without mallopt does as it likes.
+
+    A compiled program returns a large model's state in new memory. Mapped anew, each of its pages costs a fault.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, _MOST_INT)
 
 
 def data_bytes(asked: int) -> int:

@@ -2,7 +2,8 @@
 
 Keras pays milliseconds of Python for every batch. Here `model.fit` stays the loop over the epochs, its callbacks stay
 Keras's, and the model stays a plain Keras model; what changes is the function that `fit` calls for a step. Each call
-trains for about a quarter of a second, between two of which the run can be stopped, saved and watched.
+trains for about a quarter of a second, between two of which the run can be stopped, saved and watched; where a step is
+long, for up to 0.8 seconds.
 """
 
 import time
@@ -29,6 +30,9 @@ except ImportError:  # a Keras that keeps it elsewhere: the stock engine trains
     DataAdapter = None
 
 _CALL_SECONDS = 0.25
+# A call begins with a copy of the model's state, which long steps are to share.
+_STEPS_TO_SHARE_A_CALL = 4
+_LONG_CALL_SECONDS = 0.8
 _MOST_GROWTH = 8
 
 
@@ -145,8 +149,13 @@ def _calls(blocks: Blocks, begun: int, pace: "_Pace") -> Iterator[tuple[int, int
         start = stop
 
 
+def call_seconds(step_seconds: float) -> float:
+    """How long a call is to last whose steps last so long."""
+    return max(_CALL_SECONDS, min(_STEPS_TO_SHARE_A_CALL * step_seconds, _LONG_CALL_SECONDS))
+
+
 class _Pace:
-    """How many steps make a call of about a quarter of a second. The length of a call changes no bit of the result."""
+    """How many steps make a call. The length of a call changes no bit of the result."""
 
     def __init__(self) -> None:
         self.steps = 1
@@ -155,8 +164,8 @@ class _Pace:
     def measured(self, steps: int) -> Iterator[None]:
         began = time.perf_counter()
         yield
-        seconds = max(time.perf_counter() - began, 1e-6)
-        self.steps = max(1, min(int(steps * _CALL_SECONDS / seconds), self.steps * _MOST_GROWTH))
+        step_seconds = max(time.perf_counter() - began, 1e-6) / steps
+        self.steps = max(1, min(int(call_seconds(step_seconds) / step_seconds), self.steps * _MOST_GROWTH))
 
 
 class _EpochNumber(keras.callbacks.Callback):

@@ -108,11 +108,16 @@ def test_the_length_of_a_call_and_the_way_of_the_data_change_no_bit(
     once = trained(graded, "fused", xla=xla, **NOISY)
     again = trained(graded, "fused", xla=xla, **NOISY)
     streamed = trained(graded, "fused", xla=xla, device_bytes=2000, **NOISY)
-    monkeypatch.setattr(fused, "_CALL_SECONDS", 0)
+    monkeypatch.setattr(fused, "call_seconds", lambda _: 0)
     step_by_step = trained(graded, "fused", xla=xla, **NOISY)
     assert bytes_of(again) == bytes_of(once)
     assert bytes_of(streamed) == bytes_of(once)
     assert bytes_of(step_by_step) == bytes_of(once)
+
+
+@pytest.mark.parametrize(("step", "call"), [(0.001, 0.25), (0.0625, 0.25), (0.1, 0.4), (0.35, 0.8), (3, 0.8)])
+def test_a_call_lasts_a_quarter_of_a_second_and_longer_where_few_steps_fit_into_it(step: float, call: float) -> None:
+    assert fused.call_seconds(step) == pytest.approx(call)
 
 
 def test_data_larger_than_the_devices_share_is_streamed_in_blocks(
@@ -266,7 +271,7 @@ def test_mixed_precision_trains_saves_and_loads(graded: Volume, engine: str, pre
 
 def test_a_cancel_inside_a_long_epoch_leaves_no_half_epoch(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     put_dataset(volume, learnable_frame(2000))
-    monkeypatch.setattr(fused, "_CALL_SECONDS", 0)
+    monkeypatch.setattr(fused, "call_seconds", lambda _: 0)
     job = put_job(volume, small_spec(hyperparameters={"epochs": 1000, "batch_size": 1, "engine": "fused"}))
     attempt = claim(job)
     calls: list[int] = []
