@@ -1,10 +1,11 @@
-"""gunicorn's thread worker with two things added: slow clients are cut off, and a request that is not HTTP gets a
-problem document too.
+"""gunicorn's thread worker with three things added: slow clients are cut off, who asks for something short again and
+again is answered in the lane, and a request that is not HTTP gets a problem document too.
 """
 
 import json
 import select
 import threading
+from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +14,7 @@ from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 from ulid import ULID
 
+from api.lane import MOST_SECONDS, Lane, asks_shortly
 from api.requests import SAFE_HEADERS
 from api.slow_clients import DEADLINES
 
@@ -33,13 +35,40 @@ _STATUSES: dict[type[Exception], int] = {
 class Worker(ThreadWorker):  # type: ignore[misc]
     """One API process."""
 
+    def init_process(self) -> None:
+        self._lane = Lane(self._handled, self._left_lane)
+        super().init_process()
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+        """A kept connection has its next request: a short one is answered in the lane, any other by a thread."""
+        if not asks_shortly(client):
+            super().on_client_socket_readable(conn, client)
+            return
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        if not self._lane.enter(conn):
+            self.enqueue_req(conn)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Called by the worker's loop, without a pause."""
+        super().wait_for_and_dispatch_events(min(timeout, MOST_SECONDS))
+        if self._lane.hangs or not self.alive:
+            self._lane.end()
+        elif self._lane.is_over and not self._lane.is_busy:
+            self._lane = Lane(self._handled, self._left_lane)
+
+    def _left_lane(self, conn: Any, *, is_kept: bool) -> None:
+        outcome: Future[bool] = Future()
+        outcome.set_result(is_kept)
+        self.method_queue.defer(self.finish_request, conn, outcome)
+
     def handle(self, conn: Any) -> Any:
         """Answer a request, and those that follow it at once on its connection.
 
         Handing a connection to the main loop and back for each request costs more than most requests do.
         """
         outcome = self._handled(conn)
-        while outcome is True and self._is_followed(conn):
+        while outcome is True and self._is_followed(conn) and not asks_shortly(conn.sock):
             outcome = self._handled(conn)
         return outcome
 
