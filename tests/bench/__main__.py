@@ -25,7 +25,7 @@ SIZES: list[tuple[str, int, list[int], int, int, int]] = [
     ("2,000,000 rows, 64-64-64", 2_000_000, [64, 64, 64], 4096, 3, 1),
     ("2,000,000 rows, 256-256-256", 2_000_000, [256, 256, 256], 4096, 1, 1),
 ]
-LARGE = Options("fitstop", 2560, [3500, 3500, 3500], 256, epochs=4, first=1, checkpoints=False, is_paired=True)
+LARGE = Options("fitstop", 2560, [3500, 3500, 3500], 256, epochs=16, first=1, checkpoints=False, is_paired=True)
 PARTS = ("start", "agree", "ring", "row", "epoch", "large")
 
 
@@ -91,7 +91,7 @@ def large() -> Part:
     """(e) Fitstop's share of a long step: each epoch against a bare one right behind it, and what a save adds."""
     part = Part("(e) 24.6 million parameters, a resume point of 295 MB")
     without = measured(LARGE)
-    saving = measured(replace(LARGE, saves=True, is_paired=False))
+    saving = measured(replace(LARGE, epochs=4, saves=True, is_paired=False))
     bare = part.add("the bare compiled loop", without["bare"])
     ours = part.add("Fitstop, no resume point in these epochs", without["epochs"])
     saved = part.add("Fitstop, a resume point in each epoch", saving["epochs"])
