@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from shared.ids import is_job_id
-from shared.job_folder import RESULT_FILE, SPEC_FILE, AttemptFolder, JobFolder
+from shared.job_folder import ATTEMPTS, RESULT_FILE, SPEC_FILE, AttemptFolder, JobFolder
 from shared.volume import OpenJob, Volume
 
 # Who has been taken meanwhile is looked up no more often than this; each look has a twentieth of the time at most.
@@ -92,7 +92,7 @@ def _waits(volume: Volume, job_id: str) -> bool:
     folder = f"{volume.jobs}/{job_id[-2:]}/{job_id}"
     if os.path.exists(f"{folder}/{RESULT_FILE}") or not os.path.exists(f"{folder}/{SPEC_FILE}"):  # noqa: PTH110
         return False
-    if not os.path.exists(f"{folder}/attempts"):  # noqa: PTH110  a queue of ten thousand asks this thrice for each
+    if not os.path.exists(f"{folder}/{ATTEMPTS}"):  # noqa: PTH110  a queue of ten thousand asks this thrice for each
         return True
     attempts: list[AttemptFolder] = JobFolder(volume.jobs / job_id[-2:] / job_id).attempts()
     return not attempts or attempts[-1].end_file.exists()

@@ -6,7 +6,7 @@ import socket
 import time
 from pathlib import Path
 
-from shared.job_folder import JobFolder
+from shared.job_folder import ATTEMPTS, CANCEL_FILE, PLAN_FILE, RESULT_FILE, SPEC_FILE, JobFolder
 
 LOOK_SECONDS = 0.25
 
@@ -33,14 +33,16 @@ def mark(job: JobFolder, queue: Path) -> Mark:
 
     `queue` is the folder of the open jobs: while the job waits its place follows from it.
     """
-    attempts = job.attempts()
+    # Strings cost less than paths, and this is what a job costs that is asked for again and again.
+    folder = str(job.path)
+    files = [f"{folder}/{name}" for name in (SPEC_FILE, RESULT_FILE, CANCEL_FILE, PLAN_FILE)]
+    attempts = job.attempts() if os.path.exists(f"{folder}/{ATTEMPTS}") else []  # noqa: PTH110
     last = attempts[-1] if attempts else None
-    files = (job.spec_file, job.result_file, job.cancel_file, job.plan_file)
     if last is None:
-        return tuple(map(_stamp, (*files, queue)))
+        return tuple(_stamp(file) for file in (*files, queue))
     is_waiting = last.end_file.exists()
     own = (last.claim_file, last.events_file, last.manifest_file, last.end_file)
-    return (len(attempts), *map(_stamp, (*files, *own, *((queue,) if is_waiting else ()))))
+    return len(attempts), *(_stamp(file) for file in (*files, *own, *((queue,) if is_waiting else ())))
 
 
 def _is_readable(client: socket.socket) -> bool:
@@ -50,7 +52,7 @@ def _is_readable(client: socket.socket) -> bool:
     return bool(poll.poll(LOOK_SECONDS * 1000))
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path | str) -> tuple[int, int, int] | None:
     try:
         found = os.stat(path)  # noqa: PTH116  asked for each file of each look
     except FileNotFoundError:

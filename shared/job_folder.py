@@ -28,6 +28,9 @@ from shared.times import utc_now
 
 SPEC_FILE = "spec.json"
 RESULT_FILE = "result.json"
+CANCEL_FILE = "cancel.json"
+PLAN_FILE = "plan.json"
+ATTEMPTS = "attempts"
 
 _Document = TypeVar("_Document", bound=BaseModel)
 
@@ -152,7 +155,7 @@ class JobFolder:
 
     @property
     def cancel_file(self) -> Path:
-        return self.path / "cancel.json"
+        return self.path / CANCEL_FILE
 
     @property
     def result_file(self) -> Path:
@@ -160,11 +163,11 @@ class JobFolder:
 
     @property
     def plan_file(self) -> Path:
-        return self.path / "plan.json"
+        return self.path / PLAN_FILE
 
     @property
     def attempts_folder(self) -> Path:
-        return self.path / "attempts"
+        return self.path / ATTEMPTS
 
     def store(self, record: JobRecord, *resting_on: Path) -> bool:
         """Make the job exist; False where it does already. The names in `resting_on` are on the disk before it does.

@@ -32,7 +32,7 @@ from api.service import service
 from shared.events import last_epoch_event
 from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
-from shared.job_folder import RESULT_FILE, JobFolder
+from shared.job_folder import CANCEL_FILE, RESULT_FILE, JobFolder
 from shared.ledger import Ledger, ledger
 from shared.problems import NotFound
 from shared.progress import EpochProgress
@@ -174,7 +174,7 @@ def _mark(path: Path) -> _Mark:
         numbers = []
     last = f"{job}/attempts/{max(numbers, default=0)}"
     own = (f"{last}/{name}" for name in ("claim.json", "events.jsonl", "end.json"))
-    return (len(numbers), *map(_stamp, (f"{job}/{RESULT_FILE}", f"{job}/cancel.json", *own)))
+    return (len(numbers), *map(_stamp, (f"{job}/{RESULT_FILE}", f"{job}/{CANCEL_FILE}", *own)))
 
 
 def _stamp(name: str) -> tuple[int, int] | None:
