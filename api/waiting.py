@@ -35,14 +35,14 @@ def mark(job: JobFolder, queue: Path) -> Mark:
     """
     # Strings cost less than paths, and this is what a job costs that is asked for again and again.
     folder = str(job.path)
-    files = [f"{folder}/{name}" for name in (SPEC_FILE, RESULT_FILE, CANCEL_FILE, PLAN_FILE)]
+    files: list[Path | str] = [f"{folder}/{name}" for name in (SPEC_FILE, RESULT_FILE, CANCEL_FILE, PLAN_FILE)]
     attempts = job.attempts() if os.path.exists(f"{folder}/{ATTEMPTS}") else []  # noqa: PTH110
     last = attempts[-1] if attempts else None
-    if last is None:
-        return tuple(_stamp(file) for file in (*files, queue))
-    is_waiting = last.end_file.exists()
-    own = (last.claim_file, last.events_file, last.manifest_file, last.end_file)
-    return len(attempts), *(_stamp(file) for file in (*files, *own, *((queue,) if is_waiting else ())))
+    if last is not None:
+        files += (last.claim_file, last.events_file, last.manifest_file, last.end_file)
+    if last is None or last.end_file.exists():
+        files.append(queue)
+    return len(attempts), *map(_stamp, files)
 
 
 def _is_readable(client: socket.socket) -> bool:
