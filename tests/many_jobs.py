@@ -7,6 +7,7 @@ worker and of its fork server on the way and at the end.
 import argparse
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.support.worker_process import WorkerProcess, descendants
 SMALL = small_spec(hyperparameters={"epochs": 1}, model={"layers": [4]}, callbacks={"early_stopping": None})
 ARTICLE = {"dataset": {"id": "wine", "target": "quality", "positive": {"at_least": 6}}}
 MOST_GROWTH_MB = 20
+_LOOKS, _LOOK_SECONDS = 20, 0.05
 
 
 def main() -> int:
@@ -73,7 +75,7 @@ def figures(worker: int) -> tuple[int, int, int, int]:
     """Resident MB of the worker and of its fork server, open files of both, zombies below them."""
     below = descendants(worker)
     server = next(pid for pid in below if "forkserver" in Path(f"/proc/{pid}/cmdline").read_text())
-    files = sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in (worker, server))
+    files = min(_open_files(worker, server) for _ in range(_LOOKS))
     zombies = sum(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z" for pid in below)
     return _resident(worker), _resident(server), files, zombies
 
@@ -81,6 +83,12 @@ def figures(worker: int) -> tuple[int, int, int, int]:
 def tell(done: int, now: tuple[int, int, int, int]) -> None:
     sys.stdout.write(f"{done:5d} jobs: worker {now[0]} MB, fork server {now[1]} MB, {now[2]} files, {now[3]} zombies\n")
     sys.stdout.flush()
+
+
+def _open_files(*pids: int) -> int:
+    """Of one moment: a worker lists or syncs a folder now and then."""
+    time.sleep(_LOOK_SECONDS)
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
 
 
 def _resident(pid: int) -> int:
