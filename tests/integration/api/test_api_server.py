@@ -95,7 +95,8 @@ def test_a_posted_job_rings_in_redis(api, redis_server):
     with redis_server.client() as redis:
         redis.delete(QUEUE)
         job_id = posted(api)
-        message = json.loads(redis.lindex(QUEUE, 0))
+        # The ring comes behind the answer.
+        message = json.loads(wait_for(lambda: redis.lindex(QUEUE, 0), 30, saying="it rings"))
     assert job_id in message["headers"]["argsrepr"]
 
 
