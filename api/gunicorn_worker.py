@@ -14,9 +14,10 @@ from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 from ulid import ULID
 
-from api.lane import MOST_SECONDS, Lane, asks_shortly
+from api.lane import Lane, asks_shortly
 from api.requests import SAFE_HEADERS
 from api.slow_clients import DEADLINES
+from api.turns import MOST_SECONDS
 
 # For the request line and all headers together.
 HEADER_SECONDS = 5.0

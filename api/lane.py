@@ -14,12 +14,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from api.turns import MOST_SECONDS, SHORT
+
 # So long a client may be silent in the lane.
 IDLE_SECONDS = 0.5
-# Behind an answer that takes longer, from a volume that hangs say, nobody waits in the lane.
-MOST_SECONDS = 0.25
 _PEEKED_BYTES = 16 * 1024
-_SHORT = re.compile(rb"GET (?:/healthz|/jobs/[^/? ]+) HTTP/1\.1\r\n")
+_SHORT = re.compile(rf"GET {SHORT} HTTP/1\.1\r\n".encode())
 _MORE_TO_COME = re.compile(rb"\r\n(?:content-length:(?! *0\r\n)|transfer-encoding:|expect:|upgrade:)", re.IGNORECASE)
 
 log = logging.getLogger(__name__)

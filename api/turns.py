@@ -14,14 +14,15 @@ from typing import Any
 from flask import Flask
 
 # Whoever has waited so long, behind a volume that hangs say, is answered beside the others.
-_MOST_SECONDS = 0.25
-_SHORT = re.compile(r"/healthz|/jobs/[^/]+")
+MOST_SECONDS = 0.25
+# The paths that are answered shortly, asked for with GET and without a query, which could ask to wait.
+SHORT = r"(?:/healthz|/jobs/[^/? ]+)"
 
 
 class Turns:
     """One turn at a time, first come, first served."""
 
-    def __init__(self, most_seconds: float = _MOST_SECONDS) -> None:
+    def __init__(self, most_seconds: float = MOST_SECONDS) -> None:
         self._most_seconds = most_seconds
         self._lock = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
@@ -77,9 +78,9 @@ def install(app: Flask) -> None:
 
 
 def _is_short(environ: dict[str, Any]) -> bool:
-    """Whether this is GET /healthz or GET /jobs/{id} without a query, which could ask it to wait."""
+    """Whether this is GET /healthz or GET /jobs/{id} without a query."""
     return (
         environ["REQUEST_METHOD"] == "GET"
         and not environ["QUERY_STRING"]
-        and _SHORT.fullmatch(environ["PATH_INFO"]) is not None
+        and re.fullmatch(SHORT, environ["PATH_INFO"]) is not None
     )

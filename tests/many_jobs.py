@@ -75,6 +75,7 @@ def figures(worker: int) -> tuple[int, int, int, int]:
     """Resident MB of the worker and of its fork server, open files of both, zombies below them."""
     below = descendants(worker)
     server = next(pid for pid in below if "forkserver" in Path(f"/proc/{pid}/cmdline").read_text())
+    # The least of a second's samples: a worker lists or syncs a folder now and then.
     files = min(_open_files(worker, server) for _ in range(_LOOKS))
     zombies = sum(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z" for pid in below)
     return _resident(worker), _resident(server), files, zombies
@@ -86,7 +87,7 @@ def tell(done: int, now: tuple[int, int, int, int]) -> None:
 
 
 def _open_files(*pids: int) -> int:
-    """Of one moment: a worker lists or syncs a folder now and then."""
+    """One sample, a little after the one before."""
     time.sleep(_LOOK_SECONDS)
     return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
 

@@ -32,7 +32,7 @@ from api.service import service
 from shared.events import last_epoch_event
 from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
-from shared.job_folder import CANCEL_FILE, RESULT_FILE, JobFolder
+from shared.job_folder import ATTEMPTS, CANCEL_FILE, RESULT_FILE, JobFolder
 from shared.ledger import Ledger, ledger
 from shared.problems import NotFound
 from shared.progress import EpochProgress
@@ -169,10 +169,10 @@ def _mark(path: Path) -> _Mark:
     """What changes whenever the row may change. By names alone, not by paths that are objects: there are a hundred."""
     job = str(path)
     try:
-        numbers = [int(name) for name in os.listdir(f"{job}/attempts") if name.isdecimal()]  # noqa: PTH208
+        numbers = [int(name) for name in os.listdir(f"{job}/{ATTEMPTS}") if name.isdecimal()]  # noqa: PTH208
     except FileNotFoundError:
         numbers = []
-    last = f"{job}/attempts/{max(numbers, default=0)}"
+    last = f"{job}/{ATTEMPTS}/{max(numbers, default=0)}"
     own = (f"{last}/{name}" for name in ("claim.json", "events.jsonl", "end.json"))
     return (len(numbers), *map(_stamp, (f"{job}/{RESULT_FILE}", f"{job}/{CANCEL_FILE}", *own)))
 

@@ -30,7 +30,7 @@ except ImportError:  # a Keras that keeps it elsewhere: the stock engine trains
     DataAdapter = None
 
 _CALL_SECONDS = 0.25
-# A call begins with a copy of the model's state, which long steps are to share.
+# A call costs a few hundredths of a long step, probably a copy of the model's state; so long steps share one.
 _STEPS_TO_SHARE_A_CALL = 4
 _LONG_CALL_SECONDS = 0.8
 _MOST_GROWTH = 8
