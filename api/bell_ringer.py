@@ -12,7 +12,7 @@ from shared.queue import Doorbell
 
 _MOST_AT_ONCE = 256
 # A ring costs a tenth of a post, for one job as for many. After a quiet moment a job is rung for at once.
-_MOMENT_SECONDS = 0.02
+_MOMENT_SECONDS = 0.05
 
 log = logging.getLogger(__name__)
 
