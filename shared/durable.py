@@ -5,12 +5,12 @@ last step ext4 and xfs bring the old content back after a power cut. Nothing her
 clocks of two machines, so that it holds on a network filesystem too.
 """
 
+import errno
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Mapping
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -31,37 +31,37 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
     sync_folder(path.parent)
 
 
-def create_file(path: Path, content: bytes, *resting_on: Path) -> bool:
+def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | None = None) -> bool:
     """Create `path` whole, unless it is there already; of several callers at once exactly one is told True.
 
-    The names in the folders `resting_on` are on the disk before there is a `path`. Syncing them only now, behind the
-    content, costs little: a journal that was written for the content holds them already.
+    The content is written to a file beside `path`, or to `draft` where nobody has made that yet: it stays, as another
+    name of the file. The names in the folders `resting_on` are on the disk before there is a `path`. Syncing them only
+    now, behind the content, costs little: what was written for the content holds them already.
 
     The volume must know hard links: `link` is the only exclusive create that also puts whole content in place.
     """
-    beside = _write_beside(path, content)
+    is_drafted = draft is not None and _is_new(draft, content)
+    written = draft if draft is not None and is_drafted else _write_beside(path, content)
     try:
         for folder in resting_on:
             sync_folder(folder)
-        os.link(beside, path)
+        os.link(written, path)
     except FileExistsError:
         # A network filesystem may repeat a link whose answer was lost and then report the first one's success as
         # "exists" (nfs(5)); two links on our own file mean that it was ours.
-        created = beside.stat().st_nlink == 2
+        created = written.stat().st_nlink == 2
+    except OSError as error:
+        # Some filesystems link within a folder only.
+        if not is_drafted or error.errno != errno.EXDEV:
+            raise
+        return create_file(path, content)
     else:
         created = True
     finally:
-        beside.unlink(missing_ok=True)
+        if not is_drafted:
+            written.unlink(missing_ok=True)
     sync_folder(path.parent)
     return created
-
-
-def create_empty(path: Path) -> None:
-    """Make sure that there is a file `path`, empty where it was not there: nothing of it could be torn.
-
-    Its name is on the disk when its folder has been synced.
-    """
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
 
 
 def link_file(source: Path, target: Path) -> None:
@@ -125,21 +125,37 @@ def is_temporary(path: Path) -> bool:
 def _write_beside(path: Path, *content: bytes | memoryview) -> Path:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     try:
-        with beside.open("xb", buffering=0) as file:
-            for part in content:
-                _write(file, part)
-            os.fsync(file.fileno())
+        _write_new(beside, *content)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
     return beside
 
 
-def _write(file: FileIO, content: bytes | memoryview) -> None:
+def _is_new(path: Path, content: bytes) -> bool:
+    """Write `path`; False where there is one already."""
+    try:
+        _write_new(path, content)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _write_new(path: Path, *content: bytes | memoryview) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        for part in content:
+            _write(descriptor, part)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, content: bytes | memoryview) -> None:
     """All of it: the system may take a part at a time."""
     left = memoryview(content).cast("B")
     while left:
-        left = left[file.write(left) :]
+        left = left[os.write(descriptor, left) :]
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -169,13 +169,13 @@ class JobFolder:
     def attempts_folder(self) -> Path:
         return self.path / ATTEMPTS
 
-    def store(self, record: JobRecord, *resting_on: Path) -> bool:
+    def store(self, record: JobRecord, *resting_on: Path, draft: Path | None = None) -> bool:
         """Make the job exist; False where it does already. The names in `resting_on` are on the disk before it does.
 
-        So is its folder's name, but not the shard's, which may be new.
+        So is its folder's name, but not the shard's, which may be new. `draft`: see `create_file`.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        return create_file(self.spec_file, encode(stored(record)), *resting_on, self.path.parent)
+        return create_file(self.spec_file, encode(stored(record)), *resting_on, self.path.parent, draft=draft)
 
     def record(self) -> JobRecord | None:
         return _read(self.spec_file, JobRecord)

@@ -1,7 +1,8 @@
 """The shared volume: where everything true about datasets, jobs and workers is kept.
 
 datasets/<dataset id>/         data.parquet, dataset.json
-open/<priority>-<job id>       an empty marker while the job has no result: the queue's order, by name alone
+open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; another name of
+                               its spec.json, but nobody reads it
 jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two characters of the id
 deleted/                       what is on its way out: taken from its place whole, nothing of it is read again
 workers/<worker>.json          what each worker last said of itself; only for people to read
@@ -17,7 +18,6 @@ from pathlib import Path
 
 from shared.dataset import DatasetInfo
 from shared.durable import (
-    create_empty,
     encode,
     make_folder,
     read_bytes,
@@ -142,18 +142,17 @@ class Volume:
     ) -> JobFolder:
         """Make a new job exist. When this returns it is safe, and only now may anybody hear of it.
 
-        The marker comes first: a job that exists is always marked, and a marker without a job means nothing. Then
-        `prepare` puts into its folder what the job begins with. Raises OSError where the volume cannot take it; then
-        nothing is left, unless the id `is_shared` with others who may be storing the same job at this moment: what is
-        there could be theirs.
+        First `prepare` puts into its folder what the job begins with. The spec is written as the job's marker, and then
+        linked to its place: a job that exists is always marked, and a marker without a job means nothing. Raises
+        OSError where the volume cannot take it; then nothing is left, unless the id `is_shared` with others who may be
+        storing the same job at this moment: what is there could be theirs.
         """
         folder = self.job_folder(record.id)
         shard = folder.path.parent.name
         marker = self.open / OpenJob(record.spec.priority, record.id).name
         try:
-            create_empty(marker)
             prepare(folder)
-            folder.store(record, self.open, *self._above(shard))
+            folder.store(record, self.open, *self._above(shard), draft=marker)
         except OSError:
             if not is_shared and not folder.spec_file.exists():
                 marker.unlink(missing_ok=True)

@@ -125,7 +125,7 @@ def test_a_record_is_kept_for_a_day_and_then_swept(client, volume, grades):
 
 def test_the_sweep_takes_the_marker_of_a_job_that_nobody_stored_and_no_other(client, volume, grades):
     stored = post(client, "stored").json["id"]
-    with dying_at(9):
+    with dying_at(12):
         post(client, "died")
     [half] = set(markers(volume)) - {stored}
     sweep(volume, kept_seconds=-1)

@@ -1,5 +1,6 @@
 """Files that are whole or absent: with many callers at once, and with the process killed at any system call."""
 
+import errno
 import os
 import re
 import shutil
@@ -62,6 +63,48 @@ def test_a_link_that_a_network_filesystem_repeated_counts_as_ours(tmp_path, monk
 
     monkeypatch.setattr(os, "link", link_twice)
     assert create_file(tmp_path / "claim.json", b"mine")
+
+
+def test_a_draft_stays_as_another_name_of_the_file_and_nothing_else_is_left(tmp_path):
+    path, draft = tmp_path / "job" / "spec.json", tmp_path / "open" / "5-job"
+    path.parent.mkdir()
+    draft.parent.mkdir()
+    assert create_file(path, b"mine", draft=draft)
+    assert path.samefile(draft)
+    assert path.read_bytes() == b"mine"
+    assert [entry.name for folder in (path.parent, draft.parent) for entry in folder.iterdir()] == [
+        "spec.json",
+        "5-job",
+    ]
+
+
+def test_a_draft_that_another_has_made_is_left_as_it_is(tmp_path):
+    path, draft = tmp_path / "spec.json", tmp_path / "5-job"
+    draft.write_bytes(b"to")
+    assert create_file(path, b"mine", draft=draft)
+    assert draft.read_bytes() == b"to"
+    assert path.read_bytes() == b"mine"
+    other = tmp_path / "5-other"
+    assert not create_file(path, b"another's", draft=other)
+    assert path.read_bytes() == b"mine"
+
+
+def test_a_file_is_created_where_the_filesystem_does_not_link_from_folder_to_folder(tmp_path, monkeypatch):
+    path, draft = tmp_path / "job" / "spec.json", tmp_path / "open" / "5-job"
+    path.parent.mkdir()
+    draft.parent.mkdir()
+    link = os.link
+
+    def within_a_folder(source, target):
+        if Path(source).parent != Path(target).parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", within_a_folder)
+    assert create_file(path, b"mine", draft=draft)
+    assert path.read_bytes() == b"mine"
+    assert draft.exists()
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_replacing_puts_the_new_content_in_place_of_the_old(tmp_path):

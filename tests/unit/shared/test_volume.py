@@ -158,7 +158,7 @@ def test_a_job_that_the_volume_does_not_take_leaves_no_marker(volume, monkeypatc
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("shared.job_folder.create_file", full)
+    monkeypatch.setattr(os, "link", full)
     with pytest.raises(OSError, match="No space left"):
         volume.store_job(record())
     assert list(volume.open_jobs()) == []
@@ -171,12 +171,12 @@ def test_a_marker_that_could_be_another_posts_is_left_where_the_job_could_not_be
         raise OSError(errno.ENOSPC, "No space left on device")
 
     shared = record()
-    monkeypatch.setattr("shared.job_folder.create_file", stored_by_another_then_full)
+    monkeypatch.setattr(os, "link", stored_by_another_then_full)
     with pytest.raises(OSError, match="No space left"):
         volume.store_job(shared, is_shared=True)
     assert [marker.job_id for marker in volume.open_jobs()] == [shared.id]
     half = record()
-    monkeypatch.setattr("shared.job_folder.create_file", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with pytest.raises(OSError, match="full"):
         volume.store_job(half, is_shared=True)
     assert len(list(volume.open_jobs())) == 2
