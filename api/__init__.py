@@ -53,6 +53,8 @@ def create_app(settings: "Settings") -> "Flask":
     app = Flask("api", static_folder=None, template_folder="page/templates")
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    # Nothing of ours is a coroutine: Flask need not look at each function that it calls, many times in each request.
+    app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     Service.attach(app, settings)
     histories.install(app)
     rows.install(app)

@@ -29,6 +29,8 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
         if received > most_bytes:
             raise _too_large(most_bytes)
         yield piece
+        if received == announced:
+            return
     # gunicorn takes the end of the connection for the end of the body.
     if announced is not None and received < announced:
         raise _gone()

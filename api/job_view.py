@@ -1,6 +1,5 @@
 """GET /jobs/{id}: one job, with an ETag, an answer that waits for the next change, and a hint when to ask again."""
 
-import json
 import time
 from hashlib import sha256
 from typing import Any
@@ -9,7 +8,7 @@ from flask import Response, request
 
 from api.histories import histories
 from api.query import Query
-from api.report import job_report
+from api.report import as_content, job_report
 from api.service import Service, service
 from api.usage import ledger_report
 from api.views import View
@@ -74,7 +73,7 @@ def view_of(held: Service, folder: JobFolder) -> View:
     if fresh is not None:
         return fresh
     document = job_document(folder)
-    content = json.dumps(document, separators=(",", ":")).encode() + b"\n"
+    content = as_content(document)
     view = View(content, sha256(content).hexdigest()[:32], document["status"])
     if view.status in TERMINAL:
         held.views.keep(folder.id, view)

@@ -1,6 +1,5 @@
 """POST /jobs, POST /jobs/{id}/cancel and /retry, DELETE /jobs/{id}."""
 
-import json
 from functools import partial
 from typing import Any
 
@@ -11,7 +10,7 @@ from api.idempotency import stored_once
 from api.job_view import job_document, new_job_document
 from api.problems import HttpProblem
 from api.query import Query, no_query
-from api.report import dry_run_report
+from api.report import as_content, dry_run_report
 from api.service import service
 from api.strict_json import read_object
 from shared.dataset import DatasetInfo
@@ -83,7 +82,7 @@ def stored(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dic
     """The answer to a post, and the ring; of a `new` job nobody else knows before that."""
     document = None if new is None else new_job_document(folder, new)
     service().bell.ring(folder.id)
-    content = json.dumps(document or job_document(folder), separators=(",", ":")) + "\n"
+    content = as_content(document or job_document(folder))
     return Response(content, content_type="application/json"), 202, {"Location": f"/jobs/{folder.id}"}
 
 

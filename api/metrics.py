@@ -8,6 +8,7 @@ measured.
 import os
 import time
 from collections.abc import Iterator
+from functools import cache
 
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
@@ -57,9 +58,16 @@ def _observe(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "none"
     # What a client sends as its method may be any word.
     method = request.method if request.method in {"GET", "HEAD", "POST", "PUT", "DELETE"} else "other"
-    _count.labels(method, route, str(response.status_code)).inc()
-    _seconds.labels(method, route).observe(time.monotonic() - g.get("counted_from", time.monotonic()))
+    count, seconds = _meters(method, route, response.status_code)
+    count.inc()
+    seconds.observe(time.monotonic() - g.get("counted_from", time.monotonic()))
     return response
+
+
+@cache
+def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Found once for each of the few that there are: finding them costs more than counting."""
+    return _count.labels(method, route, str(status)), _seconds.labels(method, route)
 
 
 class _OfTheVolume:

@@ -3,10 +3,11 @@
 A report costs the same at any length of the logs: of `events.jsonl` only the end is read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from shared.dataset import DatasetInfo
 from shared.events import Event, PlacedEvent, last_epoch_event
@@ -14,6 +15,11 @@ from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.manifest import Checkpoint, Manifest, read_manifest
 from shared.progress import EpochProgress
+
+
+def as_content(report: Mapping[str, Any]) -> bytes:
+    """A report as it is sent: JSON, UTF-8, one newline at the end."""
+    return to_json(report) + b"\n"
 
 
 def list_report(items: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Volume:
         if not is_dataset_id(dataset_id):
             return None
         try:
-            found = (self.dataset_folder(dataset_id) / "dataset.json").stat()
+            found = os.stat(f"{self.datasets}/{dataset_id}/dataset.json")  # noqa: PTH116  for each post of a job
         except FileNotFoundError:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns
