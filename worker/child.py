@@ -21,6 +21,7 @@ from shared.problems import FitstopError
 from shared.settings import Settings
 from worker import pulse
 from worker.die_with_parent import die_with_parent
+from worker.kept_programs import KeptPrograms
 
 _PROGRAM = "worker.training"
 _PRELOAD = "worker.training.preload"
@@ -54,6 +55,7 @@ class Nursery:
 
     def __init__(self, settings: Settings) -> None:
         os.environ.update(_ENVIRONMENT)
+        self._programs = KeptPrograms()
         self._context: ForkServerContext | SpawnContext = multiprocessing.get_context("spawn")
         if settings.child_start == "forkserver":
             self._context = multiprocessing.get_context("forkserver")
@@ -102,13 +104,22 @@ class Nursery:
             probe.kill()
         return probe.exitcode
 
+    def forget_programs(self) -> None:
+        """Have the next children compile anew, after one that failed: a kept program may be at fault."""
+        self._programs.forget()
+
     def start(self, attempt: AttemptFolder, environment: Mapping[str, str]) -> "Child":
         """Start the training program for `attempt`, with `environment` beside the worker's own."""
         receiver, sender = self._context.Pipe(duplex=False)
         with sender:
             process = self._context.Process(
                 target=_become_training,
-                args=(str(attempt.path), str(attempt.output_file), dict(environment), sender),
+                args=(
+                    str(attempt.path),
+                    str(attempt.output_file),
+                    {**self._programs.environment(), **environment},
+                    sender,
+                ),
                 name=f"training of {attempt.job.id}",
             )
             process.start()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from enum import Enum
 
+from shared.job import AttemptEnd
 from shared.job_folder import AttemptFolder
 from shared.queue import Doorbell
 from shared.settings import Settings
@@ -125,13 +126,17 @@ class Worker:
         finally:
             del self._running[owner.slot]
             self._show_card()
-            self._ring_again(attempt)
+            self._look_back(attempt)
 
-    def _ring_again(self, attempt: AttemptFolder) -> None:
-        """Announce a job that is queued again as soon as it may run, rather than at the next sweep."""
+    def _look_back(self, attempt: AttemptFolder) -> None:
         end = attempt.end()
-        if end is None or end.ending is not None:
-            return
+        if end is not None and end.is_failure:
+            self._nursery.forget_programs()
+        if end is not None and end.ending is None:
+            self._ring_again(attempt, end)
+
+    def _ring_again(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
+        """Announce a job that is queued again as soon as it may run, rather than at the next sweep."""
         delay = max(0.0, seconds_until(end.retry_at)) if end.retry_at else 0.0
         if delay == 0 or self.drain.is_set():
             self._doorbell.ring(attempt.job.id)

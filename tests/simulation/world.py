@@ -304,6 +304,9 @@ class Nursery:
         self._worker.children.append(process)
         return Child(self._play, attempt, process)
 
+    def forget_programs(self) -> None:
+        """Nothing is compiled here."""
+
 
 class Child:
     """As `worker.child.Child`, and the training program in it: the product's way to look, batches that only wait."""

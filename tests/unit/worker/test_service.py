@@ -26,9 +26,13 @@ class Bell:
 
 class EmptyNursery:
     child_start = "spawn"
+    has_forgotten = False
 
     def start(self, _attempt, _environment):
         raise OSError("no process can be started")
+
+    def forget_programs(self):
+        self.has_forgotten = True
 
 
 def test_a_worker_that_appears_takes_away_the_cards_of_those_that_nobody_has_seen_for_a_day(volume):
@@ -53,6 +57,16 @@ def test_a_card_that_cannot_be_written_keeps_no_attempt_from_its_beginning_and_i
     worker._gone.set()
     (attempt,) = job.attempts()
     assert attempt.end().error.code == "no_child"
+
+
+def test_after_an_attempt_that_failed_no_kept_program_is_trusted(volume):
+    posted(volume)
+    nursery = EmptyNursery()
+    worker = Worker(Settings(retry_backoff_seconds=60), volume, Bell(), nursery)
+    worker.begin()
+    worker.run_next()
+    worker._gone.set()
+    assert nursery.has_forgotten
 
 
 def test_a_slot_goes_on_with_the_next_job_in_order_without_a_ring_and_then_says_that_it_is_free(volume):

@@ -17,6 +17,7 @@ import keras
 
 from shared.events import Event
 from shared.job import EnginePlan
+from worker import kept_programs
 from worker.training.callbacks import Callbacks
 from worker.training.context import RunContext
 from worker.training.data import Data
@@ -24,7 +25,7 @@ from worker.training.engine.device import data_bytes
 from worker.training.engine.fused import FusedEngine, missing_in_keras
 from worker.training.engine.plan import describe_engine
 from worker.training.engine.stock import StockEngine
-from worker.training.errors import first_line, is_out_of_memory
+from worker.training.errors import TrainingStopped, first_line, is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ class Engine(Protocol):
 def ready_engine(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan) -> Engine:
     """The engine of the plan, compiled; where that cannot be, the next simpler one, with an event.
 
-    The job keeps to what it is from now on. Compiling leaves the model's state untouched.
+    The job keeps to what it is from now on. Compiling leaves the model's state untouched. Raises TrainingStopped where
+    a program kept from an earlier job may be why it cannot be.
     """
     engine, kept = _compiled(run, model, data, plan)
     run.attempt.job.keep_to(kept)
@@ -59,6 +61,10 @@ def _compiled(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan)
             if is_out_of_memory(error):
                 raise
             log.warning("the model could not be compiled%s", " with XLA" if plan.xla else "", exc_info=True)
+            if plan.xla and kept_programs.give_up():
+                message = f"begins anew without the programs kept from earlier jobs: {first_line(error)}"
+                run.events.write([Event("engine", message, plan.model_dump(mode="json"), "warning")])
+                raise TrainingStopped("handed_back") from error
             plan = _simpler(run, plan, f"the model could not be compiled ({first_line(error)})")
     return StockEngine(model, data, run.record, plan), plan
 

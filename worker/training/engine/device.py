@@ -7,6 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from shared.job import EnginePlan
+from worker import kept_programs
 
 # XLA's newer CPU code draws random numbers 18 times slower (Dropout); a plain dense network loses nothing noticeable.
 _XLA_CPU_FLAGS = "--xla_cpu_use_fusion_emitters=false"
@@ -18,13 +19,11 @@ _UNKNOWN_FREE_BYTES = 4 * 1024**3
 
 
 def prepare_tensorflow(plan: EnginePlan) -> None:
-    """Set what the plan says; a process that has a context already (a test's) keeps its own.
-
-    The persistent XLA cache stays off: a file of it that was cut off has given other numbers, silently.
-    """
+    """Set what the plan says; a process that has a context already (a test's) keeps its own."""
     _keep_freed_memory()
     if plan.xla and _XLA_CPU_FLAGS not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{_XLA_CPU_FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
+    _use_kept_programs(plan)
     try:
         tf.config.threading.set_intra_op_parallelism_threads(plan.threads)
         if plan.engine == "fused":
@@ -33,6 +32,24 @@ def prepare_tensorflow(plan: EnginePlan) -> None:
             tf.config.experimental.set_memory_growth(gpu, enable=True)
     except RuntimeError:
         return
+
+
+def _use_kept_programs(plan: EnginePlan) -> None:
+    """Have XLA look among the worker's kept programs, and keep there what it compiles.
+
+    Not for the stock engine, which compiles in the middle of `fit`. What XLA makes of a program may depend on the
+    number of threads, which its own names for the files leave out.
+    """
+    folder = os.environ.get(kept_programs.VARIABLE)
+    if folder is None or not plan.xla or plan.engine != "fused":
+        os.environ.pop(kept_programs.VARIABLE, None)
+        return
+    flags = (
+        f"--tf_xla_persistent_cache_directory={folder}",
+        f"--tf_xla_persistent_cache_prefix=threads-{plan.threads}",
+        os.environ.get("TF_XLA_FLAGS", ""),
+    )
+    os.environ["TF_XLA_FLAGS"] = " ".join(flags).strip()
 
 
 def _keep_freed_memory() -> None:
