@@ -94,17 +94,16 @@ def test_where_a_kept_program_is_torn_the_job_begins_anew_without_any_and_ends_e
 def test_the_folder_of_a_worker_goes_with_it_and_that_of_one_that_was_killed_with_the_next(
     shared_volume: Volume, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    def started() -> WorkerProcess:
-        process = WorkerProcess(shared_volume, redis_server.url, tmp_path / "worker.log", TMPDIR=str(tmp_path))
-        process.start()
-        return process
-
-    killed = started()
-    [left] = tmp_path.glob("fitstop-programs-*")
-    killed.stop()
-    following = started()
-    [own] = tmp_path.glob("fitstop-programs-*")
-    assert own != left
-    following.send(signal.SIGTERM)
-    wait_for(lambda: not following.is_alive())
-    assert not own.exists()
+    worker = WorkerProcess(shared_volume, redis_server.url, tmp_path / "worker.log", TMPDIR=str(tmp_path))
+    try:
+        worker.start()
+        [left] = tmp_path.glob("fitstop-programs-*")
+        worker.stop()
+        worker.start()
+        [own] = tmp_path.glob("fitstop-programs-*")
+        assert own != left
+        worker.send(signal.SIGTERM)
+        wait_for(lambda: not worker.is_alive())
+        assert not own.exists()
+    finally:
+        worker.stop()
