@@ -1,8 +1,9 @@
 """Many killed runs against one untouched run: `python -m tests.resume_proof --jobs 200 --seed 1`.
 
 Each job is killed one to five times, at random batches, file operations, half-written files, half-saved models and half
-rows, or just before it concludes; some save inside their epochs; each trains on one of the engines. All must end as the
-untouched one on their engine: the same log, stop, checkpoints and last state.
+rows, or just before it concludes; some save inside their epochs; each trains on one of the engines, and with XLA on
+programs that an earlier one compiled. All must end as the untouched one on their engine, which compiled its own: the
+same log, stop, checkpoints and last state.
 """
 
 import argparse
@@ -26,7 +27,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--at-once", type=int, default=2)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as programs:
         volume = Volume(Path(folder))
         put_dataset(volume, learnable_frame(160))
         forks = preloaded_forks()
@@ -39,7 +40,8 @@ def main() -> int:
         def one(seed: int) -> tuple[int, str, Outcome, list[str]]:
             chance = random.Random(seed)
             engine = chance.choice(list(ENGINES))
-            job = run_killed(volume, forks, some_kills(chance), chance.choice([60, 0.05]), resume_job(engine))
+            saves = chance.choice([60, 0.05])
+            job = run_killed(volume, forks, some_kills(chance), saves, resume_job(engine), Path(programs))
             return seed, engine, outcome(job), deaths(job)
 
         seeds = range(asked.seed * 1_000_000, asked.seed * 1_000_000 + asked.jobs)

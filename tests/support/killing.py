@@ -28,6 +28,7 @@ from shared.manifest import read_manifest
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, put_job, small_spec
+from worker import kept_programs
 
 _KILLED_AT = "killed at: "
 
@@ -94,14 +95,20 @@ def some_kills(chance: random.Random) -> list[Kill]:
 
 
 def run_killed(
-    volume: Volume, forks: ForkServerContext, kills: list[Kill], resume_seconds: float, spec: dict[str, Any]
+    volume: Volume,
+    forks: ForkServerContext,
+    kills: list[Kill],
+    resume_seconds: float,
+    spec: dict[str, Any],
+    programs: Path | None = None,
 ) -> JobFolder:
     """Post a job; run one attempt for each kill, which dies of it, and one that concludes.
 
-    A moment that an attempt does not reach is made up for just before its conclusion, so that every kill kills.
+    `programs`: a folder of kept programs, as a worker's children have one. A moment that an attempt does not reach is
+    made up for just before its conclusion, so that every kill kills.
     """
     job = put_job(volume, small_spec(**spec))
-    run_to_the_end(job, forks, kills, resume_seconds)
+    run_to_the_end(job, forks, kills, resume_seconds, programs=programs)
     return job
 
 
@@ -111,6 +118,7 @@ def run_to_the_end(
     kills: Sequence[Kill] = (),
     resume_seconds: float = 60,
     budget_looks: int | None = None,
+    programs: Path | None = None,
 ) -> None:
     """Run one attempt of a job for each kill, which dies of it, and one that concludes.
 
@@ -120,7 +128,7 @@ def run_to_the_end(
         attempt = claim(job, number)
         told = (kill.kind, kill.number) if kill else None
         looks = budget_looks if kill is None else None
-        process = forks.Process(target=train, args=(str(attempt.path), told, str(resume_seconds), looks))
+        process = forks.Process(target=train, args=(str(attempt.path), told, str(resume_seconds), looks, programs))
         process.start()
         process.join(300)
         if kill is not None:
@@ -136,9 +144,17 @@ def deaths(job: JobFolder) -> list[str]:
     return [line.removeprefix(_KILLED_AT) for line in lines if line.startswith(_KILLED_AT)]
 
 
-def train(folder: str, kill: tuple[Kind, int] | None, resume_seconds: str, budget_looks: int | None = None) -> None:
+def train(
+    folder: str,
+    kill: tuple[Kind, int] | None,
+    resume_seconds: str,
+    budget_looks: int | None = None,
+    programs: Path | None = None,
+) -> None:
     """Runs in a child: the training program, killed at the moment that `kill` names."""
     os.environ["FITSTOP_RESUME_SECONDS"] = resume_seconds
+    if programs is not None:
+        os.environ[kept_programs.VARIABLE] = str(programs)
     sink = os.open(str(Path(folder) / "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(sink, 1)
     os.dup2(sink, 2)

@@ -5,6 +5,7 @@ A few seeded jobs on each engine here; `make resume-proof` runs as many as are w
 
 import random
 from multiprocessing.context import ForkServerContext
+from pathlib import Path
 
 import pytest
 
@@ -32,14 +33,20 @@ def untouched(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext
     return {engine: outcome(run_killed(volume, forks, [], 60, resume_job(engine))) for engine in ENGINES}
 
 
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those that killed runs keep for each other; the untouched ones compile by themselves."""
+    return tmp_path_factory.mktemp("programs")
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_that_is_killed_at_random_equals_the_untouched_one(
-    graded: Volume, forks: ForkServerContext, untouched: dict[str, Outcome], engine: str, seed: int
+    graded: Volume, forks: ForkServerContext, untouched: dict[str, Outcome], programs: Path, engine: str, seed: int
 ) -> None:
     chance = random.Random(f"{engine} {seed}")
     kills = some_kills(chance)
-    job = run_killed(graded, forks, kills, chance.choice([60, 0.05]), resume_job(engine))
+    job = run_killed(graded, forks, kills, chance.choice([60, 0.05]), resume_job(engine), programs)
     assert outcome(job) == untouched[engine], kills
 
 
