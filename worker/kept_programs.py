@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 # Tells a child the folder.
@@ -48,43 +48,51 @@ class KeptPrograms:
 
     def environment(self) -> dict[str, str]:
         """What tells a new child of them; empty where it had better compile by itself."""
-        if self._folder is None or not self._may_be_used(self._folder):
+        if self._folder is None or not _may_be_used(self._folder):
             return {}
-        self._trim(self._folder)
+        _keep_newest(self._folder, _MOST_FILES)
         return {VARIABLE: str(self._folder)}
 
     def forget(self) -> None:
         """Have all programs compiled anew: one of them may be at fault."""
         if self._folder is not None:
-            for file in _files(self._folder):
-                if file.name != _GIVEN_UP:
-                    file.unlink(missing_ok=True)
-
-    def _may_be_used(self, folder: Path) -> bool:
-        if len(str(folder).split()) > 1:
-            return False  # TensorFlow's flags end at a space
-        try:
-            return not (folder / _GIVEN_UP).exists() and shutil.disk_usage(folder).free >= _LEAST_FREE_BYTES
-        except OSError:
-            return False
-
-    def _trim(self, folder: Path) -> None:
-        files = sorted(_files(folder), key=lambda file: file.stat().st_mtime_ns)
-        for file in files[: max(0, len(files) - _MOST_FILES)]:
-            file.unlink(missing_ok=True)
+            _keep_newest(self._folder, 0)
 
 
 def give_up() -> bool:
-    """In a child: keep no program any more for this worker, and say whether there were any that could be at fault."""
+    """In a child: have this worker use no kept program any more; False where it uses none, or cannot be told."""
     folder = os.environ.get(VARIABLE)
-    if folder is None:
+    try:
+        if folder is not None:
+            (Path(folder) / _GIVEN_UP).touch()
+    except OSError:
         return False
-    (Path(folder) / _GIVEN_UP).touch()
-    return True
+    return folder is not None
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.iterdir() if file.is_file())
+def _may_be_used(folder: Path) -> bool:
+    if len(str(folder).split()) > 1:
+        return False  # TensorFlow's flags end at a space
+    try:
+        return not (folder / _GIVEN_UP).exists() and shutil.disk_usage(folder).free >= _LEAST_FREE_BYTES
+    except OSError:
+        return False
+
+
+def _keep_newest(folder: Path, most: int) -> None:
+    """Remove all programs but the newest ones; a file or folder that others took away meanwhile is no matter."""
+    with suppress(OSError):
+        files = sorted((file for file in folder.iterdir() if file.name != _GIVEN_UP), key=_written_at)
+        for file in files[: max(0, len(files) - most)]:
+            file.unlink(missing_ok=True)
+
+
+def _written_at(file: Path) -> int:
+    """In nanoseconds; 0 for a file that is gone."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _remove(folder: Path, lock: int) -> None:

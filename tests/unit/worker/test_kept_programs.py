@@ -54,6 +54,24 @@ def test_after_a_child_has_given_up_no_other_is_told_of_them(tmp_path, monkeypat
     assert programs.environment() == {}
 
 
+def test_a_folder_that_somebody_has_cleared_away_does_no_harm(tmp_path, monkeypatch):
+    programs = KeptPrograms(tmp_path)
+    folder = folder_of(programs)
+    shutil.rmtree(folder)
+    assert programs.environment() == {}
+    programs.forget()
+    monkeypatch.setenv(VARIABLE, str(folder))
+    assert not give_up(), "the worker could not be told, and would hand the job back for ever"
+
+
+def test_a_file_that_goes_while_the_folder_is_looked_through_does_no_harm(tmp_path):
+    programs = KeptPrograms(tmp_path)
+    (folder_of(programs) / "threads-1.tmp").symlink_to("gone")
+    assert folder_of(programs).is_dir()
+    programs.forget()
+    assert list(folder_of(programs).iterdir()) == []
+
+
 def test_a_child_without_any_has_nothing_to_give_up(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     assert not give_up()
