@@ -40,8 +40,7 @@ def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | Non
 
     The volume must know hard links: `link` is the only exclusive create that also puts whole content in place.
     """
-    is_drafted = draft is not None and _is_new(draft, content)
-    written = draft if draft is not None and is_drafted else _write_beside(path, content)
+    written = _drafted(draft, content) or _write_beside(path, content)
     try:
         for folder in resting_on:
             sync_folder(folder)
@@ -52,13 +51,13 @@ def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | Non
         created = written.stat().st_nlink == 2
     except OSError as error:
         # Some filesystems link within a folder only.
-        if not is_drafted or error.errno != errno.EXDEV:
+        if written != draft or error.errno != errno.EXDEV:
             raise
         return create_file(path, content)
     else:
         created = True
     finally:
-        if not is_drafted:
+        if written != draft:
             written.unlink(missing_ok=True)
     sync_folder(path.parent)
     return created
@@ -132,13 +131,14 @@ def _write_beside(path: Path, *content: bytes | memoryview) -> Path:
     return beside
 
 
-def _is_new(path: Path, content: bytes) -> bool:
-    """Write `path`; False where there is one already."""
+def _drafted(draft: Path | None, content: bytes) -> Path | None:
+    """`draft`, written; None where there is none to be, or one already."""
     try:
-        _write_new(path, content)
+        if draft is not None:
+            _write_new(draft, content)
     except FileExistsError:
-        return False
-    return True
+        return None
+    return draft
 
 
 def _write_new(path: Path, *content: bytes | memoryview) -> None:

@@ -174,11 +174,6 @@ class AttemptEnd(_Document):
     ending: Ending | None = None
 
 
-def file_of(record: JobRecord) -> bytes:
-    """What `spec.json` holds: UTF-8, one newline at the end. A record that is valid has no NaN."""
-    return record.model_dump_json().encode() + b"\n"
-
-
 def stored(document: _Document) -> dict[str, Any]:
     """The document as JSON values, for its file."""
     return document.model_dump(mode="json")

@@ -22,7 +22,6 @@ from shared.job import (
     JobRecord,
     JobResult,
     JobStatus,
-    file_of,
     stored,
 )
 from shared.times import utc_now
@@ -176,7 +175,7 @@ class JobFolder:
         So is its folder's name, but not the shard's, which may be new. `draft`: see `create_file`.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        return create_file(self.spec_file, file_of(record), *resting_on, self.path.parent, draft=draft)
+        return create_file(self.spec_file, encode(stored(record)), *resting_on, self.path.parent, draft=draft)
 
     def record(self) -> JobRecord | None:
         return _read(self.spec_file, JobRecord)

@@ -1,8 +1,8 @@
 """The shared volume: where everything true about datasets, jobs and workers is kept.
 
 datasets/<dataset id>/         data.parquet, dataset.json
-open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; another name of
-                               its spec.json, but nobody reads it
+open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; what it holds,
+                               as a rule the spec, nobody reads
 jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two characters of the id
 deleted/                       what is on its way out: taken from its place whole, nothing of it is read again
 workers/<worker>.json          what each worker last said of itself; only for people to read

@@ -78,7 +78,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=1, help="of the API, and of the floor")
+    parser.add_argument("--processes", type=int, default=2, help="of the API, as in docker-compose.yml, and the floor")
     parser.add_argument("--no-mlflow", action="store_true")
     parser.add_argument("--mlflow-python", type=Path, help="the Python of an environment that has MLflow")
     asked = parser.parse_args()

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
 
 from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, JobError
@@ -40,21 +39,21 @@ class AttemptRun:
         self._pulse = Pulse(settings.first_batch_seconds, "0:0")
         self._heard_at = time.monotonic()
 
-    def run(self, nursery: Nursery, environment: Mapping[str, str]) -> None:
+    def run(self, nursery: Nursery) -> None:
         """Train, and record the end. Whatever happens to this process on the way, another worker can go on."""
         self._tell(_claimed(self._attempt))
         with Heartbeat(self._attempt, self._settings, self._since) as heartbeat:
             # Who took so long to its first beat may be taken for lost by now, and starts no child.
-            end = None if heartbeat.is_lost else self._trained(nursery, environment, heartbeat)
+            end = None if heartbeat.is_lost else self._trained(nursery, heartbeat)
             if end is None or heartbeat.is_lost:
                 log.warning("%s attempt %d belongs to others by now", self._attempt.job.id, self._attempt.number)
                 return
             self._record(end, heartbeat)
 
-    def _trained(self, nursery: Nursery, environment: Mapping[str, str], heartbeat: Heartbeat) -> AttemptEnd | None:
+    def _trained(self, nursery: Nursery, heartbeat: Heartbeat) -> AttemptEnd | None:
         """Train in a child, and say how that ended; None where the attempt belongs to others by then."""
         try:
-            child = nursery.start(self._attempt, environment)
+            child = nursery.start(self._attempt)
         except (OSError, EOFError) as error:
             log.exception("no child could be started for %s", self._attempt.job.id)
             message = f"the worker could not start a training process: {type(error).__name__}"

@@ -10,7 +10,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -108,18 +108,13 @@ class Nursery:
         """Have the next children compile anew, after one that failed: a kept program may be at fault."""
         self._programs.forget()
 
-    def start(self, attempt: AttemptFolder, environment: Mapping[str, str]) -> "Child":
-        """Start the training program for `attempt`, with `environment` beside the worker's own."""
+    def start(self, attempt: AttemptFolder) -> "Child":
+        """Start the training program for `attempt`."""
         receiver, sender = self._context.Pipe(duplex=False)
         with sender:
             process = self._context.Process(
                 target=_become_training,
-                args=(
-                    str(attempt.path),
-                    str(attempt.output_file),
-                    {**self._programs.environment(), **environment},
-                    sender,
-                ),
+                args=(str(attempt.path), str(attempt.output_file), self._programs.environment(), sender),
                 name=f"training of {attempt.job.id}",
             )
             process.start()

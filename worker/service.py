@@ -122,13 +122,14 @@ class Worker:
         self._show_card()
         try:
             run = AttemptRun(attempt, owner.claiming_since, self._volume, self._settings, self.drain)
-            run.run(self._nursery, {})
+            run.run(self._nursery)
         finally:
             del self._running[owner.slot]
             self._show_card()
             self._look_back(attempt)
 
     def _look_back(self, attempt: AttemptFolder) -> None:
+        """What an attempt's end means for the ones to come."""
         end = attempt.end()
         if end is not None and end.is_failure:
             self._nursery.forget_programs()

@@ -6,7 +6,6 @@ each, for FORECAST_SECONDS, the oldest first: a row may be a look or two behind,
 was made.
 """
 
-import json
 import os
 import threading
 import time
@@ -27,7 +26,7 @@ from api.index_file import Wanted
 from api.job_list import PARAMETERS, candidate_ids, is_other_than, is_wanted, log, wanted_of
 from api.page.spark import spark_of
 from api.query import Query
-from api.report import epoch_progress, list_report
+from api.report import as_content, epoch_progress, list_report
 from api.service import service
 from shared.events import last_epoch_event
 from shared.history import JobHistory
@@ -98,8 +97,8 @@ def show() -> Response:
         wanted = wanted_of(query)
     found = list(islice(_found(wanted), limit + 1))
     shown = [one.row for one in _with_forecasts(_renewed(found[:limit]))]
-    content = json.dumps(list_report(_placed(shown), has_more=len(found) > limit), separators=(",", ":")).encode()
-    response = Response(content + b"\n", content_type="application/json")
+    content = as_content(list_report(_placed(shown), has_more=len(found) > limit))
+    response = Response(content, content_type="application/json")
     response.set_etag(sha256(content).hexdigest()[:32])
     response.make_conditional(request.environ)
     return response

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import api.jobs
 from shared.events import Event, EventWriter
@@ -299,7 +298,7 @@ class Nursery:
         self._play = play
         self._worker = worker
 
-    def start(self, attempt: AttemptFolder, _environment: Any) -> "Child":
+    def start(self, attempt: AttemptFolder) -> "Child":
         process = Process(f"the child for {attempt.job.id}, attempt {attempt.number}", self._worker.machine)
         self._worker.children.append(process)
         return Child(self._play, attempt, process)

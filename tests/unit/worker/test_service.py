@@ -28,7 +28,7 @@ class EmptyNursery:
     child_start = "spawn"
     has_forgotten = False
 
-    def start(self, _attempt, _environment):
+    def start(self, _attempt):
         raise OSError("no process can be started")
 
     def forget_programs(self):

@@ -42,7 +42,6 @@ def _use_kept_programs(plan: EnginePlan) -> None:
     """
     folder = os.environ.get(kept_programs.VARIABLE)
     if folder is None or not plan.xla or plan.engine != "fused":
-        os.environ.pop(kept_programs.VARIABLE, None)
         return
     flags = (
         f"--tf_xla_persistent_cache_directory={folder}",
