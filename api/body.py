@@ -16,9 +16,10 @@ PIECE_SECONDS = 30.0
 def pieces(most_bytes: int) -> Iterator[bytes]:
     """The body in pieces of at most 64 KiB.
 
-    Raises HttpProblem: 413 at the first byte above `most_bytes`, 400 where the client goes away before the end, 408
-    where it is too slow.
+    Raises HttpProblem: 415 for a body that is compressed, 413 at the first byte above `most_bytes`, 400 where the client
+    goes away before the end, 408 where it is too slow.
     """
+    _refuse_encoded()
     announced = request.content_length
     if announced is not None and announced > most_bytes:
         raise _too_large(most_bytes)
@@ -34,6 +35,13 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
     # gunicorn takes the end of the connection for the end of the body.
     if announced is not None and received < announced:
         raise _gone()
+
+
+def _refuse_encoded() -> None:
+    encoding = request.headers.get("Content-Encoding", "identity").strip()
+    if encoding.lower() not in {"", "identity"}:
+        detail = f"received Content-Encoding: {encoding[:60]}, expected none; send the body as it is, not compressed"
+        raise HttpProblem(415, "encoded", detail, headers={"Accept-Encoding": "identity"})
 
 
 def _read(size: int) -> bytes:

@@ -44,10 +44,10 @@ def show_all() -> Response:
     """The datasets, newest first; `after` is the last id of the page before."""
     with Query("limit", "after") as query:
         limit = query.integer("limit", 20, 1, 100)
-        after = query.parsed("after", _known_id, None)
+        after = query.parsed("after", _cursor, None)
     found = sorted(_readable(), key=_age, reverse=True)
     if after is not None:
-        found = [info for info in found if _age(info) < _age(after)]
+        found = [info for info in found if _age(info) < after]
     items = [dataset_report(info) for info in found[:limit]]
     return jsonify(list_report(items, has_more=len(found) > limit))
 
@@ -90,8 +90,10 @@ def _check_request(dataset_id: str) -> None:
         raise Refused([Problem(pointer("id"), detail, "invalid_id")])
     if request.mimetype == "multipart/form-data":
         raise HttpProblem(415, "form", "send the file itself as the body, not a form: curl -T FILE")
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise HttpProblem(415, "encoded", "send the file as it is, without Content-Encoding")
+    if "Content-Range" in request.headers:
+        # RFC 9110, 14.4: a part must not be taken for the whole.
+        detail = "received Content-Range, expected the whole file: an upload cannot be continued; send it again"
+        raise HttpProblem(400, "partial_upload", detail)
 
 
 def _kept(upload: Upload, dataset_id: str, name: str | None) -> tuple[DatasetInfo, bool]:
@@ -150,11 +152,12 @@ def _age(info: DatasetInfo) -> tuple[str, str]:
     return info.created_at, info.id
 
 
-def _known_id(text: str) -> DatasetInfo:
-    info = service().volume.dataset(text)
-    if info is None:
+def _cursor(text: str) -> tuple[str, str]:
+    """Where a dataset stands in the list, also one that was deleted since the page before was read."""
+    created_at = service().volume.dataset_created_at(text)
+    if created_at is None:
         raise ValueError("the id of a dataset")
-    return info
+    return created_at, text
 
 
 def _source_name(text: str) -> str:

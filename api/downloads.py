@@ -9,6 +9,7 @@ from typing import BinaryIO
 from flask import Response, jsonify, request
 from werkzeug.wsgi import wrap_file
 
+from api.byte_range import with_plain_range
 from api.problems import HttpProblem
 from api.query import no_query
 from api.report import checkpoint_report, kept_checkpoints, list_report
@@ -79,7 +80,8 @@ def _sent(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
         response.headers.set("Content-Disposition", "attachment", filename=checkpoint.name)
         response.headers["Repr-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(checkpoint.sha256)).decode()}:"
         response.headers["Cache-Control"] = "no-cache"
-        response.make_conditional(request.environ, accept_ranges=True, complete_length=checkpoint.bytes)
+        environ = with_plain_range(request.environ, checkpoint.bytes, checkpoint.sha256)
+        response.make_conditional(environ, accept_ranges=True, complete_length=checkpoint.bytes)
     except BaseException:
         file.close()
         raise

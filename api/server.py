@@ -93,6 +93,8 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "threads": settings.api_threads,
         "graceful_timeout": GRACEFUL_SECONDS,
         "limit_request_line": 8190,
+        # gunicorn's default lets a client on this machine rewrite the path by a header SCRIPT_NAME or PATH_INFO.
+        "forwarder_headers": "",
         "control_socket_disable": True,
         "logger_class": PlainLogger,
         "loglevel": settings.log_level,

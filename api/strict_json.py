@@ -17,6 +17,8 @@ from shared.problems import Problem, Refused, pointer
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _MOST_SHOWN = 60
+# Up to here a double holds every whole number.
+_MOST_EXACT = 2**53
 
 
 def read_object(most_bytes: int, most_depth: int) -> dict[str, Any]:
@@ -70,11 +72,12 @@ def _no_constant(word: str) -> NoReturn:
     raise _bad(f"{word} is not a JSON number")
 
 
-def _finite(digits: str) -> float:
+def _finite(digits: str) -> float | int:
+    """A number with a fraction or an exponent. JSON Schema calls 5.0 an integer, so a whole one is an int."""
     number = float(digits)
     if math.isinf(number):
         raise _bad(f"the number {_cut(digits)} is too large")
-    return number
+    return int(number) if abs(number) <= _MOST_EXACT and number.is_integer() else number
 
 
 def _whole(digits: str) -> int:

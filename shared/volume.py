@@ -8,10 +8,12 @@ deleted/                       what is on its way out: taken from its place whol
 workers/<worker>.json          what each worker last said of itself; only for people to read
 """
 
+import json
 import logging
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,8 @@ from shared.worker_card import WorkerCard
 
 # Longer than an Idempotency-Key is kept.
 _REMEMBERED_SECONDS = 7 * 24 * 3600.0
+# What is kept of a dataset that was removed: its place in the list, for a client between two pages.
+_DATASET_GRAVE = ".dataset"
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +121,21 @@ class Volume:
 
     def remove_dataset(self, dataset_id: str) -> bool:
         """Make a dataset not exist any more, at once and whole; False where there is none."""
+        created_at = self.dataset_created_at(dataset_id)
+        if created_at is not None:
+            replace_file(self._dataset_grave(dataset_id), encode({"created_at": created_at}))
         return self._remove(self.dataset_folder(dataset_id))
+
+    def dataset_created_at(self, dataset_id: str) -> str | None:
+        """When a dataset was made, also one that was removed in the last week; None where there was none."""
+        info = self.dataset(dataset_id)
+        if info is not None or not is_dataset_id(dataset_id):
+            return info and info.created_at
+        content = read_bytes(self._dataset_grave(dataset_id))
+        return None if content is None else str(json.loads(content)["created_at"])
+
+    def _dataset_grave(self, dataset_id: str) -> Path:
+        return self.deleted / f"{dataset_id}{_DATASET_GRAVE}"
 
     # Jobs
 
@@ -193,7 +211,10 @@ class Volume:
     def remove_leftovers(self) -> None:
         """Remove for good what was deleted when a process was killed, and the names of jobs deleted long ago."""
         for grave in list(self.deleted.iterdir()):
-            if not is_job_id(grave.name):
+            if grave.name.endswith(_DATASET_GRAVE):
+                if time.time() - grave.stat().st_mtime > _REMEMBERED_SECONDS:
+                    grave.unlink(missing_ok=True)
+            elif not is_job_id(grave.name):
                 shutil.rmtree(grave, ignore_errors=True)
             elif job_age_seconds(grave.name) > _REMEMBERED_SECONDS:
                 grave.unlink(missing_ok=True)

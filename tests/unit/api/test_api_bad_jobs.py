@@ -1,11 +1,13 @@
 """POST /jobs with what nobody should send: refused early, every problem named, nothing left behind."""
 
+import gzip
 import json
 from typing import Any
 
 import pytest
 
 from shared.ids import is_job_id
+from tests.support.jobs import small_spec
 
 GOOD: dict[str, Any] = {"dataset": {"id": "grades", "target": "grade", "positive": {"at_least": 3}}}
 
@@ -90,6 +92,22 @@ def test_a_body_that_is_not_strict_json_gets_a_problem_of_its_kind(client, volum
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
     assert answer.json["status"] == status
     assert volume.job_ids() == []
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "identity, gzip"])
+def test_a_compressed_job_is_415_and_says_what_is_taken(client, volume, encoding):
+    headers = {"Content-Encoding": encoding}
+    answer = client.post("/jobs", data=gzip.compress(b"{}"), content_type="application/json", headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (415, "encoded")
+    assert answer.headers["Accept-Encoding"] == "identity"
+    assert volume.job_ids() == []
+
+
+@pytest.mark.parametrize("number", ["3.0", "3e0", "0.3e1"])
+def test_a_whole_number_may_be_written_with_a_fraction_as_the_schema_says(client, grades, number):
+    body = json.dumps(small_spec(hyperparameters={"epochs": "N"})).replace('"N"', number)
+    answer = client.post("/jobs", data=body, content_type="application/json")
+    assert (answer.status_code, answer.json["spec"]["hyperparameters"]["epochs"]) == (202, 3)
 
 
 def test_every_problem_is_named_at_once(client, grades):

@@ -106,7 +106,15 @@ def test_a_pickle_of_the_oldest_protocols_is_text_that_is_never_run(client):
 
 def test_a_form_and_an_encoded_body_are_415(client):
     assert client.put("/datasets/wine", data={"file": (io.BytesIO(WINE), "w.csv")}).status_code == 415
-    assert client.put("/datasets/wine", data=WINE, headers={"Content-Encoding": "gzip"}).status_code == 415
+    answer = client.put("/datasets/wine", data=WINE, headers={"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.headers["Accept-Encoding"]) == (415, "identity")
+
+
+@pytest.mark.parametrize("part", ["bytes 40-79/80", "bytes 0-79/80", "bytes */80", "x"])
+def test_a_part_of_a_file_is_refused_and_nothing_is_stored(client, volume, part):
+    answer = client.put("/datasets/wine", data=WINE, headers={"Content-Range": part})
+    assert (answer.status_code, answer.json["code"]) == (400, "partial_upload")
+    assert in_folder(volume) == []
 
 
 @pytest.mark.parametrize("name", ["A", ".x", "..", "a b", "-a", "a" * 65, "%00", "é", ".incoming-1"])
@@ -131,7 +139,19 @@ def test_datasets_are_listed_newest_first_page_by_page_and_a_damaged_one_hides_n
     second = client.get("/datasets?limit=1&after=three").json
     assert ([one["id"] for one in second["data"]], second["has_more"]) == (["one"], False)
     assert client.get("/datasets?after=nothing").status_code == 422
+    assert client.get("/datasets?after=..%2fopen").status_code == 422
     assert client.get("/datasets/two").json["code"] == "damaged_record"
+
+
+def test_the_next_page_is_found_behind_a_dataset_that_was_deleted_meanwhile(client, volume):
+    for name in ("one", "two", "three"):
+        client.put(f"/datasets/{name}", data=WINE)
+    assert client.delete("/datasets/two").status_code == 204
+    page = client.get("/datasets?after=two").json
+    assert ([one["id"] for one in page["data"]], page["has_more"]) == (["one"], False)
+    volume.remove_leftovers()
+    assert client.get("/datasets?after=two").status_code == 200
+    assert client.get("/datasets/two").status_code == 404
 
 
 def test_a_parser_that_takes_too_long_or_too_much_is_a_refusal(settings, volume):

@@ -68,7 +68,15 @@ def test_a_file_comes_whole_with_its_hash(client, attempt, rest):
 
 @pytest.mark.parametrize(
     ("asked", "first", "last"),
-    [("bytes=0-0", 0, 0), ("bytes=10-19", 10, 19), ("bytes=5000-", 5000, 5119), ("bytes=-20", 5100, 5119)],
+    [
+        ("bytes=0-0", 0, 0),
+        ("bytes=10-19", 10, 19),
+        ("bytes=5000-", 5000, 5119),
+        ("bytes=-20", 5100, 5119),
+        ("BYTES=0-1", 0, 1),
+        ("bytes=5100-99999", 5100, 5119),
+        ("bytes=-99999", 0, 5119),
+    ],
 )
 def test_one_range_is_206(client, attempt, asked, first, last):
     answer = get(client, of(attempt, "model"), headers={"Range": asked})
@@ -76,13 +84,31 @@ def test_one_range_is_206(client, attempt, asked, first, last):
     assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{len(BEST)}"
 
 
-def test_a_range_of_a_file_that_has_changed_since_is_the_whole_file(client, attempt):
-    answer = get(client, of(attempt, "model"), headers={"Range": "bytes=0-0", "If-Range": '"another"'})
+TAG = hashlib.sha256(BEST).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "condition", ['"another"', f'W/"{TAG}"', TAG, "", "*", f'"{TAG}", "x"', "Sat, 28 Nov 2026 00:00:00 GMT"]
+)
+def test_a_range_is_sent_only_where_if_range_is_exactly_the_strong_tag(client, attempt, condition):
+    answer = get(client, of(attempt, "model"), headers={"Range": "bytes=0-0", "If-Range": condition})
+    assert (answer.status_code, answer.data) == (200, BEST)
+    answer = get(client, of(attempt, "model"), headers={"Range": "bytes=0-0", "If-Range": f'"{TAG}"'})
+    assert (answer.status_code, answer.data) == (206, BEST[:1])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["lines=1-2", "bytes", "bytes=", "bytes=a-b", "bytes=5-2", "bytes=0-1,3-4", "bytes=--1", "x", f"bytes={'9' * 30}-"],
+)
+def test_a_range_that_cannot_be_understood_is_ignored(client, attempt, asked):
+    answer = get(client, of(attempt, "model"), headers={"Range": asked})
     assert (answer.status_code, answer.data) == (200, BEST)
 
 
-def test_a_range_beyond_the_end_is_416_as_a_problem(client, attempt):
-    answer = get(client, of(attempt, "model"), headers={"Range": "bytes=99999-"})
+@pytest.mark.parametrize("asked", ["bytes=99999-", "bytes=5120-", "bytes=5120-5130", "bytes=-0"])
+def test_a_range_at_or_beyond_the_end_is_416_as_a_problem(client, attempt, asked):
+    answer = get(client, of(attempt, "model"), headers={"Range": asked})
     assert (answer.status_code, answer.mimetype) == (416, "application/problem+json")
     assert answer.headers["Content-Range"] == f"bytes */{len(BEST)}"
 

@@ -84,3 +84,12 @@ def test_a_lone_surrogate_is_refused_at_its_place():
 
 def test_a_pair_of_surrogates_is_one_character():
     assert parse_object(b'{"a": "\\ud83d\\ude00"}', 32) == {"a": "\U0001f600"}
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("5.0", 5), ("5e0", 5), ("1E2", 100), ("-0.0", 0), ("5.5", 5.5), ("9007199254740992.0", 2**53), ("1e300", 1e300)],
+)
+def test_a_whole_number_is_an_integer_however_it_is_written_as_json_schema_says(written, value):
+    found = parse_object(f'{{"n": {written}}}'.encode(), 4)["n"]
+    assert (found, type(found)) == (value, type(value))

@@ -1,0 +1,213 @@
+"""Every route of the table, asked over a real server and in the test's own process: status, headers and body are equal.
+
+What only a server does to an answer (a length, a body that is streamed, a HEAD) is seen here and nowhere else: an empty
+bundle was, since all its tests asked in process.
+"""
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+
+import pytest
+
+from api import create_app
+from api.openapi import routes
+from shared.durable import encode
+from shared.events import Event
+from shared.job import AttemptEnd, Ending, Stop
+from shared.manifest import Checkpoint, Manifest, write_manifest
+from shared.points import point_name
+from shared.settings import Settings
+from shared.times import utc_now
+from shared.volume import OpenJob
+from shared.worker_card import WorkerCard
+from tests.support.epochs import epoch, tell
+from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from tests.support.keys import ADMIN_KEY, authorized
+
+MODEL = b"PK" + bytes(range(256)) * 300
+CSV = b"kind,label\n" + b"red,1\nblue,0\nred,0\n" * 20
+# Own to each answer, or said by the server alone.
+NOT_COMPARED = {"date", "server", "connection", "x-request-id", "set-cookie", "transfer-encoding"}
+# Counted while the test runs.
+NOT_COMPARED |= {"ratelimit", "ratelimit-policy"}
+# Everything that a moment, a counter or chance is part of.
+VARIABLE = re.compile(
+    r'"(?:request_id|checked_at|seen_at|created_at|revoked_at|expires_at|key|id|code|prefix|last_used_at|requested_at|now'
+    r'|seconds|last_seen_seconds|uptime_seconds|free_bytes|remaining)":\s*(?:"[^"]*"|[0-9.e+-]+|null)'
+)
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
+BODIES = {
+    ("POST", "/jobs"): small_spec(),
+    ("POST", "/jobs/<job_id>/extend"): {"epochs": 50, "early_stopping": {"patience": 9}},
+    ("POST", "/jobs/<job_id>/replay"): {"patience": 2},
+    ("POST", "/keys"): {"name": "ci"},
+    ("POST", "/page/sign-in"): {"key": ADMIN_KEY},
+}
+# Counters of the process that answers.
+BODY_DIFFERS = {("GET", "/metrics")}
+
+
+@pytest.fixture(scope="module")
+def here(api, redis_server):
+    """The same application on the same volume, in this process."""
+    app = create_app(
+        Settings(
+            volume=api.volume.root,
+            redis_url=redis_server.url,
+            admin_key=ADMIN_KEY,
+            max_dataset_bytes=3_000_000,
+            max_streams=4,
+        )
+    )
+    return authorized(app)
+
+
+def finished_job(volume):
+    """A job that has all that a job can have, made by hand."""
+    job = put_job(volume, small_spec(hyperparameters={"epochs": 40}, callbacks={"early_stopping": {"patience": 3}}))
+    attempt = claim(job)
+    tell(
+        attempt, Event("started", "at work", {"pid": 1}), *(epoch(n, 0.5, wait=n - 1, patience=3) for n in range(1, 5))
+    )
+    attempt.training_log.write_text("epoch,loss\n" + "".join(f"{n},{1 / (n + 1)}\n" for n in range(4)))
+    attempt.checkpoints.mkdir()
+    (attempt.checkpoints / "model-01.keras").write_bytes(MODEL)
+    best = Checkpoint(
+        name="model-01.keras",
+        epoch=1,
+        bytes=len(MODEL),
+        sha256=hashlib.sha256(MODEL).hexdigest(),
+        saved_at=utc_now(),
+        metrics={"loss": 0.5},
+    )
+    write_manifest(attempt.manifest_file, Manifest(best=best.name, checkpoints=(best,)))
+    attempt.resume.mkdir()
+    (attempt.resume / point_name(4, 0)).write_bytes(b"a point")
+    attempt.preprocessing_file.write_bytes(b"the fitted steps")
+    attempt.inference_file.write_bytes(encode({"classes": None, "versions": {"keras": "3.15.1"}}))
+    stop = Stop(reason="early_stopping", best_epoch=1, best_value=0.5, wait=3, patience=3, last_epoch=4)
+    ending = Ending(status="succeeded", stop=stop)
+    attempt.close(AttemptEnd(outcome="finished", ended_at=utc_now(), ending=ending))
+    job.settle(ending, 1)
+    volume.close_job(OpenJob(5, job.id))
+    return job
+
+
+@pytest.fixture
+def worker(api):
+    """A worker's card, so that the service says that it is ready."""
+    card = WorkerCard(
+        worker="w", host="h", pid=1, device="CPU", slots=1, child_start="spawn", ready=True, draining=False, running=(),
+        started_at=utc_now(), seen_at=utc_now(),
+    )  # fmt: skip
+    api.volume.show_worker(card)
+    yield
+    api.volume.remove_worker("w")
+
+
+@pytest.fixture
+def target(api, worker):
+    """Fills a rule's places, with things of this test's own: what one answer changes is not there for the other."""
+    volume = api.volume
+    if volume.dataset("grades") is None:
+        put_dataset(volume, learnable_frame())
+    numbers = iter(range(100))
+
+    def fill(method, rule):
+        if rule == "/datasets/<dataset_id>" and method == "PUT":
+            return f"/datasets/sent-{method.lower()}-{next(numbers)}"
+        if rule == "/datasets/<dataset_id>" and method == "DELETE":
+            name = f"doomed-{next(numbers)}"
+            put_dataset(volume, learnable_frame(), name)
+            return f"/datasets/{name}"
+        if rule == "/jobs/<job_id>/cancel" or rule == "/jobs/<job_id>/retry":
+            job = put_job(volume, small_spec())
+            if rule.endswith("retry"):
+                job.settle(Ending(status="cancelled"), None)
+                volume.close_job(OpenJob(5, job.id))
+        else:
+            job = fill.finished if method == "GET" else finished_job(volume)
+        values = {
+            "dataset_id": "grades",
+            "job_id": job.id,
+            "key_id": fill.key,
+            "name": "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css",
+        }
+        return re.sub(r"<(\w+)>", lambda place: values[place[1]], rule)
+
+    fill.finished = finished_job(volume)
+    fill.key = api.ask("POST", "/keys", {"name": "own"}).json["id"]
+    return fill
+
+
+def test_every_route_answers_over_a_server_what_the_application_gives(api, here, target):
+    wrong, seen = [], 0
+    for method, rule, _ in routes(here.application):
+        for verb in (method, "HEAD") if method == "GET" else (method,):
+            seen += 1
+            wrong += [f"{verb} {rule}: {said}" for said in differences(api, here, target, verb, method, rule)]
+    assert not wrong, "\n".join(wrong)
+    assert seen > 60
+
+
+def differences(api, here, target, verb, method, rule):
+    body = BODIES.get((method, rule))
+    sent = CSV if (method, rule) == ("PUT", "/datasets/<dataset_id>") else body
+    headers = {"Sec-Fetch-Site": "same-origin"} if rule.startswith("/page") else {}
+    content = {"json": sent} if isinstance(sent, dict) else {"data": sent}
+    ours = here.open(target(method, rule), method=verb, buffered=True, headers=headers, **content)
+    theirs = api.ask(verb, target(method, rule), sent, **headers)
+    if theirs.status != ours.status_code:
+        yield f"status {theirs.status}, in process {ours.status_code}"
+    if theirs.status >= 400:
+        yield f"refused with {theirs.status}: {theirs.body[:300]!r}"
+    if verb == "HEAD" and theirs.body:
+        yield f"a body of {len(theirs.body)} bytes"
+    length = theirs.headers["Content-Length"]
+    if verb != "HEAD" and length is not None and int(length) != len(theirs.body):
+        yield f"Content-Length {length}, and a body of {len(theirs.body)} bytes"
+    names = {name.lower() for name in ours.headers.keys()} - NOT_COMPARED
+    missing = names - {name.lower() for name in theirs.headers.keys()}
+    if missing - ({"content-length"} if verb == "HEAD" else set()):
+        yield f"no header {missing}"
+    if theirs.headers["Content-Type"] != ours.headers.get("Content-Type"):
+        yield f"Content-Type {theirs.headers['Content-Type']}, in process {ours.headers.get('Content-Type')}"
+    if (method, rule) in BODY_DIFFERS or verb == "HEAD":
+        return
+    if method == "GET" and steady(theirs.body) != steady(ours.data):
+        yield f"a body that differs {first_difference(steady(theirs.body), steady(ours.data))}"
+    if bool(theirs.body) != bool(ours.data):
+        yield f"{len(theirs.body)} bytes, in process {len(ours.data)}"
+
+
+def first_difference(one, other):
+    place = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return (
+        f"at {place}: {one[max(0, place - 80) : place + 80]!r}, in process {other[max(0, place - 80) : place + 80]!r}"
+    )
+
+
+def steady(body):
+    """A body without what differs from one answer to the next."""
+    try:
+        return MOMENT.sub("", VARIABLE.sub("", json.dumps(json.loads(body), sort_keys=True)))
+    except ValueError:
+        return body
+
+
+def test_a_bundle_comes_whole_over_a_server(api, target):
+    job = finished_job(api.volume)
+    answer = api.ask("GET", f"/jobs/{job.id}/bundle.zip")
+    archive = zipfile.ZipFile(io.BytesIO(answer.body))
+    assert archive.testzip() is None
+    assert archive.read(f"{job.id}/model.keras") == MODEL
+
+
+@pytest.mark.parametrize("header", ["SCRIPT_NAME", "SCRIPT-NAME", "PATH_INFO", "X-Forwarded-Prefix", "X-Script-Name"])
+@pytest.mark.parametrize(("path", "value"), [("/datasets", "/datasets"), ("/healthz", "/x"), ("/datasets", "/x")])
+def test_no_header_of_a_client_changes_the_route(api, header, path, value):
+    with_header, without = api.ask("GET", path, **{header: value}), api.ask("GET", path)
+    assert (with_header.status, steady(with_header.body)) == (without.status, steady(without.body))
