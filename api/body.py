@@ -16,8 +16,8 @@ PIECE_SECONDS = 30.0
 def pieces(most_bytes: int) -> Iterator[bytes]:
     """The body in pieces of at most 64 KiB.
 
-    Raises HttpProblem: 415 for a body that is compressed, 413 at the first byte above `most_bytes`, 400 where the client
-    goes away before the end, 408 where it is too slow.
+    Raises HttpProblem: 415 for a compressed body, 413 at the first byte above `most_bytes`, 400 where the client goes
+    away before the end, 408 where it is too slow.
     """
     _refuse_encoded()
     announced = request.content_length
