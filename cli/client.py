@@ -6,6 +6,9 @@ with Client(find_connection()) as client:
 
 import hashlib
 import os
+import re
+import zipfile
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -223,41 +226,40 @@ class Client:
         return self._json("GET", _job_path(job_id, "checkpoints"))
 
     def training_log(self, job_id: str) -> Iterator[bytes]:
-        """The bytes of `training_log.csv`, in pieces."""
+        """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end where they are not all there."""
+        received = 0
         with self._stream(_job_path(job_id, "training_log.csv")) as response:
-            yield from _pieces(response)
+            for piece in _pieces(response):
+                received += len(piece)
+                yield piece
+            check_download(response.headers, received)
 
     def download_checkpoint(self, job_id: str, checkpoint: Json, to: Path) -> None:
         """Fetch a checkpoint (one of `checkpoints`) to `to`, whole or not at all.
 
-        Raises Damaged where its sha256 is not the recorded one; then `to` is as it was.
+        Raises Damaged where its length or its sha256 is not the recorded one; then `to` is as it was.
         """
-        beside = to.with_name(f".{to.name}.{os.getpid()}.part")
-        digest = hashlib.sha256()
-        try:
-            with (
-                self._stream(_job_path(job_id, "checkpoints", checkpoint["name"])) as response,
-                beside.open("wb") as file,
-            ):
-                for piece in _pieces(response):
-                    digest.update(piece)
-                    file.write(piece)
-            if digest.hexdigest() != checkpoint["sha256"]:
-                raise Damaged(
-                    f"{checkpoint['name']} came with sha256 {digest.hexdigest()}, expected {checkpoint['sha256']}; "
-                    "nothing was written"
-                )
-            beside.replace(to)
-        finally:
-            beside.unlink(missing_ok=True)
+        self._download(_job_path(job_id, "checkpoints", checkpoint["name"]), to, checkpoint["sha256"])
 
     def download_bundle(self, job_id: str, to: Path) -> None:
-        """Fetch all that predicting takes to `to`, whole or not at all."""
+        """Fetch all that predicting takes to `to`, whole or not at all.
+
+        Raises Damaged where what came is not as long as announced, not of the announced digest, or no zip file.
+        """
+        self._download(_job_path(job_id, "bundle.zip"), to, is_zip=True)
+
+    def _download(self, path: str, to: Path, sha256: str | None = None, *, is_zip: bool = False) -> None:
         beside = to.with_name(f".{to.name}.{os.getpid()}.part")
+        digest, received = hashlib.sha256(), 0
         try:
-            with self._stream(_job_path(job_id, "bundle.zip")) as response, beside.open("wb") as file:
+            with self._stream(path) as response, beside.open("wb") as file:
                 for piece in _pieces(response):
+                    digest.update(piece)
+                    received += len(piece)
                     file.write(piece)
+            check_download(response.headers, received, digest, sha256)
+            if is_zip and not zipfile.is_zipfile(beside):
+                raise Damaged(f"what came ({received} bytes) is no zip file; try again")
             beside.replace(to)
         finally:
             beside.unlink(missing_ok=True)
@@ -302,6 +304,25 @@ class Client:
 
 def _job_path(job_id: str, *parts: str) -> str:
     return "/".join(["/jobs", *(quote(part, safe="") for part in (job_id, *parts))])
+
+
+def check_download(
+    headers: httpx2.Headers, received: int, digest: "hashlib._Hash | None" = None, sha256: str | None = None
+) -> None:
+    """Raise Damaged where a whole answer is not what its headers announce, or has not the `sha256` (hexadecimal) wanted.
+
+    `received` is in bytes; `digest` is the SHA-256 of them. The header Repr-Digest is that of RFC 9530.
+    """
+    announced = headers.get("Content-Length")
+    if announced is not None and int(announced) != received:
+        raise Damaged(f"{received} bytes came, expected {announced}; try again")
+    if digest is None:
+        return
+    own = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", headers.get("Repr-Digest", ""))
+    wanted = {one for one in (sha256, b64decode(own[1]).hex() if own else None) if one is not None}
+    if wanted - {digest.hexdigest()}:
+        listed = " and ".join(sorted(wanted))
+        raise Damaged(f"what came has the sha256 {digest.hexdigest()}, expected {listed}; try again")
 
 
 def _pieces(response: httpx2.Response) -> Iterator[bytes]:

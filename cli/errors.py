@@ -71,7 +71,7 @@ class Unreachable(ClientError):
 
 
 class Damaged(ClientError):
-    """A download whose sha256 is not the one that the service recorded when it saved the file."""
+    """A download that is not as long, or has not the sha256, that the service says; nothing of it was kept."""
 
 
 class Answered(ClientError):

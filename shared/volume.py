@@ -128,9 +128,11 @@ class Volume:
 
     def dataset_created_at(self, dataset_id: str) -> str | None:
         """When a dataset was made, also one that was removed in the last week; None where there was none."""
+        if not is_dataset_id(dataset_id):
+            return None
         info = self.dataset(dataset_id)
-        if info is not None or not is_dataset_id(dataset_id):
-            return info and info.created_at
+        if info is not None:
+            return info.created_at
         content = read_bytes(self._dataset_grave(dataset_id))
         return None if content is None else str(json.loads(content)["created_at"])
 

@@ -23,7 +23,7 @@ class Asked:
 
 @dataclass
 class Canned:
-    """Answers by method and path: (status, body), or a function of the request that gives one."""
+    """Answers by method and path: (status, body), or a function of the request that gives one, also with headers."""
 
     answers: dict = field(default_factory=dict)
     asked: list = field(default_factory=list)
@@ -47,14 +47,16 @@ class Handler(BaseHTTPRequestHandler):
         asked = Asked(self.command, parts.path, query, dict(self.headers), body)
         canned.asked.append(asked)
         found = canned.answers.get((self.command, parts.path))
-        status, answer = found(asked) if found else (404, {"title": "Not found", "detail": f"no {parts.path}"})
+        missing = (404, {"title": "Not found", "detail": f"no {parts.path}"})
+        status, answer, *headers = found(asked) if found else missing
         if status is None:  # hang up without an answer
             self.close_connection = True
             return
         content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
+        for name, value in {"Content-Length": str(len(content)), **(headers[0] if headers else {})}.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 

@@ -1,7 +1,10 @@
 """retry, rm, queue, bundle, datasets rm and submit --dry-run against the canned service."""
 
+import io
 import json
 import zipfile
+from base64 import b64encode
+from hashlib import sha256
 
 import pytest
 
@@ -84,14 +87,45 @@ def test_a_dry_run_prints_what_would_run_and_posts_nothing(fitstop, canned):
     assert [one.query for one in canned.asked] == [{"dry_run": "true"}]
 
 
+def archive():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("predict.py", "print()")
+    return packed.getvalue()
+
+
+def digest(content):
+    return f"sha-256=:{b64encode(sha256(content).digest()).decode()}:"
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [
+        (b"", {}),
+        (b"no zip", {}),
+        (archive()[:-1], {}),
+        (archive(), {"Content-Length": str(len(archive()) + 1), "Connection": "close"}),
+        (archive(), {"Repr-Digest": digest(b"other bytes")}),
+    ],
+    ids=["empty", "no zip", "cut", "shorter than announced", "another digest"],
+)
+def test_a_bundle_that_did_not_come_whole_is_an_error_and_leaves_what_was_there(
+    fitstop, canned, jobs, tmp_path, content, headers
+):
+    canned.on("GET", f"/jobs/{jobs[0]['id']}/bundle.zip", lambda _asked: (200, content, headers))
+    (tmp_path / "mine").write_bytes(b"before")
+    result = fitstop("bundle", jobs[0]["id"], "-o", "mine")
+    assert (result.exit_code in {5, 7}, result.stdout) == (True, "")
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("mine", b"before")]
+
+
 def test_a_bundle_is_there_whole_or_not_at_all(fitstop, canned, jobs, tmp_path):
-    with zipfile.ZipFile(tmp_path / "sent", "w") as archive:
-        archive.writestr("predict.py", "print()")
-    content = (tmp_path / "sent").read_bytes()
+    content = archive()
     path = f"/jobs/{jobs[0]['id']}/bundle.zip"
     canned.on("GET", path, {**PROBLEM, "status": 404}, 404)
     assert fitstop("bundle", jobs[0]["id"]).exit_code == 3
-    assert [one.name for one in tmp_path.iterdir()] == ["sent"]
+    assert list(tmp_path.iterdir()) == []
+    canned.on("GET", path, lambda _asked: (200, content, {"Repr-Digest": digest(content)}))
     canned.on("GET", path, content)
     result = fitstop("bundle", jobs[0]["id"])
     assert (result.exit_code, result.stdout.strip()) == (0, f"{jobs[0]['id']}.zip")
