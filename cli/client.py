@@ -309,9 +309,9 @@ def _job_path(job_id: str, *parts: str) -> str:
 def check_download(
     headers: httpx2.Headers, received: int, digest: "hashlib._Hash | None" = None, sha256: str | None = None
 ) -> None:
-    """Raise Damaged where a whole answer is not what its headers announce, or has not the `sha256` (hexadecimal) wanted.
+    """Raise Damaged where a whole answer is not what its headers announce, or not of the `sha256` (hexadecimal).
 
-    `received` is in bytes; `digest` is the SHA-256 of them. The header Repr-Digest is that of RFC 9530.
+    `received` is in bytes; `digest` is their SHA-256. The header Repr-Digest is that of RFC 9530.
     """
     announced = headers.get("Content-Length")
     if announced is not None and int(announced) != received:

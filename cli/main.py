@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import click
 
-from cli.commands.base import FitstopGroup
+from cli.commands.base import FitstopGroup, as_written
 from cli.commands.doctor import doctor
 from cli.commands.extend import extend
 from cli.commands.files import bundle, datasets, download
@@ -15,22 +15,26 @@ from cli.commands.local import demo, up
 from cli.commands.plot import plot
 from cli.commands.service import config, open_page, queue, workers
 
+_EXIT_STATUSES = """Exit status:
+  0  done          1  the job failed or was cancelled (watch, demo, submit --watch)
+  2  usage         3  not found          4  the key is missing or wrong
+  5  no answer     6  refused            7  the service failed
+  8  this machine is not fit (doctor)
+"""
 
-@click.group(cls=FitstopGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    cls=FitstopGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=as_written(_EXIT_STATUSES),
+)
 @click.option("--url", metavar="URL", help="The service; else FITSTOP_URL, else ./fitstop-data/cli.json.")
 @click.version_option(version("fitstop"), prog_name="fitstop")
 def main(url: str | None) -> None:
-    r"""Fitstop trains models on a queue of jobs, and stops them when nothing is learnt any more.
+    """Train models on a queue of jobs that stop when learning stops.
 
     A job is named by its id, or by a part that only one has: its beginning or its end. Data goes to stdout, everything
     said to a person to stderr. NO_COLOR switches colours off.
-
-    \b
-    Exit status:
-      0  done          1  the job failed or was cancelled (watch, demo, submit --watch)
-      2  usage         3  not found          4  the key is missing or wrong
-      5  no answer     6  refused            7  the service failed
-      8  this machine is not fit (doctor)
     """
 
 

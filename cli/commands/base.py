@@ -15,6 +15,16 @@ output_option = click.option(
 )
 
 
+def as_written(text: str) -> str:
+    """`text` for a command's help, whose lines click leaves as they are (a paragraph that begins with U+0008)."""
+    return f"\b\n{text}"
+
+
+def examples(*lines: str) -> str:
+    """The `epilog` of a command: how it is typed."""
+    return as_written("\n".join(["Examples:", *(f"  {line}" for line in lines)]))
+
+
 class FitstopGroup(click.Group):
     """A group of commands in the order in which they are used; errors end with the status that stands for them."""
 

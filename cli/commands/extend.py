@@ -3,12 +3,16 @@
 import click
 
 from cli.client import Json
-from cli.commands.base import open_client, output_option
+from cli.commands.base import examples, open_client, output_option
 from cli.commands.jobs import posted
 from cli.job_ids import find_job_id
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fitstop extend JOB --patience 20", "fitstop extend JOB --epochs 2000 --max-gpu-seconds 600 --watch"
+    )
+)
 @click.argument("job")
 @click.option("--epochs", type=click.IntRange(1), help="A new total, more than are trained.")
 @click.option("--patience", type=click.IntRange(1), help="Epochs without improvement until it stops.")
@@ -40,13 +44,9 @@ def extend(  # noqa: PLR0913, PLR0917  one for each option
     watching: bool,  # noqa: FBT001
     output: str,
 ) -> None:
-    r"""Carry on with a job that is over, as a new job; prints its id.
+    """Carry on with a job that is over, as a new job; prints its id.
 
     What no option changes is as the job had it. The job itself stays as it is.
-
-    \b
-    fitstop extend JOB --patience 20
-    fitstop extend JOB --epochs 2000 --max-gpu-seconds 600 --watch
     """
     limits = {"max_gpu_seconds": max_gpu_seconds, "max_cost": max_cost, "deadline": deadline}
     budget = {name: value for name, value in limits.items() if value is not None}

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import Json
-from cli.commands.base import open_client, output_option
+from cli.commands.base import examples, open_client, output_option
 from cli.job_ids import find_job_id
 from cli.output import duration, fields, hint, literal, money, number, print_json, show_rows, table
 
@@ -27,7 +27,7 @@ def explain(ctx: click.Context, job: str, output: str) -> None:
         show_rows(literal(sentence))
 
 
-@click.command()
+@click.command(epilog=examples("fitstop replay JOB --patience 5"))
 @click.argument("job")
 @click.option("--patience", type=click.IntRange(1), help="Epochs without improvement.")
 @click.option("--min-delta", type=click.FloatRange(0), help="What counts as an improvement.")
@@ -44,12 +44,9 @@ def replay(  # noqa: PLR0913, PLR0917  one for each option
     monitor: str | None,
     output: str,
 ) -> None:
-    r"""Ask where a job would have stopped under other settings.
+    """Ask where a job would have stopped under other settings.
 
     Exact up to the last epoch that was trained; what would have come behind it cannot be known.
-
-    \b
-    fitstop replay JOB --patience 5
     """
     client = open_client(ctx)
     asked = {"patience": patience, "min_delta": min_delta, "start_from_epoch": start_from_epoch, "monitor": monitor}

@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from cli.client import TERMINAL, Client, Json
-from cli.commands.base import open_client, output_option
+from cli.commands.base import examples, open_client, output_option
 from cli.errors import ClientError
 from cli.exit_codes import ExitCode
 from cli.job_ids import find_job_id
@@ -23,7 +23,12 @@ RECENT_FINISHED = 5
 _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fitstop submit job.json --set hyperparameters.epochs=50",
+        "fitstop submit --set dataset.id=wine-quality --set dataset.target=quality",
+    )
+)
 @click.argument("file", type=click.File("rb"), required=False)
 @click.option(
     "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec; JSON, else text."
@@ -40,14 +45,10 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
     dry_run: bool,  # noqa: FBT001
     output: str,
 ) -> None:
-    r"""Post a job.
+    """Post a job.
 
     FILE is its spec as JSON, - reads stdin, and --set alone is enough. Prints the job's id. With --watch the exit
     status says whether the job succeeded.
-
-    \b
-    fitstop submit job.json --set hyperparameters.epochs=50
-    fitstop submit --set dataset.id=wine-quality --set dataset.target=quality
     """
     if file is None and not assignments:
         raise click.UsageError("give a FILE, - for stdin, or --set")

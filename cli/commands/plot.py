@@ -7,7 +7,7 @@ import click
 
 from cli.charts import PICTURES, Curve, NoCharts, Paper, caption, marks, save_picture, text_chart
 from cli.client import Client, Json
-from cli.commands.base import fail, open_client
+from cli.commands.base import examples, fail, open_client
 from cli.job_ids import find_job_id
 from cli.output import console, plain
 
@@ -16,19 +16,15 @@ _HEIGHT = 20
 _MOST_WIDTH = 120
 
 
-@click.command()
+@click.command(epilog=examples("fitstop plot JOB", "fitstop plot JOB OTHER --metric val_loss -o curves.png"))
 @click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="What to draw; else what is monitored.")
 @click.option("-o", "--output", "to", type=click.Path(dir_okay=False, path_type=Path), help="A .png or .svg file.")
 @click.pass_context
 def plot(ctx: click.Context, jobs: tuple[str, ...], metrics: tuple[str, ...], to: Path | None) -> None:
-    r"""Draw the curves of jobs over one another.
+    """Draw the curves of jobs over one another.
 
     One job alone shows training beside validation. With -o FILE.png or FILE.svg it becomes a picture.
-
-    \b
-    fitstop plot JOB
-    fitstop plot JOB OTHER --metric val_loss -o curves.png
     """
     if len(jobs) > _MOST_JOBS:
         raise click.UsageError(f"at most {_MOST_JOBS} jobs at once")

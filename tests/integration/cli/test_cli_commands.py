@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from cli.main import main
+
 
 @pytest.fixture
 def listed(canned, make_job, make_page):
@@ -264,6 +266,21 @@ def test_a_checkpoint_name_of_the_service_never_leaves_the_folder(fitstop, canne
     canned.on("GET", f"/jobs/{job_id}/checkpoints/..%2F..%2Fevil.keras", b"x")
     assert fitstop("download", job_id).exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["evil.keras"]
+
+
+def every_command(group=main, path=()):
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from every_command(command, (*path, name))
+
+
+@pytest.mark.parametrize("command", every_command(), ids=" ".join)
+def test_every_help_shows_its_examples_line_by_line_and_no_escape(fitstop, command):
+    shown = fitstop(*command, "--help").stdout
+    assert shown.startswith("Usage: ")
+    assert "\\" not in shown
+    assert "\b" not in shown
+    assert max(line.count("fitstop ") for line in shown.splitlines()) <= 1
 
 
 def test_help_names_every_exit_status(fitstop):
