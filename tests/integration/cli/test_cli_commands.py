@@ -274,7 +274,7 @@ def every_command(group=main, path=()):
         yield from every_command(command, (*path, name))
 
 
-@pytest.mark.parametrize("command", every_command(), ids=" ".join)
+@pytest.mark.parametrize("command", list(every_command()), ids=lambda path: " ".join(path) or "fitstop")
 def test_every_help_shows_its_examples_line_by_line_and_no_escape(fitstop, command):
     shown = fitstop(*command, "--help").stdout
     assert shown.startswith("Usage: ")
