@@ -15,4 +15,5 @@ class ExitCode(IntEnum):
     REFUSED = 6
     SERVER_ERROR = 7
     UNFIT = 8
+    BROKEN_FILE = 9
     INTERRUPTED = 130

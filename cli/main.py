@@ -1,5 +1,6 @@
 """The command `fitstop`."""
 
+import sys
 from importlib.metadata import version
 
 import click
@@ -14,12 +15,14 @@ from cli.commands.keys import keys
 from cli.commands.local import demo, up
 from cli.commands.plot import plot
 from cli.commands.service import config, open_page, queue, workers
+from cli.exit_codes import ExitCode
+from cli.output import discard_stdout, open_streams
 
 _EXIT_STATUSES = """Exit status:
   0  done          1  the job failed or was cancelled (watch, demo, submit --watch)
   2  usage         3  not found          4  the key is missing or wrong
   5  no answer     6  refused            7  the service failed
-  8  this machine is not fit (doctor)
+  8  this machine is not fit (doctor)   9  a file or the output can't be read or written
 """
 
 
@@ -46,5 +49,22 @@ for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)
 
 
+def run() -> None:
+    """The program `fitstop`: the command, on streams that take every character and may be closed, full or cut off."""
+    open_streams()
+    try:
+        try:
+            main(prog_name="fitstop")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        # The edge of the process: what could not be written is not tried again when Python ends.
+        discard_stdout()
+        if not isinstance(error, BrokenPipeError):
+            name = f"{error.filename}: " if error.filename else ""
+            sys.stderr.write(f"fitstop: {name}{error.strerror or error}\n")
+        sys.exit(ExitCode.BROKEN_FILE)
+
+
 if __name__ == "__main__":
-    main()
+    run()

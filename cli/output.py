@@ -4,12 +4,14 @@ Nothing here interprets markup, and whatever came from outside goes through `pla
 an escape sequence in its name, does nothing to the terminal that lists it.
 """
 
+import io
 import json
 import os
 import re
 import shutil
 import sys
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,26 @@ _STATUS_STYLES = {
     "draining": "yellow",
     "lost": "red",
 }
+
+
+def open_streams() -> None:
+    """Make stdout and stderr take everything that is written to them.
+
+    A character that the terminal's encoding (cp1252, ASCII) lacks becomes `?`. A stream that the caller has closed goes
+    nowhere.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  open until the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def discard_stdout() -> None:
+    """Let what is still in stdout's buffer go nowhere: Python writes it once more when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def console(*, err: bool = False) -> Console:

@@ -286,7 +286,7 @@ def test_every_help_shows_its_examples_line_by_line_and_no_escape(fitstop, comma
 def test_help_names_every_exit_status(fitstop):
     result = fitstop("--help")
     assert result.exit_code == 0
-    for number in range(8):
+    for number in range(10):
         assert f" {number}  " in result.stdout
 
 
