@@ -14,9 +14,8 @@ from cli.output import hint
 from cli.set_options import assigned
 from cli.summary import Ended, print_summary
 from cli.watch import watch
-from cli.wine import UCI_URL, NoWine, fetch_wine, write_breast_cancer
+from cli.wine import UCI_URL, WINE_ID, NoWine, fetch_wine, write_breast_cancer
 
-WINE_ID = "wine-quality"
 _NO_ID = re.compile(r"[^a-z0-9._-]+")
 
 

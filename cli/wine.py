@@ -9,6 +9,9 @@ from pathlib import Path
 import httpx2
 
 UCI_URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality"
+WINE_ID = "wine-quality"
+# By the ids that their datasets have.
+SAMPLES = ("breast-cancer", WINE_ID)
 _TIMEOUT = httpx2.Timeout(10)
 
 
@@ -99,6 +102,11 @@ def join_wine(contents: list[tuple[str, bytes]]) -> bytes:
             raise NoWine(f"the columns of the {kind} wine are {header}, those of the other {columns}")
         writer.writerows([kind, *row] for row in rows if row)
     return joined.getvalue().encode()
+
+
+def sample(name: str, folder: Path, url: str = UCI_URL) -> Path:
+    """The file of one of SAMPLES, in `folder`. Raises NoWine, or ImportError where scikit-learn is not installed."""
+    return fetch_wine(folder, url) if name == WINE_ID else write_breast_cancer(folder)
 
 
 def write_breast_cancer(folder: Path) -> Path:

@@ -1,6 +1,6 @@
 """What the commands have in common: the service they talk to, `-o json`, and how errors become exit statuses."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -56,7 +56,7 @@ def open_client(ctx: click.Context) -> Client:
     return client
 
 
-def fail(ctx: click.Context, message: str, code: ExitCode = ExitCode.USAGE) -> None:
+def fail(ctx: click.Context, message: str, code: ExitCode = ExitCode.USAGE) -> NoReturn:
     """End the command with a line that says why."""
     hint(f"fitstop: {message}")
     ctx.exit(code)

@@ -1,14 +1,17 @@
 """Files in and out: datasets put, ls and rm, download, bundle."""
 
+import os
 from pathlib import Path
 
 import click
 
 from cli.client import Client, Json
-from cli.commands.base import FitstopGroup, open_client, output_option
+from cli.commands.base import FitstopGroup, examples, fail, open_client, output_option
+from cli.connection import DATA_VARIABLE, DEFAULT_DATA
 from cli.errors import NotFound, Problem
 from cli.job_ids import find_job_id
 from cli.output import age, hint, literal, print_json, show_rows, size, table
+from cli.wine import SAMPLES, UCI_URL, NoWine, sample
 
 
 @click.group(cls=FitstopGroup)
@@ -16,19 +19,39 @@ def datasets() -> None:
     """Put data on the service, and list what is there."""
 
 
-@datasets.command()
+@datasets.command(
+    epilog=examples("fitstop datasets put churn customers.csv", "fitstop datasets put breast-cancer --sample")
+)
 @click.argument("dataset_id", metavar="ID")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option("--sample", "is_sample", is_flag=True, help="Take a public data set named ID instead of a FILE.")
 @output_option
 @click.pass_context
-def put(ctx: click.Context, dataset_id: str, file: Path, output: str) -> None:
-    """Upload FILE (CSV or Parquet) as dataset ID. The same bytes again change nothing."""
-    document = open_client(ctx).put_dataset(dataset_id, file)
+def put(ctx: click.Context, dataset_id: str, file: Path | None, is_sample: bool, output: str) -> None:  # noqa: FBT001
+    """Upload FILE (CSV or Parquet) as dataset ID. The same bytes again change nothing.
+
+    Samples are breast-cancer (from scikit-learn, no internet needed) and wine-quality (the article's data, from UCI).
+    """
+    if is_sample == (file is not None):
+        raise click.UsageError("give either a FILE or --sample")
+    document = open_client(ctx).put_dataset(dataset_id, file or _sample(ctx, dataset_id))
     if output == "json":
         print_json(document)
     else:
         click.echo(document["id"])
         hint(f"{document['rows']} rows, {len(document['columns'])} columns")
+
+
+def _sample(ctx: click.Context, name: str) -> Path:
+    if name not in SAMPLES:
+        raise click.UsageError(f'no sample is called "{name}"; there are: {", ".join(SAMPLES)}')
+    folder = Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "downloads"
+    try:
+        return sample(name, folder, os.environ.get("FITSTOP_WINE_URL") or UCI_URL)
+    except NoWine as error:
+        fail(ctx, f"the sample can't be had ({error}); without internet there is: breast-cancer --sample")
+    except ImportError:
+        fail(ctx, "this sample comes with scikit-learn, which is not installed here: pip install 'fitstop[local]'")
 
 
 @datasets.command(name="ls")

@@ -15,7 +15,7 @@ import click
 from rich.text import Text
 
 from cli.admin_key import admin_key_file
-from cli.client import Client
+from cli.client import Client, Json
 from cli.commands.base import fail
 from cli.component import GaveUp
 from cli.connection import DATA_VARIABLE, DEFAULT_DATA, Connection
@@ -183,31 +183,39 @@ def demo(ctx: click.Context, data_file: Path | None, data: Path, assignments: tu
         running = running_stack(data)
         if running is not None:
             hint(f"Using the service at {running.url}.")
-            code = _demo_on(running, data_file, data, list(assignments))
+            job = _demo_on(running, data_file, data, list(assignments))
+            hint("")
+            code = _hint_at_next(job)
         else:
             code = _demo_alone(data_file, data, list(assignments))
     ctx.exit(code)
 
 
 def _demo_alone(data_file: Path | None, data: Path, assignments: list[str]) -> ExitCode:
+    again = "fitstop up" if data == DEFAULT_DATA else f"fitstop up --data {shlex.quote(str(data))}"
     with LocalStack(StackOptions(data), hint) as stack:
         try:
             if unfit := _start(stack):
                 raise NotReady(f"the worker takes no jobs: {unfit}")
-            code = _demo_on(stack.connection, data_file, data, assignments)
+            job = _demo_on(stack.connection, data_file, data, assignments)
         except KeyboardInterrupt:
             hint("")
-            hint(f"Ending the service; a job that runs saves where it is and goes on with: fitstop up --data {data}")
+            hint(f"Ending the service. A running job saves its state and continues with: {again}")
             return ExitCode.INTERRUPTED
-    hint(f"The service has ended; the data stays. Go on with: fitstop up --data {data}")
-    return code
+    hint("")
+    hint(f"The service has ended, and its data stays in {data}. Start it again with")
+    hint(f"  {again}")
+    hint("and in another terminal:")
+    return _hint_at_next(job)
 
 
-def _demo_on(connection: Connection, data_file: Path | None, data: Path, assignments: list[str]) -> ExitCode:
+def _demo_on(connection: Connection, data_file: Path | None, data: Path, assignments: list[str]) -> Json:
     with Client(connection) as client:
         chosen = find_data(data_file, data.resolve())
-        job = run_demo(client, chosen, data.resolve() / "volume", assignments)
-    hint("")
-    for command in ("show", "log", "download"):
+        return run_demo(client, chosen, data.resolve() / "volume", assignments)
+
+
+def _hint_at_next(job: Json) -> ExitCode:
+    for command in ("show", "log", "download", "bundle"):
         hint(f"  fitstop {command} {job['id']}")
     return ExitCode.OK if job["status"] == "succeeded" else ExitCode.JOB_FAILED

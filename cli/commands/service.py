@@ -99,12 +99,10 @@ def config(ctx: click.Context, output: str) -> None:
         from shared.settings import BadEnvironment, Settings, read_settings, shown, variable
     except ImportError as error:
         fail(ctx, f"the settings are the service's, and it is not installed here ({error})")
-        return
     try:
         values = shown(read_settings())
     except BadEnvironment as error:
         fail(ctx, str(error))
-        return
     told = {variable(name): field.description or "" for name, field in Settings.model_fields.items()}
     for name, (default, description) in _CLIENT_VARIABLES.items():
         value = os.environ.get(name, default)
