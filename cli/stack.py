@@ -6,10 +6,9 @@
 <data>/admin_key     the stack's own API key, of scope admin, where FITSTOP_ADMIN_KEY names none
 <data>/cuda-cache    kernels that a driver compiled for its GPU
 <data>/cli.json      the address and the key, for the other commands, while the stack runs
-<data>/.lock         held while a stack runs on the folder
+<data>/.lock         held while a stack runs on the folder (cli.data_lock)
 """
 
-import fcntl
 import os
 import socket
 import sys
@@ -20,12 +19,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from cli.admin_key import kept_admin_key
 from cli.client import Client
 from cli.component import Component, GaveUp, Report
 from cli.connection import Connection, read_cli_json, remove_cli_json, write_cli_json
+from cli.data_lock import DataLock
 from cli.errors import ClientError
 from cli.ports import StackError, choose_port, is_free, reachable
 from cli.redis_server import NO_REDIS, RedisPlan, find_redis_server
@@ -69,7 +69,7 @@ class LocalStack:
         self.api_key = ""
         self._report = report
         self._environment = environment
-        self._lock: IO[bytes] | None = None
+        self._lock = DataLock(self.data)
         self._guard = threading.Lock()
         self._ending = False
         self._ended = threading.Event()
@@ -98,7 +98,7 @@ class LocalStack:
             raise StackError(f"a stack runs on {self.data} already: {running.url}")
         port = choose_port(self.options.host, self.options.port)
         self._make_folders()
-        self._lock = _locked(self.data)
+        self._lock.take()
         self.api_key = self._environment.get("FITSTOP_ADMIN_KEY") or kept_admin_key(self.data)
         self._listen_on(port)
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
@@ -249,8 +249,7 @@ class LocalStack:
         self._ended.set()
         if self._keeper is not None:
             self._keeper.join()
-        if self._lock is not None:
-            self._lock.close()
+        self._lock.release()
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -272,18 +271,6 @@ def running_stack(data: Path) -> Connection | None:
 
 def _tries_its_gpu(card: Mapping[str, Any] | None) -> bool:
     return card is not None and card["status"] == "starting" and not card["device"].startswith("CPU")
-
-
-def _locked(data: Path) -> IO[bytes]:
-    lock = (data / ".lock").open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise StackError(f"another `fitstop up` is using {data}, and is just starting or ending") from None
-    except OSError:
-        return lock  # a filesystem without locks: the question above has to do
-    return lock
 
 
 def _check_installed() -> None:

@@ -4,6 +4,7 @@ Every setting is an environment variable `FITSTOP_<NAME>`; its unit is in its na
 """
 
 import os
+import tempfile
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -43,7 +44,11 @@ def _volume() -> Path:
 
 def _cache_folder() -> Path:
     """The XDG base directory for what may be deleted at any moment."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitstop"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitstop"
+    except RuntimeError:
+        # A user without a home and without an entry in /etc/passwd, as containers have.
+        return Path(tempfile.gettempdir()) / f"fitstop-{os.getuid()}"
 
 
 class Settings(BaseModel):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_a_closed_stdout_is_no_error(service, tmp_path, command):
 
 @pytest.mark.parametrize("command", ["ps", "plot"])
 def test_a_full_stdout_is_said_in_one_line_and_by_the_status(service, tmp_path, command):
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         done = service(COMMANDS[command], {}, stdout=full, stderr=subprocess.PIPE, cwd=tmp_path)
     assert (done.returncode, b"Traceback" in done.stderr) == (9, False)
     assert b"No space left on device" in done.stderr

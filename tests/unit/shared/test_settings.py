@@ -1,5 +1,7 @@
 """The environment, read once, loudly."""
 
+import pwd
+
 import pytest
 
 from shared.settings import BadEnvironment, Settings, known_variables, read_settings, shown, variable
@@ -8,6 +10,16 @@ from shared.settings import BadEnvironment, Settings, known_variables, read_sett
 def test_without_variables_everything_has_its_default():
     assert read_settings({}) == Settings()
     assert read_settings({"PATH": "/bin", "FIT": "x"}) == Settings()
+
+
+def test_a_user_without_a_home_has_a_folder_for_what_may_be_deleted(monkeypatch):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert read_settings({}).index_folder.is_absolute()
 
 
 def test_a_variable_sets_what_it_names():

@@ -1,0 +1,103 @@
+"""One `fitstop up` for each data folder: a lock that the kernel gives back, or a file where the filesystem has none.
+
+Network and FUSE filesystems may refuse flock (ENOLCK, EOPNOTSUPP). There the file `.lock.owner` names the process that
+holds the folder: host, process id, and the moment when that process started, since process ids are used again.
+"""
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from typing import IO, Any
+
+from cli.ports import StackError
+
+
+class DataLock:
+    """Holds `data` from `take` to `release`."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._file: IO[bytes] | None = None
+        self._owner: Path | None = None
+
+    def take(self) -> None:
+        """Hold the folder. Raises StackError where another `up` holds it."""
+        self._file = (self._data / ".lock").open("ab")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise StackError(f"another `fitstop up` is using {self._data}, and is just starting or ending") from None
+        except OSError:
+            self._take_by_name(self._data / ".lock.owner")
+
+    def release(self) -> None:
+        """Let others have the folder; does nothing where it was not held."""
+        if self._owner is not None:
+            self._owner.unlink(missing_ok=True)
+            self._owner = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _take_by_name(self, owner: Path) -> None:
+        for _ in range(2):
+            try:
+                with owner.open("x") as file:
+                    json.dump(_this_process(), file)
+            except FileExistsError:
+                _remove_if_stale(owner)
+            else:
+                self._owner = owner
+                return
+        self.release()
+        raise StackError(
+            f"another `fitstop up` is using {self._data}: {_described(owner)}. Where it is gone, remove {owner}"
+        )
+
+
+def _this_process() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in clock ticks since the boot; None where there is none, or no /proc."""
+    try:
+        # The command's name stands in parentheses and may hold blanks.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+
+
+def _remove_if_stale(owner: Path) -> None:
+    """Take away the file of a process of this host that has ended; what cannot be judged stays."""
+    holder = _holder(owner)
+    if holder.get("host") != socket.gethostname() or not isinstance(holder.get("pid"), int):
+        return
+    if not _is_alive(holder["pid"]) or _started(holder["pid"]) != holder.get("started"):
+        owner.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _holder(owner: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(owner.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _described(owner: Path) -> str:
+    holder = _holder(owner)
+    return f"process {holder['pid']} on {holder['host']}" if {"pid", "host"} <= holder.keys() else "it is just starting"
