@@ -18,6 +18,7 @@ from api.gunicorn_worker import Worker
 from api.key_store import KeyStore
 from api.logs import start_logging
 from api.service import Service
+from shared.durable import check_links
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 
@@ -38,7 +39,7 @@ def main() -> int:
         return 2
     start_logging(settings.log_level)
     try:
-        Volume(settings.volume)
+        check_links(Volume(settings.volume).root)
         check(settings, KeyStore(settings.volume, settings.admin_key))
     except Exposed as error:
         print(error, file=sys.stderr)  # noqa: T201

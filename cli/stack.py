@@ -120,9 +120,12 @@ class LocalStack:
             api.environment = {**api.environment, "FITSTOP_PORT": str(self._port)}
 
     def _make_folders(self) -> None:
+        from shared.durable import check_links
+
         try:
             for folder in (self.data, self.volume, self.logs, self.data / "redis"):
                 folder.mkdir(parents=True, exist_ok=True)
+            check_links(self.volume)
         except OSError as error:
             raise StackError(f"{self.data} can't be the data folder: {error}") from error
 

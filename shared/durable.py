@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_SUFFIX = ".tmp"
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 
 def replace_file(path: Path, *content: bytes | memoryview) -> None:
@@ -76,6 +77,22 @@ def link_file(source: Path, target: Path) -> None:
         raise
     except OSError:
         _copy(source, target)
+
+
+def check_links(folder: Path) -> None:
+    """Raise OSError where the filesystem of `folder` has no hard links: every exclusive create is one."""
+    beside = _write_beside(folder / "links", b"")
+    link = beside.with_name(f"{beside.name}{TEMPORARY_SUFFIX}")
+    try:
+        os.link(beside, link)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        reason = "this filesystem has no hard links, which Fitstop needs (FAT and exFAT have none; ext4, xfs and NFS do)"
+        raise OSError(error.errno, reason, str(folder)) from error
+    finally:
+        link.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+from shared.durable import check_links
 from shared.queue import Doorbell, make_celery
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
@@ -35,6 +36,7 @@ def main() -> int:
     )
     try:
         volume = Volume(settings.volume.resolve())
+        check_links(volume.root)
         nursery = Nursery(settings)
         log.info("warming up: the fork server imports Keras")
         nursery.warm_up()

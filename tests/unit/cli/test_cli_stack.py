@@ -1,3 +1,5 @@
+import errno
+import os
 import socket
 
 import pytest
@@ -52,6 +54,18 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
     stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
     with stack, pytest.raises(StackError, match="can't be the data folder"):
         stack.start()
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_data_folder_without_hard_links_is_refused_at_once(tmp_path, monkeypatch, code):
+    def refuse(*_arguments, **_options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
+    with stack, pytest.raises(StackError, match="this filesystem has no hard links, which Fitstop needs"):
+        stack.start()
+    assert list((tmp_path / "data" / "volume").iterdir()) == []
 
 
 def test_a_folder_that_is_just_being_used_is_refused(tmp_path):
