@@ -88,7 +88,9 @@ def check_links(folder: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        reason = "this filesystem has no hard links, which Fitstop needs (FAT and exFAT have none; ext4, xfs and NFS do)"
+        reason = (
+            "this filesystem has no hard links, which Fitstop needs (FAT and exFAT have none; ext4, xfs and NFS do)"
+        )
         raise OSError(error.errno, reason, str(folder)) from error
     finally:
         link.unlink(missing_ok=True)

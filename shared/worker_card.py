@@ -32,7 +32,8 @@ class WorkerCard(BaseModel):
     """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
     never does.
 
-    `gpu` is None on a CPU, and where the driver does not say.
+    `gpu` is None on a CPU, and where the driver does not say. `idle_gpu` names a GPU that is there and is not used,
+    since the installed TensorFlow is built for the CPU alone.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -43,6 +44,7 @@ class WorkerCard(BaseModel):
     pid: int
     device: str
     gpu: GpuUse | None = None
+    idle_gpu: str = ""
     slots: int
     child_start: str
     ready: bool

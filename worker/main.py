@@ -56,21 +56,23 @@ def _try_device(worker: Worker, nursery: Nursery) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.appear()
     try:
-        worker.unfit = _why_unfit(nursery)
+        worker.unfit = _why_unfit(worker, nursery)
         worker.device = device_name()
     except BaseException:
         worker.end()
         raise
 
 
-def _why_unfit(nursery: Nursery) -> str:
+def _why_unfit(worker: Worker, nursery: Nursery) -> str:
     """Why no job can train on this machine's GPU; empty where jobs can, or train on the CPU."""
-    if device_name().startswith("CPU"):
+    gpu = device_name()
+    if gpu.startswith("CPU"):
         return ""
     log.info("trying the GPU; the first time on a new kind can take minutes")
     try:
         if not nursery.can_use_gpu():
-            log.warning("this TensorFlow is built for the CPU alone: jobs train on the CPU, and the GPU stays idle")
+            log.error("this TensorFlow is built for the CPU alone: jobs train on the CPU, and the %s stays idle", gpu)
+            worker.idle_gpu = gpu
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
             return ""
     except NoChildren as error:

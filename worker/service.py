@@ -43,7 +43,8 @@ class Leaving(Enum):
 class Worker:
     """Runs at most one job in each slot. `drain` is set when the worker is being taken away: no new claims.
 
-    `leaving` says why it ends where nobody asked it to; `unfit` why it takes no job, empty where it does.
+    `leaving` says why it ends where nobody asked it to; `unfit` why it takes no job, empty where it does; `idle_gpu`
+    names a GPU that this TensorFlow cannot use.
     """
 
     def __init__(self, settings: Settings, volume: Volume, doorbell: Doorbell, nursery: Nursery) -> None:
@@ -53,6 +54,7 @@ class Worker:
         self.leaving: Leaving | None = None
         self.device = device_name()
         self.unfit = ""
+        self.idle_gpu = ""
         self._settings = settings
         self._volume = volume
         self._doorbell = doorbell
@@ -200,6 +202,7 @@ class Worker:
             pid=os.getpid(),
             device=self.device,
             gpu=device_use(),
+            idle_gpu=self.idle_gpu,
             slots=self._settings.slots,
             child_start=self._nursery.child_start,
             ready=self.may_take() and len(running) < self._settings.slots,

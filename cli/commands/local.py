@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,10 +58,10 @@ def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) 
     """
     with _errors_told(ctx), _signals_interrupt(), LocalStack(StackOptions(data, host, port, slots), _event) as stack:
         try:
-            unfit = _start(stack)
-            _print_screen(stack, data)
-            if unfit:
-                _event(f"the worker takes no jobs: {unfit}")
+            card = _start(stack)
+            _print_screen(stack, data, card)
+            if card.get("unfit"):
+                _event(f"the worker takes no jobs: {card['unfit']}")
             stack.stay()
             _event("the worker had nothing to do for FITSTOP_IDLE_EXIT_SECONDS; ending the API and Redis")
         except KeyboardInterrupt:
@@ -68,22 +69,38 @@ def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) 
     _event("everything has ended; the data stays in " + str(stack.data))
 
 
-def _start(stack: LocalStack) -> str:
-    """Answers why the worker takes no job, empty where it does."""
+def _start(stack: LocalStack) -> Json:
+    """Start the stack and wait for its worker's card; what is wrong with its GPU is said in red."""
     stack.start()
     hint(f"Starting Redis, the API and a worker in {stack.data} …")
     card = stack.wait_ready()
-    if card.get("unfit"):
-        return str(card["unfit"])
-    hint(f"A worker is ready: {card['device']} on {card['host']}, {card['slots']} slot{'s'[: card['slots'] > 1]}.")
-    return ""
+    if not card.get("unfit"):
+        hint(f"A worker is ready: {card['device']} on {card['host']}, {card['slots']} slot{'s'[: card['slots'] > 1]}.")
+    return card
 
 
-def _print_screen(stack: LocalStack, data: Path) -> None:
+def idle_gpu_lines(card: Json) -> list[str]:
+    """What to say of a GPU that is paid for and not used, and the line that changes it; nothing where there is none."""
+    if not card.get("idle_gpu"):
+        return []
+    lock = Path(__file__).parents[2] / "requirements" / "gpu.txt"
+    wanted = f"--require-hashes -r {shlex.quote(str(lock))}" if lock.exists() else "'fitstop[gpu]'"
+    pip = f"{shlex.quote(sys.executable)} -m pip"
+    return [
+        f"The {card['idle_gpu']} stays idle: jobs train on the CPU, since TensorFlow is installed for the CPU alone.",
+        "To train on the GPU, install its build and start again:",
+        f"  {pip} uninstall -y tensorflow-cpu && {pip} install {wanted}",
+    ]
+
+
+def _print_screen(stack: LocalStack, data: Path, card: Json) -> None:
     screen = console()
     screen.print()
     screen.print(Text("Fitstop is up."), style="bold green")
+    for line in idle_gpu_lines(card):
+        screen.print(literal(line, "bold red"), soft_wrap=True)
     rows: list[tuple[str, object]] = [
+        ("device", card["device"]),
         ("API", stack.url),
         ("page", f"{stack.url}/ (signed in with: fitstop open)"),
         ("key", _where_the_key_is(stack)),
@@ -195,8 +212,11 @@ def _demo_alone(data_file: Path | None, data: Path, assignments: list[str]) -> E
     again = "fitstop up" if data == DEFAULT_DATA else f"fitstop up --data {shlex.quote(str(data))}"
     with LocalStack(StackOptions(data), hint) as stack:
         try:
-            if unfit := _start(stack):
-                raise NotReady(f"the worker takes no jobs: {unfit}")
+            card = _start(stack)
+            if card.get("unfit"):
+                raise NotReady(f"the worker takes no jobs: {card['unfit']}")
+            for line in idle_gpu_lines(card):
+                console(err=True).print(literal(line, "bold red"), soft_wrap=True)
             job = _demo_on(stack.connection, data_file, data, assignments)
         except KeyboardInterrupt:
             hint("")

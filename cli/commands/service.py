@@ -58,6 +58,8 @@ def workers(ctx: click.Context, output: str) -> None:
         for one in document["data"]:
             if one.get("unfit"):
                 hint(f"{one['host']} takes no jobs: {one['unfit']}")
+            if one.get("idle_gpu"):
+                hint(f"{one['host']} trains on the CPU, its {one['idle_gpu']} stays idle: TensorFlow is a CPU build")
     else:
         hint("No workers. `fitstop up` starts one with the service.")
 

@@ -61,6 +61,9 @@ function card(worker, jobs) {
     element("div", { class: "head" }, element("h2", { title: worker.worker }, worker.host), element("span", { class: `status ${tone}` }, label)),
     element("p", { class: "device small" }, worker.device),
     worker.unfit ? element("p", { class: "small" }, `It takes no job: ${worker.unfit}`) : null,
+    worker.idle_gpu
+      ? element("p", { class: "small" }, `Its ${worker.idle_gpu} stays idle: TensorFlow is installed for the CPU alone.`)
+      : null,
     worker.gpu ? gpuBars(worker.gpu) : null,
     worker.status === "lost" ? null : element("ul", { class: "slots" }, slots),
     element("dl", {}, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])));

@@ -29,6 +29,14 @@ worker.main.Nursery.can_use_gpu = tried
 sys.exit(worker.main.main())
 """
 
+ON_A_GPU_WITH_A_CPU_BUILD = """
+import sys
+import worker.device, worker.main
+
+worker.device._gpu = lambda index: "NVIDIA H200"
+sys.exit(worker.main.main())
+"""
+
 
 @pytest.fixture
 def worker(volume: Volume, redis_server: RedisServer, tmp_path: Path):
@@ -57,6 +65,17 @@ def test_a_worker_whose_gpu_does_not_train_says_so_takes_no_job_and_ends_when_as
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
     assert volume.worker_cards() == []
+
+
+def test_a_worker_whose_tensorflow_cannot_use_the_gpu_names_the_gpu_that_stays_idle(
+    volume: Volume, worker: WorkerProcess
+) -> None:
+    worker.command = [sys.executable, "-c", ON_A_GPU_WITH_A_CPU_BUILD]
+    worker.begin()
+    ready = wait_for(lambda: [card for card in volume.worker_cards() if card.ready], 60)[0]
+    assert (ready.idle_gpu, ready.unfit) == ("NVIDIA H200", "")
+    assert ready.device.startswith("CPU")
+    assert "the NVIDIA H200 stays idle" in worker.log.read_text()
 
 
 def test_a_worker_that_is_asked_to_end_while_it_tries_its_gpu_leaves_no_card(

@@ -1,9 +1,13 @@
 import errno
 import os
+import re
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 
+from cli.commands.local import idle_gpu_lines
 from cli.component import Component
 from cli.ports import StackError, choose_port, is_free
 from cli.redis_server import RedisPlan
@@ -117,3 +121,12 @@ def test_a_worker_may_try_its_gpu_for_longer_than_others_may_start(tmp_path, mon
         waited_for({"device": "CPU (x86_64)", "status": "starting"})
     with pytest.raises(NotReady):
         waited_for(None)
+
+
+def test_a_gpu_that_stays_idle_is_named_with_the_line_that_installs_its_build():
+    assert idle_gpu_lines({"device": "CPU (x86_64)", "idle_gpu": ""}) == []
+    said = idle_gpu_lines({"device": "CPU (x86_64)", "idle_gpu": "NVIDIA H200"})
+    assert "NVIDIA H200 stays idle" in said[0]
+    assert sys.executable in said[-1]
+    lock = re.search(r"--require-hashes -r (\S+)$", said[-1])
+    assert "tensorflow==" in Path(lock[1]).read_text()
