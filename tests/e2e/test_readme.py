@@ -25,7 +25,8 @@ BARE_KERAS = "import keras, sys; print(keras.models.load_model(sys.argv[1]).inpu
 def test_the_walk_through_ends_with_the_evidence_the_log_and_a_model(stack, tmp_path):
     script = re.search(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert script
-    shutil.copy(WINE, tmp_path)
+    (stack.data / "downloads").mkdir(exist_ok=True)
+    shutil.copy(WINE, stack.data / "downloads" / "wine-quality.csv")
     lines = script[1].replace("http://127.0.0.1:8000", stack.url).replace("fitstop-data/", f"{stack.data}/")
     told = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", lines],
