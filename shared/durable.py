@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,21 +81,26 @@ def link_file(source: Path, target: Path) -> None:
 
 
 def check_links(folder: Path) -> None:
-    """Raise OSError where the filesystem of `folder` has no hard links: every exclusive create is one."""
-    beside = _write_beside(folder / "links", b"")
+    """Raise OSError where the filesystem of `folder` has no hard links: every exclusive create is one.
+
+    A volume that is full or away cannot be judged, and is no reason not to start.
+    """
+    beside = folder / f".links.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     link = beside.with_name(f"{beside.name}{TEMPORARY_SUFFIX}")
     try:
+        beside.touch()
         os.link(beside, link)
     except OSError as error:
         if error.errno not in _NO_LINKS:
-            raise
+            return
         reason = (
             "this filesystem has no hard links, which Fitstop needs (FAT and exFAT have none; ext4, xfs and NFS do)"
         )
         raise OSError(error.errno, reason, str(folder)) from error
     finally:
-        link.unlink(missing_ok=True)
-        beside.unlink(missing_ok=True)
+        for path in (link, beside):
+            with suppress(OSError):
+                path.unlink()
 
 
 def make_folder(path: Path) -> None:

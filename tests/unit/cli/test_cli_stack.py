@@ -12,6 +12,7 @@ from cli.component import Component
 from cli.ports import StackError, choose_port, is_free
 from cli.redis_server import RedisPlan
 from cli.stack import LocalStack, NotReady, StackOptions, clean_environment
+from shared.durable import check_links
 
 
 @pytest.fixture
@@ -70,6 +71,16 @@ def test_a_data_folder_without_hard_links_is_refused_at_once(tmp_path, monkeypat
     with stack, pytest.raises(StackError, match="this filesystem has no hard links, which Fitstop needs"):
         stack.start()
     assert list((tmp_path / "data" / "volume").iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.ESTALE])
+def test_a_volume_that_is_full_or_broken_for_now_is_not_judged(tmp_path, monkeypatch, code):
+    def refuse(*_arguments, **_options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    check_links(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_just_being_used_is_refused(tmp_path):
