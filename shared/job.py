@@ -161,6 +161,8 @@ class AttemptEnd(_Document):
     queued again: `outcome` says why, `is_failure` whether that counts against the job's limit, and nobody takes it
     before `retry_at`. `place` is where the run last was, as `epoch:step` from 0.
     `events_bytes` is how long `events.jsonl` was at that moment: nobody reads what a superseded owner writes behind it.
+    `held_seconds` is how long the attempt held its GPU by its owner's monotonic clock: of a lost attempt until its last
+    heartbeat and one interval more. None in the files of older versions.
     """
 
     version: Literal[1] = 1
@@ -171,6 +173,7 @@ class AttemptEnd(_Document):
     retry_at: str | None = None
     place: str | None = None
     events_bytes: int | None = None
+    held_seconds: float | None = None
     ending: Ending | None = None
 
 

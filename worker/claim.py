@@ -62,7 +62,8 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
         # Without its spec the job was deleted between our look and our claim.
         if folder.result() is None and folder.spec_file.exists():
             return attempt
-        attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now()))
+        held = round(time.monotonic() - owner.claiming_since, 6)
+        attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now(), held_seconds=held))
     return None
 
 

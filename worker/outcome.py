@@ -12,6 +12,7 @@ from shared.job import AttemptEnd, Conclusion, Ending, JobError, Stop
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
 from shared.times import time_in, utc_now
+from worker.beat import held_by_last_beat
 
 MOST_BACKOFF_SECONDS = 300
 # The training program's own status where the volume would not take its conclusion.
@@ -75,7 +76,8 @@ def failed_attempt(
 def lost_attempt(attempt: AttemptFolder, settings: Settings) -> AttemptEnd:
     """The end of an attempt whose worker has been silent for too long."""
     message = f"no heartbeat of its worker for {settings.take_over_seconds:g} s: its machine or its network is gone"
-    return failed_attempt(attempt, JobError(code="worker_lost", message=message), settings, outcome="lost")
+    end = failed_attempt(attempt, JobError(code="worker_lost", message=message), settings, outcome="lost")
+    return end.model_copy(update={"held_seconds": held_by_last_beat(attempt, settings.heartbeat_seconds)})
 
 
 def _concluded(attempt: AttemptFolder, conclusion: Conclusion, settings: Settings) -> AttemptEnd:

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import api.jobs
 import shared.durable
+import shared.events
 import shared.job_folder
 import shared.times
 import worker.attempt
@@ -32,7 +33,8 @@ from tests.simulation.kernel import Kernel, Killed, Signal, Task
 _READING = ("stat", "listdir", "scandir")
 _CHANGING = ("link", "replace", "rename", "unlink", "mkdir", "rmdir", "write", "fsync", "open")
 _TRAINING = (worker.training.lifeline, worker.training.stop_requests)
-_TIMED = (worker.attempt, worker.claim, worker.heartbeat, worker.service, worker.sweep, *_TRAINING)
+_WORKING = (worker.attempt, worker.claim, worker.heartbeat, worker.service, worker.sweep)
+_TIMED = (shared.events, *_WORKING, *_TRAINING)
 _THREADED = (worker.attempt, worker.heartbeat, worker.service, worker.training.lifeline)
 
 
