@@ -34,8 +34,9 @@ def newest_beat(attempt: AttemptFolder) -> Beat | None:
     if content is None:
         return None
     document = json.loads(content)
+    count, began = int(document["count"]), float(document["began"])
     elapsed = document.get("elapsed")
-    return Beat(int(document["count"]), float(document["began"]), None if elapsed is None else float(elapsed))
+    return Beat(count, began, None if elapsed is None else float(elapsed))
 
 
 def moment_of_claim(attempt: AttemptFolder) -> float | None:
