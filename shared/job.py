@@ -127,7 +127,8 @@ class JobResult(_Document):
 class Claim(_Document):
     """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts.
 
-    The price is that of the slot's GPU on the day of the claim; None where its worker does not know it.
+    The price is that of the slot's GPU on the day of the claim; None where its worker does not know it. `memory_bytes`
+    is the memory of its machine or container, None in the files of older versions.
     """
 
     version: Literal[1] = 1
@@ -140,6 +141,7 @@ class Claim(_Document):
     claimed_at: str
     gpu_price_per_hour: float | None = None
     currency: str | None = None
+    memory_bytes: int | None = None
 
 
 class Conclusion(_Document):

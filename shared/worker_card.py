@@ -32,7 +32,7 @@ class WorkerCard(BaseModel):
     """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
     never does.
 
-    `gpu` is None on a CPU, and where the driver does not say.
+    `gpu` is None on a CPU, and where the driver does not say; `memory_bytes` is the memory of its machine or container.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -43,6 +43,7 @@ class WorkerCard(BaseModel):
     pid: int
     device: str
     gpu: GpuUse | None = None
+    memory_bytes: int | None = None
     slots: int
     child_start: str
     ready: bool

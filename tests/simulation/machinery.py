@@ -78,6 +78,8 @@ def simulated() -> Iterator[None]:
         stack.enter_context(patch.object(api.jobs, "service", lambda: SimpleNamespace(volume=World.volume)))
         stack.enter_context(patch.object(shared.job_folder, "_read", _remembering_read()))
         stack.enter_context(patch.object(worker.attempt, "out_of_memory_kills", lambda: 0))
+        for module in (worker.claim, worker.service):
+            stack.enter_context(patch.object(module, "memory_bytes", lambda: None))
         stack.enter_context(patch.object(worker.service, "device_name", lambda: "CPU"))
         # A later look is the harder case, and every quarter of a second is most of all operations.
         stack.enter_context(patch.object(worker.attempt, "_LOOK_SECONDS", 1.0))
