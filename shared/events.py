@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, BinaryIO, Literal, Self
 
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.times import utc_now
@@ -201,9 +201,21 @@ def _mend_tail(path: Path) -> None:
     """Cut off a last line that a killed writer left torn, so that the next event begins a line of its own."""
     try:
         with path.open("r+b") as file:
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
+            size = file.seek(0, os.SEEK_END)
+            whole = _end_of_last_line(file, size)
+            if whole < size:
                 file.truncate(whole)
     except FileNotFoundError:
         return
+
+
+def _end_of_last_line(file: BinaryIO, end: int) -> int:
+    """Where the last whole line before `end` ends, looked for from there back: a long job's file has 60 MB."""
+    while end:
+        begin = max(0, end - _TAIL_BYTES)
+        file.seek(begin)
+        line_feed = file.read(end - begin).rfind(b"\n")
+        if line_feed >= 0:
+            return begin + line_feed + 1
+        end = begin
+    return 0

@@ -235,3 +235,13 @@ def test_a_measured_time_that_is_none_is_passed_over(folder, written, seen):
     write(path, event(1))
     path.write_text(path.read_text().replace('"type"', f'"at":{written},"type"', 1))
     assert [one.at for one in read(path)] == [seen]
+
+
+@pytest.mark.parametrize("whole", [0, 1, 3])
+def test_a_torn_tail_of_any_length_is_cut_off(folder, whole):
+    path = folder / "events.jsonl"
+    write(path, *(event(number, text="x" * 50_000) for number in range(whole)))
+    with path.open("ab") as file:
+        file.write(b"y" * 200_000)
+    write(path, event(99))
+    assert [one.data["number"] for one in read(path)] == [*range(whole), 99]
