@@ -14,7 +14,7 @@ from shared.times import microseconds
 def held_by(attempt: AttemptFolder, claim: Claim, end: AttemptEnd) -> int:
     """How long an attempt that has ended held its GPU, in microseconds."""
     if end.held_seconds is not None:
-        return max(0, round(end.held_seconds * 1e6))
+        return round(end.held_seconds * 1e6)
     if end.outcome != "lost":
         return max(0, microseconds(end.ended_at) - microseconds(claim.claimed_at))
     # Who ends a lost attempt may write its state, too.

@@ -169,7 +169,8 @@ class _AttemptReader:
     from_attempt: int | None = None
     claim: Claim | None = None
     end: AttemptEnd | None = None
-    held: int = 0
+    told: int = 0
+    held: int | None = None
 
     def __post_init__(self) -> None:
         self.epochs = EpochColumns(self.attempt.number)
@@ -180,16 +181,15 @@ class _AttemptReader:
         self.claim = self.claim or self.attempt.claim()
         if self.claim is None:
             return None
-        ends = self.end is None
         self.end = self.end or self.attempt.end()
-        self.read_events()
-        if ends and self.end is not None:
+        if self.held is None and self.end is not None:
             self.held = held_by(self.attempt, self.claim, self.end)
+        self.read_events()
         return AttemptHistory(
             number=self.attempt.number,
             claim=self.claim,
             end=self.end,
-            held=self.held,
+            held=self.told if self.held is None else self.held,
             claimed=_written(self.attempt.claim_file) or 0,
             began=self.began,
             training_rows=self.training_rows,
@@ -221,7 +221,7 @@ class _AttemptReader:
     def _moment(self, event: Event) -> int:
         """When an event happened; what was inherited has no claim to count from, and no time of its own."""
         moment = moment_of(event, self.claim) if self.claim else 0
-        self.held = max(self.held, moment)
+        self.told = max(self.told, moment)
         return moment
 
     def _take_place(self, facts: dict[str, Any]) -> None:

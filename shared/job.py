@@ -12,7 +12,7 @@ attempts/<n>/
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.spec import JobSpec
 from shared.task import Task
@@ -175,7 +175,7 @@ class AttemptEnd(_Document):
     retry_at: str | None = None
     place: str | None = None
     events_bytes: int | None = None
-    held_seconds: float | None = None
+    held_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ending: Ending | None = None
 
 

@@ -8,6 +8,7 @@ long it held its GPU.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 
 from shared.durable import encode, read_bytes, replace_file
@@ -58,4 +59,6 @@ def held_by_last_beat(attempt: AttemptFolder, heartbeat_seconds: float) -> float
     except (ValueError, KeyError, TypeError):
         return None
     elapsed = 0.0 if beat is None else beat.elapsed
-    return None if elapsed is None else round(elapsed + heartbeat_seconds, 6)
+    if elapsed is None or not 0 <= elapsed < math.inf:
+        return None
+    return round(elapsed + heartbeat_seconds, 6)

@@ -33,7 +33,12 @@ def test_a_beat_of_an_older_worker_says_nothing_of_the_claim(attempt):
     assert (moment_of_claim(attempt), held_by_last_beat(attempt, 3)) == (None, None)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"count": 1}', b'{"count": 1, "began": 1, "elapsed": "x"}'])
+BEAT = b'{"count": 1, "began": 1, "elapsed": %s}'
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"count": 1}', BEAT % b'"x"', BEAT % b"NaN", BEAT % b"-1", BEAT % b"1e999"]
+)
 def test_a_damaged_beat_keeps_no_lost_attempt_from_its_end(attempt, content):
     attempt.heartbeat_file.write_bytes(content)
     assert held_by_last_beat(attempt, 3) is None
