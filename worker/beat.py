@@ -3,7 +3,7 @@
 `count` is for the other workers, who see by their own clocks that it stands still. `began`, the moment before the write
 by the monotonic clock, is for the training program alone, which lives on the same machine: a beat that was on its way
 while the machine stood still is as old as its beginning, whenever it arrives. `elapsed`, the seconds from the claim to
-`began`, is for both: the training program learns the moment of the claim from it, and whoever ends a lost attempt how
+`began`, is for both: the training program reads the moment of the claim from it, and who ends a lost attempt reads how
 long it held its GPU.
 """
 
