@@ -1,7 +1,7 @@
 """GET /jobs/{id}/events, as JSON pages or as a stream, and GET /jobs/{id}/epochs.
 
-Both read `events.jsonl` behind a cursor; nothing is kept between two requests, so a stream resumes on any API host
-and after any restart.
+Events are read from `events.jsonl` after a cursor; nothing of them is kept between two requests, so a stream resumes on
+any API host and after any restart. Epochs come from the histories, which read only what is new in the file.
 """
 
 import json
@@ -13,15 +13,15 @@ from typing import Any
 
 from flask import Response, jsonify, request
 
+from api.histories import histories
 from api.problems import HttpProblem
 from api.query import Query
-from api.report import epoch_progress, epoch_report, event_report, list_report
+from api.report import epoch_report, event_report, list_report
 from api.service import Service, service
 from api.waiting import waited
 from shared.events import Cursor, PlacedEvent, job_events
 from shared.job_folder import JobFolder
 from shared.problems import Problem, Refused, pointer
-from shared.progress import EpochProgress
 
 STREAM = "text/event-stream"
 
@@ -53,32 +53,29 @@ def show_epochs(job_id: str) -> Response:
         after = query.integer("after", 0, 0, _MOST_OFFSET)
         limit = query.integer("limit", 1000, 1, 10_000)
         points = query.integer("points", 0, 3, 10_000)
-    rows = _epochs(service().job(job_id))
-    found = [rows[epoch] for epoch in sorted(rows) if epoch > after]
-    if 0 < points < len(found):
-        shown, sample = _sampled(found, points), {"of": len(found), "shown": points}
-        return jsonify({**list_report([epoch_report(row) for row in shown], has_more=False), "sampled": sample})
-    most = len(found) if points else limit
-    page = list_report([epoch_report(row) for row in found[:most]], has_more=len(found) > most)
-    return jsonify({**page, "sampled": None})
+    history = histories().of(service().job(job_id))
+    epochs, places = history.newest_rows(after)
+    is_sampled = 0 < points < len(epochs)
+    if is_sampled:
+        kept = history.row(int(places[-1])).kept_epoch
+        shown = places[_sampled(epochs.tolist(), kept, points)]
+    else:
+        shown = places[: None if points else limit]
+    rows = [epoch_report(history.row(place)) for place in shown.tolist()]
+    page = list_report(rows, has_more=not points and len(epochs) > limit)
+    return jsonify({**page, "sampled": {"of": len(epochs), "shown": points} if is_sampled else None})
 
 
-def _sampled(rows: list[EpochProgress], points: int) -> list[EpochProgress]:
-    """Exactly so many rows, evenly spread; the first, the last and the best one are always among them."""
-    last = len(rows) - 1
-    best = rows[-1].best.epoch if rows[-1].best else None
+def _sampled(epochs: list[int], best: int | None, points: int) -> list[int]:
+    """Exactly `points` indices, evenly spread, always with those of the first, the last and the best epoch."""
+    last = len(epochs) - 1
     chosen = {round(place * last / (points - 1)) for place in range(points)}
-    kept = next((place for place, row in enumerate(rows) if row.epoch == best), None)
+    kept = epochs.index(best) if best in epochs else None
     if kept is not None and kept not in chosen:
         inner = chosen - {0, last}
         chosen.discard(min(inner, key=lambda place: abs(place - kept)))
         chosen.add(kept)
-    return [rows[place] for place in sorted(chosen)]
-
-
-def _epochs(job: JobFolder) -> dict[int, EpochProgress]:
-    told = (epoch_progress(placed.event) for placed in job_events(job) if placed.event.type == "epoch")
-    return {progress.epoch: progress for progress in told if progress is not None}
+    return sorted(chosen)
 
 
 def _streamed(job: JobFolder, after: Cursor) -> Response:

@@ -10,9 +10,10 @@ from flask import Response, jsonify
 from api.histories import histories
 from api.query import no_query
 from api.service import service
-from shared.budget import held_until, nearest_limit
+from shared.budget import Held, nearest_limit
+from shared.epoch_columns import EpochTold
 from shared.forecast import Forecast, forecast
-from shared.history import EpochTold, JobHistory
+from shared.history import JobHistory
 from shared.replay import monitored
 
 _RECENT = 20
@@ -60,7 +61,7 @@ def _within_budget(history: JobHistory, epochs: list[EpochTold], allowed: int) -
     budget = history.record.spec.budget
     if budget is None or len(epochs) < 2:
         return allowed
-    held = [held_until(one.claim, one.end, epochs[-1].ended) for one in history.attempts]
+    held = [Held(one.claim, one.held / 1e6) for one in history.attempts]
     nearest = nearest_limit(budget, held)
     if nearest is None or math.isinf(nearest.seconds_left):
         return allowed
@@ -89,6 +90,11 @@ def _report(history: JobHistory, epochs: list[EpochTold], found: Forecast) -> di
 
 
 def _epoch_seconds(epochs: list[EpochTold]) -> float:
-    """From the end of one epoch to that of the next, saving included, as it was of late."""
-    ends = [told.ended for told in epochs[-_RECENT - 1 :]]
-    return median((after - before) / 1e6 for before, after in pairwise(ends))
+    """From the end of one epoch to that of the next, saving included, as it was of late.
+
+    Each attempt counts from its own claim, and of what was inherited only the epochs' own lengths are known.
+    """
+    return median(
+        (after.ended - before.ended) / 1e6 if after.attempt == before.attempt > 0 else after.seconds
+        for before, after in pairwise(epochs[-_RECENT - 1 :])
+    )

@@ -19,8 +19,7 @@ from shared.problems import NotFound
 _KEY = "fitstop-histories"
 # More than a page of the list: else each look at it would read them all again.
 _MOST_READERS = 256
-# About 60 MB.
-_MOST_EPOCHS = 100_000
+_MOST_BYTES = 64 * 1024**2
 _MOST_LEDGERS = 20_000
 _MOST_ANSWERS = 1000
 
@@ -44,7 +43,7 @@ class Histories:
             history = reader.read_on()
         if history is None:
             raise NotFound("there is no job of this id")
-        self._note_size(job.id, sum(len(attempt.epochs) for attempt in history.attempts))
+        self._note_size(job.id, history.bytes)
         return history
 
     def ledger(self, job: JobFolder) -> Ledger:
@@ -54,7 +53,7 @@ class Histories:
         if known is not None:
             return known
         history = self.of(job)
-        found = ledger(history, history.told())
+        found = ledger(history)
         if history.result is not None:
             with self._lock:
                 self._ledgers[job.id] = found
@@ -74,11 +73,12 @@ class Histories:
                     self._answers.popitem(last=False)
         return known
 
-    def _note_size(self, job_id: str, epochs: int) -> None:
+    def _note_size(self, job_id: str, size: int) -> None:
+        """Let go of the readers that were asked for least recently; the newest stays, whatever its size."""
         with self._lock:
-            self._sizes[job_id] = epochs
+            self._sizes[job_id] = size
             while len(self._readers) > 1 and (
-                len(self._readers) > _MOST_READERS or sum(self._sizes.values()) > _MOST_EPOCHS
+                len(self._readers) > _MOST_READERS or sum(self._sizes.values()) > _MOST_BYTES
             ):
                 oldest, _ = self._readers.popitem(last=False)
                 self._sizes.pop(oldest, None)

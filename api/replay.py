@@ -16,7 +16,8 @@ from api.job_list import candidate_ids
 from api.query import Query, no_query
 from api.service import service
 from api.strict_json import read_object
-from shared.history import EpochTold, JobHistory
+from shared.epoch_columns import EpochTold
+from shared.history import JobHistory
 from shared.ids import is_job_id
 from shared.problems import Conflict, NotFound, Problem, Refused, listed, nearest, pointer
 from shared.replay import (

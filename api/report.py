@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from shared.dataset import DatasetInfo
+from shared.epoch_columns import EpochTold
 from shared.events import Event, PlacedEvent, last_epoch_event
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder, JobState
@@ -89,9 +90,14 @@ def event_report(placed: PlacedEvent) -> dict[str, Any]:
     }
 
 
-def epoch_report(progress: EpochProgress) -> dict[str, Any]:
+def epoch_report(told: EpochTold) -> dict[str, Any]:
     """One row of GET /jobs/{id}/epochs."""
-    return progress.model_dump(mode="json", include={"epoch", "metrics", "learning_rate", "seconds"})
+    return {
+        "epoch": told.epoch,
+        "metrics": told.metrics,
+        "learning_rate": told.learning_rate,
+        "seconds": told.seconds,
+    }
 
 
 def checkpoint_report(job_id: str, checkpoint: Checkpoint, manifest: Manifest) -> dict[str, Any]:

@@ -1,17 +1,19 @@
 """A job's budget: what its attempts have used up of it, and what is left.
 
 GPU seconds are those of the ledger: each attempt counts from its claim to its end, however it ended, so that a job that
-is interrupted does not get its budget anew. They cost what their worker asked then; an attempt whose worker knew no
-price, or one in another currency, counts at the price of the newest attempt.
+is interrupted does not get its budget again. The attempts' owners measure them, and they cost what their worker asked
+then; an attempt whose worker knew no price, or one in another currency, counts at the price of the newest attempt.
+
+A deadline is a moment of the wall clock, and is compared with the wall clock of the machine that trains.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.job import AttemptEnd, BudgetUsed, Claim
+from shared.job import BudgetUsed, Claim
 from shared.spec import Budget
-from shared.times import microseconds, seconds_until, utc_now
+from shared.times import seconds_until, utc_now
 
 _HOUR = 3600.0
 
@@ -30,12 +32,6 @@ class Limit:
 
     used: BudgetUsed
     seconds_left: float
-
-
-def held_until(claim: Claim, end: AttemptEnd | None, now: int) -> Held:
-    """What an attempt held by its end, or by `now` (microseconds since 1970). Of two clocks that disagree nothing."""
-    ended = microseconds(end.ended_at) if end else now
-    return Held(claim, max(0, ended - microseconds(claim.claimed_at)) / 1e6)
 
 
 def nearest_limit(budget: Budget, held: Sequence[Held]) -> Limit | None:

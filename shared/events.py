@@ -1,6 +1,9 @@
 """`events.jsonl`: what happened in an attempt, one whole line for each event, appended by the attempt's owner alone.
 
-    {"time": "…Z", "type": "epoch", "level": "info", "message": "epoch 3 of 1000: …", "data": {…}}
+    {"time": "…Z", "at": 7.25, "type": "epoch", "level": "info", "message": "epoch 3 of 1000: …", "data": {…}}
+
+`time` is by the wall clock, for people. `at` is in seconds since the claim by the owner's monotonic clock, and is what
+durations are computed from; events of older versions and of others than the owner have none.
 
 Types are open words; those in use: extend, state, started, data, model, engine, resume, epoch, checkpoint,
 learning_rate, stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte behind the last
@@ -8,13 +11,15 @@ line read.
 """
 
 import json
+import math
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, BinaryIO, Literal, Self
 
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.times import utc_now
@@ -26,18 +31,21 @@ _TAIL_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened; `data` holds JSON values only, never NaN."""
+    """One thing that happened; `data` holds JSON values only, never NaN. `at`: seconds since the claim, if measured."""
 
     type: str
     message: str
     data: dict[str, Any]
     level: Level = "info"
     time: str = ""
+    at: float | None = None
 
-    def line(self) -> bytes:
-        """The event as one line of the file, with this moment where it knows none."""
+    def line(self, at: float | None = None) -> bytes:
+        """The event as one line of the file, with this moment, `at` seconds since the claim, where it knows none."""
+        measured = at if self.at is None else self.at
         document = {
             "time": self.time or utc_now(),
+            **({} if measured is None else {"at": round(measured, 6)}),
             "type": self.type,
             "level": self.level,
             "message": self.message,
@@ -75,16 +83,21 @@ class PlacedEvent:
 
 
 class EventWriter:
-    """Appends events to a file, from any thread. What was written survives a kill; after `sync` a power cut."""
+    """Appends events to a file, from any thread. What was written survives a kill; after `sync` a power cut.
 
-    def __init__(self, path: Path) -> None:
+    `claimed`: the moment of the attempt's claim by this machine's monotonic clock, for its owner alone.
+    """
+
+    def __init__(self, path: Path, claimed: float | None = None) -> None:
+        self._claimed = claimed
         _mend_tail(path)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._one_at_a_time = threading.Lock()
 
     def write(self, events: Iterable[Event]) -> None:
         """Append `events` in one write."""
-        lines = b"".join(event.line() for event in events)
+        at = None if self._claimed is None else time.monotonic() - self._claimed
+        lines = b"".join(event.line(at) for event in events)
         with self._one_at_a_time:
             while lines:
                 lines = lines[os.write(self._descriptor, lines) :]
@@ -134,6 +147,11 @@ def job_events(job: JobFolder, after: Cursor = Cursor()) -> Iterator[PlacedEvent
 
 def last_event(attempt: AttemptFolder, kind: str) -> Event | None:
     """The last event of one type, looked for in the file's last 64 KiB only: a report costs the same at any length."""
+    return next((event for event in last_events(attempt) if event.type == kind), None)
+
+
+def last_events(attempt: AttemptFolder) -> Iterator[Event]:
+    """The events in the file's last 64 KiB, the newest first."""
     try:
         with attempt.events_file.open("rb") as file:
             until = _told_until(attempt)
@@ -141,9 +159,9 @@ def last_event(attempt: AttemptFolder, kind: str) -> Event | None:
             begin = file.seek(max(0, end - _TAIL_BYTES))
             lines = file.read(end - begin).split(b"\n")[:-1]
     except FileNotFoundError:
-        return None
+        return
     events = (_parsed(line) for line in reversed(lines))
-    return next((event for event in events if event is not None and event.type == kind), None)
+    yield from (event for event in events if event is not None)
 
 
 def last_epoch_event(runs: Sequence[AttemptFolder]) -> Event | None:
@@ -168,18 +186,36 @@ def _parsed(line: bytes) -> Event | None:
     """The event of a line; None for one that a crash tore and a later writer closed."""
     try:
         document = json.loads(line)
-        return Event(document["type"], document["message"], document["data"], document["level"], document["time"])
-    except (ValueError, KeyError, TypeError):
+        type_, message, data, level = (document[name] for name in ("type", "message", "data", "level"))
+        return Event(type_, message, data, level, document["time"], _measured(document.get("at")))
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
+
+
+def _measured(at: Any) -> float | None:
+    is_number = isinstance(at, int | float) and not isinstance(at, bool)
+    return max(0.0, float(at)) if is_number and math.isfinite(at) else None
 
 
 def _mend_tail(path: Path) -> None:
     """Cut off a last line that a killed writer left torn, so that the next event begins a line of its own."""
     try:
         with path.open("r+b") as file:
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
+            size = file.seek(0, os.SEEK_END)
+            whole = _end_of_last_line(file, size)
+            if whole < size:
                 file.truncate(whole)
     except FileNotFoundError:
         return
+
+
+def _end_of_last_line(file: BinaryIO, end: int) -> int:
+    """Where the last whole line before `end` ends, looked for from there back: a long job's file has 60 MB."""
+    while end:
+        begin = max(0, end - _TAIL_BYTES)
+        file.seek(begin)
+        line_feed = file.read(end - begin).rfind(b"\n")
+        if line_feed >= 0:
+            return begin + line_feed + 1
+        end = begin
+    return 0

@@ -5,98 +5,21 @@ line from the newest attempt back to the first; what an attempt did behind the p
 trained for nothing.
 """
 
-from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from shared.epoch_columns import NO_EPOCHS, EpochColumns, EpochRows, EpochTold
 from shared.events import Event, read_events
+from shared.held import held_by, moment_of
 from shared.job import AttemptEnd, Claim, JobRecord, JobResult, JobStatus
 from shared.job_folder import AttemptFolder, JobFolder, derived_status
 from shared.progress import EpochProgress
-from shared.times import microseconds
-
-
-@dataclass(frozen=True)
-class EpochTold:
-    """An epoch that ended. `ended` is in microseconds since 1970; `best_epoch` is the best one by then, or None."""
-
-    epoch: int
-    ended: int
-    seconds: float
-    metrics: dict[str, float | None]
-    best_epoch: int | None
-
-
-class EpochColumns:
-    """Epochs in the order in which they ended, as columns: a job may have a hundred thousand of them."""
-
-    def __init__(self, told: Sequence[EpochTold] = ()) -> None:
-        self._epoch = array("q")
-        self._ended = array("q")
-        self._seconds = array("d")
-        self._best: list[int | None] = []
-        self._metrics: list[dict[str, float | None]] = []
-        for one in told:
-            self.append(one)
-
-    def append(self, told: EpochTold) -> None:
-        """Add the next one."""
-        self._ended.append(told.ended)
-        self._seconds.append(told.seconds)
-        self._best.append(told.best_epoch)
-        self._metrics.append(told.metrics)
-        self._epoch.append(told.epoch)
-
-    def now(self) -> "EpochRows":
-        """The epochs until now; what is appended later is not among them."""
-        return EpochRows(self, len(self._epoch))
-
-    def row(self, index: int) -> EpochTold:
-        """One epoch."""
-        return EpochTold(
-            self._epoch[index], self._ended[index], self._seconds[index], self._metrics[index], self._best[index]
-        )
-
-    def columns(self, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Numbers, ends (microseconds since 1970) and seconds of the first `count` epochs, each of shape (count,)."""
-        # Slices are copies: an array whose memory is lent out cannot grow.
-        return (
-            np.frombuffer(self._epoch[:count], dtype=np.int64),
-            np.frombuffer(self._ended[:count], dtype=np.int64),
-            np.frombuffer(self._seconds[:count], dtype=np.float64),
-        )
-
-
-@dataclass(frozen=True)
-class EpochRows:
-    """The first `count` epochs of some columns."""
-
-    _columns: EpochColumns
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[EpochTold]:
-        return map(self._columns.row, range(self.count))
-
-    @property
-    def last(self) -> EpochTold | None:
-        """The newest epoch."""
-        return self.row(self.count - 1) if self.count else None
-
-    def row(self, index: int) -> EpochTold:
-        """One epoch, from 0 up to `count`."""
-        return self._columns.row(index)
-
-    def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Numbers, ends in microseconds since 1970, and seconds, each of shape (count,)."""
-        return self._columns.columns(self.count)
 
 
 @dataclass(frozen=True, order=True)
@@ -109,19 +32,23 @@ class Place:
 
 @dataclass(frozen=True)
 class AttemptHistory:
-    """One attempt. `began` is when all was ready to train (microseconds since 1970), None where that was never told.
+    """One attempt. `began` is when all was ready to train, None where that was never told.
 
+    `began` and `held`, how long it held its GPU by its end or by the last event, are in microseconds since the claim.
+    `claimed` is when the claim was written, by the volume's clock: microseconds since 1970.
     `resumed` is the place where it went on, of attempt `from_attempt`; None where it began at the beginning.
     """
 
     number: int
     claim: Claim
     end: AttemptEnd | None
+    held: int
+    claimed: int
     began: int | None = None
     training_rows: int | None = None
     resumed: Place | None = None
     from_attempt: int | None = None
-    epochs: EpochRows = EpochRows(EpochColumns(), 0)
+    epochs: EpochRows = NO_EPOCHS
 
     @property
     def has_trained(self) -> bool:
@@ -131,26 +58,22 @@ class AttemptHistory:
 
 @dataclass(frozen=True)
 class JobHistory:
-    """A job with all its attempts, oldest first, and the epochs that it inherited: attempt 0, whose time is not its."""
+    """A job with all its attempts, oldest first, and the epochs that it inherited: attempt 0, whose time is not its.
+
+    `posted` and `settled` are when its record and its result were written, by the volume's clock.
+    """
 
     record: JobRecord
     result: JobResult | None
     attempts: Sequence[AttemptHistory]
-    inherited: EpochRows = EpochRows(EpochColumns(), 0)
+    posted: int
+    settled: int | None = None
+    inherited: EpochRows = NO_EPOCHS
 
     @property
     def status(self) -> JobStatus:
         """The job's state."""
         return derived_status(self.result, self.attempts[-1].end if self.attempts else None, bool(self.attempts))
-
-    def told(self) -> int:
-        """The last moment that the files tell of, in microseconds since 1970."""
-        moments = [microseconds(self.record.created_at)]
-        for attempt in self.attempts:
-            last = attempt.epochs.last
-            moments += [microseconds(attempt.claim.claimed_at), attempt.began or 0, last.ended if last else 0]
-            moments.append(microseconds(attempt.end.ended_at) if attempt.end else 0)
-        return max(moments)
 
     def used(self) -> dict[int, Place | None]:
         """For each attempt, and for what was inherited (0), how far its work was taken up by the next one in line.
@@ -180,6 +103,25 @@ class JobHistory:
             if (until := used[number]) is None or told.epoch <= until.epochs
         ]
         return sorted(kept, key=lambda told: told.epoch)
+
+    def newest_rows(self, after: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The epochs after `after` that were told, in order, and for each the place of its last row, for `row`."""
+        numbers = np.concatenate([rows.columns()[0] for _, rows in self._epochs_told()])
+        epochs, from_behind = np.unique(numbers[::-1], return_index=True)
+        return epochs[epochs > after], (len(numbers) - 1 - from_behind)[epochs > after]
+
+    def row(self, place: int) -> EpochTold:
+        """One of all rows, in the order in which they were told."""
+        for _, rows in self._epochs_told():
+            if place < len(rows):
+                return rows.row(place)
+            place -= len(rows)
+        raise IndexError(place)
+
+    @property
+    def bytes(self) -> int:
+        """The memory that the epochs take."""
+        return sum(rows.bytes for _, rows in self._epochs_told())
 
     def last_epoch(self) -> EpochTold | None:
         """The epoch that the run has come to; None before the first."""
@@ -225,22 +167,30 @@ class _AttemptReader:
     training_rows: int | None = None
     resumed: Place | None = None
     from_attempt: int | None = None
-    epochs: EpochColumns = field(default_factory=EpochColumns)
     claim: Claim | None = None
     end: AttemptEnd | None = None
+    told: int = 0
+    held: int | None = None
+
+    def __post_init__(self) -> None:
+        self.epochs = EpochColumns(self.attempt.number)
 
     def read_on(self) -> AttemptHistory | None:
         """The attempt as it is now; None for one whose claim cannot be read yet."""
         # Both are written once, so they are read once.
         self.claim = self.claim or self.attempt.claim()
-        self.end = self.end or self.attempt.end()
         if self.claim is None:
             return None
+        self.end = self.end or self.attempt.end()
+        if self.held is None and self.end is not None:
+            self.held = held_by(self.attempt, self.claim, self.end)
         self.read_events()
         return AttemptHistory(
             number=self.attempt.number,
             claim=self.claim,
             end=self.end,
+            held=self.told if self.held is None else self.held,
+            claimed=_written(self.attempt.claim_file) or 0,
             began=self.began,
             training_rows=self.training_rows,
             resumed=self.resumed,
@@ -256,15 +206,23 @@ class _AttemptReader:
             self._take(event)
 
     def _take(self, event: Event) -> None:
+        if event.at is not None:
+            self._moment(event)
         if event.type == "epoch":
-            told = _epoch(event)
-            if told is not None:
-                self.epochs.append(told)
+            progress = _progress(event)
+            if progress is not None:
+                self.epochs.append(_told(progress, self._moment(event)))
         elif event.type == "data":
             self.training_rows = _whole(event.data.get("training_rows"))
         elif event.type in {"model", "engine"} or "from_attempt" in event.data:
-            self.began = microseconds(event.time)
+            self.began = self._moment(event)
             self._take_place(event.data)
+
+    def _moment(self, event: Event) -> int:
+        """When an event happened; what was inherited has no claim to count from, and no time of its own."""
+        moment = moment_of(event, self.claim) if self.claim else 0
+        self.told = max(self.told, moment)
+        return moment
 
     def _take_place(self, facts: dict[str, Any]) -> None:
         epoch, batch, earlier = (_whole(facts.get(name)) for name in ("epoch", "batch", "from_attempt"))
@@ -294,21 +252,41 @@ class JobReader:
         inherited.read_events()
         found = (self._reader(attempt).read_on() for attempt in self._job.attempts())
         attempts = tuple(attempt for attempt in found if attempt is not None)
-        return JobHistory(self._record, result, attempts, inherited.epochs.now())
+        posted, settled = _written(self._job.spec_file), _written(self._job.result_file) if result else None
+        return JobHistory(self._record, result, attempts, posted or 0, settled, inherited.epochs.now())
 
     def _reader(self, attempt: AttemptFolder) -> _AttemptReader:
         return self._attempts.setdefault(attempt.number, _AttemptReader(attempt))
 
 
-def _epoch(event: Event) -> EpochTold | None:
+def _progress(event: Event) -> EpochProgress | None:
     """The epoch of an event; None where it does not say it whole."""
     try:
-        told = EpochProgress.model_validate(event.data)
+        return EpochProgress.model_validate(event.data)
     except ValidationError:
         return None
+
+
+def _told(told: EpochProgress, ended: int) -> EpochTold:
     by_patience = told.early_stopping.best_epoch if told.early_stopping else None
     by_checkpoint = told.best.epoch if told.best and not told.early_stopping else None
-    return EpochTold(told.epoch, microseconds(event.time), told.seconds, told.metrics, by_patience or by_checkpoint)
+    return EpochTold(
+        epoch=told.epoch,
+        ended=ended,
+        seconds=told.seconds,
+        metrics=told.metrics,
+        best_epoch=by_patience or by_checkpoint,
+        learning_rate=told.learning_rate,
+        kept_epoch=told.best.epoch if told.best else None,
+    )
+
+
+def _written(file: Path) -> int | None:
+    """When a file that is written once was written, by the volume's clock: one clock for all hosts."""
+    try:
+        return file.stat().st_mtime_ns // 1000
+    except FileNotFoundError:
+        return None
 
 
 def _whole(value: Any) -> int | None:

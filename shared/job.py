@@ -12,7 +12,7 @@ attempts/<n>/
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.spec import JobSpec
 from shared.task import Task
@@ -127,7 +127,8 @@ class JobResult(_Document):
 class Claim(_Document):
     """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts.
 
-    The price is that of the slot's GPU on the day of the claim; None where its worker does not know it.
+    The price is that of the slot's GPU on the day of the claim; None where its worker does not know it. `memory_bytes`
+    is the memory of its machine or container, None in the files of older versions.
     """
 
     version: Literal[1] = 1
@@ -140,6 +141,7 @@ class Claim(_Document):
     claimed_at: str
     gpu_price_per_hour: float | None = None
     currency: str | None = None
+    memory_bytes: int | None = None
 
 
 class Conclusion(_Document):
@@ -161,6 +163,8 @@ class AttemptEnd(_Document):
     queued again: `outcome` says why, `is_failure` whether that counts against the job's limit, and nobody takes it
     before `retry_at`. `place` is where the run last was, as `epoch:step` from 0.
     `events_bytes` is how long `events.jsonl` was at that moment: nobody reads what a superseded owner writes behind it.
+    `held_seconds` is how long the attempt held its GPU by its owner's monotonic clock: of a lost attempt until its last
+    heartbeat and one interval more. None in the files of older versions.
     """
 
     version: Literal[1] = 1
@@ -171,6 +175,7 @@ class AttemptEnd(_Document):
     retry_at: str | None = None
     place: str | None = None
     events_bytes: int | None = None
+    held_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ending: Ending | None = None
 
 

@@ -8,7 +8,8 @@
     saving      between two epochs, and behind the last one
 
 All but waiting add up to the time that the attempts held the GPU, to the microsecond: an attempt's time is cut into
-pieces, and each piece goes to one part. `avoided` is what a stop left unpaid: epochs not run times the median epoch.
+pieces, and each piece goes to one part. The attempt's owner measured that time (`shared/held.py`); waiting is what the
+volume's clock says between two files. `avoided` is what a stop left unpaid: epochs not run times the median epoch.
 """
 
 from collections.abc import Iterator
@@ -18,8 +19,8 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from shared.history import AttemptHistory, EpochRows, JobHistory, Place
-from shared.times import microseconds
+from shared.epoch_columns import EpochRows
+from shared.history import AttemptHistory, JobHistory, Place
 
 PARTS = ("start_up", "learning", "patience", "redone", "saving")
 
@@ -87,19 +88,19 @@ def money(time: int, price_per_hour: float) -> float:
     return time * price_per_hour / _HOUR
 
 
-def ledger(job: JobHistory, now: int) -> Ledger:
-    """The ledger of a job at `now` (microseconds since 1970), which counts where the job is not over."""
+def ledger(job: JobHistory) -> Ledger:
+    """The ledger of a job up to the last moment that its files tell of."""
     typical = job.epoch_seconds()
     used, best = job.used(), job.best_epoch()
     held = tuple(
         _Cut(
             attempt, used[attempt.number], best, _batch_time(job, attempt, typical), _stopped_itself(job, attempt)
-        ).parts(now)
+        ).parts()
         for attempt in job.attempts
     )
     not_run = _epochs_avoided(job)
     return Ledger(
-        waiting=sum(end - begin for begin, end in _waits(job, now)),
+        waiting=sum(_waits(job)),
         held=held,
         avoided_epochs=not_run,
         avoided=round(not_run * (typical or 0.0) * 1e6),
@@ -116,20 +117,14 @@ def _epochs_avoided(job: JobHistory) -> int:
     return stop.epochs_not_run if stop and stop.reason in _OWN_STOPS else 0
 
 
-def _waits(job: JobHistory, now: int) -> Iterator[tuple[int, int]]:
-    """The times without a GPU. Of two clocks that disagree nothing is made."""
-    since: int | None = microseconds(job.record.created_at)
+def _waits(job: JobHistory) -> Iterator[int]:
+    """The times without a GPU, in microseconds; where the volume's clock was stepped back meanwhile, none."""
+    since = job.posted
     for attempt in job.attempts:
-        claimed = microseconds(attempt.claim.claimed_at)
-        if since is not None:
-            yield since, max(since, claimed)
-        since = microseconds(attempt.end.ended_at) if attempt.end else None
-    if since is None:
-        return
-    if job.result is None:
-        yield since, max(since, now)
-    elif job.result.attempt is None:
-        yield since, max(since, microseconds(job.result.finished_at))
+        yield max(0, attempt.claimed - since)
+        since = attempt.claimed + attempt.held
+    if job.settled is not None and job.result is not None and job.result.attempt is None:
+        yield max(0, job.settled - since)
 
 
 def _stopped_itself(job: JobHistory, attempt: AttemptHistory) -> bool:
@@ -165,12 +160,11 @@ class _Cut:
         self._batch_time = batch_time
         self._stopped_itself = stopped_itself
         self._parts = dict.fromkeys(PARTS, 0)
-        self._at = self._end = 0
+        self._at = 0
+        self._end = attempt.held
 
-    def parts(self, now: int) -> Held:
+    def parts(self) -> Held:
         attempt, claim = self._attempt, self._attempt.claim
-        self._at = microseconds(claim.claimed_at)
-        self._end = max(self._at, microseconds(attempt.end.ended_at) if attempt.end else now)
         begins, ends = (column.clip(self._at, self._end) for column in _spans(attempt.epochs))
         if len(attempt.epochs):
             self._take("start_up", int(begins[0]))

@@ -268,3 +268,9 @@ def data_file_of(job: JobFolder, dataset_id: str) -> Path:
     if not is_dataset_id(dataset_id):
         raise ValueError(f"not a dataset's id: {dataset_id!r}")
     return job.path.parents[2] / "datasets" / dataset_id / "data.parquet"
+
+
+def dataset_of(job: JobFolder, dataset_id: str) -> DatasetInfo | None:
+    """What is known of a dataset on the volume that `job` lies on; None where there is none."""
+    content = read_bytes(data_file_of(job, dataset_id).with_name("dataset.json"))
+    return None if content is None else DatasetInfo.model_validate_json(content)

@@ -33,7 +33,7 @@ class WorkerCard(BaseModel):
     never does.
 
     `gpu` is None on a CPU, and where the driver does not say. `idle_gpu` names a GPU that is there and is not used,
-    since the installed TensorFlow is built for the CPU alone.
+    since the installed TensorFlow is built for the CPU alone. `memory_bytes` is the memory of its machine or container.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -45,6 +45,7 @@ class WorkerCard(BaseModel):
     device: str
     gpu: GpuUse | None = None
     idle_gpu: str = ""
+    memory_bytes: int | None = None
     slots: int
     child_start: str
     ready: bool

@@ -103,6 +103,7 @@ class AttemptRun:
     def _record(self, end: AttemptEnd, heartbeat: Heartbeat) -> None:
         """Write the end down; where somebody else did so first, the attempt was theirs to end."""
         self._tell(_ended(end))
+        end = end.model_copy(update={"held_seconds": round(time.monotonic() - self._since, 6)})
         if not self._closed(end, heartbeat):
             log.warning("%s attempt %d was ended by others", self._attempt.job.id, self._attempt.number)
             return
@@ -126,7 +127,7 @@ class AttemptRun:
     def _tell(self, event: Event) -> None:
         """Write an event; a volume that cannot take it must not keep the attempt from its end."""
         try:
-            with EventWriter(self._attempt.events_file) as events:
+            with EventWriter(self._attempt.events_file, self._since) as events:
                 events.write([event])
                 events.sync()
         except OSError as error:

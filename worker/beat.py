@@ -2,10 +2,13 @@
 
 `count` is for the other workers, who see by their own clocks that it stands still. `began`, the moment before the write
 by the monotonic clock, is for the training program alone, which lives on the same machine: a beat that was on its way
-while the machine stood still is as old as its beginning, whenever it arrives.
+while the machine stood still is as old as its beginning, whenever it arrives. `elapsed`, the seconds from the claim to
+`began`, is for both: the training program reads the moment of the claim from it, and who ends a lost attempt reads how
+long it held its GPU.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 
 from shared.durable import encode, read_bytes, replace_file
@@ -14,10 +17,11 @@ from shared.job_folder import AttemptFolder
 
 @dataclass(frozen=True)
 class Beat:
-    """The first of an attempt has the `count` 1. `began` is in seconds."""
+    """The first of an attempt has the `count` 1. Times are in seconds; older versions write no `elapsed`."""
 
     count: int
     began: float
+    elapsed: float | None = None
 
 
 def write_beat(attempt: AttemptFolder, beat: Beat) -> None:
@@ -31,4 +35,30 @@ def newest_beat(attempt: AttemptFolder) -> Beat | None:
     if content is None:
         return None
     document = json.loads(content)
-    return Beat(int(document["count"]), float(document["began"]))
+    count, began = int(document["count"]), float(document["began"])
+    elapsed = document.get("elapsed")
+    return Beat(count, began, None if elapsed is None else float(elapsed))
+
+
+def moment_of_claim(attempt: AttemptFolder) -> float | None:
+    """When the attempt was claimed, by this machine's monotonic clock, for its training program.
+
+    None where no worker measures it, since the program runs by hand.
+    """
+    beat = newest_beat(attempt)
+    return None if beat is None or beat.elapsed is None else beat.began - beat.elapsed
+
+
+def held_by_last_beat(attempt: AttemptFolder, heartbeat_seconds: float) -> float | None:
+    """How long a lost attempt held its GPU: until its last beat, or without one its claim, and one interval more.
+
+    None where the beat does not say it.
+    """
+    try:
+        beat = newest_beat(attempt)
+    except (ValueError, KeyError, TypeError):
+        return None
+    elapsed = 0.0 if beat is None else beat.elapsed
+    if elapsed is None or not 0 <= elapsed < math.inf:
+        return None
+    return round(elapsed + heartbeat_seconds, 6)

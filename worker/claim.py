@@ -11,6 +11,7 @@ from shared.job import AttemptEnd, Claim, Ending, Stop
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.times import seconds_until, utc_now
 from shared.volume import OpenJob, Volume
+from worker.memory import DATA_LARGER_THAN_MEMORY, memory_bytes
 from worker.outcome import MOST_BACKOFF_SECONDS
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Owner:
             claimed_at=utc_now(),
             gpu_price_per_hour=self.gpu_price_per_hour,
             currency=self.currency if self.gpu_price_per_hour is not None else None,
+            memory_bytes=memory_bytes(),
         )
 
 
@@ -62,7 +64,8 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
         # Without its spec the job was deleted between our look and our claim.
         if folder.result() is None and folder.spec_file.exists():
             return attempt
-        attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now()))
+        held = round(time.monotonic() - owner.claiming_since, 6)
+        attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now(), held_seconds=held))
     return None
 
 
@@ -72,8 +75,16 @@ def waiting_jobs(volume: Volume) -> Iterator[JobState]:
         state = _looked_at(volume, open_job)
         if state is None or state.status != "queued":
             continue
-        if not _must_wait(state.end):
+        if not _must_wait(state.end) or _has_more_memory(state):
             yield state
+
+
+def _has_more_memory(state: JobState) -> bool:
+    """Whether the job's data did not fit into the last worker's memory, and this one has more."""
+    error = state.end.error if state.end else None
+    had, has = state.claim.memory_bytes if state.claim else None, memory_bytes()
+    is_too_large = error is not None and error.code == DATA_LARGER_THAN_MEMORY
+    return is_too_large and had is not None and has is not None and has > had
 
 
 def _must_wait(end: AttemptEnd | None) -> bool:

@@ -29,7 +29,7 @@ class Heartbeat:
         self._attempt = attempt
         self._settings = settings
         self._count = 0
-        self._last_good = since
+        self._claimed = self._last_good = since
         self._stop = threading.Event()
         self._is_given_up = False
         self._thread = threading.Thread(target=self._run, name=f"heartbeat of {attempt.job.id}", daemon=True)
@@ -63,7 +63,7 @@ class Heartbeat:
             return
         began = time.monotonic()
         self._count += 1
-        write_beat(self._attempt, Beat(self._count, began))
+        write_beat(self._attempt, Beat(self._count, began, round(began - self._claimed, 6)))
         # So a beat proves that none before it came too late: its write would have been the last.
         self._is_given_up = self._is_late()
         # The moment before the write: only then is a slow volume sure not to make others see an older beat.

@@ -1,9 +1,22 @@
-"""Whether the kernel has killed for want of memory: a SIGKILL alone does not say who sent it."""
+"""The machine's memory: how much there is, whether the kernel has killed for want of it, and data that needs more.
 
+A SIGKILL alone does not say who sent it.
+"""
+
+from functools import cache
 from pathlib import Path
+
+from shared.job import JobError
+from shared.job_folder import AttemptFolder
+from shared.volume import dataset_of
+
+DATA_LARGER_THAN_MEMORY = "data_larger_than_memory"
 
 _VMSTAT = Path("/proc/vmstat")
 _CGROUP_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_NUMBER_BYTES = 4
 
 
 def out_of_memory_kills() -> int:
@@ -11,10 +24,42 @@ def out_of_memory_kills() -> int:
     return sum(_count(path) for path in (_VMSTAT, *_CGROUP_EVENTS))
 
 
-def _count(path: Path) -> int:
+@cache
+def memory_bytes() -> int | None:
+    """The memory of this machine, or of this container where that is less; None where nothing says it."""
+    total = (int(line.split()[1]) * 1024 for line in _read(_MEMINFO) if line.startswith("MemTotal:"))
+    limits = (int(line) for path in _CGROUP_LIMITS for line in _read(path) if line.isdecimal())
+    return min((*total, *limits), default=None)
+
+
+def data_shortage(attempt: AttemptFolder) -> JobError:
+    """The error of an attempt whose data did not fit into this machine's memory, with both sizes."""
+    record = attempt.job.record()
+    info = dataset_of(attempt.job, record.spec.dataset.id) if record else None
+    sizes = ""
+    if record and info:
+        size = _gibibytes(info.rows * record.task.features * _NUMBER_BYTES)
+        sizes = f": {info.rows:,} rows of {record.task.features:,} features of {_NUMBER_BYTES} bytes are {size}"
+    has = memory_bytes()
+    here = "this worker has" if has is None else f"the {_gibibytes(has)} that this worker has"
+    message = (
+        f"loading and preparing the data takes more memory than {here}{sizes}; "
+        "a worker with more memory can train the job, and fewer rows or columns need less"
+    )
+    return JobError(code=DATA_LARGER_THAN_MEMORY, message=message)
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 1024**3:.2f} GiB"
+
+
+def _read(path: Path) -> list[str]:
     try:
-        lines = path.read_text().splitlines()
+        return path.read_text().splitlines()
     except OSError:
-        return 0
-    pairs = (line.split() for line in lines)
+        return []
+
+
+def _count(path: Path) -> int:
+    pairs = (line.split() for line in _read(path))
     return sum(int(pair[1]) for pair in pairs if len(pair) == 2 and pair[0] == "oom_kill" and pair[1].isdecimal())

@@ -7,11 +7,13 @@
 import signal
 from typing import NamedTuple
 
-from shared.events import epochs_done
+from shared.events import epochs_done, last_event
 from shared.job import AttemptEnd, Conclusion, Ending, JobError, Stop
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
 from shared.times import time_in, utc_now
+from worker.beat import held_by_last_beat
+from worker.memory import DATA_LARGER_THAN_MEMORY, data_shortage
 
 MOST_BACKOFF_SECONDS = 300
 # The training program's own status where the volume would not take its conclusion.
@@ -39,7 +41,7 @@ def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEn
         return _finished(Ending(status="cancelled", stop=_stop(attempt, "cancelled")))
     if child.was_killed_because == "drain":
         return AttemptEnd(outcome="handed_back", ended_at=utc_now())
-    return failed_attempt(attempt, _death(child), settings, place=child.place)
+    return failed_attempt(attempt, _death(attempt, child), settings, place=child.place)
 
 
 def failed_attempt(
@@ -59,6 +61,9 @@ def failed_attempt(
     again = failures < settings.max_failures and not _is_same_shortage(before, error, place)
     ending = None if again else Ending(status="failed", stop=_stop(attempt, "error"), error=_final(error, failures))
     backoff = min(settings.retry_backoff_seconds * 2 ** (failures - 1), MOST_BACKOFF_SECONDS)
+    if error.code == DATA_LARGER_THAN_MEMORY:
+        # A worker with more memory need not wait (`worker/claim.py`); the others leave it the time.
+        backoff = MOST_BACKOFF_SECONDS
     return AttemptEnd.model_validate(
         {
             "outcome": outcome,
@@ -75,7 +80,8 @@ def failed_attempt(
 def lost_attempt(attempt: AttemptFolder, settings: Settings) -> AttemptEnd:
     """The end of an attempt whose worker has been silent for too long."""
     message = f"no heartbeat of its worker for {settings.take_over_seconds:g} s: its machine or its network is gone"
-    return failed_attempt(attempt, JobError(code="worker_lost", message=message), settings, outcome="lost")
+    end = failed_attempt(attempt, JobError(code="worker_lost", message=message), settings, outcome="lost")
+    return end.model_copy(update={"held_seconds": held_by_last_beat(attempt, settings.heartbeat_seconds)})
 
 
 def _concluded(attempt: AttemptFolder, conclusion: Conclusion, settings: Settings) -> AttemptEnd:
@@ -91,29 +97,36 @@ def _finished(ending: Ending) -> AttemptEnd:
     return AttemptEnd(outcome="finished", ended_at=utc_now(), error=ending.error, ending=ending)
 
 
-def _death(child: Exit) -> JobError:
+def _death(attempt: AttemptFolder, child: Exit) -> JobError:
     """A code and a message for a child that ended without a word."""
     if child.was_killed_because == "hang":
         message = "no batch ended for too long; the stacks of its threads are in output.log"
         return JobError(code="hang", message=message)
     if child.code is not None and child.code < 0:
-        return _death_by_signal(child, -child.code)
+        return _death_by_signal(attempt, child, -child.code)
     if child.code == _VOLUME_FAILED:
         return JobError(code="volume_full", message="the volume did not take what the training process had to write")
     message = f"the training process ended with status {child.code} and without a word"
     return JobError(code="no_conclusion", message=message)
 
 
-def _death_by_signal(child: Exit, number: int) -> JobError:
+def _death_by_signal(attempt: AttemptFolder, child: Exit, number: int) -> JobError:
     name = _signal_name(number)
     if number in {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}:
         return JobError(code="crash", message=f"the training process crashed ({name})")
     if number == signal.SIGABRT:
         return JobError(code="crash", message="the training process aborted (SIGABRT), often for want of memory")
     if child.out_of_memory_kills and child.was_killed_because is None:
+        if not _has_data(attempt):
+            return data_shortage(attempt)
         message = "the kernel killed the training process for want of memory; a smaller batch_size helps"
         return JobError(code="out_of_memory_host", message=message)
     return JobError(code="killed", message=f"the training process was killed ({name})")
+
+
+def _has_data(attempt: AttemptFolder) -> bool:
+    """Whether the attempt told that its data was ready, or an epoch after that."""
+    return any(last_event(attempt, kind) is not None for kind in ("data", "epoch"))
 
 
 def _is_same_shortage(before: list[AttemptEnd], error: JobError, place: str | None) -> bool:

@@ -23,6 +23,7 @@ from worker.child import Nursery
 from worker.claim import Owner, claim_next, waiting_jobs
 from worker.device import device_is_well, device_name, device_use
 from worker.idle import IdleClock
+from worker.memory import memory_bytes
 from worker.sweep import Sweeper
 
 _CARD_SECONDS = 2
@@ -203,6 +204,7 @@ class Worker:
             device=self.device,
             gpu=device_use(),
             idle_gpu=self.idle_gpu,
+            memory_bytes=memory_bytes(),
             slots=self._settings.slots,
             child_start=self._nursery.child_start,
             ready=self.may_take() and len(running) < self._settings.slots,

@@ -230,7 +230,7 @@ def _row(folder: JobFolder, history: JobHistory) -> _Row:
         "warnings": len(record.warnings),
         "spark": spark_of(history, progress.best.monitor) if progress and progress.best else [],
         "forecast": None,
-        **_paid(histories().ledger(folder) if result else ledger(history, history.told())),
+        **_paid(histories().ledger(folder) if result else ledger(history)),
     }
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared.history import EpochTold, JobHistory
+from shared.epoch_columns import EpochTold
+from shared.history import JobHistory
 
 MOST_POINTS = 32
 

@@ -40,7 +40,7 @@ class PartCosts(Parts):
 class LedgerSums(Shape):
     """What time on GPUs was paid for, and what was avoided."""
 
-    waiting_seconds: float
+    waiting_seconds: Annotated[float, Field(description="in the queue and between attempts, by the volume's clock")]
     gpu_seconds: GpuSeconds
     avoided: Avoided
     costs: list[PartCosts]

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import api.jobs
 import shared.durable
+import shared.events
 import shared.job_folder
 import shared.times
 import worker.attempt
@@ -32,7 +33,8 @@ from tests.simulation.kernel import Kernel, Killed, Signal, Task
 _READING = ("stat", "listdir", "scandir")
 _CHANGING = ("link", "replace", "rename", "unlink", "mkdir", "rmdir", "write", "fsync", "open")
 _TRAINING = (worker.training.lifeline, worker.training.stop_requests)
-_TIMED = (worker.attempt, worker.claim, worker.heartbeat, worker.service, worker.sweep, *_TRAINING)
+_WORKING = (worker.attempt, worker.claim, worker.heartbeat, worker.service, worker.sweep)
+_TIMED = (shared.events, *_WORKING, *_TRAINING)
 _THREADED = (worker.attempt, worker.heartbeat, worker.service, worker.training.lifeline)
 
 
@@ -76,6 +78,8 @@ def simulated() -> Iterator[None]:
         stack.enter_context(patch.object(api.jobs, "service", lambda: SimpleNamespace(volume=World.volume)))
         stack.enter_context(patch.object(shared.job_folder, "_read", _remembering_read()))
         stack.enter_context(patch.object(worker.attempt, "out_of_memory_kills", lambda: 0))
+        for module in (worker.claim, worker.service):
+            stack.enter_context(patch.object(module, "memory_bytes", lambda: None))
         stack.enter_context(patch.object(worker.service, "device_name", lambda: "CPU"))
         # A later look is the harder case, and every quarter of a second is most of all operations.
         stack.enter_context(patch.object(worker.attempt, "_LOOK_SECONDS", 1.0))

@@ -1,5 +1,6 @@
 """What a run has around it, for tests of its parts."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,5 +20,5 @@ def run_context(attempt: AttemptFolder, record: Any = None) -> Iterator[RunConte
     """The real parts of a run on `attempt`; what was given to the writer is on the disk at the end."""
     given: JobRecord | None = record or attempt.job.record()
     with EventWriter(attempt.events_file) as events, BackgroundWriter() as writer:
-        stop_requests, budget = StopRequests(attempt, 60), BudgetWatch(attempt, None)
+        stop_requests, budget = StopRequests(attempt, 60), BudgetWatch(attempt, None, time.monotonic())
         yield RunContext(attempt, given, stop_requests, budget, Settings(), events, writer)  # type: ignore[arg-type]

@@ -2,23 +2,25 @@
 
 import time
 
-from shared.budget import Held, Limit, held_until, nearest_limit
+from shared.budget import Held, Limit, nearest_limit
+from shared.held import held_by
 from shared.job import Claim
 from shared.job_folder import AttemptFolder
 from shared.spec import Budget
-from shared.times import microseconds, seconds_since, utc_now
 from worker.training.errors import BudgetUsedUp, NoPrice
 
 
 class BudgetWatch:
-    """Watches one attempt, from its claim, on top of what the attempts before it held their GPUs for."""
+    """Watches one attempt, from its claim, on top of what the attempts before it held their GPUs for.
 
-    def __init__(self, attempt: AttemptFolder, budget: Budget | None) -> None:
+    `claimed`: the moment of its claim by this machine's monotonic clock.
+    """
+
+    def __init__(self, attempt: AttemptFolder, budget: Budget | None, claimed: float) -> None:
         self._budget = budget
         self._claim = attempt.claim()
         self._before = _held_before(attempt) if budget else []
-        held_already = seconds_since(self._claim.claimed_at) if self._claim else 0.0
-        self._began = time.monotonic() - held_already
+        self._claimed = claimed
 
     def check(self, seconds_needed: float = 0.0) -> None:
         """Raise BudgetUsedUp where so many seconds are not left any more.
@@ -37,11 +39,10 @@ class BudgetWatch:
             raise BudgetUsedUp(nearest.used)
 
     def _nearest(self, budget: Budget, claim: Claim) -> Limit | None:
-        return nearest_limit(budget, [*self._before, Held(claim, time.monotonic() - self._began)])
+        return nearest_limit(budget, [*self._before, Held(claim, time.monotonic() - self._claimed)])
 
 
 def _held_before(attempt: AttemptFolder) -> list[Held]:
-    now = microseconds(utc_now())
     earlier = [other for other in attempt.job.attempts() if other.number < attempt.number]
-    found = ((other.claim(), other.end()) for other in earlier)
-    return [held_until(claim, end, now) for claim, end in found if claim is not None]
+    found = ((other, other.claim(), other.end()) for other in earlier)
+    return [Held(claim, held_by(other, claim, end) / 1e6) for other, claim, end in found if claim and end]

@@ -24,7 +24,8 @@ from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.spec import DatasetSpec
 from shared.volume import data_file_of
-from worker.training.errors import BadData, DataChanged, DataMissing
+from worker.memory import data_shortage
+from worker.training.errors import BadData, DataChanged, DataLargerThanMemory, DataMissing
 
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 _PIECE = 1024 * 1024
@@ -69,8 +70,15 @@ class Data:
 def load_data(attempt: AttemptFolder, record: JobRecord) -> Data:
     """The job's data, ready to train on; leaves the fitted preprocessing in the attempt's folder.
 
-    Raises DataMissing, DataChanged, or BadData with a sentence that says how to mend it.
+    Raises DataMissing, DataChanged, DataLargerThanMemory, or BadData with a sentence that says how to fix it.
     """
+    try:
+        return _prepared(attempt, record)
+    except MemoryError as error:
+        raise DataLargerThanMemory(data_shortage(attempt).message) from error
+
+
+def _prepared(attempt: AttemptFolder, record: JobRecord) -> Data:
     spec = record.spec.dataset
     frame = _read(data_file_of(attempt.job, spec.id), record.data_sha256)
     used = frame.drop(columns=list(spec.drop_columns))

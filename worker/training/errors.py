@@ -4,6 +4,7 @@
     ├── BadData              the data cannot be learnt from; never retried
     ├── DataChanged          the bytes are not those that the job was posted with; never retried
     ├── DataMissing          the data cannot be read now; retried, since a volume may come back
+    ├── DataLargerThanMemory the machine's memory is too small for the data; retried, since another one may have more
     ├── NoPrice              the worker cannot tell what the job costs; retried, since another one may
     └── Diverged             a number is not finite any more; never retried
     TrainingStopped          not an error: somebody wants the run to stop
@@ -18,6 +19,7 @@ from typing import Literal
 
 from shared.job import BudgetUsed, JobError
 from shared.problems import FitstopError
+from worker.memory import DATA_LARGER_THAN_MEMORY
 
 _MOST_SHOWN = 300
 
@@ -38,6 +40,11 @@ class DataChanged(TrainingError):
 
 class DataMissing(TrainingError):
     code = "data_missing"
+    may_retry = True
+
+
+class DataLargerThanMemory(TrainingError):
+    code = DATA_LARGER_THAN_MEMORY
     may_retry = True
 
 

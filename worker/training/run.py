@@ -2,11 +2,13 @@
 
 import logging
 import os
+import time
 
 from shared.events import Event, EventWriter
 from shared.job import Conclusion, Ending
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
+from worker.beat import moment_of_claim
 from worker.training.background import BackgroundWriter
 from worker.training.budget import BudgetWatch
 from worker.training.callbacks import Callbacks
@@ -31,14 +33,17 @@ def run(attempt: AttemptFolder, stop_requests: StopRequests, settings: Settings 
     """Train the job that `attempt` belongs to, from where the attempt before it left off, and say how it ended.
 
     Of the settings it heeds `resume_seconds`, `hang_seconds` and `device_data_bytes`. The conclusion that it returns
-    is true of what is on the disk by then.
+    is true of what is on the disk by then. Where no worker beats, the attempt's time counts from here.
     Raises Superseded where the attempt is not ours any more; nothing is written then.
     """
     record = attempt.job.record()
     if record is None:
         raise FileNotFoundError(attempt.job.spec_file)
-    with EventWriter(attempt.events_file) as events, BackgroundWriter() as writer:
-        budget = BudgetWatch(attempt, record.spec.budget)
+    claimed = moment_of_claim(attempt)
+    if claimed is None:
+        claimed = time.monotonic()
+    with EventWriter(attempt.events_file, claimed) as events, BackgroundWriter() as writer:
+        budget = BudgetWatch(attempt, record.spec.budget, claimed)
         return _conclusion(RunContext(attempt, record, stop_requests, budget, settings, events, writer))
 
 

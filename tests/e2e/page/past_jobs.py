@@ -57,7 +57,7 @@ def interrupted_job(volume) -> JobFolder:
     job = posted_at(volume, epochs=1000)
     first = claimed_at(job, 1, 0, 3.6, "EUR")
     told(first, [_epoch(epoch) for epoch in range(1, 12)])
-    ended_at(first, 8000, "lost")
+    ended_at(first, 8000, "lost", held=8.0)
     second = claimed_at(job, 2, 9000, 3.6, "EUR")
     resumed = event("resume", 9500, epoch=9, batch=0, from_attempt=1)
     saved = event("checkpoint", 17_100, epoch=14, name="model-14-0.80.keras", is_best=True, bytes=1)

@@ -7,7 +7,6 @@ from shared.job_folder import JobFolder
 from shared.ledger import ledger
 from shared.manifest import read_manifest
 from shared.queue import Doorbell
-from shared.times import microseconds, utc_now
 from shared.volume import Volume
 from tests.support.extending import content, extended
 from tests.support.jobs import put_job, rows_of, small_spec
@@ -43,7 +42,7 @@ def test_a_job_ends_within_its_budget_with_its_best_model_and_goes_on_in_one_unb
     keras.models.load_model(first.attempts()[0].checkpoints / str(manifest.best))
     history = JobReader(first).read_on()
     assert history is not None
-    held = ledger(history, microseconds(utc_now()))
+    held = ledger(history)
     assert held.avoided == 0, "the epochs were wanted"
 
     before = content(first.path)

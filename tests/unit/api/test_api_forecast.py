@@ -1,11 +1,12 @@
 """The forecast over HTTP."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from shared.times import time_in
-from tests.unit.shared.histories import claimed_at, ended_at, epoch_event, posted_at, stopped, told, trained
+from tests.unit.shared.histories import claimed_at, ended_at, epoch_event, event, posted_at, stopped, told, trained
 from tests.unit.shared.records import record, spec
 
 
@@ -72,6 +73,17 @@ def test_a_budget_that_is_large_enough_changes_nothing(client, volume):
 def test_without_early_stopping_the_budget_is_told_as_the_end(client, volume):
     job = with_budget(volume, {"max_gpu_seconds": 61}, early_stopping=None)
     assert seen(client, job)["reason"] == "early stopping is off: its budget ends it near epoch 30"
+
+
+def test_the_pace_of_a_job_that_is_interrupted_in_each_epoch_is_that_of_its_epochs(client, volume):
+    parts = {"hyperparameters": {"epochs": 1000}, "budget": {"max_gpu_seconds": 61}}
+    job = volume.store_job(record(document={**spec(), **parts, "callbacks": {"early_stopping": None}}))
+    for number in range(1, 5):
+        attempt = claimed_at(job, number, 0)
+        place = {"epoch": number, "batch": 0, "from_attempt": number - 1} if number > 1 else {}
+        told(attempt, [replace(event("model", 0, **place), at=1.0), replace(epoch_event(number, 0, 2.0), at=3.0)])
+        ended_at(attempt, 0, "lost", held=3.0)
+    assert seen(client, job)["reason"] == "early stopping is off: its budget ends it near epoch 28"
 
 
 def test_a_job_that_was_just_posted_has_no_epochs(client, volume):

@@ -1,5 +1,7 @@
 """The ledger of a job and its sums, as a client sees them."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.ledger import PARTS
@@ -69,6 +71,30 @@ def test_the_ledger_of_a_job_that_is_over_is_final_at_once(client, volume):
 
 
 DAY_MS = 24 * 3600 * 1000
+
+
+def interrupted(volume, walls):
+    """2 s in the queue, 5 s held, 75 s until the next claim; `walls`: what the hosts' clocks say each time, in ms."""
+    wall = iter(walls)
+    job = posted_at(volume, 0, wall=next(wall), epochs=1000)
+    first = claimed_at(job, 1, 2000, 36.0, "EUR", wall=next(wall))
+    told(first, [replace(event("model", next(wall)), at=1.0), replace(epoch_event(1, next(wall), 0.5, 1), at=1.5)])
+    ended_at(first, 77_000, "lost", wall=next(wall), held=5.0)
+    second = claimed_at(job, 2, 82_000, 36.0, "EUR", wall=next(wall))
+    at = 1.0
+    told(second, [replace(event("model", next(wall), epoch=2, batch=0, from_attempt=1), at=at)])
+    told(second, [replace(epoch_event(one, next(wall), 0.5, 1, val_accuracy=0.5), at=at + one / 2) for one in (2, 3)])
+    return job
+
+
+def test_wall_clocks_that_are_stepped_and_hosts_that_differ_by_a_day_change_nothing(client, volume):
+    right = interrupted(volume, [0, 2000, 3000, 3500, 77_000, 82_000, 83_000, 83_500, 84_000])
+    wild = interrupted(volume, [DAY_MS, 0, -DAY_MS, 7_200_000, 3 * DAY_MS, -DAY_MS, 7_200_000, 0, DAY_MS])
+    shown = [client.get(f"/jobs/{job.id}").json["ledger"] for job in (right, wild)]
+    assert shown[0] == shown[1]
+    assert (shown[0]["waiting_seconds"], shown[0]["gpu_seconds"]["total"]) == (2.0 + 75.0, 5.0 + 2.5)
+    foreseen = [client.get(f"/jobs/{job.id}/forecast").json | {"job": None} for job in (right, wild)]
+    assert foreseen[0] == foreseen[1]
 
 
 def usage(client, **query):

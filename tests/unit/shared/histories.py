@@ -1,7 +1,9 @@
 """Jobs written by hand with a clock of their own: what the tests of the ledger, the replay and the forecast read."""
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from shared.durable import create_file, encode
@@ -26,16 +28,30 @@ def microseconds_at(milliseconds: int) -> int:
     return round((_BEGIN + timedelta(milliseconds=milliseconds)).timestamp() * 1000) * 1000
 
 
-def posted_at(volume: Volume, milliseconds: int = 0, **hyperparameters: Any) -> JobFolder:
-    """A job that was posted then."""
+def written_at(file: Path, milliseconds: int) -> None:
+    """Have the volume's clock say that the file was written then."""
+    os.utime(file, ns=(0, microseconds_at(milliseconds) * 1000))
+
+
+def posted_at(volume: Volume, milliseconds: int = 0, *, wall: int | None = None, **hyperparameters: Any) -> JobFolder:
+    """A job that was posted then, by a host whose clock says `wall`."""
     new = record(document={**spec(), "hyperparameters": hyperparameters})
-    return volume.store_job(new.model_copy(update={"created_at": at(milliseconds)}))
+    told = milliseconds if wall is None else wall
+    job = volume.store_job(new.model_copy(update={"created_at": at(told)}))
+    written_at(job.spec_file, milliseconds)
+    return job
 
 
 def claimed_at(
-    job: JobFolder, number: int, milliseconds: int, price: float | None = None, currency: str | None = None
+    job: JobFolder,
+    number: int,
+    milliseconds: int,
+    price: float | None = None,
+    currency: str | None = None,
+    *,
+    wall: int | None = None,
 ) -> AttemptFolder:
-    """An attempt that was claimed then."""
+    """An attempt that was claimed then, by a host whose clock says `wall`."""
     attempt = job.take(
         Claim(
             attempt=number,
@@ -44,12 +60,13 @@ def claimed_at(
             pid=1,
             slot=0,
             device="CPU",
-            claimed_at=at(milliseconds),
+            claimed_at=at(milliseconds if wall is None else wall),
             gpu_price_per_hour=price,
             currency=currency,
         )
     )
     assert attempt is not None
+    written_at(attempt.claim_file, milliseconds)
     return attempt
 
 
@@ -88,10 +105,20 @@ def epoch_event(
     return Event("epoch", f"epoch {epoch}", facts, time=at(milliseconds))
 
 
-def ended_at(attempt: AttemptFolder, milliseconds: int, outcome: str, ending: Ending | None = None) -> None:
-    """The end of an attempt, and where it brings one, of its job."""
-    document = {"outcome": outcome, "ended_at": at(milliseconds), "ending": ending}
+def ended_at(
+    attempt: AttemptFolder,
+    milliseconds: int,
+    outcome: str,
+    ending: Ending | None = None,
+    *,
+    wall: int | None = None,
+    held: float | None = None,
+) -> None:
+    """The end of an attempt, and where it brings one, of its job; `held`: in seconds, as its owner measured it."""
+    told = at(milliseconds if wall is None else wall)
+    document = {"outcome": outcome, "ended_at": told, "ending": ending, "held_seconds": held}
     attempt.close(AttemptEnd.model_validate(document))
+    written_at(attempt.end_file, milliseconds)
     if ending is not None:
         over_at(attempt.job, milliseconds, ending, attempt.number)
 
@@ -99,6 +126,7 @@ def ended_at(attempt: AttemptFolder, milliseconds: int, outcome: str, ending: En
 def over_at(job: JobFolder, milliseconds: int, ending: Ending, attempt: int | None) -> None:
     result = JobResult(finished_at=at(milliseconds), attempt=attempt, ending=ending)
     create_file(job.result_file, encode(stored(result)))
+    written_at(job.result_file, milliseconds)
 
 
 def stopped(reason: str, last: int, best: int | None, epochs: int, status: str = "succeeded") -> Ending:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.budget import Held, budget_words, held_until, nearest_limit, used_words
-from shared.job import AttemptEnd, BudgetUsed, Claim
+from shared.budget import Held, budget_words, nearest_limit, used_words
+from shared.job import BudgetUsed, Claim
 from shared.problems import Refused
 from shared.spec import Budget, JobSpec
-from shared.times import format_time, microseconds, parse_time, time_in
+from shared.times import format_time, parse_time, time_in
 from shared.validation import validated
 from tests.unit.shared.records import resolved, spec
 
@@ -54,13 +54,6 @@ def test_the_limit_that_is_reached_first_is_the_one_that_is_told() -> None:
     assert 0 < nearest.seconds_left <= 5
     assert nearest_limit(Budget(), [held(10)]) is None
     assert nearest_limit(Budget(max_cost=1), [held(10)]) is None
-
-
-def test_of_two_clocks_that_disagree_nothing_is_made() -> None:
-    claim = held(0).claim
-    end = AttemptEnd(outcome="lost", ended_at="2026-11-23T11:59:00Z")
-    assert held_until(claim, end, microseconds("2026-11-23T13:00:00Z")).seconds == 0
-    assert held_until(claim, None, microseconds("2026-11-23T12:00:01.5Z")).seconds == 1.5
 
 
 def test_a_budget_is_said_in_words() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,33 @@ def test_what_a_superseded_owner_writes_after_its_end_is_not_seen(volume):
     last = last_event(attempt, "epoch")
     assert last is not None
     assert last.message == "epoch 1"
+
+
+def test_what_the_owner_writes_says_how_long_after_the_claim_it_was_by_its_monotonic_clock(folder):
+    path = folder / "events.jsonl"
+    before = time.monotonic()
+    with EventWriter(path, before - 100) as writer:
+        writer.write([event(1)])
+    [written] = read(path)
+    assert 100 <= written.at <= 100 + time.monotonic() - before
+    assert written.at == round(written.at, 6)
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"), [("-1", 0.0), ("7", 7.0), ("true", None), ('"7"', None), ("NaN", None), ("null", None)]
+)
+def test_a_measured_time_that_is_none_is_passed_over(folder, written, seen):
+    path = folder / "events.jsonl"
+    write(path, event(1))
+    path.write_text(path.read_text().replace('"type"', f'"at":{written},"type"', 1))
+    assert [one.at for one in read(path)] == [seen]
+
+
+@pytest.mark.parametrize("whole", [0, 1, 3])
+def test_a_torn_tail_of_any_length_is_cut_off(folder, whole):
+    path = folder / "events.jsonl"
+    write(path, *(event(number, text="x" * 50_000) for number in range(whole)))
+    with path.open("ab") as file:
+        file.write(b"y" * 200_000)
+    write(path, event(99))
+    assert [one.data["number"] for one in read(path)] == [*range(whole), 99]

@@ -2,13 +2,14 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.events import EventWriter
+from shared.events import Event, EventWriter
 from shared.history import JobReader
 from shared.job import Ending
 from shared.job_folder import AttemptFolder, JobFolder
@@ -21,7 +22,6 @@ from tests.unit.shared.histories import (
     epoch_event,
     event,
     history,
-    microseconds_at,
     over_at,
     posted_at,
     stopped,
@@ -31,12 +31,32 @@ from tests.unit.shared.histories import (
 BATCHES, BATCH_MS, EPOCHS = 10, 20, 12
 
 
+HOUR_MS = 3_600_000
+
+
+class WildClocks:
+    """The wall clocks of hosts that differ by a day, each stepped by two hours now and then."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.change_host()
+
+    def change_host(self) -> None:
+        self.off = self.chance.choice([0, -24, 24]) * HOUR_MS
+
+    def wall(self, milliseconds: int) -> int:
+        if self.chance.random() < 0.1:
+            self.off += self.chance.choice([-2, 2]) * HOUR_MS
+        return milliseconds + self.off
+
+
 class SimulatedJob:
     """A job of epochs of equal length, interrupted at random; knows what became of every batch."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.job = posted_at(Volume(folder), epochs=EPOCHS, batch_size=32)
+        self.clocks = WildClocks(seed)
+        self.job = posted_at(Volume(folder), wall=self.clocks.wall(0), epochs=EPOCHS, batch_size=32)
         self.best = self.chance.randint(1, EPOCHS)
         self.now = self.waiting = self.held = 0
         self.parts: Counter[str] = Counter()
@@ -56,7 +76,8 @@ class SimulatedJob:
 
     def _attempt(self, number: int, *, must_finish: bool) -> bool:
         self.waiting += self._pass(self.chance.randint(0, 500))
-        self.attempt = claimed_at(self.job, number, self.now)
+        self.clocks.change_host()
+        self.attempt = claimed_at(self.job, number, self.now, wall=self.clocks.wall(self.now))
         self.number, self.claimed = number, self.now
         with EventWriter(self.attempt.events_file) as self.writer:
             return self._train(must_finish)
@@ -84,7 +105,7 @@ class SimulatedJob:
                     self.points.append((self.number, epoch - 1, batch))
             batches = 0
             best = self.best if epoch >= self.best else None
-            self.writer.write([epoch_event(epoch, self.now, (self.now - began) / 1000, best)])
+            self._write(epoch_event(epoch, self.now, (self.now - began) / 1000, best))
             if self.chance.random() < 0.5:
                 self.points.append((self.number, epoch, 0))
             if epoch < EPOCHS:
@@ -116,12 +137,20 @@ class SimulatedJob:
         return self._end("lost")
 
     def _end(self, outcome: str, ending: Ending | None = None) -> bool:
-        ended_at(self.attempt, self.now, outcome, ending)
-        self.held += self.now - self.claimed
+        held = self.now - self.claimed
+        self.held += held
+        if outcome == "lost":
+            self.waiting += self._pass(self.chance.randint(0, 75_000))
+            self.clocks.change_host()
+        ended_at(self.attempt, self.now, outcome, ending, wall=self.clocks.wall(self.now), held=held / 1000)
         return ending is not None
 
     def _tell(self, kind: str, **facts: int) -> None:
-        self.writer.write([event(kind, self.now, **facts)])
+        self._write(event(kind, self.now, **facts))
+
+    def _write(self, new: Event) -> None:
+        wall = at(self.clocks.wall(self.now))
+        self.writer.write([replace(new, time=wall, at=(self.now - self.claimed) / 1000)])
 
     def _pass(self, milliseconds: int) -> int:
         self.now += milliseconds
@@ -152,12 +181,12 @@ class SimulatedJob:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32))
-def test_every_part_is_what_was_spent_on_it_and_all_of_them_are_the_time_of_the_attempts(
+def test_whatever_the_wall_clocks_say_every_part_is_what_was_spent_on_it_and_all_are_the_time_of_the_attempts(
     tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
     simulated = SimulatedJob(tmp_path_factory.mktemp("volume"), seed)
     simulated.run()
-    found = ledger(history(simulated.job), microseconds_at(simulated.now + 999))
+    found = ledger(history(simulated.job))
     assert found.total == simulated.held * 1000
     assert found.waiting == simulated.waiting * 1000
     assert {name: found.part(name) / 1000 for name in PARTS} == simulated.expected()
@@ -179,7 +208,7 @@ def parts_of(found: Ledger) -> dict[str, float]:
 def test_a_job_that_stopped_early_says_what_it_learnt_waited_for_and_avoided(volume: Volume) -> None:
     job, attempt = one_attempt(volume, price=36.0)
     ended_at(attempt, 3500, "finished", stopped("early_stopping", 3, 1, 1000))
-    found = ledger(history(job), microseconds_at(10**6))
+    found = ledger(history(job))
     assert found.waiting == 2_000_000
     assert parts_of(found) == {"start_up": 1.0, "learning": 0.1, "patience": 0.2, "redone": 0.0, "saving": 0.2}
     assert (found.avoided_epochs, found.avoided) == (997, 99_700_000)
@@ -192,47 +221,59 @@ def test_a_job_that_stopped_early_says_what_it_learnt_waited_for_and_avoided(vol
 
 def test_without_a_price_there_are_no_costs(volume: Volume) -> None:
     job, _ = one_attempt(volume)
-    found = ledger(history(job), microseconds_at(3500))
+    found = ledger(history(job))
     assert found.costs() == {}
-    assert found.unpriced == found.total == 1_500_000
+    assert found.unpriced == found.total == 1_400_000
 
 
-def test_a_running_job_is_counted_up_to_now(volume: Volume) -> None:
-    job, _ = one_attempt(volume)
-    found = ledger(history(job), microseconds_at(3460))
-    assert parts_of(found) == {"start_up": 1.0, "learning": 0.1, "patience": 0.26, "redone": 0.0, "saving": 0.1}
+def test_a_running_job_is_counted_up_to_its_last_event(volume: Volume) -> None:
+    job, attempt = one_attempt(volume)
+    found = ledger(history(job))
+    assert parts_of(found) == {"start_up": 1.0, "learning": 0.1, "patience": 0.2, "redone": 0.0, "saving": 0.1}
     assert found.avoided == 0
+    told(attempt, [replace(event("checkpoint", 0), at=1.46)])
+    assert ledger(history(job)).part("patience") == 260_000
 
 
 def test_a_cancelled_job_avoided_nothing(volume: Volume) -> None:
     job, attempt = one_attempt(volume)
     ended_at(attempt, 3450, "finished", stopped("cancelled", 3, 1, 1000, "cancelled"))
-    found = ledger(history(job), microseconds_at(10**6))
+    found = ledger(history(job))
     assert (found.avoided_epochs, found.avoided) == (0, 0)
     assert found.part("patience") == 250_000
 
 
 def test_a_job_that_never_ran_only_waited(volume: Volume) -> None:
     job = posted_at(volume, 1000)
-    assert ledger(history(job), microseconds_at(4000)).waiting == 3_000_000
+    assert ledger(history(job)).waiting == 0, "nothing tells of a later moment yet"
     over_at(job, 6000, stopped("cancelled", 0, None, 1000, "cancelled"), None)
-    found = ledger(history(job), microseconds_at(10**6))
+    found = ledger(history(job))
     assert (found.waiting, found.total, found.costs()) == (5_000_000, 0, {})
 
 
-def test_a_clock_that_is_behind_takes_no_time_away(volume: Volume) -> None:
+def test_files_without_measured_times_are_read_by_the_wall_clock_and_never_below_zero(volume: Volume) -> None:
     job = posted_at(volume, 5000)
     attempt = claimed_at(job, 1, 2000)
-    ended_at(attempt, 1000, "lost")
-    found = ledger(history(job), microseconds_at(0))
+    ended_at(attempt, 1000, "handed_back")
+    found = ledger(history(job))
     assert (found.waiting, found.total) == (0, 0)
+
+
+def test_of_a_lost_attempt_without_measured_times_nothing_after_its_last_event_is_held(volume: Volume) -> None:
+    # Whoever found it lost wrote its end and its state, a day later and by another clock.
+    job, attempt = one_attempt(volume)
+    told(attempt, [event("state", 86_400_000)])
+    ended_at(attempt, 86_400_000, "lost")
+    claimed_at(job, 2, 86_401_000)
+    found = ledger(history(job))
+    assert (found.total, found.waiting) == (1_400_000, 2_000_000 + 86_401_000_000 - 3_400_000)
 
 
 def test_epochs_that_were_told_in_one_piece_lie_before_one_another(volume: Volume) -> None:
     job = posted_at(volume)
     attempt = claimed_at(job, 1, 0)
     told(attempt, [event("model", 1000), *(epoch_event(epoch, 1400, 0.1, 1) for epoch in (1, 2, 3, 4))])
-    found = ledger(history(job), microseconds_at(1400))
+    found = ledger(history(job))
     assert parts_of(found) == {"start_up": 1.0, "learning": 0.1, "patience": 0.3, "redone": 0.0, "saving": 0.0}
 
 

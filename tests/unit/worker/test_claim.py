@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.job import AttemptEnd
+from shared.job import AttemptEnd, JobError
 from shared.times import time_in, utc_now
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import ending, finished, handed_back, posted, taken
@@ -96,6 +96,17 @@ def test_a_failed_job_does_not_wait_for_the_clock_of_a_machine_that_was_a_day_ah
     tomorrow = AttemptEnd(outcome="failed", ended_at=time_in(86_400), is_failure=True, retry_at=time_in(86_401))
     taken(job).close(tomorrow)
     assert waiting(volume) == [job.id]
+
+
+@pytest.mark.parametrize(("has", "waits"), [(1000, True), (2000, True), (2001, False), (None, True)])
+def test_a_job_whose_data_did_not_fit_waits_for_all_but_a_worker_with_more_memory(volume, monkeypatch, has, waits):
+    job = posted(volume)
+    monkeypatch.setattr("worker.claim.memory_bytes", lambda: 2000)
+    error = JobError(code="data_larger_than_memory", message="too large")
+    later = AttemptEnd(outcome="failed", ended_at=utc_now(), error=error, is_failure=True, retry_at=time_in(250))
+    claim_next(volume, owner()).close(later)
+    monkeypatch.setattr("worker.claim.memory_bytes", lambda: has)
+    assert waiting(volume) == ([] if waits else [job.id])
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])

@@ -3,18 +3,22 @@
 import errno
 import multiprocessing
 import signal
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
+import worker.memory
+from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, Conclusion, Ending, JobError
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.settings import Settings
+from shared.times import parse_time
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker import pulse
-from worker.memory import out_of_memory_kills
-from worker.outcome import Exit, decide
+from worker.memory import memory_bytes, out_of_memory_kills
+from worker.outcome import MOST_BACKOFF_SECONDS, Exit, decide
 from worker.training.errors import BadData, Diverged, failure
 
 SETTINGS = Settings(max_failures=5)
@@ -24,6 +28,14 @@ SETTINGS = Settings(max_failures=5)
 def job(volume: Volume) -> JobFolder:
     put_dataset(volume, learnable_frame(40))
     return put_job(volume, small_spec())
+
+
+def with_data(job: JobFolder, number: int = 1) -> AttemptFolder:
+    """An attempt whose data was ready before its child ended."""
+    attempt = claim(job, number)
+    with EventWriter(attempt.events_file) as events:
+        events.write([Event("data", "192 rows to train on", {})])
+    return attempt
 
 
 def ended(attempt: AttemptFolder, child: Exit) -> AttemptEnd:
@@ -49,7 +61,7 @@ def ended(attempt: AttemptFolder, child: Exit) -> AttemptEnd:
     ],
 )
 def test_a_child_that_ends_without_a_word_is_retried_under_its_own_code(job: JobFolder, child: Exit, code: str) -> None:
-    end = ended(claim(job), child)
+    end = ended(with_data(job), child)
     assert end.error is not None
     assert (end.error.code, end.outcome, end.is_failure, end.ending) == (code, "failed", True, None)
     assert end.retry_at is not None
@@ -59,12 +71,29 @@ def test_out_of_memory_at_the_same_place_twice_is_final_and_at_another_place_is_
     def shortage(place: str) -> Exit:
         return Exit(-signal.SIGKILL, place=place, out_of_memory_kills=1)
 
-    assert ended(claim(job, 1), shortage("0:3")).ending is None
-    assert ended(claim(job, 2), shortage("4:0")).ending is None
-    last = ended(claim(job, 3), shortage("4:0"))
+    assert ended(with_data(job, 1), shortage("0:3")).ending is None
+    assert ended(with_data(job, 2), shortage("4:0")).ending is None
+    last = ended(with_data(job, 3), shortage("4:0"))
     assert last.ending is not None
     assert last.ending.error is not None
     assert (last.ending.status, last.ending.error.code) == ("failed", "out_of_memory_host")
+
+
+def test_data_larger_than_memory_is_told_with_its_sizes_and_left_to_a_larger_worker_for_a_while(job: JobFolder) -> None:
+    killed = Exit(-signal.SIGKILL, place="0:0", out_of_memory_kills=1)
+    ends = [ended(claim(job, number), killed) for number in range(1, SETTINGS.max_failures + 1)]
+    for end in ends:
+        assert end.error is not None
+        assert end.error.code == "data_larger_than_memory"
+        assert "40 rows of 4 features of 4 bytes" in end.error.message
+        assert f"{(memory_bytes() or 0) / 1024**3:.2f} GiB" in end.error.message
+        assert "batch_size" not in end.error.message
+    for end in ends[:-1]:
+        assert end.ending is None, "never final for being the same shortage at the same place"
+        assert end.retry_at is not None
+        waits = parse_time(end.retry_at) - parse_time(end.ended_at)
+        assert waits.total_seconds() == pytest.approx(MOST_BACKOFF_SECONDS, abs=1)
+    assert ends[-1].ending is not None
 
 
 def test_the_childs_own_word_on_a_shortage_counts_with_its_place(job: JobFolder) -> None:
@@ -97,6 +126,21 @@ def test_foreign_errors_become_a_code_and_a_rule(error: Exception, code: str, ma
 
 def test_the_kernels_count_of_memory_kills_is_read() -> None:
     assert out_of_memory_kills() >= 0
+
+
+def test_the_memory_of_a_container_is_its_limit_where_that_is_below_the_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, limit = tmp_path / "meminfo", tmp_path / "memory.max"
+    monkeypatch.setattr(worker.memory, "_MEMINFO", machine)
+    monkeypatch.setattr(worker.memory, "_CGROUP_LIMITS", (limit, tmp_path / "none"))
+    measure = memory_bytes.__wrapped__
+    assert measure() is None
+    machine.write_text("MemFree: 5 kB\nMemTotal:        2048 kB\n")
+    limit.write_text("max\n")
+    assert measure() == 2048 * 1024
+    limit.write_text("4096\n")
+    assert measure() == 4096
 
 
 def test_pulses_reach_the_worker_and_the_last_one_counts() -> None:

@@ -13,6 +13,7 @@ from shared.times import time_in, utc_now
 from tests.support.redis import free_port, redis_program, running_redis
 from tests.support.waiting import wait_for
 from tests.unit.shared.records import finished, handed_back, posted, taken
+from worker.beat import Beat, write_beat
 from worker.heartbeat import Heartbeat
 from worker.sweep import Sweeper
 
@@ -73,7 +74,14 @@ def test_a_silent_attempt_is_ended_as_lost_and_its_job_comes_back(volume, sweepe
 
 def test_an_attempt_that_never_beat_is_lost_too(volume, sweeper):
     attempt = taken(posted(volume))
-    assert swept(sweeper, attempt.end).outcome == "lost"
+    end = swept(sweeper, attempt.end)
+    assert (end.outcome, end.held_seconds) == ("lost", QUICK["heartbeat_seconds"])
+
+
+def test_a_lost_attempt_held_its_gpu_until_its_last_beat_and_one_interval_more(volume, sweeper):
+    attempt = taken(posted(volume))
+    write_beat(attempt, Beat(7, began=1.0, elapsed=5.0))
+    assert swept(sweeper, attempt.end).held_seconds == 5.02
 
 
 def test_an_attempt_that_beats_is_left_alone(volume, sweeper):

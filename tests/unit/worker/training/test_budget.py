@@ -25,10 +25,11 @@ def job(volume: Volume) -> JobFolder:
     return put_job(volume, small_spec())
 
 
-def claimed(job: JobFolder, number: int = 1, seconds_ago: float = 0, price: float | None = None) -> AttemptFolder:
+def claimed(job: JobFolder, number: int = 1, price: float | None = None, wall: float = 0) -> AttemptFolder:
+    """An attempt that was claimed now; `wall`: how far its host's wall clock is ahead, in seconds."""
     attempt = job.take(
         Claim(
-            attempt=number, owner="w", host="here", pid=1, slot=0, device="CPU", claimed_at=time_in(-seconds_ago),
+            attempt=number, owner="w", host="here", pid=1, slot=0, device="CPU", claimed_at=time_in(wall),
             gpu_price_per_hour=price, currency="EUR" if price is not None else None,
         )
     )  # fmt: skip
@@ -44,8 +45,9 @@ def concluded(attempt: AttemptFolder) -> tuple[Conclusion, Stop]:
 
 
 def test_what_earlier_attempts_held_is_used_up_and_the_queue_between_them_is_not(job: JobFolder) -> None:
-    claimed(job, 1, seconds_ago=100).close(AttemptEnd(outcome="lost", ended_at=time_in(-90)))
-    watch = BudgetWatch(claimed(job, 2, seconds_ago=5), Budget(max_gpu_seconds=30))
+    day = 86_400
+    claimed(job, 1, wall=day).close(AttemptEnd(outcome="lost", ended_at=time_in(2 * day), held_seconds=10))
+    watch = BudgetWatch(claimed(job, 2, wall=-day), Budget(max_gpu_seconds=30), time.monotonic() - 5)
     watch.check(seconds_needed=5)
     with pytest.raises(BudgetUsedUp) as used_up:
         watch.check(seconds_needed=16)
@@ -53,7 +55,7 @@ def test_what_earlier_attempts_held_is_used_up_and_the_queue_between_them_is_not
 
 
 def test_the_cost_is_that_of_the_claims_price(job: JobFolder) -> None:
-    watch = BudgetWatch(claimed(job, seconds_ago=10, price=360), Budget(max_cost=1.5))
+    watch = BudgetWatch(claimed(job, price=360), Budget(max_cost=1.5), time.monotonic() - 10)
     watch.check()
     with pytest.raises(BudgetUsedUp) as used_up:
         watch.check(seconds_needed=6)
@@ -61,7 +63,7 @@ def test_the_cost_is_that_of_the_claims_price(job: JobFolder) -> None:
 
 
 def test_without_a_limit_nothing_is_ever_used_up(job: JobFolder) -> None:
-    BudgetWatch(claimed(job, seconds_ago=1e6), None).check(1e9)
+    BudgetWatch(claimed(job), None, time.monotonic() - 1e6).check(1e9)
 
 
 class Needs:
@@ -129,7 +131,7 @@ def test_an_attempt_that_finds_the_budget_used_up_concludes_with_what_the_one_be
     limited = put_job(volume, small_spec(budget={"max_gpu_seconds": 600}))
     first = claimed(limited)
     _, before = concluded(first)
-    first.close(AttemptEnd(outcome="lost", ended_at=time_in(601)))
+    first.close(AttemptEnd(outcome="lost", ended_at=time_in(0), held_seconds=600))
     conclusion, stop = concluded(claimed(limited, 2))
     assert conclusion.ending is not None
     assert (conclusion.ending.status, conclusion.ending.error) == ("succeeded", None)

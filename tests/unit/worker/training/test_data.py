@@ -1,5 +1,7 @@
 """From Parquet to arrays."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +137,31 @@ def test_a_training_part_of_one_class_is_refused(volume: Volume) -> None:
     frame.loc[validation.index[0], "grade"] = 5
     with pytest.raises(BadData, match="stratify"):
         loaded(volume, frame, positive={"at_least": 3})
+
+
+_LOAD_WITH_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from shared.job_folder import AttemptFolder
+from worker.training.data import load_data
+from worker.training.errors import failure
+attempt = AttemptFolder(Path(sys.argv[1]), 1)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 1024**2,) * 2)
+try:
+    load_data(attempt, attempt.job.record())
+except Exception as error:
+    told, may_retry = failure(error)
+    print(told.code, may_retry, told.message)
+"""
+
+
+def test_data_that_does_not_fit_into_memory_is_told_with_its_sizes_and_may_fit_elsewhere(volume: Volume) -> None:
+    rows = 100_000
+    codes = np.arange(rows) % 1000
+    put_dataset(volume, pd.DataFrame({"code": [f"c{code}" for code in codes], "grade": codes % 6}))
+    job = put_job(volume, small_spec())
+    command = [sys.executable, "-c", _LOAD_WITH_LITTLE_MEMORY, str(claim(job).path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("data_larger_than_memory True "), done.stdout + done.stderr
+    assert "100,000 rows of 1,000 features of 4 bytes are 0.37 GiB" in done.stdout
