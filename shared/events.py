@@ -2,7 +2,7 @@
 
     {"time": "…Z", "type": "epoch", "level": "info", "message": "epoch 3 of 1000: …", "data": {…}}
 
-Types are open words; those in use: extend, state, started, data, model, engine, resume, epoch, checkpoint,
+Types are open words; those in use: extend, state, lost, started, data, model, engine, resume, epoch, checkpoint,
 learning_rate, stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte behind the last
 line read.
 """

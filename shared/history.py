@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from shared.events import Event, read_events
 from shared.job import AttemptEnd, Claim, JobRecord, JobResult, JobStatus
 from shared.job_folder import AttemptFolder, JobFolder, derived_status
+from shared.points import Place
 from shared.progress import EpochProgress
 from shared.times import microseconds
 
@@ -97,14 +98,6 @@ class EpochRows:
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Numbers, ends in microseconds since 1970, and seconds, each of shape (count,)."""
         return self._columns.columns(self.count)
-
-
-@dataclass(frozen=True, order=True)
-class Place:
-    """How far a run is: whole epochs done, and batches of the next."""
-
-    epochs: int = 0
-    batches: int = 0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from shared.history import AttemptHistory, EpochRows, JobHistory, Place
+from shared.history import AttemptHistory, EpochRows, JobHistory
+from shared.points import Place
 from shared.times import microseconds
 
 PARTS = ("start_up", "learning", "patience", "redone", "saving")

@@ -49,7 +49,7 @@ def rung(redis_server):
 
 @pytest.fixture
 def sweeper(volume, bell):
-    return Sweeper(volume, bell, Settings(**QUICK, max_failures=2))
+    return Sweeper(volume, bell, Settings(**QUICK, max_losses=2))
 
 
 def swept(sweeper, what):
@@ -65,7 +65,7 @@ def test_a_silent_attempt_is_ended_as_lost_and_its_job_comes_back(volume, sweepe
     attempt = taken(job)
     replace_file(attempt.heartbeat_file, encode({"version": 1, "count": 7}))
     end = swept(sweeper, attempt.end)
-    assert (end.outcome, end.is_failure, end.error.code) == ("lost", True, "worker_lost")
+    assert (end.outcome, end.is_failure, end.error.code) == ("lost", False, "worker_lost")
     assert job.state().status == "queued"
     sweeper.sweep()
     assert rung() == [job.id]
@@ -107,7 +107,7 @@ def test_a_job_that_is_lost_too_often_has_failed(volume, sweeper, rung):
 def test_of_two_sweeps_one_ends_the_attempt_and_it_counts_once(volume, bell):
     job = posted(volume)
     attempt = taken(job)
-    sweepers = [Sweeper(volume, bell, Settings(**QUICK, max_failures=2)) for _ in range(2)]
+    sweepers = [Sweeper(volume, bell, Settings(**QUICK)) for _ in range(2)]
     end = wait_for(lambda: [one.sweep() for one in sweepers] and attempt.end(), SOON)
     for one in sweepers:
         one.sweep()
@@ -195,7 +195,7 @@ def test_without_redis_lost_attempts_are_still_ended_and_results_still_written(v
 
 @pytest.mark.parametrize("damaged", ["spec_file", "end_file"])
 def test_a_damaged_job_keeps_nobody_else_waiting(volume, bell, damaged):
-    sweeper = Sweeper(volume, bell, Settings(**QUICK, max_failures=1))
+    sweeper = Sweeper(volume, bell, Settings(**QUICK))
     broken = posted(volume, priority=0)
     first = taken(broken)
     first.close(handed_back())
