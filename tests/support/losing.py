@@ -5,6 +5,7 @@ import shutil
 import signal
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -71,15 +72,17 @@ class Stand:
         self._redis = redis
         self._doorbell = doorbell
         self._folder = folder
+        self._temporary: list[str] = []
         self._workers = [self.worker(f"worker {number}") for number in range(workers)]
         self.losses: list[Loss] = []
 
     def worker(self, name: str, **environment: str) -> WorkerProcess:
         """A worker of its own, not started, with its own folder of temporary files."""
-        temporary = self._folder / name.replace(" ", "-")
-        temporary.mkdir(parents=True)
+        self._folder.mkdir(exist_ok=True)
+        # Not below the test's own folder: the path of a socket has 107 characters at most.
+        self._temporary.append(temporary := tempfile.mkdtemp(prefix="lost-"))
         log = self._folder / f"{name}.log"
-        return WorkerProcess(self.volume, self._redis.url, log, **self._times, TMPDIR=str(temporary), **environment)
+        return WorkerProcess(self.volume, self._redis.url, log, **self._times, TMPDIR=temporary, **environment)
 
     def start(self) -> None:
         for worker in self._workers:
@@ -88,6 +91,8 @@ class Stand:
     def stop(self) -> None:
         for worker in self._workers:
             worker.stop()
+        for folder in self._temporary:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def post(self, epochs: int) -> JobFolder:
         job = put_job(self.volume, slow_job(epochs))

@@ -88,7 +88,7 @@ def test_a_job_that_takes_its_worker_down_each_time_ends_and_names_the_workers_a
 ) -> None:
     put_dataset(volume, learnable_frame())
     start("careful")
-    beside = put_job(volume, small_spec(hyperparameters={"epochs": 1_000_000}, callbacks={"early_stopping": None}))
+    beside = put_job(volume, small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None}))
     doorbell.ring(beside.id)
     wait_for(lambda: beside.attempts() and beside.attempts()[0].training_log.exists())
     bad = put_job(volume, small_spec(priority=0))
