@@ -65,7 +65,7 @@ def _reason(place: int, state: JobState, workers: _Workers) -> dict[str, Any]:
     until = backs_off_until(state.end)
     ahead = place - 1
     if until is not None:
-        reason, detail = "backoff", f"its last attempt failed; it is tried again after {until}"
+        reason, detail = "backoff", f"its last attempt broke off; it is tried again after {until}"
     elif workers.alive == 0:
         reason, detail = "no_worker", "no worker is there"
     elif workers.draining == workers.alive:

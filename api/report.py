@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from shared.attempts import is_failure, is_loss, since_progress
+from shared.attempts import Ended, is_failure, is_loss, since_progress, with_ends
 from shared.dataset import DatasetInfo
 from shared.events import Event, PlacedEvent, last_epoch_event
 from shared.job import AttemptEnd, JobRecord
@@ -35,6 +35,7 @@ def job_report(
     """The answer to GET /jobs/{id}. Of a job that `is_new` there is nothing but its record yet, and nothing is read."""
     record, result = state.record, state.result
     attempts, runs = ([], []) if is_new else (folder.attempts(), folder.runs())
+    ended = with_ends(attempts)
     event = last_epoch_event(runs)
     return {
         "id": folder.id,
@@ -53,8 +54,8 @@ def job_report(
         "engine": None if is_new else _engine(folder),
         "worker": _worker(state),
         "error": result.ending.error.model_dump(mode="json") if result and result.ending.error else None,
-        "attempts": _attempt_counts(attempts),
-        "failures": _failures(attempts),
+        "attempts": _attempt_counts(ended),
+        "failures": [_failure(attempt, end) for attempt, end in ended if end is not None and end.ending is None],
         "max_failures": settings.max_failures,
         "max_losses": settings.max_losses,
         "warnings": list(record.warnings),
@@ -183,9 +184,9 @@ def _worker(state: JobState) -> dict[str, Any] | None:
     return state.claim.model_dump(mode="json", include={"host", "device", "slot", "gpu_price_per_hour", "currency"})
 
 
-def _attempt_counts(attempts: Sequence[AttemptFolder]) -> dict[str, int]:
+def _attempt_counts(attempts: Sequence[Ended]) -> dict[str, int]:
     """How many attempts there are, how many were lost, failed or were handed back, and how many in a row."""
-    ends = [end for attempt in attempts if (end := attempt.end()) is not None]
+    ends = [end for _, end in attempts if end is not None]
     return {
         "total": len(attempts),
         "lost": sum(map(is_loss, ends)),
@@ -196,13 +197,8 @@ def _attempt_counts(attempts: Sequence[AttemptFolder]) -> dict[str, int]:
     }
 
 
-def _failures(attempts: Sequence[AttemptFolder]) -> list[dict[str, Any]]:
-    """The attempts after which the job was queued again, and which of them count against its limits."""
-    ends = [(attempt, attempt.end()) for attempt in attempts]
-    return [_failure(attempt, end) for attempt, end in ends if end is not None and end.ending is None]
-
-
 def _failure(attempt: AttemptFolder, end: AttemptEnd) -> dict[str, Any]:
+    """An attempt after which the job was queued again, and against which of its limits it counts."""
     claim = attempt.claim()
     return {
         "attempt": attempt.number,

@@ -6,6 +6,7 @@ from shared.job import AttemptEnd
 from shared.job_folder import AttemptFolder
 from shared.points import start_of
 
+Ended = tuple[AttemptFolder, AttemptEnd | None]
 Counts = Callable[[AttemptEnd], bool]
 
 
@@ -17,16 +18,20 @@ def is_failure(end: AttemptEnd) -> bool:
     return end.counts_as_failure
 
 
-def since_progress(attempts: Sequence[AttemptFolder], counts: Counts) -> list[AttemptFolder]:
-    """Of attempts that have ended, oldest first, those that count since the last one with progress; newest first.
+def with_ends(attempts: Sequence[AttemptFolder]) -> list[Ended]:
+    """Each attempt with its end; None for one that has not ended."""
+    return [(attempt, attempt.end()) for attempt in attempts]
+
+
+def since_progress(attempts: Sequence[Ended], counts: Counts) -> list[AttemptFolder]:
+    """Of attempts, oldest first, those that have ended and count since the last one with progress; newest first.
 
     Progress that the attempt after it could not resume from is none: points that are damaged would keep a job in a
     circle.
     """
     found: list[AttemptFolder] = []
     later: AttemptFolder | None = None
-    for attempt in reversed(attempts):
-        end = attempt.end()
+    for attempt, end in reversed(attempts):
         if end is not None and end.has_progress and _was_used(attempt, later):
             break
         if end is not None and counts(end):

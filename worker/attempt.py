@@ -42,8 +42,8 @@ class AttemptRun:
 
     def run(self, nursery: Nursery) -> None:
         """Train, and record the end. Whatever happens to this process on the way, another worker can go on."""
-        self._tell(*_lost_before(self._attempt), _claimed(self._attempt))
         with Heartbeat(self._attempt, self._settings, self._since) as heartbeat:
+            self._tell(*_lost_before(self._attempt), _claimed(self._attempt))
             # Who took so long to its first beat may be taken for lost by now, and starts no child.
             end = None if heartbeat.is_lost else self._trained(nursery, heartbeat)
             if end is None or heartbeat.is_lost:
@@ -147,9 +147,8 @@ def _lost_before(attempt: AttemptFolder) -> Iterator[Event]:
 
     An attempt that has events has told of those before it.
     """
-    for earlier in reversed(attempt.job.attempts()):
-        if earlier.number >= attempt.number:
-            continue
+    for number in range(attempt.number - 1, 0, -1):
+        earlier = AttemptFolder(attempt.path.with_name(str(number)), number)
         end = earlier.end()
         if end is not None and end.outcome == "lost" and end.error is not None and end.error.code == "worker_lost":
             yield _lost(earlier, end)

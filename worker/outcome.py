@@ -8,7 +8,7 @@ import signal
 from collections import Counter
 from typing import Any, NamedTuple
 
-from shared.attempts import Counts, is_failure, is_loss, since_progress
+from shared.attempts import Counts, is_failure, is_loss, since_progress, with_ends
 from shared.backoff import MOST_BACKOFF_SECONDS
 from shared.events import epochs_done
 from shared.job import AttemptEnd, Conclusion, Ending, JobError, Stop
@@ -95,7 +95,7 @@ class _Broken(NamedTuple):
     def row(self, counts: Counts) -> list[AttemptFolder]:
         """The attempts that count in a row without progress, newest first."""
         until_now = [other for other in self.attempt.job.attempts() if other.number <= self.attempt.number]
-        before = since_progress(until_now, counts)
+        before = since_progress(with_ends(until_now), counts)
         return before if self.has_progress else [self.attempt, *before]
 
     def final(self, error: JobError) -> Ending:
@@ -142,7 +142,7 @@ def _with_a_way_on(job: JobFolder, error: JobError) -> JobError:
         return error
     place = place_of(points_of(source)[0])
     way_on = f"`extend` continues from its last resume point, in epoch {place.epochs + 1}; `retry` starts at epoch 1"
-    return JobError(code=error.code, message=f"{error.message}. {way_on}")
+    return JobError(code=error.code, message=f"{error.message.rstrip('.')}. {way_on}")
 
 
 def _concluded(attempt: AttemptFolder, conclusion: Conclusion, settings: Settings) -> AttemptEnd:

@@ -20,8 +20,9 @@ from shared.job_folder import AttemptFolder
 from shared.points import place_of, point_name, points_of
 from shared.settings import Settings
 from shared.volume import Volume
+from tests.simulation.bell import Bell
 from tests.simulation.eye import Eye, Trainer
-from tests.simulation.kernel import Kernel, Killed, Machine, Process, Signal
+from tests.simulation.kernel import Kernel, Killed, Machine, Process
 from tests.simulation.machinery import Disk, World, this_process
 from tests.unit.shared.records import record
 from worker.pulse import Pulse
@@ -266,33 +267,6 @@ class Play:
 
 def _living_children(worker: Process) -> list[Process]:
     return [child for child in worker.children if child.is_alive]
-
-
-class Bell:
-    """Redis and the doorbell in one: rings are lost and doubled at times; as `shared.queue.Doorbell` to a worker."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self.rings = 0
-        self.away_until = 0.0
-        self.rung = Signal()
-        self._kernel = kernel
-
-    def ring(self, _job_id: str) -> bool:
-        if self._kernel.now < self.away_until:
-            return False
-        self.rings += self._kernel.chance.choice([0, 1, 1, 1, 1, 2])
-        self._kernel.fire(self.rung)
-        return True
-
-    def unheard(self) -> int | None:
-        return None if self._kernel.now < self.away_until else self.rings
-
-    def take(self) -> bool:
-        """A ring, where there is one: Celery takes it off the list before it is acted on."""
-        if self.rings == 0 or self._kernel.now < self.away_until:
-            return False
-        self.rings -= 1
-        return True
 
 
 class Nursery:

@@ -61,3 +61,14 @@ def test_a_worker_whose_child_was_killed_tells_of_it_itself(
     run(claimed(job, 1), volume, Exit(-9), monkeypatch)
     run(claimed(job, 2), volume, Exit(-9, "drain"), monkeypatch)
     assert lost(job) == [(1, "gpu-1-7-abc", "gpu-1", "killed")]
+
+
+def test_nothing_that_takes_time_on_a_slow_volume_comes_before_the_first_beat(
+    job: JobFolder, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt, has_beaten = claimed(job, 1), []
+    monkeypatch.setattr(
+        "worker.attempt._lost_before", lambda _: has_beaten.append(attempt.heartbeat_file.exists()) or []
+    )
+    run(attempt, volume, Exit(-9, "drain"), monkeypatch)
+    assert has_beaten == [True]
