@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
+.PHONY: demo up test lint chaos chaos-short simulate resume-proof lost-often many-jobs many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -41,6 +41,11 @@ simulate: $(VENV)/.dev  ## the protocol alone in simulated time: make simulate [
 
 resume-proof: $(VENV)/.dev  ## killed runs against an untouched one: make resume-proof [JOBS= SEED=]
 	$(BIN)/python -m tests.resume_proof --jobs $(JOBS) --seed $(SEED)
+
+LOSSES ?= 25
+
+lost-often: $(VENV)/.dev  ## a job lost in every way, with the default limits: make lost-often [LOSSES= SEED=]
+	$(BIN)/python -m tests.lost_often --losses $(LOSSES) --seed $(SEED)
 
 many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
 	$(BIN)/python -m tests.many_jobs --jobs $(JOBS)

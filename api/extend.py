@@ -14,11 +14,11 @@ from api.query import no_query
 from api.replay import ReplaySettings
 from api.service import service
 from api.strict_json import read_object
-from shared.inherit import inherit, with_points
+from shared.inherit import inherit
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.manifest import read_manifest
-from shared.points import place_of, points_of
+from shared.points import place_of, points_of, with_points
 from shared.problems import Conflict, NotFound, Problem, Refused, pointer
 from shared.replay import monitored, replay
 from shared.spec import MOST_EPOCHS, Budget, EarlyStoppingSpec, JobSpec, Strict

@@ -41,8 +41,8 @@ def show_all() -> Response:
     found = _page(wanted, limit + 1)
     waiting = [OpenJob(state.record.spec.priority, folder.id) for folder, state in found if state.status == "queued"]
     places = service().places.of(*waiting) if waiting else {}
-    failures = service().settings.max_failures
-    items = [job_report(folder, state, places.get(folder.id), failures) for folder, state in found[:limit]]
+    settings = service().settings
+    items = [job_report(folder, state, places.get(folder.id), settings) for folder, state in found[:limit]]
     return jsonify(list_report(items, has_more=len(found) > limit))
 
 

@@ -60,7 +60,7 @@ def new_job_document(folder: JobFolder, record: JobRecord) -> dict[str, Any]:
 
 def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> dict[str, Any]:
     places = held.places.of(OpenJob(state.record.spec.priority, folder.id)) if state.status == "queued" else {}
-    return job_report(folder, state, places.get(folder.id), held.settings.max_failures, is_new=is_new)
+    return job_report(folder, state, places.get(folder.id), held.settings, is_new=is_new)
 
 
 def view_of(held: Service, folder: JobFolder) -> View:

@@ -25,6 +25,7 @@ def show() -> Response:
                 "classes": MOST_CLASSES,
                 "categories_of_a_column": MOST_CATEGORIES,
                 "failures": settings.max_failures,
+                "losses": settings.max_losses,
             },
             "dataset": {
                 "bytes": settings.max_dataset_bytes,

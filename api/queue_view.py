@@ -12,14 +12,10 @@ from api.queue_order import queued_jobs
 from api.report import list_report
 from api.service import service
 from api.workers import worker_status
+from shared.backoff import backs_off_until
 from shared.ids import is_job_id
-from shared.job import AttemptEnd
 from shared.job_folder import JobState
-from shared.times import seconds_until
 from shared.worker_card import WorkerCard
-
-# A moment further off was written by a clock that is wrong, and no worker waits for it (worker.claim).
-_MOST_BACKOFF_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,10 @@ def _item(place: int, job_id: str, workers: _Workers) -> dict[str, Any] | None:
 
 
 def _reason(place: int, state: JobState, workers: _Workers) -> dict[str, Any]:
-    until = _backs_off_until(state.end)
+    until = backs_off_until(state.end)
     ahead = place - 1
     if until is not None:
-        reason, detail = "backoff", f"its last attempt failed; it is tried again after {until}"
+        reason, detail = "backoff", f"its last attempt broke off; it is tried again after {until}"
     elif workers.alive == 0:
         reason, detail = "no_worker", "no worker is there"
     elif workers.draining == workers.alive:
@@ -83,12 +79,6 @@ def _reason(place: int, state: JobState, workers: _Workers) -> dict[str, Any]:
     else:
         reason, detail = "busy", f"every slot is taken, and {ahead} other{'s' * (ahead != 1)} are served first"
     return {"reason": reason, "detail": detail, "ahead": ahead, "until": until}
-
-
-def _backs_off_until(end: AttemptEnd | None) -> str | None:
-    if end is None or end.retry_at is None:
-        return None
-    return end.retry_at if 0 < seconds_until(end.retry_at) <= _MOST_BACKOFF_SECONDS else None
 
 
 def _workers(cards: Sequence[WorkerCard], lost_after_seconds: float) -> _Workers:

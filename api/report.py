@@ -9,13 +9,15 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from shared.attempts import Ended, is_failure, is_loss, since_progress, with_ends
 from shared.dataset import DatasetInfo
 from shared.epoch_columns import EpochTold
 from shared.events import Event, PlacedEvent, last_epoch_event
-from shared.job import JobRecord
+from shared.job import AttemptEnd, JobRecord
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.manifest import Checkpoint, Manifest, read_manifest
 from shared.progress import EpochProgress
+from shared.settings import Settings
 
 
 def as_content(report: Mapping[str, Any]) -> bytes:
@@ -29,11 +31,12 @@ def list_report(items: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str,
 
 
 def job_report(
-    folder: JobFolder, state: JobState, queue_position: int | None, max_failures: int, *, is_new: bool = False
+    folder: JobFolder, state: JobState, queue_position: int | None, settings: Settings, *, is_new: bool = False
 ) -> dict[str, Any]:
     """The answer to GET /jobs/{id}. Of a job that `is_new` there is nothing but its record yet, and nothing is read."""
     record, result = state.record, state.result
     attempts, runs = ([], []) if is_new else (folder.attempts(), folder.runs())
+    ended = with_ends(attempts)
     event = last_epoch_event(runs)
     return {
         "id": folder.id,
@@ -52,8 +55,10 @@ def job_report(
         "engine": None if is_new else _engine(folder),
         "worker": _worker(state),
         "error": result.ending.error.model_dump(mode="json") if result and result.ending.error else None,
-        "failures": _failures(attempts),
-        "max_failures": max_failures,
+        "attempts": _attempt_counts(ended),
+        "failures": [_failure(attempt, end) for attempt, end in ended if end is not None and end.ending is None],
+        "max_failures": settings.max_failures,
+        "max_losses": settings.max_losses,
         "warnings": list(record.warnings),
         "task": record.task.model_dump(mode="json"),
         "spec": spec_report(record),
@@ -185,21 +190,34 @@ def _worker(state: JobState) -> dict[str, Any] | None:
     return state.claim.model_dump(mode="json", include={"host", "device", "slot", "gpu_price_per_hour", "currency"})
 
 
-def _failures(attempts: Sequence[AttemptFolder]) -> list[dict[str, Any]]:
-    """The attempts after which the job was queued again, and which of them count against its limit."""
-    ends = [(attempt.number, attempt.end()) for attempt in attempts]
-    return [
-        {
-            "attempt": number,
-            "outcome": end.outcome,
-            "code": end.error.code if end.error else None,
-            "message": end.error.message if end.error else None,
-            "is_failure": end.is_failure,
-            "ended_at": end.ended_at,
-        }
-        for number, end in ends
-        if end is not None and end.ending is None
-    ]
+def _attempt_counts(attempts: Sequence[Ended]) -> dict[str, int]:
+    """How many attempts there are, how many were lost, failed or were handed back, and how many in a row."""
+    ends = [end for _, end in attempts if end is not None]
+    return {
+        "total": len(attempts),
+        "lost": sum(map(is_loss, ends)),
+        "failed": sum(map(is_failure, ends)),
+        "handed_back": sum(end.outcome == "handed_back" for end in ends),
+        "lost_in_a_row": len(since_progress(attempts, is_loss)),
+        "failed_in_a_row": len(since_progress(attempts, is_failure)),
+    }
+
+
+def _failure(attempt: AttemptFolder, end: AttemptEnd) -> dict[str, Any]:
+    """An attempt after which the job was queued again, and against which of its limits it counts."""
+    claim = attempt.claim()
+    return {
+        "attempt": attempt.number,
+        "outcome": end.outcome,
+        "code": end.error.code if end.error else None,
+        "message": end.error.message if end.error else None,
+        "is_failure": end.counts_as_failure,
+        "is_loss": end.counts_as_loss,
+        "has_progress": end.has_progress,
+        "worker": claim.owner if claim else None,
+        "host": claim.host if claim else None,
+        "ended_at": end.ended_at,
+    }
 
 
 def spec_report(record: JobRecord) -> dict[str, Any]:

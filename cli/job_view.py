@@ -226,7 +226,7 @@ def job_fields(job: Json) -> Table:
         ("created", job.get("created_at")),
         ("started", job.get("started_at") or "-"),
         ("finished", job.get("finished_at") or "-"),
-        ("attempt", job.get("attempt") or "-"),
+        ("attempt", _attempt_words(job)),
     ]
     if job.get("extends"):
         rows.append(("extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")))
@@ -241,7 +241,7 @@ def job_fields(job: Json) -> Table:
         rows += list(_metric_rows(progress.get("metrics") or {}))
     if checkpoints.get("count"):
         rows.append(("checkpoints", f"{checkpoints['count']}, the best is {checkpoints.get('best')}"))
-    rows += [("failure", failure_words(one)) for one in job.get("failures") or []]
+    rows += [(_kind_of(one), failure_words(one)) for one in job.get("failures") or []]
     rows += [("warning", one) for one in job.get("warnings") or []]
     rows += [("budget", words)] if (words := budget_words(job)) else []
     rows += _ledger_rows(job.get("ledger") or {})
@@ -274,8 +274,21 @@ def _dataset_words(dataset: Json) -> str:
 
 
 def failure_words(failure: Json) -> str:
-    """Why an attempt did not end the job."""
+    """Why an attempt did not end the job, and where it ran."""
     why = ": ".join(str(failure[key]) for key in ("code", "message") if failure.get(key))
-    return (
-        f"attempt {failure.get('attempt')} {str(failure.get('outcome')).replace('_', ' ')}{'; ' + why if why else ''}"
-    )
+    where = f" on {failure['host']}" if failure.get("host") else ""
+    outcome = str(failure.get("outcome")).replace("_", " ")
+    return f"attempt {failure.get('attempt')} {outcome}{where}{'; ' + why if why else ''}"
+
+
+def _kind_of(failure: Json) -> str:
+    if failure.get("is_loss") or failure.get("outcome") == "lost":
+        return "loss"
+    return "handed back" if failure.get("outcome") == "handed_back" else "failure"
+
+
+def _attempt_words(job: Json) -> str:
+    """How many attempts there were, and how those ended that brought no result."""
+    counts = job.get("attempts") or {}
+    ends = [f"{counts[key]} {key.replace('_', ' ')}" for key in ("lost", "failed", "handed_back") if counts.get(key)]
+    return f"{job.get('attempt') or '-'}{': ' + ', '.join(ends) if ends else ''}"

@@ -5,7 +5,7 @@
 `time` is by the wall clock, for people. `at` is in seconds since the claim by the owner's monotonic clock, and is what
 durations are computed from; events of older versions and of others than the owner have none.
 
-Types are open words; those in use: extend, state, started, data, model, engine, resume, epoch, checkpoint,
+Types are open words; those in use: extend, state, lost, started, data, model, engine, resume, epoch, checkpoint,
 learning_rate, stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte behind the last
 line read.
 """

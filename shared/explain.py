@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from shared.backoff import backs_off_until
 from shared.budget import budget_words, used_words
 from shared.job import AttemptEnd, JobError, Stop
 from shared.job_folder import JobState
 from shared.progress import EpochProgress, Patience
 from shared.spec import EarlyStoppingSpec
-from shared.times import seconds_until
 from shared.worker_card import WorkerCard
 
 
@@ -23,17 +23,18 @@ def explain(
 
 
 def _why_it_waits(state: JobState, position: int | None, workers: Sequence[WorkerCard]) -> list[str]:
-    sentences = []
-    if state.end is not None:
-        sentences.append(_why_queued_again(state, state.end))
-    if state.end is not None and state.end.retry_at is not None and seconds_until(state.end.retry_at) > 0:
-        sentences.append(f"It is tried again at {state.end.retry_at}, not sooner.")
-    if position is not None and position > 1:
-        before = "1 job is" if position == 2 else f"{position - 1} jobs are"
-        sentences.append(f"It waits as number {position} in the queue: {before} served before it.")
-    else:
-        sentences.append("It is the next in the queue.")
-    return [*sentences, _what_the_workers_do(workers), *_what_its_budget_is(state)]
+    again = [_why_queued_again(state, state.end)] if state.end is not None else []
+    until = backs_off_until(state.end)
+    if until is not None:
+        return [*again, f"It is tried again at {until}, not sooner.", *_what_its_budget_is(state)]
+    return [*again, _where_it_stands(position), _what_the_workers_do(workers), *_what_its_budget_is(state)]
+
+
+def _where_it_stands(position: int | None) -> str:
+    if position is None or position <= 1:
+        return "It is the next in the queue."
+    before = "1 job is" if position == 2 else f"{position - 1} jobs are"
+    return f"It waits as number {position} in the queue: {before} served before it."
 
 
 def _why_queued_again(state: JobState, end: AttemptEnd) -> str:

@@ -19,15 +19,8 @@ from shared.events import Event, read_events
 from shared.held import held_by, moment_of
 from shared.job import AttemptEnd, Claim, JobRecord, JobResult, JobStatus
 from shared.job_folder import AttemptFolder, JobFolder, derived_status
+from shared.points import Place
 from shared.progress import EpochProgress
-
-
-@dataclass(frozen=True, order=True)
-class Place:
-    """How far a run is: whole epochs done, and batches of the next."""
-
-    epochs: int = 0
-    batches: int = 0
 
 
 @dataclass(frozen=True)

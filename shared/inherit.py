@@ -17,18 +17,12 @@ from shared.durable import create_file, link_file, make_folder, read_bytes, sync
 from shared.events import Event, job_events
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
-from shared.points import points_of
 from shared.progress import EpochProgress
 from shared.replay import judged, monitored, patience_after
 from shared.spec import JobSpec
 
 _EPOCH, _RATE, _CHECKPOINT = range(3)
 _KEPT = {"epoch": _EPOCH, "learning_rate": _RATE, "checkpoint": _CHECKPOINT}
-
-
-def with_points(job: JobFolder) -> AttemptFolder | None:
-    """The newest part of a job's run that has resume points; None where it has none any more."""
-    return next((run for run in reversed(job.runs()) if points_of(run)), None)
 
 
 def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFolder) -> None:

@@ -6,6 +6,7 @@ cancel.json      Cancel       somebody does not want it any more; by the API
 result.json      JobResult    how it ended, for ever; whoever creates it first
 attempts/<n>/
   claim.json     Claim        whose attempt this is; the worker
+  process.json   TrainingProcess  which process trains; the training child
   conclusion.json Conclusion  how the training program says it ended; the training child
   end.json       AttemptEnd   how the attempt ended; its worker, or whoever found it lost
 """
@@ -124,11 +125,23 @@ class JobResult(_Document):
     ending: Ending
 
 
+class ProcessIdentity(_Document):
+    """One process of one machine. `machine` names the boot and the namespaces in which `pid` means this process.
+
+    `started` is its start in clock ticks since the machine's boot, since pids are used again.
+    """
+
+    machine: str
+    pid: int
+    started: int
+
+
 class Claim(_Document):
     """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts.
 
     The price is that of the slot's GPU on the day of the claim; None where its worker does not know it. `memory_bytes`
-    is the memory of its machine or container, None in the files of older versions.
+    is the memory of its machine or container, None in the files of older versions. `process` is the worker's process;
+    None where its machine does not say enough.
     """
 
     version: Literal[1] = 1
@@ -142,6 +155,14 @@ class Claim(_Document):
     gpu_price_per_hour: float | None = None
     currency: str | None = None
     memory_bytes: int | None = None
+    process: ProcessIdentity | None = None
+
+
+class TrainingProcess(_Document):
+    """`process.json`: the process that trains the attempt; written before it writes anything else there."""
+
+    version: Literal[1] = 1
+    process: ProcessIdentity
 
 
 class Conclusion(_Document):
@@ -160,8 +181,9 @@ class AttemptEnd(_Document):
     """`end.json`: the moment at which an attempt can have no more effect.
 
     With `ending` the job is over; whoever finds no `result.json` beside it writes one from it. Without, the job is
-    queued again: `outcome` says why, `is_failure` whether that counts against the job's limit, and nobody takes it
-    before `retry_at`. `place` is where the run last was, as `epoch:step` from 0.
+    queued again: `outcome` says why, and nobody takes it before `retry_at`. `is_failure` and `is_loss` say against
+    which of the job's limits it counts, `has_progress` whether it left a resume point beyond the place where it began.
+    `place` is where the run last was, as `epoch:step` from 0.
     `events_bytes` is how long `events.jsonl` was at that moment: nobody reads what a superseded owner writes behind it.
     `held_seconds` is how long the attempt held its GPU by its owner's monotonic clock: of a lost attempt until its last
     heartbeat and one interval more. None in the files of older versions.
@@ -172,11 +194,27 @@ class AttemptEnd(_Document):
     ended_at: str
     error: JobError | None = None
     is_failure: bool = False
+    is_loss: bool = False
+    has_progress: bool = False
     retry_at: str | None = None
     place: str | None = None
     events_bytes: int | None = None
     held_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ending: Ending | None = None
+
+    @property
+    def counts_as_loss(self) -> bool:
+        """Whether it counts against `max_losses`. Files that were written before `is_loss` say it by other words."""
+        return self.is_loss or self.outcome == "lost" or (self.is_failure and self._code == "killed")
+
+    @property
+    def counts_as_failure(self) -> bool:
+        """Whether it counts against `max_failures`."""
+        return self.is_failure and not self.counts_as_loss
+
+    @property
+    def _code(self) -> str | None:
+        return self.error.code if self.error else None
 
 
 def stored(document: _Document) -> dict[str, Any]:

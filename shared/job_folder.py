@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from shared.durable import create_file, encode, make_folder, read_bytes
+from shared.durable import create_file, encode, make_folder, read_bytes, replace_file
 from shared.job import (
     AttemptEnd,
     Cancel,
@@ -22,6 +22,8 @@ from shared.job import (
     JobRecord,
     JobResult,
     JobStatus,
+    ProcessIdentity,
+    TrainingProcess,
     stored,
 )
 from shared.times import utc_now
@@ -49,6 +51,10 @@ class AttemptFolder:
     @property
     def heartbeat_file(self) -> Path:
         return self.path / "heartbeat.json"
+
+    @property
+    def process_file(self) -> Path:
+        return self.path / "process.json"
 
     @property
     def events_file(self) -> Path:
@@ -106,6 +112,13 @@ class AttemptFolder:
 
     def claim(self) -> Claim | None:
         return _read(self.claim_file, Claim)
+
+    def training_process(self) -> TrainingProcess | None:
+        return _read(self.process_file, TrainingProcess)
+
+    def name_process(self, process: ProcessIdentity) -> None:
+        """Record which process trains the attempt; by that process alone."""
+        replace_file(self.process_file, encode(stored(TrainingProcess(process=process))))
 
     def conclusion(self) -> Conclusion | None:
         return _read(self.conclusion_file, Conclusion)

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.epoch_columns import EpochRows
-from shared.history import AttemptHistory, JobHistory, Place
+from shared.history import AttemptHistory, JobHistory
+from shared.points import Place
 
 PARTS = ("start_up", "learning", "patience", "redone", "saving")
 

@@ -1,12 +1,24 @@
-"""The names of resume points, which say where each of them goes on; what is in them only the training program knows."""
+"""Where an attempt began and how far it got: by the names of its resume points and by its events.
+
+What is in a resume point only the training program knows.
+"""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from shared.history import Place
-from shared.job_folder import AttemptFolder
+from shared.events import Event, read_events
+from shared.job_folder import AttemptFolder, JobFolder
 
 _NAME = re.compile(r"point-(\d{7})-(\d{9})\.bin")
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """How far a run is: whole epochs done, and batches of the next."""
+
+    epochs: int = 0
+    batches: int = 0
 
 
 def point_name(epochs: int, batches: int) -> str:
@@ -28,3 +40,33 @@ def points_of(attempt: AttemptFolder) -> list[Path]:
     except FileNotFoundError:
         return []
     return sorted(found, key=lambda path: path.name, reverse=True)
+
+
+def with_points(job: JobFolder) -> AttemptFolder | None:
+    """The newest part of a job's run that has resume points; None where it has none any more."""
+    return next((run for run in reversed(job.runs()) if points_of(run)), None)
+
+
+def start_of(attempt: AttemptFolder) -> Place | None:
+    """Where the attempt began to train; None where it did not get that far."""
+    for _, event in read_events(attempt.events_file):
+        place = _resumed_at(event)
+        if place is not None:
+            return place
+        if event.type == "epoch":
+            return Place()
+    return Place() if points_of(attempt) else None
+
+
+def made_progress(attempt: AttemptFolder) -> bool:
+    """Whether the attempt has a resume point beyond the place where it began."""
+    points, start = points_of(attempt), start_of(attempt)
+    return bool(points) and start is not None and place_of(points[0]) > start
+
+
+def _resumed_at(event: Event) -> Place | None:
+    """The place that an event of the training program says it resumes at; None in every other event."""
+    epoch, batch = event.data.get("epoch"), event.data.get("batch")
+    if event.type != "resume" or not isinstance(epoch, int) or not isinstance(batch, int):
+        return None
+    return Place(epoch - 1, batch)

@@ -108,12 +108,19 @@ class Settings(BaseModel):
     device_data_bytes: int = Field(
         default=0, ge=0, description="data held on the device, at most; 0 for a quarter of its free memory"
     )
-    retry_backoff_seconds: float = Field(default=1, ge=0, description="before the second attempt; doubles each time")
+    retry_backoff_seconds: float = Field(
+        default=1, ge=0, description="after a failed attempt; doubles with each without progress"
+    )
     idle_exit_seconds: float = Field(
         default=0, ge=0, description="without a job until a worker ends with status 0; 0 for never"
     )
     idle_hook: str = Field(default="", description="a command that the shell runs when a worker ends for being idle")
-    max_failures: int = Field(default=3, ge=1, le=100, description="failed attempts until the job has failed")
+    max_failures: int = Field(
+        default=3, ge=1, le=100, description="failed attempts in a row without progress until the job has failed"
+    )
+    max_losses: int = Field(
+        default=10, ge=1, le=1000, description="lost attempts in a row without progress until the job has failed"
+    )
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:

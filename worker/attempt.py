@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Iterator
 
 from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, JobError
@@ -41,8 +42,8 @@ class AttemptRun:
 
     def run(self, nursery: Nursery) -> None:
         """Train, and record the end. Whatever happens to this process on the way, another worker can go on."""
-        self._tell(_claimed(self._attempt))
         with Heartbeat(self._attempt, self._settings, self._since) as heartbeat:
+            self._tell(*_lost_before(self._attempt), _claimed(self._attempt))
             # Who took so long to its first beat may be taken for lost by now, and starts no child.
             end = None if heartbeat.is_lost else self._trained(nursery, heartbeat)
             if end is None or heartbeat.is_lost:
@@ -102,7 +103,7 @@ class AttemptRun:
 
     def _record(self, end: AttemptEnd, heartbeat: Heartbeat) -> None:
         """Write the end down; where somebody else did so first, the attempt was theirs to end."""
-        self._tell(_ended(end))
+        self._tell(*([_lost(self._attempt, end)] if end.counts_as_loss else []), _ended(end))
         end = end.model_copy(update={"held_seconds": round(time.monotonic() - self._since, 6)})
         if not self._closed(end, heartbeat):
             log.warning("%s attempt %d was ended by others", self._attempt.job.id, self._attempt.number)
@@ -124,14 +125,14 @@ class AttemptRun:
                 time.sleep(_LOOK_SECONDS)
         return False
 
-    def _tell(self, event: Event) -> None:
-        """Write an event; a volume that cannot take it must not keep the attempt from its end."""
+    def _tell(self, *events: Event) -> None:
+        """Write events; a volume that cannot take them must not keep the attempt from its end."""
         try:
-            with EventWriter(self._attempt.events_file, self._since) as events:
-                events.write([event])
-                events.sync()
+            with EventWriter(self._attempt.events_file, self._since) as writer:
+                writer.write(events)
+                writer.sync()
         except OSError as error:
-            log.warning("an event of %s was not written: %s", self._attempt.job.id, error)
+            log.warning("events of %s were not written: %s", self._attempt.job.id, error)
 
 
 def _claimed(attempt: AttemptFolder) -> Event:
@@ -140,6 +141,34 @@ def _claimed(attempt: AttemptFolder) -> Event:
     message = f"attempt {attempt.number} on {claim.host}, slot {claim.slot} ({claim.device})"
     facts = {"status": "running", "host": claim.host, "slot": claim.slot, "device": claim.device}
     return Event("state", message, facts)
+
+
+def _lost_before(attempt: AttemptFolder) -> Iterator[Event]:
+    """Those before this attempt whose workers could not say themselves that they were lost, newest first.
+
+    An attempt that has events has told of those before it.
+    """
+    for number in range(attempt.number - 1, 0, -1):
+        earlier = AttemptFolder(attempt.path.with_name(str(number)), number)
+        end = earlier.end()
+        if end is not None and end.outcome == "lost" and end.error is not None and end.error.code == "worker_lost":
+            yield _lost(earlier, end)
+        if earlier.events_file.exists():
+            return
+
+
+def _lost(attempt: AttemptFolder, end: AttemptEnd) -> Event:
+    claim, error = attempt.claim(), end.error
+    assert claim is not None
+    message = f"attempt {attempt.number} of worker {claim.owner} on {claim.host} was lost"
+    facts = {
+        "attempt": attempt.number,
+        "worker": claim.owner,
+        "host": claim.host,
+        "code": error.code if error else None,
+    }
+    because = f": {error.message}" if error else ""
+    return Event("lost", message + because, {**facts, "has_progress": end.has_progress}, "warning")
 
 
 def _ended(end: AttemptEnd) -> Event:

@@ -179,6 +179,7 @@ def _check_gpu() -> None:
 def _become_training(attempt_folder: str, output_file: str, environment: dict[str, str], pulses: Connection) -> None:
     """Runs in a child: be what `python -m worker.training <attempt folder>` would be."""
     die_with_parent()
+    _end_without_worker()
     os.environ.update(environment)
     _print_into(Path(output_file))
     faulthandler.enable()
@@ -187,6 +188,13 @@ def _become_training(attempt_folder: str, output_file: str, environment: dict[st
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.argv = [_PROGRAM, attempt_folder]
     runpy.run_module(_PROGRAM, run_name="__main__", alter_sys=True)
+
+
+def _end_without_worker() -> None:
+    """End where the worker ended before this process had asked to die with it: nobody must train for nobody."""
+    worker = multiprocessing.parent_process()
+    if worker is not None and not worker.is_alive():
+        os._exit(1)
 
 
 def _print_into(output_file: Path) -> None:

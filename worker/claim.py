@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from shared.backoff import backs_off_until
 from shared.events import epochs_done
-from shared.job import AttemptEnd, Claim, Ending, Stop
+from shared.job import AttemptEnd, Claim, Ending, ProcessIdentity, Stop
 from shared.job_folder import AttemptFolder, JobFolder, JobState
-from shared.times import seconds_until, utc_now
+from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.memory import DATA_LARGER_THAN_MEMORY, memory_bytes
-from worker.outcome import MOST_BACKOFF_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ class Owner:
     """Who claims: a worker, named anew at each of its starts, and one of its slots, with its GPU's price if known.
 
     `claiming_since` is the moment before its last claim, by this machine's monotonic clock: from there on others count.
+    `process` is the worker's own, so that others on its machine see when it has ended.
     """
 
     worker: str
@@ -32,6 +33,7 @@ class Owner:
     gpu_price_per_hour: float | None = None
     currency: str | None = None
     claiming_since: float = 0.0
+    process: ProcessIdentity | None = None
 
     def claim(self, attempt: int) -> Claim:
         self.claiming_since = time.monotonic()
@@ -46,6 +48,7 @@ class Owner:
             gpu_price_per_hour=self.gpu_price_per_hour,
             currency=self.currency if self.gpu_price_per_hour is not None else None,
             memory_bytes=memory_bytes(),
+            process=self.process,
         )
 
 
@@ -75,7 +78,7 @@ def waiting_jobs(volume: Volume) -> Iterator[JobState]:
         state = _looked_at(volume, open_job)
         if state is None or state.status != "queued":
             continue
-        if not _must_wait(state.end) or _has_more_memory(state):
+        if backs_off_until(state.end) is None or _has_more_memory(state):
             yield state
 
 
@@ -85,14 +88,6 @@ def _has_more_memory(state: JobState) -> bool:
     had, has = state.claim.memory_bytes if state.claim else None, memory_bytes()
     is_too_large = error is not None and error.code == DATA_LARGER_THAN_MEMORY
     return is_too_large and had is not None and has is not None and has > had
-
-
-def _must_wait(end: AttemptEnd | None) -> bool:
-    """Whether the job's time has not come yet.
-
-    A moment further off than any back-off was written by a clock that is wrong, and nobody waits a day for that.
-    """
-    return end is not None and end.retry_at is not None and 0 < seconds_until(end.retry_at) <= MOST_BACKOFF_SECONDS
 
 
 def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:

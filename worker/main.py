@@ -38,11 +38,9 @@ def main() -> int:
         volume = Volume(settings.volume.resolve())
         check_links(volume.root)
         nursery = Nursery(settings)
-        log.info("warming up: the fork server imports Keras")
-        nursery.warm_up()
         app = make_celery(settings)
         worker = Worker(settings, volume, Doorbell(app), nursery)
-        _try_device(worker, nursery)
+        _prepare(worker, nursery)
     except (OSError, NoChildren, DeviceUnusable) as error:
         log.error("the worker cannot start: %s", error)
         return 2
@@ -50,12 +48,14 @@ def main() -> int:
     return _status_after(worker.leaving, settings)
 
 
-def _try_device(worker: Worker, nursery: Nursery) -> None:
-    """Find out what the worker trains on, and whether it may; meanwhile it shows that it is starting."""
+def _prepare(worker: Worker, nursery: Nursery) -> None:
+    """Warm up, and find out what the worker trains on and whether it may; meanwhile it shows that it is starting."""
     # Until Celery has a handler of its own: this can take minutes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.appear()
     try:
+        log.info("warming up: the fork server imports Keras")
+        nursery.warm_up()
         worker.unfit = _why_unfit(worker, nursery)
         worker.device = device_name()
     except BaseException:

@@ -5,17 +5,31 @@
 """
 
 import signal
-from typing import NamedTuple
+from collections import Counter
+from typing import Any, NamedTuple
 
+from shared.attempts import Counts, is_failure, is_loss, since_progress, with_ends
+from shared.backoff import MOST_BACKOFF_SECONDS
 from shared.events import epochs_done, last_event
 from shared.job import AttemptEnd, Conclusion, Ending, JobError, Stop
-from shared.job_folder import AttemptFolder
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.points import made_progress, place_of, points_of, with_points
 from shared.settings import Settings
 from shared.times import time_in, utc_now
 from worker.beat import held_by_last_beat
 from worker.memory import DATA_LARGER_THAN_MEMORY, data_shortage
 
-MOST_BACKOFF_SECONDS = 300
+# How an attempt counts that broke off, by the code of its error: whatever is in none of these is a failure.
+_LOSSES = frozenset({"worker_lost", "killed"})
+# The worker's own sickness: another one can do the job.
+_LOCAL = frozenset({"no_child", "worker_disk_full", "worker_disk_error"})
+# The service's: no worker can do any job.
+_CONDITIONS = frozenset({"volume_full", "volume_error", "data_missing"})
+# Whoever continues from the last resume point meets the same end.
+_FAILS_AGAIN = frozenset({"data_changed", "diverged"})
+
+# Before a job that was handed back with an error is taken again: nobody is to be kept busy with taking it.
+_PAUSE_SECONDS = 1
 # The training program's own status where the volume would not take its conclusion.
 _VOLUME_FAILED = 4
 
@@ -40,57 +54,117 @@ def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEn
     if attempt.job.cancel() is not None:
         return _finished(Ending(status="cancelled", stop=_stop(attempt, "cancelled")))
     if child.was_killed_because == "drain":
-        return AttemptEnd(outcome="handed_back", ended_at=utc_now())
+        return _handed_back(attempt)
     return failed_attempt(attempt, _death(attempt, child), settings, place=child.place)
 
 
 def failed_attempt(
-    attempt: AttemptFolder,
-    error: JobError,
-    settings: Settings,
-    *,
-    outcome: str = "failed",
-    place: str | None = None,
+    attempt: AttemptFolder, error: JobError, settings: Settings, *, place: str | None = None
 ) -> AttemptEnd:
-    """The end of an attempt that failed: the job is queued again after a while, up to `max_failures` times.
+    """The end of an attempt that broke off with `error`: the job is queued again, or has failed.
 
-    Out of memory at the same place twice is final: a third attempt would end there too.
+    What is the worker's or the volume's fault counts nothing. A loss counts against `max_losses` and a failure against
+    `max_failures`, in a row without progress; a failure waits for twice as long as the one before it. Out of memory at
+    the same place twice is final: a third attempt would end there too.
     """
-    before = [end for end in _ends_before(attempt) if end.is_failure]
-    failures = 1 + len(before)
-    again = failures < settings.max_failures and not _is_same_shortage(before, error, place)
-    ending = None if again else Ending(status="failed", stop=_stop(attempt, "error"), error=_final(error, failures))
-    backoff = min(settings.retry_backoff_seconds * 2 ** (failures - 1), MOST_BACKOFF_SECONDS)
-    if error.code == DATA_LARGER_THAN_MEMORY:
-        # A worker with more memory need not wait (`worker/claim.py`); the others leave it the time.
-        backoff = MOST_BACKOFF_SECONDS
-    return AttemptEnd.model_validate(
-        {
-            "outcome": outcome,
-            "ended_at": utc_now(),
-            "error": error,
-            "is_failure": True,
-            "retry_at": time_in(backoff) if again else None,
-            "place": place,
-            "ending": ending,
-        }
-    )
+    broken = _Broken(attempt, error, place, made_progress(attempt))
+    if error.code in _LOSSES:
+        return _lost(broken, settings)
+    if error.code in _LOCAL or error.code in _CONDITIONS:
+        return broken.end(outcome="handed_back", retry_at=time_in(_PAUSE_SECONDS))
+    return _failed(broken, settings)
 
 
-def lost_attempt(attempt: AttemptFolder, settings: Settings) -> AttemptEnd:
-    """The end of an attempt whose worker has been silent for too long."""
-    message = f"no heartbeat of its worker for {settings.take_over_seconds:g} s: its machine or its network is gone"
-    end = failed_attempt(attempt, JobError(code="worker_lost", message=message), settings, outcome="lost")
+def lost_attempt(attempt: AttemptFolder, settings: Settings, *, is_gone: bool = False) -> AttemptEnd:
+    """The end of an attempt whose worker has been silent for too long, or whose process `is_gone`."""
+    silence = f"gave no heartbeat for {settings.take_over_seconds:g} s: its machine or its network is gone"
+    message = f"{_worker_of(attempt)} {'has ended without a word' if is_gone else silence}"
+    end = failed_attempt(attempt, JobError(code="worker_lost", message=message), settings)
     return end.model_copy(update={"held_seconds": held_by_last_beat(attempt, settings.heartbeat_seconds)})
+
+
+class _Broken(NamedTuple):
+    """An attempt that broke off."""
+
+    attempt: AttemptFolder
+    error: JobError
+    place: str | None
+    has_progress: bool
+
+    def end(self, **facts: Any) -> AttemptEnd:
+        facts = {"error": self.error, "place": self.place, "has_progress": self.has_progress, **facts}
+        return AttemptEnd.model_validate({"ended_at": utc_now(), **facts})
+
+    def row(self, counts: Counts) -> list[AttemptFolder]:
+        """The attempts that count in a row without progress, newest first."""
+        until_now = [other for other in self.attempt.job.attempts() if other.number <= self.attempt.number]
+        before = since_progress(with_ends(until_now), counts)
+        return before if self.has_progress else [self.attempt, *before]
+
+    def final(self, error: JobError) -> Ending:
+        return Ending(status="failed", stop=_stop(self.attempt, "error"), error=_with_a_way_on(self.attempt.job, error))
+
+
+def _lost(broken: _Broken, settings: Settings) -> AttemptEnd:
+    row = broken.row(is_loss)
+    ending = None
+    if len(row) >= settings.max_losses:
+        ending = broken.final(_lost_too_often(row, broken.error))
+    return broken.end(outcome="lost", is_loss=True, ending=ending)
+
+
+def _lost_too_often(row: list[AttemptFolder], last: JobError) -> JobError:
+    workers = Counter(map(_worker_of, reversed(row)))
+    names = ", ".join(f"{worker} ({times} times)" if times > 1 else worker for worker, times in workers.items())
+    lost = f"{len(row)} attempts in a row were" if len(row) > 1 else "an attempt was"
+    return JobError(code="worker_lost", message=f"{lost} lost without progress, on {names}; the last: {last.message}")
+
+
+def _failed(broken: _Broken, settings: Settings) -> AttemptEnd:
+    failures = len(broken.row(is_failure))
+    ending, retry_at = None, None
+    if failures >= settings.max_failures or _is_same_shortage(broken):
+        ending = broken.final(_failed_too_often(broken.error, failures))
+    else:
+        doublings = 0 if broken.has_progress else failures - 1
+        backoff = min(settings.retry_backoff_seconds * 2**doublings, MOST_BACKOFF_SECONDS)
+        if broken.error.code == DATA_LARGER_THAN_MEMORY:
+            # A worker with more memory need not wait (`worker/claim.py`); the others leave it the time.
+            backoff = MOST_BACKOFF_SECONDS
+        retry_at = time_in(backoff)
+    return broken.end(outcome="failed", is_failure=True, ending=ending, retry_at=retry_at)
+
+
+def _failed_too_often(error: JobError, failures: int) -> JobError:
+    if failures <= 1:
+        return error
+    last = f"{error.message} (the last of {failures} failed attempts in a row without progress)"
+    return JobError(code=error.code, message=last)
+
+
+def _with_a_way_on(job: JobFolder, error: JobError) -> JobError:
+    """The error of a job that has failed, and what can be done with what it has trained."""
+    source = with_points(job)
+    if source is None or error.code in _FAILS_AGAIN:
+        return error
+    place = place_of(points_of(source)[0])
+    way_on = f"`extend` continues from its last resume point, in epoch {place.epochs + 1}; `retry` starts at epoch 1"
+    return JobError(code=error.code, message=f"{error.message.rstrip('.')}. {way_on}")
 
 
 def _concluded(attempt: AttemptFolder, conclusion: Conclusion, settings: Settings) -> AttemptEnd:
     ending = conclusion.ending
     if ending is None:
-        return AttemptEnd(outcome="handed_back", ended_at=utc_now())
-    if ending.status == "failed" and ending.error is not None and conclusion.may_retry:
+        return _handed_back(attempt)
+    if ending.status != "failed" or ending.error is None:
+        return _finished(ending)
+    if conclusion.may_retry:
         return failed_attempt(attempt, ending.error, settings, place=conclusion.place)
-    return _finished(ending)
+    return _finished(ending.model_copy(update={"error": _with_a_way_on(attempt.job, ending.error)}))
+
+
+def _handed_back(attempt: AttemptFolder) -> AttemptEnd:
+    return AttemptEnd(outcome="handed_back", ended_at=utc_now(), has_progress=made_progress(attempt))
 
 
 def _finished(ending: Ending) -> AttemptEnd:
@@ -129,11 +203,22 @@ def _has_data(attempt: AttemptFolder) -> bool:
     return any(last_event(attempt, kind) is not None for kind in ("data", "epoch"))
 
 
-def _is_same_shortage(before: list[AttemptEnd], error: JobError, place: str | None) -> bool:
-    if not before or not error.code.startswith("out_of_memory"):
+def _is_same_shortage(broken: _Broken) -> bool:
+    """Whether the failure before this one was for want of memory at the same place."""
+    if not broken.error.code.startswith("out_of_memory"):
         return False
-    last = before[-1]
-    return last.error is not None and last.error.code == error.code and last.place == place
+    failures = [end for end in _ends_before(broken.attempt) if end.counts_as_failure]
+    last = failures[-1] if failures else None
+    return (
+        last is not None
+        and last.error is not None
+        and (last.error.code, last.place) == (broken.error.code, broken.place)
+    )
+
+
+def _worker_of(attempt: AttemptFolder) -> str:
+    claim = attempt.claim()
+    return f"worker {claim.owner} on {claim.host}" if claim else "a worker"
 
 
 def _signal_name(number: int) -> str:
@@ -141,12 +226,6 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _final(error: JobError, failures: int) -> JobError:
-    if failures == 1:
-        return error
-    return JobError(code=error.code, message=f"{error.message} (the last of {failures} failed attempts)")
 
 
 def _stop(attempt: AttemptFolder, reason: str) -> Stop:

@@ -13,6 +13,7 @@ from enum import Enum
 
 from shared.job import AttemptEnd
 from shared.job_folder import AttemptFolder
+from shared.processes import this_process
 from shared.queue import Doorbell
 from shared.settings import Settings
 from shared.times import seconds_since, seconds_until, utc_now
@@ -65,6 +66,7 @@ class Worker:
         self._running: dict[int, AttemptFolder] = {}
         self._on_free: Callable[[], None] = lambda: None
         self._ready = False
+        self._sweeps = False
         self._bad_looks = 0
         self._idle = IdleClock(settings.idle_exit_seconds)
         self._started_at = utc_now()
@@ -73,23 +75,32 @@ class Worker:
     def appear(self) -> None:
         """Show from now on that a worker is starting, which takes minutes where a GPU's driver compiles.
 
-        The cards of workers that nobody has seen for a day go.
+        It looks after the jobs of other workers already. The cards of workers that nobody has seen for a day go.
         """
         threading.Thread(target=self._show_start, name="start", daemon=True).start()
+        self._sweep_from_now_on()
 
     def begin(self) -> None:
         """Be ready for jobs: Celery consumes from now on."""
         price, currency = self._settings.gpu_price_per_hour, self._settings.currency
         for slot in range(self._settings.slots):
-            self._free.put(Owner(self.name, self._host, os.getpid(), slot, self.device, price, currency))
+            owner = Owner(
+                self.name, self._host, os.getpid(), slot, self.device, price, currency, process=this_process()
+            )
+            self._free.put(owner)
         self._idle.restart()
         self._ready = True
-        self._every(self._settings.sweep_seconds, self._sweeper.sweep, "sweep")
+        self._sweep_from_now_on()
         self._every(_CARD_SECONDS, self._look_at_itself, "card")
         if self.unfit:
             log.error("worker %s takes no jobs: %s", self.name, self.unfit)
         else:
             log.info("worker %s is ready: %d slots on %s", self.name, self._settings.slots, self.device)
+
+    def _sweep_from_now_on(self) -> None:
+        if not self._sweeps:
+            self._sweeps = True
+            self._every(self._settings.sweep_seconds, self._sweeper.sweep, "sweep")
 
     def end(self) -> None:
         """The last thing that a worker does."""
@@ -134,7 +145,7 @@ class Worker:
     def _look_back(self, attempt: AttemptFolder) -> None:
         """What an attempt's end means for the ones to come."""
         end = attempt.end()
-        if end is not None and end.is_failure:
+        if end is not None and end.counts_as_failure:
             self._nursery.forget_programs()
         if end is not None and end.ending is None:
             self._ring_again(attempt, end)

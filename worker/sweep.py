@@ -1,6 +1,7 @@
 """Looks through the open jobs every few seconds, in every worker: nothing waits for an operator.
 
-An attempt whose counter stands still is ended as lost; a job whose files decide its end gets its result; a job that
+An attempt whose counter stands still is ended as lost, on its worker's own machine as soon as the worker's process is
+gone; a job whose files decide its end gets its result; a job that
 waits and that no ring announces is rung for.
 """
 
@@ -9,11 +10,16 @@ import time
 
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
+from shared.processes import is_gone
 from shared.queue import Doorbell
 from shared.settings import Settings
 from shared.volume import Volume
 from worker.claim import waiting_jobs
 from worker.outcome import lost_attempt
+
+# A machine that was copied while it ran has the boot, the pids and the namespaces of the other one: a worker that
+# beats is there, whatever its process looks like from here.
+_QUIET_BEATS = 1.5
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +42,22 @@ class Sweeper:
         running = dict(self._running_attempts())
         self._seen = {key: value for key, value in self._seen.items() if key in running}
         for key, attempt in running.items():
-            if self._is_silent(key, attempt):
-                self._end_as_lost(key, attempt)
+            silence = self._silence(key, attempt)
+            try:
+                self._end_if_lost(attempt, silence)
+            except ValueError:
+                # A job that cannot be read stands aside: the others must not wait for it.
+                log.exception("%s attempt %d is silent and its job has a damaged record", *key)
 
-    def _end_as_lost(self, key: tuple[str, int], attempt: AttemptFolder) -> None:
-        """A job that cannot be read stands aside: the others must not wait for it."""
-        try:
-            was_ended = attempt.close(lost_attempt(attempt, self._settings))
-        except ValueError:
-            log.exception("%s attempt %d is silent and its job has a damaged record", *key)
+    def _end_if_lost(self, attempt: AttemptFolder, silence: float) -> None:
+        """End an attempt that has been silent for too long, or for a while and by now without its processes."""
+        is_quiet = silence > _QUIET_BEATS * self._settings.heartbeat_seconds
+        has_ended = is_quiet and _has_no_process(attempt)
+        if not has_ended and silence <= self._settings.take_over_seconds:
             return
-        if was_ended:
-            log.warning("%s attempt %d is lost: its heartbeat stands still", *key)
+        if attempt.close(lost_attempt(attempt, self._settings, is_gone=has_ended)):
+            why = "its worker's process is gone" if has_ended else "its heartbeat stands still"
+            log.warning("%s attempt %d is lost: %s", attempt.job.id, attempt.number, why)
 
     def _running_attempts(self) -> list[tuple[tuple[str, int], AttemptFolder]]:
         found = []
@@ -57,16 +67,16 @@ class Sweeper:
                 found.append(((open_job.job_id, attempts[-1].number), attempts[-1]))
         return found
 
-    def _is_silent(self, key: tuple[str, int], attempt: AttemptFolder) -> bool:
-        """Whether this process has seen the same counter for too long, by its own clock."""
+    def _silence(self, key: tuple[str, int], attempt: AttemptFolder) -> float:
+        """For how many seconds this process has seen the same counter, by its own clock."""
         looked = time.monotonic()
         beat = read_bytes(attempt.heartbeat_file)
         before = self._seen.get(key)
         if before is None or before[0] != beat:
             # The moment behind the read: on a slow volume the beat may be younger than the look's beginning.
             self._seen[key] = (beat, time.monotonic())
-            return False
-        return looked - before[1] > self._settings.take_over_seconds
+            return 0.0
+        return looked - before[1]
 
     def _ring_for_waiting_jobs(self) -> None:
         waiting = [state.record.id for state in waiting_jobs(self._volume)]
@@ -77,3 +87,11 @@ class Sweeper:
             return
         for job_id in waiting[unheard:]:
             self._doorbell.ring(job_id)
+
+
+def _has_no_process(attempt: AttemptFolder) -> bool:
+    """Whether the attempt's worker ran on this machine and has ended, and so has the process that trained for it."""
+    claim, training = attempt.claim(), attempt.training_process()
+    if claim is None or not is_gone(claim.process):
+        return False
+    return training is None or is_gone(training.process)

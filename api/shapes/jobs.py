@@ -57,6 +57,20 @@ class JobWorker(Shape):
     currency: str | None
 
 
+class AttemptCounts(Shape):
+    """How many attempts a worker took the job for, and how they ended.
+
+    Those in a row are counted since the last attempt with progress.
+    """
+
+    total: Count
+    lost: Annotated[int, Field(ge=0, description="their worker or their process was lost: no failure of the job")]
+    failed: Count
+    handed_back: Count
+    lost_in_a_row: Annotated[int, Field(ge=0, description="with `max_losses` of them the job has failed")]
+    failed_in_a_row: Annotated[int, Field(ge=0, description="with `max_failures` of them the job has failed")]
+
+
 class Failure(Shape):
     """An attempt after which the job was queued again."""
 
@@ -64,7 +78,11 @@ class Failure(Shape):
     outcome: Literal["finished", "handed_back", "lost", "failed"]
     code: str | None
     message: str | None
-    is_failure: bool
+    is_failure: Annotated[bool, Field(description="it counts against `max_failures`")]
+    is_loss: Annotated[bool, Field(description="it counts against `max_losses`")]
+    has_progress: Annotated[bool, Field(description="it saved the run beyond the place where it began")]
+    worker: str | None
+    host: str | None
     ended_at: Time
 
 
@@ -106,8 +124,10 @@ class Job(Shape):
     engine: Engine | None
     worker: JobWorker | None
     error: JobError | None
+    attempts: AttemptCounts
     failures: list[Failure]
     max_failures: int
+    max_losses: int
     warnings: list[str]
     task: Task
     spec: JobSpec

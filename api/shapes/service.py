@@ -55,7 +55,8 @@ class JobLimits(Shape):
     parameters: int
     classes: int
     categories_of_a_column: int
-    failures: int
+    failures: Annotated[int, Field(description="failed attempts in a row without progress until the job has failed")]
+    losses: Annotated[int, Field(description="lost attempts in a row without progress until the job has failed")]
 
 
 class DatasetLimits(Shape):

@@ -158,19 +158,19 @@ def _count(verdict: Verdict, jobs: list[JobFolder], lines: list[dict[str, Any]])
     refused = Counter(str(line["status"]) for line in lines if line["what"] == "refused")
     refused.update("no answer" for line in lines if line["what"] == "unanswered")
     verdict.numbers["answers of the API that were none"] = dict(refused)
-    for outcome, name in (("lost", "from a worker's last beat to the next claim"), ("failed", "from a dead child")):
-        _count_take_over(verdict, attempts, outcome, name)
+    for code, name in (("worker_lost", "from a worker's last beat to the next claim"), ("killed", "from a dead child")):
+        _count_take_over(verdict, attempts, code, name)
 
 
-def _count_take_over(verdict: Verdict, attempts: list[list[AttemptFolder]], outcome: str, name: str) -> None:
+def _count_take_over(verdict: Verdict, attempts: list[list[AttemptFolder]], code: str, name: str) -> None:
     """By the times of the files: they are the kernel's, whatever clock a worker believes in."""
     waits = []
     for found in attempts:
         for before, after in itertools.pairwise(found):
             end = before.end()
-            if end is None or end.outcome != outcome:
+            if end is None or end.error is None or end.error.code != code:
                 continue
-            from_file = before.heartbeat_file if outcome == "lost" else before.end_file
+            from_file = before.heartbeat_file if code == "worker_lost" else before.end_file
             if from_file.exists():
                 waits.append(after.claim_file.stat().st_mtime - from_file.stat().st_mtime)
     if waits:

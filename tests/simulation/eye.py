@@ -49,6 +49,9 @@ class Eye:
         self._root = root
         self._open = f"{root}/open"
         self._marked: set[str] = set()
+        # By the folders of attempts: the first resume point, and those that had one before their end.
+        self._saved: dict[str, str] = {}
+        self._saved_before_end: set[str] = set()
         self._now = now
         self._looks = {"link": self._placed, "replace": self._placed, "rename": self._placed, "unlink": self._removed}
 
@@ -80,8 +83,12 @@ class Eye:
         folder, _, name = path.rpartition("/")
         if folder == self._open:
             self._marked.add(name.partition("-")[2])
+        if name.startswith("point-"):
+            self._saved.setdefault(folder.removesuffix("/resume"), name)
         if name not in _ONCE or not folder.startswith(self._root):
             return
+        if name == "end.json" and folder in self._saved:
+            self._saved_before_end.add(folder)
         if path in self.placed:
             self._breaks(f"{path} was written twice")
         self.placed.add(path)
@@ -159,9 +166,27 @@ class Eye:
             self._breaks(f"{job.id} is cancelled and nobody asked for it")
         if result.ending.status == "succeeded" and not self._trained(job.id, result.attempt):
             self._breaks(f"{job.id} has succeeded and attempt {result.attempt} did not train to its end")
-        failures = sum(1 for end in ends.values() if end is not None and end.is_failure)
-        if failures > settings.max_failures or (result.ending.status == "failed" and failures < settings.max_failures):
-            self._breaks(f"{job.id} has {result.ending.status} after {failures} failures of {settings.max_failures}")
+        self._judge_limits(job, ends, settings)
+
+    def _judge_limits(self, job: JobFolder, ends: dict[int, AttemptEnd | None], settings: Settings) -> None:
+        """Failures and losses each count in a row without progress, and with the last that is allowed the job ends."""
+        failures = losses = 0
+        for number, end in ends.items():
+            if end is None:
+                continue
+            has_saved = str(job.attempts_folder / str(number)) in self._saved_before_end
+            # Whoever is taken for lost may save a point while its end is decided.
+            is_known = end.outcome == "handed_back" or (end.error is not None and end.error.code == "killed")
+            if (end.has_progress and not has_saved) or (is_known and end.has_progress != has_saved):
+                self._breaks(f"{job.id}, attempt {number}: its end says {end.has_progress} of its progress")
+            if end.is_failure == end.is_loss and end.outcome in {"failed", "lost"}:
+                self._breaks(f"{job.id}, attempt {number} {end.outcome} and counts as both or as nothing")
+            if end.is_loss and end.retry_at is not None:
+                self._breaks(f"{job.id}, attempt {number} was lost and costs a back-off")
+            failures, losses = (0, 0) if end.has_progress else (failures + end.is_failure, losses + end.is_loss)
+            is_over = failures >= settings.max_failures or losses >= settings.max_losses
+            if end.outcome in {"failed", "lost"} and (end.ending is not None) != is_over:
+                self._breaks(f"{job.id}, attempt {number}: {failures} failures, {losses} losses, and it ended {end}")
 
     def _trained(self, job_id: str, attempt: int | None) -> bool:
         return any(

@@ -37,6 +37,7 @@ class Machine:
         self.wall_error = chance.choice([0.0, chance.uniform(-1, 1), chance.uniform(-7200, 7200)])
         self.hangs_until = 0.0
         self.fails_until = 0.0
+        self.processes: list[Process] = []
 
 
 class Signal:
@@ -47,11 +48,15 @@ class Signal:
 
 
 class Process:
-    """Tasks that live, freeze and die together; `children` die with it (PR_SET_PDEATHSIG)."""
+    """Tasks that live, freeze and die together; `children` die with it (PR_SET_PDEATHSIG), but for one that
+    `is_orphan`: it asked too late, and ends by its lifeline alone."""
 
     def __init__(self, name: str, machine: Machine) -> None:
         self.name = name
         self.machine = machine
+        machine.processes.append(self)
+        self.pid = len(machine.processes)
+        self.is_orphan = False
         self.is_alive = True
         self.is_frozen = False
         self.thaws = 0
@@ -138,7 +143,8 @@ class Kernel:
         self._end(process, code)
         self._dead += process.tasks
         for child in process.children:
-            self.kill(child)
+            if not child.is_orphan:
+                self.kill(child)
 
     def freeze(self, process: Process, seconds: float) -> None:
         """SIGSTOP, and SIGCONT so many seconds later."""

@@ -26,6 +26,7 @@ import worker.service
 import worker.sweep
 import worker.training.lifeline
 import worker.training.stop_requests
+from shared.job import ProcessIdentity
 from shared.volume import Volume
 from tests.simulation.eye import Eye
 from tests.simulation.kernel import Kernel, Killed, Signal, Task
@@ -81,6 +82,8 @@ def simulated() -> Iterator[None]:
         for module in (worker.claim, worker.service):
             stack.enter_context(patch.object(module, "memory_bytes", lambda: None))
         stack.enter_context(patch.object(worker.service, "device_name", lambda: "CPU"))
+        stack.enter_context(patch.object(worker.service, "this_process", this_process))
+        stack.enter_context(patch.object(worker.sweep, "is_gone", _is_gone))
         # A later look is the harder case, and every quarter of a second is most of all operations.
         stack.enter_context(patch.object(worker.attempt, "_LOOK_SECONDS", 1.0))
         stack.enter_context(patch.object(worker.training.lifeline, "_LOOK_SECONDS", 1.0))
@@ -138,6 +141,22 @@ def _sleep(seconds: float) -> None:
 
 def _token(size: int) -> str:
     return World.kernel.token(size)
+
+
+def this_process() -> ProcessIdentity:
+    """As `shared.processes.this_process`, for the simulated process that asks."""
+    task = World.kernel.current
+    assert task is not None
+    process = task.process
+    return ProcessIdentity(machine=process.machine.name, pid=process.pid, started=0)
+
+
+def _is_gone(process: ProcessIdentity | None) -> bool:
+    """As `shared.processes.is_gone`."""
+    task = World.kernel.current
+    assert task is not None
+    here = task.process.machine
+    return process is not None and process.machine == here.name and not here.processes[process.pid - 1].is_alive
 
 
 def _nothing(*_: Any) -> None:

@@ -112,6 +112,28 @@ def test_a_sweep_that_never_ends_what_is_silent_is_seen(folder: Path, monkeypatc
     assert "is lost" in str(first_broken(folder, 200))
 
 
+def test_a_take_over_from_a_training_process_that_still_lives_is_seen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AttemptFolder, "training_process", lambda _: None)
+    assert "two live trainers" in str(first_broken(folder, 1500))
+
+
+def test_an_attempt_that_is_judged_from_another_machine_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.sweep.is_gone", lambda process: process is not None)
+    assert "two live trainers" in str(first_broken(folder, 400))
+
+
+def test_losses_without_a_limit_are_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.outcome._lost", lambda broken, _: broken.end(outcome="lost", is_loss=True))
+    assert "losses, and it ended" in str(first_broken(folder, 200))
+
+
+def test_losses_that_count_in_spite_of_progress_are_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.outcome.made_progress", lambda _: False)
+    assert "of its progress" in str(first_broken(folder, 400))
+
+
 def test_a_sweep_that_never_rings_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.sweep.Sweeper._ring_for_waiting_jobs", lambda _: None)
     assert "is lost" in str(first_broken(folder, 200))

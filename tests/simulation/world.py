@@ -13,14 +13,17 @@ from pathlib import Path
 from random import Random
 
 import api.jobs
+from shared.durable import make_folder, replace_file
 from shared.events import Event, EventWriter
 from shared.job import Conclusion, Ending, Stop
 from shared.job_folder import AttemptFolder
+from shared.points import place_of, point_name, points_of
 from shared.settings import Settings
 from shared.volume import Volume
+from tests.simulation.bell import Bell
 from tests.simulation.eye import Eye, Trainer
-from tests.simulation.kernel import Kernel, Killed, Machine, Process, Signal
-from tests.simulation.machinery import Disk, World
+from tests.simulation.kernel import Kernel, Killed, Machine, Process
+from tests.simulation.machinery import Disk, World, this_process
 from tests.unit.shared.records import record
 from worker.pulse import Pulse
 from worker.service import Worker
@@ -72,14 +75,15 @@ class Play:
         self.chance = chance
         self.counts: Counter[str] = Counter()
         self.volume = World.volume = Volume(root)
-        self.settings = settings
+        self.settings = settings.model_copy(update={"max_losses": chance.choice([1, 2, 3, settings.max_losses])})
         self.kernel = World.kernel = Kernel(chance)
         self.eye = World.eye = Eye(str(root), lambda: self.kernel.now)
         World.disk = Disk(chance.choice([0.1, 0.3, 1.0]), chance.choice([0.005, 0.1, 1.0]))
         self.bell = Bell(self.kernel)
         self.batches, self.batch_seconds = chance.choice([(4, 1.0), (3, 8.0), (12, 8.0), (3, 30.0)])
-        machines = [Machine(f"machine {number}", chance) for number in range(chance.randint(2, 3))]
-        self._workers = [Process(f"the worker on {machine.name}", machine) for machine in machines]
+        self.share_saved, self.share_orphaned = chance.choice([0.0, 0.5, 1.0]), chance.choice([0.0, 0.0, 0.3])
+        self._machines = [Machine(f"machine {number}", chance) for number in range(chance.randint(2, 3))]
+        self._workers = [Process(f"the worker on {machine.name}", machine) for machine in self._machines]
         self._api = Process("the API", Machine("machine of the API", chance))
         self._is_over = False
 
@@ -93,8 +97,10 @@ class Play:
             self.kernel.at(self.chance.uniform(0, FAULT_SECONDS), self._fault())
         self.kernel.at(2, self._supervise)
         self.kernel.go_on_while(lambda: not (self._is_over or self.eye.broken or self.kernel.troubles))
-        for process in (*self._workers, self._api):
-            self.kernel.kill(process)
+        for machine in self._machines:
+            for process in machine.processes:
+                self.kernel.kill(process)
+        self.kernel.kill(self._api)
         self.kernel.bury()
         if self._is_over and not self.eye.broken:
             self.eye.judges_the_end(self.volume, self.settings)
@@ -106,6 +112,7 @@ class Play:
             for attempt in self.volume.job_folder(job_id).attempts():
                 end = attempt.end()
                 self.counts[f"attempts {end.outcome if end else 'left open by a cancel'}"] += 1
+                self.counts["attempts whose worker was seen to be gone"] += "has ended without a word" in str(end)
 
     def _supervise(self) -> None:
         """Start again what has ended; look whether all is quiet."""
@@ -262,33 +269,6 @@ def _living_children(worker: Process) -> list[Process]:
     return [child for child in worker.children if child.is_alive]
 
 
-class Bell:
-    """Redis and the doorbell in one: rings are lost and doubled at times; as `shared.queue.Doorbell` to a worker."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self.rings = 0
-        self.away_until = 0.0
-        self.rung = Signal()
-        self._kernel = kernel
-
-    def ring(self, _job_id: str) -> bool:
-        if self._kernel.now < self.away_until:
-            return False
-        self.rings += self._kernel.chance.choice([0, 1, 1, 1, 1, 2])
-        self._kernel.fire(self.rung)
-        return True
-
-    def unheard(self) -> int | None:
-        return None if self._kernel.now < self.away_until else self.rings
-
-    def take(self) -> bool:
-        """A ring, where there is one: Celery takes it off the list before it is acted on."""
-        if self.rings == 0 or self._kernel.now < self.away_until:
-            return False
-        self.rings -= 1
-        return True
-
-
 class Nursery:
     """As `worker.child.Nursery`."""
 
@@ -300,6 +280,7 @@ class Nursery:
 
     def start(self, attempt: AttemptFolder) -> "Child":
         process = Process(f"the child for {attempt.job.id}, attempt {attempt.number}", self._worker.machine)
+        process.is_orphan = self._play.chance.random() < self._play.share_orphaned
         self._worker.children.append(process)
         return Child(self._play, attempt, process)
 
@@ -351,6 +332,7 @@ class Child:
 
     def _live(self) -> None:
         try:
+            self._attempt.name_process(this_process())
             with Lifeline(self._attempt, self._play.settings, self._give_way):
                 self._train()
             code = 0
@@ -372,10 +354,11 @@ class Child:
         self._requests = StopRequests(self._attempt, self._play.settings.self_stop_seconds)
         try:
             with EventWriter(self._attempt.events_file) as events:
-                for epoch in range(1, self._play.batches + 1):
+                for epoch in range(self._resume(events) + 1, self._play.batches + 1):
                     self._look(trainer)
                     self._batch(trainer, epoch)
                     events.write([Event("epoch", "", {"epoch": epoch})])
+                    self._save(epoch)
             self._look(trainer)
         except TrainingStopped as stopped:
             cancelled = Ending(status="cancelled", stop=Stop(reason="cancelled"))
@@ -384,6 +367,22 @@ class Child:
             trainer.has_trained_to_the_end = True
             ending = Ending(status="succeeded", stop=Stop(reason="epochs_completed", last_epoch=self._play.batches))
         self._attempt.conclude(Conclusion(ending=ending, may_retry=ending is None))
+
+    def _resume(self, events: EventWriter) -> int:
+        """The number of whole epochs after which the run resumes."""
+        earlier = [one for one in self._attempt.job.attempts() if one.number < self._attempt.number]
+        found = next((one for one in reversed(earlier) if points_of(one)), None)
+        if found is None:
+            return 0
+        start = place_of(points_of(found)[0]).epochs
+        events.write([Event("resume", "", {"epoch": start + 1, "batch": 0, "from_attempt": found.number})])
+        return start
+
+    def _save(self, epoch: int) -> None:
+        if self._kernel.chance.random() < self._play.share_saved:
+            make_folder(self._attempt.resume)
+            replace_file(self._attempt.resume / point_name(epoch, 0), b"")
+            self._play.counts["resume points"] += 1
 
     def _look(self, trainer: Trainer) -> None:
         trainer.looks()

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from shared.job_folder import AttemptFolder
+from shared.processes import this_process
 from shared.settings import read_settings
 from worker.training.errors import Superseded
 from worker.training.lifeline import SUPERSEDED, Lifeline
@@ -28,19 +29,21 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]).resolve()
     attempt = AttemptFolder(folder, int(folder.name))
     settings = read_settings()
-    stop_requests = StopRequests(attempt, settings.self_stop_seconds)
-    stop_requests.listen()
-    # Imported only now: a request to stop that comes during the seconds of TensorFlow's import is heard.
-    from worker.training.run import run
-
     try:
+        stop_requests = StopRequests(attempt, settings.self_stop_seconds)
+        stop_requests.listen()
+        if (process := this_process()) is not None:
+            attempt.name_process(process)
+        # Imported only now: a request to stop that comes during the seconds of TensorFlow's import is heard.
+        from worker.training.run import run
+
         with Lifeline(attempt, settings):
             attempt.conclude(run(attempt, stop_requests, settings))
     except Superseded as superseded:
         log.warning("nothing more is written: %s", superseded)
         return SUPERSEDED
     except OSError:
-        log.exception("the volume does not take the run's conclusion")
+        log.exception("the volume does not take what the run has to write")
         return VOLUME_FAILED
     return 0
 

@@ -12,7 +12,7 @@ export function showSummary(job, forecast) {
   setText(byId("status"), label);
   setAttribute(byId("status"), "class", `status ${tone}`);
   replace(byId("lineage"), lineage(job));
-  replace(byId("facts"), [epochFact(job, forecast), bestFact(job), patienceFact(job), costFact(job), endFact(job, forecast), budgetFact(job)]);
+  replace(byId("facts"), [epochFact(job, forecast), bestFact(job), patienceFact(job), costFact(job), endFact(job, forecast), budgetFact(job), attemptsFact(job)]);
   showTrouble(job);
 }
 
@@ -90,6 +90,14 @@ function budgetFact(job) {
   if (!first) return null;
   const more = [first.name, ...others.map(({ name, words }) => `${words} ${name}`)].join("; ");
   return fact("Budget", first.words, more, first.meter);
+}
+
+/** How often a worker took it, and how that ended; null where one attempt was all. */
+function attemptsFact({ attempts }) {
+  if (attempts.total < 2) return null;
+  const ends = { lost: attempts.lost, failed: attempts.failed, "handed back": attempts.handed_back };
+  const words = Object.entries(ends).filter(([, count]) => count).map(([name, count]) => `${number(count)} ${name}`);
+  return fact("Attempts", number(attempts.total), words.join(", "));
 }
 
 function limitsOf({ spec: { budget }, ledger }) {

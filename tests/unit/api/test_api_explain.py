@@ -49,6 +49,26 @@ def test_a_job_that_is_queued_again_says_why(client, job):
     ]
 
 
+def test_a_job_in_back_off_says_one_thing_about_when_it_runs(client, volume, job):
+    error = JobError(code="crash", message="the training process crashed (SIGSEGV)")
+    end = AttemptEnd(outcome="failed", ended_at=utc_now(), error=error, is_failure=True, retry_at=time_in(60))
+    claim(job).close(end)
+    volume.show_worker(card(ready=True))
+    text = " ".join(said(client, job))
+    assert "not sooner" in text
+    assert "in a moment" not in text
+    assert "next in the queue" not in text
+
+
+def test_a_back_off_of_a_clock_that_is_wrong_is_waited_for_by_nobody_and_not_named(client, volume, job):
+    retry_at = time_in(86_400)
+    claim(job).close(AttemptEnd(outcome="failed", ended_at=utc_now(), is_failure=True, retry_at=retry_at))
+    volume.show_worker(card(ready=True))
+    text = " ".join(said(client, job))
+    assert "not sooner" not in text
+    assert "in a moment" in text
+
+
 def patience(wait=4, stops_at=30, best_epoch=20, best=0.7851):
     return {
         "monitor": "val_accuracy", "wait": wait, "patience": 10, "stops_at_epoch": stops_at,

@@ -113,3 +113,25 @@ def test_attempts_that_were_lost_are_shown_with_their_reasons(client, job):
     assert (shown["status"], shown["attempt"], shown["max_failures"]) == ("running", 3, 3)
     told = [(one["attempt"], one["outcome"], one["code"], one["is_failure"]) for one in shown["failures"]]
     assert told == [(1, "failed", "gpu_out_of_memory", True), (2, "handed_back", None, False)]
+
+
+def test_losses_and_failures_are_counted_apart_and_each_loss_names_its_worker(client, job):
+    lost = JobError(code="worker_lost", message="gone")
+    end(claim(job, 1), outcome="lost", error=lost, is_loss=True, has_progress=True)
+    end(claim(job, 2), outcome="lost", error=lost, is_loss=True)
+    end(claim(job, 3), outcome="failed", error=JobError(code="crash", message="SIGSEGV"), is_failure=True)
+    end(claim(job, 4), outcome="handed_back")
+    # As they were written before losses were told apart.
+    end(claim(job, 5), outcome="lost", error=lost, is_failure=True)
+    end(claim(job, 6), outcome="failed", error=JobError(code="killed", message="SIGKILL"), is_failure=True)
+    claim(job, 7)
+    shown = client.get(f"/jobs/{job.id}").json
+    assert shown["attempts"] == {
+        "total": 7, "lost": 4, "failed": 1, "handed_back": 1, "lost_in_a_row": 3, "failed_in_a_row": 1,
+    }  # fmt: skip
+    assert (shown["max_failures"], shown["max_losses"]) == (3, 10)
+    told = [(one["is_loss"], one["is_failure"], one["worker"], one["host"]) for one in shown["failures"]]
+    apart = [(True, False), (True, False), (False, True), (False, False), (True, False), (True, False)]
+    assert told == [(*one, "tests", "here") for one in apart]
+    limits = client.get("/limits").json["job"]
+    assert (limits["failures"], limits["losses"]) == (3, 10)

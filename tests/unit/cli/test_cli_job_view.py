@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -155,6 +156,20 @@ def test_a_failed_attempt_says_what_is_known():
     assert failure_words({"attempt": 1, "outcome": "handed_back"}) == "attempt 1 handed back"
     said = failure_words({"attempt": 2, "outcome": "failed", "code": "oom", "message": "no memory"})
     assert said == "attempt 2 failed; oom: no memory"
+
+
+def test_show_tells_attempts_losses_and_failures_apart():
+    failures = [
+        {"attempt": 1, "outcome": "lost", "is_loss": True, "host": "gpu-1"},
+        {"attempt": 2, "outcome": "failed", "is_loss": False, "host": "gpu-2"},
+        {"attempt": 3, "outcome": "handed_back", "is_loss": False, "host": "gpu-3"},
+    ]
+    counts = {"total": 4, "lost": 1, "failed": 1, "handed_back": 1}
+    text = rendered(job_fields({**JOB, "attempt": 4, "attempts": counts, "failures": failures}))
+    assert "4: 1 lost, 1 failed, 1 handed back" in text
+    assert re.search(r"loss +attempt 1 lost on gpu-1", text)
+    assert re.search(r"failure +attempt 2 failed on gpu-2", text)
+    assert re.search(r"handed back +attempt 3 handed back on gpu-3", text)
 
 
 def test_show_copes_with_a_job_that_has_hardly_begun():

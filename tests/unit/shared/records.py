@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.dataset import Column, ColumnKind, DatasetInfo, ValueCount
+from shared.events import Event, EventWriter
 from shared.ids import new_job_id
 from shared.job import AttemptEnd, Claim, Ending, JobError, JobRecord, Stop
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.points import point_name
 from shared.resolve import Resolved, resolve
 from shared.spec import JobSpec
 from shared.times import utc_now
@@ -99,6 +101,16 @@ def taken(job: JobFolder, number: int = 1) -> AttemptFolder:
     attempt = job.take(claim(number))
     assert attempt is not None
     return attempt
+
+
+def train_to(attempt: AttemptFolder, start: int, point: int | None) -> None:
+    """Leave what an attempt leaves that began behind `start` epochs and saved a point behind `point` of them."""
+    with EventWriter(attempt.events_file) as events:
+        if start:
+            events.write([Event("resume", "", {"epoch": start + 1, "batch": 0, "from_attempt": attempt.number - 1})])
+    if point is not None:
+        attempt.resume.mkdir()
+        (attempt.resume / point_name(point, 0)).touch()
 
 
 def handed_back() -> AttemptEnd:

@@ -5,6 +5,7 @@ process; workers also act on what they saw long ago, and end attempts that are n
 """
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,11 @@ from shared.job import TERMINAL, JobError
 from shared.settings import Settings
 from shared.volume import OpenJob, Volume
 from tests.unit.shared.crash import dying_at
-from tests.unit.shared.records import claim, ending, finished, handed_back, record
+from tests.unit.shared.records import claim, ending, finished, handed_back, record, train_to
 from worker.claim import Owner, claim_next, settle_if_decided, waiting_jobs
 from worker.outcome import failed_attempt, lost_attempt
 
-SETTINGS = Settings(max_failures=2, retry_backoff_seconds=0)
+SETTINGS = Settings(max_failures=2, max_losses=3, retry_backoff_seconds=0)
 OWNERS = st.sampled_from([Owner(name, "here", 1, 0, "CPU") for name in ("one", "two", "three")])
 # No step makes more than twelve changes for one job.
 DEATH = st.none() | st.integers(1, 12)
@@ -41,6 +42,7 @@ class JobLife(RuleBasedStateMachine):
         self.results = {}
         self.order = []
         self.posted = 0
+        self.saved_epochs = Counter()
 
     def teardown(self):
         if hasattr(self, "folder"):
@@ -84,13 +86,20 @@ class JobLife(RuleBasedStateMachine):
                 attempt.close(handed_back())
         return multiple() if attempt is None else attempt
 
+    @rule(attempt=attempts)
+    def train_an_epoch(self, attempt):
+        if attempt.end() is None and not attempt.resume.exists():
+            start = self.saved_epochs[attempt.job.id]
+            train_to(attempt, start, start + 1)
+            self.saved_epochs[attempt.job.id] += 1
+
     @rule(attempt=attempts, how=HOWS, death=DEATH)
     def end(self, attempt, how, death):
         """What a worker does when its child ended; the attempt may be another's or over by now."""
         if how == "handed back":
             end = handed_back()
         elif how == "retry":
-            end = failed_attempt(attempt, JobError(code="killed", message="killed"), SETTINGS)
+            end = failed_attempt(attempt, JobError(code="crash", message="crashed"), SETTINGS)
         elif how == "lost":
             end = lost_attempt(attempt, SETTINGS)
         else:
@@ -162,11 +171,18 @@ class JobLife(RuleBasedStateMachine):
                 assert job.attempts()[result.attempt - 1].end().ending == result.ending
 
     @invariant()
-    def a_job_never_fails_more_often_than_it_may(self):
+    def a_job_fails_with_as_many_failures_or_losses_in_a_row_without_progress_as_it_may_have(self):
         for job in self.all_jobs():
-            failures = [attempt.end() for attempt in job.attempts() if attempt.end() and attempt.end().is_failure]
-            assert len(failures) <= SETTINGS.max_failures
-            assert all(end.ending is None for end in failures[: SETTINGS.max_failures - 1])
+            failures = losses = 0
+            for end in (attempt.end() for attempt in job.attempts()):
+                if end is None:
+                    continue
+                has_progress = end.has_progress
+                failures, losses = (0, 0) if has_progress else (failures + end.is_failure, losses + end.is_loss)
+                if end.outcome == "failed":
+                    assert (end.ending is not None) == (failures == SETTINGS.max_failures)
+                if end.outcome == "lost":
+                    assert (end.ending is not None) == (losses == SETTINGS.max_losses)
 
     def all_jobs(self):
         return [self.volume.job_folder(job_id) for _, job_id in getattr(self, "order", [])]

@@ -1,6 +1,7 @@
 """Where children come from, and what is proved before the first one trains."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,3 +63,14 @@ def test_where_no_child_can_use_the_gpu_the_worker_does_not_start_and_says_how_t
     monkeypatch.setattr(child, "_check_gpu", never_works)
     with pytest.raises(NoChildren, match="CUDA_VISIBLE_DEVICES=-1"):
         nursery.can_use_gpu()
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_child_whose_worker_ended_before_it_could_ask_to_die_with_it_ends_by_itself(
+    monkeypatch: pytest.MonkeyPatch, lives: bool
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(child.os, "_exit", ended.append)
+    monkeypatch.setattr(child.multiprocessing, "parent_process", lambda: SimpleNamespace(is_alive=lambda: lives))
+    child._end_without_worker()
+    assert ended == ([] if lives else [1])

@@ -49,10 +49,7 @@ def ended(attempt: AttemptFolder, child: Exit) -> AttemptEnd:
     [
         (Exit(0), "no_conclusion"),
         (Exit(1), "no_conclusion"),
-        (Exit(4), "volume_full"),
-        (Exit(-signal.SIGKILL), "killed"),
         (Exit(-signal.SIGKILL, out_of_memory_kills=1), "out_of_memory_host"),
-        (Exit(-signal.SIGKILL, "cancel", out_of_memory_kills=1), "killed"),
         (Exit(-signal.SIGSEGV), "crash"),
         (Exit(-signal.SIGBUS), "crash"),
         (Exit(-signal.SIGABRT), "crash"),
@@ -65,6 +62,20 @@ def test_a_child_that_ends_without_a_word_is_retried_under_its_own_code(job: Job
     assert end.error is not None
     assert (end.error.code, end.outcome, end.is_failure, end.ending) == (code, "failed", True, None)
     assert end.retry_at is not None
+
+
+@pytest.mark.parametrize(
+    ("child", "code", "outcome"),
+    [
+        (Exit(4), "volume_full", "handed_back"),
+        (Exit(-signal.SIGKILL), "killed", "lost"),
+        (Exit(-signal.SIGKILL, "cancel", out_of_memory_kills=1), "killed", "lost"),
+    ],
+)
+def test_what_is_not_the_jobs_fault_is_no_failure(job: JobFolder, child: Exit, code: str, outcome: str) -> None:
+    end = ended(claim(job), child)
+    assert end.error is not None
+    assert (end.error.code, end.outcome, end.is_failure, end.ending) == (code, outcome, False, None)
 
 
 def test_out_of_memory_at_the_same_place_twice_is_final_and_at_another_place_is_not(job: JobFolder) -> None:

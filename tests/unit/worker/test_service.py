@@ -2,14 +2,21 @@
 
 import shutil
 
+import pytest
+
+from shared.job import JobError
 from shared.settings import Settings
 from shared.times import time_in
 from shared.worker_card import WorkerCard
 from tests.support.waiting import wait_for
 from tests.unit.shared.records import posted
+from worker.attempt import AttemptRun
 from worker.claim import Owner
 from worker.gate import _listen_again
+from worker.outcome import failed_attempt
 from worker.service import Worker
+
+ONE = Settings(max_failures=1, max_losses=1)
 
 
 class Bell:
@@ -59,14 +66,17 @@ def test_a_card_that_cannot_be_written_keeps_no_attempt_from_its_beginning_and_i
     assert attempt.end().error.code == "no_child"
 
 
-def test_after_an_attempt_that_failed_no_kept_program_is_trusted(volume):
+@pytest.mark.parametrize(("code", "forgets"), [("crash", True), ("killed", False)])
+def test_only_after_an_attempt_that_failed_no_kept_program_is_trusted(volume, monkeypatch, code, forgets):
     posted(volume)
     nursery = EmptyNursery()
+    error = JobError(code=code, message="")
+    monkeypatch.setattr(AttemptRun, "run", lambda run, _: run._attempt.close(failed_attempt(run._attempt, error, ONE)))
     worker = Worker(Settings(retry_backoff_seconds=60), volume, Bell(), nursery)
     worker.begin()
     worker.run_next()
     worker._gone.set()
-    assert nursery.has_forgotten
+    assert nursery.has_forgotten == forgets
 
 
 def test_a_slot_goes_on_with_the_next_job_in_order_without_a_ring_and_then_says_that_it_is_free(volume):

@@ -6,13 +6,13 @@ import time
 import pytest
 
 from shared.durable import encode, read_bytes, replace_file
-from shared.job import AttemptEnd
+from shared.job import AttemptEnd, ProcessIdentity
 from shared.queue import QUEUE, Doorbell, make_celery
 from shared.settings import Settings
 from shared.times import time_in, utc_now
 from tests.support.redis import free_port, redis_program, running_redis
 from tests.support.waiting import wait_for
-from tests.unit.shared.records import finished, handed_back, posted, taken
+from tests.unit.shared.records import claim, finished, handed_back, posted, taken
 from worker.beat import Beat, write_beat
 from worker.heartbeat import Heartbeat
 from worker.sweep import Sweeper
@@ -50,7 +50,7 @@ def rung(redis_server):
 
 @pytest.fixture
 def sweeper(volume, bell):
-    return Sweeper(volume, bell, Settings(**QUICK, max_failures=2))
+    return Sweeper(volume, bell, Settings(**QUICK, max_losses=2))
 
 
 def swept(sweeper, what):
@@ -66,7 +66,7 @@ def test_a_silent_attempt_is_ended_as_lost_and_its_job_comes_back(volume, sweepe
     attempt = taken(job)
     replace_file(attempt.heartbeat_file, encode({"version": 1, "count": 7}))
     end = swept(sweeper, attempt.end)
-    assert (end.outcome, end.is_failure, end.error.code) == ("lost", True, "worker_lost")
+    assert (end.outcome, end.is_failure, end.error.code) == ("lost", False, "worker_lost")
     assert job.state().status == "queued"
     sweeper.sweep()
     assert rung() == [job.id]
@@ -115,7 +115,7 @@ def test_a_job_that_is_lost_too_often_has_failed(volume, sweeper, rung):
 def test_of_two_sweeps_one_ends_the_attempt_and_it_counts_once(volume, bell):
     job = posted(volume)
     attempt = taken(job)
-    sweepers = [Sweeper(volume, bell, Settings(**QUICK, max_failures=2)) for _ in range(2)]
+    sweepers = [Sweeper(volume, bell, Settings(**QUICK)) for _ in range(2)]
     end = wait_for(lambda: [one.sweep() for one in sweepers] and attempt.end(), SOON)
     for one in sweepers:
         one.sweep()
@@ -203,7 +203,7 @@ def test_without_redis_lost_attempts_are_still_ended_and_results_still_written(v
 
 @pytest.mark.parametrize("damaged", ["spec_file", "end_file"])
 def test_a_damaged_job_keeps_nobody_else_waiting(volume, bell, damaged):
-    sweeper = Sweeper(volume, bell, Settings(**QUICK, max_failures=1))
+    sweeper = Sweeper(volume, bell, Settings(**QUICK))
     broken = posted(volume, priority=0)
     first = taken(broken)
     first.close(handed_back())
@@ -211,3 +211,79 @@ def test_a_damaged_job_keeps_nobody_else_waiting(volume, bell, damaged):
     (broken.spec_file if damaged == "spec_file" else first.end_file).write_bytes(b"{")
     sound = taken(posted(volume, priority=9))
     assert swept(sweeper, sound.end).outcome == "lost"
+
+
+# A worker whose process has ended on this machine
+
+
+HERE = ProcessIdentity(machine="this boot", pid=1, started=1)
+CHILD = ProcessIdentity(machine="this boot", pid=2, started=1)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("worker.sweep.time.monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def gone(monkeypatch):
+    ended = set()
+    monkeypatch.setattr("worker.sweep.is_gone", lambda process: process is not None and process.pid in ended)
+    return ended
+
+
+def claimed_by(volume, process):
+    attempt = posted(volume).take(claim().model_copy(update={"process": process}))
+    replace_file(attempt.heartbeat_file, encode({"version": 1, "count": 1}))
+    return attempt
+
+
+def look_twice(sweeper, clock, seconds):
+    sweeper.sweep()
+    clock[0] += seconds
+    sweeper.sweep()
+
+
+def test_an_attempt_whose_worker_has_ended_here_is_lost_after_a_beat_that_did_not_come(volume, sweeper, clock, gone):
+    attempt = claimed_by(volume, HERE)
+    gone |= {1}
+    look_twice(sweeper, clock, 0.025)
+    assert attempt.end() is None, "its beat may be on its way"
+    clock[0] += 0.006
+    sweeper.sweep()
+    end = attempt.end()
+    assert (end.outcome, end.error.code) == ("lost", "worker_lost")
+    assert "has ended without a word" in end.error.message
+
+
+def test_a_worker_that_beats_is_there_whatever_its_process_looks_like(volume, sweeper, clock, gone):
+    attempt = claimed_by(volume, HERE)
+    gone |= {1}
+    for count in range(2, 5):
+        look_twice(sweeper, clock, 0.025)
+        replace_file(attempt.heartbeat_file, encode({"version": 1, "count": count}))
+        clock[0] += 0.025
+    assert attempt.end() is None
+
+
+def test_while_the_training_process_lives_nobody_takes_over_before_the_time(volume, sweeper, clock, gone):
+    attempt = claimed_by(volume, HERE)
+    attempt.name_process(CHILD)
+    gone |= {1}
+    look_twice(sweeper, clock, 0.9)
+    assert attempt.end() is None
+    gone |= {2}
+    sweeper.sweep()
+    assert attempt.end().outcome == "lost"
+
+
+@pytest.mark.parametrize("process", [None, HERE])
+def test_a_worker_of_another_machine_or_of_an_older_version_has_its_time(volume, sweeper, clock, process):
+    attempt = claimed_by(volume, process)
+    look_twice(sweeper, clock, 0.9)
+    assert attempt.end() is None
+    clock[0] += 0.2
+    sweeper.sweep()
+    assert attempt.end().outcome == "lost"

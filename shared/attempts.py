@@ -1,0 +1,48 @@
+"""How a job's attempts count: which were lost, which failed, and how many of each in a row without progress."""
+
+from collections.abc import Callable, Sequence
+
+from shared.job import AttemptEnd
+from shared.job_folder import AttemptFolder
+from shared.points import start_of
+
+Ended = tuple[AttemptFolder, AttemptEnd | None]
+Counts = Callable[[AttemptEnd], bool]
+
+
+def is_loss(end: AttemptEnd) -> bool:
+    return end.counts_as_loss
+
+
+def is_failure(end: AttemptEnd) -> bool:
+    return end.counts_as_failure
+
+
+def with_ends(attempts: Sequence[AttemptFolder]) -> list[Ended]:
+    """Each attempt with its end; None for one that has not ended."""
+    return [(attempt, attempt.end()) for attempt in attempts]
+
+
+def since_progress(attempts: Sequence[Ended], counts: Counts) -> list[AttemptFolder]:
+    """Of attempts, oldest first, those that have ended and count since the last one with progress; newest first.
+
+    Progress that the attempt after it could not resume from is none: points that are damaged would keep a job in a
+    circle.
+    """
+    found: list[AttemptFolder] = []
+    later: AttemptFolder | None = None
+    for attempt, end in reversed(attempts):
+        if end is not None and end.has_progress and _was_used(attempt, later):
+            break
+        if end is not None and counts(end):
+            found.append(attempt)
+        later = attempt
+    return found
+
+
+def _was_used(attempt: AttemptFolder, later: AttemptFolder | None) -> bool:
+    """Whether `later` began beyond the place where `attempt` began; so also where nobody can tell."""
+    if later is None:
+        return True
+    before, after = start_of(attempt), start_of(later)
+    return before is None or after is None or after > before

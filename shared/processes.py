@@ -1,0 +1,56 @@
+"""Which process this is, in words that another process of the same machine can check, and whether such a one has ended.
+
+A pid alone says nothing: pids are used again, and containers number their processes each for themselves and may share
+a host's name. Within one boot (its random id) and the same namespaces of pids and of time, a pid with its start time
+is one process for ever. Where any of that cannot be read, nobody is judged.
+"""
+
+import os
+from pathlib import Path
+
+from shared.job import ProcessIdentity
+
+_PROC = Path("/proc")
+_BOOT_ID = _PROC / "sys/kernel/random/boot_id"
+# Fields of /proc/<pid>/stat (proc_pid_stat(5)), counted from the one behind the name in brackets.
+_STATE, _THREADS, _STARTED = 0, 17, 19
+
+
+def this_process() -> ProcessIdentity | None:
+    """The process that asks; None where the system does not say enough, as elsewhere than on Linux."""
+    try:
+        # A /proc of another namespace would show others' processes under our numbers.
+        if str((_PROC / "self").readlink()) != str(os.getpid()):
+            return None
+        namespaces = [(_PROC / "self/ns" / name).stat().st_ino for name in ("pid", "time")]
+        machine = "/".join([_BOOT_ID.read_text().strip(), *map(str, namespaces)])
+        return ProcessIdentity(machine=machine, pid=os.getpid(), started=int(_facts(os.getpid())[_STARTED]))
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def is_gone(process: ProcessIdentity | None) -> bool:
+    """Whether the process has ended for sure; False where this machine is another one or cannot tell."""
+    here = this_process()
+    if process is None or here is None or process.machine != here.machine:
+        return False
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # It lives, and belongs to another user.
+    try:
+        facts = _facts(process.pid)
+        return int(facts[_STARTED]) != process.started or _is_zombie(facts)
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _is_zombie(facts: list[str]) -> bool:
+    """Ended, and not yet reaped by its parent. A zombie with more threads than one still runs."""
+    return facts[_STATE] in {"Z", "X"} and int(facts[_THREADS]) <= 1
+
+
+def _facts(pid: int) -> list[str]:
+    return (_PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()

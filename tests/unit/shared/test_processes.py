@@ -1,0 +1,80 @@
+"""Whether a process that wrote something has ended: judged on its own machine alone, by more than its pid."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from shared import processes
+from shared.job import ProcessIdentity
+from shared.processes import is_gone, this_process
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="judges by /proc")
+
+
+@pytest.fixture
+def other():
+    """A process that lives until it is killed, and who it is."""
+    code = "from shared.processes import this_process as one; print(one().model_dump_json(), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield process, ProcessIdentity.model_validate_json(process.stdout.readline())
+        process.kill()
+
+
+def test_a_process_knows_itself_and_is_there():
+    here = this_process()
+    assert here.pid == os.getpid()
+    assert here == this_process()
+    assert not is_gone(here)
+
+
+def test_another_process_of_this_machine_is_there_until_it_ends_also_before_it_is_reaped(other):
+    process, identity = other
+    assert identity.machine == this_process().machine
+    assert not is_gone(identity)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert is_gone(identity), "a zombie does nothing any more"
+    process.wait()
+    assert is_gone(identity)
+
+
+def test_a_pid_that_is_used_again_is_another_process(other):
+    _, identity = other
+    assert is_gone(identity.model_copy(update={"started": identity.started - 1}))
+
+
+def test_nobody_is_judged_on_another_machine_or_in_another_namespace(other):
+    process, identity = other
+    process.kill()
+    process.wait()
+    assert not is_gone(identity.model_copy(update={"machine": "another boot/1/2"}))
+    assert not is_gone(None)
+
+
+def test_where_the_machine_does_not_say_enough_nobody_is_judged(other, monkeypatch, tmp_path):
+    process, identity = other
+    process.kill()
+    process.wait()
+    monkeypatch.setattr(processes, "_BOOT_ID", tmp_path / "absent")
+    assert this_process() is None
+    assert not is_gone(identity)
+
+
+def test_the_processes_of_another_namespaces_proc_are_not_taken_for_ours(monkeypatch, tmp_path):
+    (tmp_path / "self").symlink_to("1")
+    monkeypatch.setattr(processes, "_PROC", tmp_path)
+    assert this_process() is None
+
+
+def test_a_process_whose_start_cannot_be_read_is_there(other, monkeypatch):
+    _, identity = other
+    here = this_process()
+
+    def hidden(_pid):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(processes, "_facts", hidden)
+    monkeypatch.setattr(processes, "this_process", lambda: here)
+    assert not is_gone(identity.model_copy(update={"started": 0}))
