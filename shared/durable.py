@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.storage import at_path
+
 TEMPORARY_SUFFIX = ".tmp"
 
 
@@ -111,7 +113,8 @@ def encode(document: Mapping[str, Any]) -> bytes:
 def read_bytes(path: Path) -> bytes | None:
     """What the file holds, or None where there is none."""
     try:
-        return path.read_bytes()
+        with at_path(path):
+            return path.read_bytes()
     except FileNotFoundError:
         return None
 
@@ -143,12 +146,13 @@ def _drafted(draft: Path | None, content: bytes) -> Path | None:
 
 def _write_new(path: Path, *content: bytes | memoryview) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        for part in content:
-            _write(descriptor, part)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with at_path(path):
+        try:
+            for part in content:
+                _write(descriptor, part)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _write(descriptor: int, content: bytes | memoryview) -> None:
@@ -161,7 +165,8 @@ def _write(descriptor: int, content: bytes | memoryview) -> None:
 def _copy(source: Path, target: Path) -> None:
     beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     try:
-        shutil.copyfile(source, beside)
+        with at_path(beside):
+            shutil.copyfile(source, beside)
         sync_file(beside)
         beside.replace(target)
     finally:
@@ -170,7 +175,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _sync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with at_path(path):
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

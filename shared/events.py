@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.storage import at_path
 from shared.times import utc_now
 
 Level = Literal["info", "warning", "error"]
@@ -79,18 +80,20 @@ class EventWriter:
 
     def __init__(self, path: Path) -> None:
         _mend_tail(path)
+        self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._one_at_a_time = threading.Lock()
 
     def write(self, events: Iterable[Event]) -> None:
         """Append `events` in one write."""
         lines = b"".join(event.line() for event in events)
-        with self._one_at_a_time:
+        with self._one_at_a_time, at_path(self._path):
             while lines:
                 lines = lines[os.write(self._descriptor, lines) :]
 
     def sync(self) -> None:
-        os.fsync(self._descriptor)
+        with at_path(self._path):
+            os.fsync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -176,7 +179,7 @@ def _parsed(line: bytes) -> Event | None:
 def _mend_tail(path: Path) -> None:
     """Cut off a last line that a killed writer left torn, so that the next event begins a line of its own."""
     try:
-        with path.open("r+b") as file:
+        with at_path(path), path.open("r+b") as file:
             content = file.read()
             whole = content.rfind(b"\n") + 1
             if whole < len(content):

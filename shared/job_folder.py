@@ -104,6 +104,11 @@ class AttemptFolder:
     def job(self) -> "JobFolder":
         return JobFolder(self.path.parent.parent)
 
+    @property
+    def volume_root(self) -> Path:
+        """The volume that the attempt lies on; for a program that knows an attempt's folder alone."""
+        return self.job.volume_root
+
     def claim(self) -> Claim | None:
         return _read(self.claim_file, Claim)
 
@@ -148,6 +153,10 @@ class JobFolder:
     @property
     def id(self) -> str:
         return self.path.name
+
+    @property
+    def volume_root(self) -> Path:
+        return self.path.parents[2]
 
     @property
     def spec_file(self) -> Path:

@@ -244,4 +244,4 @@ def data_file_of(job: JobFolder, dataset_id: str) -> Path:
     """The data of a dataset on the volume that `job` lies on; for a program that knows a job's folder alone."""
     if not is_dataset_id(dataset_id):
         raise ValueError(f"not a dataset's id: {dataset_id!r}")
-    return job.path.parents[2] / "datasets" / dataset_id / "data.parquet"
+    return job.volume_root / "datasets" / dataset_id / "data.parquet"

@@ -5,17 +5,22 @@
 """
 
 import signal
+from itertools import takewhile
 from typing import NamedTuple
 
 from shared.events import epochs_done
 from shared.job import AttemptEnd, Conclusion, Ending, JobError, Stop
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
+from shared.storage import CODE_OF_STATUS, storage_message
 from shared.times import time_in, utc_now
 
 MOST_BACKOFF_SECONDS = 300
-# The training program's own status where the volume would not take its conclusion.
-_VOLUME_FAILED = 4
+# Of the service, not of the job that met it: the attempt counts nothing, and workers claim nothing until it is over.
+SERVICE_CONDITIONS = frozenset({"volume_full", "volume_error", "data_missing"})
+_HANDED_BACK = SERVICE_CONDITIONS | {"worker_disk_full", "worker_disk_error"}
+# Only so that a job does not circle without rest.
+_MOST_REST_SECONDS = 30
 
 
 class Exit(NamedTuple):
@@ -52,8 +57,11 @@ def failed_attempt(
 ) -> AttemptEnd:
     """The end of an attempt that failed: the job is queued again after a while, up to `max_failures` times.
 
-    Out of memory at the same place twice is final: a third attempt would end there too.
+    Out of memory at the same place twice is final: a third attempt would end there too. What is no fault of the job
+    hands it back.
     """
+    if error.code in _HANDED_BACK:
+        return handed_back(attempt, error, settings, place=place)
     before = [end for end in _ends_before(attempt) if end.is_failure]
     failures = 1 + len(before)
     again = failures < settings.max_failures and not _is_same_shortage(before, error, place)
@@ -69,6 +77,14 @@ def failed_attempt(
             "place": place,
             "ending": ending,
         }
+    )
+
+
+def handed_back(attempt: AttemptFolder, error: JobError, settings: Settings, *, place: str | None = None) -> AttemptEnd:
+    """The end of an attempt that its surroundings ended: it counts nothing, and the job is queued again."""
+    rest = min(settings.retry_backoff_seconds * 2 ** _times_before(attempt, error), _MOST_REST_SECONDS)
+    return AttemptEnd(
+        outcome="handed_back", ended_at=utc_now(), error=error, retry_at=time_in(rest) if rest else None, place=place
     )
 
 
@@ -98,8 +114,8 @@ def _death(child: Exit) -> JobError:
         return JobError(code="hang", message=message)
     if child.code is not None and child.code < 0:
         return _death_by_signal(child, -child.code)
-    if child.code == _VOLUME_FAILED:
-        return JobError(code="volume_full", message="the volume did not take what the training process had to write")
+    if (code := CODE_OF_STATUS.get(child.code or 0)) is not None:
+        return JobError(code=code, message=storage_message(code))
     message = f"the training process ended with status {child.code} and without a word"
     return JobError(code="no_conclusion", message=message)
 
@@ -114,6 +130,12 @@ def _death_by_signal(child: Exit, number: int) -> JobError:
         message = "the kernel killed the training process for want of memory; a smaller batch_size helps"
         return JobError(code="out_of_memory_host", message=message)
     return JobError(code="killed", message=f"the training process was killed ({name})")
+
+
+def _times_before(attempt: AttemptFolder, error: JobError) -> int:
+    """How many attempts in a row before this one were handed back for the same reason."""
+    codes = [end.error.code if end.error and end.outcome == "handed_back" else None for end in _ends_before(attempt)]
+    return len(list(takewhile(lambda code: code == error.code, reversed(codes))))
 
 
 def _is_same_shortage(before: list[AttemptEnd], error: JobError, place: str | None) -> bool:
