@@ -80,11 +80,17 @@ def link_file(source: Path, target: Path) -> None:
         _copy(source, target)
 
 
-def make_folder(path: Path) -> None:
-    """Make `path` and the folders above it that are missing, each of them durable."""
+def make_folder(path: Path, *, within: Path | None = None) -> None:
+    """Make `path` and the folders above it that are missing, each of them durable.
+
+    `within` exists already. Raises FileNotFoundError where it does not, since the volume may be away: nothing must be
+    made in the empty folder that lies in its place.
+    """
     if path.is_dir():
         return
-    make_folder(path.parent)
+    if path == within:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    make_folder(path.parent, within=within)
     path.mkdir(exist_ok=True)
     sync_folder(path.parent)
 

@@ -143,6 +143,11 @@ class JobState:
     claim: Claim | None
     end: AttemptEnd | None
 
+    @property
+    def lacked_data(self) -> bool:
+        """Whether its newest attempt was handed back since the dataset was not on the volume."""
+        return self.end is not None and self.end.error is not None and self.end.error.code == "data_missing"
+
 
 @dataclass(frozen=True)
 class JobFolder:
@@ -183,7 +188,12 @@ class JobFolder:
 
         So is its folder's name, but not the shard's, which may be new. `draft`: see `create_file`.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(exist_ok=True)
+        except FileNotFoundError:
+            # The shard alone: without the folder above it the volume is away.
+            self.path.parent.mkdir(exist_ok=True)
+            self.path.mkdir(exist_ok=True)
         return create_file(self.spec_file, encode(stored(record)), *resting_on, self.path.parent, draft=draft)
 
     def record(self) -> JobRecord | None:
@@ -238,7 +248,7 @@ class JobFolder:
             if before.end() is None:
                 return None
         attempt = AttemptFolder(self.attempts_folder / str(claim.attempt), claim.attempt)
-        make_folder(attempt.path)
+        make_folder(attempt.path, within=self.path)
         return attempt if create_file(attempt.claim_file, encode(stored(claim))) else None
 
     def plan(self) -> EnginePlan | None:

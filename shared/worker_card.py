@@ -30,7 +30,7 @@ class GpuUse(BaseModel):
 
 class WorkerCard(BaseModel):
     """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
-    never does.
+    never does, `paused` why it does not until the volume is well again.
 
     `gpu` is None on a CPU, and where the driver does not say.
     """
@@ -48,6 +48,7 @@ class WorkerCard(BaseModel):
     ready: bool
     draining: bool
     unfit: str = ""
+    paused: str = ""
     running: tuple[RunningAttempt, ...]
     started_at: str
     seen_at: str

@@ -72,7 +72,7 @@ def waiting_jobs(volume: Volume) -> Iterator[JobState]:
         state = _looked_at(volume, open_job)
         if state is None or state.status != "queued":
             continue
-        if not _must_wait(state.end):
+        if not _must_wait(state.end) and not _lacks_data(volume, state):
             yield state
 
 
@@ -84,6 +84,11 @@ def _must_wait(end: AttemptEnd | None) -> bool:
     return end is not None and end.retry_at is not None and 0 < seconds_until(end.retry_at) <= MOST_BACKOFF_SECONDS
 
 
+def _lacks_data(volume: Volume, state: JobState) -> bool:
+    """Whether the job was handed back for want of its data, which is not there yet; the others are served meanwhile."""
+    return state.lacked_data and not volume.data_file(state.record.spec.dataset.id).exists()
+
+
 def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
     """A job's state, after what its files already decided has been written down; None where nothing is left to do.
 
@@ -93,6 +98,10 @@ def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
     try:
         state = folder.state()
     except ValueError as error:
+        _tell_damaged(open_job.job_id, str(error))
+        return None
+    except OSError as error:
+        volume.check()
         _tell_damaged(open_job.job_id, str(error))
         return None
     if state is None:

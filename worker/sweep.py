@@ -28,9 +28,17 @@ class Sweeper:
         self._seen: dict[tuple[str, int], tuple[bytes | None, float]] = {}
 
     def sweep(self) -> None:
-        """One look."""
-        self._end_lost_attempts()
-        self._ring_for_waiting_jobs()
+        """One look.
+
+        A volume that fails may have kept an owner's beat, or the end that it wanted to write: after that every attempt
+        is watched from the beginning.
+        """
+        try:
+            self._end_lost_attempts()
+            self._ring_for_waiting_jobs()
+        except OSError as error:
+            log.warning("the volume fails, and nobody is taken for lost meanwhile: %s", error)
+            self._seen.clear()
 
     def _end_lost_attempts(self) -> None:
         running = dict(self._running_attempts())

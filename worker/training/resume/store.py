@@ -42,7 +42,7 @@ def built_with() -> dict[str, str]:
 
 def save_point(attempt: AttemptFolder, point: ResumePoint) -> int:
     """Write a point, then forget all but the last two. The answer is its size in bytes."""
-    make_folder(attempt.resume)
+    make_folder(attempt.resume, within=attempt.path)
     size = write_point(attempt.resume / point_name(point.place.epoch, point.place.step), point)
     for old in points_of(attempt)[_KEPT:]:
         old.unlink(missing_ok=True)
