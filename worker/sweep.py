@@ -2,6 +2,10 @@
 
 An attempt whose counter stands still is ended as lost; a job whose files decide its end gets its result; a job that
 waits and that no ring announces is rung for.
+
+In a long queue nearly all jobs wait, and reading all of them every few seconds would be most of what a worker does. So
+each look takes in the head of the queue, the jobs that run, as the workers' cards and the looks before say, and in turn
+a part of the others.
 """
 
 import logging
@@ -11,9 +15,15 @@ from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
 from shared.queue import Doorbell
 from shared.settings import Settings
-from shared.volume import Volume
+from shared.volume import OpenJob, Volume
 from worker.claim import waiting_jobs
 from worker.outcome import lost_attempt
+
+# Of a queue up to this length each look takes in all.
+_MOST_LOOKS = 200
+_HEAD = 50
+# More rings than slots that are free would only lie in Redis.
+_MOST_RINGS = 50
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +36,7 @@ class Sweeper:
         self._doorbell = doorbell
         self._settings = settings
         self._seen: dict[tuple[str, int], tuple[bytes | None, float]] = {}
+        self._turn = 0
 
     def sweep(self) -> None:
         """One look.
@@ -34,14 +45,30 @@ class Sweeper:
         is watched from the beginning.
         """
         try:
-            self._end_lost_attempts()
-            self._ring_for_waiting_jobs()
+            jobs = self._jobs_to_look_at()
+            untouched = {job.job_id for job in jobs if self._volume.job_folder(job.job_id).is_untouched()}
+            touched = [job for job in jobs if job.job_id not in untouched]
+            self._end_lost_attempts(touched)
+            waiting = untouched | {state.record.id for state in waiting_jobs(self._volume, touched)}
+            self._ring_for([job.job_id for job in jobs if job.job_id in waiting])
         except OSError as error:
             log.warning("the volume fails, and nobody is taken for lost meanwhile: %s", error)
             self._seen.clear()
 
-    def _end_lost_attempts(self) -> None:
-        running = dict(self._running_attempts())
+    def _jobs_to_look_at(self) -> list[OpenJob]:
+        """In the queue's order."""
+        jobs = list(self._volume.open_jobs())
+        if len(jobs) <= _MOST_LOOKS:
+            return jobs
+        known = {job_id for job_id, _ in self._seen}
+        known.update(run.job for card in self._volume.worker_cards() for run in card.running)
+        places = {place for place, job in enumerate(jobs) if job.job_id in known}
+        places.update(range(_HEAD), ((self._turn + step) % len(jobs) for step in range(_MOST_LOOKS)))
+        self._turn = (self._turn + _MOST_LOOKS) % len(jobs)
+        return [jobs[place] for place in sorted(places)]
+
+    def _end_lost_attempts(self, jobs: list[OpenJob]) -> None:
+        running = dict(self._running_attempts(jobs))
         self._seen = {key: value for key, value in self._seen.items() if key in running}
         for key, attempt in running.items():
             if self._is_silent(key, attempt):
@@ -57,9 +84,9 @@ class Sweeper:
         if was_ended:
             log.warning("%s attempt %d is lost: its heartbeat stands still", *key)
 
-    def _running_attempts(self) -> list[tuple[tuple[str, int], AttemptFolder]]:
+    def _running_attempts(self, jobs: list[OpenJob]) -> list[tuple[tuple[str, int], AttemptFolder]]:
         found = []
-        for open_job in self._volume.open_jobs():
+        for open_job in jobs:
             attempts = self._volume.job_folder(open_job.job_id).attempts()
             if attempts and not attempts[-1].end_file.exists():
                 found.append(((open_job.job_id, attempts[-1].number), attempts[-1]))
@@ -76,12 +103,9 @@ class Sweeper:
             return False
         return looked - before[1] > self._settings.take_over_seconds
 
-    def _ring_for_waiting_jobs(self) -> None:
-        waiting = [state.record.id for state in waiting_jobs(self._volume)]
-        if not waiting:
-            return
-        unheard = self._doorbell.unheard()
+    def _ring_for(self, waiting: list[str]) -> None:
+        unheard = self._doorbell.unheard() if waiting else None
         if unheard is None:
             return
-        for job_id in waiting[unheard:]:
+        for job_id in waiting[unheard:_MOST_RINGS]:
             self._doorbell.ring(job_id)
