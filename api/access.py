@@ -71,6 +71,8 @@ def _check() -> Response | None:
         return None
     known = _known_key() if "Authorization" in request.headers else _signed_in()
     if known is None:
+        # A volume that is away knows no key.
+        service().volume.check()
         return _sent_to_sign_in() if needed == "page" else _refused()
     g.caller = Caller(known.id, known.scope)
     if _REACH[known.scope] < _REACH[needed]:

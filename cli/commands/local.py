@@ -73,8 +73,8 @@ def _start(stack: LocalStack) -> str:
     stack.start()
     hint(f"Starting Redis, the API and a worker in {stack.data} …")
     card = stack.wait_ready()
-    if card.get("unfit"):
-        return str(card["unfit"])
+    if reason := card.get("unfit") or card.get("paused"):
+        return str(reason)
     hint(f"A worker is ready: {card['device']} on {card['host']}, {card['slots']} slot{'s'[: card['slots'] > 1]}.")
     return ""
 

@@ -56,8 +56,8 @@ def workers(ctx: click.Context, output: str) -> None:
     if document["data"]:
         show_rows(grid)
         for one in document["data"]:
-            if one.get("unfit"):
-                hint(f"{one['host']} takes no jobs: {one['unfit']}")
+            if reason := one.get("unfit") or one.get("paused"):
+                hint(f"{one['host']} takes no jobs: {reason}")
     else:
         hint("No workers. `fitstop up` starts one with the service.")
 

@@ -10,6 +10,7 @@ const STATES = {
   ready: { label: "Ready", tone: "good" },
   busy: { label: "Busy", tone: "accent" },
   starting: { label: "Starting", tone: "muted" },
+  paused: { label: "Paused", tone: "warn" },
   draining: { label: "Draining", tone: "warn" },
   unfit: { label: "Unfit", tone: "bad" },
   lost: { label: "Lost", tone: "bad" },
@@ -61,6 +62,7 @@ function card(worker, jobs) {
     element("div", { class: "head" }, element("h2", { title: worker.worker }, worker.host), element("span", { class: `status ${tone}` }, label)),
     element("p", { class: "device small" }, worker.device),
     worker.unfit ? element("p", { class: "small" }, `It takes no job: ${worker.unfit}`) : null,
+    worker.paused ? element("p", { class: "small" }, `It takes no job for now: ${worker.paused}`) : null,
     worker.gpu ? gpuBars(worker.gpu) : null,
     worker.status === "lost" ? null : element("ul", { class: "slots" }, slots),
     element("dl", {}, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])));
