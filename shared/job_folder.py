@@ -5,6 +5,7 @@ whose end only waits for its result to be written, is `running`; else the job is
 exclusively, so that of several callers at once one wins, on any filesystem that knows hard links.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -99,6 +100,11 @@ class AttemptFolder:
 
     def extended_record(self) -> JobRecord | None:
         return _read(self.extended_spec_file, JobRecord)
+
+    @property
+    def before(self) -> "AttemptFolder | None":
+        """The attempt before this one; None for the first."""
+        return AttemptFolder(self.path.parent / str(self.number - 1), self.number - 1) if self.number > 1 else None
 
     @property
     def job(self) -> "JobFolder":
@@ -199,6 +205,13 @@ class JobFolder:
     def record(self) -> JobRecord | None:
         return _read(self.spec_file, JobRecord)
 
+    def is_untouched(self) -> bool:
+        """Whether nothing has happened to the job since it was posted: no attempt, no cancel, no result. One look."""
+        try:
+            return [entry.name for entry in os.scandir(self.path)] == [SPEC_FILE]
+        except FileNotFoundError:
+            return False
+
     def cancel(self) -> Cancel | None:
         return _read(self.cancel_file, Cancel)
 
@@ -242,13 +255,17 @@ class JobFolder:
         return JobState(status, record, cancel, result, attempt, claim, end)
 
     def take(self, claim: Claim) -> AttemptFolder | None:
-        """Claim attempt `claim.attempt`. Condition: the attempt before it has ended. None where another has it."""
-        if claim.attempt > 1:
-            before = AttemptFolder(self.attempts_folder / str(claim.attempt - 1), claim.attempt - 1)
-            if before.end() is None:
-                return None
+        """Claim attempt `claim.attempt`. Condition: the attempt before it has ended. None where another has it.
+
+        Also None where the job's folder is gone: it was deleted, or the volume is away.
+        """
         attempt = AttemptFolder(self.attempts_folder / str(claim.attempt), claim.attempt)
-        make_folder(attempt.path, within=self.path)
+        if attempt.before is not None and attempt.before.end() is None:
+            return None
+        try:
+            make_folder(attempt.path, within=self.path)
+        except FileNotFoundError:
+            return None
         return attempt if create_file(attempt.claim_file, encode(stored(claim))) else None
 
     def plan(self) -> EnginePlan | None:

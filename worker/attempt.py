@@ -13,7 +13,7 @@ from shared.storage import classify_storage_error, is_storage_error, storage_mes
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.child import Child, Nursery
-from worker.clean_up import sweep_out
+from worker.clean_up import remove_halves, sweep_out
 from worker.heartbeat import Heartbeat
 from worker.memory import out_of_memory_kills
 from worker.outcome import Exit, decide, failed_attempt
@@ -68,6 +68,8 @@ class AttemptRun:
 
     def _trained(self, nursery: Nursery, heartbeat: Heartbeat) -> AttemptEnd | None:
         """Train in a child, and say how that ended; None where the attempt belongs to others by then."""
+        if (before := self._attempt.before) is not None:
+            remove_halves(before)
         try:
             child = nursery.start(self._attempt)
         except (OSError, EOFError) as error:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -66,9 +66,9 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
     return None
 
 
-def waiting_jobs(volume: Volume) -> Iterator[JobState]:
+def waiting_jobs(volume: Volume, among: Iterable[OpenJob] | None = None) -> Iterator[JobState]:
     """The queued jobs that may run now, in order; on the way, jobs that are over leave the queue."""
-    for open_job in volume.open_jobs():
+    for open_job in volume.open_jobs() if among is None else among:
         state = _looked_at(volume, open_job)
         if state is None or state.status != "queued":
             continue
