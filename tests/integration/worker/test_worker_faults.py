@@ -157,7 +157,7 @@ def test_a_full_volume_loses_nothing_and_all_goes_on_when_there_is_space(
 ) -> None:
     volume = Volume(small_disk / "volume")
     put_dataset(volume, learnable_frame())
-    worker = start(on=volume, FITSTOP_MAX_FAILURES="20")
+    worker = start(on=volume, FITSTOP_VOLUME_RESERVE_BYTES=str(1024**2))
     job = put_job(volume, small_spec(hyperparameters={"epochs": 400}, callbacks={"early_stopping": None}))
     doorbell.ring(job.id)
     wait_for(lambda: trains(job))
