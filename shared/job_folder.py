@@ -206,10 +206,13 @@ class JobFolder:
         return _read(self.spec_file, JobRecord)
 
     def is_untouched(self) -> bool:
-        """Whether nothing has happened to the job since it was posted: no attempt, no cancel, no result. One look."""
+        """Whether nothing has happened to the job since it was posted: no attempt, no cancel, no result. One look.
+
+        False where the folder cannot be read.
+        """
         try:
             return [entry.name for entry in os.scandir(self.path)] == [SPEC_FILE]
-        except FileNotFoundError:
+        except OSError:
             return False
 
     def cancel(self) -> Cancel | None:

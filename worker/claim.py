@@ -13,6 +13,8 @@ from shared.times import seconds_until, utc_now
 from shared.volume import OpenJob, Volume
 from worker.outcome import MOST_BACKOFF_SECONDS
 
+_PROBE_BYTES = 64 * 1024
+
 log = logging.getLogger(__name__)
 
 
@@ -56,7 +58,7 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
     for waiting in waiting_jobs(volume):
         number = waiting.attempt.number + 1 if waiting.attempt else 1
         folder = volume.job_folder(waiting.record.id)
-        attempt = folder.take(owner.claim(number))
+        attempt = _taken(volume, folder, owner.claim(number))
         if attempt is None:
             continue
         # Without its spec the job was deleted between our look and our claim.
@@ -64,6 +66,17 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
             return attempt
         attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now()))
     return None
+
+
+def _taken(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | None:
+    """The attempt, if it is ours. Raises OSError where the volume fails; where only this job's folder does, None."""
+    try:
+        return folder.take(claim)
+    except OSError as error:
+        volume.check()
+        volume.probe(_PROBE_BYTES)
+        _tell_damaged(folder.id, str(error))
+        return None
 
 
 def waiting_jobs(volume: Volume, among: Iterable[OpenJob] | None = None) -> Iterator[JobState]:

@@ -41,8 +41,8 @@ class Sweeper:
     def sweep(self) -> None:
         """One look.
 
-        A volume that fails may have kept an owner's beat, or the end that it wanted to write: after that every attempt
-        is watched from the beginning.
+        A volume that fails may have kept an owner's beat from it, or the end that the owner wanted to write: an attempt
+        of which that is so is watched from the beginning.
         """
         try:
             jobs = self._jobs_to_look_at()
@@ -71,8 +71,12 @@ class Sweeper:
         running = dict(self._running_attempts(jobs))
         self._seen = {key: value for key, value in self._seen.items() if key in running}
         for key, attempt in running.items():
-            if self._is_silent(key, attempt):
-                self._end_as_lost(key, attempt)
+            try:
+                if self._is_silent(key, attempt):
+                    self._end_as_lost(key, attempt)
+            except OSError as error:
+                log.warning("%s attempt %d is watched again from the beginning: %s", *key, error)
+                self._seen.pop(key, None)
 
     def _end_as_lost(self, key: tuple[str, int], attempt: AttemptFolder) -> None:
         """A job that cannot be read stands aside: the others must not wait for it."""
@@ -87,9 +91,12 @@ class Sweeper:
     def _running_attempts(self, jobs: list[OpenJob]) -> list[tuple[tuple[str, int], AttemptFolder]]:
         found = []
         for open_job in jobs:
-            attempts = self._volume.job_folder(open_job.job_id).attempts()
-            if attempts and not attempts[-1].end_file.exists():
-                found.append(((open_job.job_id, attempts[-1].number), attempts[-1]))
+            try:
+                attempts = self._volume.job_folder(open_job.job_id).attempts()
+                if attempts and not attempts[-1].end_file.exists():
+                    found.append(((open_job.job_id, attempts[-1].number), attempts[-1]))
+            except OSError as error:
+                log.warning("%s cannot be read and is passed over: %s", open_job.job_id, error)
         return found
 
     def _is_silent(self, key: tuple[str, int], attempt: AttemptFolder) -> bool:

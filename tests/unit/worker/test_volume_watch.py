@@ -247,3 +247,31 @@ def test_a_job_that_cannot_be_read_stands_aside_where_the_volume_is_well(
     monkeypatch.setattr("shared.volume.Volume.check", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "I/O")))
     with pytest.raises(OSError, match="I/O"):
         list(waiting_jobs(volume))
+
+
+def test_a_job_whose_folder_alone_fails_keeps_nobody_else_waiting(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, lost, sound = posted(volume, priority=0), posted(volume, priority=1), posted(volume)
+    silent = taken(lost)
+    true_scandir, true_mkdir = os.scandir, os.mkdir
+
+    def fail(path: object) -> None:
+        if broken.id in str(path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    def mkdir(path: object, *rest: object, **options: object) -> None:
+        fail(path)
+        true_mkdir(path, *rest, **options)  # type: ignore[arg-type]
+
+    def scandir(path: object) -> object:
+        fail(path)
+        return true_scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    monkeypatch.setattr(os, "scandir", scandir)
+    attempt = claim_next(volume, Owner("w", "here", 1, 0, "CPU"))
+    assert attempt is not None
+    assert attempt.job.id == sound.id
+    sweeper = Sweeper(volume, Bell(), QUICK)  # type: ignore[arg-type]
+    assert wait_for(lambda: sweeper.sweep() or silent.end(), 30).outcome == "lost"
