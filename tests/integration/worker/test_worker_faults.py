@@ -175,3 +175,5 @@ def test_a_full_volume_loses_nothing_and_all_goes_on_when_there_is_space(
     assert result.ending.status == "succeeded"
     assert worker.is_alive()
     assert job.attempts()[-1].training_log.read_text().count("\n") == 401
+    ends = [attempt.end() for attempt in job.attempts()]
+    assert not any(end is None or end.is_failure for end in ends), ends

@@ -1,12 +1,15 @@
 """Where children come from, and what is proved before the first one trains."""
 
+import multiprocessing
 import sys
+from pathlib import Path
 
 import pytest
 
 from shared.settings import Settings
+from shared.storage import EXIT_STATUS
 from worker import child
-from worker.child import NoChildren, Nursery
+from worker.child import NoChildren, Nursery, _let_go_of_output, _print_into
 from worker.training.gpu_check import CPU_ONLY
 from worker.training.gpu_check import main as check_gpu
 
@@ -62,3 +65,20 @@ def test_where_no_child_can_use_the_gpu_the_worker_does_not_start_and_says_how_t
     monkeypatch.setattr(child, "_check_gpu", never_works)
     with pytest.raises(NoChildren, match="CUDA_VISIBLE_DEVICES=-1"):
         nursery.can_use_gpu()
+
+
+def end_with_a_full_output() -> None:
+    _print_into(Path("/dev/full"))
+    sys.stdout.write("what does not fit")
+    try:
+        raise SystemExit(EXIT_STATUS["volume_full"])
+    finally:
+        _let_go_of_output()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_child_whose_output_does_not_fit_keeps_its_exit_status() -> None:
+    process = multiprocessing.get_context("spawn").Process(target=end_with_a_full_output)
+    process.start()
+    process.join(60)
+    assert process.exitcode == EXIT_STATUS["volume_full"]
