@@ -45,6 +45,7 @@ def create_app(settings: "Settings") -> "Flask":
         requests,
         turns,
         usage,
+        volume_check,
         workers,
     )
     from api.page import rows
@@ -61,6 +62,7 @@ def create_app(settings: "Settings") -> "Flask":
     requests.install(app)
     problems.install(app)
     metrics.install(app)
+    volume_check.install(app)
     access.install(app)
     quotas.install(app)
     turns.install(app)

@@ -71,6 +71,8 @@ def _check() -> Response | None:
         return None
     known = _known_key() if "Authorization" in request.headers else _signed_in()
     if known is None:
+        # A volume that is away knows no key.
+        service().volume.check()
         return _sent_to_sign_in() if needed == "page" else _refused()
     g.caller = Caller(known.id, known.scope)
     if _REACH[known.scope] < _REACH[needed]:
@@ -111,6 +113,7 @@ def _known_key() -> KnownKey:
         raise _unauthorized("no_key", f"the Authorization header holds no key: {_HOW}")
     known = service().keys.find(key) if key.isascii() and len(key) <= _MOST_CHARACTERS else None
     if known is None:
+        service().volume.check()
         raise _unauthorized("unknown_key", f"this is no key of this service; its keys match {PATTERN}", is_token=True)
     if known.status != "active":
         raise _unauthorized(f"{known.status}_key", f"this key is {known.status}", is_token=True)

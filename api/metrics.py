@@ -100,7 +100,7 @@ class _OfTheVolume:
         family = GaugeMetricFamily("fitstop_workers", "Workers by status.", labels=["status"])
         lost_after = self._held.settings.take_over_seconds
         found = [worker_status(card, lost_after) for card in self._held.volume.worker_cards()]
-        for status in ("ready", "busy", "starting", "unfit", "draining", "lost"):
+        for status in ("ready", "busy", "starting", "paused", "unfit", "draining", "lost"):
             family.add_metric([status], found.count(status))
         return family
 

@@ -25,6 +25,7 @@ class _Workers:
     alive: int
     draining: int
     unfit: int
+    paused: str
     starting: int
     free_slots: int
 
@@ -64,21 +65,34 @@ def _item(place: int, job_id: str, workers: _Workers) -> dict[str, Any] | None:
 def _reason(place: int, state: JobState, workers: _Workers) -> dict[str, Any]:
     until = backs_off_until(state.end)
     ahead = place - 1
-    if until is not None:
-        reason, detail = "backoff", f"its last attempt broke off; it is tried again after {until}"
-    elif workers.alive == 0:
-        reason, detail = "no_worker", "no worker is there"
-    elif workers.draining == workers.alive:
-        reason, detail = "draining", "every worker is being taken away and takes no more jobs"
-    elif workers.draining + workers.unfit == workers.alive:
-        reason, detail = "unfit", "no worker here can train on its device; `fitstop workers` says why"
-    elif workers.free_slots > ahead:
-        reason, detail = "next", "a slot is free; it is taken within seconds"
-    elif workers.free_slots == 0 and workers.starting:
-        reason, detail = "starting", "a worker is starting"
+    if state.lacked_data and not service().volume.data_file(state.record.spec.dataset.id).exists():
+        reason, detail = "data_missing", "its dataset is not on the volume; upload the same bytes again"
+    elif until is not None:
+        reason, detail = "backoff", f"its last attempt ended early; it is tried again after {until}"
     else:
-        reason, detail = "busy", f"every slot is taken, and {ahead} other{'s' * (ahead != 1)} are served first"
+        reason, detail = _nobody_can(workers) or _who_is_first(ahead, workers)
     return {"reason": reason, "detail": detail, "ahead": ahead, "until": until}
+
+
+def _nobody_can(workers: _Workers) -> tuple[str, str] | None:
+    """Why no worker takes any job; None where one does."""
+    if workers.alive == 0:
+        return "no_worker", "no worker is there"
+    if workers.draining == workers.alive:
+        return "draining", "every worker is being taken away and takes no more jobs"
+    if workers.draining + workers.unfit == workers.alive:
+        return "unfit", "no worker is fit to train; `fitstop workers` says why"
+    if workers.paused:
+        return "volume", f"no job is started for now: {workers.paused}"
+    return None
+
+
+def _who_is_first(ahead: int, workers: _Workers) -> tuple[str, str]:
+    if workers.free_slots > ahead:
+        return "next", "a slot is free; it is taken within seconds"
+    if workers.free_slots == 0 and workers.starting:
+        return "starting", "a worker is starting"
+    return "busy", f"every slot is taken, and {ahead} other{'s' * (ahead != 1)} are served first"
 
 
 def _workers(cards: Sequence[WorkerCard], lost_after_seconds: float) -> _Workers:
@@ -88,9 +102,14 @@ def _workers(cards: Sequence[WorkerCard], lost_after_seconds: float) -> _Workers
         alive=len(alive),
         draining=statuses.count("draining"),
         unfit=statuses.count("unfit"),
+        paused=_why_all_pause([card for card, status in alive if status not in {"draining", "unfit"}]),
         starting=statuses.count("starting"),
         free_slots=sum(card.slots - len(card.running) for card, status in alive if status == "ready"),
     )
+
+
+def _why_all_pause(cards: Sequence[WorkerCard]) -> str:
+    return cards[0].paused if cards and all(card.paused for card in cards) else ""
 
 
 def _job_id(text: str) -> str:

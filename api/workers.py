@@ -31,13 +31,15 @@ def worker_report(card: WorkerCard, lost_after_seconds: float) -> dict[str, Any]
 
 
 def worker_status(card: WorkerCard, lost_after_seconds: float) -> str:
-    """lost, draining, unfit, ready, busy or starting."""
+    """lost, draining, unfit, paused, ready, busy or starting."""
     if seconds_since(card.seen_at) > lost_after_seconds:
         return "lost"
     if card.draining:
         return "draining"
     if card.unfit:
         return "unfit"
+    if card.paused:
+        return "paused"
     if card.ready:
         return "ready"
     return "busy" if card.running else "starting"

@@ -36,6 +36,7 @@ _STATUS_STYLES = {
     "busy": "cyan",
     "starting": "yellow",
     "unfit": "bold red",
+    "paused": "bold yellow",
     "draining": "yellow",
     "lost": "red",
 }

@@ -201,7 +201,7 @@ class LocalStack:
         GaveUp before that.
         """
         began = time.monotonic()
-        while (card := self._our_card()) is None or card["status"] not in {"ready", "busy", "unfit"}:
+        while (card := self._our_card()) is None or card["status"] not in {"ready", "busy", "unfit", "paused"}:
             self._wait(began + (_FIRST_USE_SECONDS if _tries_its_gpu(card) else seconds))
         self._announced = True
         write_cli_json(self.data, self.url, self.api_key)

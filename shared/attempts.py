@@ -26,13 +26,13 @@ def with_ends(attempts: Sequence[AttemptFolder]) -> list[Ended]:
 def since_progress(attempts: Sequence[Ended], counts: Counts) -> list[AttemptFolder]:
     """Of attempts, oldest first, those that have ended and count since the last one with progress; newest first.
 
-    Progress that the attempt after it could not resume from is none: points that are damaged would keep a job in a
-    circle.
+    Progress is where the attempt after it began further on. Only for the newest one, whose points nobody has used yet,
+    its end says so: points that are damaged would keep a job in a circle.
     """
     found: list[AttemptFolder] = []
     later: AttemptFolder | None = None
     for attempt, end in reversed(attempts):
-        if end is not None and end.has_progress and _was_used(attempt, later):
+        if end is not None and _has_progress(attempt, end, later):
             break
         if end is not None and counts(end):
             found.append(attempt)
@@ -40,9 +40,6 @@ def since_progress(attempts: Sequence[Ended], counts: Counts) -> list[AttemptFol
     return found
 
 
-def _was_used(attempt: AttemptFolder, later: AttemptFolder | None) -> bool:
-    """Whether `later` began beyond the place where `attempt` began; so also where nobody can tell."""
-    if later is None:
-        return True
-    before, after = start_of(attempt), start_of(later)
-    return before is None or after is None or after > before
+def _has_progress(attempt: AttemptFolder, end: AttemptEnd, later: AttemptFolder | None) -> bool:
+    before, after = start_of(attempt), start_of(later) if later else None
+    return end.has_progress if before is None or after is None else after > before

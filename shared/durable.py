@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from shared.storage import at_path
+
 TEMPORARY_SUFFIX = ".tmp"
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
@@ -103,11 +105,17 @@ def check_links(folder: Path) -> None:
                 path.unlink()
 
 
-def make_folder(path: Path) -> None:
-    """Make `path` and the folders above it that are missing, each of them durable."""
+def make_folder(path: Path, *, within: Path | None = None) -> None:
+    """Make `path` and the folders above it that are missing, each of them durable.
+
+    `within` exists already. Raises FileNotFoundError where it does not, since the volume may be away: nothing must be
+    made in the empty folder that lies in its place.
+    """
     if path.is_dir():
         return
-    make_folder(path.parent)
+    if path == within:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    make_folder(path.parent, within=within)
     path.mkdir(exist_ok=True)
     sync_folder(path.parent)
 
@@ -136,7 +144,8 @@ def encode(document: Mapping[str, Any]) -> bytes:
 def read_bytes(path: Path) -> bytes | None:
     """What the file holds, or None where there is none."""
     try:
-        return path.read_bytes()
+        with at_path(path):
+            return path.read_bytes()
     except FileNotFoundError:
         return None
 
@@ -168,12 +177,13 @@ def _drafted(draft: Path | None, content: bytes) -> Path | None:
 
 def _write_new(path: Path, *content: bytes | memoryview) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        for part in content:
-            _write(descriptor, part)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with at_path(path):
+        try:
+            for part in content:
+                _write(descriptor, part)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _write(descriptor: int, content: bytes | memoryview) -> None:
@@ -186,7 +196,8 @@ def _write(descriptor: int, content: bytes | memoryview) -> None:
 def _copy(source: Path, target: Path) -> None:
     beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     try:
-        shutil.copyfile(source, beside)
+        with at_path(beside):
+            shutil.copyfile(source, beside)
         sync_file(beside)
         beside.replace(target)
     finally:
@@ -195,7 +206,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _sync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with at_path(path):
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.storage import at_path
 from shared.times import utc_now
 
 Level = Literal["info", "warning", "error"]
@@ -91,6 +92,7 @@ class EventWriter:
     def __init__(self, path: Path, claimed: float | None = None) -> None:
         self._claimed = claimed
         _mend_tail(path)
+        self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._one_at_a_time = threading.Lock()
 
@@ -98,12 +100,13 @@ class EventWriter:
         """Append `events` in one write."""
         at = None if self._claimed is None else time.monotonic() - self._claimed
         lines = b"".join(event.line(at) for event in events)
-        with self._one_at_a_time:
+        with self._one_at_a_time, at_path(self._path):
             while lines:
                 lines = lines[os.write(self._descriptor, lines) :]
 
     def sync(self) -> None:
-        os.fsync(self._descriptor)
+        with at_path(self._path):
+            os.fsync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -200,7 +203,7 @@ def _measured(at: Any) -> float | None:
 def _mend_tail(path: Path) -> None:
     """Cut off a last line that a killed writer left torn, so that the next event begins a line of its own."""
     try:
-        with path.open("r+b") as file:
+        with at_path(path), path.open("r+b") as file:
             size = file.seek(0, os.SEEK_END)
             whole = _end_of_last_line(file, size)
             if whole < size:

@@ -49,6 +49,9 @@ def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:
         return "No worker is there to take it."
     if all(card.unfit for card in workers):
         return f"No worker can take it: {workers[0].unfit}."
+    if all(card.unfit or card.paused for card in workers):
+        reason = next(card.paused for card in workers if card.paused)
+        return f"No job is started for now: {reason}. The workers continue by themselves."
     slots, busy = sum(card.slots for card in workers), sum(len(card.running) for card in workers)
     if any(card.ready for card in workers):
         return "A worker is ready and takes it in a moment."

@@ -48,7 +48,7 @@ def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFold
 
 
 def _link_files(source: AttemptFolder, taken: AttemptFolder, name: str) -> None:
-    make_folder(taken.path / name)
+    make_folder(taken.path / name, within=taken.volume_root / "jobs")
     for file in (source.path / name).iterdir():
         if file.is_file() and not file.name.startswith("."):
             link_file(file, taken.path / name / file.name)

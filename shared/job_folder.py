@@ -5,6 +5,7 @@ whose end only waits for its result to be written, is `running`; else the job is
 exclusively, so that of several callers at once one wins, on any filesystem that knows hard links.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -107,8 +108,18 @@ class AttemptFolder:
         return _read(self.extended_spec_file, JobRecord)
 
     @property
+    def before(self) -> "AttemptFolder | None":
+        """The attempt before this one; None for the first."""
+        return AttemptFolder(self.path.parent / str(self.number - 1), self.number - 1) if self.number > 1 else None
+
+    @property
     def job(self) -> "JobFolder":
         return JobFolder(self.path.parent.parent)
+
+    @property
+    def volume_root(self) -> Path:
+        """The volume that the attempt lies on; for a program that knows an attempt's folder alone."""
+        return self.job.volume_root
 
     def claim(self) -> Claim | None:
         return _read(self.claim_file, Claim)
@@ -151,6 +162,11 @@ class JobState:
     claim: Claim | None
     end: AttemptEnd | None
 
+    @property
+    def lacked_data(self) -> bool:
+        """Whether its newest attempt was handed back since the dataset was not on the volume."""
+        return self.end is not None and self.end.error is not None and self.end.error.code == "data_missing"
+
 
 @dataclass(frozen=True)
 class JobFolder:
@@ -161,6 +177,10 @@ class JobFolder:
     @property
     def id(self) -> str:
         return self.path.name
+
+    @property
+    def volume_root(self) -> Path:
+        return self.path.parents[2]
 
     @property
     def spec_file(self) -> Path:
@@ -187,11 +207,26 @@ class JobFolder:
 
         So is its folder's name, but not the shard's, which may be new. `draft`: see `create_file`.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(exist_ok=True)
+        except FileNotFoundError:
+            # The shard alone: without the folder above it the volume is away.
+            self.path.parent.mkdir(exist_ok=True)
+            self.path.mkdir(exist_ok=True)
         return create_file(self.spec_file, encode(stored(record)), *resting_on, self.path.parent, draft=draft)
 
     def record(self) -> JobRecord | None:
         return _read(self.spec_file, JobRecord)
+
+    def is_untouched(self) -> bool:
+        """Whether nothing has happened to the job since it was posted: no attempt, no cancel, no result. One look.
+
+        False where the folder cannot be read.
+        """
+        try:
+            return [entry.name for entry in os.scandir(self.path)] == [SPEC_FILE]
+        except OSError:
+            return False
 
     def cancel(self) -> Cancel | None:
         return _read(self.cancel_file, Cancel)
@@ -236,13 +271,17 @@ class JobFolder:
         return JobState(status, record, cancel, result, attempt, claim, end)
 
     def take(self, claim: Claim) -> AttemptFolder | None:
-        """Claim attempt `claim.attempt`. Condition: the attempt before it has ended. None where another has it."""
-        if claim.attempt > 1:
-            before = AttemptFolder(self.attempts_folder / str(claim.attempt - 1), claim.attempt - 1)
-            if before.end() is None:
-                return None
+        """Claim attempt `claim.attempt`. Condition: the attempt before it has ended. None where another has it.
+
+        Also None where the job's folder is gone: it was deleted, or the volume is away.
+        """
         attempt = AttemptFolder(self.attempts_folder / str(claim.attempt), claim.attempt)
-        make_folder(attempt.path)
+        if attempt.before is not None and attempt.before.end() is None:
+            return None
+        try:
+            make_folder(attempt.path, within=self.path)
+        except FileNotFoundError:
+            return None
         return attempt if create_file(attempt.claim_file, encode(stored(claim))) else None
 
     def plan(self) -> EnginePlan | None:

@@ -115,6 +115,9 @@ class Settings(BaseModel):
         default=0, ge=0, description="without a job until a worker ends with status 0; 0 for never"
     )
     idle_hook: str = Field(default="", description="a command that the shell runs when a worker ends for being idle")
+    volume_reserve_bytes: int = Field(
+        default=64 * 1024**2, ge=0, description="free space on the volume, below which no job is claimed"
+    )
     max_failures: int = Field(
         default=3, ge=1, le=100, description="failed attempts in a row without progress until the job has failed"
     )

@@ -1,5 +1,6 @@
 """The shared volume: where everything true about datasets, jobs and workers is kept.
 
+fitstop-volume.json            which volume this is (shared.volume_identity)
 datasets/<dataset id>/         data.parquet, dataset.json
 open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; what it holds,
                                as a rule the spec, nobody reads
@@ -8,6 +9,7 @@ deleted/                       what is on its way out: taken from its place whol
 workers/<worker>.json          what each worker last said of itself; only for people to read
 """
 
+import errno
 import json
 import logging
 import os
@@ -30,8 +32,12 @@ from shared.durable import (
 from shared.ids import is_dataset_id, is_job_id, job_age_seconds
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
+from shared.volume_identity import VolumeIdentity
 from shared.worker_card import WorkerCard
 
+_PIECE_BYTES = 1024**2
+# Files that a volume must be able to take beside its bytes.
+_LEAST_FREE_FILES = 64
 # Longer than an Idempotency-Key is kept.
 _REMEMBERED_SECONDS = 7 * 24 * 3600.0
 # What is kept of a dataset that was removed: its place in the list, for a client between two pages.
@@ -66,10 +72,36 @@ class Volume:
         self.jobs = root / "jobs"
         self.workers = root / "workers"
         self.deleted = root / "deleted"
+        make_folder(root)
+        self._identity = VolumeIdentity(root)
         for folder in (self.datasets, self.open, self.jobs, self.workers, self.deleted):
             make_folder(folder)
         # Those whose names this process has brought onto the disk, whoever made them.
         self._safe_shards: set[str] = set()
+
+    # Its state
+
+    def check(self) -> None:
+        """Raise OSError where the volume is away or cannot be read. Costs one look at one file."""
+        self._identity.check()
+
+    def check_room(self, least_bytes: int) -> None:
+        """Raise OSError (ENOSPC) where the filesystem says that less is free. Knows nothing of quotas."""
+        found = os.statvfs(self.root)
+        no_files = found.f_files > 0 and found.f_favail < _LEAST_FREE_FILES
+        if no_files or found.f_bavail * found.f_frsize < least_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
+
+    def probe(self, size: int) -> None:
+        """Write a file of `size` bytes, bring it onto the disk and remove it. Raises OSError where that fails."""
+        folder = self.deleted / f"probe-{secrets.token_hex(6)}"
+        # No zeros: some filesystems store none.
+        piece = os.urandom(_PIECE_BYTES)
+        try:
+            folder.mkdir()
+            replace_file(folder / "probe", *[piece] * (size // _PIECE_BYTES), piece[: size % _PIECE_BYTES])
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     # Datasets
 
@@ -267,7 +299,7 @@ def data_file_of(job: JobFolder, dataset_id: str) -> Path:
     """The data of a dataset on the volume that `job` lies on; for a program that knows a job's folder alone."""
     if not is_dataset_id(dataset_id):
         raise ValueError(f"not a dataset's id: {dataset_id!r}")
-    return job.path.parents[2] / "datasets" / dataset_id / "data.parquet"
+    return job.volume_root / "datasets" / dataset_id / "data.parquet"
 
 
 def dataset_of(job: JobFolder, dataset_id: str) -> DatasetInfo | None:

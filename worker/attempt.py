@@ -1,5 +1,6 @@
 """One attempt at a job, from the claim to its end: start a child, beat, watch, record how the child ended."""
 
+import errno
 import logging
 import threading
 import time
@@ -9,9 +10,11 @@ from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, JobError
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
+from shared.storage import classify_storage_error, is_storage_error, storage_message
+from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.child import Child, Nursery
-from worker.clean_up import sweep_out
+from worker.clean_up import remove_halves, sweep_out
 from worker.heartbeat import Heartbeat
 from worker.memory import out_of_memory_kills
 from worker.outcome import Exit, decide, failed_attempt
@@ -41,18 +44,33 @@ class AttemptRun:
         self._heard_at = time.monotonic()
 
     def run(self, nursery: Nursery) -> None:
-        """Train, and record the end. Whatever happens to this process on the way, another worker can go on."""
-        with Heartbeat(self._attempt, self._settings, self._since) as heartbeat:
-            self._tell(*_lost_before(self._attempt), _claimed(self._attempt))
-            # Who took so long to its first beat may be taken for lost by now, and starts no child.
-            end = None if heartbeat.is_lost else self._trained(nursery, heartbeat)
-            if end is None or heartbeat.is_lost:
-                log.warning("%s attempt %d belongs to others by now", self._attempt.job.id, self._attempt.number)
-                return
-            self._record(end, heartbeat)
+        """Train, and record the end. Whatever happens to this process on the way, another worker can go on.
+
+        An attempt that the volume ended, since it took no beat or could not be read, is handed back.
+        """
+        trouble: OSError | None = None
+        try:
+            with Heartbeat(self._attempt, self._settings, self._since) as heartbeat:
+                self._tell(*_lost_before(self._attempt), _claimed(self._attempt))
+                # Who took so long to its first beat may be taken for lost by now, and starts no child.
+                end = None if heartbeat.is_lost else self._trained(nursery, heartbeat)
+                if end is not None and not heartbeat.is_lost:
+                    self._record(end)
+                    return
+                trouble = heartbeat.trouble
+        except OSError as error:
+            trouble = error
+        if trouble is None or not is_storage_error(trouble):
+            log.warning("%s attempt %d belongs to others by now", self._attempt.job.id, self._attempt.number)
+            return
+        code = classify_storage_error(trouble, self._volume.root)
+        reason = JobError(code=code, message=storage_message(code, trouble))
+        self._record(AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=reason))
 
     def _trained(self, nursery: Nursery, heartbeat: Heartbeat) -> AttemptEnd | None:
         """Train in a child, and say how that ended; None where the attempt belongs to others by then."""
+        if (before := self._attempt.before) is not None:
+            remove_halves(before)
         try:
             child = nursery.start(self._attempt)
         except (OSError, EOFError) as error:
@@ -84,9 +102,16 @@ class AttemptRun:
             return "lost"
         if self._drain.is_set() and self._grace_is_over(child):
             return "drain"
-        if self._attempt.job.cancel_file.exists() and self._grace_is_over(child):
+        if self._is_cancelled() and self._grace_is_over(child):
             return "cancel"
         return "hang" if time.monotonic() - self._heard_at > self._pulse.silence_seconds else None
+
+    def _is_cancelled(self) -> bool:
+        """A volume that cannot be read says nothing; a beat that does not reach it ends the attempt."""
+        try:
+            return self._attempt.job.cancel_file.exists()
+        except OSError:
+            return False
 
     def _hear(self, child: Child) -> None:
         heard = child.newest_pulse()
@@ -101,29 +126,51 @@ class AttemptRun:
                 child.ask_to_stop()
         return time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
 
-    def _record(self, end: AttemptEnd, heartbeat: Heartbeat) -> None:
+    def _record(self, end: AttemptEnd) -> None:
         """Write the end down; where somebody else did so first, the attempt was theirs to end."""
         self._tell(*([_lost(self._attempt, end)] if end.counts_as_loss else []), _ended(end))
         end = end.model_copy(update={"held_seconds": round(time.monotonic() - self._since, 6)})
-        if not self._closed(end, heartbeat):
+        if not self._closed(end):
             log.warning("%s attempt %d was ended by others", self._attempt.job.id, self._attempt.number)
             return
         log.info("%s attempt %d: %s", self._attempt.job.id, self._attempt.number, end.outcome)
+        try:
+            self._settle(end)
+        except OSError as error:
+            log.warning("the result of %s is left to the sweep: %s", self._attempt.job.id, error)
+
+    def _settle(self, end: AttemptEnd) -> None:
         record = self._attempt.job.record()
         if end.ending is not None and record is not None:
             self._attempt.job.settle(end.ending, self._attempt.number)
             self._volume.close_job(OpenJob(record.spec.priority, record.id))
             sweep_out(self._attempt.job)
 
-    def _closed(self, end: AttemptEnd, heartbeat: Heartbeat) -> bool:
-        """End the attempt; on a volume that is full or away, try until it is back or others must have taken over."""
-        while not heartbeat.is_lost:
+    def _closed(self, end: AttemptEnd) -> bool:
+        """End the attempt; on a volume that is full or away, try until it is back or others have ended the attempt.
+
+        No child lives by now, so trying on is safe however old the last beat is: the first end stands.
+        """
+        told = ""
+        while not self._gives_up():
             try:
                 return self._attempt.close(end)
             except OSError as error:
-                log.warning("the end of %s cannot be written yet: %s", self._attempt.job.id, error)
+                if told != (told := str(error)):
+                    log.warning("the end of %s cannot be written yet: %s", self._attempt.job.id, error)
                 time.sleep(_LOOK_SECONDS)
         return False
+
+    def _gives_up(self) -> bool:
+        """Whether the worker is being taken away and has waited its time, or the job's folder is gone for good."""
+        if self._drain.is_set():
+            self._asked_at = self._asked_at or time.monotonic()
+            return time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
+        try:
+            self._volume.check()
+            return not self._attempt.path.exists()
+        except OSError:
+            return False
 
     def _tell(self, *events: Event) -> None:
         """Write events; a volume that cannot take them must not keep the attempt from its end."""
@@ -137,7 +184,8 @@ class AttemptRun:
 
 def _claimed(attempt: AttemptFolder) -> Event:
     claim = attempt.claim()
-    assert claim is not None
+    if claim is None:
+        raise FileNotFoundError(errno.ENOENT, "the claim is gone", str(attempt.claim_file))
     message = f"attempt {attempt.number} on {claim.host}, slot {claim.slot} ({claim.device})"
     facts = {"status": "running", "host": claim.host, "slot": claim.slot, "device": claim.device}
     return Event("state", message, facts)

@@ -19,6 +19,7 @@ from pathlib import Path
 from shared.job_folder import AttemptFolder
 from shared.problems import FitstopError
 from shared.settings import Settings
+from shared.storage import EXIT_STATUS, classify_storage_error
 from worker import pulse
 from worker.die_with_parent import die_with_parent
 from worker.kept_programs import KeptPrograms
@@ -181,13 +182,28 @@ def _become_training(attempt_folder: str, output_file: str, environment: dict[st
     die_with_parent()
     _end_without_worker()
     os.environ.update(environment)
-    _print_into(Path(output_file))
+    try:
+        _print_into(Path(output_file))
+    except OSError as error:
+        raise SystemExit(EXIT_STATUS[classify_storage_error(error, Path(attempt_folder).parents[4])]) from None
     faulthandler.enable()
     pulse.send_to(pulses)
     # A fork server ignores SIGINT and the worker's Ctrl-C reaches the whole terminal group: the worker decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.argv = [_PROGRAM, attempt_folder]
-    runpy.run_module(_PROGRAM, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(_PROGRAM, run_name="__main__", alter_sys=True)
+    finally:
+        _let_go_of_output()
+
+
+def _let_go_of_output() -> None:
+    """Drop what a full volume does not take: else writing it again at the exit would replace the exit status by 1."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except OSError:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  for the rest of the process
 
 
 def _end_without_worker() -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,6 +13,8 @@ from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.memory import DATA_LARGER_THAN_MEMORY, memory_bytes
+
+_PROBE_BYTES = 64 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
     for waiting in waiting_jobs(volume):
         number = waiting.attempt.number + 1 if waiting.attempt else 1
         folder = volume.job_folder(waiting.record.id)
-        attempt = folder.take(owner.claim(number))
+        attempt = _taken(volume, folder, owner.claim(number))
         if attempt is None:
             continue
         # Without its spec the job was deleted between our look and our claim.
@@ -72,13 +74,25 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
     return None
 
 
-def waiting_jobs(volume: Volume) -> Iterator[JobState]:
+def _taken(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | None:
+    """The attempt, if it is ours. Raises OSError where the volume fails; where only this job's folder does, None."""
+    try:
+        return folder.take(claim)
+    except OSError as error:
+        volume.check()
+        volume.probe(_PROBE_BYTES)
+        _tell_damaged(folder.id, str(error))
+        return None
+
+
+def waiting_jobs(volume: Volume, among: Iterable[OpenJob] | None = None) -> Iterator[JobState]:
     """The queued jobs that may run now, in order; on the way, jobs that are over leave the queue."""
-    for open_job in volume.open_jobs():
+    for open_job in volume.open_jobs() if among is None else among:
         state = _looked_at(volume, open_job)
         if state is None or state.status != "queued":
             continue
-        if backs_off_until(state.end) is None or _has_more_memory(state):
+        may_run = backs_off_until(state.end) is None or _has_more_memory(state)
+        if may_run and not _lacks_data(volume, state):
             yield state
 
 
@@ -90,6 +104,11 @@ def _has_more_memory(state: JobState) -> bool:
     return is_too_large and had is not None and has is not None and has > had
 
 
+def _lacks_data(volume: Volume, state: JobState) -> bool:
+    """Whether the job was handed back for want of its data, which is not there yet; the others are served meanwhile."""
+    return state.lacked_data and not volume.data_file(state.record.spec.dataset.id).exists()
+
+
 def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
     """A job's state, after what its files already decided has been written down; None where nothing is left to do.
 
@@ -99,6 +118,10 @@ def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
     try:
         state = folder.state()
     except ValueError as error:
+        _tell_damaged(open_job.job_id, str(error))
+        return None
+    except OSError as error:
+        volume.check()
         _tell_damaged(open_job.job_id, str(error))
         return None
     if state is None:

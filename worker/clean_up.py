@@ -21,12 +21,17 @@ def sweep_out(job: JobFolder) -> None:
     for attempt in runs:
         if attempt.number and not attempt.end_file.exists():
             continue
-        try:
-            _remove_halves(attempt)
-            if attempt in with_points[:-1]:
-                shutil.rmtree(attempt.resume, ignore_errors=True)
-        except OSError as error:
-            log.warning("leftovers of %s attempt %d stay: %s", job.id, attempt.number, error)
+        remove_halves(attempt)
+        if attempt in with_points[:-1]:
+            shutil.rmtree(attempt.resume, ignore_errors=True)
+
+
+def remove_halves(attempt: AttemptFolder) -> None:
+    """Remove what an attempt that has ended left half-written; a resume point of a large model is hundreds of MB."""
+    try:
+        _remove_halves(attempt)
+    except OSError as error:
+        log.warning("leftovers of %s attempt %d stay: %s", attempt.job.id, attempt.number, error)
 
 
 def _remove_halves(attempt: AttemptFolder) -> None:

@@ -4,7 +4,9 @@ Nobody compares clocks: others take an attempt for lost when they have seen the 
 clock, so this worker stops its child well before that.
 """
 
+import errno
 import logging
+import os
 import threading
 import time
 from types import TracebackType
@@ -32,11 +34,21 @@ class Heartbeat:
         self._claimed = self._last_good = since
         self._stop = threading.Event()
         self._is_given_up = False
+        self._error: OSError | None = None
+        self._writing_since: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"heartbeat of {attempt.job.id}", daemon=True)
 
     @property
     def is_lost(self) -> bool:
         return self._is_given_up or self._is_late()
+
+    @property
+    def trouble(self) -> OSError | None:
+        """What keeps the last beat from the volume, also where that hangs; None where the volume took it."""
+        since = self._writing_since
+        if since is not None and time.monotonic() - since > self._settings.self_stop_seconds / 2:
+            return TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), str(self._attempt.heartbeat_file))
+        return self._error
 
     def __enter__(self) -> Self:
         self._beat()
@@ -54,6 +66,7 @@ class Heartbeat:
             try:
                 self._beat()
             except OSError as error:
+                self._error = error
                 log.warning("no heartbeat of %s reached the volume: %s", self._attempt.job.id, error)
 
     def _beat(self) -> None:
@@ -61,11 +74,15 @@ class Heartbeat:
         if self.is_lost or self._attempt.end_file.exists():
             self._is_given_up = True
             return
-        began = time.monotonic()
+        began = self._writing_since = time.monotonic()
         self._count += 1
-        write_beat(self._attempt, Beat(self._count, began, round(began - self._claimed, 6)))
+        try:
+            write_beat(self._attempt, Beat(self._count, began, round(began - self._claimed, 6)))
+        finally:
+            self._writing_since = None
         # So a beat proves that none before it came too late: its write would have been the last.
         self._is_given_up = self._is_late()
+        self._error = None
         # The moment before the write: only then is a slow volume sure not to make others see an older beat.
         self._last_good = began
 

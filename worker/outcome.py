@@ -6,6 +6,7 @@
 
 import signal
 from collections import Counter
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from shared.attempts import Counts, is_failure, is_loss, since_progress, with_ends
@@ -15,6 +16,7 @@ from shared.job import AttemptEnd, Conclusion, Ending, JobError, Stop
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.points import made_progress, place_of, points_of, with_points
 from shared.settings import Settings
+from shared.storage import CODE_OF_STATUS, storage_message
 from shared.times import time_in, utc_now
 from worker.beat import held_by_last_beat
 from worker.memory import DATA_LARGER_THAN_MEMORY, data_shortage
@@ -28,10 +30,9 @@ _CONDITIONS = frozenset({"volume_full", "volume_error", "data_missing"})
 # Whoever continues from the last resume point meets the same end.
 _FAILS_AGAIN = frozenset({"data_changed", "diverged"})
 
-# Before a job that was handed back with an error is taken again: nobody is to be kept busy with taking it.
-_PAUSE_SECONDS = 1
-# The training program's own status where the volume would not take its conclusion.
-_VOLUME_FAILED = 4
+# Before a job that was handed back with an error is taken again: it must not circle without rest.
+_MOST_REST_SECONDS = 30
+_MOST_DOUBLINGS = 20
 
 
 class Exit(NamedTuple):
@@ -71,7 +72,7 @@ def failed_attempt(
     if error.code in _LOSSES:
         return _lost(broken, settings)
     if error.code in _LOCAL or error.code in _CONDITIONS:
-        return broken.end(outcome="handed_back", retry_at=time_in(_PAUSE_SECONDS))
+        return _handed_back_for(broken, settings)
     return _failed(broken, settings)
 
 
@@ -103,6 +104,13 @@ class _Broken(NamedTuple):
 
     def final(self, error: JobError) -> Ending:
         return Ending(status="failed", stop=_stop(self.attempt, "error"), error=_with_a_way_on(self.attempt.job, error))
+
+
+def _handed_back_for(broken: _Broken, settings: Settings) -> AttemptEnd:
+    """An attempt that its surroundings ended: it counts nothing."""
+    doublings = min(_times_before(broken.attempt, broken.error), _MOST_DOUBLINGS)
+    rest = min(settings.retry_backoff_seconds * 2**doublings, _MOST_REST_SECONDS)
+    return broken.end(outcome="handed_back", retry_at=time_in(rest) if rest else None)
 
 
 def _lost(broken: _Broken, settings: Settings) -> AttemptEnd:
@@ -178,8 +186,8 @@ def _death(attempt: AttemptFolder, child: Exit) -> JobError:
         return JobError(code="hang", message=message)
     if child.code is not None and child.code < 0:
         return _death_by_signal(attempt, child, -child.code)
-    if child.code == _VOLUME_FAILED:
-        return JobError(code="volume_full", message="the volume did not take what the training process had to write")
+    if (code := CODE_OF_STATUS.get(child.code or 0)) is not None:
+        return JobError(code=code, message=storage_message(code))
     message = f"the training process ended with status {child.code} and without a word"
     return JobError(code="no_conclusion", message=message)
 
@@ -201,6 +209,12 @@ def _death_by_signal(attempt: AttemptFolder, child: Exit, number: int) -> JobErr
 def _has_data(attempt: AttemptFolder) -> bool:
     """Whether the attempt told that its data was ready, or an epoch after that."""
     return any(last_event(attempt, kind) is not None for kind in ("data", "epoch"))
+
+
+def _times_before(attempt: AttemptFolder, error: JobError) -> int:
+    """How many attempts in a row before this one were handed back for the same reason."""
+    codes = [end.error.code if end.error and end.outcome == "handed_back" else None for end in _ends_before(attempt)]
+    return len(list(takewhile(lambda code: code == error.code, reversed(codes))))
 
 
 def _is_same_shortage(broken: _Broken) -> bool:

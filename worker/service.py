@@ -26,6 +26,7 @@ from worker.device import device_is_well, device_name, device_use
 from worker.idle import IdleClock
 from worker.memory import memory_bytes
 from worker.sweep import Sweeper
+from worker.volume_watch import VolumeWatch
 
 _CARD_SECONDS = 2
 _FORGET_SECONDS = 24 * 3600
@@ -61,6 +62,7 @@ class Worker:
         self._volume = volume
         self._doorbell = doorbell
         self._nursery = nursery
+        self._watch = VolumeWatch(volume, settings.volume_reserve_bytes)
         self._sweeper = Sweeper(volume, doorbell, settings)
         self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
         self._running: dict[int, AttemptFolder] = {}
@@ -109,7 +111,8 @@ class Worker:
 
     def may_take(self) -> bool:
         """Whether a ring that is taken now would start a job at once; asked before each look into the queue."""
-        return self._ready and not self.unfit and not self.drain.is_set() and not self._bad_looks
+        is_well = not self.unfit and not self._bad_looks and not self._watch.paused
+        return self._ready and is_well and not self.drain.is_set()
 
     def run_next(self) -> None:
         """Run the jobs that wait, first in order first, each to its end, until there is none or the worker drains.
@@ -118,14 +121,20 @@ class Worker:
         """
         owner = self._free.get()
         try:
-            while self.may_take() and (attempt := claim_next(self._volume, owner)) is not None:
+            while (attempt := self._claim(owner)) is not None:
                 self._run(attempt, owner)
         except OSError as error:
             # A volume that is full or away: jobs wait, and the sweep rings for them until it is back.
             log.warning("no job could be claimed or begun: %s", error)
+            self._watch.pause(error)
         finally:
             self._free.put(owner)
             self._on_free()
+
+    def _claim(self, owner: Owner) -> AttemptFolder | None:
+        if not self.may_take() or not self._watch.may_claim():
+            return None
+        return claim_next(self._volume, owner)
 
     def when_free(self, call: Callable[[], None]) -> None:
         """Have this called, from the slot's thread, each time that a slot has become free."""
@@ -145,6 +154,8 @@ class Worker:
     def _look_back(self, attempt: AttemptFolder) -> None:
         """What an attempt's end means for the ones to come."""
         end = attempt.end()
+        if end is not None:
+            self._watch.learn_from(attempt, end)
         if end is not None and end.counts_as_failure:
             self._nursery.forget_programs()
         if end is not None and end.ending is None:
@@ -164,6 +175,8 @@ class Worker:
         # The card first: one that is written while the worker ends would stay.
         self._show_card()
         self._look_at_device()
+        if self._watch.look():
+            self._on_free()
         if self._running:
             self._idle.restart()
         elif self._idle.is_up(self._work_waits):
@@ -221,6 +234,7 @@ class Worker:
             ready=self.may_take() and len(running) < self._settings.slots,
             draining=self.drain.is_set(),
             unfit=self.unfit,
+            paused=self._watch.paused,
             running=running,
             started_at=self._started_at,
             seen_at=utc_now(),

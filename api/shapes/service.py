@@ -21,14 +21,14 @@ class Worker(WorkerCard):
     """What a worker last said of itself, and how long ago that was."""
 
     object: Literal["worker"]
-    status: Literal["ready", "busy", "starting", "unfit", "draining", "lost"]
+    status: Literal["ready", "busy", "starting", "paused", "unfit", "draining", "lost"]
     last_seen_seconds: float
 
 
 class Waits(Shape):
     """Why a job waits; `until` is the earliest time of its next attempt."""
 
-    reason: Literal["next", "busy", "no_worker", "starting", "unfit", "draining", "backoff"]
+    reason: Literal["next", "busy", "no_worker", "starting", "unfit", "draining", "backoff", "volume", "data_missing"]
     detail: str
     ahead: Annotated[int, Field(ge=0, description="jobs that are served first")]
     until: Time | None

@@ -60,8 +60,8 @@ def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) 
         try:
             card = _start(stack)
             _print_screen(stack, data, card)
-            if card.get("unfit"):
-                _event(f"the worker takes no jobs: {card['unfit']}")
+            if reason := card.get("unfit") or card.get("paused"):
+                _event(f"the worker takes no jobs: {reason}")
             stack.stay()
             _event("the worker had nothing to do for FITSTOP_IDLE_EXIT_SECONDS; ending the API and Redis")
         except KeyboardInterrupt:
@@ -74,7 +74,7 @@ def _start(stack: LocalStack) -> Json:
     stack.start()
     hint(f"Starting Redis, the API and a worker in {stack.data} …")
     card = stack.wait_ready()
-    if not card.get("unfit"):
+    if not (card.get("unfit") or card.get("paused")):
         hint(f"A worker is ready: {card['device']} on {card['host']}, {card['slots']} slot{'s'[: card['slots'] > 1]}.")
     return card
 
@@ -213,8 +213,8 @@ def _demo_alone(data_file: Path | None, data: Path, assignments: list[str]) -> E
     with LocalStack(StackOptions(data), hint) as stack:
         try:
             card = _start(stack)
-            if card.get("unfit"):
-                raise NotReady(f"the worker takes no jobs: {card['unfit']}")
+            if reason := card.get("unfit") or card.get("paused"):
+                raise NotReady(f"the worker takes no jobs: {reason}")
             for line in idle_gpu_lines(card):
                 console(err=True).print(literal(line, "bold red"), soft_wrap=True)
             job = _demo_on(stack.connection, data_file, data, assignments)

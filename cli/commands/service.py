@@ -56,8 +56,8 @@ def workers(ctx: click.Context, output: str) -> None:
     if document["data"]:
         show_rows(grid)
         for one in document["data"]:
-            if one.get("unfit"):
-                hint(f"{one['host']} takes no jobs: {one['unfit']}")
+            if reason := one.get("unfit") or one.get("paused"):
+                hint(f"{one['host']} takes no jobs: {reason}")
             if one.get("idle_gpu"):
                 hint(f"{one['host']} trains on the CPU, its {one['idle_gpu']} stays idle: TensorFlow is a CPU build")
     else:

@@ -26,6 +26,7 @@ import worker.service
 import worker.sweep
 import worker.training.lifeline
 import worker.training.stop_requests
+import worker.volume_watch
 from shared.job import ProcessIdentity
 from shared.volume import Volume
 from tests.simulation.eye import Eye
@@ -34,8 +35,8 @@ from tests.simulation.kernel import Kernel, Killed, Signal, Task
 _READING = ("stat", "listdir", "scandir")
 _CHANGING = ("link", "replace", "rename", "unlink", "mkdir", "rmdir", "write", "fsync", "open")
 _TRAINING = (worker.training.lifeline, worker.training.stop_requests)
-_WORKING = (worker.attempt, worker.claim, worker.heartbeat, worker.service, worker.sweep)
-_TIMED = (shared.events, *_WORKING, *_TRAINING)
+_WATCHING = (worker.heartbeat, worker.sweep, worker.volume_watch)
+_TIMED = (shared.events, worker.attempt, worker.claim, worker.service, *_WATCHING, *_TRAINING)
 _THREADED = (worker.attempt, worker.heartbeat, worker.service, worker.training.lifeline)
 
 

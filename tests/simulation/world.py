@@ -32,7 +32,7 @@ from worker.training.lifeline import SUPERSEDED, Lifeline
 from worker.training.stop_requests import StopRequests
 
 # No back-off: the pause before the next attempt would hide a trainer that lives too long.
-SETTINGS = Settings(retry_backoff_seconds=0)
+SETTINGS = Settings(retry_backoff_seconds=0, volume_reserve_bytes=1)
 # Faults come in the first so many seconds; after the last one every job must have its result within the second number.
 FAULT_SECONDS = 30.0
 QUIET_SECONDS = 900.0
@@ -74,9 +74,9 @@ class Play:
     def __init__(self, chance: Random, root: Path, settings: Settings) -> None:
         self.chance = chance
         self.counts: Counter[str] = Counter()
+        self.kernel = World.kernel = Kernel(chance)
         self.volume = World.volume = Volume(root)
         self.settings = settings.model_copy(update={"max_losses": chance.choice([1, 2, 3, settings.max_losses])})
-        self.kernel = World.kernel = Kernel(chance)
         self.eye = World.eye = Eye(str(root), lambda: self.kernel.now)
         World.disk = Disk(chance.choice([0.1, 0.3, 1.0]), chance.choice([0.005, 0.1, 1.0]))
         self.bell = Bell(self.kernel)

@@ -1,7 +1,8 @@
 """`python -m worker.training <attempt folder>`: train one attempt, by hand or as a worker's child.
 
-Exit status: 0 where `conclusion.json` says how the run ended, 3 where the attempt belongs to others by now, 4 where the
-volume would not take the conclusion. The program's own word is the file, never the status.
+Exit status: 0 where `conclusion.json` says how the run ended, 3 where the attempt belongs to others by now, 4 to 7
+where the conclusion could not be written, by the storage that failed (`shared.storage.EXIT_STATUS`). The program's own
+word is the file, never the status.
 """
 
 import logging
@@ -11,13 +12,12 @@ from pathlib import Path
 from shared.job_folder import AttemptFolder
 from shared.processes import this_process
 from shared.settings import read_settings
+from shared.storage import EXIT_STATUS, classify_storage_error, is_storage_error
 from worker.training.errors import Superseded
 from worker.training.lifeline import SUPERSEDED, Lifeline
 from worker.training.stop_requests import StopRequests
 
 log = logging.getLogger("worker.training")
-
-VOLUME_FAILED = 4
 
 
 def main(arguments: list[str]) -> int:
@@ -42,9 +42,11 @@ def main(arguments: list[str]) -> int:
     except Superseded as superseded:
         log.warning("nothing more is written: %s", superseded)
         return SUPERSEDED
-    except OSError:
-        log.exception("the volume does not take what the run has to write")
-        return VOLUME_FAILED
+    except OSError as error:
+        if not is_storage_error(error):
+            raise
+        log.exception("the run's conclusion could not be written")
+        return EXIT_STATUS[classify_storage_error(error, attempt.volume_root)]
     return 0
 
 

@@ -37,7 +37,7 @@ class CheckpointStore:
             saved_at=utc_now(),
             metrics=dict(metrics),
         )
-        make_folder(self._attempt.checkpoints)
+        make_folder(self._attempt.checkpoints, within=self._attempt.path)
         replace_file(self._attempt.checkpoints / name, content)
         self._remember(checkpoint)
         return checkpoint

@@ -23,6 +23,7 @@ from shared.durable import replace_file
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.spec import DatasetSpec
+from shared.storage import at_path
 from shared.volume import data_file_of
 from worker.memory import data_shortage
 from worker.training.errors import BadData, DataChanged, DataLargerThanMemory, DataMissing
@@ -119,9 +120,10 @@ def _read(path: Path, sha256: str) -> pd.DataFrame:
     try:
         if _sha256(path) != sha256:
             raise DataChanged("the dataset's bytes are not those that the job was posted with; upload and post it anew")
-        frame = pd.read_parquet(path)
-    except OSError as error:
-        raise DataMissing(f"the dataset cannot be read: {error.strerror or type(error).__name__}") from error
+        with at_path(path):
+            frame = pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise DataMissing("the dataset is not on the volume") from error
     # scikit-learn and skops know texts as plain objects; pandas' own string types differ between its versions.
     texts = frame.select_dtypes(include=["string", "str", "category"]).columns
     return frame.astype(dict.fromkeys(texts, object))
@@ -129,7 +131,7 @@ def _read(path: Path, sha256: str) -> pd.DataFrame:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with at_path(path), path.open("rb") as file:
         while piece := file.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()

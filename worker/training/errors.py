@@ -3,7 +3,7 @@
     TrainingError            this program's own
     ├── BadData              the data cannot be learnt from; never retried
     ├── DataChanged          the bytes are not those that the job was posted with; never retried
-    ├── DataMissing          the data cannot be read now; retried, since a volume may come back
+    ├── DataMissing          the data is not on the volume; retried, since the volume may be away
     ├── DataLargerThanMemory the machine's memory is too small for the data; retried, since another one may have more
     ├── NoPrice              the worker cannot tell what the job costs; retried, since another one may
     └── Diverged             a number is not finite any more; never retried
@@ -15,10 +15,12 @@ Errors of other libraries become a code and a message in `failure`, and nowhere 
 """
 
 import errno
+from pathlib import Path
 from typing import Literal
 
 from shared.job import BudgetUsed, JobError
 from shared.problems import FitstopError
+from shared.storage import classify_storage_error, is_storage_error, storage_message
 from worker.memory import DATA_LARGER_THAN_MEMORY
 
 _MOST_SHOWN = 300
@@ -81,7 +83,7 @@ class Superseded(FitstopError):
     code = "superseded"
 
 
-def failure(error: Exception) -> tuple[JobError, bool]:
+def failure(error: Exception, volume_root: Path) -> tuple[JobError, bool]:
     """The code and message of any error, and whether to retry. Foreign errors are told apart by what they are."""
     if isinstance(error, TrainingError):
         return JobError(code=error.code, message=str(error)), error.may_retry
@@ -90,7 +92,7 @@ def failure(error: Exception) -> tuple[JobError, bool]:
         message = f"the model and its batch need more memory than {where} has; a smaller batch_size or fewer units help"
         return JobError(code=code, message=message), True
     if isinstance(error, OSError):
-        return _storage_failure(error), True
+        return _failure_of_system(error, volume_root), True
     return JobError(code="training_error", message=first_line(error)), False
 
 
@@ -102,11 +104,13 @@ def first_line(error: Exception) -> str:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether memory was short, on the machine or on the GPU."""
     # TensorFlow's class is told by its name, so that this module needs no TensorFlow.
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
-def _storage_failure(error: OSError) -> JobError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return JobError(code="volume_full", message="the volume is full; free some space and the job goes on")
-    reason = error.strerror or type(error).__name__
-    return JobError(code="volume_error", message=f"the volume could not be read or written: {reason}")
+def _failure_of_system(error: OSError, volume_root: Path) -> JobError:
+    if not is_storage_error(error):
+        return JobError(code="training_error", message=first_line(error))
+    code = classify_storage_error(error, volume_root)
+    return JobError(code=code, message=storage_message(code, error))

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from shared.problems import FitstopError
+from shared.storage import at_path
 
 Form = Literal["keras", "h5"]
 
@@ -31,6 +32,8 @@ _CONFIG = "config.json"
 _H5_CONFIG = "training_config"
 # A larger file would only lie in memory: its values take the time, not its layout.
 _MOST_TEMPLATE_BYTES = 8 * 1024**2
+# Python looks for another temporary folder where one is full, so its name is not known where all are.
+_TEMPORARY = Path("/tmp")  # noqa: S108
 
 
 Content = Callable[[], bytes]
@@ -180,7 +183,7 @@ def _saved_with_marks(model: keras.Model, form: Form) -> bytes:
 
 
 def _saved(model: keras.Model, form: Form) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="fitstop-") as folder:
+    with at_path(_TEMPORARY), tempfile.TemporaryDirectory(prefix="fitstop-") as folder:
         path = Path(folder) / f"model.{form}"
         model.save(path)
         return path.read_bytes()

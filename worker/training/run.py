@@ -82,7 +82,7 @@ def _conclusion(run: RunContext) -> Conclusion:
         # The edge of the run: what is not foreseen is recorded as the job's error, with its trace in output.log.
         log.exception("the run failed")
         run.writer.give_up()
-        error_, may_retry = failure(error)
+        error_, may_retry = failure(error, run.attempt.volume_root)
         stop = stop_evidence(run, callbacks, "diverged" if error_.code == "diverged" else "error")
         place = callbacks.resume_saver.place if callbacks else None
         return Conclusion(ending=Ending(status="failed", stop=stop, error=error_), may_retry=may_retry, place=place)

@@ -10,6 +10,7 @@ const STATES = {
   ready: { label: "Ready", tone: "good" },
   busy: { label: "Busy", tone: "accent" },
   starting: { label: "Starting", tone: "muted" },
+  paused: { label: "Paused", tone: "warn" },
   draining: { label: "Draining", tone: "warn" },
   unfit: { label: "Unfit", tone: "bad" },
   lost: { label: "Lost", tone: "bad" },
@@ -64,6 +65,7 @@ function card(worker, jobs) {
     worker.idle_gpu
       ? element("p", { class: "small" }, `Its ${worker.idle_gpu} stays idle: TensorFlow is installed for the CPU alone.`)
       : null,
+    worker.paused ? element("p", { class: "small" }, `It takes no job for now: ${worker.paused}`) : null,
     worker.gpu ? gpuBars(worker.gpu) : null,
     worker.status === "lost" ? null : element("ul", { class: "slots" }, slots),
     element("dl", {}, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])));

@@ -157,7 +157,7 @@ def test_a_full_volume_loses_nothing_and_all_goes_on_when_there_is_space(
 ) -> None:
     volume = Volume(small_disk / "volume")
     put_dataset(volume, learnable_frame())
-    worker = start(on=volume, FITSTOP_MAX_FAILURES="20")
+    worker = start(on=volume, FITSTOP_VOLUME_RESERVE_BYTES=str(1024**2))
     job = put_job(volume, small_spec(hyperparameters={"epochs": 400}, callbacks={"early_stopping": None}))
     doorbell.ring(job.id)
     wait_for(lambda: trains(job))
@@ -175,3 +175,5 @@ def test_a_full_volume_loses_nothing_and_all_goes_on_when_there_is_space(
     assert result.ending.status == "succeeded"
     assert worker.is_alive()
     assert job.attempts()[-1].training_log.read_text().count("\n") == 401
+    ends = [attempt.end() for attempt in job.attempts()]
+    assert not any(end is None or end.is_failure for end in ends), ends

@@ -1,13 +1,16 @@
 """Where children come from, and what is proved before the first one trains."""
 
+import multiprocessing
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from shared.settings import Settings
+from shared.storage import EXIT_STATUS
 from worker import child
-from worker.child import NoChildren, Nursery
+from worker.child import NoChildren, Nursery, _let_go_of_output
 from worker.training.gpu_check import CPU_ONLY
 from worker.training.gpu_check import main as check_gpu
 
@@ -74,3 +77,21 @@ def test_a_child_whose_worker_ended_before_it_could_ask_to_die_with_it_ends_by_i
     monkeypatch.setattr(child.multiprocessing, "parent_process", lambda: SimpleNamespace(is_alive=lambda: lives))
     child._end_without_worker()
     assert ended == ([] if lives else [1])
+
+
+def end_with_a_full_output() -> None:
+    # Not the stream that is there: this one keeps what it could not write, whatever PYTHONUNBUFFERED says.
+    sys.stdout = Path("/dev/full").open("w")  # noqa: SIM115
+    sys.stdout.write("what does not fit")
+    try:
+        raise SystemExit(EXIT_STATUS["volume_full"])
+    finally:
+        _let_go_of_output()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_child_whose_output_does_not_fit_keeps_its_exit_status() -> None:
+    process = multiprocessing.get_context("spawn").Process(target=end_with_a_full_output)
+    process.start()
+    process.join(60)
+    assert process.exitcode == EXIT_STATUS["volume_full"]

@@ -13,7 +13,8 @@ from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, Conclusion, Ending, JobError
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.settings import Settings
-from shared.times import parse_time
+from shared.storage import EXIT_STATUS, StorageCode
+from shared.times import parse_time, seconds_until
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker import pulse
@@ -64,18 +65,31 @@ def test_a_child_that_ends_without_a_word_is_retried_under_its_own_code(job: Job
     assert end.retry_at is not None
 
 
-@pytest.mark.parametrize(
-    ("child", "code", "outcome"),
-    [
-        (Exit(4), "volume_full", "handed_back"),
-        (Exit(-signal.SIGKILL), "killed", "lost"),
-        (Exit(-signal.SIGKILL, "cancel", out_of_memory_kills=1), "killed", "lost"),
-    ],
-)
-def test_what_is_not_the_jobs_fault_is_no_failure(job: JobFolder, child: Exit, code: str, outcome: str) -> None:
+@pytest.mark.parametrize("child", [Exit(-signal.SIGKILL), Exit(-signal.SIGKILL, "cancel", out_of_memory_kills=1)])
+def test_a_child_that_was_killed_is_lost_and_no_failure(job: JobFolder, child: Exit) -> None:
     end = ended(claim(job), child)
     assert end.error is not None
-    assert (end.error.code, end.outcome, end.is_failure, end.ending) == (code, outcome, False, None)
+    assert (end.error.code, end.outcome, end.is_failure, end.ending) == ("killed", "lost", False, None)
+
+
+@pytest.mark.parametrize("code", ["volume_full", "volume_error", "worker_disk_full", "worker_disk_error"])
+def test_storage_that_fails_hands_the_job_back_and_counts_nothing(job: JobFolder, code: StorageCode) -> None:
+    for number in range(1, 7):
+        end = ended(claim(job, number), Exit(EXIT_STATUS[code]))
+        assert end.error is not None
+        assert (end.error.code, end.outcome, end.is_failure, end.ending) == (code, "handed_back", False, None)
+
+
+def test_a_job_that_is_handed_back_again_and_again_rests_longer_each_time_up_to_half_a_minute(job: JobFolder) -> None:
+    settings = Settings(retry_backoff_seconds=4)
+    rests = []
+    for number in range(1, 6):
+        attempt = claim(job, number)
+        end = decide(attempt, Exit(EXIT_STATUS["volume_full"]), settings)
+        attempt.close(end)
+        assert end.retry_at is not None
+        rests.append(seconds_until(end.retry_at))
+    assert rests == pytest.approx([4, 8, 16, 30, 30], abs=1)
 
 
 def test_out_of_memory_at_the_same_place_twice_is_final_and_at_another_place_is_not(job: JobFolder) -> None:
@@ -122,15 +136,18 @@ def test_the_childs_own_word_on_a_shortage_counts_with_its_place(job: JobFolder)
         (MemoryError(), "out_of_memory_host", True),
         (tf.errors.ResourceExhaustedError(None, None, "OOM on /device:GPU:0"), "out_of_memory_gpu", True),
         (tf.errors.ResourceExhaustedError(None, None, "OOM on /device:CPU:0"), "out_of_memory_host", True),
-        (OSError(errno.ENOSPC, "No space left on device"), "volume_full", True),
-        (OSError(errno.EIO, "Input/output error"), "volume_error", True),
+        (OSError(errno.ENOSPC, "No space left on device", "/volume/jobs/a"), "volume_full", True),
+        (OSError(errno.EIO, "Input/output error", "/volume/jobs/a"), "volume_error", True),
+        (OSError(errno.ENOSPC, "No space left on device", "/tmp/a"), "worker_disk_full", True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out_of_memory_host", True),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), "training_error", True),
         (BadData("no rows"), "bad_data", False),
         (Diverged("nan"), "diverged", False),
         (RuntimeError("a\nb"), "training_error", False),
     ],
 )
 def test_foreign_errors_become_a_code_and_a_rule(error: Exception, code: str, may_retry: bool) -> None:
-    told, again = failure(error)
+    told, again = failure(error, Path("/volume"))
     assert (told.code, again) == (code, may_retry)
     assert "\n" not in told.message
 

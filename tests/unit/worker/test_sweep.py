@@ -1,6 +1,7 @@
 """Every worker's eyes on the volume: nothing waits for an operator."""
 
 import json
+import os
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from shared.job import AttemptEnd, ProcessIdentity
 from shared.queue import QUEUE, Doorbell, make_celery
 from shared.settings import Settings
 from shared.times import time_in, utc_now
+from shared.worker_card import RunningAttempt, WorkerCard
 from tests.support.redis import free_port, redis_program, running_redis
 from tests.support.waiting import wait_for
 from tests.unit.shared.records import claim, finished, handed_back, posted, taken
@@ -287,3 +289,68 @@ def test_a_worker_of_another_machine_or_of_an_older_version_has_its_time(volume,
     clock[0] += 0.2
     sweeper.sweep()
     assert attempt.end().outcome == "lost"
+
+
+@pytest.fixture
+def file_operations(monkeypatch):
+    """Counts what is opened, listed and looked at."""
+    counts = [0]
+
+    def count(function):
+        def counted(*arguments, **options):
+            counts[0] += 1
+            return function(*arguments, **options)
+
+        return counted
+
+    for name in ("open", "stat", "scandir", "listdir"):
+        monkeypatch.setattr(os, name, count(getattr(os, name)))
+    return counts
+
+
+class QuietBell:
+    def __init__(self, unheard=0):
+        self.rung = []
+        self._unheard = unheard
+
+    def ring(self, job_id):
+        self.rung.append(job_id)
+
+    def unheard(self):
+        return self._unheard
+
+
+def test_a_look_at_a_long_queue_costs_no_more_than_one_at_a_short_queue(volume, file_operations):
+    for _ in range(600):
+        posted(volume)
+    bell = QuietBell()
+    sweeper = Sweeper(volume, bell, Settings(**QUICK))
+    file_operations[0] = 0
+    sweeper.sweep()
+    assert file_operations[0] < 300
+    assert len(bell.rung) == 50
+    waiting = [job.job_id for job in volume.open_jobs()]
+    assert bell.rung == waiting[:50]
+
+
+@pytest.mark.parametrize("has_card", [True, False])
+def test_an_attempt_deep_in_a_long_queue_is_ended_as_lost_all_the_same(volume, monkeypatch, has_card):
+    now = [0.0]
+    monkeypatch.setattr("worker.sweep.time.monotonic", lambda: now[0])
+    jobs = [posted(volume) for _ in range(450)]
+    last = volume.job_folder(list(volume.open_jobs())[-1].job_id)
+    attempt = taken(last)
+    decided = volume.job_folder(list(volume.open_jobs())[-2].job_id)
+    taken(decided).close(finished("succeeded"))
+    if has_card:
+        running = (RunningAttempt(job=last.id, attempt=1, slot=0),)
+        facts = {"host": "h", "pid": 1, "device": "CPU", "slots": 1, "child_start": "spawn", "ready": False}
+        times = {"started_at": utc_now(), "seen_at": utc_now()}
+        volume.show_worker(WorkerCard(worker="gone", draining=False, running=running, **facts, **times))
+    sweeper = Sweeper(volume, QuietBell(), Settings(**QUICK))
+    looks = 2 if has_card else len(jobs) // 200 + 3
+    for _ in range(looks):
+        now[0] += 2
+        sweeper.sweep()
+    assert attempt.end().outcome == "lost"
+    assert has_card or decided.state().status == "succeeded"

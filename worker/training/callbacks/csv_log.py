@@ -13,6 +13,7 @@ import keras
 
 from shared.durable import sync_file
 from shared.spec import CSVLoggerSpec
+from shared.storage import at_path
 
 
 class CSVLog(keras.callbacks.CSVLogger):
@@ -24,6 +25,10 @@ class CSVLog(keras.callbacks.CSVLogger):
         self._path = path
         self._digest = hashlib.sha256()
         self._hashed = 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        with at_path(self._path):
+            super().on_epoch_end(epoch, logs)
 
     def state(self) -> dict[str, Any]:
         """The columns: Keras fixes them by the first row, which a resumed run has behind it."""
@@ -40,7 +45,7 @@ class CSVLog(keras.callbacks.CSVLogger):
 
     def sync_and_hash(self, length: int) -> str:
         """Bring the first `length` bytes onto the disk; their sha256. Reads what has come since it was asked last."""
-        with self._path.open("rb") as file:
+        with at_path(self._path), self._path.open("rb") as file:
             os.fsync(file.fileno())
             file.seek(self._hashed)
             self._digest.update(file.read(length - self._hashed))
@@ -54,4 +59,5 @@ class CSVLog(keras.callbacks.CSVLogger):
 
     def close(self) -> None:
         if self.csv_file is not None and not self.csv_file.closed:
-            self.csv_file.close()
+            with at_path(self._path):
+                self.csv_file.close()

@@ -33,8 +33,9 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
         self._wishes = _SaveWishes()
         self.store = CheckpointStore(spec, run.attempt)
         self.best_so_far: Best | None = None
+        # Without its folder, which Keras would make: while the volume is away, in the place of the volume.
         super().__init__(
-            run.attempt.checkpoints / f"{spec.filename}.{spec.format}",
+            f"{spec.filename}.{spec.format}",
             monitor=spec.monitor,
             mode=spec.mode,
             save_best_only=spec.save_best_only,

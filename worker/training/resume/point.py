@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from shared.durable import replace_file
 from shared.problems import FitstopError
+from shared.storage import at_path
 
 MAGIC = b"FITSTOP1"
 _HASH_BYTES = 32
@@ -68,7 +69,8 @@ def write_point(path: Path, point: ResumePoint) -> int:
 
 def read_point(path: Path) -> ResumePoint:
     """The point at `path`. Raises DamagedPoint with what is wrong, OSError where it cannot be read."""
-    content = path.read_bytes()
+    with at_path(path):
+        content = path.read_bytes()
     view = memoryview(content)
     if len(content) < len(MAGIC) + 8 + _HASH_BYTES or content[: len(MAGIC)] != MAGIC:
         raise DamagedPoint(f"{path.name} is cut off or no resume point")

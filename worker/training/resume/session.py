@@ -1,8 +1,10 @@
 """The resume points of one run: found before it begins, put back when it does, saved while it goes."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -10,6 +12,7 @@ import keras
 from shared.events import Event
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
+from shared.points import point_name
 from worker.training.context import RunContext
 from worker.training.recent import RecentSeconds
 from worker.training.resume.point import Place, ResumePoint
@@ -21,12 +24,14 @@ from worker.training.resume.state import (
     restore_tensors,
     snapshot_tensors,
 )
-from worker.training.resume.store import built_with, newest_point, owner_of, save_point
+from worker.training.resume.store import built_with, newest_point, owner_of, remove_replaced, save_point
 from worker.training.resume.take_over import check_log, take_over
 
 if TYPE_CHECKING:
     from worker.training.callbacks import Callbacks
 
+
+log = logging.getLogger(__name__)
 
 CarryOn = Callable[[ResumePoint, AttemptFolder, JobRecord, keras.Model], ResumePoint]
 
@@ -50,6 +55,8 @@ class ResumeSession:
         self._record = run.record
         self._owner = owner_of(run.record)
         self._built_with = built_with()
+        self._resumed_from: Path | None = None
+        self._has_replaced_all = False
         self._kept_manifests: deque[set[str]] = deque(maxlen=2)
         self.resumed = self._found()
 
@@ -108,9 +115,16 @@ class ResumeSession:
             if store:
                 self._kept_manifests.append({one.name for one in store.manifest.checkpoints})
                 store.clear_away(set().union(*self._kept_manifests))
+            self._remove_replaced()
             self._saving.add(time.monotonic() - began)
 
         self._writer.write(write)
+
+    def _remove_replaced(self) -> None:
+        try:
+            self._has_replaced_all = self._has_replaced_all or remove_replaced(self.attempt, self._resumed_from)
+        except OSError as error:
+            log.warning("what this attempt replaces is not removed yet: %s", error)
 
     def tell(self, message: str, level: Any = "warning", **facts: Any) -> None:
         """Write an event of type "resume"."""
@@ -122,6 +136,7 @@ class ResumeSession:
             return None
         earlier, point = found
         take_over(earlier, self.attempt, point)
+        self._resumed_from = earlier.resume / point_name(point.place.epoch, point.place.step)
         facts = {"epoch": point.place.epoch + 1, "batch": point.place.step, "from_attempt": earlier.number}
         whose = f"attempt {earlier.number}" if earlier.number else self._record.extends
         self.tell(f"goes on at {point.place} where {whose} left it", "info", **facts)

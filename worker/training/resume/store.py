@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from shared.durable import make_folder
 from shared.job import JobRecord, stored
 from shared.job_folder import AttemptFolder
+from shared.manifest import read_manifest
 from shared.points import point_name, points_of
 from worker.training.resume.point import DamagedPoint, ResumePoint, read_point, write_point
 
@@ -42,11 +44,33 @@ def built_with() -> dict[str, str]:
 
 def save_point(attempt: AttemptFolder, point: ResumePoint) -> int:
     """Write a point, then forget all but the last two. The answer is its size in bytes."""
-    make_folder(attempt.resume)
+    make_folder(attempt.resume, within=attempt.path)
     size = write_point(attempt.resume / point_name(point.place.epoch, point.place.step), point)
     for old in points_of(attempt)[_KEPT:]:
         old.unlink(missing_ok=True)
     return size
+
+
+def remove_replaced(attempt: AttemptFolder, resumed_from: Path | None) -> bool:
+    """Remove what a point of `attempt`, on the disk by now, replaces; True once it has replaced everything.
+
+    The last two points that can be used stay, over all attempts: while the attempt has written one, that is the point
+    `resumed_from`. Once it has written two, the checkpoints of the attempts before it go as well, if it has its own:
+    nobody reads theirs any more. Those attempts have ended; what was inherited stays.
+    """
+    has_two = len(points_of(attempt)) >= _KEPT
+    if not has_two and resumed_from is None:
+        return False
+    has_checkpoints = bool(read_manifest(attempt.manifest_file).checkpoints)
+    for earlier in attempt.job.attempts():
+        if earlier.number >= attempt.number:
+            continue
+        for path in points_of(earlier):
+            if has_two or path != resumed_from:
+                path.unlink(missing_ok=True)
+        if has_two and has_checkpoints:
+            shutil.rmtree(earlier.checkpoints, ignore_errors=True)
+    return has_two
 
 
 def newest_point(
@@ -59,8 +83,10 @@ def newest_point(
 
     What was inherited counts as an attempt, whose points belong to the job that it was inherited from. `usable` makes
     the point this run's own and raises DamagedPoint where what it refers to is not there. Each point that cannot be
-    used is told.
+    used is told. Raises OSError where none can be used and a point could not be read: the volume fails, and beginning
+    at the beginning would throw away what it holds.
     """
+    unread: OSError | None = None
     for earlier, path in _candidates(attempt):
         try:
             point = read_point(path)
@@ -68,9 +94,13 @@ def newest_point(
                 raise DamagedPoint(f"{path.name} belongs to another job or to other data")
             point = usable(earlier, point)
         except (DamagedPoint, OSError, ValueError, KeyError) as error:
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                unread = error
             tell(f"the resume point of attempt {earlier.number} cannot be used: {error}; the one before it is")
             continue
         return earlier, point
+    if unread is not None:
+        raise unread
     return None
 
 

@@ -23,7 +23,7 @@ def take_over(earlier: AttemptFolder, attempt: AttemptFolder, point: ResumePoint
     """
     if point.log_bytes:
         replace_file(attempt.training_log, _rows(earlier, point))
-    make_folder(attempt.checkpoints)
+    make_folder(attempt.checkpoints, within=attempt.path)
     manifest = Manifest.model_validate_json(json.dumps(point.manifest))
     kept = tuple(one for one in manifest.checkpoints if _linked(one, earlier, attempt))
     sync_folder(attempt.checkpoints)

@@ -1,6 +1,7 @@
 """Resume points and checkpoints that are damaged: never taken silently, and never the end of a job."""
 
 import dataclasses
+import errno
 import math
 import random
 from collections.abc import Callable
@@ -15,12 +16,14 @@ from hypothesis import strategies as st
 from shared.events import job_events
 from shared.job import AttemptEnd, Stop
 from shared.job_folder import AttemptFolder, JobFolder
-from shared.manifest import read_manifest
+from shared.manifest import Checkpoint, Manifest, read_manifest, write_manifest
+from shared.points import points_of
+from shared.storage import classify_storage_error
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker.training.resume.point import DamagedPoint, Place, ResumePoint, read_point, write_point
-from worker.training.resume.store import newest_point, owner_of, save_point
+from worker.training.resume.store import newest_point, owner_of, remove_replaced, save_point
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -208,3 +211,85 @@ def test_a_point_of_a_model_that_is_built_otherwise_is_not_taken_and_the_run_beg
     told = [placed.event.message for placed in job_events(job) if placed.event.type == "resume"]
     assert told
     assert all("another model" in message for message in told)
+
+
+def attempt_of(job: JobFolder, number: int, *epochs: int) -> AttemptFolder:
+    """An attempt that has written points and a checkpoint."""
+    attempt = claim(job, number)
+    for epoch in epochs:
+        save_point(attempt, a_point(epoch))
+    attempt.checkpoints.mkdir(exist_ok=True)
+    (attempt.checkpoints / "m.keras").write_bytes(b"model")
+    checkpoint = Checkpoint(name="m.keras", epoch=1, bytes=5, sha256="", saved_at=utc_now(), metrics={})
+    write_manifest(attempt.manifest_file, Manifest(best="m.keras", checkpoints=(checkpoint,)))
+    return attempt
+
+
+def lost(attempt: AttemptFolder) -> None:
+    attempt.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+
+
+def names(attempt: AttemptFolder) -> list[str]:
+    return [path.name for path in points_of(attempt)]
+
+
+def test_the_last_two_points_over_all_attempts_stay_and_what_they_replace_goes(volume: Volume) -> None:
+    put_dataset(volume, learnable_frame(40))
+    job = put_job(volume, small_spec())
+    first = attempt_of(job, 1, 1, 2)
+    lost(first)
+    second = attempt_of(job, 2, 3, 4)
+    lost(second)
+    third = attempt_of(job, 3)
+    resumed_from = points_of(second)[1]
+    assert not remove_replaced(third, resumed_from), "nothing is replaced by no point"
+    save_point(third, a_point(5))
+    assert not remove_replaced(third, resumed_from)
+    assert (names(first), names(second)) == ([], [resumed_from.name])
+    assert (second.checkpoints / "m.keras").exists()
+    save_point(third, a_point(6))
+    assert remove_replaced(third, resumed_from)
+    assert (names(second), len(names(third))) == ([], 2)
+    assert not second.checkpoints.exists()
+    assert (third.checkpoints / "m.keras").exists()
+
+
+def test_while_it_is_not_known_which_earlier_point_can_be_used_all_stay(volume: Volume) -> None:
+    put_dataset(volume, learnable_frame(40))
+    job = put_job(volume, small_spec())
+    first = attempt_of(job, 1, 1, 2)
+    lost(first)
+    second = attempt_of(job, 2, 1)
+    assert not remove_replaced(second, None)
+    assert len(names(first)) == 2
+
+
+def test_the_models_of_an_earlier_attempt_stay_until_there_is_one_of_this_attempt(volume: Volume) -> None:
+    put_dataset(volume, learnable_frame(40))
+    job = put_job(volume, small_spec())
+    first = attempt_of(job, 1, 1)
+    lost(first)
+    second = claim(job, 2)
+    for epoch in (2, 3):
+        save_point(second, a_point(epoch))
+    assert remove_replaced(second, points_of(first)[0])
+    assert (first.checkpoints / "m.keras").exists()
+
+
+def test_a_volume_that_cannot_be_read_does_not_let_a_job_begin_at_the_beginning(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_dataset(volume, learnable_frame(40))
+    job = put_job(volume, small_spec())
+    lost(attempt_of(job, 1, 1, 2))
+    second = claim(job, 2)
+
+    def fail(_: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    told: list[str] = []
+    with pytest.raises(OSError, match="Input/output") as failed:
+        newest_point(second, "o", lambda _, point: point, told.append)
+    assert classify_storage_error(failed.value, volume.root) == "volume_error"
+    assert len(told) == 2

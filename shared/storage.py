@@ -1,0 +1,96 @@
+"""Which storage failed, and how: the volume, or this machine's own disks; full, or broken.
+
+The path that failed decides. `OSError` often lacks it (write and fsync know a descriptor alone), so the code that
+writes adds it with `at_path`. Nearly everything is written to the volume: a storage error without a path counts as the
+volume's, unless the volume has room and the temporary folder has none.
+"""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+StorageCode = Literal["volume_full", "volume_error", "worker_disk_full", "worker_disk_error"]
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BROKEN = frozenset(
+    {
+        errno.EIO,
+        errno.ESTALE,
+        errno.EROFS,
+        errno.ETIMEDOUT,
+        errno.ENOTCONN,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.EREMOTEIO,
+        errno.EHOSTDOWN,
+        errno.ESHUTDOWN,
+        errno.EUCLEAN,
+        errno.ENOTDIR,
+    }
+)
+# A program that cannot record why it ends says so by its exit status.
+EXIT_STATUS: dict[StorageCode, int] = {
+    "volume_full": 4,
+    "volume_error": 5,
+    "worker_disk_full": 6,
+    "worker_disk_error": 7,
+}
+CODE_OF_STATUS: dict[int, StorageCode] = {status: code for code, status in EXIT_STATUS.items()}
+
+_MESSAGES: dict[StorageCode, str] = {
+    "volume_full": "the volume is full; free some space and the job continues",
+    "volume_error": "the volume could not be read or written",
+    "worker_disk_full": "a disk of the worker's own machine is full, not the volume; free some space there",
+    "worker_disk_error": "a disk of the worker's own machine could not be read or written",
+}
+
+
+@contextmanager
+def at_path(path: Path) -> Iterator[None]:
+    """Give an OSError that is raised inside and names no path the path that is worked on."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+def is_storage_error(error: OSError) -> bool:
+    """Whether a file or a disk failed, rather than a connection, a process or a limit."""
+    return isinstance(error.filename, str | bytes) or error.errno in FULL | _BROKEN
+
+
+def classify_storage_error(error: OSError, volume_root: Path) -> StorageCode:
+    """Whose storage failed, by the path, and whether it is full, by the error number."""
+    is_full = error.errno in FULL
+    if _is_of_volume(error, volume_root):
+        return "volume_full" if is_full else "volume_error"
+    return "worker_disk_full" if is_full else "worker_disk_error"
+
+
+def storage_message(code: StorageCode, error: OSError | None = None) -> str:
+    """A sentence for people, with the system's reason where there is one. It names no path."""
+    reason = error.strerror if error is not None and code in {"volume_error", "worker_disk_error"} else None
+    return f"{_MESSAGES[code]}: {reason}" if reason else _MESSAGES[code]
+
+
+def _is_of_volume(error: OSError, volume_root: Path) -> bool:
+    names = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    if names:
+        return any(Path(os.path.abspath(os.fsdecode(name))).is_relative_to(volume_root) for name in names)  # noqa: PTH100  links are not followed on a disk that fails
+    return error.errno not in FULL or not (_has_room(volume_root) and not _has_room(Path(tempfile.gettempdir())))
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail > 0 and (found.f_favail > 0 or found.f_files == 0)

@@ -1,0 +1,80 @@
+"""`fitstop-volume.json`: which volume this is.
+
+Where a volume is not mounted, an empty folder lies in its place, in which every job would be unknown and every write
+would go astray. The marker tells the two apart: a process remembers the id that it met at its start.
+"""
+
+import errno
+import os
+from pathlib import Path
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.durable import create_file, encode, read_bytes
+
+MARKER_FILE = "fitstop-volume.json"
+
+
+class VolumeMarker(BaseModel):
+    """The marker's content. Written once, never changed."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    format: int = 1
+    id: str
+
+
+class VolumeAway(OSError):
+    """The volume is not in its place."""
+
+
+class VolumeIdentity:
+    """The identity of the volume at `root`. Marks a volume that has no marker: a new one, or one of an older Fitstop.
+
+    Raises OSError where a new volume cannot be marked. An existing one that is read-only or full is marked later, by
+    another process.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._file = root / MARKER_FILE
+        self._stamp: tuple[int, int, int] | None = None
+        self.id = self._read() or self._mark()
+
+    def check(self) -> None:
+        """Raise VolumeAway where no volume, or another one, is in the place of the one that this process knows."""
+        stamp = self._look()
+        if stamp is not None and stamp == self._stamp:
+            return
+        found = self._read()
+        if self.id is None and (found is not None or (self._root / "jobs").is_dir()):
+            self.id = found
+        elif found is None or found != self.id:
+            raise self._away("its folder holds no marker" if found is None else "another volume is in its place")
+        self._stamp = stamp if found else None
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(f"{self._root}/{MARKER_FILE}")  # noqa: PTH116  for each request
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns
+
+    def _read(self) -> str | None:
+        content = read_bytes(self._file)
+        try:
+            return None if content is None else VolumeMarker.model_validate_json(content).id
+        except ValueError:
+            raise self._away(f"its marker {MARKER_FILE} is damaged") from None
+
+    def _mark(self) -> str | None:
+        try:
+            create_file(self._file, encode(VolumeMarker(id=str(uuid4())).model_dump()))
+        except OSError:
+            if not (self._root / "jobs").is_dir():
+                raise
+        return self._read()
+
+    def _away(self, reason: str) -> VolumeAway:
+        return VolumeAway(errno.ENODEV, f"the volume is not mounted: {reason}", str(self._file))
