@@ -30,7 +30,7 @@ class GpuUse(BaseModel):
 
 class WorkerCard(BaseModel):
     """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
-    never does.
+    takes none for now, or never.
 
     `gpu` is None on a CPU, and where the driver does not say.
     """

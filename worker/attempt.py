@@ -5,15 +5,15 @@ import threading
 import time
 
 from shared.events import Event, EventWriter
-from shared.job import AttemptEnd, JobError
+from shared.job import AttemptEnd
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
 from shared.volume import OpenJob, Volume
-from worker.child import Child, Nursery
+from worker.child import Child
 from worker.clean_up import sweep_out
 from worker.heartbeat import Heartbeat
 from worker.memory import out_of_memory_kills
-from worker.outcome import Exit, decide, failed_attempt
+from worker.outcome import Exit, decide
 from worker.pulse import Pulse
 
 _LOOK_SECONDS = 0.25
@@ -36,28 +36,25 @@ class AttemptRun:
         self._settings = settings
         self._drain = drain
         self._asked_at: float | None = None
-        self._pulse = Pulse(settings.first_batch_seconds, "0:0")
+        self._pulse = Pulse(settings.child_start_seconds, "0:0")
+        self._has_begun = False
         self._heard_at = time.monotonic()
 
-    def run(self, nursery: Nursery) -> None:
-        """Train, and record the end. Whatever happens to this process on the way, another worker can go on."""
+    def run(self, child: Child) -> None:
+        """Train in `child`, and record the end. Whatever happens to this process, another worker can go on."""
         self._tell(_claimed(self._attempt))
         with Heartbeat(self._attempt, self._settings, self._since) as heartbeat:
             # Who took so long to its first beat may be taken for lost by now, and starts no child.
-            end = None if heartbeat.is_lost else self._trained(nursery, heartbeat)
+            end = None if heartbeat.is_lost else self._trained(child, heartbeat)
             if end is None or heartbeat.is_lost:
                 log.warning("%s attempt %d belongs to others by now", self._attempt.job.id, self._attempt.number)
                 return
             self._record(end, heartbeat)
 
-    def _trained(self, nursery: Nursery, heartbeat: Heartbeat) -> AttemptEnd | None:
-        """Train in a child, and say how that ended; None where the attempt belongs to others by then."""
-        try:
-            child = nursery.start(self._attempt)
-        except (OSError, EOFError) as error:
-            log.exception("no child could be started for %s", self._attempt.job.id)
-            message = f"the worker could not start a training process: {type(error).__name__}"
-            return failed_attempt(self._attempt, JobError(code="no_child", message=message), self._settings)
+    def _trained(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
+        """Say how the training ended; None where the attempt belongs to others by then."""
+        child.begin(self._attempt)
+        self._heard_at = time.monotonic()
         log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
         exit_ = self._watched(child, heartbeat)
         return None if heartbeat.is_lost else decide(self._attempt, exit_, self._settings)
@@ -73,7 +70,8 @@ class AttemptRun:
         elif because:
             child.kill()
         self._hear(child)
-        exit_ = Exit(child.exit_code(), because, self._pulse.place, out_of_memory_kills() - kills_before)
+        kills = out_of_memory_kills() - kills_before
+        exit_ = Exit(child.exit_code(), because, self._pulse.place, kills, self._has_begun)
         child.close()
         return exit_
 
@@ -91,6 +89,7 @@ class AttemptRun:
         heard = child.newest_pulse()
         if heard is not None:
             self._pulse, self._heard_at = heard, time.monotonic()
+            self._has_begun = True
 
     def _grace_is_over(self, child: Child) -> bool:
         """Ask once, and say whether the child has had its time since. A cancelled child has heard by itself."""

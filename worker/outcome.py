@@ -18,7 +18,7 @@ from shared.times import time_in, utc_now
 MOST_BACKOFF_SECONDS = 300
 # Of the service, not of the job that met it: the attempt counts nothing, and workers claim nothing until it is over.
 SERVICE_CONDITIONS = frozenset({"volume_full", "volume_error", "data_missing"})
-_HANDED_BACK = SERVICE_CONDITIONS | {"worker_disk_full", "worker_disk_error"}
+_HANDED_BACK = SERVICE_CONDITIONS | {"no_child", "worker_disk_full", "worker_disk_error"}
 # Only so that a job does not circle without rest.
 _MOST_REST_SECONDS = 30
 
@@ -26,13 +26,15 @@ _MOST_REST_SECONDS = 30
 class Exit(NamedTuple):
     """How a child ended: its exit code, negative for a signal as in `subprocess`, and whether its worker killed it.
 
-    `place` is where its last pulse came from; `out_of_memory_kills` how often the kernel killed meanwhile.
+    `place` is where its last pulse came from; `out_of_memory_kills` how often the kernel killed meanwhile. `has_begun`:
+    whether it said that its training program runs, before which it reads nothing of the job.
     """
 
     code: int | None
     was_killed_because: str | None = None
     place: str | None = None
     out_of_memory_kills: int = 0
+    has_begun: bool = True
 
 
 def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEnd:
@@ -109,6 +111,9 @@ def _finished(ending: Ending) -> AttemptEnd:
 
 def _death(child: Exit) -> JobError:
     """A code and a message for a child that ended without a word."""
+    if not child.has_begun and child.code not in CODE_OF_STATUS:
+        how = "did not begin in time" if child.was_killed_because == "hang" else f"ended with status {child.code}"
+        return JobError(code="no_child", message=f"the worker's training process {how}, before it read the job")
     if child.was_killed_because == "hang":
         message = "no batch ended for too long; the stacks of its threads are in output.log"
         return JobError(code="hang", message=message)

@@ -12,6 +12,7 @@ from pathlib import Path
 from shared.job_folder import AttemptFolder
 from shared.settings import read_settings
 from shared.storage import EXIT_STATUS, classify_storage_error, is_storage_error
+from worker import pulse
 from worker.training.errors import Superseded
 from worker.training.lifeline import SUPERSEDED, Lifeline
 from worker.training.stop_requests import StopRequests
@@ -28,12 +29,14 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]).resolve()
     attempt = AttemptFolder(folder, int(folder.name))
     settings = read_settings()
-    stop_requests = StopRequests(attempt, settings.self_stop_seconds)
-    stop_requests.listen()
-    # Imported only now: a request to stop that comes during the seconds of TensorFlow's import is heard.
-    from worker.training.run import run
-
     try:
+        stop_requests = StopRequests(attempt, settings.self_stop_seconds)
+        stop_requests.listen()
+        # Imported only now: a request to stop that comes during the seconds of TensorFlow's import is heard.
+        from worker.training.run import run
+
+        # Until here nothing of the job was read: who does not come so far has a sick worker.
+        pulse.send(pulse.Pulse(settings.first_batch_seconds, "0:0"))
         with Lifeline(attempt, settings):
             attempt.conclude(run(attempt, stop_requests, settings))
     except Superseded as superseded:

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from shared.settings import Settings
-from worker import child
-from worker.child import NoChildren, Nursery
+from worker import nursery as module
+from worker.nursery import NoChildren, Nursery
 from worker.training.gpu_check import CPU_ONLY
 from worker.training.gpu_check import main as check_gpu
 
@@ -26,7 +26,7 @@ def never_works() -> None:
 
 
 def test_this_tensorflow_is_built_for_the_cpu_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check_gpu() == CPU_ONLY == child._CPU_ONLY
+    assert check_gpu() == CPU_ONLY == module._CPU_ONLY
     assert "CPU alone" in capsys.readouterr().err
 
 
@@ -42,7 +42,7 @@ def test_where_a_forked_child_cannot_use_the_gpu_children_are_fresh_processes(
 ) -> None:
     nursery = Nursery(Settings())
     nursery.warm_up()
-    monkeypatch.setattr(child, "_check_gpu", works_in_a_fresh_process)
+    monkeypatch.setattr(module, "_check_gpu", works_in_a_fresh_process)
     assert nursery.can_use_gpu()
     assert nursery.child_start == "spawn"
     assert "each job starts in a fresh process" in caplog.text
@@ -50,7 +50,7 @@ def test_where_a_forked_child_cannot_use_the_gpu_children_are_fresh_processes(
 
 def test_forked_children_that_can_use_the_gpu_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     nursery = Nursery(Settings())
-    monkeypatch.setattr(child, "_check_gpu", works)
+    monkeypatch.setattr(module, "_check_gpu", works)
     assert nursery.can_use_gpu()
     assert nursery.child_start == "forkserver"
 
@@ -59,6 +59,6 @@ def test_where_no_child_can_use_the_gpu_the_worker_does_not_start_and_says_how_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nursery = Nursery(Settings(child_start="spawn"))
-    monkeypatch.setattr(child, "_check_gpu", never_works)
+    monkeypatch.setattr(module, "_check_gpu", never_works)
     with pytest.raises(NoChildren, match="CUDA_VISIBLE_DEVICES=-1"):
         nursery.can_use_gpu()
