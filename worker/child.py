@@ -13,7 +13,7 @@ from worker.kept_programs import KeptPrograms
 
 _STACKS_SECONDS = 3
 # The process closes its pipe first, and may hold a GPU's memory for some seconds more.
-_REPORT_SECONDS = 10
+_REPORT_SECONDS = 5
 _DISCARD_SECONDS = 1
 _TICK_SECONDS = 0.1
 # What `multiprocessing` says of a child whose fork server is gone.

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 
 from shared.problems import FitstopError
 from shared.settings import Settings
@@ -71,7 +72,7 @@ class Nursery:
         self._changed = threading.Condition()
         self._ready: list[Child] = []
         self._taken = 0
-        self._is_overdue = False
+        self._is_starting = self._is_overdue = False
         self._doubt = ""
         self._tries = 0
         self._well_since: float | None = None
@@ -213,21 +214,23 @@ class Nursery:
         self._discard_silent()
         if self._ready or self._taken >= self._slots:
             return 0
-        child = self._make()
+        self._offer(self._make())
+        return 0
+
+    def _offer(self, child: Child) -> None:
+        """Who has a child that answers is well, but for a doubt that came meanwhile."""
         with self._changed:
             self._ready.append(child)
-            self.sickness, self._well_since = self._doubt, time.monotonic()
+            self.sickness = self._doubt
+            self._well_since = self._well_since or time.monotonic()
             self._changed.notify_all()
-        return 0
 
     def _discard_silent(self) -> None:
         with self._changed:
             ready, self._ready = self._ready, []
         for child in ready:
             if child.answers(_ANSWER_SECONDS):
-                with self._changed:
-                    self._ready.append(child)
-                    self._changed.notify_all()
+                self._offer(child)
             else:
                 log.warning("process %s, which waited for a job, is gone or hangs", child.pid)
                 child.discard()
@@ -259,28 +262,35 @@ class Nursery:
         here, there = self._context.Pipe()
         is_forked = self.child_start == "forkserver"
         process = self._context.Process(target=stand_by, args=(there, is_forked), name="training")
+        try:
+            with there:
+                self._start_within(limit_seconds, process)
+        except BaseException:
+            here.close()
+            raise
+        return Child(process, here, self._programs, self._release)
+
+    def _start_within(self, limit_seconds: float, process: BaseProcess) -> None:
+        """A fork server that hangs is ended, which ends the wait for its answer. Raises NoChildren then."""
+        self._is_starting, self._is_overdue = True, False
         timer = threading.Timer(limit_seconds, self._give_up_start)
         timer.daemon = True
         timer.start()
         try:
-            with there:
-                process.start()
+            process.start()
         except EOFError:
-            here.close()
-            raise NoChildren(f"its fork server ends or hangs: it starts no process in {limit_seconds:g} s") from None
-        except BaseException:
-            here.close()
-            raise
+            raise NoChildren(f"its fork server ends or hangs: no process starts within {limit_seconds:g} s") from None
         finally:
             timer.cancel()
-            self._is_overdue = False
-        return Child(process, here, self._programs, self._release)
+            with self._changed:
+                self._is_starting = self._is_overdue = False
 
     def _give_up_start(self) -> None:
-        """In a thread of its own: end the fork server that does not fork, as soon as no child of it trains."""
+        """In a thread of its own. Where a child trains that would end with its fork server, its end comes first."""
         with self._changed:
-            self.sickness = "its fork server hangs"
-            self._is_overdue = True
+            if not self._is_starting:
+                return
+            self.sickness, self._is_overdue = "its fork server hangs", True
             must_stop = not self._taken
         if must_stop:
             self._stop_server()
