@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
+.PHONY: demo up test lint chaos chaos-short simulate resume-proof many-jobs sick-workers many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -44,6 +44,9 @@ resume-proof: $(VENV)/.dev  ## killed runs against an untouched one: make resume
 
 many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
 	$(BIN)/python -m tests.many_jobs --jobs $(JOBS)
+
+sick-workers: $(VENV)/.dev  ## does a sick worker eat the queue? eight ways (root, for a full disk): make sick-workers
+	$(BIN)/python -m tests.sick_workers --jobs 10
 
 many-streams: $(VENV)/.dev  ## is the API alive beside a crowd?: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m tests.many_streams --streams $(STREAMS) --slow $(SLOW)

@@ -43,8 +43,12 @@ def _redis(held: Service) -> dict[str, Any]:
 
 def _workers(held: Service) -> dict[str, Any]:
     lost_after = held.settings.take_over_seconds
-    seen = sum(seconds_since(card.seen_at) <= lost_after for card in held.volume.worker_cards())
-    return _check(is_ok=seen > 0, detail=f"{seen} seen in the last {lost_after:g} seconds")
+    seen = [card for card in held.volume.worker_cards() if seconds_since(card.seen_at) <= lost_after]
+    unfit = [card for card in seen if card.unfit]
+    detail = f"{len(seen)} seen in the last {lost_after:g} seconds"
+    if unfit:
+        detail += f"; {len(unfit)} unfit: {unfit[0].unfit}"
+    return _check(is_ok=len(seen) > len(unfit), detail=detail)
 
 
 def _check(*, is_ok: bool, detail: str) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def _reason(place: int, state: JobState, workers: _Workers) -> dict[str, Any]:
     elif workers.draining == workers.alive:
         reason, detail = "draining", "every worker is being taken away and takes no more jobs"
     elif workers.draining + workers.unfit == workers.alive:
-        reason, detail = "unfit", "no worker here can train on its device; `fitstop workers` says why"
+        reason, detail = "unfit", "no worker is fit to train; `fitstop workers` says why"
     elif workers.free_slots > ahead:
         reason, detail = "next", "a slot is free; it is taken within seconds"
     elif workers.free_slots == 0 and workers.starting:
