@@ -29,7 +29,7 @@ def hangs(pipe: Connection) -> None:
 
 @pytest.fixture
 def child() -> Iterator[Child]:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=hangs, args=(there,))
     process.start()

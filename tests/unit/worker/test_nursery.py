@@ -133,7 +133,7 @@ def stands_by_and_hears_nothing(pipe: Connection) -> None:
 
 
 def test_a_child_that_is_there_and_does_not_answer_is_not_given_a_job(nursery: Nursery) -> None:
-    context = get_context("fork")
+    context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=stands_by_and_hears_nothing, args=(there,))
     process.start()
