@@ -132,17 +132,43 @@ def stands_by_and_hears_nothing(pipe: Connection) -> None:
     signal.pause()
 
 
-def test_a_child_that_is_there_and_does_not_answer_is_not_given_a_job(nursery: Nursery) -> None:
+def test_a_child_that_is_there_and_does_not_answer_is_not_given_a_job(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ANSWER_SECONDS", 0.3)
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=stands_by_and_hears_nothing, args=(there,))
     process.start()
     child = Child(process, here, KeptPrograms(), nursery._release)
-    assert child.is_ready(5)
+    assert child.is_ready(30)
     nursery._ready.append(child)
-    assert nursery._pop() is child
-    assert not child.answers(0.3)
-    child.close()
-    wait_for(lambda: not process.is_alive() if process._popen else True)
+    drain = threading.Event()
+    threading.Timer(1, drain.set).start()
+    assert nursery.take(drain) is None
     child.close()
     assert nursery._taken == 0, "closed once, however often"
+    with pytest.raises(ValueError, match="process object is closed"):
+        process.join()
+
+
+def test_a_child_whose_fork_server_is_killed_counts_as_killed_and_a_socket_folder_that_is_gone_is_made_again(
+    nursery: Nursery,
+) -> None:
+    drain = threading.Event()
+    nursery.warm_up()
+    nursery.begin()
+    child = nursery.take(drain)
+    assert child is not None
+    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+    wait_for(lambda: child.has_ended(0.1))
+    assert child.exit_code() == -signal.SIGKILL
+    shutil.rmtree(util.get_temp_dir())
+    child.close()
+    second = wait_for(lambda: nursery.take(drain), 30)
+    shutil.rmtree(util.get_temp_dir())
+    second.close()
+    wait_for(lambda: nursery.sickness, 30, saying="no process can be started")
+    third = wait_for(lambda: nursery.take(drain), 30)
+    assert third.answers(5)
+    third.close()

@@ -60,13 +60,13 @@ class EmptyNursery:
 
     def __init__(self):
         self.child = DeadChild()
-        self.doubts = []
+        self.doubts, self.returned = [], []
 
     def take(self, _drain):
         return self.child
 
     def put_back(self, child):
-        assert child is self.child
+        self.returned.append(child)
 
     def distrust(self, reason):
         self.doubts.append(reason)
@@ -171,6 +171,22 @@ def test_a_worker_that_stood_still_between_its_claim_and_its_first_beat_starts_n
     worker._gone.set()
     (attempt,) = job.attempts()
     assert (nursery.child.has_begun, attempt.end()) == (False, None), "others end it"
+
+
+def test_a_child_is_put_back_where_there_is_no_job_or_the_volume_cannot_be_read(volume, monkeypatch):
+    nursery = EmptyNursery()
+    worker = Worker(Settings(), volume, Bell(), nursery)
+    worker.begin()
+    worker.run_next()
+    assert nursery.returned == [nursery.child]
+
+    def refuse(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("worker.service.claim_next", refuse)
+    worker.run_next()
+    worker._gone.set()
+    assert nursery.returned == [nursery.child] * 2
 
 
 def test_a_worker_that_has_no_child_claims_nothing(volume, monkeypatch):
