@@ -218,7 +218,7 @@ class Nursery:
         return 0
 
     def _offer(self, child: Child) -> None:
-        """Who has a child that answers is well, but for a doubt that came meanwhile."""
+        """With a child that answers the worker is well, unless a doubt has come meanwhile."""
         with self._changed:
             self._ready.append(child)
             self.sickness = self._doubt
