@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short simulate resume-proof lost-often many-jobs many-streams full-volume schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
+.PHONY: demo up test lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
 
 demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -54,6 +54,9 @@ MINUTES ?= 5
 
 full-volume: $(VENV)/.dev  ## does a nearly full volume cost a job? (root): make full-volume [MINUTES= JOBS=]
 	$(BIN)/python -m tests.full_volume --minutes $(MINUTES) --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),10)
+
+sick-workers: $(VENV)/.dev  ## does a sick worker eat the queue? eight ways (root, for a full disk): make sick-workers
+	$(BIN)/python -m tests.sick_workers --jobs 10
 
 many-streams: $(VENV)/.dev  ## is the API alive beside a crowd?: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m tests.many_streams --streams $(STREAMS) --slow $(SLOW)

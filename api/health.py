@@ -65,11 +65,11 @@ def _redis(held: Service) -> dict[str, Any]:
 def _workers(held: Service) -> dict[str, Any]:
     lost_after = held.settings.take_over_seconds
     seen = [card for card in held.volume.worker_cards() if seconds_since(card.seen_at) <= lost_after]
-    paused = [card for card in seen if card.paused]
+    reasons = [reason for card in seen if (reason := card.unfit or card.paused)]
     detail = f"{len(seen)} seen in the last {lost_after:g} seconds"
-    if paused:
-        detail += f"; {len(paused)} claim no job: {paused[0].paused}"
-    return _check(is_ok=len(seen) > len(paused), detail=detail)
+    if reasons:
+        detail += f"; {len(reasons)} claim no job: {reasons[0]}"
+    return _check(is_ok=len(seen) > len(reasons), detail=detail)
 
 
 def _check(*, is_ok: bool, detail: str) -> dict[str, Any]:

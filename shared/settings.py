@@ -95,6 +95,9 @@ class Settings(BaseModel):
     )
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="the currency of that price")
     child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="how a training child starts")
+    child_start_seconds: float = Field(
+        default=20, gt=0, description="for a training child to answer and to begin, at most; then its worker is sick"
+    )
     heartbeat_seconds: float = Field(default=3, gt=0, description="between two heartbeats of an attempt")
     self_stop_seconds: float = Field(default=20, gt=0, description="without a heartbeat until a worker stops its child")
     take_over_seconds: float = Field(default=30, gt=0, description="of a silent heartbeat until others take over")

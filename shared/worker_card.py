@@ -30,7 +30,7 @@ class GpuUse(BaseModel):
 
 class WorkerCard(BaseModel):
     """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
-    never does, `paused` why it does not until the volume is well again.
+    takes none for now, or never, `paused` why it does not until the volume is well again.
 
     `gpu` is None on a CPU, and where the driver does not say. `idle_gpu` names a GPU that is there and is not used,
     since the installed TensorFlow is built for the CPU alone. `memory_bytes` is the memory of its machine or container.

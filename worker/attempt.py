@@ -13,11 +13,11 @@ from shared.settings import Settings
 from shared.storage import classify_storage_error, is_storage_error, storage_message
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
-from worker.child import Child, Nursery
+from worker.child import Child
 from worker.clean_up import remove_halves, sweep_out
 from worker.heartbeat import Heartbeat
 from worker.memory import out_of_memory_kills
-from worker.outcome import Exit, decide, failed_attempt
+from worker.outcome import Exit, decide
 from worker.pulse import Pulse
 
 _LOOK_SECONDS = 0.25
@@ -40,11 +40,12 @@ class AttemptRun:
         self._settings = settings
         self._drain = drain
         self._asked_at: float | None = None
-        self._pulse = Pulse(settings.first_batch_seconds, "0:0")
+        self._pulse = Pulse(settings.child_start_seconds, "0:0")
+        self._has_begun = False
         self._heard_at = time.monotonic()
 
-    def run(self, nursery: Nursery) -> None:
-        """Train, and record the end. Whatever happens to this process on the way, another worker can go on.
+    def run(self, child: Child) -> None:
+        """Train in `child`, and record the end. Whatever happens to this process, another worker can go on.
 
         An attempt that the volume ended, since it took no beat or could not be read, is handed back.
         """
@@ -53,7 +54,7 @@ class AttemptRun:
             with Heartbeat(self._attempt, self._settings, self._since) as heartbeat:
                 self._tell(*_lost_before(self._attempt), _claimed(self._attempt))
                 # Who took so long to its first beat may be taken for lost by now, and starts no child.
-                end = None if heartbeat.is_lost else self._trained(nursery, heartbeat)
+                end = None if heartbeat.is_lost else self._trained(child, heartbeat)
                 if end is not None and not heartbeat.is_lost:
                     self._record(end)
                     return
@@ -67,16 +68,12 @@ class AttemptRun:
         reason = JobError(code=code, message=storage_message(code, trouble))
         self._record(AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=reason))
 
-    def _trained(self, nursery: Nursery, heartbeat: Heartbeat) -> AttemptEnd | None:
-        """Train in a child, and say how that ended; None where the attempt belongs to others by then."""
+    def _trained(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
+        """Say how the training ended; None where the attempt belongs to others by then."""
         if (before := self._attempt.before) is not None:
             remove_halves(before)
-        try:
-            child = nursery.start(self._attempt)
-        except (OSError, EOFError) as error:
-            log.exception("no child could be started for %s", self._attempt.job.id)
-            message = f"the worker could not start a training process: {type(error).__name__}"
-            return failed_attempt(self._attempt, JobError(code="no_child", message=message), self._settings)
+        child.begin(self._attempt)
+        self._heard_at = time.monotonic()
         log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
         exit_ = self._watched(child, heartbeat)
         return None if heartbeat.is_lost else decide(self._attempt, exit_, self._settings)
@@ -92,7 +89,8 @@ class AttemptRun:
         elif because:
             child.kill()
         self._hear(child)
-        exit_ = Exit(child.exit_code(), because, self._pulse.place, out_of_memory_kills() - kills_before)
+        kills = out_of_memory_kills() - kills_before
+        exit_ = Exit(child.exit_code(), because, self._pulse.place, kills, self._has_begun)
         child.close()
         return exit_
 
@@ -117,6 +115,7 @@ class AttemptRun:
         heard = child.newest_pulse()
         if heard is not None:
             self._pulse, self._heard_at = heard, time.monotonic()
+            self._has_begun = True
 
     def _grace_is_over(self, child: Child) -> bool:
         """Ask once, and say whether the child has had its time since. A cancelled child has heard by itself."""

@@ -10,9 +10,9 @@ from shared.queue import Doorbell, make_celery
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 from worker.celery_worker import serve
-from worker.child import NoChildren, Nursery
 from worker.device import DeviceUnusable, device_name
 from worker.idle import run_hook
+from worker.nursery import NoChildren, Nursery
 from worker.service import Leaving, Worker
 from worker.trial import try_training
 
@@ -22,9 +22,9 @@ log = logging.getLogger("worker")
 def main() -> int:
     """Run a worker until it is asked to end.
 
-    Exit status 0 after a drain, also one for want of work; 1 where it must be started again, since its device is gone
-    or the hook did not stop the machine; 2 where it could not start. One whose GPU fails to train stays, takes no job,
-    and says so on its card.
+    Exit status 0 after a drain, also one for want of work; 1 where it must be started again, since its device is gone,
+    no training process can be started, or the hook did not stop the machine; 2 where it could not start. One whose GPU
+    fails to train stays, takes no job, and says so on its card.
     """
     try:
         settings = read_settings()
@@ -34,16 +34,24 @@ def main() -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    nursery = Nursery(settings)
+    try:
+        return _work(settings, nursery)
+    finally:
+        nursery.end()
+
+
+def _work(settings: Settings, nursery: Nursery) -> int:
     try:
         volume = Volume(settings.volume.resolve())
         check_links(volume.root)
-        nursery = Nursery(settings)
         app = make_celery(settings)
         worker = Worker(settings, volume, Doorbell(app), nursery)
         _prepare(worker, nursery)
     except (OSError, NoChildren, DeviceUnusable) as error:
         log.error("the worker cannot start: %s", error)
         return 2
+    nursery.begin()
     serve(app, worker, settings)
     return _status_after(worker.leaving, settings)
 
@@ -82,7 +90,7 @@ def _why_unfit(worker: Worker, nursery: Nursery) -> str:
 
 
 def _status_after(leaving: Leaving | None, settings: Settings) -> int:
-    if leaving is Leaving.DEVICE_GONE:
+    if leaving in {Leaving.DEVICE_GONE, Leaving.SICK}:
         return 1
     if leaving is Leaving.IDLE and settings.idle_hook:
         return 0 if run_hook(settings.idle_hook) else 1

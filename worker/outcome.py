@@ -25,12 +25,13 @@ from worker.memory import DATA_LARGER_THAN_MEMORY, data_shortage
 _LOSSES = frozenset({"worker_lost", "killed"})
 # The worker's own sickness: another one can do the job.
 _LOCAL = frozenset({"no_child", "worker_disk_full", "worker_disk_error"})
-# The service's: no worker can do any job.
+# The service's: no worker can do any job, and none claims one until it is over.
 _CONDITIONS = frozenset({"volume_full", "volume_error", "data_missing"})
 # Whoever continues from the last resume point meets the same end.
 _FAILS_AGAIN = frozenset({"data_changed", "diverged"})
 
 # Before a job that was handed back with an error is taken again: it must not circle without rest.
+_LEAST_REST_SECONDS = 0.1
 _MOST_REST_SECONDS = 30
 _MOST_DOUBLINGS = 20
 
@@ -38,13 +39,15 @@ _MOST_DOUBLINGS = 20
 class Exit(NamedTuple):
     """How a child ended: its exit code, negative for a signal as in `subprocess`, and whether its worker killed it.
 
-    `place` is where its last pulse came from; `out_of_memory_kills` how often the kernel killed meanwhile.
+    `place` is where its last pulse came from; `out_of_memory_kills` how often the kernel killed meanwhile. `has_begun`:
+    whether it said that its training program runs, before which it reads nothing of the job.
     """
 
     code: int | None
     was_killed_because: str | None = None
     place: str | None = None
     out_of_memory_kills: int = 0
+    has_begun: bool = True
 
 
 def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEnd:
@@ -109,8 +112,8 @@ class _Broken(NamedTuple):
 def _handed_back_for(broken: _Broken, settings: Settings) -> AttemptEnd:
     """An attempt that its surroundings ended: it counts nothing."""
     doublings = min(_times_before(broken.attempt, broken.error), _MOST_DOUBLINGS)
-    rest = min(settings.retry_backoff_seconds * 2**doublings, _MOST_REST_SECONDS)
-    return broken.end(outcome="handed_back", retry_at=time_in(rest) if rest else None)
+    rest = min(max(settings.retry_backoff_seconds, _LEAST_REST_SECONDS) * 2**doublings, _MOST_REST_SECONDS)
+    return broken.end(outcome="handed_back", retry_at=time_in(rest))
 
 
 def _lost(broken: _Broken, settings: Settings) -> AttemptEnd:
@@ -181,6 +184,9 @@ def _finished(ending: Ending) -> AttemptEnd:
 
 def _death(attempt: AttemptFolder, child: Exit) -> JobError:
     """A code and a message for a child that ended without a word."""
+    if not child.has_begun and child.code not in CODE_OF_STATUS:
+        how = "did not begin in time" if child.was_killed_because == "hang" else f"ended with status {child.code}"
+        return JobError(code="no_child", message=f"the worker's training process {how}, before it read the job")
     if child.was_killed_because == "hang":
         message = "no batch ended for too long; the stacks of its threads are in output.log"
         return JobError(code="hang", message=message)

@@ -34,11 +34,15 @@ def send(pulse: Pulse) -> None:
 
 
 def newest(receiver: Connection) -> Pulse | None:
-    """The last pulse that has come since this was asked last; None where none has."""
+    """The last pulse that has come since this was asked last; None where none has.
+
+    Raises EOFError where the sender is gone and all that it sent has been read.
+    """
     last = None
     try:
         while receiver.poll():
             last = Pulse(*receiver.recv())
     except (EOFError, OSError):
-        return last
+        if last is None:
+            raise EOFError from None
     return last

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from enum import Enum
 
-from shared.job import AttemptEnd
+from shared.job import AttemptEnd, JobError
 from shared.job_folder import AttemptFolder
 from shared.processes import this_process
 from shared.queue import Doorbell
@@ -20,11 +20,13 @@ from shared.times import seconds_since, seconds_until, utc_now
 from shared.volume import Volume
 from shared.worker_card import RunningAttempt, WorkerCard
 from worker.attempt import AttemptRun
-from worker.child import Nursery
+from worker.child import Child
 from worker.claim import Owner, claim_next, waiting_jobs
 from worker.device import device_is_well, device_name, device_use
 from worker.idle import IdleClock
+from worker.local_disk import LocalDisk
 from worker.memory import memory_bytes
+from worker.nursery import Nursery
 from worker.sweep import Sweeper
 from worker.volume_watch import VolumeWatch
 
@@ -41,13 +43,14 @@ class Leaving(Enum):
 
     IDLE = "nothing to do"
     DEVICE_GONE = "the device is gone"
+    SICK = "no training process can be started"
 
 
 class Worker:
     """Runs at most one job in each slot. `drain` is set when the worker is being taken away: no new claims.
 
-    `leaving` says why it ends where nobody asked it to; `unfit` why it takes no job, empty where it does; `idle_gpu`
-    names a GPU that this TensorFlow cannot use.
+    `leaving` says why it ends where nobody asked it to; `unfit` why it never takes a job, empty where it does;
+    `idle_gpu` names a GPU that this TensorFlow cannot use.
     """
 
     def __init__(self, settings: Settings, volume: Volume, doorbell: Doorbell, nursery: Nursery) -> None:
@@ -63,6 +66,7 @@ class Worker:
         self._doorbell = doorbell
         self._nursery = nursery
         self._watch = VolumeWatch(volume, settings.volume_reserve_bytes)
+        self._disk = LocalDisk()
         self._sweeper = Sweeper(volume, doorbell, settings)
         self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
         self._running: dict[int, AttemptFolder] = {}
@@ -111,8 +115,13 @@ class Worker:
 
     def may_take(self) -> bool:
         """Whether a ring that is taken now would start a job at once; asked before each look into the queue."""
-        is_well = not self.unfit and not self._bad_looks and not self._watch.paused
+        is_well = not self._sickness and not self._bad_looks and not self._watch.paused
         return self._ready and is_well and not self.drain.is_set()
+
+    @property
+    def _sickness(self) -> str:
+        """Why this worker takes no job now; empty where it does."""
+        return self.unfit or self._nursery.sickness or self._disk.problem
 
     def run_next(self) -> None:
         """Run the jobs that wait, first in order first, each to its end, until there is none or the worker drains.
@@ -121,8 +130,8 @@ class Worker:
         """
         owner = self._free.get()
         try:
-            while (attempt := self._claim(owner)) is not None:
-                self._run(attempt, owner)
+            while self.may_take() and self._watch.may_claim() and self._run_first(owner):
+                pass
         except OSError as error:
             # A volume that is full or away: jobs wait, and the sweep rings for them until it is back.
             log.warning("no job could be claimed or begun: %s", error)
@@ -131,22 +140,33 @@ class Worker:
             self._free.put(owner)
             self._on_free()
 
-    def _claim(self, owner: Owner) -> AttemptFolder | None:
-        if not self.may_take() or not self._watch.may_claim():
-            return None
-        return claim_next(self._volume, owner)
-
     def when_free(self, call: Callable[[], None]) -> None:
         """Have this called, from the slot's thread, each time that a slot has become free."""
         self._on_free = call
 
-    def _run(self, attempt: AttemptFolder, owner: Owner) -> None:
+    def _run_first(self, owner: Owner) -> bool:
+        """Run the job that is first in order; False where there is none, or no child that would start at once."""
+        child = self._nursery.take(self.drain)
+        if child is None:
+            return False
+        attempt = None
+        try:
+            attempt = claim_next(self._volume, owner)
+        finally:
+            if attempt is None:
+                self._nursery.put_back(child)
+        if attempt is not None:
+            self._run(attempt, owner, child)
+        return attempt is not None
+
+    def _run(self, attempt: AttemptFolder, owner: Owner, child: Child) -> None:
         self._running[owner.slot] = attempt
         self._show_card()
         try:
             run = AttemptRun(attempt, owner.claiming_since, self._volume, self._settings, self.drain)
-            run.run(self._nursery)
+            run.run(child)
         finally:
+            child.close()
             del self._running[owner.slot]
             self._show_card()
             self._look_back(attempt)
@@ -158,8 +178,17 @@ class Worker:
             self._watch.learn_from(attempt, end)
         if end is not None and end.counts_as_failure:
             self._nursery.forget_programs()
+        if end is not None and end.error is not None:
+            self._heed(end.error)
         if end is not None and end.ending is None:
             self._ring_again(attempt, end)
+
+    def _heed(self, error: JobError) -> None:
+        """Take no other job where an attempt ended for what is wrong with this worker, until that is put right."""
+        if error.code == "no_child":
+            self._nursery.distrust(error.message)
+        elif error.code in {"worker_disk_full", "worker_disk_error"}:
+            self._disk.suspect(error.message)
 
     def _ring_again(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
         """Announce a job that is queued again as soon as it may run, rather than at the next sweep."""
@@ -175,10 +204,13 @@ class Worker:
         # The card first: one that is written while the worker ends would stay.
         self._show_card()
         self._look_at_device()
+        self._disk.look()
         if self._watch.look():
             self._on_free()
         if self._running:
             self._idle.restart()
+        elif self._nursery.is_beyond_help:
+            self._leave(Leaving.SICK)
         elif self._idle.is_up(self._work_waits):
             self._leave(Leaving.IDLE)
 
@@ -191,7 +223,7 @@ class Worker:
             self._leave(Leaving.DEVICE_GONE)
 
     def _work_waits(self) -> bool:
-        return not self.unfit and next(waiting_jobs(self._volume), None) is not None
+        return not self.unfit and not self._disk.problem and next(waiting_jobs(self._volume), None) is not None
 
     def _leave(self, why: Leaving) -> None:
         """End as after a SIGTERM: no new claims, running jobs save and are handed back."""
@@ -233,7 +265,7 @@ class Worker:
             child_start=self._nursery.child_start,
             ready=self.may_take() and len(running) < self._settings.slots,
             draining=self.drain.is_set(),
-            unfit=self.unfit,
+            unfit=self._sickness,
             paused=self._watch.paused,
             running=running,
             started_at=self._started_at,

@@ -270,19 +270,24 @@ def _living_children(worker: Process) -> list[Process]:
 
 
 class Nursery:
-    """As `worker.child.Nursery`."""
+    """As `worker.nursery.Nursery`."""
 
     child_start = "forkserver"
+    sickness = ""
+    is_beyond_help = False
 
     def __init__(self, play: Play, worker: Process) -> None:
         self._play = play
         self._worker = worker
 
-    def start(self, attempt: AttemptFolder) -> "Child":
-        process = Process(f"the child for {attempt.job.id}, attempt {attempt.number}", self._worker.machine)
-        process.is_orphan = self._play.chance.random() < self._play.share_orphaned
-        self._worker.children.append(process)
-        return Child(self._play, attempt, process)
+    def take(self, _drain: object) -> "Child":
+        return Child(self._play, self._worker)
+
+    def put_back(self, _child: "Child") -> None:
+        """It has no process yet."""
+
+    def distrust(self, _reason: str) -> None:
+        """The next one is as good as any."""
 
     def forget_programs(self) -> None:
         """Nothing is compiled here."""
@@ -291,15 +296,20 @@ class Nursery:
 class Child:
     """As `worker.child.Child`, and the training program in it: the product's way to look, batches that only wait."""
 
-    def __init__(self, play: Play, attempt: AttemptFolder, process: Process) -> None:
+    def __init__(self, play: Play, worker: Process) -> None:
         self._play = play
         self._kernel = play.kernel
-        self._attempt = attempt
-        self._process = process
+        self._worker = worker
         self._pulse: Pulse | None = None
         self._requests: StopRequests | None = None
-        play.counts["attempts"] += 1
-        play.kernel.begin(process, self._live)
+
+    def begin(self, attempt: AttemptFolder) -> None:
+        self._attempt = attempt
+        self._process = Process(f"the child for {attempt.job.id}, attempt {attempt.number}", self._worker.machine)
+        self._process.is_orphan = self._play.chance.random() < self._play.share_orphaned
+        self._worker.children.append(self._process)
+        self._play.counts["attempts"] += 1
+        self._kernel.begin(self._process, self._live)
 
     # The worker's side
 
@@ -352,6 +362,7 @@ class Child:
         trainer = Trainer(self._attempt.job.id, self._attempt.number, self._process)
         self._play.eye.starts(trainer, str(self._attempt.path))
         self._requests = StopRequests(self._attempt, self._play.settings.self_stop_seconds)
+        self._pulse = Pulse(60.0, "0:0")
         try:
             with EventWriter(self._attempt.events_file) as events:
                 for epoch in range(self._resume(events) + 1, self._play.batches + 1):

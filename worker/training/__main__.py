@@ -13,6 +13,7 @@ from shared.job_folder import AttemptFolder
 from shared.processes import this_process
 from shared.settings import read_settings
 from shared.storage import EXIT_STATUS, classify_storage_error, is_storage_error
+from worker import pulse
 from worker.training.errors import Superseded
 from worker.training.lifeline import SUPERSEDED, Lifeline
 from worker.training.stop_requests import StopRequests
@@ -37,6 +38,8 @@ def main(arguments: list[str]) -> int:
         # Imported only now: a request to stop that comes during the seconds of TensorFlow's import is heard.
         from worker.training.run import run
 
+        # Until here nothing of the job was read: who does not come so far has a sick worker.
+        pulse.send(pulse.Pulse(settings.first_batch_seconds, "0:0"))
         with Lifeline(attempt, settings):
             attempt.conclude(run(attempt, stop_requests, settings))
     except Superseded as superseded:

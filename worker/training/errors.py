@@ -91,6 +91,11 @@ def failure(error: Exception, volume_root: Path) -> tuple[JobError, bool]:
         where, code = ("the GPU", "out_of_memory_gpu") if "GPU" in str(error) else ("the machine", "out_of_memory_host")
         message = f"the model and its batch need more memory than {where} has; a smaller batch_size or fewer units help"
         return JobError(code=code, message=message), True
+    if isinstance(error, ImportError):
+        # The worker's libraries have changed under it, or are not all there: another worker may have them.
+        return JobError(
+            code="no_child", message=f"a library of the worker cannot be imported: {first_line(error)}"
+        ), True
     if isinstance(error, OSError):
         return _failure_of_system(error, volume_root), True
     return JobError(code="training_error", message=first_line(error)), False

@@ -7,6 +7,7 @@ has touched a GPU cannot either. The fork server stays single-threaded, with OPE
 import keras
 import tensorflow as tf
 
+import worker.training.__main__
 import worker.training.run
 from worker.die_with_parent import die_with_parent
 

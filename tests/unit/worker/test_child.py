@@ -3,14 +3,14 @@
 import multiprocessing
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from shared.settings import Settings
 from shared.storage import EXIT_STATUS
-from worker import child
-from worker.child import NoChildren, Nursery, _let_go_of_output
+from worker import nursery as module
+from worker.nursery import NoChildren, Nursery
+from worker.standby import let_go_of_output
 from worker.training.gpu_check import CPU_ONLY
 from worker.training.gpu_check import main as check_gpu
 
@@ -30,7 +30,7 @@ def never_works() -> None:
 
 
 def test_this_tensorflow_is_built_for_the_cpu_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check_gpu() == CPU_ONLY == child._CPU_ONLY
+    assert check_gpu() == CPU_ONLY == module._CPU_ONLY
     assert "CPU alone" in capsys.readouterr().err
 
 
@@ -46,7 +46,7 @@ def test_where_a_forked_child_cannot_use_the_gpu_children_are_fresh_processes(
 ) -> None:
     nursery = Nursery(Settings())
     nursery.warm_up()
-    monkeypatch.setattr(child, "_check_gpu", works_in_a_fresh_process)
+    monkeypatch.setattr(module, "_check_gpu", works_in_a_fresh_process)
     assert nursery.can_use_gpu()
     assert nursery.child_start == "spawn"
     assert "each job starts in a fresh process" in caplog.text
@@ -54,7 +54,7 @@ def test_where_a_forked_child_cannot_use_the_gpu_children_are_fresh_processes(
 
 def test_forked_children_that_can_use_the_gpu_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     nursery = Nursery(Settings())
-    monkeypatch.setattr(child, "_check_gpu", works)
+    monkeypatch.setattr(module, "_check_gpu", works)
     assert nursery.can_use_gpu()
     assert nursery.child_start == "forkserver"
 
@@ -63,20 +63,9 @@ def test_where_no_child_can_use_the_gpu_the_worker_does_not_start_and_says_how_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nursery = Nursery(Settings(child_start="spawn"))
-    monkeypatch.setattr(child, "_check_gpu", never_works)
+    monkeypatch.setattr(module, "_check_gpu", never_works)
     with pytest.raises(NoChildren, match="CUDA_VISIBLE_DEVICES=-1"):
         nursery.can_use_gpu()
-
-
-@pytest.mark.parametrize("lives", [True, False])
-def test_a_child_whose_worker_ended_before_it_could_ask_to_die_with_it_ends_by_itself(
-    monkeypatch: pytest.MonkeyPatch, lives: bool
-) -> None:
-    ended: list[int] = []
-    monkeypatch.setattr(child.os, "_exit", ended.append)
-    monkeypatch.setattr(child.multiprocessing, "parent_process", lambda: SimpleNamespace(is_alive=lambda: lives))
-    child._end_without_worker()
-    assert ended == ([] if lives else [1])
 
 
 def end_with_a_full_output() -> None:
@@ -86,7 +75,7 @@ def end_with_a_full_output() -> None:
     try:
         raise SystemExit(EXIT_STATUS["volume_full"])
     finally:
-        _let_go_of_output()
+        let_go_of_output()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")

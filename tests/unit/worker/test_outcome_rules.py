@@ -141,6 +141,7 @@ def test_the_childs_own_word_on_a_shortage_counts_with_its_place(job: JobFolder)
         (OSError(errno.ENOSPC, "No space left on device", "/tmp/a"), "worker_disk_full", True),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "out_of_memory_host", True),
         (ConnectionResetError(errno.ECONNRESET, "reset"), "training_error", True),
+        (ModuleNotFoundError("No module named 'skops'"), "no_child", True),
         (BadData("no rows"), "bad_data", False),
         (Diverged("nan"), "diverged", False),
         (RuntimeError("a\nb"), "training_error", False),
@@ -181,4 +182,33 @@ def test_pulses_reach_the_worker_and_the_last_one_counts() -> None:
         assert pulse.newest(receiver) == pulse.Pulse(61, "0:2")
         assert pulse.newest(receiver) is None
     pulse.send(pulse.Pulse(62, "0:3"))
-    assert pulse.newest(receiver) is None
+
+
+def test_a_worker_hears_that_a_child_has_hung_up_after_its_last_pulse() -> None:
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    with receiver:
+        with sender:
+            sender.send((60, "0:1"))
+        assert pulse.newest(receiver) == pulse.Pulse(60, "0:1")
+        with pytest.raises(EOFError):
+            pulse.newest(receiver)
+
+
+@pytest.mark.parametrize(("child", "how"), [
+    (Exit(1, has_begun=False), "ended with status 1"),
+    (Exit(-signal.SIGABRT, "hang", has_begun=False), "did not begin in time"),
+])  # fmt: skip
+def test_a_child_that_never_began_is_its_workers_fault_and_counts_nothing(
+    job: JobFolder, child: Exit, how: str
+) -> None:
+    for number in range(1, 7):
+        end = ended(claim(job, number), child)
+        assert end.error is not None
+        assert (end.error.code, end.outcome, end.is_failure, end.ending) == ("no_child", "handed_back", False, None)
+        assert how in end.error.message
+
+
+def test_a_child_that_never_began_since_the_volume_is_full_is_not_its_workers_fault(job: JobFolder) -> None:
+    end = ended(claim(job, 1), Exit(EXIT_STATUS["volume_full"], has_begun=False))
+    assert end.error is not None
+    assert end.error.code == "volume_full"

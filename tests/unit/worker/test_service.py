@@ -1,6 +1,8 @@
 """A worker's own process, without Celery."""
 
+import os
 import shutil
+import signal
 
 import pytest
 
@@ -14,7 +16,8 @@ from worker.attempt import AttemptRun
 from worker.claim import Owner
 from worker.gate import _listen_again
 from worker.outcome import failed_attempt
-from worker.service import Worker
+from worker.pulse import Pulse
+from worker.service import Leaving, Worker
 
 ONE = Settings(max_failures=1, max_losses=1)
 
@@ -31,15 +34,54 @@ class Bell:
         return None
 
 
+class DeadChild:
+    """One that never says that it has begun."""
+
+    pid = None
+    has_begun = False
+
+    def begin(self, _attempt):
+        self.has_begun = True
+
+    def has_ended(self, _seconds):
+        return True
+
+    def newest_pulse(self):
+        return None
+
+    def exit_code(self):
+        return 1
+
+    def close(self):
+        pass
+
+
 class EmptyNursery:
     child_start = "spawn"
+    sickness = ""
+    is_beyond_help = False
     has_forgotten = False
 
-    def start(self, _attempt):
-        raise OSError("no process can be started")
+    def __init__(self):
+        self.child = DeadChild()
+        self.doubts, self.returned = [], []
+
+    def take(self, _drain):
+        return self.child
+
+    def put_back(self, child):
+        self.returned.append(child)
+
+    def distrust(self, reason):
+        self.doubts.append(reason)
 
     def forget_programs(self):
         self.has_forgotten = True
+
+
+class CrashingChild(DeadChild):
+    def newest_pulse(self):
+        return Pulse(60, "0:0")
 
 
 def test_a_worker_that_appears_takes_away_the_cards_of_those_that_nobody_has_seen_for_a_day(volume):
@@ -120,9 +162,8 @@ def test_a_worker_hears_again_as_soon_as_celery_has_counted_its_task_as_done():
 
 def test_a_worker_that_stood_still_between_its_claim_and_its_first_beat_starts_no_child(volume, monkeypatch):
     job = posted(volume)
-    started = []
-    monkeypatch.setattr(EmptyNursery, "start", lambda *_: started.append(1))
-    worker = Worker(Settings(), volume, Bell(), EmptyNursery())
+    nursery = EmptyNursery()
+    worker = Worker(Settings(), volume, Bell(), nursery)
     worker.begin()
     true_claim = Owner.claim
 
@@ -135,4 +176,70 @@ def test_a_worker_that_stood_still_between_its_claim_and_its_first_beat_starts_n
     worker.run_next()
     worker._gone.set()
     (attempt,) = job.attempts()
-    assert (started, attempt.end()) == ([], None), "others end it"
+    assert (nursery.child.has_begun, attempt.end()) == (False, None), "others end it"
+
+
+def test_a_child_is_put_back_where_there_is_no_job_or_the_volume_cannot_be_read(volume, monkeypatch):
+    nursery = EmptyNursery()
+    worker = Worker(Settings(), volume, Bell(), nursery)
+    worker.begin()
+    worker.run_next()
+    assert nursery.returned == [nursery.child]
+
+    def refuse(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("worker.service.claim_next", refuse)
+    worker.run_next()
+    worker._gone.set()
+    assert nursery.returned == [nursery.child] * 2
+
+
+def test_a_worker_that_has_no_child_claims_nothing(volume, monkeypatch):
+    job = posted(volume)
+    monkeypatch.setattr(EmptyNursery, "take", lambda *_: None)
+    worker = Worker(Settings(), volume, Bell(), EmptyNursery())
+    worker.begin()
+    worker.run_next()
+    worker._gone.set()
+    assert job.attempts() == []
+
+
+def test_what_a_child_leaves_that_never_began_is_handed_back_counts_nothing_and_the_worker_doubts_its_children(volume):
+    job = posted(volume)
+    nursery = EmptyNursery()
+    worker = Worker(Settings(retry_backoff_seconds=60), volume, Bell(), nursery)
+    worker.begin()
+    worker.run_next()
+    worker._gone.set()
+    end = job.attempts()[0].end()
+    assert (end.outcome, end.is_failure, end.error.code, end.ending) == ("handed_back", False, "no_child", None)
+    assert nursery.doubts == ["the worker's training process ended with status 1, before it read the job"]
+    assert not nursery.has_forgotten
+
+
+@pytest.mark.parametrize("code", ["worker_disk_full", "worker_disk_error"])
+def test_after_an_attempt_that_failed_on_the_local_disk_the_worker_is_unfit_and_says_why(volume, code):
+    worker = Worker(Settings(), volume, Bell(), EmptyNursery())
+    worker._ready = True
+    assert worker.may_take()
+    worker._heed(JobError(code=code, message="a disk of the worker's own machine is full"))
+    assert not worker.may_take()
+    worker._show_card()
+    assert [(card.ready, card.unfit) for card in volume.worker_cards()] == [
+        (False, "a disk of the worker's own machine is full")
+    ]
+
+
+def test_a_worker_leaves_when_it_is_beyond_help_but_not_while_a_job_runs(volume, monkeypatch):
+    nursery = EmptyNursery()
+    nursery.is_beyond_help = True
+    worker = Worker(Settings(), volume, Bell(), nursery)
+    killed = []
+    monkeypatch.setattr("os.kill", lambda *sent: killed.append(sent))
+    worker._running[0] = posted(volume).take(Owner("one", "here", 1, 0, "CPU").claim(1))
+    worker._look_at_itself()
+    assert (worker.leaving, killed) == (None, [])
+    worker._running.clear()
+    worker._look_at_itself()
+    assert (worker.leaving, killed) == (Leaving.SICK, [(os.getpid(), signal.SIGTERM)])

@@ -7,13 +7,18 @@ gathered from memory-mapped files while the block before it is trained on. Both 
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from shared.storage import at_path
 from worker.training.engine.programs import Specs, Tensors
+
+# The file has no name, and its room is free again when its failure is looked into.
+_TEMPORARY = Path("/tmp")  # noqa: S108
 
 Arrays = Sequence[npt.NDArray[Any]]
 Order = npt.NDArray[np.int32]
@@ -135,7 +140,7 @@ class StreamedBlocks:
 
 def memory_mapped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A copy of `array` in a file without a name: its pages leave memory when others need it."""
-    with tempfile.TemporaryFile(prefix="fitstop-") as file:
+    with at_path(_TEMPORARY), tempfile.TemporaryFile(prefix="fitstop-") as file:
         file.write(np.ascontiguousarray(array).data)
         file.flush()
         return np.memmap(file, array.dtype, "r", shape=array.shape)

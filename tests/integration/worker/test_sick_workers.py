@@ -1,0 +1,90 @@
+"""A worker that something makes sick fails no job: a short form of `make sick-workers`."""
+
+import random
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.job_folder import JobFolder
+from shared.queue import Doorbell
+from shared.volume import Volume
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.redis import RedisServer
+from tests.support.sickness import WAYS, Machine, freeze_the_child_that_stands_by, freeze_the_fork_server
+from tests.support.waiting import wait_for
+from tests.support.worker_process import WorkerProcess
+
+SMALL = small_spec(hyperparameters={"epochs": 2}, callbacks={"early_stopping": None})
+HEALED = ["the fork server is killed", "the fork server is frozen", "the socket folder is removed"]
+
+
+@pytest.fixture
+def machine(volume: Volume, redis_server: RedisServer, tmp_path: Path) -> Iterator[Machine]:
+    put_dataset(volume, learnable_frame(60))
+    # The path of a socket has 107 bytes at most.
+    with tempfile.TemporaryDirectory() as short:
+        machine = Machine(Path(short))
+        limit = {"FITSTOP_CHILD_START_SECONDS": "2"}
+        machine.worker = WorkerProcess(
+            volume, redis_server.url, tmp_path / "worker.log", **limit, **machine.environment
+        )
+        try:
+            machine.worker.start()
+            yield machine
+        finally:
+            machine.cure()
+            machine.worker.stop()
+
+
+def posted(volume: Volume, doorbell: Doorbell) -> JobFolder:
+    job = put_job(volume, SMALL)
+    doorbell.ring(job.id)
+    return job
+
+
+def codes(job: JobFolder) -> list[tuple[str, bool]]:
+    """Of each attempt that brought an error."""
+    ends = [attempt.end() for attempt in job.attempts()]
+    return [(end.error.code, end.is_failure) for end in ends if end and end.error]
+
+
+def unfit(volume: Volume) -> str:
+    return volume.worker_cards()[0].unfit
+
+
+def test_a_worker_replaces_its_fork_server_fails_no_job_and_ends_while_all_of_it_is_frozen(
+    machine: Machine, volume: Volume, doorbell: Doorbell
+) -> None:
+    assert machine.worker is not None
+    for way in random.Random(14).sample(HEALED, 2):
+        WAYS[way](machine)
+        jobs = [posted(volume, doorbell) for _ in range(2)]
+        for job in jobs:
+            assert wait_for(job.result, saying=f"{way}, see {machine.worker.log}").ending.status == "succeeded"
+            assert codes(job) == []
+    freeze_the_child_that_stands_by(machine)
+    freeze_the_fork_server(machine)
+    waiting = posted(volume, doorbell)
+    machine.worker.send(signal.SIGTERM)
+    assert machine.worker.wait(20) == 0
+    assert waiting.attempts() == []
+
+
+def test_a_worker_whose_own_disk_is_full_hands_back_says_so_and_trains_when_there_is_room(
+    machine: Machine, volume: Volume, doorbell: Doorbell
+) -> None:
+    try:
+        WAYS["the local disk is full"](machine)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"needs the right to mount a tmpfs: {error.stderr.decode().strip()}")
+    job = posted(volume, doorbell)
+    assert wait_for(lambda: unfit(volume), 30)
+    assert job.result() is None
+    assert codes(job) in ([], [("worker_disk_full", False)])
+    machine.cure()
+    assert wait_for(job.result).ending.status == "succeeded"
+    wait_for(lambda: not unfit(volume))
