@@ -30,6 +30,8 @@ _FAILS_AGAIN = frozenset({"data_changed", "diverged"})
 _PAUSE_SECONDS = 1
 # The training program's own status where the volume would not take its conclusion.
 _VOLUME_FAILED = 4
+# What multiprocessing says of a child whose fork server died before it could tell the child's own status.
+_FORK_SERVER_DIED = 255
 
 
 class Exit(NamedTuple):
@@ -173,6 +175,8 @@ def _death(child: Exit) -> JobError:
         return _death_by_signal(child, -child.code)
     if child.code == _VOLUME_FAILED:
         return JobError(code="volume_full", message="the volume did not take what the training process had to write")
+    if child.code == _FORK_SERVER_DIED:
+        return JobError(code="killed", message="the fork server was killed, and the training process with it")
     message = f"the training process ended with status {child.code} and without a word"
     return JobError(code="no_conclusion", message=message)
 

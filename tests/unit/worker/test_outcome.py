@@ -143,7 +143,9 @@ def test_with_a_single_attempt_allowed_the_first_failure_is_final(volume):
 # Losses
 
 
-@pytest.mark.parametrize(("code", "says"), [(-9, "SIGKILL"), (-15, "SIGTERM"), (-63, "signal 63")])
+@pytest.mark.parametrize(
+    ("code", "says"), [(-9, "SIGKILL"), (-15, "SIGTERM"), (-63, "signal 63"), (255, "fork server")]
+)
 def test_a_child_that_others_killed_is_a_loss_without_a_wait(volume, code, says):
     end = decide(taken(posted(volume)), Exit(code), SETTINGS)
     assert (end.outcome, end.is_loss, end.is_failure, end.retry_at, end.ending) == ("lost", True, False, None, None)
