@@ -111,7 +111,8 @@ class Place:
 class AttemptHistory:
     """One attempt. `began` is when all was ready to train (microseconds since 1970), None where that was never told.
 
-    `resumed` is the place where it went on, of attempt `from_attempt`; None where it began at the beginning.
+    `resumed` is the place where it went on, of attempt `from_attempt`; None where it began at the beginning. `inexact`
+    are the reasons why it may differ in its numbers from a run that was never interrupted.
     """
 
     number: int
@@ -122,6 +123,7 @@ class AttemptHistory:
     resumed: Place | None = None
     from_attempt: int | None = None
     epochs: EpochRows = EpochRows(EpochColumns(), 0)
+    inexact: tuple[str, ...] = ()
 
     @property
     def has_trained(self) -> bool:
@@ -226,6 +228,7 @@ class _AttemptReader:
     resumed: Place | None = None
     from_attempt: int | None = None
     epochs: EpochColumns = field(default_factory=EpochColumns)
+    inexact: tuple[str, ...] = ()
     claim: Claim | None = None
     end: AttemptEnd | None = None
 
@@ -246,6 +249,7 @@ class _AttemptReader:
             resumed=self.resumed,
             from_attempt=self.from_attempt,
             epochs=self.epochs.now(),
+            inexact=self.inexact,
         )
 
     def read_events(self) -> None:
@@ -256,6 +260,8 @@ class _AttemptReader:
             self._take(event)
 
     def _take(self, event: Event) -> None:
+        if event.data.get("exact") is False:
+            self.inexact += (event.message,)
         if event.type == "epoch":
             told = _epoch(event)
             if told is not None:
@@ -303,7 +309,7 @@ class JobReader:
 def _epoch(event: Event) -> EpochTold | None:
     """The epoch of an event; None where it does not say it whole."""
     try:
-        told = EpochProgress.model_validate(event.data)
+        told = EpochProgress.of(event.data)
     except ValidationError:
         return None
     by_patience = told.early_stopping.best_epoch if told.early_stopping else None

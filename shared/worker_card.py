@@ -3,9 +3,9 @@
 For people to read; nothing is decided by it.
 """
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
+
+from shared.document import Document
 
 
 class RunningAttempt(BaseModel):
@@ -28,16 +28,13 @@ class GpuUse(BaseModel):
     total_bytes: int
 
 
-class WorkerCard(BaseModel):
+class WorkerCard(Document):
     """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
     never does.
 
     `gpu` is None on a CPU, and where the driver does not say.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    version: Literal[1] = 1
     worker: str
     host: str
     pid: int
