@@ -22,8 +22,8 @@ def test_a_variable_that_nobody_reads_stops_the_start_and_the_nearest_one_is_nam
 
 def test_every_bad_value_is_named_at_once():
     with pytest.raises(BadEnvironment) as caught:
-        read_settings({"FITSTOP_PORT": "70000", "FITSTOP_SLOTS": "many", "FITSTOP_TYPO": "1"})
-    assert all(part in str(caught.value) for part in ("FITSTOP_PORT=70000", "FITSTOP_SLOTS=many", "FITSTOP_TYPO=1"))
+        read_settings({"FITSTOP_PORT": "70000", "FITSTOP_SLOTS": "many", "FITSTOP_SLOT": "1"})
+    assert all(part in str(caught.value) for part in ("FITSTOP_PORT=70000", "FITSTOP_SLOTS=many", "FITSTOP_SLOT=1"))
 
 
 @pytest.mark.parametrize("name", ["heartbeat_seconds", "self_stop_seconds", "take_over_seconds", "sweep_seconds"])
