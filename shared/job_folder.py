@@ -218,6 +218,14 @@ class JobFolder:
         status = derived_status(result, end, attempt is not None)
         return JobState(status, record, cancel, result, attempt, claim, end)
 
+    def check(self) -> None:
+        """Raise UnusableDocument where this version cannot read what another attempt at the job would rest on."""
+        self.plan()
+        self.inherited.extended_record()
+        for attempt in self.attempts():
+            attempt.claim()
+            attempt.end()
+
     def take(self, claim: Claim) -> AttemptFolder | None:
         """Claim attempt `claim.attempt`. Condition: the attempt before it has ended. None where another has it."""
         if claim.attempt > 1:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from shared.document import UnusableDocument
 from shared.events import epochs_done
 from shared.job import AttemptEnd, Claim, Ending, Stop
 from shared.job_folder import AttemptFolder, JobFolder, JobState
@@ -56,6 +57,8 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
     for waiting in waiting_jobs(volume):
         number = waiting.attempt.number + 1 if waiting.attempt else 1
         folder = volume.job_folder(waiting.record.id)
+        if not _is_usable(folder):
+            continue
         attempt = folder.take(owner.claim(number))
         if attempt is None:
             continue
@@ -92,8 +95,8 @@ def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
     folder = volume.job_folder(open_job.job_id)
     try:
         state = folder.state()
-    except ValueError as error:
-        _tell_damaged(open_job.job_id, str(error))
+    except UnusableDocument as error:
+        log_set_aside(open_job.job_id, str(error))
         return None
     if state is None:
         return None
@@ -103,10 +106,20 @@ def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
     return state
 
 
+def _is_usable(folder: JobFolder) -> bool:
+    """Whether this version can read what an attempt rests on; asked before a claim alone, since it reads many files."""
+    try:
+        folder.check()
+    except UnusableDocument as error:
+        log_set_aside(folder.id, str(error))
+        return False
+    return True
+
+
 @lru_cache(maxsize=1000)
-def _tell_damaged(job_id: str, problem: str) -> None:
-    """Say it once, not at each look through the queue."""
-    log.error("%s has a damaged record and is passed over: %s", job_id, problem)
+def log_set_aside(job_id: str, problem: str) -> None:
+    """Log it once, not at each look through the queue."""
+    log.error("%s is set aside: %s", job_id, problem)
 
 
 def settle_if_decided(folder: JobFolder, state: JobState) -> bool:

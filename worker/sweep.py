@@ -7,12 +7,13 @@ waits and that no ring announces is rung for.
 import logging
 import time
 
+from shared.document import UnusableDocument
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
 from shared.queue import Doorbell
 from shared.settings import Settings
 from shared.volume import Volume
-from worker.claim import waiting_jobs
+from worker.claim import log_set_aside, waiting_jobs
 from worker.outcome import lost_attempt
 
 log = logging.getLogger(__name__)
@@ -43,8 +44,8 @@ class Sweeper:
         """A job that cannot be read stands aside: the others must not wait for it."""
         try:
             was_ended = attempt.close(lost_attempt(attempt, self._settings))
-        except ValueError:
-            log.exception("%s attempt %d is silent and its job has a damaged record", *key)
+        except UnusableDocument as error:
+            log_set_aside(key[0], f"attempt {key[1]} is silent and cannot be ended: {error}")
             return
         if was_ended:
             log.warning("%s attempt %d is lost: its heartbeat stands still", *key)
