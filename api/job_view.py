@@ -63,7 +63,7 @@ def job_document(folder: JobFolder) -> dict[str, Any]:
 
 def _resume_report(history: JobHistory) -> dict[str, Any]:
     """Whether the run is bit for bit the one that it would have been untouched, and why it may not be."""
-    reasons = [reason for attempt in history.attempts for reason in attempt.inexact]
+    reasons = history.inexact()
     return {"exact": not reasons, "reasons": reasons}
 
 

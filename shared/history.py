@@ -213,6 +213,11 @@ class JobHistory:
         last = self.last_epoch()
         return last.best_epoch if last else None
 
+    def inexact(self) -> list[str]:
+        """Why the run may differ from one that was never interrupted; of attempts whose work was dropped nothing."""
+        used = self.used()
+        return [reason for attempt in self.attempts if used[attempt.number] != Place() for reason in attempt.inexact]
+
     def _epochs_told(self) -> list[tuple[int, EpochRows]]:
         return [(0, self.inherited), *((attempt.number, attempt.epochs) for attempt in self.attempts)]
 
