@@ -14,7 +14,6 @@ from api.usage import ledger_report
 from api.views import View
 from api.waiting import mark, waited
 from shared.document import UnusableDocument
-from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
 from shared.ledger import Ledger
@@ -54,17 +53,17 @@ def job_document(folder: JobFolder) -> dict[str, Any]:
         raise NotFound("there is no job of this id")
     report = _report(held, folder, state)
     try:
-        ledger, resume = ledger_report(histories().ledger(folder)), _resume_report(histories().of(folder))
+        ledger, inexact = ledger_report(histories().ledger(folder)), histories().of(folder).inexact()
     except UnusableDocument as error:
-        warnings = report["warnings"]
-        return {**report, "warnings": warnings if str(error) in warnings else [*warnings, str(error)], "ledger": None}
-    return {**report, "ledger": ledger, "resume": resume}
-
-
-def _resume_report(history: JobHistory) -> dict[str, Any]:
-    """Whether the run is bit for bit the one that it would have been untouched, and why it may not be."""
-    reasons = history.inexact()
-    return {"exact": not reasons, "reasons": reasons}
+        # What the report could not read of the same is a warning in it already.
+        warnings = dict.fromkeys([*report["warnings"], str(error)])
+        return {**report, "warnings": list(warnings), "ledger": None}
+    return {
+        **report,
+        "warnings": [*report["warnings"], *inexact],
+        "ledger": ledger,
+        "resume": {"exact": not inexact, "reasons": inexact},
+    }
 
 
 def new_job_document(folder: JobFolder, record: JobRecord) -> dict[str, Any]:

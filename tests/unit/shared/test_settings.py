@@ -1,5 +1,7 @@
 """The environment, read once, loudly."""
 
+from secrets import token_hex
+
 import pytest
 
 from shared.settings import BadEnvironment, Settings, known_variables, read_settings, shown, variable
@@ -68,3 +70,23 @@ def test_every_setting_is_shown_by_its_variable_and_says_what_it_is():
 def test_settings_do_not_change():
     with pytest.raises(ValueError, match="frozen"):
         Settings().slots = 2
+
+
+def test_a_variable_of_another_version_is_a_warning_and_said_once(caplog):
+    name = f"FITSTOP_QUITE_ANOTHER_{token_hex(4).upper()}"
+    environment = {name: "sesame", "FITSTOP_SLOTS": "3"}
+    assert read_settings(environment) == read_settings(environment) == Settings(slots=3)
+    [told] = [record for record in caplog.records if name in record.message]
+    assert told.levelname == "WARNING"
+    assert "sesame" not in told.message
+
+
+@pytest.mark.parametrize("name", ["MAX_MODEL_BYTES", "CACHE", "ALLOW_CODE", "PROBE_SECONDS", "LOG_FORMAT"])
+def test_names_that_a_later_version_may_have_stop_no_start(name):
+    assert read_settings({f"FITSTOP_{name}": "1"}) == Settings()
+
+
+@pytest.mark.parametrize("name", ["PROT", "SLOT", "HEARTBEAT_SECOND", "REDIS_ULR", "HOSTS", "RETRY_BACKOF_SECONDS"])
+def test_a_misspelling_stops_the_start(name):
+    with pytest.raises(BadEnvironment, match="Did you mean"):
+        read_settings({f"FITSTOP_{name}": "1"})

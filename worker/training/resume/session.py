@@ -14,7 +14,7 @@ from shared.problems import listed
 from worker.training.context import RunContext
 from worker.training.recent import RecentSeconds
 from worker.training.resume.computed_by import computed_by, differences
-from worker.training.resume.point import Place, ResumePoint
+from worker.training.resume.point import DamagedPoint, Place, ResumePoint
 from worker.training.resume.state import (
     capture_random,
     check_random,
@@ -77,7 +77,7 @@ class ResumeSession:
         restore_tensors(self._model, self.resumed)
         restore_random(self.resumed)
         for name, callback in callbacks.stateful.items():
-            self._restore_callback(name, callback, self.resumed.callbacks.get(name) or {})
+            self._restore_callback(name, callback, self.resumed.callbacks.get(name, {}))
 
     def _restore_callback(self, name: str, callback: "Stateful", saved: dict[str, Any]) -> None:
         """Put a callback's state back; what the point's version did not know of it starts from its default."""
@@ -152,4 +152,11 @@ class ResumeSession:
         check_manifest(point)
         check_tensors(self._model, point)
         check_random(point)
+        _check_states(point)
         return point
+
+
+def _check_states(point: ResumePoint) -> None:
+    states: Any = point.callbacks
+    if not isinstance(states, dict) or not all(isinstance(state, dict) for state in states.values()):
+        raise DamagedPoint("it holds no states of the callbacks")
