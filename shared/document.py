@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from shared.durable import read_bytes
 from shared.problems import FitstopError
 
-# Raised where an older version would misunderstand a document, never for a new field that it may ignore.
+# A new number is for a change that an older version would misunderstand; a new field that it may ignore needs none.
 FORMAT = 1
 
 _Document = TypeVar("_Document", bound="Document")
