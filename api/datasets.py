@@ -14,6 +14,7 @@ from api.report import dataset_report, list_report
 from api.service import service
 from api.upload import Upload, received
 from shared.dataset import DatasetInfo
+from shared.document import UnusableDocument
 from shared.durable import create_file, encode
 from shared.ids import DATASET_ID_PATTERN, is_dataset_id
 from shared.job import JobRecord
@@ -80,7 +81,7 @@ def _open_record(marker: OpenJob) -> JobRecord | None:
     folder = service().volume.job_folder(marker.job_id)
     try:
         return None if folder.result_file.exists() else folder.record()
-    except ValidationError:
+    except UnusableDocument:
         return None
 
 
@@ -135,7 +136,7 @@ def _parsed(upload: Upload) -> dict[str, Any]:
 
 
 def _readable() -> list[DatasetInfo]:
-    """All datasets; a damaged one is logged and left out, so that the others are seen."""
+    """All datasets; one that cannot be read is logged and left out, so that the others are seen."""
     found = (_read(dataset_id) for dataset_id in service().volume.dataset_ids())
     return [info for info in found if info is not None]
 
@@ -143,8 +144,8 @@ def _readable() -> list[DatasetInfo]:
 def _read(dataset_id: str) -> DatasetInfo | None:
     try:
         return service().volume.dataset(dataset_id)
-    except ValidationError as error:
-        log.error("dataset %s is damaged and left out of the list: %s", dataset_id, error.title)
+    except UnusableDocument as error:
+        log.error("dataset %s is left out of the list: %s", dataset_id, error)
         return None
 
 

@@ -17,16 +17,16 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.access import caller
 from api.problems import HttpProblem
 from api.quotas import admit_job
 from api.service import service
-from shared.durable import create_file, encode, make_folder, read_bytes
+from shared.document import Document, UnusableDocument, read_document
+from shared.durable import create_file, encode, make_folder
 from shared.ids import new_job_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
@@ -42,12 +42,9 @@ _PLAIN = re.compile(r'[!#-+\--\[\]-~]{1,255}|"[ !#-\[\]-~]{1,255}"')
 log = logging.getLogger(__name__)
 
 
-class PostedOnce(BaseModel):
+class PostedOnce(Document):
     """`idempotency/<aa>/<digest>.json`."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    version: Literal[1] = 1
     job_id: str
     body_sha256: str
     created_at: str
@@ -124,8 +121,8 @@ def _sweep_sometimes(volume: Volume) -> None:
 def _remove_if_old(volume: Volume, file: Path, kept_seconds: float) -> None:
     try:
         posted = _read(file)
-    except ValidationError:
-        log.error("%s is damaged and stays", file.name)
+    except UnusableDocument as error:
+        log.error("a record of %s stays: %s", HEADER, error)
         return
     if posted is None or seconds_since(posted.created_at) <= kept_seconds:
         return
@@ -146,8 +143,7 @@ def _first(file: Path, job_id: str, body_sha256: str) -> PostedOnce:
 
 
 def _read(file: Path) -> PostedOnce | None:
-    content = read_bytes(file)
-    return None if content is None else PostedOnce.model_validate_json(content)
+    return read_document(file, PostedOnce)
 
 
 def _sent_key() -> str | None:

@@ -86,6 +86,12 @@ class JobIndex:
         with self._mending():
             return self._file.counts()
 
+    def damaged(self) -> list[str]:
+        """The jobs that could not be read and that no list holds, newest first. Raises Behind."""
+        self.catch_up()
+        with self._mending():
+            return sorted(self._file.ids_of_state(DAMAGED), reverse=True)
+
     def names(self) -> list[str]:
         """The ids of all jobs, newest first, from their folders' names alone."""
         changed = self._volume.open.stat().st_mtime_ns

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.document import FORMAT
 from shared.job import TERMINAL
 from shared.volume import Volume
 
@@ -144,7 +145,8 @@ def index_path(folder: Path, volume: Volume) -> Path:
     """
     jobs = volume.jobs.stat()
     identity = f"{volume.root.resolve()} {jobs.st_dev} {jobs.st_ino}"
-    name = f"jobs-{_VERSION}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sqlite"
+    # A newer version can read what this one calls damaged.
+    name = f"jobs-{_VERSION}.{FORMAT}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sqlite"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from flask import Response, jsonify
-from pydantic import ValidationError
 
 from api.index import Behind
 from api.index_file import Wanted
@@ -14,6 +14,7 @@ from api.problems import HttpProblem
 from api.query import Query
 from api.report import job_report, list_report
 from api.service import service
+from shared.document import UnusableDocument
 from shared.ids import is_job_id
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
@@ -25,25 +26,35 @@ PARAMETERS = ("after", "status", "name", "created_after", "created_before")
 
 _STATUSES = TERMINAL | {"queued", "running"}
 _METADATA = "metadata."
+# A list says of so many jobs that they cannot be read, and why.
+_MOST_SET_ASIDE = 100
 # Without an index, so many folders are looked at for one page.
 MOST_FOLDERS = 300
 
 _Found = tuple[JobFolder, JobState]
+# The jobs that cannot be read, by their ids.
+_SetAside = dict[str, UnusableDocument]
 
 log = logging.getLogger(__name__)
 
 
 def show_all() -> Response:
-    """The jobs, newest first; `after` is the last id of the page before."""
+    """The jobs, newest first; `after` is the last id of the page before.
+
+    A job whose documents cannot be read hides no other one: it is named in `set_aside`, with the reason.
+    """
     with Query("limit", *PARAMETERS, family=f"{_METADATA}NAME") as query:
         limit = query.integer("limit", 20, 1, 100)
         wanted = wanted_of(query)
-    found = _page(wanted, limit + 1)
+    aside: _SetAside = {}
+    found = _page(wanted, limit + 1, aside)
+    if not wanted.after:
+        _add_damaged(aside)
     waiting = [OpenJob(state.record.spec.priority, folder.id) for folder, state in found if state.status == "queued"]
     places = service().places.of(*waiting) if waiting else {}
     settings = service().settings
     items = [job_report(folder, state, places.get(folder.id), settings) for folder, state in found[:limit]]
-    return jsonify(list_report(items, has_more=len(found) > limit))
+    return jsonify({**list_report(items, has_more=len(found) > limit), "set_aside": _set_aside_report(aside)})
 
 
 def wanted_of(query: Query) -> Wanted:
@@ -69,20 +80,35 @@ def candidate_ids(wanted: Wanted) -> Iterator[str]:
         yield from _ids_after(after)
 
 
-def _page(wanted: Wanted, most: int) -> list[_Found]:
+def _page(wanted: Wanted, most: int, aside: _SetAside) -> list[_Found]:
     try:
-        return list(islice(_indexed(wanted), most))
+        return list(islice(_indexed(wanted, aside), most))
     except Behind:
-        return list(islice(_from_folders(wanted), most))
+        return list(islice(_from_folders(wanted, aside), most))
 
 
-def _indexed(wanted: Wanted) -> Iterator[_Found]:
+def _add_damaged(aside: _SetAside) -> None:
+    """Add the jobs that the index could not read and therefore never lists."""
+    try:
+        damaged = service().index.damaged()
+    except Behind:
+        return
+    for job_id in damaged[:_MOST_SET_ASIDE]:
+        _read(service().volume.job_folder(job_id), aside)
+
+
+def _set_aside_report(aside: _SetAside) -> list[dict[str, Any]]:
+    newest = sorted(aside, reverse=True)[:_MOST_SET_ASIDE]
+    return [{"id": job_id, "code": aside[job_id].code, "message": str(aside[job_id])} for job_id in newest]
+
+
+def _indexed(wanted: Wanted, aside: _SetAside) -> Iterator[_Found]:
     index = service().index
     for job_id, is_open in index.ids(wanted):
         folder = service().volume.job_folder(job_id)
         if is_open and is_other_than(folder, wanted.statuses):
             continue
-        found = _read(folder)
+        found = _read(folder, aside)
         if found is None:
             if not folder.spec_file.exists():
                 index.forget(job_id)
@@ -99,13 +125,13 @@ def is_other_than(folder: JobFolder, statuses: frozenset[str]) -> bool:
     )
 
 
-def _from_folders(wanted: Wanted) -> Iterator[_Found]:
+def _from_folders(wanted: Wanted, aside: _SetAside) -> Iterator[_Found]:
     """The same without an index, while one is being made: complete or, where it would take too long, refused."""
     for looked_at, job_id in enumerate(_ids_after(wanted.after)):
         if looked_at == MOST_FOLDERS:
             detail = "the index of the jobs is being made on this host; ask again in a moment, or without filters"
             raise HttpProblem(503, "index_building", detail, retry_after=2)
-        found = _read(service().volume.job_folder(job_id))
+        found = _read(service().volume.job_folder(job_id), aside)
         if found is not None and is_wanted(found[1].record, found[1].status, wanted):
             yield found
 
@@ -128,12 +154,12 @@ def _is_within(record: JobRecord, wanted: Wanted) -> bool:
     return (wanted.created_after or "") < record.created_at < (wanted.created_before or "~")
 
 
-def _read(folder: JobFolder) -> _Found | None:
-    """A job and its state; a damaged one is logged and left out, so that the others are seen."""
+def _read(folder: JobFolder, aside: _SetAside) -> _Found | None:
+    """A job and its state; None for one that is gone, and for one that cannot be read, which goes to `aside`."""
     try:
         state = folder.state()
-    except ValidationError as error:
-        log.error("%s is damaged and left out of the list: %s", folder.id, error.title)
+    except UnusableDocument as error:
+        aside[folder.id] = error
         return None
     return None if state is None else (folder, state)
 

@@ -13,6 +13,7 @@ from api.service import Service, service
 from api.usage import ledger_report
 from api.views import View
 from api.waiting import mark, waited
+from shared.document import UnusableDocument
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
 from shared.ledger import Ledger
@@ -22,6 +23,7 @@ from shared.volume import OpenJob
 MOST_WAIT_SECONDS = 60
 _RUNNING_SECONDS, _QUEUED_SECONDS = 2, 5
 # Of a job that nobody has taken yet.
+_EXACT = {"exact": True, "reasons": []}
 _NEW_LEDGER = ledger_report(Ledger(waiting=0, held=(), avoided_epochs=0, avoided=0, median_epoch_seconds=None))
 
 
@@ -49,13 +51,25 @@ def job_document(folder: JobFolder) -> dict[str, Any]:
     state = folder.state()
     if state is None:
         raise NotFound("there is no job of this id")
-    return {**_report(held, folder, state), "ledger": ledger_report(histories().ledger(folder))}
+    report = _report(held, folder, state)
+    try:
+        ledger, inexact = ledger_report(histories().ledger(folder)), histories().of(folder).inexact()
+    except UnusableDocument as error:
+        # What the report could not read of the same is a warning in it already.
+        warnings = dict.fromkeys([*report["warnings"], str(error)])
+        return {**report, "warnings": list(warnings), "ledger": None}
+    return {
+        **report,
+        "warnings": [*report["warnings"], *inexact],
+        "ledger": ledger,
+        "resume": {"exact": not inexact, "reasons": inexact},
+    }
 
 
 def new_job_document(folder: JobFolder, record: JobRecord) -> dict[str, Any]:
     """`job_document` of a job that was just stored, before anybody else has heard of it: nothing of it is read."""
     state = JobState("queued", record, cancel=None, result=None, attempt=None, claim=None, end=None)
-    return {**_report(service(), folder, state, is_new=True), "ledger": _NEW_LEDGER}
+    return {**_report(service(), folder, state, is_new=True), "ledger": _NEW_LEDGER, "resume": _EXACT}
 
 
 def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> dict[str, Any]:

@@ -9,13 +9,15 @@ One key more may come from FITSTOP_ADMIN_KEY: it is on no disk of ours and lasts
 import hmac
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 
 from shared.api_key import hashed, is_api_key, is_key_id, key_id_of, new_api_key
-from shared.durable import create_file, encode, make_folder, read_bytes
+from shared.document import Document, UnusableDocument, read_document
+from shared.durable import create_file, encode, make_folder
 from shared.problems import NotFound
 from shared.spec import Text
 from shared.times import seconds_until, utc_now
@@ -30,14 +32,9 @@ ENVIRONMENT_KEY_ID = "key_environment"
 log = logging.getLogger(__name__)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-
-class KeyRecord(_Frozen):
+class KeyRecord(Document):
     """`keys/<key id>.json`. `sha256` is that of the whole key."""
 
-    version: Literal[1] = 1
     id: str
     name: KeyName
     scope: Scope
@@ -46,10 +43,9 @@ class KeyRecord(_Frozen):
     expires_at: str | None
 
 
-class Revocation(_Frozen):
+class Revocation(Document):
     """`keys/<key id>.revoked.json`."""
 
-    version: Literal[1] = 1
     revoked_at: str
 
 
@@ -97,7 +93,7 @@ class KeyStore:
         """What is known of the key that a client sent, also of one that is expired or revoked; None for all others."""
         if self._admin_hash is not None and hmac.compare_digest(self._admin_hash, hashed(key)):
             return _ENVIRONMENT_KEY
-        record = self._record(key_id_of(key)) if is_api_key(key) else None
+        record = self._usable(key_id_of(key)) if is_api_key(key) else None
         if record is None or not hmac.compare_digest(record.sha256, hashed(key)):
             return None
         return self._known(record)
@@ -106,20 +102,20 @@ class KeyStore:
         """What is known of the key of that id; None where there is none."""
         if key_id == ENVIRONMENT_KEY_ID:
             return None if self._admin_hash is None else _ENVIRONMENT_KEY
-        record = self._record(key_id) if is_key_id(key_id) else None
+        record = self._usable(key_id) if is_key_id(key_id) else None
         return None if record is None else self._known(record)
 
     def hash_of(self, key_id: str) -> str | None:
         """The SHA-256 of the key of that id; None where there is none."""
         if key_id == ENVIRONMENT_KEY_ID:
             return self._admin_hash
-        record = self._record(key_id) if is_key_id(key_id) else None
+        record = self._usable(key_id) if is_key_id(key_id) else None
         return None if record is None else record.sha256
 
     def all(self) -> list[KnownKey]:
-        """Every key, newest first; a damaged one is logged and left out, so that the others are seen."""
+        """Every key, newest first; one that cannot be read is logged and left out, so that the others are seen."""
         ids = (path.name.removesuffix(".json") for path in self._folder.glob("*.json"))
-        records = [record for record in map(self._readable, filter(is_key_id, ids)) if record is not None]
+        records = [record for record in map(self._usable, filter(is_key_id, ids)) if record is not None]
         known = [self._known(record) for record in sorted(records, key=_age, reverse=True)]
         return known if self._admin_hash is None else [_ENVIRONMENT_KEY, *known]
 
@@ -137,19 +133,28 @@ class KeyStore:
         return any(key.scope == "admin" and key.status == "active" for key in self.all())
 
     def _known(self, record: KeyRecord) -> KnownKey:
-        content = read_bytes(self._revocation_file(record.id))
-        revoked_at = Revocation.model_validate_json(content).revoked_at if content is not None else None
-        return KnownKey(record.id, record.name, record.scope, record.created_at, record.expires_at, revoked_at)
+        return KnownKey(
+            record.id, record.name, record.scope, record.created_at, record.expires_at, self._revoked_at(record)
+        )
+
+    def _revoked_at(self, record: KeyRecord) -> str | None:
+        """When the key was revoked; a revocation that cannot be read is one, of a moment that nobody knows."""
+        try:
+            found = read_document(self._revocation_file(record.id), Revocation)
+        except UnusableDocument as error:
+            _log_once(f"{record.id} counts as revoked: {error}")
+            return record.created_at
+        return found.revoked_at if found else None
 
     def _record(self, key_id: str) -> KeyRecord | None:
-        content = read_bytes(self._file(key_id))
-        return None if content is None else KeyRecord.model_validate_json(content)
+        return read_document(self._file(key_id), KeyRecord)
 
-    def _readable(self, key_id: str) -> KeyRecord | None:
+    def _usable(self, key_id: str) -> KeyRecord | None:
+        """The record of a key; None also for one that cannot be read, which opens nothing."""
         try:
             return self._record(key_id)
-        except ValidationError as error:
-            log.error("%s is damaged and left out of the list: %s", key_id, error.title)
+        except UnusableDocument as error:
+            _log_once(f"{key_id} is passed over: {error}")
             return None
 
     def _file(self, key_id: str) -> Path:
@@ -157,6 +162,12 @@ class KeyStore:
 
     def _revocation_file(self, key_id: str) -> Path:
         return self._folder / f"{key_id}.revoked.json"
+
+
+@lru_cache(maxsize=1000)
+def _log_once(problem: str) -> None:
+    """Not at each request that shows the key."""
+    log.error("%s", problem)
 
 
 _ENVIRONMENT_KEY = KnownKey(ENVIRONMENT_KEY_ID, "FITSTOP_ADMIN_KEY", "admin")

@@ -189,7 +189,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("GET", "/jobs"): Operation(
         "listJobs", "jobs", "List the jobs, newest first",
-        {200: _json("One page.", shapes.Page[shapes.Job])},
+        {200: _json("One page.", shapes.JobPage)},
         query={"limit": _integer(1, 100, 20), **_WANTED},
         errors=(503,),
     ),

@@ -6,8 +6,8 @@
     ├── Conflict       409
     └── HttpProblem    the status it names: what only HTTP knows (sizes, media types, time-outs, too many streams)
 
-A full disk is 507, a volume that fails 503; whatever else is raised is 500 and logged with the request's id. No
-document holds a path or a traceback.
+A full disk is 507, a volume that fails 503, and so is a document of the volume that a newer version wrote. What else
+is raised is 500 and logged with the request's id. No document holds a path or a traceback.
 """
 
 import errno
@@ -17,15 +17,16 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, json
-from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from api.requests import request_id
+from shared.document import NewerFormat, UnusableDocument
 from shared.problems import Conflict, FitstopError, NotFound, Problem, Refused
 
 MEDIA_TYPE = "application/problem+json"
 
 _RETRY_SECONDS = 5
+_UPGRADE_SECONDS = 60
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(NotFound, lambda error: document(404, error.code, str(error)))
     app.register_error_handler(Conflict, lambda error: document(409, error.code, str(error)))
-    app.register_error_handler(ValidationError, _damaged)
+    app.register_error_handler(UnusableDocument, _unusable)
     app.register_error_handler(OSError, _volume)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -95,10 +96,12 @@ def _refused(error: Refused) -> Response:
     return document(422, error.code, f"{count} problem{'s' * (count > 1)}: see errors", errors=error.problems)
 
 
-def _damaged(error: ValidationError) -> Response:
-    """What a client sends is validated into a Refused, so this is a document of the volume."""
-    log.error("a document on the volume is damaged (%s, request %s)", error.title, request_id(), exc_info=error)
-    return document(500, "damaged_record", "a document of this on the volume is damaged; the log says which")
+def _unusable(error: UnusableDocument) -> Response:
+    """Another API, or this one after its upgrade, can answer what a newer version wrote; what is damaged nobody can."""
+    log.error("a document on the volume cannot be used (request %s)", request_id(), exc_info=error)
+    if isinstance(error, NewerFormat):
+        return document(503, error.code, str(error), headers={"Retry-After": str(_UPGRADE_SECONDS)})
+    return document(500, error.code, str(error))
 
 
 def _volume(error: OSError) -> Response:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from flask import Response, jsonify
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from api.histories import histories
 from api.index_file import Wanted
@@ -16,6 +16,7 @@ from api.job_list import candidate_ids
 from api.query import Query, no_query
 from api.service import service
 from api.strict_json import read_object
+from shared.document import UnusableDocument
 from shared.epoch_columns import EpochTold
 from shared.history import JobHistory
 from shared.ids import is_job_id
@@ -177,8 +178,8 @@ def _newest() -> Iterator[tuple[str, Curve]]:
             if result is None or result.ending.status != "succeeded":
                 continue
             curve = _curve(histories().of(folder))
-        except (NotFound, ValidationError) as error:
-            log.error("%s is gone or damaged and left out of the table: %s", job_id, type(error).__name__)
+        except (NotFound, UnusableDocument) as error:
+            log.error("%s is left out of the table: %s", job_id, error)
             continue
         if isinstance(curve, Curve):
             yield job_id, curve

@@ -3,21 +3,25 @@
 A report costs the same at any length of the logs: of `events.jsonl` only the end is read.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from shared.attempts import Ended, is_failure, is_loss, since_progress, with_ends
+from shared.attempts import Ended, is_failure, is_loss, since_progress
 from shared.dataset import DatasetInfo
+from shared.document import UnusableDocument
 from shared.epoch_columns import EpochTold
 from shared.events import Event, PlacedEvent, last_epoch_event
-from shared.job import AttemptEnd, JobRecord
+from shared.job import AttemptEnd, Claim, JobRecord
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.manifest import Checkpoint, Manifest, read_manifest
 from shared.progress import EpochProgress
 from shared.settings import Settings
+
+_Read = TypeVar("_Read")
 
 
 def as_content(report: Mapping[str, Any]) -> bytes:
@@ -33,12 +37,16 @@ def list_report(items: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str,
 def job_report(
     folder: JobFolder, state: JobState, queue_position: int | None, settings: Settings, *, is_new: bool = False
 ) -> dict[str, Any]:
-    """The answer to GET /jobs/{id}. Of a job that `is_new` there is nothing but its record yet, and nothing is read."""
+    """The answer to GET /jobs/{id}. Of a job that `is_new` there is nothing but its record yet, and nothing is read.
+
+    What the state does not rest on and that cannot be read is missing, and a warning says why.
+    """
     record, result = state.record, state.result
     attempts, runs = ([], []) if is_new else (folder.attempts(), folder.runs())
-    ended = with_ends(attempts)
+    unread: list[str] = []
+    ended: list[Ended] = [(attempt, _or_none(attempt.end, unread)) for attempt in attempts]
     event = last_epoch_event(runs)
-    return {
+    report = {
         "id": folder.id,
         "object": "job",
         "name": record.spec.name,
@@ -46,24 +54,26 @@ def job_report(
         "extends": record.extends,
         "extends_from": record.extends_from,
         "status": state.status,
-        **_times(state, attempts, event),
+        **_times(state, _or_none(attempts[0].claim, unread) if attempts else None, event),
         "queue_position": queue_position,
         "attempt": state.attempt.number if state.attempt else 0,
         "progress": _progress(event),
         "stop": result.ending.stop.model_dump(mode="json") if result and result.ending.stop else None,
-        "checkpoints": _checkpoint_summary(runs),
-        "engine": None if is_new else _engine(folder),
+        "checkpoints": _checkpoint_summary(runs, unread),
+        "engine": None if is_new else _engine(folder, unread),
         "worker": _worker(state),
         "error": result.ending.error.model_dump(mode="json") if result and result.ending.error else None,
         "attempts": _attempt_counts(ended),
-        "failures": [_failure(attempt, end) for attempt, end in ended if end is not None and end.ending is None],
+        "failures": [
+            _failure(attempt, end, unread) for attempt, end in ended if end is not None and end.ending is None
+        ],
         "max_failures": settings.max_failures,
         "max_losses": settings.max_losses,
-        "warnings": list(record.warnings),
         "task": record.task.model_dump(mode="json"),
         "spec": spec_report(record),
         "urls": _urls(folder.id),
     }
+    return {**report, "warnings": [*record.warnings, *unread]}
 
 
 def dry_run_report(record: JobRecord) -> dict[str, Any]:
@@ -78,7 +88,7 @@ def dry_run_report(record: JobRecord) -> dict[str, Any]:
 
 def dataset_report(info: DatasetInfo) -> dict[str, Any]:
     """The answer to GET /datasets/{id}."""
-    return {"object": "dataset", **info.model_dump(mode="json")}
+    return {"object": "dataset", **info.model_dump(mode="json", exclude={"format"})}
 
 
 def event_report(placed: PlacedEvent) -> dict[str, Any]:
@@ -118,25 +128,42 @@ def checkpoint_report(job_id: str, checkpoint: Checkpoint, manifest: Manifest) -
 def epoch_progress(event: Event) -> EpochProgress | None:
     """What an event of type "epoch" says; None where it does not say it whole."""
     try:
-        return EpochProgress.model_validate(event.data)
+        return EpochProgress.of(event.data)
     except ValidationError:
         return None
 
 
-def kept_checkpoints(runs: Sequence[AttemptFolder]) -> tuple[AttemptFolder, Manifest] | None:
-    """The newest attempt that has checkpoints, and its manifest."""
-    manifests = ((attempt, read_manifest(attempt.manifest_file)) for attempt in reversed(runs))
-    return next((found for found in manifests if found[1].checkpoints), None)
+def kept_checkpoints(
+    runs: Sequence[AttemptFolder], unread: list[str] | None = None
+) -> tuple[AttemptFolder, Manifest] | None:
+    """The newest attempt that has checkpoints, and its manifest.
+
+    Raises UnusableDocument; with `unread` an attempt whose manifest cannot be read is passed over and named there.
+    """
+    for attempt in reversed(runs):
+        read = partial(read_manifest, attempt.manifest_file)
+        manifest = read() if unread is None else _or_none(read, unread)
+        if manifest is not None and manifest.checkpoints:
+            return attempt, manifest
+    return None
 
 
-def _engine(folder: JobFolder) -> dict[str, Any] | None:
+def _or_none(read: Callable[[], _Read], unread: list[str]) -> _Read | None:
+    """What `read` reads; None where the document cannot be used, and the reason in `unread`."""
+    try:
+        return read()
+    except UnusableDocument as error:
+        unread.append(str(error))
+        return None
+
+
+def _engine(folder: JobFolder, unread: list[str]) -> dict[str, Any] | None:
     """How the job is computed; None before an attempt has decided that."""
-    plan = folder.plan()
-    return None if plan is None else plan.model_dump(mode="json", exclude={"version"})
+    plan = _or_none(folder.plan, unread)
+    return None if plan is None else plan.model_dump(mode="json", exclude={"format"})
 
 
-def _times(state: JobState, attempts: Sequence[AttemptFolder], event: Event | None) -> dict[str, str | None]:
-    first = attempts[0].claim() if attempts else None
+def _times(state: JobState, first: Claim | None, event: Event | None) -> dict[str, str | None]:
     cancelled = state.cancel.requested_at if state.cancel else None
     finished = state.result.finished_at if state.result else None
     moments = [
@@ -174,8 +201,8 @@ def _progress(event: Event | None) -> dict[str, Any] | None:
     }
 
 
-def _checkpoint_summary(runs: Sequence[AttemptFolder]) -> dict[str, Any]:
-    kept = kept_checkpoints(runs)
+def _checkpoint_summary(runs: Sequence[AttemptFolder], unread: list[str]) -> dict[str, Any]:
+    kept = kept_checkpoints(runs, unread)
     manifest = kept[1] if kept else Manifest()
     return {
         "count": len(manifest.checkpoints),
@@ -203,9 +230,9 @@ def _attempt_counts(attempts: Sequence[Ended]) -> dict[str, int]:
     }
 
 
-def _failure(attempt: AttemptFolder, end: AttemptEnd) -> dict[str, Any]:
+def _failure(attempt: AttemptFolder, end: AttemptEnd, unread: list[str]) -> dict[str, Any]:
     """An attempt after which the job was queued again, and against which of its limits it counts."""
-    claim = attempt.claim()
+    claim = _or_none(attempt.claim, unread)
     return {
         "attempt": attempt.number,
         "outcome": end.outcome,

@@ -15,10 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from api.key_store import KeyStore, KnownKey
-from shared.durable import create_file, encode, make_folder, read_bytes
+from shared.document import Document, NewerFormat, UnusableDocument, read_document
+from shared.durable import create_file, encode, make_folder
 from shared.times import seconds_until, time_in, utc_now
 
 Kind = Literal["session", "code"]
@@ -31,12 +30,9 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 log = logging.getLogger(__name__)
 
 
-class SessionRecord(BaseModel):
+class SessionRecord(Document):
     """`sessions/<digest>.json`. `bound` is a hash over the secret and the key's own hash: another key opens nothing."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    version: Literal[1] = 1
     kind: Kind
     key_id: str
     bound: str
@@ -113,14 +109,20 @@ class SessionStore:
             path.unlink(missing_ok=True)
 
     def _all(self) -> Iterator[tuple[Path, SessionRecord | None]]:
-        return ((path, self._record(path)) for path in self._folder.glob("*.json"))
+        """All but those of a newer format, which are for a newer version to end."""
+        for path in self._folder.glob("*.json"):
+            try:
+                yield path, read_document(path, SessionRecord)
+            except NewerFormat:
+                continue
+            except UnusableDocument:
+                yield path, None
 
     def _record(self, path: Path) -> SessionRecord | None:
-        content = read_bytes(path)
         try:
-            return None if content is None else SessionRecord.model_validate_json(content)
-        except ValidationError as error:
-            log.error("a session is damaged and over: %s", error.title)
+            return read_document(path, SessionRecord)
+        except UnusableDocument as error:
+            log.error("a session opens nothing: %s", error)
             return None
 
     def _file(self, secret: str) -> Path:

@@ -7,13 +7,13 @@ from datetime import date, timedelta
 from typing import Any
 
 from flask import Response, jsonify
-from pydantic import ValidationError
 
 from api.histories import histories
 from api.index_file import Wanted
 from api.job_list import candidate_ids
 from api.query import Query
 from api.service import service
+from shared.document import UnusableDocument
 from shared.job import TERMINAL, JobRecord, JobResult
 from shared.job_folder import JobFolder
 from shared.ledger import PARTS, Held, Ledger, money
@@ -139,8 +139,8 @@ def _jobs_over(first: date, last: date) -> Iterator[_Over]:
             if result is None or not first.isoformat() <= result.finished_at[:10] <= last.isoformat():
                 continue
             yield from _over(folder, result)
-        except ValidationError as error:
-            log.error("%s is damaged and left out of the usage: %s", job_id, error.title)
+        except UnusableDocument as error:
+            log.error("%s is left out of the usage: %s", job_id, error)
 
 
 def _over(folder: JobFolder, result: JobResult) -> Iterator[_Over]:

@@ -26,7 +26,7 @@ def worker_report(card: WorkerCard, lost_after_seconds: float) -> dict[str, Any]
         "object": "worker",
         "status": worker_status(card, lost_after_seconds),
         "last_seen_seconds": round(silent, 3),
-        **card.model_dump(mode="json", exclude={"version"}),
+        **card.model_dump(mode="json", exclude={"format"}),
     }
 
 

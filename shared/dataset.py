@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.document import Document
 from shared.ids import DatasetId
 
 # A column of more values than this lists none of them.
@@ -40,10 +41,9 @@ class Column(_Frozen):
     mean: float | None = None
 
 
-class DatasetInfo(_Frozen):
+class DatasetInfo(Document):
     """One dataset. `sha256` and `bytes` are those of what was uploaded, `data_sha256` that of `data.parquet`."""
 
-    version: Literal[1] = 1
     id: DatasetId
     created_at: str
     source_name: str | None

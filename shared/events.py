@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
+from shared.document import UnusableDocument
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.storage import at_path
 from shared.times import utc_now
@@ -174,8 +175,14 @@ def last_epoch_event(runs: Sequence[AttemptFolder]) -> Event | None:
 
 
 def _told_until(attempt: AttemptFolder) -> int | None:
-    """Where the events of an attempt that has ended end, whatever its owner wrote later; None while it goes on."""
-    end = attempt.end()
+    """Where the events of an attempt that has ended end, whatever its owner wrote later; None while it goes on.
+
+    None also where its end cannot be read: what was told stays told.
+    """
+    try:
+        end = attempt.end()
+    except UnusableDocument:
+        return None
     return end.events_bytes if end else None
 
 

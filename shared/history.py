@@ -29,7 +29,8 @@ class AttemptHistory:
 
     `began` and `held`, how long it held its GPU by its end or by the last event, are in microseconds since the claim.
     `claimed` is when the claim was written, by the volume's clock: microseconds since 1970.
-    `resumed` is the place where it went on, of attempt `from_attempt`; None where it began at the beginning.
+    `resumed` is the place where it went on, of attempt `from_attempt`; None where it began at the beginning. `inexact`
+    are the reasons why it may differ in its numbers from a run that was never interrupted.
     """
 
     number: int
@@ -42,6 +43,7 @@ class AttemptHistory:
     resumed: Place | None = None
     from_attempt: int | None = None
     epochs: EpochRows = NO_EPOCHS
+    inexact: tuple[str, ...] = ()
 
     @property
     def has_trained(self) -> bool:
@@ -146,6 +148,11 @@ class JobHistory:
         last = self.last_epoch()
         return last.best_epoch if last else None
 
+    def inexact(self) -> list[str]:
+        """Why the run may differ from one that was never interrupted; of attempts whose work was dropped nothing."""
+        used = self.used()
+        return [reason for attempt in self.attempts if used[attempt.number] != Place() for reason in attempt.inexact]
+
     def _epochs_told(self) -> list[tuple[int, EpochRows]]:
         return [(0, self.inherited), *((attempt.number, attempt.epochs) for attempt in self.attempts)]
 
@@ -160,6 +167,7 @@ class _AttemptReader:
     training_rows: int | None = None
     resumed: Place | None = None
     from_attempt: int | None = None
+    inexact: tuple[str, ...] = ()
     claim: Claim | None = None
     end: AttemptEnd | None = None
     told: int = 0
@@ -189,6 +197,7 @@ class _AttemptReader:
             resumed=self.resumed,
             from_attempt=self.from_attempt,
             epochs=self.epochs.now(),
+            inexact=self.inexact,
         )
 
     def read_events(self) -> None:
@@ -201,6 +210,8 @@ class _AttemptReader:
     def _take(self, event: Event) -> None:
         if event.at is not None:
             self._moment(event)
+        if event.data.get("exact") is False:
+            self.inexact += (event.message,)
         if event.type == "epoch":
             progress = _progress(event)
             if progress is not None:
@@ -255,7 +266,7 @@ class JobReader:
 def _progress(event: Event) -> EpochProgress | None:
     """The epoch of an event; None where it does not say it whole."""
     try:
-        return EpochProgress.model_validate(event.data)
+        return EpochProgress.of(event.data)
     except ValidationError:
         return None
 

@@ -69,7 +69,7 @@ def _told(job: JobFolder, epochs: int, record: JobRecord) -> Iterator[Event]:
         epoch, kind = placed.event.data.get("epoch"), _KEPT.get(placed.event.type)
         if kind is not None and isinstance(epoch, int) and epoch <= epochs:
             last[epoch, kind] = placed.event
-    told = [EpochProgress.model_validate(last[epoch, _EPOCH].data) for epoch in range(1, epochs + 1)]
+    told = [EpochProgress.of(last[epoch, _EPOCH].data) for epoch in range(1, epochs + 1)]
     now_judged = {one.epoch: one for one in rejudged(told, record.spec)}
     for epoch, kind in sorted(last):
         event = last[epoch, kind]

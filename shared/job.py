@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.document import Document
 from shared.spec import JobSpec
 from shared.task import Task
 
@@ -23,11 +24,11 @@ TerminalStatus = Literal["succeeded", "failed", "cancelled"]
 TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
 
-class _Document(BaseModel):
+class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
-class JobRecord(_Document):
+class JobRecord(Document):
     """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted.
 
     `retry_of` is the job that this one tries anew, `extends` the one that it carries on with: from its last resume
@@ -35,7 +36,6 @@ class JobRecord(_Document):
     `key_id` is the API key that posted it, where that was written down.
     """
 
-    version: Literal[1] = 1
     id: str
     created_at: str
     spec: JobSpec
@@ -48,14 +48,13 @@ class JobRecord(_Document):
     key_id: str | None = None
 
 
-class EnginePlan(_Document):
+class EnginePlan(Document):
     """`plan.json`: the engine, decided once, with the reason in a sentence.
 
     Other choices would give other bits, so a resumed run keeps to it whatever machine it goes on on. `threads`:
     TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch.
     """
 
-    version: Literal[1] = 1
     engine: Literal["fused", "stock"]
     xla: bool
     threads: int
@@ -64,20 +63,20 @@ class EnginePlan(_Document):
     reason: str
 
 
-class Cancel(_Document):
+class Cancel(Document):
     """`cancel.json`."""
 
     requested_at: str
 
 
-class JobError(_Document):
+class JobError(_Part):
     """Why a job failed: a word for programs, and a sentence for people that says how to mend it."""
 
     code: str
     message: str
 
 
-class BudgetUsed(_Document):
+class BudgetUsed(_Part):
     """The limit of a job's budget that ended it, and how much of it was used up by then.
 
     `limit` and `used` are seconds, an amount of `currency`, or two moments (RFC 3339), as `kind` says.
@@ -89,7 +88,7 @@ class BudgetUsed(_Document):
     currency: str | None = None
 
 
-class Stop(_Document):
+class Stop(_Part):
     """Why training stopped, with the evidence. Epochs count from 1.
 
     `reason` is an open word: epochs_completed, early_stopping, diverged, budget, cancelled, error. `wait` and
@@ -108,7 +107,7 @@ class Stop(_Document):
     budget: BudgetUsed | None = None
 
 
-class Ending(_Document):
+class Ending(_Part):
     """A job's terminal state and its reasons."""
 
     status: TerminalStatus
@@ -116,16 +115,15 @@ class Ending(_Document):
     error: JobError | None = None
 
 
-class JobResult(_Document):
+class JobResult(Document):
     """`result.json`. `attempt` is the one that brought it, None for a job that was cancelled in the queue."""
 
-    version: Literal[1] = 1
     finished_at: str
     attempt: int | None
     ending: Ending
 
 
-class ProcessIdentity(_Document):
+class ProcessIdentity(_Part):
     """One process of one machine. `machine` names the boot and the namespaces in which `pid` means this process.
 
     `started` is its start in clock ticks since the machine's boot, since pids are used again.
@@ -136,7 +134,7 @@ class ProcessIdentity(_Document):
     started: int
 
 
-class Claim(_Document):
+class Claim(Document):
     """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts.
 
     The price is that of the slot's GPU on the day of the claim; None where its worker does not know it. `memory_bytes`
@@ -144,7 +142,6 @@ class Claim(_Document):
     None where its machine does not say enough.
     """
 
-    version: Literal[1] = 1
     attempt: int
     owner: str
     host: str
@@ -158,26 +155,24 @@ class Claim(_Document):
     process: ProcessIdentity | None = None
 
 
-class TrainingProcess(_Document):
+class TrainingProcess(Document):
     """`process.json`: the process that trains the attempt; written before it writes anything else there."""
 
-    version: Literal[1] = 1
     process: ProcessIdentity
 
 
-class Conclusion(_Document):
+class Conclusion(Document):
     """`conclusion.json`: the training program's own word: an ending, or None where it hands the job back.
 
     `may_retry` says whether another attempt could end otherwise; `place` is where the run was, as `epoch:step`.
     """
 
-    version: Literal[1] = 1
     ending: Ending | None
     may_retry: bool = False
     place: str | None = None
 
 
-class AttemptEnd(_Document):
+class AttemptEnd(Document):
     """`end.json`: the moment at which an attempt can have no more effect.
 
     With `ending` the job is over; whoever finds no `result.json` beside it writes one from it. Without, the job is
@@ -189,7 +184,6 @@ class AttemptEnd(_Document):
     heartbeat and one interval more. None in the files of older versions.
     """
 
-    version: Literal[1] = 1
     outcome: Literal["finished", "handed_back", "lost", "failed"]
     ended_at: str
     error: JobError | None = None
@@ -217,6 +211,6 @@ class AttemptEnd(_Document):
         return self.error.code if self.error else None
 
 
-def stored(document: _Document) -> dict[str, Any]:
+def stored(document: Document) -> dict[str, Any]:
     """The document as JSON values, for its file."""
     return document.model_dump(mode="json")

@@ -8,11 +8,9 @@ exclusively, so that of several callers at once one wins, on any filesystem that
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel
-
-from shared.durable import create_file, encode, make_folder, read_bytes, replace_file
+from shared.document import read_document
+from shared.durable import create_file, encode, make_folder, replace_file
 from shared.job import (
     AttemptEnd,
     Cancel,
@@ -34,8 +32,6 @@ RESULT_FILE = "result.json"
 CANCEL_FILE = "cancel.json"
 PLAN_FILE = "plan.json"
 ATTEMPTS = "attempts"
-
-_Document = TypeVar("_Document", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ class AttemptFolder:
         return self.path / SPEC_FILE
 
     def extended_record(self) -> JobRecord | None:
-        return _read(self.extended_spec_file, JobRecord)
+        return read_document(self.extended_spec_file, JobRecord)
 
     @property
     def before(self) -> "AttemptFolder | None":
@@ -122,24 +118,24 @@ class AttemptFolder:
         return self.job.volume_root
 
     def claim(self) -> Claim | None:
-        return _read(self.claim_file, Claim)
+        return read_document(self.claim_file, Claim)
 
     def training_process(self) -> TrainingProcess | None:
-        return _read(self.process_file, TrainingProcess)
+        return read_document(self.process_file, TrainingProcess)
 
     def name_process(self, process: ProcessIdentity) -> None:
         """Record which process trains the attempt; by that process alone."""
         replace_file(self.process_file, encode(stored(TrainingProcess(process=process))))
 
     def conclusion(self) -> Conclusion | None:
-        return _read(self.conclusion_file, Conclusion)
+        return read_document(self.conclusion_file, Conclusion)
 
     def conclude(self, conclusion: Conclusion) -> bool:
         """Record the training program's own word; the first one stands."""
         return create_file(self.conclusion_file, encode(stored(conclusion)))
 
     def end(self) -> AttemptEnd | None:
-        return _read(self.end_file, AttemptEnd)
+        return read_document(self.end_file, AttemptEnd)
 
     def close(self, end: AttemptEnd) -> bool:
         """End the attempt. Of its owner and those who think it lost, the first one wins and is told True.
@@ -216,7 +212,7 @@ class JobFolder:
         return create_file(self.spec_file, encode(stored(record)), *resting_on, self.path.parent, draft=draft)
 
     def record(self) -> JobRecord | None:
-        return _read(self.spec_file, JobRecord)
+        return read_document(self.spec_file, JobRecord)
 
     def is_untouched(self) -> bool:
         """Whether nothing has happened to the job since it was posted: no attempt, no cancel, no result. One look.
@@ -229,10 +225,10 @@ class JobFolder:
             return False
 
     def cancel(self) -> Cancel | None:
-        return _read(self.cancel_file, Cancel)
+        return read_document(self.cancel_file, Cancel)
 
     def result(self) -> JobResult | None:
-        return _read(self.result_file, JobResult)
+        return read_document(self.result_file, JobResult)
 
     def attempts(self) -> list[AttemptFolder]:
         """The attempts that somebody claimed, oldest first."""
@@ -270,6 +266,14 @@ class JobFolder:
         status = derived_status(result, end, attempt is not None)
         return JobState(status, record, cancel, result, attempt, claim, end)
 
+    def check(self) -> None:
+        """Raise UnusableDocument where this version cannot read what another attempt at the job would rest on."""
+        self.plan()
+        self.inherited.extended_record()
+        for attempt in self.attempts():
+            attempt.claim()
+            attempt.end()
+
     def take(self, claim: Claim) -> AttemptFolder | None:
         """Claim attempt `claim.attempt`. Condition: the attempt before it has ended. None where another has it.
 
@@ -286,7 +290,7 @@ class JobFolder:
 
     def plan(self) -> EnginePlan | None:
         """How the job is computed; None before an attempt has decided that."""
-        return _read(self.plan_file, EnginePlan)
+        return read_document(self.plan_file, EnginePlan)
 
     def keep_to(self, plan: EnginePlan) -> None:
         """Decide how the job is computed. The first decision stands, for all attempts."""
@@ -312,8 +316,3 @@ def derived_status(result: JobResult | None, end: AttemptEnd | None, has_attempt
     # An end that decides the job makes it terminal with its result and not before: called queued meanwhile, it could be
     # cancelled or claimed once more.
     return "running" if has_attempt and (end is None or end.ending is not None) else "queued"
-
-
-def _read(path: Path, document: type[_Document]) -> _Document | None:
-    content = read_bytes(path)
-    return None if content is None else document.model_validate_json(content)

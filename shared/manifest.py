@@ -4,19 +4,17 @@ Only files that it names are served. It is replaced whole after each checkpoint,
 """
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.durable import encode, read_bytes, replace_file
+from shared.document import Document, read_document
+from shared.durable import encode, replace_file
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-
-class Checkpoint(_Frozen):
+class Checkpoint(BaseModel):
     """One saved model: its file's name and bytes, the epoch (from 1) that it was saved after, and that epoch's logs."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     name: str
     epoch: int
@@ -26,10 +24,9 @@ class Checkpoint(_Frozen):
     metrics: dict[str, float | None]
 
 
-class Manifest(_Frozen):
+class Manifest(Document):
     """The checkpoints in the order in which they were saved; `best` names one of them, or none."""
 
-    version: Literal[1] = 1
     best: str | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
 
@@ -39,9 +36,8 @@ class Manifest(_Frozen):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest at `path`; an empty one where there is none yet."""
-    content = read_bytes(path)
-    return Manifest() if content is None else Manifest.model_validate_json(content)
+    """The manifest at `path`; an empty one where there is none yet. Raises UnusableDocument."""
+    return read_document(path, Manifest) or Manifest()
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

@@ -1,5 +1,7 @@
 """What an epoch's event says of the run: the `data` of an event of type "epoch". Epochs count from 1."""
 
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -50,3 +52,8 @@ class EpochProgress(_Frozen):
     best: Best | None
     early_stopping: Patience | None
     reduce_lr: PlateauWait | None
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Self:
+        """What the data of an event says, whatever more a newer version tells in it. Raises ValidationError."""
+        return cls.model_validate(data, extra="ignore")

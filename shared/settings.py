@@ -1,11 +1,16 @@
 """The environment, read once, loudly: a typo stops the start and names the variable and its value.
 
+A variable that nobody reads and that is like none of ours is a warning: a compose file may be of another version.
+
 Every setting is an environment variable `FITSTOP_<NAME>`; its unit is in its name. `fitstop config` lists them.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,18 +18,22 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from shared.problems import FitstopError, nearest
+from shared.problems import FitstopError
 
 PREFIX = "FITSTOP_"
+# How alike two names are, from 0 to 1, of which one is taken for a misspelling of the other.
+_MISSPELT = 0.9
 # The folder of everything that one machine keeps; the volume is in it where nothing else is said.
 DATA_VARIABLE = "FITSTOP_DATA"
 DEFAULT_DATA = "fitstop-data"
 # Read by the command `fitstop` alone.
 CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_WINE_URL", DATA_VARIABLE)
 
+log = logging.getLogger(__name__)
+
 
 class BadEnvironment(FitstopError):
-    """A variable that is set and cannot be used, or that nobody reads."""
+    """A variable that is set and cannot be used, or whose name looks like a misspelling of another."""
 
     code = "bad_environment"
 
@@ -132,7 +141,7 @@ class Settings(BaseModel):
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this process. Raises BadEnvironment with every variable that is wrong."""
     given = {field: environment[variable(field)] for field in Settings.model_fields if variable(field) in environment}
-    wrong = _unread(environment)
+    wrong = _misspelt(environment)
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
@@ -190,13 +199,24 @@ def shown(settings: Settings) -> dict[str, str]:
     return {variable(field): str(value) for field, value in settings}
 
 
-def _unread(environment: Mapping[str, str]) -> list[str]:
-    known = known_variables()
-    return [
-        f"{name}={_told(name, environment)}: nobody reads this variable.{nearest(name, known)}"
-        for name in sorted(environment)
-        if name.startswith(PREFIX) and name not in known
-    ]
+def _misspelt(environment: Mapping[str, str]) -> list[str]:
+    """What is wrong with each variable that looks like a misspelling of a known one; a warning for each other one."""
+    known, wrong = known_variables(), []
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in known:
+            continue
+        near = get_close_matches(name, known, n=1, cutoff=_MISSPELT)
+        if near:
+            wrong.append(f'{name}={_told(name, environment)}: nobody reads this variable. Did you mean "{near[0]}"?')
+        else:
+            _warn_unread(name)
+    return wrong
+
+
+@cache
+def _warn_unread(name: str) -> None:
+    """Once in a process: the environment is read by several parts of it."""
+    log.warning("%s is not a variable of this version of Fitstop and is ignored; `fitstop config` lists them", name)
 
 
 def _sentence(location: tuple[int | str, ...], message: str, environment: Mapping[str, str]) -> str:

@@ -18,9 +18,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from shared.dataset import DatasetInfo
+from shared.document import UnusableDocument, read_document
 from shared.durable import (
     encode,
     make_folder,
@@ -115,11 +117,10 @@ class Volume:
         return self.dataset_folder(dataset_id) / "data.parquet"
 
     def dataset(self, dataset_id: str) -> DatasetInfo | None:
-        """What is known of a dataset; None where there is none, whatever the id holds."""
+        """What is known of a dataset; None where there is none, whatever the id holds. Raises UnusableDocument."""
         if not is_dataset_id(dataset_id):
             return None
-        content = read_bytes(self.dataset_folder(dataset_id) / "dataset.json")
-        return None if content is None else DatasetInfo.model_validate_json(content)
+        return read_document(self.dataset_folder(dataset_id) / "dataset.json", DatasetInfo)
 
     def dataset_stamp(self, dataset_id: str) -> tuple[int, int, int] | None:
         """What tells one dataset from another that came to be under the same id; None where there is none."""
@@ -286,13 +287,18 @@ class Volume:
 
 
 def _card(path: Path) -> WorkerCard | None:
-    """A worker's card; None for one that is gone or damaged, since nothing is decided by a card."""
-    content = read_bytes(path)
+    """A worker's card; None for one that is gone or cannot be used, since nothing is decided by a card."""
     try:
-        return None if content is None else WorkerCard.model_validate_json(content)
-    except ValueError:
-        log.warning("the card %s is damaged and is passed over", path.name)
+        return read_document(path, WorkerCard)
+    except UnusableDocument as error:
+        _warn_once(str(error))
         return None
+
+
+@lru_cache(maxsize=1000)
+def _warn_once(problem: str) -> None:
+    """Not at each look at the cards, which are looked at every few seconds."""
+    log.warning("a worker's card is passed over: %s", problem)
 
 
 def data_file_of(job: JobFolder, dataset_id: str) -> Path:
@@ -304,5 +310,4 @@ def data_file_of(job: JobFolder, dataset_id: str) -> Path:
 
 def dataset_of(job: JobFolder, dataset_id: str) -> DatasetInfo | None:
     """What is known of a dataset on the volume that `job` lies on; None where there is none."""
-    content = read_bytes(data_file_of(job, dataset_id).with_name("dataset.json"))
-    return None if content is None else DatasetInfo.model_validate_json(content)
+    return read_document(data_file_of(job, dataset_id).with_name("dataset.json"), DatasetInfo)

@@ -9,19 +9,15 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict
-
-from shared.durable import create_file, encode, read_bytes
+from shared.document import Document, UnusableDocument, read_document
+from shared.durable import create_file, encode
 
 MARKER_FILE = "fitstop-volume.json"
 
 
-class VolumeMarker(BaseModel):
+class VolumeMarker(Document):
     """The marker's content. Written once, never changed."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    format: int = 1
     id: str
 
 
@@ -62,11 +58,11 @@ class VolumeIdentity:
         return found.st_dev, found.st_ino, found.st_mtime_ns
 
     def _read(self) -> str | None:
-        content = read_bytes(self._file)
         try:
-            return None if content is None else VolumeMarker.model_validate_json(content).id
-        except ValueError:
-            raise self._away(f"its marker {MARKER_FILE} is damaged") from None
+            marker = read_document(self._file, VolumeMarker)
+        except UnusableDocument as error:
+            raise self._away(str(error)) from None
+        return None if marker is None else marker.id
 
     def _mark(self) -> str | None:
         try:

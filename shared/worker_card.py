@@ -3,9 +3,9 @@
 For people to read; nothing is decided by it.
 """
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
+
+from shared.document import Document
 
 
 class RunningAttempt(BaseModel):
@@ -28,7 +28,7 @@ class GpuUse(BaseModel):
     total_bytes: int
 
 
-class WorkerCard(BaseModel):
+class WorkerCard(Document):
     """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
     takes none for now, or never, `paused` why it does not until the volume is well again.
 
@@ -36,9 +36,6 @@ class WorkerCard(BaseModel):
     since the installed TensorFlow is built for the CPU alone. `memory_bytes` is the memory of its machine or container.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    version: Literal[1] = 1
     worker: str
     host: str
     pid: int

@@ -11,6 +11,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
+from shared.document import FORMAT
 from shared.durable import encode, read_bytes, replace_file
 from shared.job_folder import AttemptFolder
 
@@ -26,7 +27,7 @@ class Beat:
 
 def write_beat(attempt: AttemptFolder, beat: Beat) -> None:
     """Put `beat` in place of the one before it. Raises OSError where the volume does not take it."""
-    replace_file(attempt.heartbeat_file, encode({"version": 1, **asdict(beat)}))
+    replace_file(attempt.heartbeat_file, encode({"format": FORMAT, **asdict(beat)}))
 
 
 def newest_beat(attempt: AttemptFolder) -> Beat | None:

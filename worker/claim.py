@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from shared.backoff import backs_off_until
+from shared.document import UnusableDocument
 from shared.events import epochs_done
 from shared.job import AttemptEnd, Claim, Ending, ProcessIdentity, Stop
 from shared.job_folder import AttemptFolder, JobFolder, JobState
@@ -63,6 +64,8 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
     for waiting in waiting_jobs(volume):
         number = waiting.attempt.number + 1 if waiting.attempt else 1
         folder = volume.job_folder(waiting.record.id)
+        if not _is_usable(folder):
+            continue
         attempt = _taken(volume, folder, owner.claim(number))
         if attempt is None:
             continue
@@ -81,7 +84,7 @@ def _taken(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | N
     except OSError as error:
         volume.check()
         volume.probe(_PROBE_BYTES)
-        _tell_damaged(folder.id, str(error))
+        log_set_aside(folder.id, str(error))
         return None
 
 
@@ -117,12 +120,12 @@ def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
     folder = volume.job_folder(open_job.job_id)
     try:
         state = folder.state()
-    except ValueError as error:
-        _tell_damaged(open_job.job_id, str(error))
+    except UnusableDocument as error:
+        log_set_aside(open_job.job_id, str(error))
         return None
     except OSError as error:
         volume.check()
-        _tell_damaged(open_job.job_id, str(error))
+        log_set_aside(open_job.job_id, str(error))
         return None
     if state is None:
         return None
@@ -132,10 +135,20 @@ def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
     return state
 
 
+def _is_usable(folder: JobFolder) -> bool:
+    """Whether this version can read what an attempt rests on; asked before a claim alone, since it reads many files."""
+    try:
+        folder.check()
+    except UnusableDocument as error:
+        log_set_aside(folder.id, str(error))
+        return False
+    return True
+
+
 @lru_cache(maxsize=1000)
-def _tell_damaged(job_id: str, problem: str) -> None:
-    """Say it once, not at each look through the queue."""
-    log.error("%s has a damaged record and is passed over: %s", job_id, problem)
+def log_set_aside(job_id: str, problem: str) -> None:
+    """Log it once, not at each look through the queue."""
+    log.error("%s is set aside: %s", job_id, problem)
 
 
 def settle_if_decided(folder: JobFolder, state: JobState) -> bool:

@@ -4,6 +4,7 @@
 `result.json` only follows from it, and anybody may write it.
 """
 
+import logging
 import signal
 from collections import Counter
 from itertools import takewhile
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 from shared.attempts import Counts, is_failure, is_loss, since_progress, with_ends
 from shared.backoff import MOST_BACKOFF_SECONDS
+from shared.document import UnusableDocument
 from shared.events import epochs_done, last_event
 from shared.job import AttemptEnd, Conclusion, Ending, JobError, Stop
 from shared.job_folder import AttemptFolder, JobFolder
@@ -35,6 +37,8 @@ _LEAST_REST_SECONDS = 0.1
 _MOST_REST_SECONDS = 30
 _MOST_DOUBLINGS = 20
 
+log = logging.getLogger(__name__)
+
 
 class Exit(NamedTuple):
     """How a child ended: its exit code, negative for a signal as in `subprocess`, and whether its worker killed it.
@@ -52,7 +56,7 @@ class Exit(NamedTuple):
 
 def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEnd:
     """The attempt's end, from the child's own conclusion where it left one, else from how it died."""
-    conclusion = attempt.conclusion()
+    conclusion = _conclusion_of(attempt)
     if conclusion is not None:
         return _concluded(attempt, conclusion, settings)
     if attempt.job.cancel() is not None:
@@ -60,6 +64,15 @@ def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEn
     if child.was_killed_because == "drain":
         return _handed_back(attempt)
     return failed_attempt(attempt, _death(attempt, child), settings, place=child.place)
+
+
+def _conclusion_of(attempt: AttemptFolder) -> Conclusion | None:
+    """The child's own conclusion; one that is damaged says as little as none."""
+    try:
+        return attempt.conclusion()
+    except UnusableDocument as error:
+        log.error("%s attempt %d: %s", attempt.job.id, attempt.number, error)
+        return None
 
 
 def failed_attempt(

@@ -12,13 +12,14 @@ a part of the others.
 import logging
 import time
 
+from shared.document import UnusableDocument
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
 from shared.processes import is_gone
 from shared.queue import Doorbell
 from shared.settings import Settings
 from shared.volume import OpenJob, Volume
-from worker.claim import waiting_jobs
+from worker.claim import log_set_aside, waiting_jobs
 from worker.outcome import lost_attempt
 
 # A machine that was copied while it ran has the boot, the pids and the namespaces of the other one: a worker that
@@ -81,9 +82,9 @@ class Sweeper:
             except OSError as error:
                 log.warning("%s attempt %d is watched again from the beginning: %s", *key, error)
                 self._seen.pop(key, None)
-            except ValueError:
+            except UnusableDocument as error:
                 # A job that cannot be read stands aside: the others must not wait for it.
-                log.exception("%s attempt %d is silent and its job has a damaged record", *key)
+                log_set_aside(key[0], f"attempt {key[1]} is silent and cannot be ended: {error}")
 
     def _end_if_lost(self, attempt: AttemptFolder, silence: float) -> None:
         """End an attempt that has been silent for too long, or for a while and by now without its processes."""

@@ -20,7 +20,9 @@ from api.downloads import opened, whole_rows
 from api.query import no_query
 from api.report import kept_checkpoints, spec_report
 from api.service import service
+from shared.document import read_document
 from shared.durable import read_bytes
+from shared.inference import InferenceFacts
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint
@@ -62,27 +64,24 @@ def bundle(job_id: str) -> Response:
     return response
 
 
-def _facts(attempt: AttemptFolder) -> dict[str, object]:
-    content = read_bytes(attempt.inference_file)
-    if content is None:
+def _facts(attempt: AttemptFolder) -> InferenceFacts:
+    facts = read_document(attempt.inference_file, InferenceFacts)
+    if facts is None:
         raise NotFound("this job was trained by a worker that left no inference.json; retry it to get a bundle")
-    facts: dict[str, object] = json.loads(content)
     return facts
 
 
-def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: dict[str, object]) -> dict[str, bytes]:
+def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: InferenceFacts) -> dict[str, bytes]:
     """The small files by name, in the order in which they stand in the archive."""
     preprocessing = read_bytes(attempt.preprocessing_file)
     if preprocessing is None:
         raise NotFound("there is no fitted preprocessing beside the model")
-    versions = facts["versions"]
-    assert isinstance(versions, dict)
     document = {
         "id": record.id,
         "created_at": record.created_at,
         "model": _model_name(best),
         "checkpoint": best.model_dump(mode="json"),
-        "classes": facts["classes"],
+        "classes": facts.classes,
         "task": record.task.model_dump(mode="json"),
         "data_sha256": record.data_sha256,
         "spec": spec_report(record),
@@ -92,7 +91,7 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: d
         "job.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
         "training_log.csv": whole_rows(read_bytes(attempt.training_log) or b""),
         "predict.py": files("api.bundle").joinpath("predict.py.txt").read_bytes(),
-        "requirements.txt": "".join(f"{name}=={number}\n" for name, number in versions.items()).encode(),
+        "requirements.txt": "".join(f"{name}=={number}\n" for name, number in facts.versions.items()).encode(),
     }
 
 

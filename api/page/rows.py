@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, current_app, request
-from pydantic import ValidationError
 
 from api.forecast import forecast_of
 from api.histories import histories
@@ -28,6 +27,7 @@ from api.page.spark import spark_of
 from api.query import Query
 from api.report import as_content, epoch_progress, list_report
 from api.service import service
+from shared.document import UnusableDocument
 from shared.events import last_epoch_event
 from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
@@ -154,8 +154,8 @@ def _read(folder: JobFolder, known: Kept | None = None) -> Kept | None:
     try:
         history = histories().of(folder)
         row = _row(folder, history)
-    except (ValidationError, NotFound) as error:
-        log.error("%s is damaged or gone and left out of the page: %s", folder.id, type(error).__name__)
+    except (UnusableDocument, NotFound) as error:
+        log.error("%s is left out of the page: %s", folder.id, error)
         return None
     if known is None:
         return _rows().keep(Kept(folder, history.record, now, row, time.monotonic()))

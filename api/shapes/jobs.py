@@ -101,6 +101,21 @@ class JobUrls(Shape):
     extend: Path
 
 
+class Resume(Shape):
+    """Whether the run is bit for bit the one that it would have been without interruptions, as far as that is known."""
+
+    exact: bool
+    reasons: Annotated[list[str], Field(description="why its numbers may differ, for each resume that was not exact")]
+
+
+class SetAside(Shape):
+    """A job whose documents cannot be read: damaged, or written by a newer version."""
+
+    id: JobId
+    code: Literal["damaged_record", "newer_format"]
+    message: str
+
+
 class Job(Shape):
     """One job. When it is over, `stop` says why, with the evidence."""
 
@@ -133,6 +148,13 @@ class Job(Shape):
     spec: JobSpec
     urls: JobUrls
     ledger: Annotated[Ledger | None, Field(description="not in lists")] = None
+    resume: Annotated[Resume | None, Field(description="not in lists")] = None
+
+
+class JobPage(Page[Job]):
+    """One page of jobs; `set_aside` names those that cannot be read, and why."""
+
+    set_aside: list[SetAside]
 
 
 class DryRun(Shape):

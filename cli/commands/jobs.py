@@ -127,13 +127,17 @@ def ps(  # noqa: PLR0913, PLR0917  one for each option
         jobs = _unfinished_and_recent(client)
     if output == "json":
         print_json({"object": "list", "data": jobs})
-    elif quiet:
+        return
+    if quiet:
         for job in jobs:
             click.echo(job["id"])
-    elif jobs:
+        return
+    if jobs:
         show_rows(_job_table(jobs))
     else:
         hint("No jobs here. `fitstop demo` runs one; `fitstop submit job.json` posts yours.")
+    for one in client.jobs(limit=1).get("set_aside") or []:
+        hint(f"not listed: {one['id']}: {one['message']}")
 
 
 def _unfinished_and_recent(client: Client) -> list[Json]:

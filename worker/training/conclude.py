@@ -36,7 +36,7 @@ def _told(run: RunContext, reason: str) -> Stop:
     epochs = run.record.spec.hyperparameters.epochs
     event = last_epoch_event(run.attempt.job.runs())
     try:
-        told = EpochProgress.model_validate(event.data) if event else None
+        told = EpochProgress.of(event.data) if event else None
     except ValidationError:
         told = None
     if told is None:

@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from shared.durable import encode, replace_file
+from shared.inference import InferenceFacts
 from shared.job_folder import AttemptFolder
 from worker.training.data import Data
 
@@ -20,8 +21,9 @@ _PACKAGES = {
 def write_inference_facts(attempt: AttemptFolder, data: Data) -> None:
     """Leave the classes in the order of the model's outputs, and the versions that trained it."""
     versions = {name: _version(names) for name, names in _PACKAGES.items()}
-    facts = {"classes": data.classes, "versions": {name: found for name, found in versions.items() if found}}
-    replace_file(attempt.inference_file, encode(facts))
+    found = {name: number for name, number in versions.items() if number}
+    facts = InferenceFacts(classes=None if data.classes is None else tuple(data.classes), versions=found)
+    replace_file(attempt.inference_file, encode(facts.model_dump(mode="json")))
 
 
 def _version(names: tuple[str, ...]) -> str | None:

@@ -165,5 +165,5 @@ def test_a_full_volume_leaves_the_key_usable(client, volume, grades, monkeypatch
     answer = post(client, "one")
     assert answer.status_code == 202
     [listed] = client.get("/jobs?limit=1").json["data"]
-    assert {**listed, "ledger": answer.json["ledger"]} == answer.json
+    assert {**listed, "ledger": answer.json["ledger"], "resume": answer.json["resume"]} == answer.json
     assert markers(volume) == sorted(volume.job_ids())

@@ -1,5 +1,6 @@
 """Posting, listing and cancelling jobs."""
 
+import json
 import time
 
 from shared.job import AttemptEnd, Ending, JobError, Stop
@@ -70,6 +71,32 @@ def test_a_damaged_job_hides_no_other_one_and_is_a_500_of_its_own(client, new_jo
     answer = client.get(f"/jobs/{broken.id}")
     assert (answer.status_code, answer.json["code"]) == (500, "damaged_record")
     assert "/" not in answer.json["detail"]
+    [aside] = client.get("/jobs").json["set_aside"]
+    assert (aside["id"], aside["code"], aside["message"]) == (broken.id, "damaged_record", answer.json["detail"])
+
+
+def test_a_job_of_a_newer_version_is_a_503_and_named_in_the_list(client, new_job):
+    whole, newer = new_job(), new_job()
+    document = json.loads(newer.spec_file.read_bytes())
+    newer.spec_file.write_text(json.dumps({**document, "format": 2}))
+    answer = client.get(f"/jobs/{newer.id}")
+    assert (answer.status_code, answer.json["code"]) == (503, "newer_format")
+    assert int(answer.headers["Retry-After"]) > 0
+    for query in ("", "?status=queued"):
+        page = client.get(f"/jobs{query}").json
+        assert [job["id"] for job in page["data"]] == [whole.id]
+        assert [(one["id"], one["code"]) for one in page["set_aside"]] == [(newer.id, "newer_format")]
+
+
+def test_what_the_state_does_not_rest_on_and_cannot_be_read_is_a_warning(client, job):
+    attempt = claim(job)
+    attempt.checkpoints.mkdir()
+    for path in (attempt.manifest_file, job.plan_file):
+        path.write_bytes(b"{")
+    shown = client.get(f"/jobs/{job.id}").json
+    assert (shown["status"], shown["engine"], shown["checkpoints"]["count"]) == ("running", None, 0)
+    said = {warning.partition(" is damaged")[0] for warning in shown["warnings"]}
+    assert {"attempts/1/checkpoints/manifest.json", "plan.json"} <= said
 
 
 def test_cancelling_a_job_that_waits_ends_it_at_once_and_leaves_the_queue(client, volume, job):

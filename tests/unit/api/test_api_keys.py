@@ -216,7 +216,7 @@ def test_a_damaged_key_opens_nothing_and_hides_no_other(app, client, keys, volum
     whole, _ = keys.create("whole", "read")
     broken, key = keys.create("broken", "admin")
     (volume.root / "keys" / f"{broken.id}.json").write_bytes(b'{"version": 1')
-    assert authorized(app, key).get("/jobs").status_code == 500
+    assert authorized(app, key).get("/jobs").status_code == 401
     assert whole.id in {one["id"] for one in client.get("/keys").json["data"]}
     assert broken.id not in {one["id"] for one in client.get("/keys").json["data"]}
 

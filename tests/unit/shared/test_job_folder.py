@@ -4,8 +4,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pydantic import ValidationError
 
+from shared.document import UnusableDocument
 from shared.job import AttemptEnd, Conclusion
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import claim, ending, finished, handed_back, posted, record, taken
@@ -150,5 +150,5 @@ def test_the_first_word_of_the_training_program_stands(volume):
 def test_a_damaged_file_is_an_error_and_never_an_answer(volume, content):
     job = posted(volume)
     job.spec_file.write_bytes(content)
-    with pytest.raises(ValidationError):
+    with pytest.raises(UnusableDocument, match=r"spec\.json is damaged"):
         job.state()

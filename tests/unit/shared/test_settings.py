@@ -1,6 +1,7 @@
 """The environment, read once, loudly."""
 
 import pwd
+from secrets import token_hex
 
 import pytest
 
@@ -34,8 +35,8 @@ def test_a_variable_that_nobody_reads_stops_the_start_and_the_nearest_one_is_nam
 
 def test_every_bad_value_is_named_at_once():
     with pytest.raises(BadEnvironment) as caught:
-        read_settings({"FITSTOP_PORT": "70000", "FITSTOP_SLOTS": "many", "FITSTOP_TYPO": "1"})
-    assert all(part in str(caught.value) for part in ("FITSTOP_PORT=70000", "FITSTOP_SLOTS=many", "FITSTOP_TYPO=1"))
+        read_settings({"FITSTOP_PORT": "70000", "FITSTOP_SLOTS": "many", "FITSTOP_SLOT": "1"})
+    assert all(part in str(caught.value) for part in ("FITSTOP_PORT=70000", "FITSTOP_SLOTS=many", "FITSTOP_SLOT=1"))
 
 
 @pytest.mark.parametrize("name", ["heartbeat_seconds", "self_stop_seconds", "take_over_seconds", "sweep_seconds"])
@@ -80,3 +81,23 @@ def test_every_setting_is_shown_by_its_variable_and_says_what_it_is():
 def test_settings_do_not_change():
     with pytest.raises(ValueError, match="frozen"):
         Settings().slots = 2
+
+
+def test_a_variable_of_another_version_is_a_warning_and_said_once(caplog):
+    name = f"FITSTOP_QUITE_ANOTHER_{token_hex(4).upper()}"
+    environment = {name: "sesame", "FITSTOP_SLOTS": "3"}
+    assert read_settings(environment) == read_settings(environment) == Settings(slots=3)
+    [told] = [record for record in caplog.records if name in record.message]
+    assert told.levelname == "WARNING"
+    assert "sesame" not in told.message
+
+
+@pytest.mark.parametrize("name", ["MAX_MODEL_BYTES", "CACHE", "ALLOW_CODE", "PROBE_SECONDS", "LOG_FORMAT"])
+def test_names_that_a_later_version_may_have_stop_no_start(name):
+    assert read_settings({f"FITSTOP_{name}": "1"}) == Settings()
+
+
+@pytest.mark.parametrize("name", ["PROT", "SLOT", "HEARTBEAT_SECOND", "REDIS_ULR", "HOSTS", "RETRY_BACKOF_SECONDS"])
+def test_a_misspelling_stops_the_start(name):
+    with pytest.raises(BadEnvironment, match="Did you mean"):
+        read_settings({f"FITSTOP_{name}": "1"})

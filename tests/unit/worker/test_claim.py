@@ -185,3 +185,12 @@ def test_a_worker_that_dies_in_its_claim_leaves_the_job_to_others_or_owns_it(vol
         assert claim_next(volume, owner("next")) is None
     else:
         assert claim_next(volume, owner("next")).claim().owner == "next"
+
+
+def test_a_job_whose_plan_cannot_be_read_is_set_aside_and_the_next_one_is_claimed(volume, caplog):
+    first, second = posted(volume, 0), posted(volume, 5)
+    first.plan_file.write_bytes(b'{"format":2}')
+    assert claim_next(volume, owner()).job.id == second.id
+    assert claim_next(volume, owner()) is None
+    [told] = [record.message for record in caplog.records if first.id in record.message]
+    assert "plan.json was written by a newer version of Fitstop" in told

@@ -273,3 +273,10 @@ def test_ends_that_were_written_before_losses_were_told_apart_are_read_as_what_t
     assert [end.counts_as_loss for end in ends] == [True, True, False]
     assert [end.counts_as_failure for end in ends] == [False, False, True]
     assert failed_attempt(taken(job, 4), ERROR, SETTINGS).ending is None
+
+
+def test_a_damaged_conclusion_says_as_little_as_none(volume):
+    attempt = taken(posted(volume))
+    attempt.conclusion_file.write_bytes(b"{")
+    end = decide(attempt, Exit(1), SETTINGS)
+    assert (end.outcome, end.error.code) == ("failed", "no_conclusion")

@@ -70,7 +70,7 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
     def restore(self, state: dict[str, Any]) -> None:
         """Be as it was when `state` was taken."""
         self.best = state["best"]
-        self.best_so_far = Best.model_validate(state["best_so_far"]) if state["best_so_far"] else None
+        self.best_so_far = Best.model_validate(state["best_so_far"], extra="ignore") if state["best_so_far"] else None
 
     def _save_snapshot(self, name: str, epoch: int, logs: Mapping[str, Any]) -> None:
         before, metrics = self.best_so_far, finite_metrics(logs)

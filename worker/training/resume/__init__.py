@@ -2,6 +2,7 @@
 
     point.py      the file: whole or absent, hashed
     state.py      what is captured from the model, the optimizer and the random generators, and put back
+    computed_by.py  what computes its numbers: libraries, processor, device
     store.py      the points of a job: the last two are kept, a damaged one is told and the one before it used
     take_over.py  what a new attempt takes from the one before it: the log's rows, the checkpoints
     extend.py     a point of another job, made the beginning of one that carries on with it under other settings

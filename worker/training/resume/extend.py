@@ -91,7 +91,7 @@ class _StandIn:
 
 def _told(inherited: AttemptFolder) -> list[EpochProgress]:
     events = (event for _, event in read_events(inherited.events_file) if event.type == "epoch")
-    return [EpochProgress.model_validate(event.data) for event in events]
+    return [EpochProgress.of(event.data) for event in events]
 
 
 def _logs(told: EpochProgress) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shared.document import FORMAT, check_number
 from shared.durable import replace_file
 from shared.problems import FitstopError
 from shared.storage import at_path
@@ -44,8 +45,8 @@ class Place:
 class ResumePoint:
     """A run at one moment. `tensors` are named arrays or tensors in order; every other part is JSON values.
 
-    `owner` says whose it is (job, spec, data) and `built_with` the versions that computed it; `is_stopped` that a
-    callback has ended training; `log_bytes` and `log_sha256` are the log's length and hash at that moment.
+    `owner` says whose it is (`resume.store`) and `built_with` what computed it (`resume.computed_by`); `is_stopped`
+    that a callback has ended training; `log_bytes` and `log_sha256` are the log's length and hash at that moment.
     """
 
     place: Place
@@ -68,7 +69,11 @@ def write_point(path: Path, point: ResumePoint) -> int:
 
 
 def read_point(path: Path) -> ResumePoint:
-    """The point at `path`. Raises DamagedPoint with what is wrong, OSError where it cannot be read."""
+    """The point at `path`.
+
+    Raises DamagedPoint with what is wrong, NewerFormat, OSError where it cannot be read, and KeyError, TypeError or
+    ValueError where its header is none.
+    """
     with at_path(path):
         content = path.read_bytes()
     view = memoryview(content)
@@ -78,13 +83,16 @@ def read_point(path: Path) -> ResumePoint:
         raise DamagedPoint(f"{path.name} does not match its own hash")
     (length,) = struct.unpack_from("<Q", content, len(MAGIC))
     begin = len(MAGIC) + 8
-    return _unpacked(json.loads(content[begin : begin + length]), view[begin + length : -_HASH_BYTES])
+    header = json.loads(content[begin : begin + length])
+    check_number(header.get("format", 1), path.name)
+    return _unpacked(header, view[begin + length : -_HASH_BYTES])
 
 
 def _packed(point: ResumePoint) -> list[bytes | memoryview]:
     """The file in parts, so that no thread holds the interpreter while hundreds of megabytes are copied."""
     arrays = [np.ascontiguousarray(_array(tensor)) for _, tensor in point.tensors]
     header = {
+        "format": FORMAT,
         "epoch": point.place.epoch,
         "step": point.place.step,
         "is_stopped": point.is_stopped,

@@ -13,22 +13,25 @@ from shared.events import Event
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.points import point_name
+from shared.problems import listed
 from worker.training.context import RunContext
 from worker.training.recent import RecentSeconds
-from worker.training.resume.point import Place, ResumePoint
+from worker.training.resume.computed_by import computed_by, differences
+from worker.training.resume.point import DamagedPoint, Place, ResumePoint
 from worker.training.resume.state import (
     capture_random,
+    check_random,
     check_tensors,
     restore_metrics,
     restore_random,
     restore_tensors,
     snapshot_tensors,
 )
-from worker.training.resume.store import built_with, newest_point, owner_of, remove_replaced, save_point
-from worker.training.resume.take_over import check_log, take_over
+from worker.training.resume.store import newest_point, owner_of, remove_replaced, save_point
+from worker.training.resume.take_over import check_log, check_manifest, take_over
 
 if TYPE_CHECKING:
-    from worker.training.callbacks import Callbacks
+    from worker.training.callbacks import Callbacks, Stateful
 
 
 log = logging.getLogger(__name__)
@@ -53,8 +56,8 @@ class ResumeSession:
         self._model = model
         self._events = run.events
         self._record = run.record
-        self._owner = owner_of(run.record)
-        self._built_with = built_with()
+        self._owner = owner_of(run.attempt.job.spec_file.read_bytes())
+        self._built_with = computed_by()
         self._resumed_from: Path | None = None
         self._has_replaced_all = False
         self._kept_manifests: deque[set[str]] = deque(maxlen=2)
@@ -81,7 +84,15 @@ class ResumeSession:
         restore_tensors(self._model, self.resumed)
         restore_random(self.resumed)
         for name, callback in callbacks.stateful.items():
-            callback.restore(self.resumed.callbacks[name])
+            self._restore_callback(name, callback, self.resumed.callbacks.get(name, {}))
+
+    def _restore_callback(self, name: str, callback: "Stateful", saved: dict[str, Any]) -> None:
+        """Put a callback's state back; what the point's version did not know of it starts from its default."""
+        fresh = callback.state()
+        callback.restore({key: saved.get(key, value) for key, value in fresh.items()})
+        missing = [key for key in fresh if key not in saved]
+        if missing:
+            self._tell_inexact(f"the resume point holds no {listed(missing)} of {name}, which starts from its default")
 
     def restore_inside_epoch(self) -> None:
         """Put back the metrics of the epoch that was left in its middle."""
@@ -130,8 +141,12 @@ class ResumeSession:
         """Write an event of type "resume"."""
         self._events.write([Event("resume", message, facts, level)])
 
+    def _tell_inexact(self, reason: str) -> None:
+        """Say that from here on the run may differ from one that was never interrupted, and why."""
+        self.tell(f"not an exact resume: {reason}", exact=False)
+
     def _found(self) -> ResumePoint | None:
-        found = newest_point(self.attempt, self._owner, self._usable, self.tell)
+        found = newest_point(self.attempt, self._usable, self.tell)
         if found is None:
             return None
         earlier, point = found
@@ -140,13 +155,23 @@ class ResumeSession:
         facts = {"epoch": point.place.epoch + 1, "batch": point.place.step, "from_attempt": earlier.number}
         whose = f"attempt {earlier.number}" if earlier.number else self._record.extends
         self.tell(f"goes on at {point.place} where {whose} left it", "info", **facts)
-        if point.built_with != self._built_with:
-            self.tell("the libraries are of other versions than before; the numbers may differ in their last bits")
+        changed = differences(point.built_with, self._built_with)
+        if changed:
+            self._tell_inexact(f"the numbers may differ in their last bits ({'; '.join(changed)})")
         return point
 
     def _usable(self, earlier: AttemptFolder, point: ResumePoint) -> ResumePoint:
         if earlier.number == 0:
             point = self._carried_on(point, earlier, self._record, self._model)
         check_log(earlier, point)
+        check_manifest(point)
         check_tensors(self._model, point)
+        check_random(point)
+        _check_states(point)
         return point
+
+
+def _check_states(point: ResumePoint) -> None:
+    states: Any = point.callbacks
+    if not isinstance(states, dict) or not all(isinstance(state, dict) for state in states.values()):
+        raise DamagedPoint("it holds no states of the callbacks")

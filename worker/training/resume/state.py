@@ -59,6 +59,16 @@ def check_tensors(model: keras.Model, point: ResumePoint) -> None:
             raise DamagedPoint(f"its {name} is {array.dtype.name} of shape {array.shape}, another than the model's")
 
 
+def check_random(point: ResumePoint) -> None:
+    """Raise DamagedPoint where the generators' states are not there as `restore_random` puts them back."""
+    try:
+        version, internal, gauss = point.random["python"]
+        random.Random().setstate((version, tuple(internal), gauss))  # noqa: S311
+        np.random.RandomState().set_state(_numpy_state(point))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedPoint(f"the states of its random generators cannot be put back: {error!r}") from error
+
+
 def restore_tensors(model: keras.Model, point: ResumePoint) -> None:
     """Put back all but the metrics."""
     saved = dict(point.tensors)
@@ -77,9 +87,12 @@ def restore_random(point: ResumePoint) -> None:
     """Put back Python's and numpy's generators."""
     version, internal, gauss = point.random["python"]
     random.setstate((version, tuple(internal), gauss))
+    np.random.set_state(_numpy_state(point))
+
+
+def _numpy_state(point: ResumePoint) -> tuple[str, npt.NDArray[Any], int, int, float]:
     name, position, has_gauss, cached = point.random["numpy"]
-    keys = dict(point.tensors)["random:numpy"]
-    np.random.set_state((name, keys, position, has_gauss, cached))
+    return name, dict(point.tensors)["random:numpy"], position, has_gauss, cached
 
 
 def build_variables(model: keras.Model, batch: tuple[npt.NDArray[Any], ...]) -> None:

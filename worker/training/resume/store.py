@@ -5,41 +5,36 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 from shared.durable import make_folder
-from shared.job import JobRecord, stored
 from shared.job_folder import AttemptFolder
 from shared.manifest import read_manifest
 from shared.points import point_name, points_of
 from worker.training.resume.point import DamagedPoint, ResumePoint, read_point, write_point
 
 _KEPT = 2
-_LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
 
 log = logging.getLogger(__name__)
 
 
-def owner_of(record: JobRecord) -> str:
-    """Whose point it is: the job, what it asked for and the data it was posted with, as one hash.
+def owner_of(spec: bytes) -> str:
+    """Whose point it is: the job whose `spec.json` holds these bytes.
 
-    The budget is left out: it changes no number, and points of jobs that were posted before there were any stay theirs.
+    Never a hash of what they mean to this version: with a new field and its default it would be another.
     """
-    identity = {name: stored(record)[name] for name in ("id", "spec", "task", "data_sha256")}
-    del identity["spec"]["budget"]
+    return hashlib.sha256(spec).hexdigest()
+
+
+def first_owner_of(spec: bytes) -> str:
+    """The same as the first versions, whose documents have no `format`, wrote it into their points.
+
+    They hashed all fields of the spec but the budget, and had written all of them into `spec.json`.
+    """
+    record = json.loads(spec)
+    identity = {name: record[name] for name in ("id", "spec", "task", "data_sha256")}
+    identity["spec"].pop("budget", None)
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-def built_with() -> dict[str, str]:
-    """The versions whose other values could give other bits."""
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name.removesuffix("-cpu")] = version(name)
-        except ModuleNotFoundError:
-            continue
-    return found
 
 
 def save_point(attempt: AttemptFolder, point: ResumePoint) -> int:
@@ -75,7 +70,6 @@ def remove_replaced(attempt: AttemptFolder, resumed_from: Path | None) -> bool:
 
 def newest_point(
     attempt: AttemptFolder,
-    owner: str,
     usable: Callable[[AttemptFolder, ResumePoint], ResumePoint],
     tell: Callable[[str], None],
 ) -> tuple[AttemptFolder, ResumePoint] | None:
@@ -83,30 +77,36 @@ def newest_point(
 
     What was inherited counts as an attempt, whose points belong to the job that it was inherited from. `usable` makes
     the point this run's own and raises DamagedPoint where what it refers to is not there. Each point that cannot be
-    used is told. Raises OSError where none can be used and a point could not be read: the volume fails, and beginning
-    at the beginning would throw away what it holds.
+    used is told, damaged or written by a version that this one does not understand; and so is it where none can.
+    Raises OSError where none can be used and a point could not be read: the volume fails, and beginning at the
+    beginning would throw away what it holds.
     """
     unread: OSError | None = None
+    is_refused = False
     for earlier, path in _candidates(attempt):
         try:
             point = read_point(path)
-            if point.owner != (owner if earlier.number else _owner_of_inherited(earlier)):
+            if not _is_owned(point, earlier):
                 raise DamagedPoint(f"{path.name} belongs to another job or to other data")
             point = usable(earlier, point)
-        except (DamagedPoint, OSError, ValueError, KeyError) as error:
+        except (DamagedPoint, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            is_refused = True
             if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
                 unread = error
-            tell(f"the resume point of attempt {earlier.number} cannot be used: {error}; the one before it is")
+            tell(f"a resume point of attempt {earlier.number} cannot be used: {error}; trying the one before it")
             continue
         return earlier, point
     if unread is not None:
         raise unread
+    if is_refused:
+        tell("no resume point can be used, so training starts again from epoch 1")
     return None
 
 
-def _owner_of_inherited(inherited: AttemptFolder) -> str | None:
-    record = inherited.extended_record()
-    return None if record is None else owner_of(record)
+def _is_owned(point: ResumePoint, earlier: AttemptFolder) -> bool:
+    """Whether the point is of the job, or for what was inherited of the job that it was inherited from."""
+    spec = (earlier.job.spec_file if earlier.number else earlier.extended_spec_file).read_bytes()
+    return point.owner in {owner_of(spec), first_owner_of(spec)}
 
 
 def _candidates(attempt: AttemptFolder) -> Iterator[tuple[AttemptFolder, Path]]:

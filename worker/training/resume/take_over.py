@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from shared.document import parse_document
 from shared.durable import link_file, make_folder, replace_file, sync_folder
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint, Manifest, write_manifest
@@ -15,6 +16,11 @@ def check_log(earlier: AttemptFolder, point: ResumePoint) -> None:
     _rows(earlier, point)
 
 
+def check_manifest(point: ResumePoint) -> None:
+    """Raise UnusableDocument where the point's manifest cannot be read."""
+    _manifest(point)
+
+
 def take_over(earlier: AttemptFolder, attempt: AttemptFolder, point: ResumePoint) -> None:
     """Put the log's rows up to the point, the checkpoints and the manifest of that moment into the attempt's folder.
 
@@ -24,11 +30,15 @@ def take_over(earlier: AttemptFolder, attempt: AttemptFolder, point: ResumePoint
     if point.log_bytes:
         replace_file(attempt.training_log, _rows(earlier, point))
     make_folder(attempt.checkpoints, within=attempt.path)
-    manifest = Manifest.model_validate_json(json.dumps(point.manifest))
+    manifest = _manifest(point)
     kept = tuple(one for one in manifest.checkpoints if _linked(one, earlier, attempt))
     sync_folder(attempt.checkpoints)
     best = manifest.best if any(one.name == manifest.best for one in kept) else None
     write_manifest(attempt.manifest_file, Manifest(best=best, checkpoints=kept))
+
+
+def _manifest(point: ResumePoint) -> Manifest:
+    return parse_document(json.dumps(point.manifest).encode(), Manifest, "its manifest")
 
 
 def _rows(earlier: AttemptFolder, point: ResumePoint) -> bytes:

@@ -23,7 +23,7 @@ from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker.training.resume.point import DamagedPoint, Place, ResumePoint, read_point, write_point
-from worker.training.resume.store import newest_point, owner_of, remove_replaced, save_point
+from worker.training.resume.store import newest_point, remove_replaced, save_point
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -118,8 +118,6 @@ def usable(earlier: AttemptFolder, point: ResumePoint) -> ResumePoint:
 
 
 def test_of_a_hundred_mutated_points_none_is_taken_and_the_one_before_it_is(killed: JobFolder) -> None:
-    record = killed.record()
-    assert record is not None
     attempt = AttemptFolder(killed.attempts_folder / "2", 2)
     older, newer = sorted(killed.attempts()[0].resume.iterdir())
     good = newer.read_bytes()
@@ -127,7 +125,7 @@ def test_of_a_hundred_mutated_points_none_is_taken_and_the_one_before_it_is(kill
     for number in range(100):
         newer.write_bytes(MUTATIONS[number % 3](good, chance))
         told: list[str] = []
-        found = newest_point(attempt, owner_of(record), usable, told.append)
+        found = newest_point(attempt, usable, told.append)
         assert found is not None
         assert found[1].place == read_point(older).place
         assert len(told) == 1
@@ -144,12 +142,13 @@ def test_a_point_of_another_job_is_not_taken(killed: JobFolder, volume: Volume) 
     for path in killed.attempts()[0].resume.iterdir():
         (first.resume / path.name).write_bytes(path.read_bytes())
     first.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
-    record = other.record()
-    assert record is not None
     told: list[str] = []
-    assert newest_point(claim(other, 2), owner_of(record), usable, told.append) is None
-    assert len(told) == 2
-    assert all("belongs to another job" in one for one in told)
+    assert newest_point(claim(other, 2), usable, told.append) is None
+    assert [("belongs to another job" in one, "starts again" in one) for one in told] == [
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
 
 
 def stop_of(job: JobFolder, number: int) -> Stop:
@@ -210,7 +209,8 @@ def test_a_point_of_a_model_that_is_built_otherwise_is_not_taken_and_the_run_beg
     assert stop_of(job, 2) == first
     told = [placed.event.message for placed in job_events(job) if placed.event.type == "resume"]
     assert told
-    assert all("another model" in message for message in told)
+    assert all("another model" in message for message in told[:-1])
+    assert "starts again" in told[-1]
 
 
 def attempt_of(job: JobFolder, number: int, *epochs: int) -> AttemptFolder:
@@ -290,6 +290,6 @@ def test_a_volume_that_cannot_be_read_does_not_let_a_job_begin_at_the_beginning(
     monkeypatch.setattr(Path, "read_bytes", fail)
     told: list[str] = []
     with pytest.raises(OSError, match="Input/output") as failed:
-        newest_point(second, "o", lambda _, point: point, told.append)
+        newest_point(second, lambda _, point: point, told.append)
     assert classify_storage_error(failed.value, volume.root) == "volume_error"
     assert len(told) == 2

@@ -1,0 +1,87 @@
+"""What all documents on the volume have in common: a format number, and one way to read them.
+
+A volume is shared by versions: an upgrade rolls from one machine to the next, and a volume outlives many of them. So
+fields of the same format that this version does not know are ignored, at any depth, and fields that an older version
+did not write have their defaults. A document of a newer format is named and set aside by itself.
+
+What a client sends is validated by the same models without this tolerance (`shared.validation`).
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from shared.durable import read_bytes
+from shared.problems import FitstopError
+
+# A new number is for a change that an older version would misunderstand; a new field that it may ignore needs none.
+FORMAT = 1
+
+_Document = TypeVar("_Document", bound="Document")
+
+
+class UnusableDocument(FitstopError, ValueError):
+    """A document on the volume that this version cannot use: its message names the file and what is wrong with it."""
+
+    code = "damaged_record"
+
+
+class NewerFormat(UnusableDocument):
+    """A document that a newer version wrote; only that version can use it."""
+
+    code = "newer_format"
+
+
+class Document(BaseModel):
+    """A document with a file of its own. Files of the first versions say `version` for `format`, or nothing."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    format: int = Field(default=FORMAT, ge=1, validation_alias=AliasChoices("format", "version"))
+
+
+def read_document(path: Path, kind: type[_Document]) -> _Document | None:
+    """The document at `path`, or None where there is none. Raises UnusableDocument, OSError."""
+    content = read_bytes(path)
+    return None if content is None else parse_document(content, kind, document_name(path))
+
+
+def parse_document(content: bytes, kind: type[_Document], name: str) -> _Document:
+    """The document that a file of that name holds. Raises UnusableDocument."""
+    try:
+        document = kind.model_validate_json(content, extra="ignore")
+    except ValidationError as error:
+        check_format(content, name)
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UnusableDocument(f"{name} is damaged: {place}: {first['msg']}") from error
+    check_number(document.format, name)
+    return document
+
+
+def check_format(content: bytes, name: str) -> None:
+    """Raise NewerFormat where the content of a file of that name, JSON or not, says that it is of one."""
+    try:
+        document = from_json(content)
+    except ValueError:
+        return
+    number = document.get("format", document.get("version")) if isinstance(document, dict) else None
+    if isinstance(number, int):
+        check_number(number, name)
+
+
+def check_number(number: int, name: str) -> None:
+    """Raise NewerFormat for a format number above this version's."""
+    if number > FORMAT:
+        raise NewerFormat(
+            f"{name} was written by a newer version of Fitstop (format {number}, and this version reads up to "
+            f"{FORMAT}); upgrade this machine's Fitstop"
+        )
+
+
+def document_name(path: Path) -> str:
+    """What a file of the volume is called for people: from its job's folder on, else its own name."""
+    parts = path.parts
+    return "/".join(parts[parts.index("attempts") :]) if "attempts" in parts else path.name

@@ -1,0 +1,157 @@
+"""The volume of version e06c457 (tests/record_volume.py), unpacked for a test, and what its routes answer."""
+
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from flask import Flask
+
+from api import create_app
+from shared.events import read_events
+from shared.job import AttemptEnd
+from shared.job_folder import AttemptFolder
+from shared.settings import Settings
+from shared.times import utc_now
+from shared.volume import Volume
+from tests.record_volume import SPEC, cpu, libraries, weights_sha256
+from tests.support.keys import authorized
+from worker.training.run import run
+from worker.training.stop_requests import StopRequests
+
+FOLDER = Path(__file__).parents[1] / "data" / "volume-e06c457"
+EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text())
+RUNNING: str = EXPECTED["jobs"]["running"]
+# Of the moment, or of the request, and not of the volume.
+_VOLATILE = {"request_id", "last_seen_seconds", "last_used_at"}
+_NOT_OF_THE_VOLUME = {"/metrics", "/readyz", "/limits", "/docs", "/openapi.json", "/schema/job.json"}
+
+
+@dataclass(frozen=True)
+class OldVolume:
+    """The volume at `root`, not yet opened by anybody."""
+
+    root: Path
+
+    def app(self) -> Flask:
+        """This version's API on it."""
+        return create_app(
+            Settings(
+                volume=self.root,
+                index_folder=self.root.parent / "index",
+                redis_url="redis://127.0.0.1:1/0",
+                admin_key=EXPECTED["admin_key"],
+            )
+        )
+
+    def documents(self) -> list[Path]:
+        """Every JSON document."""
+        return sorted(path for path in self.root.rglob("*.json") if path.is_file())
+
+
+def unpacked(folder: Path) -> OldVolume:
+    """A fresh copy below `folder`."""
+    with tarfile.open(FOLDER / "volume.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return OldVolume(folder / "volume")
+
+
+def document_names() -> list[str]:
+    """The JSON documents of the volume, by their paths in it."""
+    with tarfile.open(FOLDER / "volume.tar.gz") as archive:
+        return sorted(name.removeprefix("volume/") for name in archive.getnames() if name.endswith(".json"))
+
+
+def change(path: Path, alter: Callable[[dict[str, Any]], None]) -> None:
+    """Alter a document; what is linked to it, as the marker of a job, stays."""
+    document = json.loads(path.read_bytes())
+    alter(document)
+    path.unlink()
+    path.write_text(json.dumps(document, separators=(",", ":")) + "\n")
+
+
+Answers = dict[str, tuple[int, Any]]
+
+
+def answers(app: Flask) -> Answers:
+    """What every GET route answers: status, and the body without what is of the moment; and what opens a door."""
+    client = authorized(app, EXPECTED["key"])
+    found = {path: _answer(client.get(path, buffered=True)) for path in _paths(app)}
+    found["revoked"] = authorized(app, EXPECTED["revoked_key"]).get("/jobs").status_code, None
+    found["session"] = _by_session(app).status_code, None
+    spec = {**SPEC, "name": "succeeded", "metadata": {"team": "red"}}
+    found["posted once"] = _answer(
+        client.post("/jobs", json=spec, headers={"Idempotency-Key": EXPECTED["idempotency_key"]})
+    )
+    return found
+
+
+def resumed(old: OldVolume) -> AttemptFolder:
+    """The killed job, taken over and trained to its end in this process."""
+    folder = Volume(old.root).job_folder(RUNNING)
+    folder.attempts()[-1].close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    attempt = folder.take(folder.attempts()[-1].claim().model_copy(update={"attempt": 2}))  # type: ignore[union-attr]
+    assert attempt is not None
+    attempt.conclude(run(attempt, StopRequests(attempt, 60)))
+    return attempt
+
+
+def is_same_machinery() -> bool:
+    """Whether this CPU and these libraries are those that computed the twin."""
+    return bool(EXPECTED["twin"]["cpu"] == cpu() and EXPECTED["twin"]["libraries"] == libraries())
+
+
+def assert_resumed_as_twin(attempt: AttemptFolder) -> None:
+    """The run went on at the newest point, and ended as the version that began it would have ended it.
+
+    That is bit for bit on the CPU that it used.
+    """
+    told = [event for _, event in read_events(attempt.events_file) if event.type == "resume"]
+    assert [(event.data.get("from_attempt"), event.data.get("epoch")) for event in told][:1] == [(1, 18)], told
+    conclusion = attempt.conclusion()
+    assert conclusion is not None
+    assert conclusion.ending is not None
+    assert conclusion.ending.status == "succeeded", conclusion
+    twin = EXPECTED["twin"]
+    if is_same_machinery():
+        assert attempt.training_log.read_text() == twin["log"]
+        assert weights_sha256(attempt) == twin["weights_sha256"]
+        return
+    expected, found = pd.read_csv(StringIO(twin["log"])), pd.read_csv(attempt.training_log)
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-3)
+
+
+def _by_session(app: Flask) -> Any:
+    browser = app.test_client()
+    browser.set_cookie("fitstop_session", EXPECTED["session"])
+    return browser.get("/jobs")
+
+
+def _paths(app: Flask) -> Iterator[str]:
+    """Every GET route with every job and dataset in its place."""
+    for rule in app.url_map.iter_rules():
+        if "GET" not in (rule.methods or ()) or rule.rule.startswith("/page/static") or rule.rule in _NOT_OF_THE_VOLUME:
+            continue
+        if "<job_id>" in rule.rule:
+            for job_id in EXPECTED["jobs"].values():
+                yield rule.rule.replace("<job_id>", job_id).replace("<name>", "model-01-0.38.keras")
+        else:
+            yield rule.rule.replace("<dataset_id>", "grades")
+
+
+def _answer(answer: Any) -> tuple[int, Any]:
+    if answer.is_json or answer.mimetype == "application/problem+json":
+        return answer.status_code, _steady(json.loads(answer.data))
+    return answer.status_code, sha256(answer.data).hexdigest()
+
+
+def _steady(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _steady(inner) for name, inner in value.items() if name not in _VOLATILE}
+    return [_steady(inner) for inner in value] if isinstance(value, list) else value
