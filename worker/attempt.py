@@ -151,14 +151,15 @@ class AttemptRun:
         No child lives by now, so trying on is safe however old the last beat is: the first end stands.
         """
         told = ""
-        while not self._gives_up():
+        while True:
             try:
                 return self._attempt.close(end)
             except OSError as error:
                 if told != (told := str(error)):
                     log.warning("the end of %s cannot be written yet: %s", self._attempt.job.id, error)
-                time.sleep(_LOOK_SECONDS)
-        return False
+            if self._gives_up():
+                return False
+            time.sleep(_LOOK_SECONDS)
 
     def _gives_up(self) -> bool:
         """Whether the worker is being taken away and has waited its time, or the job's folder is gone for good."""

@@ -36,11 +36,26 @@ class Bell:
         return 0
 
 
-class NoNursery:
-    child_start = "spawn"
+class IdleChild:
+    pid = 1
 
-    def start(self, _attempt: object) -> None:
-        raise AssertionError("no child may be started")
+    def begin(self, _attempt: object) -> None:
+        raise AssertionError("no child may begin")
+
+    def close(self) -> None:
+        """It has no process."""
+
+
+class IdleNursery:
+    child_start = "spawn"
+    sickness = ""
+    is_beyond_help = False
+
+    def take(self, _drain: object) -> IdleChild:
+        return IdleChild()
+
+    def put_back(self, _child: IdleChild) -> None:
+        """Nothing was begun."""
 
     def forget_programs(self) -> None:
         raise AssertionError("nothing was the job's fault")
@@ -126,7 +141,7 @@ def test_a_worker_whose_claim_fails_pauses_shows_it_and_continues_by_itself(
     volume: Volume, refuse: Callable[[int], None], now: list[float]
 ) -> None:
     job = posted(volume)
-    worker = Worker(QUICK, volume, Bell(), NoNursery())  # type: ignore[arg-type]
+    worker = Worker(QUICK, volume, Bell(), IdleNursery())  # type: ignore[arg-type]
     freed: list[bool] = []
     worker.when_free(lambda: freed.append(worker.may_take()))
     worker._free.put(Owner(worker.name, "here", 1, 0, "CPU"))
@@ -151,7 +166,7 @@ def test_an_attempt_whose_first_beat_the_volume_refuses_is_handed_back_when_it_i
     attempt = taken(posted(volume))
     refuse(error)
     run = AttemptRun(attempt, time.monotonic(), volume, QUICK, threading.Event())
-    thread = threading.Thread(target=run.run, args=[NoNursery()])
+    thread = threading.Thread(target=run.run, args=[IdleChild()])
     thread.start()
     thread.join(2 * QUICK.take_over_seconds)
     assert thread.is_alive(), "it waits for as long as it takes"
@@ -169,7 +184,7 @@ def test_an_owner_that_drains_waits_no_longer_than_its_grace(volume: Volume, ref
     drain = threading.Event()
     drain.set()
     settings = QUICK.model_copy(update={"stop_grace_seconds": 0.1})
-    AttemptRun(attempt, time.monotonic(), volume, settings, drain).run(NoNursery())  # type: ignore[arg-type]
+    AttemptRun(attempt, time.monotonic(), volume, settings, drain).run(IdleNursery())  # type: ignore[arg-type]
     assert attempt.end() is None
 
 

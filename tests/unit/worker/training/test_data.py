@@ -151,7 +151,7 @@ resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 1024**2,) * 2)
 try:
     load_data(attempt, attempt.job.record())
 except Exception as error:
-    told, may_retry = failure(error)
+    told, may_retry = failure(error, attempt.volume_root)
     print(told.code, may_retry, told.message)
 """
 
