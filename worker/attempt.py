@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, JobError
 from shared.job_folder import AttemptFolder
+from shared.points import made_progress
 from shared.settings import Settings
 from shared.storage import classify_storage_error, is_storage_error, storage_message
 from shared.times import utc_now
@@ -153,7 +154,9 @@ class AttemptRun:
         told = ""
         while True:
             try:
-                return self._attempt.close(end)
+                # Only now: while the volume fails nobody can say how far the attempt got.
+                has_progress = end.ending is None and made_progress(self._attempt)
+                return self._attempt.close(end.model_copy(update={"has_progress": has_progress}))
             except OSError as error:
                 if told != (told := str(error)):
                     log.warning("the end of %s cannot be written yet: %s", self._attempt.job.id, error)

@@ -27,6 +27,7 @@ import worker.sweep
 import worker.training.lifeline
 import worker.training.stop_requests
 import worker.volume_watch
+from shared.document import parse_document
 from shared.job import ProcessIdentity
 from shared.volume import Volume
 from tests.simulation.eye import Eye
@@ -78,7 +79,7 @@ def simulated() -> Iterator[None]:
         stack.enter_context(patch.object(worker.service, "secrets", tokens))
         stack.enter_context(patch.object(shared.times, "datetime", WallClock))
         stack.enter_context(patch.object(api.jobs, "service", lambda: SimpleNamespace(volume=World.volume)))
-        stack.enter_context(patch.object(shared.job_folder, "_read", _remembering_read()))
+        stack.enter_context(patch.object(shared.job_folder, "read_document", _remembering_read()))
         stack.enter_context(patch.object(worker.attempt, "out_of_memory_kills", lambda: 0))
         for module in (worker.claim, worker.service):
             stack.enter_context(patch.object(module, "memory_bytes", lambda: None))
@@ -168,15 +169,15 @@ def _remembering_read() -> Callable[..., Any]:
     """The same bytes are the same frozen document: they are parsed once in all worlds."""
     known: dict[Any, Any] = {}
 
-    def read(path: Any, document: Any) -> Any:
+    def read(path: Any, kind: Any) -> Any:
         content = shared.durable.read_bytes(path)
         if content is None:
             return None
-        if (document, content) not in known:
+        if (kind, content) not in known:
             if len(known) > 10_000:
                 known.clear()
-            known[document, content] = document.model_validate_json(content)
-        return known[document, content]
+            known[kind, content] = parse_document(content, kind, path.name)
+        return known[kind, content]
 
     return read
 

@@ -134,7 +134,8 @@ def test_losses_without_a_limit_are_seen(folder: Path, monkeypatch: pytest.Monke
 
 
 def test_losses_that_count_in_spite_of_progress_are_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.outcome.made_progress", lambda _: False)
+    for module in ("worker.outcome", "worker.attempt"):
+        monkeypatch.setattr(f"{module}.made_progress", lambda _: False)
     assert "of its progress" in str(first_broken(folder, 400))
 
 
