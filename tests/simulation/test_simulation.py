@@ -140,7 +140,7 @@ def test_losses_that_count_in_spite_of_progress_are_seen(folder: Path, monkeypat
 
 
 def test_a_sweep_that_never_rings_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.sweep.Sweeper._ring_for_waiting_jobs", lambda _: None)
+    monkeypatch.setattr("worker.sweep.Sweeper._ring_for", lambda *_: None)
     assert "is lost" in str(first_broken(folder, 200))
 
 
