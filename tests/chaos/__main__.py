@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.chaos import work
 from tests.chaos.bells import Outage, run_bells
 from tests.chaos.judge import Verdict
 from tests.chaos.run import Options, run_chaos
@@ -37,7 +38,15 @@ def main() -> int:
 def _run(asked: argparse.Namespace, folder: Path) -> Verdict:
     if asked.what == "bells":
         return run_bells(folder, Outage(asked.seed, asked.away_seconds, asked.queued), _tell)
-    options = Options(asked.seed, asked.jobs, asked.faults, asked.workers, asked.mean_seconds, asked.quiet_seconds)
+    options = Options(
+        asked.seed,
+        asked.jobs,
+        asked.faults,
+        asked.workers,
+        asked.mean_seconds,
+        asked.quiet_seconds,
+        work.SHORT if asked.short else work.LONG,
+    )
     return run_chaos(folder, options, _tell)
 
 
@@ -45,11 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("what", nargs="?", choices=["monkey", "bells"], default="monkey")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--jobs", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=40)
     parser.add_argument("--faults", type=int, default=300)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--mean-seconds", type=float, default=2.5, help="between two faults")
-    parser.add_argument("--quiet-seconds", type=float, default=300, help="for all jobs to end after the last fault")
+    parser.add_argument("--mean-seconds", type=float, default=5, help="between two faults")
+    parser.add_argument("--short", action="store_true", help="jobs of a few seconds in place of 20 and more")
+    parser.add_argument("--quiet-seconds", type=float, default=900, help="for all jobs to end after the last fault")
     parser.add_argument("--away-seconds", type=float, default=60, help="bells: how long Redis is away")
     parser.add_argument("--queued", type=int, default=50, help="bells: jobs that wait meanwhile")
     parser.add_argument("--report", type=Path, help="write the verdict there as JSON")

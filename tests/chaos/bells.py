@@ -39,7 +39,7 @@ class Outage:
 def run_bells(folder: Path, outage: Outage, tell: Callable[[str], None]) -> Verdict:
     """The verdict over one outage. One running job ends in it, so that a worker is free, the other outlasts it."""
     with running_stand(folder, random.Random(outage.seed), settings={}) as stand:
-        customer = Customer(stand, random.Random(outage.seed), 0, lambda: 0)
+        customer = Customer(stand, random.Random(outage.seed), work.SHORT, 0, lambda: 0)
         customer.upload()
         epoch_seconds = _probed(stand, customer)
         tell(f"an epoch takes {epoch_seconds:.3f} s; two jobs run and {outage.queued} wait")
@@ -118,7 +118,7 @@ def _seconds_of_an_epoch(job: JobFolder) -> float:
 
 def _endless(epochs: int, seed: int) -> dict[str, Any]:
     """A spec that early stopping does not end."""
-    spec = work.named(0, f"bell-{seed}")
+    spec = work.SHORT.named(0, f"bell-{seed}")
     spec["hyperparameters"] = {**spec["hyperparameters"], "epochs": epochs, "seed": seed}
     spec["callbacks"] = {**spec["callbacks"], "early_stopping": None}
     return spec

@@ -1,5 +1,6 @@
-"""Posts jobs, cancels some of them, and looks at them, all through the API, as a client would: it tries again."""
+"""Posts jobs, cancels some, uploads data and looks at both through two APIs, as a client would: it tries again."""
 
+import hashlib
 import random
 import threading
 import time
@@ -31,13 +32,17 @@ class Cancel:
 class Customer:
     """A thread. `may_post` says how many jobs may have been posted by now."""
 
-    def __init__(self, stand: Stand, chance: random.Random, jobs: int, may_post: Callable[[], float]) -> None:
+    def __init__(
+        self, stand: Stand, chance: random.Random, load: work.Load, jobs: int, may_post: Callable[[], float]
+    ) -> None:
         self._record = stand.record
-        self._client = httpx2.Client(base_url=stand.url, headers=AUTHORIZATION, timeout=10)
+        self._clients = [httpx2.Client(base_url=url, headers=AUTHORIZATION, timeout=10) for url in stand.urls]
         self._chance = chance
+        self._load = load
         self._jobs = jobs
         self._may_post = may_post
         self._posted: list[str] = []
+        self._uploads = 0
         self._cancels: list[Cancel] = []
         self._shown: dict[str, int] = {}
         self._ended: dict[str, str] = {}
@@ -53,17 +58,16 @@ class Customer:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection; for one that was never begun."""
-        self._client.close()
+        """Let go of the connections; for one that was never begun."""
+        for client in self._clients:
+            client.close()
 
     def has_posted_all(self) -> bool:
         return len(self._posted) >= self._jobs and not self._cancels
 
     def upload(self) -> None:
-        answer = self._client.put(
-            f"/datasets/{work.DATASET}", content=work.dataset_csv(), headers={"Content-Type": "text/csv"}
-        )
-        assert answer.status_code == 201, answer.text
+        """Put the data that all jobs train on."""
+        assert self._put(work.DATASET, self._load.dataset_csv()), "the data is taken"
 
     def post(self, spec: dict[str, Any]) -> str | None:
         """The id of a job that was acknowledged; None where it was not."""
@@ -79,13 +83,26 @@ class Customer:
             number = len(self._posted)
             if number < self._jobs and number < self._may_post():
                 self._post_next(number)
+                self._upload_another()
             self._cancel_due()
             if self._posted:
                 self._look_at(self._chance.choice(self._posted))
 
+    def _upload_another(self) -> None:
+        """A dataset of its own name and bytes; one that was acknowledged must be there for ever."""
+        self._uploads += 1
+        content = work.other_csv(self._uploads)
+        name = f"other-{self._uploads}"
+        if self._put(name, content):
+            self._record.write("uploaded", dataset=name, sha256=hashlib.sha256(content).hexdigest())
+
+    def _put(self, name: str, content: bytes) -> bool:
+        headers = {"Content-Type": "text/csv"}
+        return self._ask("PUT", f"/datasets/{name}", content=content, headers=headers, timeout=60) is not None
+
     def _post_next(self, number: int) -> None:
-        kind = number % len(work.SPECS)
-        job_id = self.post(work.named(kind, number))
+        kind = number % len(self._load.specs)
+        job_id = self.post(self._load.named(kind, number))
         if job_id is None:
             return
         self._posted.append(job_id)
@@ -133,7 +150,7 @@ class Customer:
     def _ask(self, method: str, path: str, **body: Any) -> dict[str, Any] | None:
         """A good answer's document; None for every other, and for none."""
         try:
-            answer = self._client.request(method, path, **body)
+            answer = self._chance.choice(self._clients).request(method, path, **body)
         except httpx2.HTTPError as error:
             self._record.write("unanswered", path=path, error=type(error).__name__)
             return None

@@ -3,13 +3,17 @@
 import contextlib
 import os
 import random
+import re
+import shutil
 import signal
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import redis
 
 from shared.queue import QUEUE
+from tests.chaos.preload import VolumeState
 from tests.chaos.services import Service
 from tests.chaos.stand import Stand
 from tests.chaos.watcher import Watcher
@@ -17,6 +21,8 @@ from tests.support.worker_process import QUICK, descendants
 
 # A frozen process wakes when others have taken over long since: 45 s where that takes 30 s.
 FROZEN_SECONDS = 1.5 * float(QUICK["FITSTOP_TAKE_OVER_SECONDS"])
+# Enough for a claim, too little for a checkpoint and a resume point.
+_NEARLY_FULL_BYTES = 200 * 1024
 _JUNK = (
     b"not json",
     b"\xff\xfe\x00",
@@ -50,39 +56,51 @@ class Faults:
         self._chance = chance
         self._later = later
         self._frozen = False
-        self._disk_is_full = False
+        self._volume_is_bad = False
+        self._full: set[str] = set()
         self._rings: list[bytes] = []
 
     def by_kind(self) -> dict[str, tuple[int, Callable[[], str | None]]]:
         """Every fault that this machine can do, with its weight."""
         every: dict[str, tuple[int, Callable[[], str | None]]] = {
-            "child killed": (30, lambda: self._signal_child(signal.SIGKILL)),
+            "child killed": (24, lambda: self._signal_child(signal.SIGKILL)),
             "child terminated": (4, lambda: self._signal_child(signal.SIGTERM)),
             "child frozen": (4, self._freeze_child),
-            "worker killed": (7, lambda: self._end_worker(signal.SIGKILL)),
+            "worker killed": (6, lambda: self._end_worker(signal.SIGKILL)),
             "worker terminated": (6, lambda: self._end_worker(signal.SIGTERM)),
-            "worker frozen": (6, self._freeze_worker),
-            "machine frozen": (8, self._freeze_machine),
+            "worker frozen": (5, self._freeze_worker),
+            "worker and all its processes killed": (6, self._kill_tree),
+            "all workers and their processes killed": (4, self._kill_all_trees),
+            "machine frozen": (6, self._freeze_machine),
+            "fork server killed": (6, lambda: self._signal_fork_server(signal.SIGKILL)),
+            "fork server frozen": (4, self._freeze_fork_server),
+            "fork server cut off": (5, self._cut_off_fork_server),
             "API killed": (5, self._kill_api),
-            "Redis killed": (5, lambda: self._kill_redis(None)),
-            "Redis replaced by an empty one": (5, lambda: self._kill_redis(0)),
-            "Redis flushed": (6, self._flush),
-            "Redis paused": (4, self._pause_redis),
-            "rings doubled": (7, self._double_rings),
-            "rings lost": (4, self._lose_rings),
-            "junk among the rings": (5, self._push_junk),
-            "network cut": (5, self._cut_network),
+            "Redis killed": (4, lambda: self._kill_redis(None)),
+            "Redis replaced by an empty one": (4, lambda: self._kill_redis(0)),
+            "Redis flushed": (4, self._flush),
+            "Redis paused": (3, self._pause_redis),
+            "rings doubled": (5, self._double_rings),
+            "rings lost": (3, self._lose_rings),
+            "junk among the rings": (3, self._push_junk),
+            "network cut": (4, self._cut_network),
             "network reset": (3, self._reset_network),
         }
         if self._stand.disk.can_fill:
-            every["disk full"] = (5, self._fill_disk)
-        if self._stand.clocks:
-            every["clock stepped"] = (5, self._step_clock)
+            every["volume full"] = (5, lambda: self._fill_volume(0))
+            every["volume nearly full"] = (5, lambda: self._fill_volume(_NEARLY_FULL_BYTES))
+            every["volume away"] = (4, self._take_volume_away)
+            every["local disk full"] = (5, self._fill_local_disk)
+        if self._stand.preloads:
+            every["volume answers EIO"] = (5, lambda: self._break_volume(VolumeState.WRITES_FAIL))
+            every["volume read-only"] = (4, lambda: self._break_volume(VolumeState.READ_ONLY))
+            every["volume hangs"] = (4, lambda: self._break_volume(VolumeState.HANGS))
+            every["clock stepped"] = (6, self._step_clock)
         return every
 
     def left_out(self) -> list[str]:
-        missing = [] if self._stand.disk.can_fill else ["disk full (needs root on Linux)"]
-        return missing + ([] if self._stand.clocks else ["clock stepped (needs cc)"])
+        missing = [] if self._stand.disk.can_fill else ["disks full and away (needs root on Linux)"]
+        return missing + ([] if self._stand.preloads else ["clock stepped, volume broken (needs cc)"])
 
     def remember_rings(self) -> None:
         """Keep copies of what lies in the list, to deliver them once more."""
@@ -131,15 +149,67 @@ class Faults:
         worker.send(number)
         return worker.name
 
-    def _kill_api(self) -> str | None:
-        api = self._stand.api
-        if not api.is_alive or api.pid is None:
+    def _kill_tree(self) -> str | None:
+        worker = self._worker()
+        if worker is None or worker.pid is None:
             return None
-        below = descendants(api.pid)
-        api.send(signal.SIGKILL)
-        for pid in below:
-            _send(pid, signal.SIGKILL)
+        _kill_all(worker)
+        return worker.name
+
+    def _kill_all_trees(self) -> str | None:
+        alive = [worker for worker in self._stand.workers if worker.is_alive]
+        for worker in alive:
+            _kill_all(worker)
+        return ", ".join(worker.name for worker in alive) or None
+
+    def _kill_api(self) -> str | None:
+        api = self._chance.choice(self._stand.apis)
+        if not api.is_alive:
+            return None
+        _kill_all(api)
         return api.name
+
+    # A worker's fork server
+
+    def _signal_fork_server(self, number: signal.Signals) -> str | None:
+        found = self._fork_server()
+        if found is None:
+            return None
+        worker, pid = found
+        self._sabotage(worker)
+        _send(pid, number)
+        return f"{worker.name}, process {pid}"
+
+    def _freeze_fork_server(self) -> str | None:
+        found = self._fork_server()
+        if found is None:
+            return None
+        worker, pid = found
+        self._sabotage(worker)
+        _send(pid, signal.SIGSTOP)
+        self._later(FROZEN_SECONDS, lambda: _send(pid, signal.SIGCONT))
+        return f"{worker.name}, process {pid}"
+
+    def _cut_off_fork_server(self) -> str | None:
+        """Remove the folder of its socket, as a cleaner of temporary files does."""
+        found = self._fork_server()
+        folder = None if found is None else socket_folder(found[1])
+        if found is None or folder is None:
+            return None
+        self._sabotage(found[0])
+        shutil.rmtree(folder, ignore_errors=True)
+        return f"{found[0].name}, {folder.name}"
+
+    def _fork_server(self) -> tuple[Service, int] | None:
+        worker = self._worker()
+        if worker is None or worker.pid is None:
+            return None
+        servers = [pid for pid in descendants(worker.pid) if is_fork_server(pid)]
+        return (worker, servers[0]) if servers else None
+
+    def _sabotage(self, worker: Service) -> None:
+        """Write down that this worker may end with 1, since it may be unable to heal itself."""
+        self._stand.record.write("sabotaged", service=worker.name)
 
     def _child(self) -> int | None:
         found = sorted(self._watcher.trainers)
@@ -199,26 +269,102 @@ class Faults:
         self._stand.links[name].reset()
         return name
 
-    # Disk and clock
+    # Disks and clocks
 
-    def _fill_disk(self) -> str | None:
-        if self._disk_is_full:
+    def _fill_volume(self, leave_bytes: int) -> str | None:
+        if self._volume_is_bad:
             return None
-        self._disk_is_full = True
-        self._stand.disk.fill()
-        self._later(self._chance.uniform(1, 7), self._free_disk)
+        self._volume_is_bad = True
+        self._stand.disk.fill(leave_bytes)
+        self._later(self._chance.uniform(1, 12), self._free_volume)
+        return f"{leave_bytes} bytes left"
+
+    def _free_volume(self) -> None:
+        self._stand.disk.free()
+        self._volume_is_bad = False
+
+    def _take_volume_away(self) -> str | None:
+        if self._volume_is_bad:
+            return None
+        self._volume_is_bad = True
+        self._stand.disk.take_away()
+        self._later(self._chance.uniform(1, 10), self._bring_volume_back)
         return "volume"
 
-    def _free_disk(self) -> None:
-        self._stand.disk.free()
-        self._disk_is_full = False
+    def _bring_volume_back(self) -> None:
+        self._stand.disk.bring_back()
+        self._volume_is_bad = False
+
+    def _break_volume(self, state: VolumeState) -> str | None:
+        """For one machine, or for all of them."""
+        if self._volume_is_bad:
+            return None
+        self._volume_is_bad = True
+        names = sorted(self._stand.preloads)
+        hit = names if self._chance.random() < 0.5 else [self._chance.choice(names)]
+        for name in hit:
+            self._stand.preloads[name].set_volume(state)
+        self._later(self._chance.uniform(1, 10), lambda: self._mend_volume(hit))
+        return ", ".join(hit)
+
+    def _mend_volume(self, names: list[str]) -> None:
+        for name in names:
+            self._stand.preloads[name].set_volume(VolumeState.WELL)
+        self._volume_is_bad = False
+
+    def _fill_local_disk(self) -> str | None:
+        name = self._chance.choice(sorted(self._stand.local_disks))
+        if name in self._full:
+            return None
+        self._full.add(name)
+        self._stand.record.write("sabotaged", service=name)
+        self._stand.local_disks[name].fill()
+        self._later(self._chance.uniform(2, 12), lambda: self._free_local_disk(name))
+        return name
+
+    def _free_local_disk(self, name: str) -> None:
+        self._stand.local_disks[name].free()
+        self._full.discard(name)
 
     def _step_clock(self) -> str | None:
-        name = self._chance.choice(sorted(self._stand.clocks))
+        name = self._chance.choice(sorted(self._stand.preloads))
         seconds = self._chance.choice([-86_400, -7_200, -60, 60, 7_200, 86_400])
-        self._stand.clocks[name].step(seconds)
-        self._later(self._chance.uniform(3, 15), lambda: self._stand.clocks[name].step(0))
+        self._stand.preloads[name].step_clock(seconds)
+        self._later(self._chance.uniform(3, 15), lambda: self._stand.preloads[name].step_clock(0))
         return f"{name} by {seconds} s"
+
+
+def is_fork_server(pid: int) -> bool:
+    """Whether a process is multiprocessing's fork server itself, not a child that it forked."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return b"forkserver" in command and b"forkserver" not in Path(f"/proc/{parent}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def socket_folder(pid: int) -> Path | None:
+    """The folder of the Unix socket that a process listens on."""
+    sockets = {}
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        fields = line.split()
+        if len(fields) == 8 and fields[7].startswith("/"):
+            sockets[fields[6]] = fields[7]
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
+            if found and found[1] in sockets:
+                return Path(sockets[found[1]]).parent
+    return None
+
+
+def _kill_all(service: Service) -> None:
+    """The service and everything below it, as a machine that is gone."""
+    below = descendants(service.pid) if service.pid is not None else []
+    service.send(signal.SIGKILL)
+    for pid in below:
+        _send(pid, signal.SIGKILL)
 
 
 def _send(pid: int, number: signal.Signals) -> None:

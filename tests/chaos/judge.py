@@ -15,7 +15,12 @@ from tests.chaos.trainers import lives, overlaps
 from tests.support.killing import Outcome
 
 # What the monkey does to an attempt ends it in one of these ways; any other is the product's own doing.
-_EXPLAINED = {"killed", "worker_lost", "volume_full"}
+_EXPLAINED = {"killed", "worker_lost", "no_child"}
+_EXPLAINED |= {"volume_full", "volume_error", "data_missing", "worker_disk_full", "worker_disk_error"}
+# A worker that cannot heal itself after a local fault ends with 1, within so many seconds.
+_SICK_STATUS, _SICK_SECONDS = 1, 120.0
+# How far a job may go beyond its budget: it measures its own leaving, on a machine as busy as this one.
+_BUDGET_SLACK_SECONDS = 3.0
 
 
 @dataclass
@@ -64,6 +69,14 @@ def judge(seed: int, volume: Volume, record: Record, twins: dict[int, Outcome]) 
         for attempt in job.attempts()
         if (end := attempt.end()) is not None and end.error is not None and end.error.code not in _EXPLAINED
     ]
+    verdict.broken["attempts that counted as failures"] = [
+        f"{job.id} attempt {attempt.number}: {end.outcome} {end.error}"
+        for job in jobs
+        for attempt in job.attempts()
+        if (end := attempt.end()) is not None and end.is_failure
+    ]
+    _judge_budgets(verdict, jobs)
+    _judge_uploads(verdict, volume, lines)
     half = [folder.name for folder in volume.open.iterdir() if volume.job(folder.name.partition("-")[2]) is None]
     verdict.numbers["markers of jobs that never came to be"] = len(half)
     verdict.broken["torn files"] = [*_told(lines, "torn"), *torn_files(volume)]
@@ -80,7 +93,9 @@ def _judge_endings(
     verdict.broken["jobs lost"] = lost + sorted(acknowledged - results.keys())
     ended = {job_id: result.ending for job_id, result in results.items() if result is not None}
     verdict.broken["jobs failed"] = [
-        f"{job_id}: {ending.error}" for job_id, ending in ended.items() if ending.status == "failed"
+        f"{job_id}: {ending.error}"
+        for job_id, ending in ended.items()
+        if ending.status == "failed" and not (ending.stop is not None and ending.stop.reason == "budget")
     ]
     verdict.broken["jobs cancelled that nobody cancelled"] = [
         job.id for job in jobs if job.id in ended and ended[job.id].status == "cancelled" and job.cancel() is None
@@ -97,6 +112,8 @@ def _judge_twins(verdict: Verdict, jobs: list[JobFolder], twins: dict[int, Outco
         result, document = job.result(), job.record()
         if result is None or document is None or result.ending.status != "succeeded":
             continue
+        if work.kind_of(document.spec.name or "") == work.BUDGET_KIND:
+            continue
         compared += 1
         if result.attempt != job.attempts()[-1].number:
             unequal.append(f"{job.id}: attempt {result.attempt} brought the result, a reader looks at the newest one")
@@ -109,6 +126,43 @@ def _judge_twins(verdict: Verdict, jobs: list[JobFolder], twins: dict[int, Outco
             unequal.append(f"{job.id}: {', '.join(different)}")
     verdict.broken["results unequal to the untouched twin"] = unequal
     verdict.numbers["results compared with their twins"] = compared
+
+
+def _judge_budgets(verdict: Verdict, jobs: list[JobFolder]) -> None:
+    wrong, ended = [], 0
+    for job in jobs:
+        document, result = job.record(), job.result()
+        limit = document.spec.budget.max_gpu_seconds if document and document.spec.budget else None
+        stop = result.ending.stop if result else None
+        if limit is None or stop is None or stop.reason == "cancelled":
+            continue
+        ended += 1
+        held = sum(end.held_seconds or 0.0 for attempt in job.attempts() if (end := attempt.end()) is not None)
+        if stop.reason != "budget" or held > limit + _BUDGET_SLACK_SECONDS:
+            wrong.append(f"{job.id}: {stop.reason} after {held:.2f} of {limit:g} s")
+    verdict.broken["budgets that did not end their job in time"] = wrong
+    verdict.numbers["jobs that their budget ended"] = ended
+
+
+def _judge_uploads(verdict: Verdict, volume: Volume, lines: list[dict[str, Any]]) -> None:
+    uploaded = {line["dataset"]: line["sha256"] for line in lines if line["what"] == "uploaded"}
+    wrong = []
+    for name, sha256 in uploaded.items():
+        found = volume.dataset(name)
+        if found is None or found.sha256 != sha256 or not volume.data_file(name).exists():
+            wrong.append(name)
+    verdict.broken["acknowledged uploads that are not there"] = wrong
+    verdict.numbers["acknowledged uploads"] = len(uploaded)
+
+
+def _is_sick(line: dict[str, Any], lines: list[dict[str, Any]]) -> bool:
+    """Whether a worker ended as it may after what was done to it."""
+    return line["status"] == _SICK_STATUS and any(
+        other["what"] == "sabotaged"
+        and other["service"] == line["service"]
+        and 0 <= line["t"] - other["t"] <= _SICK_SECONDS
+        for other in lines
+    )
 
 
 def _judge_trainers(verdict: Verdict, lines: list[dict[str, Any]]) -> None:
@@ -136,8 +190,11 @@ def _judge_log(verdict: Verdict, lines: list[dict[str, Any]]) -> None:
     verdict.broken["processes that ended and nobody had ended them"] = [
         f"{line['service']} with status {line['status']} at {line['t']} s"
         for line in lines
-        if line["what"] == "ended" and not line["asked"]
+        if line["what"] == "ended" and not line["asked"] and not _is_sick(line, lines)
     ]
+    verdict.numbers["workers that ended since they could not heal themselves"] = sum(
+        line["what"] == "ended" and not line["asked"] and _is_sick(line, lines) for line in lines
+    )
 
 
 def _count(verdict: Verdict, jobs: list[JobFolder], lines: list[dict[str, Any]]) -> None:

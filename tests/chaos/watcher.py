@@ -6,6 +6,7 @@ product says of itself is believed here.
 
 import json
 import os
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from shared.job_folder import JobFolder
 from tests.chaos.record import Record
 from tests.chaos.stand import Stand
 
+# The end of the path only: on a volume that was taken away the beginning is not what it was.
+_OUTPUT = re.compile(r"/jobs/../(?P<job>job_\w+)/attempts/(?P<attempt>\d+)/output\.log$")
 _LOOK_SECONDS = 0.025
 _FILES_SECONDS = 0.7
 
@@ -34,7 +37,6 @@ class Watcher:
 
     def __init__(self, stand: Stand) -> None:
         self._volume = stand.volume
-        self._root = f"{stand.disk.folder}/jobs/"
         self._record: Record = stand.record
         self._results: dict[str, bytes] = {}
         self._over = threading.Event()
@@ -81,15 +83,15 @@ class Watcher:
     def _trainer(self, pid: int) -> Trainer | None:
         try:
             output = str(Path(f"/proc/{pid}/fd/1").readlink())
-            if not output.startswith(self._root) or not output.endswith("/output.log"):
+            found = _OUTPUT.search(output)
+            if found is None or not self._volume.job_folder(found["job"]).path.exists():
                 return None
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             return None
         if state in {"Z", "X"}:
             return None
-        parts = output.split("/")
-        return Trainer(parts[-4], int(parts[-2]), pid, state in {"T", "t"})
+        return Trainer(found["job"], int(found["attempt"]), pid, state in {"T", "t"})
 
     def _look_at_files(self) -> None:
         for job_id in self._volume.job_ids():
