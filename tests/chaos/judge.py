@@ -17,8 +17,8 @@ from tests.support.killing import Outcome
 # What the monkey does to an attempt ends it in one of these ways; any other is the product's own doing.
 _EXPLAINED = {"killed", "worker_lost", "no_child"}
 _EXPLAINED |= {"volume_full", "volume_error", "data_missing", "worker_disk_full", "worker_disk_error"}
-# A worker that cannot heal itself after a local fault ends with 1, within so many seconds.
-_SICK_STATUS, _SICK_SECONDS = 1, 120.0
+# After a local fault a worker that cannot heal itself ends with 1, and one that was just starting with 2.
+_SICK_STATUSES, _SICK_SECONDS = {1, 2}, 120.0
 # How far a job may go beyond its budget: it measures its own leaving, on a machine as busy as this one.
 _BUDGET_SLACK_SECONDS = 3.0
 
@@ -157,7 +157,7 @@ def _judge_uploads(verdict: Verdict, volume: Volume, lines: list[dict[str, Any]]
 
 def _is_sick(line: dict[str, Any], lines: list[dict[str, Any]]) -> bool:
     """Whether a worker ended as it may after what was done to it."""
-    return line["status"] == _SICK_STATUS and any(
+    return line["status"] in _SICK_STATUSES and any(
         other["what"] == "sabotaged"
         and other["service"] == line["service"]
         and 0 <= line["t"] - other["t"] <= _SICK_SECONDS
