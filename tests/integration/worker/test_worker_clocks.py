@@ -10,7 +10,7 @@ from shared.job_folder import JobFolder
 from shared.ledger import ledger
 from shared.queue import Doorbell
 from shared.volume import Volume
-from tests.chaos.clock import Clock, build_clock
+from tests.chaos.preload import Preload, build_library
 from tests.support.jobs import put_job, small_spec
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_for
@@ -28,11 +28,11 @@ def trains(job: JobFolder, attempt: int) -> bool:
 def test_a_job_whose_worker_was_away_for_longer_than_its_budget_goes_on_and_pays_for_its_training_alone(
     shared_volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path
 ) -> None:
-    library = build_clock(tmp_path)
+    library = build_library(tmp_path)
     if library is None:
         pytest.skip("there is no C compiler for a clock that can be stepped")
-    clocks = [Clock(library, tmp_path / f"{name}.clock") for name in ("first", "second")]
-    clocks[0].step(DAY)
+    clocks = [Preload(library, tmp_path / f"{name}.state", shared_volume.root) for name in ("first", "second")]
+    clocks[0].step_clock(DAY)
     first, second = (
         WorkerProcess(shared_volume, redis_server.url, tmp_path / f"{number}.log", **clock.environment)
         for number, clock in enumerate(clocks)
@@ -48,13 +48,13 @@ def test_a_job_whose_worker_was_away_for_longer_than_its_budget_goes_on_and_pays
         posted = time.monotonic()
         doorbell.ring(job.id)
         wait_for(lambda: trains(job, 1))
-        clocks[0].step(DAY - 2 * HOUR)
+        clocks[0].step_clock(DAY - 2 * HOUR)
         first.stop()
         lived = time.monotonic() - posted
         # It starts in its own time and then waits for the take-over: longer than what is left of the budget.
         second.start()
         wait_for(lambda: trains(job, 2), 60, saying="the second worker goes on")
-        clocks[1].step(2 * HOUR)
+        clocks[1].step_clock(2 * HOUR)
         result = wait_for(job.result, 60)
     finally:
         first.stop()
