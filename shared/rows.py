@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shared.spec import DatasetSpec, Positive
 
@@ -49,18 +47,23 @@ class Selection:
         """The number of rows of each class in one part; empty for a regression."""
         if self.codes is None:
             return []
-        return np.bincount(self.codes.numbers[part], minlength=len(self.codes.values)).tolist()
+        return [int(rows) for rows in np.bincount(self.codes.numbers[part], minlength=len(self.codes.values))]
 
 
 class Columns:
-    """The columns of a dataset's Parquet file, each read when it is asked for. Raises OSError where the file fails."""
+    """The columns of a dataset's Parquet file, each read when it is asked for. Raises OSError where the file fails.
+
+    pyarrow is imported with the first column: who never reads one does without it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def is_missing(self, name: str) -> npt.NDArray[np.bool_]:
         """Which rows have no value, of shape (rows,). Never holds the whole of a text column."""
-        with pq.ParquetFile(self._path) as file:
+        from pyarrow.parquet import ParquetFile
+
+        with ParquetFile(self._path) as file:
             batches = file.iter_batches(batch_size=_BATCH, columns=[name], use_threads=False)
             masks = [batch.column(name).is_null().to_numpy(zero_copy_only=False) for batch in batches]
         return np.concatenate([np.empty(0, np.bool_), *masks])
@@ -71,6 +74,8 @@ class Columns:
 
     def codes(self, name: str) -> Codes:
         """The column's different values, sorted, and which of them stands in each row."""
+        import pyarrow as pa
+
         column = self._read(name, as_dictionary=True)
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
@@ -80,7 +85,9 @@ class Columns:
         return _sorted_codes(cells.dictionary.to_pylist(), cells.indices.fill_null(-1).to_numpy())
 
     def _read(self, name: str, *, as_dictionary: bool = False) -> Any:
-        with pq.ParquetFile(self._path, read_dictionary=[name] if as_dictionary else None) as file:
+        from pyarrow.parquet import ParquetFile
+
+        with ParquetFile(self._path, read_dictionary=[name] if as_dictionary else None) as file:
             # A name may select the columns that it is a prefix of, as well.
             return file.read(columns=[name], use_threads=False).column(name)
 
@@ -182,7 +189,7 @@ def _shares(sizes: npt.NDArray[np.int64], draws: int, random: np.random.RandomSt
         chosen = random.choice(ties, size=min(len(ties), missing), replace=False)
         shares[chosen] += 1
         missing -= len(chosen)
-    return shares.astype(np.int64)
+    return np.asarray(shares, np.int64)
 
 
 def first_beyond_float32(numbers: npt.NDArray[Any]) -> float | None:

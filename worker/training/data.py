@@ -152,13 +152,14 @@ def _targets(column: "pd.Series[Any]", rows: Selection, record: JobRecord) -> tu
     """The targets of both parts, each of shape (rows, 1)."""
     if rows.codes is not None:
         dtype = np.float32 if record.task.kind == "binary" else np.int32
-        return tuple(rows.codes.numbers[part].astype(dtype).reshape(-1, 1) for part in (rows.train, rows.validation))
-    parts = column.iloc[rows.train], column.iloc[rows.validation]
-    for part in parts:
+        numbers = rows.codes.numbers.astype(dtype).reshape(-1, 1)
+        return numbers[rows.train], numbers[rows.validation]
+    train, validation = column.iloc[rows.train], column.iloc[rows.validation]
+    for part in (train, validation):
         beyond = first_beyond_float32(part.to_numpy(np.float64))
         if beyond is not None:
-            raise BadData(f'"{column.name}" holds {beyond:g}, which float32 cannot hold; mend it or drop its row')
-    return tuple(part.to_numpy(np.float32).reshape(-1, 1) for part in parts)
+            raise BadData(f'the target "{column.name}" holds {beyond:g}, too large for float32; fix or remove its row')
+    return train.to_numpy(np.float32).reshape(-1, 1), validation.to_numpy(np.float32).reshape(-1, 1)
 
 
 def _weights(train_y: npt.NDArray[Any], record: JobRecord) -> npt.NDArray[np.float32] | None:

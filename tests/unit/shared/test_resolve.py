@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.problems import Refused
-from shared.resolve import MOST_CATEGORIES, resolve
+from shared.resolve import resolve
 from shared.spec import MOST_PARAMETERS, JobSpec
-from shared.task import MOST_CLASSES
+from shared.task import MOST_CATEGORIES, MOST_CLASSES
 from shared.validation import validated
 from tests.unit.shared.records import GRADES, ROWS, dataset, listed, numbers, resolved, spec
 
@@ -292,7 +292,7 @@ def test_a_fraction_that_leaves_one_row_for_each_part_is_taken(fraction, rows):
 
 def test_rows_with_a_missing_value_do_not_count_unless_they_are_filled_in():
     gaps = numbers("gaps", 50, missing=99)
-    assert "#/dataset/validation_fraction" in refusal(asked("grade"), GRADES, gaps)
+    assert refusal(asked("grade"), GRADES, gaps)["#/dataset/missing"].code == "no_rows_left"
     assert judged(asked("grade", dataset={"missing": "impute"}), GRADES, gaps)
 
 

@@ -69,7 +69,11 @@ def columns_of(tmp_path, **columns):
 def test_rows_that_are_left_have_a_value_in_every_column(tmp_path):
     columns = columns_of(
         tmp_path,
-        **{"a": pa.array([1.0, None, 3.0, 4.0]), "a.b": pa.array(["x", "y", None, "z"]), "t": pa.array([1, 2, 3, None])},
+        **{
+            "a": pa.array([1.0, None, 3.0, 4.0]),
+            "a.b": pa.array(["x", "y", None, "z"]),
+            "t": pa.array([1, 2, 3, None]),
+        },
     )
     assert complete_rows(columns, ["a", "a.b", "t"], 4).tolist() == [0]
     assert complete_rows(columns, ["a.b"], 4).tolist() == [0, 1, 3]
