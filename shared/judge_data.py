@@ -148,12 +148,15 @@ class DataJudge:
     def _check_left(self, facts: RowFacts) -> bool:
         """Whether dropping leaves rows to split. Many dropped rows are a warning that names the columns to blame."""
         dropped = self._data.rows - facts.left
-        if self._wanted.missing == "impute" or dropped <= _FEW_DROPPED * self._data.rows:
-            return True
         target = self._data.column(self._wanted.target)
         assert target is not None
-        # Rows without a target are dropped whatever the spec says.
+        if dropped <= _FEW_DROPPED * self._data.rows:
+            return True
         if dropped == target.missing:
+            self._found.warn(
+                f'{dropped} of {self._data.rows} rows have no value of the target "{target.name}" and are dropped, '
+                f"{facts.left} remain"
+            )
             return True
         advice = f'add columns to drop_columns, or use "missing": "impute". Missing: {self._blamed()}'
         if facts.left < 2 and self._data.rows - target.missing >= 2:

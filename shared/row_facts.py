@@ -152,7 +152,7 @@ def _most_of_one_value(column: Column, rows: int) -> int:
 
 
 def _scaled(numbers: npt.NDArray[np.float64], train: npt.NDArray[np.float64], scaling: str) -> npt.NDArray[np.float64]:
-    """The numbers as scaling leaves them, fitted on the training part."""
+    """The numbers as scaling leaves them, fitted on the training part; as they are where it cannot be fitted."""
     low, middle, high = np.percentile(train, [25, 50, 75])
     with np.errstate(all="ignore"):
         centre, width = {
@@ -161,7 +161,7 @@ def _scaled(numbers: npt.NDArray[np.float64], train: npt.NDArray[np.float64], sc
             "robust": (middle, high - low),
             "none": (0.0, 1.0),
         }[scaling]
-        return np.asarray((numbers - centre) / (width or 1.0))
+        return np.asarray((numbers - centre) / (width or 1.0)) if np.isfinite(width) else numbers
 
 
 def squares_fit_float32(number: float) -> bool:

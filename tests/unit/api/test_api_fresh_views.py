@@ -69,7 +69,7 @@ def test_a_dataset_that_was_replaced_under_its_id_is_read_anew(volume, client, g
     assert cache.find(grades.id) is None
     other = put_dataset(volume, learnable_frame(rows=60))
     assert other.id == grades.id
-    assert cache.find(grades.id) == other
+    assert cache.find(grades.id)[0] == other
     assert cache.find("../" + grades.id) is None
 
 
