@@ -387,6 +387,37 @@ def test_callbacks_that_can_act_are_not_told_of(callbacks):
     assert resolved(spec("callbacks", callbacks)).warnings == ()
 
 
+@pytest.mark.parametrize("callback", ["early_stopping", "reduce_lr_on_plateau"])
+@pytest.mark.parametrize("metric", ["accuracy", "precision", "recall", "auc"])
+@pytest.mark.parametrize(("min_delta", "is_reachable"), [(1, False), (50.0, False), (0.99, True), (0.001, True)])
+def test_an_improvement_that_no_metric_can_make_is_a_warning(callback, metric, min_delta, is_reachable):
+    document = spec("hyperparameters/metrics", [metric])
+    document["callbacks"] = {callback: {"monitor": f"val_{metric}", "min_delta": min_delta}}
+    found = [one for one in resolved(document).warnings if "can never be reached" in one]
+    assert len(found) == (not is_reachable)
+    assert all(f"{callback}.min_delta {min_delta:g}" in one and f"val_{metric}" in one for one in found)
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_mae", "val_r2"])
+def test_an_improvement_of_1_is_possible_where_a_value_has_no_bounds(monitor):
+    document = asked(hyperparameters={"metrics": ["mae", "r2"]})
+    document["callbacks"] = {"early_stopping": {"monitor": monitor, "min_delta": 1, "patience": 20}}
+    assert judged(document, PRICE).warnings == ()
+
+
+@pytest.mark.parametrize("column", [TWO, TEXTS, PRICE, FLAG], ids=["binary", "multiclass", "regression", "boolean"])
+def test_defaults_never_warn_about_themselves(column):
+    answer = judged(asked(), column)
+    assert answer.warnings == ()
+    again = json.loads(answer.spec.model_dump_json())
+    assert judged(again, column).warnings == (), "nor when they are written out"
+
+
+def test_a_default_batch_larger_than_the_rows_is_no_warning():
+    answer = resolved(data=dataset(GRADES, rows=20))
+    assert (answer.spec.hyperparameters.batch_size, answer.warnings) == (16, ())
+
+
 # The list of bad input: everything of it that a spec and its data can tell
 
 BAD = [
