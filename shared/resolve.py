@@ -129,7 +129,9 @@ class _Judge:
         self._are_names_sure = self.found.is_sure("hyperparameters/metrics") and (
             self._kind is not None or self._asked.hyperparameters.metrics != "auto"
         )
-        if not self._are_names_sure:
+        if not self._are_names_sure and self.found.is_sure("hyperparameters/metrics"):
+            metrics = tuple(dict.fromkeys(name for metrics in DEFAULT_METRICS.values() for name in metrics))
+        elif not self._are_names_sure:
             metrics = METRICS[self._kind] if self._kind else get_args(Metric)
         return log_names(metrics)
 
