@@ -1,7 +1,7 @@
 """HTTP in, JSON out: what Fitstop serves, and the page that shows it (`api.page`).
 
 The law of this folder: it never imports `worker`, Keras or TensorFlow, and reads no data file itself: uploads are
-parsed in a throw-away process (`api.ingest`), the only one that knows pyarrow.
+parsed in a throw-away process (`api.ingest`), which bounds its memory.
 """
 
 from collections.abc import Callable

@@ -77,6 +77,8 @@ def with_values(*changes):
         [("dataset/target", "grde"), ("dataset/positive", None), ("callbacks/early_stopping/monitor", "val_mae")],
         [("dataset/positive", {}), ("hyperparameters/metrics", ["mae"])],
         [("dataset/positive", None), ("hyperparameters/loss", "bce"), ("hyperparameters/metrics", ["precision"])],
+        [("hyperparameters/metrics", ["mae"]), ("callbacks/early_stopping/monitor", "val_accuracy")],
+        [("hyperparameters/loss", "huber"), ("hyperparameters/metrics", ["mae"])],
         [("callbacks/early_stopping/monitor", 5), ("callbacks/early_stopping/mode", "min")],
         [("callbacks/early_stopping/monitor", "val_acuracy"), ("callbacks/early_stopping/mode", "min")],
         # A column may be dropped once its name is.
