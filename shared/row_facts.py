@@ -11,7 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.dataset import MOST_LISTED_VALUES, Column, DatasetInfo, ValueCount
-from shared.rows import FLOAT32_MAX, Columns, Rows, Selection, complete_rows, first_beyond_float32, select_rows
+from shared.rows import (
+    FLOAT32_MAX,
+    CannotSplit,
+    Columns,
+    Rows,
+    Selection,
+    complete_rows,
+    first_beyond_float32,
+    select_rows,
+)
 from shared.spec import DatasetSpec
 from shared.task import MOST_CATEGORIES, MOST_CLASSES, TaskKind, task_of_column
 
@@ -81,7 +90,7 @@ class DatasetRows:
             return RowFacts(len(kept), target, None)
         try:
             rows = select_rows(self._columns, spec, kept, has_classes=kind != "regression")
-        except ValueError:
+        except CannotSplit:
             return RowFacts(len(kept), target, None)
         return RowFacts(len(kept), target, self._parts(spec, kept, rows))
 

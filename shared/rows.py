@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shared.problems import FitstopError
 from shared.spec import DatasetSpec, Positive
 
 Rows = npt.NDArray[np.int64]
@@ -22,6 +23,12 @@ Value = int | float | bool | str
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 # Rows read at once where only the gaps of a column are looked for.
 _BATCH = 1 << 17
+
+
+class CannotSplit(FitstopError):
+    """The rows cannot be split as the spec asks."""
+
+    code = "cannot_split"
 
 
 @dataclass(frozen=True)
@@ -65,24 +72,17 @@ class Columns:
 
         with ParquetFile(self._path) as file:
             batches = file.iter_batches(batch_size=_BATCH, columns=[name], use_threads=False)
-            masks = [batch.column(name).is_null().to_numpy(zero_copy_only=False) for batch in batches]
+            masks = [_mask(batch.column(name)) for batch in batches]
         return np.concatenate([np.empty(0, np.bool_), *masks])
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
-        """A column of numbers, of shape (rows,) and its own dtype; 0 where a value is missing."""
-        return np.asarray(self._read(name).fill_null(0).to_numpy())
+        """A column of numbers, of shape (rows,) and its own dtype; any number where a value is missing."""
+        return _plain(self._read(name).combine_chunks())
 
     def codes(self, name: str) -> Codes:
         """The column's different values, sorted, and which of them stands in each row."""
-        import pyarrow as pa
-
-        column = self._read(name, as_dictionary=True)
-        if not pa.types.is_dictionary(column.type):
-            column = column.dictionary_encode()
-        cells = column.unify_dictionaries().combine_chunks()
-        if isinstance(cells, pa.ChunkedArray):
-            cells = pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], cells.type.value_type))
-        return _sorted_codes(cells.dictionary.to_pylist(), cells.indices.fill_null(-1).to_numpy())
+        cells = self._read(name, as_dictionary=True).dictionary_encode().unify_dictionaries().combine_chunks()
+        return _sorted_codes(cells.dictionary.to_pylist(), np.where(_mask(cells), -1, _plain(cells.indices)))
 
     def _read(self, name: str, *, as_dictionary: bool = False) -> Any:
         from pyarrow.parquet import ParquetFile
@@ -90,6 +90,17 @@ class Columns:
         with ParquetFile(self._path, read_dictionary=[name] if as_dictionary else None) as file:
             # A name may select the columns that it is a prefix of, as well.
             return file.read(columns=[name], use_threads=False).column(name)
+
+
+def _plain(array: Any) -> npt.NDArray[Any]:
+    """An Arrow array of numbers as it lies in memory; Arrow's own conversions load pandas wherever it is installed."""
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    return np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
+
+
+def _mask(array: Any) -> npt.NDArray[np.bool_]:
+    """Which values of an Arrow array are missing."""
+    return _plain(array.is_null().cast("uint8")).astype(np.bool_)
 
 
 def _sorted_codes(found: list[Value], numbers: npt.NDArray[Any]) -> Codes:
@@ -122,7 +133,7 @@ def class_codes(columns: Columns, target: str, positive: Positive | None, kept: 
 
 
 def select_rows(columns: Columns, spec: DatasetSpec, kept: Rows, *, has_classes: bool) -> Selection:
-    """Split the rows that are `kept`. Raises ValueError where they cannot be split as the spec asks."""
+    """Split the rows that are `kept`. Raises CannotSplit where they cannot be split as the spec asks."""
     codes = class_codes(columns, spec.target, spec.positive, kept) if has_classes else None
     strata = codes.numbers[kept] if codes is not None and spec.stratify else None
     train, validation = split_rows(len(kept), spec.validation_fraction, spec.split_seed, strata)
@@ -141,11 +152,11 @@ def split_rows(
     """The places from 0 to `rows` of both parts, shuffled; with `strata`, class numbers, in proportion to the classes.
 
     Equal to `train_test_split(range(rows), test_size=…, random_state=seed, stratify=strata)` of scikit-learn with
-    `strata` of shape (rows, 1). Raises ValueError where a part would be empty or lack a class.
+    `strata` of shape (rows, 1). Raises CannotSplit where a part would be empty or lack a class.
     """
     train, validation = part_sizes(rows, validation_fraction)
     if train < 1 or validation < 1:
-        raise ValueError(f"of {rows} rows {train} are left to train on and {validation} to validate on")
+        raise CannotSplit(f"of {rows} rows {train} are left to train on and {validation} to validate on")
     random = np.random.RandomState(seed)
     if strata is not None:
         return _stratified(strata, train, validation, random)
@@ -163,9 +174,9 @@ def _stratified(
     sizes = np.bincount(of_row)
     members = np.split(np.argsort(of_row, kind="stable"), np.cumsum(sizes)[:-1])
     if sizes.min() < 2:
-        raise ValueError("a class has one row only")
+        raise CannotSplit("a class has one row only")
     if min(train, validation) < len(sizes):
-        raise ValueError(f"the smaller part has {min(train, validation)} rows for {len(sizes)} classes")
+        raise CannotSplit(f"the smaller part has {min(train, validation)} rows for {len(sizes)} classes")
     of_train = _shares(sizes, train, random)
     of_validation = _shares(sizes - of_train, validation, random)
     parts: tuple[list[Rows], list[Rows]] = ([], [])

@@ -21,7 +21,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from shared.durable import replace_file
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
-from shared.rows import Columns, Selection, complete_rows, first_beyond_float32, select_rows
+from shared.rows import CannotSplit, Columns, Selection, complete_rows, first_beyond_float32, select_rows
 from shared.spec import DatasetSpec
 from shared.volume import data_file_of
 from worker.training.errors import BadData, DataChanged, DataMissing
@@ -81,10 +81,10 @@ def load_data(attempt: AttemptFolder, record: JobRecord) -> Data:
     train_x, validation_x = inputs.iloc[rows.train], inputs.iloc[rows.validation]
     pipeline = preprocessing(inputs, spec)
     data = Data(
-        _finite(pipeline.fit_transform(train_x), inputs),
+        _finite(pipeline.fit_transform(train_x), train_x),
         train_y,
         _weights(train_y, record),
-        _finite(pipeline.transform(validation_x), inputs),
+        _finite(pipeline.transform(validation_x), validation_x),
         validation_y,
         rows.codes.values if rows.codes and spec.positive is None else None,
         len(used) - len(rows.train) - len(rows.validation),
@@ -139,7 +139,7 @@ def _select(path: Path, used: pd.DataFrame, record: JobRecord) -> Selection:
         )
     try:
         rows = select_rows(columns, spec, kept, has_classes=record.task.kind != "regression")
-    except ValueError as error:
+    except CannotSplit as error:
         raise BadData(
             f"the rows cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
         ) from None

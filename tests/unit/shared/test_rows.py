@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from shared.rows import Columns, class_codes, complete_rows, first_beyond_float32, split_rows
+from shared.rows import CannotSplit, Columns, class_codes, complete_rows, first_beyond_float32, split_rows
 from shared.spec import Positive
 
 FRACTIONS = st.floats(0, 1, exclude_min=True, exclude_max=True) | st.sampled_from([0.1, 0.2, 0.25, 1 / 3, 0.5, 0.9])
@@ -25,7 +25,7 @@ def compare(rows, fraction, seed, strata=None):
     try:
         expected = sklearns(rows, fraction, seed, column)
     except ValueError:
-        with pytest.raises(ValueError, match=r"left to train|one row only|smaller part"):
+        with pytest.raises(CannotSplit, match=r"left to train|one row only|smaller part"):
             split_rows(rows, fraction, seed, strata)
         return
     for ours, theirs in zip(split_rows(rows, fraction, seed, strata), expected, strict=True):
