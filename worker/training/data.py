@@ -14,7 +14,6 @@ import pandas as pd
 import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, RobustScaler, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
@@ -22,6 +21,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from shared.durable import replace_file
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
+from shared.rows import CannotSplit, Columns, Selection, complete_rows, first_beyond_float32, select_rows
 from shared.spec import DatasetSpec
 from shared.volume import data_file_of
 from worker.training.errors import BadData, DataChanged, DataMissing
@@ -72,23 +72,22 @@ def load_data(attempt: AttemptFolder, record: JobRecord) -> Data:
     Raises DataMissing, DataChanged, or BadData with a sentence that says how to mend it.
     """
     spec = record.spec.dataset
-    frame = _read(data_file_of(attempt.job, spec.id), record.data_sha256)
+    path = data_file_of(attempt.job, spec.id)
+    frame = _read(path, record.data_sha256)
     used = frame.drop(columns=list(spec.drop_columns))
-    kept = _without_missing(used, spec)
-    target, classes = _target(kept[spec.target], record)
-    inputs = kept.drop(columns=spec.target)
-    train_x, validation_x, train_y, validation_y = _split(inputs, target, spec)
-    if record.task.kind != "regression" and len(np.unique(train_y)) < 2:
-        raise BadData(f'the training part holds one class of "{spec.target}" only; use "stratify": true or more rows')
+    rows = _select(path, used, record)
+    train_y, validation_y = _targets(used[spec.target], rows, record)
+    inputs = used.drop(columns=spec.target)
+    train_x, validation_x = inputs.iloc[rows.train], inputs.iloc[rows.validation]
     pipeline = preprocessing(inputs, spec)
     data = Data(
-        _finite(pipeline.fit_transform(train_x), inputs),
+        _finite(pipeline.fit_transform(train_x), train_x),
         train_y,
         _weights(train_y, record),
-        _finite(pipeline.transform(validation_x), inputs),
+        _finite(pipeline.transform(validation_x), validation_x),
         validation_y,
-        classes,
-        len(used) - len(kept),
+        rows.codes.values if rows.codes and spec.positive is None else None,
+        len(used) - len(rows.train) - len(rows.validation),
     )
     replace_file(attempt.preprocessing_file, skops.io.dumps(pipeline))
     return data
@@ -127,26 +126,40 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _without_missing(frame: pd.DataFrame, spec: DatasetSpec) -> pd.DataFrame:
-    needed = [spec.target] if spec.missing == "impute" else list(frame.columns)
-    kept = frame.dropna(subset=needed)
+def _select(path: Path, used: pd.DataFrame, record: JobRecord) -> Selection:
+    """The rows of both parts, as they were judged when the job was posted."""
+    spec = record.spec.dataset
+    columns = Columns(path)
+    needed = [spec.target] if spec.missing == "impute" else list(used.columns)
+    kept = complete_rows(columns, needed, len(used))
     if len(kept) < 2:
         raise BadData(
-            f"{len(kept)} of {len(frame)} rows have a value in every column; drop the columns that are mostly empty, "
+            f"{len(kept)} of {len(used)} rows have a value in every column; drop the columns that are mostly empty, "
             'or use "missing": "impute"'
         )
-    return kept
+    try:
+        rows = select_rows(columns, spec, kept, has_classes=record.task.kind != "regression")
+    except CannotSplit as error:
+        raise BadData(
+            f"the rows cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
+        ) from None
+    if rows.codes and sum(held > 0 for held in rows.class_rows(rows.train)) < 2:
+        raise BadData(f'the training part holds one class of "{spec.target}" only; use "stratify": true or more rows')
+    return rows
 
 
-def _target(column: "pd.Series[Any]", record: JobRecord) -> tuple[npt.NDArray[Any], tuple[Any, ...] | None]:
-    positive = record.spec.dataset.positive
-    if positive is not None:
-        return column.map(positive.holds).to_numpy(np.float32).reshape(-1, 1), None
-    if record.task.kind == "regression":
-        return column.to_numpy(np.float32).reshape(-1, 1), None
-    values, numbers = np.unique(column.to_numpy(), return_inverse=True)
-    dtype = np.float32 if record.task.kind == "binary" else np.int32
-    return numbers.astype(dtype).reshape(-1, 1), tuple(values.tolist())
+def _targets(column: "pd.Series[Any]", rows: Selection, record: JobRecord) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """The targets of both parts, each of shape (rows, 1)."""
+    if rows.codes is not None:
+        dtype = np.float32 if record.task.kind == "binary" else np.int32
+        numbers = rows.codes.numbers.astype(dtype).reshape(-1, 1)
+        return numbers[rows.train], numbers[rows.validation]
+    train, validation = column.iloc[rows.train], column.iloc[rows.validation]
+    for part in (train, validation):
+        beyond = first_beyond_float32(part.to_numpy(np.float64))
+        if beyond is not None:
+            raise BadData(f'the target "{column.name}" holds {beyond:g}, too large for float32; fix or remove its row')
+    return train.to_numpy(np.float32).reshape(-1, 1), validation.to_numpy(np.float32).reshape(-1, 1)
 
 
 def _weights(train_y: npt.NDArray[Any], record: JobRecord) -> npt.NDArray[np.float32] | None:
@@ -155,21 +168,6 @@ def _weights(train_y: npt.NDArray[Any], record: JobRecord) -> npt.NDArray[np.flo
         return None
     weights: npt.NDArray[np.float32] = compute_sample_weight("balanced", train_y.ravel()).astype(np.float32)
     return weights
-
-
-def _split(inputs: pd.DataFrame, target: npt.NDArray[Any], spec: DatasetSpec) -> Any:
-    try:
-        return train_test_split(
-            inputs,
-            target,
-            test_size=spec.validation_fraction,
-            random_state=spec.split_seed,
-            stratify=target if spec.stratify else None,
-        )
-    except ValueError as error:
-        raise BadData(
-            f"the rows cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
-        ) from None
 
 
 def _is_categorical(column: "pd.Series[Any]", spec: DatasetSpec) -> bool:

@@ -135,3 +135,47 @@ def test_a_training_part_of_one_class_is_refused(volume: Volume) -> None:
     frame.loc[validation.index[0], "grade"] = 5
     with pytest.raises(BadData, match="stratify"):
         loaded(volume, frame, positive={"at_least": 3})
+
+
+@pytest.mark.parametrize(("row", "value"), [(3, 1e39), (3, -1e300), (8, 1e39)])
+def test_a_target_that_float32_cannot_hold_is_refused_with_its_name_and_value(
+    volume: Volume, row: int, value: float
+) -> None:
+    frame = learnable_frame()
+    frame.loc[row, "c"] = value
+    put_dataset(volume, frame)
+    job = put_job(volume, small_spec(dataset={"target": "b", "positive": None}))
+    record = job.record()
+    assert record is not None
+    # As it was stored before posts were judged by the target's range.
+    dataset = record.spec.dataset.model_copy(update={"target": "c"})
+    record = record.model_copy(update={"spec": record.spec.model_copy(update={"dataset": dataset})})
+    with pytest.raises(BadData, match=rf'^the target "c" holds {value:g}'.replace("+", r"\+")):
+        load_data(claim(job), record)
+
+
+@pytest.mark.parametrize("dataset", [{}, {"positive": {"equals": 5}}])
+def test_rows_that_do_not_keep_the_posts_promise_are_bad_data(volume: Volume, dataset: dict[str, Any]) -> None:
+    """The judgement by profiles alone lets pass what the rows do not hold."""
+    frame = learnable_frame()
+    frame.loc[2:, "a"] = np.nan
+    frame["grade"] = [0, 0, *[0, 5] * 119]
+    with pytest.raises(BadData):
+        loaded(volume, frame, **dataset)
+
+
+@pytest.mark.parametrize("target", ["kind", "grade", "flag", "many"])
+@pytest.mark.parametrize("stratify", [False, True])
+def test_both_parts_are_those_of_scikit_learn(volume: Volume, target: str, stratify: bool) -> None:
+    frame = learnable_frame().assign(flag=np.resize([True, False, False], 240), many=np.resize(np.arange(12), 240))
+    frame.loc[[3, 50, 77], "a"] = np.nan
+    data = loaded(volume, frame, target=target, stratify=stratify, scaling="none")
+    left = frame.dropna()
+    numbers = np.unique(left[target].to_numpy(), return_inverse=True)[1].astype(data.train_y.dtype).reshape(-1, 1)
+    train, validation, train_y, validation_y = train_test_split(
+        left, numbers, test_size=0.2, random_state=42, stratify=numbers if stratify else None
+    )
+    np.testing.assert_array_equal(data.train_x[:, 0], train["a"].to_numpy(np.float32))
+    np.testing.assert_array_equal(data.validation_x[:, 0], validation["a"].to_numpy(np.float32))
+    np.testing.assert_array_equal(data.train_y, train_y)
+    np.testing.assert_array_equal(data.validation_y, validation_y)
