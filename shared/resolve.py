@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import ceil
 from typing import TypeVar
 
+from shared.column_names import use_own_names
 from shared.dataset import Column, DatasetInfo
 from shared.problems import Problem, Refused, listed, nearest, pointer
 from shared.spec import (
@@ -55,7 +56,8 @@ class Resolved:
 
 def resolve(asked: JobSpec, data: DatasetInfo) -> Resolved:
     """Fill in and judge `asked` against the data that it names. Raises Refused with every problem at once."""
-    return _Judge(asked, data).judged()
+    own = asked.model_copy(update={"dataset": use_own_names(asked.dataset, data)})
+    return _Judge(own, data).judged()
 
 
 class _Judge:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from api import create_app
-from api.upload import format_of, remove_leftovers
+from api.file_formats import format_of
+from api.upload import remove_leftovers
 from tests.support.keys import authorized
 
 WINE = b"type,ph,quality\nred,3.1,5\nwhite,,6\nred,3.3,6\n"
