@@ -20,6 +20,8 @@ from api.ingest.reading import Reading
 from api.ingest.table import check, profile, write
 from shared.problems import Problem, Refused
 
+_MOST_WARNINGS = 100
+
 
 def main(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     """The answer for stdout."""
@@ -48,8 +50,13 @@ def _facts(folder: Path, order: dict[str, Any], limits: Limits) -> dict[str, Any
         "rows": draft.rows,
         "columns": [column.model_dump(mode="json") for column in profile(draft)],
         "left_out": draft.left_out,
-        "warnings": draft.warnings,
+        "warnings": _first(draft.warnings),
     }
+
+
+def _first(warnings: list[str]) -> list[str]:
+    more = len(warnings) - _MOST_WARNINGS
+    return [*warnings[:_MOST_WARNINGS], f"and {more} more warnings"] if more > 0 else warnings
 
 
 def _bound_memory(memory_bytes: int) -> None:

@@ -106,7 +106,7 @@ class _Ragged:
     def _problem(self, cells: int, rows: list[int]) -> Problem:
         few = ", ".join(map(str, rows[:3])) + (" and others" if len(rows) > 3 else "")
         which = f"row {few} holds" if len(rows) == 1 else f"rows {few} hold"
-        detail = f"{which} {cells} cells, expected {len(self._form.header)}{self._hints[cells]}"
+        detail = f"{which} {cells} cell{'s' * (cells != 1)}, expected {len(self._form.header)}{self._hints[cells]}"
         return Problem(pointer("rows", rows[0]), detail, "ragged_row")
 
     def _hint(self, row: Any) -> str:
@@ -169,7 +169,7 @@ def _typed(path: Path, form: Form, reading: Reading) -> Draft:
 def _settle(draft: Draft, column: DraftColumn, reading: Reading) -> None:
     kind = column.cells.type
     if pa.types.is_string(kind):
-        settle_text(draft, column, reading, may_be_numbers=True)
+        settle_text(draft, column, reading)
     elif pa.types.is_temporal(kind):
         column.cells = pc.cast(column.cells, DATETIME, safe=False)
 
@@ -230,12 +230,13 @@ def _holds_code(cells: pa.Array) -> bool:
 
 
 def _warn_of_data_in_header(draft: Draft, form: Form) -> None:
-    numeric = pc.sum(are_plain(pa.array(form.names))).as_py() or 0
-    if numeric * 2 > len(form.names):
-        shown = ", ".join(f'"{name}"' for name in form.names[:3])
+    names = pa.array(form.names)
+    numeric = names.filter(are_plain(names)).to_pylist()
+    if len(numeric) * 2 > len(names):
+        shown = ", ".join(f'"{name}"' for name in numeric[:3])
         draft.warnings.append(
-            f"the names of {numeric} columns are numbers, such as {shown}: put the columns' names in the first line if "
-            "it holds data"
+            f"the names of {len(numeric)} columns are numbers, such as {shown}: if the first line holds data, put a "
+            "line with the columns' names before it"
         )
 
 

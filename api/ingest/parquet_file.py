@@ -12,7 +12,7 @@ from api.ingest.draft import Draft, DraftColumn
 from api.ingest.limits import Limits, refused
 from api.ingest.names import unknown_names
 from api.ingest.reading import Reading
-from api.ingest.text import ask_kind, settle_text
+from api.ingest.text import ask_kind, remove_marks, settle_text
 from shared.column_names import clean_name
 from shared.problems import Problem, Refused, pointer
 
@@ -26,7 +26,7 @@ def read_parquet(path: Path, limits: Limits, reading: Reading) -> Draft:
             _check_columns(file.schema_arrow, names, reading)
             table = file.read(use_threads=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowIndexError, pa.ArrowTypeError, OSError) as error:
-        if "encrypt" in str(error).lower():
+        if "crypt" in str(error):
             raise refused("#", "holds encrypted columns; write it without encryption", "encrypted") from None
         raise refused("#", "is not a Parquet file that can be read", "unreadable") from None
     draft = Draft([DraftColumn(*pair) for pair in zip(names, map(_plain, table.columns), strict=True)])
@@ -38,9 +38,10 @@ def read_parquet(path: Path, limits: Limits, reading: Reading) -> Draft:
 
 def _settle(draft: Draft, column: DraftColumn, reading: Reading) -> None:
     if not pa.types.is_string(column.cells.type):
+        remove_marks(column, reading)
         ask_kind(draft, column, reading.column_kinds.get(column.name))
     else:
-        settle_text(draft, column, reading, may_be_numbers=False)
+        settle_text(draft, column, reading, is_typed=True)
 
 
 def _check_columns(schema: pa.Schema, names: list[str], reading: Reading) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,11 @@ def _range(column: pa.ChunkedArray) -> dict[str, float | None]:
 
 def _span(column: pa.ChunkedArray) -> dict[str, str | None]:
     extremes = pc.min_max(column)
-    first, last = (pc.strftime(extremes[name], format="%Y-%m-%dT%H:%M:%S").as_py() for name in ("min", "max"))
-    return {"earliest": first, "latest": last}
+    return {"earliest": _iso(extremes["min"].as_py()), "latest": _iso(extremes["max"].as_py())}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def _finite(number: float | None) -> float | None:

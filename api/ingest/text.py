@@ -13,7 +13,7 @@ from api.ingest import numbers
 from api.ingest.datetimes import is_ambiguous, read_datetimes
 from api.ingest.draft import Draft, DraftColumn
 from api.ingest.reading import Reading
-from shared.dataset import AskedKind
+from shared.dataset import NUMBER_MARKS, AskedKind
 from shared.problems import Problem, pointer
 
 _TRUE = ["true", "True", "TRUE"]
@@ -52,21 +52,23 @@ class _Words:
         return pc.is_in(self.all, value_set=pa.array(marks, self.all.type))
 
 
-def settle_text(draft: Draft, column: DraftColumn, reading: Reading, *, may_be_numbers: bool) -> None:
+def settle_text(draft: Draft, column: DraftColumn, reading: Reading, *, is_typed: bool = False) -> None:
     """Give the column of texts its kind; tell the draft what is wrong with it or worth knowing.
 
-    Only with `may_be_numbers`, and where the upload asks for it, texts that look like numbers or booleans become such.
+    Of a file that has types of its own (`is_typed`) texts stay exactly as they are, unless they are all datetimes, or
+    the upload asks for another kind or names marks of missing values.
     """
-    _Settling(draft, column, reading).settle(may_be_numbers=may_be_numbers)
+    _Settling(draft, column, reading, is_typed=is_typed).settle()
 
 
 class _Settling:
-    def __init__(self, draft: Draft, column: DraftColumn, reading: Reading) -> None:
+    def __init__(self, draft: Draft, column: DraftColumn, reading: Reading, *, is_typed: bool) -> None:
         self._draft, self._column, self._reading = draft, column, reading
+        self._is_typed, self._written = is_typed, column.cells
         self._words = _trim(column)
         self._filled = self._words.without(reading.number_marks)
 
-    def settle(self, *, may_be_numbers: bool) -> None:
+    def settle(self) -> None:
         asked = self._reading.column_kinds.get(self._column.name)
         if asked == "number":
             self._force_numbers()
@@ -74,9 +76,9 @@ class _Settling:
             self._force_datetimes()
         elif asked == "text":
             self._keep_text()
-        elif not (may_be_numbers and self._find_numbers()) and not self._find_datetimes():
+        elif not (not self._is_typed and self._find_numbers()) and not self._find_datetimes():
             self._keep_text()
-            self._judge_text(may_be_numbers=may_be_numbers)
+            self._judge_text()
 
     def _find_numbers(self) -> bool:
         """Whether the filled cells are numbers or booleans, which they then become; no cell at all is a number."""
@@ -103,6 +105,9 @@ class _Settling:
         self._column.cells = values.take(pc.index_in(self._column.cells, value_set=self._filled.all))
 
     def _keep_text(self) -> None:
+        if self._is_typed and self._reading.missing_values is None:
+            self._column.cells = self._written
+            return
         marks = self._reading.text_marks
         self._count_marks(marks)
         if self._column.missing_marks:
@@ -130,14 +135,14 @@ class _Settling:
         detail = f"holds {self._show(self._filled)}: {reason}; write them as 2020-01-31 or 2020-01-31 12:30:00"
         self._refuse(detail, "not_a_datetime")
 
-    def _judge_text(self, *, may_be_numbers: bool) -> None:
+    def _judge_text(self) -> None:
         """Say what kept a column from being numbers or datetimes that was meant to be such."""
         if len(self._filled.all) and is_ambiguous(self._filled.all):
             self._warn(
-                f"holds dates such as {self._show(self._filled, 1)} whose day and month cannot be told apart; "
-                "write them as 2020-01-31 to have datetimes"
+                f"day and month of dates such as {self._show(self._filled, 1)} cannot be told apart; write them as "
+                "2020-01-31 to have datetimes"
             )
-        elif may_be_numbers:
+        elif not self._is_typed:
             self._judge_numbers()
 
     def _judge_numbers(self) -> None:
@@ -151,12 +156,19 @@ class _Settling:
         if otherwise.cells and signed + otherwise.cells >= _MEANT_AS_NUMBERS * cells:
             self._refuse_notation(otherwise)
         elif _all(pc.or_(numbers.are_signed(words.all), numbers.matches(words.all, numbers.CODE))):
-            self._warn(f"holds {self._show(odd)}, which would lose a sign, a base or leading zeros as numbers")
-        elif words.filter(plain).cells * 2 > cells:
             self._warn(
-                f"holds {odd.cells} of {cells} cells that are not numbers, such as {self._show(odd)}; name those that "
-                "stand for a missing value in missing_values"
+                f"cells such as {self._show(odd)} would lose leading zeros, a sign or a base as numbers; upload with "
+                f"column_kinds={self._column.name}:number to have numbers all the same"
             )
+        elif words.filter(plain).cells * 2 > cells or self._lacks_usual_marks(odd):
+            self._warn(
+                f"{odd.cells} of {cells} cells are not numbers, such as {self._show(odd)}; if they stand for missing "
+                "values, name them in missing_values"
+            )
+
+    def _lacks_usual_marks(self, odd: _Words) -> bool:
+        """Whether only marks of missing values that the upload's own list leaves out keep the column from numbers."""
+        return self._reading.missing_values is not None and not len(odd.without(list(NUMBER_MARKS)).all)
 
     def _may_be_meant_as_numbers(self) -> bool:
         """Whether of a sample of the cells enough begin or end as numbers do; long columns of names cost no more."""
@@ -178,7 +190,7 @@ class _Settling:
 
     def _warn(self, detail: str) -> None:
         name = self._column.name
-        self._draft.warnings.append(f'column "{name}" is text: it {detail} (column_kinds={name}:text keeps it as text)')
+        self._draft.warnings.append(f'column "{name}" is text: {detail} (or say so: column_kinds={name}:text)')
 
     def _show(self, words: _Words, most: int = _MOST_SHOWN_CELLS) -> str:
         """The first of the words with the first row of each."""
@@ -187,6 +199,18 @@ class _Settling:
 
     def _first_row(self, word: str) -> int:
         return int(pc.index(self._column.cells, word).as_py()) + 1
+
+
+def remove_marks(column: DraftColumn, reading: Reading) -> None:
+    """Make those numbers missing that the upload names as marks, in a column that is no text."""
+    if not (pa.types.is_integer(column.cells.type) or pa.types.is_floating(column.cells.type)):
+        return
+    for mark in reading.missing_values or ():
+        number = pa.scalar(mark).cast(pa.float64()).as_py() if _all(numbers.are_signed(pa.array([mark]))) else None
+        is_mark = pc.equal(column.cells, number)
+        if number is not None and (count := pc.sum(is_mark).as_py()):
+            column.missing_marks[mark] = count
+            column.cells = pc.if_else(is_mark, pa.scalar(None, column.cells.type), column.cells)
 
 
 def ask_kind(draft: Draft, column: DraftColumn, asked: AskedKind | None) -> None:

@@ -1,6 +1,7 @@
 """Files in and out: datasets put, ls and rm, download, bundle."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,16 +20,30 @@ def datasets() -> None:
 @datasets.command()
 @click.argument("dataset_id", metavar="ID")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--missing-values",
+    metavar="MARKS",
+    help="Cells that stand for a missing value instead of the usual ones, as in NA,?,-999.",
+)
+@click.option(
+    "--column-kind",
+    "column_kinds",
+    metavar="NAME:KIND",
+    multiple=True,
+    help="Kind of a column: text, number or datetime, as in zip:text. May be repeated.",
+)
 @output_option
 @click.pass_context
-def put(ctx: click.Context, dataset_id: str, file: Path, output: str) -> None:
+def put(ctx: click.Context, dataset_id: str, file: Path, output: str, **reading: Any) -> None:
     """Upload FILE (CSV or Parquet) as dataset ID. The same bytes again change nothing."""
-    document = open_client(ctx).put_dataset(dataset_id, file)
+    document = open_client(ctx).put_dataset(dataset_id, file, **reading)
     if output == "json":
         print_json(document)
     else:
         click.echo(document["id"])
         hint(f"{document['rows']} rows, {len(document['columns'])} columns")
+        for warning in document.get("warnings", ()):
+            hint(f"warning: {warning}")
 
 
 @datasets.command(name="ls")

@@ -127,7 +127,7 @@ def test_ragged_rows_of_one_length_are_one_problem_that_names_the_first(ingest):
     with pytest.raises(Refused) as caught:
         ingest(b"a,b\n1,2\n3\n\n5,6,7\n8,9\n10\n")
     short, long = caught.value.problems
-    assert (short.pointer, short.detail) == ("#/rows/2", "rows 2, 5 hold 1 cells, expected 2")
+    assert (short.pointer, short.detail) == ("#/rows/2", "rows 2, 5 hold 1 cell, expected 2")
     assert (long.pointer, long.detail[:33]) == ("#/rows/3", "row 3 holds 3 cells, expected 2; ")
 
 
