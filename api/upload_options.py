@@ -21,8 +21,8 @@ UPLOAD_PARAMETERS: dict[str, dict[str, Any]] = {
         "items": {"type": "string"},
         "description": (
             "Cells that are missing values, separated by commas, as in `NA,?,-999`; may be repeated. Blanks around a "
-            "cell do not count, upper and lower case do. They replace the usual marks in every column; an empty cell is "
-            "always missing. Usual marks, in every column of a CSV file: "
+            "cell do not count, upper and lower case do. They replace the usual marks in every column; an empty cell "
+            "is always missing. Usual marks, in every column of a CSV file: "
             f"`{'` `'.join(mark for mark in TEXT_MARKS if mark)}`. Only where the other cells are numbers, booleans or "
             f"datetimes: `{'` `'.join(mark for mark in NUMBER_MARKS if mark not in TEXT_MARKS)}`. Texts of a Parquet "
             "file have no usual marks."
@@ -35,8 +35,8 @@ UPLOAD_PARAMETERS: dict[str, dict[str, Any]] = {
             "Kinds of columns as NAME:KIND, separated by commas, as in `zip:text,age:number`; may be repeated. `text` "
             "keeps cells as they were written, `number` and `datetime` refuse a column with other cells. Without it a "
             "column is numbers, booleans or datetimes where all of its cells are, else text; numbers with leading "
-            "zeros or a plus are text. Datetimes are ISO 8601, or day, month and year in an order that the column itself "
-            "proves, such as 31.12.2020 or 12/31/2020 8:26."
+            "zeros or a plus are text. Datetimes are ISO 8601, or day, month and year in an order that the column "
+            "itself proves, such as 31.12.2020 or 12/31/2020 8:26."
         ),
     },
 }

@@ -34,7 +34,7 @@ def datasets() -> None:
 )
 @output_option
 @click.pass_context
-def put(ctx: click.Context, dataset_id: str, file: Path, output: str, **reading: Any) -> None:
+def put(ctx: click.Context, /, dataset_id: str, file: Path, output: str, **reading: Any) -> None:
     """Upload FILE (CSV or Parquet) as dataset ID. The same bytes again change nothing."""
     document = open_client(ctx).put_dataset(dataset_id, file, **reading)
     if output == "json":
