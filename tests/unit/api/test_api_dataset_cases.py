@@ -90,3 +90,11 @@ def test_the_index_of_a_filtered_frame_is_left_out_and_told(put):
     answer = put("d24-filtered.parquet")
     assert [one["name"] for one in answer.json["columns"]] == ["length", "width", "species"]
     assert (answer.json["left_out"], len(answer.json["warnings"])) == (["__index_level_0__"], 1)
+
+
+def test_a_job_finds_a_column_in_either_unicode_form(client, dry_run):
+    rows = "".join(f"{row},{row % 3},{row % 2}\n" for row in range(40))
+    client.put("/datasets/data", data=f"cafe\u0301,b,ho\u0302tel\n{rows}".encode())
+    tried = dry_run(target="ho\u0302tel", drop_columns=["cafe\u0301"], categorical=["b"])
+    assert (tried.status_code, tried.json["spec"]["dataset"]["target"]) == (200, "h\u00f4tel")
+    assert tried.json["spec"]["dataset"]["drop_columns"] == ["caf\u00e9"]
