@@ -160,10 +160,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             200: _json("They were there, read alike.", shapes.Dataset, headers=("Location",), links=_DATASET_LINKS),
             201: _json("It is there.", shapes.Dataset, headers=("Location",), links=_DATASET_LINKS),
         },
-        query={
-            "name": _text("The name of the file that it was.", minLength=1, maxLength=256),
-            **UPLOAD_PARAMETERS,
-        },
+        query={"name": _text("The name of the file that it was.", minLength=1, maxLength=256), **UPLOAD_PARAMETERS},
         body={
             "text/csv": {"type": "string", "minLength": 1},
             "application/vnd.apache.parquet": {"type": "string", "format": "binary"},

@@ -190,7 +190,7 @@ class _Settling:
 
     def _warn(self, detail: str) -> None:
         name = self._column.name
-        self._draft.warnings.append(f'column "{name}" is text: {detail} (or say so: column_kinds={name}:text)')
+        self._draft.warnings.append(f'column "{name}" is text: {detail}. column_kinds={name}:text takes it as text')
 
     def _show(self, words: _Words, most: int = _MOST_SHOWN_CELLS) -> str:
         """The first of the words with the first row of each."""
