@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TypeVar, get_args
 
 from shared.aliases import meant_log_name
+from shared.column_names import use_own_names
 from shared.dataset import Column, DatasetInfo
 from shared.findings import NO_FAULTS, Faults, Findings, Place
 from shared.judge_data import DataJudge, JudgedData, asked_kind
@@ -58,7 +59,8 @@ def resolve(asked: JobSpec, data: DatasetInfo, rows: DatasetRows | None = None, 
     With `rows` the rows that will be trained on and validated on are judged, without them the columns' profiles alone.
     `faults` are those of the document that `asked` was read from.
     """
-    return _Judge(asked, Findings(faults)).resolved(data, rows)
+    own = asked.model_copy(update={"dataset": use_own_names(asked.dataset, data)})
+    return _Judge(own, Findings(faults)).resolved(data, rows)
 
 
 def problems_without_data(asked: JobSpec, faults: Faults = NO_FAULTS) -> tuple[Problem, ...]:

@@ -36,6 +36,10 @@ INTEGRATION = "tests/integration/api/test_api_server.py"
 
 CASES = {}
 ELSEWHERE = {
+    "a column of mixed cells, codes, marks of missing values, blanks after commas, `sep=`, JSON Lines": (
+        "tests/unit/api/test_api_dataset_cases.py",
+        "test_ticket_numbers_of_which_some_have_letters_are_text_and_the_answer_says_why",
+    ),
     "the client goes away in mid-upload": (INTEGRATION, "test_a_client_that_goes_away_in_mid_upload_leaves_nothing"),
     "1,000 open event streams, clients that send 1 byte in 10 s": (
         "tests/integration/api/test_api_many_clients.py",
