@@ -11,6 +11,7 @@ from math import ceil
 from typing import TypeVar
 
 from shared.dataset import Column, DatasetInfo
+from shared.features import Encoding, count_features, encoding_of
 from shared.problems import Problem, Refused, listed, nearest, pointer
 from shared.spec import (
     MOST_PARAMETERS,
@@ -85,7 +86,7 @@ class _Judge:
                 "budget": self._budget(),
             }
         )
-        features = self._features()
+        features = self._features(target)
         task = Task(
             kind=self._kind,
             classes=self._classes(target),
@@ -137,9 +138,10 @@ class _Judge:
         mend = f'add "{column.name}" to drop_columns'
         if column.distinct == 0:
             self._problem(("dataset", "drop_columns"), f'"{column.name}" holds no value at all; {mend}', "empty_column")
-        elif self._is_categorical(column) and column.distinct > MOST_CATEGORIES:
+        elif self._encoding(column) == "one_hot" and column.distinct > MOST_CATEGORIES:
             detail = (
-                f'"{column.name}" holds {column.distinct} different values, expected at most {MOST_CATEGORIES}; {mend}'
+                f'"{column.name}" holds {column.distinct} different values, expected at most {MOST_CATEGORIES} where '
+                f'each makes a feature; use "categorical_encoding": "target" or "hashing", or {mend}'
             )
             self._problem(("dataset", "drop_columns"), detail, "too_many_categories")
 
@@ -147,9 +149,8 @@ class _Judge:
         left_out = {self._asked.dataset.target, *self._asked.dataset.drop_columns}
         return [column for column in self._data.columns if column.name not in left_out]
 
-    def _is_categorical(self, column: Column) -> bool:
-        chosen = self._asked.dataset.categorical
-        return column.kind == "text" or (chosen != "auto" and column.name in chosen)
+    def _encoding(self, column: Column) -> Encoding:
+        return encoding_of(column, self._asked.dataset)
 
     def _task_kind(self, target: Column) -> TaskKind:
         if self._asked.dataset.positive is not None:
@@ -351,12 +352,11 @@ class _Judge:
             self._problem(("budget", "deadline"), detail, "passed")
         return None if asked == Budget() else asked
 
-    def _features(self) -> int:
-        """The width of the model's input: one for a number, one for two categories, else one for each category."""
-        widths = (
-            column.distinct if self._is_categorical(column) and column.distinct > 2 else 1 for column in self._inputs()
-        )
-        return sum(widths)
+    def _features(self, target: Column) -> int:
+        """The width of the model's input."""
+        means = target.distinct if self._kind == "multiclass" else 1
+        spec = self._asked.dataset
+        return sum(count_features(column, spec, column.distinct, means) for column in self._inputs())
 
     def _parameters(self, features: int, target: Column) -> int:
         outputs = target.distinct if self._kind == "multiclass" else 1

@@ -155,6 +155,10 @@ class DatasetSpec(Strict):
     """Rows with a missing value are dropped, or the values filled in."""
     categorical: Literal["auto"] | tuple[Column, ...] = "auto"
     """Columns whose values are categories; "auto": all texts."""
+    categorical_encoding: Literal["one_hot", "hashing", "target"] = "one_hot"
+    """How categories are encoded: one column for each, a fixed number of columns by hash, or the mean of the target."""
+    hashing_columns: int = Field(default=64, ge=2, le=4096)
+    """The number of columns that each categorical column is hashed into."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """The part of the rows that is validated on."""
     stratify: bool = False

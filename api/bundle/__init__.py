@@ -63,7 +63,8 @@ def bundle(job_id: str) -> Response:
     response.headers["Repr-Digest"] = repr_digest(measure.sha256)
     # Before make_conditional, which states the length itself where nobody has: Werkzeug takes the body for empty then.
     response.content_length = measure.bytes
-    return response.make_conditional(request.environ)
+    response.make_conditional(request.environ)
+    return response
 
 
 def _facts(attempt: AttemptFolder) -> dict[str, object]:
@@ -93,11 +94,23 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: d
     }
     return {
         "preprocessing.skops": preprocessing,
+        **_preparation(attempt),
         "job.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
         "training_log.csv": whole_rows(read_bytes(attempt.training_log) or b""),
         "predict.py": files("api.bundle").joinpath("predict.py.txt").read_bytes(),
         "requirements.txt": "".join(f"{name}=={number}\n" for name, number in versions.items()).encode(),
     }
+
+
+def _preparation(attempt: AttemptFolder) -> dict[str, bytes]:
+    """The program that prepared the rows for this very model, and what it knows of their columns.
+
+    An attempt from before there was one gets today's program, which reads the columns from the fitted steps.
+    """
+    program, schema = read_bytes(attempt.prepare_file), read_bytes(attempt.schema_file)
+    if program is None or schema is None:
+        return {"prepare.py": files("worker.training").joinpath("prepare.py").read_bytes()}
+    return {"prepare.py": program, "schema.json": schema}
 
 
 def _model_name(best: Checkpoint) -> str:

@@ -11,8 +11,9 @@ from sklearn.model_selection import train_test_split
 
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
-from worker.training.data import TRUSTED_TYPES, Data, load_data
+from worker.training.data import Data, load_data
 from worker.training.errors import BadData, DataChanged, DataMissing
+from worker.training.prepare import TRUSTED_TYPES
 
 WINE = Path(__file__).parents[5] / "shared" / "data" / "winequalityN.csv"
 
