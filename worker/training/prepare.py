@@ -17,6 +17,7 @@ import math
 import re
 import sys
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -35,9 +36,6 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, RobustScaler, Sta
 
 Matrix = npt.NDArray[np.float32]
 
-SCHEMA_FILE = "schema.json"
-STEPS_FILE = "preprocessing.skops"
-
 # The only foreign types in the fitted steps. A file is loaded with this list, never with what the file asks for.
 TRUSTED_TYPES = ["numpy.dtype", "sklearn.model_selection._split.KFold"]
 
@@ -48,10 +46,9 @@ MISSING_VALUES = (
 )
 
 NEWEST_VERSION = 2
-DATE_PARTS = ("year", "month", "day", "day_of_week", "hour", "minute")
+DATE_FEATURES = ("year", "month", "day", "day_of_week", "hour", "minute", "age")
 
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
-_TARGET_TYPES = {"binary": "binary", "multiclass": "multiclass", "regression": "continuous"}
 _TRUTH = {"true": 1.0, "false": 0.0}
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*(\r\n|\r|\n)', re.IGNORECASE)
@@ -124,15 +121,13 @@ class Preparation:
         """
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
-        cells = pd.read_parquet(path) if is_parquet else _read_csv(path, keep_blanks=self.schema.version == 1)
+        cells = _read_parquet(path) if is_parquet else _read_csv(path, keep_blanks=self.schema.version == 1)
         return _typed(cells, self.schema, with_marks=True)
 
     def is_complete(self, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """For each row whether the model can judge it: one with a missing value only where values are filled in."""
-        if self.schema.missing == "impute":
-            return np.ones(len(rows), bool)
-        whole: npt.NDArray[np.bool_] = _typed(rows, self.schema).notna().all(axis=1).to_numpy()
-        return whole
+        """For each row of `read` whether the model can judge it: without gaps, or with gaps that are filled in."""
+        whole: npt.NDArray[np.bool_] = rows.notna().all(axis=1).to_numpy()
+        return whole | (self.schema.missing == "impute")
 
     def transform(self, rows: pd.DataFrame) -> Matrix:
         """The model's input for the rows, of shape (rows, features)."""
@@ -155,40 +150,33 @@ def fit(rows: pd.DataFrame, target: npt.NDArray[Any], schema: Schema) -> tuple[P
 
 def load(folder: Path) -> Preparation:
     """The preparation whose files stand in `folder`."""
-    steps = skops.io.load(folder / STEPS_FILE, trusted=TRUSTED_TYPES)
-    file = folder / SCHEMA_FILE
+    steps = skops.io.load(folder / "preprocessing.skops", trusted=TRUSTED_TYPES)
+    file = folder / "schema.json"
     schema = Schema.from_json(file.read_bytes()) if file.exists() else _schema_before_schemas(folder, steps)
     return Preparation(schema, steps)
 
 
 def _steps(schema: Schema, rows: int) -> Pipeline:
     """The steps before the model, not yet fitted; `rows` are those of the training part."""
+    numbers: Any = "passthrough"
+    # Two categories make one column.
+    categories: Any = OneHotEncoder(drop="if_binary", handle_unknown="ignore", sparse_output=False)
+    if schema.missing == "impute":
+        keep = schema.version > 1
+        numbers = SimpleImputer(strategy="median", keep_empty_features=keep)
+        fill = SimpleImputer(strategy="most_frequent", keep_empty_features=keep)
+        categories = Pipeline([("fill", fill), ("encode", categories)])
     groups = [
-        ("numbers", _fill_numbers(schema), _columns(schema, "number", "date")),
-        ("categories", _encode_one_hot(schema), _columns(schema, "one_hot")),
+        ("numbers", numbers, _columns(schema, "number", "date")),
+        ("categories", categories, _columns(schema, "one_hot")),
+        ("hashes", "passthrough", _columns(schema, "hashing")),
     ]
     if means := _columns(schema, "target"):
+        target_type = "continuous" if schema.task == "regression" else schema.task
         folds = KFold(max(2, min(_MOST_FOLDS, rows)), shuffle=True, random_state=schema.seed)
-        groups.append(("means", TargetEncoder(target_type=_TARGET_TYPES[schema.task], cv=folds), means))
-    if hashes := _columns(schema, "hashing"):
-        groups.append(("hashes", "passthrough", hashes))
+        groups.append(("means", TargetEncoder(target_type=target_type, cv=folds), means))
     scale = _SCALERS[schema.scaling]() if schema.scaling != "none" else "passthrough"
     return Pipeline([("columns", ColumnTransformer(groups)), ("scale", scale)])
-
-
-def _fill_numbers(schema: Schema) -> Any:
-    if schema.missing == "drop":
-        return "passthrough"
-    return SimpleImputer(strategy="median", keep_empty_features=schema.version > 1)
-
-
-def _encode_one_hot(schema: Schema) -> Any:
-    """Two categories make one column."""
-    encode = OneHotEncoder(drop="if_binary", handle_unknown="ignore", sparse_output=False)
-    if schema.missing == "drop":
-        return encode
-    fill = SimpleImputer(strategy="most_frequent", keep_empty_features=schema.version > 1)
-    return Pipeline([("fill", fill), ("encode", encode)])
 
 
 def _columns(schema: Schema, *encodings: str) -> list[str]:
@@ -199,16 +187,14 @@ def _columns(schema: Schema, *encodings: str) -> list[str]:
 def _column_names(one: Input) -> list[str]:
     """The columns that an input is expanded to. No name of a dataset's column holds the control character."""
     if one.encoding == "date":
-        return [f"{one.name}\x1f{part}" for part in (*DATE_PARTS, "age")]
+        return [f"{one.name}\x1f{part}" for part in DATE_FEATURES]
     if one.encoding == "hashing":
         return [f"{one.name}\x1f{number}" for number in range(one.hash_columns)]
     return [one.name]
 
 
-# From typed columns to what the steps read
-
-
 def _expanded(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """From typed columns to those that the steps read."""
     columns: dict[str, Any] = {}
     for one in schema.inputs:
         columns |= dict(zip(_column_names(one), _expand(one, typed[one.name], schema), strict=True))
@@ -219,21 +205,16 @@ def _expand(one: Input, cells: "pd.Series[Any]", schema: Schema) -> Iterable[Any
     if one.encoding == "number":
         return [cells]
     if one.encoding == "date":
-        return [_date_feature(one, cells, part) for part in (*DATE_PARTS, "age")]
-    categories = _categories(one, cells)
+        return [_date_feature(one, cells, part) for part in DATE_FEATURES]
+    if one.kind == "datetime":
+        texts = pd.Series(np.datetime_as_string(cells.to_numpy()), index=cells.index, dtype=object)
+        cells = texts.where(cells.notna(), np.nan)
+    categories = cells.astype(object)
     if one.encoding == "hashing":
         return _hashed(categories, one.hash_columns).T
     if schema.version == 1 and one.kind == "boolean":
         categories = categories.where(categories.notna(), None)
     return [categories]
-
-
-def _categories(one: Input, cells: "pd.Series[Any]") -> "pd.Series[Any]":
-    """The cells as Python floats and texts, missing ones as NaN."""
-    if one.kind == "datetime":
-        texts = pd.Series(np.datetime_as_string(cells.to_numpy()), index=cells.index, dtype=object)
-        return texts.where(cells.notna(), np.nan)
-    return cells.astype(object)
 
 
 def _hashed(categories: "pd.Series[Any]", columns: int) -> Matrix:
@@ -249,7 +230,7 @@ def _hashed(categories: "pd.Series[Any]", columns: int) -> Matrix:
 def _fitted_date(one: Input, moments: "pd.Series[Any]") -> Input:
     if moments.isna().all():
         return one
-    one = replace(one, newest=moments.max().isoformat(), varying=(*DATE_PARTS, "age"))
+    one = replace(one, newest=moments.max().isoformat(), varying=DATE_FEATURES)
     features = {name: _date_feature(one, moments, name) for name in one.varying}
     varying = tuple(name for name, values in features.items() if np.nanmin(values) < np.nanmax(values))
     return replace(one, varying=varying)
@@ -270,22 +251,21 @@ def _narrow(matrix: npt.NDArray[Any]) -> Matrix:
         return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
-# From cells to typed columns
-
-
 def _typed(rows: pd.DataFrame, schema: Schema, *, with_marks: bool = False) -> pd.DataFrame:
     """One column for each input: float64, datetime64[us], or object for texts. A typed frame stays what it is.
 
     `with_marks`: some texts stand for a missing value.
     """
-    names = [_plain(str(name)) for name in rows.columns]
+    places = defaultdict(list)
+    for place, name in enumerate(rows.columns):
+        places[_plain(str(name))].append(place)
     columns = {}
     for one in schema.inputs:
-        found = names.count(_plain(one.name))
-        if found != 1:
-            has = "has no column" if found == 0 else "has two columns of the name"
+        found = places[_plain(one.name)]
+        if len(found) != 1:
+            has = "has two columns of the name" if found else "has no column"
             raise ValueError(f'{has} "{one.name}"; it has {", ".join(map(str, rows.columns))}')
-        cells = rows.iloc[:, names.index(_plain(one.name))]
+        cells = rows.iloc[:, found[0]]
         if with_marks and not _is_typed(cells):
             marks = schema.text_marks if one.kind == "text" else schema.number_marks
             cells = cells.mask(cells.astype(object).map(_bare).isin(marks), np.nan)
@@ -309,7 +289,8 @@ def _is_typed(cells: "pd.Series[Any]") -> bool:
 
 def _type(one: Input, cells: "pd.Series[Any]", schema: Schema) -> "pd.Series[Any]":
     if one.kind == "text":
-        return _parsed(one, cells, _text if schema.version == 1 else _trimmed)
+        # Blanks around a text are no part of it, as at upload.
+        return _parsed(one, cells if schema.version == 1 else cells.astype(object).map(_bare), _text)
     if one.kind == "datetime":
         return _moments(one, cells)
     if pd.api.types.is_numeric_dtype(cells.dtype):
@@ -336,11 +317,6 @@ def _text(cell: Any) -> str | None:
     return cell if isinstance(cell, str) else None
 
 
-def _trimmed(cell: Any) -> str | None:
-    """Blanks around a text are no part of it, as at upload."""
-    return _text(_bare(cell))
-
-
 def _truth(cell: Any) -> float | None:
     value = _number(cell)
     return value if value in {0.0, 1.0} else None
@@ -357,8 +333,7 @@ def _number(cell: Any) -> float | None:
 def _moments(one: Input, cells: "pd.Series[Any]") -> "pd.Series[Any]":
     """Moments in UTC without a zone."""
     if not pd.api.types.is_datetime64_any_dtype(cells.dtype):
-        words = cells.astype(object).where(cells.notna(), None).map(str, na_action="ignore")
-        words = words.str.strip()
+        words = cells.astype(object).map(lambda cell: str(cell).strip(), na_action="ignore")
         moments = pd.to_datetime(words, format=one.datetime_format or "ISO8601", errors="coerce", utc=True)
         wrong = (moments.isna() & cells.notna()).to_numpy()
         if wrong.any():
@@ -379,7 +354,10 @@ def _wrong_cell(one: Input, cells: "pd.Series[Any]", wrong: npt.NDArray[np.bool_
     return ValueError(f'row {row + 1}, column "{one.name}": {cells.iloc[row]!r} is not {expected}')
 
 
-# From a file to cells
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """The columns, and an index that has a name as one."""
+    frame = pd.read_parquet(path)
+    return frame.reset_index(drop=frame.index.names == [None])
 
 
 def _read_csv(path: Path, *, keep_blanks: bool) -> pd.DataFrame:
@@ -403,11 +381,8 @@ def _read_csv(path: Path, *, keep_blanks: bool) -> pd.DataFrame:
     return pd.DataFrame(lines[1:], columns=lines[0], dtype=object)
 
 
-# What bundles without a schema.json need
-
-
 def _schema_before_schemas(folder: Path, steps: Pipeline) -> Schema:
-    """The schema of a job that was trained before there was one, from its fitted steps."""
+    """The schema of a bundle from before there was one, from its fitted steps."""
     inputs: list[Input] = []
     for group, transformer, names in steps.named_steps["columns"].transformers_:
         if group == "numbers":
@@ -421,6 +396,5 @@ def _schema_before_schemas(folder: Path, steps: Pipeline) -> Schema:
 
 
 def _kind_of(categories: list[Any]) -> str:
-    if any(isinstance(one, bool) for one in categories):
-        return "boolean"
-    return "text" if any(isinstance(one, str) for one in categories) else "float"
+    kinds = set(map(type, categories))
+    return "boolean" if bool in kinds else "text" if str in kinds else "float"

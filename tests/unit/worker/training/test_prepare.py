@@ -208,12 +208,13 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_place(kind, cells, text,
         read(preparation, tmp_path, text)
 
 
+@pytest.mark.parametrize("place", ["column", "index"])
 @pytest.mark.parametrize("kind", ["float", "integer", "boolean", "text", "datetime"])
-def test_a_parquet_file_gives_what_the_csv_file_gives(kind, tmp_path):
+def test_a_parquet_file_gives_what_the_csv_file_gives(kind, place, tmp_path):
     cells = with_gaps(cells_of(kind)[:TRAINING], "training")
     preparation, _ = fitted(kind, cells, missing="impute")
     frame = pd.DataFrame({"it": series_of(kind, cells)})
-    frame.to_parquet(tmp_path / "rows.parquet")
+    frame.assign(size=0.5).set_index("it" if place == "index" else "size").to_parquet(tmp_path / "rows.parquet")
     parquet = preparation.transform(preparation.read(tmp_path / "rows.parquet")).tolist()
     assert parquet == read(preparation, tmp_path, csv_of(frame, kind))
 
@@ -257,8 +258,8 @@ def test_a_preparation_is_saved_and_loaded_without_trusting_the_file(tmp_path):
     for encoding in ("one_hot", "hashing", "target"):
         cells = [None, *"abcabc"]
         preparation, _ = fitted("text", cells, encoding=encoding, missing="impute")
-        skops.io.dump(preparation.steps, tmp_path / prepare.STEPS_FILE)
-        (tmp_path / prepare.SCHEMA_FILE).write_bytes(preparation.schema.to_json())
+        skops.io.dump(preparation.steps, tmp_path / "preprocessing.skops")
+        (tmp_path / "schema.json").write_bytes(preparation.schema.to_json())
         loaded = prepare.load(tmp_path)
         rows = pd.DataFrame({"it": cells})
         assert loaded.schema == preparation.schema
@@ -292,7 +293,7 @@ def test_a_bundle_from_before_schemas_predicts_what_was_trained(tmp_path):
     """There a missing boolean was a category of its own, also where a CSV file leaves its cell empty."""
     frame, steps = frame_before_schemas(), steps_before_schemas()
     expected = steps.fit_transform(frame).astype(np.float32)
-    skops.io.dump(steps, tmp_path / prepare.STEPS_FILE)
+    skops.io.dump(steps, tmp_path / "preprocessing.skops")
     dataset = {"missing": "impute", "scaling": "standard"}
     (tmp_path / "job.json").write_text(json.dumps({"spec": {"dataset": dataset}}))
     loaded = prepare.load(tmp_path)
