@@ -165,6 +165,9 @@ class _Judge:
                 f'"{target.name}" holds {target.distinct} different value; nothing can be learnt',
                 "constant_target",
             )
+        elif target.kind == "datetime":
+            detail = f'"{target.name}" holds dates and times, expected numbers or classes'
+            self._problem(place, detail, "not_numeric")
         elif self._asked.dataset.positive is not None:
             self._check_positive(target)
         elif self._kind == "binary" and target.distinct != 2:
