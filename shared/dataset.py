@@ -14,8 +14,10 @@ ColumnKind = Literal["integer", "float", "boolean", "text", "datetime"]
 AskedKind = Literal["text", "number", "datetime"]
 
 # Cells that are missing values in every column of a CSV file, unless the upload names its own.
-TEXT_MARKS = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "N/A", "NA")
-TEXT_MARKS += ("NULL", "NaN", "n/a", "nan", "null")
+TEXT_MARKS: tuple[str, ...] = (
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"),
+)
 # Cells that are missing values only where the other cells are numbers, booleans or datetimes.
 NUMBER_MARKS = (*TEXT_MARKS, "?", "-", "--", ".", "None", "none", "na", "Null", "<NA>", "NaT", "\\N")
 

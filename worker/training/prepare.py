@@ -198,7 +198,7 @@ def _expanded(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for one in schema.inputs:
         columns |= dict(zip(_column_names(one), _expand(one, typed[one.name], schema), strict=True))
-    return pd.DataFrame(columns, index=typed.index)
+    return pd.DataFrame(columns, index=typed.index, copy=False)
 
 
 def _expand(one: Input, cells: "pd.Series[Any]", schema: Schema) -> Iterable[Any]:
@@ -270,7 +270,7 @@ def _typed(rows: pd.DataFrame, schema: Schema, *, with_marks: bool = False) -> p
             marks = schema.text_marks if one.kind == "text" else schema.number_marks
             cells = cells.mask(cells.astype(object).map(_bare).isin(marks), np.nan)
         columns[one.name] = _type(one, cells, schema)
-    return pd.DataFrame(columns, index=rows.index)
+    return pd.DataFrame(columns, index=rows.index, copy=False)
 
 
 def _plain(name: str) -> str:

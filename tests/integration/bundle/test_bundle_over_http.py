@@ -4,6 +4,7 @@ import hashlib
 import io
 import zipfile
 from base64 import b64encode
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from shared.manifest import Checkpoint, Manifest, write_manifest
 from shared.times import utc_now
 from tests.support.api_process import ApiProcess
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from worker.training import prepare
 
 MODEL = bytes(range(256)) * 5000
 NAME = "model-01-0.50.keras"
@@ -45,7 +47,11 @@ def test_a_bundle_comes_whole_with_its_length_and_hash(api, volume):
 
     whole = api.ask("GET", path)
     assert (whole.status, len(whole.body)) == (200, int(whole.headers["Content-Length"]))
-    assert zipfile.ZipFile(io.BytesIO(whole.body)).read(f"{job.id}/model.keras") == MODEL
+    archive = zipfile.ZipFile(io.BytesIO(whole.body))
+    assert archive.read(f"{job.id}/model.keras") == MODEL
+    # The attempt is one from before there were schemas.
+    assert archive.read(f"{job.id}/prepare.py") == Path(prepare.__file__).read_bytes()
+    assert f"{job.id}/schema.json" not in archive.namelist()
     digest = b64encode(hashlib.sha256(whole.body).digest()).decode()
     assert whole.headers["Repr-Digest"] == f"sha-256=:{digest}:"
 
