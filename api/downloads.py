@@ -68,7 +68,7 @@ def model(job_id: str) -> Response:
 
 def _sent(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
     """The whole file or one range of it; its ETag is its sha256, so a resumed download is of the same bytes."""
-    file = opened_checkpoint(attempt, checkpoint)
+    file = open_checkpoint(attempt, checkpoint)
     try:
         response = Response(wrap_file(request.environ, file), direct_passthrough=True)
         response.content_type = "application/octet-stream"
@@ -89,7 +89,7 @@ def repr_digest(sha256: str) -> str:
     return f"sha-256=:{b64encode(bytes.fromhex(sha256)).decode()}:"
 
 
-def opened_checkpoint(attempt: AttemptFolder, checkpoint: Checkpoint) -> BinaryIO:
+def open_checkpoint(attempt: AttemptFolder, checkpoint: Checkpoint) -> BinaryIO:
     """The checkpoint's file, as long as its manifest says."""
     file = opened(attempt.checkpoints / checkpoint.name)
     if os.fstat(file.fileno()).st_size != checkpoint.bytes:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from io import BytesIO, RawIOBase
+from pathlib import Path
 from typing import BinaryIO
 
 from flask import Response, request
 from typing_extensions import Buffer
 
-from api.downloads import opened_checkpoint, repr_digest, whole_rows
+from api.downloads import open_checkpoint, repr_digest, whole_rows
 from api.query import no_query
 from api.report import kept_checkpoints, spec_report
 from api.service import service
@@ -31,6 +32,8 @@ _PIECE_BYTES = 256 * 1024
 _OLDEST = (1980, 1, 1, 0, 0, 0)
 _EXISTS = 0o100644 << 16
 _MOST_MEASURED = 1000
+# Read and never imported: it needs libraries that an API host does not have.
+_PREPARE_FILE = Path(__file__).parents[2] / "worker" / "training" / "prepare.py"
 
 
 @dataclass(frozen=True)
@@ -52,16 +55,16 @@ def bundle(job_id: str) -> Response:
     facts = _facts(attempt)
     texts = _texts(record, attempt, best, facts)
     # All files are open before the first byte is sent: a job that is deleted meanwhile is sent whole.
-    model = opened_checkpoint(attempt, best)
+    model = open_checkpoint(attempt, best)
     parts = [_Part(_model_name(best), model), *(_Part(name, BytesIO(content)) for name, content in texts.items())]
     etag = _digest(best, texts)
-    measure = _measured(etag, job_id, parts)
+    measure = _find_measure(etag, job_id, parts)
     response = Response(_archive(job_id, parts), content_type="application/zip")
     response.call_on_close(model.close)
     response.set_etag(etag)
     response.headers.set("Content-Disposition", "attachment", filename=f"{job_id}.zip")
     response.headers["Repr-Digest"] = repr_digest(measure.sha256)
-    # Before make_conditional, which states the length itself where nobody has: Werkzeug takes the body for empty then.
+    # Without a length, make_conditional reads the whole body into memory to state one.
     response.content_length = measure.bytes
     response.make_conditional(request.environ)
     return response
@@ -109,7 +112,7 @@ def _preparation(attempt: AttemptFolder) -> dict[str, bytes]:
     """
     program, schema = read_bytes(attempt.prepare_file), read_bytes(attempt.schema_file)
     if program is None or schema is None:
-        return {"prepare.py": files("worker.training").joinpath("prepare.py").read_bytes()}
+        return {"prepare.py": _PREPARE_FILE.read_bytes()}
     return {"prepare.py": program, "schema.json": schema}
 
 
@@ -136,7 +139,7 @@ class _Measure:
 _measures: dict[str, _Measure] = {}
 
 
-def _measured(etag: str, folder: str, parts: Sequence[_Part]) -> _Measure:
+def _find_measure(etag: str, folder: str, parts: Sequence[_Part]) -> _Measure:
     found = _measures.get(etag)
     if found is None:
         found = _measures[etag] = _measure(folder, parts)

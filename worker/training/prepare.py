@@ -6,8 +6,7 @@ so that a bundle predicts with the very code that trained it. Beside it stand
     schema.json            the input columns, what each holds and how it is encoded
     preprocessing.skops    the fitted scikit-learn steps: fill, encode, scale
 
-The predict.py of later versions calls `load` and, of Preparation, `read`, `is_complete` and `transform`: keep their
-meaning.
+Later versions of predict.py call `load`, `read`, `is_complete` and `transform`: keep their meaning.
 """
 
 import csv
@@ -122,7 +121,7 @@ class Preparation:
         with path.open("rb") as file:
             is_parquet = file.read(4) == b"PAR1"
         cells = _read_parquet(path) if is_parquet else _read_csv(path, keep_blanks=self.schema.version == 1)
-        return _typed(cells, self.schema, with_marks=True)
+        return _type_columns(cells, self.schema, with_marks=True)
 
     def is_complete(self, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """For each row of `read` whether the model can judge it: without gaps, or with gaps that are filled in."""
@@ -131,7 +130,7 @@ class Preparation:
 
     def transform(self, rows: pd.DataFrame) -> Matrix:
         """The model's input for the rows, of shape (rows, features)."""
-        return _narrow(self.steps.transform(_expanded(_typed(rows, self.schema), self.schema)))
+        return _to_float32(self.steps.transform(_expand_columns(_type_columns(rows, self.schema), self.schema)))
 
 
 def fit(rows: pd.DataFrame, target: npt.NDArray[Any], schema: Schema) -> tuple[Preparation, Matrix]:
@@ -140,11 +139,11 @@ def fit(rows: pd.DataFrame, target: npt.NDArray[Any], schema: Schema) -> tuple[P
     With the encoding `target` that is not what `transform` gives for the same rows: each row is encoded with means of
     other rows (cross fitting), so that a row's own target does not leak into it.
     """
-    typed = _typed(rows, schema)
-    inputs = tuple(_fitted_date(one, typed[one.name]) if one.encoding == "date" else one for one in schema.inputs)
+    typed = _type_columns(rows, schema)
+    inputs = tuple(_fit_date(one, typed[one.name]) if one.encoding == "date" else one for one in schema.inputs)
     schema = replace(schema, inputs=inputs)
     steps = _steps(schema, len(rows))
-    matrix = _narrow(steps.fit_transform(_expanded(typed, schema), target))
+    matrix = _to_float32(steps.fit_transform(_expand_columns(typed, schema), target))
     return Preparation(schema, steps), matrix
 
 
@@ -193,31 +192,31 @@ def _column_names(one: Input) -> list[str]:
     return [one.name]
 
 
-def _expanded(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def _expand_columns(typed: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """From typed columns to those that the steps read."""
     columns: dict[str, Any] = {}
     for one in schema.inputs:
-        columns |= dict(zip(_column_names(one), _expand(one, typed[one.name], schema), strict=True))
+        columns |= dict(zip(_column_names(one), _expand_input(one, typed[one.name], schema), strict=True))
     return pd.DataFrame(columns, index=typed.index, copy=False)
 
 
-def _expand(one: Input, cells: "pd.Series[Any]", schema: Schema) -> Iterable[Any]:
+def _expand_input(one: Input, cells: "pd.Series[Any]", schema: Schema) -> Iterable[Any]:
     if one.encoding == "number":
         return [cells]
     if one.encoding == "date":
-        return [_date_feature(one, cells, part) for part in DATE_FEATURES]
+        return [_compute_date_feature(one, cells, part) for part in DATE_FEATURES]
     if one.kind == "datetime":
         texts = pd.Series(np.datetime_as_string(cells.to_numpy()), index=cells.index, dtype=object)
         cells = texts.where(cells.notna(), np.nan)
     categories = cells.astype(object)
     if one.encoding == "hashing":
-        return _hashed(categories, one.hash_columns).T
+        return _hash_categories(categories, one.hash_columns).T
     if schema.version == 1 and one.kind == "boolean":
         categories = categories.where(categories.notna(), None)
     return [categories]
 
 
-def _hashed(categories: "pd.Series[Any]", columns: int) -> Matrix:
+def _hash_categories(categories: "pd.Series[Any]", columns: int) -> Matrix:
     """One column of each row is 1, the one that the hash of its category names; none for a missing value."""
     codes, found = pd.factorize(categories)
     hashes = [int.from_bytes(sha256(str(one).encode()).digest()[:8], "big") % columns for one in found]
@@ -227,16 +226,16 @@ def _hashed(categories: "pd.Series[Any]", columns: int) -> Matrix:
     return matrix
 
 
-def _fitted_date(one: Input, moments: "pd.Series[Any]") -> Input:
+def _fit_date(one: Input, moments: "pd.Series[Any]") -> Input:
     if moments.isna().all():
         return one
     one = replace(one, newest=moments.max().isoformat(), varying=DATE_FEATURES)
-    features = {name: _date_feature(one, moments, name) for name in one.varying}
+    features = {name: _compute_date_feature(one, moments, name) for name in one.varying}
     varying = tuple(name for name, values in features.items() if np.nanmin(values) < np.nanmax(values))
     return replace(one, varying=varying)
 
 
-def _date_feature(one: Input, moments: "pd.Series[Any]", name: str) -> npt.NDArray[np.float64]:
+def _compute_date_feature(one: Input, moments: "pd.Series[Any]", name: str) -> npt.NDArray[np.float64]:
     """A part of each moment, or its age in days at the newest moment of the training part."""
     if name not in one.varying:
         return np.zeros(len(moments))
@@ -245,13 +244,13 @@ def _date_feature(one: Input, moments: "pd.Series[Any]", name: str) -> npt.NDArr
     return np.asarray(getattr(moments.dt, name), np.float64)
 
 
-def _narrow(matrix: npt.NDArray[Any]) -> Matrix:
+def _to_float32(matrix: npt.NDArray[Any]) -> Matrix:
     """As float32. What is too large for it becomes infinite."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
-def _typed(rows: pd.DataFrame, schema: Schema, *, with_marks: bool = False) -> pd.DataFrame:
+def _type_columns(rows: pd.DataFrame, schema: Schema, *, with_marks: bool = False) -> pd.DataFrame:
     """One column for each input: float64, datetime64[us], or object for texts. A typed frame stays what it is.
 
     `with_marks`: some texts stand for a missing value.
@@ -269,7 +268,7 @@ def _typed(rows: pd.DataFrame, schema: Schema, *, with_marks: bool = False) -> p
         if with_marks and not _is_typed(cells):
             marks = schema.text_marks if one.kind == "text" else schema.number_marks
             cells = cells.mask(cells.astype(object).map(_bare).isin(marks), np.nan)
-        columns[one.name] = _type(one, cells, schema)
+        columns[one.name] = _type_cells(one, cells, schema)
     return pd.DataFrame(columns, index=rows.index, copy=False)
 
 
@@ -287,18 +286,18 @@ def _is_typed(cells: "pd.Series[Any]") -> bool:
     return pd.api.types.is_numeric_dtype(cells.dtype) or pd.api.types.is_datetime64_any_dtype(cells.dtype)
 
 
-def _type(one: Input, cells: "pd.Series[Any]", schema: Schema) -> "pd.Series[Any]":
+def _type_cells(one: Input, cells: "pd.Series[Any]", schema: Schema) -> "pd.Series[Any]":
     if one.kind == "text":
         # Blanks around a text are no part of it, as at upload.
-        return _parsed(one, cells if schema.version == 1 else cells.astype(object).map(_bare), _text)
+        return _parse_cells(one, cells if schema.version == 1 else cells.astype(object).map(_bare), _text)
     if one.kind == "datetime":
-        return _moments(one, cells)
+        return _parse_moments(one, cells)
     if pd.api.types.is_numeric_dtype(cells.dtype):
         return pd.Series(cells.to_numpy(np.float64, na_value=np.nan), index=cells.index)
-    return _parsed(one, cells, _truth if one.kind == "boolean" else _number).astype(np.float64)
+    return _parse_cells(one, cells, _truth if one.kind == "boolean" else _number).astype(np.float64)
 
 
-def _parsed(one: Input, cells: "pd.Series[Any]", parse: Callable[[Any], Any]) -> "pd.Series[Any]":
+def _parse_cells(one: Input, cells: "pd.Series[Any]", parse: Callable[[Any], Any]) -> "pd.Series[Any]":
     """Each cell parsed, each different one once; `parse` gives None for what the column cannot hold."""
     codes, found = pd.factorize(cells.astype(object))
     values = [parse(cell) for cell in found]
@@ -330,7 +329,7 @@ def _number(cell: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _moments(one: Input, cells: "pd.Series[Any]") -> "pd.Series[Any]":
+def _parse_moments(one: Input, cells: "pd.Series[Any]") -> "pd.Series[Any]":
     """Moments in UTC without a zone."""
     if not pd.api.types.is_datetime64_any_dtype(cells.dtype):
         words = cells.astype(object).map(lambda cell: str(cell).strip(), na_action="ignore")
