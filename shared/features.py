@@ -30,7 +30,7 @@ def count_features(column: Column, spec: DatasetSpec, distinct: int, means: int)
     """The width of the column in the model's input.
 
     `distinct` counts its different values in the training part; `means` is what target encoding makes of a column: one
-    mean for each class of a multi-class target, else one.
+    mean for each class of a target that has more than two in the training part, else one.
     """
     encoding = encoding_of(column, spec)
     if encoding == "one_hot":

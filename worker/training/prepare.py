@@ -51,7 +51,6 @@ _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": Robust
 _TRUTH = {"true": 1.0, "false": 0.0}
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*(\r\n|\r|\n)', re.IGNORECASE)
-_MOST_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def fit(rows: pd.DataFrame, target: npt.NDArray[Any], schema: Schema) -> tuple[P
     typed = _type_columns(rows, schema)
     inputs = tuple(_fit_date(one, typed[one.name]) if one.encoding == "date" else one for one in schema.inputs)
     schema = replace(schema, inputs=inputs)
-    steps = _steps(schema, len(rows))
+    steps = _steps(schema, target)
     matrix = _to_float32(steps.fit_transform(_expand_columns(typed, schema), target))
     return Preparation(schema, steps), matrix
 
@@ -155,8 +154,8 @@ def load(folder: Path) -> Preparation:
     return Preparation(schema, steps)
 
 
-def _steps(schema: Schema, rows: int) -> Pipeline:
-    """The steps before the model, not yet fitted; `rows` are those of the training part."""
+def _steps(schema: Schema, target: npt.NDArray[Any]) -> Pipeline:
+    """The steps before the model, not yet fitted; the target is that of the training part."""
     numbers: Any = "passthrough"
     # Two categories make one column.
     categories: Any = OneHotEncoder(drop="if_binary", handle_unknown="ignore", sparse_output=False)
@@ -171,8 +170,9 @@ def _steps(schema: Schema, rows: int) -> Pipeline:
         ("hashes", "passthrough", _columns(schema, "hashing")),
     ]
     if means := _columns(schema, "target"):
-        target_type = "continuous" if schema.task == "regression" else schema.task
-        folds = KFold(max(2, min(_MOST_FOLDS, rows)), shuffle=True, random_state=schema.seed)
+        classes = "multiclass" if len(np.unique(target)) > 2 else "binary"
+        target_type = "continuous" if schema.task == "regression" else classes
+        folds = KFold(max(2, min(5, len(target))), shuffle=True, random_state=schema.seed)
         groups.append(("means", TargetEncoder(target_type=target_type, cv=folds), means))
     scale = _SCALERS[schema.scaling]() if schema.scaling != "none" else "passthrough"
     return Pipeline([("columns", ColumnTransformer(groups)), ("scale", scale)])

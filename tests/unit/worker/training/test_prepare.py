@@ -250,6 +250,8 @@ def test_target_encoding_is_fitted_on_other_rows_of_the_training_part_and_is_the
     np.testing.assert_allclose(matrix[:3, 0], [0, 1, 5], atol=0.2)
     _, lone = fitted("text", [f"name {number}" for number in range(60)], target, encoding="target")
     assert abs(np.corrcoef(lone[:, 0], target)[0, 1]) < 0.5, "a value of one row does not give its target away"
+    _, two = fitted("text", cells, target == 5, encoding="target", task="multiclass")
+    assert two.shape == (60, 1), "of three classes the training part holds two"
     _, few = fitted("text", ["a", "b"], target[:2], encoding="target")
     assert np.isfinite(few).all()
 
