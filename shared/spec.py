@@ -152,7 +152,8 @@ class DatasetSpec(Strict):
     drop_columns: tuple[Column, ...] = Field(default=(), max_length=4096)
     """Columns that are not learnt from."""
     missing: Literal["drop", "impute"] = "drop"
-    """Rows with a missing value are dropped, or the values filled in."""
+    """Rows with a missing value are dropped, or the values are filled in: numbers with the median, categories with the
+    most frequent one. Hashing sets no column for a missing value; target encoding takes it for a value of its own."""
     categorical: Literal["auto"] | tuple[Column, ...] = "auto"
     """Columns whose values are categories; "auto": all texts."""
     categorical_encoding: Literal["one_hot", "hashing", "target"] = "one_hot"
