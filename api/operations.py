@@ -261,7 +261,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "getBundle", "files", "Fetch all that predicting takes",
         {
             200: Answer("The archive.", {"application/zip": {"type": "string", "format": "binary"}},
-                        headers=("Content-Disposition", "ETag")),
+                        headers=("Content-Disposition", "ETag", "Repr-Digest")),
             304: Answer("The client has it."),
         },
         headers=_KNOWN, errors=(404,),

@@ -1,19 +1,13 @@
 """The part of the judgement that is about the data: columns, target, and the rows that are left in both parts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.dataset import Column, DatasetInfo
+from shared.features import count_features, encoding_of
 from shared.findings import Findings, Place, could_mean
 from shared.problems import listed, nearest
-from shared.row_facts import (
-    DatasetRows,
-    Parts,
-    RowFacts,
-    inputs_of,
-    is_categorical,
-    squares_fit_float32,
-)
+from shared.row_facts import DatasetRows, Parts, RowFacts, inputs_of, squares_fit_float32
 from shared.rows import FLOAT32_MAX, part_sizes
 from shared.spec import JobSpec
 from shared.task import MOST_CATEGORIES, MOST_CLASSES, TaskKind, task_of_column, task_of_loss
@@ -65,7 +59,7 @@ class DataJudge:
         if not is_learnable and self._wanted.positive is None:
             kind = None  # the target or the loss is wrong
         parts = facts.parts if facts else None
-        return JudgedData(kind, target, self._features(parts), self._training_rows(facts))
+        return JudgedData(kind, target, self._features(parts, target, kind), self._training_rows(facts))
 
     # Columns
 
@@ -121,12 +115,14 @@ class DataJudge:
         if column.distinct == 0:
             self._drop_problem(f'"{column.name}" holds no value at all; {fix}', "empty_column")
         elif (
-            is_categorical(column, self._wanted)
+            encoding_of(column, self._wanted) == "one_hot"
             and column.distinct > MOST_CATEGORIES
+            and self._found.is_sure("dataset/categorical_encoding")
             and (column.kind == "text" or self._found.is_sure("dataset/categorical"))
         ):
             detail = f'"{column.name}" holds {column.distinct} different values, expected at most {MOST_CATEGORIES}'
-            self._drop_problem(f"{detail}; {fix}", "too_many_categories")
+            advice = f'where each makes a feature; use "categorical_encoding": "target" or "hashing", or {fix}'
+            self._drop_problem(f"{detail} {advice}", "too_many_categories")
 
     def _drop_problem(self, detail: str, code: str) -> None:
         self._found.problem(("dataset", "drop_columns"), detail, code)
@@ -134,8 +130,9 @@ class DataJudge:
     # Rows
 
     def _facts(self, target: Column, kind: TaskKind | None) -> RowFacts | None:
-        """What is known of the rows that are left; None where it is open which these are."""
-        if not self._found.is_sure("dataset/target", "dataset/drop_columns", "dataset/missing"):
+        """What is known of the rows that are left; None where it is open which these are, or the target is refused."""
+        is_sure = self._found.is_sure("dataset/target", "dataset/drop_columns", "dataset/missing")
+        if not is_sure or target.kind == "datetime":
             return None
         if self._rows is not None:
             return self._rows.facts(self._wanted, kind)
@@ -194,8 +191,11 @@ class DataJudge:
         if target.distinct < 2:
             left = "" if target.missing or target == self._data.column(target.name) else " in the rows that are left"
             return f"{target.distinct} different value{left}; nothing can be learned", "constant_target"
-        if self._wanted.positive is not None:
-            return None
+        if target.kind == "datetime":
+            return "dates and times, expected numbers or classes", "not_numeric"
+        return self._task_refusal(target, kind) if self._wanted.positive is None else None
+
+    def _task_refusal(self, target: Column, kind: TaskKind | None) -> tuple[str, str] | None:
         if kind == "binary" and target.distinct != 2:
             return f"{target.distinct} different values, expected 2; say which are `positive`", "not_binary"
         if kind == "multiclass" and target.distinct > MOST_CLASSES:
@@ -363,17 +363,17 @@ class DataJudge:
 
     # What the model gets
 
-    def _features(self, parts: Parts | None) -> int | None:
-        """The width of the model's input: one for a number, one for two categories, else one for each category."""
-        if not self._found.is_sure("dataset/target", "dataset/drop_columns", "dataset/categorical"):
+    def _features(self, parts: Parts | None, target: Column | None, kind: TaskKind | None) -> int | None:
+        """The width of the model's input."""
+        encoding = ("dataset/categorical", "dataset/categorical_encoding", "dataset/hashing_columns")
+        if target is None or not self._found.is_sure("dataset/target", "dataset/drop_columns", *encoding):
             return None
-        return sum(self._widths(parts))
-
-    def _widths(self, parts: Parts | None) -> Iterator[int]:
+        means = _count_means(parts, target) if kind == "multiclass" else 1
         distinct = parts.distinct if parts else {}
-        for column in inputs_of(self._wanted, self._data):
-            categories = distinct.get(column.name, column.distinct)
-            yield categories if is_categorical(column, self._wanted) and categories > 2 else 1
+        return sum(
+            count_features(column, self._wanted, distinct.get(column.name, column.distinct), means)
+            for column in inputs_of(self._wanted, self._data)
+        )
 
 
 def asked_kind(asked: JobSpec, found: Findings) -> TaskKind | None:
@@ -382,6 +382,12 @@ def asked_kind(asked: JobSpec, found: Findings) -> TaskKind | None:
         return "binary"
     is_sure = found.is_sure("dataset/positive", "hyperparameters/loss")
     return task_of_loss(asked.hyperparameters.loss) if is_sure else None
+
+
+def _count_means(parts: Parts | None, target: Column) -> int:
+    """The classes of the training part; target encoding makes one mean of each, and of two a single one."""
+    classes = sum(rows > 0 for rows in parts.train_class_rows) if parts else target.distinct
+    return classes if classes > 2 else 1
 
 
 def _totals(parts: Parts) -> list[int]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.dataset import MOST_LISTED_VALUES, Column, DatasetInfo, ValueCount
+from shared.features import is_categorical
 from shared.rows import (
     FLOAT32_MAX,
     CannotSplit,
@@ -55,11 +56,6 @@ def inputs_of(spec: DatasetSpec, data: DatasetInfo) -> list[Column]:
     """The columns that are the model's input."""
     left_out = {spec.target, *spec.drop_columns}
     return [column for column in data.columns if column.name not in left_out]
-
-
-def is_categorical(column: Column, spec: DatasetSpec) -> bool:
-    """Whether each value of the column is a category of its own."""
-    return column.kind == "text" or (spec.categorical != "auto" and column.name in spec.categorical)
 
 
 class DatasetRows:
@@ -132,7 +128,7 @@ class DatasetRows:
     def _distinct(self, column: Column, spec: DatasetSpec, train: Rows) -> int | None:
         if column.kind in {"text", "boolean"} or is_categorical(column, spec):
             if column.distinct > MOST_CATEGORIES:
-                return None  # refused, and long to read
+                return None  # long to read; no feature for each
             numbers = self._columns.codes(column.name).numbers[train]
             return int(np.count_nonzero(np.bincount(numbers + 1, minlength=1)[1:]))
         if column.kind not in {"integer", "float"}:

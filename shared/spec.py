@@ -156,9 +156,14 @@ class DatasetSpec(Strict):
     drop_columns: tuple[Column, ...] = Field(default=(), max_length=4096)
     """Columns that are not learnt from."""
     missing: Literal["drop", "impute"] = "drop"
-    """Rows with a missing value are dropped, or the values filled in."""
+    """Rows with a missing value are dropped, or the values are filled in: numbers with the median, categories with the
+    most frequent one. Hashing sets no column for a missing value; target encoding takes it for a value of its own."""
     categorical: Literal["auto"] | tuple[Column, ...] = "auto"
     """Columns whose values are categories; "auto": all texts."""
+    categorical_encoding: Literal["one_hot", "hashing", "target"] = "one_hot"
+    """How categories are encoded: one column for each, a fixed number of columns by hash, or the mean of the target."""
+    hashing_columns: int = Field(default=64, ge=2, le=4096)
+    """The number of columns that each categorical column is hashed into."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """The part of the rows that is validated on."""
     stratify: bool = False

@@ -12,25 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import skops.io
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, RobustScaler, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
+from shared.dataset import NUMBER_MARKS, TEXT_MARKS, Column, DatasetInfo
 from shared.durable import replace_file
+from shared.features import encoding_of
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.rows import CannotSplit, Columns, Selection, complete_rows, first_beyond_float32, select_rows
 from shared.spec import DatasetSpec
 from shared.volume import data_file_of
+from worker.training import prepare
 from worker.training.errors import BadData, DataChanged, DataMissing
 
-_SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 _PIECE = 1024 * 1024
-
-# The only foreign type in a fitted pipeline; whoever loads one trusts this list and nothing that the file asks for.
-TRUSTED_TYPES = ["numpy.dtype"]
 
 
 @dataclass(frozen=True)
@@ -79,31 +74,69 @@ def load_data(attempt: AttemptFolder, record: JobRecord) -> Data:
     train_y, validation_y = _targets(used[spec.target], rows, record)
     inputs = used.drop(columns=spec.target)
     train_x, validation_x = inputs.iloc[rows.train], inputs.iloc[rows.validation]
-    pipeline = preprocessing(inputs, spec)
+    schema = schema_of(_profile(attempt, spec), record, _version(attempt))
+    preparation, matrix = prepare.fit(train_x, train_y.ravel(), schema)
     data = Data(
-        _finite(pipeline.fit_transform(train_x), train_x),
+        _finite(matrix, inputs),
         train_y,
         _weights(train_y, record),
-        _finite(pipeline.transform(validation_x), validation_x),
+        _finite(preparation.transform(validation_x), inputs),
         validation_y,
         rows.codes.values if rows.codes and spec.positive is None else None,
         len(used) - len(rows.train) - len(rows.validation),
     )
-    replace_file(attempt.preprocessing_file, skops.io.dumps(pipeline))
+    _keep(preparation, attempt)
     return data
 
 
-def preprocessing(inputs: pd.DataFrame, spec: DatasetSpec) -> Pipeline:
-    """The steps before the model, not yet fitted: fill, encode, scale. Two categories make one column."""
-    categorical = [name for name in inputs.columns if _is_categorical(inputs[name], spec)]
-    numeric = [name for name in inputs.columns if name not in categorical]
-    encoder = OneHotEncoder(drop="if_binary", handle_unknown="ignore", sparse_output=False)
-    fill = spec.missing == "impute"
-    numbers = SimpleImputer(strategy="median") if fill else "passthrough"
-    categories = Pipeline([("fill", SimpleImputer(strategy="most_frequent")), ("encode", encoder)]) if fill else encoder
-    columns = ColumnTransformer([("numbers", numbers, numeric), ("categories", categories, categorical)])
-    scaler = _SCALERS[spec.scaling]() if spec.scaling != "none" else "passthrough"
-    return Pipeline([("columns", columns), ("scale", scaler)])
+def schema_of(info: DatasetInfo, record: JobRecord, version: int = prepare.NEWEST_VERSION) -> prepare.Schema:
+    """The input columns as the dataset's profile knows them, encoded as the job's spec says."""
+    spec = record.spec.dataset
+    left_out = {spec.target, *spec.drop_columns}
+    own_marks = None if info.missing_values is None else ("", *info.missing_values)
+    return prepare.Schema(
+        tuple(_input(column, spec) for column in info.columns if column.name not in left_out),
+        missing=spec.missing,
+        scaling=spec.scaling,
+        task=record.task.kind,
+        seed=spec.split_seed,
+        text_marks=own_marks or TEXT_MARKS,
+        number_marks=own_marks or NUMBER_MARKS,
+        version=version,
+    )
+
+
+def _input(column: Column, spec: DatasetSpec) -> prepare.Input:
+    return prepare.Input(
+        column.name,
+        column.kind,
+        encoding_of(column, spec),
+        hash_columns=spec.hashing_columns,
+        datetime_format=column.datetime_format,
+    )
+
+
+def _version(attempt: AttemptFolder) -> int:
+    """The version of the schema: a job keeps the one that it was begun with, so that resuming it stays exact."""
+    for run in attempt.job.runs():
+        if run.number != attempt.number and run.preprocessing_file.exists():
+            return prepare.Schema.from_json(run.schema_file.read_bytes()).version if run.schema_file.exists() else 1
+    return prepare.NEWEST_VERSION
+
+
+def _keep(preparation: prepare.Preparation, attempt: AttemptFolder) -> None:
+    """Leave the preparation beside the model. The fitted steps come last: they are there when all is."""
+    replace_file(attempt.prepare_file, Path(prepare.__file__).read_bytes())
+    replace_file(attempt.schema_file, preparation.schema.to_json())
+    replace_file(attempt.preprocessing_file, skops.io.dumps(preparation.steps))
+
+
+def _profile(attempt: AttemptFolder, spec: DatasetSpec) -> DatasetInfo:
+    try:
+        path = data_file_of(attempt.job, spec.id).with_name("dataset.json")
+        return DatasetInfo.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataMissing(f"the dataset cannot be read: {error.strerror or type(error).__name__}") from error
 
 
 def _read(path: Path, sha256: str) -> pd.DataFrame:
@@ -170,18 +203,12 @@ def _weights(train_y: npt.NDArray[Any], record: JobRecord) -> npt.NDArray[np.flo
     return weights
 
 
-def _is_categorical(column: "pd.Series[Any]", spec: DatasetSpec) -> bool:
-    return column.dtype == object or (spec.categorical != "auto" and column.name in spec.categorical)
-
-
-def _finite(matrix: npt.NDArray[Any], inputs: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """The matrix as float32. Numbers that are not finite are refused: relu swallows NaN on a CPU, the loss hides it."""
-    with np.errstate(over="ignore"):
-        narrow: npt.NDArray[np.float32] = np.ascontiguousarray(matrix, dtype=np.float32)
-    if not np.isfinite(narrow).all():
+def _finite(matrix: npt.NDArray[np.float32], inputs: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """The matrix. Numbers that are not finite are refused: relu swallows NaN on a CPU, the loss hides it."""
+    if not np.isfinite(matrix).all():
         numbers = inputs.select_dtypes(include="number")
         greatest = numbers.abs().max()
         bad = [str(name) for name in numbers.columns if not greatest[name] <= np.finfo(np.float32).max]
         names = ", ".join(bad) or "a column"
         raise BadData(f"{names} holds numbers that are infinite or too large for float32; mend or drop it")
-    return narrow
+    return matrix

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.features import DATE_FEATURES
 from shared.problems import Refused
 from shared.resolve import resolve
 from shared.spec import MOST_PARAMETERS, JobSpec
@@ -215,6 +216,40 @@ def test_a_text_of_too_many_values_is_refused_until_it_is_dropped():
     key = listed("key", {f"k{one}": 1 for one in range(MOST_CATEGORIES + 1)}, kind="text")
     assert refusal(asked("grade"), GRADES, key, rows=2000)["#/dataset/drop_columns"].code == "too_many_categories"
     assert judged(asked("grade", dataset={"drop_columns": ["key"]}), GRADES, key, rows=2000)
+
+
+@pytest.mark.parametrize("encoding", ["hashing", "target"])
+def test_the_advice_for_a_text_of_too_many_values_works(encoding):
+    key = listed("key", {f"k{one}": 1 for one in range(MOST_CATEGORIES + 1)}, kind="text")
+    problem = refusal(asked("grade"), GRADES, key, rows=2000)["#/dataset/drop_columns"]
+    assert f'"{encoding}"' in problem.detail
+    assert '"categorical_encoding"' in problem.detail
+    assert judged(asked("grade", dataset={"categorical_encoding": encoding}), GRADES, key, rows=2000)
+
+
+def test_the_features_follow_from_what_a_column_holds_and_how_it_is_encoded():
+    text, word = listed("text", {"a": 30, "b": 30, "c": 40}, kind="text"), {"categorical_encoding": "target"}
+    when = numbers("when", 95, kind="datetime")
+    gaps = listed("gaps", {True: 40, False: 50}, missing=10, kind="boolean")
+
+    def features(target, *without, **dataset):
+        document = asked("t", dataset={"drop_columns": ["a", "b", "colour", *without], **dataset})
+        return judged(document, target, text, when, gaps).task.features
+
+    assert features(PRICE, "when", "gaps") == 3
+    assert features(PRICE, "text", "gaps") == DATE_FEATURES
+    assert features(PRICE, "text", "when") == 1
+    assert features(PRICE, "when", "gaps", categorical_encoding="hashing", hashing_columns=10) == 10
+    assert features(PRICE, "gaps", **word, categorical=["when"]) == 2
+    assert features(TEXTS, "when", "gaps", **word) == 3, "one mean for each class"
+    assert features(TWO, "when", "gaps", **word) == 1
+
+
+@pytest.mark.parametrize("loss", ["auto", "mean_squared_error"])
+def test_moments_are_no_target(loss):
+    when = numbers("t", 95, kind="datetime")
+    problems = refusal(asked("t", hyperparameters={"loss": loss}), when, GRADES)
+    assert problems["#/dataset/target"].code == "not_numeric"
 
 
 @pytest.mark.parametrize(

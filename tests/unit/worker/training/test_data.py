@@ -9,10 +9,14 @@ import pytest
 import skops.io
 from sklearn.model_selection import train_test_split
 
+from shared.job import AttemptEnd
+from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
-from worker.training.data import TRUSTED_TYPES, Data, load_data
+from worker.training import prepare
+from worker.training.data import Data, load_data
 from worker.training.errors import BadData, DataChanged, DataMissing
+from worker.training.prepare import TRUSTED_TYPES
 
 WINE = Path(__file__).parents[5] / "shared" / "data" / "winequalityN.csv"
 
@@ -104,6 +108,50 @@ def test_the_fitted_steps_are_kept_and_load_without_trusting_the_file(volume: Vo
     train, _ = train_test_split(frame, test_size=0.2, random_state=42)
     again = pipeline.transform(train.drop(columns="grade").astype({"kind": object})).astype(np.float32)
     np.testing.assert_array_equal(again, data.train_x)
+
+
+def test_each_feature_count_is_the_one_promised_at_the_post(volume: Volume) -> None:
+    frame = learnable_frame()
+    frame["when"] = pd.to_datetime("2024-01-01") + pd.to_timedelta(frame.index, unit="h")
+    frame["sure"] = pd.Series(np.resize([True, False, None], len(frame)), dtype=object)
+    frame["name"] = [f"name {row % 50}" for row in range(len(frame))]
+    put_dataset(volume, frame)
+    for encoding in ("one_hot", "hashing", "target"):
+        for target in ("grade", "a"):
+            spec = small_spec()
+            spec["dataset"] = {"id": "grades", "target": target, "missing": "impute", "categorical_encoding": encoding}
+            job = put_job(volume, spec)
+            record = job.record()
+            assert record is not None
+            assert load_data(claim(job), record).features == record.task.features
+
+
+def test_a_job_keeps_the_preparation_that_it_was_begun_with(volume: Volume) -> None:
+    """Before there was a schema, a missing boolean was a category of its own; another width could not be resumed."""
+    frame = learnable_frame()
+    frame["sure"] = pd.Series(np.resize([True, False, None], len(frame)), dtype=object)
+    put_dataset(volume, frame)
+    spec = small_spec()
+    spec["dataset"] = {"id": "grades", "target": "a", "missing": "impute"}
+    job = put_job(volume, spec)
+    record = job.record()
+    assert record is not None
+    first = claim(job)
+    features = load_data(first, record).features
+    first.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    second = claim(job, 2)
+    assert load_data(second, record).features == features
+    second.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    for attempt in (first, second):
+        attempt.schema_file.unlink()
+    assert load_data(claim(job, 3), record).features == features + 2
+    assert prepare.load(job.attempts()[2].path).schema.version == 1
+
+
+def test_a_copy_of_the_program_that_prepares_rows_lies_beside_the_model(volume: Volume) -> None:
+    loaded(volume, learnable_frame())
+    copy = next(volume.jobs.glob("*/*/attempts/1/prepare.py"))
+    assert copy.read_text() == Path(prepare.__file__).read_text()
 
 
 def test_changed_bytes_are_refused(volume: Volume) -> None:
