@@ -46,7 +46,8 @@ def test_a_csv_file_becomes_a_dataset_that_a_job_can_name(client, volume):
     assert hashlib.sha256(data.read_bytes()).hexdigest() == shown["data_sha256"]
     assert pq.read_table(data).num_rows == 3
     assert sorted(entry.name for entry in data.parent.iterdir()) == ["data.parquet", "dataset.json"]
-    job = client.post("/jobs", json={"dataset": {"id": "wine", "target": "quality"}})
+    regression = {"loss": "mean_squared_error"}  # two rows are no two classes in both parts
+    job = client.post("/jobs", json={"dataset": {"id": "wine", "target": "quality"}, "hyperparameters": regression})
     assert job.status_code == 202
     assert job.json["task"]["features"] == 2
 
