@@ -20,7 +20,7 @@ from api.ingest.datetimes import DATETIME
 from api.ingest.draft import Draft, DraftColumn
 from api.ingest.limits import Limits, refused
 from api.ingest.names import unknown_names
-from api.ingest.numbers import CODE, are_plain, matches
+from api.ingest.numbers import CODE, are_plain, are_signed, matches
 from api.ingest.reading import Reading
 from api.ingest.text import settle_text
 from shared.problems import Problem, Refused, pointer
@@ -151,8 +151,8 @@ def _typed(path: Path, form: Form, reading: Reading) -> Draft:
     """The columns with the types that their cells have."""
     try:
         table = _convert(path, form, reading, {name: pa.string() for name in _asked(form, reading)})
-        marks, codes = _look_again(path, form, reading, table)
-        texts = [*codes, *(field.name for field in table.schema if pa.types.is_time(field.type))]
+        marks, texts = _look_again(path, form, reading, table)
+        texts += [field.name for field in table.schema if pa.types.is_time(field.type)]
         if texts:
             written = _convert(path, form, reading, dict.fromkeys(texts, pa.string()), only=texts)
             for name in texts:
@@ -196,19 +196,23 @@ def _convert(
 def _look_again(
     path: Path, form: Form, reading: Reading, table: pa.Table
 ) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """The marks of missing values in columns that are no text, by column, and the columns that hold codes."""
+    """The marks of missing values in columns that are no text, by column, and the columns to read as they are written.
+
+    These hold codes, or marks between blanks that pyarrow took for numbers.
+    """
     fields = [field for field in table.schema if form.header.count(field.name) == 1]
     with_gaps = [field.name for field in fields if not pa.types.is_string(field.type) and table[field.name].null_count]
     numeric = [field.name for field in fields if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)]
-    suspects = numeric if form.may_hold_codes else []
+    marks_are_numbers = bool(pc.any(are_signed(pa.array(reading.number_marks))).as_py())
+    suspects = numeric if form.may_hold_codes or marks_are_numbers else []
     marks: dict[str, dict[str, int]] = {name: defaultdict(int) for name in with_gaps}
-    codes: dict[str, None] = {}
+    written: dict[str, None] = {}
     for name, cells in _cells(path, form, list(dict.fromkeys([*with_gaps, *suspects]))):
         if name in marks:
             _add_marks(marks[name], cells, reading.number_marks)
-        if name in suspects and name not in codes and _holds_code(cells):
-            codes[name] = None
-    return {name: dict(counts) for name, counts in marks.items() if name not in codes}, list(codes)
+        if name in suspects and (_holds_code(cells) or _holds_padded_mark(cells, reading.number_marks)):
+            written[name] = None
+    return {name: dict(counts) for name, counts in marks.items() if name not in written}, list(written)
 
 
 def _cells(path: Path, form: Form, names: list[str]) -> Iterator[tuple[str, pa.Array]]:
@@ -227,6 +231,12 @@ def _holds_code(cells: pa.Array) -> bool:
     first = pc.binary_slice(cells.cast(pa.binary()), 0, 1)
     few = cells.filter(pc.is_in(first, value_set=pa.array([b"0", b"+", b"-", b" ", b"\t"])))
     return bool(pc.any(matches(few, CODE), min_count=0).as_py())
+
+
+def _holds_padded_mark(cells: pa.Array, marks: list[str]) -> bool:
+    bare = pc.utf8_trim_whitespace(cells)
+    padded = bare.filter(pc.not_equal(bare, cells))
+    return bool(pc.any(pc.is_in(padded, value_set=pa.array(marks)), min_count=0).as_py())
 
 
 def _warn_of_data_in_header(draft: Draft, form: Form) -> None:

@@ -33,20 +33,17 @@ _BEFORE_A_CELL = np.isin(np.arange(256), list(b',;\t|\n\r" '))
 
 @dataclass(frozen=True)
 class Form:
-    """How the file is written: the names in its header, what stands between two cells, and the lines before the header.
+    """How the file is written: the cells of its header, what stands between two cells, and the lines before the header.
 
-    `may_hold_codes` is false where no cell can begin as `007`, `0x1F` or `+1` do.
+    `header` is as pyarrow reads it, with the blanks that stand before a name; `names` are the columns' names as the
+    dataset keeps them. `may_hold_codes` is false where no cell can begin as `007`, `0x1F` or `+1` do.
     """
 
     header: list[str]
+    names: list[str]
     separator: str
     lines_before: int
     may_hold_codes: bool
-
-    @property
-    def names(self) -> list[str]:
-        """The columns' names as the dataset keeps them."""
-        return [clean_name(name) for name in self.header]
 
 
 def read_form(path: Path) -> Form:
@@ -57,16 +54,20 @@ def read_form(path: Path) -> Form:
     separator, lines_before, text = _read_sep_line(text)
     line = _header_line(text, is_cut=is_cut)
     separator = separator or _guess_separator(line)
+    bare = _header_cells(line, separator, keep_blanks=False)
+    header = _header_cells(line, separator, keep_blanks=True)
+    if _has_blanks_before_quotes(path, text, separator) or len(header) != len(bare):
+        _remove_blanks(path, separator, lines_before)
+        header, lines_before = bare, 0
+    return Form(header, [clean_name(name) for name in bare], separator, lines_before, may_hold_codes)
+
+
+def _header_cells(line: str, separator: str, *, keep_blanks: bool) -> list[str]:
+    rows = csv.reader(io.StringIO(line, newline=""), delimiter=separator, skipinitialspace=not keep_blanks, strict=True)
     try:
-        header = next(
-            csv.reader(io.StringIO(line, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
-        )
+        return next(rows)
     except (csv.Error, StopIteration):
         raise refused("#", "has a header that cannot be read", "unreadable") from None
-    if _has_blanks_before_quotes(path, text, separator):
-        _remove_blanks(path, separator, lines_before)
-        lines_before = 0
-    return Form(header, separator, lines_before, may_hold_codes)
 
 
 def _remove_end_mark(path: Path) -> None:

@@ -127,6 +127,15 @@ def test_marks_of_the_upload_replace_the_usual_ones(column):
     profile, _, warnings = column("1", "NA", "NA", missing_values=("-999",))
     assert profile.kind == "text"
     assert "name them in missing_values" in warnings[0]
+    assert column("1", "2", "nan ")[1] == [1, 2, None]
+
+
+@pytest.mark.parametrize("marks", [("99", "missing"), ("-999", "99")])
+def test_blanks_around_a_mark_are_no_part_of_it_where_it_is_a_number(column, marks):
+    profile, values, _ = column("99", "5", " 99", "99 ", "\t99", "7", missing_values=marks)
+    assert (profile.kind, values) == ("integer", [None, 5, None, None, None, 7])
+    assert (profile.missing, profile.missing_marks) == (4, {"99": 4})
+    assert column("1.5", " 99", missing_values=marks)[1] == [1.5, None]
 
 
 def test_a_cell_that_contradicts_a_kind_is_refused_with_its_row(column):

@@ -72,6 +72,13 @@ def test_a_quote_after_a_blank_is_a_quote_where_blanks_follow_the_separators(ing
     draft = ingest('sep=,\na, "b, c", d\n1, "x, y", 2\n2, "say ""z""", 3\n')
     assert draft.table.to_pydict() == {"a": [1, 2], "b, c": ["x, y", 'say "z"'], "d": [2, 3]}
     assert ingest('a,b\n1,"x, ""y"""\n2,z\n').table["b"].to_pylist() == ['x, "y"', "z"]
+    draft = ingest('z,a, "b, c"\n5,1, "7"\n6,2, 8\n')
+    assert draft.table.to_pydict() == {"z": [5, 6], "a": [1, 2], "b, c": [7, 8]}
+
+
+def test_a_name_after_a_blank_is_a_column_like_any_other(ingest):
+    draft = ingest("a, b, c\n1, 007, 5\n2, 8, -9\n", missing_values=("-9",), column_kinds={"a": "text"})
+    assert draft.table.to_pydict() == {"a": ["1", "2"], "b": ["007", "8"], "c": [5, None]}
 
 
 @pytest.mark.parametrize(("row", "hint"), [("1,2,", 'the row ends with ","'), ("1,2,5", "in double quotes")])
