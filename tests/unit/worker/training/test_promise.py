@@ -24,31 +24,35 @@ from worker.training.data import load_data
 
 
 def table(seed: int, rows: int, gaps: float, classes: int) -> pd.DataFrame:
-    """Numbers, few whole numbers and texts with gaps, one column nearly constant, and targets of every kind."""
+    """Numbers, few whole numbers, texts and dates with gaps, one column nearly constant, and targets of every kind."""
     random = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
             "number": random.normal(size=rows),
             "whole": random.integers(0, 4, rows).astype(float),
             "text": random.choice(list("abcde"), rows).astype(object),
+            "day": np.datetime64("2024-02-28", "us") + random.integers(0, 5, rows) * np.timedelta64(1, "D"),
+            "truth": random.random(rows) < 0.5,
             "rare": np.where(random.random(rows) < 0.1, "x", "y").astype(object),
             "label": random.choice([f"class {one}" for one in range(classes)], rows).astype(object),
             "grade": random.integers(0, classes, rows),
             "price": random.normal(size=rows),
         }
     )
-    for name in ("number", "whole", "text", "rare", "label"):
+    frame["truth"] = frame["truth"].astype("boolean")
+    for name in ("number", "whole", "text", "day", "truth", "rare", "label"):
         frame[name] = frame[name].where(random.random(rows) >= gaps, None)
     return frame.astype({"number": float, "whole": float})
 
 
 SPECS = st.fixed_dictionaries(
     {
-        "target": st.sampled_from(["label", "grade", "price", "whole"]),
+        "target": st.sampled_from(["label", "grade", "price", "whole", "day"]),
         "missing": st.sampled_from(["drop", "impute"]),
         "validation_fraction": st.sampled_from([0.1, 0.2, 0.5, 0.8]),
         "split_seed": st.integers(0, 99),
-        "categorical": st.sampled_from(["auto", [], ["grade"], ["number"]]),
+        "categorical": st.sampled_from(["auto", [], ["grade"], ["number"], ["day"], ["truth", "whole"]]),
+        "categorical_encoding": st.sampled_from(["one_hot", "hashing", "target"]),
         "stratify": st.booleans(),
     }
 )
