@@ -18,9 +18,9 @@ def csv(header, rows):
 def dry_run(client, volume):
     """Ask what a job of a table would be."""
 
-    def ask(content, **spec):
+    def ask(content, dates=(), **spec):
         dataset_id = new_job_id().lower().replace("_", "-")
-        put_dataset(volume, pd.read_csv(io.StringIO(content)), dataset_id)
+        put_dataset(volume, pd.read_csv(io.StringIO(content), parse_dates=list(dates)), dataset_id)
         dataset = {"id": dataset_id, **spec.pop("dataset")}
         return client.post("/jobs?dry_run=true", json={"dataset": dataset, **spec})
 
@@ -152,7 +152,27 @@ def test_a_part_of_one_row_is_a_warning(dry_run):
     )
 
 
+def test_dates_with_gaps_are_no_target(dry_run):
+    table = csv("a,day", [(number(), f"2024-01-{1 + i % 20:02}" if i % 3 else "") for i in range(60)])
+    for extra in ({}, {"positive": {"equals": 5}}, {"missing": "impute"}):
+        problem = problems(dry_run(table, dates=["day"], dataset={"target": "day", **extra}))["#/dataset/target"]
+        assert problem["code"] == "not_numeric"
+
+
 # Features
+
+
+def test_dates_named_as_categories_are_categories(dry_run):
+    table = csv("day,y", [(f"2024-01-{1 + i % 3:02}" if i % 4 else "", number()) for i in range(60)])
+    for encoding, features in (("one_hot", 3), ("hashing", 8), ("target", 1)):
+        dataset = {"target": "y", "categorical": ["day"], "categorical_encoding": encoding, "hashing_columns": 8}
+        assert dry_run(table, dates=["day"], dataset=dataset).json["task"]["features"] == features
+
+
+def test_a_misspelt_encoding_hides_whether_there_are_too_many_categories(dry_run):
+    table = csv("key,y", [(f"k{i}", number()) for i in range(1200)])
+    dataset = {"target": "y", "categorical_encoding": "targt"}
+    assert set(problems(dry_run(table, dataset=dataset))) == {"#/dataset/categorical_encoding"}
 
 
 def test_the_model_gets_one_place_for_each_category_of_the_training_part(dry_run):
