@@ -222,7 +222,7 @@ class DataJudge:
         positive = self._wanted.positive
         assert positive is not None
         if facts is not None and facts.parts is not None:
-            sides = {number > 0 for number, rows in enumerate(_totals(facts.parts)) if rows}
+            sides = {number > 0 for number, rows in enumerate(facts.parts.class_rows) if rows}
         elif target.values is not None:
             sides = {positive.holds(one.value) for one in target.values}
         elif (
@@ -271,6 +271,8 @@ class DataJudge:
         if wanted.stratify and kind in {"binary", "multiclass"}:
             self._check_strata(facts, min(train, validation))
         self._warn_of_single_rows(train, validation)
+        if train == 1:
+            self._check_means()
         if (
             facts.parts is not None
             and kind is not None
@@ -306,6 +308,13 @@ class DataJudge:
             if rows == 1:
                 self._found.warn(f"the {part} part has one row only; validation_fraction decides how many it has")
 
+    def _check_means(self) -> None:
+        """Target encoding takes the means of other training rows."""
+        is_sure = self._found.is_sure("dataset/drop_columns", "dataset/categorical", "dataset/categorical_encoding")
+        if is_sure and "target" in {encoding_of(one, self._wanted) for one in inputs_of(self._wanted, self._data)}:
+            detail = 'received "target", which needs two training rows or more; use "one_hot" or "hashing"'
+            self._found.problem(("dataset", "categorical_encoding"), detail, "too_few_rows")
+
     def _check_parts(self, target: Column, parts: Parts) -> None:
         if parts.train_class_rows:
             self._check_classes(target, parts)
@@ -314,7 +323,7 @@ class DataJudge:
 
     def _check_classes(self, target: Column, parts: Parts) -> None:
         """Every class should be in both parts; a part of one class teaches or measures nothing."""
-        if sum(rows > 0 for rows in parts.train_class_rows) < 2:
+        if parts.train_classes < 2:
             detail = f'the training part holds one class of "{target.name}" only; {self._stratify_advice(parts)}'
             self._found.problem(("dataset", "stratify"), detail, "one_class_in_training")
         elif 0 in parts.train_class_rows:
@@ -342,7 +351,7 @@ class DataJudge:
 
     @staticmethod
     def _stratify_advice(parts: Parts) -> str:
-        if min(_totals(parts)) < 2:
+        if min(parts.class_rows) < 2:
             return "more rows of the rare classes are needed"
         return 'use "stratify": true'
 
@@ -368,7 +377,8 @@ class DataJudge:
         encoding = ("dataset/categorical", "dataset/categorical_encoding", "dataset/hashing_columns")
         if target is None or not self._found.is_sure("dataset/target", "dataset/drop_columns", *encoding):
             return None
-        means = _count_means(parts, target) if kind == "multiclass" else 1
+        classes = parts.train_classes if parts else target.distinct
+        means = classes if kind == "multiclass" and classes > 2 else 1
         distinct = parts.distinct if parts else {}
         return sum(
             count_features(column, self._wanted, distinct.get(column.name, column.distinct), means)
@@ -382,16 +392,6 @@ def asked_kind(asked: JobSpec, found: Findings) -> TaskKind | None:
         return "binary"
     is_sure = found.is_sure("dataset/positive", "hyperparameters/loss")
     return task_of_loss(asked.hyperparameters.loss) if is_sure else None
-
-
-def _count_means(parts: Parts | None, target: Column) -> int:
-    """The classes of the training part; target encoding makes one mean of each, and of two a single one."""
-    classes = sum(rows > 0 for rows in parts.train_class_rows) if parts else target.distinct
-    return classes if classes > 2 else 1
-
-
-def _totals(parts: Parts) -> list[int]:
-    return [sum(rows) for rows in zip(parts.train_class_rows, parts.validation_class_rows, strict=True)]
 
 
 def _span(column: Column) -> str:

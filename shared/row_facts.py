@@ -42,6 +42,16 @@ class Parts:
     distinct: Mapping[str, int] = field(default_factory=dict)
     beyond_float32: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def class_rows(self) -> list[int]:
+        """The number of rows of each class in both parts together."""
+        return [sum(rows) for rows in zip(self.train_class_rows, self.validation_class_rows, strict=True)]
+
+    @property
+    def train_classes(self) -> int:
+        """The number of classes that have a row in the training part."""
+        return sum(rows > 0 for rows in self.train_class_rows)
+
 
 @dataclass(frozen=True)
 class RowFacts:

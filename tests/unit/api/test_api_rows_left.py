@@ -169,6 +169,14 @@ def test_dates_named_as_categories_are_categories(dry_run):
         assert dry_run(table, dates=["day"], dataset=dataset).json["task"]["features"] == features
 
 
+def test_the_mean_of_the_target_needs_two_training_rows(dry_run):
+    table = csv("word,x,y", [("abc"[i % 3], number(), number()) for i in range(6)])
+    dataset = {"target": "y", "categorical_encoding": "target", "validation_fraction": 0.8}
+    assert set(problems(dry_run(table, dataset=dataset))) == {"#/dataset/categorical_encoding"}
+    for other in ({"drop_columns": ["word"]}, {"categorical_encoding": "hashing"}, {"validation_fraction": 0.6}):
+        assert dry_run(table, dataset={**dataset, **other}).status_code == 200
+
+
 def test_a_misspelt_encoding_hides_whether_there_are_too_many_categories(dry_run):
     table = csv("key,y", [(f"k{i}", number()) for i in range(1200)])
     dataset = {"target": "y", "categorical_encoding": "targt"}
