@@ -1,7 +1,7 @@
 """HTTP in, JSON out: what Fitstop serves, and the page that shows it (`api.page`).
 
-The law of this folder: it never imports `worker`, Keras or TensorFlow, and reads no data file itself: uploads are
-parsed in a throw-away process (`api.ingest`), the only one that knows pyarrow.
+The law of this folder: it never imports `worker`, Keras, TensorFlow or pandas. Uploads are parsed in a throw-away
+process (`api.ingest`); of a dataset only those columns are read that a post is judged by (`shared.row_facts`).
 """
 
 from collections.abc import Callable

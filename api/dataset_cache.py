@@ -8,9 +8,12 @@ import threading
 from collections import OrderedDict
 
 from shared.dataset import DatasetInfo
+from shared.row_facts import DatasetRows
 from shared.volume import Volume
 
 _MOST_KEPT = 16
+
+KnownDataset = tuple[DatasetInfo, DatasetRows]
 
 
 class DatasetCache:
@@ -19,10 +22,10 @@ class DatasetCache:
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[tuple[int, int, int], DatasetInfo]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[tuple[int, int, int], KnownDataset]] = OrderedDict()
 
-    def find(self, dataset_id: str) -> DatasetInfo | None:
-        """What is known of a dataset; None where there is none, whatever the id holds."""
+    def find(self, dataset_id: str) -> KnownDataset | None:
+        """What is known of a dataset, and its rows; None where there is none, whatever the id holds."""
         stamp = self._volume.dataset_stamp(dataset_id)
         if stamp is None:
             return None
@@ -31,13 +34,16 @@ class DatasetCache:
         if known is not None and known[0] == stamp:
             return known[1]
         info = self._volume.dataset(dataset_id)
-        if info is not None and self._volume.dataset_stamp(dataset_id) == stamp:
-            self._keep(dataset_id, stamp, info)
-        return info
+        if info is None:
+            return None
+        found = info, DatasetRows(self._volume.data_file(dataset_id), info)
+        if self._volume.dataset_stamp(dataset_id) == stamp:
+            self._keep(dataset_id, stamp, found)
+        return found
 
-    def _keep(self, dataset_id: str, stamp: tuple[int, int, int], info: DatasetInfo) -> None:
+    def _keep(self, dataset_id: str, stamp: tuple[int, int, int], found: KnownDataset) -> None:
         with self._lock:
-            self._kept[dataset_id] = stamp, info
+            self._kept[dataset_id] = stamp, found
             self._kept.move_to_end(dataset_id)
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)

@@ -13,6 +13,7 @@ from api.quotas import uploading
 from api.report import dataset_report, list_report
 from api.service import service
 from api.upload import Upload, received
+from api.upload_options import UploadOptions, read_options
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
 from shared.durable import create_file, encode
@@ -30,14 +31,18 @@ log = logging.getLogger(__name__)
 
 
 def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
-    """Keep the body, CSV or Parquet, under an id: 201; the same bytes again 200, other bytes 409."""
-    with Query("name") as query:
+    """Keep the body, CSV or Parquet, under an id: 201; the same bytes and options again 200, others 409."""
+    with Query("name", "missing_values", "column_kinds") as query:
         name = query.parsed("name", _source_name, None)
+        options = read_options(query)
     _check_request(dataset_id)
     with uploading(), received(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
-        info, is_new = _kept(upload, dataset_id, name)
+        info, is_new = _kept(upload, dataset_id, name, options)
     if info.sha256 != upload.sha256:
         raise Conflict(f'the dataset "{dataset_id}" holds other data; choose another id')
+    if not options.are_those_of(info):
+        detail = "holds the same file, read with other missing_values or column_kinds"
+        raise Conflict(f'the dataset "{dataset_id}" {detail}; choose another id, or delete it first')
     return jsonify(dataset_report(info)), 201 if is_new else 200, {"Location": f"/datasets/{dataset_id}"}
 
 
@@ -97,13 +102,13 @@ def _check_request(dataset_id: str) -> None:
         raise HttpProblem(400, "partial_upload", detail)
 
 
-def _kept(upload: Upload, dataset_id: str, name: str | None) -> tuple[DatasetInfo, bool]:
+def _kept(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> tuple[DatasetInfo, bool]:
     """The dataset that stands under the id afterwards, and whether this upload made it."""
     volume = service().volume
     known = volume.dataset(dataset_id)
     if known is not None:
         return known, False
-    info = _described(upload, dataset_id, name)
+    info = _described(upload, dataset_id, name, options)
     create_file(upload.folder / "dataset.json", encode(info.model_dump(mode="json")))
     if volume.publish_dataset(upload.folder, dataset_id):
         return info, True
@@ -112,9 +117,10 @@ def _kept(upload: Upload, dataset_id: str, name: str | None) -> tuple[DatasetInf
     return standing, False
 
 
-def _described(upload: Upload, dataset_id: str, name: str | None) -> DatasetInfo:
+def _described(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> DatasetInfo:
     facts = {
-        **_parsed(upload),
+        **_parsed(upload, options),
+        **vars(options),
         "id": dataset_id,
         "created_at": utc_now(),
         "source_name": name,
@@ -125,12 +131,12 @@ def _described(upload: Upload, dataset_id: str, name: str | None) -> DatasetInfo
     return DatasetInfo.model_validate_json(json.dumps(facts))
 
 
-def _parsed(upload: Upload) -> dict[str, Any]:
+def _parsed(upload: Upload, options: UploadOptions) -> dict[str, Any]:
     held = service()
     if not held.parsers.acquire(timeout=held.settings.ingest_timeout_seconds):
         raise HttpProblem(503, "busy", "other uploads are being read; try again later", retry_after=10)
     try:
-        return upload.parsed(held.settings)
+        return upload.parsed(held.settings, options)
     finally:
         held.parsers.release()
 

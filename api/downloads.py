@@ -69,16 +69,14 @@ def model(job_id: str) -> Response:
 
 def _sent(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
     """The whole file or one range of it; its ETag is its sha256, so a resumed download is of the same bytes."""
-    file = opened(attempt.checkpoints / checkpoint.name)
+    file = open_checkpoint(attempt, checkpoint)
     try:
-        if os.fstat(file.fileno()).st_size != checkpoint.bytes:
-            raise HttpProblem(500, "damaged_checkpoint", "the checkpoint's file is not as long as its manifest says")
         response = Response(wrap_file(request.environ, file), direct_passthrough=True)
         response.content_type = "application/octet-stream"
         response.content_length = checkpoint.bytes
         response.set_etag(checkpoint.sha256)
         response.headers.set("Content-Disposition", "attachment", filename=checkpoint.name)
-        response.headers["Repr-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(checkpoint.sha256)).decode()}:"
+        response.headers["Repr-Digest"] = repr_digest(checkpoint.sha256)
         response.headers["Cache-Control"] = "no-cache"
         environ = with_plain_range(request.environ, checkpoint.bytes, checkpoint.sha256)
         response.make_conditional(environ, accept_ranges=True, complete_length=checkpoint.bytes)
@@ -86,6 +84,20 @@ def _sent(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
         file.close()
         raise
     return response
+
+
+def repr_digest(sha256: str) -> str:
+    """The header `Repr-Digest` (RFC 9530) of a whole body with this SHA-256, which is given in hexadecimal."""
+    return f"sha-256=:{b64encode(bytes.fromhex(sha256)).decode()}:"
+
+
+def open_checkpoint(attempt: AttemptFolder, checkpoint: Checkpoint) -> BinaryIO:
+    """The checkpoint's file, as long as its manifest says."""
+    file = opened(attempt.checkpoints / checkpoint.name)
+    if os.fstat(file.fileno()).st_size != checkpoint.bytes:
+        file.close()
+        raise HttpProblem(500, "damaged_checkpoint", "the checkpoint's file is not as long as its manifest says")
+    return file
 
 
 def opened(path: Path) -> BinaryIO:

@@ -13,17 +13,20 @@ from api.query import Query, no_query
 from api.report import as_content, dry_run_report
 from api.service import service
 from api.strict_json import read_object
-from shared.dataset import DatasetInfo
+from shared.draft import drafted
 from shared.events import epochs_done
+from shared.findings import NO_FAULTS, Faults, Findings
 from shared.ids import new_job_id
 from shared.job import Ending, JobRecord, Stop
 from shared.job_folder import JobFolder, JobState
-from shared.problems import Conflict, NotFound
-from shared.resolve import resolve
+from shared.problems import Conflict, FitstopError, NotFound, Problem, Refused, at_most_shown, pointer
+from shared.resolve import problems_without_data, resolve
 from shared.spec import JobSpec
 from shared.times import utc_now
-from shared.validation import validated
 from shared.volume import OpenJob
+
+# Stand for what a bad document does not say; nothing is looked up or judged by them.
+_UNKNOWN = {"dataset": {"id": "unknown", "target": "unknown"}}
 
 
 def submit() -> tuple[Response, int, dict[str, str]]:
@@ -87,7 +90,10 @@ def stored(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dic
 
 
 def _posted(document: dict[str, Any], job_id: str) -> JobRecord:
-    return new_record(validated(JobSpec, document), job_id)
+    draft = drafted(JobSpec, document, _UNKNOWN)
+    if draft.value is None:
+        raise Refused(at_most_shown(draft.faults.problems))
+    return new_record(draft.value, job_id, draft.faults)
 
 
 def _tried_anew(before: JobRecord, job_id: str) -> JobRecord:
@@ -102,10 +108,16 @@ def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
         raise Conflict(f'the dataset "{record.spec.dataset.id}" holds other data by now; post the spec as a new job')
 
 
-def new_record(asked: JobSpec, job_id: str, **of_another: Any) -> JobRecord:
-    """The record of a new job; `of_another` are the fields that name the job that it follows. Raises Refused."""
-    data = _dataset(asked.dataset.id)
-    resolved = resolve(asked, data)
+def new_record(asked: JobSpec, job_id: str, faults: Faults = NO_FAULTS, **of_another: Any) -> JobRecord:
+    """The record of a new job; `of_another` are the fields that name the job that it follows.
+
+    Raises Refused with every problem, those of `asked` and the `faults` of the document that it was read from.
+    """
+    known = service().datasets.find(asked.dataset.id) if Findings(faults).is_sure("dataset/id") else None
+    if known is None:
+        raise _without_data(asked, faults)
+    data, rows = known
+    resolved = resolve(asked, data, rows, faults)
     return JobRecord(
         id=job_id,
         created_at=utc_now(),
@@ -118,13 +130,16 @@ def new_record(asked: JobSpec, job_id: str, **of_another: Any) -> JobRecord:
     )
 
 
-def _dataset(dataset_id: str) -> DatasetInfo:
-    data = service().datasets.find(dataset_id)
-    if data is None:
-        raise HttpProblem(
-            404, "unknown_dataset", f'there is no dataset "{dataset_id}"; PUT /datasets/{dataset_id} first'
-        )
-    return data
+def _without_data(asked: JobSpec, faults: Faults) -> FitstopError:
+    """404 where an unknown dataset is all that is wrong, else a refusal that names it among the other problems."""
+    problems = list(problems_without_data(asked, faults))
+    if not Findings(faults).is_sure("dataset/id"):
+        return Refused(at_most_shown(problems))
+    dataset_id = asked.dataset.id
+    detail = f'there is no dataset "{dataset_id}"; PUT /datasets/{dataset_id} first'
+    if not problems:
+        return HttpProblem(404, "unknown_dataset", detail)
+    return Refused(at_most_shown([*problems, Problem(pointer("dataset", "id"), detail, "unknown_dataset")]))
 
 
 def _end_if_queued(folder: JobFolder) -> None:

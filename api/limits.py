@@ -5,9 +5,8 @@ from flask import Response, jsonify
 from api.job_view import MOST_WAIT_SECONDS
 from api.query import no_query
 from api.service import service
-from shared.resolve import MOST_CATEGORIES
 from shared.spec import MOST_EPOCHS, MOST_PARAMETERS
-from shared.task import MOST_CLASSES
+from shared.task import MOST_CATEGORIES, MOST_CLASSES
 
 
 def show() -> Response:

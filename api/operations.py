@@ -14,6 +14,7 @@ from api.keys import KeyRequest
 from api.page import shapes as page_shapes
 from api.page.sign_in import SignInRequest
 from api.replay import ReplaySettings
+from api.upload_options import UPLOAD_PARAMETERS
 from shared.ids import DATASET_ID_PATTERN
 from shared.spec import JobSpec
 from shared.times import utc_now
@@ -156,10 +157,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("PUT", "/datasets/<dataset_id>"): Operation(
         "putDataset", "datasets", "Upload a dataset",
         {
-            200: _json("The same bytes were there.", shapes.Dataset, headers=("Location",), links=_DATASET_LINKS),
+            200: _json("They were there, read alike.", shapes.Dataset, headers=("Location",), links=_DATASET_LINKS),
             201: _json("It is there.", shapes.Dataset, headers=("Location",), links=_DATASET_LINKS),
         },
-        query={"name": _text("The name of the file that it was.", minLength=1, maxLength=256)},
+        query={"name": _text("The name of the file that it was.", minLength=1, maxLength=256), **UPLOAD_PARAMETERS},
         body={
             "text/csv": {"type": "string", "minLength": 1},
             "application/vnd.apache.parquet": {"type": "string", "format": "binary"},
@@ -260,7 +261,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "getBundle", "files", "Fetch all that predicting takes",
         {
             200: Answer("The archive.", {"application/zip": {"type": "string", "format": "binary"}},
-                        headers=("Content-Disposition", "ETag")),
+                        headers=("Content-Disposition", "ETag", "Repr-Digest")),
             304: Answer("The client has it."),
         },
         headers=_KNOWN, errors=(404,),

@@ -10,6 +10,7 @@ from flask import request
 from shared.problems import Problem, Refused, listed, nearest, pointer
 
 _Value = TypeVar("_Value")
+_Default = TypeVar("_Default")
 _MOST_DIGITS = 18
 
 
@@ -60,6 +61,11 @@ class Query:
             return default
         return self._attempt(name, parse, values[0], default)
 
+    def repeated(self, name: str, parse: Callable[[str], _Value]) -> list[_Value]:
+        """What `parse` makes of each value of a parameter that may be repeated; its ValueError says what it expects."""
+        found = [self._attempt(name, parse, value, None) for value in request.args.getlist(name)]
+        return [value for value in found if value is not None]
+
     def choices(self, name: str, allowed: frozenset[str]) -> frozenset[str]:
         """All values of a parameter that may be repeated; empty where it is not given."""
         values = request.args.getlist(name)
@@ -75,7 +81,7 @@ class Query:
         names = [name for name in request.args if name.startswith(prefix)]
         return tuple((name.removeprefix(prefix), self.parsed(name, str, "")) for name in names)
 
-    def _attempt(self, name: str, parse: Callable[[str], _Value], value: str, default: _Value) -> _Value:
+    def _attempt(self, name: str, parse: Callable[[str], _Value], value: str, default: _Default) -> _Value | _Default:
         try:
             return parse(value)
         except ValueError as error:

@@ -14,38 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from api.body import pieces
+from api.file_formats import HEAD_BYTES, Format, format_of
 from api.problems import HttpProblem
+from api.upload_options import UploadOptions
 from shared.problems import Problem, Refused
 from shared.settings import PREFIX, Settings
 
-Format = Literal["csv", "parquet"]
-
 _INCOMING = ".incoming-"
-_PARQUET = b"PAR1"
-# By content, never by name: none of these is opened, some of them run code when they are.
-_REFUSED_FORMATS = {
-    b"PK\x03\x04": "a zip, xlsx, npz or keras file",
-    b"PK\x05\x06": "an empty zip file",
-    b"\x89HDF": "an HDF5 file",
-    b"\x1f\x8b": "gzip data",
-    b"\x28\xb5\x2f\xfd": "zstd data",
-    b"BZh": "bzip2 data",
-    b"\xfd7zXZ": "xz data",
-    b"\x93NUMPY": "a NumPy file",
-    b"\xd0\xcf\x11\xe0": "an old Office file",
-    b"ARROW1": "an Arrow file",
-    b"FEA1": "a Feather file",
-    b"ORC": "an ORC file",
-    b"Obj\x01": "an Avro file",
-    b"SQLite format 3": "an SQLite file",
-    b"%PDF": "a PDF file",
-    b"\x89PNG": "an image",
-    b"\x7fELF": "a program",
-    **{bytes([0x80, protocol]): "a pickle" for protocol in range(2, 6)},
-}
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +41,12 @@ class Upload:
     def file(self) -> Path:
         return self.folder / "upload"
 
-    def parsed(self, settings: Settings) -> dict[str, Any]:
+    def parsed(self, settings: Settings, options: UploadOptions) -> dict[str, Any]:
         """Make `data.parquet` beside the upload, in a process of its own; the facts about it. Raises Refused."""
         order = {
             "format": self.format,
+            "missing_values": options.missing_values,
+            "column_kinds": options.column_kinds,
             "max_columns": settings.max_dataset_columns,
             "max_cells": settings.max_dataset_cells,
             "memory_bytes": settings.ingest_memory_bytes,
@@ -101,26 +81,19 @@ def remove_leftovers(datasets: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def format_of(head: bytes) -> Format:
-    """What begins with `head`: Parquet by its magic number, CSV else. Raises HttpProblem 415 for other files."""
-    if head.startswith(_PARQUET):
-        return "parquet"
-    for magic, name in _REFUSED_FORMATS.items():
-        if head.startswith(magic):
-            raise HttpProblem(415, "unsupported_format", f"this is {name}; send CSV or Parquet, not packed")
-    return "csv"
-
-
 def _stored(folder: Path, most_bytes: int) -> Upload:
     hashed, size = sha256(), 0
-    found: Format | None = None
+    head: bytes = b""
+    found: Format = "csv"
     with (folder / "upload").open("xb") as file:
         for piece in pieces(most_bytes):
-            found = found or format_of(piece)
+            if len(head) < HEAD_BYTES:
+                head += piece
+                found = format_of(head)
             hashed.update(piece)
             size += len(piece)
             file.write(piece)
-    if found is None:
+    if not size:
         raise Refused([Problem("#", "the body is empty, expected CSV or Parquet", "empty")])
     return Upload(folder, found, size, hashed.hexdigest())
 

@@ -9,7 +9,7 @@ import os
 import re
 import zipfile
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -96,15 +96,27 @@ class Client:
 
     # Datasets
 
-    def put_dataset(self, dataset_id: str, path: Path, name: str | None = None) -> Json:
-        """Upload a CSV or Parquet file. The same bytes again change nothing; others raise Refused (conflict)."""
+    def put_dataset(
+        self,
+        dataset_id: str,
+        path: Path,
+        name: str | None = None,
+        missing_values: str | None = None,
+        column_kinds: Sequence[str] = (),
+    ) -> Json:
+        """Upload a CSV or Parquet file. The same bytes again change nothing; others raise Refused (conflict).
+
+        `missing_values` are the cells that stand for a missing value, separated by commas; each of `column_kinds` is
+        NAME:KIND, the kind text, number or datetime.
+        """
+        asked = {} if missing_values is None else {"missing_values": missing_values}
         with path.open("rb") as file:
             kind = "application/vnd.apache.parquet" if file.read(4) == b"PAR1" else "text/csv"
             file.seek(0)
             return self._json(
                 "PUT",
                 f"/datasets/{quote(dataset_id, safe='')}",
-                params={"name": name or path.name},
+                params={"name": name or path.name, "column_kinds": list(column_kinds), **asked},
                 content=file,
                 headers={"Content-Type": kind, "Content-Length": str(path.stat().st_size)},
                 timeout=_UPLOAD_TIMEOUT,

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.document import Document
 from shared.ids import DatasetId
@@ -10,7 +10,17 @@ from shared.ids import DatasetId
 # A column of more values than this lists none of them.
 MOST_LISTED_VALUES = 100
 
-ColumnKind = Literal["integer", "float", "boolean", "text"]
+ColumnKind = Literal["integer", "float", "boolean", "text", "datetime"]
+# What an upload may ask a column to be.
+AskedKind = Literal["text", "number", "datetime"]
+
+# Cells that are missing values in every column of a CSV file, unless the upload names its own.
+TEXT_MARKS: tuple[str, ...] = (
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"),
+)
+# Cells that are missing values only where the other cells are numbers, booleans or datetimes.
+NUMBER_MARKS = (*TEXT_MARKS, "?", "-", "--", ".", "None", "none", "na", "Null", "<NA>", "NaT", "\\N")
 
 
 class _Frozen(BaseModel):
@@ -28,7 +38,10 @@ class Column(_Frozen):
     """One column: what it holds, and enough of its values to judge a target by.
 
     `missing` counts rows without a value; `distinct` counts different values among the others; `values` lists them,
-    sorted, where there are at most MOST_LISTED_VALUES; `minimum`, `maximum` and `mean` are None for text.
+    sorted, where there are at most MOST_LISTED_VALUES; `minimum`, `maximum` and `mean` are None for text and datetime.
+    `missing_marks` counts the cells of a CSV file that were read as missing, by what they held ("" for an empty one).
+    A datetime is kept in UTC without its zone, `earliest` and `latest` are ISO 8601; `datetime_format` is how its cells
+    were written, in the words of strptime, None for ISO 8601. It lists no values.
     """
 
     name: str
@@ -39,10 +52,18 @@ class Column(_Frozen):
     minimum: float | None = None
     maximum: float | None = None
     mean: float | None = None
+    missing_marks: dict[str, int] = Field(default_factory=dict)
+    datetime_format: str | None = None
+    earliest: str | None = None
+    latest: str | None = None
 
 
 class DatasetInfo(Document):
-    """One dataset. `sha256` and `bytes` are those of what was uploaded, `data_sha256` that of `data.parquet`."""
+    """One dataset. `sha256` and `bytes` are those of what was uploaded, `data_sha256` that of `data.parquet`.
+
+    `missing_values` and `column_kinds` are what the upload asked for; `left_out` names the columns of the file that are
+    no data; `warnings` are for a person.
+    """
 
     id: DatasetId
     created_at: str
@@ -53,6 +74,10 @@ class DatasetInfo(Document):
     data_sha256: str
     rows: int
     columns: tuple[Column, ...]
+    missing_values: tuple[str, ...] | None = None
+    column_kinds: dict[str, AskedKind] = Field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column | None:
         """The column of that name, or None."""

@@ -5,7 +5,7 @@ attempts/0/
   events.jsonl                        its epochs, rates and checkpoints up to the place where the new job goes on
   training_log.csv                    the rows up to there
   checkpoints/, resume/               its files, linked: they stay when the other job is deleted
-  preprocessing.skops, inference.json
+  preprocessing.skops, schema.json, prepare.py, inference.json
 plan.json                             how both are computed
 
 Nothing of the other job is changed. Whoever makes it once more, because the post is repeated, finds it as it is.
@@ -39,6 +39,10 @@ def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFold
         (source.extended_spec_file if source.number == 0 else source.job.spec_file, taken.extended_spec_file),
     ):
         link_file(before, after)
+    # A job that was begun before these existed has none.
+    for before, after in ((source.schema_file, taken.schema_file), (source.prepare_file, taken.prepare_file)):
+        if before.exists():
+            link_file(before, after)
     _copy_rows(source, taken, epochs)
     lines = b"".join(event.line() for event in _told(source.job, epochs, record))
     create_file(taken.events_file, lines)

@@ -74,6 +74,16 @@ class AttemptFolder:
         return self.path / "preprocessing.skops"
 
     @property
+    def prepare_file(self) -> Path:
+        """The program that prepares rows for the model, as it was when it trained."""
+        return self.path / "prepare.py"
+
+    @property
+    def schema_file(self) -> Path:
+        """The input columns, as the program that prepares rows knows them."""
+        return self.path / "schema.json"
+
+    @property
     def inference_file(self) -> Path:
         """What a program that predicts has to know beside the model."""
         return self.path / "inference.json"

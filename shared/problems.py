@@ -12,6 +12,13 @@ expected, and how to mend it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from heapq import nsmallest
+
+# How many problems one answer lists.
+MOST_PROBLEMS = 50
+# Comparing texts takes time; nobody is helped by a suggestion for a longer one, or among more of them.
+_MOST_CHARACTERS = 64
+_MOST_CANDIDATES = 200
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,34 @@ def pointer(*parts: str | int) -> str:
     return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+def at_most_shown(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems; of more than MOST_PROBLEMS the first ones, and one that counts the others."""
+    hidden = len(problems) - MOST_PROBLEMS
+    if hidden <= 0:
+        return list(problems)
+    return [*problems[:MOST_PROBLEMS], Problem(pointer(), f"{hidden} more problems are not listed", "more_problems")]
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """` Did you mean "epochs"?` where one of `known` is near, else an empty text."""
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f' Did you mean "{close[0]}"?' if close else ""
+    close = close_names(name, known)
+    return did_you_mean(close[0]) if close else ""
+
+
+def did_you_mean(name: str) -> str:
+    return f' Did you mean "{name}"?'
+
+
+def close_names(name: str, known: Sequence[str], most: int = 1) -> list[str]:
+    """Those of `known` that are like `name`, the closest first. Its cost is bounded, whatever came."""
+    if len(name) > _MOST_CHARACTERS:
+        return []
+    folded = name.casefold()
+    same = [one for one in known if one.casefold() == folded]
+    candidates = nsmallest(_MOST_CANDIDATES, known, key=lambda one: abs(len(one) - len(name)))
+    by_folded = {one.casefold(): one for one in reversed(candidates)}
+    close = get_close_matches(folded, list(by_folded), n=most, cutoff=0.6)
+    return list(dict.fromkeys([*same, *(by_folded[one] for one in close)]))[:most]
 
 
 def listed(names: Sequence[str], most: int = 40) -> str:

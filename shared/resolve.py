@@ -5,13 +5,18 @@ run will have. Keras would only warn about a missing monitor, train to the last 
 time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
-from typing import TypeVar
+from typing import TypeVar, get_args
 
+from shared.aliases import meant_log_name
+from shared.column_names import use_own_names
 from shared.dataset import Column, DatasetInfo
-from shared.problems import Problem, Refused, listed, nearest, pointer
+from shared.findings import NO_FAULTS, Faults, Findings, Place
+from shared.judge_data import DataJudge, JudgedData, asked_kind
+from shared.problems import Problem, did_you_mean, listed, nearest
+from shared.row_facts import DatasetRows
 from shared.spec import (
     MOST_PARAMETERS,
     Budget,
@@ -28,18 +33,13 @@ from shared.task import (
     DEFAULT_METRICS,
     LOSSES,
     METRICS,
-    MOST_CLASSES,
     Task,
     TaskKind,
     better_mode,
+    is_between_0_and_1,
     log_names,
-    task_of_column,
-    task_of_loss,
 )
 from shared.times import seconds_until, utc_now
-
-# One-hot columns of a text with more values than this would be an id in disguise.
-MOST_CATEGORIES = 1000
 
 _Monitoring = TypeVar("_Monitoring", ModelCheckpointSpec, ReduceLROnPlateauSpec, EarlyStoppingSpec)
 
@@ -53,226 +53,101 @@ class Resolved:
     warnings: tuple[str, ...]
 
 
-def resolve(asked: JobSpec, data: DatasetInfo) -> Resolved:
-    """Fill in and judge `asked` against the data that it names. Raises Refused with every problem at once."""
-    return _Judge(asked, data).judged()
+def resolve(asked: JobSpec, data: DatasetInfo, rows: DatasetRows | None = None, faults: Faults = NO_FAULTS) -> Resolved:
+    """Fill in and judge `asked` against the data that it names. Raises Refused with every problem at once.
+
+    With `rows` the rows that will be trained on and validated on are judged, without them the columns' profiles alone.
+    `faults` are those of the document that `asked` was read from.
+    """
+    own = asked.model_copy(update={"dataset": use_own_names(asked.dataset, data)})
+    return _Judge(own, Findings(faults)).resolved(data, rows)
+
+
+def problems_without_data(asked: JobSpec, faults: Faults = NO_FAULTS) -> tuple[Problem, ...]:
+    """Everything that is wrong with `asked` whatever its dataset holds."""
+    judge = _Judge(asked, Findings(faults))
+    judge.found.doubt("dataset")
+    judge.judge(JudgedData(asked_kind(asked, judge.found), None, None, None))
+    return judge.found.problems
 
 
 class _Judge:
     """Collects what is wrong, part by part, so that a client hears all of it in one answer."""
 
-    def __init__(self, asked: JobSpec, data: DatasetInfo) -> None:
+    def __init__(self, asked: JobSpec, found: Findings) -> None:
         self._asked = asked
-        self._data = data
-        self._problems: list[Problem] = []
-        self._warnings: list[str] = []
+        self.found = found
+        self._kind: TaskKind | None = None
 
-    def judged(self) -> Resolved:
-        target = self._target()
-        self._check_columns()
-        self._stop_at_problems()
-        assert target is not None
-        self._kind = self._task_kind(target)
-        self._check_target(target)
-        self._check_split(target)
+    def resolved(self, data: DatasetInfo, rows: DatasetRows | None) -> Resolved:
+        judged = DataJudge(self._asked, data, rows, self.found).judged()
+        spec, names, parameters = self.judge(judged)
+        self.found.stop_at_problems()
+        assert judged.kind is not None
+        assert judged.target is not None
+        assert judged.features is not None
+        classes = None if self._asked.dataset.positive else class_values(judged.kind, judged.target)
+        task = Task(kind=judged.kind, classes=classes, features=judged.features, parameters=parameters, log_names=names)
+        return Resolved(spec, task, tuple(self.found.warnings))
+
+    def judge(self, data: JudgedData) -> tuple[JobSpec, tuple[str, ...], int]:
+        """The spec with nothing left open, the names of its logs, and the number of its model's parameters."""
+        self._kind = data.kind
         metrics = self._metrics()
-        names = log_names(metrics)
+        names = self._log_names(metrics)
         spec = self._asked.model_copy(
             update={
                 "name": self._asked.name or self._asked.dataset.id,
-                "hyperparameters": self._hyperparameters(metrics),
+                "hyperparameters": self._hyperparameters(metrics, data.training_rows),
                 "callbacks": self._callbacks(names),
                 "budget": self._budget(),
             }
         )
-        features = self._features()
-        task = Task(
-            kind=self._kind,
-            classes=self._classes(target),
-            features=features,
-            parameters=self._parameters(features, target),
-            log_names=names,
-        )
-        self._stop_at_problems()
-        return Resolved(spec, task, tuple(self._warnings))
+        return spec, names, self._parameters(data)
 
-    def _problem(self, place: tuple[str | int, ...], detail: str, code: str) -> None:
-        self._problems.append(Problem(pointer(*place), detail, code))
-
-    def _stop_at_problems(self) -> None:
-        if self._problems:
-            raise Refused(self._problems)
-
-    def _target(self) -> Column | None:
-        name = self._asked.dataset.target
-        target = self._data.column(name)
-        if target is None:
-            self._unknown_column(("dataset", "target"), name)
-        elif name in self._asked.dataset.drop_columns:
-            self._problem(
-                ("dataset", "drop_columns"), f'"{name}" is the target and cannot be dropped', "target_dropped"
-            )
-        return target
-
-    def _unknown_column(self, place: tuple[str | int, ...], name: str) -> None:
-        names = self._data.column_names
-        near = nearest(name, names)
-        self._problem(place, f'received "{name}": no such column.{near} The data has {listed(names)}', "unknown_column")
-
-    def _check_columns(self) -> None:
-        wanted = self._asked.dataset
-        for index, name in enumerate(wanted.drop_columns):
-            if self._data.column(name) is None:
-                self._unknown_column(("dataset", "drop_columns", index), name)
-        if wanted.categorical != "auto":
-            for index, name in enumerate(wanted.categorical):
-                if self._data.column(name) is None:
-                    self._unknown_column(("dataset", "categorical", index), name)
-        if not self._inputs():
-            self._problem(("dataset", "drop_columns"), "no column is left to learn from", "no_features")
-        for column in self._inputs():
-            self._check_input(column)
-
-    def _check_input(self, column: Column) -> None:
-        mend = f'add "{column.name}" to drop_columns'
-        if column.distinct == 0:
-            self._problem(("dataset", "drop_columns"), f'"{column.name}" holds no value at all; {mend}', "empty_column")
-        elif self._is_categorical(column) and column.distinct > MOST_CATEGORIES:
-            detail = (
-                f'"{column.name}" holds {column.distinct} different values, expected at most {MOST_CATEGORIES}; {mend}'
-            )
-            self._problem(("dataset", "drop_columns"), detail, "too_many_categories")
-
-    def _inputs(self) -> list[Column]:
-        left_out = {self._asked.dataset.target, *self._asked.dataset.drop_columns}
-        return [column for column in self._data.columns if column.name not in left_out]
-
-    def _is_categorical(self, column: Column) -> bool:
-        chosen = self._asked.dataset.categorical
-        return column.kind == "text" or (chosen != "auto" and column.name in chosen)
-
-    def _task_kind(self, target: Column) -> TaskKind:
-        if self._asked.dataset.positive is not None:
-            return "binary"
-        return task_of_loss(self._asked.hyperparameters.loss) or task_of_column(target)
-
-    def _check_target(self, target: Column) -> None:
-        place = ("dataset", "target")
-        if target.distinct < 2:
-            self._problem(
-                place,
-                f'"{target.name}" holds {target.distinct} different value; nothing can be learnt',
-                "constant_target",
-            )
-        elif self._asked.dataset.positive is not None:
-            self._check_positive(target)
-        elif self._kind == "binary" and target.distinct != 2:
-            self._problem(
-                place,
-                f'"{target.name}" holds {target.distinct} different values, expected 2; say which are `positive`',
-                "not_binary",
-            )
-        elif self._kind == "multiclass" and target.distinct > MOST_CLASSES:
-            self._problem(
-                place,
-                f'"{target.name}" holds {target.distinct} different values, expected at most {MOST_CLASSES} classes',
-                "too_many_classes",
-            )
-        elif self._kind == "regression" and target.kind == "text":
-            self._problem(
-                place,
-                f'"{target.name}" holds text, expected numbers for {self._asked.hyperparameters.loss}',
-                "not_numeric",
-            )
-
-    def _check_positive(self, target: Column) -> None:
-        positive = self._asked.dataset.positive
-        assert positive is not None
-        if target.values is not None:
-            sides = {positive.holds(one.value) for one in target.values}
-        elif target.minimum is not None and target.maximum is not None:
-            sides = {positive.holds(target.minimum), positive.holds(target.maximum)}
-            if positive.equals is not None or positive.one_of is not None:
-                sides = {True, False}  # known only when the data is read
-        else:
-            sides = {True, False}
-        if len(sides) < 2:
-            which = "every row" if True in sides else "no row"
-            self._problem(
-                ("dataset", "positive"),
-                f'makes {which} of "{target.name}" positive; it holds {_span(target)}',
-                "one_class",
-            )
-
-    def _check_split(self, target: Column) -> None:
-        wanted = self._asked.dataset
-        rows = self._usable_rows(target)
-        validation = ceil(wanted.validation_fraction * rows)
-        if validation < 1 or rows - validation < 1:
-            detail = (
-                f"received {wanted.validation_fraction:g}: of {rows} usable rows {rows - validation} are left to train "
-                f"on and {validation} to validate on; both need one"
-            )
-            self._problem(("dataset", "validation_fraction"), detail, "empty_part")
-        if wanted.stratify and self._kind == "regression":
-            self._problem(
-                ("dataset", "stratify"),
-                "received true; a regression has no classes to keep in balance",
-                "not_classes",
-            )
-        elif wanted.stratify:
-            self._check_strata(target, min(validation, rows - validation))
-
-    def _check_strata(self, target: Column, smaller_part: int) -> None:
-        """Both parts need a row of each class, so that each class needs two."""
-        classes = self._class_rows(target)
-        place = ("dataset", "stratify")
-        if 1 in classes:
-            self._problem(place, f'received true; a class of "{target.name}" has one row only', "lone_class")
-        elif 0 < smaller_part < len(classes):
-            detail = f"received true; the smaller part has {smaller_part} rows for {len(classes)} classes"
-            self._problem(place, detail, "too_few_rows")
-
-    def _class_rows(self, target: Column) -> list[int]:
-        """In how many rows each class stands; empty where only the data itself can tell."""
-        positive = self._asked.dataset.positive
-        if positive is None or target.values is None:
-            return [one.rows for one in target.values or ()]
-        held = sum(one.rows for one in target.values if positive.holds(one.value))
-        return [held, sum(one.rows for one in target.values) - held]
-
-    def _usable_rows(self, target: Column) -> int:
-        """At most so many rows are left when those with a missing value are dropped."""
-        used = [target] if self._asked.dataset.missing == "impute" else [target, *self._inputs()]
-        return self._data.rows - max(column.missing for column in used)
+    def _problem(self, place: Place, detail: str, code: str) -> None:
+        self.found.problem(place, detail, code)
 
     def _metrics(self) -> tuple[Metric, ...]:
-        asked = self._asked.hyperparameters
-        if asked.loss != "auto" and asked.loss not in LOSSES[self._kind]:
-            detail = f'received "{asked.loss}"; a {self._kind} target takes {listed(LOSSES[self._kind])}'
+        asked, kind = self._asked.hyperparameters, self._kind
+        if kind and asked.loss != "auto" and asked.loss not in LOSSES[kind]:
+            detail = f'received "{asked.loss}"; a {kind} target takes {listed(LOSSES[kind])}'
             self._problem(("hyperparameters", "loss"), detail, "loss_does_not_fit")
+            # The loss or what makes the task is wrong, and the metrics fit one of the two.
+            kind = self._kind = None
         if asked.metrics == "auto":
-            return DEFAULT_METRICS[self._kind]
+            return DEFAULT_METRICS[kind] if kind else ()
         for index, metric in enumerate(asked.metrics):
-            if metric not in METRICS[self._kind]:
-                detail = f'received "{metric}"; a {self._kind} target takes {listed(METRICS[self._kind])}'
+            if kind and metric not in METRICS[kind]:
+                detail = f'received "{metric}"; a {kind} target takes {listed(METRICS[kind])}'
                 self._problem(("hyperparameters", "metrics", index), detail, "metric_does_not_fit")
+                self.found.doubt("hyperparameters/metrics")
         if len(set(asked.metrics)) < len(asked.metrics):
             self._problem(("hyperparameters", "metrics"), "names a metric twice", "duplicate")
         return asked.metrics
 
-    def _hyperparameters(self, metrics: tuple[Metric, ...]) -> Hyperparameters:
+    def _log_names(self, metrics: tuple[Metric, ...]) -> tuple[str, ...]:
+        """The names that the logs will have; where that is open, all that they may have."""
+        self._are_names_sure = self.found.is_sure("hyperparameters/metrics") and (
+            self._kind is not None or self._asked.hyperparameters.metrics != "auto"
+        )
+        if not self._are_names_sure and self.found.is_sure("hyperparameters/metrics"):
+            metrics = tuple(dict.fromkeys(name for metrics in DEFAULT_METRICS.values() for name in metrics))
+        elif not self._are_names_sure:
+            metrics = METRICS[self._kind] if self._kind else get_args(Metric)
+        return log_names(metrics)
+
+    def _hyperparameters(self, metrics: tuple[Metric, ...], training_rows: int | None) -> Hyperparameters:
         asked = self._asked.hyperparameters
-        rows = self._data.rows - ceil(self._asked.dataset.validation_fraction * self._data.rows)
-        batch_size = min(asked.batch_size, max(1, rows))
-        if batch_size < asked.batch_size:
-            self._warnings.append(
-                f"batch_size {asked.batch_size} is more than the {rows} training rows; {batch_size} is used"
+        batch_size = asked.batch_size if training_rows is None else min(asked.batch_size, max(1, training_rows))
+        if batch_size < asked.batch_size != Hyperparameters().batch_size:
+            self.found.warn(
+                f"batch_size {asked.batch_size} is more than the {training_rows} training rows; {batch_size} is used"
             )
         if asked.class_weight and self._kind == "regression":
             detail = f'received "{asked.class_weight}"; a regression has no classes to balance'
             self._problem(("hyperparameters", "class_weight"), detail, "not_classes")
-        loss = LOSSES[self._kind][0] if asked.loss == "auto" else asked.loss
+        loss = LOSSES[self._kind][0] if self._kind and asked.loss == "auto" else asked.loss
         return asked.model_copy(update={"metrics": metrics, "loss": loss, "batch_size": batch_size})
 
     def _callbacks(self, names: tuple[str, ...]) -> Callbacks:
@@ -296,12 +171,17 @@ class _Judge:
         if asked is None:
             return None
         monitor = asked.monitor
+        if not self.found.is_sure(f"callbacks/{field}/monitor"):
+            return asked
         if monitor == "auto":
-            monitor = "val_accuracy" if "val_accuracy" in names else "val_loss"
+            if not self._are_names_sure:
+                return asked
+            monitor = auto_monitor(names)
         if monitor not in names:
-            detail = (
-                f'received "{monitor}": the run will not have it.{nearest(monitor, names)} It will have {listed(names)}'
-            )
+            meant = meant_log_name(monitor, names)
+            near = did_you_mean(meant) if meant else nearest(monitor, names)
+            will = "It will have" if self._are_names_sure else "A run can have"
+            detail = f'received "{monitor}": the run will not have it.{near} {will} {listed(names)}'
             self._problem(("callbacks", field, "monitor"), detail, "unknown_monitor")
             return asked
         mode = better_mode(monitor)
@@ -328,20 +208,39 @@ class _Judge:
         epochs = self._asked.hyperparameters.epochs
         rate = self._asked.hyperparameters.learning_rate
         if reduce_lr and reduce_lr.min_lr >= rate:
-            self._warnings.append(
-                f"min_lr {reduce_lr.min_lr:g} is not below learning_rate {rate:g}: it is never reduced"
-            )
+            self.found.warn(f"min_lr {reduce_lr.min_lr:g} is not below learning_rate {rate:g}: it is never reduced")
         if stopping and stopping.start_from_epoch + stopping.patience >= epochs:
             earliest = stopping.start_from_epoch + stopping.patience + 1
-            self._warnings.append(f"early stopping cannot act before epoch {earliest} of {epochs}")
-        if not (reduce_lr and stopping):
+            self.found.warn(f"early stopping cannot act before epoch {earliest} of {epochs}")
+        self._warn_of_unreachable("reduce_lr_on_plateau", reduce_lr)
+        self._warn_of_unreachable("early_stopping", stopping)
+        if not (reduce_lr and stopping) or self._are_defaults(reduce_lr, stopping):
             return
         same = reduce_lr.monitor == stopping.monitor
         if reduce_lr.patience > stopping.patience or (same and reduce_lr.patience == stopping.patience):
-            self._warnings.append(
+            self.found.warn(
                 f"reduce_lr_on_plateau waits {reduce_lr.patience} epochs and early stopping {stopping.patience}: "
                 "training may stop before the learning rate is ever reduced"
             )
+
+    def _warn_of_unreachable(self, field: str, rule: ReduceLROnPlateauSpec | EarlyStoppingSpec | None) -> None:
+        """A metric between 0 and 1 never improves by more than 1."""
+        if rule is None or rule.min_delta < 1 or not is_between_0_and_1(rule.monitor):
+            return
+        effect = "the learning rate is reduced" if field == "reduce_lr_on_plateau" else "training stops"
+        self.found.warn(
+            f"{field}.min_delta {rule.min_delta:g} can never be reached: {rule.monitor} is between 0 and 1; "
+            f"{effect} after {rule.patience} epochs however much is learned; expected less, such as 0.001"
+        )
+
+    def _are_defaults(self, reduce_lr: ReduceLROnPlateauSpec, stopping: EarlyStoppingSpec) -> bool:
+        """Whether both wait as they do when nothing is asked of them."""
+        first, second = ReduceLROnPlateauSpec(), EarlyStoppingSpec()
+        usual = (first.monitor, first.patience, auto_monitor(self._default_names()), second.patience)
+        return usual == (reduce_lr.monitor, reduce_lr.patience, stopping.monitor, stopping.patience)
+
+    def _default_names(self) -> tuple[str, ...]:
+        return log_names(DEFAULT_METRICS[self._kind]) if self._kind else ()
 
     def _budget(self) -> Budget | None:
         """The same budget; None where it limits nothing."""
@@ -351,32 +250,29 @@ class _Judge:
             self._problem(("budget", "deadline"), detail, "passed")
         return None if asked == Budget() else asked
 
-    def _features(self) -> int:
-        """The width of the model's input: one for a number, one for two categories, else one for each category."""
-        widths = (
-            column.distinct if self._is_categorical(column) and column.distinct > 2 else 1 for column in self._inputs()
-        )
-        return sum(widths)
-
-    def _parameters(self, features: int, target: Column) -> int:
-        outputs = target.distinct if self._kind == "multiclass" else 1
+    def _parameters(self, data: JudgedData) -> int:
+        """The number of the model's parameters; the least possible where its width is open."""
+        if not self.found.is_sure("model/layers", "model/batch_normalization"):
+            return 0
+        outputs = data.target.distinct if data.kind == "multiclass" and data.target else 1
         hidden = self._asked.model.layers
-        widths = [features, *hidden, outputs]
+        widths = [data.features or 1, *hidden, outputs]
         count = sum((before + 1) * after for before, after in pairwise(widths))
         if self._asked.model.batch_normalization:
             count += 4 * sum(hidden)  # gamma, beta, moving mean, moving variance
         if count > MOST_PARAMETERS:
-            detail = f"makes {count} parameters of {features} features, expected at most {MOST_PARAMETERS}"
+            detail = f"makes {count} parameters of {widths[0]} features, expected at most {MOST_PARAMETERS}"
             self._problem(("model", "layers"), detail, "too_many_parameters")
         return count
 
-    def _classes(self, target: Column) -> tuple[int | float | bool | str, ...] | None:
-        if self._kind == "regression" or self._asked.dataset.positive is not None or target.values is None:
-            return None
-        return tuple(one.value for one in target.values)
+
+def class_values(kind: TaskKind, target: Column) -> tuple[int | float | bool | str, ...] | None:
+    """The classes that are trained, in the order of the model's outputs; None where there are none or too many."""
+    if kind == "regression" or target.values is None:
+        return None
+    return tuple(one.value for one in target.values)
 
 
-def _span(column: Column) -> str:
-    if column.values is not None:
-        return listed([str(one.value) for one in column.values])
-    return f"{column.minimum:g} to {column.maximum:g}" if column.minimum is not None else "texts"
+def auto_monitor(names: Sequence[str]) -> str:
+    """What "auto" watches."""
+    return "val_accuracy" if "val_accuracy" in names else "val_loss"

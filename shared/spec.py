@@ -36,6 +36,7 @@ _FIELD_NAME = pattern(r"[a-z_][a-z0-9_]*")
 _EPOCH_FORMAT = pattern(r"(0?[1-9])?d?")
 _METRIC_FORMAT = pattern(r"(0?[1-9][0-9]?)?(\.[0-9])?[feg]?")
 _FILENAME_TEXT = pattern(r"[A-Za-z0-9._-]*")
+_JOINED = pattern("[\u200c\u200d]|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")
 _RFC_3339 = pattern(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", ASCII)
 
 
@@ -48,8 +49,11 @@ class Strict(BaseModel):
 
 
 def _printable(text: str) -> str:
-    """Refuse what would break a terminal, a log line or a file: control, format and surrogate characters."""
-    for position, character in enumerate(text):
+    """Refuse what would break a terminal, a log line or a file: control, format and surrogate characters.
+
+    The two joiners are spelling in some scripts, and with the tags of a flag they make emoji: these are taken.
+    """
+    for position, character in enumerate(_JOINED.sub(lambda found: "_" * len(found.group()), text)):
         if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
             raise ValueError(f"character U+{ord(character):04X} at position {position} is not allowed; use plain text")
     return text
@@ -152,9 +156,14 @@ class DatasetSpec(Strict):
     drop_columns: tuple[Column, ...] = Field(default=(), max_length=4096)
     """Columns that are not learnt from."""
     missing: Literal["drop", "impute"] = "drop"
-    """Rows with a missing value are dropped, or the values filled in."""
+    """Rows with a missing value are dropped, or the values are filled in: numbers with the median, categories with the
+    most frequent one. Hashing sets no column for a missing value; target encoding takes it for a value of its own."""
     categorical: Literal["auto"] | tuple[Column, ...] = "auto"
     """Columns whose values are categories; "auto": all texts."""
+    categorical_encoding: Literal["one_hot", "hashing", "target"] = "one_hot"
+    """How categories are encoded: one column for each, a fixed number of columns by hash, or the mean of the target."""
+    hashing_columns: int = Field(default=64, ge=2, le=4096)
+    """The number of columns that each categorical column is hashed into."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """The part of the rows that is validated on."""
     stratify: bool = False

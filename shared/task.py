@@ -12,6 +12,8 @@ TaskKind = Literal["binary", "multiclass", "regression"]
 # A whole-number target of more values than this is a quantity, not a class.
 MOST_INFERRED_CLASSES = 20
 MOST_CLASSES = 1000
+# One-hot columns of a text with more values than this would be an id in disguise.
+MOST_CATEGORIES = 1000
 
 LOSSES: dict[TaskKind, tuple[Loss, ...]] = {
     "binary": ("binary_crossentropy",),
@@ -28,6 +30,7 @@ DEFAULT_METRICS: dict[TaskKind, tuple[Metric, ...]] = {
     "multiclass": ("accuracy",),
     "regression": ("mae",),
 }
+_BETWEEN_0_AND_1 = frozenset({"accuracy", "precision", "recall", "auc"})
 _GREATER_IS_BETTER = frozenset({"accuracy", "precision", "recall", "auc", "r2"})
 
 
@@ -75,3 +78,8 @@ def better_mode(monitor: str) -> Literal["min", "max"]:
     if base not in ("loss", *get_args(Metric)):
         raise ValueError(f"{monitor} is not a name of the logs")
     return "max" if base in _GREATER_IS_BETTER else "min"
+
+
+def is_between_0_and_1(monitor: str) -> bool:
+    """Whether a monitored value has these bounds whatever the data is."""
+    return monitor.removeprefix("val_") in _BETWEEN_0_AND_1

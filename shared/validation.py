@@ -2,19 +2,29 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from shared.problems import Problem, Refused, listed, nearest, pointer
+from shared.aliases import FIELDS, WITHOUT_EQUIVALENT, meant_value, plain
+from shared.findings import Place
+from shared.problems import (
+    MOST_PROBLEMS,
+    Problem,
+    Refused,
+    at_most_shown,
+    close_names,
+    did_you_mean,
+    listed,
+    nearest,
+    pointer,
+)
 
 _MOST_SHOWN = 60
 # How pydantic marks a problem with a name of an object whose names are the client's own.
 _NAME = "[key]"
 _Model = TypeVar("_Model", bound=BaseModel)
-_Place = tuple[str | int, ...]
 
 
 def validated(model: type[_Model], document: Any) -> _Model:
@@ -22,30 +32,32 @@ def validated(model: type[_Model], document: Any) -> _Model:
     try:
         return model.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise Refused(_problems(error, document, _schema_of(model))) from None
+        raise Refused(at_most_shown(list(found_problems(error, document, schema_of(model)).values()))) from None
 
 
 @cache
-def _schema_of(model: type[BaseModel]) -> Mapping[str, Any]:
+def schema_of(model: type[BaseModel]) -> Mapping[str, Any]:
     """Takes milliseconds to make, and anybody may send a bad spec."""
     return model.model_json_schema()
 
 
-def _problems(error: ValidationError, document: Any, schema: Mapping[str, Any]) -> list[Problem]:
+def found_problems(error: ValidationError, document: Any, schema: Mapping[str, Any]) -> dict[Place, Problem]:
     """One problem for each place; where parts of a place are named, the place as a whole is not."""
-    found: dict[_Place, Problem] = {}
-    for one in error.errors(include_url=False, include_context=False):
+    found: dict[Place, Problem] = {}
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
         place = _place(one["loc"], document, is_missing=one["type"] == "missing")
+        if place in found:
+            continue
         problem = _bad_name if one["loc"] and one["loc"][-1] == _NAME else _problem
-        found.setdefault(place, problem(one["type"], one["msg"], place, document, schema))
-    return [
-        problem
-        for place, problem in found.items()
-        if not any(len(other) > len(place) and other[: len(place)] == place for other in found)
-    ]
+        if len(found) < 2 * MOST_PROBLEMS:
+            found[place] = problem(one["type"], one["msg"], place, document, schema)
+        else:
+            found[place] = Problem(pointer(*place), "is not listed", one["type"])
+    wholes = {place[:end] for place in found for end in range(len(place))}
+    return {place: problem for place, problem in found.items() if place not in wholes}
 
 
-def _place(location: Sequence[str | int], document: Any, *, is_missing: bool) -> _Place:
+def _place(location: Sequence[str | int], document: Any, *, is_missing: bool) -> Place:
     """The part of pydantic's location that exists in the document: the names of union branches fall out."""
     place: list[str | int] = []
     here = document
@@ -63,19 +75,34 @@ def _holds(value: Any, part: str | int) -> bool:
     return isinstance(value, list) and isinstance(part, int) and part < len(value)
 
 
-def _problem(kind: str, message: str, place: _Place, document: Any, schema: Mapping[str, Any]) -> Problem:
+def _problem(kind: str, message: str, place: Place, document: Any, schema: Mapping[str, Any]) -> Problem:
     if kind == "extra_forbidden":
         return Problem(pointer(*place), _unknown_field(place, schema), "unknown_field")
     expected = _expected(_schema_at(place, schema), schema)
     if kind == "missing":
         return Problem(pointer(*place), f"missing; expected {expected}", "missing")
-    received = _shown(_value_at(place, document))
+    value = _value_at(place, document)
+    received = _shown(value)
     if kind == "value_error":
         return Problem(pointer(*place), f"received {received}: {message.removeprefix('Value error, ')}", "invalid")
-    return Problem(pointer(*place), f"received {received}, expected {expected}", kind)
+    near = _near_value(value, _choices(_schema_at(place, schema), schema))
+    return Problem(pointer(*place), f"received {received}, expected {expected}{'.' if near else ''}{near}", kind)
 
 
-def _bad_name(kind: str, message: str, place: _Place, _: Any, schema: Mapping[str, Any]) -> Problem:
+def _choices(node: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    branches = [_resolved(branch, schema) for branch in _branches(_resolved(node, schema))]
+    values = [value for branch in branches for value in (*branch.get("enum", ()), branch.get("const"))]
+    return [value for value in values if isinstance(value, str)]
+
+
+def _near_value(value: Any, choices: list[str]) -> str:
+    if not isinstance(value, str) or len(value) > _MOST_SHOWN:
+        return ""
+    meant = meant_value(value, choices)
+    return did_you_mean(meant) if meant else nearest(value, choices)
+
+
+def _bad_name(kind: str, message: str, place: Place, _: Any, schema: Mapping[str, Any]) -> Problem:
     received = f"received the name {_shown(place[-1])}"
     if kind == "value_error":
         return Problem(pointer(*place), f"{received}: {message.removeprefix('Value error, ')}", "invalid")
@@ -83,19 +110,42 @@ def _bad_name(kind: str, message: str, place: _Place, _: Any, schema: Mapping[st
     return Problem(pointer(*place), f"{received}, expected {_expected({'type': 'string', **names}, schema)}", kind)
 
 
-def _unknown_field(place: _Place, schema: Mapping[str, Any]) -> str:
-    branches = _branches(_resolved(_schema_at(place[:-1], schema), schema))
-    known = [name for branch in branches for name in _resolved(branch, schema).get("properties", {})]
+def _unknown_field(place: Place, schema: Mapping[str, Any]) -> str:
+    known = _fields_at(place[:-1], schema)
     name = str(place[-1])
-    near = nearest(name, known) or _nearest_elsewhere(name, schema)
+    meant = meant_field(place, schema)
+    if meant is not None:
+        *above, last = meant
+        near = did_you_mean(last if tuple(above) == place[:-1] else ".".join(meant))
+    else:
+        reason = WITHOUT_EQUIVALENT.get(plain(name))
+        near = f" {reason}" if reason else ""
     return f"unknown field.{near} Known here: {listed(known)}"
 
 
-def _nearest_elsewhere(name: str, schema: Mapping[str, Any]) -> str:
-    """The full name of a field that stands in another place, such as `hyperparameters.epochs` for `epochs`."""
-    places = {path.rpartition(".")[2]: path for path in _field_paths(schema, schema)}
-    close = get_close_matches(name, list(places), n=1, cutoff=0.6)
-    return f' Did you mean "{places[close[0]]}"?' if close else ""
+def meant_field(place: Place, schema: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The place of the field that is meant by the unknown one at `place`: by its spelling, by another library's name.
+
+    A field of the same object goes before one that stands elsewhere.
+    """
+    name, here = str(place[-1]), _fields_at(place[:-1], schema)
+    aliased = FIELDS.get(plain(name), ())
+    known_here = [path.rpartition(".")[2] for path in aliased]
+    beside = next((one for one in known_here if one in here), None) or next(iter(close_names(name, here)), None)
+    paths = list(_field_paths(schema, schema))
+    alone = next((path for path in aliased if path in paths), None)
+    if beside is not None and (alone is None or beside in known_here):
+        return (*(str(part) for part in place[:-1]), beside)
+    if plain(name) in WITHOUT_EQUIVALENT:
+        return None
+    by_name = {path.rpartition(".")[2]: path for path in reversed(paths)}
+    elsewhere = alone or next((by_name[one] for one in close_names(name, list(by_name))), None)
+    return tuple(elsewhere.split(".")) if elsewhere else None
+
+
+def _fields_at(place: Place, schema: Mapping[str, Any]) -> list[str]:
+    branches = _branches(_resolved(_schema_at(place, schema), schema))
+    return [name for branch in branches for name in _resolved(branch, schema).get("properties", {})]
 
 
 def _field_paths(node: Mapping[str, Any], schema: Mapping[str, Any], before: str = "") -> Iterator[str]:
@@ -105,7 +155,7 @@ def _field_paths(node: Mapping[str, Any], schema: Mapping[str, Any], before: str
             yield from _field_paths(below, schema, f"{before}{name}.")
 
 
-def _value_at(place: _Place, document: Any) -> Any:
+def _value_at(place: Place, document: Any) -> Any:
     for part in place:
         document = document[part]
     return document
@@ -116,7 +166,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
 
 
-def _schema_at(place: _Place, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def _schema_at(place: Place, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of the JSON schema that speaks of `place`; empty where none does."""
     here: Mapping[str, Any] = schema
     for part in place:

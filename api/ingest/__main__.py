@@ -1,7 +1,7 @@
 """Parse `<folder>/upload` into `<folder>/data.parquet`.
 
-stdin holds one JSON document: `format`, `max_columns`, `max_cells`, `memory_bytes`. stdout gets one: `{"facts": …}`,
-or `{"problems": […]}` with every reason why the data cannot be taken.
+stdin holds one JSON document: `format`, `missing_values`, `column_kinds`, `max_columns`, `max_cells`, `memory_bytes`.
+stdout gets one: `{"facts": …}`, or `{"problems": […]}` with every reason why the data cannot be taken.
 """
 
 import hashlib
@@ -16,8 +16,11 @@ import pyarrow as pa
 from api.ingest.csv_file import read_csv
 from api.ingest.limits import Limits
 from api.ingest.parquet_file import read_parquet
-from api.ingest.table import checked, profiled, write
+from api.ingest.reading import Reading
+from api.ingest.table import check, profile, write
 from shared.problems import Problem, Refused
+
+_MOST_WARNINGS = 100
 
 
 def main(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
@@ -25,7 +28,7 @@ def main(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     limits = Limits(columns=order["max_columns"], cells=order["max_cells"])
     _bound_memory(order["memory_bytes"])
     try:
-        return {"facts": _facts(folder, order["format"], limits)}
+        return {"facts": _facts(folder, order, limits)}
     except Refused as refused:
         return {"problems": [vars(problem) for problem in refused.problems]}
     except MemoryError:
@@ -33,15 +36,27 @@ def main(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
         return {"problems": [vars(Problem("#", detail, "too_heavy"))]}
 
 
-def _facts(folder: Path, source_format: str, limits: Limits) -> dict[str, Any]:
-    read = read_parquet if source_format == "parquet" else read_csv
-    table = checked(read(folder / "upload", limits), limits)
+def _facts(folder: Path, order: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    read = read_parquet if order["format"] == "parquet" else read_csv
+    reading = Reading(order["missing_values"], order["column_kinds"])
+    draft = read(folder / "upload", limits, reading)
+    check(draft, limits, reading)
     data = folder / "data.parquet"
-    write(table, data)
+    write(draft.table, data)
     with data.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    columns = [column.model_dump(mode="json") for column in profiled(table)]
-    return {"data_sha256": sha256, "rows": table.num_rows, "columns": columns}
+    return {
+        "data_sha256": sha256,
+        "rows": draft.rows,
+        "columns": [column.model_dump(mode="json") for column in profile(draft)],
+        "left_out": draft.left_out,
+        "warnings": _first(draft.warnings),
+    }
+
+
+def _first(warnings: list[str]) -> list[str]:
+    more = len(warnings) - _MOST_WARNINGS
+    return [*warnings[:_MOST_WARNINGS], f"and {more} more warnings"] if more > 0 else warnings
 
 
 def _bound_memory(memory_bytes: int) -> None:

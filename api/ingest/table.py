@@ -2,43 +2,46 @@
 
 import math
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter, ValidationError
 
-from api.ingest.limits import Limits, refused
+from api.ingest.draft import Draft, DraftColumn
+from api.ingest.left_out import leave_out
+from api.ingest.limits import Limits
+from api.ingest.names import wrong_names
+from api.ingest.reading import Reading
 from shared.dataset import MOST_LISTED_VALUES, Column, ColumnKind, ValueCount
 from shared.durable import sync_file
 from shared.problems import Problem, Refused, pointer
-from shared.spec import Column as ColumnName
 
-_NAME: TypeAdapter[str] = TypeAdapter(ColumnName)
 _MOST_NAMED = 10
 # Longer texts are no categories; listing them would swell every answer that shows the dataset.
 _MOST_VALUE_CHARACTERS = 256
 
 
-def checked(table: pa.Table, limits: Limits) -> pa.Table:
-    """The table with NaN as missing and empty columns as numbers. Raises Refused with every problem."""
-    limits.check(table.num_rows, table.num_columns)
-    if table.num_columns < 2:
-        raise refused("#", "has one column, expected two or more", "one_column")
-    if table.num_rows == 0:
-        raise refused("#", "has no rows", "no_rows")
-    problems = [*_wrong_names(table.column_names), *_infinities(table)]
+def check(draft: Draft, limits: Limits, reading: Reading) -> None:
+    """Leave out what is no data, and make NaN missing and empty columns numbers. Raises Refused with every problem."""
+    limits.check(draft.rows, len(draft.columns))
+    leave_out(draft, reading)
+    problems = [*wrong_names(draft.names), *draft.problems, *_infinities(draft)]
+    if len(draft.columns) < 2:
+        problems.append(Problem("#", "has one column, expected two or more", "one_column"))
+    elif draft.rows == 0:
+        problems.append(Problem("#", "has no rows", "no_rows"))
     if problems:
         raise Refused(problems)
-    columns = [_with_missing(column) for column in table.columns]
-    return pa.table(columns, names=table.column_names)
+    for column in draft.columns:
+        column.cells = _with_missing(column.cells)
 
 
-def profiled(table: pa.Table) -> list[Column]:
+def profile(draft: Draft) -> list[Column]:
     """What is known of each column."""
-    return [_profile(name, column) for name, column in zip(table.column_names, table.columns, strict=True)]
+    return [_profile(column) for column in draft.columns]
 
 
 def write(table: pa.Table, path: Path) -> None:
@@ -47,35 +50,15 @@ def write(table: pa.Table, path: Path) -> None:
     sync_file(path)
 
 
-def _wrong_names(names: list[str]) -> Iterator[Problem]:
-    for index, name in enumerate(names):
-        place = pointer("columns", name if name and len(name) <= 60 else index)
-        if names.index(name) < index:
-            yield Problem(place, "names two columns", "duplicate_name")
-        elif not name.strip():
-            yield Problem(place, f"column {index + 1} has an empty name", "empty_name")
-        elif not _is_name(name):
-            detail = f"the name of column {index + 1} is longer than 256 characters or holds a control character"
-            yield Problem(pointer("columns", index), detail, "invalid_name")
-
-
-def _is_name(name: str) -> bool:
-    try:
-        _NAME.validate_python(name)
-    except ValidationError:
-        return False
-    return True
-
-
-def _infinities(table: pa.Table) -> Iterator[Problem]:
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if not pa.types.is_floating(column.type):
+def _infinities(draft: Draft) -> Iterator[Problem]:
+    for column in draft.columns:
+        if not pa.types.is_floating(column.cells.type):
             continue
-        rows = pc.indices_nonzero(pc.fill_null(pc.is_inf(column), fill_value=False))
+        rows = pc.indices_nonzero(pc.fill_null(pc.is_inf(column.cells), fill_value=False))
         if len(rows):
             shown = ", ".join(str(row + 1) for row in rows.slice(0, _MOST_NAMED).to_pylist())
             detail = f"holds an infinite number in row {shown}; expected finite numbers or empty cells"
-            yield Problem(pointer("columns", name), detail, "infinite")
+            yield Problem(pointer("columns", column.name), detail, "infinite")
 
 
 def _with_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -86,21 +69,27 @@ def _with_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _profile(name: str, column: pa.ChunkedArray) -> Column:
-    distinct = pc.count_distinct(column, mode="only_valid").as_py()
+def _profile(column: DraftColumn) -> Column:
+    cells = column.cells
+    distinct = pc.count_distinct(cells, mode="only_valid").as_py()
+    is_datetime = pa.types.is_timestamp(cells.type)
     return Column(
-        name=name,
-        kind=_kind(column.type),
-        missing=column.null_count,
+        name=column.name,
+        kind=_kind(cells.type),
+        missing=cells.null_count,
         distinct=distinct,
-        values=_values(column) if distinct <= MOST_LISTED_VALUES else None,
-        **_range(column),
+        values=_values(cells) if distinct <= MOST_LISTED_VALUES and not is_datetime else None,
+        missing_marks=column.missing_marks,
+        datetime_format=column.datetime_format,
+        **(_span(cells) if is_datetime else _range(cells)),
     )
 
 
 def _kind(kind: pa.DataType) -> ColumnKind:
     if pa.types.is_boolean(kind):
         return "boolean"
+    if pa.types.is_timestamp(kind):
+        return "datetime"
     if pa.types.is_integer(kind):
         return "integer"
     return "float" if pa.types.is_floating(kind) else "text"
@@ -123,6 +112,15 @@ def _range(column: pa.ChunkedArray) -> dict[str, float | None]:
         "maximum": extremes["max"],
         "mean": _finite(pc.mean(numbers).as_py()),
     }
+
+
+def _span(column: pa.ChunkedArray) -> dict[str, str | None]:
+    extremes = pc.min_max(column)
+    return {"earliest": _iso(extremes["min"].as_py()), "latest": _iso(extremes["max"].as_py())}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def _finite(number: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,21 +26,37 @@ def datasets() -> None:
 @click.argument("dataset_id", metavar="ID")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @click.option("--sample", "is_sample", is_flag=True, help="Take a public data set named ID instead of a FILE.")
+@click.option(
+    "--missing-values",
+    metavar="MARKS",
+    help="Cells that stand for a missing value instead of the usual ones, as in NA,?,-999.",
+)
+@click.option(
+    "--column-kind",
+    "column_kinds",
+    metavar="NAME:KIND",
+    multiple=True,
+    help="Kind of a column: text, number or datetime, as in zip:text. May be repeated.",
+)
 @output_option
 @click.pass_context
-def put(ctx: click.Context, dataset_id: str, file: Path | None, is_sample: bool, output: str) -> None:  # noqa: FBT001
+def put(
+    ctx: click.Context, /, dataset_id: str, file: Path | None, output: str, *, is_sample: bool, **reading: Any
+) -> None:
     """Upload FILE (CSV or Parquet) as dataset ID. The same bytes again change nothing.
 
     Samples are breast-cancer (from scikit-learn, no internet needed) and wine-quality (the article's data, from UCI).
     """
     if is_sample == (file is not None):
         raise click.UsageError("give either a FILE or --sample")
-    document = open_client(ctx).put_dataset(dataset_id, file or _sample(ctx, dataset_id))
+    document = open_client(ctx).put_dataset(dataset_id, file or _sample(ctx, dataset_id), **reading)
     if output == "json":
         print_json(document)
     else:
         click.echo(document["id"])
         hint(f"{document['rows']} rows, {len(document['columns'])} columns")
+        for warning in document.get("warnings", ()):
+            hint(f"warning: {warning}")
 
 
 def _sample(ctx: click.Context, name: str) -> Path:

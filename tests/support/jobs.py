@@ -17,7 +17,7 @@ from shared.times import utc_now
 from shared.validation import validated
 from shared.volume import Volume
 
-_KINDS: dict[str, ColumnKind] = {"i": "integer", "f": "float", "b": "boolean"}
+_KINDS: dict[str, ColumnKind] = {"i": "integer", "f": "float", "b": "boolean", "M": "datetime"}
 
 
 def learnable_frame(rows: int = 240, seed: int = 1) -> pd.DataFrame:
@@ -44,7 +44,7 @@ def put_dataset(volume: Volume, frame: pd.DataFrame, dataset_id: str = "grades")
         bytes=1,
         data_sha256=hashlib.sha256((folder / "data.parquet").read_bytes()).hexdigest(),
         rows=len(frame),
-        columns=tuple(_column(frame[name]) for name in frame.columns),
+        columns=tuple(column_of(frame[name]) for name in frame.columns),
     )
     (folder / "dataset.json").write_text(info.model_dump_json())
     return info
@@ -100,17 +100,22 @@ def rows_of(log: Path) -> pd.DataFrame:
     return pd.read_csv(log)
 
 
-def _column(series: "pd.Series[Any]") -> Column:
-    kind: ColumnKind = _KINDS.get(series.dtype.kind, "text")
+def column_of(series: "pd.Series[Any]") -> Column:
+    """What an upload would know of the column."""
+    kind: ColumnKind = _KINDS.get(series.dropna().infer_objects().dtype.kind, "text")
     counts = series.value_counts().sort_index()
-    listed = tuple(ValueCount(value=_plain(value), rows=int(rows)) for value, rows in counts.items())
-    numbers = series if kind != "text" else None
+    numbers = series.dropna().astype(float) if kind not in {"text", "datetime"} else None
+    listed = (
+        ()
+        if kind == "datetime"
+        else tuple(ValueCount(value=_plain(value), rows=int(rows)) for value, rows in counts.items())
+    )
     return Column(
         name=str(series.name),
         kind=kind,
         missing=int(series.isna().sum()),
         distinct=len(counts),
-        values=listed if len(counts) <= 100 else None,
+        values=listed if len(counts) <= 100 and kind != "datetime" else None,
         minimum=float(numbers.min()) if numbers is not None else None,
         maximum=float(numbers.max()) if numbers is not None else None,
         mean=float(numbers.mean()) if numbers is not None else None,

@@ -12,27 +12,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import skops.io
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, RobustScaler, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
+from shared.dataset import NUMBER_MARKS, TEXT_MARKS, Column, DatasetInfo
 from shared.durable import replace_file
+from shared.features import encoding_of
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
+from shared.rows import CannotSplit, Columns, Selection, complete_rows, first_beyond_float32, select_rows
 from shared.spec import DatasetSpec
 from shared.storage import at_path
-from shared.volume import data_file_of
+from shared.volume import data_file_of, dataset_of
 from worker.memory import data_shortage
+from worker.training import prepare
 from worker.training.errors import BadData, DataChanged, DataLargerThanMemory, DataMissing
 
-_SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 _PIECE = 1024 * 1024
-
-# The only foreign type in a fitted pipeline; whoever loads one trusts this list and nothing that the file asks for.
-TRUSTED_TYPES = ["numpy.dtype"]
 
 
 @dataclass(frozen=True)
@@ -81,39 +76,75 @@ def load_data(attempt: AttemptFolder, record: JobRecord) -> Data:
 
 def _prepared(attempt: AttemptFolder, record: JobRecord) -> Data:
     spec = record.spec.dataset
-    frame = _read(data_file_of(attempt.job, spec.id), record.data_sha256)
+    path = data_file_of(attempt.job, spec.id)
+    frame = _read(path, record.data_sha256)
     used = frame.drop(columns=list(spec.drop_columns))
-    kept = _without_missing(used, spec)
-    target, classes = _target(kept[spec.target], record)
-    inputs = kept.drop(columns=spec.target)
-    train_x, validation_x, train_y, validation_y = _split(inputs, target, spec)
-    if record.task.kind != "regression" and len(np.unique(train_y)) < 2:
-        raise BadData(f'the training part holds one class of "{spec.target}" only; use "stratify": true or more rows')
-    pipeline = preprocessing(inputs, spec)
+    rows = _select(path, used, record)
+    train_y, validation_y = _targets(used[spec.target], rows, record)
+    inputs = used.drop(columns=spec.target)
+    train_x, validation_x = inputs.iloc[rows.train], inputs.iloc[rows.validation]
+    schema = schema_of(_profile(attempt, spec), record, _version(attempt))
+    preparation, matrix = prepare.fit(train_x, train_y.ravel(), schema)
     data = Data(
-        _finite(pipeline.fit_transform(train_x), inputs),
+        _finite(matrix, inputs),
         train_y,
         _weights(train_y, record),
-        _finite(pipeline.transform(validation_x), inputs),
+        _finite(preparation.transform(validation_x), inputs),
         validation_y,
-        classes,
-        len(used) - len(kept),
+        rows.codes.values if rows.codes and spec.positive is None else None,
+        len(used) - len(rows.train) - len(rows.validation),
     )
-    replace_file(attempt.preprocessing_file, skops.io.dumps(pipeline))
+    _keep(preparation, attempt)
     return data
 
 
-def preprocessing(inputs: pd.DataFrame, spec: DatasetSpec) -> Pipeline:
-    """The steps before the model, not yet fitted: fill, encode, scale. Two categories make one column."""
-    categorical = [name for name in inputs.columns if _is_categorical(inputs[name], spec)]
-    numeric = [name for name in inputs.columns if name not in categorical]
-    encoder = OneHotEncoder(drop="if_binary", handle_unknown="ignore", sparse_output=False)
-    fill = spec.missing == "impute"
-    numbers = SimpleImputer(strategy="median") if fill else "passthrough"
-    categories = Pipeline([("fill", SimpleImputer(strategy="most_frequent")), ("encode", encoder)]) if fill else encoder
-    columns = ColumnTransformer([("numbers", numbers, numeric), ("categories", categories, categorical)])
-    scaler = _SCALERS[spec.scaling]() if spec.scaling != "none" else "passthrough"
-    return Pipeline([("columns", columns), ("scale", scaler)])
+def schema_of(info: DatasetInfo, record: JobRecord, version: int = prepare.NEWEST_VERSION) -> prepare.Schema:
+    """The input columns as the dataset's profile knows them, encoded as the job's spec says."""
+    spec = record.spec.dataset
+    left_out = {spec.target, *spec.drop_columns}
+    own_marks = None if info.missing_values is None else ("", *info.missing_values)
+    return prepare.Schema(
+        tuple(_input(column, spec) for column in info.columns if column.name not in left_out),
+        missing=spec.missing,
+        scaling=spec.scaling,
+        task=record.task.kind,
+        seed=spec.split_seed,
+        text_marks=own_marks or TEXT_MARKS,
+        number_marks=own_marks or NUMBER_MARKS,
+        version=version,
+    )
+
+
+def _input(column: Column, spec: DatasetSpec) -> prepare.Input:
+    return prepare.Input(
+        column.name,
+        column.kind,
+        encoding_of(column, spec),
+        hash_columns=spec.hashing_columns,
+        datetime_format=column.datetime_format,
+    )
+
+
+def _version(attempt: AttemptFolder) -> int:
+    """The version of the schema: a job keeps the one that it was begun with, so that resuming it stays exact."""
+    for run in attempt.job.runs():
+        if run.number != attempt.number and run.preprocessing_file.exists():
+            return prepare.Schema.from_json(run.schema_file.read_bytes()).version if run.schema_file.exists() else 1
+    return prepare.NEWEST_VERSION
+
+
+def _keep(preparation: prepare.Preparation, attempt: AttemptFolder) -> None:
+    """Leave the preparation beside the model. The fitted steps come last: they are there when all is."""
+    replace_file(attempt.prepare_file, Path(prepare.__file__).read_bytes())
+    replace_file(attempt.schema_file, preparation.schema.to_json())
+    replace_file(attempt.preprocessing_file, skops.io.dumps(preparation.steps))
+
+
+def _profile(attempt: AttemptFolder, spec: DatasetSpec) -> DatasetInfo:
+    profile = dataset_of(attempt.job, spec.id)
+    if profile is None:
+        raise DataMissing("the dataset's profile is not on the volume")
+    return profile
 
 
 def _read(path: Path, sha256: str) -> pd.DataFrame:
@@ -137,26 +168,40 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _without_missing(frame: pd.DataFrame, spec: DatasetSpec) -> pd.DataFrame:
-    needed = [spec.target] if spec.missing == "impute" else list(frame.columns)
-    kept = frame.dropna(subset=needed)
+def _select(path: Path, used: pd.DataFrame, record: JobRecord) -> Selection:
+    """The rows of both parts, as they were judged when the job was posted."""
+    spec = record.spec.dataset
+    columns = Columns(path)
+    needed = [spec.target] if spec.missing == "impute" else list(used.columns)
+    kept = complete_rows(columns, needed, len(used))
     if len(kept) < 2:
         raise BadData(
-            f"{len(kept)} of {len(frame)} rows have a value in every column; drop the columns that are mostly empty, "
+            f"{len(kept)} of {len(used)} rows have a value in every column; drop the columns that are mostly empty, "
             'or use "missing": "impute"'
         )
-    return kept
+    try:
+        rows = select_rows(columns, spec, kept, has_classes=record.task.kind != "regression")
+    except CannotSplit as error:
+        raise BadData(
+            f"the rows cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
+        ) from None
+    if rows.codes and sum(held > 0 for held in rows.class_rows(rows.train)) < 2:
+        raise BadData(f'the training part holds one class of "{spec.target}" only; use "stratify": true or more rows')
+    return rows
 
 
-def _target(column: "pd.Series[Any]", record: JobRecord) -> tuple[npt.NDArray[Any], tuple[Any, ...] | None]:
-    positive = record.spec.dataset.positive
-    if positive is not None:
-        return column.map(positive.holds).to_numpy(np.float32).reshape(-1, 1), None
-    if record.task.kind == "regression":
-        return column.to_numpy(np.float32).reshape(-1, 1), None
-    values, numbers = np.unique(column.to_numpy(), return_inverse=True)
-    dtype = np.float32 if record.task.kind == "binary" else np.int32
-    return numbers.astype(dtype).reshape(-1, 1), tuple(values.tolist())
+def _targets(column: "pd.Series[Any]", rows: Selection, record: JobRecord) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """The targets of both parts, each of shape (rows, 1)."""
+    if rows.codes is not None:
+        dtype = np.float32 if record.task.kind == "binary" else np.int32
+        numbers = rows.codes.numbers.astype(dtype).reshape(-1, 1)
+        return numbers[rows.train], numbers[rows.validation]
+    train, validation = column.iloc[rows.train], column.iloc[rows.validation]
+    for part in (train, validation):
+        beyond = first_beyond_float32(part.to_numpy(np.float64))
+        if beyond is not None:
+            raise BadData(f'the target "{column.name}" holds {beyond:g}, too large for float32; fix or remove its row')
+    return train.to_numpy(np.float32).reshape(-1, 1), validation.to_numpy(np.float32).reshape(-1, 1)
 
 
 def _weights(train_y: npt.NDArray[Any], record: JobRecord) -> npt.NDArray[np.float32] | None:
@@ -167,33 +212,12 @@ def _weights(train_y: npt.NDArray[Any], record: JobRecord) -> npt.NDArray[np.flo
     return weights
 
 
-def _split(inputs: pd.DataFrame, target: npt.NDArray[Any], spec: DatasetSpec) -> Any:
-    try:
-        return train_test_split(
-            inputs,
-            target,
-            test_size=spec.validation_fraction,
-            random_state=spec.split_seed,
-            stratify=target if spec.stratify else None,
-        )
-    except ValueError as error:
-        raise BadData(
-            f"the rows cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
-        ) from None
-
-
-def _is_categorical(column: "pd.Series[Any]", spec: DatasetSpec) -> bool:
-    return column.dtype == object or (spec.categorical != "auto" and column.name in spec.categorical)
-
-
-def _finite(matrix: npt.NDArray[Any], inputs: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """The matrix as float32. Numbers that are not finite are refused: relu swallows NaN on a CPU, the loss hides it."""
-    with np.errstate(over="ignore"):
-        narrow: npt.NDArray[np.float32] = np.ascontiguousarray(matrix, dtype=np.float32)
-    if not np.isfinite(narrow).all():
+def _finite(matrix: npt.NDArray[np.float32], inputs: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """The matrix. Numbers that are not finite are refused: relu swallows NaN on a CPU, the loss hides it."""
+    if not np.isfinite(matrix).all():
         numbers = inputs.select_dtypes(include="number")
         greatest = numbers.abs().max()
         bad = [str(name) for name in numbers.columns if not greatest[name] <= np.finfo(np.float32).max]
         names = ", ".join(bad) or "a column"
         raise BadData(f"{names} holds numbers that are infinite or too large for float32; mend or drop it")
-    return narrow
+    return matrix

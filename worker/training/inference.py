@@ -12,6 +12,7 @@ _PACKAGES = {
     "keras": ("keras",),
     "numpy": ("numpy",),
     "pandas": ("pandas",),
+    "pyarrow": ("pyarrow",),
     "scikit-learn": ("scikit-learn",),
     "skops": ("skops",),
     "tensorflow": ("tensorflow", "tensorflow-cpu"),

@@ -128,6 +128,7 @@ function profileOf(dataset) {
   const head = ["Column", "Kind", "Missing", "Distinct", "Values"].map((name, index) => element("th", { scope: "col", class: index === 2 || index === 3 ? "num" : null }, name));
   return element("div", {},
     element("p", { class: "profile-facts muted small" }, facts.filter(Boolean).join(" · ")),
+    dataset.warnings.map((warning) => element("p", { class: "warn small" }, warning)),
     element("div", { class: "profile", tabindex: "0", role: "region", "aria-label": `Columns of ${dataset.id}` },
       element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, dataset.columns.map((column) => columnRow(column, dataset.rows))))));
 }
@@ -142,6 +143,7 @@ function columnRow(column, rows) {
 }
 
 function range(column) {
+  if (column.earliest) return `${column.earliest} to ${column.latest}`;
   if (column.minimum !== null) return `${format.number(column.minimum)} to ${format.number(column.maximum)}, mean ${format.number(column.mean)}`;
   return column.values && column.values.length <= 4 ? column.values.map((one) => String(one.value)).join(", ") : "";
 }

@@ -128,11 +128,13 @@ def test_a_bundle_predicts_without_fitstop_what_the_model_says(app, tmp_path):
     again = [client.get(f"/jobs/{classes.id}/bundle.zip", buffered=True) for _ in range(2)]
     assert again[0].data == again[1].data
     etag = again[0].headers["ETag"]
-    assert client.get(f"/jobs/{classes.id}/bundle.zip", headers={"If-None-Match": etag}).status_code == 304
+    known = client.get(f"/jobs/{classes.id}/bundle.zip", headers={"If-None-Match": etag}, buffered=True)
+    assert known.status_code == 304
     archive = zipfile.ZipFile(io.BytesIO(again[0].data))
     assert archive.testzip() is None
     assert sorted(name.partition("/")[2] for name in archive.namelist()) == [
-        "job.json", "model.keras", "predict.py", "preprocessing.skops", "requirements.txt", "training_log.csv",
+        "job.json", "model.keras", "predict.py", "prepare.py", "preprocessing.skops", "requirements.txt",
+        "schema.json", "training_log.csv",
     ]  # fmt: skip
     assert "keras==" in archive.read(f"{classes.id}/requirements.txt").decode()
     assert len(list(csv.reader(io.StringIO(archive.read(f"{classes.id}/training_log.csv").decode())))) == 3

@@ -180,6 +180,15 @@ def test_datasets_put_sends_the_bytes_and_the_name(fitstop, canned, tmp_path, co
     assert kind in asked.headers["Content-Type"]
 
 
+def test_datasets_put_sends_how_to_read_the_file_and_shows_warnings(fitstop, canned, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"a,b\n1,2\n")
+    canned.on("PUT", "/datasets/a", {"id": "a", "rows": 1, "columns": [{}, {}], "warnings": ["column b is text"]}, 201)
+    result = fitstop("datasets", "put", "a", "a.csv", "--missing-values", "NA,?", "--column-kind", "b:text")
+    assert (result.exit_code, "warning: column b is text" in result.stderr) == (0, True)
+    asked = canned.asked[-1]
+    assert (asked.query["missing_values"], asked.query["column_kinds"]) == ("NA,?", "b:text")
+
+
 def test_cancel_goes_on_after_a_failure_and_ends_with_its_status(fitstop, canned, make_job):
     ids = [make_job(number)["id"] for number in (1, 2, 3)]
     canned.on("POST", f"/jobs/{ids[0]}/cancel", make_job(1))

@@ -36,6 +36,10 @@ INTEGRATION = "tests/integration/api/test_api_server.py"
 
 CASES = {}
 ELSEWHERE = {
+    "a column of mixed cells, codes, marks of missing values, blanks after commas, `sep=`, JSON Lines": (
+        "tests/unit/api/test_api_dataset_cases.py",
+        "test_ticket_numbers_of_which_some_have_letters_are_text_and_the_answer_says_why",
+    ),
     "the client goes away in mid-upload": (INTEGRATION, "test_a_client_that_goes_away_in_mid_upload_leaves_nothing"),
     "1,000 open event streams, clients that send 1 byte in 10 s": (
         "tests/integration/api/test_api_many_clients.py",
@@ -46,6 +50,8 @@ ELSEWHERE = {
         "test_each_request_is_one_line_of_the_log",
     ),
 }
+# The sections of the table whose rows a later version answers: it takes no images, models or programs yet.
+LATER_SECTIONS = ("Images and arrays", "Models and programs")
 
 
 def line(words):
@@ -390,7 +396,7 @@ def _(api):
     assert api.client.put("/datasets/fine", data=b"\xef\xbb\xbf" + CSV.replace(b"\n", b"\r\n")).status_code == 201
 
 
-@line("pickle, `.npz` with objects, `.h5`, `.keras`, xlsx, zip")
+@line("pickle, `.h5`, `.keras`, xlsx")
 def _(api):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -497,7 +503,9 @@ def test_a_bad_input_gets_the_answer_that_the_table_gives(api, words):
 def test_every_line_of_the_table_has_a_test():
     if not TABLE.exists():
         pytest.skip(f"the table is not beside the project: {TABLE.name}")
-    rows = re.findall(r"^\| (.*?) \|.*\|$", TABLE.read_text().replace("\N{MINUS SIGN}", "-"), re.MULTILINE)
+    table = TABLE.read_text().replace("\N{MINUS SIGN}", "-")
+    sections = [section for section in table.split("\n## ") if not section.startswith(LATER_SECTIONS)]
+    rows = re.findall(r"^\| (.*?) \|.*\|$", "\n".join(sections), re.MULTILINE)
     assert {row for row in rows if row != "input"} == {*CASES, *ELSEWHERE}
 
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import pickle
 import zipfile
 
@@ -11,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from api import create_app
-from api.upload import format_of, remove_leftovers
+from api.file_formats import format_of
+from api.upload import remove_leftovers
 from tests.support.keys import authorized
 
 WINE = b"type,ph,quality\nred,3.1,5\nwhite,,6\nred,3.3,6\n"
@@ -44,7 +46,8 @@ def test_a_csv_file_becomes_a_dataset_that_a_job_can_name(client, volume):
     assert hashlib.sha256(data.read_bytes()).hexdigest() == shown["data_sha256"]
     assert pq.read_table(data).num_rows == 3
     assert sorted(entry.name for entry in data.parent.iterdir()) == ["data.parquet", "dataset.json"]
-    job = client.post("/jobs", json={"dataset": {"id": "wine", "target": "quality"}})
+    regression = {"loss": "mean_squared_error"}  # two rows are no two classes in both parts
+    job = client.post("/jobs", json={"dataset": {"id": "wine", "target": "quality"}, "hyperparameters": regression})
     assert job.status_code == 202
     assert job.json["task"]["features"] == 2
 
@@ -64,6 +67,41 @@ def test_the_same_bytes_again_are_200_and_other_bytes_409(client, volume):
     assert (other.status_code, other.json["code"]) == (409, "conflict")
     assert in_folder(volume) == ["wine"]
     assert client.get("/datasets/wine").json == first.json
+
+
+def test_the_same_bytes_read_in_another_way_are_409(client):
+    assert client.put("/datasets/wine?column_kinds=ph:text&missing_values=x,y", data=WINE).status_code == 201
+    same = "/datasets/wine?missing_values=y&missing_values=x&column_kinds=ph:text"
+    assert client.put(same, data=WINE).status_code == 200
+    other = client.put("/datasets/wine", data=WINE)
+    assert (other.status_code, "other missing_values or column_kinds" in other.json["detail"]) == (409, True)
+
+
+@pytest.mark.parametrize(
+    "query", ["column_kinds=a", "column_kinds=a:int", "column_kinds=:text", "column_kinds=a:text,"]
+)
+def test_kinds_that_cannot_be_read_are_422(client, query):
+    answer = client.put(f"/datasets/wine?{query}", data=WINE)
+    assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "#/query/column_kinds")
+
+
+def test_names_in_column_kinds_may_hold_colons_and_commas(client):
+    answer = client.put("/datasets/odd?column_kinds=a:b,c:text,d:number", data=b'"a:b,c",d\n1,2\n')
+    assert answer.json["column_kinds"] == {"a:b,c": "text", "d": "number"}
+
+
+def test_a_dataset_of_before_these_options_is_read_and_found_the_same(client, volume):
+    client.put("/datasets/wine", data=WINE)
+    path = volume.dataset_folder("wine") / "dataset.json"
+    document = json.loads(path.read_bytes())
+    for name in ("missing_values", "column_kinds", "left_out", "warnings"):
+        del document[name]
+    for column in document["columns"]:
+        for name in ("missing_marks", "datetime_format", "earliest", "latest"):
+            del column[name]
+    path.write_text(json.dumps(document))
+    assert client.put("/datasets/wine", data=WINE).status_code == 200
+    assert client.get("/datasets/wine").json["warnings"] == []
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,17 @@ def test_the_old_job_may_be_deleted_and_an_extension_extended(client, volume, ov
     assert (inherited.resume / point_name(5, 0)).read_bytes() == b"point"
 
 
+def test_what_prepares_the_rows_is_inherited_where_the_job_has_it(client, volume, over):
+    before = volume.job(extend(client, over, early_stopping={"patience": 4}).json["id"]).inherited
+    assert before.preprocessing_file.exists()
+    assert not before.schema_file.exists()
+    attempt = over.attempts()[0]
+    attempt.schema_file.write_bytes(b"a schema")
+    attempt.prepare_file.write_bytes(b"a program")
+    after = volume.job(extend(client, over, early_stopping={"patience": 5}).json["id"]).inherited
+    assert (after.schema_file.read_bytes(), after.prepare_file.read_bytes()) == (b"a schema", b"a program")
+
+
 def test_what_the_job_had_stays_unless_it_is_changed_and_null_drops_it(client, over):
     kept = extend(client, over, early_stopping={"patience": 9, "min_delta": 0.01}, budget={"max_cost": 3}).json["spec"]
     assert kept["budget"] == {"max_gpu_seconds": 50, "max_cost": 3, "deadline": None}

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.features import DATE_FEATURES
 from shared.problems import Refused
-from shared.resolve import MOST_CATEGORIES, resolve
+from shared.resolve import resolve
 from shared.spec import MOST_PARAMETERS, JobSpec
-from shared.task import MOST_CLASSES
+from shared.task import MOST_CATEGORIES, MOST_CLASSES
 from shared.validation import validated
 from tests.unit.shared.records import GRADES, ROWS, dataset, listed, numbers, resolved, spec
 
@@ -217,6 +218,40 @@ def test_a_text_of_too_many_values_is_refused_until_it_is_dropped():
     assert judged(asked("grade", dataset={"drop_columns": ["key"]}), GRADES, key, rows=2000)
 
 
+@pytest.mark.parametrize("encoding", ["hashing", "target"])
+def test_the_advice_for_a_text_of_too_many_values_works(encoding):
+    key = listed("key", {f"k{one}": 1 for one in range(MOST_CATEGORIES + 1)}, kind="text")
+    problem = refusal(asked("grade"), GRADES, key, rows=2000)["#/dataset/drop_columns"]
+    assert f'"{encoding}"' in problem.detail
+    assert '"categorical_encoding"' in problem.detail
+    assert judged(asked("grade", dataset={"categorical_encoding": encoding}), GRADES, key, rows=2000)
+
+
+def test_the_features_follow_from_what_a_column_holds_and_how_it_is_encoded():
+    text, word = listed("text", {"a": 30, "b": 30, "c": 40}, kind="text"), {"categorical_encoding": "target"}
+    when = numbers("when", 95, kind="datetime")
+    gaps = listed("gaps", {True: 40, False: 50}, missing=10, kind="boolean")
+
+    def features(target, *without, **dataset):
+        document = asked("t", dataset={"drop_columns": ["a", "b", "colour", *without], **dataset})
+        return judged(document, target, text, when, gaps).task.features
+
+    assert features(PRICE, "when", "gaps") == 3
+    assert features(PRICE, "text", "gaps") == DATE_FEATURES
+    assert features(PRICE, "text", "when") == 1
+    assert features(PRICE, "when", "gaps", categorical_encoding="hashing", hashing_columns=10) == 10
+    assert features(PRICE, "gaps", **word, categorical=["when"]) == 2
+    assert features(TEXTS, "when", "gaps", **word) == 3, "one mean for each class"
+    assert features(TWO, "when", "gaps", **word) == 1
+
+
+@pytest.mark.parametrize("loss", ["auto", "mean_squared_error"])
+def test_moments_are_no_target(loss):
+    when = numbers("t", 95, kind="datetime")
+    problems = refusal(asked("t", hyperparameters={"loss": loss}), when, GRADES)
+    assert problems["#/dataset/target"].code == "not_numeric"
+
+
 @pytest.mark.parametrize(
     ("column", "categorical", "features"),
     [
@@ -292,7 +327,7 @@ def test_a_fraction_that_leaves_one_row_for_each_part_is_taken(fraction, rows):
 
 def test_rows_with_a_missing_value_do_not_count_unless_they_are_filled_in():
     gaps = numbers("gaps", 50, missing=99)
-    assert "#/dataset/validation_fraction" in refusal(asked("grade"), GRADES, gaps)
+    assert refusal(asked("grade"), GRADES, gaps)["#/dataset/missing"].code == "no_rows_left"
     assert judged(asked("grade", dataset={"missing": "impute"}), GRADES, gaps)
 
 
@@ -385,6 +420,37 @@ def test_callbacks_that_can_never_act_are_told_of(callbacks, warning):
 )
 def test_callbacks_that_can_act_are_not_told_of(callbacks):
     assert resolved(spec("callbacks", callbacks)).warnings == ()
+
+
+@pytest.mark.parametrize("callback", ["early_stopping", "reduce_lr_on_plateau"])
+@pytest.mark.parametrize("metric", ["accuracy", "precision", "recall", "auc"])
+@pytest.mark.parametrize(("min_delta", "is_reachable"), [(1, False), (50.0, False), (0.99, True), (0.001, True)])
+def test_an_improvement_that_no_metric_can_make_is_a_warning(callback, metric, min_delta, is_reachable):
+    document = spec("hyperparameters/metrics", [metric])
+    document["callbacks"] = {callback: {"monitor": f"val_{metric}", "min_delta": min_delta}}
+    found = [one for one in resolved(document).warnings if "can never be reached" in one]
+    assert len(found) == (not is_reachable)
+    assert all(f"{callback}.min_delta {min_delta:g}" in one and f"val_{metric}" in one for one in found)
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_mae", "val_r2"])
+def test_an_improvement_of_1_is_possible_where_a_value_has_no_bounds(monitor):
+    document = asked(hyperparameters={"metrics": ["mae", "r2"]})
+    document["callbacks"] = {"early_stopping": {"monitor": monitor, "min_delta": 1, "patience": 20}}
+    assert judged(document, PRICE).warnings == ()
+
+
+@pytest.mark.parametrize("column", [TWO, TEXTS, PRICE, FLAG], ids=["binary", "multiclass", "regression", "boolean"])
+def test_defaults_never_warn_about_themselves(column):
+    answer = judged(asked(), column)
+    assert answer.warnings == ()
+    again = json.loads(answer.spec.model_dump_json())
+    assert judged(again, column).warnings == (), "nor when they are written out"
+
+
+def test_a_default_batch_larger_than_the_rows_is_no_warning():
+    answer = resolved(data=dataset(GRADES, rows=20))
+    assert (answer.spec.hyperparameters.batch_size, answer.warnings) == (16, ())
 
 
 # The list of bad input: everything of it that a spec and its data can tell

@@ -87,6 +87,8 @@ SPECS = st.fixed_dictionaries(
             "validation_fraction": st.floats(0.05, 0.9),
             "stratify": st.booleans(),
             "split_seed": st.integers(0, 2**32 - 1),
+            "categorical_encoding": st.sampled_from(["one_hot", "hashing", "target"]),
+            "hashing_columns": st.integers(2, 4096),
             "scaling": st.sampled_from(["standard", "minmax", "robust", "none"]),
         },
     )},

@@ -17,7 +17,8 @@ class NotFinite(keras.callbacks.Callback):
     """Raises Diverged at the batch after which the loss is not finite, or at the epoch's end.
 
     The weights are looked at too: on a CPU, relu in graph mode swallows NaN, so that the loss of a dead model stays
-    finite and Keras's TerminateOnNaN never fires. `weights_are_finite` gives a flag for each trainable variable, of
+    finite and Keras's TerminateOnNaN never fires. So are all metrics: no document can hold one that is infinite.
+    `weights_are_finite` gives a flag for each trainable variable, of
     shape (variables,).
     """
 
@@ -39,6 +40,9 @@ class NotFinite(keras.callbacks.Callback):
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {epoch + 1}; {_MEND}")
+        infinite = [name for name, value in (logs or {}).items() if math.isinf(float(value))]
+        if infinite:
+            raise Diverged(f"{infinite[0]} became {float((logs or {})[infinite[0]])} in epoch {epoch + 1}; {_MEND}")
         flags = self.weights_are_finite()
         if not flags.all():
             bad = self.model.trainable_variables[int(np.argmin(flags))]

@@ -11,10 +11,14 @@ import pytest
 import skops.io
 from sklearn.model_selection import train_test_split
 
+from shared.job import AttemptEnd
+from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
-from worker.training.data import TRUSTED_TYPES, Data, load_data
+from worker.training import prepare
+from worker.training.data import Data, load_data
 from worker.training.errors import BadData, DataChanged, DataMissing
+from worker.training.prepare import TRUSTED_TYPES
 
 WINE = Path(__file__).parents[5] / "shared" / "data" / "winequalityN.csv"
 
@@ -108,6 +112,50 @@ def test_the_fitted_steps_are_kept_and_load_without_trusting_the_file(volume: Vo
     np.testing.assert_array_equal(again, data.train_x)
 
 
+def test_each_feature_count_is_the_one_promised_at_the_post(volume: Volume) -> None:
+    frame = learnable_frame()
+    frame["when"] = pd.to_datetime("2024-01-01") + pd.to_timedelta(frame.index, unit="h")
+    frame["sure"] = pd.Series(np.resize([True, False, None], len(frame)), dtype=object)
+    frame["name"] = [f"name {row % 50}" for row in range(len(frame))]
+    put_dataset(volume, frame)
+    for encoding in ("one_hot", "hashing", "target"):
+        for target in ("grade", "a"):
+            spec = small_spec()
+            spec["dataset"] = {"id": "grades", "target": target, "missing": "impute", "categorical_encoding": encoding}
+            job = put_job(volume, spec)
+            record = job.record()
+            assert record is not None
+            assert load_data(claim(job), record).features == record.task.features
+
+
+def test_a_job_keeps_the_preparation_that_it_was_begun_with(volume: Volume) -> None:
+    """Before there was a schema, a missing boolean was a category of its own; another width could not be resumed."""
+    frame = learnable_frame()
+    frame["sure"] = pd.Series(np.resize([True, False, None], len(frame)), dtype=object)
+    put_dataset(volume, frame)
+    spec = small_spec()
+    spec["dataset"] = {"id": "grades", "target": "a", "missing": "impute"}
+    job = put_job(volume, spec)
+    record = job.record()
+    assert record is not None
+    first = claim(job)
+    features = load_data(first, record).features
+    first.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    second = claim(job, 2)
+    assert load_data(second, record).features == features
+    second.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    for attempt in (first, second):
+        attempt.schema_file.unlink()
+    assert load_data(claim(job, 3), record).features == features + 2
+    assert prepare.load(job.attempts()[2].path).schema.version == 1
+
+
+def test_a_copy_of_the_program_that_prepares_rows_lies_beside_the_model(volume: Volume) -> None:
+    loaded(volume, learnable_frame())
+    copy = next(volume.jobs.glob("*/*/attempts/1/prepare.py"))
+    assert copy.read_text() == Path(prepare.__file__).read_text()
+
+
 def test_changed_bytes_are_refused(volume: Volume) -> None:
     put_dataset(volume, learnable_frame())
     spec = small_spec()
@@ -165,3 +213,47 @@ def test_data_that_does_not_fit_into_memory_is_told_with_its_sizes_and_may_fit_e
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("data_larger_than_memory True "), done.stdout + done.stderr
     assert "100,000 rows of 1,000 features of 4 bytes are 0.37 GiB" in done.stdout
+
+
+@pytest.mark.parametrize(("row", "value"), [(3, 1e39), (3, -1e300), (8, 1e39)])
+def test_a_target_that_float32_cannot_hold_is_refused_with_its_name_and_value(
+    volume: Volume, row: int, value: float
+) -> None:
+    frame = learnable_frame()
+    frame.loc[row, "c"] = value
+    put_dataset(volume, frame)
+    job = put_job(volume, small_spec(dataset={"target": "b", "positive": None}))
+    record = job.record()
+    assert record is not None
+    # As it was stored before posts were judged by the target's range.
+    dataset = record.spec.dataset.model_copy(update={"target": "c"})
+    record = record.model_copy(update={"spec": record.spec.model_copy(update={"dataset": dataset})})
+    with pytest.raises(BadData, match=rf'^the target "c" holds {value:g}'.replace("+", r"\+")):
+        load_data(claim(job), record)
+
+
+@pytest.mark.parametrize("dataset", [{}, {"positive": {"equals": 5}}])
+def test_rows_that_do_not_keep_the_posts_promise_are_bad_data(volume: Volume, dataset: dict[str, Any]) -> None:
+    """The judgement by profiles alone lets pass what the rows do not hold."""
+    frame = learnable_frame()
+    frame.loc[2:, "a"] = np.nan
+    frame["grade"] = [0, 0, *[0, 5] * 119]
+    with pytest.raises(BadData):
+        loaded(volume, frame, **dataset)
+
+
+@pytest.mark.parametrize("target", ["kind", "grade", "flag", "many"])
+@pytest.mark.parametrize("stratify", [False, True])
+def test_both_parts_are_those_of_scikit_learn(volume: Volume, target: str, stratify: bool) -> None:
+    frame = learnable_frame().assign(flag=np.resize([True, False, False], 240), many=np.resize(np.arange(12), 240))
+    frame.loc[[3, 50, 77], "a"] = np.nan
+    data = loaded(volume, frame, target=target, stratify=stratify, scaling="none")
+    left = frame.dropna()
+    numbers = np.unique(left[target].to_numpy(), return_inverse=True)[1].astype(data.train_y.dtype).reshape(-1, 1)
+    train, validation, train_y, validation_y = train_test_split(
+        left, numbers, test_size=0.2, random_state=42, stratify=numbers if stratify else None
+    )
+    np.testing.assert_array_equal(data.train_x[:, 0], train["a"].to_numpy(np.float32))
+    np.testing.assert_array_equal(data.validation_x[:, 0], validation["a"].to_numpy(np.float32))
+    np.testing.assert_array_equal(data.train_y, train_y)
+    np.testing.assert_array_equal(data.validation_y, validation_y)

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.durable import encode
 from shared.events import Event, last_event, read_events
-from shared.job import AttemptEnd, Conclusion
+from shared.job import AttemptEnd, Conclusion, stored
 from shared.job_folder import JobFolder
 from shared.manifest import read_manifest
 from shared.progress import EpochProgress
+from shared.rows import split_rows
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, rows_of, small_spec
@@ -167,6 +169,20 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged_and_keeps_the_last_g
     )
     if attempt.training_log.exists() and stop.last_epoch:
         assert np.isfinite(rows_of(attempt.training_log)["loss"]).all()
+
+
+def test_an_infinite_validation_loss_ends_the_run_with_a_conclusion(volume: Volume) -> None:
+    """No document holds an infinite number: the program ended with status 1 and without a word."""
+    frame = learnable_frame()
+    _, validation = split_rows(len(frame), 0.2, 42)
+    frame.loc[validation[3], ["a", "b"]] = 3e38
+    put_dataset(volume, frame)
+    _, conclusion = concluded(volume, dataset={"positive": None, "target": "c", "scaling": "none"})
+    assert conclusion.ending is not None
+    assert conclusion.ending.error is not None
+    assert conclusion.ending.error.code == "diverged"
+    assert conclusion.ending.error.message.startswith("val_loss became inf in epoch 1")
+    assert encode(stored(conclusion))
 
 
 def test_a_cancel_stops_the_run_between_two_batches(volume: Volume) -> None:

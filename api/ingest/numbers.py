@@ -1,0 +1,71 @@
+"""Numbers in text: plain ones, codes that only look like numbers, and numbers that are written in another way."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_PLAIN = r"^-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?(?i:inf|infinity)$"
+_SIGNED = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?(?i:inf|infinity)$"
+# A number that is written so is a code: as a number it would lose its zeros, its sign or its base.
+CODE = r"^\s*[+-]?0[0-9xX]|^\s*\+"
+
+# What any of the patterns below can begin with.
+NUMBER_LIKE = r"^[-+(]?\s*([$€£¥₹]|USD|EUR|GBP|CHF)?\s*[-+]?[.,]?[0-9]|^[+-]?(?i:inf)"
+_CURRENCY = "(?:[$€£¥₹]|USD|EUR|GBP|CHF)"
+_DIGITS = "[0-9][0-9.,'\u2019\u00a0\u202f]*"
+_PERCENT = rf"^[-+]?{_DIGITS}\s*%$"
+_MONEY = rf"^[-+(]?{_CURRENCY}\s*[-+]?{_DIGITS}[kKmMbB]?\)?$|^[-+(]?{_DIGITS}\s*{_CURRENCY}\)?$"
+_THOUSANDS = "^[-+]?[0-9]{1,3}([,.'\u2019\u00a0\u202f][0-9]{3})+([.,][0-9]+)?$"
+_COMMA = "^[-+]?([0-9]*|[0-9]{1,3}([.'\u2019\u00a0\u202f ][0-9]{3})+),[0-9]+$"
+_OTHERWISE = "|".join((_PERCENT, _MONEY, _THOUSANDS, _COMMA))
+
+
+def matches(words: pa.Array, pattern: str) -> pa.BooleanArray:
+    """Which words match; RE2's syntax."""
+    return pc.match_substring_regex(words, pattern)
+
+
+def matches_all(words: pa.Array, pattern: str) -> bool:
+    """Whether every word matches."""
+    return bool(pc.all(matches(words, pattern), min_count=0).as_py())
+
+
+def are_plain(words: pa.Array) -> pa.BooleanArray:
+    """Which words are numbers, and no codes."""
+    return pc.and_not(matches(words, _PLAIN), matches(words, CODE))
+
+
+def are_signed(words: pa.Array) -> pa.BooleanArray:
+    """Which words can be read as numbers, also those that look like codes."""
+    return matches(words, _SIGNED)
+
+
+def to_numbers(words: pa.Array) -> pa.Array:
+    """The words, all of them numbers, as 64-bit integers where they are such, else as floats."""
+    try:
+        return words.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return words.cast(pa.float64())
+
+
+def are_written_otherwise(words: pa.Array) -> pa.BooleanArray:
+    """Which words are numbers with a percent or a currency sign, thousands separators or a decimal comma."""
+    return pc.and_not(matches(words, _OTHERWISE), are_signed(words))
+
+
+def name_notation(words: pa.Array) -> str:
+    """What numbers that are written otherwise have in them, such as `decimal commas`."""
+    commas, thousands = matches(words, _COMMA), matches(words, _THOUSANDS)
+    has_decimals = _any(pc.and_not(commas, thousands))
+    # 1,234 alone can be either: the other cells decide.
+    separated = pc.and_not(thousands, commas) if has_decimals else thousands
+    causes = {
+        "percent signs": _any(matches(words, _PERCENT)),
+        "currency signs": _any(matches(words, _MONEY)),
+        "thousands separators": _any(separated),
+        "decimal commas": has_decimals,
+    }
+    return " and ".join(cause for cause, is_there in causes.items() if is_there)
+
+
+def _any(mask: pa.BooleanArray) -> bool:
+    return bool(pc.any(mask, min_count=0).as_py())

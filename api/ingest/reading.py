@@ -1,0 +1,27 @@
+"""How the cells of a file are to be read, as far as the upload says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.dataset import NUMBER_MARKS, TEXT_MARKS, AskedKind
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Marks of missing values that replace the usual ones (None: the usual ones), and the kinds of some columns."""
+
+    missing_values: tuple[str, ...] | None = None
+    column_kinds: Mapping[str, AskedKind] = field(default_factory=dict)
+
+    @property
+    def text_marks(self) -> list[str]:
+        """The cells that are missing in a column of text."""
+        return self._marks(TEXT_MARKS)
+
+    @property
+    def number_marks(self) -> list[str]:
+        """The cells that are missing in a column of numbers, booleans or datetimes."""
+        return self._marks(NUMBER_MARKS)
+
+    def _marks(self, usual: tuple[str, ...]) -> list[str]:
+        return list(usual if self.missing_values is None else {"", *self.missing_values})

@@ -1,0 +1,38 @@
+"""How many features the model reads of each input column: computed at the post, and what training makes of it."""
+
+from typing import Literal
+
+from shared.dataset import Column
+from shared.spec import DatasetSpec
+
+Encoding = Literal["number", "one_hot", "hashing", "target", "date"]
+
+# Year, month, day, day of the week, hour, minute, and the age.
+DATE_FEATURES = 7
+
+
+def is_categorical(column: Column, spec: DatasetSpec) -> bool:
+    """Whether the column's values are categories."""
+    return column.kind == "text" or (spec.categorical != "auto" and column.name in spec.categorical)
+
+
+def encoding_of(column: Column, spec: DatasetSpec) -> Encoding:
+    """What the model reads of the column."""
+    if is_categorical(column, spec):
+        return spec.categorical_encoding
+    if column.kind == "datetime":
+        return "date"
+    # Between true and false there is nothing to fill a gap with.
+    return "one_hot" if column.kind == "boolean" and column.missing else "number"
+
+
+def count_features(column: Column, spec: DatasetSpec, distinct: int, means: int) -> int:
+    """The width of the column in the model's input.
+
+    `distinct` counts its different values in the training part; `means` is what target encoding makes of a column: one
+    mean for each class of a target that has more than two in the training part, else one.
+    """
+    encoding = encoding_of(column, spec)
+    if encoding == "one_hot":
+        return distinct if distinct > 2 else 1
+    return {"number": 1, "date": DATE_FEATURES, "hashing": spec.hashing_columns, "target": means}[encoding]

@@ -1,0 +1,86 @@
+"""What is found wrong with a spec, so that one answer holds all of it and nothing that is not so.
+
+A part of the spec may be unreadable or name what is not there. What can be judged without that part is judged; what
+rests on it is not, since it may be right as soon as the part is.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shared.problems import Problem, Refused, at_most_shown, close_names, pointer
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What is wrong with the shape of a document whose readable part became a spec.
+
+    `places` were left out of the spec, or are what an unknown field may have meant. `items` gives for each list that
+    was shortened the index that each item left has in the document.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    places: frozenset[Place] = frozenset()
+    items: Mapping[Place, Sequence[int]] = field(default_factory=dict)
+
+
+NO_FAULTS = Faults()
+
+
+class Findings:
+    """The problems and warnings found so far, and the places that nothing may be concluded from."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._doubtful = set(faults.places)
+        self._problems = list(faults.problems)
+        self.warnings: list[str] = []
+
+    def problem(self, place: Place, detail: str, code: str) -> None:
+        self._problems.append(Problem(pointer(*self._in_document(place)), detail, code))
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def doubt(self, *paths: str) -> None:
+        """Conclude nothing from these fields any more."""
+        self._doubtful.update(tuple(path.split("/")) for path in paths)
+
+    def is_sure(self, *paths: str) -> bool:
+        """Whether all of these fields, such as `dataset/target`, say what the client means."""
+        places = [tuple(path.split("/")) for path in paths]
+        return not any(_overlap(place, wrong) for place in places for wrong in self._doubtful)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(self._problems)
+
+    def stop_at_problems(self) -> None:
+        """Raises Refused with every problem; of very many with the first ones and their number."""
+        if self._problems:
+            raise Refused(at_most_shown(self._problems))
+
+    def _in_document(self, place: Place) -> Place:
+        for above, indices in self._faults.items.items():
+            if len(place) > len(above) and place[: len(above)] == above:
+                at = place[len(above)]
+                return (*above, indices[at] if isinstance(at, int) else at, *place[len(above) + 1 :])
+        return place
+
+
+def could_mean(names: Collection[str], known: Sequence[str]) -> set[str]:
+    """Those of `known` that a misspelt one of `names` could be; all, where one is like none of them."""
+    meant: set[str] = set()
+    for name in names:
+        close = close_names(name, known, most=3)
+        if not close:
+            return set(known)
+        meant.update(close)
+    return meant
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    """Whether one place is the other, or holds it."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
