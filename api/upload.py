@@ -52,6 +52,8 @@ class Upload:
             "memory_bytes": settings.ingest_memory_bytes,
         }
         answer = _answer(self.folder, order, settings.ingest_timeout_seconds)
+        if "errno" in answer:
+            raise OSError(answer["errno"], os.strerror(answer["errno"]), str(self.folder))
         if "problems" in answer:
             raise Refused([Problem(**problem) for problem in answer["problems"]])
         facts: dict[str, Any] = answer["facts"]

@@ -1,7 +1,8 @@
 """Parse `<folder>/upload` into `<folder>/data.parquet`.
 
 stdin holds one JSON document: `format`, `missing_values`, `column_kinds`, `max_columns`, `max_cells`, `memory_bytes`.
-stdout gets one: `{"facts": …}`, or `{"problems": […]}` with every reason why the data cannot be taken.
+stdout gets one: `{"facts": …}`, `{"problems": […]}` with every reason why the data cannot be taken, or `{"errno": …}`
+where the volume fails.
 """
 
 import hashlib
@@ -34,6 +35,10 @@ def main(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     except MemoryError:
         detail = f"needs more than {order['memory_bytes']} bytes of memory to be read"
         return {"problems": [vars(Problem("#", detail, "too_heavy"))]}
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return {"errno": error.errno}
 
 
 def _facts(folder: Path, order: dict[str, Any], limits: Limits) -> dict[str, Any]:

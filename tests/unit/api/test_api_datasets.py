@@ -1,10 +1,13 @@
 """PUT /datasets/{id} and what is known of a dataset afterwards."""
 
+import errno
 import gzip
 import hashlib
 import io
 import json
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import pyarrow as pa
@@ -199,6 +202,23 @@ def test_a_parser_that_takes_too_long_or_too_much_is_a_refusal(settings, volume)
     poor = authorized(create_app(settings.model_copy(update={"ingest_memory_bytes": 100_000})))
     answer = poor.put("/datasets/wine", data=b"a,b\n" + b"1,2\n" * 10_000)
     assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "too_heavy")
+    assert in_folder(volume) == []
+
+
+def test_a_volume_that_fails_while_the_upload_is_read_is_named_by_its_error(tmp_path):
+    (tmp_path / "upload").write_bytes(WINE)
+    (tmp_path / "data.parquet").mkdir()
+    order = {"format": "csv", "missing_values": None, "column_kinds": {}}
+    limits = {"max_columns": 50, "max_cells": 10_000, "memory_bytes": 2**31}
+    command = [sys.executable, "-m", "api.ingest", str(tmp_path)]
+    done = subprocess.run(command, input=json.dumps(order | limits).encode(), capture_output=True, check=True)
+    assert json.loads(done.stdout) == {"errno": errno.EISDIR}
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EIO, 503), (errno.EROFS, 503)])
+def test_a_volume_that_fails_under_an_upload_is_no_error_of_ours(client, volume, monkeypatch, number, status):
+    monkeypatch.setattr("api.upload._answer", lambda *_: {"errno": number})
+    assert client.put("/datasets/wine", data=WINE).status_code == status
     assert in_folder(volume) == []
 
 
