@@ -111,7 +111,10 @@ class Worker:
     def end(self) -> None:
         """The last thing that a worker does."""
         self._gone.set()
-        self._volume.remove_worker(self.name)
+        try:
+            self._volume.remove_worker(self.name)
+        except OSError as error:
+            log.warning("the worker's card stays: %s", error)
 
     def may_take(self) -> bool:
         """Whether a ring that is taken now would start a job at once; asked before each look into the queue."""

@@ -65,7 +65,7 @@ def test_a_worker_replaces_its_fork_server_fails_no_job_and_ends_while_all_of_it
         jobs = [posted(volume, doorbell) for _ in range(2)]
         for job in jobs:
             assert wait_for(job.result, saying=f"{way}, see {machine.worker.log}").ending.status == "succeeded"
-            assert codes(job) == []
+            assert not [code for code, is_failure in codes(job) if is_failure]
     freeze_the_child_that_stands_by(machine)
     freeze_the_fork_server(machine)
     waiting = posted(volume, doorbell)

@@ -144,7 +144,7 @@ def test_a_killed_child_leaves_the_worker_alive_and_the_job_ends_well(post: Post
     wait_for(lambda: is_training(job))
     os.kill(worker.training_process(), signal.SIGKILL)
     end = wait_for(job.attempts()[0].end)
-    assert end.outcome == "failed"
+    assert (end.outcome, end.is_failure) == ("lost", False)
     assert end.error is not None
     assert end.error.code == "killed"
     assert wait_for(job.result).ending.status == "succeeded"
