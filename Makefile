@@ -29,7 +29,7 @@ STREAMS ?= 200
 SLOW ?= 50
 
 chaos: $(VENV)/.dev  ## kill, freeze, flush and fill at random, and judge the promises: make chaos [JOBS= FAULTS= SEED=]
-	$(BIN)/python -m tests.chaos --jobs $(JOBS) --faults $(FAULTS) --seed $(SEED)
+	$(BIN)/python -m tests.chaos --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),40) --faults $(FAULTS) --seed $(SEED)
 
 chaos-short: $(VENV)/.dev  ## a short seeded part of it
 	$(BIN)/python -m pytest tests/chaos

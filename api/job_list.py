@@ -26,7 +26,7 @@ PARAMETERS = ("after", "status", "name", "created_after", "created_before")
 
 _STATUSES = TERMINAL | {"queued", "running"}
 _METADATA = "metadata."
-# A list says of so many jobs that they cannot be read, and why.
+# Maximum number of jobs that a list names as unreadable, with the reason.
 _MOST_SET_ASIDE = 100
 # Without an index, so many folders are looked at for one page.
 MOST_FOLDERS = 300

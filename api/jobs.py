@@ -13,7 +13,7 @@ from api.query import Query, no_query
 from api.report import as_content, dry_run_report
 from api.service import service
 from api.strict_json import read_object
-from shared.draft import drafted
+from shared.draft import make_draft
 from shared.events import epochs_done
 from shared.findings import NO_FAULTS, Faults, Findings
 from shared.ids import new_job_id
@@ -90,7 +90,7 @@ def stored(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dic
 
 
 def _posted(document: dict[str, Any], job_id: str) -> JobRecord:
-    draft = drafted(JobSpec, document, _UNKNOWN)
+    draft = make_draft(JobSpec, document, _UNKNOWN)
     if draft.value is None:
         raise Refused(at_most_shown(draft.faults.problems))
     return new_record(draft.value, job_id, draft.faults)

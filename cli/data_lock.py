@@ -54,15 +54,15 @@ class DataLock:
                 return
         self.release()
         raise StackError(
-            f"another `fitstop up` is using {self._data}: {_described(owner)}. Where it is gone, remove {owner}"
+            f"another `fitstop up` is using {self._data}: {_describe(owner)}. Where it is gone, remove {owner}"
         )
 
 
 def _this_process() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_time(os.getpid())}
 
 
-def _started(pid: int) -> str | None:
+def _start_time(pid: int) -> str | None:
     """When a process started, in clock ticks since the boot; None where there is none, or no /proc."""
     try:
         # The command's name stands in parentheses and may hold blanks.
@@ -76,7 +76,7 @@ def _remove_if_stale(owner: Path) -> None:
     holder = _holder(owner)
     if holder.get("host") != socket.gethostname() or not isinstance(holder.get("pid"), int):
         return
-    if not _is_alive(holder["pid"]) or _started(holder["pid"]) != holder.get("started"):
+    if not _is_alive(holder["pid"]) or _start_time(holder["pid"]) != holder.get("started"):
         owner.unlink(missing_ok=True)
 
 
@@ -98,6 +98,6 @@ def _holder(owner: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _described(owner: Path) -> str:
+def _describe(owner: Path) -> str:
     holder = _holder(owner)
     return f"process {holder['pid']} on {holder['host']}" if {"pid", "host"} <= holder.keys() else "it is just starting"

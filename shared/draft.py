@@ -25,7 +25,7 @@ class Draft(Generic[_Model]):
     faults: Faults = field(default_factory=Faults)
 
 
-def drafted(model: type[_Model], document: Any, stand_in: Mapping[str, Any]) -> Draft[_Model]:
+def make_draft(model: type[_Model], document: Any, stand_in: Mapping[str, Any]) -> Draft[_Model]:
     """`document` as a `model`: a wrong value gives way to the default, a required one to that of `stand_in`.
 
     `faults` says what was wrong, and where no value may be relied on.

@@ -175,7 +175,7 @@ def last_epoch_event(runs: Sequence[AttemptFolder]) -> Event | None:
 
 
 def _told_until(attempt: AttemptFolder) -> int | None:
-    """Where the events of an attempt that has ended end, whatever its owner wrote later; None while it goes on.
+    """Where the events of an attempt that has ended end, whatever its owner wrote later; None while it runs.
 
     None also where its end cannot be read: what was told stays told.
     """

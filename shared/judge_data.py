@@ -155,7 +155,7 @@ class DataJudge:
                 f"{facts.left} remain"
             )
             return True
-        advice = f'add columns to drop_columns, or use "missing": "impute". Missing: {self._blamed()}'
+        advice = f'add columns to drop_columns, or use "missing": "impute". Missing: {self._missing_by_column()}'
         if facts.left < 2 and self._data.rows - target.missing >= 2:
             left = "no row has" if facts.left == 0 else f"{facts.left} of {self._data.rows} rows has"
             detail = f'received "drop": {left} a value in every column; {advice}'
@@ -167,7 +167,7 @@ class DataJudge:
         )
         return True
 
-    def _blamed(self) -> str:
+    def _missing_by_column(self) -> str:
         inputs = [one for one in inputs_of(self._wanted, self._data) if one.missing]
         worst = sorted(inputs, key=lambda one: -one.missing)
         return listed([f'"{one.name}" in {one.missing} rows' for one in worst], _MOST_BLAMED)

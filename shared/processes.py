@@ -12,7 +12,7 @@ from shared.job import ProcessIdentity
 
 _PROC = Path("/proc")
 _BOOT_ID = _PROC / "sys/kernel/random/boot_id"
-# Fields of /proc/<pid>/stat (proc_pid_stat(5)), counted from the one behind the name in brackets.
+# Fields of /proc/<pid>/stat (proc_pid_stat(5)), counted from the one after the name in brackets.
 _STATE, _THREADS, _STARTED = 0, 17, 19
 
 

@@ -54,7 +54,7 @@ class AttemptRun:
         try:
             with Heartbeat(self._attempt, self._settings, self._since) as heartbeat:
                 self._tell(*_lost_before(self._attempt), _claimed(self._attempt))
-                # Who took so long to its first beat may be taken for lost by now, and starts no child.
+                # An owner whose first beat came late may count as lost by now, and starts no child.
                 end = None if heartbeat.is_lost else self._trained(child, heartbeat)
                 if end is not None and not heartbeat.is_lost:
                     self._record(end)

@@ -67,7 +67,7 @@ class Child:
             return None
 
     def has_ended(self, within_seconds: float) -> bool:
-        """Wait so long for the child to end; True as soon as it has. A fork server that hangs tells nothing of it."""
+        """Wait for the child to end; True as soon as it has. A fork server that hangs does not report it."""
         return self._has_hung_up or bool(wait([self._process.sentinel], within_seconds))
 
     def ask_to_stop(self) -> None:

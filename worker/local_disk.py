@@ -9,7 +9,7 @@ from pathlib import Path
 _LEAST_FREE_BYTES = 16 * 1024**2
 _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 300.0
-# After so long without trouble the next pause is short again.
+# After this time without trouble the next pause is short again.
 _WELL_SECONDS = 600
 
 log = logging.getLogger(__name__)

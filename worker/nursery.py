@@ -31,7 +31,7 @@ _ANSWER_SECONDS = 2
 _TICK_SECONDS = 0.1
 _MOST_TRIES = 6
 _LONGEST_PAUSE_SECONDS = 15
-# After so long without trouble the count of tries begins at zero.
+# After this time without trouble the count of tries begins at zero.
 _WELL_SECONDS = 60
 
 # Read by libraries when they are imported, so set before the fork server starts.
@@ -140,7 +140,7 @@ class Nursery:
         return probe.exitcode
 
     def forget_programs(self) -> None:
-        """Have the next children compile anew, after one that failed: a kept program may be at fault."""
+        """Make the next children compile again, after one that failed: a kept program may be at fault."""
         self._programs.forget()
 
     # For the slots

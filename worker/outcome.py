@@ -29,7 +29,7 @@ _LOSSES = frozenset({"worker_lost", "killed"})
 _LOCAL = frozenset({"no_child", "worker_disk_full", "worker_disk_error"})
 # The service's: no worker can do any job, and none claims one until it is over.
 _CONDITIONS = frozenset({"volume_full", "volume_error", "data_missing"})
-# Whoever continues from the last resume point meets the same end.
+# An attempt that continues from the last resume point meets the same end.
 _FAILS_AGAIN = frozenset({"data_changed", "diverged"})
 
 # Before a job that was handed back with an error is taken again: it must not circle without rest.

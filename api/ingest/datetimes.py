@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from api.ingest.numbers import matches_all
 
-# Of so many different cells a first look tells which forms a column does not have.
+# A first look at this number of different cells excludes the forms that a column does not have.
 _FIRST_LOOK = 20
 DATETIME = pa.timestamp("us")
 _ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}(:?[0-9]{2}(:?[0-9]{2}(\.[0-9]+)?)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"

@@ -18,7 +18,7 @@ from shared.problems import Problem, pointer
 
 _TRUE = ["true", "True", "TRUE"]
 _FALSE = ["false", "False", "FALSE"]
-# Of so many different cells a first look tells what a column is not.
+# A first look at this number of different cells excludes what a column is not.
 _FIRST_LOOK = 20
 _SAMPLE = 1000
 _LEAST_NUMBER_LIKE = 0.25

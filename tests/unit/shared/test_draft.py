@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.draft import drafted
+from shared.draft import make_draft
 from shared.problems import MOST_PROBLEMS, Refused
 from shared.resolve import problems_without_data, resolve
 from shared.spec import JobSpec
@@ -20,7 +20,7 @@ WHOLE = {**resolved().spec.model_dump(mode="json"), "metadata": {"team": "cellar
 
 def pointers(document, data=DATA):
     """Every problem of a document by its pointer."""
-    draft = drafted(JobSpec, document, STAND_IN)
+    draft = make_draft(JobSpec, document, STAND_IN)
     if draft.value is None:
         return {problem.pointer: problem for problem in draft.faults.problems}
     try:
@@ -122,19 +122,19 @@ def test_a_required_field_that_is_missing_does_not_hide_the_rest(missing):
 
 def test_without_data_the_rest_is_judged():
     document = spec("callbacks/early_stopping", {"monitor": "val_acuracy"})
-    draft = drafted(JobSpec, document, STAND_IN)
+    draft = make_draft(JobSpec, document, STAND_IN)
     (problem,) = problems_without_data(draft.value, draft.faults)
     assert problem.pointer == "#/callbacks/early_stopping/monitor"
 
 
 def test_a_good_document_has_no_faults():
-    draft = drafted(JobSpec, WHOLE, STAND_IN)
+    draft = make_draft(JobSpec, WHOLE, STAND_IN)
     assert (draft.value.model_dump(mode="json"), draft.faults.problems) == (WHOLE, ())
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 5])
 def test_what_is_no_object_has_no_value(document):
-    draft = drafted(JobSpec, document, STAND_IN)
+    draft = make_draft(JobSpec, document, STAND_IN)
     assert (draft.value, [problem.pointer for problem in draft.faults.problems]) == (None, ["#"])
 
 
@@ -150,7 +150,7 @@ def test_every_fault_of_the_shape_is_in_the_answer_of_the_whole(changes):
             document = replaced(document, place, value)
     # As a parser gives it: no part of it stands at two places.
     document = json.loads(json.dumps(document))
-    faults = drafted(JobSpec, document, STAND_IN).faults.problems
+    faults = make_draft(JobSpec, document, STAND_IN).faults.problems
     assert {problem.pointer for problem in faults} <= set(pointers(document))
 
 

@@ -77,7 +77,7 @@ def newest_point(
 
     What was inherited counts as an attempt, whose points belong to the job that it was inherited from. `usable` makes
     the point this run's own and raises DamagedPoint where what it refers to is not there. Each point that cannot be
-    used is told, damaged or written by a version that this one does not understand; and so is it where none can.
+    used is reported: damaged, or written by a version that this one does not understand. So is that none can.
     Raises OSError where none can be used and a point could not be read: the volume fails, and beginning at the
     beginning would throw away what it holds.
     """
