@@ -319,6 +319,7 @@ def _kill_in_model(reached: Any) -> None:
 
     def publish(self: Any, name: str, content: bytes, *arguments: Any) -> Any:
         if reached():
+            self._attempt.checkpoints.mkdir(exist_ok=True)
             (self._attempt.checkpoints / f".{name}.killed.tmp").write_bytes(content[: len(content) // 2])
             _die("half model")
         return ours(self, name, content, *arguments)

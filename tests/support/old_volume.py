@@ -1,6 +1,7 @@
 """The volume of version e06c457 (tests/record_volume.py), unpacked for a test, and what its routes answer."""
 
 import json
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -69,11 +70,12 @@ def document_names() -> list[str]:
 
 
 def change(path: Path, alter: Callable[[dict[str, Any]], None]) -> None:
-    """Alter a document; what is linked to it, as the marker of a job, stays."""
-    document = json.loads(path.read_bytes())
+    """Alter a document; what is linked to it, as the marker of a job, stays, and so does the file's time."""
+    document, before = json.loads(path.read_bytes()), path.stat()
     alter(document)
     path.unlink()
     path.write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 Answers = dict[str, tuple[int, Any]]

@@ -3,6 +3,7 @@
 The short form of `python -m tests.full_volume`.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,21 @@ def test_on_a_read_only_volume_jobs_wait(
     disk: SmallDisk, volume: Volume, small_worker: WorkerProcess, doorbell: Doorbell
 ) -> None:
     pauses = small_worker.log.read_text().count("no job is claimed for now")
+
+    def is_read_only() -> bool:
+        """The worker stands still meanwhile: it would claim the job, and may have a file open for writing."""
+        small_worker.send(signal.SIGSTOP)
+        try:
+            disk.make_read_only()
+        except NoMount:
+            small_worker.send(signal.SIGCONT)
+            return False
+        return True
+
+    small_worker.send(signal.SIGSTOP)
     job = put_job(volume, small_spec())
-    disk.make_read_only()
+    wait_for(is_read_only)
+    small_worker.send(signal.SIGCONT)
     doorbell.ring(job.id)
     wait_for(lambda: paused(small_worker.log, pauses + 1))
     assert job.attempts() == []
