@@ -117,7 +117,8 @@ def bundle(ctx: click.Context, job: str, to: Path | None) -> None:
     path = _target(f"{job_id}.zip", to)
     client.download_bundle(job_id, path)
     click.echo(str(path))
-    hint(f"python3 -m zipfile -e {path} . && pip install -r {job_id}/requirements.txt && python {job_id}/predict.py rows.csv")
+    hint(f"python3 -m zipfile -e {path} . && cd {job_id}")
+    hint("pip install -r requirements.txt && python predict.py rows.csv")
 
 
 @click.command()
