@@ -1,7 +1,7 @@
-"""The spec of a job: what a client may ask for, with every default of the article's example.
+"""The spec of a job, with every default of the article's example.
 
-Only `dataset.id` and `dataset.target` are required. Where a value says "auto" it follows from the target and is
-filled in by `shared.resolve` before the job is stored, so that a stored spec says everything.
+Only `dataset.id` and `dataset.target` are required. A value of "auto" follows from the target and is
+replaced by `shared.resolve` before the job is stored, so that a stored spec says everything.
 """
 
 import string
@@ -66,7 +66,7 @@ def _moment(text: str) -> str:
             return format_time(parse_time(text.upper()))
     except (ValueError, OverflowError):
         pass
-    raise ValueError("expected a moment with its zone (RFC 3339), such as 2027-01-31T06:00:00Z")
+    raise ValueError("expected a time with a time zone (RFC 3339), such as 2027-01-31T06:00:00Z")
 
 
 def _plain_filename(text: str) -> str:
@@ -115,16 +115,16 @@ Scalar = Annotated[int | float | bool | Text, Field(union_mode="smart")]
 
 
 class Positive(Strict):
-    """Which values of the target count as the positive class; exactly one of the four."""
+    """Values of the target that form the positive class. Exactly one of the four fields is given."""
 
     at_least: float | None = None
-    """Numbers from this on are positive."""
+    """Smallest number that is positive."""
     at_most: float | None = None
-    """Numbers up to this are positive."""
+    """Largest number that is positive."""
     equals: Scalar | None = None
-    """This value is positive."""
+    """The only positive value."""
     one_of: tuple[Scalar, ...] | None = Field(default=None, min_length=1, max_length=1000)
-    """These values are positive."""
+    """List of the positive values."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Positive":
@@ -145,44 +145,44 @@ class Positive(Strict):
 
 
 class DatasetSpec(Strict):
-    """Which data, which column is to be predicted, and how the data is made ready."""
+    """Dataset, target column and preprocessing."""
 
     id: DatasetId
-    """The dataset, as it was uploaded."""
+    """Id of an uploaded dataset."""
     target: Column
-    """The column to predict."""
+    """Column to predict."""
     positive: Positive | None = None
-    """Which values of the target count as positive; without it the task follows from the target."""
+    """Values of the target that form the positive class. Default: the task follows from the target."""
     drop_columns: tuple[Column, ...] = Field(default=(), max_length=4096)
-    """Columns that are not learnt from."""
+    """Columns to exclude from the features."""
     missing: Literal["drop", "impute"] = "drop"
-    """Rows with a missing value are dropped, or the values are filled in: numbers with the median, categories with the
-    most frequent one. Hashing sets no column for a missing value; target encoding takes it for a value of its own."""
+    """Drop rows with missing values, or impute the values: the median for numbers, the most frequent value for
+    categories. Hashing sets no column for a missing value. Target encoding treats it as a separate category."""
     categorical: Literal["auto"] | tuple[Column, ...] = "auto"
-    """Columns whose values are categories; "auto": all texts."""
+    """Categorical columns. "auto" selects all text columns."""
     categorical_encoding: Literal["one_hot", "hashing", "target"] = "one_hot"
-    """How categories are encoded: one column for each, a fixed number of columns by hash, or the mean of the target."""
+    """Encoding of categories: one-hot, hashing into a fixed number of columns, or target encoding (target mean)."""
     hashing_columns: int = Field(default=64, ge=2, le=4096)
-    """The number of columns that each categorical column is hashed into."""
+    """Number of columns that each categorical column is hashed into."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
-    """The part of the rows that is validated on."""
+    """Fraction of the rows used for validation."""
     stratify: bool = False
-    """Whether both parts hold the classes in the same proportion."""
+    """Whether the split is stratified: both parts have the same class proportions."""
     split_seed: int = Field(default=42, ge=0, le=2**32 - 1)
-    """Decides which rows are validated on."""
+    """Seed of the validation split."""
     scaling: Literal["standard", "minmax", "robust", "none"] = "standard"
-    """How the inputs are scaled, learnt from the training part alone."""
+    """Scaling of the inputs, fitted on the training rows only."""
 
 
 class ModelSpec(Strict):
-    """A dense network: the width of each hidden layer; the last layer follows from the target."""
+    """Dense network. The output layer follows from the target."""
 
     kind: Literal["dense"] = "dense"
-    """The architecture."""
+    """Architecture of the model."""
     layers: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
         default=(64, 64, 64), min_length=1, max_length=64
     )
-    """The width of each hidden layer."""
+    """Number of units of each hidden layer."""
     activation: Literal[
         "relu",
         "elu",
@@ -196,38 +196,38 @@ class ModelSpec(Strict):
         "softsign",
         "linear",
     ] = "relu"
-    """Of each hidden layer."""
+    """Activation function of the hidden layers."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """The part of each hidden layer that is left out while training."""
+    """Dropout rate after each hidden layer: the fraction of units set to 0 during training."""
     batch_normalization: bool = False
-    """Whether each hidden layer is followed by one."""
+    """Whether batch normalization follows each hidden layer."""
 
 
 class Hyperparameters(Strict):
-    """How the model is trained."""
+    """Hyperparameters of the training."""
 
     epochs: int = Field(default=1000, ge=1, le=MOST_EPOCHS)
-    """At most so many."""
+    """Maximum number of epochs."""
     batch_size: int = Field(default=32, ge=1, le=65_536)
-    """Rows in one step."""
+    """Number of rows per training step."""
     optimizer: Literal["adam", "adamw", "nadam", "sgd", "rmsprop", "adagrad"] = "adam"
-    """Keras's, with its defaults but for the rate."""
+    """Keras optimizer, with its defaults except for the learning rate."""
     learning_rate: float = Field(default=0.001, gt=0, le=100)
-    """At the beginning."""
+    """Initial learning rate."""
     loss: Loss = "auto"
-    """What is made small; "auto" follows from the target."""
+    """Loss function to minimize. "auto" follows from the target."""
     metrics: Literal["auto"] | Annotated[tuple[Metric, ...], Field(max_length=8)] = "auto"
-    """What is measured beside the loss; "auto" follows from the target."""
+    """Metrics to compute in addition to the loss. "auto" follows from the target."""
     seed: int = Field(default=42, ge=0, le=2**32 - 1)
-    """Decides the first weights, the order of the rows and the dropout."""
+    """Seed of the initial weights, the order of the rows and the dropout."""
     class_weight: Literal["balanced"] | None = None
-    """With "balanced" each class counts for as much as any other in the loss."""
+    """Class weights in the loss. "balanced" weights each class inversely to its frequency."""
     engine: Literal["auto", "fused", "stock"] = "auto"
-    """How the epochs are computed: many steps in one call, or Keras's own loop; "auto" takes the first that works."""
+    """Training loop: "fused" runs many steps in one call, "stock" is Keras's own. "auto": fused if possible."""
     xla: Literal["auto"] | bool = "auto"
-    """Whether XLA compiles, whose order of float operations is another; "auto": where enough steps pay for it."""
+    """Whether to compile with XLA, which may change rounding. "auto": if there are enough steps to repay compiling."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    """Keras's dtype policy."""
+    """Dtype policy of Keras."""
 
     @property
     def chosen_metrics(self) -> tuple[Metric, ...]:
@@ -238,105 +238,105 @@ class Hyperparameters(Strict):
 
 
 class ModelCheckpointSpec(Strict):
-    """Which epochs' models are kept."""
+    """Model checkpoints to save and keep."""
 
     monitor: Monitor = "auto"
-    """What decides which model is best."""
+    """Metric that decides which model is best."""
     mode: Mode = "auto"
-    """Whether less or more of it is better; "auto" knows."""
+    """Direction of improvement: "min", "max", or "auto" by the name of the metric."""
     save_best_only: bool = True
-    """Whether only a model that is the best so far is saved."""
+    """Whether to save a model only if it is the best so far."""
     filename: Filename = "auto"
-    """A template of the file's name without its ending, such as model-{epoch:02d}-{val_loss:.4f}."""
+    """Template of the file name without its extension, such as model-{epoch:02d}-{val_loss:.4f}."""
     format: Literal["keras", "h5"] = "keras"
-    """The file's format and ending."""
+    """File format and extension."""
     keep: int = Field(default=5, ge=1, le=1000)
-    """The best so many are kept."""
+    """Number of checkpoints to keep, best first."""
 
 
 class ReduceLROnPlateauSpec(Strict):
-    """When the learning rate is multiplied by `factor`."""
+    """Reduction of the learning rate when the monitored metric has stopped improving."""
 
     monitor: Monitor = "val_loss"
-    """What has to improve."""
+    """Metric to monitor."""
     mode: Mode = "auto"
-    """Whether less or more of it is better; "auto" knows."""
+    """Direction of improvement: "min", "max", or "auto" by the name of the metric."""
     factor: float = Field(default=0.1, gt=0, lt=1)
-    """What the learning rate is multiplied by."""
+    """Factor by which the learning rate is multiplied."""
     patience: int = Field(default=10, ge=1, le=MOST_EPOCHS)
-    """After so many epochs without improvement."""
+    """Number of epochs without improvement after which the learning rate is reduced."""
     min_delta: float = Field(default=0.0001, ge=0)
-    """Less than this is no improvement."""
+    """Minimum change that counts as an improvement (min delta)."""
     cooldown: int = Field(default=0, ge=0, le=MOST_EPOCHS)
-    """Epochs after a reduction in which nothing is counted."""
+    """Number of epochs to wait after a reduction before epochs count toward patience again."""
     min_lr: float = Field(default=0.00001, ge=0)
-    """The learning rate is never reduced below this."""
+    """Lower bound on the learning rate."""
 
 
 class EarlyStoppingSpec(Strict):
-    """When training stops because nothing is learnt any more."""
+    """End of training when the monitored metric has stopped improving."""
 
     monitor: Monitor = "auto"
-    """What has to improve."""
+    """Metric to monitor."""
     mode: Mode = "auto"
-    """Whether less or more of it is better; "auto" knows."""
+    """Direction of improvement: "min", "max", or "auto" by the name of the metric."""
     min_delta: float = Field(default=0.001, ge=0)
-    """Less than this is no improvement."""
+    """Minimum change that counts as an improvement (min delta)."""
     patience: int = Field(default=10, ge=1, le=MOST_EPOCHS)
-    """Training stops after so many epochs without improvement."""
+    """Number of epochs without improvement after which training stops."""
     start_from_epoch: int = Field(default=0, ge=0, le=MOST_EPOCHS)
-    """Epochs before this one are not counted."""
+    """Number of epochs to wait before monitoring starts."""
 
 
 class CSVLoggerSpec(Strict):
-    """The form of `training_log.csv`."""
+    """Format of `training_log.csv`."""
 
     separator: Literal[",", ";", "\t", "|"] = ","
-    """What stands between two cells."""
+    """Separator between two values."""
 
 
 class Callbacks(Strict):
-    """The article's four; null switches one off."""
+    """The four callbacks; null disables one."""
 
     model_checkpoint: ModelCheckpointSpec | None = ModelCheckpointSpec()
-    """Which models are kept; null: none."""
+    """Checkpoints to save; null: none."""
     reduce_lr_on_plateau: ReduceLROnPlateauSpec | None = ReduceLROnPlateauSpec()
-    """When the learning rate is reduced; null: never."""
+    """Reduction of the learning rate on a plateau; null: never."""
     early_stopping: EarlyStoppingSpec | None = EarlyStoppingSpec()
-    """When training stops early; null: never."""
+    """Early stopping; null: never."""
     csv_logger: CSVLoggerSpec | None = CSVLoggerSpec()
-    """The form of training_log.csv; null: there is none."""
+    """Format of training_log.csv; null: no log file."""
 
 
 class Budget(Strict):
-    """What a job may use up. It ends in time to keep what it has learnt; where a limit is null there is none."""
+    """Limits of a job. It stops early enough to save its model; null means no limit."""
 
     max_gpu_seconds: float | None = Field(default=None, gt=0)
-    """So long may its attempts hold a GPU, all of them together; the time in the queue is not counted."""
+    """Maximum compute time of all attempts together, in seconds. Time in the queue does not count."""
     max_cost: float | None = Field(default=None, gt=0)
-    """So much may that time cost, in the currency of its workers, which have to know their price."""
+    """Maximum cost of that time, in the currency of the workers. It requires workers with a price."""
     deadline: Moment | None = None
-    """It ends before this moment."""
+    """Time by which the job must end."""
 
 
 class JobSpec(Strict):
-    """Everything that a client may say about a job."""
+    """Specification of a job."""
 
     name: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
-    """For people; the dataset's id where it is left out."""
+    """Display name. Default: the dataset's id."""
     priority: int = Field(default=5, ge=0, le=9)
-    """0 is served first."""
+    """Priority in the queue, from 0 (first) to 9 (last)."""
     dataset: DatasetSpec
-    """What to learn from."""
+    """Dataset and preprocessing."""
     model: ModelSpec = ModelSpec()
-    """What is to learn."""
+    """Model to train."""
     hyperparameters: Hyperparameters = Hyperparameters()
-    """How it learns."""
+    """Hyperparameters of the training."""
     callbacks: Callbacks = Callbacks()
-    """What is kept, and when it ends."""
+    """Callbacks of the training."""
     budget: Budget | None = None
-    """What it may use up; null: there is no limit."""
+    """Limits on time and cost; null: no limit."""
     metadata: dict[Annotated[Text, Field(min_length=1, max_length=64)], Annotated[Text, Field(max_length=512)]] = Field(
         default_factory=dict, max_length=16
     )
-    """Names and values of your own, to find the job by."""
+    """Names and values to find the job by."""

@@ -1,5 +1,5 @@
-"""The shapes of all answers, as models. Nothing is made with them: they are what the API's document says, and what the
-tests hold real answers against.
+"""The shapes of all answers, as models. They are not used to build answers: the OpenAPI document is made from them, and
+the tests check real answers against them.
 """
 
 from api.shapes.base import Count, JobId, Page, Path, ProblemDocument, ProblemItem, Shape, Time

@@ -1,4 +1,4 @@
-"""What all shapes are made of, pages of a list, and problems."""
+"""Base types of all shapes, pages of a list, and problems."""
 
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -8,12 +8,12 @@ _Item = TypeVar("_Item")
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC")]
 JobId = Annotated[str, Field(pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$")]
-Path = Annotated[str, Field(description="a path of this API", pattern="^/")]
+Path = Annotated[str, Field(description="Path of this API", pattern="^/")]
 Count = Annotated[int, Field(ge=0)]
 
 
 class Shape(BaseModel):
-    """An answer, or a part of one: no field but these, each of its own type."""
+    """Base class of answers: extra fields are forbidden, types are strict."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -27,20 +27,20 @@ class Page(Shape, Generic[_Item]):
 
 
 class ProblemItem(Shape):
-    """One thing that is wrong, at one place of what was sent."""
+    """One problem at one place of the request."""
 
-    pointer: Annotated[str, Field(description="a JSON pointer as a URI fragment")]
+    pointer: Annotated[str, Field(description="JSON pointer as a URI fragment")]
     detail: str
     code: str
 
 
 class ProblemDocument(Shape):
-    """What is wrong (RFC 9457); `errors` lists every problem of a 422 at once."""
+    """Problem details (RFC 9457). `errors` lists every problem of a 422."""
 
     type: str
     title: str
     status: int
     detail: str
-    code: Annotated[str, Field(description="a word for programs")]
+    code: Annotated[str, Field(description="Error code for programs")]
     request_id: str
     errors: list[ProblemItem] = []

@@ -1,4 +1,4 @@
-"""What a job cost and bought, what else it might have done, and where it will end."""
+"""Ledger, usage, replay and forecast of jobs."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from shared.spec import EarlyStoppingSpec
 
 
 class Parts(Shape):
-    """What time on GPUs went into; the parts add up to `total`."""
+    """Parts of the compute time; they add up to `total`."""
 
     start_up: float
     learning: float
@@ -20,41 +20,41 @@ class Parts(Shape):
 
 
 class GpuSeconds(Parts):
-    """Each part in seconds."""
+    """Compute time of each part in seconds."""
 
 
 class Avoided(Shape):
-    """What stopping left unpaid: epochs that were not run, times the median epoch."""
+    """Compute time avoided by stopping: the epochs not run, times the median epoch."""
 
     epochs: Count
     gpu_seconds: float
 
 
 class PartCosts(Parts):
-    """What each part cost in one currency."""
+    """Cost of each part in one currency."""
 
     currency: str
     avoided: float
 
 
 class LedgerSums(Shape):
-    """What time on GPUs was paid for, and what was avoided."""
+    """Sums of compute time and cost, used and avoided."""
 
-    waiting_seconds: Annotated[float, Field(description="in the queue and between attempts, by the volume's clock")]
+    waiting_seconds: Annotated[float, Field(description="Time queued and between attempts, by the volume's clock")]
     gpu_seconds: GpuSeconds
     avoided: Avoided
     costs: list[PartCosts]
-    unpriced_gpu_seconds: Annotated[float, Field(description="on workers whose price nobody has set")]
+    unpriced_gpu_seconds: Annotated[float, Field(description="Compute time on workers without a price")]
 
 
 class Ledger(LedgerSums):
-    """One job's ledger, up to the last moment that its files tell of."""
+    """Ledger of one job, up to the last time recorded in its files."""
 
     median_epoch_seconds: float | None
 
 
 class EpochRange(Shape):
-    """An epoch as quantiles of what may come."""
+    """Quantiles of an epoch."""
 
     p10: int
     p50: int
@@ -62,7 +62,7 @@ class EpochRange(Shape):
 
 
 class SecondsRange(Shape):
-    """Seconds as quantiles of what may come."""
+    """Quantiles of a duration in seconds."""
 
     p10: float
     p50: float
@@ -70,17 +70,17 @@ class SecondsRange(Shape):
 
 
 class CostRange(SecondsRange):
-    """What these seconds cost."""
+    """Cost of these seconds."""
 
     currency: str | None
 
 
 class Forecast(Shape):
-    """Where a running job will stop; where there is no forecast, `reason` says why."""
+    """Forecast of the epoch at which a running job stops. Without a forecast, `reason` says why."""
 
     object: Literal["forecast"]
     job: JobId
-    epoch: Annotated[int, Field(ge=0, description="the last one that has ended")]
+    epoch: Annotated[int, Field(ge=0, description="Last finished epoch")]
     epochs: int
     stop: EpochRange | None
     seconds_left: SecondsRange | None
@@ -90,28 +90,28 @@ class Forecast(Shape):
 
 
 class Amount(Shape):
-    """Money."""
+    """Amount of money."""
 
     currency: str | None
     amount: float
 
 
 class ReplayedStop(Shape):
-    """Where and why it would have stopped."""
+    """Epoch and reason of the replayed stop."""
 
     reason: Literal["early_stopping", "epochs_completed"]
     epoch: int
 
 
 class ReplayedModel(Shape):
-    """The best model by then, and how much worse it is than the best of the whole run."""
+    """Best model up to the replayed stop, and how much worse it is than the best of the whole run."""
 
     best_value: float | None
     lost: float | None
 
 
 class ReplaySaved(Shape):
-    """What the epochs behind the stop took."""
+    """Time and cost of the epochs after the replayed stop."""
 
     epochs: Count
     gpu_seconds: float
@@ -119,7 +119,7 @@ class ReplaySaved(Shape):
 
 
 class Replay(Shape):
-    """What a job would have done under other settings; `known` is false where that lies behind its last epoch."""
+    """Stop of a job under other settings; `known` is false if it lies after the job's last epoch."""
 
     object: Literal["replay"]
     job: JobId
@@ -135,7 +135,7 @@ class Replay(Shape):
 
 
 class PatienceRow(Shape):
-    """One patience over many jobs; `unknown` are those that would have gone on behind their last epoch."""
+    """One patience, replayed on many jobs; `unknown` counts those that would have continued after their last epoch."""
 
     patience: int
     jobs: Count
@@ -149,23 +149,23 @@ class PatienceRow(Shape):
 
 
 class PatienceTable(Shape):
-    """Every patience over the jobs of one monitor."""
+    """Every patience, replayed on the jobs of one monitor."""
 
     monitor: str
     jobs: Count
-    smallest_patience: Annotated[int | None, Field(description="the smallest that loses no more than the tolerance")]
+    smallest_patience: Annotated[int | None, Field(description="Smallest patience whose loss is within the tolerance")]
     rows: list[PatienceRow]
 
 
 class LeftOut(Shape):
-    """A job that is in no table, and why."""
+    """Job that is in no table, and the reason."""
 
     job: JobId
     reason: str
 
 
 class PatienceTables(Shape):
-    """A table for each monitor."""
+    """Table for each monitor."""
 
     object: Literal["patience_tables"]
     tolerance: float
@@ -174,37 +174,37 @@ class PatienceTables(Shape):
 
 
 class UsageTotal(LedgerSums):
-    """The ledgers of several jobs, added up."""
+    """Sum of the ledgers of several jobs."""
 
     jobs: Count
 
 
 class DayUsage(UsageTotal):
-    """Those of one day (UTC)."""
+    """Usage of one day (UTC)."""
 
     day: str
 
 
 class DatasetUsage(UsageTotal):
-    """Those of one dataset."""
+    """Usage of one dataset."""
 
     dataset: str
 
 
 class KeyUsage(UsageTotal):
-    """Those that one API key posted."""
+    """Usage by the jobs of one API key."""
 
     key: str
 
 
 class WorkerUsage(UsageTotal):
-    """Those of one worker's host."""
+    """Usage of one worker's host."""
 
     worker: str
 
 
 class Usage(Shape):
-    """What the jobs that ended in these days held GPUs for, in groups."""
+    """Compute time of the jobs that ended in a period, in groups."""
 
     model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 

@@ -1,4 +1,4 @@
-"""A job, its events, epochs and checkpoints, and why it is where it is."""
+"""Jobs, their events, epochs and checkpoints, and the explanation of their state."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from shared.task import Task
 
 
 class Progress(Shape):
-    """The last epoch that was trained."""
+    """Last finished epoch."""
 
     epoch: int
     epochs: int
@@ -29,7 +29,7 @@ class Progress(Shape):
 
 
 class CheckpointSummary(Shape):
-    """How many models are kept, and which is the best."""
+    """Number of checkpoints, their size, and the best one."""
 
     count: Count
     best: str | None
@@ -37,18 +37,18 @@ class CheckpointSummary(Shape):
 
 
 class Engine(Shape):
-    """How a job is computed: decided before its first epoch, with the reason, and kept to by every attempt."""
+    """Engine that trains a job: chosen before the first epoch, with the reason, and used by every attempt."""
 
     engine: Literal["fused", "stock"]
     xla: bool
     threads: Count
-    validation_batch: Annotated[int, Field(ge=1, description="rows")]
+    validation_batch: Annotated[int, Field(ge=1, description="Number of rows")]
     steps_per_epoch: Annotated[int, Field(ge=1)]
     reason: str
 
 
 class JobWorker(Shape):
-    """Where a job runs or ran last, and what an hour there costs; null where nobody has set that."""
+    """Worker where a job runs or last ran, and its price per hour; null if no price is set."""
 
     host: str
     device: str
@@ -58,36 +58,36 @@ class JobWorker(Shape):
 
 
 class AttemptCounts(Shape):
-    """How many attempts a worker took the job for, and how they ended.
+    """Number of attempts, by their outcome.
 
-    Those in a row are counted since the last attempt with progress.
+    The counts in a row start after the last attempt with progress.
     """
 
     total: Count
-    lost: Annotated[int, Field(ge=0, description="their worker or their process was lost: no failure of the job")]
+    lost: Annotated[int, Field(ge=0, description="Attempts whose worker or process was lost: not failures of the job")]
     failed: Count
     handed_back: Count
-    lost_in_a_row: Annotated[int, Field(ge=0, description="with `max_losses` of them the job has failed")]
-    failed_in_a_row: Annotated[int, Field(ge=0, description="with `max_failures` of them the job has failed")]
+    lost_in_a_row: Annotated[int, Field(ge=0, description="The job fails when it reaches `max_losses`")]
+    failed_in_a_row: Annotated[int, Field(ge=0, description="The job fails when it reaches `max_failures`")]
 
 
 class Failure(Shape):
-    """An attempt after which the job was queued again."""
+    """Attempt after which the job was queued again."""
 
     attempt: int
     outcome: Literal["finished", "handed_back", "lost", "failed"]
     code: str | None
     message: str | None
-    is_failure: Annotated[bool, Field(description="it counts against `max_failures`")]
-    is_loss: Annotated[bool, Field(description="it counts against `max_losses`")]
-    has_progress: Annotated[bool, Field(description="it saved the run beyond the place where it began")]
+    is_failure: Annotated[bool, Field(description="Whether it counts toward `max_failures`")]
+    is_loss: Annotated[bool, Field(description="Whether it counts toward `max_losses`")]
+    has_progress: Annotated[bool, Field(description="Whether it saved a resume point after the place where it started")]
     worker: str | None
     host: str | None
     ended_at: Time
 
 
 class JobUrls(Shape):
-    """Where the rest of a job is."""
+    """Paths of the other parts of a job."""
 
     self: Path
     events: Path
@@ -102,14 +102,14 @@ class JobUrls(Shape):
 
 
 class Resume(Shape):
-    """Whether the run is bit for bit the one that it would have been without interruptions, as far as that is known."""
+    """Whether the run is known to be bit for bit the same as one without interruptions."""
 
     exact: bool
-    reasons: Annotated[list[str], Field(description="why its numbers may differ, for each resume that was not exact")]
+    reasons: Annotated[list[str], Field(description="Reason for each resume that was not exact")]
 
 
 class SetAside(Shape):
-    """A job whose documents cannot be read: damaged, or written by a newer version."""
+    """Job whose documents cannot be read: damaged, or written by a newer version."""
 
     id: JobId
     code: Literal["damaged_record", "newer_format"]
@@ -117,14 +117,14 @@ class SetAside(Shape):
 
 
 class Job(Shape):
-    """One job. When it is over, `stop` says why, with the evidence."""
+    """One job. When it has finished, `stop` says why, with the evidence."""
 
     id: JobId
     object: Literal["job"]
     name: str
-    retry_of: Annotated[JobId | None, Field(description="the job that this one tries anew")]
-    extends: Annotated[JobId | None, Field(description="the job that this one carries on with")]
-    extends_from: Annotated[Literal["last", "best"] | None, Field(description="its last resume point or best model")]
+    retry_of: Annotated[JobId | None, Field(description="Job that this one retries")]
+    extends: Annotated[JobId | None, Field(description="Job that this one extends")]
+    extends_from: Annotated[Literal["last", "best"] | None, Field(description="Its last resume point or best model")]
     status: JobStatus
     created_at: Time
     started_at: Time | None
@@ -132,7 +132,7 @@ class Job(Shape):
     cancel_requested_at: Time | None
     updated_at: Time
     queue_position: Annotated[int, Field(ge=1)] | None
-    attempt: Annotated[int, Field(ge=0, description="how often a worker has taken the job")]
+    attempt: Annotated[int, Field(ge=0, description="Number of the current or last attempt")]
     progress: Progress | None
     stop: Stop | None
     checkpoints: CheckpointSummary
@@ -147,18 +147,18 @@ class Job(Shape):
     task: Task
     spec: JobSpec
     urls: JobUrls
-    ledger: Annotated[Ledger | None, Field(description="not in lists")] = None
-    resume: Annotated[Resume | None, Field(description="not in lists")] = None
+    ledger: Annotated[Ledger | None, Field(description="Omitted in lists")] = None
+    resume: Annotated[Resume | None, Field(description="Omitted in lists")] = None
 
 
 class JobPage(Page[Job]):
-    """One page of jobs; `set_aside` names those that cannot be read, and why."""
+    """One page of jobs; `set_aside` lists those that cannot be read, and why."""
 
     set_aside: list[SetAside]
 
 
 class DryRun(Shape):
-    """What would run: the spec with nothing left open, and the model's size in `task`."""
+    """Result of a dry run: the complete spec, and the model's size in `task`."""
 
     object: Literal["dry_run"]
     warnings: list[str]
@@ -167,7 +167,7 @@ class DryRun(Shape):
 
 
 class Event(Shape):
-    """One thing that happened in a job; `id` is the cursor behind it."""
+    """One event of a job; `id` is the cursor after it."""
 
     id: str
     attempt: int
@@ -179,7 +179,7 @@ class Event(Shape):
 
 
 class EventPage(Page[Event]):
-    """One page of a job's events, oldest first; `next` is the cursor behind the last one."""
+    """One page of a job's events, oldest first; `next` is the cursor after the last one."""
 
     next: str
 
@@ -194,20 +194,20 @@ class Epoch(Shape):
 
 
 class EpochPage(Page[Epoch]):
-    """Epochs in order. Where `sampled` says so, not all of those that were asked for are here."""
+    """Epochs in order. If `sampled` is not null, they are a sample of the requested epochs."""
 
     sampled: "Sample | None"
 
 
 class Sample(Shape):
-    """How many of how many epochs are shown; the first, the last and the best always are."""
+    """Number of epochs shown and in total. The first, the last and the best are always shown."""
 
     of: int
     shown: int
 
 
 class Checkpoint(SavedCheckpoint):
-    """One saved model."""
+    """One saved checkpoint."""
 
     object: Literal["checkpoint"]
     is_best: bool
@@ -215,7 +215,7 @@ class Checkpoint(SavedCheckpoint):
 
 
 class Explanation(Shape):
-    """Why a job waits, runs or stopped; `text` is its sentences in one."""
+    """Reason why a job waits, runs or stopped; `text` joins the sentences."""
 
     object: Literal["explanation"]
     job: JobId

@@ -12,13 +12,13 @@ from shared.worker_card import WorkerCard
 
 
 class Dataset(DatasetInfo):
-    """A dataset and its profile."""
+    """Dataset and its profile."""
 
     object: Literal["dataset"]
 
 
 class Worker(WorkerCard):
-    """What a worker last said of itself, and how long ago that was."""
+    """Last report of a worker, and its age."""
 
     object: Literal["worker"]
     status: Literal["ready", "busy", "starting", "paused", "unfit", "draining", "lost"]
@@ -26,16 +26,16 @@ class Worker(WorkerCard):
 
 
 class Waits(Shape):
-    """Why a job waits; `until` is the earliest time of its next attempt."""
+    """Reason why a job waits; `until` is the earliest time of its next attempt."""
 
     reason: Literal["next", "busy", "no_worker", "starting", "unfit", "draining", "backoff", "volume", "data_missing"]
     detail: str
-    ahead: Annotated[int, Field(ge=0, description="jobs that are served first")]
+    ahead: Annotated[int, Field(ge=0, description="Number of jobs ahead in the queue")]
     until: Time | None
 
 
 class QueuedJob(Shape):
-    """A job that waits."""
+    """Job in the queue."""
 
     object: Literal["queued_job"]
     id: JobId
@@ -47,7 +47,7 @@ class QueuedJob(Shape):
 
 
 class JobLimits(Shape):
-    """What a job may ask for at most."""
+    """Limits of a job."""
 
     bytes: int
     json_depth: int
@@ -55,12 +55,12 @@ class JobLimits(Shape):
     parameters: int
     classes: int
     categories_of_a_column: int
-    failures: Annotated[int, Field(description="failed attempts in a row without progress until the job has failed")]
-    losses: Annotated[int, Field(description="lost attempts in a row without progress until the job has failed")]
+    failures: Annotated[int, Field(description="Failed attempts in a row without progress after which the job fails")]
+    losses: Annotated[int, Field(description="Lost attempts in a row without progress after which the job fails")]
 
 
 class DatasetLimits(Shape):
-    """How large a dataset may be."""
+    """Limits of a dataset."""
 
     bytes: int
     columns: int
@@ -69,14 +69,14 @@ class DatasetLimits(Shape):
 
 
 class RequestLimits(Shape):
-    """What a request may take."""
+    """Limits of a request."""
 
     streams: int
     wait_seconds: int
 
 
 class KeyLimits(Shape):
-    """What one API key may take."""
+    """Limits of an API key."""
 
     requests_per_minute: int
     unfinished_jobs: int
@@ -85,7 +85,7 @@ class KeyLimits(Shape):
 
 
 class Limits(Shape):
-    """What this service takes at most."""
+    """Limits of this service."""
 
     object: Literal["limits"]
     job: JobLimits
@@ -95,7 +95,7 @@ class Limits(Shape):
 
 
 class Key(Shape):
-    """An API key, without the key itself."""
+    """API key, without the secret."""
 
     object: Literal["key"]
     id: str
@@ -108,33 +108,33 @@ class Key(Shape):
 
 
 class ListedKey(Key):
-    """An API key, and when it was last used, to the minute."""
+    """API key, and when it was last used, to the minute."""
 
     last_used_at: Time | None
 
 
 class NewKey(Key):
-    """A key that was made just now: the only answer that ever holds it."""
+    """New API key. The secret `key` is in this answer only."""
 
     key: str
 
 
 class Alive(Shape):
-    """The process answers."""
+    """Answer of a running process."""
 
     status: Literal["ok"]
     version: str
 
 
 class Check(Shape):
-    """What one check found."""
+    """Result of one check."""
 
     ok: bool
     detail: str
 
 
 class Checks(Shape):
-    """What a job needs to be stored, heard and trained."""
+    """Checks of what a job needs to be stored, queued and trained."""
 
     volume: Check
     redis: Check
@@ -142,7 +142,7 @@ class Checks(Shape):
 
 
 class Ready(Shape):
-    """Whether a job posted now would run."""
+    """Whether a job posted now would run, and the checks."""
 
     status: Literal["ready", "not_ready"]
     checks: Checks
