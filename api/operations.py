@@ -92,7 +92,7 @@ _DAY = {"type": "string", "format": "date", "examples": [utc_now()[:10]]}
 _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
 _WANTED: dict[str, Schema] = {
     "after": _AFTER_JOB,
-    "status": {"type": "array", "items": {"type": "string", "enum": _STATUSES}, "description": "Status; may be repeated."},
+    "status": {"type": "array", "items": {"type": "string", "enum": _STATUSES}, "description": "May be repeated."},
     "name": _text("Name of the jobs."),
     "created_after": {**_MOMENT, "description": "Only jobs posted after this time."},
     "created_before": {**_MOMENT, "description": "Only jobs posted before this time."},
@@ -142,7 +142,7 @@ _FILE: dict[str, type[BaseModel] | Schema] = {
 def _shown(name: str, says: str, *, may_miss: bool = False) -> Operation:
     """A page. Without a session it redirects to the sign-in page."""
     html = Answer("HTML.", _HTML)
-    answers = {200: html, 303: Answer("Redirect to sign-in.", headers=("Location",)), **({404: html} if may_miss else {})}
+    answers = {200: html, 303: Answer("Not signed in.", headers=("Location",)), **({404: html} if may_miss else {})}
     return Operation(name, "page", says, answers)
 
 
