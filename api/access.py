@@ -101,7 +101,7 @@ def _sent_to_sign_in() -> Response:
 
 def _refused() -> NoReturn:
     if shown_secret() is not None:
-        raise _unauthorized("session_over", f"this session is over; sign in again at {SIGN_IN}")
+        raise _unauthorized("session_over", f"this session has ended; sign in again at {SIGN_IN}")
     raise _unauthorized("no_key", f"an API key is needed: {_HOW}")
 
 

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
-    """Keep the body, CSV or Parquet, under an id: 201; the same bytes and options again 200, others 409."""
+    """Store a CSV or Parquet file under an id: 201. The same bytes and options again: 200. Others: 409."""
     with Query("name", "missing_values", "column_kinds") as query:
         name = query.parsed("name", _source_name, None)
         options = read_options(query)
@@ -47,7 +47,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
 
 
 def show_all() -> Response:
-    """The datasets, newest first; `after` is the last id of the page before."""
+    """List the datasets, newest first; `after` is the last id of the previous page."""
     with Query("limit", "after") as query:
         limit = query.integer("limit", 20, 1, 100)
         after = query.parsed("after", _cursor, None)
@@ -59,7 +59,7 @@ def show_all() -> Response:
 
 
 def show(dataset_id: str) -> Response:
-    """One dataset."""
+    """Show one dataset and its profile."""
     no_query()
     info = service().volume.dataset(dataset_id)
     if info is None:
@@ -75,7 +75,7 @@ def delete(dataset_id: str) -> tuple[str, int]:
         raise NotFound("there is no dataset of this id")
     users = [job.id for job in map(_open_record, volume.open_jobs()) if job and job.spec.dataset.id == dataset_id]
     if users:
-        raise Conflict(f"unfinished jobs use the dataset: {listed(users, 5)}; cancel them, or wait until they are over")
+        raise Conflict(f"unfinished jobs use the dataset: {listed(users, 5)}; cancel them or wait for their end")
     if not volume.remove_dataset(dataset_id):
         raise NotFound("there is no dataset of this id")
     return "", 204

@@ -23,7 +23,7 @@ table { border-collapse: collapse; width: 100%; } td {
 
 
 def show() -> Response:
-    """Everything that this service answers, for people."""
+    """API reference as a page."""
     no_query()
     response = Response(str(page(document(current_app))), content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = (

@@ -4,21 +4,21 @@ from flask import Response
 
 
 def show_api() -> Response:
-    """The document of all that this service answers, OpenAPI 3.1."""
+    """OpenAPI 3.1 document of this API."""
     from api.openapi import show
 
     return show()
 
 
 def show_job_schema() -> Response:
-    """What a job's spec may hold: names, types, defaults, limits. An editor completes and checks with it."""
+    """JSON schema of a job's spec: names, types, defaults and limits, for editors."""
     from api.openapi import show_job_schema as show
 
     return show()
 
 
 def show_page() -> Response:
-    """Everything that this service answers, for people."""
+    """API reference as a page."""
     from api.docs import show
 
     return show()

@@ -21,7 +21,7 @@ from shared.problems import NotFound
 
 
 def training_log(job_id: str) -> Response:
-    """`training_log.csv` of the newest attempt that has one, its whole lines. Epochs count from 0 here."""
+    """Download `training_log.csv` of the newest attempt that has one. Its epochs count from 0."""
     no_query()
     logs = (read_bytes(attempt.training_log) for attempt in reversed(service().job(job_id).runs()))
     content = next((log for log in logs if log), None)
@@ -39,7 +39,7 @@ def whole_rows(log: bytes) -> bytes:
 
 
 def checkpoints(job_id: str) -> Response:
-    """The checkpoints that are kept, in the order in which they were saved."""
+    """List the checkpoints in the order in which they were saved."""
     no_query()
     kept = kept_checkpoints(service().job(job_id).runs())
     manifest = kept[1] if kept else Manifest()
@@ -48,7 +48,7 @@ def checkpoints(job_id: str) -> Response:
 
 
 def checkpoint(job_id: str, name: str) -> Response:
-    """One checkpoint's file; only names in the manifest are served."""
+    """Download one checkpoint of the list."""
     no_query()
     kept = kept_checkpoints(service().job(job_id).runs())
     found = kept[1].find(name) if kept else None
@@ -58,7 +58,7 @@ def checkpoint(job_id: str, name: str) -> Response:
 
 
 def model(job_id: str) -> Response:
-    """The best checkpoint's file."""
+    """Download the best checkpoint."""
     no_query()
     kept = kept_checkpoints(service().job(job_id).runs())
     best = kept[1].find(kept[1].best) if kept and kept[1].best else None

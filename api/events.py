@@ -32,7 +32,7 @@ _MOST_OFFSET = 2**63 - 1
 
 
 def show(job_id: str) -> Response:
-    """What happened in a job, behind a cursor."""
+    """List or stream the events of a job after a cursor."""
     with Query("after", "limit") as query:
         after = query.parsed("after", _cursor, Cursor())
         limit = query.integer("limit", 200, 1, 1000)
@@ -45,9 +45,9 @@ def show(job_id: str) -> Response:
 
 
 def show_epochs(job_id: str) -> Response:
-    """One row for each epoch behind `after`; where an epoch was trained again after a loss, the later row stands.
+    """List the epochs after `after`. If an epoch was trained twice, its later row counts.
 
-    With `points` at most so many, evenly chosen; the answer says that they are a sample and of how many.
+    `points` is the maximum number of rows, evenly sampled. `sampled` in the answer gives the total.
     """
     with Query("after", "limit", "points") as query:
         after = query.integer("after", 0, 0, _MOST_OFFSET)

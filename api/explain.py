@@ -14,7 +14,7 @@ from shared.worker_card import WorkerCard
 
 
 def show(job_id: str) -> Response:
-    """Two or three sentences for a person, one by one and as one text."""
+    """Explain the state of the job in two or three sentences."""
     no_query()
     folder = service().job(job_id)
     state = folder.state()

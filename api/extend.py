@@ -29,21 +29,21 @@ _PLACES = {"#/hyperparameters/epochs": "#/epochs", "#/callbacks/early_stopping":
 
 
 class ExtendRequest(Strict):
-    """What is to be otherwise; what is left out is as the job had it."""
+    """Settings to change. Fields left out keep their values."""
 
     epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)
-    """A new total; more than are trained."""
+    """New maximum number of epochs, greater than the number trained."""
     early_stopping: ReplaySettings | None = None
-    """Its settings that change; null switches it off."""
+    """Early stopping settings to change; null disables early stopping."""
     budget: Budget | None = None
-    """Its limits that change, of what the new job alone uses up; null: there is none."""
+    """Limits of the new job to change; null: no limit."""
     from_: Literal["last", "best"] = Field(default="last", alias="from")
-    """Carry on from the last resume point, exactly, or from the best checkpoint."""
+    """Where to continue: the last resume point (exact) or the best checkpoint."""
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """Where the new job goes on: what it takes over, and so many whole epochs."""
+    """Where the new job continues: what it inherits, and the number of whole epochs."""
 
     record: JobRecord
     source: AttemptFolder
@@ -51,9 +51,9 @@ class _Origin:
 
 
 def extend(job_id: str) -> tuple[Response, int, dict[str, str]]:
-    """Store a new job that goes on from one that is over; that one stays as it is.
+    """Store a new job that continues from a finished one. The finished job does not change.
 
-    What it needs of the other is linked into its own folder before it exists, so that either may be deleted.
+    The files that the new job needs are linked into its own folder first, so that either job may be deleted.
     """
     no_query()
     settings = service().settings
@@ -71,10 +71,10 @@ def extend(job_id: str) -> tuple[Response, int, dict[str, str]]:
 def _origin(job: JobFolder, asked: ExtendRequest) -> _Origin:
     state = state_of(job)
     if state.result is None:
-        raise Conflict(f"the job is {state.status}; only one that is over is extended")
+        raise Conflict(f"the job is {state.status}; only a finished job can be extended")
     source = with_points(job)
     if source is None:
-        raise Conflict("the job has no resume point to go on from; post its spec as a new job")
+        raise Conflict("the job has no resume point to continue from; post its spec as a new job")
     if asked.from_ == "last":
         return _Origin(state.record, source, place_of(points_of(source)[0]).epochs)
     manifest = read_manifest(source.manifest_file)
@@ -135,22 +135,22 @@ def _changed_rule(own: EarlyStoppingSpec, asked: ReplaySettings | None) -> Early
 
 
 def _nothing_left(wanted: JobSpec, origin: _Origin, asked: ExtendRequest) -> Problem:
-    said = f"received {asked.epochs}" if asked.epochs else f"the job was allowed {wanted.hyperparameters.epochs}"
-    detail = f"{said}: it would go on behind epoch {origin.epochs}; expected a new total above that"
+    said = f"received {asked.epochs}" if asked.epochs else f"the job has max epochs {wanted.hyperparameters.epochs}"
+    detail = f"{said}: the job continues after epoch {origin.epochs}; expected more than that"
     return Problem(pointer("epochs"), detail, "nothing_left")
 
 
 def _stops_at_once(rule: EarlyStoppingSpec, origin: _Origin) -> list[Problem]:
-    """Why the job would have stopped by the place where it is to go on; nothing where it would not."""
+    """Why the job would have stopped by the place where it continues; nothing where it would not."""
     told = [one for one in histories().of(origin.source.job).epochs() if one.epoch <= origin.epochs]
     if len(told) < origin.epochs:
-        raise Conflict(f"only {len(told)} of the {origin.epochs} epochs before its resume point are told of")
+        raise Conflict(f"only {len(told)} of the {origin.epochs} epochs before its resume point are recorded")
     past = replay(monitored([one.metrics for one in told], rule.monitor), rule)
     stop = past.stop(rule.patience)
     if stop is None:
         return []
     detail = (
-        f"with patience {rule.patience} it would have stopped at epoch {stop.epoch}, and it is to go on behind epoch "
+        f"with patience {rule.patience} it would have stopped at epoch {stop.epoch}, and it continues after epoch "
         f"{origin.epochs}; expected a patience of {len(past.stops) + 1} or more"
     )
     return [Problem(pointer("early_stopping", "patience"), detail, "stops_at_once")]

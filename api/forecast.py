@@ -20,7 +20,7 @@ _RECENT = 20
 
 
 def show(job_id: str) -> Response:
-    """The forecast after the job's last epoch, or the reason why there is none."""
+    """Forecast the stop after the last epoch, or give the reason why there is no forecast."""
     no_query()
     history = histories().of(service().job(job_id))
     return jsonify({"object": "forecast", "job": job_id, **forecast_of(history)})
@@ -41,7 +41,7 @@ def _answer(history: JobHistory) -> dict[str, Any]:
     spec = history.record.spec.callbacks.early_stopping
     told = {"epoch": epochs[-1].epoch if epochs else 0, "epochs": allowed}
     if history.result is not None:
-        return {**told, **_none("the job is over")}
+        return {**told, **_none("the job has finished")}
     if spec is None:
         ends = _within_budget(history, epochs, allowed)
         because = f"its budget ends it near epoch {ends}" if ends < allowed else f"it ends at epoch {allowed}"
@@ -49,10 +49,10 @@ def _answer(history: JobHistory) -> dict[str, Any]:
     try:
         values = monitored([one.metrics for one in epochs], spec.monitor)
     except KeyError:
-        return {**told, **_none(f"its epochs do not tell {spec.monitor}")}
+        return {**told, **_none(f"its epochs have no {spec.monitor}")}
     found = forecast(values, spec, _within_budget(history, epochs, allowed))
     if found is None:
-        return {**told, **_none("too few epochs have ended")}
+        return {**told, **_none("too few epochs have finished")}
     return {**told, **_report(history, epochs, found), "reason": None}
 
 

@@ -16,12 +16,12 @@ _LOOK_SECONDS = 3
 
 
 def alive() -> Response:
-    """200 while the process answers."""
+    """Answer 200 while the process is alive."""
     return jsonify({"status": "ok", "version": _version()})
 
 
 def ready() -> tuple[Response, int]:
-    """200 when all checks hold, else 503; each check says what it found."""
+    """Answer 200 if all checks pass, else 503; each check reports its result."""
     held = service()
     checks = {"volume": _in_time(_volume, held), "redis": _redis(held), "workers": _in_time(_workers, held)}
     is_ready = all(check["ok"] for check in checks.values())

@@ -39,9 +39,9 @@ log = logging.getLogger(__name__)
 
 
 def show_all() -> Response:
-    """The jobs, newest first; `after` is the last id of the page before.
+    """List the jobs, newest first; `after` is the last id of the previous page.
 
-    A job whose documents cannot be read hides no other one: it is named in `set_aside`, with the reason.
+    Jobs whose documents cannot be read are listed in `set_aside`, with the reason.
     """
     with Query("limit", *PARAMETERS, family=f"{_METADATA}NAME") as query:
         limit = query.integer("limit", 20, 1, 100)

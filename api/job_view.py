@@ -28,10 +28,10 @@ _NEW_LEDGER = ledger_report(Ledger(waiting=0, held=(), avoided_epochs=0, avoided
 
 
 def show(job_id: str) -> Response:
-    """One job; with `wait`, as soon as it is no longer what the client knows, or after so many seconds.
+    """Show one job. With `wait`, answer when the job changes, or after that number of seconds.
 
-    What the client knows is the ETag in If-None-Match, else the job as it is now. Where too many wait already the
-    answer comes at once.
+    A change is one from the ETag in If-None-Match, or without it from the job as it is now. If too many requests
+    wait already, the answer comes at once.
     """
     with Query("wait") as query:
         seconds = query.integer("wait", 0, 0, MOST_WAIT_SECONDS)

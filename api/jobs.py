@@ -30,9 +30,9 @@ _UNKNOWN = {"dataset": {"id": "unknown", "target": "unknown"}}
 
 
 def submit() -> tuple[Response, int, dict[str, str]]:
-    """Store a new job, then ring: when the client hears 202 the job is safe, whether anybody heard the bell or not.
+    """Store a new job and notify the workers. After the 202 the job is safe, even if the notification fails.
 
-    With `dry_run=true` all of the check is done, nothing is stored, and the answer is 200.
+    With `dry_run=true` the spec is checked, nothing is stored, and the answer is 200.
     """
     with Query("dry_run") as query:
         is_dry = query.flag("dry_run")
@@ -44,10 +44,10 @@ def submit() -> tuple[Response, int, dict[str, str]]:
 
 
 def cancel(job_id: str) -> Response:
-    """End a job that waits at once; ask a job that runs to end. Asking again changes nothing.
+    """Cancel a job: a queued one ends at once, a running one saves its state first. Repeating it changes nothing.
 
-    The wish is written before the state is read: a worker that claims the job in between finds the wish, and one that
-    claimed it before finds the result when it looks again after its claim.
+    The request is written before the state is read: a worker that claims the job in between finds the request. One
+    that claimed it before finds the result when it looks again after its claim.
     """
     no_query()
     folder = service().job(job_id)
@@ -61,7 +61,7 @@ def cancel(job_id: str) -> Response:
 
 
 def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
-    """Store a new job with the spec of one that has failed or was cancelled, on the same data."""
+    """Store a new job with the spec and data of a failed or cancelled one."""
     no_query()
     state = state_of(service().job(job_id))
     if state.status not in {"failed", "cancelled"}:
@@ -70,12 +70,12 @@ def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
 
 
 def delete(job_id: str) -> tuple[str, int]:
-    """Remove a job that is over, with its models and logs: 204."""
+    """Delete a finished job with its models and logs: 204."""
     no_query()
     folder = service().job(job_id)
     state = state_of(folder)
     if state.result is None:
-        raise Conflict(f"the job is {state.status}; cancel it first, and delete it when it is over")
+        raise Conflict(f"the job is {state.status}; cancel it first, and delete it when it has finished")
     if not service().volume.remove_job(OpenJob(state.record.spec.priority, job_id)):
         raise NotFound("there is no job of this id")
     return "", 204

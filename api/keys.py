@@ -31,7 +31,7 @@ class KeyRequest(BaseModel):
 
 
 def create() -> tuple[Response, int]:
-    """Make a key: the only answer that ever holds it."""
+    """Create an API key. Only this answer contains its secret."""
     no_query()
     settings = service().settings
     asked = validated(KeyRequest, read_object(settings.max_job_bytes, settings.max_json_depth))
@@ -41,7 +41,7 @@ def create() -> tuple[Response, int]:
 
 
 def show_all() -> Response:
-    """Every key, newest first, those that are expired or revoked too."""
+    """List the API keys, newest first, including expired and revoked ones."""
     no_query()
     used = last_used()
     reports = [{**key_report(known), "last_used_at": used.get(known.id)} for known in service().keys.all()]
@@ -49,7 +49,7 @@ def show_all() -> Response:
 
 
 def revoke(key_id: str) -> Response:
-    """End a key for good. Asking again changes nothing."""
+    """Revoke an API key permanently. Repeating it changes nothing."""
     no_query()
     if key_id == ENVIRONMENT_KEY_ID:
         raise Conflict("this key is the variable FITSTOP_ADMIN_KEY of the API: take it away there and start it again")

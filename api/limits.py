@@ -10,7 +10,7 @@ from shared.task import MOST_CATEGORIES, MOST_CLASSES
 
 
 def show() -> Response:
-    """The limits by what they are of."""
+    """Show the limits by subject."""
     no_query()
     settings = service().settings
     return jsonify(

@@ -39,7 +39,7 @@ def install(app: Flask) -> None:
 
 
 def show() -> Response:
-    """Everything as Prometheus's text."""
+    """Metrics in Prometheus's text format."""
     no_query()
     registry = _requests
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:

@@ -26,23 +26,23 @@ _KEPT = "fitstop_document"
 _ALWAYS = (405, 422, 429, 500, 503)
 _HEADERS = {
     "Accept-Ranges": "`bytes`.",
-    "Content-Disposition": "The file's name.",
-    "Content-Range": "Which bytes of how many.",
-    "ETag": "What it is now, for If-None-Match.",
-    "Location": "Where it is.",
-    "Repr-Digest": "The whole file's sha256 (RFC 9530).",
-    "Retry-After": "Seconds after which it is worth asking again.",
+    "Content-Disposition": "File name.",
+    "Content-Range": "Range of bytes and the total.",
+    "ETag": "Version of the resource, for If-None-Match.",
+    "Location": "Path of the resource.",
+    "Repr-Digest": "SHA-256 of the whole file (RFC 9530).",
+    "Retry-After": "Seconds to wait before the next request.",
 }
 
 
 def show() -> Response:
-    """The document of all that this service answers, OpenAPI 3.1."""
+    """OpenAPI 3.1 document of this API."""
     no_query()
     return Response(_text(current_app), content_type=JSON)
 
 
 def show_job_schema() -> Response:
-    """What a job's spec may hold: names, types, defaults, limits. An editor completes and checks with it."""
+    """JSON schema of a job's spec: names, types, defaults and limits, for editors."""
     no_query()
     return Response(json.dumps(job_schema(), indent=1) + "\n", content_type="application/schema+json")
 

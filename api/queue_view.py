@@ -31,7 +31,7 @@ class _Workers:
 
 
 def show_all() -> Response:
-    """The queue from its head; `after` is the last job of the page before."""
+    """List the queue, next job first; `after` is the last job of the previous page."""
     with Query("limit", "after") as query:
         limit = query.integer("limit", 100, 1, 1000)
         after = query.parsed("after", _job_id, None)
@@ -68,7 +68,7 @@ def _reason(place: int, state: JobState, workers: _Workers) -> dict[str, Any]:
     if state.lacked_data and not service().volume.data_file(state.record.spec.dataset.id).exists():
         reason, detail = "data_missing", "its dataset is not on the volume; upload the same bytes again"
     elif until is not None:
-        reason, detail = "backoff", f"its last attempt ended early; it is tried again after {until}"
+        reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"
     else:
         reason, detail = _nobody_can(workers) or _who_is_first(ahead, workers)
     return {"reason": reason, "detail": detail, "ahead": ahead, "until": until}
@@ -79,20 +79,20 @@ def _nobody_can(workers: _Workers) -> tuple[str, str] | None:
     if workers.alive == 0:
         return "no_worker", "no worker is there"
     if workers.draining == workers.alive:
-        return "draining", "every worker is being taken away and takes no more jobs"
+        return "draining", "every worker is draining and claims no new jobs"
     if workers.draining + workers.unfit == workers.alive:
         return "unfit", "no worker is fit to train; `fitstop workers` says why"
     if workers.paused:
-        return "volume", f"no job is started for now: {workers.paused}"
+        return "volume", f"the workers are paused: {workers.paused}"
     return None
 
 
 def _who_is_first(ahead: int, workers: _Workers) -> tuple[str, str]:
     if workers.free_slots > ahead:
-        return "next", "a slot is free; it is taken within seconds"
+        return "next", "a slot is free; the job starts within seconds"
     if workers.free_slots == 0 and workers.starting:
         return "starting", "a worker is starting"
-    return "busy", f"every slot is taken, and {ahead} other{'s' * (ahead != 1)} are served first"
+    return "busy", f"every slot is busy; jobs ahead: {ahead}"
 
 
 def _workers(cards: Sequence[WorkerCard], lost_after_seconds: float) -> _Workers:

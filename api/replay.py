@@ -54,7 +54,7 @@ class ReplaySettings(Strict):
 
 
 def replay_job(job_id: str) -> Response:
-    """Where the job would have stopped; exact up to its last epoch, and unknown behind it."""
+    """Replay the stopping rule with other settings: exact up to the last epoch, unknown after it."""
     no_query()
     settings = service().settings
     asked = validated(ReplaySettings, read_object(settings.max_job_bytes, settings.max_json_depth))
@@ -68,7 +68,7 @@ def replay_job(job_id: str) -> Response:
 
 
 def patience() -> Response:
-    """Over past jobs, for each monitor: patience against what it would have saved and lost."""
+    """Table of patience against saved compute time and loss, for each monitor."""
     with Query("jobs", "most", "tolerance") as query:
         ids = query.parsed("jobs", _ids, _NO_IDS)
         most = query.integer("most", 30, 1, 1000)
@@ -140,7 +140,7 @@ def _model(values: Sequence[float | None], at: int, mode: str) -> dict[str, Any]
 
 
 def _saved(history: JobHistory, epochs: Sequence[EpochTold], at: int) -> dict[str, Any]:
-    """What the epochs behind the stop took; the time between epochs is not counted."""
+    """Time and cost of the epochs after the stop; the time between epochs does not count."""
     seconds = sum(told.seconds for told in epochs if told.epoch > at)
     claim = history.attempts[-1].claim
     costs = []
@@ -151,8 +151,8 @@ def _saved(history: JobHistory, epochs: Sequence[EpochTold], at: int) -> dict[st
 
 def _unknown(spec: EarlyStoppingSpec, past: Replay, last: int) -> str:
     return (
-        f"It would not have stopped by epoch {last}, the last that was trained: {past.wait} of {spec.patience} epochs "
-        "of patience were used up; what would have come behind it cannot be known."
+        f"It would not have stopped by epoch {last}, the last one trained: {past.wait} of {spec.patience} epochs "
+        "of patience were used up. Later epochs are unknown."
     )
 
 
@@ -188,9 +188,9 @@ def _newest() -> Iterator[tuple[str, Curve]]:
 def _curve(history: JobHistory) -> Curve | str:
     epochs = history.epochs()
     if history.result is None:
-        return "it is not over"
+        return "it has not finished"
     if not epochs:
-        return "none of its epochs has ended"
+        return "none of its epochs has finished"
     spec = own_rule(history)
     try:
         values = monitored([told.metrics for told in epochs], spec.monitor)
@@ -229,7 +229,7 @@ def _row_report(row: PatienceRow) -> dict[str, Any]:
 def _ids(text: str) -> tuple[str, ...]:
     ids = tuple(dict.fromkeys(text.split(",")))
     if not all(map(is_job_id, ids)) or len(ids) > _MOST_JOBS:
-        raise ValueError(f"up to {_MOST_JOBS} ids of jobs, with commas between them")
+        raise ValueError(f"up to {_MOST_JOBS} ids of jobs, separated by commas")
     missing = [job_id for job_id in ids if service().volume.job(job_id) is None]
     if missing:
         raise NotFound(f"there is no job {missing[0]}")

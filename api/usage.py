@@ -101,7 +101,7 @@ def ledger_report(ledger: Ledger) -> dict[str, Any]:
 
 
 def show() -> Response:
-    """The ledgers of the jobs that ended from `from` to `to` (days, UTC), added up in groups."""
+    """Sum the ledgers of the jobs that ended from `from` to `to` (days, UTC), in groups."""
     today = date.fromisoformat(utc_now()[:10])
     with Query("by", "from", "to") as query:
         by = query.parsed("by", _group, "day")

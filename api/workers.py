@@ -12,7 +12,7 @@ from shared.worker_card import WorkerCard
 
 
 def show_all() -> Response:
-    """Every worker by name. For people: nothing is decided by it, so comparing two machines' clocks does no harm."""
+    """List the workers by name. It is for people: no decision depends on it, so clocks may differ."""
     no_query()
     lost_after = service().settings.take_over_seconds
     items = [worker_report(card, lost_after) for card in service().volume.worker_cards()]

@@ -26,7 +26,7 @@ def _why_it_waits(state: JobState, position: int | None, workers: Sequence[Worke
     again = [_why_queued_again(state, state.end)] if state.end is not None else []
     until = backs_off_until(state.end)
     if until is not None:
-        return [*again, f"It is tried again at {until}, not sooner.", *_what_its_budget_is(state)]
+        return [*again, f"The next attempt starts at {until} or later.", *_what_its_budget_is(state)]
     return [*again, _where_it_stands(position), _what_the_workers_do(workers), *_what_its_budget_is(state)]
 
 
@@ -41,7 +41,7 @@ def _why_queued_again(state: JobState, end: AttemptEnd) -> str:
     number = state.attempt.number if state.attempt else 0
     outcome = {"handed_back": "was handed back by its worker", "lost": "was lost"}.get(end.outcome, "failed")
     because = f": {end.error.message}" if end.error else ""
-    return f"Attempt {number} {outcome}{because}; the next one goes on where it was last saved."
+    return f"Attempt {number} {outcome}{because}; the next one continues from the last resume point."
 
 
 def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:
@@ -51,53 +51,53 @@ def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:
         return f"No worker can take it: {workers[0].unfit}."
     if all(card.unfit or card.paused for card in workers):
         reason = next(card.paused for card in workers if card.paused)
-        return f"No job is started for now: {reason}. The workers continue by themselves."
+        return f"The workers are paused: {reason}. They continue automatically."
     slots, busy = sum(card.slots for card in workers), sum(len(card.running) for card in workers)
     if any(card.ready for card in workers):
-        return "A worker is ready and takes it in a moment."
+        return "A worker is ready and will start it in a moment."
     if any(card.draining for card in workers) and busy < slots:
-        return "The workers that are there are being taken away and claim nothing new."
+        return "The workers are draining and claim no new jobs."
     return f"All {slots} slots of the workers are busy." if busy >= slots else "The workers are not ready yet."
 
 
 def _why_it_runs(state: JobState, progress: EpochProgress | None) -> list[str]:
     sentences = []
     if state.cancel is not None:
-        sentences.append(f"It was asked to stop at {state.cancel.requested_at} and saves what it has first.")
+        sentences.append(f"Cancellation was requested at {state.cancel.requested_at}; it saves its state first.")
     if progress is None:
         where = f" on {state.claim.host}" if state.claim else ""
-        sentences.append(f"It has started{where}, and no epoch has ended yet.")
+        sentences.append(f"It has started{where}, and no epoch has finished yet.")
     else:
-        sentences += _what_it_goes_on_for(progress, state.record.spec.callbacks.early_stopping)
+        sentences += _what_it_continues_for(progress, state.record.spec.callbacks.early_stopping)
     return [*sentences, *_what_its_budget_is(state)]
 
 
-def _what_it_goes_on_for(progress: EpochProgress, spec: EarlyStoppingSpec | None) -> list[str]:
+def _what_it_continues_for(progress: EpochProgress, spec: EarlyStoppingSpec | None) -> list[str]:
     if progress.early_stopping is None or spec is None:
         return [f"Early stopping is off: it runs to epoch {progress.epochs} and is at {progress.epoch}."]
-    return [_what_stops_it(progress, progress.early_stopping, spec), *_what_is_learnt_slower(progress)]
+    return [_what_stops_it(progress, progress.early_stopping, spec), *_when_the_rate_drops(progress)]
 
 
 def _what_its_budget_is(state: JobState) -> list[str]:
     budget = state.record.spec.budget
-    return [f"Its budget ends it at the latest after {budget_words(budget)}."] if budget else []
+    return [f"It stops at its budget: {budget_words(budget)}."] if budget else []
 
 
 def _what_stops_it(progress: EpochProgress, state: Patience, spec: EarlyStoppingSpec) -> str:
     if progress.epoch <= spec.start_from_epoch:
         return (
-            f"Early stopping looks at {state.monitor} from epoch {spec.start_from_epoch + 1} on; "
+            f"Early stopping monitors {state.monitor} from epoch {spec.start_from_epoch + 1} on; "
             f"this is epoch {progress.epoch}."
         )
     if state.best_epoch is None or state.best_value is None:
-        return f"{state.monitor} was never a number so far; it stops at epoch {state.stops_at_epoch} unless it is one."
+        return f"{state.monitor} has had no finite value so far; without one it stops at epoch {state.stops_at_epoch}."
     last = f"{state.monitor} last improved at epoch {state.best_epoch}, {_ago(progress.epoch - state.best_epoch)}"
     if state.stops_at_epoch >= progress.epochs:
-        return f"{last}; it may go on to epoch {progress.epochs}, the last that it is allowed."
+        return f"{last}; it may continue to epoch {progress.epochs}, its maximum."
     return f"{last}; it stops at epoch {state.stops_at_epoch} unless it {_better_than(state.best_value, spec)}."
 
 
-def _what_is_learnt_slower(progress: EpochProgress) -> list[str]:
+def _when_the_rate_drops(progress: EpochProgress) -> list[str]:
     plateau = progress.reduce_lr
     if plateau is None or plateau.wait == 0 or plateau.wait > plateau.patience:
         return []
@@ -120,10 +120,10 @@ def _why_it_stopped(state: JobState, stop: Stop | None, error: JobError | None) 
         sentences.append(f"{error.message[:1].upper()}{error.message[1:]} ({error.code}).")
     if stop is not None and stop.epochs_not_run:
         epochs = state.record.spec.hyperparameters.epochs
-        sentences.append(f"{stop.epochs_not_run} of the {epochs} epochs that it was allowed were not run.")
+        sentences.append(f"{stop.epochs_not_run} of the {epochs} maximum epochs were not run.")
     if stop is not None and stop.budget is not None and stop.last_epoch:
         sentences.append("It can be extended.")
-    return sentences or ["It is over, and no reason was recorded."]
+    return sentences or ["It has finished, and no reason was recorded."]
 
 
 def _the_stop(state: JobState, stop: Stop) -> str:
@@ -137,17 +137,17 @@ def _the_stop(state: JobState, stop: Stop) -> str:
     if stop.reason == "cancelled":
         when = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch"
         return f"It was cancelled {when}{_best_of(stop)}."
-    where = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch had ended"
-    words = {"error": "It failed", "diverged": "Its numbers were not finite any more and it stopped"}
+    where = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch had finished"
+    words = {"error": "It failed", "diverged": "It diverged (its numbers were no longer finite) and stopped"}
     return f"{words.get(stop.reason, f'It stopped ({stop.reason})')} {where}{_best_of(stop)}."
 
 
 def _stopped_early(stop: Stop, spec: EarlyStoppingSpec | None) -> str:
     if stop.best_epoch is None or stop.best_value is None or spec is None:
-        return f"It stopped at epoch {stop.last_epoch}: {stop.monitor} was never a number."
+        return f"It stopped at epoch {stop.last_epoch}: {stop.monitor} never had a finite value."
     more = f" by more than {spec.min_delta:g}" if spec.min_delta else ""
     return (
-        f"It stopped at epoch {stop.last_epoch}: for {_epochs(stop.wait or 0)}, all the patience it had, "
+        f"It stopped at epoch {stop.last_epoch}: for {_epochs(stop.wait or 0)}, its whole patience, "
         f"{stop.monitor} did not improve{more} on the {_value(stop.best_value)} of epoch {stop.best_epoch}."
     )
 

@@ -101,6 +101,6 @@ def rejudged(told: list[EpochProgress], spec: JobSpec) -> list[EpochProgress]:
 
 def _goes_on(record: JobRecord, epochs: int) -> Event:
     where = "its best checkpoint" if record.extends_from == "best" else "its last resume point"
-    message = f"carries on with {record.extends} from {where}, behind epoch {epochs}"
+    message = f"extends {record.extends} from {where}, after epoch {epochs}"
     facts = {"job": record.extends, "from": record.extends_from, "after_epoch": epochs}
     return Event("extend", message, facts, time=record.created_at)

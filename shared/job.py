@@ -31,7 +31,7 @@ class _Part(BaseModel):
 class JobRecord(Document):
     """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted.
 
-    `retry_of` is the job that this one tries anew, `extends` the one that it carries on with: from its last resume
+    `retry_of` is the job that this one retries, `extends` the one that it continues: from its last resume
     point or from its best checkpoint, as `extends_from` says.
     `key_id` is the API key that posted it, where that was written down.
     """
@@ -70,7 +70,7 @@ class Cancel(Document):
 
 
 class JobError(_Part):
-    """Why a job failed: a word for programs, and a sentence for people that says how to mend it."""
+    """Why a job failed: a word for programs, and a sentence for people that says how to fix it."""
 
     code: str
     message: str

@@ -6,7 +6,7 @@
     └── Conflict            it is there, and its state forbids this
 
 A problem names the place by a JSON pointer (RFC 6901, in the fragment form of RFC 9457), what came, what was
-expected, and how to mend it.
+expected, and how to fix it.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Refused(FitstopError):
 
 
 class NotFound(FitstopError):
-    """There is nothing of that name."""
+    """Nothing has that name."""
 
     code = "not_found"
 

@@ -44,7 +44,7 @@ class KeptPrograms:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError as error:
             self._folder = None
-            log.warning("each job compiles anew, since nothing can be kept in %s: %s", above, error.strerror)
+            log.warning("each job compiles again, since nothing can be kept in %s: %s", above, error.strerror)
 
     def environment(self) -> dict[str, str]:
         """What tells a new child of them; empty where it had better compile by itself."""

@@ -45,7 +45,7 @@ class _Part:
 
 
 def bundle(job_id: str) -> Response:
-    """The archive, made of the newest attempt that has a model."""
+    """Download the bundle of the newest attempt that has a model."""
     no_query()
     job = service().job(job_id)
     record = job.record()

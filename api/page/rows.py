@@ -91,7 +91,7 @@ def install(app: Flask) -> None:
 
 
 def show() -> Response:
-    """The jobs, newest first, as rows; `after` is the last id of the page before."""
+    """List the jobs as rows, newest first; `after` is the last id of the previous page."""
     with Query("limit", *PARAMETERS, family="metadata.NAME") as query:
         limit = query.integer("limit", 50, 1, 100)
         wanted = wanted_of(query)

@@ -1,4 +1,4 @@
-"""The shapes of the page's own answers, as `api.shapes` has those of all others."""
+"""The shapes of the page's own answers; `api.shapes` has the others."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ class _Shape(BaseModel):
 
 
 class SessionKey(_Shape):
-    """The key that a session stands for."""
+    """API key of a session."""
 
     id: str
     name: str
@@ -23,7 +23,7 @@ class SessionKey(_Shape):
 
 
 class Session(_Shape):
-    """A browser that is signed in."""
+    """Session of a browser."""
 
     object: Literal["session"]
     key: SessionKey
@@ -31,7 +31,7 @@ class Session(_Shape):
 
 
 class SignInCode(_Shape):
-    """A code that signs one browser in, behind `/page/sign-in#code=`."""
+    """One-time code to sign a browser in, after `/page/sign-in#code=`."""
 
     object: Literal["code"]
     code: str
@@ -39,7 +39,7 @@ class SignInCode(_Shape):
 
 
 class RowPatience(_Shape):
-    """How much of the patience is used up."""
+    """Patience used."""
 
     wait: int
     patience: int
@@ -47,14 +47,14 @@ class RowPatience(_Shape):
 
 
 class RowStop(_Shape):
-    """Why it stopped."""
+    """Reason of the stop."""
 
     reason: str
     epochs_not_run: int
 
 
 class RowForecast(_Shape):
-    """Where it will stop, as it looked after `epoch`; `stop` is null where nothing can be said."""
+    """Forecast of the stop after `epoch`; `stop` is null without a forecast."""
 
     epoch: int
     stop: EpochRange | None
@@ -62,14 +62,14 @@ class RowForecast(_Shape):
 
 
 class RowCost(_Shape):
-    """What it cost until now."""
+    """Cost so far."""
 
     currency: str
     total: float
 
 
 class JobRow(_Shape):
-    """A job in one line."""
+    """Row of a job."""
 
     id: JobId
     object: Literal["job_row"]
@@ -89,7 +89,7 @@ class JobRow(_Shape):
     stop: RowStop | None
     error: str | None
     warnings: Count
-    spark: Annotated[list[float | None], Field(description="the monitored curve, at most 32 points")]
+    spark: Annotated[list[float | None], Field(description="Monitored metric, up to 32 points")]
     forecast: RowForecast | None
     gpu_seconds: float
     costs: list[RowCost]

@@ -39,7 +39,7 @@ class SignInRequest(BaseModel):
 
 
 def sign_in() -> Response:
-    """Begin a session: 200 with the cookie. A wrong key is 401, the twenty-first in a minute from one address 429."""
+    """Start a session: 200 with the cookie. A wrong key is 401, the twenty-first in a minute from one address 429."""
     no_query()
     check_origin()
     asked = validated(SignInRequest, read_object(_MOST_BYTES, 4))
@@ -54,7 +54,7 @@ def sign_in() -> Response:
 
 
 def sign_out() -> tuple[Response, int]:
-    """End the browser's session, for good and everywhere: 204, also where there was none."""
+    """End the browser session everywhere: 204, also without a session."""
     no_query()
     check_origin()
     secret = shown_secret()
@@ -66,7 +66,7 @@ def sign_out() -> tuple[Response, int]:
 
 
 def code() -> tuple[Response, int]:
-    """A code that signs one browser in as the caller, within ten minutes: `fitstop open` puts it behind the address."""
+    """Create a code that signs one browser in as the caller within ten minutes. `fitstop open` uses it."""
     no_query()
     key = service().keys.of_id(caller().key_id)
     assert key is not None, "who calls has a key"
@@ -89,7 +89,7 @@ def _session_report(known: KnownKey) -> dict[str, Any]:
 
 def _refusal(asked: SignInRequest, known: KnownKey | None) -> HttpProblem:
     if asked.code is not None:
-        return HttpProblem(401, "unknown_code", "this code was used, or is over; ask for another with `fitstop open`")
+        return HttpProblem(401, "unknown_code", "this code was used or has expired; get another with `fitstop open`")
     if known is not None:
         return HttpProblem(401, f"{known.status}_key", f"this key is {known.status}")
     return HttpProblem(401, "unknown_key", "this is no key of this service")

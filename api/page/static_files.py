@@ -14,12 +14,12 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 def show_file(name: str) -> Response:
-    """One of our own files."""
+    """A script or stylesheet of the page."""
     return _served(FOLDER, name)
 
 
 def show_vendored(name: str) -> Response:
-    """A file that others wrote; its license lies beside it."""
+    """A third-party file; its license lies beside it."""
     return _served(FOLDER / "vendor", name)
 
 

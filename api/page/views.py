@@ -14,12 +14,12 @@ POLICY = (
 
 
 def jobs() -> Response:
-    """The jobs, live. Its query holds the filters: status, name, metadata.NAME."""
+    """Page of all jobs, live. Filters in the query: status, name, metadata.NAME."""
     return _for_caller("jobs.html", "jobs")
 
 
 def job(job_id: str) -> Response:
-    """One job, live; 404, as a page too, where there is none."""
+    """Page of one job, live; a 404 page if there is none."""
     if service().volume.job(job_id) is None:
         response = _for_caller("missing.html", "jobs")
         response.status_code = 404
@@ -28,27 +28,27 @@ def job(job_id: str) -> Response:
 
 
 def compare() -> Response:
-    """Several jobs over one another; its query names them: job, repeated."""
+    """Page that compares jobs. The query repeats `job` for each."""
     return _for_caller("compare.html", "compare")
 
 
 def new() -> Response:
-    """A form that posts a job; `like` names one whose spec it begins with."""
+    """Form for a new job; `like` is a job whose spec it starts from."""
     return _for_caller("new.html", "new")
 
 
 def usage() -> Response:
-    """What the GPU time of past jobs bought."""
+    """Page of the compute time of past jobs."""
     return _for_caller("usage.html", "usage")
 
 
 def workers() -> Response:
-    """Who works on what, and what waits."""
+    """Page of the workers and the queue."""
     return _for_caller("workers.html", "workers")
 
 
 def show_sign_in() -> Response:
-    """Where a person gives their key; `next` is where they wanted to go."""
+    """Page to sign in; `next` is the address to open afterwards."""
     return _page("sign_in.html", place="sign-in", scope="none")
 
 

@@ -31,7 +31,7 @@ class BudgetWatch:
             return
         if self._budget.max_cost is not None and self._claim.gpu_price_per_hour is None:
             raise NoPrice(
-                f"the job may cost {self._budget.max_cost:g} at most and this worker does not know what its GPU costs: "
+                f"the job has a maximum cost of {self._budget.max_cost:g} and this worker has no price: "
                 "set FITSTOP_GPU_PRICE_PER_HOUR on it, or give the job max_gpu_seconds instead"
             )
         nearest = self._nearest(self._budget, self._claim)

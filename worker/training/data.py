@@ -150,7 +150,7 @@ def _profile(attempt: AttemptFolder, spec: DatasetSpec) -> DatasetInfo:
 def _read(path: Path, sha256: str) -> pd.DataFrame:
     try:
         if _sha256(path) != sha256:
-            raise DataChanged("the dataset's bytes are not those that the job was posted with; upload and post it anew")
+            raise DataChanged("the dataset has changed since the job was posted; post the job again")
         with at_path(path):
             frame = pd.read_parquet(path)
     except FileNotFoundError as error:
@@ -219,5 +219,5 @@ def _finite(matrix: npt.NDArray[np.float32], inputs: pd.DataFrame) -> npt.NDArra
         greatest = numbers.abs().max()
         bad = [str(name) for name in numbers.columns if not greatest[name] <= np.finfo(np.float32).max]
         names = ", ".join(bad) or "a column"
-        raise BadData(f"{names} holds numbers that are infinite or too large for float32; mend or drop it")
+        raise BadData(f"{names} holds numbers that are infinite or too large for float32; fix or drop it")
     return matrix

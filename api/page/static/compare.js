@@ -47,7 +47,7 @@ function update() {
 }
 
 function chip(job) {
-  const remove = element("button", { type: "button", "aria-label": `Take ${job.name} off`, on: { click: () => takeOff(job) } }, "×");
+  const remove = element("button", { type: "button", "aria-label": `Remove ${job.name}`, on: { click: () => takeOff(job) } }, "×");
   return element("li", {}, sample(job), element("a", { href: `/page/jobs/${job.id}` }, labelOf(job)), remove);
 }
 
@@ -108,7 +108,7 @@ function caption() {
   const mode = betterMode(metric);
   const bests = jobs.map((job) => job.best(metric));
   const leader = bestRow(bests.map((best) => best?.value ?? null), mode);
-  if (leader < 0) return `${metric}: no job has a value yet`;
+  if (leader < 0) return `${metric}: no job has a value`;
   const { value, epoch } = bests[leader];
   return `best ${shown(value)} at epoch ${epoch} of ${labelOf(jobs[leader])}, whose last is ${shown(jobs[leader].last(metric))}`;
 }
@@ -138,7 +138,7 @@ async function load(id) {
 
 async function run() {
   const asked = [...new Set(new URLSearchParams(location.search).getAll("job"))];
-  if (asked.length > MOST_JOBS) notice(`${asked.length} jobs were asked for; the first ${MOST_JOBS} are shown.`, "warn");
+  if (asked.length > MOST_JOBS) notice(`${asked.length} jobs were requested; the first ${MOST_JOBS} are shown.`, "warn");
   jobs = (await Promise.all(asked.slice(0, MOST_JOBS).map(load))).filter(Boolean);
   show();
   look();

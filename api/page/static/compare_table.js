@@ -16,7 +16,7 @@ export function showTable(table, jobs, { metric, pens, update }) {
   const body = rows.map(({ job, place }) => element("tr", {}, jobCell(job, pens), columns.map((column) => column.cell(job, place))));
   replace(table, element("thead", {}, head), element("tbody", {}, body));
   if (focused) table.querySelector(`[data-column="${CSS.escape(focused)}"]`)?.focus();
-  document.getElementById("alike").textContent = jobs.length > 1 ? "Of the specs only the places where they differ are shown." : "";
+  document.getElementById("alike").textContent = jobs.length > 1 ? "Only the fields in which the specs differ are shown." : "";
 }
 
 function orderOf(columns) {
@@ -75,7 +75,7 @@ function measured(jobs, metric) {
     figure("min", "Min", (job) => job.extreme(metric, "min"), shown),
     figure("max", "Max", (job) => job.extreme(metric, "max"), shown, { isRisingFirst: false }),
     figure("epochs", "Epochs", (job) => job.epochs.at(-1) ?? null, number),
-    figure("time", "GPU time", (job) => job.document.ledger?.gpu_seconds.total ?? null, duration),
+    figure("time", "Compute time", (job) => job.document.ledger?.gpu_seconds.total ?? null, duration),
     ...(jobs.some((job) => cost(job) !== null) ? [costColumn(cost)] : []),
   ];
 }

@@ -89,7 +89,7 @@ export class DataPanel {
     try {
       const id = this.newId.value.trim();
       const dataset = await putFile(id, this.taken, (part) => (this.progress.value = part));
-      setText(this.words, `${dataset.id} is there: ${format.number(dataset.rows)} rows. Another file?`);
+      setText(this.words, `${dataset.id} uploaded: ${format.number(dataset.rows)} rows. Choose another file?`);
       await this.list();
       this.choice.value = dataset.id;
       await this.choose(dataset.id);

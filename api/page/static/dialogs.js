@@ -16,11 +16,11 @@ export function asked(title, ...content) {
   });
 }
 
-/** Whether a person says yes to this. */
-export async function confirmed(title, words, yes) {
+/** Whether a person confirms an act. Each button names what it does: `act` the act, `refusal` its opposite. */
+export async function confirmed(title, words, act, refusal) {
   const buttons = element("form", { method: "dialog", class: "dialog-end" }, [
-    element("button", { value: "" }, "No"),
-    element("button", { value: "yes", class: "danger" }, yes),
+    element("button", { value: "" }, refusal),
+    element("button", { value: "yes", class: "danger" }, act),
   ]);
   return (await asked(title, element("p", {}, words), buttons)) === "yes";
 }

@@ -1,4 +1,4 @@
-// Going on with a job that is over: a new job from where it was, with other limits.
+// Extending a finished job: a new job that continues from it, with other limits.
 
 import { send } from "./api.js";
 import { asked } from "./dialogs.js";
@@ -7,12 +7,12 @@ import { element, replace } from "./dom.js";
 const AMOUNT = { min: 0, step: "any" };
 // The new job has a budget of its own; a field begins with the limit that the old one had.
 const BUDGET = [
-  { name: "max_gpu_seconds", label: "GPU seconds, at most (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
-  { name: "max_cost", label: "Cost, at most (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
-  { name: "deadline", label: "Ends before (optional)", made: moment, read: (text) => new Date(text).toISOString() },
+  { name: "max_gpu_seconds", label: "Maximum GPU seconds (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
+  { name: "max_cost", label: "Maximum cost (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
+  { name: "deadline", label: "Deadline (optional)", made: moment, read: (text) => new Date(text).toISOString() },
 ];
 
-/** Ask how far to go on, and post it; then show the new job. */
+/** Ask how far to continue, and post it; then show the new job. */
 export async function extend(job) {
   const { epoch, epochs } = job.progress;
   const own = job.spec.callbacks.early_stopping;
@@ -28,17 +28,17 @@ export async function extend(job) {
     await posted(job, body(event.target.elements, own), problems);
   };
   const form = element("form", { method: "dialog", class: "extend-form", on: { submit: post } }, [
-    field("Go on from", from),
-    field("Up to epoch", numeric("epochs", Math.max(epochs, epoch + 1), { min: 1, required: true })),
+    field("Continue from", from),
+    field("Max epochs", numeric("epochs", Math.max(epochs, epoch + 1), { min: 1, required: true })),
     own ? field("Patience", numeric("patience", own.patience, { min: 1, required: true })) : null,
     BUDGET.map(({ name, label, made }) => field(label, made(name, limits[name] ?? ""))),
     problems,
     element("div", { class: "dialog-end" }, [
-      element("button", { value: "", formnovalidate: true }, "No"),
-      element("button", { value: "yes", class: "primary" }, "Extend"),
+      element("button", { value: "", formnovalidate: true }, "Close"),
+      element("button", { value: "yes", class: "primary" }, "Extend job"),
     ]),
   ]);
-  await asked("Extend this job", element("p", { class: "muted" }, "A new job goes on with the same data and model; this one stays as it is."), form);
+  await asked("Extend this job", element("p", { class: "muted" }, "A new job continues with the same data and model. This job does not change."), form);
 }
 
 function field(words, input) {

@@ -14,22 +14,22 @@ export function showActions(job) {
   const state = `${job.status} ${job.cancel_requested_at} ${Boolean(job.progress)}`;
   if (node.dataset.state === state) return;
   node.dataset.state = state;
-  const again = element("a", { class: "button", href: `/page/new?like=${job.id}` }, "Post again with changes");
+  const again = element("a", { class: "button", href: `/page/new?like=${job.id}` }, "Copy to new job");
   replace(node, document.body.dataset.scope === "read" ? [] : [writing(job), again]);
 }
 
 function writing(job) {
   const isOver = TERMINAL.has(job.status);
   return [
-    isOver && job.progress ? button("Extend", () => extend(job)) : null,
-    job.status === "failed" || job.status === "cancelled" ? button("Retry", () => retry(job)) : null,
-    isOver ? button("Delete", () => remove(job), "danger") : cancelButton(job),
+    isOver && job.progress ? button("Extend job", () => extend(job)) : null,
+    job.status === "failed" || job.status === "cancelled" ? button("Retry job", () => retry(job)) : null,
+    isOver ? button("Delete job", () => remove(job), "danger") : cancelButton(job),
   ];
 }
 
 function cancelButton(job) {
-  if (job.cancel_requested_at) return element("button", { type: "button", disabled: true }, "Being cancelled");
-  return button("Cancel", () => cancel(job), "danger");
+  if (job.cancel_requested_at) return element("button", { type: "button", disabled: true }, "Cancelling");
+  return button("Cancel job", () => cancel(job), "danger");
 }
 
 function button(words, act, kind = "") {
@@ -48,10 +48,10 @@ function button(words, act, kind = "") {
 }
 
 async function cancel(job) {
-  const words = "It saves what it has learnt first, and is then over for good. It can be extended later.";
-  if (!(await confirmed("Cancel this job?", words, "Cancel the job"))) return;
+  const words = "It saves its model and a resume point first. A cancelled job cannot be restarted, only extended or retried as a new job.";
+  if (!(await confirmed("Cancel this job?", words, "Cancel job", "Keep running"))) return;
   await send("POST", `/jobs/${job.id}/cancel`);
-  notice("It was asked to stop.");
+  notice("Cancellation requested.");
 }
 
 async function retry(job) {
@@ -60,8 +60,8 @@ async function retry(job) {
 }
 
 async function remove(job) {
-  const words = "Its models, logs and curves are removed for good.";
-  if (!(await confirmed("Delete this job?", words, "Delete the job"))) return;
+  const words = "Its checkpoints, logs and curves are deleted permanently.";
+  if (!(await confirmed("Delete this job?", words, "Delete job", "Keep job"))) return;
   await send("DELETE", `/jobs/${job.id}`);
   location.assign("/");
 }

@@ -58,7 +58,7 @@ export class JobRow {
     setAttribute(this.node, "class", job.epoch ? null : "unbegun");
     this.meter.show(job);
     setText(this.cost, costWords(job));
-    setAttribute(this.cost, "title", `${format.duration(job.gpu_seconds)} of a GPU`);
+    setAttribute(this.cost, "title", `${format.duration(job.gpu_seconds)} of compute time`);
   }
 
   pick(isPicked) {
@@ -170,7 +170,7 @@ function progressWords(job) {
   if (job.status === "running") {
     if (job.epoch === 0) return ["starting", ""];
     const stop = job.forecast?.stop;
-    return [epoch, stop ? `stops ≈ ${format.number(stop.p50)} (${format.number(stop.p10)}–${format.number(stop.p90)})` : `of ${format.number(job.epochs)} at most`];
+    return [epoch, stop ? `stops ≈ ${format.number(stop.p50)} (${format.number(stop.p10)}–${format.number(stop.p90)})` : `of ${format.number(job.epochs)} allowed`];
   }
   if (job.error) return [epoch, job.error.replaceAll("_", " ")];
   const spared = job.stop?.epochs_not_run;

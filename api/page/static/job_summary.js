@@ -24,8 +24,8 @@ export async function showExplanation(jobId) {
 
 function lineage(job) {
   const parts = [];
-  if (job.retry_of) parts.push("tries ", link(job.retry_of), " anew");
-  if (job.extends) parts.push("goes on from ", link(job.extends));
+  if (job.retry_of) parts.push("retry of ", link(job.retry_of));
+  if (job.extends) parts.push("extends ", link(job.extends));
   const worker = job.worker ? [`on ${job.worker.host}`, job.worker.device].filter(Boolean).join(", ") : "";
   const posted = element("time", { datetime: job.created_at }, `posted ${moment(job.created_at)}`);
   return [posted, worker ? ` · ${worker}` : "", parts.length ? " · " : "", parts];
@@ -43,13 +43,13 @@ function epochFact(job, forecast) {
   const { progress } = job;
   if (!progress) return fact("Epoch", "–", `of ${number(job.spec.hyperparameters.epochs)} allowed`);
   const each = `${duration(progress.epoch_seconds)} each`;
-  const end = forecast?.stop ? `likely to stop at ${forecast.stop.p50}` : `of ${number(progress.epochs)} allowed`;
+  const end = forecast?.stop && !job.finished_at ? `likely to stop at ${forecast.stop.p50}` : `of ${number(progress.epochs)} allowed`;
   return fact("Epoch", number(progress.epoch), `${end}, ${each}`);
 }
 
 function bestFact(job) {
   const best = job.progress?.best;
-  if (!best) return fact("Best", "–", "no epoch yet");
+  if (!best) return fact("Best", "–", job.finished_at ? "no epoch finished" : "no epoch yet");
   return fact(`Best ${best.monitor}`, metric(best.value), `at epoch ${best.epoch}`);
 }
 
@@ -72,7 +72,7 @@ function costFact(job) {
   if (!ledger) return fact("Paid", "–", "");
   const paid = costs(ledger.costs, "total");
   const time = duration(ledger.gpu_seconds.total);
-  return paid === "–" ? fact("GPU time", time, "no price is set") : fact("Paid", paid, `${time} on a GPU`);
+  return paid === "–" ? fact("Compute time", time, "no price is set") : fact("Paid", paid, `${time} of compute time`);
 }
 
 function endFact(job, forecast) {
@@ -105,16 +105,16 @@ function limitsOf({ spec: { budget }, ledger }) {
   const seconds = ledger?.gpu_seconds.total ?? 0;
   const [paid] = ledger?.costs ?? [];
   const { max_gpu_seconds: most, max_cost: dearest, deadline } = budget ?? {};
-  if (most) limits.push({ name: "of GPU time", words: `${duration(seconds)} of ${duration(most)}`, meter: meter(seconds, most) });
+  if (most) limits.push({ name: "of compute time", words: `${duration(seconds)} of ${duration(most)}`, meter: meter(seconds, most) });
   if (dearest) limits.push({ name: "paid", words: `${amount(paid?.total ?? 0, paid?.currency)} of ${amount(dearest, paid?.currency)}`, meter: meter(paid?.total ?? 0, dearest) });
-  if (deadline) limits.push({ name: "at the latest", words: clock(deadline), meter: null });
+  if (deadline) limits.push({ name: "deadline", words: clock(deadline), meter: null });
   return limits;
 }
 
 function usedUp({ kind, limit, used, currency }) {
-  if (kind === "deadline") return fact("Budget used up", clock(limit), "its deadline");
+  if (kind === "deadline") return fact("Budget used up", clock(limit), "deadline");
   const shown = kind === "max_cost" ? (one) => amount(one, currency) : duration;
-  const name = kind === "max_cost" ? "paid" : "of GPU time";
+  const name = kind === "max_cost" ? "paid" : "of compute time";
   return fact("Budget used up", `${shown(used)} of ${shown(limit)}`, name, meter(used, limit));
 }
 

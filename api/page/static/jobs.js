@@ -38,7 +38,7 @@ function go(query) {
   begin();
 }
 
-/** Ask anew, for other filters than before. */
+/** Ask again, for other filters than before. */
 function begin() {
   etag = null;
   showFilters();
@@ -125,7 +125,7 @@ function pick(id, isPicked) {
   else picked.delete(id);
   const isPossible = picked.size >= 2 && picked.size <= MOST_COMPARED;
   const link = byId("compare");
-  setText(link, picked.size > MOST_COMPARED ? `Compare (at most ${MOST_COMPARED})` : picked.size ? `Compare (${picked.size})` : "Compare");
+  setText(link, picked.size > MOST_COMPARED ? `Compare (maximum ${MOST_COMPARED})` : picked.size ? `Compare (${picked.size})` : "Compare");
   setAttribute(link, "aria-disabled", isPossible ? null : "true");
   setAttribute(link, "tabindex", isPossible ? null : "-1");
   link.href = `/page/compare?${new URLSearchParams([...picked].map((one) => ["job", one]))}`;
@@ -149,7 +149,7 @@ function showEmpty(page) {
   byId("jobs").hidden = page.data.length === 0;
   if (page.data.length || empty.childElementCount) return;
   if (new URLSearchParams(location.search).size) {
-    replace(empty, element("p", {}, "No job is like that."), element("a", { class: "button", href: "/" }, "Show all jobs"));
+    replace(empty, element("p", {}, "No job matches the filters."), element("a", { class: "button", href: "/" }, "Show all jobs"));
   } else {
     replace(empty, ...firstJob());
   }

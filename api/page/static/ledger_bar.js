@@ -1,4 +1,4 @@
-// What a job's time on a GPU bought, as one bar.
+// The parts of a job's compute time, as one bar.
 
 import { element, replace } from "./dom.js";
 import { counted, duration, money, PARTS, percent } from "./format.js";
@@ -8,7 +8,7 @@ const MEANINGS = {
   learning: "up to the best epoch",
   patience: "from there to the stop",
   redone: "trained twice, or silent",
-  saving: "between and behind the epochs",
+  saving: "between and after the epochs",
 };
 // What was avoided is often thirty times what was paid; it gets at most this much of the bar.
 const MOST_AVOIDED = 0.4;
@@ -29,9 +29,9 @@ export function showLedger(node, ledger) {
 
 function head(ledger, total) {
   const paid = costsOf(ledger, "total");
-  const waited = ledger.waiting_seconds > 0.5 ? `, ${duration(ledger.waiting_seconds)} waiting without one` : "";
-  const note = element("span", { class: "muted small" }, `${duration(total)} on a GPU${paid && `, ${paid}`}${waited}`);
-  return element("div", { class: "card-head" }, element("h2", {}, "What the time bought"), note);
+  const waited = ledger.waiting_seconds > 0.5 ? `, ${duration(ledger.waiting_seconds)} waiting` : "";
+  const note = element("span", { class: "muted small" }, `${duration(total)} of compute time${paid && `, ${paid}`}${waited}`);
+  return element("div", { class: "card-head" }, element("h2", {}, "Compute time"), note);
 }
 
 function piece(part, share) {
@@ -52,7 +52,7 @@ function row(part, ledger, total) {
 
 function avoidedRow(ledger) {
   const { epochs, gpu_seconds: seconds } = ledger.avoided;
-  return item(element("i", { class: "swatch avoided" }), "Avoided", seconds, costsOf(ledger, "avoided"), `${counted(epochs, "epoch")} not run, never paid`);
+  return item(element("i", { class: "swatch avoided" }), "Avoided", seconds, costsOf(ledger, "avoided"), `${counted(epochs, "epoch")} not run`);
 }
 
 function item(swatch, label, seconds, cost, note) {

@@ -15,12 +15,12 @@ const COLOUR = {
 };
 const WORDS = {
   best: "best epoch",
-  drop: "learning rate falls",
+  drop: "learning rate reduced",
   checkpoint: "checkpoint saved",
-  interruption: "went on elsewhere",
+  interruption: "resumed in another attempt",
   extension: "extended",
   stop: "stop",
-  forecast: "where it will stop: 10 to 90 %, and the median",
+  forecast: "forecast of the stop: 10 to 90 %, and the median",
   whatif: "stop with the chosen patience",
 };
 

@@ -167,7 +167,7 @@ function switchOf(group, body) {
 
 function metadataNode() {
   return element("div", { class: "field whole" }, element("label", { for: "metadata" }, "Metadata"), metadata,
-    element("p", { class: "hint", id: "metadata-hint" }, "Names and values of your own, to find the job by."), metadataError);
+    element("p", { class: "hint", id: "metadata-hint" }, "Names and values to find the job by."), metadataError);
 }
 
 async function begin() {

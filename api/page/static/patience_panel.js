@@ -28,7 +28,7 @@ export class PatiencePanel {
     this.value = element("output", { class: "patience-value", for: "patience" });
     this.text = element("p", { class: "patience-text", role: "status" });
     this.facts = element("dl", { class: "patience-facts" });
-    this.reset = element("button", { type: "button", class: "quiet small", hidden: true, on: { click: () => this.#goBack() } }, "As it was");
+    this.reset = element("button", { type: "button", class: "quiet small", hidden: true, on: { click: () => this.#goBack() } }, "Reset");
     const label = element("div", { class: "patience-label" }, element("label", { for: "patience" }, "Patience"), this.value, this.reset);
     replace(node, element("div", { class: "card-head" }, element("h2", {}, "With another patience")), label, this.slider, this.text, this.facts);
   }
@@ -75,7 +75,7 @@ export class PatiencePanel {
 
   #showNone() {
     setText(this.value, String(this.asked));
-    setText(this.text, "No epoch has ended yet.");
+    setText(this.text, "No epoch has finished.");
   }
 
   #tell(answer) {
@@ -101,15 +101,15 @@ export class PatiencePanel {
   #beyond(answer, isOwn) {
     const used = `${answer.wait} of ${this.asked} epochs of patience are used up at epoch ${answer.last}`;
     if (!this.isOver && isOwn) return `It has not stopped yet: ${used}.`;
-    const when = this.isOver ? "the last that was trained" : "the last so far";
-    return `It would not have stopped by epoch ${answer.last}, ${when}; what would have come behind it cannot be known.`;
+    const when = this.isOver ? "the last one trained" : "the last so far";
+    return `It would not have stopped by epoch ${answer.last}, ${when}. Later epochs are unknown.`;
   }
 
   #known(answer) {
     return [
-      fact("Stops at epoch", answer.epoch, String(answer.epoch)),
+      fact("Epoch of the stop", answer.epoch, String(answer.epoch), "stops-at-epoch"),
       fact("Epochs saved", answer.savedEpochs, String(answer.savedEpochs)),
-      fact("GPU time saved", answer.savedSeconds, duration(answer.savedSeconds)),
+      fact("Compute time saved", answer.savedSeconds, duration(answer.savedSeconds), "gpu-time-saved"),
       this.#moneySaved(answer.savedSeconds),
       fact(`Best ${this.rule.monitor}`, answer.value, metric(answer.value)),
       fact("Lost", answer.lost, answer.lost > 0 ? metric(answer.lost) : "nothing"),
@@ -118,7 +118,7 @@ export class PatiencePanel {
 
   #unknown(answer) {
     return [
-      fact("Stops at epoch", null, "unknown"),
+      fact("Epoch of the stop", null, "unknown", "stops-at-epoch"),
       fact("Patience used up", answer.wait, `${answer.wait} of ${this.asked}`),
       fact(`Best ${this.rule.monitor}`, answer.value, metric(answer.value)),
     ];
@@ -132,8 +132,7 @@ export class PatiencePanel {
 }
 
 /** A figure with its exact value for programs. */
-function fact(name, value, shown) {
-  const id = name.startsWith("Best") ? "best" : name.toLowerCase().replaceAll(" ", "-");
+function fact(name, value, shown, id = name.startsWith("Best") ? "best" : name.toLowerCase().replaceAll(" ", "-")) {
   const data = element("data", { value: value ?? "", "data-fact": id }, shown);
   return element("div", {}, element("dt", {}, name), element("dd", {}, data));
 }

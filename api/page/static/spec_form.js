@@ -5,14 +5,14 @@ import { valueAt } from "./json_pointer.js";
 
 /** The form's parts. A place that the schema does not have is left out; `switch` is a part that null switches off. */
 export const GROUPS = [
-  { title: "What to predict", places: [["dataset/validation_fraction", "Validation split"], ["dataset/missing", "Missing values"], ["dataset/categorical_encoding", "Encoding of categories"], ["dataset/scaling", "Scaling"], ["dataset/drop_columns", "Excluded columns"], ["dataset/stratify", "Stratified split"]], extra: "target" },
-  { title: "Network", places: [["model/layers", "Hidden layers"], ["model/activation", "Activation"], ["model/dropout", "Dropout"], ["model/batch_normalization", "Batch normalization"]] },
-  { title: "Training", places: [["hyperparameters/epochs", "Epochs, at most"], ["hyperparameters/batch_size", "Batch size"], ["hyperparameters/optimizer", "Optimizer"], ["hyperparameters/learning_rate", "Learning rate"], ["hyperparameters/class_weight", "Class weights"], ["hyperparameters/seed", "Seed"]] },
-  { title: "Early stopping", switch: "callbacks/early_stopping", places: [["callbacks/early_stopping/monitor", "Monitor"], ["callbacks/early_stopping/patience", "Patience, in epochs"], ["callbacks/early_stopping/min_delta", "Least improvement"], ["callbacks/early_stopping/start_from_epoch", "Start from epoch"]] },
-  { title: "Learning rate on a plateau", switch: "callbacks/reduce_lr_on_plateau", places: [["callbacks/reduce_lr_on_plateau/monitor", "Monitor"], ["callbacks/reduce_lr_on_plateau/factor", "Factor"], ["callbacks/reduce_lr_on_plateau/patience", "Patience, in epochs"], ["callbacks/reduce_lr_on_plateau/min_lr", "Least rate"]] },
-  { title: "Checkpoints", switch: "callbacks/model_checkpoint", places: [["callbacks/model_checkpoint/monitor", "Best by"], ["callbacks/model_checkpoint/keep", "Kept models"]] },
-  { title: "Budget", places: [["budget/max_gpu_seconds", "GPU seconds, at most"], ["budget/max_cost", "Cost, at most"], ["budget/deadline", "Ends before"]] },
-  { title: "Name and place", places: [["name", "Name"], ["priority", "Priority, 0 first"]], extra: "metadata" },
+  { title: "Target and preprocessing", places: [["dataset/validation_fraction", "Validation split"], ["dataset/missing", "Missing values"], ["dataset/categorical_encoding", "Categorical encoding"], ["dataset/scaling", "Scaling"], ["dataset/drop_columns", "Excluded columns"], ["dataset/stratify", "Stratified split"]], extra: "target" },
+  { title: "Model", places: [["model/layers", "Hidden layers"], ["model/activation", "Activation"], ["model/dropout", "Dropout"], ["model/batch_normalization", "Batch normalization"]] },
+  { title: "Training", places: [["hyperparameters/epochs", "Max epochs"], ["hyperparameters/batch_size", "Batch size"], ["hyperparameters/optimizer", "Optimizer"], ["hyperparameters/learning_rate", "Learning rate"], ["hyperparameters/class_weight", "Class weights"], ["hyperparameters/seed", "Seed"]] },
+  { title: "Early stopping", switch: "callbacks/early_stopping", places: [["callbacks/early_stopping/monitor", "Monitor"], ["callbacks/early_stopping/patience", "Patience"], ["callbacks/early_stopping/min_delta", "Min delta"], ["callbacks/early_stopping/start_from_epoch", "Start from epoch"]] },
+  { title: "Reduce learning rate on plateau", switch: "callbacks/reduce_lr_on_plateau", places: [["callbacks/reduce_lr_on_plateau/monitor", "Monitor"], ["callbacks/reduce_lr_on_plateau/factor", "Factor"], ["callbacks/reduce_lr_on_plateau/patience", "Patience"], ["callbacks/reduce_lr_on_plateau/min_lr", "Minimum learning rate"]] },
+  { title: "Checkpoints", switch: "callbacks/model_checkpoint", places: [["callbacks/model_checkpoint/monitor", "Monitor"], ["callbacks/model_checkpoint/keep", "Checkpoints to keep"]] },
+  { title: "Budget", places: [["budget/max_gpu_seconds", "Maximum GPU seconds"], ["budget/max_cost", "Maximum cost"], ["budget/deadline", "Deadline"]] },
+  { title: "Name and priority", places: [["name", "Name"], ["priority", "Priority"]], extra: "metadata" },
 ];
 
 /** The schema at a place, with references and "or null" resolved; undefined where there is none. */

@@ -5,7 +5,7 @@ import * as format from "./format.js";
 import { valueAt } from "./json_pointer.js";
 
 const RULES = [
-  ["", "as the column says"],
+  ["", "default: by the column"],
   ["at_least", "positive: at least"],
   ["at_most", "positive: at most"],
   ["equals", "positive: equals"],

@@ -1,4 +1,4 @@
-// What GPU time bought: the sums of GET /usage as bars, and the same as a table.
+// Compute time: the sums of GET /usage as bars, and the same as a table.
 
 import { get } from "./api.js";
 import { byId, element, replace, setAttribute, setText } from "./dom.js";
@@ -55,7 +55,7 @@ function factsOf(total) {
   const part = (name) => (seconds.total ? `${format.percent(seconds[name] / seconds.total)} of it` : null);
   return [
     fact("Jobs ended", format.number(total.jobs), null),
-    fact("GPU time", format.duration(seconds.total), cost("total")),
+    fact("Compute time", format.duration(seconds.total), cost("total")),
     fact("Learning", format.duration(seconds.learning), part("learning"), "--part-learning"),
     fact("Patience", format.duration(seconds.patience), part("patience"), "--part-patience"),
     fact("Redone", format.duration(seconds.redone), part("redone"), "--part-redone"),
@@ -84,7 +84,7 @@ function columns(usage) {
   });
   return [
     element("div", { class: "scale" }, `to ${format.duration(most)} a day`),
-    element("div", { class: "columns", role: "img", "aria-label": "GPU time of each day; the table below has the figures" }, made),
+    element("div", { class: "columns", role: "img", "aria-label": "Compute time of each day; the table below has the figures" }, made),
     element("div", { class: "axis", "aria-hidden": "true" }, element("span", {}, days[0]), element("span", {}, days.at(-1))),
   ];
 }
@@ -115,7 +115,7 @@ function words(name, row) {
 function tableOf(usage) {
   const label = GROUPS.find(([name]) => name === usage.by)[1];
   const isPriced = usage.total.costs.length > 0;
-  const head = [label, "Jobs", "GPU time", ...format.PARTS.map((part) => part.label), "Waiting", "Avoided", ...(isPriced ? ["Cost", "Cost avoided"] : [])];
+  const head = [label, "Jobs", "Compute time", ...format.PARTS.map((part) => part.label), "Waiting", "Avoided", ...(isPriced ? ["Cost", "Cost avoided"] : [])];
   const cells = (row) => [
     format.number(row.jobs),
     format.duration(row.gpu_seconds.total),

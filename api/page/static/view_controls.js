@@ -27,8 +27,8 @@ export function controlsOf(view) {
 
 /** `samples`: how many jobs came as a sample already. */
 function pointsInWords(shown, of, samples = 0) {
-  if (of === 0) return "no points yet";
-  if (samples) return `${number(shown)} points shown; of ${counted(samples, "job")} a sample`;
+  if (of === 0) return "no points";
+  if (samples) return `${number(shown)} points shown; ${counted(samples, "job")} sampled`;
   if (shown >= of) return `${number(of)} points, each is shown`;
   return `${number(shown)} of ${number(of)} points shown, sampled; zoom in for more`;
 }

@@ -65,7 +65,7 @@ function card(worker, jobs) {
     worker.idle_gpu
       ? element("p", { class: "small" }, `Its ${worker.idle_gpu} stays idle: TensorFlow is installed for the CPU alone.`)
       : null,
-    worker.paused ? element("p", { class: "small" }, `It takes no job for now: ${worker.paused}`) : null,
+    worker.paused ? element("p", { class: "small" }, `It is paused: ${worker.paused}`) : null,
     worker.gpu ? gpuBars(worker.gpu) : null,
     worker.status === "lost" ? null : element("ul", { class: "slots" }, slots),
     element("dl", {}, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])));

@@ -51,7 +51,7 @@ def test_only_what_differs_is_in_the_table(still, three):
     with still.page() as page:
         opened(page, three)
         titles = page.locator("#table thead th").all_inner_texts()
-        measured = ["Job", "Status", "Best", "At epoch", "Last", "Min", "Max", "Epochs", "GPU time", "Cost"]
+        measured = ["Job", "Status", "Best", "At epoch", "Last", "Min", "Max", "Epochs", "Compute time", "Cost"]
         assert titles == [*measured, "layers", "epochs", "learning_rate"]
         cells = page.locator("#table tbody tr").nth(2).locator(".differs").all_inner_texts()
         assert cells == ["[16]", "8", "0.03"]
@@ -82,7 +82,7 @@ def test_a_job_is_taken_off_and_the_others_keep_their_colours(still, three):
         page.reload()
         page.locator("#chart canvas").wait_for()
         assert page.evaluate(colours) == before
-        page.get_by_role("button", name=re.compile("^Take wide off")).last.click()
+        page.get_by_role("button", name=re.compile("^Remove wide")).last.click()
         page.wait_for_function("() => document.querySelectorAll('#chips li').length === 2")
         assert three[2]["id"] not in page.url
         assert [colour for _, colour in page.evaluate(colours)] == [colour for _, colour in before[:2]]
@@ -106,7 +106,7 @@ def test_a_sample_says_that_it_is_one_and_a_job_that_is_gone_is_told(still):
     volume, gone = still.api.volume, "job_01K0000000000000000000GONE"
     with still.page() as page:
         opened(page, [{"id": long_job(volume).id}, {"id": interrupted_job(volume).id}, {"id": gone}])
-        page.get_by_text("of 1 job a sample").wait_for()
+        page.get_by_text("1 job sampled").wait_for()
         page.locator(".notice", has_text=gone).wait_for()
         page.get_by_role("button", name="Time", exact=True).click()
         page.get_by_role("button", name="Log", exact=True).click()

@@ -72,4 +72,4 @@ def test_a_worker_shows_its_gpu_and_what_it_does(still):
         for words in ("NVIDIA H200", "83 %", "61 GB of 141 GB", "epoch 20", "Slot 1 is free"):
             card.get_by_text(words).wait_for()
         assert card.get_by_role("link").get_attribute("href") == f"/page/jobs/{running.id}"
-        page.get_by_role("cell", name="a slot is free; it is taken within seconds").first.wait_for()
+        page.get_by_role("cell", name="a slot is free; the job starts within seconds").first.wait_for()

@@ -134,9 +134,9 @@ def test_what_another_patience_would_have_found_behind_the_last_epoch_cannot_be_
         opened(page, finished["id"])
         page.locator("[data-fact=stops-at-epoch]").wait_for()
         slide(page, 30)
-        assert "cannot be known" in page.locator(".patience-text").inner_text()
+        assert "Later epochs are unknown" in page.locator(".patience-text").inner_text()
         assert facts(page)["stops-at-epoch"] is None
-        page.get_by_role("button", name="As it was").click()
+        page.get_by_role("button", name="Reset").click()
         assert facts(page)["stops-at-epoch"] == finished["stop"]["last_epoch"]
 
 
@@ -259,7 +259,7 @@ def test_events_stay_where_somebody_reads_them(still):
         page.locator("#events li", has_text="epoch 100").wait_for()
         page.wait_for_function(AT_THE_END)
         page.locator("#events-frame").evaluate("frame => { frame.scrollTop = 40; }")
-        page.get_by_role("button", name="To the newest").wait_for()
+        page.get_by_role("button", name="Show the newest").wait_for()
         page.get_by_label("epochs", exact=True).uncheck()
         page.locator("#events li", has_text="epoch 100").wait_for(state="detached")
 
@@ -269,10 +269,9 @@ def test_what_can_be_done_follows_the_state_and_the_key(visitor, page_api, page_
     with visitor.page() as page:
         opened(page, finished["id"])
         names = page.locator("#actions").get_by_role("button").all_inner_texts()
-        assert names == ["Extend", "Delete"]
+        assert names == ["Extend job", "Delete job"]
         assert (
-            page.get_by_role("link", name="Post again with changes").get_attribute("href")
-            == f"/page/new?like={finished['id']}"
+            page.get_by_role("link", name="Copy to new job").get_attribute("href") == f"/page/new?like={finished['id']}"
         )
     with visitor.page(key=reader) as page:
         opened(page, finished["id"])
@@ -285,20 +284,20 @@ def test_a_running_job_is_cancelled_tried_anew_and_deleted(visitor, page_api, pa
     with visitor.page() as page:
         opened(page, job_id)
         page.get_by_role("button", name="Cancel").click()
-        page.get_by_role("button", name="No").click()
+        page.get_by_role("button", name="Keep running").click()
         assert page_api.ask("GET", f"/jobs/{job_id}").json["cancel_requested_at"] is None
         page.get_by_role("button", name="Cancel").click()
-        page.get_by_role("button", name="Cancel the job").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
         page.locator("#status", has_text="Cancelled").wait_for()
         page.get_by_role("button", name="Retry").click()
         page.wait_for_url(lambda url: job_id not in url)
         page.get_by_role("link", name=job_id).wait_for()
         page.get_by_role("button", name="Cancel").click()
-        page.get_by_role("button", name="Cancel the job").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
         page.locator("#status", has_text="Cancelled").wait_for()
         page.goto(f"/page/jobs/{job_id}")
         page.get_by_role("button", name="Delete").click()
-        page.get_by_role("button", name="Delete the job").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete job").click()
         page.wait_for_url(f"{visitor.url}/")
     assert page_api.ask("GET", f"/jobs/{job_id}").status == 404
 
@@ -309,14 +308,14 @@ def test_a_job_that_stopped_is_gone_on_with_in_one_unbroken_chart(visitor, page_
         opened(page, finished["id"])
         page.get_by_role("button", name="Extend").click()
         dialog = page.get_by_role("dialog")
-        dialog.get_by_label("Up to epoch").fill(str(last))
+        dialog.get_by_label("Max epochs").fill(str(last))
         dialog.get_by_label("Patience").fill("300")
         dialog.get_by_role("button", name="Extend").click()
         dialog.get_by_text(f"#/epochs received {last}").wait_for()
-        dialog.get_by_label("Up to epoch").fill(str(last + 5))
-        dialog.get_by_label("GPU seconds, at most").fill("600.5")
-        dialog.get_by_label("Cost, at most").fill("2")
-        dialog.get_by_label("Ends before").fill("2050-01-31T06:30")
+        dialog.get_by_label("Max epochs").fill(str(last + 5))
+        dialog.get_by_label("Maximum GPU seconds").fill("600.5")
+        dialog.get_by_label("Maximum cost").fill("2")
+        dialog.get_by_label("Deadline").fill("2050-01-31T06:30")
         here = page.evaluate("new Date('2050-01-31T06:30').toISOString()")
         dialog.get_by_role("button", name="Extend").click()
         page.wait_for_url(lambda url: "/page/jobs/" in url and finished["id"] not in url)
@@ -344,7 +343,7 @@ def test_a_budget_shows_how_much_of_it_is_used_and_its_limits_are_offered_to_the
     with still.page() as page:
         opened(page, job.id)
         words = page.locator("#facts").inner_text()
-        assert re.search(r"Budget\s+[\d.]+ s of 10 min\s+of GPU time; 0 of 2.5 paid; 2050-01-31 ", words), words
+        assert re.search(r"Budget\s+[\d.]+ s of 10 min\s+of compute time; 0 of 2.5 paid; 2050-01-31 ", words), words
         used = BudgetUsed(kind="max_cost", limit=2.5, used=2.4871, currency="EUR")
         stop = Stop(reason="budget", last_epoch=1, epochs_not_run=3, budget=used)
         job.settle(Ending(status="succeeded", stop=stop), attempt=1)
@@ -355,9 +354,9 @@ def test_a_budget_shows_how_much_of_it_is_used_and_its_limits_are_offered_to_the
         page.route("**/extend", lambda route: (asked.append(route.request.post_data_json), route.abort()))
         page.get_by_role("button", name="Extend").click()
         dialog = page.get_by_role("dialog")
-        assert dialog.get_by_label("GPU seconds, at most").input_value() == "600"
-        dialog.get_by_label("GPU seconds, at most").fill("")
-        dialog.get_by_label("Cost, at most").fill("5")
+        assert dialog.get_by_label("Maximum GPU seconds").input_value() == "600"
+        dialog.get_by_label("Maximum GPU seconds").fill("")
+        dialog.get_by_label("Maximum cost").fill("5")
         dialog.get_by_role("button", name="Extend").click()
         dialog.get_by_role("alert").locator("p").wait_for()
     # What was left as it was is left out.

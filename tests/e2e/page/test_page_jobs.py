@@ -47,7 +47,7 @@ def test_a_name_is_shown_literally_whatever_it_holds(still):
         assert row(page, job).get_by_role("link").inner_text() == EVIL
         page.get_by_label("Name, or metadata").fill(EVIL.replace("=", "\u2009"))
         page.keyboard.press("Enter")
-        page.get_by_text("No job is like that").wait_for()
+        page.get_by_text("No job matches the filters").wait_for()
         page.goto("/page/new?like=" + job.id)
         page.get_by_text("ready to post").wait_for()
         assert page.get_by_label("Name", exact=True).input_value() == EVIL

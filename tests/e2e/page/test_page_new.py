@@ -22,7 +22,7 @@ def test_a_job_is_posted_from_the_form_and_watched_to_its_stop(visitor, page_wor
         page.get_by_label("Target").select_option("grade")
         page.get_by_label("Which values are positive").select_option("at_least")
         page.get_by_label("Positive value").fill("3")
-        page.get_by_label("Epochs, at most").fill("4")
+        page.get_by_label("Max epochs").fill("4")
         page.get_by_label("Hidden layers").fill("8, 4")
         page.get_by_text("ready to post").wait_for()
         page.get_by_text("two classes").wait_for()
@@ -31,7 +31,7 @@ def test_a_job_is_posted_from_the_form_and_watched_to_its_stop(visitor, page_wor
             "hyperparameters": {"epochs": 4},
             "model": {"layers": [8, 4]},
         }
-        page.get_by_role("button", name="Post the job").click()
+        page.get_by_role("button", name="Post job").click()
         page.wait_for_url("**/page/jobs/job_*")
         job_id = page.url.rpartition("/")[2]
         page.goto("/")
@@ -53,7 +53,7 @@ def test_what_is_wrong_is_told_beside_its_field_and_either_side_follows_the_othe
         page.locator("#field-hyperparameters-batch_size-error").get_by_text(
             "received 0, expected a whole number from 1 to 65536"
         ).wait_for()
-        assert page.get_by_role("button", name="Post the job").is_disabled()
+        assert page.get_by_role("button", name="Post job").is_disabled()
         page.get_by_label("The job's spec as JSON").fill(
             '{"dataset": {"id": "grades", "target": "grade"}, "model": {"activation": "tanh"}, '
             '"callbacks": {"early_stopping": null}}'
@@ -66,7 +66,7 @@ def test_what_is_wrong_is_told_beside_its_field_and_either_side_follows_the_othe
         assert spec_of(page) == {"dataset": {"id": "grades", "target": "grade"}, "model": {"activation": "tanh"}}
         page.get_by_label("The job's spec as JSON").fill('{"dataset": ')
         page.locator("#json-error:not(:empty)").wait_for()
-        assert page.get_by_role("button", name="Post the job").is_disabled()
+        assert page.get_by_role("button", name="Post job").is_disabled()
 
 
 def test_a_job_is_posted_again_with_changes(visitor):
@@ -77,6 +77,6 @@ def test_a_job_is_posted_again_with_changes(visitor):
         page.goto(f"/page/new?like={before['id']}")
         page.get_by_text("with the spec of first").wait_for()
         page.get_by_text("ready to post").wait_for()
-        assert page.get_by_label("Epochs, at most").input_value() == "7"
+        assert page.get_by_label("Max epochs").input_value() == "7"
         assert page.get_by_label("Target").input_value() == "grade"
         assert spec_of(page) == before["spec"]

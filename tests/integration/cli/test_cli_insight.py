@@ -58,7 +58,7 @@ def fitstop(url, tmp_path, monkeypatch):
 def test_explain_says_why_a_job_stopped(fitstop, past):
     result = fitstop("explain", past[0])
     assert result.exit_code == 0
-    assert "989 of the 1000 epochs that it was allowed were not run." in result.stdout.splitlines()
+    assert "989 of the 1000 maximum epochs were not run." in result.stdout.splitlines()
     assert json.loads(fitstop("explain", past[0], "-o", "json").stdout)["status"] == "succeeded"
 
 
@@ -67,7 +67,7 @@ def test_replay_says_what_another_patience_would_have_saved_and_lost(fitstop, pa
     assert "stopped at epoch 7 with val_accuracy 0.61 at epoch 4" in result.stdout
     assert "4 epochs, 0.400 s of GPU, 0.0004 EUR" in result.stdout
     assert "0.0900 worse than the run's best" in result.stdout
-    assert "cannot be known" in fitstop("replay", past[0], "--patience", 99).stdout
+    assert "Later epochs are unknown" in fitstop("replay", past[0], "--patience", 99).stdout
     assert fitstop("replay", past[0]).exit_code == 2
     assert fitstop("replay", past[0], "--monitor", "val_acuracy").exit_code == 6
 

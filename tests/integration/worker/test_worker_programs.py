@@ -87,7 +87,7 @@ def test_where_a_kept_program_is_torn_the_job_begins_anew_without_any_and_ends_e
     assert second is not None
     assert (first.outcome, first.is_failure, second.outcome) == ("handed_back", False, "finished")
     told = [placed.event.message for placed in job_events(job) if placed.event.type == "engine"]
-    assert told[0].startswith("begins anew without the programs kept from earlier jobs")
+    assert told[0].startswith("restarts without the compiled programs of earlier jobs")
     assert len(done(shared_volume, doorbell).attempts()) == 1
 
 

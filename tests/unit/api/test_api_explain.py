@@ -31,7 +31,7 @@ def test_a_job_that_waits_says_who_is_before_it_and_what_the_workers_do(client, 
         "All 1 slots of the workers are busy.",
     ]
     volume.show_worker(card(ready=True))
-    assert said(client, first)[-1] == "A worker is ready and takes it in a moment."
+    assert said(client, first)[-1] == "A worker is ready and will start it in a moment."
     volume.show_worker(card(unfit="its GPU does not train"))
     assert said(client, first)[-1] == "No worker can take it: its GPU does not train."
     volume.show_worker(card(draining=True))
@@ -44,8 +44,8 @@ def test_a_job_that_is_queued_again_says_why(client, job):
     retry_at = time_in(60)
     attempt.close(AttemptEnd(outcome="lost", ended_at=utc_now(), error=error, is_failure=True, retry_at=retry_at))
     assert said(client, job)[:2] == [
-        "Attempt 1 was lost: no heartbeat of its worker for 30 s; the next one goes on where it was last saved.",
-        f"It is tried again at {retry_at}, not sooner.",
+        "Attempt 1 was lost: no heartbeat of its worker for 30 s; the next one continues from the last resume point.",
+        f"The next attempt starts at {retry_at} or later.",
     ]
 
 
@@ -99,8 +99,11 @@ def test_what_is_better_when_it_is_less_has_to_fall(client, new_job):
 @pytest.mark.parametrize(
     ("stopping", "sentence"),
     [
-        (patience(stops_at=1000), "it may go on to epoch 1000, the last that it is allowed."),
-        (patience(best_epoch=None, best=None), "val_accuracy was never a number so far; it stops at epoch 30"),
+        (patience(stops_at=1000), "it may continue to epoch 1000, its maximum."),
+        (
+            patience(best_epoch=None, best=None),
+            "val_accuracy has had no finite value so far; without one it stops at",
+        ),
         (patience(wait=0, best_epoch=24), "val_accuracy last improved at epoch 24, this epoch;"),
     ],
 )
@@ -112,20 +115,20 @@ def test_early_stopping_that_is_off_or_has_not_begun(client, new_job):
     off = running(new_job, callbacks={"early_stopping": None})
     assert said(client, off)[0] == "Early stopping is off: it runs to epoch 1000 and is at 24."
     later = running(new_job, stopping=patience(), callbacks={"early_stopping": {"start_from_epoch": 50}})
-    assert said(client, later)[0] == "Early stopping looks at val_accuracy from epoch 51 on; this is epoch 24."
+    assert said(client, later)[0] == "Early stopping monitors val_accuracy from epoch 51 on; this is epoch 24."
 
 
 def test_a_budget_is_told_while_a_job_waits_and_while_it_runs(client, new_job):
     waits = new_job(budget={"max_gpu_seconds": 5})
-    assert said(client, waits)[-1] == "Its budget ends it at the latest after 5 GPU seconds."
+    assert said(client, waits)[-1] == "It stops at its budget: 5 GPU seconds."
     runs = running(new_job, stopping=patience(), budget={"max_gpu_seconds": 90, "max_cost": 2.5})
-    assert said(client, runs)[-1] == "Its budget ends it at the latest after 90 GPU seconds, or a cost of 2.5."
+    assert said(client, runs)[-1] == "It stops at its budget: 90 GPU seconds, or a cost of 2.5."
     assert not any("budget" in sentence for sentence in said(client, running(new_job, stopping=patience())))
 
 
 def test_a_job_that_has_just_begun_and_one_that_was_asked_to_stop(client, job):
     claim(job)
-    assert said(client, job) == ["It has started on here, and no epoch has ended yet."]
+    assert said(client, job) == ["It has started on here, and no epoch has finished yet."]
     job.request_cancel()
     assert "was asked to stop" in said(client, job)[0]
 
@@ -144,8 +147,8 @@ STOPPED = {"monitor": "val_accuracy", "best_epoch": 20, "best_value": 0.785, "wa
                 status="succeeded", stop=Stop(reason="early_stopping", last_epoch=30, epochs_not_run=970, **STOPPED)
             ),
             [
-                f"It stopped at epoch 30: for 10 epochs, all the patience it had, val_accuracy did not improve {MORE}.",
-                "970 of the 1000 epochs that it was allowed were not run.",
+                f"It stopped at epoch 30: for 10 epochs, its whole patience, val_accuracy did not improve {MORE}.",
+                "970 of the 1000 maximum epochs were not run.",
             ],
         ),
         (
@@ -156,7 +159,7 @@ STOPPED = {"monitor": "val_accuracy", "best_epoch": 20, "best_value": 0.785, "wa
             Ending(status="cancelled", stop=Stop(reason="cancelled", epochs_not_run=1000)),
             [
                 "It was cancelled before its first epoch.",
-                "1000 of the 1000 epochs that it was allowed were not run.",
+                "1000 of the 1000 maximum epochs were not run.",
             ],
         ),
         (
@@ -190,7 +193,7 @@ STOPPED = {"monitor": "val_accuracy", "best_epoch": 20, "best_value": 0.785, "wa
             [f"It ended before its first epoch had: its budget was used up (the deadline of {DEADLINE})."],
         ),
         (Ending(status="succeeded", stop=Stop(reason="budget", last_epoch=2)), ["It stopped (budget) after epoch 2."]),
-        (Ending(status="failed"), ["It is over, and no reason was recorded."]),
+        (Ending(status="failed"), ["It has finished, and no reason was recorded."]),
     ],
 )
 def test_a_job_that_is_over_says_why_it_stopped(client, new_job, ending, sentences):

@@ -35,10 +35,10 @@ def test_it_is_made_anew_when_an_epoch_has_ended(client, volume):
 
 
 def test_where_there_is_none_the_reason_is_said(client, volume, job):
-    assert seen(client, job)["reason"] == "too few epochs have ended"
+    assert seen(client, job)["reason"] == "too few epochs have finished"
     over = trained(volume, [0.5] * 11)
     ended_at(over.attempts()[0], 9000, "finished", stopped("early_stopping", 11, 1, 1000))
-    assert (seen(client, over)["stop"], seen(client, over)["reason"]) == (None, "the job is over")
+    assert (seen(client, over)["stop"], seen(client, over)["reason"]) == (None, "the job has finished")
     assert client.get("/jobs/job_unknown/forecast").status_code == 404
 
 

@@ -51,7 +51,7 @@ def test_each_job_says_why_it_waits(client, volume, new_job):
     assert reasons(client) == [(1, "draining"), (2, "draining")]
     show_worker(volume, **busy(running))
     assert reasons(client) == [(1, "busy"), (2, "busy")]
-    assert "1 other is served first" in client.get("/queue").json["data"][1]["waits"]["detail"].replace("are", "is")
+    assert "jobs ahead: 1" in client.get("/queue").json["data"][1]["waits"]["detail"]
     show_worker(volume, slots=2, running=(RunningAttempt(job=running.id, attempt=1, slot=0),))
     assert reasons(client) == [(1, "next"), (2, "busy")]
 

@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_made_keeps_no_worker_from_its_work(tmp_path, ca
     programs = KeptPrograms(tmp_path / "missing")
     assert programs.environment() == {}
     programs.forget()
-    assert "each job compiles anew" in caplog.text
+    assert "each job compiles again" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["with space", "with\ttab"])

@@ -103,6 +103,6 @@ def _drop_event(epoch: int, drop: Drop) -> Event:
 
 def _stop_event(epoch: int, stopping: PatientStopping) -> Event:
     state = stopping.patience_used(epoch, epoch)
-    since = "was never a number" if state.best_value is None else f"has not improved on {state.best_value:.4f}"
+    since = "never had a finite value" if state.best_value is None else f"has not improved on {state.best_value:.4f}"
     message = f"stopped: {state.monitor} {since} since epoch {state.best_epoch or 0} for {state.wait} epochs"
     return Event("stop", message, {"epoch": epoch, "reason": "early_stopping", **state.model_dump(mode="json")})

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from worker.training.errors import Diverged
 
-_MEND = "a smaller learning_rate or scaled data help"
+_FIX = "a smaller learning_rate or scaled data may help"
 
 
 class NotFinite(keras.callbacks.Callback):
@@ -34,21 +34,19 @@ class NotFinite(keras.callbacks.Callback):
         """`step` batches of the epoch are done; an engine that does many in one call ends it after the bad one."""
         loss = float(logs.get("loss", 0.0))
         if not math.isfinite(loss):
-            raise Diverged(f"the loss became {loss} in epoch {self._epoch + 1} at batch {step}; {_MEND}")
+            raise Diverged(f"the loss became {loss} in epoch {self._epoch + 1} at batch {step}; {_FIX}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
-            raise Diverged(f"the loss became {loss} in epoch {epoch + 1}; {_MEND}")
+            raise Diverged(f"the loss became {loss} in epoch {epoch + 1}; {_FIX}")
         infinite = [name for name, value in (logs or {}).items() if math.isinf(float(value))]
         if infinite:
-            raise Diverged(f"{infinite[0]} became {float((logs or {})[infinite[0]])} in epoch {epoch + 1}; {_MEND}")
+            raise Diverged(f"{infinite[0]} became {float((logs or {})[infinite[0]])} in epoch {epoch + 1}; {_FIX}")
         flags = self.weights_are_finite()
         if not flags.all():
             bad = self.model.trainable_variables[int(np.argmin(flags))]
-            raise Diverged(
-                f"the weights {bad.path} are not finite after epoch {epoch + 1}, though the loss is; {_MEND}"
-            )
+            raise Diverged(f"the weights {bad.path} are not finite after epoch {epoch + 1}, though the loss is; {_FIX}")
 
     def _look_at_weights(self) -> npt.NDArray[np.bool_]:
         arrays = (keras.ops.convert_to_numpy(variable) for variable in self.model.trainable_variables)

@@ -62,7 +62,7 @@ def _compiled(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan)
                 raise
             log.warning("the model could not be compiled%s", " with XLA" if plan.xla else "", exc_info=True)
             if plan.xla and kept_programs.give_up():
-                message = f"begins anew without the programs kept from earlier jobs: {first_line(error)}"
+                message = f"restarts without the compiled programs of earlier jobs: {first_line(error)}"
                 run.events.write([Event("engine", message, plan.model_dump(mode="json"), "warning")])
                 raise TrainingStopped("handed_back") from error
             plan = _simpler(run, plan, f"the model could not be compiled ({first_line(error)})")
@@ -73,6 +73,6 @@ def _simpler(run: RunContext, plan: EnginePlan, because: str) -> EnginePlan:
     """The fused engine without XLA, else the stock engine."""
     change = {"xla": False} if plan.xla else {"engine": "stock"}
     simpler = plan.model_copy(update={**change, "reason": f"{plan.reason}; {because}"})
-    message = f"goes on with the {simpler.engine} engine without XLA: {because}"
+    message = f"continues with the {simpler.engine} engine without XLA: {because}"
     run.events.write([Event("engine", message, simpler.model_dump(mode="json"), "warning")])
     return simpler

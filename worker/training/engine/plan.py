@@ -50,7 +50,7 @@ def _with_xla(record: JobRecord, steps: int, engine: str) -> tuple[bool, str]:
     if asked != "auto":
         return asked, f"{'with' if asked else 'without'} XLA: asked for"
     if engine == "stock":
-        return False, "without XLA: the stock engine compiles each batch size anew"
+        return False, "without XLA: the stock engine compiles each batch size again"
     likely = steps * likely_epochs(record)
     if likely < _STEPS_THAT_PAY_XLA:
         return False, f"without XLA: about {likely} steps would not pay for its compile"

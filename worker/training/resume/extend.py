@@ -36,7 +36,7 @@ def carried_on(point: ResumePoint, inherited: AttemptFolder, record: JobRecord, 
     if record.extends_from == "best":
         point = _at_best(point, inherited, record, model, told)
     if len(told) < point.place.epoch:
-        raise DamagedPoint(f"{point.place.epoch} epochs lie before it and {len(told)} are told of")
+        raise DamagedPoint(f"{point.place.epoch} epochs lie before it and {len(told)} are recorded")
     stopping = record.spec.callbacks.early_stopping
     if stopping is None:
         return dataclasses.replace(point, is_stopped=False)

@@ -154,7 +154,7 @@ class ResumeSession:
         self._resumed_from = earlier.resume / point_name(point.place.epoch, point.place.step)
         facts = {"epoch": point.place.epoch + 1, "batch": point.place.step, "from_attempt": earlier.number}
         whose = f"attempt {earlier.number}" if earlier.number else self._record.extends
-        self.tell(f"goes on at {point.place} where {whose} left it", "info", **facts)
+        self.tell(f"resumed at {point.place} from {whose}", "info", **facts)
         changed = differences(point.built_with, self._built_with)
         if changed:
             self._tell_inexact(f"the numbers may differ in their last bits ({'; '.join(changed)})")

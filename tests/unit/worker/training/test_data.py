@@ -164,7 +164,7 @@ def test_changed_bytes_are_refused(volume: Volume) -> None:
         file.write(b"x")
     record = job.record()
     assert record is not None
-    with pytest.raises(DataChanged, match="upload and post it anew"):
+    with pytest.raises(DataChanged, match="post the job again"):
         load_data(claim(job), record)
     volume.data_file("grades").unlink()
     with pytest.raises(DataMissing):

@@ -126,7 +126,7 @@ def test_from_the_best_model_the_log_goes_on_behind_its_epoch_with_its_weights_a
         assert new["learning_rate"][best.epoch] == old["learning_rate"][best.epoch]
     events = (second.attempts()[0].events_file).read_text()
     assert "cannot be used" not in events
-    assert f"goes on at epoch {best.epoch + 1} where {first.id} left it" in events
+    assert f"resumed at epoch {best.epoch + 1} from {first.id}" in events
 
 
 def test_the_weights_that_it_goes_on_from_are_those_of_the_best_file(volume: Volume) -> None:

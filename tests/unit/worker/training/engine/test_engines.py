@@ -207,7 +207,7 @@ def test_a_model_that_xla_cannot_compile_trains_on_without_it_and_says_so(
     assert (plan.engine, plan.xla) == ("fused", False)
     warning, chosen = told(job, "engine")
     assert warning.level == "warning"
-    assert warning.message.startswith("goes on with the fused engine without XLA: the model could not be compiled (")
+    assert warning.message.startswith("continues with the fused engine without XLA: the model could not be compiled (")
     assert chosen.data == plan.model_dump(mode="json")
     assert len(log_of(job)) == 4
 
