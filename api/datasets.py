@@ -68,7 +68,7 @@ def show(dataset_id: str) -> Response:
 
 
 def delete(dataset_id: str) -> tuple[str, int]:
-    """Remove a dataset that no unfinished job needs: 204. Jobs that are over keep their models."""
+    """Delete a dataset that no unfinished job uses: 204. Finished jobs keep their models."""
     no_query()
     volume = service().volume
     if volume.dataset(dataset_id) is None:

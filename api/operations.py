@@ -286,7 +286,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             "jobs": _text("Ids of up to 200 jobs, separated by commas. Default: the newest 60 that succeeded."),
             "most": _integer(1, 1000, 30, "Largest patience in the table."),
             "tolerance": {
-                "type": "number", "minimum": 0, "default": 0, "description": "Maximum loss in the monitored metric.",
+                "type": "number", "minimum": 0, "default": 0, "description": "Maximum deterioration of the metric.",
             },
         },
         errors=(404,),

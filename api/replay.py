@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class ReplaySettings(Strict):
-    """Other settings; what is left out is as the job had it."""
+    """Settings to replay. Fields left out keep the job's values."""
 
     monitor: Monitor | None = None
     mode: Literal["min", "max"] | None = None

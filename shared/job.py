@@ -70,7 +70,7 @@ class Cancel(Document):
 
 
 class JobError(_Part):
-    """Why a job failed: a word for programs, and a sentence for people that says how to fix it."""
+    """Reason of a failure: a code for programs, and a message that says how to fix it."""
 
     code: str
     message: str

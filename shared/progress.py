@@ -18,7 +18,7 @@ class Best(_Frozen):
 
 
 class Patience(_Frozen):
-    """How far early stopping is: it stops at `stops_at_epoch` unless `monitor` becomes better than `best_value`.
+    """State of early stopping: it stops at `stops_at_epoch` unless `monitor` becomes better than `best_value`.
 
     `stops_at_epoch` is never above the epochs of the spec; `best_*` are None until a value was finite.
     """
@@ -32,7 +32,7 @@ class Patience(_Frozen):
 
 
 class PlateauWait(_Frozen):
-    """How far ReduceLROnPlateau is."""
+    """State of ReduceLROnPlateau."""
 
     wait: int
     patience: int

@@ -83,58 +83,60 @@ class Settings(BaseModel):
     index_folder: Path = Field(
         default_factory=_cache_folder, description="this host's own disk, for an index that may be deleted"
     )
-    requests_per_minute: int = Field(default=6000, ge=1, description="requests of one API key in a minute, at most")
-    max_unfinished_jobs: int = Field(default=10_000, ge=1, description="jobs of one API key without result, at most")
-    max_uploads: int = Field(default=8, ge=1, description="uploads of one API key at once, at most")
+    requests_per_minute: int = Field(default=6000, ge=1, description="maximum requests of one API key per minute")
+    max_unfinished_jobs: int = Field(default=10_000, ge=1, description="maximum unfinished jobs of one API key")
+    max_uploads: int = Field(default=8, ge=1, description="maximum concurrent uploads of one API key")
     upload_bytes_per_day: int = Field(
-        default=256 * 1024**3, ge=1024, description="bytes that one API key uploads in a day, at most"
+        default=256 * 1024**3, ge=1024, description="maximum bytes that one API key uploads per day"
     )
-    max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="body of POST /jobs, at most")
-    max_json_depth: int = Field(default=32, ge=4, le=200, description="nesting of a JSON body, at most")
-    max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="body of PUT /datasets/{id}, at most")
-    max_dataset_columns: int = Field(default=4096, ge=2, description="columns of a dataset, at most")
-    max_dataset_cells: int = Field(default=50_000_000, ge=4, description="rows times columns of a dataset, at most")
-    ingest_timeout_seconds: float = Field(default=300, gt=0, description="time to parse an upload, at most")
-    ingest_memory_bytes: int = Field(default=8 * 1024**3, ge=256 * 1024**2, description="memory to parse it, at most")
+    max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="maximum bytes of a POST /jobs body")
+    max_json_depth: int = Field(default=32, ge=4, le=200, description="maximum nesting of a JSON body")
+    max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="maximum bytes of a dataset file")
+    max_dataset_columns: int = Field(default=4096, ge=2, description="maximum columns of a dataset")
+    max_dataset_cells: int = Field(default=50_000_000, ge=4, description="maximum rows times columns of a dataset")
+    ingest_timeout_seconds: float = Field(default=300, gt=0, description="maximum time to parse an upload")
+    ingest_memory_bytes: int = Field(default=8 * 1024**3, ge=256 * 1024**2, description="maximum memory to parse it")
 
     # The worker
     slots: int = Field(default=1, ge=1, le=64, description="jobs at once on this worker")
     gpu_price_per_hour: float | None = Field(
-        default=None, ge=0, le=1_000_000, description="what an hour of one slot's GPU costs, for the ledger"
+        default=None, ge=0, le=1_000_000, description="price per hour of one slot's GPU, for the ledger"
     )
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="the currency of that price")
     child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="how a training child starts")
     child_start_seconds: float = Field(
-        default=20, gt=0, description="for a training child to answer and to begin, at most; then its worker is sick"
+        default=20, gt=0, description="maximum time for a training child to start; then its worker is unfit"
     )
-    heartbeat_seconds: float = Field(default=3, gt=0, description="between two heartbeats of an attempt")
-    self_stop_seconds: float = Field(default=20, gt=0, description="without a heartbeat until a worker stops its child")
-    take_over_seconds: float = Field(default=30, gt=0, description="of a silent heartbeat until others take over")
-    sweep_seconds: float = Field(default=5, gt=0, description="between two looks through the open jobs")
-    hang_seconds: float = Field(default=60, gt=0, description="without a batch until a child hangs, at least")
-    first_batch_seconds: float = Field(default=900, gt=0, description="for a child to do its first batch, at most")
+    heartbeat_seconds: float = Field(default=3, gt=0, description="time between two heartbeats of an attempt")
+    self_stop_seconds: float = Field(
+        default=20, gt=0, description="time without heartbeat until a worker stops its child"
+    )
+    take_over_seconds: float = Field(default=30, gt=0, description="time without heartbeat until others take over")
+    sweep_seconds: float = Field(default=5, gt=0, description="time between two sweeps of the open jobs")
+    hang_seconds: float = Field(default=60, gt=0, description="minimum time without a batch until a child hangs")
+    first_batch_seconds: float = Field(default=900, gt=0, description="maximum time for a child's first batch")
     resume_seconds: float = Field(
-        default=60, gt=0, description="inside an epoch, between two saves of the run, at least"
+        default=60, gt=0, description="minimum time between two resume points inside an epoch"
     )
-    stop_grace_seconds: float = Field(default=10, gt=0, description="for a child to stop by itself before it is killed")
+    stop_grace_seconds: float = Field(default=10, gt=0, description="time for a child to stop before it is killed")
     device_data_bytes: int = Field(
-        default=0, ge=0, description="data held on the device, at most; 0 for a quarter of its free memory"
+        default=0, ge=0, description="maximum data held on the device; 0: a quarter of its free memory"
     )
     retry_backoff_seconds: float = Field(
-        default=1, ge=0, description="after a failed attempt; doubles with each without progress"
+        default=1, ge=0, description="wait after a failed attempt; doubles with each without progress"
     )
     idle_exit_seconds: float = Field(
-        default=0, ge=0, description="without a job until a worker ends with status 0; 0 for never"
+        default=0, ge=0, description="time without a job until a worker exits with status 0; 0: never"
     )
-    idle_hook: str = Field(default="", description="a command that the shell runs when a worker ends for being idle")
+    idle_hook: str = Field(default="", description="shell command to run when a worker exits because it is idle")
     volume_reserve_bytes: int = Field(
         default=64 * 1024**2, ge=0, description="free space on the volume, below which no job is claimed"
     )
     max_failures: int = Field(
-        default=3, ge=1, le=100, description="failed attempts in a row without progress until the job has failed"
+        default=3, ge=1, le=100, description="failed attempts in a row without progress after which the job fails"
     )
     max_losses: int = Field(
-        default=10, ge=1, le=1000, description="lost attempts in a row without progress until the job has failed"
+        default=10, ge=1, le=1000, description="lost attempts in a row without progress after which the job fails"
     )
 
 

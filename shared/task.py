@@ -35,7 +35,7 @@ _GREATER_IS_BETTER = frozenset({"accuracy", "precision", "recall", "auc", "r2"})
 
 
 class Task(BaseModel):
-    """What the model is to learn.
+    """Learning task of the model.
 
     `classes` are the target's values in the order of the model's outputs (a binary target without `positive`: the
     negative one first), None for a regression, for `positive`, and where there are too many to list. `features` is

@@ -22,14 +22,14 @@ _MOST_BYTES = 4096
 
 
 class SignInRequest(BaseModel):
-    """What POST /page/sign-in takes: an API key, or a code that one was asked for with it."""
+    """Body of POST /page/sign-in: an API key, or a one-time code."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     key: str | None = Field(default=None, min_length=1, max_length=512)
     """An API key of this service."""
     code: str | None = Field(default=None, min_length=1, max_length=512)
-    """A code from POST /page/codes, which is used up by this."""
+    """Code from POST /page/codes, valid once."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "SignInRequest":
