@@ -78,7 +78,7 @@ def stored_once(
         raise HttpProblem(422, "idempotency_key_reused", f"another body was posted under this {HEADER}; use a new one")
     standing = volume.job(posted.job_id)
     if standing is None and volume.was_deleted(posted.job_id):
-        raise Conflict(f"the job of this {HEADER} was deleted; use a new one to post it anew")
+        raise Conflict(f"the job of this {HEADER} was deleted; use a new one to post it again")
     return standing or _stored(new_record(posted.job_id), prepare, is_shared=True), None
 
 

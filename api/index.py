@@ -191,7 +191,7 @@ class JobIndex:
                 }
             yield
         except sqlite3.Error as error:
-            log.warning("the index cannot be used and is made anew: %s", error)
+            log.warning("the index cannot be used and is rebuilt: %s", error)
             if self._opened is not None:
                 self._opened.delete()
             self._opened, self._open, self._shards, self._unborn = None, _Seen(-1, 0.0), {}, set()

@@ -65,7 +65,7 @@ def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
     no_query()
     state = state_of(service().job(job_id))
     if state.status not in {"failed", "cancelled"}:
-        raise Conflict(f"the job is {state.status}; only one that has failed or was cancelled is tried anew")
+        raise Conflict(f"the job is {state.status}; only a failed or cancelled job can be retried")
     return stored(*stored_once({"retry_of": job_id}, partial(_tried_anew, state.record)))
 
 

@@ -5,7 +5,7 @@ import { valueAt } from "./json_pointer.js";
 
 /** The form's parts. A place that the schema does not have is left out; `switch` is a part that null switches off. */
 export const GROUPS = [
-  { title: "Target and preprocessing", places: [["dataset/validation_fraction", "Validation split"], ["dataset/missing", "Missing values"], ["dataset/categorical_encoding", "Categorical encoding"], ["dataset/scaling", "Scaling"], ["dataset/drop_columns", "Excluded columns"], ["dataset/stratify", "Stratified split"]], extra: "target" },
+  { title: "Prediction and preprocessing", places: [["dataset/validation_fraction", "Validation split"], ["dataset/missing", "Missing values"], ["dataset/categorical_encoding", "Categorical encoding"], ["dataset/scaling", "Scaling"], ["dataset/drop_columns", "Excluded columns"], ["dataset/stratify", "Stratified split"]], extra: "target" },
   { title: "Model", places: [["model/layers", "Hidden layers"], ["model/activation", "Activation"], ["model/dropout", "Dropout"], ["model/batch_normalization", "Batch normalization"]] },
   { title: "Training", places: [["hyperparameters/epochs", "Max epochs"], ["hyperparameters/batch_size", "Batch size"], ["hyperparameters/optimizer", "Optimizer"], ["hyperparameters/learning_rate", "Learning rate"], ["hyperparameters/class_weight", "Class weights"], ["hyperparameters/seed", "Seed"]] },
   { title: "Early stopping", switch: "callbacks/early_stopping", places: [["callbacks/early_stopping/monitor", "Monitor"], ["callbacks/early_stopping/patience", "Patience"], ["callbacks/early_stopping/min_delta", "Min delta"], ["callbacks/early_stopping/start_from_epoch", "Start from epoch"]] },
