@@ -55,7 +55,7 @@ def within_budget(stop: Stop) -> Ending:
     """How a job ends whose budget is used up: with the best model it has, as failed where no epoch has ended yet."""
     if stop.last_epoch:
         return Ending(status="succeeded", stop=stop)
-    message = f"{_used_up(stop)} before its first epoch had finished: no model exists; raise it and post the job again"
+    message = f"{_used_up(stop)} before its first epoch had finished: no model exists; raise the budget and post again"
     return Ending(status="failed", stop=stop, error=JobError(code="budget_too_small", message=message))
 
 
