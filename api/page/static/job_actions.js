@@ -48,7 +48,7 @@ function button(words, act, kind = "") {
 }
 
 async function cancel(job) {
-  const words = "It saves its model and a resume point first. A cancelled job cannot be restarted, only extended or retried as a new job.";
+  const words = "A running job saves its progress first. A cancelled job can be extended or retried as a new job.";
   if (!(await confirmed("Cancel this job?", words, "Cancel job", "Keep running"))) return;
   await send("POST", `/jobs/${job.id}/cancel`);
   notice("Cancellation requested.");
