@@ -51,7 +51,7 @@ def test_rm_removes_each_job_and_tells_the_worst(fitstop, canned, jobs):
     canned.on("DELETE", f"/jobs/{jobs[1]['id']}", PROBLEM, 409)
     result = fitstop("rm", jobs[1]["id"], jobs[0]["id"])
     assert result.exit_code == 6
-    assert f"{jobs[0]['id']}: removed" in result.stderr
+    assert f"{jobs[0]['id']}: deleted" in result.stderr
     assert "cancel it first" in result.stderr
 
 
