@@ -174,7 +174,7 @@ def test_what_is_killed_comes_back_and_a_second_up_is_refused(make_up, tmp_path)
     up = make_up().start().ready()
     second = make_up().start()
     assert second.process.wait(30) == 2
-    assert f"runs on {up.data} already: {up.url()}" in second.said()
+    assert f"already runs on {up.data}: {up.url()}" in second.said()
 
     for name in ("redis-server", "api"):
         before = component(up, name)
@@ -224,5 +224,5 @@ def test_a_taken_port_that_was_named_is_a_usage_error(make_up):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         up = make_up("--port", str(taken.getsockname()[1])).start()
         assert up.process.wait(30) == 2
-    assert "is taken" in up.said()
+    assert "is in use" in up.said()
     assert not up.data.exists()
