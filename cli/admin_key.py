@@ -12,7 +12,7 @@ def admin_key_file(data: Path) -> Path:
     return data / "admin_key"
 
 
-def kept_admin_key(data: Path) -> str:
+def admin_key(data: Path) -> str:
     """The stack's key, created at the first start. Raises StackError for a file without a key."""
     path = admin_key_file(data)
     try:

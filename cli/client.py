@@ -141,11 +141,11 @@ class Client:
 
         If the connection breaks it is posted again with the same Idempotency-Key: it stays one job.
         """
-        return self._posted_once("/jobs", spec)
+        return self._post_once("/jobs", spec)
 
     def extend(self, job_id: str, changes: Json) -> Json:
         """Continue a finished job as a new job. Repeats and raises as `submit` does."""
-        return self._posted_once(_job_path(job_id, "extend"), changes)
+        return self._post_once(_job_path(job_id, "extend"), changes)
 
     def dry_run(self, spec: Json) -> Json:
         """What would run: the spec with every default, the task and its size. Stores nothing; refuses as `submit`."""
@@ -276,7 +276,7 @@ class Client:
         finally:
             beside.unlink(missing_ok=True)
 
-    def _posted_once(self, path: str, document: Json) -> Json:
+    def _post_once(self, path: str, document: Json) -> Json:
         headers = {"Idempotency-Key": str(uuid4())}
         try:
             return self._json("POST", path, json=document, headers=headers)

@@ -36,7 +36,7 @@ def find_connection(
     """
     api_key = environment.get("FITSTOP_API_KEY") or None
     data = data or Path(environment.get(DATA_VARIABLE) or DEFAULT_DATA)
-    stack = read_cli_json(data, whoever_wrote=DATA_VARIABLE in environment)
+    stack = read_cli_json(data, any_owner=DATA_VARIABLE in environment)
     named = (url, "--url") if url else (environment.get("FITSTOP_URL"), "FITSTOP_URL")
     if named[0]:
         address = checked_url(named[0])
@@ -69,7 +69,7 @@ def cli_json(data: Path) -> Path:
     return data / "cli.json"
 
 
-def read_cli_json(data: Path, *, whoever_wrote: bool = False) -> StackFile | None:
+def read_cli_json(data: Path, *, any_owner: bool = False) -> StackFile | None:
     """What a running stack wrote; None where there is no such file or another user wrote it.
 
     Another user's file is ignored: it could send FITSTOP_API_KEY to an address of theirs. In a folder that the
@@ -77,7 +77,7 @@ def read_cli_json(data: Path, *, whoever_wrote: bool = False) -> StackFile | Non
     """
     path = cli_json(data)
     try:
-        if not whoever_wrote and path.stat().st_uid != os.getuid():
+        if not any_owner and path.stat().st_uid != os.getuid():
             return None
         document = json.loads(path.read_bytes())
         return StackFile(checked_url(str(document["url"])), document.get("pid"), document.get("api_key"))

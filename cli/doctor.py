@@ -128,7 +128,7 @@ def look_at_volume(volume: Path) -> Finding:
     folder = _nearest(volume)
     try:
         with _probe_folder(folder) as probe:
-            megabytes_per_second, save_seconds = _measured(probe)
+            megabytes_per_second, save_seconds = _measure(probe)
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return _unwritable(folder, error)
@@ -160,7 +160,7 @@ def _probe_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(probe, ignore_errors=True)
 
 
-def _measured(probe: Path) -> tuple[float, float]:
+def _measure(probe: Path) -> tuple[float, float]:
     """MB/s of a large write with fsync, and seconds for one small durable file (fsync, link, rename, fsync)."""
     from shared.durable import create_file, replace_file
 
@@ -213,18 +213,18 @@ def look_at_redis(url: str) -> list[Finding]:
     parts = urlsplit(url)
     place = f"{parts.hostname}:{parts.port or _REDIS_PORT}"
     try:
-        elsewhere = asked_redis(url)
+        elsewhere = read_redis_clock(url)
     except (OSError, ValueError) as error:
-        return [Finding("Redis", "problem", f"{place}: {_said(error)}", _mend_of_redis(error)), _clock(None)]
+        return [Finding("Redis", "problem", f"{place}: {_message_of(error)}", _redis_fix(error)), _clock(None)]
     return [Finding("Redis", "ok", f"{place} answers"), _clock(elsewhere - time.time())]
 
 
-def _said(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     """The message without the error number that Python puts first."""
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def _mend_of_redis(error: Exception) -> str:
+def _redis_fix(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return "set ssl_ca_certs in FITSTOP_REDIS_URL to the authority that signed Redis's certificate"
     if isinstance(error, TimeoutError) and "handshake" in str(error):
@@ -238,7 +238,7 @@ def _mend_of_redis(error: Exception) -> str:
     return "the program there may not be Redis: fix the address in FITSTOP_REDIS_URL"
 
 
-def asked_redis(url: str, seconds: float = 3) -> float:
+def read_redis_clock(url: str, seconds: float = 3) -> float:
     """The time on the clock of that Redis, in seconds. Raises OSError, or ValueError with Redis's error."""
     parts = urlsplit(url)
     with ExitStack() as stack:
@@ -249,14 +249,14 @@ def asked_redis(url: str, seconds: float = 3) -> float:
         talk = stack.enter_context(connection.makefile("rwb"))
         if parts.password:
             user = unquote(parts.username) if parts.username else "default"
-            _told(talk, "AUTH", user, unquote(parts.password))
-        _told(talk, "PING")
-        _told(talk, "TIME")
+            _send_command(talk, "AUTH", user, unquote(parts.password))
+        _send_command(talk, "PING")
+        _send_command(talk, "TIME")
         _, now = talk.readline(), talk.readline()
         return float(now)
 
 
-def _told(talk: BufferedRWPair, *words: str) -> None:
+def _send_command(talk: BufferedRWPair, *words: str) -> None:
     """Send a command. Raises ValueError with Redis's error."""
     raw = [word.encode() for word in words]
     talk.write(b"*%d\r\n" % len(raw) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in raw))

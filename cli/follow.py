@@ -36,7 +36,7 @@ def follow(
         try:
             seen = client.job(job_id)
             # The events after the state: what a terminal job wrote is all there.
-            events, cursor = _events_behind(client, job_id, cursor)
+            events, cursor = _events_after(client, job_id, cursor)
         except (Unreachable, ApiError) as error:
             lost_since = lost_since or time.monotonic()
             if job is None or time.monotonic() - lost_since > lost_seconds:
@@ -50,7 +50,7 @@ def follow(
         time.sleep(look_seconds)
 
 
-def _events_behind(client: Client, job_id: str, cursor: str | None) -> tuple[list[Json], str | None]:
+def _events_after(client: Client, job_id: str, cursor: str | None) -> tuple[list[Json], str | None]:
     events: list[Json] = []
     while True:
         page = client.events(job_id, cursor)

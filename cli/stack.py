@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cli.admin_key import kept_admin_key
+from cli.admin_key import admin_key
 from cli.client import Client
 from cli.component import Component, GaveUp, Report
 from cli.connection import Connection, read_cli_json, remove_cli_json, write_cli_json
@@ -99,7 +99,7 @@ class LocalStack:
         port = choose_port(self.options.host, self.options.port)
         self._make_folders()
         self._lock.take()
-        self.api_key = self._environment.get("FITSTOP_ADMIN_KEY") or kept_admin_key(self.data)
+        self.api_key = self._environment.get("FITSTOP_ADMIN_KEY") or admin_key(self.data)
         self._listen_on(port)
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
         self._components = self._plan(program, redis, port)

@@ -25,13 +25,13 @@ _TYPE_STYLES = {"checkpoint": "green", "learning_rate": "magenta", "stop": "bold
 def watch(client: Client, job_id: str) -> Json:
     """Show a job until it has finished, and return it. KeyboardInterrupt passes through; the job continues to run."""
     screen = console()
-    with interrupts_kept() as interrupted:
+    with catch_interrupts() as interrupted:
         moments = _until(interrupted, follow(client, job_id))
         return _watch_live(screen, moments, Foresight(client)) if screen.is_terminal else _watch_lines(screen, moments)
 
 
 @contextmanager
-def interrupts_kept() -> Iterator[threading.Event]:
+def catch_interrupts() -> Iterator[threading.Event]:
     """An event that a Ctrl-C sets, in addition to the KeyboardInterrupt.
 
     Python drops an exception that it happens to raise inside a finalizer or a callback of its own, with a line on
@@ -73,7 +73,7 @@ def event_line(event: Json) -> Text:
     return Text.assemble((clock(event.get("time")), "dim"), "  ", literal(event.get("message", ""), style))
 
 
-def _folded(event: Json) -> Table:
+def _event_row(event: Json) -> Table:
     """The line for a screen: a long message wraps under its own beginning."""
     line = event_line(event)
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -94,7 +94,7 @@ def _watch_live(screen: Console, moments: Iterator[Moment], foresight: Foresight
             if first and len(events) > _LAST_EVENTS:
                 live.console.print(Text(f"… {len(events) - _LAST_EVENTS} events before these", "dim"))
                 events = events[-_LAST_EVENTS:]
-            for line in [*news.lines(moment, queue=False), *map(_folded, events)]:
+            for line in [*news.lines(moment, queue=False), *map(_event_row, events)]:
                 live.console.print(line)
             live.update(job_picture(job, moment.trouble, foresight.of(job)))
     return job

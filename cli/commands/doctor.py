@@ -41,13 +41,13 @@ def doctor(ctx: click.Context, data: Path, output: str) -> None:
         print_json({"object": "list", "data": [one.document() for one in findings]})
     else:
         hint("Checking. The last check trains two small models: seconds, or minutes on a new kind of GPU …")
-        findings = [_shown(one) for one in look_at_all(volume)]
+        findings = [_print_finding(one) for one in look_at_all(volume)]
         show_rows(_verdict(findings))
     if any(one.status == "problem" for one in findings):
         ctx.exit(ExitCode.UNFIT)
 
 
-def _shown(one: Finding) -> Finding:
+def _print_finding(one: Finding) -> Finding:
     """Print a finding at once: the checks that follow can take minutes."""
     grid = table("", "", "")
     grid.show_header = False
@@ -63,11 +63,9 @@ def _shown(one: Finding) -> Finding:
 def _verdict(findings: Sequence[Finding]) -> Text:
     problems, warnings = (sum(one.status == kind for one in findings) for kind in ("problem", "warning"))
     if problems:
-        return literal(
-            f"Not fit for jobs: {_counted(problems, 'problem')}, {_counted(warnings, 'warning')}.", "bold red"
-        )
-    return literal(f"Fit for jobs, with {_counted(warnings, 'warning')}.", "bold green")
+        return literal(f"Not fit for jobs: {_plural(problems, 'problem')}, {_plural(warnings, 'warning')}.", "bold red")
+    return literal(f"Fit for jobs, with {_plural(warnings, 'warning')}.", "bold green")
 
 
-def _counted(number: int, word: str) -> str:
+def _plural(number: int, word: str) -> str:
     return f"{number or 'no'} {word}{'s' * (number != 1)}"

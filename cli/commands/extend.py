@@ -4,7 +4,7 @@ import click
 
 from cli.client import Json
 from cli.commands.base import examples, open_client, output_option
-from cli.commands.jobs import posted
+from cli.commands.jobs import print_submitted
 from cli.job_ids import find_job_id
 
 
@@ -60,4 +60,4 @@ def extend(  # noqa: PLR0913, PLR0917  one for each option
     if budget or no_budget:
         changes["budget"] = budget or None
     client = open_client(ctx)
-    posted(ctx, client.extend(find_job_id(client, job), changes), output, watching=watching)
+    print_submitted(ctx, client.extend(find_job_id(client, job), changes), output, watching=watching)

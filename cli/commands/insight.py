@@ -57,10 +57,10 @@ def replay(  # noqa: PLR0913, PLR0917  one for each option
     if output == "json":
         print_json(document)
     else:
-        show_rows(_replayed(document))
+        show_rows(_replay_table(document))
 
 
-def _replayed(document: Json) -> Table:
+def _replay_table(document: Json) -> Table:
     rule, saved, model = document["early_stopping"], document.get("saved"), document.get("model") or {}
     settings = f"{rule['monitor']}, patience {rule['patience']}, min_delta {rule['min_delta']:g}"
     rows: list[tuple[str, object]] = [("what if", settings), ("answer", document["text"])]

@@ -54,14 +54,14 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
         raise click.UsageError("no spec: give a FILE, - for stdin, or --set")
     spec = _spec(file, assignments)
     if dry_run:
-        print_json(_warned(open_client(ctx).dry_run(spec)))
+        print_json(_print_warnings(open_client(ctx).dry_run(spec)))
         return
-    posted(ctx, open_client(ctx).submit(spec), output, watching=watching)
+    print_submitted(ctx, open_client(ctx).submit(spec), output, watching=watching)
 
 
-def posted(ctx: click.Context, job: Json, output: str, *, watching: bool) -> None:
+def print_submitted(ctx: click.Context, job: Json, output: str, *, watching: bool) -> None:
     """Print a submitted job. With `watching`, watch it and exit with the status of its end."""
-    _warned(job)
+    _print_warnings(job)
     if output == "json":
         print_json(job)
     else:
@@ -81,7 +81,7 @@ def _spec(file: Any, assignments: tuple[str, ...]) -> Json:
         raise click.UsageError(str(error)) from error
 
 
-def _warned(job: Json) -> Json:
+def _print_warnings(job: Json) -> Json:
     for warning in job.get("warnings") or []:
         hint(f"warning: {warning}")
     return job
@@ -245,7 +245,7 @@ def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
     Each becomes a new job, whose id is printed.
     """
     client = open_client(ctx)
-    ctx.exit(_for_each(client, jobs, lambda job_id: click.echo(_warned(client.retry(job_id))["id"])))
+    ctx.exit(_for_each(client, jobs, lambda job_id: click.echo(_print_warnings(client.retry(job_id))["id"])))
 
 
 @click.command()

@@ -61,7 +61,7 @@ def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) 
     Starts Redis, the API and a worker. Their data stays in one folder, and the next start uses it again. Ctrl-C stops
     the service: running jobs save their state and resume at the next start. A second Ctrl-C kills the processes.
     """
-    with _errors_told(ctx), _signals_interrupt(), LocalStack(StackOptions(data, host, port, slots), _event) as stack:
+    with _report_errors(ctx), _signals_interrupt(), LocalStack(StackOptions(data, host, port, slots), _event) as stack:
         try:
             card = _start(stack)
             _print_screen(stack, data, card)
@@ -150,7 +150,7 @@ def _event(text: str) -> None:
 
 
 @contextmanager
-def _errors_told(ctx: click.Context) -> Iterator[None]:
+def _report_errors(ctx: click.Context) -> Iterator[None]:
     try:
         yield
     except StackError as error:
@@ -201,7 +201,7 @@ def demo(ctx: click.Context, data_file: Path | None, data: Path, assignments: tu
     Uploads the wine data, trains until early stopping, and prints a summary. Uses the service that runs on the data
     folder, or starts one until the job has finished. The exit status is 0 only if the job succeeded.
     """
-    with _errors_told(ctx), _signals_interrupt():
+    with _report_errors(ctx), _signals_interrupt():
         running = running_stack(data)
         if running is not None:
             hint(f"Using the service at {running.url}.")

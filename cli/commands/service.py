@@ -105,17 +105,17 @@ def config(ctx: click.Context, output: str) -> None:
         values = shown(read_settings())
     except BadEnvironment as error:
         fail(ctx, str(error))
-    told = {variable(name): field.description or "" for name, field in Settings.model_fields.items()}
+    descriptions = {variable(name): field.description or "" for name, field in Settings.model_fields.items()}
     for name, (default, description) in _CLIENT_VARIABLES.items():
         value = os.environ.get(name, default)
         values[name] = "**********" if value and name in _SECRETS else value
-        told[name] = description
+        descriptions[name] = description
     if output == "json":
-        print_json({name: {"value": value, "description": told[name]} for name, value in values.items()})
+        print_json({name: {"value": value, "description": descriptions[name]} for name, value in values.items()})
         return
     grid = table("VARIABLE", "VALUE", "MEANING")
     for column in grid.columns[1:]:
         column.no_wrap, column.overflow = False, "fold"
     for name, value in values.items():
-        grid.add_row(literal(name, "bold" if name in os.environ else ""), literal(value), literal(told[name]))
+        grid.add_row(literal(name, "bold" if name in os.environ else ""), literal(value), literal(descriptions[name]))
     show_rows(grid)
