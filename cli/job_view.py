@@ -236,7 +236,7 @@ def job_fields(job: Json) -> Table:
     if progress:
         stopping = {} if job["status"] in TERMINAL else progress.get("early_stopping") or {}
         rows.append(("epoch", _epoch_words(progress["epoch"], progress["epochs"], stopping)))
-        rows += [("best", best_words(progress)), ("rate", _rate_words(progress))]
+        rows += [("best", best_words(progress)), ("learning rate", _rate_words(progress))]
         rows += list(_metric_rows(progress.get("metrics") or {}))
     if checkpoints.get("count"):
         rows.append(("checkpoints", f"{checkpoints['count']}, the best is {checkpoints.get('best')}"))

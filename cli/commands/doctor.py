@@ -63,8 +63,10 @@ def _print_finding(one: Finding) -> Finding:
 def _verdict(findings: Sequence[Finding]) -> Text:
     problems, warnings = (sum(one.status == kind for one in findings) for kind in ("problem", "warning"))
     if problems:
-        return literal(f"Not fit for jobs: {_plural(problems, 'problem')}, {_plural(warnings, 'warning')}.", "bold red")
-    return literal(f"Fit for jobs, with {_plural(warnings, 'warning')}.", "bold green")
+        return literal(
+            f"Not ready for jobs: {_plural(problems, 'problem')}, {_plural(warnings, 'warning')}.", "bold red"
+        )
+    return literal(f"Ready for jobs, with {_plural(warnings, 'warning')}.", "bold green")
 
 
 def _plural(number: int, word: str) -> str:

@@ -80,7 +80,7 @@ def list_datasets(ctx: click.Context, output: str) -> None:
     if output == "json":
         print_json(document)
         return
-    grid = table("ID", "ROWS", "COLUMNS", "SIZE", "AGE", "FROM", right=("ROWS", "COLUMNS", "SIZE", "AGE"))
+    grid = table("ID", "ROWS", "COLUMNS", "SIZE", "AGE", "FILE", right=("ROWS", "COLUMNS", "SIZE", "AGE"))
     for one in document["data"]:
         columns = one["columns"]
         grid.add_row(

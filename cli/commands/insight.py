@@ -63,10 +63,10 @@ def replay(  # noqa: PLR0913, PLR0917  one for each option
 def _replay_table(document: Json) -> Table:
     rule, saved, model = document["early_stopping"], document.get("saved"), document.get("model") or {}
     settings = f"{rule['monitor']}, patience {rule['patience']}, min_delta {rule['min_delta']:g}"
-    rows: list[tuple[str, object]] = [("what if", settings), ("answer", document["text"])]
+    rows: list[tuple[str, object]] = [("settings", settings), ("result", document["text"])]
     if saved:
         costs = "".join(f", {money(cost['amount'])} {cost['currency']}" for cost in saved.get("costs") or [])
-        rows.append(("saved", f"{saved['epochs']} epochs, {duration(saved['gpu_seconds'])} of GPU{costs}"))
+        rows.append(("saved", f"{saved['epochs']} epochs, {duration(saved['gpu_seconds'])} of GPU time{costs}"))
         lost = model.get("lost")
         worse = f", {number(lost)} worse than the run's best" if lost else ", as good as the run's"
         rows.append(("model", f"best {rule['monitor']} {number(model.get('best_value'))}{worse}"))
@@ -100,7 +100,7 @@ def patience(ctx: click.Context, jobs: tuple[str, ...], most: int, tolerance: fl
 
 def _show_patience(one: Json, tolerance: float) -> None:
     show_rows(Text.assemble(literal(one["monitor"], "bold"), f" over {one['jobs']} jobs"))
-    grid = table("PATIENCE", "KNOWN", "SOONER", "SAVED", "COST", "WORSE", "MOST LOST", right=("PATIENCE", "KNOWN"))
+    grid = table("PATIENCE", "KNOWN", "SOONER", "SAVED", "COST", "WORSE", "LARGEST LOSS", right=("PATIENCE", "KNOWN"))
     for row in one["rows"]:
         chosen = "bold green" if row["patience"] == one["smallest_patience"] else ""
         costs = ", ".join(f"{money(cost['amount'])} {cost['currency']}" for cost in row["costs_saved"]) or "-"
@@ -117,8 +117,11 @@ def _show_patience(one: Json, tolerance: float) -> None:
             grid.add_row(*(literal(cell, chosen) for cell in cells))
     show_rows(grid)
     best = one["smallest_patience"]
-    lost = f"lost more than {tolerance:g}" if tolerance else "lost anything"
-    show_rows(Text(f"no job would have {lost} with patience {best}" if best else f"every patience known {lost}"))
+    limit = f"more than {tolerance:g}" if tolerance else ""
+    if best:
+        show_rows(Text(f"no job would have lost {limit or 'anything'} with patience {best}"))
+    else:
+        show_rows(Text(f"with every known patience some job would have lost {limit or 'something'}"))
 
 
 @click.command()

@@ -45,7 +45,7 @@ def list_keys(ctx: click.Context, output: str) -> None:
     if output == "json":
         print_json(document)
         return
-    grid = table("ID", "NAME", "SCOPE", "STATUS", "AGE", "USED", "EXPIRES", right=("AGE", "USED"))
+    grid = table("ID", "NAME", "SCOPE", "STATUS", "AGE", "LAST USED", "EXPIRES", right=("AGE", "LAST USED"))
     for one in document["data"]:
         grid.add_row(
             literal(one["id"]),

@@ -42,7 +42,7 @@ def workers(ctx: click.Context, output: str) -> None:
     if output == "json":
         print_json(document)
         return
-    grid = table("HOST", "STATUS", "SLOTS", "RUNNING", "SEEN", "DEVICE", right=("SLOTS", "SEEN"))
+    grid = table("HOST", "STATUS", "SLOTS", "RUNNING", "LAST SEEN", "DEVICE", right=("SLOTS", "LAST SEEN"))
     for one in document["data"]:
         running = ", ".join(attempt["job"] for attempt in one.get("running") or [])
         grid.add_row(
@@ -73,7 +73,7 @@ def queue(ctx: click.Context, output: str) -> None:
     if output == "json":
         print_json(document)
         return
-    grid = table("#", "ID", "NAME", "PRIORITY", "AGE", "WAITS BECAUSE", right=("#", "PRIORITY", "AGE"))
+    grid = table("#", "ID", "NAME", "PRIORITY", "AGE", "REASON", right=("#", "PRIORITY", "AGE"))
     for one in document["data"]:
         grid.add_row(
             str(one["position"]),

@@ -2,7 +2,7 @@ import stat
 
 import pytest
 
-from cli.admin_key import admin_key_file, admin_key
+from cli.admin_key import admin_key, admin_key_file
 from cli.ports import StackError
 from shared.api_key import is_api_key
 

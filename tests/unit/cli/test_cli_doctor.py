@@ -168,7 +168,7 @@ def test_the_exit_status_is_that_of_the_worst_finding(status, exit_code, monkeyp
     table = CliRunner().invoke(main, ["doctor"])
     assert table.exit_code == exit_code
     assert ("→ fix it so" in table.stdout) == (status != "ok")
-    assert table.stdout.splitlines()[-1].startswith("Not fit for jobs: 1 problem" if exit_code else "Fit for jobs")
+    assert table.stdout.splitlines()[-1].startswith("Not ready for jobs: 1 problem" if exit_code else "Ready for jobs")
     document = CliRunner().invoke(main, ["doctor", "-o", "json"])
     assert document.exit_code == exit_code
     assert json.loads(document.stdout)["data"][1]["status"] == status
