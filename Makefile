@@ -6,13 +6,13 @@ DATA ?=
 
 .PHONY: demo up test lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
 
-demo: $(VENV)/.local  ## the article's job, end to end: make demo [DATA=winequalityN.csv]
+demo: $(VENV)/.local  ## run the article's job: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
 
-up: $(VENV)/.local  ## the whole service in this terminal
+up: $(VENV)/.local  ## run the whole service in this terminal
 	@$(BIN)/fitstop up
 
-test: $(VENV)/.dev lint  ## everything that can be checked here
+test: $(VENV)/.dev lint  ## run all checks and tests
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
@@ -39,12 +39,12 @@ INTERLEAVINGS ?= 100000
 simulate: $(VENV)/.dev  ## the protocol alone in simulated time: make simulate [INTERLEAVINGS= SEED=]
 	$(BIN)/python -m tests.simulation --interleavings $(INTERLEAVINGS) --seed $(SEED)
 
-resume-proof: $(VENV)/.dev  ## killed runs against an untouched one: make resume-proof [JOBS= SEED=]
+resume-proof: $(VENV)/.dev  ## compare killed runs with an uninterrupted one: make resume-proof [JOBS= SEED=]
 	$(BIN)/python -m tests.resume_proof --jobs $(JOBS) --seed $(SEED)
 
 LOSSES ?= 25
 
-lost-often: $(VENV)/.dev  ## a job lost in every way, with the default limits: make lost-often [LOSSES= SEED=]
+lost-often: $(VENV)/.dev  ## lose a job in every way, with the default limits: make lost-often [LOSSES= SEED=]
 	$(BIN)/python -m tests.lost_often --losses $(LOSSES) --seed $(SEED)
 
 many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
@@ -55,10 +55,10 @@ MINUTES ?= 5
 full-volume: $(VENV)/.dev  ## does a nearly full volume cost a job? (root): make full-volume [MINUTES= JOBS=]
 	$(BIN)/python -m tests.full_volume --minutes $(MINUTES) --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),10)
 
-sick-workers: $(VENV)/.dev  ## does a sick worker eat the queue? eight ways (root, for a full disk): make sick-workers
+sick-workers: $(VENV)/.dev  ## does a sick worker fail the jobs of the queue? eight ways (root, for a full disk): make sick-workers
 	$(BIN)/python -m tests.sick_workers --jobs 10
 
-many-streams: $(VENV)/.dev  ## is the API alive beside a crowd?: make many-streams [STREAMS= SLOW=]
+many-streams: $(VENV)/.dev  ## does the API answer during many streams?: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m tests.many_streams --streams $(STREAMS) --slow $(SLOW)
 
 container-test:  ## build the image and run it as a stack and alone (root, Debian, podman): make container-test [DATA=]
@@ -66,7 +66,7 @@ container-test:  ## build the image and run it as a stack and alone (root, Debia
 
 EXAMPLES ?= 200
 
-schemathesis: $(VENV)/.dev  ## the API against its own document, at length: make schemathesis [EXAMPLES= SEED=]
+schemathesis: $(VENV)/.dev  ## check the API against its own document, for long: make schemathesis [EXAMPLES= SEED=]
 	$(BIN)/python -m tests.contract --examples $(EXAMPLES) --seed $(SEED)
 
 bench-api: $(VENV)/.dev  ## how fast the API is, in pairs: make bench-api [JOBS=]
@@ -78,7 +78,7 @@ bench-page: $(VENV)/.dev  ## does the page stutter? (Debian's chromium): make be
 bench: $(VENV)/.dev  ## how fast, against stock Keras, in one run: make bench DATA=winequalityN.csv
 	$(BIN)/python -m tests.bench "$(DATA)" --json bench.json --svg bench.svg
 
-fuzz-api: $(VENV)/.dev  ## what nobody should send: make fuzz-api [REQUESTS= SEED=]
+fuzz-api: $(VENV)/.dev  ## send invalid requests: make fuzz-api [REQUESTS= SEED=]
 	$(BIN)/python -m tests.fuzz_api --requests $(REQUESTS) --seed $(SEED)
 
 replay-as-keras: $(VENV)/.dev  ## does a replay stop where Keras does?: 200 curves, every patience from 1 to 30
@@ -87,7 +87,7 @@ replay-as-keras: $(VENV)/.dev  ## does a replay stop where Keras does?: 200 curv
 bench-forecast: $(VENV)/.dev  ## how good are the forecasts on curves that they have not seen?
 	$(BIN)/python -m tests.bench_forecast
 
-lock:  ## write the lock files anew (needs uv)
+lock:  ## write the lock files again (needs uv)
 	for extra in dev local api worker gpu; do \
 	  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --extra $$extra --group build $$([ $$extra = dev ] || echo -c requirements/dev.txt) \

@@ -1,4 +1,4 @@
-"""The local stack's own key: made at its first start, kept beside the volume, so that nobody has to think of it."""
+"""The local stack's own key: created at its first start and kept next to the volume."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from shared.api_key import is_api_key, new_api_key
 
 
 def admin_key_file(data: Path) -> Path:
-    """Where the key lies, readable by this user alone."""
+    """The key's file, readable by this user alone."""
     return data / "admin_key"
 
 
-def kept_admin_key(data: Path) -> str:
-    """The stack's key; made where there is none. Raises StackError for a file that holds none."""
+def admin_key(data: Path) -> str:
+    """The stack's key, created at the first start. Raises StackError for a file without a key."""
     path = admin_key_file(data)
     try:
         if not path.exists():
@@ -24,5 +24,5 @@ def kept_admin_key(data: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise StackError(f"{path} can't be read: {error}") from error
     if not is_api_key(key):
-        raise StackError(f"{path} holds no API key; take the file away and a new key is made")
+        raise StackError(f"{path} does not hold an API key; remove the file, and the next start creates a new key")
     return key

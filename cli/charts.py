@@ -71,7 +71,7 @@ def text_chart(title: str, curves: Sequence[Curve], paper: Paper) -> str:
 
 
 def marks(count: int, *, utf8: bool) -> list[str]:
-    """What each curve is drawn with, so that they are told apart without colours."""
+    """The mark of each curve, so that curves differ without colours."""
     mine = [_LINE, *_MARKS] if utf8 else _MARKS
     return [mine[index % len(mine)] for index in range(count)]
 

@@ -59,7 +59,7 @@ class Client:
     # The service
 
     def healthy(self) -> bool:
-        """Whether the API answers; says nothing of workers."""
+        """Whether the API answers, with or without workers."""
         try:
             return self._http.get("/healthz", timeout=3).is_success
         except httpx2.HTTPError:
@@ -70,24 +70,24 @@ class Client:
         return self._json("GET", "/workers")
 
     def sign_in_address(self) -> str:
-        """An address of the page that signs one browser in with our key, once and within ten minutes."""
+        """An address of the page that logs one browser in with our key, once, within ten minutes."""
         code = self._json("POST", "/page/codes")["code"]
-        # Behind the #, which a browser keeps to itself: no log and no other site sees it.
+        # After the #, which a browser does not send: no log and no other site sees it.
         return f"{self.connection.url}/page/sign-in#code={quote(code, safe='')}"
 
     # Keys
 
     def create_key(self, name: str, scope: str, expires_in_days: int | None = None) -> Json:
-        """Make an API key; only this answer holds it, under `key`."""
+        """Create an API key; only this answer contains it, as `key`."""
         asked = {"name": name, "scope": scope, "expires_in_days": expires_in_days}
         return self._json("POST", "/keys", json=asked)
 
     def keys(self) -> Json:
-        """The list of keys, those that are expired or revoked too."""
+        """The list of keys, with expired and revoked ones."""
         return self._json("GET", "/keys")
 
     def revoke_key(self, key_id: str) -> Json:
-        """End a key for good."""
+        """Revoke a key."""
         return self._json("POST", f"/keys/{quote(key_id, safe='')}/revoke")
 
     def queue(self) -> Json:
@@ -139,13 +139,13 @@ class Client:
     def submit(self, spec: Json) -> Json:
         """Post a job. Raises Refused with every place of the spec that is wrong.
 
-        Where the answer breaks off it is posted once more, under the same Idempotency-Key: it stays one job.
+        If the connection breaks it is posted again with the same Idempotency-Key: it stays one job.
         """
-        return self._posted_once("/jobs", spec)
+        return self._post_once("/jobs", spec)
 
     def extend(self, job_id: str, changes: Json) -> Json:
-        """Carry on with a job that is over, as a new job. Posted as `submit` posts; raises Refused as that."""
-        return self._posted_once(_job_path(job_id, "extend"), changes)
+        """Continue a finished job as a new job. Repeats and raises as `submit` does."""
+        return self._post_once(_job_path(job_id, "extend"), changes)
 
     def dry_run(self, spec: Json) -> Json:
         """What would run: the spec with every default, the task and its size. Stores nothing; refuses as `submit`."""
@@ -156,7 +156,7 @@ class Client:
         return self._json("POST", _job_path(job_id, "retry"))
 
     def delete(self, job_id: str) -> None:
-        """Remove a job that is over, with its models and logs."""
+        """Delete a finished job with its models and logs."""
         self._send("DELETE", _job_path(job_id))
 
     def jobs(self, *, limit: int = 100, after: str | None = None, status: str | None = None) -> Json:
@@ -179,7 +179,7 @@ class Client:
         return self._json("GET", _job_path(job_id))
 
     def cancel(self, job_id: str) -> Json:
-        """Ask for a job to be stopped; its checkpoints stay."""
+        """Cancel a job; its checkpoints are kept."""
         return self._json("POST", _job_path(job_id, "cancel"))
 
     def explain(self, job_id: str) -> Json:
@@ -191,7 +191,7 @@ class Client:
         return self._json("GET", _job_path(job_id, "forecast"))
 
     def replay(self, job_id: str, settings: Json) -> Json:
-        """What other settings of early stopping would have done. Raises Refused where they make no sense."""
+        """The effect of other settings of early stopping. Raises Refused for settings that are not valid."""
         return self._json("POST", _job_path(job_id, "replay"), json=settings)
 
     def patience(self, job_ids: list[str], *, most: int = 30, tolerance: float = 0.0) -> Json:
@@ -202,7 +202,7 @@ class Client:
         return self._json("GET", "/replay/patience", params=asked)
 
     def usage(self, by: str = "day", first: str | None = None, last: str | None = None) -> Json:
-        """What the jobs that are over bought, in groups; `first` and `last` are days such as 2026-11-23."""
+        """The GPU time of finished jobs, in groups; `first` and `last` are days such as 2026-11-23."""
         asked = {"by": by, "from": first, "to": last}
         return self._json("GET", "/usage", params={name: value for name, value in asked.items() if value is not None})
 
@@ -217,14 +217,14 @@ class Client:
             after = page["data"][-1]["epoch"]
 
     def events(self, job_id: str, after: str | None = None, limit: int = 1000) -> Json:
-        """One page of a job's events, oldest first, behind the cursor `after`; `next` is the cursor behind them."""
+        """One page of a job's events, oldest first, after the cursor `after`; `next` is the cursor after them."""
         params: dict[str, str | int] = {"limit": limit}
         if after is not None:
             params["after"] = after
         return self._json("GET", _job_path(job_id, "events"), params=params)
 
     def all_events(self, job_id: str) -> Iterator[Json]:
-        """Every event that a job has by now, oldest first."""
+        """Every event of a job, oldest first."""
         after = None
         while True:
             page = self.events(job_id, after)
@@ -238,7 +238,7 @@ class Client:
         return self._json("GET", _job_path(job_id, "checkpoints"))
 
     def training_log(self, job_id: str) -> Iterator[bytes]:
-        """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end where they are not all there."""
+        """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end if some are missing."""
         received = 0
         with self._stream(_job_path(job_id, "training_log.csv")) as response:
             for piece in _pieces(response):
@@ -254,9 +254,9 @@ class Client:
         self._download(_job_path(job_id, "checkpoints", checkpoint["name"]), to, checkpoint["sha256"])
 
     def download_bundle(self, job_id: str, to: Path) -> None:
-        """Fetch all that predicting takes to `to`, whole or not at all.
+        """Download the bundle to `to`, whole or not at all.
 
-        Raises Damaged where what came is not as long as announced, not of the announced digest, or no zip file.
+        Raises Damaged if the length or digest is not the announced one, or if it is not a zip file.
         """
         self._download(_job_path(job_id, "bundle.zip"), to, is_zip=True)
 
@@ -271,12 +271,12 @@ class Client:
                     file.write(piece)
             check_download(response.headers, received, digest, sha256)
             if is_zip and not zipfile.is_zipfile(beside):
-                raise Damaged(f"what came ({received} bytes) is no zip file; try again")
+                raise Damaged(f"the download ({received} bytes) is not a zip file; try again")
             beside.replace(to)
         finally:
             beside.unlink(missing_ok=True)
 
-    def _posted_once(self, path: str, document: Json) -> Json:
+    def _post_once(self, path: str, document: Json) -> Json:
         headers = {"Idempotency-Key": str(uuid4())}
         try:
             return self._json("POST", path, json=document, headers=headers)
@@ -295,7 +295,7 @@ class Client:
     def _json(self, method: str, path: str, **options: Any) -> Json:
         document = _document(self._send(method, path, **options))
         if not isinstance(document, dict):
-            raise error_of(502, {"title": f"{self.connection.url} answers, but it is no Fitstop"})
+            raise error_of(502, {"title": f"{self.connection.url} answers, but it is not a Fitstop service"})
         return document
 
     @contextmanager
@@ -321,20 +321,20 @@ def _job_path(job_id: str, *parts: str) -> str:
 def check_download(
     headers: httpx2.Headers, received: int, digest: "hashlib._Hash | None" = None, sha256: str | None = None
 ) -> None:
-    """Raise Damaged where a whole answer is not what its headers announce, or not of the `sha256` (hexadecimal).
+    """Raise Damaged if an answer does not match its headers or the `sha256` (hexadecimal).
 
     `received` is in bytes; `digest` is their SHA-256. The header Repr-Digest is that of RFC 9530.
     """
     announced = headers.get("Content-Length")
     if announced is not None and int(announced) != received:
-        raise Damaged(f"{received} bytes came, expected {announced}; try again")
+        raise Damaged(f"the download has {received} bytes, expected {announced}; try again")
     if digest is None:
         return
     own = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", headers.get("Repr-Digest", ""))
     wanted = {one for one in (sha256, b64decode(own[1]).hex() if own else None) if one is not None}
     if wanted - {digest.hexdigest()}:
         listed = " and ".join(sorted(wanted))
-        raise Damaged(f"what came has the sha256 {digest.hexdigest()}, expected {listed}; try again")
+        raise Damaged(f"the download has the sha256 {digest.hexdigest()}, expected {listed}; try again")
 
 
 def _pieces(response: httpx2.Response) -> Iterator[bytes]:

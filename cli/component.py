@@ -19,7 +19,7 @@ Report = Callable[[str], None]
 
 
 class GaveUp(Exception):
-    """A component died at once, again and again. `last_lines` are the end of its log."""
+    """A component died repeatedly at its start. `last_lines` are the end of its log."""
 
     def __init__(self, component: "Component") -> None:
         self.name = component.name
@@ -30,7 +30,7 @@ class GaveUp(Exception):
 
 @dataclass
 class Component:
-    """A command with its environment and log. `stop_seconds` is what it gets to end by itself before it is killed,
+    """A command with its environment and log. `stop_seconds` is the time between SIGTERM and SIGKILL,
     `backoff_seconds` half of the wait after its first quick death; the wait doubles with each. `before_restart` may
     change its environment. One that `may_finish` is not restarted after exit status 0.
     """
@@ -87,10 +87,10 @@ class Component:
             self._process.stdin.write(self.stdin)
             self._process.stdin.close()
         except BrokenPipeError:
-            return  # it is dead already; the next look finds out
+            return  # it has died; `look_after` notices
 
     def look_after(self, report: Report) -> None:
-        """Restart it when it has died and its back-off is over. Raises GaveUp after too many quick deaths."""
+        """Restart it after its back-off if it has died. Raises GaveUp after too many quick deaths."""
         if self.is_running:
             if time.monotonic() - self.started_at > QUICK_DEATH_SECONDS:
                 self._quick_deaths = 0
@@ -101,7 +101,7 @@ class Component:
         elif time.monotonic() >= self._restart_at:
             self.before_restart(self)
             self.start()
-            report(f"{self.name} started again (process {self.pid})")
+            report(f"{self.name} restarted (process {self.pid})")
 
     def _note_death(self, report: Report) -> None:
         assert self._process is not None
@@ -112,10 +112,10 @@ class Component:
             raise GaveUp(self)
         backoff = min(LONGEST_BACKOFF_SECONDS, self.backoff_seconds * 2**self._quick_deaths)
         self._restart_at = time.monotonic() + backoff
-        report(f"{self.name} died ({_how(self._process.returncode)}); starting it again; its log: {self.log}")
+        report(f"{self.name} died ({_how(self._process.returncode)}); restarting it; log: {self.log}")
 
     def stop(self) -> None:
-        """End it: SIGTERM, and SIGKILL when `stop_seconds` are over."""
+        """End it: SIGTERM, then SIGKILL after `stop_seconds`."""
         if self._process is None:
             return
         if self.is_running:

@@ -36,7 +36,7 @@ def find_connection(
     """
     api_key = environment.get("FITSTOP_API_KEY") or None
     data = data or Path(environment.get(DATA_VARIABLE) or DEFAULT_DATA)
-    stack = read_cli_json(data, whoever_wrote=DATA_VARIABLE in environment)
+    stack = read_cli_json(data, any_owner=DATA_VARIABLE in environment)
     named = (url, "--url") if url else (environment.get("FITSTOP_URL"), "FITSTOP_URL")
     if named[0]:
         address = checked_url(named[0])
@@ -51,7 +51,7 @@ def checked_url(url: str) -> str:
     """`url` without its last slash."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f'"{url}" is not an address such as {DEFAULT_URL}')
+        raise ValueError(f'"{url}" is not an address; expected one such as {DEFAULT_URL}')
     return url.rstrip("/")
 
 
@@ -69,15 +69,15 @@ def cli_json(data: Path) -> Path:
     return data / "cli.json"
 
 
-def read_cli_json(data: Path, *, whoever_wrote: bool = False) -> StackFile | None:
+def read_cli_json(data: Path, *, any_owner: bool = False) -> StackFile | None:
     """What a running stack wrote; None where there is no such file or another user wrote it.
 
-    A file of somebody else's is passed over: it could send FITSTOP_API_KEY to an address of theirs. Not so in a folder
-    that the environment names, such as a container's, which root looks into from outside.
+    Another user's file is ignored: it could send FITSTOP_API_KEY to an address of theirs. In a folder that the
+    environment names, such as a container's, it is read: there root reads the files of the service's user.
     """
     path = cli_json(data)
     try:
-        if not whoever_wrote and path.stat().st_uid != os.getuid():
+        if not any_owner and path.stat().st_uid != os.getuid():
             return None
         document = json.loads(path.read_bytes())
         return StackFile(checked_url(str(document["url"])), document.get("pid"), document.get("api_key"))
@@ -86,7 +86,7 @@ def read_cli_json(data: Path, *, whoever_wrote: bool = False) -> StackFile | Non
 
 
 def write_cli_json(data: Path, url: str, api_key: str) -> None:
-    """Put the stack's address and its key where other commands look for them, readable by this user alone."""
+    """Write the stack's address and key for the other commands, readable by this user alone."""
     path = cli_json(data)
     beside = path.with_name(f".cli.json.{os.getpid()}")
     write_private(beside, json.dumps({"url": url, "pid": os.getpid(), "api_key": api_key}))
@@ -94,7 +94,7 @@ def write_cli_json(data: Path, url: str, api_key: str) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file anew that this user alone may read, from its first moment on."""
+    """Write a new file that only this user can ever read."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -102,7 +102,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def remove_cli_json(data: Path) -> None:
-    """Take this process's address away again, and nobody else's."""
+    """Remove the file if this process wrote it."""
     stack = read_cli_json(data)
     if stack is not None and stack.pid == os.getpid():
         cli_json(data).unlink(missing_ok=True)

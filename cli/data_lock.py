@@ -1,4 +1,4 @@
-"""One `fitstop up` for each data folder: a lock that the kernel gives back, or a file where the filesystem has none.
+"""One `fitstop up` for each data folder: a kernel lock, or a file where the filesystem has no locks.
 
 Network and FUSE filesystems may refuse flock (ENOLCK, EOPNOTSUPP). There the file `.lock.owner` names the process that
 holds the folder: host, process id, and the moment when that process started, since process ids are used again.
@@ -29,12 +29,14 @@ class DataLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
-            raise StackError(f"another `fitstop up` is using {self._data}, and is just starting or ending") from None
+            raise StackError(
+                f"another `fitstop up` uses {self._data} and is starting or stopping; wait until it has stopped"
+            ) from None
         except OSError:
             self._take_by_name(self._data / ".lock.owner")
 
     def release(self) -> None:
-        """Let others have the folder; does nothing where it was not held."""
+        """Release the folder; does nothing if it is not held."""
         if self._owner is not None:
             self._owner.unlink(missing_ok=True)
             self._owner = None
@@ -54,7 +56,7 @@ class DataLock:
                 return
         self.release()
         raise StackError(
-            f"another `fitstop up` is using {self._data}: {_describe(owner)}. Where it is gone, remove {owner}"
+            f"another `fitstop up` uses {self._data}: {_describe(owner)}. If it no longer runs, remove {owner}"
         )
 
 
@@ -72,7 +74,7 @@ def _start_time(pid: int) -> str | None:
 
 
 def _remove_if_stale(owner: Path) -> None:
-    """Take away the file of a process of this host that has ended; what cannot be judged stays."""
+    """Remove the file if its process ran on this host and has ended."""
     holder = _holder(owner)
     if holder.get("host") != socket.gethostname() or not isinstance(holder.get("pid"), int):
         return
@@ -100,4 +102,4 @@ def _holder(owner: Path) -> dict[str, Any]:
 
 def _describe(owner: Path) -> str:
     holder = _holder(owner)
-    return f"process {holder['pid']} on {holder['host']}" if {"pid", "host"} <= holder.keys() else "it is just starting"
+    return f"process {holder['pid']} on {holder['host']}" if {"pid", "host"} <= holder.keys() else "it is starting"

@@ -1,4 +1,4 @@
-"""The article's job from nothing to its result: the data, the post, the watching, the summary."""
+"""The article's job from start to finish: upload the data, submit, watch, print the summary."""
 
 import hashlib
 import os
@@ -21,26 +21,26 @@ _NO_ID = re.compile(r"[^a-z0-9._-]+")
 
 @dataclass(frozen=True)
 class DemoData:
-    """A file to train on, and the dataset's id where nobody has other bytes under it."""
+    """A file to train on, and the dataset id to try first."""
 
     path: Path
     dataset_id: str
 
 
 def find_data(given: Path | None, folder: Path, environment: Mapping[str, str] = os.environ) -> DemoData:
-    """The file that was given; else the wine from the internet; else, with a line that says so, the shipped data."""
+    """The given file; else the downloaded wine data; else, with a hint, scikit-learn's data."""
     if given is not None:
         return DemoData(given, dataset_id_of(given))
     try:
         path = fetch_wine(folder / "downloads", environment.get("FITSTOP_WINE_URL") or UCI_URL)
     except NoWine as error:
-        hint(f"The wine data can't be had ({error}); taking the breast-cancer data that scikit-learn ships.")
+        hint(f"The wine data can't be downloaded ({error}). Using scikit-learn's breast-cancer data instead.")
         return DemoData(write_breast_cancer(folder / "downloads"), "breast-cancer")
     return DemoData(path, WINE_ID)
 
 
 def dataset_id_of(path: Path) -> str:
-    """An id for a file: that of the wine where its first line names a `quality`, else what its name suggests."""
+    """A dataset id for a file: the wine's if it has a column `quality`, else one made from its name."""
     with path.open("rb") as file:
         columns = [cell.strip(b'" \r\n') for cell in file.readline(64 * 1024).split(b",")]
     if b"quality" in columns:
@@ -49,7 +49,7 @@ def dataset_id_of(path: Path) -> str:
 
 
 def upload(client: Client, data: DemoData) -> Json:
-    """Put the data on the service. Where other bytes have its id, the id gets the sha256's first eight digits."""
+    """Upload the data. If the id is taken by other bytes, append the first eight digits of the sha256."""
     try:
         return client.put_dataset(data.dataset_id, data.path)
     except Refused as error:
@@ -71,13 +71,13 @@ def spec_for(dataset: Json) -> Json:
 
 
 def run_demo(client: Client, data: DemoData, volume: Path, assignments: list[str]) -> Json:
-    """Upload, post, watch, sum up; answers the job when it is over."""
+    """Upload, submit, watch and print the summary. Returns the finished job."""
     dataset = upload(client, data)
     hint(f"Dataset {dataset['id']}: {dataset['rows']} rows, {len(dataset['columns'])} columns, from {data.path}")
     spec = assigned(spec_for(dataset), assignments)
     began = time.monotonic()
     posted = client.submit(spec)
-    hint(f"Job {posted['id']} is posted.")
+    hint(f"Job {posted['id']} submitted.")
     for warning in posted.get("warnings") or []:
         hint(f"warning: {warning}")
     job = watch(client, posted["id"])

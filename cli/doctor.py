@@ -1,6 +1,6 @@
-"""What a person at a machine wants to know before an hour of it is paid for: each look is one Finding.
+"""The checks of `fitstop doctor`: can this machine run jobs? Each check gives one Finding.
 
-Looks that need NVIDIA's library or TensorFlow are `python -m worker.doctor`'s, a process of its own.
+Checks that need NVIDIA's library or TensorFlow are `python -m worker.doctor`'s, a process of its own.
 """
 
 import errno
@@ -38,7 +38,7 @@ _REDIS_PORT = 6379
 
 @dataclass(frozen=True)
 class Finding:
-    """One look: what was found, and how to mend it where it is not well."""
+    """The result of one check. `mend` says how to fix a problem."""
 
     name: str
     status: Status
@@ -51,7 +51,7 @@ class Finding:
 
 
 def look_at_all(volume: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
-    """Every look, the quick ones first; those at the device may take minutes on a GPU that compiles for itself."""
+    """Every check, quick ones first. The GPU checks may take minutes on a GPU that compiles its own kernels."""
     yield look_at_provider(environment)
     yield look_at_volume(volume)
     yield look_at_place(volume, environment)
@@ -64,15 +64,15 @@ def look_at_all(volume: Path, environment: Mapping[str, str] = os.environ) -> It
 
 
 def look_at_provider(environment: Mapping[str, str] = os.environ) -> Finding:
-    """Whose machine this is, and the address to open."""
+    """The provider of this machine, and the address to open."""
     port = environment.get("FITSTOP_PORT") or environment.get("PORT") or str(DEFAULT_PORT)
     pod = environment.get("RUNPOD_POD_ID")
     if pod:
         return Finding("machine", "ok", f"RunPod; open https://{pod}-{port}.proxy.runpod.net")
     if environment.get("PUBLIC_IPADDR") or environment.get("VAST_CONTAINERLABEL"):
         return _vast(environment, port)
-    kind = "a container" if _is_container() else "a machine of your own or a VM"
-    return Finding("machine", "ok", f"{kind}; open http://127.0.0.1:{port}, from elsewhere through an SSH tunnel")
+    kind = "a container" if _is_container() else "your own machine or a VM"
+    return Finding("machine", "ok", f"{kind}; open http://127.0.0.1:{port}, from another machine through an SSH tunnel")
 
 
 def _vast(environment: Mapping[str, str], port: str) -> Finding:
@@ -80,7 +80,7 @@ def _vast(environment: Mapping[str, str], port: str) -> Finding:
     if not public or not address:
         mend = f"start the instance with -p {port}:{port}"
         return Finding("machine", "warning", f"Vast.ai; port {port} is not mapped to a public one", mend)
-    mend = "use an SSH tunnel, or Vast's own HTTPS portal, for anything but a try"
+    mend = "use an SSH tunnel, or Vast's own HTTPS portal, for anything but a test"
     return Finding("machine", "warning", f"Vast.ai; open http://{address}:{public}, which is not encrypted", mend)
 
 
@@ -108,7 +108,7 @@ def is_container(mounts: str, *, is_marked: bool) -> bool:
 
 
 def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108  looked at, not written
-    """The memory that processes share, of which Docker gives 64 MB."""
+    """Shared memory, of which Docker gives 64 MB."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
@@ -124,11 +124,11 @@ def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: 
 
 
 def look_at_volume(volume: Path) -> Finding:
-    """Whether files can be made there as the service makes them, how fast, and how much room is left."""
+    """Whether the service can write there, how fast, and how much space is free."""
     folder = _nearest(volume)
     try:
         with _probe_folder(folder) as probe:
-            megabytes_per_second, save_seconds = _measured(probe)
+            megabytes_per_second, save_seconds = _measure(probe)
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return _unwritable(folder, error)
@@ -137,16 +137,16 @@ def look_at_volume(volume: Path) -> Finding:
         f"saves a small file in {save_seconds * 1000:.1f} ms"
     )
     if free < _LEAST_FREE_BYTES:
-        return Finding("volume", "problem", detail, "make room or a larger volume; jobs wait while it is full")
+        return Finding("volume", "problem", detail, "free space or use a larger volume; jobs wait while it is full")
     if free < _WELL_FREE_BYTES:
         return Finding("volume", "warning", detail, "checkpoints and data need room; make the volume larger")
     if save_seconds > _SLOW_SECONDS:
-        return Finding("volume", "warning", detail, "a disk nearer to this machine makes each checkpoint quicker")
+        return Finding("volume", "warning", detail, "use a disk closer to this machine to write checkpoints faster")
     return Finding("volume", "ok", detail)
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or what is there above it."""
+    """The folder, or its nearest parent that exists."""
     folder = folder.resolve()
     return next(one for one in (folder, *folder.parents) if one.is_dir())
 
@@ -160,8 +160,8 @@ def _probe_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(probe, ignore_errors=True)
 
 
-def _measured(probe: Path) -> tuple[float, float]:
-    """MB/s of a large write with fsync, and seconds of one small file made for ever: fsync, link, rename, fsync."""
+def _measure(probe: Path) -> tuple[float, float]:
+    """MB/s of a large write with fsync, and seconds for one small durable file (fsync, link, rename, fsync)."""
     from shared.durable import create_file, replace_file
 
     began = time.monotonic()
@@ -177,67 +177,69 @@ def _measured(probe: Path) -> tuple[float, float]:
 
 def _unwritable(folder: Path, error: OSError) -> Finding:
     mends = {
-        errno.ENOSPC: "make room or a larger volume; jobs wait while it is full",
-        errno.EDQUOT: "make room or ask for a larger quota; jobs wait while it is full",
-        errno.EROFS: "mount it so that it can be written",
-        errno.EACCES: f"`chown {os.getuid()}` it where it is mounted from",
-        errno.EPERM: "use a filesystem that knows hard links; FAT and some network filesystems do not",
+        errno.ENOSPC: "free space or use a larger volume; jobs wait while it is full",
+        errno.EDQUOT: "free some space or ask for a larger quota; jobs wait while it is full",
+        errno.EROFS: "mount it with write access",
+        errno.EACCES: f"run `chown {os.getuid()}` on the folder that is mounted",
+        errno.EPERM: "use a filesystem that supports hard links; FAT and some network filesystems do not",
     }
-    mend = mends.get(error.errno or 0, "mend the mount; FITSTOP_VOLUME names another folder")
+    mend = mends.get(error.errno or 0, "fix the mount, or set FITSTOP_VOLUME to another folder")
     return Finding("volume", "problem", f"{folder} cannot be written: {error.strerror}", mend)
 
 
 def look_at_place(volume: Path, environment: Mapping[str, str] = os.environ) -> Finding:
     """Whether the volume outlives the container."""
     if not _is_container() and not environment.get("RUNPOD_POD_ID"):
-        return Finding("volume's place", "ok", "this machine's own filesystem, or what is mounted there")
+        return Finding("volume's place", "ok", "this machine's own filesystem or a mount")
     folder = _nearest(volume)
     if folder.stat().st_dev == Path("/").stat().st_dev:
         mend = "mount a volume and set FITSTOP_DATA to a folder in it (on RunPod /workspace/fitstop)"
-        return Finding("volume's place", "warning", f"{folder} is on the container's own disk and goes with it", mend)
-    return Finding("volume's place", "ok", f"{folder} is mounted, and outlives the container")
+        return Finding(
+            "volume's place", "warning", f"{folder} is on the container's own disk and is lost with it", mend
+        )
+    return Finding("volume's place", "ok", f"{folder} is mounted and outlives the container")
 
 
 # Redis
 
 
 def look_at_redis(url: str) -> list[Finding]:
-    """Whether the Redis in FITSTOP_REDIS_URL takes us and whose clock it shows; without one, whether `up` finds one."""
+    """Whether the Redis in FITSTOP_REDIS_URL accepts us, and its clock; without it, whether `up` finds a Redis."""
     if not url:
         program = find_redis_server()
         if program is None:
-            return [Finding("Redis", "problem", "none here, and FITSTOP_REDIS_URL names none", NO_REDIS)]
+            return [Finding("Redis", "problem", "not installed here, and FITSTOP_REDIS_URL is not set", NO_REDIS)]
         return [Finding("Redis", "ok", f"`fitstop up` starts its own, {program}"), _clock(None)]
     parts = urlsplit(url)
     place = f"{parts.hostname}:{parts.port or _REDIS_PORT}"
     try:
-        elsewhere = asked_redis(url)
+        elsewhere = read_redis_clock(url)
     except (OSError, ValueError) as error:
-        return [Finding("Redis", "problem", f"{place}: {_said(error)}", _mend_of_redis(error)), _clock(None)]
+        return [Finding("Redis", "problem", f"{place}: {_message_of(error)}", _redis_fix(error)), _clock(None)]
     return [Finding("Redis", "ok", f"{place} answers"), _clock(elsewhere - time.time())]
 
 
-def _said(error: Exception) -> str:
-    """Without the number that Python puts before it."""
+def _message_of(error: Exception) -> str:
+    """The message without the error number that Python puts first."""
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def _mend_of_redis(error: Exception) -> str:
+def _redis_fix(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return "ssl_ca_certs in FITSTOP_REDIS_URL names the authority that signed Redis's certificate; is it that one?"
+        return "set ssl_ca_certs in FITSTOP_REDIS_URL to the authority that signed Redis's certificate"
     if isinstance(error, TimeoutError) and "handshake" in str(error):
-        return "what listens there speaks no TLS: the port that does, or redis:// in place of rediss://"
+        return "the program on that port does not speak TLS: use the TLS port, or redis:// instead of rediss://"
     if isinstance(error, ConnectionRefusedError):
-        return "nothing listens there: start Redis or the tunnel to it, or mend the address in FITSTOP_REDIS_URL"
+        return "nothing listens there: start Redis or the tunnel to it, or fix the address in FITSTOP_REDIS_URL"
     if isinstance(error, OSError):
-        return "mend the address in FITSTOP_REDIS_URL, or the network and its firewall between here and there"
+        return "fix the address in FITSTOP_REDIS_URL, or the network and firewall between this machine and Redis"
     if str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
-        return "mend the password in FITSTOP_REDIS_URL; it is what Redis's `requirepass` says"
-    return "is it Redis that listens there? Mend the address in FITSTOP_REDIS_URL"
+        return "fix the password in FITSTOP_REDIS_URL; it must match Redis's `requirepass`"
+    return "the program there may not be Redis: fix the address in FITSTOP_REDIS_URL"
 
 
-def asked_redis(url: str, seconds: float = 3) -> float:
-    """The time on the clock of that Redis, in seconds. Raises OSError or ValueError with what it said."""
+def read_redis_clock(url: str, seconds: float = 3) -> float:
+    """The time on the clock of that Redis, in seconds. Raises OSError, or ValueError with Redis's error."""
     parts = urlsplit(url)
     with ExitStack() as stack:
         address = (parts.hostname or "127.0.0.1", parts.port or _REDIS_PORT)
@@ -247,21 +249,21 @@ def asked_redis(url: str, seconds: float = 3) -> float:
         talk = stack.enter_context(connection.makefile("rwb"))
         if parts.password:
             user = unquote(parts.username) if parts.username else "default"
-            _told(talk, "AUTH", user, unquote(parts.password))
-        _told(talk, "PING")
-        _told(talk, "TIME")
+            _send_command(talk, "AUTH", user, unquote(parts.password))
+        _send_command(talk, "PING")
+        _send_command(talk, "TIME")
         _, now = talk.readline(), talk.readline()
         return float(now)
 
 
-def _told(talk: BufferedRWPair, *words: str) -> None:
-    """Send a command. Raises ValueError with what Redis has against it."""
+def _send_command(talk: BufferedRWPair, *words: str) -> None:
+    """Send a command. Raises ValueError with Redis's error."""
     raw = [word.encode() for word in words]
     talk.write(b"*%d\r\n" % len(raw) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in raw))
     talk.flush()
     line = talk.readline().strip()
     if not line.startswith((b"+", b"*")):
-        raise ValueError(line.decode(errors="replace").lstrip("-") or "it hung up")
+        raise ValueError(line.decode(errors="replace").lstrip("-") or "it closed the connection")
 
 
 def _encrypted(plain: socket.socket, url: str) -> ssl.SSLSocket:
@@ -274,31 +276,35 @@ def _clock(ahead_seconds: float | None) -> Finding:
     """Nothing is decided by two machines' clocks; a wrong one shows wrong times and refuses good certificates."""
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     if time.gmtime().tm_year < 2026:
-        return Finding("clock", "problem", now, "set it; TLS refuses every certificate")
+        return Finding("clock", "problem", now, "set the clock; TLS refuses every certificate")
     if ahead_seconds is None:
-        return Finding("clock", "ok", f"{now}; there is nothing to compare it with")
+        return Finding("clock", "ok", f"{now}; no other clock to compare it with")
     if abs(ahead_seconds) > _MOST_CLOCK_SECONDS:
-        return Finding("clock", "warning", f"{now}; Redis's is {ahead_seconds:+.0f} s off", "let NTP set both")
-    return Finding("clock", "ok", f"{now}, as Redis's")
+        return Finding(
+            "clock", "warning", f"{now}; Redis's clock differs by {ahead_seconds:+.0f} s", "set both with NTP"
+        )
+    return Finding("clock", "ok", f"{now}, the same as Redis's")
 
 
 # The device
 
 
 def look_at_device() -> list[Finding]:
-    """What `python -m worker.doctor` found, a process of its own since it needs the worker's libraries."""
+    """The findings of `python -m worker.doctor`: a separate process, because it needs the worker's libraries."""
     command = [sys.executable, "-P", "-m", "worker.doctor"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_DEVICE_SECONDS, check=False)
         return [Finding(**one) for one in json.loads(done.stdout)]
     except subprocess.TimeoutExpired:
         return [
-            Finding("device", "problem", "no answer in half an hour", "`python -m worker.doctor` shows where it waits")
+            Finding(
+                "device", "problem", "no answer in half an hour", "run `python -m worker.doctor` to see where it hangs"
+            )
         ]
     except (ValueError, TypeError):
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         mend = "install the worker: pip install --require-hashes -r requirements/gpu.txt"
-        return [Finding("device", "problem", f"the worker cannot be asked: {last}", mend)]
+        return [Finding("device", "problem", f"the worker's check did not run: {last}", mend)]
 
 
 def _size(count: float) -> str:

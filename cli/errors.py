@@ -1,7 +1,7 @@
 """What can go wrong on the client's side.
 
 ClientError             everything that `cli.client` raises; knows its exit status
-├── Unreachable         nobody answered at that address, or the answer broke off
+├── Unreachable         no answer from that address, or an incomplete one
 ├── Damaged             a download whose bytes are not those that the service saved
 └── Answered            the service said no; carries its problem document
     ├── NotFound        404
@@ -65,13 +65,13 @@ class ClientError(Exception):
 
 
 class Unreachable(ClientError):
-    """Nobody answered at that address, or the answer broke off."""
+    """No answer from that address, or an incomplete one."""
 
     exit_code = ExitCode.UNREACHABLE
 
 
 class Damaged(ClientError):
-    """A download that is not as long, or has not the sha256, that the service says; nothing of it was kept."""
+    """A download whose length or sha256 is not what the service announced; nothing of it was kept."""
 
 
 class Answered(ClientError):
@@ -83,7 +83,7 @@ class Answered(ClientError):
 
 
 class NotFound(Answered):
-    """There is nothing of that name."""
+    """Nothing has that name."""
 
     exit_code = ExitCode.NOT_FOUND
 
@@ -95,13 +95,13 @@ class Denied(Answered):
 
 
 class Refused(Answered):
-    """The request cannot be taken as it is; `problem.errors` names every place that is wrong."""
+    """The request is not valid; `problem.errors` lists every field that is wrong."""
 
     exit_code = ExitCode.REFUSED
 
 
 class ApiError(Answered):
-    """The service failed, or what answered is no Fitstop."""
+    """The service failed, or the answer is not Fitstop's."""
 
 
 def error_of(status: int, document: Any) -> Answered:

@@ -1,4 +1,4 @@
-"""A job as it goes on: its newest state and the events since the last look, until it is over."""
+"""Follow a job: its newest state and the events since the last look, until it has finished."""
 
 import time
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ class Moment:
 def follow(
     client: Client, job_id: str, *, look_seconds: float = LOOK_SECONDS, lost_seconds: float = LOST_SECONDS
 ) -> Iterator[Moment]:
-    """Look every `look_seconds` until the job is over; the last moment holds the terminal job and its last events.
+    """Look every `look_seconds` until the job has finished; the last moment holds the terminal job and its last events.
 
-    While nobody answers it keeps trying, with `trouble` set, and raises the error after `lost_seconds` of that. Other
+    Without an answer it tries again, with `trouble` set, and raises the error after `lost_seconds`. Other
     errors (the job is unknown, the key is wrong) are raised at once.
     """
     job: Json | None = None
@@ -36,7 +36,7 @@ def follow(
         try:
             seen = client.job(job_id)
             # The events after the state: what a terminal job wrote is all there.
-            events, cursor = _events_behind(client, job_id, cursor)
+            events, cursor = _events_after(client, job_id, cursor)
         except (Unreachable, ApiError) as error:
             lost_since = lost_since or time.monotonic()
             if job is None or time.monotonic() - lost_since > lost_seconds:
@@ -50,7 +50,7 @@ def follow(
         time.sleep(look_seconds)
 
 
-def _events_behind(client: Client, job_id: str, cursor: str | None) -> tuple[list[Json], str | None]:
+def _events_after(client: Client, job_id: str, cursor: str | None) -> tuple[list[Json], str | None]:
     events: list[Json] = []
     while True:
         page = client.events(job_id, cursor)

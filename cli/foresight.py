@@ -1,4 +1,4 @@
-"""The forecast of a job that is watched, asked for again when an epoch has ended, but not many times a second."""
+"""The forecast of a watched job: fetched again after an epoch, at most once a second."""
 
 import time
 
@@ -9,7 +9,7 @@ LEAST_SECONDS = 1.0
 
 
 class Foresight:
-    """Keeps the last forecast. A service that has none to give is no trouble to a watcher."""
+    """Keeps the last forecast. A service without a forecast does not disturb the watcher."""
 
     def __init__(self, client: Client, least_seconds: float = LEAST_SECONDS) -> None:
         self._client = client

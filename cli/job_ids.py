@@ -12,7 +12,7 @@ NEWEST = 100
 
 
 def find_job_id(client: Client, text: str) -> str:
-    """The id that `text` means. A whole one is taken as it is; a part is looked for in the newest 100 jobs.
+    """The id that `text` means. A complete id is returned as it is; a part is searched in the newest 100 jobs.
 
     Raises NotFound where no job has that part, and click's usage error where several have.
     """
@@ -20,10 +20,10 @@ def find_job_id(client: Client, text: str) -> str:
         return text
     found = matches(text, [job["id"] for job in client.jobs(limit=NEWEST)["data"]])
     if not found:
-        detail = f'no job of the newest {NEWEST} begins or ends with "{text}"'
+        detail = f'none of the newest {NEWEST} jobs has an id that begins or ends with "{text}"'
         raise NotFound(Problem(404, "Not found", detail, "not_found"))
     if len(found) > 1:
-        raise click.UsageError(f'"{text}" is a part of {len(found)} ids: {", ".join(found[:5])}')
+        raise click.UsageError(f'"{text}" matches {len(found)} ids: {", ".join(found[:5])}')
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""How a job looks in a terminal: its live picture, and the sentence that says how it ended."""
+"""A job in a terminal: its live picture, and the sentences that say how it ended."""
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
@@ -33,7 +33,8 @@ def job_picture(job: Json, trouble: str | None = None, forecast: Json | None = N
     parts: list[RenderableType] = [_headline(job)]
     progress = job.get("progress")
     if progress:
-        parts.append(_progress(progress, forecast if job["status"] == "running" else None))
+        forecast = forecast if job["status"] == "running" else None
+        parts.append(_progress(progress, forecast, has_ended=job["status"] in TERMINAL))
     budget = budget_words(job)
     if budget and job["status"] not in TERMINAL:
         parts.append(Text.assemble(("budget  ", "bold"), literal(budget)))
@@ -55,7 +56,7 @@ def _headline(job: Json) -> Text:
 
 
 def budget_words(job: Json) -> str:
-    """What a job may use up, and how much of it is used; empty where there is no limit."""
+    """The limits of a job's budget and how much of each is used; empty without a limit."""
     budget, ledger = (job.get("spec") or {}).get("budget") or {}, job.get("ledger") or {}
     seconds = (ledger.get("gpu_seconds") or {}).get("total") or 0.0
     words = []
@@ -65,7 +66,7 @@ def budget_words(job: Json) -> str:
         used = ", ".join(f"{money(one.get('total'))} {one.get('currency')}" for one in ledger.get("costs") or [])
         words.append(f"{used or 'nothing'} of {money(budget['max_cost'])} spent")
     if budget.get("deadline"):
-        words.append(f"ends before {budget['deadline']}")
+        words.append(f"deadline {budget['deadline']}")
     return "; ".join(words)
 
 
@@ -77,7 +78,7 @@ def queue_place(job: Json) -> str:
     return "next in the queue" if position <= 1 else f"number {position} in the queue"
 
 
-def _progress(progress: Json, forecast: Json | None) -> Table:
+def _progress(progress: Json, forecast: Json | None, *, has_ended: bool) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(ratio=1)
@@ -89,7 +90,7 @@ def _progress(progress: Json, forecast: Json | None) -> Table:
         grid.add_row("epoch", Bar(epoch, max(foreseen["p90"], epoch), mark=foreseen["p50"]))
     else:
         grid.add_row("epoch", Bar(epoch, epochs, mark=stops_at))
-    grid.add_row("", _epoch_words(epoch, epochs, stopping))
+    grid.add_row("", _epoch_words(epoch, epochs, {} if has_ended else stopping))
     if stopping:
         grid.add_row("patience", _patience(stopping))
     if forecast and foreseen:
@@ -105,7 +106,7 @@ def _epoch_words(epoch: int, epochs: int, stopping: Json) -> Text:
     words = Text(f"{epoch} of {epochs}")
     stops_at = stopping.get("stops_at_epoch")
     if stops_at is not None and stops_at < epochs:
-        words += literal(f"; stops at {stops_at} unless {stopping.get('monitor')} gets better", "yellow")
+        words += literal(f"; stops at {stops_at} unless {stopping.get('monitor')} improves", "yellow")
     return words
 
 
@@ -114,11 +115,11 @@ def _patience(stopping: Json) -> Text:
     cells = min(patience, 30)
     used = min(cells, -(-wait * cells // patience))
     style = "green" if wait * 2 < patience else "yellow" if wait < patience else "red"
-    return Text.assemble(("■" * used, style), ("□" * (cells - used), "dim"), f"  {wait} of {patience} used up")
+    return Text.assemble(("■" * used, style), ("□" * (cells - used), "dim"), f"  {wait} of {patience} used")
 
 
 def forecast_words(forecast: Json) -> Text:
-    """Where the job will stop, how long and how much that is, and whether a better epoch is to come."""
+    """The forecast stop, the time and cost until then, and the chance of a better epoch."""
     stop, left = forecast["stop"], forecast.get("seconds_left") or {}
     words = Text.assemble("stops near ", (str(stop["p50"]), "bold"), f" ({stop['p10']} to {stop['p90']})")
     if isinstance(left.get("p50"), int | float):
@@ -135,7 +136,7 @@ def best_words(progress: Json) -> Text:
     """The best epoch so far, by the monitor that decides which model is kept."""
     best = progress.get("best")
     if not best:
-        return Text("none yet", "dim")
+        return Text("none", "dim")
     return Text.assemble(
         literal(f"{best['monitor']} "), (number(best["value"]), "bold green"), literal(f" at epoch {best['epoch']}")
     )
@@ -150,7 +151,7 @@ def _rate_words(progress: Json) -> Text:
         words += Text("  at its lowest" if wait > patience else f"  plateau {wait} of {patience}", "dim")
     seconds = progress.get("epoch_seconds")
     if isinstance(seconds, int | float):
-        words += Text(f"  {duration(seconds)} an epoch", "dim")
+        words += Text(f"  {duration(seconds)} per epoch", "dim")
     return words
 
 
@@ -195,22 +196,20 @@ def _reason(job: Json, stop: Json) -> str:
     if reason == "budget":
         return _budget_reason(stop.get("budget") or {}, last)
     if reason == "epochs_completed":
-        return f"all {last} epochs are done"
+        return f"all {last} epochs completed"
     if reason == "cancelled" or (reason is None and job["status"] == "cancelled"):
         return f"after epoch {last}" if last else "before its first epoch"
     if reason is None:
-        return "no reason was recorded" if job["status"] in TERMINAL else "not over yet"
+        return "no reason was recorded" if job["status"] in TERMINAL else "not finished"
     return f"{reason} at epoch {last}" if last else str(reason)
 
 
 def _budget_reason(budget: Json, last: int | None) -> str:
-    where = f"stopped after epoch {last}" if last else "ended before its first epoch had"
+    where = f"stopped after epoch {last}" if last else "ended before its first epoch was complete"
     if budget.get("kind") == "deadline":
-        return f"{where}: its deadline was {budget.get('limit')}"
+        return f"{where}: deadline {budget.get('limit')}"
     unit = budget.get("currency") or ("s of GPU time" if budget.get("kind") == "max_gpu_seconds" else "")
-    return (
-        f"{where}: its budget is used up, {number(budget.get('used'))} of {number(budget.get('limit'))} {unit}".rstrip()
-    )
+    return f"{where}: budget used up, {number(budget.get('used'))} of {number(budget.get('limit'))} {unit}".rstrip()
 
 
 def job_fields(job: Json) -> Table:
@@ -235,9 +234,9 @@ def job_fields(job: Json) -> Table:
     if job.get("worker"):
         rows.append(("worker", "{device} on {host}, slot {slot}".format_map(_Dashes(job["worker"]))))
     if progress:
-        stopping = progress.get("early_stopping") or {}
+        stopping = {} if job["status"] in TERMINAL else progress.get("early_stopping") or {}
         rows.append(("epoch", _epoch_words(progress["epoch"], progress["epochs"], stopping)))
-        rows += [("best", best_words(progress)), ("rate", _rate_words(progress))]
+        rows += [("best", best_words(progress)), ("learning rate", _rate_words(progress))]
         rows += list(_metric_rows(progress.get("metrics") or {}))
     if checkpoints.get("count"):
         rows.append(("checkpoints", f"{checkpoints['count']}, the best is {checkpoints.get('best')}"))
@@ -274,7 +273,7 @@ def _dataset_words(dataset: Json) -> str:
 
 
 def failure_words(failure: Json) -> str:
-    """Why an attempt did not end the job, and where it ran."""
+    """Why an attempt did not finish the job, and where it ran."""
     why = ": ".join(str(failure[key]) for key in ("code", "message") if failure.get(key))
     where = f" on {failure['host']}" if failure.get("host") else ""
     outcome = str(failure.get("outcome")).replace("_", " ")
@@ -288,7 +287,7 @@ def _kind_of(failure: Json) -> str:
 
 
 def _attempt_words(job: Json) -> str:
-    """How many attempts there were, and how those ended that brought no result."""
+    """The number of attempts, and how those without a result ended."""
     counts = job.get("attempts") or {}
     ends = [f"{counts[key]} {key.replace('_', ' ')}" for key in ("lost", "failed", "handed_back") if counts.get(key)]
     return f"{job.get('attempt') or '-'}{': ' + ', '.join(ends) if ends else ''}"

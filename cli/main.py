@@ -22,7 +22,7 @@ _EXIT_STATUSES = """Exit status:
   0  done          1  the job failed or was cancelled (watch, demo, submit --watch)
   2  usage         3  not found          4  the key is missing or wrong
   5  no answer     6  refused            7  the service failed
-  8  this machine is not fit (doctor)   9  a file or the output can't be read or written
+  8  doctor found a problem             9  a file or the output can't be read or written
 """
 
 
@@ -31,13 +31,13 @@ _EXIT_STATUSES = """Exit status:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=as_written(_EXIT_STATUSES),
 )
-@click.option("--url", metavar="URL", help="The service; else FITSTOP_URL, else ./fitstop-data/cli.json.")
+@click.option("--url", metavar="URL", help="Service address. Default: FITSTOP_URL, then ./fitstop-data/cli.json.")
 @click.version_option(version("fitstop"), prog_name="fitstop")
 def main(url: str | None) -> None:
-    """Train models on a queue of jobs that stop when learning stops.
+    """Train Keras models on tables, as jobs in a queue, with early stopping.
 
-    A job is named by its id, or by a part that only one has: its beginning or its end. Data goes to stdout, everything
-    said to a person to stderr. NO_COLOR switches colours off.
+    Name a job by its id, or by the beginning or end of its id where that is unique. Data goes to stdout, messages go to
+    stderr. NO_COLOR switches colours off.
     """
 
 

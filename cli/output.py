@@ -23,7 +23,7 @@ from rich.text import Text
 
 from cli.errors import Answered, ClientError, Denied, Unreachable
 
-# Where nobody looks at a screen nothing is cut or wrapped.
+# On a pipe nothing is cut or wrapped.
 PIPE_WIDTH = 240
 
 _STATUS_STYLES = {
@@ -139,7 +139,7 @@ def fields(rows: list[tuple[str, object]]) -> Table:
 
 
 def print_error(error: ClientError) -> None:
-    """Why a command could not do its work, on stderr, and how to mend it where that is known."""
+    """Print an error on stderr, and how to fix it where that is known."""
     hint(f"fitstop: {error}")
     if isinstance(error, Answered):
         for problem in error.problem.errors:
@@ -147,7 +147,7 @@ def print_error(error: ClientError) -> None:
         if error.problem.status >= 500 and error.problem.request_id:
             hint(f"  request {error.problem.request_id}")
     if isinstance(error, Denied):
-        hint("  Set FITSTOP_API_KEY to a key of this service.")
+        hint("  Set FITSTOP_API_KEY to an API key of this service.")
     if isinstance(error, Unreachable):
         hint("  Is the service running? `fitstop up` starts one here; --url or FITSTOP_URL names another.")
 

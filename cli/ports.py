@@ -8,11 +8,11 @@ _NEAR_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
 
 
 class StackError(Exception):
-    """The stack can't be started like this; the message says how to mend it."""
+    """The stack can't be started like this; the message says how to fix it."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on at this moment."""
+    """A free port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as server:
         return int(server.getsockname()[1])
@@ -24,7 +24,7 @@ def choose_port(host: str, wanted: int | None) -> int:
         return free_port(host)
     if wanted is not None:
         if not is_free(host, wanted):
-            raise StackError(f"port {wanted} on {host} is taken; leave --port out and a free one is chosen")
+            raise StackError(f"port {wanted} on {host} is in use; leave out --port to use a free one")
         return wanted
     return next((port for port in _NEAR_PORTS if is_free(host, port)), None) or free_port(host)
 
@@ -34,7 +34,7 @@ def is_free(host: str, port: int) -> bool:
     try:
         address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise StackError(f"{host} is no address of this machine: {error}") from error
+        raise StackError(f"{host} is not an address of this machine: {error}") from error
     with socket.socket(address[0], socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

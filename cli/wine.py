@@ -16,7 +16,7 @@ _TIMEOUT = httpx2.Timeout(10)
 
 
 class NoWine(Exception):
-    """The wine can't be had: nobody answers, or what came is not what was published."""
+    """The wine data can't be downloaded: no answer, or not the published file."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _content(cached: Path, url: str, file: Published) -> bytes:
 
 
 def _fetched(url: str, most: int) -> bytes:
-    """What is there, cut one byte behind what was expected: a wrong answer may be as long as it likes."""
+    """The content, cut one byte after the expected length: a wrong answer may be long."""
     content = b""
     try:
         with httpx2.stream("GET", url, timeout=_TIMEOUT, follow_redirects=True) as response:

@@ -11,7 +11,7 @@ from cli.exit_codes import ExitCode
 from cli.output import hint, print_error
 
 output_option = click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="json: the API's own document."
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Output format."
 )
 
 

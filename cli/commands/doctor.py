@@ -24,30 +24,31 @@ _NAME_WIDTH, _STATUS_WIDTH = 14, 7
     default=DEFAULT_DATA,
     envvar=DATA_VARIABLE,
     show_default=True,
-    help="The folder with everything that is kept.",
+    help="Folder that holds the volume, the logs and the key.",
 )
 @output_option
 @click.pass_context
 def doctor(ctx: click.Context, data: Path, output: str) -> None:
-    """Say whether this machine is fit for jobs.
+    """Check whether this machine can run jobs.
 
-    The GPU and its driver, a small model trained on it, the volume, Redis, the clock; each with the way to mend it. The
-    first look at a new kind of GPU can take minutes. The exit status is 0 only without a problem; a warning is none.
+    Checks the GPU and its driver, the volume, Redis and the clock, and trains two small models. Prints how to fix each
+    problem. The first check of a new kind of GPU can take minutes. The exit status is 8 if there is a problem; a
+    warning is not a problem.
     """
     volume = Path(os.environ.get("FITSTOP_VOLUME") or data / "volume")
     if output == "json":
         findings = list(look_at_all(volume))
         print_json({"object": "list", "data": [one.document() for one in findings]})
     else:
-        hint("Looking; the two small models that are trained last take seconds, or minutes on a new kind of GPU …")
-        findings = [_shown(one) for one in look_at_all(volume)]
+        hint("Checking. The last check trains two small models: seconds, or minutes on a new kind of GPU …")
+        findings = [_print_finding(one) for one in look_at_all(volume)]
         show_rows(_verdict(findings))
     if any(one.status == "problem" for one in findings):
         ctx.exit(ExitCode.UNFIT)
 
 
-def _shown(one: Finding) -> Finding:
-    """At once: the looks that follow can take minutes."""
+def _print_finding(one: Finding) -> Finding:
+    """Print a finding at once: the checks that follow can take minutes."""
     grid = table("", "", "")
     grid.show_header = False
     grid.columns[0].width, grid.columns[1].width = _NAME_WIDTH, _STATUS_WIDTH
@@ -63,10 +64,10 @@ def _verdict(findings: Sequence[Finding]) -> Text:
     problems, warnings = (sum(one.status == kind for one in findings) for kind in ("problem", "warning"))
     if problems:
         return literal(
-            f"Not fit for jobs: {_counted(problems, 'problem')}, {_counted(warnings, 'warning')}.", "bold red"
+            f"Not ready for jobs: {_plural(problems, 'problem')}, {_plural(warnings, 'warning')}.", "bold red"
         )
-    return literal(f"Fit for jobs, with {_counted(warnings, 'warning')}.", "bold green")
+    return literal(f"Ready for jobs, with {_plural(warnings, 'warning')}.", "bold green")
 
 
-def _counted(number: int, word: str) -> str:
+def _plural(number: int, word: str) -> str:
     return f"{number or 'no'} {word}{'s' * (number != 1)}"

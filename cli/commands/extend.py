@@ -1,10 +1,10 @@
-"""extend: carry on with a job that is over."""
+"""extend: continue a finished job as a new job."""
 
 import click
 
 from cli.client import Json
 from cli.commands.base import examples, open_client, output_option
-from cli.commands.jobs import posted
+from cli.commands.jobs import print_submitted
 from cli.job_ids import find_job_id
 
 
@@ -14,21 +14,21 @@ from cli.job_ids import find_job_id
     )
 )
 @click.argument("job")
-@click.option("--epochs", type=click.IntRange(1), help="A new total, more than are trained.")
-@click.option("--patience", type=click.IntRange(1), help="Epochs without improvement until it stops.")
-@click.option("--max-gpu-seconds", type=click.FloatRange(0, min_open=True), help="Of the new job alone.")
-@click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Of the new job alone.")
-@click.option("--deadline", metavar="TIME", help="Such as 2027-01-31T06:00:00Z.")
-@click.option("--no-budget", is_flag=True, help="Drop the limits that the job had.")
+@click.option("--epochs", type=click.IntRange(1), help="Maximum epochs, in total; more than were trained.")
+@click.option("--patience", type=click.IntRange(1), help="Epochs without improvement before early stopping.")
+@click.option("--max-gpu-seconds", type=click.FloatRange(0, min_open=True), help="GPU seconds for the new job alone.")
+@click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Cost of the new job alone.")
+@click.option("--deadline", metavar="TIME", help="Latest end of the new job, such as 2027-01-31T06:00:00Z.")
+@click.option("--no-budget", is_flag=True, help="Remove the budget that the job had.")
 @click.option(
     "--from",
     "start",
     type=click.Choice(["last", "best"]),
     default="last",
     show_default=True,
-    help="From its last resume point, exactly, or from its best model.",
+    help="Start from its last resume point (exact) or from its best model.",
 )
-@click.option("--watch", "watching", is_flag=True, help="Stay and show the job; Ctrl-C leaves it running.")
+@click.option("--watch", "watching", is_flag=True, help="Watch the job; Ctrl-C leaves it running.")
 @output_option
 @click.pass_context
 def extend(  # noqa: PLR0913, PLR0917  one for each option
@@ -44,14 +44,14 @@ def extend(  # noqa: PLR0913, PLR0917  one for each option
     watching: bool,  # noqa: FBT001
     output: str,
 ) -> None:
-    """Carry on with a job that is over, as a new job; prints its id.
+    """Continue a finished job as a new job.
 
-    What no option changes is as the job had it. The job itself stays as it is.
+    Prints the id of the new job. Settings without an option here stay as they were. The finished job does not change.
     """
     limits = {"max_gpu_seconds": max_gpu_seconds, "max_cost": max_cost, "deadline": deadline}
     budget = {name: value for name, value in limits.items() if value is not None}
     if no_budget and budget:
-        raise click.UsageError("--no-budget drops the limits that the other options set; give one or the other")
+        raise click.UsageError("--no-budget cannot be combined with --max-gpu-seconds, --max-cost or --deadline")
     changes: Json = {"from": start}
     if epochs is not None:
         changes["epochs"] = epochs
@@ -60,4 +60,4 @@ def extend(  # noqa: PLR0913, PLR0917  one for each option
     if budget or no_budget:
         changes["budget"] = budget or None
     client = open_client(ctx)
-    posted(ctx, client.extend(find_job_id(client, job), changes), output, watching=watching)
+    print_submitted(ctx, client.extend(find_job_id(client, job), changes), output, watching=watching)

@@ -17,7 +17,7 @@ from cli.wine import SAMPLES, UCI_URL, NoWine, sample
 
 @click.group(cls=FitstopGroup)
 def datasets() -> None:
-    """Put data on the service, and list what is there."""
+    """Upload, list and remove datasets."""
 
 
 @datasets.command(
@@ -25,27 +25,27 @@ def datasets() -> None:
 )
 @click.argument("dataset_id", metavar="ID")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
-@click.option("--sample", "is_sample", is_flag=True, help="Take a public data set named ID instead of a FILE.")
+@click.option("--sample", "is_sample", is_flag=True, help="Upload the public dataset named ID instead of a FILE.")
 @click.option(
     "--missing-values",
     metavar="MARKS",
-    help="Cells that stand for a missing value instead of the usual ones, as in NA,?,-999.",
+    help="Cells to read as missing values instead of the usual ones, such as NA,?,-999.",
 )
 @click.option(
     "--column-kind",
     "column_kinds",
     metavar="NAME:KIND",
     multiple=True,
-    help="Kind of a column: text, number or datetime, as in zip:text. May be repeated.",
+    help="Kind of a column: text, number or datetime, such as zip:text. May be repeated.",
 )
 @output_option
 @click.pass_context
 def put(
     ctx: click.Context, /, dataset_id: str, file: Path | None, output: str, *, is_sample: bool, **reading: Any
 ) -> None:
-    """Upload FILE (CSV or Parquet) as dataset ID. The same bytes again change nothing.
+    """Upload FILE (CSV or Parquet) as dataset ID. Uploading the same bytes again changes nothing.
 
-    Samples are breast-cancer (from scikit-learn, no internet needed) and wine-quality (the article's data, from UCI).
+    Samples: breast-cancer (from scikit-learn, no internet needed) and wine-quality (the article's data, from UCI).
     """
     if is_sample == (file is not None):
         raise click.UsageError("give either a FILE or --sample")
@@ -61,12 +61,12 @@ def put(
 
 def _sample(ctx: click.Context, name: str) -> Path:
     if name not in SAMPLES:
-        raise click.UsageError(f'no sample is called "{name}"; there are: {", ".join(SAMPLES)}')
+        raise click.UsageError(f'no sample is called "{name}"; samples: {", ".join(SAMPLES)}')
     folder = Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "downloads"
     try:
         return sample(name, folder, os.environ.get("FITSTOP_WINE_URL") or UCI_URL)
     except NoWine as error:
-        fail(ctx, f"the sample can't be had ({error}); without internet there is: breast-cancer --sample")
+        fail(ctx, f"the sample can't be downloaded ({error}); breast-cancer --sample needs no internet")
     except ImportError:
         fail(ctx, "this sample comes with scikit-learn, which is not installed here: pip install 'fitstop[local]'")
 
@@ -80,7 +80,7 @@ def list_datasets(ctx: click.Context, output: str) -> None:
     if output == "json":
         print_json(document)
         return
-    grid = table("ID", "ROWS", "COLUMNS", "SIZE", "AGE", "FROM", right=("ROWS", "COLUMNS", "SIZE", "AGE"))
+    grid = table("ID", "ROWS", "COLUMNS", "SIZE", "AGE", "FILE", right=("ROWS", "COLUMNS", "SIZE", "AGE"))
     for one in document["data"]:
         columns = one["columns"]
         grid.add_row(
@@ -94,24 +94,27 @@ def list_datasets(ctx: click.Context, output: str) -> None:
     if document["data"]:
         show_rows(grid)
     else:
-        hint("No datasets here. `fitstop datasets put ID FILE` uploads one.")
+        hint("No datasets. `fitstop datasets put ID FILE` uploads one.")
 
 
 @datasets.command(name="rm")
 @click.argument("dataset_id", metavar="ID")
 @click.pass_context
 def remove_dataset(ctx: click.Context, dataset_id: str) -> None:
-    """Remove a dataset that no unfinished job uses, for good. Jobs that are over keep their models."""
+    """Delete a dataset that no unfinished job uses. Finished jobs keep their models."""
     open_client(ctx).delete_dataset(dataset_id)
-    hint(f"{dataset_id}: removed")
+    hint(f"{dataset_id}: deleted")
 
 
 @click.command()
 @click.argument("job")
-@click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="The file, or the folder to put it in.")
+@click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="File or folder to write to.")
 @click.pass_context
 def bundle(ctx: click.Context, job: str, to: Path | None) -> None:
-    """Fetch all that predicting takes: the model, its preprocessing, and a program that needs nothing of Fitstop."""
+    """Download the best model with its preprocessing.
+
+    The zip file contains a program that predicts without Fitstop.
+    """
     client = open_client(ctx)
     job_id = find_job_id(client, job)
     path = _target(f"{job_id}.zip", to)
@@ -123,11 +126,11 @@ def bundle(ctx: click.Context, job: str, to: Path | None) -> None:
 
 @click.command()
 @click.argument("job")
-@click.option("--checkpoint", metavar="NAME", help="This one instead of the best.")
-@click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="The file, or the folder to put it in.")
+@click.option("--checkpoint", metavar="NAME", help="Checkpoint to download. Default: the best model.")
+@click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="File or folder to write to.")
 @click.pass_context
 def download(ctx: click.Context, job: str, checkpoint: str | None, to: Path | None) -> None:
-    """Fetch a job's best model. Its sha256 is checked, and the file is there whole or not at all."""
+    """Download a job's best model and check its sha256. The file is written whole or not at all."""
     client = open_client(ctx)
     job_id = find_job_id(client, job)
     chosen = choose_checkpoint(client, job_id, checkpoint)
@@ -138,12 +141,12 @@ def download(ctx: click.Context, job: str, checkpoint: str | None, to: Path | No
 
 
 def choose_checkpoint(client: Client, job_id: str, name: str | None) -> Json:
-    """The checkpoint of that name, or the best one. Raises NotFound with the names that there are."""
+    """The checkpoint of that name, or the best one. Raises NotFound with the names of the others."""
     saved: list[Json] = client.checkpoints(job_id)["data"]
     for one in saved:
         if one["name"] == name or (name is None and one["is_best"]):
             return one
-    names = ", ".join(one["name"] for one in saved) or "none yet"
+    names = ", ".join(one["name"] for one in saved) or "none"
     wanted = f'no checkpoint "{name}"' if name else "no best checkpoint"
     raise NotFound(Problem(404, "Not found", f"{job_id} has {wanted}; it has: {names}", "not_found"))
 
@@ -153,5 +156,5 @@ def _target(name: str, to: Path | None) -> Path:
     own = Path(Path(name).name)
     path = own if to is None else to / own if to.is_dir() else to
     if not path.parent.is_dir():
-        raise click.UsageError(f"there is no folder {path.parent}")
+        raise click.UsageError(f"the folder {path.parent} does not exist")
     return path

@@ -1,4 +1,4 @@
-"""What a job does and why, what it cost, what else could have been: explain, replay, patience, usage."""
+"""Why a job stopped, what it cost, and the effect of other settings: explain, replay, patience, usage."""
 
 import click
 from rich.table import Table
@@ -17,7 +17,7 @@ _PARTS = ("start_up", "learning", "patience", "redone", "saving")
 @output_option
 @click.pass_context
 def explain(ctx: click.Context, job: str, output: str) -> None:
-    """Say why a job waits, why it still runs, or why it stopped."""
+    """Explain why a job waits, why it still runs, or why it stopped."""
     client = open_client(ctx)
     document = client.explain(find_job_id(client, job))
     if output == "json":
@@ -29,10 +29,10 @@ def explain(ctx: click.Context, job: str, output: str) -> None:
 
 @click.command(epilog=examples("fitstop replay JOB --patience 5"))
 @click.argument("job")
-@click.option("--patience", type=click.IntRange(1), help="Epochs without improvement.")
-@click.option("--min-delta", type=click.FloatRange(0), help="What counts as an improvement.")
-@click.option("--start-from-epoch", type=click.IntRange(0), help="Epochs before early stopping looks.")
-@click.option("--monitor", metavar="NAME", help="The metric to look at.")
+@click.option("--patience", type=click.IntRange(1), help="Epochs without improvement before early stopping.")
+@click.option("--min-delta", type=click.FloatRange(0), help="Smallest change that counts as an improvement.")
+@click.option("--start-from-epoch", type=click.IntRange(0), help="Warm-up epochs before early stopping counts.")
+@click.option("--monitor", metavar="NAME", help="Metric to monitor.")
 @output_option
 @click.pass_context
 def replay(  # noqa: PLR0913, PLR0917  one for each option
@@ -44,9 +44,9 @@ def replay(  # noqa: PLR0913, PLR0917  one for each option
     monitor: str | None,
     output: str,
 ) -> None:
-    """Ask where a job would have stopped under other settings.
+    """Find where a job would have stopped with other settings.
 
-    Exact up to the last epoch that was trained; what would have come behind it cannot be known.
+    The answer is exact up to the last epoch that was trained. What would have happened after it is not known.
     """
     client = open_client(ctx)
     asked = {"patience": patience, "min_delta": min_delta, "start_from_epoch": start_from_epoch, "monitor": monitor}
@@ -57,16 +57,16 @@ def replay(  # noqa: PLR0913, PLR0917  one for each option
     if output == "json":
         print_json(document)
     else:
-        show_rows(_replayed(document))
+        show_rows(_replay_table(document))
 
 
-def _replayed(document: Json) -> Table:
+def _replay_table(document: Json) -> Table:
     rule, saved, model = document["early_stopping"], document.get("saved"), document.get("model") or {}
     settings = f"{rule['monitor']}, patience {rule['patience']}, min_delta {rule['min_delta']:g}"
-    rows: list[tuple[str, object]] = [("what if", settings), ("answer", document["text"])]
+    rows: list[tuple[str, object]] = [("settings", settings), ("result", document["text"])]
     if saved:
         costs = "".join(f", {money(cost['amount'])} {cost['currency']}" for cost in saved.get("costs") or [])
-        rows.append(("saved", f"{saved['epochs']} epochs, {duration(saved['gpu_seconds'])} of GPU{costs}"))
+        rows.append(("saved", f"{saved['epochs']} epochs, {duration(saved['gpu_seconds'])} of GPU time{costs}"))
         lost = model.get("lost")
         worse = f", {number(lost)} worse than the run's best" if lost else ", as good as the run's"
         rows.append(("model", f"best {rule['monitor']} {number(model.get('best_value'))}{worse}"))
@@ -75,14 +75,14 @@ def _replayed(document: Json) -> Table:
 
 @click.command()
 @click.argument("jobs", nargs=-1, metavar="[JOB]...")
-@click.option("--most", type=click.IntRange(1, 1000), default=30, show_default=True, help="The largest patience.")
-@click.option("--tolerance", type=click.FloatRange(0), default=0.0, help="How much worse the best value may be.")
+@click.option("--most", type=click.IntRange(1, 1000), default=30, show_default=True, help="Largest patience to try.")
+@click.option("--tolerance", type=click.FloatRange(0), default=0.0, help="Accepted loss of the best value.")
 @output_option
 @click.pass_context
 def patience(ctx: click.Context, jobs: tuple[str, ...], most: int, tolerance: float, output: str) -> None:
-    """Ask what each patience would have saved, and lost, over past jobs.
+    """Compare early stopping patiences over past jobs.
 
-    Without a JOB: the newest that succeeded.
+    Prints what each patience would have saved and lost. Without JOB: the newest jobs that succeeded.
     """
     client = open_client(ctx)
     ids = [find_job_id(client, job) for job in jobs]
@@ -95,12 +95,12 @@ def patience(ctx: click.Context, jobs: tuple[str, ...], most: int, tolerance: fl
     for one in document["left_out"]:
         hint(f"{one['job']} is left out: {one['reason']}")
     if not document["data"]:
-        hint("No jobs to look at: none that succeeded has an epoch.")
+        hint("No jobs to compare: no job that succeeded has an epoch.")
 
 
 def _show_patience(one: Json, tolerance: float) -> None:
     show_rows(Text.assemble(literal(one["monitor"], "bold"), f" over {one['jobs']} jobs"))
-    grid = table("PATIENCE", "KNOWN", "SOONER", "SAVED", "COST", "WORSE", "MOST LOST", right=("PATIENCE", "KNOWN"))
+    grid = table("PATIENCE", "KNOWN", "SOONER", "SAVED", "COST", "WORSE", "LARGEST LOSS", right=("PATIENCE", "KNOWN"))
     for row in one["rows"]:
         chosen = "bold green" if row["patience"] == one["smallest_patience"] else ""
         costs = ", ".join(f"{money(cost['amount'])} {cost['currency']}" for cost in row["costs_saved"]) or "-"
@@ -117,18 +117,26 @@ def _show_patience(one: Json, tolerance: float) -> None:
             grid.add_row(*(literal(cell, chosen) for cell in cells))
     show_rows(grid)
     best = one["smallest_patience"]
-    lost = f"lost more than {tolerance:g}" if tolerance else "lost anything"
-    show_rows(Text(f"no job would have {lost} with patience {best}" if best else f"every patience known {lost}"))
+    limit = f"more than {tolerance:g}" if tolerance else ""
+    if best:
+        show_rows(Text(f"no job would have lost {limit or 'anything'} with patience {best}"))
+    else:
+        show_rows(Text(f"with every known patience some job would have lost {limit or 'something'}"))
 
 
 @click.command()
-@click.option("--by", type=click.Choice(["day", "dataset", "key", "worker"]), default="day", show_default=True)
-@click.option("--from", "first", metavar="DAY", help="Such as 2026-11-23; else thirty days back.")
-@click.option("--to", "last", metavar="DAY", help="Else today.")
+@click.option(
+    "--by", type=click.Choice(["day", "dataset", "key", "worker"]), default="day", show_default=True, help="Grouping."
+)
+@click.option("--from", "first", metavar="DAY", help="First day, such as 2026-11-23. Default: thirty days ago.")
+@click.option("--to", "last", metavar="DAY", help="Last day. Default: today.")
 @output_option
 @click.pass_context
 def usage(ctx: click.Context, by: str, first: str | None, last: str | None, output: str) -> None:
-    """Add up what the GPU time of past jobs bought: learning, patience, what was redone, and what was avoided."""
+    """Report how past jobs used their GPU time.
+
+    Start-up, learning, patience, redone and saving, and the time that early stopping avoided.
+    """
     document = open_client(ctx).usage(by, first, last)
     if output == "json":
         print_json(document)

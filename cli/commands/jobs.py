@@ -31,10 +31,10 @@ _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
 )
 @click.argument("file", type=click.File("rb"), required=False)
 @click.option(
-    "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec; JSON, else text."
+    "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec, as JSON or as text."
 )
-@click.option("--watch", "watching", is_flag=True, help="Stay and show the job; Ctrl-C leaves it running.")
-@click.option("--dry-run", is_flag=True, help="Check everything, print what would run, store nothing.")
+@click.option("--watch", "watching", is_flag=True, help="Watch the job; Ctrl-C leaves it running.")
+@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run; store nothing.")
 @output_option
 @click.pass_context
 def submit(  # noqa: PLR0913, PLR0917  one for each option
@@ -45,23 +45,23 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
     dry_run: bool,  # noqa: FBT001
     output: str,
 ) -> None:
-    """Post a job.
+    """Submit a job and print its id.
 
-    FILE is its spec as JSON, - reads stdin, and --set alone is enough. Prints the job's id. With --watch the exit
-    status says whether the job succeeded.
+    FILE is the spec as JSON; - reads stdin. --set works without a FILE. With --watch the exit status says whether the
+    job succeeded.
     """
     if file is None and not assignments:
-        raise click.UsageError("give a FILE, - for stdin, or --set")
+        raise click.UsageError("no spec: give a FILE, - for stdin, or --set")
     spec = _spec(file, assignments)
     if dry_run:
-        print_json(_warned(open_client(ctx).dry_run(spec)))
+        print_json(_print_warnings(open_client(ctx).dry_run(spec)))
         return
-    posted(ctx, open_client(ctx).submit(spec), output, watching=watching)
+    print_submitted(ctx, open_client(ctx).submit(spec), output, watching=watching)
 
 
-def posted(ctx: click.Context, job: Json, output: str, *, watching: bool) -> None:
-    """Print a job that was just posted, and watch it where that is wanted; then the exit status is its own."""
-    _warned(job)
+def print_submitted(ctx: click.Context, job: Json, output: str, *, watching: bool) -> None:
+    """Print a submitted job. With `watching`, watch it and exit with the status of its end."""
+    _print_warnings(job)
     if output == "json":
         print_json(job)
     else:
@@ -81,20 +81,20 @@ def _spec(file: Any, assignments: tuple[str, ...]) -> Json:
         raise click.UsageError(str(error)) from error
 
 
-def _warned(job: Json) -> Json:
+def _print_warnings(job: Json) -> Json:
     for warning in job.get("warnings") or []:
         hint(f"warning: {warning}")
     return job
 
 
 def watch_to_the_end(client: Client, job_id: str) -> ExitCode:
-    """Watch a job; Ctrl-C detaches. The status says how the job ended, and 0 for a detach."""
+    """Watch a job; Ctrl-C detaches. The status says how the job ended; it is 0 for a detach."""
     try:
         job = watch(client, job_id)
         print_ending(job)
     except KeyboardInterrupt:
         hint("")
-        hint("Detached; the job goes on. Come back, or stop it:")
+        hint("Detached. The job continues to run. To watch it again, or to cancel it:")
         hint(f"  fitstop watch {job_id}")
         hint(f"  fitstop cancel {job_id}")
         return ExitCode.OK
@@ -102,10 +102,10 @@ def watch_to_the_end(client: Client, job_id: str) -> ExitCode:
 
 
 @click.command()
-@click.option("-a", "--all", "everything", is_flag=True, help="Every job, however old.")
-@click.option("-n", "count", type=click.IntRange(1), help="The newest N jobs.")
-@click.option("--status", type=click.Choice(_STATUSES), help="Only jobs in this state.")
-@click.option("-q", "--quiet", is_flag=True, help="Ids only.")
+@click.option("-a", "--all", "everything", is_flag=True, help="List all jobs.")
+@click.option("-n", "count", type=click.IntRange(1), help="List the newest N jobs.")
+@click.option("--status", type=click.Choice(_STATUSES), help="List only jobs with this status.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
 @output_option
 @click.pass_context
 def ps(  # noqa: PLR0913, PLR0917  one for each option
@@ -116,10 +116,7 @@ def ps(  # noqa: PLR0913, PLR0917  one for each option
     quiet: bool,  # noqa: FBT001
     output: str,
 ) -> None:
-    """List jobs.
-
-    Those that are not over, and the last few that are.
-    """
+    """List unfinished jobs and the latest finished ones."""
     client = open_client(ctx)
     if everything or count or status:
         jobs = list(itertools.islice(client.all_jobs(status=status), None if everything else count or 100))
@@ -135,7 +132,7 @@ def ps(  # noqa: PLR0913, PLR0917  one for each option
     if jobs:
         show_rows(_job_table(jobs))
     else:
-        hint("No jobs here. `fitstop demo` runs one; `fitstop submit job.json` posts yours.")
+        hint("No jobs. `fitstop demo` runs an example; `fitstop submit job.json` submits yours.")
     for one in client.jobs(limit=1).get("set_aside") or []:
         hint(f"not listed: {one['id']}: {one['message']}")
 
@@ -171,7 +168,7 @@ def _job_table(jobs: list[Json]) -> Table:
 @output_option
 @click.pass_context
 def show(ctx: click.Context, job: str, output: str) -> None:
-    """Show one job. JOB is an id, or its beginning or end; -o json has the spec with every default filled in."""
+    """Show one job. JOB is an id, or its beginning or end; -o json includes the spec with all defaults."""
     client = open_client(ctx)
     document = client.job(find_job_id(client, job))
     if output == "json":
@@ -184,10 +181,10 @@ def show(ctx: click.Context, job: str, output: str) -> None:
 @click.argument("job")
 @click.pass_context
 def watch_command(ctx: click.Context, job: str) -> None:
-    """Show a job live until it is over.
+    """Watch a job live until it has finished.
 
-    The exit status says how it ended: 0 it succeeded, 1 it failed or was cancelled. Ctrl-C detaches with 0 and leaves
-    the job running.
+    The exit status is 0 if the job succeeded and 1 if it failed or was cancelled. Ctrl-C detaches with 0 and leaves the
+    job running.
     """
     client = open_client(ctx)
     ctx.exit(watch_to_the_end(client, find_job_id(client, job)))
@@ -198,9 +195,9 @@ def watch_command(ctx: click.Context, job: str) -> None:
 @output_option
 @click.pass_context
 def events(ctx: click.Context, job: str, output: str) -> None:
-    """Print what happened in a job so far.
+    """Print the events of a job.
 
-    With -o json: one event a line.
+    With -o json: one event on each line.
     """
     client = open_client(ctx)
     screen = console()
@@ -217,7 +214,7 @@ def events(ctx: click.Context, job: str, output: str) -> None:
 def log(ctx: click.Context, job: str) -> None:
     """Print a job's training_log.csv.
 
-    One row an epoch, counted from 0 as Keras does.
+    One row for each epoch, counted from 0 as Keras does.
     """
     client = open_client(ctx)
     for piece in client.training_log(find_job_id(client, job)):
@@ -229,7 +226,7 @@ def log(ctx: click.Context, job: str) -> None:
 @click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
 @click.pass_context
 def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
-    """Stop jobs; their checkpoints stay. A job that is over is left as it is."""
+    """Cancel jobs. Their checkpoints are kept; a finished job does not change."""
     client = open_client(ctx)
 
     def stop(job_id: str) -> None:
@@ -243,27 +240,30 @@ def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
 @click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
 @click.pass_context
 def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
-    """Try jobs anew that have failed or were cancelled. Prints the new jobs' ids."""
+    """Run failed or cancelled jobs again.
+
+    Each becomes a new job, whose id is printed.
+    """
     client = open_client(ctx)
-    ctx.exit(_for_each(client, jobs, lambda job_id: click.echo(_warned(client.retry(job_id))["id"])))
+    ctx.exit(_for_each(client, jobs, lambda job_id: click.echo(_print_warnings(client.retry(job_id))["id"])))
 
 
 @click.command()
 @click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
 @click.pass_context
 def rm(ctx: click.Context, jobs: tuple[str, ...]) -> None:
-    """Remove jobs that are over, with their models and logs, for good."""
+    """Delete finished jobs with their models and logs."""
     client = open_client(ctx)
 
     def remove(job_id: str) -> None:
         client.delete(job_id)
-        hint(f"{job_id}: removed")
+        hint(f"{job_id}: deleted")
 
     ctx.exit(_for_each(client, jobs, remove))
 
 
 def _for_each(client: Client, jobs: tuple[str, ...], act: Callable[[str], None]) -> ExitCode:
-    """Act on every job, also behind one that fails; the worst status of all."""
+    """Act on every job, also after one that fails; return the highest exit status."""
     worst = ExitCode.OK
     for part in jobs:
         try:
@@ -275,4 +275,4 @@ def _for_each(client: Client, jobs: tuple[str, ...], act: Callable[[str], None])
 
 
 def _cancel_words(job: Json) -> str:
-    return ending(job)[0].plain if job["status"] in TERMINAL else "asked to stop; it saves what it has first"
+    return ending(job)[0].plain if job["status"] in TERMINAL else "cancel requested; the job saves its state first"

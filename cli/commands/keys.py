@@ -11,41 +11,41 @@ _SCOPES = ["read", "write", "admin"]
 
 @click.group(cls=FitstopGroup)
 def keys() -> None:
-    """Say who may use the service. All of it needs a key of scope admin.
+    """Manage API keys. Needs a key with the scope admin.
 
-    read looks at everything; write also puts data, posts and cancels jobs; admin also makes and revokes keys.
+    Scopes: read sees everything; write also uploads data, submits and cancels jobs; admin also manages keys.
     """
 
 
 @keys.command()
 @click.argument("name")
-@click.option("--scope", type=click.Choice(_SCOPES), default="write", show_default=True, help="What the key may do.")
-@click.option("--days", type=click.IntRange(1, 3650), help="How long it lasts; else until it is revoked.")
+@click.option("--scope", type=click.Choice(_SCOPES), default="write", show_default=True, help="Scope of the key.")
+@click.option("--days", type=click.IntRange(1, 3650), help="Days until the key expires. Default: never.")
 @output_option
 @click.pass_context
 def create(ctx: click.Context, name: str, scope: str, days: int | None, output: str) -> None:
-    """Make a key. NAME says what it is for.
+    """Create a key. NAME says what it is for.
 
-    The key is shown this once; the service keeps only its hash.
+    The key is shown only once; the service keeps only its hash.
     """
     document = open_client(ctx).create_key(name, scope, days)
     if output == "json":
         print_json(document)
         return
     click.echo(document["key"])
-    hint(f"{document['id']}, {scope}. It is not shown again: export FITSTOP_API_KEY=… where it is to be used.")
+    hint(f"{document['id']}, {scope}. It is not shown again. To use it: export FITSTOP_API_KEY=…")
 
 
 @keys.command(name="list")
 @output_option
 @click.pass_context
 def list_keys(ctx: click.Context, output: str) -> None:
-    """List the keys."""
+    """List keys."""
     document = open_client(ctx).keys()
     if output == "json":
         print_json(document)
         return
-    grid = table("ID", "NAME", "SCOPE", "STATUS", "AGE", "USED", "EXPIRES", right=("AGE", "USED"))
+    grid = table("ID", "NAME", "SCOPE", "STATUS", "AGE", "LAST USED", "EXPIRES", right=("AGE", "LAST USED"))
     for one in document["data"]:
         grid.add_row(
             literal(one["id"]),
@@ -63,6 +63,6 @@ def list_keys(ctx: click.Context, output: str) -> None:
 @click.argument("key_id", metavar="ID")
 @click.pass_context
 def revoke(ctx: click.Context, key_id: str) -> None:
-    """End a key for good. ID is the key's public name, key_…, never the key itself."""
+    """Revoke a key. This cannot be undone. ID is the key's id, key_…, not the key itself."""
     document = open_client(ctx).revoke_key(key_id)
     hint(f"{document['id']} ({document['name']}) is {document['status']}")

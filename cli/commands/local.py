@@ -33,44 +33,49 @@ data_option = click.option(
     default=DEFAULT_DATA,
     show_default=True,
     envvar=DATA_VARIABLE,
-    help="The folder with everything that is kept.",
+    help="Folder that holds the volume, the logs and the key.",
 )
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, envvar="FITSTOP_HOST", help="The address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, envvar="FITSTOP_HOST", help="Address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
     envvar="FITSTOP_PORT",
-    help="The port to listen on.  [default: 8000, or the next free one]",
+    help="Port to listen on.  [default: 8000, or the next free one]",
 )
 @data_option
 @click.option(
-    "--slots", type=click.IntRange(1, 64), default=1, show_default=True, envvar="FITSTOP_SLOTS", help="Jobs at once."
+    "--slots",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    envvar="FITSTOP_SLOTS",
+    help="Jobs to run at the same time.",
 )
 @click.pass_context
 def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) -> None:
     """Run the whole service in this terminal.
 
-    Redis, the API and a worker. Everything is kept in one folder, so that starting again finds it as it was. One
-    Ctrl-C ends all of it: running jobs save where they are and go on next time. A second one kills.
+    Starts Redis, the API and a worker. Their data stays in one folder, and the next start uses it again. Ctrl-C stops
+    the service: running jobs save their state and resume at the next start. A second Ctrl-C kills the processes.
     """
-    with _errors_told(ctx), _signals_interrupt(), LocalStack(StackOptions(data, host, port, slots), _event) as stack:
+    with _report_errors(ctx), _signals_interrupt(), LocalStack(StackOptions(data, host, port, slots), _event) as stack:
         try:
             card = _start(stack)
             _print_screen(stack, data, card)
             if reason := card.get("unfit") or card.get("paused"):
                 _event(f"the worker takes no jobs: {reason}")
             stack.stay()
-            _event("the worker had nothing to do for FITSTOP_IDLE_EXIT_SECONDS; ending the API and Redis")
+            _event("the worker was idle for FITSTOP_IDLE_EXIT_SECONDS; stopping the API and Redis")
         except KeyboardInterrupt:
-            _event("ending the worker, the API and Redis; running jobs save where they are (Ctrl-C again kills)")
-    _event("everything has ended; the data stays in " + str(stack.data))
+            _event("stopping the worker, the API and Redis; running jobs save their state (Ctrl-C again kills them)")
+    _event("stopped; the data stays in " + str(stack.data))
 
 
 def _start(stack: LocalStack) -> Json:
-    """Start the stack and wait for its worker's card; what is wrong with its GPU is said in red."""
+    """Start the stack and wait for its worker; the worker's card."""
     stack.start()
     hint(f"Starting Redis, the API and a worker in {stack.data} …")
     card = stack.wait_ready()
@@ -80,15 +85,15 @@ def _start(stack: LocalStack) -> Json:
 
 
 def idle_gpu_lines(card: Json) -> list[str]:
-    """What to say of a GPU that is paid for and not used, and the line that changes it; nothing where there is none."""
+    """The warning for a GPU that is not used, with the commands that fix it; empty without one."""
     if not card.get("idle_gpu"):
         return []
     lock = Path(__file__).parents[2] / "requirements" / "gpu.txt"
     wanted = f"--require-hashes -r {shlex.quote(str(lock))}" if lock.exists() else "'fitstop[gpu]'"
     pip = f"{shlex.quote(sys.executable)} -m pip"
     return [
-        f"The {card['idle_gpu']} stays idle: jobs train on the CPU, since TensorFlow is installed for the CPU alone.",
-        "To train on the GPU, install its build and start again:",
+        f"The {card['idle_gpu']} is idle: jobs train on the CPU, because the CPU build of TensorFlow is installed.",
+        "To train on the GPU, install the GPU build and start again:",
         f"  {pip} uninstall -y tensorflow-cpu && {pip} install {wanted}",
     ]
 
@@ -102,11 +107,11 @@ def _print_screen(stack: LocalStack, data: Path, card: Json) -> None:
     rows: list[tuple[str, object]] = [
         ("device", card["device"]),
         ("API", stack.url),
-        ("page", f"{stack.url}/ (signed in with: fitstop open)"),
+        ("page", f"{stack.url}/ (to log in: fitstop open)"),
         ("key", _where_the_key_is(stack)),
         ("volume", stack.volume),
         ("logs", stack.logs),
-        ("Redis", f"{find_redis_server()}, the doorbell only"),
+        ("Redis", f"{find_redis_server()}, for the queue only"),
     ]
     show_rows(fields(rows))
     screen.print()
@@ -115,16 +120,16 @@ def _print_screen(stack: LocalStack, data: Path, card: Json) -> None:
     for line in ["In another terminal:", *prefix, *_COMMANDS]:
         screen.print(Text(line if line.endswith(":") else "  " + line))
     if stack.options.host not in {"127.0.0.1", "localhost", "::1"}:
-        words = "Others reach this address, over plain HTTP: give them keys of their own (fitstop keys create)."
+        words = "Other machines can reach this address, over plain HTTP. Give each user a key: fitstop keys create."
         screen.print(literal(words, "yellow"))
     screen.print()
-    screen.print(Text("Ctrl-C ends all of it."), style="dim")
+    screen.print(Text("Ctrl-C stops the service."), style="dim")
 
 
 def _where_the_key_is(stack: LocalStack) -> str:
     if os.environ.get("FITSTOP_ADMIN_KEY"):
         return "the one in FITSTOP_ADMIN_KEY"
-    return f"{admin_key_file(stack.data)}, which the commands find"
+    return f"{admin_key_file(stack.data)}, found by the commands"
 
 
 def _shown_key(stack: LocalStack) -> str:
@@ -145,7 +150,7 @@ def _event(text: str) -> None:
 
 
 @contextmanager
-def _errors_told(ctx: click.Context) -> Iterator[None]:
+def _report_errors(ctx: click.Context) -> Iterator[None]:
     try:
         yield
     except StackError as error:
@@ -163,7 +168,7 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
 
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGHUP are what Ctrl-C is, as long as this lasts."""
+    """Treat SIGTERM and SIGHUP as Ctrl-C inside the block."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -185,18 +190,18 @@ def _signals_interrupt() -> Iterator[None]:
 @click.option(
     "--data-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV or Parquet; else the wine data by URL, else what scikit-learn ships.",
+    help="CSV or Parquet file. Default: the wine data from UCI, or scikit-learn's breast-cancer data without internet.",
 )
 @data_option
 @click.option("--set", "assignments", multiple=True, hidden=True)
 @click.pass_context
 def demo(ctx: click.Context, data_file: Path | None, data: Path, assignments: tuple[str, ...]) -> None:
-    """Run the article's job from nothing.
+    """Run the article's job from start to finish.
 
-    Starts the service, trains on wine, stops by itself, sums up. Uses the service that runs on the data folder, or
-    starts one for as long as the job takes. The exit status is 0 only if the job succeeded.
+    Uploads the wine data, trains until early stopping, and prints a summary. Uses the service that runs on the data
+    folder, or starts one until the job has finished. The exit status is 0 only if the job succeeded.
     """
-    with _errors_told(ctx), _signals_interrupt():
+    with _report_errors(ctx), _signals_interrupt():
         running = running_stack(data)
         if running is not None:
             hint(f"Using the service at {running.url}.")
@@ -220,10 +225,10 @@ def _demo_alone(data_file: Path | None, data: Path, assignments: list[str]) -> E
             job = _demo_on(stack.connection, data_file, data, assignments)
         except KeyboardInterrupt:
             hint("")
-            hint(f"Ending the service. A running job saves its state and continues with: {again}")
+            hint(f"Stopping the service. A running job saves its state and resumes with: {again}")
             return ExitCode.INTERRUPTED
     hint("")
-    hint(f"The service has ended, and its data stays in {data}. Start it again with")
+    hint(f"The service has stopped. Its data stays in {data}. Start it again with")
     hint(f"  {again}")
     hint("and in another terminal:")
     return _hint_at_next(job)

@@ -18,18 +18,20 @@ _MOST_WIDTH = 120
 
 @click.command(epilog=examples("fitstop plot JOB", "fitstop plot JOB OTHER --metric val_loss -o curves.png"))
 @click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="What to draw; else what is monitored.")
-@click.option("-o", "--output", "to", type=click.Path(dir_okay=False, path_type=Path), help="A .png or .svg file.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metric to draw. Default: the monitored one.")
+@click.option(
+    "-o", "--output", "to", type=click.Path(dir_okay=False, path_type=Path), help="Write this .png or .svg file."
+)
 @click.pass_context
 def plot(ctx: click.Context, jobs: tuple[str, ...], metrics: tuple[str, ...], to: Path | None) -> None:
-    """Draw the curves of jobs over one another.
+    """Plot the curves of one or more jobs.
 
-    One job alone shows training beside validation. With -o FILE.png or FILE.svg it becomes a picture.
+    A single job shows training and validation. -o FILE.png or FILE.svg writes a picture.
     """
     if len(jobs) > _MOST_JOBS:
-        raise click.UsageError(f"at most {_MOST_JOBS} jobs at once")
+        raise click.UsageError(f"{len(jobs)} jobs; the maximum is {_MOST_JOBS}")
     if to is not None and (to.suffix not in PICTURES or not to.parent.is_dir()):
-        raise click.UsageError(f"{to}: expected a name that ends with .png or .svg, in a folder that is there")
+        raise click.UsageError(f"{to}: expected a name that ends with .png or .svg, in a folder that exists")
     client = open_client(ctx)
     panels = _panels(client, [client.job(find_job_id(client, job)) for job in jobs], metrics)
     try:
@@ -43,14 +45,14 @@ def plot(ctx: click.Context, jobs: tuple[str, ...], metrics: tuple[str, ...], to
 
 
 def _panels(client: Client, jobs: list[Json], metrics: tuple[str, ...]) -> list[tuple[str, list[Curve]]]:
-    """For each metric its title and a curve for each job; where nothing is asked for, what the first job monitors."""
+    """For each metric its title and a curve for each job. Default metric: the one that the first job monitors."""
     rows = [list(client.all_epochs(job["id"])) for job in jobs]
     known = sorted({name for each in rows for row in each for name in row["metrics"]})
     if not known:
-        raise click.UsageError("none of these jobs has finished an epoch yet")
+        raise click.UsageError("none of these jobs has a finished epoch")
     unknown = [name for name in metrics if name not in known]
     if unknown:
-        raise click.UsageError(f"no metric {', '.join(unknown)}; there are: {', '.join(known)}")
+        raise click.UsageError(f"no metric {', '.join(unknown)}; metrics: {', '.join(known)}")
     chosen = list(metrics) or [_monitored(jobs[0], known)]
     if len(jobs) == 1:
         name = str(jobs[0].get("name") or jobs[0]["id"])

@@ -54,7 +54,7 @@ def test_the_demo_trains_stops_by_itself_and_sums_up(tmp_path):
     [not_run] = numbered(r"not run +(\d+) of 1000 epochs", run.stdout)
     assert not_run == 1000 - last
     assert best == last - 3
-    assert re.search(r"wall time +[\d.]+ s from post to result", run.stdout)
+    assert re.search(r"wall time +[\d.]+ s from submission to result", run.stdout)
 
     [folder] = re.findall(r"^Checkpoints +(.+)$", run.stdout, re.MULTILINE)
     listed = re.findall(r"^(model-\S+\.keras) +(\d+) +[\d.]+ kB(  best)?$", run.stdout, re.MULTILINE)

@@ -130,7 +130,7 @@ def test_another_kind_of_server_is_a_server_error_and_a_bad_address_a_usage_erro
     canned.on("GET", "/jobs", b"<html>")
     result = fitstop("ps")
     assert result.exit_code == 7
-    assert "no Fitstop" in result.stderr
+    assert "not a Fitstop service" in result.stderr
     assert fitstop("ps", url="gpu.example").exit_code == 2
 
 
@@ -195,7 +195,7 @@ def test_cancel_goes_on_after_a_failure_and_ends_with_its_status(fitstop, canned
     canned.on("POST", f"/jobs/{ids[2]}/cancel", make_job(3, "cancelled"))
     result = fitstop("cancel", *ids)
     assert result.exit_code == 3
-    assert "asked to stop" in result.stderr
+    assert "cancel requested" in result.stderr
     assert "cancelled: before its first epoch" in result.stderr
 
 

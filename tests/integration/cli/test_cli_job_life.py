@@ -51,7 +51,7 @@ def test_rm_removes_each_job_and_tells_the_worst(fitstop, canned, jobs):
     canned.on("DELETE", f"/jobs/{jobs[1]['id']}", PROBLEM, 409)
     result = fitstop("rm", jobs[1]["id"], jobs[0]["id"])
     assert result.exit_code == 6
-    assert f"{jobs[0]['id']}: removed" in result.stderr
+    assert f"{jobs[0]['id']}: deleted" in result.stderr
     assert "cancel it first" in result.stderr
 
 
@@ -77,7 +77,7 @@ def test_the_queue_says_why_each_job_waits(fitstop, canned, make_job, make_page)
     assert (result.exit_code, "no worker is there" in result.stdout) == (0, True)
     assert json.loads(fitstop("queue", "-o", "json").stdout)["data"] == [one]
     canned.on("GET", "/queue", make_page())
-    assert (fitstop("queue").stdout, "No job waits" in fitstop("queue").stderr) == ("", True)
+    assert (fitstop("queue").stdout, "No jobs are waiting" in fitstop("queue").stderr) == ("", True)
 
 
 def test_a_dry_run_prints_what_would_run_and_posts_nothing(fitstop, canned):

@@ -39,7 +39,11 @@ class Up:
         return self
 
     def ready(self) -> "Up":
-        wait_for(lambda: "Ctrl-C ends all of it" in self.said() or not self.runs(), START_SECONDS, saying="up is ready")
+        wait_for(
+            lambda: "Ctrl-C stops the service" in self.said() or not self.runs(),
+            START_SECONDS,
+            saying="up is ready",
+        )
         assert self.runs(), self.said()
         return self
 
@@ -152,7 +156,7 @@ def test_one_ctrl_c_ends_all_of_it_and_starting_again_finds_everything_as_it_was
     assert up.end() == 0
     assert not (up.data / "cli.json").exists()
     assert processes_of(tmp_path) == {}
-    assert "everything has ended" in up.said()
+    assert "stopped; the data stays in" in up.said()
 
     again = make_up().start().ready()
     api = Api(again)
@@ -170,13 +174,13 @@ def test_what_is_killed_comes_back_and_a_second_up_is_refused(make_up, tmp_path)
     up = make_up().start().ready()
     second = make_up().start()
     assert second.process.wait(30) == 2
-    assert f"runs on {up.data} already: {up.url()}" in second.said()
+    assert f"already runs on {up.data}: {up.url()}" in second.said()
 
     for name in ("redis-server", "api"):
         before = component(up, name)
         os.kill(before, signal.SIGKILL)
         wait_for(lambda old=before, name=name: component(up, name) not in {0, old}, 20, saying=f"{name} is back")
-    for line in ("Redis died (SIGKILL)", "Redis started again", "the API died (SIGKILL)", "the API started again"):
+    for line in ("Redis died (SIGKILL)", "Redis restarted", "the API died (SIGKILL)", "the API restarted"):
         wait_for(lambda line=line: line in up.said(), 10, saying=line)
     url = up.url()
     wait_for(lambda: healthy(url), 30, saying="the API answers again")
@@ -220,5 +224,5 @@ def test_a_taken_port_that_was_named_is_a_usage_error(make_up):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         up = make_up("--port", str(taken.getsockname()[1])).start()
         assert up.process.wait(30) == 2
-    assert "is taken" in up.said()
+    assert "is in use" in up.said()
     assert not up.data.exists()

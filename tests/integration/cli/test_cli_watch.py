@@ -94,8 +94,8 @@ def test_watch_on_a_pipe_prints_one_line_for_each_event_and_ends_with_the_jobs_s
     assert lines[0] == "queued, number 2 in the queue"
     assert [line[10:] for line in lines[1:3]] == ["event 1", "event 2"]
     assert "trying again" in lines[3]
-    assert lines[4] == "the service answers again"
-    assert lines[-1] == "succeeded: all 3 epochs are done"
+    assert lines[4] == "connected again"
+    assert lines[-1] == "succeeded: all 3 epochs completed"
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])

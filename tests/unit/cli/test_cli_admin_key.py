@@ -2,15 +2,15 @@ import stat
 
 import pytest
 
-from cli.admin_key import admin_key_file, kept_admin_key
+from cli.admin_key import admin_key, admin_key_file
 from cli.ports import StackError
 from shared.api_key import is_api_key
 
 
 def test_the_key_is_made_once_and_is_for_this_user_alone(tmp_path):
-    key = kept_admin_key(tmp_path)
+    key = admin_key(tmp_path)
     assert is_api_key(key)
-    assert kept_admin_key(tmp_path) == key
+    assert admin_key(tmp_path) == key
     assert stat.S_IMODE(admin_key_file(tmp_path).stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["admin_key"]
 
@@ -19,5 +19,5 @@ def test_the_key_is_made_once_and_is_for_this_user_alone(tmp_path):
 def test_a_file_that_holds_no_key_is_said_and_not_replaced(tmp_path, content):
     admin_key_file(tmp_path).write_bytes(content)
     with pytest.raises(StackError, match="admin_key"):
-        kept_admin_key(tmp_path)
+        admin_key(tmp_path)
     assert admin_key_file(tmp_path).read_bytes() == content

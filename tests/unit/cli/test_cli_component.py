@@ -68,7 +68,7 @@ def test_what_dies_is_started_again_and_said_so(component):
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: one.look_after(said.append) or (one.is_running and one.pid != first), 20)
     assert "it died (SIGKILL)" in said[0]
-    assert said[1].startswith("it started again")
+    assert said[1].startswith("it restarted")
 
 
 def test_what_dies_again_and_again_is_given_up_with_the_end_of_its_log(component):

@@ -65,8 +65,8 @@ def test_the_file_of_a_process_that_has_ended_is_taken_over(no_locks, tmp_path, 
 
 def test_a_holder_on_another_host_and_a_file_in_the_making_are_respected_and_named(no_locks, tmp_path):
     write_owner(tmp_path, host="elsewhere")
-    with pytest.raises(StackError, match=r"process \d+ on elsewhere\. Where it is gone, remove .*\.lock\.owner"):
+    with pytest.raises(StackError, match=r"process \d+ on elsewhere\. If it no longer runs, remove .*\.lock\.owner"):
         DataLock(tmp_path).take()
     (tmp_path / ".lock.owner").write_text("")
-    with pytest.raises(StackError, match="just starting"):
+    with pytest.raises(StackError, match="it is starting"):
         DataLock(tmp_path).take()

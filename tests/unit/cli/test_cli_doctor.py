@@ -1,4 +1,4 @@
-"""What `fitstop doctor` finds: each fault is a problem with its mend, on the real thing."""
+"""What `fitstop doctor` finds: each fault is a problem with its fix, on the real service."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ def test_a_volume_that_takes_files_is_measured_and_left_as_it_was(tmp_path):
 def test_a_full_volume_is_a_problem(tmp_path):
     with mounted(tmp_path / "disk", "1m") as disk:
         found = look_at_volume(disk)
-    assert (found.status, found.mend) == ("problem", "make room or a larger volume; jobs wait while it is full")
+    assert (found.status, found.mend) == ("problem", "free space or use a larger volume; jobs wait while it is full")
     assert "No space left on device" in found.detail
 
 
@@ -62,14 +62,14 @@ def test_a_read_only_volume_is_a_problem(tmp_path):
     with mounted(tmp_path / "disk", "100m") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         found = look_at_volume(disk)
-    assert (found.status, found.mend) == ("problem", "mount it so that it can be written")
+    assert (found.status, found.mend) == ("problem", "mount it with write access")
 
 
 def test_the_containers_own_disk_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr("cli.doctor._is_container", lambda: True)
     folder = Path("/usr")
     assert look_at_place(folder, {}).status == "warning"
-    assert "goes with it" in look_at_place(folder, {}).detail
+    assert "is lost with it" in look_at_place(folder, {}).detail
 
 
 DISK, LAYERS = "27 1 254:0 / / rw - ext4 /dev/vda rw", "500 499 0:90 / / rw - overlay overlay rw"
@@ -117,7 +117,7 @@ def test_a_redis_with_another_password_is_a_problem(redis_server, password, says
     found = look_at_redis(f"redis://:{password}@127.0.0.1:{redis_server.port}/0")[0]
     assert found.status == "problem"
     assert says in found.detail
-    assert "mend the password" in found.mend
+    assert "fix the password" in found.mend
     assert look_at_redis(f"redis://:right@127.0.0.1:{redis_server.port}/0")[0].status == "ok"
 
 
@@ -131,7 +131,7 @@ def test_a_redis_that_is_away_is_a_problem():
 def test_a_redis_without_tls_where_it_is_expected_is_a_problem(redis_server):
     found = look_at_redis(f"rediss://127.0.0.1:{redis_server.port}/0")[0]
     assert found.status == "problem"
-    assert "speaks no TLS" in found.mend
+    assert "does not speak TLS" in found.mend
 
 
 def test_a_redis_of_no_name_is_a_problem():
@@ -163,12 +163,12 @@ def test_little_or_no_shared_memory_is_a_warning(tmp_path):
 
 @pytest.mark.parametrize(("status", "exit_code"), [("ok", 0), ("warning", 0), ("problem", 8)])
 def test_the_exit_status_is_that_of_the_worst_finding(status, exit_code, monkeypatch):
-    findings = [Finding("one", "ok", "well"), Finding("two", status, "as it is", "mend it so")]
+    findings = [Finding("one", "ok", "well"), Finding("two", status, "as it is", "fix it so")]
     monkeypatch.setattr(command, "look_at_all", lambda volume: iter(findings))
     table = CliRunner().invoke(main, ["doctor"])
     assert table.exit_code == exit_code
-    assert ("→ mend it so" in table.stdout) == (status != "ok")
-    assert table.stdout.splitlines()[-1].startswith("Not fit for jobs: 1 problem" if exit_code else "Fit for jobs")
+    assert ("→ fix it so" in table.stdout) == (status != "ok")
+    assert table.stdout.splitlines()[-1].startswith("Not ready for jobs: 1 problem" if exit_code else "Ready for jobs")
     document = CliRunner().invoke(main, ["doctor", "-o", "json"])
     assert document.exit_code == exit_code
     assert json.loads(document.stdout)["data"][1]["status"] == status

@@ -43,10 +43,10 @@ def test_the_picture_says_all_that_matters_in_one_line_each(width):
     assert len(lines) == 8
     text = "\n".join(lines)
     assert r"[red]wine\x1b[2J  running  NVIDIA H200 on gpu-1  attempt 2" in text
-    assert "12 of 1000; stops at 19 unless val_accuracy gets better" in text
-    assert "■■■□□□□□□□  3 of 10 used up" in text
+    assert "12 of 1000; stops at 19 unless val_accuracy improves" in text
+    assert "■■■□□□□□□□  3 of 10 used" in text
     assert "val_accuracy 0.7842 at epoch 9" in text
-    assert "0.001  plateau 1 of 10  0.021 s an epoch" in text
+    assert "0.001  plateau 1 of 10  0.021 s per epoch" in text
 
 
 FORECAST = {
@@ -65,7 +65,14 @@ def test_the_picture_of_a_running_job_shows_its_forecast_in_one_line_and_draws_t
     assert foreseen[1].count("━") > plain[1].count("━")
     ended = rendered(job_picture({**JOB, "status": "succeeded"}, None, FORECAST), 80)
     assert "stops near" not in ended
+    assert "stops at" not in ended
     assert "stops near" not in rendered(job_picture(JOB, None, {"stop": None, "reason": "too few"}))
+
+
+def test_show_of_a_finished_job_foretells_nothing():
+    text = rendered(job_fields({**JOB, "status": "succeeded"}), 100)
+    assert re.search(r"epoch +12 of 1000 *$", text, re.MULTILINE)
+    assert "12 of 1000; stops at 19" in rendered(job_fields(JOB), 100)
 
 
 def test_show_says_what_the_gpu_time_bought():
@@ -82,7 +89,7 @@ PAID = {"gpu_seconds": {"total": 23.4}, "costs": [{"currency": "EUR", "total": 0
 
 def test_watch_and_show_say_what_of_the_budget_is_used():
     job = {**JOB, "spec": {"budget": BUDGET}, "ledger": PAID}
-    words = "23.4 s of 1 min 00 s GPU time used; 0.0163 EUR of 2.50 spent; ends before 2030-01-31T06:00:00Z"
+    words = "23.4 s of 1 min 00 s GPU time used; 0.0163 EUR of 2.50 spent; deadline 2030-01-31T06:00:00Z"
     assert f"budget  {words}" in rendered(job_picture(job), 120)
     assert words in rendered(job_fields(job), 140)
     assert "budget" not in rendered(job_picture({**job, "status": "succeeded"}), 120), "how it ended tells that"
@@ -124,14 +131,14 @@ def test_the_bar_marks_where_it_would_stop():
         (
             "succeeded",
             {"reason": "budget", "last_epoch": 9, "budget": {"kind": "max_gpu_seconds", "limit": 5, "used": 4.871}},
-            "succeeded: stopped after epoch 9: its budget is used up, 4.8710 of 5 s of GPU time",
+            "succeeded: stopped after epoch 9: budget used up, 4.8710 of 5 s of GPU time",
         ),
         (
             "failed",
             {"reason": "budget", "last_epoch": 0, "budget": {"kind": "deadline", "limit": "2030-01-31T06:00:00Z"}},
-            "failed: ended before its first epoch had: its deadline was 2030-01-31T06:00:00Z",
+            "failed: ended before its first epoch was complete: deadline 2030-01-31T06:00:00Z",
         ),
-        ("succeeded", {"reason": "epochs_completed", "last_epoch": 5}, "succeeded: all 5 epochs are done"),
+        ("succeeded", {"reason": "epochs_completed", "last_epoch": 5}, "succeeded: all 5 epochs completed"),
         ("cancelled", {"reason": "cancelled", "last_epoch": 7}, "cancelled: after epoch 7"),
         ("cancelled", None, "cancelled: before its first epoch"),
         ("failed", {"reason": "diverged", "last_epoch": 2}, "failed: diverged at epoch 2"),

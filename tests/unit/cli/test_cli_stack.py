@@ -22,7 +22,7 @@ def taken():
 
 
 def test_a_port_that_was_named_is_taken_or_refused(taken):
-    with pytest.raises(StackError, match=f"port {taken} on 127.0.0.1 is taken"):
+    with pytest.raises(StackError, match=f"port {taken} on 127.0.0.1 is in use"):
         choose_port("127.0.0.1", taken)
     free = choose_port("127.0.0.1", 0)
     assert choose_port("127.0.0.1", free) == free
@@ -36,7 +36,7 @@ def test_where_no_port_was_named_a_free_one_is_found():
 
 
 def test_a_host_that_is_not_this_machine_is_refused():
-    with pytest.raises(StackError, match="no address of this machine"):
+    with pytest.raises(StackError, match="not an address of this machine"):
         choose_port("nowhere.invalid", None)
 
 
@@ -57,7 +57,7 @@ def test_a_typo_in_the_environment_is_said_before_anything_starts(tmp_path):
 def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "data").write_text("")
     stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
-    with stack, pytest.raises(StackError, match="can't be the data folder"):
+    with stack, pytest.raises(StackError, match="can't be used as the data folder"):
         stack.start()
 
 
@@ -137,7 +137,7 @@ def test_a_worker_may_try_its_gpu_for_longer_than_others_may_start(tmp_path, mon
 def test_a_gpu_that_stays_idle_is_named_with_the_line_that_installs_its_build():
     assert idle_gpu_lines({"device": "CPU (x86_64)", "idle_gpu": ""}) == []
     said = idle_gpu_lines({"device": "CPU (x86_64)", "idle_gpu": "NVIDIA H200"})
-    assert "NVIDIA H200 stays idle" in said[0]
+    assert "NVIDIA H200 is idle" in said[0]
     assert sys.executable in said[-1]
     lock = re.search(r"--require-hashes -r (\S+)$", said[-1])
     assert "tensorflow==" in Path(lock[1]).read_text()
