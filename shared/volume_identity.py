@@ -15,6 +15,11 @@ from shared.durable import create_file, encode
 MARKER_FILE = "fitstop-volume.json"
 
 
+def is_volume(root: Path) -> bool:
+    """Whether a volume is at `root`, and not the empty folder where one is to be mounted."""
+    return (root / MARKER_FILE).exists() or (root / "jobs").is_dir()
+
+
 class VolumeMarker(Document):
     """The marker's content. Written once, never changed."""
 

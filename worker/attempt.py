@@ -51,8 +51,9 @@ class AttemptRun:
         An attempt that the volume ended, since it took no beat or could not be read, is handed back.
         """
         trouble: OSError | None = None
+        heartbeat = Heartbeat(self._attempt, self._settings, self._since)
         try:
-            with Heartbeat(self._attempt, self._settings, self._since) as heartbeat:
+            with heartbeat:
                 self._tell(*_lost_before(self._attempt), _claimed(self._attempt))
                 # An owner whose first beat came late may count as lost by now, and starts no child.
                 end = None if heartbeat.is_lost else self._trained(child, heartbeat)
@@ -67,7 +68,9 @@ class AttemptRun:
             return
         code = classify_storage_error(trouble, self._volume.root)
         reason = JobError(code=code, message=storage_message(code, trouble))
-        self._record(AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=reason))
+        # While the volume fails nothing is learned: nobody pays for the wait until its end can be written.
+        held = min(heartbeat.held_seconds, self._elapsed())
+        self._record(AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=reason, held_seconds=held))
 
     def _trained(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
         """Say how the training ended; None where the attempt belongs to others by then."""
@@ -129,7 +132,8 @@ class AttemptRun:
     def _record(self, end: AttemptEnd) -> None:
         """Write the end down; where somebody else did so first, the attempt was theirs to end."""
         self._tell(*([_lost(self._attempt, end)] if end.counts_as_loss else []), _ended(end))
-        end = end.model_copy(update={"held_seconds": round(time.monotonic() - self._since, 6)})
+        if end.held_seconds is None:
+            end = end.model_copy(update={"held_seconds": self._elapsed()})
         if not self._closed(end):
             log.warning("%s attempt %d was ended by others", self._attempt.job.id, self._attempt.number)
             return
@@ -163,6 +167,9 @@ class AttemptRun:
             if self._gives_up():
                 return False
             time.sleep(_LOOK_SECONDS)
+
+    def _elapsed(self) -> float:
+        return round(time.monotonic() - self._since, 6)
 
     def _gives_up(self) -> bool:
         """Whether the worker is being taken away and has waited its time, or the job's folder is gone for good."""

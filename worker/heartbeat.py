@@ -50,6 +50,11 @@ class Heartbeat:
             return TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), str(self._attempt.heartbeat_file))
         return self._error
 
+    @property
+    def held_seconds(self) -> float:
+        """How long the attempt has held its device, by its last beat that reached the volume and one interval more."""
+        return round(self._last_good - self._claimed + self._settings.heartbeat_seconds, 6)
+
     def __enter__(self) -> Self:
         self._beat()
         self._thread.start()

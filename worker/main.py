@@ -4,17 +4,22 @@ import logging
 import os
 import signal
 import sys
+import time
+from pathlib import Path
 
 from shared.durable import check_links
 from shared.queue import Doorbell, make_celery
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
+from shared.volume_identity import is_volume
 from worker.celery_worker import serve
 from worker.device import DeviceUnusable, device_name
 from worker.idle import run_hook
 from worker.nursery import NoChildren, Nursery
 from worker.service import Leaving, Worker
 from worker.trial import try_training
+
+_LOOK_SECONDS = 0.5
 
 log = logging.getLogger("worker")
 
@@ -43,6 +48,7 @@ def main() -> int:
 
 def _work(settings: Settings, nursery: Nursery) -> int:
     try:
+        _wait_for_volume(settings.volume.resolve())
         volume = Volume(settings.volume.resolve())
         check_links(volume.root)
         app = make_celery(settings)
@@ -54,6 +60,14 @@ def _work(settings: Settings, nursery: Nursery) -> int:
     nursery.begin()
     serve(app, worker, settings)
     return _status_after(worker.leaving, settings)
+
+
+def _wait_for_volume(root: Path) -> None:
+    """Wait until a volume is mounted, or the API has made one: a worker that made one would fill a bare mount point."""
+    if not is_volume(root):
+        log.warning("no Fitstop volume is at %s; waiting until it is mounted, or until the API has made it", root)
+    while not is_volume(root):
+        time.sleep(_LOOK_SECONDS)
 
 
 def _prepare(worker: Worker, nursery: Nursery) -> None:

@@ -115,6 +115,23 @@ def test_a_wrong_variable_stops_the_start_and_is_named(volume: Volume, tmp_path:
     assert 'FITSTOP_SLOST=2: nobody reads this variable. Did you mean "FITSTOP_SLOTS"?' in worker.log.read_text()
 
 
+def test_a_worker_on_a_bare_mount_point_makes_nothing_there_and_waits_for_the_volume(
+    volume: Volume, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    log = tmp_path / "waits.log"
+    worker = WorkerProcess(volume, redis_server.url, log, FITSTOP_VOLUME=str(bare))
+    worker.begin()
+    try:
+        wait_for(lambda: "no Fitstop volume is at" in log.read_text(), 30)
+        assert list(bare.iterdir()) == []
+        mounted = Volume(bare)
+        wait_for(lambda: [card for card in mounted.worker_cards() if card.ready], 60)
+    finally:
+        worker.stop()
+
+
 def test_a_frozen_machine_is_taken_over_and_when_it_thaws_its_child_stops_and_nobody_sees_what_it_writes(
     own_worker: WorkerProcess, volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path
 ) -> None:

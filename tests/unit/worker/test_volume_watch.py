@@ -176,6 +176,8 @@ def test_an_attempt_whose_first_beat_the_volume_refuses_is_handed_back_when_it_i
     assert end is not None
     assert end.error is not None
     assert (end.outcome, end.error.code, end.is_failure, end.retry_at) == ("handed_back", code, False, None)
+    assert end.held_seconds is not None
+    assert end.held_seconds <= QUICK.heartbeat_seconds, "the wait for the volume is nobody's"
 
 
 def test_an_owner_that_drains_waits_no_longer_than_its_grace(volume: Volume, refuse: Callable[[int], None]) -> None:
