@@ -104,8 +104,8 @@ class SessionStore:
             if record is None or seconds_until(record.expires_at) <= 0:
                 path.unlink(missing_ok=True)
             elif record.key_id == key_id:
-                standing.append((record.created_at, path))
-        for _, path in sorted(standing, reverse=True)[MOST_OF_ONE_KEY - 1 :]:
+                standing.append((record.created_at, _write_time(path), path))
+        for *_, path in sorted(standing, reverse=True)[MOST_OF_ONE_KEY - 1 :]:
             path.unlink(missing_ok=True)
 
     def _all(self) -> Iterator[tuple[Path, SessionRecord | None]]:
@@ -131,3 +131,11 @@ class SessionStore:
 
 def _bound(secret: str, key_hash: str) -> str:
     return sha256(f"{secret} {key_hash}".encode()).hexdigest()
+
+
+def _write_time(path: Path) -> int:
+    """When the file was written, in nanoseconds since 1970: `created_at` is the same for two of one millisecond."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
