@@ -106,7 +106,7 @@ def test_a_child_that_hangs_is_killed_its_stacks_are_kept_and_the_job_is_retried
     end = wait_for(job.attempts()[0].end, 20)
     assert end.error is not None
     assert (end.error.code, end.is_failure) == ("hang", True)
-    wait_for(lambda: any("where attempt 1 left it" in placed.event.message for placed in job_events(job)))
+    wait_for(lambda: any("from attempt 1" in placed.event.message for placed in job_events(job)))
     job.request_cancel()
     wait_for(job.result)
 

@@ -62,7 +62,7 @@ def test_a_worker_that_starts_again_ends_what_it_left_without_waiting_for_the_ta
         assert end.error is not None
         assert (end.outcome, end.error.code, end.has_progress, end.retry_at) == ("lost", "worker_lost", True, None)
         assert "has ended without a word" in end.error.message
-        wait_for(lambda: any("where attempt 1 left it" in placed.event.message for placed in job_events(job)))
+        wait_for(lambda: any("from attempt 1" in placed.event.message for placed in job_events(job)))
         assert second.end() is None
     finally:
         stand.stop()
