@@ -22,7 +22,7 @@ from shared.ledger import ledger
 from shared.points import made_progress
 from shared.queue import Doorbell
 from shared.settings import Settings, variable
-from shared.times import microseconds, parse_time, utc_now
+from shared.times import parse_time
 from shared.volume import Volume
 from tests.support.jobs import put_job, small_spec
 from tests.support.killing import RESUME_JOB
@@ -208,7 +208,7 @@ def redone_seconds(job: JobFolder) -> dict[int, float]:
     """What each attempt trained in vain, with the silence until others took over, by the job's own ledger."""
     history = JobReader(job).read_on()
     assert history is not None
-    held = ledger(history, microseconds(utc_now())).held
+    held = ledger(history).held
     return {attempt.number: one.parts["redone"] / 1e6 for attempt, one in zip(history.attempts, held, strict=True)}
 
 
