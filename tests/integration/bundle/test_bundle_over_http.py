@@ -6,11 +6,8 @@ import zipfile
 from base64 import b64encode
 from pathlib import Path
 
-import pytest
-
 from shared.manifest import Checkpoint, Manifest, write_manifest
 from shared.times import utc_now
-from tests.support.api_process import ApiProcess
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker.training import prepare
 
@@ -28,14 +25,6 @@ def save_model(attempt, content=MODEL):
     write_manifest(attempt.manifest_file, Manifest(best=NAME, checkpoints=(kept,)))
     attempt.preprocessing_file.write_bytes(b"fitted steps")
     attempt.inference_file.write_bytes(b'{"classes": null, "versions": {"keras": "3.15.1"}}')
-
-
-@pytest.fixture
-def api(volume, tmp_path):
-    api = ApiProcess(volume, "redis://127.0.0.1:1/0", tmp_path / "api.log")
-    api.start()
-    yield api
-    api.stop()
 
 
 def test_a_bundle_comes_whole_with_its_length_and_hash(api, volume):

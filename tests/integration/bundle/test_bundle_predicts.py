@@ -11,7 +11,6 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from shared.manifest import read_manifest
-from tests.support.api_process import ApiProcess
 from tests.support.jobs import claim
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
@@ -70,14 +69,6 @@ def table():
         frame.loc[generator.random(ROWS) < 0.1, name] = None
     frame["grade"] = frame["grade"].map({"0": "low", "1": "mid", "2": "high"})
     return frame
-
-
-@pytest.fixture
-def api(volume, tmp_path):
-    api = ApiProcess(volume, "redis://127.0.0.1:1/0", tmp_path / "api.log")
-    api.start()
-    yield api
-    api.stop()
 
 
 def train(api, volume, dataset):

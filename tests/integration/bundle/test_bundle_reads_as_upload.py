@@ -3,10 +3,8 @@
 import random
 
 import pandas as pd
-import pytest
 
 from shared.dataset import NUMBER_MARKS, TEXT_MARKS
-from tests.support.api_process import ApiProcess
 from worker.training.prepare import Input, Preparation, Schema
 
 CELLS = {
@@ -54,14 +52,6 @@ def schema_of(info):
     inputs = (Input(one.name, one.kind, "number", datetime_format=one.datetime_format) for one in info.columns)
     own_marks = ("", *info.missing_values) if info.missing_values else None
     return Schema(tuple(inputs), text_marks=own_marks or TEXT_MARKS, number_marks=own_marks or NUMBER_MARKS)
-
-
-@pytest.fixture
-def api(volume, tmp_path):
-    api = ApiProcess(volume, "redis://127.0.0.1:1/0", tmp_path / "api.log")
-    api.start()
-    yield api
-    api.stop()
 
 
 def test_a_csv_file_holds_the_same_cells_at_upload_and_in_predict(api, volume, tmp_path):
