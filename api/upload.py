@@ -21,6 +21,7 @@ from api.file_formats import HEAD_BYTES, Format, format_of
 from api.problems import HttpProblem
 from api.upload_options import UploadOptions
 from shared.problems import Problem, Refused
+from shared.processes import is_alive
 from shared.settings import PREFIX, Settings
 
 _INCOMING = ".incoming-"
@@ -79,7 +80,8 @@ def remove_leftovers(datasets: Path) -> None:
     """Remove what processes of this host left behind when they were killed. Called before the first upload."""
     for folder in datasets.glob(f"{_INCOMING}{_host()}-*"):
         owner = folder.name.rsplit("-", 2)[1]
-        if owner.isdecimal() and not _is_another_process(int(owner)):
+        # Under our own number too: we have no upload yet.
+        if owner.isdecimal() and (int(owner) == os.getpid() or not is_alive(int(owner))):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -128,16 +130,3 @@ def _answer(folder: Path, order: dict[str, Any], timeout_seconds: float) -> dict
 
 def _host() -> str:
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-
-
-def _is_another_process(pid: int) -> bool:
-    """Whether another process of this number lives; our own has no upload yet when this is asked."""
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

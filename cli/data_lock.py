@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cli.ports import StackError
+from shared.processes import is_alive, start_time
 
 
 class DataLock:
@@ -61,16 +62,7 @@ class DataLock:
 
 
 def _this_process() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_time(os.getpid())}
-
-
-def _start_time(pid: int) -> str | None:
-    """When a process started, in clock ticks since the boot; None where there is none, or no /proc."""
-    try:
-        # The command's name stands in parentheses and may hold blanks.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return None
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": start_time(os.getpid())}
 
 
 def _remove_if_stale(owner: Path) -> None:
@@ -78,18 +70,8 @@ def _remove_if_stale(owner: Path) -> None:
     holder = _holder(owner)
     if holder.get("host") != socket.gethostname() or not isinstance(holder.get("pid"), int):
         return
-    if not _is_alive(holder["pid"]) or _start_time(holder["pid"]) != holder.get("started"):
+    if not is_alive(holder["pid"]) or str(start_time(holder["pid"])) != str(holder.get("started")):
         owner.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _holder(owner: Path) -> dict[str, Any]:

@@ -34,17 +34,32 @@ def is_gone(process: ProcessIdentity | None) -> bool:
     here = this_process()
     if process is None or here is None or process.machine != here.machine:
         return False
-    try:
-        os.kill(process.pid, 0)
-    except ProcessLookupError:
+    if not is_alive(process.pid):
         return True
-    except PermissionError:
-        pass  # It lives, and belongs to another user.
     try:
         facts = _facts(process.pid)
         return int(facts[_STARTED]) != process.started or _is_zombie(facts)
     except (OSError, ValueError, IndexError):
         return False
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process has this number here, whoever it belongs to; a zombie counts."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since the boot; None where there is none, or no /proc."""
+    try:
+        return int(_facts(pid)[_STARTED])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _is_zombie(facts: list[str]) -> bool:
