@@ -108,7 +108,7 @@ def _kept(upload: Upload, dataset_id: str, name: str | None, options: UploadOpti
     known = volume.dataset(dataset_id)
     if known is not None:
         return known, False
-    info = _described(upload, dataset_id, name, options)
+    info = _describe(upload, dataset_id, name, options)
     create_file(upload.folder / "dataset.json", encode(info.model_dump(mode="json")))
     if volume.publish_dataset(upload.folder, dataset_id):
         return info, True
@@ -117,9 +117,9 @@ def _kept(upload: Upload, dataset_id: str, name: str | None, options: UploadOpti
     return standing, False
 
 
-def _described(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> DatasetInfo:
+def _describe(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> DatasetInfo:
     facts = {
-        **_parsed(upload, options),
+        **_parse(upload, options),
         **vars(options),
         "id": dataset_id,
         "created_at": utc_now(),
@@ -131,7 +131,7 @@ def _described(upload: Upload, dataset_id: str, name: str | None, options: Uploa
     return DatasetInfo.model_validate_json(json.dumps(facts))
 
 
-def _parsed(upload: Upload, options: UploadOptions) -> dict[str, Any]:
+def _parse(upload: Upload, options: UploadOptions) -> dict[str, Any]:
     held = service()
     if not held.parsers.acquire(timeout=held.settings.ingest_timeout_seconds):
         raise HttpProblem(503, "busy", "other uploads are being read; try again later", retry_after=10)

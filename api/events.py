@@ -58,7 +58,7 @@ def show_epochs(job_id: str) -> Response:
     is_sampled = 0 < points < len(epochs)
     if is_sampled:
         kept = history.row(int(places[-1])).kept_epoch
-        shown = places[_sampled(epochs.tolist(), kept, points)]
+        shown = places[_sample(epochs.tolist(), kept, points)]
     else:
         shown = places[: None if points else limit]
     rows = [epoch_report(history.row(place)) for place in shown.tolist()]
@@ -66,7 +66,7 @@ def show_epochs(job_id: str) -> Response:
     return jsonify({**page, "sampled": {"of": len(epochs), "shown": points} if is_sampled else None})
 
 
-def _sampled(epochs: list[int], best: int | None, points: int) -> list[int]:
+def _sample(epochs: list[int], best: int | None, points: int) -> list[int]:
     """Exactly `points` indices, evenly spread, always with those of the first, the last and the best epoch."""
     last = len(epochs) - 1
     chosen = {round(place * last / (points - 1)) for place in range(points)}

@@ -82,7 +82,7 @@ def candidate_ids(wanted: Wanted) -> Iterator[str]:
 
 def _page(wanted: Wanted, most: int, aside: _SetAside) -> list[_Found]:
     try:
-        return list(islice(_indexed(wanted, aside), most))
+        return list(islice(_from_index(wanted, aside), most))
     except Behind:
         return list(islice(_from_folders(wanted, aside), most))
 
@@ -102,7 +102,7 @@ def _set_aside_report(aside: _SetAside) -> list[dict[str, Any]]:
     return [{"id": job_id, "code": aside[job_id].code, "message": str(aside[job_id])} for job_id in newest]
 
 
-def _indexed(wanted: Wanted, aside: _SetAside) -> Iterator[_Found]:
+def _from_index(wanted: Wanted, aside: _SetAside) -> Iterator[_Found]:
     index = service().index
     for job_id, is_open in index.ids(wanted):
         folder = service().volume.job_folder(job_id)

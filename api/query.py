@@ -61,7 +61,7 @@ class Query:
             return default
         return self._attempt(name, parse, values[0], default)
 
-    def repeated(self, name: str, parse: Callable[[str], _Value]) -> list[_Value]:
+    def parse_all(self, name: str, parse: Callable[[str], _Value]) -> list[_Value]:
         """What `parse` makes of each value of a parameter that may be repeated; its ValueError says what it expects."""
         found = [self._attempt(name, parse, value, None) for value in request.args.getlist(name)]
         return [value for value in found if value is not None]

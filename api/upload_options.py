@@ -56,8 +56,8 @@ class UploadOptions:
 
 def read_options(query: Query) -> UploadOptions:
     """The options of the request's query."""
-    marks = query.repeated("missing_values", _parse_marks)
-    kinds = query.repeated("column_kinds", _parse_kinds)
+    marks = query.parse_all("missing_values", _parse_marks)
+    kinds = query.parse_all("column_kinds", _parse_kinds)
     return UploadOptions(
         tuple(sorted({mark for some in marks for mark in some})) if marks else None,
         {name: kind for some in kinds for name, kind in some.items()},

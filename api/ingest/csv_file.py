@@ -34,7 +34,7 @@ def read_csv(path: Path, limits: Limits, reading: Reading) -> Draft:
     limits.check(1, len(form.header))
     _check_header(form, reading)
     _check_rows(path, form, limits)
-    draft = _typed(path, form, reading)
+    draft = _read_types(path, form, reading)
     _warn_of_data_in_header(draft, form)
     return draft
 
@@ -61,7 +61,7 @@ def _check_rows(path: Path, form: Form, limits: Limits) -> None:
     """
     sentinel, ragged = secrets.token_hex(16), _Ragged(form)
     try:
-        rows, last = _counted(path, form, sentinel, ragged, limits)
+        rows, last = _count_rows(path, form, sentinel, ragged, limits)
     except pa.ArrowInvalid as error:
         raise (Refused(ragged.problems) if ragged.problems else _unreadable(error)) from None
     if ragged.problems:
@@ -72,7 +72,7 @@ def _check_rows(path: Path, form: Form, limits: Limits) -> None:
         raise refused("#", "has a header and no rows", "no_rows")
 
 
-def _counted(path: Path, form: Form, sentinel: str, ragged: "_Ragged", limits: Limits) -> tuple[int, str | None]:
+def _count_rows(path: Path, form: Form, sentinel: str, ragged: "_Ragged", limits: Limits) -> tuple[int, str | None]:
     """How many rows there are with the sentinel, and the last one's first cell. Stops at the first row too many."""
     rows, last = 0, None
     ending = f"\n{sentinel}{form.separator * (len(form.header) - 1)}\n".encode()
@@ -147,10 +147,10 @@ class _Extended(io.RawIOBase):
         return found + self._ending.read(size - len(found))
 
 
-def _typed(path: Path, form: Form, reading: Reading) -> Draft:
+def _read_types(path: Path, form: Form, reading: Reading) -> Draft:
     """The columns with the types that their cells have."""
     try:
-        table = _convert(path, form, reading, {name: pa.string() for name in _asked(form, reading)})
+        table = _convert(path, form, reading, {name: pa.string() for name in _names_of_given_kinds(form, reading)})
         marks, texts = _look_again(path, form, reading, table)
         texts += [field.name for field in table.schema if pa.types.is_time(field.type)]
         if texts:
@@ -174,7 +174,7 @@ def _settle(draft: Draft, column: DraftColumn, reading: Reading) -> None:
         column.cells = pc.cast(column.cells, DATETIME, safe=False)
 
 
-def _asked(form: Form, reading: Reading) -> list[str]:
+def _names_of_given_kinds(form: Form, reading: Reading) -> list[str]:
     """The header's names of the columns whose kind the upload names."""
     pairs = zip(form.header, form.names, strict=True)
     return [header for header, name in pairs if name in reading.column_kinds]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.events import _sampled
+from api.events import _sample
 from shared import history
 from shared.events import Event, EventWriter
 from shared.progress import Best, EpochProgress
@@ -57,7 +57,7 @@ def test_where_all_points_fit_nothing_is_said_of_a_sample_however_many_there_are
 def test_a_sample_is_in_order_and_never_loses_what_matters(count, points, data):
     best = data.draw(st.none() | st.integers(1, count))
     epochs = list(range(1, count + 1))
-    shown = [epochs[place] for place in _sampled(epochs, best, min(points, count))]
+    shown = [epochs[place] for place in _sample(epochs, best, min(points, count))]
     assert shown == sorted(set(shown))
     assert len(shown) == min(points, count)
     assert {1, count, best or 1} <= set(shown)
