@@ -38,12 +38,12 @@ _REDIS_PORT = 6379
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check. `mend` says how to fix a problem."""
+    """The result of one check. `fix` says how to fix a problem."""
 
     name: str
     status: Status
     detail: str
-    mend: str = ""
+    fix: str = ""
 
     def document(self) -> dict[str, str]:
         """For `-o json`."""
@@ -78,10 +78,10 @@ def look_at_provider(environment: Mapping[str, str] = os.environ) -> Finding:
 def _vast(environment: Mapping[str, str], port: str) -> Finding:
     public, address = environment.get(f"VAST_TCP_PORT_{port}"), environment.get("PUBLIC_IPADDR")
     if not public or not address:
-        mend = f"start the instance with -p {port}:{port}"
-        return Finding("machine", "warning", f"Vast.ai; port {port} is not mapped to a public one", mend)
-    mend = "use an SSH tunnel, or Vast's own HTTPS portal, for anything but a test"
-    return Finding("machine", "warning", f"Vast.ai; open http://{address}:{public}, which is not encrypted", mend)
+        fix = f"start the instance with -p {port}:{port}"
+        return Finding("machine", "warning", f"Vast.ai; port {port} is not mapped to a public one", fix)
+    fix = "use an SSH tunnel, or Vast's own HTTPS portal, for anything but a test"
+    return Finding("machine", "warning", f"Vast.ai; open http://{address}:{public}, which is not encrypted", fix)
 
 
 def _is_container() -> bool:
@@ -176,15 +176,15 @@ def _measure(probe: Path) -> tuple[float, float]:
 
 
 def _unwritable(folder: Path, error: OSError) -> Finding:
-    mends = {
+    fixes = {
         errno.ENOSPC: "free space or use a larger volume; jobs wait while it is full",
         errno.EDQUOT: "free some space or ask for a larger quota; jobs wait while it is full",
         errno.EROFS: "mount it with write access",
         errno.EACCES: f"run `chown {os.getuid()}` on the folder that is mounted",
         errno.EPERM: "use a filesystem that supports hard links; FAT and some network filesystems do not",
     }
-    mend = mends.get(error.errno or 0, "fix the mount, or set FITSTOP_VOLUME to another folder")
-    return Finding("volume", "problem", f"{folder} cannot be written: {error.strerror}", mend)
+    fix = fixes.get(error.errno or 0, "fix the mount, or set FITSTOP_VOLUME to another folder")
+    return Finding("volume", "problem", f"{folder} cannot be written: {error.strerror}", fix)
 
 
 def look_at_place(volume: Path, environment: Mapping[str, str] = os.environ) -> Finding:
@@ -193,10 +193,8 @@ def look_at_place(volume: Path, environment: Mapping[str, str] = os.environ) -> 
         return Finding("volume's place", "ok", "this machine's own filesystem or a mount")
     folder = _nearest(volume)
     if folder.stat().st_dev == Path("/").stat().st_dev:
-        mend = "mount a volume and set FITSTOP_DATA to a folder in it (on RunPod /workspace/fitstop)"
-        return Finding(
-            "volume's place", "warning", f"{folder} is on the container's own disk and is lost with it", mend
-        )
+        fix = "mount a volume and set FITSTOP_DATA to a folder in it (on RunPod /workspace/fitstop)"
+        return Finding("volume's place", "warning", f"{folder} is on the container's own disk and is lost with it", fix)
     return Finding("volume's place", "ok", f"{folder} is mounted and outlives the container")
 
 
@@ -303,8 +301,8 @@ def look_at_device() -> list[Finding]:
         ]
     except (ValueError, TypeError):
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        mend = "install the worker: pip install --require-hashes -r requirements/gpu.txt"
-        return [Finding("device", "problem", f"the worker's check did not run: {last}", mend)]
+        fix = "install the worker: pip install --require-hashes -r requirements/gpu.txt"
+        return [Finding("device", "problem", f"the worker's check did not run: {last}", fix)]
 
 
 def _size(count: float) -> str:

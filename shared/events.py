@@ -92,7 +92,7 @@ class EventWriter:
 
     def __init__(self, path: Path, claimed: float | None = None) -> None:
         self._claimed = claimed
-        _mend_tail(path)
+        _repair_tail(path)
         self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._one_at_a_time = threading.Lock()
@@ -207,7 +207,7 @@ def _measured(at: Any) -> float | None:
     return max(0.0, float(at)) if is_number and math.isfinite(at) else None
 
 
-def _mend_tail(path: Path) -> None:
+def _repair_tail(path: Path) -> None:
     """Cut off a last line that a killed writer left torn, so that the next event begins a line of its own."""
     try:
         with at_path(path), path.open("r+b") as file:

@@ -1,4 +1,4 @@
-"""From pydantic's errors to problems that a person can mend: what came, what was expected, all places at once."""
+"""From pydantic's errors to problems that a person can fix: what came, what was expected, all places at once."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`python -m worker.doctor`: what this machine can train on, as a JSON list of {name, status, detail, mend}.
+"""`python -m worker.doctor`: what this machine can train on, as a JSON list of {name, status, detail, fix}.
 
 NVIDIA's library is asked here; TensorFlow in a child, since whatever a broken driver does to it must not end the look.
 """
@@ -52,10 +52,10 @@ def findings() -> list[Finding]:
 
 
 def _no_gpu(name: str) -> Finding:
-    mend = "for a GPU: NVIDIA's driver on the machine, and `--gpus all` for a container"
+    fix = "for a GPU: NVIDIA's driver on the machine, and `--gpus all` for a container"
     if os.environ.get("CUDA_VISIBLE_DEVICES"):
-        mend = "CUDA_VISIBLE_DEVICES hides it, if there is one"
-    return _finding("GPU", "warning", f"none that can be used; jobs train on the {name}", mend)
+        fix = "CUDA_VISIBLE_DEVICES hides it, if there is one"
+    return _finding("GPU", "warning", f"none that can be used; jobs train on the {name}", fix)
 
 
 def _card() -> Card:
@@ -82,8 +82,8 @@ def of_card(card: Card) -> Finding:
         f"{card.free_bytes / 1e9:.1f} of {card.total_bytes / 1e9:.1f} GB free"
     )
     if int(card.driver.split(".")[0]) < _LEAST_DRIVER:
-        mend = f"CUDA 12 needs driver {_LEAST_DRIVER} or newer: update it, or rent another machine"
-        return _finding("GPU", "problem", detail, mend)
+        fix = f"CUDA 12 needs driver {_LEAST_DRIVER} or newer: update it, or rent another machine"
+        return _finding("GPU", "problem", detail, fix)
     if card.capability >= _FIRST_UNSUPPORTED:
         return _finding("GPU", "warning", detail, "TensorFlow 2.21 knows cards up to 9.0 (H100, H200) for sure")
     if card.free_bytes < 0.8 * card.total_bytes:
@@ -98,12 +98,12 @@ def of_libraries(libraries: Libraries, card: Card | None) -> list[Finding]:
     detail = f"{libraries.count} files, {libraries.size_bytes / 1e9:.1f} GB"
     theirs = sorted(name for name in libraries.missing if not name.startswith(DRIVERS_OWN))
     if theirs:
-        mend = "reinstall requirements/gpu.txt, and leave LD_LIBRARY_PATH unset"
+        fix = "reinstall requirements/gpu.txt, and leave LD_LIBRARY_PATH unset"
         needs = f"{theirs[0]}, which {libraries.missing[theirs[0]]} needs"
-        return [_finding("CUDA libraries", "problem", f"{detail}; not found: {len(theirs)}, first {needs}", mend)]
+        return [_finding("CUDA libraries", "problem", f"{detail}; not found: {len(theirs)}, first {needs}", fix)]
     if libraries.missing and card:
-        mend = "NVIDIA_DRIVER_CAPABILITIES=compute,utility for the container; `compute` brings it"
-        return [_finding("CUDA libraries", "problem", f"{detail}; the driver's {_listed(libraries)} is missing", mend)]
+        fix = "NVIDIA_DRIVER_CAPABILITIES=compute,utility for the container; `compute` brings it"
+        return [_finding("CUDA libraries", "problem", f"{detail}; the driver's {_listed(libraries)} is missing", fix)]
     if libraries.missing:
         detail += f"; all are found but the driver's {_listed(libraries)}"
     return [_finding("CUDA libraries", "ok", detail)]
@@ -116,8 +116,8 @@ def _listed(libraries: Libraries) -> str:
 def _of_tensorflow(report: dict[str, Any], card: Card | None) -> list[Finding]:
     found = [of_code(report["tensorflow"], report["carried"], card)]
     if report["cudnn"] and tuple(int(part) for part in report["cudnn"].split(".")[:2]) < _LEAST_CUDNN:
-        mend = "pip install 'nvidia-cudnn-cu12>=9.24': with older ones Conv2D training dies under XLA"
-        found.append(_finding("cuDNN", "problem", report["cudnn"], mend))
+        fix = "pip install 'nvidia-cudnn-cu12>=9.24': with older ones Conv2D training dies under XLA"
+        found.append(_finding("cuDNN", "problem", report["cudnn"], fix))
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in report["seconds"].items())
     return [*found, _finding("training", "ok", f"on the {report['device']}, under XLA, with compiling: {seconds}")]
 
@@ -135,8 +135,8 @@ def of_code(versions: str, carried: Sequence[str], card: Card | None) -> Finding
         kept = os.environ.get("CUDA_CACHE_PATH", "~/.nv")
         detail = f"{versions}; the driver compiles it for {_dotted(card.capability)} at first use, minutes, into {kept}"
         return _finding("TensorFlow", "ok", detail)
-    mend = f"rent a card of one of these: {', '.join(carried)}"
-    return _finding("TensorFlow", "problem", f"{versions}, without code for {_dotted(card.capability)}", mend)
+    fix = f"rent a card of one of these: {', '.join(carried)}"
+    return _finding("TensorFlow", "problem", f"{versions}, without code for {_dotted(card.capability)}", fix)
 
 
 def _dotted(capability: tuple[int, int]) -> str:
@@ -144,12 +144,12 @@ def _dotted(capability: tuple[int, int]) -> str:
 
 
 def _training_failed(said: str) -> Finding:
-    mend = f"`python -m {PROGRAM} GPU` shows all of it; docs/deploy/README.md names the cards that are known to work"
-    return _finding("training", "problem", f"two small models could not be trained: {said}", mend)
+    fix = f"`python -m {PROGRAM} GPU` shows all of it; docs/deploy/README.md names the cards that are known to work"
+    return _finding("training", "problem", f"two small models could not be trained: {said}", fix)
 
 
-def _finding(name: str, status: str, detail: str, mend: str = "") -> Finding:
-    return {"name": name, "status": status, "detail": detail, "mend": mend}
+def _finding(name: str, status: str, detail: str, fix: str = "") -> Finding:
+    return {"name": name, "status": status, "detail": detail, "fix": fix}
 
 
 if __name__ == "__main__":

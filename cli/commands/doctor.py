@@ -54,8 +54,8 @@ def _print_finding(one: Finding) -> Finding:
     grid.columns[0].width, grid.columns[1].width = _NAME_WIDTH, _STATUS_WIDTH
     grid.columns[2].no_wrap, grid.columns[2].overflow = False, "fold"
     grid.add_row(literal(one.name), literal(one.status, _STYLES[one.status]), literal(one.detail))
-    if one.mend and one.status != "ok":
-        grid.add_row("", "", literal(f"→ {one.mend}"))
+    if one.fix and one.status != "ok":
+        grid.add_row("", "", literal(f"→ {one.fix}"))
     show_rows(grid)
     return one
 

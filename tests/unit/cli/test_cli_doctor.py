@@ -47,7 +47,7 @@ def test_a_volume_that_takes_files_is_measured_and_left_as_it_was(tmp_path):
 def test_a_full_volume_is_a_problem(tmp_path):
     with mounted(tmp_path / "disk", "1m") as disk:
         found = look_at_volume(disk)
-    assert (found.status, found.mend) == ("problem", "free space or use a larger volume; jobs wait while it is full")
+    assert (found.status, found.fix) == ("problem", "free space or use a larger volume; jobs wait while it is full")
     assert "No space left on device" in found.detail
 
 
@@ -62,7 +62,7 @@ def test_a_read_only_volume_is_a_problem(tmp_path):
     with mounted(tmp_path / "disk", "100m") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         found = look_at_volume(disk)
-    assert (found.status, found.mend) == ("problem", "mount it with write access")
+    assert (found.status, found.fix) == ("problem", "mount it with write access")
 
 
 def test_the_containers_own_disk_is_a_warning(tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_a_redis_with_another_password_is_a_problem(redis_server, password, says
     found = look_at_redis(f"redis://:{password}@127.0.0.1:{redis_server.port}/0")[0]
     assert found.status == "problem"
     assert says in found.detail
-    assert "fix the password" in found.mend
+    assert "fix the password" in found.fix
     assert look_at_redis(f"redis://:right@127.0.0.1:{redis_server.port}/0")[0].status == "ok"
 
 
@@ -125,19 +125,19 @@ def test_a_redis_that_is_away_is_a_problem():
     port = free_port()
     found = look_at_redis(f"redis://127.0.0.1:{port}/0")[0]
     assert (found.status, found.detail) == ("problem", f"127.0.0.1:{port}: Connection refused")
-    assert "nothing listens there" in found.mend
+    assert "nothing listens there" in found.fix
 
 
 def test_a_redis_without_tls_where_it_is_expected_is_a_problem(redis_server):
     found = look_at_redis(f"rediss://127.0.0.1:{redis_server.port}/0")[0]
     assert found.status == "problem"
-    assert "does not speak TLS" in found.mend
+    assert "does not speak TLS" in found.fix
 
 
 def test_a_redis_of_no_name_is_a_problem():
     found = look_at_redis("redis://nowhere.invalid/0")[0]
     assert found.status == "problem"
-    assert "firewall" in found.mend
+    assert "firewall" in found.fix
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,6 @@ def test_the_worker_says_that_there_is_no_gpu_and_trains_two_models_all_the_same
     )
     found = {one["name"]: one for one in json.loads(done.stdout)}
     assert found["GPU"]["status"] == "warning"
-    assert found["GPU"]["mend"]
+    assert found["GPU"]["fix"]
     assert found["training"]["status"] == "ok", done.stdout
     assert "convolution" in found["training"]["detail"]

@@ -59,7 +59,7 @@ def test_forked_children_that_can_use_the_gpu_stay(monkeypatch: pytest.MonkeyPat
     assert nursery.child_start == "forkserver"
 
 
-def test_where_no_child_can_use_the_gpu_the_worker_does_not_start_and_says_how_to_mend_it(
+def test_where_no_child_can_use_the_gpu_the_worker_does_not_start_and_says_how_to_fix_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nursery = Nursery(Settings(child_start="spawn"))

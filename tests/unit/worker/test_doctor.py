@@ -28,7 +28,7 @@ CARRIED = ["sm_60", "sm_70", "sm_80", "sm_89", "compute_90"]
 def test_a_card_is_judged_by_its_driver_its_kind_and_its_free_memory(parts, status, says):
     found = of_card(replace(L4, **parts))
     assert found["status"] == status
-    assert says in found["mend"]
+    assert says in found["fix"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_library_that_is_missing_is_a_problem_unless_it_is_the_drivers_and_the
 ):
     (found,) = of_libraries(Libraries(40, 4 * 10**9, missing), card)
     assert found["status"] == status
-    assert says in found["detail"] + found["mend"]
+    assert says in found["detail"] + found["fix"]
 
 
 def test_where_nvidia_has_no_wheels_nothing_is_said_of_libraries():
