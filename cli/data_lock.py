@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from cli.ports import StackError
-from shared.processes import is_alive, start_time
 
 
 class DataLock:
@@ -62,11 +61,15 @@ class DataLock:
 
 
 def _this_process() -> dict[str, Any]:
+    from shared.processes import start_time
+
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": start_time(os.getpid())}
 
 
 def _remove_if_stale(owner: Path) -> None:
     """Remove the file if its process ran on this host and has ended."""
+    from shared.processes import is_alive, start_time
+
     holder = _holder(owner)
     if holder.get("host") != socket.gethostname() or not isinstance(holder.get("pid"), int):
         return
