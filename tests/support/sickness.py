@@ -88,11 +88,7 @@ def freeze_the_fork_server(machine: Machine) -> None:
 
 
 def freeze_the_child_that_stands_by(machine: Machine) -> None:
-    assert machine.worker is not None
-    server = machine.fork_server()
-    for pid in descendants(machine.worker.pid):
-        if server in _parents(pid):
-            os.kill(pid, signal.SIGSTOP)
+    _signal_the_child_that_stands_by(machine, signal.SIGSTOP)
 
 
 def remove_the_socket_folder(machine: Machine) -> None:
@@ -136,11 +132,7 @@ def refuse_to_fork(machine: Machine) -> None:
 
 
 def kill_the_child_that_stands_by(machine: Machine) -> None:
-    assert machine.worker is not None
-    server = machine.fork_server()
-    for pid in descendants(machine.worker.pid):
-        if server in _parents(pid):
-            os.kill(pid, signal.SIGKILL)
+    _signal_the_child_that_stands_by(machine, signal.SIGKILL)
 
 
 WAYS: dict[str, Callable[[Machine], None]] = {
@@ -153,6 +145,14 @@ WAYS: dict[str, Callable[[Machine], None]] = {
     "no file descriptor is left": use_up_the_file_descriptors,
     "no process can be forked": refuse_to_fork,
 }
+
+
+def _signal_the_child_that_stands_by(machine: Machine, number: signal.Signals) -> None:
+    assert machine.worker is not None
+    server = machine.fork_server()
+    for pid in descendants(machine.worker.pid):
+        if server in _parents(pid):
+            os.kill(pid, number)
 
 
 def _parents(pid: int) -> list[int]:
