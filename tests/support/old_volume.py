@@ -1,4 +1,7 @@
-"""The volume of version e06c457 (tests/record_volume.py), unpacked for a test, and what its routes answer."""
+"""The volume of version e06c457, unpacked for a test, and what its routes answer.
+
+The program that recorded it runs on that version alone: tests/record_volume.py of commit 545b458.
+"""
 
 import json
 import os
@@ -6,6 +9,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,17 +22,23 @@ from api import create_app
 from shared.events import read_events
 from shared.job import AttemptEnd
 from shared.job_folder import AttemptFolder
+from shared.points import points_of
 from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import Volume
-from tests.record_volume import SPEC, cpu, libraries, weights_sha256
 from tests.support.keys import authorized
+from worker.training.resume.point import read_point
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
 FOLDER = Path(__file__).parents[1] / "data" / "volume-e06c457"
 EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text())
 RUNNING: str = EXPECTED["jobs"]["running"]
+_SPEC: dict[str, Any] = {
+    "dataset": {"id": "grades", "target": "grade", "positive": {"at_least": 3}, "stratify": True},
+    "model": {"layers": [8], "dropout": 0.2, "batch_normalization": True},
+    "hyperparameters": {"epochs": 4, "batch_size": 32, "engine": "stock"},
+}
 # Of the moment, or of the request, and not of the volume.
 _VOLATILE = {"request_id", "last_seen_seconds", "last_used_at"}
 _NOT_OF_THE_VOLUME = {"/metrics", "/readyz", "/limits", "/docs", "/openapi.json", "/schema/job.json"}
@@ -87,7 +97,7 @@ def answers(app: Flask) -> Answers:
     found = {path: _answer(client.get(path, buffered=True)) for path in _paths(app)}
     found["revoked"] = authorized(app, EXPECTED["revoked_key"]).get("/jobs").status_code, None
     found["session"] = _by_session(app).status_code, None
-    spec = {**SPEC, "name": "succeeded", "metadata": {"team": "red"}}
+    spec = {**_SPEC, "name": "succeeded", "metadata": {"team": "red"}}
     found["posted once"] = _answer(
         client.post("/jobs", json=spec, headers={"Idempotency-Key": EXPECTED["idempotency_key"]})
     )
@@ -106,7 +116,7 @@ def resumed(old: OldVolume) -> AttemptFolder:
 
 def is_same_machinery() -> bool:
     """Whether this CPU and these libraries are those that computed the twin."""
-    return bool(EXPECTED["twin"]["cpu"] == cpu() and EXPECTED["twin"]["libraries"] == libraries())
+    return bool(EXPECTED["twin"]["cpu"] == _cpu() and EXPECTED["twin"]["libraries"] == _libraries())
 
 
 def assert_resumed_as_twin(attempt: AttemptFolder) -> None:
@@ -123,7 +133,7 @@ def assert_resumed_as_twin(attempt: AttemptFolder) -> None:
     twin = EXPECTED["twin"]
     if is_same_machinery():
         assert attempt.training_log.read_text() == twin["log"]
-        assert weights_sha256(attempt) == twin["weights_sha256"]
+        assert _weights_sha256(attempt) == twin["weights_sha256"]
         return
     expected, found = pd.read_csv(StringIO(twin["log"])), pd.read_csv(attempt.training_log)
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-3)
@@ -157,3 +167,28 @@ def _steady(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _steady(inner) for name, inner in value.items() if name not in _VOLATILE}
     return [_steady(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _weights_sha256(attempt: AttemptFolder) -> str:
+    """Of the model's and the optimizer's variables at the run's end, from its last resume point."""
+    digest = sha256()
+    for name, array in read_point(points_of(attempt)[0]).tensors:
+        if name.startswith(("model:", "optimizer:")):
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _cpu() -> str:
+    facts = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+    found = {name.strip(): value.strip() for name, value in facts.items()}
+    return json.dumps({name: found.get(name) for name in ("vendor_id", "cpu family", "model", "model name", "flags")})
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in ("tensorflow", "tensorflow-cpu", "keras", "numpy"):
+        try:
+            found[name.removesuffix("-cpu")] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
