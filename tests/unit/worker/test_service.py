@@ -16,7 +16,6 @@ from worker.attempt import AttemptRun
 from worker.claim import Owner
 from worker.gate import _listen_again
 from worker.outcome import failed_attempt
-from worker.pulse import Pulse
 from worker.service import Leaving, Worker
 
 ONE = Settings(max_failures=1, max_losses=1)
@@ -77,11 +76,6 @@ class EmptyNursery:
 
     def forget_programs(self):
         self.has_forgotten = True
-
-
-class CrashingChild(DeadChild):
-    def newest_pulse(self):
-        return Pulse(60, "0:0")
 
 
 def test_a_worker_that_appears_takes_away_the_cards_of_those_that_nobody_has_seen_for_a_day(volume):
