@@ -69,7 +69,9 @@ class OldVolume:
 def unpacked(folder: Path) -> OldVolume:
     """A fresh copy below `folder`."""
     with tarfile.open(FOLDER / "volume.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        # Python before 3.11.4 has no filters.
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+        archive.extractall(folder)
     return OldVolume(folder / "volume")
 
 
