@@ -29,7 +29,7 @@ STREAMS ?= 200
 SLOW ?= 50
 
 chaos: $(VENV)/.dev  ## kill, freeze, flush and fill at random, and judge the promises: make chaos [JOBS= FAULTS= SEED=]
-	$(BIN)/python -m tests.chaos --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),40) --faults $(FAULTS) --seed $(SEED)
+	$(BIN)/python -m proofs.chaos --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),40) --faults $(FAULTS) --seed $(SEED)
 
 chaos-short: $(VENV)/.dev  ## a short seeded part of it
 	$(BIN)/python -m pytest tests/chaos
@@ -37,29 +37,29 @@ chaos-short: $(VENV)/.dev  ## a short seeded part of it
 INTERLEAVINGS ?= 100000
 
 simulate: $(VENV)/.dev  ## the protocol alone in simulated time: make simulate [INTERLEAVINGS= SEED=]
-	$(BIN)/python -m tests.simulation --interleavings $(INTERLEAVINGS) --seed $(SEED)
+	$(BIN)/python -m proofs.simulation --interleavings $(INTERLEAVINGS) --seed $(SEED)
 
 resume-proof: $(VENV)/.dev  ## compare killed runs with an uninterrupted one: make resume-proof [JOBS= SEED=]
-	$(BIN)/python -m tests.resume_proof --jobs $(JOBS) --seed $(SEED)
+	$(BIN)/python -m proofs.resume_proof --jobs $(JOBS) --seed $(SEED)
 
 LOSSES ?= 25
 
 lost-often: $(VENV)/.dev  ## lose a job in every way, with the default limits: make lost-often [LOSSES= SEED=]
-	$(BIN)/python -m tests.lost_often --losses $(LOSSES) --seed $(SEED)
+	$(BIN)/python -m proofs.lost_often --losses $(LOSSES) --seed $(SEED)
 
 many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
-	$(BIN)/python -m tests.many_jobs --jobs $(JOBS)
+	$(BIN)/python -m proofs.many_jobs --jobs $(JOBS)
 
 MINUTES ?= 5
 
 full-volume: $(VENV)/.dev  ## does a nearly full volume cost a job? (root): make full-volume [MINUTES= JOBS=]
-	$(BIN)/python -m tests.full_volume --minutes $(MINUTES) --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),10)
+	$(BIN)/python -m proofs.full_volume --minutes $(MINUTES) --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),10)
 
 sick-workers: $(VENV)/.dev  ## does a sick worker fail the jobs of the queue? eight ways (root, for a full disk): make sick-workers
-	$(BIN)/python -m tests.sick_workers --jobs 10
+	$(BIN)/python -m proofs.sick_workers --jobs 10
 
 many-streams: $(VENV)/.dev  ## does the API answer during many streams?: make many-streams [STREAMS= SLOW=]
-	$(BIN)/python -m tests.many_streams --streams $(STREAMS) --slow $(SLOW)
+	$(BIN)/python -m proofs.many_streams --streams $(STREAMS) --slow $(SLOW)
 
 container-test:  ## build the image and run it as a stack and alone (root, Debian, podman): make container-test [DATA=]
 	DATA="$(DATA)" nice -n 10 tests/container/run
@@ -67,25 +67,25 @@ container-test:  ## build the image and run it as a stack and alone (root, Debia
 EXAMPLES ?= 200
 
 schemathesis: $(VENV)/.dev  ## check the API against its own document, for long: make schemathesis [EXAMPLES= SEED=]
-	$(BIN)/python -m tests.contract --examples $(EXAMPLES) --seed $(SEED)
+	$(BIN)/python -m proofs.contract --examples $(EXAMPLES) --seed $(SEED)
 
 bench-api: $(VENV)/.dev  ## how fast the API is, in pairs: make bench-api [JOBS=]
-	$(BIN)/python -m tests.bench_api
+	$(BIN)/python -m bench.api
 
 bench-page: $(VENV)/.dev  ## does the page stutter? (Debian's chromium): make bench-page [JOBS=]
-	$(BIN)/python -m tests.bench_page --jobs $(JOBS)
+	$(BIN)/python -m bench.page --jobs $(JOBS)
 
 bench: $(VENV)/.dev  ## how fast, against stock Keras, in one run: make bench DATA=winequalityN.csv
-	$(BIN)/python -m tests.bench "$(DATA)" --json bench.json --svg bench.svg
+	$(BIN)/python -m bench.article "$(DATA)" --json bench.json --svg bench.svg
 
 fuzz-api: $(VENV)/.dev  ## send invalid requests: make fuzz-api [REQUESTS= SEED=]
-	$(BIN)/python -m tests.fuzz_api --requests $(REQUESTS) --seed $(SEED)
+	$(BIN)/python -m proofs.fuzz_api --requests $(REQUESTS) --seed $(SEED)
 
 replay-as-keras: $(VENV)/.dev  ## does a replay stop where Keras does?: 200 curves, every patience from 1 to 30
 	FITSTOP_ALL_CURVES=1 $(BIN)/python -m pytest -q tests/unit/worker/training/test_replay_as_keras.py
 
 bench-forecast: $(VENV)/.dev  ## how good are the forecasts on curves that they have not seen?
-	$(BIN)/python -m tests.bench_forecast
+	$(BIN)/python -m bench.forecast
 
 lock:  ## write the lock files again (needs uv)
 	for extra in dev local api worker gpu; do \

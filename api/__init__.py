@@ -1,7 +1,7 @@
 """HTTP in, JSON out: what Fitstop serves, and the page that shows it (`api.page`).
 
 The law of this folder: it never imports `worker`, Keras, TensorFlow or pandas. Uploads are parsed in a throw-away
-process (`api.ingest`); of a dataset only those columns are read that a post is judged by (`shared.row_facts`).
+process (`api.datasets.ingest`); of a dataset only those columns are read that a post is judged by (`shared.row_facts`).
 """
 
 from collections.abc import Callable
@@ -10,46 +10,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flask import Flask
 
-    from api.access import RouteScope
+    from api.auth.access import RouteScope
     from shared.settings import Settings
 
 
 def create_app(settings: "Settings") -> "Flask":
     """The whole API on one volume. Makes the volume's folders; raises OSError where it cannot."""
-    # Here and not above, so that `python -m api.ingest` starts without Flask and Celery.
+    # Here and not above, so that `python -m api.datasets.ingest` starts without Flask and Celery.
     from flask import Flask
 
-    from api import (
-        access,
-        bundle,
-        datasets,
-        documents,
-        downloads,
-        events,
-        explain,
-        extend,
-        forecast,
-        health,
-        histories,
-        job_list,
-        job_view,
-        jobs,
-        keys,
-        limits,
-        metrics,
-        page,
-        problems,
-        queue_view,
-        quotas,
-        replay,
-        requests,
-        turns,
-        usage,
-        volume_check,
-        workers,
-    )
+    from api import page
+    from api.auth import access, keys, quotas
+    from api.datasets import views as datasets
+    from api.document import views as document
+    from api.http import every_request, problems, turns
+    from api.insight import explain, forecast, replay, usage
+    from api.jobs import bundle, end, events, extend, files, post
+    from api.jobs import list as job_list
+    from api.jobs import show as job_view
+    from api.operate import health, limits, metrics, queue, workers
     from api.page import rows
-    from api.service import Service
+    from api.state import histories, volume_check
+    from api.state.service import Service
 
     app = Flask("api", static_folder=None, template_folder="page/templates")
     app.url_map.merge_slashes = False
@@ -59,7 +41,7 @@ def create_app(settings: "Settings") -> "Flask":
     Service.attach(app, settings)
     histories.install(app)
     rows.install(app)
-    requests.install(app)
+    every_request.install(app)
     problems.install(app)
     metrics.install(app)
     volume_check.install(app)
@@ -72,19 +54,19 @@ def create_app(settings: "Settings") -> "Flask":
         ("PUT", "/datasets/<dataset_id>", "write", datasets.take_in),
         ("GET", "/datasets/<dataset_id>", "read", datasets.show),
         ("DELETE", "/datasets/<dataset_id>", "write", datasets.delete),
-        ("POST", "/jobs", "write", jobs.submit),
+        ("POST", "/jobs", "write", post.submit),
         ("GET", "/jobs", "read", job_list.show_all),
         ("GET", "/jobs/<job_id>", "read", job_view.show),
-        ("DELETE", "/jobs/<job_id>", "write", jobs.delete),
-        ("POST", "/jobs/<job_id>/cancel", "write", jobs.cancel),
-        ("POST", "/jobs/<job_id>/retry", "write", jobs.retry),
+        ("DELETE", "/jobs/<job_id>", "write", end.delete),
+        ("POST", "/jobs/<job_id>/cancel", "write", end.cancel),
+        ("POST", "/jobs/<job_id>/retry", "write", post.retry),
         ("POST", "/jobs/<job_id>/extend", "write", extend.extend),
         ("GET", "/jobs/<job_id>/events", "read", events.show),
         ("GET", "/jobs/<job_id>/epochs", "read", events.show_epochs),
-        ("GET", "/jobs/<job_id>/training_log.csv", "read", downloads.training_log),
-        ("GET", "/jobs/<job_id>/checkpoints", "read", downloads.checkpoints),
-        ("GET", "/jobs/<job_id>/checkpoints/<name>", "read", downloads.checkpoint),
-        ("GET", "/jobs/<job_id>/model", "read", downloads.model),
+        ("GET", "/jobs/<job_id>/training_log.csv", "read", files.training_log),
+        ("GET", "/jobs/<job_id>/checkpoints", "read", files.checkpoints),
+        ("GET", "/jobs/<job_id>/checkpoints/<name>", "read", files.checkpoint),
+        ("GET", "/jobs/<job_id>/model", "read", files.model),
         ("GET", "/jobs/<job_id>/bundle.zip", "read", bundle.bundle),
         ("GET", "/jobs/<job_id>/explain", "read", explain.show),
         ("GET", "/jobs/<job_id>/forecast", "read", forecast.show),
@@ -92,15 +74,15 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/replay/patience", "read", replay.patience),
         ("GET", "/usage", "read", usage.show),
         ("GET", "/workers", "read", workers.show_all),
-        ("GET", "/queue", "read", queue_view.show_all),
+        ("GET", "/queue", "read", queue.show_all),
         ("GET", "/limits", "read", limits.show),
         ("GET", "/metrics", "read", metrics.show),
         ("GET", "/keys", "admin", keys.show_all),
         ("POST", "/keys", "admin", keys.create),
         ("POST", "/keys/<key_id>/revoke", "admin", keys.revoke),
-        ("GET", "/openapi.json", "read", documents.show_api),
-        ("GET", "/schema/job.json", "read", documents.show_job_schema),
-        ("GET", "/docs", "read", documents.show_page),
+        ("GET", "/openapi.json", "read", document.show_api),
+        ("GET", "/schema/job.json", "read", document.show_job_schema),
+        ("GET", "/docs", "read", document.show_page),
         ("GET", "/healthz", "public", health.alive),
         ("GET", "/readyz", "read", health.ready),
         ("GET", "/", "page", page.jobs),

@@ -2,6 +2,6 @@
 
 import sys
 
-from api.server import main
+from api.serving.server import main
 
 sys.exit(main())

@@ -1,45 +1,8 @@
-"""`python -m api.make_key NAME [--scope admin] [--days 30]`: a key made on the volume itself, and printed.
+"""`python -m api.make_key NAME [--scope admin] [--days 30]`: the short name of `api.auth.make_key`."""
 
-For the first key on a machine that has the volume (FITSTOP_VOLUME), and for whoever has lost the last one: whoever
-may write to the volume may do everything anyway.
-"""
-
-import argparse
 import sys
-from collections.abc import Sequence
-from typing import get_args
 
-from pydantic import ValidationError
-
-from api.key_store import KeyStore, Scope
-from shared.settings import BadEnvironment, read_settings
-from shared.times import time_in
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the key alone on stdout. Exit status 2 for what cannot be used, 1 for a volume that cannot."""
-    parser = argparse.ArgumentParser(prog="python -m api.make_key", description="Make an API key on the volume.")
-    parser.add_argument("name", metavar="NAME", help="what the key is for")
-    parser.add_argument("--scope", choices=get_args(Scope), default="admin", help="default: %(default)s")
-    parser.add_argument(
-        "--days",
-        type=int,
-        choices=range(1, 3651),
-        metavar="DAYS",
-        help="how long it lasts; default: until it is revoked",
-    )
-    asked = parser.parse_args(arguments)
-    expires_at = time_in(asked.days * 86_400) if asked.days else None
-    try:
-        _, key = KeyStore(read_settings().volume).create(asked.name, asked.scope, expires_at)
-    except ValidationError as error:
-        parser.error(f"NAME: {error.errors()[0]['msg']}")
-    except (BadEnvironment, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1 if isinstance(error, OSError) else 2
-    print(key)  # noqa: T201
-    return 0
-
+from api.auth.make_key import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -20,7 +20,7 @@ LEAST_EPOCHS = 3
 
 Coefficients = tuple[float, ...]
 
-# One for each row of `evidence`; printed by `python -m tests.bench_forecast --fit`.
+# One for each row of `evidence`; printed by `python -m bench.forecast --fit`.
 COEFFICIENTS: Coefficients = (-11.77, 4.59, -0.94, 1.23, -0.64, 2.24, -1.84, 8.9, -3.97)
 
 _FUTURES = 400

@@ -51,21 +51,25 @@ def make_celery(settings: Settings, answer_seconds: float = 3) -> Celery:
         broker_connection_retry=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # A socket's time-out must be longer than the worker's own blocking pop of one second.
-        broker_transport_options={
-            "visibility_timeout": 300,
-            "health_check_interval": 5,
-            "socket_timeout": answer_seconds,
-            "socket_connect_timeout": 0.5,
-            "socket_keepalive": True,
-            # A ring that Redis does not take at once is given up: kombu's own waits of 2 s and more would keep a
-            # client waiting, and the sweep rings again.
-            "max_retries": 1,
-            "interval_start": 0,
-            "interval_step": 0,
-        },
+        broker_transport_options=_transport_options(answer_seconds),
     )
     return app
+
+
+def _transport_options(answer_seconds: float) -> dict[str, Any]:
+    """A socket's time-out must be longer than the worker's own blocking pop of one second."""
+    return {
+        "visibility_timeout": 300,
+        "health_check_interval": 5,
+        "socket_timeout": answer_seconds,
+        "socket_connect_timeout": 0.5,
+        "socket_keepalive": True,
+        # A message that Redis does not take at once is given up: kombu's own waits of 2 s and more would keep a client
+        # waiting, and the workers' patrol sends it again.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
+    }
 
 
 def message(job_id: str) -> bytes:

@@ -19,14 +19,15 @@ from typing import Any
 
 from flask import Flask, Response, current_app, request
 
-from api.forecast import forecast_of
-from api.histories import histories
-from api.index_file import Wanted
-from api.job_list import PARAMETERS, candidate_ids, is_other_than, is_wanted, log, wanted_of
+from api.http.answer import as_content, list_report
+from api.http.query import Query
+from api.insight.forecast import forecast_of
+from api.jobs.list import PARAMETERS, candidate_ids, is_other_than, is_wanted, log, wanted_of
+from api.jobs.report import epoch_progress
 from api.page.spark import spark_of
-from api.query import Query
-from api.report import as_content, epoch_progress, list_report
-from api.service import service
+from api.state.histories import histories
+from api.state.index_file import Wanted
+from api.state.service import service
 from shared.document import UnusableDocument
 from shared.events import last_epoch_event
 from shared.history import JobHistory

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.key_store import Scope
 from api.shapes import Count, EpochRange, JobId, Time
+from api.state.key_store import Scope
 from shared.job import JobStatus
 from shared.progress import Best
 

@@ -5,14 +5,14 @@ from typing import Any
 from flask import Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.access import caller
-from api.cookie import check_origin, give, shown_secret, take_away
-from api.key_store import KnownKey
-from api.problems import HttpProblem
-from api.query import no_query
-from api.service import service
-from api.sessions import SECONDS
-from api.strict_json import read_object
+from api.auth.access import caller
+from api.auth.cookie import check_origin, give, shown_secret, take_away
+from api.http.problems import HttpProblem
+from api.http.query import no_query
+from api.http.strict_json import read_object
+from api.state.key_store import KnownKey
+from api.state.service import service
+from api.state.sessions import SECONDS
 from shared.times import time_in
 from shared.validation import validated
 

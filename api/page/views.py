@@ -2,8 +2,8 @@
 
 from flask import Response, render_template
 
-from api.access import caller
-from api.service import service
+from api.auth.access import caller
+from api.state.service import service
 
 # What a browser may do on a page of ours: run our files, show our style, ask our API. uPlot styles by CSSOM, which this
 # allows.

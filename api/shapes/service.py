@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.key_store import KeyStatus, Scope
 from api.shapes.base import JobId, Shape, Time
 from api.shapes.jobs import EpochPage
+from api.state.key_store import KeyStatus, Scope
 from shared.dataset import DatasetInfo
 from shared.worker_card import WorkerCard
 

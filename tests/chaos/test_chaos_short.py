@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.bells import Outage, run_bells
-from tests.chaos.run import Options, run_chaos
+from proofs.chaos.bells import Outage, run_bells
+from proofs.chaos.run import Options, run_chaos
 
 
 @pytest.mark.parametrize("seed", [1])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.container.support import IMAGE, Work, holds, run
 
-OURS = ("api", "cli", "shared", "worker")
+OURS = ("api", "fitstop", "shared", "worker")
 
 
 def check(_work: Work) -> None:

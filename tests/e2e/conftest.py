@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from cli.redis_server import find_redis_server
-from cli.stack import LocalStack, StackOptions
+from fitstop.local.redis_server import find_redis_server
+from fitstop.local.stack import LocalStack, StackOptions
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.redis_server import find_redis_server
+from fitstop.local.redis_server import find_redis_server
 
 pytestmark = pytest.mark.skipif(find_redis_server() is None, reason="no Redis server here")
 
@@ -18,7 +18,7 @@ WINE = Path(__file__).parents[2].parent / "shared" / "data" / "winequalityN.csv"
 def demo(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the demo in `folder` to its end; what it says is kept apart by stream."""
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", "demo", *map(str, arguments)],
+        [sys.executable, "-m", "fitstop.cli.main", "demo", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=200,

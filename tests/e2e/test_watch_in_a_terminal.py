@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cli.client import Client
+from fitstop.client import Client
 from tests.support.waiting import wait_for
 
 
@@ -30,7 +30,7 @@ def test_it_draws_a_picture_and_ctrl_c_leaves_the_job_running(stack, long_job):
     client, job_id = long_job
     leader, terminal = pty.openpty()
     watching = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "--url", stack.url, "watch", job_id],
+        [sys.executable, "-m", "fitstop.cli.main", "--url", stack.url, "watch", job_id],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

@@ -15,7 +15,7 @@ from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
-from worker.claim import Owner, claim_next
+from worker.supervisor.claim import Owner, claim_next
 
 RACES = 500
 SUCCEEDED = Ending(status="succeeded", stop=Stop(reason="epochs_completed"))

@@ -10,7 +10,7 @@ from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from tests.support.keys import ADMIN_KEY, authorized
-from worker.clean_up import sweep_out
+from worker.supervisor.clean_up import sweep_out
 
 
 def end(volume: Volume, job: JobFolder) -> None:

@@ -28,7 +28,7 @@ from shared.manifest import read_manifest
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, put_job, small_spec
-from worker import kept_programs
+from worker.ipc import kept_programs
 
 _KILLED_AT = "killed at: "
 

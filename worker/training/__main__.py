@@ -13,7 +13,7 @@ from shared.job_folder import AttemptFolder
 from shared.processes import this_process
 from shared.settings import read_settings
 from shared.storage import EXIT_STATUS, classify_storage_error, is_storage_error
-from worker import pulse
+from worker.ipc import pulse
 from worker.training.errors import Superseded
 from worker.training.lifeline import SUPERSEDED, Lifeline
 from worker.training.stop_requests import StopRequests

@@ -21,7 +21,7 @@ from typing import Literal
 from shared.job import BudgetUsed, JobError
 from shared.problems import FitstopError
 from shared.storage import classify_storage_error, is_storage_error, storage_message
-from worker.memory import DATA_LARGER_THAN_MEMORY
+from worker.machine.memory import DATA_LARGER_THAN_MEMORY
 
 _MOST_SHOWN = 300
 

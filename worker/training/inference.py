@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from shared.durable import encode, replace_file
 from shared.inference import InferenceFacts
 from shared.job_folder import AttemptFolder
-from worker.training.data import Data
+from worker.training.data.table import Data
 
 # The two builds of TensorFlow hold the same package; whoever predicts needs either.
 _PACKAGES = {

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import worker.training.__main__
 import worker.training.run
-from worker.die_with_parent import die_with_parent
+from worker.ipc.die_with_parent import die_with_parent
 
 __all__ = ["keras", "tf", "worker"]
 

@@ -8,20 +8,20 @@ from shared.events import Event, EventWriter
 from shared.job import Conclusion, Ending
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
-from worker.beat import moment_of_claim
+from worker.ipc.beat import moment_of_claim
 from worker.training.background import BackgroundWriter
 from worker.training.budget import BudgetWatch
 from worker.training.callbacks import Callbacks
+from worker.training.carry_on import carried_on
 from worker.training.conclude import budget_event, stop_evidence, within_budget
 from worker.training.context import RunContext
-from worker.training.data import Data, load_data
+from worker.training.data.table import Data, load_data
 from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.plan import decide
 from worker.training.errors import BudgetUsedUp, Superseded, TrainingStopped, failure
 from worker.training.inference import write_inference_facts
-from worker.training.model import build_model, describe
-from worker.training.resume.extend import carried_on
+from worker.training.models.dense import build_model, describe
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
 from worker.training.stop_requests import StopRequests
@@ -82,12 +82,16 @@ def _conclusion(run: RunContext) -> Conclusion:
         # The edge of the run: what is not foreseen is recorded as the job's error, with its trace in output.log.
         log.exception("the run failed")
         run.writer.give_up()
-        error_, may_retry = failure(error, run.attempt.volume_root)
-        stop = stop_evidence(run, callbacks, "diverged" if error_.code == "diverged" else "error")
-        place = callbacks.resume_saver.place if callbacks else None
-        return Conclusion(ending=Ending(status="failed", stop=stop, error=error_), may_retry=may_retry, place=place)
+        return _failed(run, callbacks, error)
     reason = "early_stopping" if callbacks.stopped_early else "epochs_completed"
     return Conclusion(ending=Ending(status="succeeded", stop=stop_evidence(run, callbacks, reason)))
+
+
+def _failed(run: RunContext, callbacks: Callbacks | None, raised: Exception) -> Conclusion:
+    error, may_retry = failure(raised, run.attempt.volume_root)
+    stop = stop_evidence(run, callbacks, "diverged" if error.code == "diverged" else "error")
+    place = callbacks.resume_saver.place if callbacks else None
+    return Conclusion(ending=Ending(status="failed", stop=stop, error=error), may_retry=may_retry, place=place)
 
 
 def _stopped(run: RunContext, callbacks: Callbacks | None, stopped: TrainingStopped) -> Conclusion:

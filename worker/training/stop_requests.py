@@ -12,7 +12,7 @@ import time
 from types import FrameType
 
 from shared.job_folder import AttemptFolder
-from worker.beat import Beat, newest_beat
+from worker.ipc.beat import Beat, newest_beat
 from worker.training.errors import Superseded, TrainingStopped
 
 _LOOK_SECONDS = 0.25

@@ -6,7 +6,7 @@ import { whatIf } from "./stopping.js";
 
 const LEAST_REACH = 30;
 
-/** The rule that a job runs under, or would by default: as `own_rule` of `api/replay.py`. */
+/** The rule that a job runs under, or would by default: as `own_rule` of `api/insight/replay.py`. */
 export function ownRule(spec, modeOf) {
   const { early_stopping: own, model_checkpoint: checkpoint } = spec.callbacks;
   if (own) return own;

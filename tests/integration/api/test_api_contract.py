@@ -1,6 +1,6 @@
 """A small part of `make schemathesis`: the API against its own document."""
 
-from tests.contract.run import contract_api, prepare, run
+from proofs.contract.run import contract_api, prepare, run
 
 
 def test_every_answer_is_one_that_the_document_tells_of(redis_server, tmp_path):

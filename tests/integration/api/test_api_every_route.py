@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 from api import create_app
-from api.openapi import routes
+from api.document.openapi import routes
 from shared.durable import encode
 from shared.events import Event
 from shared.job import AttemptEnd, Ending, Stop

@@ -6,8 +6,8 @@ import sys
 import pytest
 import redis
 
-from api.exposure import is_open
-from api.key_store import KeyStore
+from api.serving.exposure import is_open
+from api.state.key_store import KeyStore
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
 from tests.support.redis import free_port, redis_program
@@ -33,7 +33,7 @@ def refused(volume, **environment):
 def test_an_address_that_others_reach_needs_a_key_first(volume, host):
     said = refused(volume, FITSTOP_HOST=host, FITSTOP_PORT="0")
     assert f"FITSTOP_HOST={host}" in said
-    assert "python -m api.make_key" in said
+    assert "python -m api.auth.make_key" in said
     assert "FITSTOP_ADMIN_KEY" in said
 
 

@@ -3,8 +3,8 @@
 import re
 
 from api import create_app
+from proofs.fuzz_api import MOST_GROWTH_MB, PATHS, bad_lines, fuzzed
 from shared.settings import Settings
-from tests.fuzz_api import MOST_GROWTH_MB, PATHS, bad_lines, fuzzed
 from tests.support.keys import ADMIN_KEY
 
 

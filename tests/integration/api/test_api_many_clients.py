@@ -2,7 +2,7 @@
 
 import statistics
 
-from tests.many_streams import crowd, milliseconds_of_healthz, speaking_job, tell
+from proofs.many_streams import crowd, milliseconds_of_healthz, speaking_job, tell
 from tests.support.api_process import ApiProcess
 
 

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from api import create_app
-from api.service import Service
-from api.shared_counts import MemoryCounts, RedisCounts, SharedCounts
+from api.state.service import Service
+from api.state.shared_counts import MemoryCounts, RedisCounts, SharedCounts
 from shared.settings import Settings
 from tests.support.keys import ADMIN_KEY, authorized
 from tests.support.redis import RedisServer, free_port, redis_program, running_redis

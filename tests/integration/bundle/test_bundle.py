@@ -15,7 +15,7 @@ import pytest
 import skops.io
 
 from api import create_app
-from api.service import Service
+from api.state.service import Service
 from shared.job_folder import JobFolder
 from shared.settings import Settings
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
@@ -28,7 +28,7 @@ WITHOUT_FITSTOP = """
 import runpy, sys
 class Nothing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"api", "cli", "shared", "worker", "tests"}:
+        if name.split(".")[0] in {"api", "bench", "fitstop", "proofs", "shared", "worker", "tests"}:
             raise ImportError(f"{name} is of Fitstop")
 sys.meta_path.insert(0, Nothing())
 for folder in sys.argv[1:]:

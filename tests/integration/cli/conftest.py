@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from click.testing import CliRunner
 
-from cli.main import main
+from fitstop.cli.main import main
 
 
 @dataclass

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from cli.main import main
+from fitstop.cli.main import main
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from click.testing import CliRunner
 from werkzeug.serving import make_server
 
 from api import create_app
-from api.service import Service
-from cli import charts
-from cli.client import Client
-from cli.connection import Connection
-from cli.foresight import Foresight
-from cli.main import main
+from api.state.service import Service
+from fitstop.cli.main import main
+from fitstop.client import Client
+from fitstop.connection import Connection
+from fitstop.terminal import charts
+from fitstop.terminal.foresight import Foresight
 from shared.settings import Settings
 from tests.support.keys import ADMIN_KEY
 from tests.unit.shared.histories import ended_at, stopped, trained

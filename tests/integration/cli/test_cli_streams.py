@@ -53,7 +53,7 @@ def service(canned, make_job, make_page):
             name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHON"))
         }
         return subprocess.run(
-            [sys.executable, "-m", "cli.main", "--url", canned.url, *words],
+            [sys.executable, "-m", "fitstop.cli.main", "--url", canned.url, *words],
             env={**inherited, **environment},
             check=False,
             timeout=60,

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from cli.redis_server import find_redis_server
+from fitstop.local.redis_server import find_redis_server
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(find_redis_server() is None, reason="no Redis server here")
@@ -31,7 +31,7 @@ class Up:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Up":
-        command = [sys.executable, "-m", "cli.main", "up", "--data", str(self.data), *self._arguments]
+        command = [sys.executable, "-m", "fitstop.cli.main", "up", "--data", str(self.data), *self._arguments]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self._folder, env=environment(), start_new_session=True

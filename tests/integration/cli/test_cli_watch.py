@@ -4,11 +4,11 @@ import signal
 
 import pytest
 
-from cli.client import Client
-from cli.connection import Connection
-from cli.errors import NotFound, Unreachable
-from cli.follow import follow
-from cli.watch import event_line, watch
+from fitstop.client import Client
+from fitstop.connection import Connection
+from fitstop.errors import NotFound, Unreachable
+from fitstop.terminal.follow import follow
+from fitstop.terminal.watch import event_line, watch
 
 
 def event(number, message, kind="epoch"):
@@ -87,7 +87,7 @@ def test_an_unknown_job_is_not_waited_for(canned):
 
 
 def test_watch_on_a_pipe_prints_one_line_for_each_event_and_ends_with_the_jobs_status(fitstop, script, monkeypatch):
-    monkeypatch.setattr("cli.follow.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("fitstop.terminal.follow.time.sleep", lambda seconds: None)
     result = fitstop("watch", script("queued", "running", "away", "succeeded"))
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -115,7 +115,7 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(fitstop, script, monkeypatch)
     def interrupt(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.follow.time.sleep", interrupt)
+    monkeypatch.setattr("fitstop.terminal.follow.time.sleep", interrupt)
     job_id = script("running")
     result = fitstop("watch", job_id)
     assert result.exit_code == 0

@@ -21,8 +21,8 @@ from tests.support.old_volume import (
     is_same_machinery,
     unpacked,
 )
-from worker.claim import Owner, claim_next
-from worker.outcome import lost_attempt
+from worker.supervisor.claim import Owner, claim_next
+from worker.supervisor.outcome import lost_attempt
 from worker.training.resume.point import read_point
 from worker.training.resume.store import first_owner_of, owner_of
 

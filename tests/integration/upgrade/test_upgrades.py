@@ -13,9 +13,9 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from api.idempotency import PostedOnce
-from api.key_store import KeyRecord, Revocation
-from api.sessions import SessionRecord
+from api.jobs.once import PostedOnce
+from api.state.key_store import KeyRecord, Revocation
+from api.state.sessions import SessionRecord
 from shared.dataset import Column, DatasetInfo, ValueCount
 from shared.document import FORMAT
 from shared.inference import InferenceFacts
@@ -66,7 +66,7 @@ from tests.support.old_volume import (
     resumed,
     unpacked,
 )
-from worker.claim import Owner, claim_next
+from worker.supervisor.claim import Owner, claim_next
 from worker.training.resume.point import read_point, write_point
 from worker.training.resume.store import newest_point, owner_of
 

@@ -1,6 +1,6 @@
 """A volume that is full, read-only or away costs no job: the queue waits, and continues by itself.
 
-The short form of `python -m tests.full_volume`.
+The short form of `python -m proofs.full_volume`.
 """
 
 import signal

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from proofs.chaos.preload import Preload, build_library
 from shared.history import JobReader
 from shared.job_folder import JobFolder
 from shared.ledger import ledger
 from shared.queue import Doorbell
 from shared.volume import Volume
-from tests.chaos.preload import Preload, build_library
 from tests.support.jobs import put_job, small_spec
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_for

@@ -20,18 +20,18 @@ LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stoppin
 ON_A_GPU = """
 import sys
 from pathlib import Path
-import worker.device, worker.main, worker.trial
+import worker.machine.device, worker.supervisor.main, worker.machine.trial
 
 def gpu(index):
     try:
         return Path(sys.argv[1]).read_text()
     except FileNotFoundError:
-        raise worker.device.DeviceUnusable("Unknown Error") from None
+        raise worker.machine.device.DeviceUnusable("Unknown Error") from None
 
-worker.device._gpu = gpu
-worker.main.Nursery.can_use_gpu = lambda nursery: True
-worker.main.try_training = lambda place: worker.trial.Trial()
-sys.exit(worker.main.main())
+worker.machine.device._gpu = gpu
+worker.supervisor.main.Nursery.can_use_gpu = lambda nursery: True
+worker.supervisor.main.try_training = lambda place: worker.machine.trial.Trial()
+sys.exit(worker.supervisor.main.main())
 """
 
 

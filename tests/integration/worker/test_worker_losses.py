@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from proofs.lost_often import broken_promises
 from shared.events import job_events
 from shared.queue import Doorbell
 from shared.volume import Volume
-from tests.lost_often import broken_promises
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.losing import Stand, some_kinds
 from tests.support.redis import RedisServer

@@ -17,24 +17,24 @@ from tests.support.worker_process import WorkerProcess
 ON_A_BROKEN_GPU = """
 import sys, time
 from pathlib import Path
-import worker.device, worker.main
+import worker.machine.device, worker.supervisor.main
 
 def tried(nursery):
     while not Path(sys.argv[1]).exists():
         time.sleep(0.01)
     return True
 
-worker.device._gpu = lambda index: "NVIDIA H200"
-worker.main.Nursery.can_use_gpu = tried
-sys.exit(worker.main.main())
+worker.machine.device._gpu = lambda index: "NVIDIA H200"
+worker.supervisor.main.Nursery.can_use_gpu = tried
+sys.exit(worker.supervisor.main.main())
 """
 
 ON_A_GPU_WITH_A_CPU_BUILD = """
 import sys
-import worker.device, worker.main
+import worker.machine.device, worker.supervisor.main
 
-worker.device._gpu = lambda index: "NVIDIA H200"
-sys.exit(worker.main.main())
+worker.machine.device._gpu = lambda index: "NVIDIA H200"
+sys.exit(worker.supervisor.main.main())
 """
 
 

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api import create_app
-from api.service import Service
+from api.state.service import Service
 from shared.dataset import DatasetInfo
 from shared.job_folder import JobFolder
 from shared.settings import Settings

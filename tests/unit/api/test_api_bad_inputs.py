@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from api import create_app
-from api.service import Service
+from api.state.service import Service
 from shared.job import AttemptEnd, Ending
 from shared.settings import Settings
 from shared.times import utc_now
@@ -37,7 +37,7 @@ INTEGRATION = "tests/integration/api/test_api_server.py"
 CASES = {}
 ELSEWHERE = {
     "a column of mixed cells, codes, marks of missing values, blanks after commas, `sep=`, JSON Lines": (
-        "tests/unit/api/test_api_dataset_cases.py",
+        "tests/unit/api/datasets/test_api_dataset_cases.py",
         "test_ticket_numbers_of_which_some_have_letters_are_text_and_the_answer_says_why",
     ),
     "the client goes away in mid-upload": (INTEGRATION, "test_a_client_that_goes_away_in_mid_upload_leaves_nothing"),
@@ -46,7 +46,7 @@ ELSEWHERE = {
         "test_beside_two_hundred_streams_and_fifty_slow_clients_others_are_served",
     ),
     "CR LF in any header or field that reaches a log": (
-        "tests/unit/api/test_api_problems.py",
+        "tests/unit/api/http/test_api_problems.py",
         "test_each_request_is_one_line_of_the_log",
     ),
 }

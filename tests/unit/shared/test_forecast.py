@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.forecast import Score, left_out, moments, recorded, score
 from shared.forecast import forecast
 from shared.replay import replay
 from shared.spec import EarlyStoppingSpec
-from tests.bench_forecast import Score, left_out, moments, recorded, score
 
 
 def rule(patience: int = 10, mode: str = "max", start: int = 0) -> EarlyStoppingSpec:

@@ -18,8 +18,8 @@ from shared.settings import Settings
 from shared.volume import OpenJob, Volume
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import claim, ending, finished, handed_back, record, train_to
-from worker.claim import Owner, claim_next, settle_if_decided, waiting_jobs
-from worker.outcome import failed_attempt, lost_attempt
+from worker.supervisor.claim import Owner, claim_next, settle_if_decided, waiting_jobs
+from worker.supervisor.outcome import failed_attempt, lost_attempt
 
 SETTINGS = Settings(max_failures=2, max_losses=3, retry_backoff_seconds=0)
 OWNERS = st.sampled_from([Owner(name, "here", 1, 0, "CPU") for name in ("one", "two", "three")])

@@ -25,20 +25,11 @@ from worker.training.callbacks.reduce_lr import ReduceLROnPlateau
 from worker.training.callbacks.resume_saver import ResumeSaver
 from worker.training.callbacks.stopping import StopBetweenBatches
 from worker.training.context import RunContext
+from worker.training.resume.parts import Parts, Stateful
 from worker.training.resume.session import ResumeSession
 
 # What the disk may be slower by at the end than it was.
 _SLOWER_THAN_USUAL = 1.5
-
-
-class Stateful(Protocol):
-    """A callback whose state belongs to the run."""
-
-    def state(self) -> dict[str, Any]:
-        """Its state as JSON values."""
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Be as it was when `state` was taken."""
 
 
 class BetweenSteps(Protocol):
@@ -63,12 +54,7 @@ class Callbacks:
         self.narrator = Narrator(
             run.record.spec.hyperparameters.epochs, run.events, self.checkpoint, self.reduce_lr, self.early_stopping
         )
-        self.resume_saver = ResumeSaver(
-            resume,
-            run.writer,
-            save=lambda place, is_stopped: resume.save(self, place, is_stopped=is_stopped),
-            restore=lambda: resume.restore(self),
-        )
+        self.resume_saver = ResumeSaver(resume, self._parts(), run.writer)
         self._pulse = ProgressPulse(run.settings.hang_seconds)
         self._stopping = StopBetweenBatches(run.stop_requests)
         self._budget = StopWithinBudget(run.budget, self._writing_seconds)
@@ -79,6 +65,9 @@ class Callbacks:
             self._stopping,
             self._budget,
         )
+        self.in_order = self._ordered()
+
+    def _ordered(self) -> list[keras.callbacks.Callback]:
         ordered = [
             self._pulse,
             self.not_finite,
@@ -92,7 +81,18 @@ class Callbacks:
             self.resume_saver,
             self._stopping,
         ]
-        self.in_order: list[keras.callbacks.Callback] = [callback for callback in ordered if callback is not None]
+        return [callback for callback in ordered if callback is not None]
+
+    def _parts(self) -> Parts:
+        named: dict[str, Stateful | None] = {
+            "model_checkpoint": self.checkpoint,
+            "reduce_lr_on_plateau": self.reduce_lr,
+            "early_stopping": self.early_stopping,
+            "csv_logger": self.csv_log,
+            "narrator": self.narrator,
+        }
+        stateful = {name: callback for name, callback in named.items() if callback is not None}
+        return Parts(stateful, self.csv_log, self.checkpoint.store if self.checkpoint else None)
 
     def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:
         """The engine's word that `step` batches of the epoch are done; raises where the run cannot or must not go on.
@@ -114,18 +114,6 @@ class Callbacks:
         if self.csv_log:
             self.csv_log.sync()
         self._run.events.sync()
-
-    @property
-    def stateful(self) -> dict[str, Stateful]:
-        """The callbacks whose state belongs to the run, by the names that a resume point knows them by."""
-        named: dict[str, Stateful | None] = {
-            "model_checkpoint": self.checkpoint,
-            "reduce_lr_on_plateau": self.reduce_lr,
-            "early_stopping": self.early_stopping,
-            "csv_logger": self.csv_log,
-            "narrator": self.narrator,
-        }
-        return {name: callback for name, callback in named.items() if callback is not None}
 
     @property
     def stopped_early(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from worker import pulse
+from worker.ipc import pulse
 
 _MEDIANS = 20
 

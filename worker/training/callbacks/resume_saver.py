@@ -1,12 +1,13 @@
 """Saves the run after an epoch, and inside a long one; puts a saved run back when training begins."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from worker.training.background import BackgroundWriter
+from worker.training.resume.parts import Parts
 from worker.training.resume.point import Place
 from worker.training.resume.session import ResumeSession
 
@@ -18,25 +19,17 @@ class ResumeSaver(keras.callbacks.Callback):
     """Comes last: what it saves includes what all others did in that epoch.
 
     Saves at an epoch's end, and between two batches when the session's interval has passed; but never so often that
-    the writer would be busy with it for more than a twentieth of the time. `save` gives a point of a place, and
-    whether training was stopped there, to the writer; `restore` puts the run back, after Keras has reset the other
-    callbacks in `on_train_begin`.
+    the writer would be busy with it for more than a twentieth of the time. The run is put back in `on_train_begin`,
+    after Keras has reset the other callbacks there.
     """
 
-    def __init__(
-        self,
-        session: ResumeSession,
-        writer: BackgroundWriter,
-        save: Callable[[Place, bool], None],
-        restore: Callable[[], None],
-    ) -> None:
+    def __init__(self, session: ResumeSession, parts: Parts, writer: BackgroundWriter) -> None:
         super().__init__()
         self._session = session
+        self._parts = parts
         self._writer = writer
         self._interval = session.interval_seconds
         self._resumed = session.resumed
-        self._save = save
-        self._restore = restore
         self._saved_at = time.monotonic()
         self._told = False
         self._place: Place | None = None
@@ -44,7 +37,7 @@ class ResumeSaver(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         if self._resumed is not None:
-            self._restore()
+            self._session.restore(self._parts)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         self._first_step = 0
@@ -78,7 +71,7 @@ class ResumeSaver(keras.callbacks.Callback):
         """Save the run where it is; nothing inside a validation, from which the last point leads here again."""
         if self._place is None:
             return
-        self._save(self._place, is_stopped)
+        self._session.save(self._parts, self._place, is_stopped=is_stopped)
         self._saved_at = time.monotonic()
 
     def _is_due(self, interval: float) -> bool:

@@ -17,10 +17,10 @@ import keras
 
 from shared.events import Event
 from shared.job import EnginePlan
-from worker import kept_programs
+from worker.ipc import kept_programs
 from worker.training.callbacks import Callbacks
 from worker.training.context import RunContext
-from worker.training.data import Data
+from worker.training.data.table import Data
 from worker.training.engine.device import data_bytes
 from worker.training.engine.fused import FusedEngine, missing_in_keras
 from worker.training.engine.plan import describe_engine

@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from shared.job import EnginePlan
-from worker import kept_programs
+from worker.ipc import kept_programs
 
 # XLA's newer CPU code draws random numbers 18 times slower (Dropout); a plain dense network loses nothing noticeable.
 _XLA_CPU_FLAGS = "--xla_cpu_use_fusion_emitters=false"

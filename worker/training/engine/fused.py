@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from shared.job import EnginePlan, JobRecord
 from worker.training.callbacks import Callbacks
-from worker.training.data import Data
+from worker.training.data.table import Data
 from worker.training.engine.blocks import Blocks, blocks_of
 from worker.training.engine.order import permutation
 from worker.training.engine.programs import tail_program, training_program, validation_program

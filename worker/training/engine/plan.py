@@ -5,7 +5,7 @@ from math import ceil
 
 from shared.events import Event
 from shared.job import EnginePlan, JobRecord
-from worker.training.data import Data
+from worker.training.data.table import Data
 from worker.training.engine.order import validation_batch
 
 # XLA's own compile costs about half a second more than TensorFlow's; after so many steps of a small model it has paid.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from shared.job import EnginePlan, JobRecord
 from worker.training.callbacks import Callbacks
-from worker.training.data import Data
+from worker.training.data.table import Data
 from worker.training.engine.order import permutation
 from worker.training.resume.point import Place
 

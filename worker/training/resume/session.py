@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -17,6 +17,7 @@ from shared.problems import listed
 from worker.training.context import RunContext
 from worker.training.recent import RecentSeconds
 from worker.training.resume.computed_by import computed_by, differences
+from worker.training.resume.parts import Parts, Stateful
 from worker.training.resume.point import DamagedPoint, Place, ResumePoint
 from worker.training.resume.state import (
     capture_random,
@@ -29,10 +30,6 @@ from worker.training.resume.state import (
 )
 from worker.training.resume.store import newest_point, owner_of, remove_replaced, save_point
 from worker.training.resume.take_over import check_log, check_manifest, take_over
-
-if TYPE_CHECKING:
-    from worker.training.callbacks import Callbacks, Stateful
-
 
 log = logging.getLogger(__name__)
 
@@ -78,15 +75,15 @@ class ResumeSession:
         """Whether a callback had ended training already, so that no epoch is left to run."""
         return self.resumed is not None and self.resumed.is_stopped
 
-    def restore(self, callbacks: "Callbacks") -> None:
+    def restore(self, parts: Parts) -> None:
         """Put everything back but the metrics of an unfinished epoch."""
         assert self.resumed is not None
         restore_tensors(self._model, self.resumed)
         restore_random(self.resumed)
-        for name, callback in callbacks.stateful.items():
+        for name, callback in parts.stateful.items():
             self._restore_callback(name, callback, self.resumed.callbacks.get(name, {}))
 
-    def _restore_callback(self, name: str, callback: "Stateful", saved: dict[str, Any]) -> None:
+    def _restore_callback(self, name: str, callback: Stateful, saved: dict[str, Any]) -> None:
         """Put a callback's state back; what the point's version did not know of it starts from its default."""
         fresh = callback.state()
         callback.restore({key: saved.get(key, value) for key, value in fresh.items()})
@@ -99,33 +96,32 @@ class ResumeSession:
         assert self.resumed is not None
         restore_metrics(self._model, self.resumed)
 
-    def save(self, callbacks: "Callbacks", place: Place, *, is_stopped: bool) -> None:
+    def save(self, parts: Parts, place: Place, *, is_stopped: bool) -> None:
         """Give the run as it is at `place` to the writer, which then removes what no point needs any more."""
-        log_bytes = callbacks.csv_log.length if callbacks.csv_log else 0
-        states = {name: callback.state() for name, callback in callbacks.stateful.items()}
+        log_bytes = parts.log.length if parts.log else 0
+        states = {name: callback.state() for name, callback in parts.stateful.items()}
         random = capture_random()
         tensors = snapshot_tensors(self._model, inside_epoch=place.step > 0)
 
         def write() -> None:
             began = time.monotonic()
-            store = callbacks.checkpoint.store if callbacks.checkpoint else None
             point = ResumePoint(
                 place=place,
                 is_stopped=is_stopped,
                 owner=self._owner,
                 built_with=self._built_with,
                 callbacks=states,
-                manifest=store.manifest.model_dump(mode="json") if store else {},
+                manifest=parts.checkpoints.manifest.model_dump(mode="json") if parts.checkpoints else {},
                 log_bytes=log_bytes,
-                log_sha256=callbacks.csv_log.sync_and_hash(log_bytes) if callbacks.csv_log else "",
+                log_sha256=parts.log.sync_and_hash(log_bytes) if parts.log else "",
                 random=random,
                 tensors=tensors,
             )
             self._events.sync()
             save_point(self.attempt, point)
-            if store:
-                self._kept_manifests.append({one.name for one in store.manifest.checkpoints})
-                store.clear_away(set().union(*self._kept_manifests))
+            if parts.checkpoints:
+                self._kept_manifests.append({one.name for one in parts.checkpoints.manifest.checkpoints})
+                parts.checkpoints.clear_away(set().union(*self._kept_manifests))
             self._remove_replaced()
             self._saving.add(time.monotonic() - began)
 

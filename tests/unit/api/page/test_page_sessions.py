@@ -9,8 +9,8 @@ import pytest
 
 from api import create_app
 from api.page.sign_in import MOST_FAILURES
-from api.service import Service
-from api.sessions import MOST_OF_ONE_KEY
+from api.state.service import Service
+from api.state.sessions import MOST_OF_ONE_KEY
 from shared.settings import Settings
 from shared.times import format_time
 from tests.support.jobs import small_spec

@@ -98,7 +98,7 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("worker", "sh
 def test_the_best_checkpoint_loads_in_bare_keras_and_is_worth_what_the_manifest_says(
     volume: Volume, tmp_path: Path, form: str
 ) -> None:
-    from worker.training.data import load_data
+    from worker.training.data.table import load_data
 
     job = trained(volume, callbacks={"model_checkpoint": {"format": form}})
     attempt = job.attempts()[0]

@@ -16,7 +16,7 @@ from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker.training import prepare
-from worker.training.data import Data, load_data
+from worker.training.data.table import Data, load_data
 from worker.training.errors import BadData, DataChanged, DataMissing
 from worker.training.prepare import TRUSTED_TYPES
 
@@ -191,7 +191,7 @@ _LOAD_WITH_LITTLE_MEMORY = """
 import resource, sys
 from pathlib import Path
 from shared.job_folder import AttemptFolder
-from worker.training.data import load_data
+from worker.training.data.table import load_data
 from worker.training.errors import failure
 attempt = AttemptFolder(Path(sys.argv[1]), 1)
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

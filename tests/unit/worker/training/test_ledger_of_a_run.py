@@ -12,7 +12,7 @@ from shared.ledger import ledger
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
-from worker.beat import Beat, write_beat
+from worker.ipc.beat import Beat, write_beat
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 

@@ -26,7 +26,7 @@ from shared.times import utc_now
 from shared.validation import validated
 from tests.support.jobs import column_of
 from worker.training import prepare
-from worker.training.data import schema_of
+from worker.training.data.table import schema_of
 from worker.training.prepare import Input, Preparation, Schema
 
 ROWS, TRAINING = 60, 45

@@ -20,7 +20,7 @@ from shared.times import utc_now
 from shared.validation import validated
 from shared.volume import Volume
 from tests.support.jobs import claim, put_dataset, small_spec
-from worker.training.data import load_data
+from worker.training.data.table import load_data
 
 
 def table(seed: int, rows: int, gaps: float, classes: int) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, rows_of, small_spec
 from tests.support.waiting import wait_for
-from worker.beat import Beat, write_beat
+from worker.ipc.beat import Beat, write_beat
 from worker.training.engine.order import permutation
 from worker.training.errors import Superseded
 from worker.training.run import run

@@ -9,7 +9,7 @@ from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
 from shared.volume import Volume
 from tests.unit.shared.records import handed_back, posted, taken
-from worker.beat import Beat, write_beat
+from worker.ipc.beat import Beat, write_beat
 from worker.training.errors import Superseded
 from worker.training.stop_requests import StopRequests
 
@@ -153,7 +153,7 @@ def test_a_look_at_a_volume_that_hangs_is_as_old_as_its_beginning(
         clock.now += 40
         return read_bytes(path)
 
-    monkeypatch.setattr("worker.beat.read_bytes", hanging)
+    monkeypatch.setattr("worker.ipc.beat.read_bytes", hanging)
     with pytest.raises(Superseded):
         requests.check()
 

@@ -188,7 +188,7 @@ class OnlyInGraphs(keras.layers.Layer):
 
 
 def with_a_layer(monkeypatch: pytest.MonkeyPatch, layer: keras.layers.Layer) -> None:
-    import worker.training.model
+    import worker.training.models.dense
 
     ours = worker.training.model._output
 

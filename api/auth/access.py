@@ -1,0 +1,126 @@
+"""Who may: every request but those of a public route shows an API key whose scope reaches as far as the route's.
+
+The key comes in `Authorization: Bearer` and nowhere else: an address ends up in logs and histories. A browser that was
+signed in at the page sends a cookie instead (`api.auth.cookie`), which stands for its key. The header outweighs the
+cookie.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+from urllib.parse import urlencode
+
+from flask import Flask, current_app, g, redirect, request
+from werkzeug.wrappers import Response
+
+from api.auth.cookie import check_origin, shown_secret
+from api.http.problems import HttpProblem
+from api.state.key_store import KnownKey, Scope
+from api.state.service import service
+from shared.api_key import PATTERN
+
+# "page" is "read" for people: whoever is not signed in is sent to where that is done.
+RouteScope = Literal["public", "page"] | Scope
+
+SIGN_IN = "/page/sign-in"
+
+_KEY = "fitstop_scopes"
+_REACH: dict[RouteScope, int] = {"public": 0, "page": 1, "read": 1, "write": 2, "admin": 3}
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOW = "send `Authorization: Bearer <key>`"
+# Above this nothing is a key, and nothing is hashed.
+_MOST_CHARACTERS = 512
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose request it is."""
+
+    key_id: str
+    scope: Scope
+
+
+def install(app: Flask) -> None:
+    """Ask for a key before any view runs."""
+    app.extensions[_KEY] = {}
+    app.before_request(_check)
+
+
+def protect(app: Flask, endpoint: str, scope: RouteScope) -> None:
+    """Say what scope an endpoint needs. A request to one of which nothing is said fails."""
+    if scope not in _REACH:
+        raise ValueError(f"{endpoint}: {scope!r} is no scope, expected one of {', '.join(_REACH)}")
+    app.extensions[_KEY][endpoint] = scope
+
+
+def scope_of(app: Flask, endpoint: str) -> RouteScope:
+    """The scope that an endpoint needs. Raises KeyError where nobody said."""
+    found: RouteScope = app.extensions[_KEY][endpoint]
+    return found
+
+
+def caller() -> Caller:
+    """Whose request is being answered; its route is not public."""
+    found = g.caller
+    assert isinstance(found, Caller)
+    return found
+
+
+def _check() -> Response | None:
+    # A path that nobody serves is told only to those who have a key.
+    needed: RouteScope = scope_of(current_app, request.endpoint) if request.endpoint else "read"
+    if needed == "public":
+        return None
+    known = _known_key() if "Authorization" in request.headers else _signed_in()
+    if known is None:
+        # A volume that is away knows no key.
+        service().volume.check()
+        return _sent_to_sign_in() if needed == "page" else _refused()
+    g.caller = Caller(known.id, known.scope)
+    if _REACH[known.scope] < _REACH[needed]:
+        raise HttpProblem(
+            403,
+            "scope",
+            f'this key has the scope "{known.scope}", and this needs "{needed}"',
+            headers={"WWW-Authenticate": f'Bearer realm="fitstop", error="insufficient_scope", scope="{needed}"'},
+        )
+    return None
+
+
+def _signed_in() -> KnownKey | None:
+    """The key of the browser's session. A write by it comes from our own page or is refused."""
+    secret = shown_secret()
+    known = service().sessions.find(secret) if secret is not None else None
+    if known is not None and request.method not in _SAFE_METHODS:
+        check_origin()
+    return known
+
+
+def _sent_to_sign_in() -> Response:
+    """From there a person comes back to where they wanted to go."""
+    return redirect(f"{SIGN_IN}?{urlencode({'next': request.full_path.rstrip('?')})}", 303)
+
+
+def _refused() -> NoReturn:
+    if shown_secret() is not None:
+        raise _unauthorized("session_over", f"this session has ended; sign in again at {SIGN_IN}")
+    raise _unauthorized("no_key", f"an API key is needed: {_HOW}")
+
+
+def _known_key() -> KnownKey:
+    sent = request.headers["Authorization"]
+    scheme, _, key = sent.partition(" ")
+    key = key.strip(" ")
+    if scheme.lower() != "bearer" or not key:
+        raise _unauthorized("no_key", f"the Authorization header holds no key: {_HOW}")
+    known = service().keys.find(key) if key.isascii() and len(key) <= _MOST_CHARACTERS else None
+    if known is None:
+        service().volume.check()
+        raise _unauthorized("unknown_key", f"this is no key of this service; its keys match {PATTERN}", is_token=True)
+    if known.status != "active":
+        raise _unauthorized(f"{known.status}_key", f"this key is {known.status}", is_token=True)
+    return known
+
+
+def _unauthorized(code: str, detail: str, *, is_token: bool = False) -> HttpProblem:
+    challenge = 'Bearer realm="fitstop"' + (', error="invalid_token"' if is_token else "")
+    return HttpProblem(401, code, detail, headers={"WWW-Authenticate": challenge})

@@ -1,0 +1,58 @@
+"""The cookie of a browser that is signed in: what it is called, how it is set, and from where a write by it may come.
+
+It holds the secret of a session (`api.state.sessions`), never a key. No script reads it (HttpOnly) and no other site
+sends it (SameSite=Strict). Sites are told apart without their ports, so that is not enough on a machine with several
+servers: a write also has to come from our own page, by the word of the browser.
+"""
+
+from urllib.parse import urlsplit
+
+from flask import Response, request
+
+from api.http.problems import HttpProblem
+from api.state.sessions import SECONDS
+
+
+def shown_secret() -> str | None:
+    """The secret that the browser sent, whatever it is worth; None where it sent none."""
+    return request.cookies.get(_name())
+
+
+def give(response: Response, secret: str) -> None:
+    """Let the browser that is being answered keep a session's secret for as long as the session lasts."""
+    response.set_cookie(
+        _name(), secret, max_age=SECONDS["session"], path="/", secure=_is_https(), httponly=True, samesite="Strict"
+    )
+
+
+def take_away(response: Response) -> None:
+    """Let the browser forget it."""
+    response.delete_cookie(_name(), path="/", secure=_is_https(), httponly=True, samesite="Strict")
+
+
+def check_origin() -> None:
+    """Refuse what another page than ours, or no page at all, has sent: HttpProblem 403.
+
+    Browsers say it in Sec-Fetch-Site, which no script can set; older ones, and all on plain HTTP, in Origin.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if (origin is None and site is None) or not (site in {None, "same-origin"} and origin in {None, *_own_origins()}):
+        raise HttpProblem(
+            403, "foreign_origin", "a signed-in browser may send this from the service's own page only; else use a key"
+        )
+
+
+def _own_origins() -> set[str]:
+    """A proxy with TLS speaks plain HTTP to us and passes the Host on; the browser's word is https then."""
+    return {f"https://{request.host}", f"{request.scheme}://{request.host}"}
+
+
+def _is_https() -> bool:
+    """Whether the browser came by https: by our own connection, or by its own word behind a proxy."""
+    return request.is_secure or request.headers.get("Origin", "").startswith("https://")
+
+
+def _name() -> str:
+    """One for each port: cookies know no ports, and two services of one machine are not one."""
+    port = urlsplit(f"//{request.host}").port
+    return "fitstop_session" if port is None else f"fitstop_session_{port}"

@@ -1,0 +1,146 @@
+"""What one API key may take: requests in a minute, jobs without a result, uploads at once, bytes in a day.
+
+Above a limit the answer is 429 with `Retry-After`. Where a limit is one of a window, each answer tells what is left of
+it (`RateLimit` and `RateLimit-Policy`, draft-ietf-httpapi-ratelimit-headers-10).
+"""
+
+import math
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from flask import Flask, Response, g, request
+
+from api.auth.access import caller
+from api.http.problems import HttpProblem
+from api.state.request_counts import MINUTE_SECONDS
+from api.state.service import service
+from shared.job import JobRecord
+from shared.times import utc_now
+from shared.volume import OpenJob
+
+DAY_SECONDS = 86_400
+
+_USED = "keys-used"
+# The time at which a key was last used is coarse: to the minute.
+_USED_SECONDS = 60.0
+_JOBS_RETRY_SECONDS = 30
+_UPLOADS_RETRY_SECONDS = 10
+# What an API that was killed never gives back.
+_UPLOAD_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """One limit of a window, as an answer tells it."""
+
+    name: str
+    quota: int
+    seconds: int
+    left: int
+    resets_in: float
+
+
+def install(app: Flask) -> None:
+    """Count each request of a key before its view runs, and tell what is left with its answer."""
+    app.before_request(_count_request)
+    app.after_request(_tell)
+
+
+def admit_job(record: JobRecord) -> None:
+    """Count a job that is about to be stored. Raises HttpProblem 429 where its key has too many without a result.
+
+    Of posts at the same moment a few more may pass: a job that is just being stored has no marker yet.
+    """
+    most = service().settings.max_unfinished_jobs
+    marker = OpenJob(record.spec.priority, record.id).name
+    if not service().unfinished.admit(caller().key_id, marker, most):
+        raise HttpProblem(
+            429,
+            "too_many_jobs",
+            f"this key has {most} jobs without a result, the most that it may have; wait for some, or cancel them",
+            retry_after=_JOBS_RETRY_SECONDS,
+        )
+
+
+@contextmanager
+def uploading() -> Iterator[None]:
+    """One upload of the caller's key, from before its first byte. Raises HttpProblem 429."""
+    settings, counts, key_id = service().settings, service().counts, caller().key_id
+    _check_bytes(request.content_length or 1)
+    name, token = f"uploads:{key_id}", secrets.token_hex(8)
+    if not counts.ask(lambda kind: kind.hold(name, token, settings.max_uploads, _UPLOAD_SECONDS)):
+        raise HttpProblem(
+            429,
+            "too_many_uploads",
+            f"this key has {settings.max_uploads} uploads under way, the most that it may have at once",
+            retry_after=_UPLOADS_RETRY_SECONDS,
+        )
+    try:
+        yield
+    finally:
+        counts.ask(lambda kind: kind.release(name, token))
+        _counted_bytes(g.get("body_bytes", 0))
+
+
+def last_used() -> dict[str, str]:
+    """When each key was last used, to the minute, as far as anybody remembers."""
+    return service().counts.ask(lambda kind: kind.table(_USED))
+
+
+def _count_request() -> None:
+    if "caller" not in g:
+        return
+    quota, key_id = service().settings.requests_per_minute, caller().key_id
+    count = service().requests.add(f"requests:{key_id}", quota)
+    window = Window("requests", quota, MINUTE_SECONDS, quota - count.total, count.resets_in)
+    _note_use(key_id)
+    _check_window(window, "too_many_requests", f"this key has made {quota} requests in a minute, the most that it may")
+
+
+def _note_use(key_id: str) -> None:
+    noted, now = service().uses_noted, time.monotonic()
+    if now - noted.get(key_id, -math.inf) >= _USED_SECONDS:
+        noted[key_id] = now
+        service().counts.ask(lambda kind: kind.put(_USED, key_id, utc_now()))
+
+
+def _check_bytes(coming: int) -> None:
+    window = _counted_bytes(0)
+    if coming > window.left:
+        _check_window(
+            Window(window.name, window.quota, window.seconds, -1, window.resets_in),
+            "too_many_bytes",
+            f"with this one the key has uploaded more than {window.quota} bytes in a day, the most that it may",
+        )
+
+
+def _counted_bytes(amount: int) -> Window:
+    quota, key_id = service().settings.upload_bytes_per_day, caller().key_id
+    count = service().counts.ask(lambda kind: kind.add(f"bytes:{key_id}", amount, DAY_SECONDS))
+    window = Window("bytes", quota, DAY_SECONDS, quota - count.total, count.resets_in)
+    g.setdefault("windows", {})[window.name] = window
+    return window
+
+
+def _check_window(window: Window, code: str, detail: str) -> None:
+    g.setdefault("windows", {})[window.name] = window
+    if window.left < 0:
+        raise HttpProblem(429, code, detail, retry_after=math.ceil(window.resets_in) or 1)
+
+
+def _tell(response: Response) -> Response:
+    windows: list[Window] = list(g.get("windows", {}).values())
+    if windows:
+        response.headers["RateLimit-Policy"] = ", ".join(_policy(one) for one in windows)
+        response.headers["RateLimit"] = ", ".join(
+            f'"{one.name}";r={max(0, one.left)};t={math.ceil(one.resets_in)}' for one in windows
+        )
+    return response
+
+
+def _policy(window: Window) -> str:
+    unit = ';qu="content-bytes"' if window.name == "bytes" else ""
+    return f'"{window.name}";q={window.quota}{unit};w={window.seconds}'

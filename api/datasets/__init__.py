@@ -1,0 +1,1 @@
+"""The routes under /datasets: uploads are received here and parsed in a process apart (`api.datasets.ingest`)."""

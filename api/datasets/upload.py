@@ -1,0 +1,113 @@
+"""An upload on its way in: received, hashed and parsed in a folder that nobody sees, then published or gone."""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from api.datasets.file_formats import HEAD_BYTES, Format, format_of
+from api.datasets.upload_options import UploadOptions
+from api.http.body import pieces
+from api.http.problems import HttpProblem
+from api.state.incoming import make_folder
+from shared.problems import Problem, Refused
+from shared.settings import PREFIX, Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What came: where it lies, and what it is by its first bytes."""
+
+    folder: Path
+    format: Format
+    bytes: int
+    sha256: str
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "upload"
+
+    def parsed(self, settings: Settings, options: UploadOptions) -> dict[str, Any]:
+        """Make `data.parquet` beside the upload, in a process of its own; the facts about it. Raises Refused."""
+        order = {
+            "format": self.format,
+            "missing_values": options.missing_values,
+            "column_kinds": options.column_kinds,
+            "max_columns": settings.max_dataset_columns,
+            "max_cells": settings.max_dataset_cells,
+            "memory_bytes": settings.ingest_memory_bytes,
+        }
+        answer = _answer(self.folder, order, settings.ingest_timeout_seconds)
+        if "errno" in answer:
+            raise OSError(answer["errno"], os.strerror(answer["errno"]), str(self.folder))
+        if "problems" in answer:
+            raise Refused([Problem(**problem) for problem in answer["problems"]])
+        facts: dict[str, Any] = answer["facts"]
+        self.file.unlink()
+        return facts
+
+
+@contextmanager
+def received(datasets: Path, most_bytes: int) -> Iterator[Upload]:
+    """The request's body on the volume. On leaving everything that was not published is gone, whatever happened.
+
+    Raises HttpProblem: 413, 415, and 400 for a client that went away.
+    """
+    folder = make_folder(datasets)
+    try:
+        yield _stored(folder, most_bytes)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stored(folder: Path, most_bytes: int) -> Upload:
+    hashed, size = sha256(), 0
+    head: bytes = b""
+    found: Format = "csv"
+    with (folder / "upload").open("xb") as file:
+        for piece in pieces(most_bytes):
+            if len(head) < HEAD_BYTES:
+                head += piece
+                found = format_of(head)
+            hashed.update(piece)
+            size += len(piece)
+            file.write(piece)
+    if not size:
+        raise Refused([Problem("#", "the body is empty, expected CSV or Parquet", "empty")])
+    return Upload(folder, found, size, hashed.hexdigest())
+
+
+def _answer(folder: Path, order: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+    command = [sys.executable, "-m", "api.datasets.ingest", str(folder)]
+    # What parses foreign bytes knows no secret.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    try:
+        done = subprocess.run(
+            command,
+            input=json.dumps(order).encode(),
+            capture_output=True,
+            env=environment,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        detail = f"took longer than {timeout_seconds:g} seconds to read"
+        raise Refused([Problem("#", detail, "too_heavy")]) from None
+    if done.returncode < 0:
+        detail = f"could not be read within {order['memory_bytes']} bytes of memory"
+        raise Refused([Problem("#", detail, "too_heavy")])
+    if done.returncode > 0:
+        log.error("reading an upload failed: %s", done.stderr[-4000:].decode(errors="replace"))
+        raise HttpProblem(500, "internal_error", "reading the upload failed; the log has the reason")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

@@ -1,0 +1,181 @@
+"""PUT /datasets/{id}, GET /datasets, GET and DELETE /datasets/{id}."""
+
+import json
+import logging
+from typing import Any
+
+from flask import Response, jsonify, request
+from pydantic import TypeAdapter, ValidationError
+
+from api.auth.quotas import uploading
+from api.datasets.upload import Upload, received
+from api.datasets.upload_options import UploadOptions, read_options
+from api.http.answer import list_report
+from api.http.problems import HttpProblem
+from api.http.query import Query, no_query
+from api.state.service import service
+from shared.dataset import DatasetInfo
+from shared.document import UnusableDocument
+from shared.durable import create_file, encode
+from shared.ids import DATASET_ID_PATTERN, is_dataset_id
+from shared.job import JobRecord
+from shared.problems import Conflict, NotFound, Problem, Refused, listed, pointer
+from shared.spec import Text
+from shared.times import utc_now
+from shared.volume import OpenJob
+
+_MOST_NAME = 256
+_TEXT: TypeAdapter[str] = TypeAdapter(Text)
+
+log = logging.getLogger(__name__)
+
+
+def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
+    """Store a CSV or Parquet file under an id: 201. The same bytes and options again: 200. Others: 409."""
+    with Query("name", "missing_values", "column_kinds") as query:
+        name = query.parsed("name", _source_name, None)
+        options = read_options(query)
+    _check_request(dataset_id)
+    with uploading(), received(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
+        info, is_new = _kept(upload, dataset_id, name, options)
+    if info.sha256 != upload.sha256:
+        raise Conflict(f'the dataset "{dataset_id}" holds other data; choose another id')
+    if not options.are_those_of(info):
+        detail = "holds the same file, read with other missing_values or column_kinds"
+        raise Conflict(f'the dataset "{dataset_id}" {detail}; choose another id, or delete it first')
+    return jsonify(dataset_report(info)), 201 if is_new else 200, {"Location": f"/datasets/{dataset_id}"}
+
+
+def show_all() -> Response:
+    """List the datasets, newest first; `after` is the last id of the previous page."""
+    with Query("limit", "after") as query:
+        limit = query.integer("limit", 20, 1, 100)
+        after = query.parsed("after", _cursor, None)
+    found = sorted(_readable(), key=_age, reverse=True)
+    if after is not None:
+        found = [info for info in found if _age(info) < after]
+    items = [dataset_report(info) for info in found[:limit]]
+    return jsonify(list_report(items, has_more=len(found) > limit))
+
+
+def show(dataset_id: str) -> Response:
+    """Show one dataset and its profile."""
+    no_query()
+    info = service().volume.dataset(dataset_id)
+    if info is None:
+        raise NotFound("there is no dataset of this id")
+    return jsonify(dataset_report(info))
+
+
+def delete(dataset_id: str) -> tuple[str, int]:
+    """Delete a dataset that no unfinished job uses: 204. Finished jobs keep their models."""
+    no_query()
+    volume = service().volume
+    if volume.dataset(dataset_id) is None:
+        raise NotFound("there is no dataset of this id")
+    users = [job.id for job in map(_open_record, volume.open_jobs()) if job and job.spec.dataset.id == dataset_id]
+    if users:
+        raise Conflict(f"unfinished jobs use the dataset: {listed(users, 5)}; cancel them or wait for their end")
+    if not volume.remove_dataset(dataset_id):
+        raise NotFound("there is no dataset of this id")
+    return "", 204
+
+
+def _open_record(marker: OpenJob) -> JobRecord | None:
+    """The record of a job that has no result yet; a damaged one never reads its data."""
+    folder = service().volume.job_folder(marker.job_id)
+    try:
+        return None if folder.result_file.exists() else folder.record()
+    except UnusableDocument:
+        return None
+
+
+def _check_request(dataset_id: str) -> None:
+    if not is_dataset_id(dataset_id):
+        detail = f"expected an id that matches {DATASET_ID_PATTERN}"
+        raise Refused([Problem(pointer("id"), detail, "invalid_id")])
+    if request.mimetype == "multipart/form-data":
+        raise HttpProblem(415, "form", "send the file itself as the body, not a form: curl -T FILE")
+    if "Content-Range" in request.headers:
+        # RFC 9110, 14.4: a part must not be taken for the whole.
+        detail = "received Content-Range, expected the whole file: an upload cannot be continued; send it again"
+        raise HttpProblem(400, "partial_upload", detail)
+
+
+def _kept(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> tuple[DatasetInfo, bool]:
+    """The dataset that stands under the id afterwards, and whether this upload made it."""
+    volume = service().volume
+    known = volume.dataset(dataset_id)
+    if known is not None:
+        return known, False
+    info = _describe(upload, dataset_id, name, options)
+    create_file(upload.folder / "dataset.json", encode(info.model_dump(mode="json")))
+    if volume.publish_dataset(upload.folder, dataset_id):
+        return info, True
+    standing = volume.dataset(dataset_id)
+    assert standing is not None, "publishing fails only where another dataset stands"
+    return standing, False
+
+
+def _describe(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> DatasetInfo:
+    facts = {
+        **_parse(upload, options),
+        **vars(options),
+        "id": dataset_id,
+        "created_at": utc_now(),
+        "source_name": name,
+        "source_format": upload.format,
+        "sha256": upload.sha256,
+        "bytes": upload.bytes,
+    }
+    return DatasetInfo.model_validate_json(json.dumps(facts))
+
+
+def _parse(upload: Upload, options: UploadOptions) -> dict[str, Any]:
+    held = service()
+    if not held.parsers.acquire(timeout=held.settings.ingest_timeout_seconds):
+        raise HttpProblem(503, "busy", "other uploads are being read; try again later", retry_after=10)
+    try:
+        return upload.parsed(held.settings, options)
+    finally:
+        held.parsers.release()
+
+
+def _readable() -> list[DatasetInfo]:
+    """All datasets; one that cannot be read is logged and left out, so that the others are seen."""
+    found = (_read(dataset_id) for dataset_id in service().volume.dataset_ids())
+    return [info for info in found if info is not None]
+
+
+def _read(dataset_id: str) -> DatasetInfo | None:
+    try:
+        return service().volume.dataset(dataset_id)
+    except UnusableDocument as error:
+        log.error("dataset %s is left out of the list: %s", dataset_id, error)
+        return None
+
+
+def _age(info: DatasetInfo) -> tuple[str, str]:
+    return info.created_at, info.id
+
+
+def _cursor(text: str) -> tuple[str, str]:
+    """Where a dataset stands in the list, also one that was deleted since the page before was read."""
+    created_at = service().volume.dataset_created_at(text)
+    if created_at is None:
+        raise ValueError("the id of a dataset")
+    return created_at, text
+
+
+def _source_name(text: str) -> str:
+    if not 1 <= len(text) <= _MOST_NAME:
+        raise ValueError(f"1 to {_MOST_NAME} characters")
+    try:
+        return _TEXT.validate_python(text)
+    except ValidationError:
+        raise ValueError("plain text without control characters") from None
+
+
+def dataset_report(info: DatasetInfo) -> dict[str, Any]:
+    """The answer to GET /datasets/{id}."""
+    return {"object": "dataset", **info.model_dump(mode="json", exclude={"format"})}

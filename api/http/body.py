@@ -1,0 +1,78 @@
+"""The body of a request, read once and within limits, whether its length was announced or not."""
+
+from collections.abc import Iterator
+
+from flask import g, request
+from werkzeug.exceptions import HTTPException
+
+from api.http.problems import HttpProblem
+from api.http.slow_clients import DEADLINES
+
+PIECE_BYTES = 64 * 1024
+# A client has so long for each piece: 2 KiB in a second are enough.
+PIECE_SECONDS = 30.0
+
+
+def pieces(most_bytes: int) -> Iterator[bytes]:
+    """The body in pieces of at most 64 KiB.
+
+    Raises HttpProblem: 415 for a compressed body, 413 at the first byte above `most_bytes`, 400 where the client goes
+    away before the end, 408 where it is too slow.
+    """
+    _refuse_encoded()
+    announced = request.content_length
+    if announced is not None and announced > most_bytes:
+        raise _too_large(most_bytes)
+    received = 0
+    while piece := _read(min(PIECE_BYTES, most_bytes + 1 - received)):
+        received += len(piece)
+        g.body_bytes = received
+        if received > most_bytes:
+            raise _too_large(most_bytes)
+        yield piece
+        if received == announced:
+            return
+    # gunicorn takes the end of the connection for the end of the body.
+    if announced is not None and received < announced:
+        raise _gone()
+
+
+def _refuse_encoded() -> None:
+    encoding = request.headers.get("Content-Encoding", "identity").strip()
+    if encoding.lower() not in {"", "identity"}:
+        detail = f"received Content-Encoding: {encoding[:60]}, expected none; send the body as it is, not compressed"
+        raise HttpProblem(415, "encoded", detail, headers={"Accept-Encoding": "identity"})
+
+
+def _read(size: int) -> bytes:
+    client = request.environ.get("gunicorn.socket")
+    if client is None:
+        return _received(size)
+    DEADLINES.set(client, PIECE_SECONDS)
+    try:
+        piece, error = _received(size), None
+    except HttpProblem as problem:
+        piece, error = b"", problem
+    if DEADLINES.clear(client):
+        raise HttpProblem(408, "too_slow", "the body came too slowly")
+    if error is not None:
+        raise error
+    return piece
+
+
+def _received(size: int) -> bytes:
+    try:
+        return request.stream.read(size)
+    except HTTPException:
+        raise
+    except Exception as error:
+        # The server's own errors for a torn connection or a malformed chunk share no base class.
+        raise _gone() from error
+
+
+def _too_large(most_bytes: int) -> HttpProblem:
+    return HttpProblem(413, "too_large", f"the body is larger than {most_bytes} bytes, the most that is taken")
+
+
+def _gone() -> HttpProblem:
+    return HttpProblem(400, "incomplete_body", "the body ended before its announced end")

@@ -1,0 +1,117 @@
+"""Every error as an RFC 9457 problem document, `application/problem+json`; the only place that makes one.
+
+    FitstopError
+    ├── Refused        422, with every problem by its place
+    ├── NotFound       404
+    ├── Conflict       409
+    └── HttpProblem    the status it names: what only HTTP knows (sizes, media types, time-outs, too many streams)
+
+A full disk is 507, a volume that fails 503, and so is a document of the volume that a newer version wrote. What else
+is raised is 500 and logged with the request's id. No document holds a path or a traceback.
+"""
+
+import errno
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, json
+from werkzeug.exceptions import HTTPException
+
+from api.http.every_request import request_id
+from shared.document import NewerFormat, UnusableDocument
+from shared.problems import Conflict, FitstopError, NotFound, Problem, Refused
+
+MEDIA_TYPE = "application/problem+json"
+
+_RETRY_SECONDS = 5
+_UPGRADE_SECONDS = 60
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+log = logging.getLogger(__name__)
+
+
+class HttpProblem(FitstopError):
+    """An error with a status of its own; `code` is the word for programs, `retry_after` is in seconds."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.headers = {**(headers or {}), **({} if retry_after is None else {"Retry-After": str(retry_after)})}
+        super().__init__(detail)
+
+
+def install(app: Flask) -> None:
+    """Translate everything that a view may raise."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(HttpProblem, _http_problem)
+    app.register_error_handler(Refused, _refused)
+    app.register_error_handler(NotFound, lambda error: document(404, error.code, str(error)))
+    app.register_error_handler(Conflict, lambda error: document(409, error.code, str(error)))
+    app.register_error_handler(UnusableDocument, _unusable)
+    app.register_error_handler(OSError, _volume)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def document(
+    status: int, code: str, detail: str, *, errors: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    """One problem document. `detail` is a sentence of ours, never a foreign exception's text."""
+    body: dict[str, Any] = {
+        "type": f"urn:fitstop:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id(),
+    }
+    if errors:
+        body["errors"] = [{"pointer": one.pointer, "detail": one.detail, "code": one.code} for one in errors]
+    return Response(json.dumps(body) + "\n", status, headers or {}, content_type=MEDIA_TYPE)
+
+
+def _http(error: HTTPException) -> Response:
+    """What Flask and Werkzeug raise; their headers say what a 405 allows and how long a 416's file is."""
+    headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    status = error.code or 500
+    code = HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
+    return document(status, code, error.description or HTTPStatus(status).description, headers=headers)
+
+
+def _http_problem(error: HttpProblem) -> Response:
+    return document(error.status, error.code, str(error), headers=error.headers)
+
+
+def _refused(error: Refused) -> Response:
+    count = len(error.problems)
+    return document(422, error.code, f"{count} problem{'s' * (count > 1)}: see errors", errors=error.problems)
+
+
+def _unusable(error: UnusableDocument) -> Response:
+    """Another API, or this one after its upgrade, can answer what a newer version wrote; what is damaged nobody can."""
+    log.error("a document on the volume cannot be used (request %s)", request_id(), exc_info=error)
+    if isinstance(error, NewerFormat):
+        return document(503, error.code, str(error), headers={"Retry-After": str(_UPGRADE_SECONDS)})
+    return document(500, error.code, str(error))
+
+
+def _volume(error: OSError) -> Response:
+    log.error("the volume failed (request %s)", request_id(), exc_info=error)
+    if error.errno in _FULL:
+        return document(507, "volume_full", "the volume is full; nothing was stored")
+    headers = {"Retry-After": str(_RETRY_SECONDS)}
+    return document(503, "volume_unavailable", "the volume cannot be used now; try again later", headers=headers)
+
+
+def _unforeseen(error: Exception) -> Response:
+    log.error("unforeseen (request %s)", request_id(), exc_info=error)
+    return document(500, "internal_error", "an error of ours; the log has it under this request_id")

@@ -1,0 +1,130 @@
+"""The body of a request as one JSON object, strictly: what two parsers could read differently is refused.
+
+400 for what is not JSON (RFC 8259), or has a name twice, a number that no double holds, or too many levels; 413 and
+415 by size and media type; 422 for JSON that is not an object or holds half a character.
+"""
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from flask import request
+
+from api.http.body import pieces
+from api.http.problems import HttpProblem
+from shared.problems import Problem, Refused, pointer
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_MOST_SHOWN = 60
+# Up to here a double holds every whole number.
+_MOST_EXACT = 2**53
+
+
+def read_object(most_bytes: int, most_depth: int) -> dict[str, Any]:
+    """The request's body, a JSON object. Raises HttpProblem or Refused for everything else."""
+    if request.mimetype != "application/json":
+        raise HttpProblem(415, "not_json", "send the body as Content-Type: application/json")
+    return parse_object(b"".join(pieces(most_bytes)), most_depth)
+
+
+def parse_object(content: bytes, most_depth: int) -> dict[str, Any]:
+    """`content` as a JSON object of at most `most_depth` levels. Raises HttpProblem or Refused."""
+    text = _decoded(content)
+    if depth(text) > most_depth:
+        raise _bad(f"more than {most_depth} levels deep")
+    document = _parsed(text)
+    if not isinstance(document, dict):
+        raise Refused([Problem("#", f"received {_kind(document)}, expected an object", "not_an_object")])
+    # UTF-8 holds none: only an escape makes one.
+    broken = _half_characters(document, ()) if "\\u" in text else []
+    if broken:
+        raise Refused(broken)
+    return document
+
+
+def depth(text: str) -> int:
+    """How many levels of lists and objects `text` opens at most, counted without parsing it."""
+    deepest = level = 0
+    for character in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
+        level += 1 if character in "[{" else -1
+        deepest = max(deepest, level)
+    return deepest
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _bad(f"not UTF-8 at byte {error.start}") from None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(
+            text, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole, object_pairs_hook=_unique
+        )
+    except json.JSONDecodeError as error:
+        raise _bad(f"{error.msg} (line {error.lineno}, column {error.colno})") from None
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise _bad(f"{word} is not a JSON number")
+
+
+def _finite(digits: str) -> float | int:
+    """A number with a fraction or an exponent. JSON Schema calls 5.0 an integer, so a whole one is an int."""
+    number = float(digits)
+    if math.isinf(number):
+        raise _bad(f"the number {_cut(digits)} is too large")
+    return int(number) if abs(number) <= _MOST_EXACT and number.is_integer() else number
+
+
+def _whole(digits: str) -> int:
+    # Above 4300 digits int() refuses, and anything near that is no value of ours.
+    if len(digits) > 400:
+        raise _bad(f"the number {_cut(digits)} is too large")
+    return int(digits)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _bad(f"the name {_cut(json.dumps(twice))} stands twice in one object")
+    return found
+
+
+def _half_characters(value: Any, place: tuple[str | int, ...]) -> list[Problem]:
+    """A problem for each text that holds a lone surrogate: it is no character and cannot be written."""
+    if isinstance(value, str):
+        return [] if _is_whole(value) else [Problem(_shown(place), "holds a lone surrogate", "lone_surrogate")]
+    if isinstance(value, list):
+        return [one for index, item in enumerate(value) for one in _half_characters(item, (*place, index))]
+    if isinstance(value, dict):
+        names = [Problem(_shown(place), "a name holds a lone surrogate", "lone_surrogate")]
+        broken = [] if all(map(_is_whole, value)) else names
+        return broken + [one for name, item in value.items() for one in _half_characters(item, (*place, name))]
+    return []
+
+
+def _is_whole(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _shown(place: tuple[str | int, ...]) -> str:
+    return pointer(*place).encode("utf-8", "backslashreplace").decode()
+
+
+def _kind(value: Any) -> str:
+    words = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+    return words.get(type(value), "null")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
+
+
+def _bad(detail: str) -> HttpProblem:
+    return HttpProblem(400, "bad_json", f"the body is not one JSON document: {detail}")

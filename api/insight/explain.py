@@ -1,0 +1,44 @@
+"""GET /jobs/{id}/explain: why the job waits, why it still runs, or why it stopped."""
+
+from flask import Response, jsonify
+
+from api.http.query import no_query
+from api.jobs.report import epoch_progress
+from api.state.service import service
+from shared.events import last_epoch_event
+from shared.explain import explain
+from shared.problems import NotFound
+from shared.times import seconds_since
+from shared.volume import OpenJob
+from shared.worker_card import WorkerCard
+
+
+def show(job_id: str) -> Response:
+    """Explain the state of the job in two or three sentences."""
+    no_query()
+    folder = service().job(job_id)
+    state = folder.state()
+    if state is None:
+        raise NotFound("there is no job of this id")
+    event = last_epoch_event(folder.runs())
+    is_queued = state.status == "queued"
+    sentences = explain(
+        state,
+        epoch_progress(event) if event else None,
+        service().places.of(OpenJob(state.record.spec.priority, job_id)).get(job_id) if is_queued else None,
+        _alive() if is_queued else [],
+    )
+    return jsonify(
+        {
+            "object": "explanation",
+            "job": job_id,
+            "status": state.status,
+            "sentences": sentences,
+            "text": " ".join(sentences),
+        }
+    )
+
+
+def _alive() -> list[WorkerCard]:
+    lost_after = service().settings.take_over_seconds
+    return [card for card in service().volume.worker_cards() if seconds_since(card.seen_at) <= lost_after]

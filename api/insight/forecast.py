@@ -1,0 +1,100 @@
+"""GET /jobs/{id}/forecast: where a running job will stop, and what it will take to get there."""
+
+import math
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from flask import Response, jsonify
+
+from api.http.query import no_query
+from api.state.histories import histories
+from api.state.service import service
+from shared.budget import Held, nearest_limit
+from shared.epoch_columns import EpochTold
+from shared.forecast import Forecast, forecast
+from shared.history import JobHistory
+from shared.replay import monitored
+
+_RECENT = 20
+
+
+def show(job_id: str) -> Response:
+    """Forecast the stop after the last epoch, or give the reason why there is no forecast."""
+    no_query()
+    history = histories().of(service().job(job_id))
+    return jsonify({"object": "forecast", "job": job_id, **forecast_of(history)})
+
+
+def forecast_of(history: JobHistory) -> dict[str, Any]:
+    """The same, made once for each epoch."""
+    last = history.last_epoch()
+    return histories().remembered(
+        (history.record.id, len(history.attempts), last.epoch if last else 0, history.result is not None),
+        lambda: _answer(history),
+    )
+
+
+def _answer(history: JobHistory) -> dict[str, Any]:
+    epochs = history.epochs()
+    allowed = history.record.spec.hyperparameters.epochs
+    spec = history.record.spec.callbacks.early_stopping
+    told = {"epoch": epochs[-1].epoch if epochs else 0, "epochs": allowed}
+    if history.result is not None:
+        return {**told, **_none("the job has finished")}
+    if spec is None:
+        ends = _within_budget(history, epochs, allowed)
+        because = f"its budget ends it near epoch {ends}" if ends < allowed else f"it ends at epoch {allowed}"
+        return {**told, **_none(f"early stopping is off: {because}")}
+    try:
+        values = monitored([one.metrics for one in epochs], spec.monitor)
+    except KeyError:
+        return {**told, **_none(f"its epochs have no {spec.monitor}")}
+    found = forecast(values, spec, _within_budget(history, epochs, allowed))
+    if found is None:
+        return {**told, **_none("too few epochs have finished")}
+    return {**told, **_report(history, epochs, found), "reason": None}
+
+
+def _within_budget(history: JobHistory, epochs: list[EpochTold], allowed: int) -> int:
+    """The last epoch for which the budget is enough at the present pace, at most `allowed`."""
+    budget = history.record.spec.budget
+    if budget is None or len(epochs) < 2:
+        return allowed
+    held = [Held(one.claim, one.held / 1e6) for one in history.attempts]
+    nearest = nearest_limit(budget, held)
+    if nearest is None or math.isinf(nearest.seconds_left):
+        return allowed
+    left = int(max(0.0, nearest.seconds_left) / max(_epoch_seconds(epochs), 1e-6))
+    return min(allowed, epochs[-1].epoch + max(1, left))
+
+
+def _none(reason: str) -> dict[str, Any]:
+    return {"stop": None, "seconds_left": None, "costs_left": [], "chance_of_better": None, "reason": reason}
+
+
+def _report(history: JobHistory, epochs: list[EpochTold], found: Forecast) -> dict[str, Any]:
+    each = _epoch_seconds(epochs)
+    claim = history.attempts[-1].claim
+    left = {name: getattr(found, name) - epochs[-1].epoch for name in ("p10", "p50", "p90")}
+    costs = []
+    if claim.gpu_price_per_hour is not None:
+        prices = {name: round(count * each * claim.gpu_price_per_hour / 3600, 6) for name, count in left.items()}
+        costs = [{"currency": claim.currency, **prices}]
+    return {
+        "stop": {name: getattr(found, name) for name in left},
+        "seconds_left": {name: round(count * each, 3) for name, count in left.items()},
+        "costs_left": costs,
+        "chance_of_better": found.chance_of_better,
+    }
+
+
+def _epoch_seconds(epochs: list[EpochTold]) -> float:
+    """From the end of one epoch to that of the next, saving included, as it was of late.
+
+    Each attempt counts from its own claim, and of what was inherited only the epochs' own lengths are known.
+    """
+    return median(
+        (after.ended - before.ended) / 1e6 if after.attempt == before.attempt > 0 else after.seconds
+        for before, after in pairwise(epochs[-_RECENT - 1 :])
+    )

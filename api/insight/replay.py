@@ -1,0 +1,236 @@
+"""POST /jobs/{id}/replay and GET /replay/patience: what other settings of early stopping would have done."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from flask import Response, jsonify
+
+from api.http.query import Query, no_query
+from api.http.strict_json import read_object
+from api.jobs.list import candidate_ids
+from api.jobs.settings import ReplaySettings
+from api.state.histories import histories
+from api.state.index_file import Wanted
+from api.state.service import service
+from shared.document import UnusableDocument
+from shared.epoch_columns import EpochTold
+from shared.history import JobHistory
+from shared.ids import is_job_id
+from shared.problems import Conflict, NotFound, Problem, Refused, listed, nearest, pointer
+from shared.replay import (
+    Best,
+    Curve,
+    PatienceRow,
+    Replay,
+    best_value,
+    monitored,
+    patience_table,
+    replay,
+    smallest_patience,
+)
+from shared.spec import EarlyStoppingSpec
+from shared.task import better_mode
+from shared.validation import validated
+
+_MOST_JOBS = 200
+_DEFAULT_JOBS = 60
+_NO_IDS: tuple[str, ...] = ()
+
+log = logging.getLogger(__name__)
+
+
+def replay_job(job_id: str) -> Response:
+    """Replay the stopping rule with other settings: exact up to the last epoch, unknown after it."""
+    no_query()
+    settings = service().settings
+    asked = validated(ReplaySettings, read_object(settings.max_job_bytes, settings.max_json_depth))
+    history = histories().of(service().job(job_id))
+    epochs = history.epochs()
+    if not epochs:
+        raise Conflict("no epoch of this job has ended yet, so there is nothing to replay")
+    spec = _spec(history, asked, epochs)
+    values = monitored([told.metrics for told in epochs], spec.monitor)
+    return jsonify({"object": "replay", "job": job_id, **_answer(history, epochs, spec, values)})
+
+
+def patience() -> Response:
+    """Table of patience against saved compute time and loss, for each monitor."""
+    with Query("jobs", "most", "tolerance") as query:
+        ids = query.parsed("jobs", _ids, _NO_IDS)
+        most = query.integer("most", 30, 1, 1000)
+        tolerance = query.parsed("tolerance", _tolerance, 0.0)
+    by_monitor: dict[str, list[Curve]] = {}
+    left_out = []
+    for job_id, curve in _curves(ids):
+        if isinstance(curve, str):
+            left_out.append({"job": job_id, "reason": curve})
+        else:
+            by_monitor.setdefault(curve.spec.monitor, []).append(curve)
+    tables = [_table_report(monitor, curves, most, tolerance) for monitor, curves in sorted(by_monitor.items())]
+    return jsonify({"object": "patience_tables", "tolerance": tolerance, "data": tables, "left_out": left_out})
+
+
+def own_rule(history: JobHistory) -> EarlyStoppingSpec:
+    """The job's early stopping; where it is off, the default one on what the job's checkpoints monitor."""
+    callbacks = history.record.spec.callbacks
+    if callbacks.early_stopping is not None:
+        return callbacks.early_stopping
+    monitor = callbacks.model_checkpoint.monitor if callbacks.model_checkpoint else "val_loss"
+    return EarlyStoppingSpec(monitor=monitor, mode=better_mode(monitor))
+
+
+def _spec(history: JobHistory, asked: ReplaySettings, epochs: Sequence[EpochTold]) -> EarlyStoppingSpec:
+    own = own_rule(history)
+    given = {name: value for name, value in asked if value is not None}
+    monitor = given.get("monitor", own.monitor)
+    known = sorted(epochs[-1].metrics)
+    if any(monitor not in told.metrics for told in epochs):
+        detail = f'received "{monitor}", expected one of {listed(known)}.{nearest(monitor, known)}'
+        raise Refused([Problem(pointer("monitor"), detail, "unknown_monitor")])
+    mode = better_mode(monitor)
+    if given.get("mode", mode) != mode:
+        better = "greater" if mode == "max" else "smaller"
+        detail = f'received "{given["mode"]}"; {monitor} is better the {better} it is: "{mode}"'
+        raise Refused([Problem(pointer("mode"), detail, "wrong_mode")])
+    return own.model_copy(update={**given, "mode": mode})
+
+
+def _answer(
+    history: JobHistory, epochs: Sequence[EpochTold], spec: EarlyStoppingSpec, values: Sequence[float | None]
+) -> dict[str, Any]:
+    past = replay(values, spec)
+    stop = past.stop(spec.patience)
+    last = epochs[-1].epoch
+    allowed = history.record.spec.hyperparameters.epochs
+    is_known = stop is not None or last >= allowed
+    at = stop.epoch if stop else last
+    best = stop.best if stop else past.best
+    return {
+        "early_stopping": spec.model_dump(mode="json"),
+        "known": is_known,
+        "stop": {"reason": "early_stopping" if stop else "epochs_completed", "epoch": at} if is_known else None,
+        "best_epoch": best.epoch,
+        "best_value": best.value,
+        "last_epoch": last,
+        "model": _model(values, at, spec.mode),
+        "saved": _saved(history, epochs, at) if is_known else None,
+        "text": _known(spec, last, at, best) if is_known else _unknown(spec, past, last),
+    }
+
+
+def _model(values: Sequence[float | None], at: int, mode: str) -> dict[str, Any]:
+    """The best model by then, of which every improvement counts, and how much worse it is than the run's best."""
+    then, whole = best_value(values[:at], mode), best_value(values, mode)
+    lost = abs(whole - then) if whole is not None and then is not None else None
+    return {"best_value": then, "lost": lost}
+
+
+def _saved(history: JobHistory, epochs: Sequence[EpochTold], at: int) -> dict[str, Any]:
+    """Time and cost of the epochs after the stop; the time between epochs does not count."""
+    seconds = sum(told.seconds for told in epochs if told.epoch > at)
+    claim = history.attempts[-1].claim
+    costs = []
+    if claim.gpu_price_per_hour is not None:
+        costs = [{"currency": claim.currency, "amount": round(seconds * claim.gpu_price_per_hour / 3600, 6)}]
+    return {"epochs": epochs[-1].epoch - at, "gpu_seconds": round(seconds, 6), "costs": costs}
+
+
+def _unknown(spec: EarlyStoppingSpec, past: Replay, last: int) -> str:
+    return (
+        f"It would not have stopped by epoch {last}, the last one trained: {past.wait} of {spec.patience} epochs "
+        "of patience were used up. Later epochs are unknown."
+    )
+
+
+def _known(spec: EarlyStoppingSpec, last: int, at: int, best: Best) -> str:
+    found = f"{spec.monitor} {best.value:.4g} at epoch {best.epoch}" if best.value is not None else "no best value"
+    return f"It would have stopped at epoch {at} with {found}; {last - at} epochs would not have been run."
+
+
+def _curves(ids: tuple[str, ...]) -> Iterator[tuple[str, Curve | str]]:
+    """The asked jobs, or the newest that succeeded; where there is no curve, the reason."""
+    if not ids:
+        yield from islice(_newest(), _DEFAULT_JOBS)
+        return
+    for job_id in ids:
+        yield job_id, _curve(histories().of(service().job(job_id)))
+
+
+def _newest() -> Iterator[tuple[str, Curve]]:
+    for job_id in candidate_ids(Wanted(statuses=frozenset({"succeeded"}))):
+        folder = service().volume.job_folder(job_id)
+        try:
+            result = folder.result()
+            if result is None or result.ending.status != "succeeded":
+                continue
+            curve = _curve(histories().of(folder))
+        except (NotFound, UnusableDocument) as error:
+            log.error("%s is left out of the table: %s", job_id, error)
+            continue
+        if isinstance(curve, Curve):
+            yield job_id, curve
+
+
+def _curve(history: JobHistory) -> Curve | str:
+    epochs = history.epochs()
+    if history.result is None:
+        return "it has not finished"
+    if not epochs:
+        return "none of its epochs has finished"
+    spec = own_rule(history)
+    try:
+        values = monitored([told.metrics for told in epochs], spec.monitor)
+    except KeyError:
+        return f"it has no {spec.monitor}"
+    claim = history.attempts[-1].claim
+    return Curve(
+        values=values,
+        seconds=[told.seconds for told in epochs],
+        spec=spec,
+        is_complete=epochs[-1].epoch >= history.record.spec.hyperparameters.epochs,
+        price_per_hour=claim.gpu_price_per_hour,
+        currency=claim.currency,
+    )
+
+
+def _table_report(monitor: str, curves: Sequence[Curve], most: int, tolerance: float) -> dict[str, Any]:
+    table = patience_table(curves, most)
+    return {
+        "monitor": monitor,
+        "jobs": len(curves),
+        "smallest_patience": smallest_patience(table, tolerance),
+        "rows": [_row_report(row) for row in table],
+    }
+
+
+def _row_report(row: PatienceRow) -> dict[str, Any]:
+    costs = [{"currency": currency, "amount": round(amount, 6)} for currency, amount in sorted(row.saved.items())]
+    shown = asdict(row)
+    del shown["saved"]
+    for name in ("most_lost", "mean_lost"):
+        shown[name] = shown[name] if math.isfinite(shown[name]) else None
+    return {**shown, "gpu_seconds_saved": round(row.gpu_seconds_saved, 6), "costs_saved": costs}
+
+
+def _ids(text: str) -> tuple[str, ...]:
+    ids = tuple(dict.fromkeys(text.split(",")))
+    if not all(map(is_job_id, ids)) or len(ids) > _MOST_JOBS:
+        raise ValueError(f"up to {_MOST_JOBS} ids of jobs, separated by commas")
+    missing = [job_id for job_id in ids if service().volume.job(job_id) is None]
+    if missing:
+        raise NotFound(f"there is no job {missing[0]}")
+    return ids
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ValueError("a number of 0 or more")
+    return value

@@ -1,0 +1,109 @@
+"""The ledger as a client sees it: `ledger` of a job, and GET /usage over all jobs that are over."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from flask import Response, jsonify
+
+from api.http.query import Query
+from api.jobs.ledger import LedgerSum
+from api.jobs.list import candidate_ids
+from api.state.histories import histories
+from api.state.index_file import Wanted
+from api.state.service import service
+from shared.document import UnusableDocument
+from shared.job import TERMINAL, JobRecord, JobResult
+from shared.job_folder import JobFolder
+from shared.ledger import Held, Ledger
+from shared.times import utc_now
+
+_DEFAULT_DAYS = 30
+_FIRST_DAY = date(2000, 1, 1)
+_LAST_DAY = date(9998, 12, 31)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Over:
+    """A job that is over."""
+
+    record: JobRecord
+    result: JobResult
+    ledger: Ledger
+
+
+# What the time of a job's attempts is summed by: for each attempt its group. The whole job is its last attempt's.
+_GROUPS: dict[str, Callable[[_Over, Held | None], str]] = {
+    "day": lambda job, _: job.result.finished_at[:10],
+    "dataset": lambda job, _: job.record.spec.dataset.id,
+    "key": lambda job, _: job.record.key_id or "(unknown)",
+    "worker": lambda _, held: held.host if held else "(none)",
+}
+
+
+def show() -> Response:
+    """Sum the ledgers of the jobs that ended from `from` to `to` (days, UTC), in groups."""
+    today = date.fromisoformat(utc_now()[:10])
+    with Query("by", "from", "to") as query:
+        by = query.parsed("by", _group, "day")
+        last = query.parsed("to", _day, today)
+        first = query.parsed("from", _day, max(_FIRST_DAY, last - timedelta(days=_DEFAULT_DAYS - 1)))
+    groups: dict[str, LedgerSum] = {}
+    total = LedgerSum()
+    for job in _jobs_over(first, last):
+        held = job.ledger.held
+        for each in (groups.setdefault(_GROUPS[by](job, held[-1] if held else None), LedgerSum()), total):
+            each.add_job(job.ledger)
+        for one in held:
+            groups.setdefault(_GROUPS[by](job, one), LedgerSum()).add_held(one)
+            total.add_held(one)
+    rows = [{by: group, "jobs": summed.jobs, **summed.report()} for group, summed in sorted(groups.items())]
+    return jsonify(
+        {
+            "object": "usage",
+            "by": by,
+            "from": first.isoformat(),
+            "to": last.isoformat(),
+            "data": rows,
+            "total": {"jobs": total.jobs, **total.report()},
+        }
+    )
+
+
+def _jobs_over(first: date, last: date) -> Iterator[_Over]:
+    """The jobs that ended in these days; a damaged one is logged and left out."""
+    behind = (last + timedelta(days=1)).isoformat()
+    for job_id in candidate_ids(Wanted(statuses=TERMINAL, created_before=behind)):
+        folder = service().volume.job_folder(job_id)
+        try:
+            result = folder.result()
+            if result is None or not first.isoformat() <= result.finished_at[:10] <= last.isoformat():
+                continue
+            yield from _over(folder, result)
+        except UnusableDocument as error:
+            log.error("%s is left out of the usage: %s", job_id, error)
+
+
+def _over(folder: JobFolder, result: JobResult) -> Iterator[_Over]:
+    record = folder.record()
+    if record is not None:
+        yield _Over(record, result, histories().ledger(folder))
+
+
+def _group(text: str) -> str:
+    if text not in _GROUPS:
+        raise ValueError(f"one of {', '.join(_GROUPS)}")
+    return text
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or len(text) != 10 or not _FIRST_DAY <= day <= _LAST_DAY:
+        raise ValueError("a day such as 2026-11-23")
+    return day

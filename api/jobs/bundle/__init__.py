@@ -1,0 +1,188 @@
+"""GET /jobs/{id}/bundle.zip: everything that predicting takes, for a machine that has nothing of Fitstop.
+
+The archive is written while it is sent, nothing is packed (a model hardly shrinks), and its bytes follow from the
+files in it alone: the same job gives the same archive. Its length and its SHA-256 are stated before the first byte:
+the first request for an archive writes it once to nowhere to measure it.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from io import BytesIO, RawIOBase
+from pathlib import Path
+from typing import BinaryIO
+
+from flask import Response, request
+from typing_extensions import Buffer
+
+from api.http.query import no_query
+from api.jobs.files import open_checkpoint, repr_digest, whole_rows
+from api.jobs.report import kept_checkpoints, spec_report
+from api.state.service import service
+from shared.document import read_document
+from shared.durable import read_bytes
+from shared.inference import InferenceFacts
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder
+from shared.manifest import Checkpoint
+from shared.problems import NotFound
+
+_PIECE_BYTES = 256 * 1024
+_OLDEST = (1980, 1, 1, 0, 0, 0)
+_EXISTS = 0o100644 << 16
+_MOST_MEASURED = 1000
+# Read and never imported: it needs libraries that an API host does not have.
+_PREPARE_FILE = Path(__file__).parents[2] / "worker" / "training" / "prepare.py"
+
+
+@dataclass(frozen=True)
+class _Part:
+    name: str
+    file: BinaryIO
+
+
+def bundle(job_id: str) -> Response:
+    """Download the bundle of the newest attempt that has a model."""
+    no_query()
+    job = service().job(job_id)
+    record = job.record()
+    kept = kept_checkpoints(job.runs())
+    best = kept[1].find(kept[1].best) if kept and kept[1].best else None
+    if record is None or kept is None or best is None:
+        raise NotFound("there is no model yet: no checkpoint has been saved")
+    attempt = kept[0]
+    facts = _facts(attempt)
+    texts = _texts(record, attempt, best, facts)
+    # All files are open before the first byte is sent: a job that is deleted meanwhile is sent whole.
+    model = open_checkpoint(attempt, best)
+    parts = [_Part(_model_name(best), model), *(_Part(name, BytesIO(content)) for name, content in texts.items())]
+    etag = _digest(best, texts)
+    measure = _find_measure(etag, job_id, parts)
+    response = Response(_archive(job_id, parts), content_type="application/zip")
+    response.call_on_close(model.close)
+    response.set_etag(etag)
+    response.headers.set("Content-Disposition", "attachment", filename=f"{job_id}.zip")
+    response.headers["Repr-Digest"] = repr_digest(measure.sha256)
+    # Without a length, make_conditional reads the whole body into memory to state one.
+    response.content_length = measure.bytes
+    response.make_conditional(request.environ)
+    return response
+
+
+def _facts(attempt: AttemptFolder) -> InferenceFacts:
+    facts = read_document(attempt.inference_file, InferenceFacts)
+    if facts is None:
+        raise NotFound("this job was trained by a worker that left no inference.json; retry it to get a bundle")
+    return facts
+
+
+def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: InferenceFacts) -> dict[str, bytes]:
+    """The small files by name, in the order in which they stand in the archive."""
+    preprocessing = read_bytes(attempt.preprocessing_file)
+    if preprocessing is None:
+        raise NotFound("there is no fitted preprocessing beside the model")
+    document = {
+        "id": record.id,
+        "created_at": record.created_at,
+        "model": _model_name(best),
+        "checkpoint": best.model_dump(mode="json"),
+        "classes": facts.classes,
+        "task": record.task.model_dump(mode="json"),
+        "data_sha256": record.data_sha256,
+        "spec": spec_report(record),
+    }
+    return {
+        "preprocessing.skops": preprocessing,
+        **_preparation(attempt),
+        "job.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
+        "training_log.csv": whole_rows(read_bytes(attempt.training_log) or b""),
+        "predict.py": files("api.jobs.bundle").joinpath("predict.py.txt").read_bytes(),
+        "requirements.txt": "".join(f"{name}=={number}\n" for name, number in facts.versions.items()).encode(),
+    }
+
+
+def _preparation(attempt: AttemptFolder) -> dict[str, bytes]:
+    """The program that prepared the rows for this very model, and what it knows of their columns.
+
+    An attempt from before there was one gets today's program, which reads the columns from the fitted steps.
+    """
+    program, schema = read_bytes(attempt.prepare_file), read_bytes(attempt.schema_file)
+    if program is None or schema is None:
+        return {"prepare.py": _PREPARE_FILE.read_bytes()}
+    return {"prepare.py": program, "schema.json": schema}
+
+
+def _model_name(best: Checkpoint) -> str:
+    return "model" + best.name[best.name.rfind(".") :]
+
+
+def _digest(best: Checkpoint, texts: dict[str, bytes]) -> str:
+    digest = sha256(best.sha256.encode())
+    for name, content in texts.items():
+        digest.update(f"\n{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A whole archive's length and its SHA-256 in hexadecimal."""
+
+    bytes: int
+    sha256: str
+
+
+# By ETag. A measure never changes, so that two threads that measure the same archive do no harm.
+_measures: dict[str, _Measure] = {}
+
+
+def _find_measure(etag: str, folder: str, parts: Sequence[_Part]) -> _Measure:
+    found = _measures.get(etag)
+    if found is None:
+        found = _measures[etag] = _measure(folder, parts)
+        for oldest in list(_measures)[:-_MOST_MEASURED]:
+            _measures.pop(oldest, None)
+    return found
+
+
+def _measure(folder: str, parts: Sequence[_Part]) -> _Measure:
+    digest, length = sha256(), 0
+    for piece in _archive(folder, parts):
+        digest.update(piece)
+        length += len(piece)
+    return _Measure(length, digest.hexdigest())
+
+
+class _Outlet(RawIOBase):
+    """Takes what the archive writes, and gives it away piece by piece; it cannot be sought in."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Buffer) -> int:
+        content = bytes(piece)
+        self._pieces.append(content)
+        return len(content)
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def _archive(folder: str, parts: Sequence[_Part]) -> Iterator[bytes]:
+    outlet = _Outlet()
+    with zipfile.ZipFile(outlet, "w") as archive:
+        for part in parts:
+            entry = zipfile.ZipInfo(f"{folder}/{part.name}", _OLDEST)
+            entry.external_attr, entry.create_system = _EXISTS, 3
+            part.file.seek(0)
+            with archive.open(entry, "w", force_zip64=True) as target:
+                while piece := part.file.read(_PIECE_BYTES):
+                    target.write(piece)
+                    yield outlet.taken()
+    yield outlet.taken()

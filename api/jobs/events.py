@@ -1,0 +1,149 @@
+"""GET /jobs/{id}/events, as JSON pages or as a stream, and GET /jobs/{id}/epochs.
+
+Events are read from `events.jsonl` after a cursor; nothing of them is kept between two requests, so a stream resumes on
+any API host and after any restart. Epochs come from the histories, which read only what is new in the file.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from flask import Response, jsonify, request
+
+from api.http.answer import list_report
+from api.http.problems import HttpProblem
+from api.http.query import Query
+from api.jobs.report import epoch_report, event_report
+from api.state.changes import waited
+from api.state.histories import histories
+from api.state.service import Service, service
+from shared.events import Cursor, PlacedEvent, job_events
+from shared.job_folder import JobFolder
+from shared.problems import Problem, Refused, pointer
+
+STREAM = "text/event-stream"
+
+_KEEP_ALIVE_SECONDS = 15.0
+# A stream ends after this and its client resumes it: no thread is held for ever.
+_STREAM_SECONDS = 600.0
+_MOST_OFFSET = 2**63 - 1
+
+
+def show(job_id: str) -> Response:
+    """List or stream the events of a job after a cursor."""
+    with Query("after", "limit") as query:
+        after = query.parsed("after", _cursor, Cursor())
+        limit = query.integer("limit", 200, 1, 1000)
+    job = service().job(job_id)
+    if request.accept_mimetypes.best_match(["application/json", STREAM]) == STREAM:
+        return _streamed(job, _last_event_id() or after)
+    found = list(islice(job_events(job, after), limit + 1))
+    page = list_report([event_report(placed) for placed in found[:limit]], has_more=len(found) > limit)
+    return jsonify({**page, "next": str(found[:limit][-1].after if found else after)})
+
+
+def show_epochs(job_id: str) -> Response:
+    """List the epochs after `after`. If an epoch was trained twice, its later row counts.
+
+    `points` is the maximum number of rows, evenly sampled. `sampled` in the answer gives the total.
+    """
+    with Query("after", "limit", "points") as query:
+        after = query.integer("after", 0, 0, _MOST_OFFSET)
+        limit = query.integer("limit", 1000, 1, 10_000)
+        points = query.integer("points", 0, 3, 10_000)
+    history = histories().of(service().job(job_id))
+    epochs, places = history.newest_rows(after)
+    is_sampled = 0 < points < len(epochs)
+    if is_sampled:
+        kept = history.row(int(places[-1])).kept_epoch
+        shown = places[_sample(epochs.tolist(), kept, points)]
+    else:
+        shown = places[: None if points else limit]
+    rows = [epoch_report(history.row(place)) for place in shown.tolist()]
+    page = list_report(rows, has_more=not points and len(epochs) > limit)
+    return jsonify({**page, "sampled": {"of": len(epochs), "shown": points} if is_sampled else None})
+
+
+def _sample(epochs: list[int], best: int | None, points: int) -> list[int]:
+    """Exactly `points` indices, evenly spread, always with those of the first, the last and the best epoch."""
+    last = len(epochs) - 1
+    chosen = {round(place * last / (points - 1)) for place in range(points)}
+    kept = epochs.index(best) if best in epochs else None
+    if kept is not None and kept not in chosen:
+        inner = chosen - {0, last}
+        chosen.discard(min(inner, key=lambda place: abs(place - kept)))
+        chosen.add(kept)
+    return sorted(chosen)
+
+
+def _streamed(job: JobFolder, after: Cursor) -> Response:
+    held = service()
+    if not held.streams.acquire(blocking=False):
+        raise HttpProblem(503, "too_many_streams", "all event streams are taken; poll as JSON instead", retry_after=5)
+    response = Response(
+        _frames(held, job, after, request.environ.get("gunicorn.socket")), content_type=f"{STREAM}; charset=utf-8"
+    )
+    # Not in the generator: a client that is gone before the first frame never starts it.
+    response.call_on_close(held.streams.release)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _frames(held: Service, job: JobFolder, after: Cursor, client: socket.socket | None) -> Iterator[str]:
+    """Every event behind `after` as it comes, and `end` behind the last one of a job that is over."""
+    yield ": connected\nretry: 2000\n\n"
+    began = spoke = time.monotonic()
+    while not held.is_stopping() and time.monotonic() - began < _STREAM_SECONDS:
+        # Asked before the events are read: nothing is written to them after the result.
+        is_over = job.result_file.exists() or not job.spec_file.exists()
+        for placed in job_events(job, after):
+            yield _frame(placed)
+            after, spoke = placed.after, time.monotonic()
+        if is_over:
+            yield _end(job, after)
+            return
+        if time.monotonic() - spoke >= _KEEP_ALIVE_SECONDS:
+            yield ": keep-alive\n\n"
+            spoke = time.monotonic()
+        if not waited(client):
+            return
+
+
+def _frame(placed: PlacedEvent) -> str:
+    return _written(str(placed.after), placed.event.type, event_report(placed))
+
+
+def _end(job: JobFolder, after: Cursor) -> str:
+    result = job.result()
+    return _written(str(after), "end", {"status": result.ending.status if result else None})
+
+
+def _written(identity: str, kind: str, data: dict[str, Any]) -> str:
+    # A line feed in the type would end the field; in the data JSON escapes it.
+    one_line = " ".join(kind.split())
+    return f"id: {identity}\nevent: {one_line}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+def _last_event_id() -> Cursor | None:
+    """Where a client that was cut off goes on; it outweighs `after`, which is from its first request."""
+    sent = request.headers.get("Last-Event-ID")
+    if not sent:
+        return None
+    try:
+        return _cursor(sent)
+    except ValueError as error:
+        raise Refused([Problem(pointer("headers", "Last-Event-ID"), f"expected {error}", "invalid")]) from None
+
+
+def _cursor(text: str) -> Cursor:
+    try:
+        cursor = Cursor.parse(text)
+    except ValueError:
+        raise ValueError("the id of an event") from None
+    if cursor.offset > _MOST_OFFSET:
+        raise ValueError("the id of an event")
+    return cursor

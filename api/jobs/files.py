@@ -1,0 +1,113 @@
+"""The files of a job: its CSV log, its checkpoints, its best model."""
+
+import os
+import stat
+from base64 import b64encode
+from pathlib import Path
+from typing import BinaryIO
+
+from flask import Response, jsonify, request
+from werkzeug.wsgi import wrap_file
+
+from api.http.answer import list_report
+from api.http.byte_range import with_plain_range
+from api.http.problems import HttpProblem
+from api.http.query import no_query
+from api.jobs.report import checkpoint_report, kept_checkpoints
+from api.state.service import service
+from shared.durable import read_bytes
+from shared.job_folder import AttemptFolder
+from shared.manifest import Checkpoint, Manifest
+from shared.problems import NotFound
+
+
+def training_log(job_id: str) -> Response:
+    """Download `training_log.csv` of the newest attempt that has one. Its epochs count from 0."""
+    no_query()
+    logs = (read_bytes(attempt.training_log) for attempt in reversed(service().job(job_id).runs()))
+    content = next((log for log in logs if log), None)
+    if content is None:
+        raise NotFound("there is no training log yet: no epoch has ended")
+    response = Response(whole_rows(content), content_type="text/csv; charset=utf-8")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{job_id}-training_log.csv")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def whole_rows(log: bytes) -> bytes:
+    """A training log without a last row that is still being written."""
+    return log[: log.rfind(b"\n") + 1]
+
+
+def checkpoints(job_id: str) -> Response:
+    """List the checkpoints in the order in which they were saved."""
+    no_query()
+    kept = kept_checkpoints(service().job(job_id).runs())
+    manifest = kept[1] if kept else Manifest()
+    items = [checkpoint_report(job_id, checkpoint, manifest) for checkpoint in manifest.checkpoints]
+    return jsonify(list_report(items, has_more=False))
+
+
+def checkpoint(job_id: str, name: str) -> Response:
+    """Download one checkpoint of the list."""
+    no_query()
+    kept = kept_checkpoints(service().job(job_id).runs())
+    found = kept[1].find(name) if kept else None
+    if kept is None or found is None:
+        raise NotFound("there is no checkpoint of this name")
+    return _sent(kept[0], found)
+
+
+def model(job_id: str) -> Response:
+    """Download the best checkpoint."""
+    no_query()
+    kept = kept_checkpoints(service().job(job_id).runs())
+    best = kept[1].find(kept[1].best) if kept and kept[1].best else None
+    if kept is None or best is None:
+        raise NotFound("there is no model yet: no checkpoint has been saved")
+    return _sent(kept[0], best)
+
+
+def _sent(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
+    """The whole file or one range of it; its ETag is its sha256, so a resumed download is of the same bytes."""
+    file = open_checkpoint(attempt, checkpoint)
+    try:
+        response = Response(wrap_file(request.environ, file), direct_passthrough=True)
+        response.content_type = "application/octet-stream"
+        response.content_length = checkpoint.bytes
+        response.set_etag(checkpoint.sha256)
+        response.headers.set("Content-Disposition", "attachment", filename=checkpoint.name)
+        response.headers["Repr-Digest"] = repr_digest(checkpoint.sha256)
+        response.headers["Cache-Control"] = "no-cache"
+        environ = with_plain_range(request.environ, checkpoint.bytes, checkpoint.sha256)
+        response.make_conditional(environ, accept_ranges=True, complete_length=checkpoint.bytes)
+    except BaseException:
+        file.close()
+        raise
+    return response
+
+
+def repr_digest(sha256: str) -> str:
+    """The header `Repr-Digest` (RFC 9530) of a whole body with this SHA-256, which is given in hexadecimal."""
+    return f"sha-256=:{b64encode(bytes.fromhex(sha256)).decode()}:"
+
+
+def open_checkpoint(attempt: AttemptFolder, checkpoint: Checkpoint) -> BinaryIO:
+    """The checkpoint's file, as long as its manifest says."""
+    file = opened(attempt.checkpoints / checkpoint.name)
+    if os.fstat(file.fileno()).st_size != checkpoint.bytes:
+        file.close()
+        raise HttpProblem(500, "damaged_checkpoint", "the checkpoint's file is not as long as its manifest says")
+    return file
+
+
+def opened(path: Path) -> BinaryIO:
+    """The plain file at `path`. Retention may have removed it since the manifest was read; a link is never followed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        raise NotFound("this checkpoint is no longer there") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotFound("this checkpoint is no longer there")
+    return os.fdopen(descriptor, "rb")

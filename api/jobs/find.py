@@ -1,0 +1,12 @@
+"""The state of a job that a request names."""
+
+from shared.job_folder import JobFolder, JobState
+from shared.problems import NotFound
+
+
+def state_of(folder: JobFolder) -> JobState:
+    """The state of a job that was there a moment ago. Raises NotFound."""
+    state = folder.state()
+    if state is None:
+        raise NotFound("there is no job of this id")  # deleted since it was found
+    return state

@@ -1,0 +1,68 @@
+"""The `ledger` of a job as a client sees it, and the sum of several."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.ledger import PARTS, Held, Ledger, money
+
+
+@dataclass
+class LedgerSum:
+    """The ledgers of several jobs, added up; times in microseconds."""
+
+    jobs: int = 0
+    waiting: int = 0
+    avoided: int = 0
+    avoided_epochs: int = 0
+    unpriced: int = 0
+    parts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def add_job(self, ledger: Ledger) -> None:
+        self.jobs += 1
+        self.waiting += ledger.waiting
+        self.avoided += ledger.avoided
+        self.avoided_epochs += ledger.avoided_epochs
+        last = ledger.held[-1] if ledger.held else None
+        if last is not None and last.price_per_hour is not None and last.currency is not None:
+            self._cost(last.currency)["avoided"] += money(ledger.avoided, last.price_per_hour)
+
+    def add_held(self, held: Held) -> None:
+        for name, time in held.parts.items():
+            self.parts[name] += time
+        if held.price_per_hour is None or held.currency is None:
+            self.unpriced += held.total
+            return
+        cost = self._cost(held.currency)
+        for name, time in held.parts.items():
+            cost[name] += money(time, held.price_per_hour)
+
+    def _cost(self, currency: str) -> dict[str, float]:
+        return self.costs.setdefault(currency, dict.fromkeys((*PARTS, "avoided"), 0.0))
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "waiting_seconds": self.waiting / 1e6,
+            "gpu_seconds": {
+                **{name: time / 1e6 for name, time in self.parts.items()},
+                "total": sum(self.parts.values()) / 1e6,
+            },
+            "avoided": {"epochs": self.avoided_epochs, "gpu_seconds": self.avoided / 1e6},
+            "costs": [_cost_report(currency, cost) for currency, cost in sorted(self.costs.items())],
+            "unpriced_gpu_seconds": self.unpriced / 1e6,
+        }
+
+
+def ledger_report(ledger: Ledger) -> dict[str, Any]:
+    """The `ledger` of a job."""
+    total = LedgerSum()
+    total.add_job(ledger)
+    for held in ledger.held:
+        total.add_held(held)
+    return {**total.report(), "median_epoch_seconds": ledger.median_epoch_seconds}
+
+
+def _cost_report(currency: str, cost: dict[str, float]) -> dict[str, Any]:
+    parts = {name: round(cost[name], 6) for name in PARTS}
+    total = round(sum(parts.values()), 6)
+    return {"currency": currency, **parts, "total": total, "avoided": round(cost["avoided"], 6)}

@@ -1,0 +1,179 @@
+"""GET /jobs: pages of jobs, newest first, narrowed by state, name, time and metadata."""
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from flask import Response, jsonify
+
+from api.http.answer import list_report
+from api.http.problems import HttpProblem
+from api.http.query import Query
+from api.jobs.report import job_report
+from api.state.index import Behind
+from api.state.index_file import Wanted
+from api.state.service import service
+from shared.document import UnusableDocument
+from shared.ids import is_job_id
+from shared.job import TERMINAL, JobRecord
+from shared.job_folder import JobFolder, JobState
+from shared.times import format_time, parse_time
+from shared.volume import OpenJob
+
+# What `wanted_of` reads, beside every `metadata.NAME`.
+PARAMETERS = ("after", "status", "name", "created_after", "created_before")
+
+_STATUSES = TERMINAL | {"queued", "running"}
+_METADATA = "metadata."
+# Maximum number of jobs that a list names as unreadable, with the reason.
+_MOST_SET_ASIDE = 100
+# Without an index, so many folders are looked at for one page.
+MOST_FOLDERS = 300
+
+_Found = tuple[JobFolder, JobState]
+# The jobs that cannot be read, by their ids.
+_SetAside = dict[str, UnusableDocument]
+
+log = logging.getLogger(__name__)
+
+
+def show_all() -> Response:
+    """List the jobs, newest first; `after` is the last id of the previous page.
+
+    Jobs whose documents cannot be read are listed in `set_aside`, with the reason.
+    """
+    with Query("limit", *PARAMETERS, family=f"{_METADATA}NAME") as query:
+        limit = query.integer("limit", 20, 1, 100)
+        wanted = wanted_of(query)
+    aside: _SetAside = {}
+    found = _page(wanted, limit + 1, aside)
+    if not wanted.after:
+        _add_damaged(aside)
+    waiting = [OpenJob(state.record.spec.priority, folder.id) for folder, state in found if state.status == "queued"]
+    places = service().places.of(*waiting) if waiting else {}
+    settings = service().settings
+    items = [job_report(folder, state, places.get(folder.id), settings) for folder, state in found[:limit]]
+    return jsonify({**list_report(items, has_more=len(found) > limit), "set_aside": _set_aside_report(aside)})
+
+
+def wanted_of(query: Query) -> Wanted:
+    """Which jobs a query asks for."""
+    return Wanted(
+        after=query.parsed("after", _job_cursor, ""),
+        statuses=query.choices("status", _STATUSES),
+        name=query.parsed("name", str, None),
+        created_after=query.parsed("created_after", _moment, None),
+        created_before=query.parsed("created_before", _moment, None),
+        metadata=query.family(_METADATA),
+    )
+
+
+def candidate_ids(wanted: Wanted) -> Iterator[str]:
+    """The ids of all jobs that may be wanted, newest first, and of others: whoever asks reads what they are."""
+    after = wanted.after
+    try:
+        for job_id, _ in service().index.ids(wanted):
+            after = job_id
+            yield job_id
+    except Behind:
+        yield from _ids_after(after)
+
+
+def _page(wanted: Wanted, most: int, aside: _SetAside) -> list[_Found]:
+    try:
+        return list(islice(_from_index(wanted, aside), most))
+    except Behind:
+        return list(islice(_from_folders(wanted, aside), most))
+
+
+def _add_damaged(aside: _SetAside) -> None:
+    """Add the jobs that the index could not read and therefore never lists."""
+    try:
+        damaged = service().index.damaged()
+    except Behind:
+        return
+    for job_id in damaged[:_MOST_SET_ASIDE]:
+        _read(service().volume.job_folder(job_id), aside)
+
+
+def _set_aside_report(aside: _SetAside) -> list[dict[str, Any]]:
+    newest = sorted(aside, reverse=True)[:_MOST_SET_ASIDE]
+    return [{"id": job_id, "code": aside[job_id].code, "message": str(aside[job_id])} for job_id in newest]
+
+
+def _from_index(wanted: Wanted, aside: _SetAside) -> Iterator[_Found]:
+    index = service().index
+    for job_id, is_open in index.ids(wanted):
+        folder = service().volume.job_folder(job_id)
+        if is_open and is_other_than(folder, wanted.statuses):
+            continue
+        found = _read(folder, aside)
+        if found is None:
+            if not folder.spec_file.exists():
+                index.forget(job_id)
+        elif not wanted.statuses or found[1].status in wanted.statuses:
+            yield found
+
+
+def is_other_than(folder: JobFolder, statuses: frozenset[str]) -> bool:
+    """Whether names of files alone show that an open job is of no wanted state: a long queue costs little then."""
+    return (
+        "queued" not in statuses
+        and bool(statuses)
+        and not (folder.result_file.exists() or folder.attempts_folder.exists())
+    )
+
+
+def _from_folders(wanted: Wanted, aside: _SetAside) -> Iterator[_Found]:
+    """The same without an index, while one is being made: complete or, where it would take too long, refused."""
+    for looked_at, job_id in enumerate(_ids_after(wanted.after)):
+        if looked_at == MOST_FOLDERS:
+            detail = "the index of the jobs is being made on this host; ask again in a moment, or without filters"
+            raise HttpProblem(503, "index_building", detail, retry_after=2)
+        found = _read(service().volume.job_folder(job_id), aside)
+        if found is not None and is_wanted(found[1].record, found[1].status, wanted):
+            yield found
+
+
+def _ids_after(after: str) -> Iterator[str]:
+    return (job_id for job_id in service().index.names() if not after or job_id < after)
+
+
+def is_wanted(record: JobRecord, status: str, wanted: Wanted) -> bool:
+    """Whether a list is to hold a job."""
+    return (
+        (not wanted.statuses or status in wanted.statuses)
+        and wanted.name in {None, record.spec.name}
+        and _is_within(record, wanted)
+        and set(wanted.metadata) <= set(record.spec.metadata.items())
+    )
+
+
+def _is_within(record: JobRecord, wanted: Wanted) -> bool:
+    return (wanted.created_after or "") < record.created_at < (wanted.created_before or "~")
+
+
+def _read(folder: JobFolder, aside: _SetAside) -> _Found | None:
+    """A job and its state; None for one that is gone, and for one that cannot be read, which goes to `aside`."""
+    try:
+        state = folder.state()
+    except UnusableDocument as error:
+        aside[folder.id] = error
+        return None
+    return None if state is None else (folder, state)
+
+
+def _job_cursor(text: str) -> str:
+    if not is_job_id(text):
+        raise ValueError("a job's id")
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        moment: datetime = parse_time(text)
+        return format_time(moment)
+    except (ValueError, OverflowError):
+        raise ValueError("a time with its zone, such as 2026-11-23T19:12:00Z") from None

@@ -1,0 +1,161 @@
+"""`Idempotency-Key` on POST /jobs: however often a client repeats a post, there is one job.
+
+idempotency/<aa>/<digest>.json   the job's id, and what the body was; the digest is over the ids of both keys
+
+The record is created exclusively and names the job's id before the job is stored. So of any number of posts at once one
+chooses the id and all of them answer with it; whoever finds the record without its job, because the process between the
+two was killed, stores the job under that same id, which is an exclusive create again. A record is kept for at least 24
+hours, and swept by whichever process is the first to make one in an hour.
+"""
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from flask import request
+
+from api.auth.access import caller
+from api.auth.quotas import admit_job
+from api.http.problems import HttpProblem
+from api.state.service import service
+from shared.document import Document, UnusableDocument, read_document
+from shared.durable import create_file, encode, make_folder
+from shared.ids import new_job_id
+from shared.job import JobRecord
+from shared.job_folder import JobFolder
+from shared.problems import Conflict
+from shared.times import seconds_since, utc_now
+from shared.volume import Volume
+
+HEADER = "Idempotency-Key"
+KEPT_SECONDS = 24 * 3600.0
+
+_PLAIN = re.compile(r'[!#-+\--\[\]-~]{1,255}|"[ !#-\[\]-~]{1,255}"')
+
+log = logging.getLogger(__name__)
+
+
+class PostedOnce(Document):
+    """`idempotency/<aa>/<digest>.json`."""
+
+    job_id: str
+    body_sha256: str
+    created_at: str
+
+
+def stored_once(
+    document: Mapping[str, Any],
+    new_record: Callable[[str], JobRecord],
+    prepare: Callable[[JobRecord, JobFolder], None] | None = None,
+) -> tuple[JobFolder, JobRecord | None]:
+    """The job of this post: stored by it, or by another one with the same key.
+
+    With the record where nobody else can know of the job yet and its folder holds no more than that, so that it need
+    not be read again.
+    `new_record` makes the record of a job of that id from `document`; what it refuses leaves the key free. `prepare`
+    puts into the new job's folder what it begins with, again where a post is repeated.
+
+    Raises HttpProblem: 400 for a key that is none, 422 for one under which another body was posted.
+    """
+    volume, key = service().volume, _sent_key()
+    if key is None:
+        record = new_record(new_job_id())
+        return _stored(record, prepare), record if prepare is None else None
+    file = record_file(volume, caller().key_id, key)
+    body = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    posted = _read(file)
+    if posted is None:
+        posted = _first(file, new_record(new_job_id()).id, body)
+        _sweep_sometimes(volume)
+    if posted.body_sha256 != body:
+        raise HttpProblem(422, "idempotency_key_reused", f"another body was posted under this {HEADER}; use a new one")
+    standing = volume.job(posted.job_id)
+    if standing is None and volume.was_deleted(posted.job_id):
+        raise Conflict(f"the job of this {HEADER} was deleted; use a new one to post it again")
+    return standing or _stored(new_record(posted.job_id), prepare, is_shared=True), None
+
+
+def _stored(
+    record: JobRecord, prepare: Callable[[JobRecord, JobFolder], None] | None, *, is_shared: bool = False
+) -> JobFolder:
+    admit_job(record)
+    if prepare is None:
+        return service().volume.store_job(record, is_shared=is_shared)
+    return service().volume.store_job(record, partial(prepare, record), is_shared=is_shared)
+
+
+def record_file(volume: Volume, key_id: str, key: str) -> Path:
+    """Where the record of a client's key lies: each API key has its own."""
+    digest = sha256(json.dumps([key_id, key]).encode()).hexdigest()
+    return _folder(volume) / digest[:2] / f"{digest}.json"
+
+
+def sweep(volume: Volume, kept_seconds: float = KEPT_SECONDS) -> None:
+    """Remove the records that are older. Never raises: what stays is removed by the next one."""
+    try:
+        for file in _folder(volume).glob("*/*.json"):
+            _remove_if_old(volume, file, kept_seconds)
+    except OSError as error:
+        log.warning("old records of %s stay for another hour: %s", HEADER, error.strerror)
+
+
+def _sweep_sometimes(volume: Volume) -> None:
+    """Sweep, in a thread, if nobody has in this hour, on any API host."""
+    turn = _folder(volume) / f"swept-{datetime.now(UTC):%Y-%m-%dT%H}"
+    # One sweeper at a time: a second one could remove a record that was made anew after the first one's look.
+    if turn.exists() or not create_file(turn, b""):
+        return
+    for old in turn.parent.glob("swept-*"):
+        if old != turn:
+            old.unlink(missing_ok=True)
+    threading.Thread(target=sweep, args=(volume,), name="fitstop-sweep", daemon=True).start()
+
+
+def _remove_if_old(volume: Volume, file: Path, kept_seconds: float) -> None:
+    try:
+        posted = _read(file)
+    except UnusableDocument as error:
+        log.error("a record of %s stays: %s", HEADER, error)
+        return
+    if posted is None or seconds_since(posted.created_at) <= kept_seconds:
+        return
+    if volume.job(posted.job_id) is None:
+        volume.forget_marker(posted.job_id)
+    file.unlink(missing_ok=True)
+
+
+def _first(file: Path, job_id: str, body_sha256: str) -> PostedOnce:
+    """The record that stands after we have tried to be the first."""
+    make_folder(file.parent)
+    ours = PostedOnce(job_id=job_id, body_sha256=body_sha256, created_at=utc_now())
+    if create_file(file, encode(ours.model_dump(mode="json"))):
+        return ours
+    standing = _read(file)
+    assert standing is not None, "a record that stood a moment ago is not yet old enough to be swept"
+    return standing
+
+
+def _read(file: Path) -> PostedOnce | None:
+    return read_document(file, PostedOnce)
+
+
+def _sent_key() -> str | None:
+    """The client's key; with and without the quotes of a structured field it is the same one."""
+    sent = request.headers.get(HEADER)
+    if sent is None:
+        return None
+    if not _PLAIN.fullmatch(sent):
+        detail = f"{HEADER} is 1 to 255 visible ASCII characters, such as a UUID, with or without double quotes"
+        raise HttpProblem(400, "bad_idempotency_key", detail)
+    return sent.strip('"')
+
+
+def _folder(volume: Volume) -> Path:
+    return volume.root / "idempotency"

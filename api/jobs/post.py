@@ -1,0 +1,113 @@
+"""POST /jobs and POST /jobs/{id}/retry."""
+
+from functools import partial
+from typing import Any
+
+from flask import Response, jsonify
+
+from api.auth.access import caller
+from api.http.answer import as_content
+from api.http.problems import HttpProblem
+from api.http.query import Query, no_query
+from api.http.strict_json import read_object
+from api.jobs.find import state_of
+from api.jobs.once import stored_once
+from api.jobs.report import dry_run_report
+from api.jobs.show import job_document, new_job_document
+from api.state.service import service
+from shared.draft import make_draft
+from shared.findings import NO_FAULTS, Faults, Findings
+from shared.ids import new_job_id
+from shared.job import JobRecord
+from shared.job_folder import JobFolder
+from shared.problems import Conflict, FitstopError, Problem, Refused, at_most_shown, pointer
+from shared.resolve import problems_without_data, resolve
+from shared.spec import JobSpec
+from shared.times import utc_now
+
+# Stand for what a bad document does not say; nothing is looked up or judged by them.
+_UNKNOWN = {"dataset": {"id": "unknown", "target": "unknown"}}
+
+
+def submit() -> tuple[Response, int, dict[str, str]]:
+    """Store a new job and notify the workers. After the 202 the job is safe, even if the notification fails.
+
+    With `dry_run=true` the spec is checked, nothing is stored, and the answer is 200.
+    """
+    with Query("dry_run") as query:
+        is_dry = query.flag("dry_run")
+    settings = service().settings
+    document = read_object(settings.max_job_bytes, settings.max_json_depth)
+    if is_dry:
+        return jsonify(dry_run_report(_posted(document, new_job_id()))), 200, {}
+    return stored(*stored_once(document, partial(_posted, document)))
+
+
+def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
+    """Store a new job with the spec and data of a failed or cancelled one."""
+    no_query()
+    state = state_of(service().job(job_id))
+    if state.status not in {"failed", "cancelled"}:
+        raise Conflict(f"the job is {state.status}; only a failed or cancelled job can be retried")
+    return stored(*stored_once({"retry_of": job_id}, partial(_tried_anew, state.record)))
+
+
+def stored(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dict[str, str]]:
+    """The answer to a post, and the ring; of a `new` job nobody else knows before that."""
+    document = None if new is None else new_job_document(folder, new)
+    service().bell.ring(folder.id)
+    content = as_content(document or job_document(folder))
+    return Response(content, content_type="application/json"), 202, {"Location": f"/jobs/{folder.id}"}
+
+
+def _posted(document: dict[str, Any], job_id: str) -> JobRecord:
+    draft = make_draft(JobSpec, document, _UNKNOWN)
+    if draft.value is None:
+        raise Refused(at_most_shown(draft.faults.problems))
+    return new_record(draft.value, job_id, draft.faults)
+
+
+def _tried_anew(before: JobRecord, job_id: str) -> JobRecord:
+    record = new_record(before.spec, job_id, retry_of=before.id)
+    on_the_same_data(record, before)
+    return record
+
+
+def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
+    """Raise Conflict where a new job would not have the data that the one before it had."""
+    if record.data_sha256 != before.data_sha256:
+        raise Conflict(f'the dataset "{record.spec.dataset.id}" holds other data by now; post the spec as a new job')
+
+
+def new_record(asked: JobSpec, job_id: str, faults: Faults = NO_FAULTS, **of_another: Any) -> JobRecord:
+    """The record of a new job; `of_another` are the fields that name the job that it follows.
+
+    Raises Refused with every problem, those of `asked` and the `faults` of the document that it was read from.
+    """
+    known = service().datasets.find(asked.dataset.id) if Findings(faults).is_sure("dataset/id") else None
+    if known is None:
+        raise _without_data(asked, faults)
+    data, rows = known
+    resolved = resolve(asked, data, rows, faults)
+    return JobRecord(
+        id=job_id,
+        created_at=utc_now(),
+        spec=resolved.spec,
+        task=resolved.task,
+        data_sha256=data.data_sha256,
+        warnings=resolved.warnings,
+        key_id=caller().key_id,
+        **of_another,
+    )
+
+
+def _without_data(asked: JobSpec, faults: Faults) -> FitstopError:
+    """404 where an unknown dataset is all that is wrong, else a refusal that names it among the other problems."""
+    problems = list(problems_without_data(asked, faults))
+    if not Findings(faults).is_sure("dataset/id"):
+        return Refused(at_most_shown(problems))
+    dataset_id = asked.dataset.id
+    detail = f'there is no dataset "{dataset_id}"; PUT /datasets/{dataset_id} first'
+    if not problems:
+        return HttpProblem(404, "unknown_dataset", detail)
+    return Refused(at_most_shown([*problems, Problem(pointer("dataset", "id"), detail, "unknown_dataset")]))

@@ -1,0 +1,255 @@
+"""What a client sees of a job, read from its folder: the only home of response shapes.
+
+A report costs the same at any length of the logs: of `events.jsonl` only the end is read.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from shared.attempts import Ended, is_failure, is_loss, since_progress
+from shared.document import UnusableDocument
+from shared.epoch_columns import EpochTold
+from shared.events import Event, PlacedEvent, last_epoch_event
+from shared.job import AttemptEnd, Claim, JobRecord
+from shared.job_folder import AttemptFolder, JobFolder, JobState
+from shared.manifest import Checkpoint, Manifest, read_manifest
+from shared.progress import EpochProgress
+from shared.settings import Settings
+
+_Read = TypeVar("_Read")
+
+
+def job_report(
+    folder: JobFolder, state: JobState, queue_position: int | None, settings: Settings, *, is_new: bool = False
+) -> dict[str, Any]:
+    """The answer to GET /jobs/{id}. Of a job that `is_new` there is nothing but its record yet, and nothing is read.
+
+    What the state does not rest on and that cannot be read is missing, and a warning says why.
+    """
+    record, result = state.record, state.result
+    attempts, runs = ([], []) if is_new else (folder.attempts(), folder.runs())
+    unread: list[str] = []
+    ended: list[Ended] = [(attempt, _or_none(attempt.end, unread)) for attempt in attempts]
+    event = last_epoch_event(runs)
+    report = {
+        "id": folder.id,
+        "object": "job",
+        "name": record.spec.name,
+        "retry_of": record.retry_of,
+        "extends": record.extends,
+        "extends_from": record.extends_from,
+        "status": state.status,
+        **_times(state, _or_none(attempts[0].claim, unread) if attempts else None, event),
+        "queue_position": queue_position,
+        "attempt": state.attempt.number if state.attempt else 0,
+        "progress": _progress(event),
+        "stop": result.ending.stop.model_dump(mode="json") if result and result.ending.stop else None,
+        "checkpoints": _checkpoint_summary(runs, unread),
+        "engine": None if is_new else _engine(folder, unread),
+        "worker": _worker(state),
+        "error": result.ending.error.model_dump(mode="json") if result and result.ending.error else None,
+        "attempts": _attempt_counts(ended),
+        "failures": [
+            _failure(attempt, end, unread) for attempt, end in ended if end is not None and end.ending is None
+        ],
+        "max_failures": settings.max_failures,
+        "max_losses": settings.max_losses,
+        "task": record.task.model_dump(mode="json"),
+        "spec": spec_report(record),
+        "urls": _urls(folder.id),
+    }
+    return {**report, "warnings": [*record.warnings, *unread]}
+
+
+def dry_run_report(record: JobRecord) -> dict[str, Any]:
+    """The answer to POST /jobs?dry_run=true: what would run."""
+    return {
+        "object": "dry_run",
+        "warnings": list(record.warnings),
+        "task": record.task.model_dump(mode="json"),
+        "spec": spec_report(record),
+    }
+
+
+def event_report(placed: PlacedEvent) -> dict[str, Any]:
+    """One event with the cursor behind it."""
+    event = placed.event
+    return {
+        "id": str(placed.after),
+        "attempt": placed.attempt,
+        "time": event.time,
+        "type": event.type,
+        "level": event.level,
+        "message": event.message,
+        "data": event.data,
+    }
+
+
+def epoch_report(told: EpochTold) -> dict[str, Any]:
+    """One row of GET /jobs/{id}/epochs."""
+    return {
+        "epoch": told.epoch,
+        "metrics": told.metrics,
+        "learning_rate": told.learning_rate,
+        "seconds": told.seconds,
+    }
+
+
+def checkpoint_report(job_id: str, checkpoint: Checkpoint, manifest: Manifest) -> dict[str, Any]:
+    """One checkpoint with where to fetch it."""
+    return {
+        "object": "checkpoint",
+        **checkpoint.model_dump(mode="json"),
+        "is_best": checkpoint.name == manifest.best,
+        "url": f"/jobs/{job_id}/checkpoints/{checkpoint.name}",
+    }
+
+
+def epoch_progress(event: Event) -> EpochProgress | None:
+    """What an event of type "epoch" says; None where it does not say it whole."""
+    try:
+        return EpochProgress.of(event.data)
+    except ValidationError:
+        return None
+
+
+def kept_checkpoints(
+    runs: Sequence[AttemptFolder], unread: list[str] | None = None
+) -> tuple[AttemptFolder, Manifest] | None:
+    """The newest attempt that has checkpoints, and its manifest.
+
+    Raises UnusableDocument; with `unread` an attempt whose manifest cannot be read is passed over and named there.
+    """
+    for attempt in reversed(runs):
+        read = partial(read_manifest, attempt.manifest_file)
+        manifest = read() if unread is None else _or_none(read, unread)
+        if manifest is not None and manifest.checkpoints:
+            return attempt, manifest
+    return None
+
+
+def _or_none(read: Callable[[], _Read], unread: list[str]) -> _Read | None:
+    """What `read` reads; None where the document cannot be used, and the reason in `unread`."""
+    try:
+        return read()
+    except UnusableDocument as error:
+        unread.append(str(error))
+        return None
+
+
+def _engine(folder: JobFolder, unread: list[str]) -> dict[str, Any] | None:
+    """How the job is computed; None before an attempt has decided that."""
+    plan = _or_none(folder.plan, unread)
+    return None if plan is None else plan.model_dump(mode="json", exclude={"format"})
+
+
+def _times(state: JobState, first: Claim | None, event: Event | None) -> dict[str, str | None]:
+    cancelled = state.cancel.requested_at if state.cancel else None
+    finished = state.result.finished_at if state.result else None
+    moments = [
+        state.record.created_at,
+        state.claim.claimed_at if state.claim else None,
+        state.end.ended_at if state.end else None,
+        event.time if event else None,
+        cancelled,
+        finished,
+    ]
+    return {
+        "created_at": state.record.created_at,
+        "started_at": first.claimed_at if first else None,
+        "finished_at": finished,
+        "cancel_requested_at": cancelled,
+        "updated_at": max(moment for moment in moments if moment),
+    }
+
+
+def _progress(event: Event | None) -> dict[str, Any] | None:
+    progress = epoch_progress(event) if event else None
+    if event is None or progress is None:
+        return None
+    shown = progress.model_dump(mode="json")
+    return {
+        "epoch": shown["epoch"],
+        "epochs": shown["epochs"],
+        "metrics": shown["metrics"],
+        "best": shown["best"],
+        "learning_rate": shown["learning_rate"],
+        "epoch_seconds": shown["seconds"],
+        "early_stopping": shown["early_stopping"],
+        "reduce_lr": shown["reduce_lr"],
+        "updated_at": event.time,
+    }
+
+
+def _checkpoint_summary(runs: Sequence[AttemptFolder], unread: list[str]) -> dict[str, Any]:
+    kept = kept_checkpoints(runs, unread)
+    manifest = kept[1] if kept else Manifest()
+    return {
+        "count": len(manifest.checkpoints),
+        "best": manifest.best,
+        "bytes": sum(checkpoint.bytes for checkpoint in manifest.checkpoints),
+    }
+
+
+def _worker(state: JobState) -> dict[str, Any] | None:
+    if state.claim is None or state.status == "queued":
+        return None
+    return state.claim.model_dump(mode="json", include={"host", "device", "slot", "gpu_price_per_hour", "currency"})
+
+
+def _attempt_counts(attempts: Sequence[Ended]) -> dict[str, int]:
+    """How many attempts there are, how many were lost, failed or were handed back, and how many in a row."""
+    ends = [end for _, end in attempts if end is not None]
+    return {
+        "total": len(attempts),
+        "lost": sum(map(is_loss, ends)),
+        "failed": sum(map(is_failure, ends)),
+        "handed_back": sum(end.outcome == "handed_back" for end in ends),
+        "lost_in_a_row": len(since_progress(attempts, is_loss)),
+        "failed_in_a_row": len(since_progress(attempts, is_failure)),
+    }
+
+
+def _failure(attempt: AttemptFolder, end: AttemptEnd, unread: list[str]) -> dict[str, Any]:
+    """An attempt after which the job was queued again, and against which of its limits it counts."""
+    claim = _or_none(attempt.claim, unread)
+    return {
+        "attempt": attempt.number,
+        "outcome": end.outcome,
+        "code": end.error.code if end.error else None,
+        "message": end.error.message if end.error else None,
+        "is_failure": end.counts_as_failure,
+        "is_loss": end.counts_as_loss,
+        "has_progress": end.has_progress,
+        "worker": claim.owner if claim else None,
+        "host": claim.host if claim else None,
+        "ended_at": end.ended_at,
+    }
+
+
+def spec_report(record: JobRecord) -> dict[str, Any]:
+    """The spec as a client could post it again."""
+    spec = record.spec.model_dump(mode="json")
+    positive = spec["dataset"]["positive"]
+    if positive is not None:
+        spec["dataset"]["positive"] = {name: value for name, value in positive.items() if value is not None}
+    return spec
+
+
+def _urls(job_id: str) -> dict[str, str]:
+    own = f"/jobs/{job_id}"
+    return {
+        "self": own,
+        "events": f"{own}/events",
+        "epochs": f"{own}/epochs",
+        "log": f"{own}/training_log.csv",
+        "checkpoints": f"{own}/checkpoints",
+        "model": f"{own}/model",
+        "bundle": f"{own}/bundle.zip",
+        "cancel": f"{own}/cancel",
+        "retry": f"{own}/retry",
+        "extend": f"{own}/extend",
+    }

@@ -1,0 +1,133 @@
+"""GET /jobs/{id}: one job, with an ETag, an answer that waits for the next change, and a hint when to ask again."""
+
+import time
+from hashlib import sha256
+from typing import Any
+
+from flask import Response, request
+
+from api.http.answer import as_content
+from api.http.query import Query
+from api.jobs.ledger import ledger_report
+from api.jobs.report import job_report
+from api.state.changes import mark, waited
+from api.state.histories import histories
+from api.state.report_cache import View
+from api.state.service import Service, service
+from shared.document import UnusableDocument
+from shared.job import TERMINAL, JobRecord
+from shared.job_folder import JobFolder, JobState
+from shared.ledger import Ledger
+from shared.problems import NotFound
+from shared.volume import OpenJob
+
+MOST_WAIT_SECONDS = 60
+_RUNNING_SECONDS, _QUEUED_SECONDS = 2, 5
+# Of a job that nobody has taken yet.
+_EXACT = {"exact": True, "reasons": []}
+_NEW_LEDGER = ledger_report(Ledger(waiting=0, held=(), avoided_epochs=0, avoided=0, median_epoch_seconds=None))
+
+
+def show(job_id: str) -> Response:
+    """Show one job. With `wait`, answer when the job changes, or after that number of seconds.
+
+    A change is one from the ETag in If-None-Match, or without it from the job as it is now. If too many requests
+    wait already, the answer comes at once.
+    """
+    with Query("wait") as query:
+        seconds = query.integer("wait", 0, 0, MOST_WAIT_SECONDS)
+    held = service()
+    view = view_of(held, held.job(job_id))
+    if seconds and view.status not in TERMINAL and _is_known(view):
+        view = _changed(held, held.job(job_id), view, seconds)
+    return _answer(view)
+
+
+def job_document(folder: JobFolder) -> dict[str, Any]:
+    """The report of a job with its ledger. Raises NotFound where it was deleted since it was found.
+
+    The ledger goes to the last moment that the job's files tell of: while they stay as they are so does the ETag.
+    """
+    held = service()
+    state = folder.state()
+    if state is None:
+        raise NotFound("there is no job of this id")
+    report = _report(held, folder, state)
+    try:
+        ledger, inexact = ledger_report(histories().ledger(folder)), histories().of(folder).inexact()
+    except UnusableDocument as error:
+        # What the report could not read of the same is a warning in it already.
+        warnings = dict.fromkeys([*report["warnings"], str(error)])
+        return {**report, "warnings": list(warnings), "ledger": None}
+    return {
+        **report,
+        "warnings": [*report["warnings"], *inexact],
+        "ledger": ledger,
+        "resume": {"exact": not inexact, "reasons": inexact},
+    }
+
+
+def new_job_document(folder: JobFolder, record: JobRecord) -> dict[str, Any]:
+    """`job_document` of a job that was just stored, before anybody else has heard of it: nothing of it is read."""
+    state = JobState("queued", record, cancel=None, result=None, attempt=None, claim=None, end=None)
+    return {**_report(service(), folder, state, is_new=True), "ledger": _NEW_LEDGER, "resume": _EXACT}
+
+
+def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> dict[str, Any]:
+    places = held.places.of(OpenJob(state.record.spec.priority, folder.id)) if state.status == "queued" else {}
+    return job_report(folder, state, places.get(folder.id), held.settings, is_new=is_new)
+
+
+def view_of(held: Service, folder: JobFolder) -> View:
+    """The job as it is now."""
+    kept = held.views.find(folder.id)
+    if kept is not None:
+        return kept
+    now = mark(folder, held.volume.open)
+    fresh = held.views.find_fresh(folder.id, now)
+    if fresh is not None:
+        return fresh
+    document = job_document(folder)
+    content = as_content(document)
+    view = View(content, sha256(content).hexdigest()[:32], document["status"])
+    if view.status in TERMINAL:
+        held.views.keep(folder.id, view)
+    else:
+        held.views.keep_fresh(folder.id, now, view)
+    return view
+
+
+def _is_known(view: View) -> bool:
+    """Whether the client has nothing new to hear: it names the job's present ETag, or none."""
+    known = request.if_none_match
+    return not known or known.contains_weak(view.etag)
+
+
+def _changed(held: Service, folder: JobFolder, view: View, seconds: int) -> View:
+    """The job's next view that is another one; the same one after so many seconds."""
+    if not held.streams.acquire(blocking=False):
+        return view
+    try:
+        until = time.monotonic() + seconds
+        seen = None
+        while time.monotonic() < until and not held.is_stopping():
+            now = mark(folder, held.volume.open)
+            if now != seen:
+                seen, new = now, view_of(held, folder)
+                if new.etag != view.etag:
+                    return new
+            if not waited(request.environ.get("gunicorn.socket")):
+                break
+        return view
+    finally:
+        held.streams.release()
+
+
+def _answer(view: View) -> Response:
+    response = Response(view.content, content_type="application/json")
+    response.set_etag(view.etag)
+    if view.status not in TERMINAL:
+        response.headers["Retry-After"] = str(_RUNNING_SECONDS if view.status == "running" else _QUEUED_SECONDS)
+    if any(name.startswith("HTTP_IF_") for name in request.environ):
+        response.make_conditional(request.environ)
+    return response

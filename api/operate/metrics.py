@@ -1,0 +1,112 @@
+"""GET /metrics: what happens here, for Prometheus.
+
+Requests are counted by this host's API processes together (see `api.serving.server`); jobs, queue and
+workers are what the volume says at this moment. A request lasts until its answer begins: a stream's length is not
+measured.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from functools import cache
+
+from flask import Flask, Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from api.http.query import no_query
+from api.operate.workers import worker_status
+from api.state.index import Behind
+from api.state.queue_order import queued_jobs
+from api.state.service import Service, service
+from shared.volume import Volume
+
+_BOUNDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
+
+_requests = CollectorRegistry()
+_count = Counter("fitstop_requests", "Requests answered.", ["method", "route", "status"], registry=_requests)
+_seconds = Histogram(
+    "fitstop_request_seconds", "Until the answer begins.", ["method", "route"], buckets=_BOUNDS, registry=_requests
+)
+
+
+def install(app: Flask) -> None:
+    """Count every request of `app`."""
+    app.before_request(_begin)
+    app.after_request(_observe)
+
+
+def show() -> Response:
+    """Metrics in Prometheus's text format."""
+    no_query()
+    registry = _requests
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    volume = CollectorRegistry()
+    volume.register(_OfTheVolume(service()))
+    return Response(generate_latest(registry) + generate_latest(volume), content_type=CONTENT_TYPE_LATEST)
+
+
+def _begin() -> None:
+    g.counted_from = time.monotonic()
+
+
+def _observe(response: Response) -> Response:
+    route = request.url_rule.rule if request.url_rule else "none"
+    # What a client sends as its method may be any word.
+    method = request.method if request.method in {"GET", "HEAD", "POST", "PUT", "DELETE"} else "other"
+    count, seconds = _meters(method, route, response.status_code)
+    count.inc()
+    seconds.observe(time.monotonic() - g.get("counted_from", time.monotonic()))
+    return response
+
+
+@cache
+def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Found once for each of the few that there are: finding them costs more than counting."""
+    return _count.labels(method, route, str(status)), _seconds.labels(method, route)
+
+
+class _OfTheVolume:
+    """Jobs, queue and workers at the moment of the question."""
+
+    def __init__(self, held: Service) -> None:
+        self._held = held
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._jobs()
+        yield self._workers()
+        rings = self._held.doorbell.unheard()
+        redis = GaugeMetricFamily("fitstop_redis_up", "Whether Redis answers.", value=float(rings is not None))
+        yield redis
+
+    def _jobs(self) -> Metric:
+        """By state; those that are over only where the index knows them."""
+        family = GaugeMetricFamily("fitstop_jobs", "Jobs by state.", labels=["status"])
+        queued = sum(1 for _ in queued_jobs(self._held.volume))
+        family.add_metric(["queued"], queued)
+        family.add_metric(["running"], _running(self._held.volume))
+        try:
+            for status, count in sorted(self._held.index.counts().items()):
+                family.add_metric([status], count)
+        except Behind:
+            return family
+        return family
+
+    def _workers(self) -> Metric:
+        family = GaugeMetricFamily("fitstop_workers", "Workers by status.", labels=["status"])
+        lost_after = self._held.settings.take_over_seconds
+        found = [worker_status(card, lost_after) for card in self._held.volume.worker_cards()]
+        for status in ("ready", "busy", "starting", "paused", "unfit", "draining", "lost"):
+            family.add_metric([status], found.count(status))
+        return family
+
+
+def _running(volume: Volume) -> int:
+    """The jobs whose last attempt has not ended."""
+    folders = (volume.job_folder(marker.job_id) for marker in volume.open_jobs())
+    attempts = (folder.attempts() for folder in folders if not folder.result_file.exists())
+    return sum(1 for tried in attempts if tried and not tried[-1].end_file.exists())

@@ -1,0 +1,118 @@
+"""GET /queue: the jobs that wait, in the order in which they are served, and why each waits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from flask import Response, jsonify
+
+from api.http.answer import list_report
+from api.http.query import Query
+from api.operate.workers import worker_status
+from api.state.queue_order import queued_jobs
+from api.state.service import service
+from shared.backoff import backs_off_until
+from shared.ids import is_job_id
+from shared.job_folder import JobState
+from shared.worker_card import WorkerCard
+
+
+@dataclass(frozen=True)
+class _Workers:
+    """The workers that are there, as far as a waiting job is concerned."""
+
+    alive: int
+    draining: int
+    unfit: int
+    paused: str
+    starting: int
+    free_slots: int
+
+
+def show_all() -> Response:
+    """List the queue, next job first; `after` is the last job of the previous page."""
+    with Query("limit", "after") as query:
+        limit = query.integer("limit", 100, 1, 1000)
+        after = query.parsed("after", _job_id, None)
+    waiting = list(enumerate(queued_jobs(service().volume), 1))
+    start = next((place for place, job_id in waiting if job_id == after), 0)
+    workers = _workers(service().volume.worker_cards(), service().settings.take_over_seconds)
+    shown = (_item(place, job_id, workers) for place, job_id in waiting[start:])
+    found = list(islice((item for item in shown if item is not None), limit + 1))
+    return jsonify(list_report(found[:limit], has_more=len(found) > limit))
+
+
+def _item(place: int, job_id: str, workers: _Workers) -> dict[str, Any] | None:
+    """One waiting job; None for one that was taken or deleted meanwhile, or cannot be read."""
+    try:
+        state = service().volume.job_folder(job_id).state()
+    except ValueError:
+        return None
+    if state is None or state.status != "queued":
+        return None
+    return {
+        "object": "queued_job",
+        "id": job_id,
+        "name": state.record.spec.name,
+        "priority": state.record.spec.priority,
+        "position": place,
+        "created_at": state.record.created_at,
+        "waits": _reason(place, state, workers),
+    }
+
+
+def _reason(place: int, state: JobState, workers: _Workers) -> dict[str, Any]:
+    until = backs_off_until(state.end)
+    ahead = place - 1
+    if state.lacked_data and not service().volume.data_file(state.record.spec.dataset.id).exists():
+        reason, detail = "data_missing", "its dataset is not on the volume; upload the same bytes again"
+    elif until is not None:
+        reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"
+    else:
+        reason, detail = _nobody_can(workers) or _who_is_first(ahead, workers)
+    return {"reason": reason, "detail": detail, "ahead": ahead, "until": until}
+
+
+def _nobody_can(workers: _Workers) -> tuple[str, str] | None:
+    """Why no worker takes any job; None where one does."""
+    if workers.alive == 0:
+        return "no_worker", "no worker is there"
+    if workers.draining == workers.alive:
+        return "draining", "every worker is draining and claims no new jobs"
+    if workers.draining + workers.unfit == workers.alive:
+        return "unfit", "no worker is fit to train; `fitstop workers` says why"
+    if workers.paused:
+        return "volume", f"the workers are paused: {workers.paused}"
+    return None
+
+
+def _who_is_first(ahead: int, workers: _Workers) -> tuple[str, str]:
+    if workers.free_slots > ahead:
+        return "next", "a slot is free; the job starts within seconds"
+    if workers.free_slots == 0 and workers.starting:
+        return "starting", "a worker is starting"
+    return "busy", f"every slot is busy; jobs ahead: {ahead}"
+
+
+def _workers(cards: Sequence[WorkerCard], lost_after_seconds: float) -> _Workers:
+    alive = [(card, status) for card in cards if (status := worker_status(card, lost_after_seconds)) != "lost"]
+    statuses = [status for _, status in alive]
+    return _Workers(
+        alive=len(alive),
+        draining=statuses.count("draining"),
+        unfit=statuses.count("unfit"),
+        paused=_why_all_pause([card for card, status in alive if status not in {"draining", "unfit"}]),
+        starting=statuses.count("starting"),
+        free_slots=sum(card.slots - len(card.running) for card, status in alive if status == "ready"),
+    )
+
+
+def _why_all_pause(cards: Sequence[WorkerCard]) -> str:
+    return cards[0].paused if cards and all(card.paused for card in cards) else ""
+
+
+def _job_id(text: str) -> str:
+    if not is_job_id(text):
+        raise ValueError("a job's id")
+    return text

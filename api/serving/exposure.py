@@ -1,0 +1,42 @@
+"""What must hold before the API listens where others reach it."""
+
+import redis
+
+from api.state.key_store import KeyStore
+from shared.settings import Settings, is_loopback
+
+_SECONDS = 1.0
+_ALL = frozenset({"*", "-::*", "0.0.0.0", "::"})  # noqa: S104  nothing is bound here
+
+
+class Exposed(Exception):
+    """The API would be open to whoever reaches it; the message says how to fix it."""
+
+
+def check(settings: Settings, keys: KeyStore) -> None:
+    """Raise Exposed for an address that others reach without a key that could be asked for, and for an open Redis."""
+    if not is_loopback(settings.host) and not keys.has_admin():
+        raise Exposed(
+            f"FITSTOP_HOST={settings.host}: others reach this address, and there is no API key of scope admin yet; "
+            "make one with `python -m api.auth.make_key NAME`, or set FITSTOP_ADMIN_KEY"
+        )
+    if is_open(settings.redis_url.get_secret_value()):
+        raise Exposed(
+            "FITSTOP_REDIS_URL=(hidden): this Redis listens on every address and asks for no password; give it one "
+            "(requirepass), or let it listen on 127.0.0.1 alone (bind)"
+        )
+
+
+def is_open(url: str) -> bool:
+    """Whether a Redis takes commands from other machines without a password; False where it does not say."""
+    try:
+        with redis.Redis.from_url(
+            url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, decode_responses=True
+        ) as client:
+            # One at a time: Redis 6 takes no more.
+            told = {name: client.config_get(name).get(name, "") for name in ("bind", "protected-mode", "requirepass")}
+    except (redis.RedisError, OSError, ValueError):
+        return False
+    addresses = set(told.get("bind", "").split()) or _ALL
+    listens_outside = any(one in _ALL or not is_loopback(one.lstrip("-")) for one in addresses)
+    return listens_outside and not told.get("requirepass") and told.get("protected-mode") == "no"

@@ -1,0 +1,127 @@
+"""The API under gunicorn: threads, so that an event stream costs a thread and nothing else."""
+
+import atexit
+import gc
+import os
+import shutil
+import sys
+import tempfile
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+from api import create_app
+from api.serving.exposure import Exposed, check
+from api.serving.gunicorn_worker import Worker
+from api.serving.logs import start_logging
+from api.state.key_store import KeyStore
+from api.state.service import Service
+from shared.durable import check_links
+from shared.settings import BadEnvironment, Settings, read_settings
+from shared.volume import Volume
+
+GRACEFUL_SECONDS = 5
+# So many more objects than before, and Python looks for garbage: 700 is its own rule, in Python 3.11.
+_NEW_OBJECTS = 20_000
+
+
+def main() -> int:
+    """Serve until a signal. Exit status 2 for an environment that cannot be used, 1 for a volume that cannot.
+
+    Both before anything listens; an API or a Redis that would be open to everybody is an unusable environment.
+    """
+    try:
+        settings = read_settings()
+    except BadEnvironment as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    start_logging(settings.log_level)
+    try:
+        check_links(Volume(settings.volume).root)
+        check(settings, KeyStore(settings.volume, settings.admin_key))
+    except Exposed as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    except OSError as error:
+        print(f"FITSTOP_VOLUME={settings.volume}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
+    if settings.api_processes > 1:
+        count_together()
+    Server(settings).run()
+    return 0
+
+
+def count_together() -> None:
+    """Let the processes count their requests together, in a folder that ends with us.
+
+    prometheus-client reads the variable when it is imported, which each process does for itself.
+    """
+    folder = tempfile.mkdtemp(prefix="fitstop-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    atexit.register(_forget, folder, os.getpid())
+
+
+def _forget(folder: str, owner: int) -> None:
+    # A forked process that ends takes nothing away.
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn with our settings; the app is made in each worker process, after the fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in gunicorn_options(self._settings).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return create_app(self._settings)
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """What gunicorn is told. No max_requests: restarting a worker cuts its connections (gunicorn#3038)."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return {
+        "bind": f"{host}:{settings.port}",
+        "worker_class": Worker,
+        "workers": settings.api_processes,
+        "threads": settings.api_threads,
+        "graceful_timeout": GRACEFUL_SECONDS,
+        "limit_request_line": 8190,
+        # gunicorn's default lets a client on this machine rewrite the path by a header SCRIPT_NAME or PATH_INFO.
+        "forwarder_headers": "",
+        "control_socket_disable": True,
+        "logger_class": PlainLogger,
+        "loglevel": settings.log_level,
+        "proc_name": "fitstop-api",
+        "post_worker_init": _ready,
+    }
+
+
+def _ready(worker: Any) -> None:
+    end_streams_with(worker)
+    # What is loaded by now stays: looking through all of it for garbage would stop every request for tens of
+    # milliseconds. What a request leaves goes by itself but for few cycles, which are looked for more seldom.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, 20, 20)
+
+
+def end_streams_with(worker: Any) -> None:
+    """Let open event streams end when their process is asked to: else each stop waits out the graceful time-out."""
+    Service.of(worker.wsgi).is_stopping = lambda: not worker.alive
+
+
+class PlainLogger(Logger):  # type: ignore[misc]
+    """gunicorn's own words through our log, so that they too are one escaped line each."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self.error_log.propagate = True
+        self.error_log.setLevel(cfg.loglevel.upper())

@@ -1,0 +1,254 @@
+"""Which jobs there are, by state, name, time and metadata: a disposable SQLite index on this host's own disk.
+
+It is never a truth. It holds only what cannot change any more: what a job's spec says, and the terminal state of those
+that are over. Every other job is `open` in it and is read from its folder each time, so that no list is wrong about a
+state. It may be deleted at any moment, and is made anew where it is missing, damaged or of another volume.
+
+How it keeps up, whoever made a job and on whichever host: making a job and ending one both change the folder `open/`,
+so where that has not changed there is nothing new; else the shards of `jobs/` that have changed are read again. A
+modification time is only ever compared with what the same folder said before, never with a clock. Two changes within
+one tick of the volume's clock leave one time, so a folder counts as unchanged only after SETTLE_SECONDS of it.
+
+The threads and processes of a host share the file; each keeps up by itself, and writing a row twice changes nothing.
+Where so much is new that a client would wait, a thread reads it, and whoever asks meanwhile gets Behind.
+"""
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic_core import from_json
+
+from api.state.index_file import DAMAGED, OPEN, UNBORN, Entry, IndexFile, Wanted, index_path
+from shared.ids import is_job_id
+from shared.job_folder import RESULT_FILE, SPEC_FILE
+from shared.volume import Volume
+
+SETTLE_SECONDS = 2.0
+# So many jobs are read while a client waits; more are left to a thread.
+MOST_READ_AT_ONCE = 500
+_MOST_WRITTEN_AT_ONCE = 10_000
+
+log = logging.getLogger(__name__)
+
+
+class Behind(Exception):
+    """The index is being made; whoever asks now finds the jobs in their folders."""
+
+
+@dataclass
+class _Seen:
+    """When a folder last changed by its own word, and since when (this process's clock) it has said so."""
+
+    changed: int
+    since: float
+    is_settled: bool = False
+
+    def settle(self) -> bool:
+        self.is_settled = self.is_settled or time.monotonic() - self.since > SETTLE_SECONDS
+        return self.is_settled
+
+
+class JobIndex:
+    """The jobs of one volume, indexed in `folder` on this host's own disk."""
+
+    def __init__(self, volume: Volume, folder: Path) -> None:
+        self._volume = volume
+        self._folder = folder
+        self._looking = threading.Lock()
+        self._looked = 0.0
+        self._builder: threading.Thread | None = None
+        self._opened: IndexFile | None = None
+        self._open = _Seen(-1, 0.0)
+        self._shards: dict[str, _Seen] = {}
+        self._names: tuple[int, list[str]] = (-1, [])
+        # Marked jobs whose spec was not there yet.
+        self._unborn: set[str] = set()
+
+    def ids(self, wanted: Wanted) -> Iterator[tuple[str, bool]]:
+        """The ids that may be wanted, newest first, each with whether its state has to be read from its folder.
+
+        Raises Behind, at once or at any later id.
+        """
+        self.catch_up()
+        with self._mending():
+            yield from ((job_id, status == OPEN) for job_id, status in self._file.ids(wanted))
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are over, by state. Raises Behind."""
+        self.catch_up()
+        with self._mending():
+            return self._file.counts()
+
+    def damaged(self) -> list[str]:
+        """The jobs that could not be read and that no list holds, newest first. Raises Behind."""
+        self.catch_up()
+        with self._mending():
+            return sorted(self._file.ids_of_state(DAMAGED), reverse=True)
+
+    def names(self) -> list[str]:
+        """The ids of all jobs, newest first, from their folders' names alone."""
+        changed = self._volume.open.stat().st_mtime_ns
+        if self._names[0] != changed:
+            self._names = changed, self._volume.job_ids()
+        return self._names[1]
+
+    def catch_up(self) -> None:
+        """Know of every job that was there when this was called. Raises Behind where that takes long."""
+        arrived = time.monotonic()
+        with self._looking:
+            if self._looked > arrived:
+                return  # somebody looked while we waited for our turn
+            if self._builder is not None and self._builder.is_alive():
+                raise Behind
+            began = time.monotonic()
+            with self._mending():
+                is_whole = self._look(MOST_READ_AT_ONCE)
+            if not is_whole:
+                self._builder = threading.Thread(target=self._build, name="index", daemon=True)
+                self._builder.start()
+                raise Behind
+            self._looked = began
+
+    def forget(self, job_id: str) -> None:
+        """Leave out a job that has been deleted."""
+        with self._mending():
+            self._file.remove([job_id])
+
+    def _build(self) -> None:
+        began = time.monotonic()
+        try:
+            with self._mending(), self._file.only_builder():
+                self._look(None)
+        except (Behind, OSError) as error:
+            log.warning("the index could not be made (%r); jobs are listed from their folders until it is", error)
+            return
+        log.info("the index is up to date after %.1f s", time.monotonic() - began)
+
+    def _look(self, most: int | None) -> bool:
+        """Read what has changed; False where that would be more than about `most` jobs."""
+        changed = self._volume.open.stat().st_mtime_ns
+        if self._open.changed != changed:
+            self._open = _Seen(changed, time.monotonic())
+        elif self._open.is_settled and not any(self._is_born(job_id) for job_id in self._unborn):
+            return True
+        if not self._read_shards(most):
+            return False
+        self._read_open()
+        self._open.settle()
+        return True
+
+    def _read_shards(self, most: int | None) -> bool:
+        batch = _Batch(self._file)
+        for shard in list(os.scandir(self._volume.jobs)):
+            self._read_if_changed(shard, batch)
+            if most is not None and batch.read > most:
+                return False
+        batch.write()
+        return True
+
+    def _read_if_changed(self, shard: "os.DirEntry[str]", batch: "_Batch") -> None:
+        changed = shard.stat().st_mtime_ns
+        seen = self._shards.get(shard.name)
+        if seen is None or seen.changed != changed:
+            seen = _Seen(changed, time.monotonic())
+        elif seen.is_settled:
+            return
+        there = {entry.name: entry.path for entry in list(os.scandir(shard.path)) if is_job_id(entry.name)}
+        known = self._file.ids_of_shard(shard.name)
+        if gone := known.difference(there):
+            self._file.remove(sorted(gone))
+        entries = [_entry(job_id, path) for job_id, path in there.items() if job_id not in known]
+        self._shards[shard.name] = seen
+        batch.add(entries, (shard.name, changed) if seen.settle() else None)
+
+    def _read_open(self) -> None:
+        """Give the jobs that are over their state: a job's marker goes only after its result has come."""
+        marked = {marker.job_id for marker in self._volume.open_jobs()}
+        unborn = self._file.ids_of_state(UNBORN)
+        ended = self._file.ids_of_state(OPEN) - marked
+        self._file.put([_entry(job_id, str(self._volume.job_folder(job_id).path)) for job_id in ended | unborn])
+        known = self._file.ids_of_state(OPEN)
+        self._unborn = {job_id for job_id in marked - known if not self._is_born(job_id)} | (unborn - known)
+
+    def _is_born(self, job_id: str) -> bool:
+        return self._volume.job_folder(job_id).spec_file.exists()
+
+    @contextmanager
+    def _mending(self) -> Iterator[None]:
+        """An index that cannot be used is thrown away, and the next who asks begins a new one. Raises Behind then."""
+        try:
+            if self._opened is None:
+                self._opened = IndexFile(index_path(self._folder, self._volume))
+                self._shards = {
+                    name: _Seen(changed, 0.0, is_settled=True) for name, changed in self._opened.shards().items()
+                }
+            yield
+        except sqlite3.Error as error:
+            log.warning("the index cannot be used and is rebuilt: %s", error)
+            if self._opened is not None:
+                self._opened.delete()
+            self._opened, self._open, self._shards, self._unborn = None, _Seen(-1, 0.0), {}, set()
+            raise Behind from error
+
+    @property
+    def _file(self) -> IndexFile:
+        if self._opened is None:
+            raise sqlite3.OperationalError("another thread has thrown the index away")
+        return self._opened
+
+
+class _Batch:
+    """What was read of the shards, on its way into the file: a few large writes cost far less than many small ones."""
+
+    def __init__(self, file: IndexFile) -> None:
+        self.read = 0
+        self._file = file
+        self._entries: list[Entry] = []
+        self._shards: list[tuple[str, int]] = []
+
+    def add(self, entries: list[Entry], settled: tuple[str, int] | None) -> None:
+        """The new jobs of a shard, and the shard with the time of its last change where that is settled."""
+        self.read += len(entries)
+        self._entries += entries
+        self._shards += [settled] if settled else []
+        if len(self._entries) >= _MOST_WRITTEN_AT_ONCE:
+            self.write()
+
+    def write(self) -> None:
+        self._file.put(sorted(self._entries, key=_id), self._shards)
+        self._entries, self._shards = [], []
+
+
+def _entry(job_id: str, folder: str) -> Entry:
+    """Not by the models that validate nor by paths that are objects: this runs a hundred thousand times."""
+    result = _content(f"{folder}/{RESULT_FILE}")
+    spec = _content(f"{folder}/{SPEC_FILE}")
+    if spec is None:
+        return Entry(job_id, UNBORN)
+    try:
+        record = from_json(spec)
+        status = OPEN if result is None else from_json(result)["ending"]["status"]
+        asked = record["spec"]
+        return Entry(job_id, status, asked["name"], record["created_at"], tuple(asked["metadata"].items()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        log.error("%s is damaged and left out of every list", job_id)
+        return Entry(job_id, DAMAGED)
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _id(entry: Entry) -> str:
+    return entry.id

@@ -1,0 +1,99 @@
+"""What every view works on: the settings, the volume, the doorbell, and the places for what is costly."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flask import Flask, current_app
+
+from api.state.bell_ringer import BellRinger
+from api.state.dataset_cache import DatasetCache
+from api.state.incoming import remove_leftovers
+from api.state.index import JobIndex
+from api.state.key_store import KeyStore
+from api.state.queue_order import QueuePlaces
+from api.state.report_cache import Views
+from api.state.request_counts import RequestCounts
+from api.state.sessions import SessionStore
+from api.state.shared_counts import SharedCounts
+from api.state.unfinished_jobs import UnfinishedJobs
+from shared.job_folder import JobFolder
+from shared.problems import NotFound
+from shared.queue import Doorbell, make_celery
+from shared.settings import Settings
+from shared.volume import Volume
+
+_KEY = "fitstop"
+# Each may take as much memory as the settings allow one.
+_MOST_PARSERS = 2
+# A client does not wait for a Redis that hangs: its job is safe, and a worker's sweep finds it.
+_RING_SECONDS = 0.3
+
+
+@dataclass
+class Service:
+    """One process's hold on the service. `is_stopping` is asked by whatever would keep the process from its end."""
+
+    settings: Settings
+    volume: Volume
+    datasets: DatasetCache
+    doorbell: Doorbell
+    bell: BellRinger
+    index: JobIndex
+    views: Views
+    places: QueuePlaces
+    keys: KeyStore
+    sessions: SessionStore
+    counts: SharedCounts
+    requests: RequestCounts
+    unfinished: UnfinishedJobs
+    streams: threading.BoundedSemaphore
+    parsers: threading.BoundedSemaphore
+    uses_noted: dict[str, float] = field(default_factory=dict)
+    is_stopping: Callable[[], bool] = field(default=lambda: False)
+
+    @classmethod
+    def attach(cls, app: Flask, settings: Settings) -> None:
+        """Make the service and hang it on `app`, where `service()` finds it."""
+        volume = Volume(settings.volume)
+        counts = SharedCounts(settings.redis_url.get_secret_value())
+        doorbell = Doorbell(make_celery(settings, _RING_SECONDS))
+        remove_leftovers(volume.datasets)
+        threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
+        keys = KeyStore(settings.volume, settings.admin_key)
+        app.extensions[_KEY] = cls(
+            settings=settings,
+            volume=volume,
+            datasets=DatasetCache(volume),
+            doorbell=doorbell,
+            bell=BellRinger(doorbell),
+            index=JobIndex(volume, settings.index_folder),
+            keys=keys,
+            sessions=SessionStore(settings.volume, keys),
+            views=Views(),
+            places=QueuePlaces(volume),
+            counts=counts,
+            requests=RequestCounts(counts),
+            unfinished=UnfinishedJobs(counts, volume),
+            streams=threading.BoundedSemaphore(settings.max_streams),
+            parsers=threading.BoundedSemaphore(_MOST_PARSERS),
+        )
+
+    @classmethod
+    def of(cls, app: Flask) -> "Service":
+        """The service that hangs on `app`."""
+        found = app.extensions[_KEY]
+        assert isinstance(found, cls)
+        return found
+
+    def job(self, job_id: str) -> JobFolder:
+        """The folder of a job that exists. Raises NotFound for every other id, whatever it holds."""
+        folder = self.volume.job(job_id)
+        if folder is None:
+            raise NotFound("there is no job of this id")
+        return folder
+
+
+def service() -> Service:
+    """The service of the request that is being answered."""
+    return Service.of(current_app)

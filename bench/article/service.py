@@ -1,0 +1,145 @@
+"""The benchmarks that post jobs to a warm Fitstop on this machine."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.article.figures import Part
+from fitstop.client import Client
+from fitstop.local.stack import LocalStack, StackOptions
+
+SCRIPT = Path(__file__).with_name("article_script.py")
+_ENDED = {"succeeded", "failed", "cancelled"}
+
+
+@contextmanager
+def warm_fitstop(data: Path) -> Iterator[Client]:
+    """A service that is up, has the data, and has trained one small job."""
+    with (
+        tempfile.TemporaryDirectory(prefix="fitstop-bench-") as folder,
+        LocalStack(StackOptions(Path(folder)), report=lambda *_: None) as stack,
+    ):
+        stack.start()
+        stack.wait_ready()
+        with Client(stack.connection) as client:
+            client.put_dataset("wine-quality", data)
+            ended(client, client.submit(article(epochs=1))["id"])
+            yield client
+
+
+def article(seed: int = 42, epochs: int = 1000) -> dict[str, Any]:
+    """The article's job."""
+    return {
+        "dataset": {"id": "wine-quality", "target": "quality", "positive": {"at_least": 6}},
+        "hyperparameters": {"seed": seed, "epochs": epochs},
+    }
+
+
+def ended(client: Client, job_id: str) -> dict[str, Any]:
+    """The job when it is over, looked at a hundred times a second."""
+    while (job := client.job(job_id))["status"] not in _ENDED:
+        time.sleep(0.01)
+    if job["status"] != "succeeded":
+        raise RuntimeError(f"the job has {job['status']}: {job['error']}")
+    return job
+
+
+def start(client: Client, data: Path, seeds: int) -> Part:
+    """(a) The article's script against the same job posted, in turn, one pair for each seed."""
+    part = Part("(a) the article's job, from its start to its result")
+    script, posted = [], []
+    ours, theirs = [], []
+    for seed in range(1, seeds + 1):
+        began = time.monotonic()
+        printed = subprocess.run(
+            [sys.executable, str(SCRIPT), str(data), str(seed)],
+            capture_output=True, text=True, check=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        ).stdout  # fmt: skip
+        script.append(time.monotonic() - began)
+        theirs.append(json.loads(printed.splitlines()[-1]))
+        began = time.monotonic()
+        job = ended(client, client.submit(article(seed))["id"])
+        posted.append(time.monotonic() - began)
+        ours.append(job)
+    cold, warm = part.add("the article's script on stock Keras, cold", script), part.add("posted to Fitstop", posted)
+    part.add("of these the first, which compiles for the others", posted[:1])
+    part.ratios["times sooner (5 wanted)"] = cold.median / warm.median
+    part.add("best val_accuracy of the script", [one["best"] for one in theirs], "")
+    part.add("best val_accuracy of Fitstop", [one["progress"]["best"]["value"] for one in ours], "")
+    part.add("last epoch of the script", [one["last_epoch"] for one in theirs], "")
+    part.add("last epoch of Fitstop", [one["stop"]["last_epoch"] for one in ours], "")
+    return part
+
+
+def ring(client: Client, times: int) -> Part:
+    """(c) From the job's record to the child at work and to the first epoch's row, by the events' own clock."""
+    part = Part("(c) from the stored job")
+    at_work, first_row = [], []
+    for seed in range(times):
+        job = ended(client, client.submit(article(seed, epochs=2))["id"])
+        moments = {}
+        for event in client.all_events(job["id"]):
+            moments.setdefault(event["type"], _seconds(event["time"]))
+        stored = _seconds(job["created_at"])
+        at_work.append(moments["started"] - stored)
+        first_row.append(moments["epoch"] - stored)
+    part.add("Fitstop: to the child at work (0.1 wanted)", at_work)
+    part.add("Fitstop: to the first epoch's row (2.5 wanted)", first_row)
+    return part
+
+
+def row(client: Client, jobs: int) -> Part:
+    """(d) The article's jobs one after another, all posted at once."""
+    part = Part(f"(d) {jobs} of the article's jobs in a row")
+    began = time.monotonic()
+    posted = [client.submit(article(seed))["id"] for seed in range(1, jobs + 1)]
+    for job_id in posted:
+        ended(client, job_id)
+    seconds = time.monotonic() - began
+    part.add("Fitstop: one job", [seconds / jobs])
+    part.add("Fitstop: jobs in an hour", [3600 * jobs / seconds], "1/h")
+    return part
+
+
+def agreement(client: Client, seeds: int) -> Part:
+    """Without XLA the engines agree in every number; with XLA, whose order of operations differs, in what is best."""
+    part = Part("the same numbers from both engines?")
+    stock, fused = (_asked(client, 42, engine, xla=False, epochs=30) for engine in ("stock", "fused"))
+    ours, theirs = (_rows(client, job) for job in (fused, stock))
+    part.ratios["largest difference of a loss in 30 epochs (1e-6 wanted)"] = float(
+        abs(ours["loss"] - theirs["loss"]).max()
+    )
+    part.ratios["largest difference of any number"] = float(abs(ours - theirs).max().max())
+    saved = [[one["epoch"] for one in client.checkpoints(job["id"])["data"]] for job in (fused, stock)]
+    part.notes.append(f"epochs saved: fused {saved[0]}, stock {saved[1]}")
+    for xla in (False, True):
+        best = [_asked(client, seed, "fused", xla=xla)["progress"]["best"]["value"] for seed in range(1, seeds + 1)]
+        part.add(f"Fitstop's best val_accuracy {'with' if xla else 'without'} XLA", best, "")
+    return part
+
+
+def _asked(client: Client, seed: int, engine: str, *, xla: bool, epochs: int = 1000) -> dict[str, Any]:
+    spec = article(seed, epochs)
+    spec["hyperparameters"] |= {"engine": engine, "xla": xla}
+    if epochs < 1000:
+        spec["callbacks"] = {"early_stopping": None, "model_checkpoint": {"keep": 100}}
+    return ended(client, client.submit(spec)["id"])
+
+
+def _rows(client: Client, job: dict[str, Any]) -> pd.DataFrame:
+    return pd.read_csv(BytesIO(b"".join(client.training_log(job["id"]))))
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -1,1 +1,0 @@
-"""The commands of `fitstop`, by what they are about."""

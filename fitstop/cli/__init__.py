@@ -1,0 +1,1 @@
+"""The command `fitstop`: a file for each group of commands."""

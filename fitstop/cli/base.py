@@ -1,0 +1,62 @@
+"""What the commands have in common: the service they talk to, `-o json`, and how errors become exit statuses."""
+
+from typing import Any, NoReturn
+
+import click
+
+from fitstop.cli.exit_codes import ExitCode
+from fitstop.client import Client
+from fitstop.connection import Connection, find_connection
+from fitstop.errors import ClientError
+from fitstop.terminal.output import hint, print_error
+
+output_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Output format."
+)
+
+
+def as_written(text: str) -> str:
+    """`text` for a command's help, whose lines click leaves as they are (a paragraph that begins with U+0008)."""
+    return f"\b\n{text}"
+
+
+def examples(*lines: str) -> str:
+    """The `epilog` of a command: how it is typed."""
+    return as_written("\n".join(["Examples:", *(f"  {line}" for line in lines)]))
+
+
+class FitstopGroup(click.Group):
+    """A group of commands in the order in which they are used; errors end with the status that stands for them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """The commands in the order in which they were added."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except ClientError as error:
+            print_error(error)
+            ctx.exit(error.exit_code)
+
+
+def connection(ctx: click.Context) -> Connection:
+    """The service that this command is for."""
+    try:
+        return find_connection(ctx.find_root().params.get("url"))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def open_client(ctx: click.Context) -> Client:
+    """A client of that service, closed when the command ends."""
+    client = Client(connection(ctx))
+    ctx.call_on_close(client.close)
+    return client
+
+
+def fail(ctx: click.Context, message: str, code: ExitCode = ExitCode.USAGE) -> NoReturn:
+    """End the command with a line that says why."""
+    hint(f"fitstop: {message}")
+    ctx.exit(code)

@@ -1,0 +1,160 @@
+"""Files in and out: datasets put, ls and rm, download, bundle."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fitstop.cli.base import FitstopGroup, examples, fail, open_client, output_option
+from fitstop.cli.job_ids import find_job_id
+from fitstop.client import Client, Json
+from fitstop.connection import DATA_VARIABLE, DEFAULT_DATA
+from fitstop.errors import NotFound, Problem
+from fitstop.local.wine import SAMPLES, UCI_URL, NoWine, sample
+from fitstop.terminal.output import age, hint, literal, print_json, show_rows, size, table
+
+
+@click.group(cls=FitstopGroup)
+def datasets() -> None:
+    """Upload, list and remove datasets."""
+
+
+@datasets.command(
+    epilog=examples("fitstop datasets put churn customers.csv", "fitstop datasets put breast-cancer --sample")
+)
+@click.argument("dataset_id", metavar="ID")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option("--sample", "is_sample", is_flag=True, help="Upload the public dataset named ID instead of a FILE.")
+@click.option(
+    "--missing-values",
+    metavar="MARKS",
+    help="Cells to read as missing values instead of the usual ones, such as NA,?,-999.",
+)
+@click.option(
+    "--column-kind",
+    "column_kinds",
+    metavar="NAME:KIND",
+    multiple=True,
+    help="Kind of a column: text, number or datetime, such as zip:text. May be repeated.",
+)
+@output_option
+@click.pass_context
+def put(
+    ctx: click.Context, /, dataset_id: str, file: Path | None, output: str, *, is_sample: bool, **reading: Any
+) -> None:
+    """Upload FILE (CSV or Parquet) as dataset ID. Uploading the same bytes again changes nothing.
+
+    Samples: breast-cancer (from scikit-learn, no internet needed) and wine-quality (the article's data, from UCI).
+    """
+    if is_sample == (file is not None):
+        raise click.UsageError("give either a FILE or --sample")
+    document = open_client(ctx).put_dataset(dataset_id, file or _sample(ctx, dataset_id), **reading)
+    if output == "json":
+        print_json(document)
+    else:
+        click.echo(document["id"])
+        hint(f"{document['rows']} rows, {len(document['columns'])} columns")
+        for warning in document.get("warnings", ()):
+            hint(f"warning: {warning}")
+
+
+def _sample(ctx: click.Context, name: str) -> Path:
+    if name not in SAMPLES:
+        raise click.UsageError(f'no sample is called "{name}"; samples: {", ".join(SAMPLES)}')
+    folder = Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "downloads"
+    try:
+        return sample(name, folder, os.environ.get("FITSTOP_WINE_URL") or UCI_URL)
+    except NoWine as error:
+        fail(ctx, f"the sample can't be downloaded ({error}); breast-cancer --sample needs no internet")
+    except ImportError:
+        fail(ctx, "this sample comes with scikit-learn, which is not installed here: pip install 'fitstop[local]'")
+
+
+@datasets.command(name="ls")
+@output_option
+@click.pass_context
+def list_datasets(ctx: click.Context, output: str) -> None:
+    """List the datasets."""
+    document = open_client(ctx).datasets()
+    if output == "json":
+        print_json(document)
+        return
+    grid = table("ID", "ROWS", "COLUMNS", "SIZE", "AGE", "FILE", right=("ROWS", "COLUMNS", "SIZE", "AGE"))
+    for one in document["data"]:
+        columns = one["columns"]
+        grid.add_row(
+            one["id"],
+            str(one["rows"]),
+            str(columns if isinstance(columns, int) else len(columns)),
+            size(one.get("bytes")),
+            age(one.get("created_at")),
+            literal(one.get("source_name") or "-"),
+        )
+    if document["data"]:
+        show_rows(grid)
+    else:
+        hint("No datasets. `fitstop datasets put ID FILE` uploads one.")
+
+
+@datasets.command(name="rm")
+@click.argument("dataset_id", metavar="ID")
+@click.pass_context
+def remove_dataset(ctx: click.Context, dataset_id: str) -> None:
+    """Delete a dataset that no unfinished job uses. Finished jobs keep their models."""
+    open_client(ctx).delete_dataset(dataset_id)
+    hint(f"{dataset_id}: deleted")
+
+
+@click.command()
+@click.argument("job")
+@click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="File or folder to write to.")
+@click.pass_context
+def bundle(ctx: click.Context, job: str, to: Path | None) -> None:
+    """Download the best model with its preprocessing.
+
+    The zip file contains a program that predicts without Fitstop.
+    """
+    client = open_client(ctx)
+    job_id = find_job_id(client, job)
+    path = _target(f"{job_id}.zip", to)
+    client.download_bundle(job_id, path)
+    click.echo(str(path))
+    hint(f"python3 -m zipfile -e {path} . && cd {job_id}")
+    hint("pip install -r requirements.txt && python predict.py rows.csv")
+
+
+@click.command()
+@click.argument("job")
+@click.option("--checkpoint", metavar="NAME", help="Checkpoint to download. Default: the best model.")
+@click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="File or folder to write to.")
+@click.pass_context
+def download(ctx: click.Context, job: str, checkpoint: str | None, to: Path | None) -> None:
+    """Download a job's best model and check its sha256. The file is written whole or not at all."""
+    client = open_client(ctx)
+    job_id = find_job_id(client, job)
+    chosen = choose_checkpoint(client, job_id, checkpoint)
+    path = _target(chosen["name"], to)
+    client.download_checkpoint(job_id, chosen, path)
+    click.echo(str(path))
+    hint(f"{size(chosen.get('bytes'))}, epoch {chosen.get('epoch')}, sha256 {chosen['sha256']}")
+
+
+def choose_checkpoint(client: Client, job_id: str, name: str | None) -> Json:
+    """The checkpoint of that name, or the best one. Raises NotFound with the names of the others."""
+    saved: list[Json] = client.checkpoints(job_id)["data"]
+    for one in saved:
+        if one["name"] == name or (name is None and one["is_best"]):
+            return one
+    names = ", ".join(one["name"] for one in saved) or "none"
+    wanted = f'no checkpoint "{name}"' if name else "no best checkpoint"
+    raise NotFound(Problem(404, "Not found", f"{job_id} has {wanted}; it has: {names}", "not_found"))
+
+
+def _target(name: str, to: Path | None) -> Path:
+    # The name comes from the service: only its last part may say where the file goes.
+    own = Path(Path(name).name)
+    path = own if to is None else to / own if to.is_dir() else to
+    if not path.parent.is_dir():
+        raise click.UsageError(f"the folder {path.parent} does not exist")
+    return path

@@ -1,0 +1,45 @@
+"""Jobs by a part of their id: its beginning (with or without `job_`) or its end, where only one job has it."""
+
+import re
+
+import click
+
+from fitstop.client import Client
+from fitstop.errors import NotFound, Problem
+
+_WHOLE = re.compile(r"job_[0-9A-HJKMNP-TV-Z]{26}")
+NEWEST = 100
+
+
+def find_job_id(client: Client, text: str) -> str:
+    """The id that `text` means. A complete id is returned as it is; a part is searched in the newest 100 jobs.
+
+    Raises NotFound where no job has that part, and click's usage error where several have.
+    """
+    if _WHOLE.fullmatch(text):
+        return text
+    found = matches(text, [job["id"] for job in client.jobs(limit=NEWEST)["data"]])
+    if not found:
+        detail = f'none of the newest {NEWEST} jobs has an id that begins or ends with "{text}"'
+        raise NotFound(Problem(404, "Not found", detail, "not_found"))
+    if len(found) > 1:
+        raise click.UsageError(f'"{text}" matches {len(found)} ids: {", ".join(found[:5])}')
+    return found[0]
+
+
+def matches(text: str, ids: list[str]) -> list[str]:
+    """The ids that begin or end with `text`, whatever its case; an id that is `text` is the only one."""
+    part = text.casefold()
+    if not part:
+        return []
+    folded = {one: one.casefold() for one in ids}
+    same = [one for one in ids if part in {folded[one], folded[one].removeprefix("job_")}]
+    if same:
+        return same[:1]
+    return [
+        one
+        for one in ids
+        if folded[one].startswith(part)
+        or folded[one].removeprefix("job_").startswith(part)
+        or folded[one].endswith(part)
+    ]

@@ -1,0 +1,68 @@
+"""API keys: keys create, keys list, keys revoke."""
+
+import click
+from rich.text import Text
+
+from fitstop.cli.base import FitstopGroup, open_client, output_option
+from fitstop.terminal.output import age, hint, literal, print_json, show_rows, table
+
+_SCOPES = ["read", "write", "admin"]
+
+
+@click.group(cls=FitstopGroup)
+def keys() -> None:
+    """Manage API keys. Needs a key with the scope admin.
+
+    Scopes: read sees everything; write also uploads data, submits and cancels jobs; admin also manages keys.
+    """
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--scope", type=click.Choice(_SCOPES), default="write", show_default=True, help="Scope of the key.")
+@click.option("--days", type=click.IntRange(1, 3650), help="Days until the key expires. Default: never.")
+@output_option
+@click.pass_context
+def create(ctx: click.Context, name: str, scope: str, days: int | None, output: str) -> None:
+    """Create a key. NAME says what it is for.
+
+    The key is shown only once; the service keeps only its hash.
+    """
+    document = open_client(ctx).create_key(name, scope, days)
+    if output == "json":
+        print_json(document)
+        return
+    click.echo(document["key"])
+    hint(f"{document['id']}, {scope}. It is not shown again. To use it: export FITSTOP_API_KEY=…")
+
+
+@keys.command(name="list")
+@output_option
+@click.pass_context
+def list_keys(ctx: click.Context, output: str) -> None:
+    """List keys."""
+    document = open_client(ctx).keys()
+    if output == "json":
+        print_json(document)
+        return
+    grid = table("ID", "NAME", "SCOPE", "STATUS", "AGE", "LAST USED", "EXPIRES", right=("AGE", "LAST USED"))
+    for one in document["data"]:
+        grid.add_row(
+            literal(one["id"]),
+            literal(one["name"]),
+            literal(one["scope"]),
+            Text(one["status"], style="" if one["status"] == "active" else "dim"),
+            age(one.get("created_at")),
+            age(one.get("last_used_at")),
+            literal((one.get("expires_at") or "-")[:10]),
+        )
+    show_rows(grid)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.pass_context
+def revoke(ctx: click.Context, key_id: str) -> None:
+    """Revoke a key. This cannot be undone. ID is the key's id, key_…, not the key itself."""
+    document = open_client(ctx).revoke_key(key_id)
+    hint(f"{document['id']} ({document['name']}) is {document['status']}")

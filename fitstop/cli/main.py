@@ -1,0 +1,70 @@
+"""The command `fitstop`."""
+
+import sys
+from importlib.metadata import version
+
+import click
+
+from fitstop.cli.base import FitstopGroup, as_written
+from fitstop.cli.doctor import doctor
+from fitstop.cli.exit_codes import ExitCode
+from fitstop.cli.extend import extend
+from fitstop.cli.files import bundle, datasets, download
+from fitstop.cli.insight import explain, patience, replay, usage
+from fitstop.cli.jobs import cancel, events, log, ps, retry, rm, show, submit, watch_command
+from fitstop.cli.keys import keys
+from fitstop.cli.local import demo, up
+from fitstop.cli.plot import plot
+from fitstop.cli.service import config, open_page, queue, workers
+from fitstop.terminal.output import discard_stdout, open_streams
+
+_EXIT_STATUSES = """Exit status:
+  0  done          1  the job failed or was cancelled (watch, demo, submit --watch)
+  2  usage         3  not found          4  the key is missing or wrong
+  5  no answer     6  refused            7  the service failed
+  8  doctor found a problem             9  a file or the output can't be read or written
+"""
+
+
+@click.group(
+    cls=FitstopGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=as_written(_EXIT_STATUSES),
+)
+@click.option("--url", metavar="URL", help="Service address. Default: FITSTOP_URL, then ./fitstop-data/cli.json.")
+@click.version_option(version("fitstop"), prog_name="fitstop")
+def main(url: str | None) -> None:
+    """Train Keras models on tables, as jobs in a queue, with early stopping.
+
+    Name a job by its id, or by the beginning or end of its id where that is unique. Data goes to stdout, messages go to
+    stderr. NO_COLOR switches colours off.
+    """
+
+
+_RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, retry, extend, rm, download, bundle)
+_UNDERSTAND = (explain, replay, patience, usage, plot)
+_SERVE = (open_page, datasets, keys, workers, queue, config, doctor)
+
+for command in (*_RUN, *_UNDERSTAND, *_SERVE):
+    main.add_command(command)
+
+
+def run() -> None:
+    """The program `fitstop`: the command, on streams that take every character and may be closed, full or cut off."""
+    open_streams()
+    try:
+        try:
+            main(prog_name="fitstop")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        # The edge of the process: what could not be written is not tried again when Python ends.
+        discard_stdout()
+        if not isinstance(error, BrokenPipeError):
+            name = f"{error.filename}: " if error.filename else ""
+            sys.stderr.write(f"fitstop: {name}{error.strerror or error}\n")
+        sys.exit(ExitCode.BROKEN_FILE)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,121 @@
+"""The service itself: its page, workers, queue, config."""
+
+import os
+import webbrowser
+
+import click
+
+from fitstop.cli.base import fail, open_client, output_option
+from fitstop.connection import DEFAULT_DATA, DEFAULT_URL
+from fitstop.local.wine import UCI_URL
+from fitstop.terminal.output import age, hint, literal, print_json, show_rows, status_text, table
+
+_CLIENT_VARIABLES = {
+    "FITSTOP_URL": (DEFAULT_URL, "service that the commands talk to"),
+    "FITSTOP_API_KEY": ("", "API key for that service"),
+    "FITSTOP_DATA": (str(DEFAULT_DATA), "folder of `fitstop up`; holds the volume unless FITSTOP_VOLUME is set"),
+    "FITSTOP_WINE_URL": (UCI_URL, "address from which `fitstop demo` downloads the wine data"),
+}
+_SECRETS = frozenset({"FITSTOP_API_KEY"})
+
+
+@click.command("open")
+@click.option("--print", "only_print", is_flag=True, help="Print the address, for a browser on another machine.")
+@click.pass_context
+def open_page(ctx: click.Context, only_print: bool) -> None:  # noqa: FBT001
+    """Open the service's page in a browser, logged in.
+
+    The address works once, within ten minutes. It is printed if no browser can be started.
+    """
+    address = open_client(ctx).sign_in_address()
+    if only_print or not webbrowser.open(address):
+        click.echo(address)
+        hint("It works once, within ten minutes.")
+
+
+@click.command()
+@output_option
+@click.pass_context
+def workers(ctx: click.Context, output: str) -> None:
+    """List workers and the jobs that they run."""
+    document = open_client(ctx).workers()
+    if output == "json":
+        print_json(document)
+        return
+    grid = table("HOST", "STATUS", "SLOTS", "RUNNING", "LAST SEEN", "DEVICE", right=("SLOTS", "LAST SEEN"))
+    for one in document["data"]:
+        running = ", ".join(attempt["job"] for attempt in one.get("running") or [])
+        grid.add_row(
+            literal(one["host"]),
+            status_text(one["status"]),
+            str(one["slots"]),
+            literal(running or "-"),
+            age(one.get("seen_at")),
+            literal(one["device"]),
+        )
+    if document["data"]:
+        show_rows(grid)
+        for one in document["data"]:
+            if reason := one.get("unfit") or one.get("paused"):
+                hint(f"{one['host']} takes no jobs: {reason}")
+            if one.get("idle_gpu"):
+                hint(f"{one['host']} trains on the CPU and its {one['idle_gpu']} is idle: TensorFlow is the CPU build")
+    else:
+        hint("No workers. `fitstop up` starts the service with one.")
+
+
+@click.command()
+@output_option
+@click.pass_context
+def queue(ctx: click.Context, output: str) -> None:
+    """List waiting jobs in the order of the queue, and why each waits."""
+    document = open_client(ctx).queue()
+    if output == "json":
+        print_json(document)
+        return
+    grid = table("#", "ID", "NAME", "PRIORITY", "AGE", "REASON", right=("#", "PRIORITY", "AGE"))
+    for one in document["data"]:
+        grid.add_row(
+            str(one["position"]),
+            one["id"],
+            literal(one["name"]),
+            str(one["priority"]),
+            age(one["created_at"]),
+            literal(one["waits"]["detail"]),
+        )
+    if document["data"]:
+        show_rows(grid)
+    else:
+        hint("No jobs are waiting.")
+
+
+@click.command()
+@output_option
+@click.pass_context
+def config(ctx: click.Context, output: str) -> None:
+    """List all settings.
+
+    Shows each environment variable (bold if it is set), its value and its meaning. Secrets are masked.
+    """
+    try:
+        from shared.settings import BadEnvironment, Settings, read_settings, shown, variable
+    except ImportError as error:
+        fail(ctx, f"the service is not installed here ({error}); install it with: pip install 'fitstop[local]'")
+    try:
+        values = shown(read_settings())
+    except BadEnvironment as error:
+        fail(ctx, str(error))
+    descriptions = {variable(name): field.description or "" for name, field in Settings.model_fields.items()}
+    for name, (default, description) in _CLIENT_VARIABLES.items():
+        value = os.environ.get(name, default)
+        values[name] = "**********" if value and name in _SECRETS else value
+        descriptions[name] = description
+    if output == "json":
+        print_json({name: {"value": value, "description": descriptions[name]} for name, value in values.items()})
+        return
+    grid = table("VARIABLE", "VALUE", "MEANING")
+    for column in grid.columns[1:]:
+        column.no_wrap, column.overflow = False, "fold"
+    for name, value in values.items():
+        grid.add_row(literal(name, "bold" if name in os.environ else ""), literal(value), literal(descriptions[name]))
+    show_rows(grid)

@@ -1,0 +1,348 @@
+"""The Python client: one method for each request of the API. Answers are its JSON, errors those of `fitstop.errors`.
+
+with Client(find_connection()) as client:
+    job = client.submit({"dataset": {"id": "wine-quality", "target": "quality", "positive": {"at_least": 6}}})
+"""
+
+import hashlib
+import os
+import re
+import zipfile
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx2
+
+from fitstop.connection import Connection, find_connection
+from fitstop.errors import Damaged, Unreachable, error_of
+
+Json = dict[str, Any]
+
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+
+_TIMEOUT = httpx2.Timeout(30, connect=5)
+# The service parses an upload before it answers.
+_UPLOAD_TIMEOUT = httpx2.Timeout(360, connect=5)
+
+
+class Client:
+    """Talks to one service. Usable from one thread; close it, or use it in a `with`."""
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        self.connection = connection or find_connection()
+        key = self.connection.api_key
+        self._http = httpx2.Client(
+            base_url=self.connection.url,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=_TIMEOUT,
+            trust_env=not self.connection.is_local,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # The service
+
+    def healthy(self) -> bool:
+        """Whether the API answers, with or without workers."""
+        try:
+            return self._http.get("/healthz", timeout=3).is_success
+        except httpx2.HTTPError:
+            return False
+
+    def workers(self) -> Json:
+        """The list of workers, each with its `status`."""
+        return self._json("GET", "/workers")
+
+    def sign_in_address(self) -> str:
+        """An address of the page that logs one browser in with our key, once, within ten minutes."""
+        code = self._json("POST", "/page/codes")["code"]
+        # After the #, which a browser does not send: no log and no other site sees it.
+        return f"{self.connection.url}/page/sign-in#code={quote(code, safe='')}"
+
+    # Keys
+
+    def create_key(self, name: str, scope: str, expires_in_days: int | None = None) -> Json:
+        """Create an API key; only this answer contains it, as `key`."""
+        asked = {"name": name, "scope": scope, "expires_in_days": expires_in_days}
+        return self._json("POST", "/keys", json=asked)
+
+    def keys(self) -> Json:
+        """The list of keys, with expired and revoked ones."""
+        return self._json("GET", "/keys")
+
+    def revoke_key(self, key_id: str) -> Json:
+        """Revoke a key."""
+        return self._json("POST", f"/keys/{quote(key_id, safe='')}/revoke")
+
+    def queue(self) -> Json:
+        """The head of the queue, each job with why it waits."""
+        return self._json("GET", "/queue", params={"limit": 1000})
+
+    # Datasets
+
+    def put_dataset(
+        self,
+        dataset_id: str,
+        path: Path,
+        name: str | None = None,
+        missing_values: str | None = None,
+        column_kinds: Sequence[str] = (),
+    ) -> Json:
+        """Upload a CSV or Parquet file. The same bytes again change nothing; others raise Refused (conflict).
+
+        `missing_values` are the cells that stand for a missing value, separated by commas; each of `column_kinds` is
+        NAME:KIND, the kind text, number or datetime.
+        """
+        asked = {} if missing_values is None else {"missing_values": missing_values}
+        with path.open("rb") as file:
+            kind = "application/vnd.apache.parquet" if file.read(4) == b"PAR1" else "text/csv"
+            file.seek(0)
+            return self._json(
+                "PUT",
+                f"/datasets/{quote(dataset_id, safe='')}",
+                params={"name": name or path.name, "column_kinds": list(column_kinds), **asked},
+                content=file,
+                headers={"Content-Type": kind, "Content-Length": str(path.stat().st_size)},
+                timeout=_UPLOAD_TIMEOUT,
+            )
+
+    def datasets(self) -> Json:
+        """The list of datasets."""
+        return self._json("GET", "/datasets")
+
+    def dataset(self, dataset_id: str) -> Json:
+        """One dataset: its columns, rows and sha256."""
+        return self._json("GET", f"/datasets/{quote(dataset_id, safe='')}")
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Remove a dataset that no unfinished job uses."""
+        self._send("DELETE", f"/datasets/{quote(dataset_id, safe='')}")
+
+    # Jobs
+
+    def submit(self, spec: Json) -> Json:
+        """Post a job. Raises Refused with every place of the spec that is wrong.
+
+        If the connection breaks it is posted again with the same Idempotency-Key: it stays one job.
+        """
+        return self._post_once("/jobs", spec)
+
+    def extend(self, job_id: str, changes: Json) -> Json:
+        """Continue a finished job as a new job. Repeats and raises as `submit` does."""
+        return self._post_once(_job_path(job_id, "extend"), changes)
+
+    def dry_run(self, spec: Json) -> Json:
+        """What would run: the spec with every default, the task and its size. Stores nothing; refuses as `submit`."""
+        return self._json("POST", "/jobs", params={"dry_run": "true"}, json=spec)
+
+    def retry(self, job_id: str) -> Json:
+        """Post the spec of a job that has failed or was cancelled as a new job."""
+        return self._json("POST", _job_path(job_id, "retry"))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a finished job with its models and logs."""
+        self._send("DELETE", _job_path(job_id))
+
+    def jobs(self, *, limit: int = 100, after: str | None = None, status: str | None = None) -> Json:
+        """One page of the jobs, newest first; `after` is the last id of the page before it."""
+        asked = {"limit": limit, "after": after, "status": status}
+        return self._json("GET", "/jobs", params={key: value for key, value in asked.items() if value is not None})
+
+    def all_jobs(self, *, status: str | None = None) -> Iterator[Json]:
+        """Every job, newest first, page by page."""
+        after = None
+        while True:
+            page = self.jobs(after=after, status=status)
+            yield from page["data"]
+            if not page["has_more"] or not page["data"]:
+                return
+            after = page["data"][-1]["id"]
+
+    def job(self, job_id: str) -> Json:
+        """The whole job."""
+        return self._json("GET", _job_path(job_id))
+
+    def cancel(self, job_id: str) -> Json:
+        """Cancel a job; its checkpoints are kept."""
+        return self._json("POST", _job_path(job_id, "cancel"))
+
+    def explain(self, job_id: str) -> Json:
+        """Why the job waits, runs or stopped: `sentences`, and `text`."""
+        return self._json("GET", _job_path(job_id, "explain"))
+
+    def forecast(self, job_id: str) -> Json:
+        """Where a running job will stop: `stop` with p10, p50 and p90, or None and the `reason`."""
+        return self._json("GET", _job_path(job_id, "forecast"))
+
+    def replay(self, job_id: str, settings: Json) -> Json:
+        """The effect of other settings of early stopping. Raises Refused for settings that are not valid."""
+        return self._json("POST", _job_path(job_id, "replay"), json=settings)
+
+    def patience(self, job_ids: list[str], *, most: int = 30, tolerance: float = 0.0) -> Json:
+        """Over past jobs (the newest where none is named), what each patience would have saved and lost."""
+        asked: dict[str, str | int | float] = {"most": most, "tolerance": tolerance}
+        if job_ids:
+            asked["jobs"] = ",".join(job_ids)
+        return self._json("GET", "/replay/patience", params=asked)
+
+    def usage(self, by: str = "day", first: str | None = None, last: str | None = None) -> Json:
+        """The GPU time of finished jobs, in groups; `first` and `last` are days such as 2026-11-23."""
+        asked = {"by": by, "from": first, "to": last}
+        return self._json("GET", "/usage", params={name: value for name, value in asked.items() if value is not None})
+
+    def all_epochs(self, job_id: str) -> Iterator[Json]:
+        """Every epoch's row, oldest first, page by page."""
+        after = 0
+        while True:
+            page = self._json("GET", _job_path(job_id, "epochs"), params={"after": after, "limit": 10_000})
+            yield from page["data"]
+            if not page["has_more"] or not page["data"]:
+                return
+            after = page["data"][-1]["epoch"]
+
+    def events(self, job_id: str, after: str | None = None, limit: int = 1000) -> Json:
+        """One page of a job's events, oldest first, after the cursor `after`; `next` is the cursor after them."""
+        params: dict[str, str | int] = {"limit": limit}
+        if after is not None:
+            params["after"] = after
+        return self._json("GET", _job_path(job_id, "events"), params=params)
+
+    def all_events(self, job_id: str) -> Iterator[Json]:
+        """Every event of a job, oldest first."""
+        after = None
+        while True:
+            page = self.events(job_id, after)
+            yield from page["data"]
+            if not page["has_more"] or page["next"] == after:
+                return
+            after = page["next"]
+
+    def checkpoints(self, job_id: str) -> Json:
+        """The list of a job's checkpoints with bytes, sha256 and metrics."""
+        return self._json("GET", _job_path(job_id, "checkpoints"))
+
+    def training_log(self, job_id: str) -> Iterator[bytes]:
+        """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end if some are missing."""
+        received = 0
+        with self._stream(_job_path(job_id, "training_log.csv")) as response:
+            for piece in _pieces(response):
+                received += len(piece)
+                yield piece
+            check_download(response.headers, received)
+
+    def download_checkpoint(self, job_id: str, checkpoint: Json, to: Path) -> None:
+        """Fetch a checkpoint (one of `checkpoints`) to `to`, whole or not at all.
+
+        Raises Damaged where its length or its sha256 is not the recorded one; then `to` is as it was.
+        """
+        self._download(_job_path(job_id, "checkpoints", checkpoint["name"]), to, checkpoint["sha256"])
+
+    def download_bundle(self, job_id: str, to: Path) -> None:
+        """Download the bundle to `to`, whole or not at all.
+
+        Raises Damaged if the length or digest is not the announced one, or if it is not a zip file.
+        """
+        self._download(_job_path(job_id, "bundle.zip"), to, is_zip=True)
+
+    def _download(self, path: str, to: Path, sha256: str | None = None, *, is_zip: bool = False) -> None:
+        beside = to.with_name(f".{to.name}.{os.getpid()}.part")
+        digest, received = hashlib.sha256(), 0
+        try:
+            with self._stream(path) as response, beside.open("wb") as file:
+                for piece in _pieces(response):
+                    digest.update(piece)
+                    received += len(piece)
+                    file.write(piece)
+            check_download(response.headers, received, digest, sha256)
+            if is_zip and not zipfile.is_zipfile(beside):
+                raise Damaged(f"the download ({received} bytes) is not a zip file; try again")
+            beside.replace(to)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def _post_once(self, path: str, document: Json) -> Json:
+        headers = {"Idempotency-Key": str(uuid4())}
+        try:
+            return self._json("POST", path, json=document, headers=headers)
+        except Unreachable:
+            return self._json("POST", path, json=document, headers=headers)
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if not response.is_success:
+            raise error_of(response.status_code, _document(response))
+        return response
+
+    def _json(self, method: str, path: str, **options: Any) -> Json:
+        document = _document(self._send(method, path, **options))
+        if not isinstance(document, dict):
+            raise error_of(502, {"title": f"{self.connection.url} answers, but it is not a Fitstop service"})
+        return document
+
+    @contextmanager
+    def _stream(self, path: str) -> Iterator[httpx2.Response]:
+        try:
+            with self._http.stream("GET", path) as response:
+                if not response.is_success:
+                    response.read()
+                    raise error_of(response.status_code, _document(response))
+                yield response
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
+        reason = str(error) or type(error).__name__
+        return Unreachable(f"no answer from {self.connection.url} ({self.connection.source}): {reason}")
+
+
+def _job_path(job_id: str, *parts: str) -> str:
+    return "/".join(["/jobs", *(quote(part, safe="") for part in (job_id, *parts))])
+
+
+def check_download(
+    headers: httpx2.Headers, received: int, digest: "hashlib._Hash | None" = None, sha256: str | None = None
+) -> None:
+    """Raise Damaged if an answer does not match its headers or the `sha256` (hexadecimal).
+
+    `received` is in bytes; `digest` is their SHA-256. The header Repr-Digest is that of RFC 9530.
+    """
+    announced = headers.get("Content-Length")
+    if announced is not None and int(announced) != received:
+        raise Damaged(f"the download has {received} bytes, expected {announced}; try again")
+    if digest is None:
+        return
+    own = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", headers.get("Repr-Digest", ""))
+    wanted = {one for one in (sha256, b64decode(own[1]).hex() if own else None) if one is not None}
+    if wanted - {digest.hexdigest()}:
+        listed = " and ".join(sorted(wanted))
+        raise Damaged(f"the download has the sha256 {digest.hexdigest()}, expected {listed}; try again")
+
+
+def _pieces(response: httpx2.Response) -> Iterator[bytes]:
+    yield from response.iter_bytes(64 * 1024)
+
+
+def _document(response: httpx2.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None

@@ -1,0 +1,114 @@
+"""What can go wrong on the client's side.
+
+ClientError             everything that `fitstop.client` raises; knows its exit status
+├── Unreachable         no answer from that address, or an incomplete one
+├── Damaged             a download whose bytes are not those that the service saved
+└── Answered            the service said no; carries its problem document
+    ├── NotFound        404
+    ├── Denied          401, 403
+    ├── Refused         every other 4xx
+    └── ApiError        5xx, and answers that are not Fitstop's
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fitstop.cli.exit_codes import ExitCode
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """One place of a request that is wrong, by its JSON pointer."""
+
+    pointer: str
+    detail: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An RFC 9457 problem document, as far as it was one: what is missing is empty."""
+
+    status: int
+    title: str
+    detail: str = ""
+    code: str = ""
+    errors: tuple[FieldProblem, ...] = ()
+    request_id: str = ""
+
+    @classmethod
+    def from_document(cls, status: int, document: Any) -> "Problem":
+        """The problem in a body that was JSON. Never raises: whatever is not as it should be is left out."""
+        if not isinstance(document, dict):
+            return cls(status, f"HTTP {status}")
+        listed = document.get("errors")
+        fields = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        return cls(
+            status,
+            _text(document, "title") or f"HTTP {status}",
+            _text(document, "detail"),
+            _text(document, "code"),
+            tuple(FieldProblem(_text(one, "pointer"), _text(one, "detail"), _text(one, "code")) for one in fields),
+            _text(document, "request_id"),
+        )
+
+
+def _text(document: dict[str, Any], key: str) -> str:
+    value = document.get(key)
+    return "" if value is None else str(value)
+
+
+class ClientError(Exception):
+    """The root. `exit_code` is the status with which the command ends."""
+
+    exit_code = ExitCode.SERVER_ERROR
+
+
+class Unreachable(ClientError):
+    """No answer from that address, or an incomplete one."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class Damaged(ClientError):
+    """A download whose length or sha256 is not what the service announced; nothing of it was kept."""
+
+
+class Answered(ClientError):
+    """The service said no."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.detail or problem.title)
+
+
+class NotFound(Answered):
+    """Nothing has that name."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+class Denied(Answered):
+    """The API key is missing, wrong, or not allowed to do this."""
+
+    exit_code = ExitCode.DENIED
+
+
+class Refused(Answered):
+    """The request is not valid; `problem.errors` lists every field that is wrong."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class ApiError(Answered):
+    """The service failed, or the answer is not Fitstop's."""
+
+
+def error_of(status: int, document: Any) -> Answered:
+    """The error that stands for an answer of that status."""
+    problem = Problem.from_document(status, document)
+    if status == 404:
+        return NotFound(problem)
+    if status in {401, 403}:
+        return Denied(problem)
+    return Refused(problem) if 400 <= status < 500 else ApiError(problem)

@@ -1,0 +1,1 @@
+"""The whole service on this machine: `fitstop up`, `fitstop doctor`, `fitstop demo`."""

@@ -1,0 +1,90 @@
+"""One `fitstop up` for each data folder: a kernel lock, or a file where the filesystem has no locks.
+
+Network and FUSE filesystems may refuse flock (ENOLCK, EOPNOTSUPP). There the file `.lock.owner` names the process that
+holds the folder: host, process id, and the moment when that process started, since process ids are used again.
+"""
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from typing import IO, Any
+
+from fitstop.local.ports import StackError
+
+
+class DataLock:
+    """Holds `data` from `take` to `release`."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._file: IO[bytes] | None = None
+        self._owner: Path | None = None
+
+    def take(self) -> None:
+        """Hold the folder. Raises StackError where another `up` holds it."""
+        self._file = (self._data / ".lock").open("ab")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise StackError(
+                f"another `fitstop up` uses {self._data} and is starting or stopping; wait until it has stopped"
+            ) from None
+        except OSError:
+            self._take_by_name(self._data / ".lock.owner")
+
+    def release(self) -> None:
+        """Release the folder; does nothing if it is not held."""
+        if self._owner is not None:
+            self._owner.unlink(missing_ok=True)
+            self._owner = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _take_by_name(self, owner: Path) -> None:
+        for _ in range(2):
+            try:
+                with owner.open("x") as file:
+                    json.dump(_this_process(), file)
+            except FileExistsError:
+                _remove_if_stale(owner)
+            else:
+                self._owner = owner
+                return
+        self.release()
+        raise StackError(
+            f"another `fitstop up` uses {self._data}: {_describe(owner)}. If it no longer runs, remove {owner}"
+        )
+
+
+def _this_process() -> dict[str, Any]:
+    from shared.processes import start_time
+
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": start_time(os.getpid())}
+
+
+def _remove_if_stale(owner: Path) -> None:
+    """Remove the file if its process ran on this host and has ended."""
+    from shared.processes import is_alive, start_time
+
+    holder = _holder(owner)
+    if holder.get("host") != socket.gethostname() or not isinstance(holder.get("pid"), int):
+        return
+    if not is_alive(holder["pid"]) or str(start_time(holder["pid"])) != str(holder.get("started")):
+        owner.unlink(missing_ok=True)
+
+
+def _holder(owner: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(owner.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _describe(owner: Path) -> str:
+    holder = _holder(owner)
+    return f"process {holder['pid']} on {holder['host']}" if {"pid", "host"} <= holder.keys() else "it is starting"

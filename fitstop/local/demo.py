@@ -1,0 +1,85 @@
+"""The article's job from start to finish: upload the data, submit, watch, print the summary."""
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fitstop.cli.set_options import assigned
+from fitstop.client import Client, Json
+from fitstop.errors import Refused
+from fitstop.local.wine import UCI_URL, WINE_ID, NoWine, fetch_wine, write_breast_cancer
+from fitstop.terminal.output import hint
+from fitstop.terminal.summary import Ended, print_summary
+from fitstop.terminal.watch import watch
+
+_NO_ID = re.compile(r"[^a-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class DemoData:
+    """A file to train on, and the dataset id to try first."""
+
+    path: Path
+    dataset_id: str
+
+
+def find_data(given: Path | None, folder: Path, environment: Mapping[str, str] = os.environ) -> DemoData:
+    """The given file; else the downloaded wine data; else, with a hint, scikit-learn's data."""
+    if given is not None:
+        return DemoData(given, dataset_id_of(given))
+    try:
+        path = fetch_wine(folder / "downloads", environment.get("FITSTOP_WINE_URL") or UCI_URL)
+    except NoWine as error:
+        hint(f"The wine data can't be downloaded ({error}). Using scikit-learn's breast-cancer data instead.")
+        return DemoData(write_breast_cancer(folder / "downloads"), "breast-cancer")
+    return DemoData(path, WINE_ID)
+
+
+def dataset_id_of(path: Path) -> str:
+    """A dataset id for a file: the wine's if it has a column `quality`, else one made from its name."""
+    with path.open("rb") as file:
+        columns = [cell.strip(b'" \r\n') for cell in file.readline(64 * 1024).split(b",")]
+    if b"quality" in columns:
+        return WINE_ID
+    return _NO_ID.sub("-", path.stem.lower()).strip("-._")[:48] or "data"
+
+
+def upload(client: Client, data: DemoData) -> Json:
+    """Upload the data. If the id is taken by other bytes, append the first eight digits of the sha256."""
+    try:
+        return client.put_dataset(data.dataset_id, data.path)
+    except Refused as error:
+        if error.problem.status != 409:
+            raise
+    with data.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return client.put_dataset(f"{data.dataset_id}-{digest[:8]}", data.path)
+
+
+def spec_for(dataset: Json) -> Json:
+    """The article's job where the data has a `quality`; else one that predicts the last column. The rest is default."""
+    columns = [column["name"] for column in dataset["columns"]]
+    if "quality" in columns:
+        wine = {"id": dataset["id"], "target": "quality", "positive": {"at_least": 6}}
+        return {"name": WINE_ID, "dataset": wine}
+    hint(f'Predicting the last column, "{columns[-1]}".')
+    return {"name": dataset["id"], "dataset": {"id": dataset["id"], "target": columns[-1]}}
+
+
+def run_demo(client: Client, data: DemoData, volume: Path, assignments: list[str]) -> Json:
+    """Upload, submit, watch and print the summary. Returns the finished job."""
+    dataset = upload(client, data)
+    hint(f"Dataset {dataset['id']}: {dataset['rows']} rows, {len(dataset['columns'])} columns, from {data.path}")
+    spec = assigned(spec_for(dataset), assignments)
+    began = time.monotonic()
+    posted = client.submit(spec)
+    hint(f"Job {posted['id']} submitted.")
+    for warning in posted.get("warnings") or []:
+        hint(f"warning: {warning}")
+    job = watch(client, posted["id"])
+    print_summary(Ended(client, job, volume, time.monotonic() - began))
+    return job

@@ -1,0 +1,312 @@
+"""The checks of `fitstop doctor`: can this machine run jobs? Each check gives one Finding.
+
+Checks that need NVIDIA's library or TensorFlow are `python -m worker.machine.doctor`'s, a process of its own.
+"""
+
+import errno
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from io import BufferedRWPair
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from fitstop.local.ports import DEFAULT_PORT
+from fitstop.local.redis_server import NO_REDIS, find_redis_server
+
+Status = Literal["ok", "warning", "problem"]
+_LEAST_FREE_BYTES = 1024**3
+_WELL_FREE_BYTES = 10 * 1024**3
+_PROBE_BYTES = 16 * 1024**2
+_SLOW_SECONDS = 0.1
+_LEAST_SHM_BYTES = 16 * 1024**2
+_MOST_CLOCK_SECONDS = 2.0
+# Longer than the trial inside (worker.machine.trial).
+_DEVICE_SECONDS = 2000
+_REDIS_PORT = 6379
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check. `fix` says how to fix a problem."""
+
+    name: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+    def document(self) -> dict[str, str]:
+        """For `-o json`."""
+        return asdict(self)
+
+
+def look_at_all(volume: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+    """Every check, quick ones first. The GPU checks may take minutes on a GPU that compiles its own kernels."""
+    yield look_at_provider(environment)
+    yield look_at_volume(volume)
+    yield look_at_place(volume, environment)
+    yield from look_at_redis(environment.get("FITSTOP_REDIS_URL", ""))
+    yield look_at_shared_memory()
+    yield from look_at_device()
+
+
+# The machine
+
+
+def look_at_provider(environment: Mapping[str, str] = os.environ) -> Finding:
+    """The provider of this machine, and the address to open."""
+    port = environment.get("FITSTOP_PORT") or environment.get("PORT") or str(DEFAULT_PORT)
+    pod = environment.get("RUNPOD_POD_ID")
+    if pod:
+        return Finding("machine", "ok", f"RunPod; open https://{pod}-{port}.proxy.runpod.net")
+    if environment.get("PUBLIC_IPADDR") or environment.get("VAST_CONTAINERLABEL"):
+        return _vast(environment, port)
+    kind = "a container" if _is_container() else "your own machine or a VM"
+    return Finding("machine", "ok", f"{kind}; open http://127.0.0.1:{port}, from another machine through an SSH tunnel")
+
+
+def _vast(environment: Mapping[str, str], port: str) -> Finding:
+    public, address = environment.get(f"VAST_TCP_PORT_{port}"), environment.get("PUBLIC_IPADDR")
+    if not public or not address:
+        fix = f"start the instance with -p {port}:{port}"
+        return Finding("machine", "warning", f"Vast.ai; port {port} is not mapped to a public one", fix)
+    fix = "use an SSH tunnel, or Vast's own HTTPS portal, for anything but a test"
+    return Finding("machine", "warning", f"Vast.ai; open http://{address}:{public}, which is not encrypted", fix)
+
+
+def _is_container() -> bool:
+    is_marked = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text()
+    except OSError:
+        return is_marked
+    return is_container(mounts, is_marked=is_marked)
+
+
+def is_container(mounts: str, *, is_marked: bool) -> bool:
+    """By `/proc/self/mountinfo`: a root in layers, or a mark where the root is no disk of its own.
+
+    A small VM that was made from an image carries the mark too.
+    """
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split()[4] == "/":
+            kind, source = after.split()[:2]
+            is_whole_disk = source.startswith("/dev/") and before.split()[3] == "/"
+            return "overlay" in kind or (is_marked and not is_whole_disk)
+    return is_marked
+
+
+def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108  looked at, not written
+    """Shared memory, of which Docker gives 64 MB."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding(
+            "shared memory", "warning", f"{folder}: {error.strerror}", "start the container with --shm-size 1g"
+        )
+    if free < _LEAST_SHM_BYTES:
+        return Finding("shared memory", "warning", f"{_size(free)} free", "start the container with --shm-size 1g")
+    return Finding("shared memory", "ok", f"{_size(free)} free")
+
+
+# The volume
+
+
+def look_at_volume(volume: Path) -> Finding:
+    """Whether the service can write there, how fast, and how much space is free."""
+    folder = _nearest(volume)
+    try:
+        with _probe_folder(folder) as probe:
+            megabytes_per_second, save_seconds = _measure(probe)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return _unwritable(folder, error)
+    detail = (
+        f"{volume}: {_size(free)} free, writes {megabytes_per_second:.0f} MB/s, "
+        f"saves a small file in {save_seconds * 1000:.1f} ms"
+    )
+    if free < _LEAST_FREE_BYTES:
+        return Finding("volume", "problem", detail, "free space or use a larger volume; jobs wait while it is full")
+    if free < _WELL_FREE_BYTES:
+        return Finding("volume", "warning", detail, "checkpoints and data need room; make the volume larger")
+    if save_seconds > _SLOW_SECONDS:
+        return Finding("volume", "warning", detail, "use a disk closer to this machine to write checkpoints faster")
+    return Finding("volume", "ok", detail)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists."""
+    folder = folder.resolve()
+    return next(one for one in (folder, *folder.parents) if one.is_dir())
+
+
+@contextmanager
+def _probe_folder(folder: Path) -> Iterator[Path]:
+    probe = Path(tempfile.mkdtemp(prefix=".doctor-", suffix=".tmp", dir=folder))
+    try:
+        yield probe
+    finally:
+        shutil.rmtree(probe, ignore_errors=True)
+
+
+def _measure(probe: Path) -> tuple[float, float]:
+    """MB/s of a large write with fsync, and seconds for one small durable file (fsync, link, rename, fsync)."""
+    from shared.durable import create_file, replace_file
+
+    began = time.monotonic()
+    replace_file(probe / "large", os.urandom(_PROBE_BYTES))
+    speed = _PROBE_BYTES / 1e6 / (time.monotonic() - began)
+    times = []
+    for number in range(9):
+        began = time.monotonic()
+        create_file(probe / str(number), b"{}\n")
+        times.append(time.monotonic() - began)
+    return speed, sorted(times)[len(times) // 2]
+
+
+def _unwritable(folder: Path, error: OSError) -> Finding:
+    fixes = {
+        errno.ENOSPC: "free space or use a larger volume; jobs wait while it is full",
+        errno.EDQUOT: "free some space or ask for a larger quota; jobs wait while it is full",
+        errno.EROFS: "mount it with write access",
+        errno.EACCES: f"run `chown {os.getuid()}` on the folder that is mounted",
+        errno.EPERM: "use a filesystem that supports hard links; FAT and some network filesystems do not",
+    }
+    fix = fixes.get(error.errno or 0, "fix the mount, or set FITSTOP_VOLUME to another folder")
+    return Finding("volume", "problem", f"{folder} cannot be written: {error.strerror}", fix)
+
+
+def look_at_place(volume: Path, environment: Mapping[str, str] = os.environ) -> Finding:
+    """Whether the volume outlives the container."""
+    if not _is_container() and not environment.get("RUNPOD_POD_ID"):
+        return Finding("volume's place", "ok", "this machine's own filesystem or a mount")
+    folder = _nearest(volume)
+    if folder.stat().st_dev == Path("/").stat().st_dev:
+        fix = "mount a volume and set FITSTOP_DATA to a folder in it (on RunPod /workspace/fitstop)"
+        return Finding("volume's place", "warning", f"{folder} is on the container's own disk and is lost with it", fix)
+    return Finding("volume's place", "ok", f"{folder} is mounted and outlives the container")
+
+
+# Redis
+
+
+def look_at_redis(url: str) -> list[Finding]:
+    """Whether the Redis in FITSTOP_REDIS_URL accepts us, and its clock; without it, whether `up` finds a Redis."""
+    if not url:
+        program = find_redis_server()
+        if program is None:
+            return [Finding("Redis", "problem", "not installed here, and FITSTOP_REDIS_URL is not set", NO_REDIS)]
+        return [Finding("Redis", "ok", f"`fitstop up` starts its own, {program}"), _clock(None)]
+    parts = urlsplit(url)
+    place = f"{parts.hostname}:{parts.port or _REDIS_PORT}"
+    try:
+        elsewhere = read_redis_clock(url)
+    except (OSError, ValueError) as error:
+        return [Finding("Redis", "problem", f"{place}: {_message_of(error)}", _redis_fix(error)), _clock(None)]
+    return [Finding("Redis", "ok", f"{place} answers"), _clock(elsewhere - time.time())]
+
+
+def _message_of(error: Exception) -> str:
+    """The message without the error number that Python puts first."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _redis_fix(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "set ssl_ca_certs in FITSTOP_REDIS_URL to the authority that signed Redis's certificate"
+    if isinstance(error, TimeoutError) and "handshake" in str(error):
+        return "the program on that port does not speak TLS: use the TLS port, or redis:// instead of rediss://"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there: start Redis or the tunnel to it, or fix the address in FITSTOP_REDIS_URL"
+    if isinstance(error, OSError):
+        return "fix the address in FITSTOP_REDIS_URL, or the network and firewall between this machine and Redis"
+    if str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+        return "fix the password in FITSTOP_REDIS_URL; it must match Redis's `requirepass`"
+    return "the program there may not be Redis: fix the address in FITSTOP_REDIS_URL"
+
+
+def read_redis_clock(url: str, seconds: float = 3) -> float:
+    """The time on the clock of that Redis, in seconds. Raises OSError, or ValueError with Redis's error."""
+    parts = urlsplit(url)
+    with ExitStack() as stack:
+        address = (parts.hostname or "127.0.0.1", parts.port or _REDIS_PORT)
+        connection = stack.enter_context(socket.create_connection(address, timeout=seconds))
+        if parts.scheme == "rediss":
+            connection = stack.enter_context(_encrypted(connection, url))
+        talk = stack.enter_context(connection.makefile("rwb"))
+        if parts.password:
+            user = unquote(parts.username) if parts.username else "default"
+            _send_command(talk, "AUTH", user, unquote(parts.password))
+        _send_command(talk, "PING")
+        _send_command(talk, "TIME")
+        _, now = talk.readline(), talk.readline()
+        return float(now)
+
+
+def _send_command(talk: BufferedRWPair, *words: str) -> None:
+    """Send a command. Raises ValueError with Redis's error."""
+    raw = [word.encode() for word in words]
+    talk.write(b"*%d\r\n" % len(raw) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in raw))
+    talk.flush()
+    line = talk.readline().strip()
+    if not line.startswith((b"+", b"*")):
+        raise ValueError(line.decode(errors="replace").lstrip("-") or "it closed the connection")
+
+
+def _encrypted(plain: socket.socket, url: str) -> ssl.SSLSocket:
+    parts = urlsplit(url)
+    authority = parse_qs(parts.query).get("ssl_ca_certs", [None])[0]
+    return ssl.create_default_context(cafile=authority).wrap_socket(plain, server_hostname=parts.hostname)
+
+
+def _clock(ahead_seconds: float | None) -> Finding:
+    """Nothing is decided by two machines' clocks; a wrong one shows wrong times and refuses good certificates."""
+    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    if time.gmtime().tm_year < 2026:
+        return Finding("clock", "problem", now, "set the clock; TLS refuses every certificate")
+    if ahead_seconds is None:
+        return Finding("clock", "ok", f"{now}; no other clock to compare it with")
+    if abs(ahead_seconds) > _MOST_CLOCK_SECONDS:
+        return Finding(
+            "clock", "warning", f"{now}; Redis's clock differs by {ahead_seconds:+.0f} s", "set both with NTP"
+        )
+    return Finding("clock", "ok", f"{now}, the same as Redis's")
+
+
+# The device
+
+
+def look_at_device() -> list[Finding]:
+    """The findings of `python -m worker.machine.doctor`: a process apart, because it needs the worker's libraries."""
+    command = [sys.executable, "-P", "-m", "worker.machine.doctor"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_DEVICE_SECONDS, check=False)
+        return [Finding(**one) for one in json.loads(done.stdout)]
+    except subprocess.TimeoutExpired:
+        return [
+            Finding(
+                "device",
+                "problem",
+                "no answer in half an hour",
+                "run `python -m worker.machine.doctor` to see where it hangs",
+            )
+        ]
+    except (ValueError, TypeError):
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        fix = "install the worker: pip install --require-hashes -r requirements/gpu.txt"
+        return [Finding("device", "problem", f"the worker's check did not run: {last}", fix)]
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,293 @@
+"""The local stack: Redis, the API and a worker as processes of their own, with their data in one folder.
+
+<data>/volume        everything true about datasets and jobs
+<data>/logs/         redis.log, api.log, worker.log
+<data>/redis         Redis's working folder; it keeps nothing there
+<data>/admin_key     the stack's own API key, of scope admin, where FITSTOP_ADMIN_KEY names none
+<data>/cuda-cache    kernels that a driver compiled for its GPU
+<data>/cli.json      the address and the key, for the other commands, while the stack runs
+<data>/.lock         held while a stack runs on the folder (fitstop.local.data_lock)
+"""
+
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from fitstop.client import Client
+from fitstop.connection import Connection, read_cli_json, remove_cli_json, write_cli_json
+from fitstop.errors import ClientError
+from fitstop.local.admin_key import admin_key
+from fitstop.local.component import Component, GaveUp, Report
+from fitstop.local.data_lock import DataLock
+from fitstop.local.ports import StackError, choose_port, is_free, reachable
+from fitstop.local.redis_server import NO_REDIS, RedisPlan, find_redis_server
+
+_LOOK_SECONDS = 0.1
+# A GPU newer than TensorFlow's kernels may compile them for this long.
+_FIRST_USE_SECONDS = 3600
+_PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "TMPDIR", "TZ", "USER"})
+_PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XLA_")
+# What FITSTOP_IDLE_HOOK needs to stop a machine of RunPod or Vast.ai; for the worker alone.
+_OF_THE_PROVIDER = ("CONTAINER_", "RUNPOD_", "VAST_")
+
+
+class NotReady(Exception):
+    """The stack was started and is not ready in time."""
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """How the stack is to run. `port` None: 8000, or another one where that is taken."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int | None = None
+    slots: int = 1
+
+
+class LocalStack:
+    """The three processes, as a context manager: ends them in the order worker, API, Redis on the way out.
+
+    A process that dies is restarted, and `report` is called (from another thread); after five quick deaths `check`
+    raises GaveUp. All state is on the volume, so the next start finds it.
+    """
+
+    def __init__(self, options: StackOptions, report: Report, environment: Mapping[str, str] = os.environ) -> None:
+        self.options = options
+        self.data = options.data.resolve()
+        self.volume = self.data / "volume"
+        self.logs = self.data / "logs"
+        self.url = ""
+        self.api_key = ""
+        self._report = report
+        self._environment = environment
+        self._lock = DataLock(self.data)
+        self._guard = threading.Lock()
+        self._ending = False
+        self._ended = threading.Event()
+        self._failure: GaveUp | None = None
+        self._keeper: threading.Thread | None = None
+        self._components: list[Component] = []
+        self._port = 0
+        self._announced = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything; returns before it is ready. Raises StackError where it can't be started like this."""
+        program = find_redis_server()
+        if program is None:
+            raise StackError(NO_REDIS)
+        _check_installed()
+        running = running_stack(self.data)
+        if running is not None:
+            raise StackError(f"a service already runs on {self.data}: {running.url}")
+        port = choose_port(self.options.host, self.options.port)
+        self._make_folders()
+        self._lock.take()
+        self.api_key = self._environment.get("FITSTOP_ADMIN_KEY") or admin_key(self.data)
+        self._listen_on(port)
+        redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
+        self._components = self._plan(program, redis, port)
+        self._start_redis(redis)
+        for component in self._components[1:]:
+            component.start()
+        self._keeper = threading.Thread(target=self._keep, name="fitstop-stack", daemon=True)
+        self._keeper.start()
+
+    def _listen_on(self, port: int) -> None:
+        self._port = port
+        self.url = f"http://{reachable(self.options.host)}:{port}"
+
+    def _leave_taken_port(self, api: Component) -> None:
+        """Move the API where another program took its port between our look and its start; never once it is known."""
+        if self.options.port is None and not self._announced and not is_free(self.options.host, self._port):
+            self._listen_on(choose_port(self.options.host, None))
+            api.environment = {**api.environment, "FITSTOP_PORT": str(self._port)}
+
+    def _make_folders(self) -> None:
+        from shared.durable import check_links
+
+        try:
+            for folder in (self.data, self.volume, self.logs, self.data / "redis"):
+                folder.mkdir(parents=True, exist_ok=True)
+            check_links(self.volume)
+        except OSError as error:
+            raise StackError(f"{self.data} can't be used as the data folder: {error}") from error
+
+    def _plan(self, redis_program: str, redis: RedisPlan, port: int) -> list[Component]:
+        environment = clean_environment(self._environment)
+        settings = {
+            **environment,
+            "FITSTOP_VOLUME": str(self.volume),
+            "FITSTOP_REDIS_URL": redis.url,
+            "FITSTOP_HOST": self.options.host,
+            "FITSTOP_PORT": str(port),
+            "FITSTOP_SLOTS": str(self.options.slots),
+            # Without it `python -m api` would import a folder called `api` in the user's working directory.
+            "PYTHONSAFEPATH": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        _check_settings(settings)
+        settings.pop("FITSTOP_ADMIN_KEY", None)
+        python = [sys.executable, "-P", "-m"]
+        return [
+            Component("Redis", [redis_program, "-"], environment, redis.log, stop_seconds=5, stdin=redis.config()),
+            Component(
+                "the API",
+                [*python, "api"],
+                {**settings, "FITSTOP_ADMIN_KEY": self.api_key},
+                self.logs / "api.log",
+                stop_seconds=10,
+                before_restart=self._leave_taken_port,
+            ),
+            Component(
+                "the worker",
+                [*python, "worker"],
+                {"CUDA_CACHE_PATH": str(self.data / "cuda-cache"), **settings, **self._of_the_provider()},
+                self.logs / "worker.log",
+                stop_seconds=25,
+                may_finish=float(self._environment.get("FITSTOP_IDLE_EXIT_SECONDS") or 0) > 0,
+            ),
+        ]
+
+    def _of_the_provider(self) -> dict[str, str]:
+        return {name: value for name, value in self._environment.items() if name.startswith(_OF_THE_PROVIDER)}
+
+    def _start_redis(self, redis: RedisPlan) -> None:
+        component = self._components[0]
+        component.start()
+        deadline = time.monotonic() + 10
+        while not redis.answers():
+            if not component.is_running or time.monotonic() > deadline:
+                raise StackError("\n".join([f"Redis did not start; its log {redis.log}:", *component.last_lines()]))
+            time.sleep(0.02)
+
+    def _keep(self) -> None:
+        # This thread lives as long as the components: the kernel ends those that it started when the thread ends.
+        while not self._ended.wait(_LOOK_SECONDS):
+            with self._guard:
+                if self._ending or self._failure:
+                    continue
+                try:
+                    for component in self._components:
+                        component.look_after(self._report)
+                except GaveUp as failure:
+                    self._failure = failure
+
+    def check(self) -> None:
+        """Raise GaveUp where a component could not be kept alive."""
+        if self._failure is not None:
+            raise self._failure
+
+    def wait_ready(self, seconds: float = 180) -> dict[str, Any]:
+        """Wait until the API answers and our worker would take a job, or refuses all; answer the worker's card.
+
+        From then on `cli.json` is there. Raises NotReady after `seconds`, or an hour while the worker tries its GPU;
+        GaveUp before that.
+        """
+        began = time.monotonic()
+        while (card := self._our_card()) is None or card["status"] not in {"ready", "busy", "unfit", "paused"}:
+            self._wait(began + (_FIRST_USE_SECONDS if _tries_its_gpu(card) else seconds))
+        self._announced = True
+        write_cli_json(self.data, self.url, self.api_key)
+        return card
+
+    def _wait(self, deadline: float) -> None:
+        self.check()
+        if time.monotonic() > deadline:
+            raise NotReady(f"the API and a worker did not become ready in time; see the logs in {self.logs}")
+        time.sleep(_LOOK_SECONDS)
+
+    def _our_card(self) -> dict[str, Any] | None:
+        with Client(self.connection) as client:
+            try:
+                cards = client.workers()["data"]
+            except (ClientError, KeyError):
+                return None
+        # Not the card of the stack before this one, and not that of another stack that took our port.
+        ours = (self._components[-1].pid, socket.gethostname())
+        alive = (card for card in cards if card.get("status") not in {None, "lost"})
+        return next((card for card in alive if (card.get("pid"), card.get("host")) == ours), None)
+
+    @property
+    def connection(self) -> Connection:
+        """How to talk to this stack."""
+        return Connection(self.url, self.api_key, "the local stack")
+
+    def stay(self) -> None:
+        """Wait until the worker has ended because it was idle (FITSTOP_IDLE_EXIT_SECONDS), or a signal raises
+        KeyboardInterrupt; a component that gives up raises GaveUp.
+        """
+        while not self._components[-1].has_finished:
+            self.check()
+            time.sleep(_LOOK_SECONDS)
+
+    def stop(self) -> None:
+        """End worker, API and Redis, in this order. A second Ctrl-C while it waits kills what is left."""
+        self._ending = True
+        with self._guard:
+            try:
+                remove_cli_json(self.data)
+                for component in reversed(self._components):
+                    component.stop()
+            except KeyboardInterrupt:
+                self._report("killing the remaining processes")
+                for component in reversed(self._components):
+                    component.kill()
+        self._ended.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        self._lock.release()
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of the user's environment that the components get."""
+    return {
+        name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+    }
+
+
+def running_stack(data: Path) -> Connection | None:
+    """A stack that runs on this folder and answers; None where there is none."""
+    stack = read_cli_json(data)
+    if stack is None:
+        return None
+    connection = Connection(stack.url, stack.api_key, "the local stack")
+    with Client(connection) as client:
+        return connection if client.healthy() else None
+
+
+def _tries_its_gpu(card: Mapping[str, Any] | None) -> bool:
+    return card is not None and card["status"] == "starting" and not card["device"].startswith("CPU")
+
+
+def _check_installed() -> None:
+    missing = [name for name in ("flask", "gunicorn", "celery", "keras") if find_spec(name) is None]
+    if missing:
+        raise StackError(
+            f"the local service needs {', '.join(missing)}, not installed in this Python: pip install 'fitstop[local]'"
+        )
+
+
+def _check_settings(environment: Mapping[str, str]) -> None:
+    from shared.settings import BadEnvironment, read_settings
+
+    try:
+        read_settings(environment)
+    except BadEnvironment as error:
+        raise StackError(str(error)) from error

@@ -1,0 +1,1 @@
+"""What the command shows: live pictures, curves, tables, the words of a job's end."""

@@ -1,0 +1,60 @@
+"""Follow a job: its newest state and the events since the last look, until it has finished."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from fitstop.client import TERMINAL, Client, Json
+from fitstop.errors import ApiError, Unreachable
+
+LOOK_SECONDS = 0.3
+# A service that is restarted comes back well within this.
+LOST_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One look. `trouble` says why there is no answer; then `job` is as it was last seen (None before the first)."""
+
+    job: Json | None
+    events: list[Json] = field(default_factory=list)
+    trouble: str | None = None
+
+
+def follow(
+    client: Client, job_id: str, *, look_seconds: float = LOOK_SECONDS, lost_seconds: float = LOST_SECONDS
+) -> Iterator[Moment]:
+    """Look every `look_seconds` until the job has finished; the last moment holds the terminal job and its last events.
+
+    Without an answer it tries again, with `trouble` set, and raises the error after `lost_seconds`. Other
+    errors (the job is unknown, the key is wrong) are raised at once.
+    """
+    job: Json | None = None
+    cursor: str | None = None
+    lost_since: float | None = None
+    while True:
+        try:
+            seen = client.job(job_id)
+            # The events after the state: what a terminal job wrote is all there.
+            events, cursor = _events_after(client, job_id, cursor)
+        except (Unreachable, ApiError) as error:
+            lost_since = lost_since or time.monotonic()
+            if job is None or time.monotonic() - lost_since > lost_seconds:
+                raise
+            yield Moment(job, trouble=str(error))
+        else:
+            job, lost_since = seen, None
+            yield Moment(job, events)
+            if job["status"] in TERMINAL:
+                return
+        time.sleep(look_seconds)
+
+
+def _events_after(client: Client, job_id: str, cursor: str | None) -> tuple[list[Json], str | None]:
+    events: list[Json] = []
+    while True:
+        page = client.events(job_id, cursor)
+        events += page["data"]
+        cursor = page["next"] or cursor
+        if not page["has_more"] or not page["data"]:
+            return events, cursor

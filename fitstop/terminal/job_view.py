@@ -1,0 +1,293 @@
+"""A job in a terminal: its live picture, and the sentences that say how it ended."""
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from fitstop.client import TERMINAL, Json
+from fitstop.terminal.output import duration, fields, literal, money, number, rate, status_text
+
+
+class Bar:
+    """A line of `done` out of `total`, with a mark at `mark`, as wide as its place. Plain where UTF-8 is missing."""
+
+    def __init__(self, done: float, total: float, *, mark: float | None = None, style: str = "cyan") -> None:
+        self._done, self._total, self._mark, self._style = done, max(total, 1), mark, style
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it in the width that is there."""
+        full, rest, mark = ("=", "-", "|") if options.ascii_only else ("━", "─", "┃")
+        width = min(options.max_width, 60)
+        filled = min(width, round(width * self._done / self._total))
+        if self._done > 0:
+            filled = max(1, filled)
+        line = Text(full * filled, self._style) + Text(rest * (width - filled), "dim")
+        if self._mark is not None:
+            place = min(width - 1, int(width * self._mark / self._total))
+            line = line[:place] + Text(mark, "bold yellow") + line[place + 1 :]
+        yield line
+
+
+def job_picture(job: Json, trouble: str | None = None, forecast: Json | None = None) -> RenderableType:
+    """The job as it is at this moment, at most ten lines, for 80 columns and more."""
+    parts: list[RenderableType] = [_headline(job)]
+    progress = job.get("progress")
+    if progress:
+        forecast = forecast if job["status"] == "running" else None
+        parts.append(_progress(progress, forecast, has_ended=job["status"] in TERMINAL))
+    budget = budget_words(job)
+    if budget and job["status"] not in TERMINAL:
+        parts.append(Text.assemble(("budget  ", "bold"), literal(budget)))
+    if trouble:
+        parts.append(literal(f"{trouble} (trying again)", "yellow"))
+    return Group(*parts)
+
+
+def _headline(job: Json) -> Text:
+    worker = job.get("worker") or {}
+    line = Text.assemble(literal(job.get("name") or "", "bold"), "  ", status_text(job["status"]))
+    if job["status"] == "queued":
+        line += Text(f"  {queue_place(job)}")
+    elif worker:
+        line += literal(f"  {worker.get('device')} on {worker.get('host')}", "dim")
+    if (job.get("attempt") or 1) > 1:
+        line += Text(f"  attempt {job['attempt']}", "yellow")
+    return line
+
+
+def budget_words(job: Json) -> str:
+    """The limits of a job's budget and how much of each is used; empty without a limit."""
+    budget, ledger = (job.get("spec") or {}).get("budget") or {}, job.get("ledger") or {}
+    seconds = (ledger.get("gpu_seconds") or {}).get("total") or 0.0
+    words = []
+    if budget.get("max_gpu_seconds"):
+        words.append(f"{duration(seconds)} of {duration(budget['max_gpu_seconds'])} GPU time used")
+    if budget.get("max_cost"):
+        used = ", ".join(f"{money(one.get('total'))} {one.get('currency')}" for one in ledger.get("costs") or [])
+        words.append(f"{used or 'nothing'} of {money(budget['max_cost'])} spent")
+    if budget.get("deadline"):
+        words.append(f"deadline {budget['deadline']}")
+    return "; ".join(words)
+
+
+def queue_place(job: Json) -> str:
+    """Where a queued job stands."""
+    position = job.get("queue_position")
+    if position is None:
+        return "waiting"
+    return "next in the queue" if position <= 1 else f"number {position} in the queue"
+
+
+def _progress(progress: Json, forecast: Json | None, *, has_ended: bool) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(ratio=1)
+    stopping = progress.get("early_stopping") or {}
+    epoch, epochs = progress["epoch"], progress["epochs"]
+    stops_at = stopping.get("stops_at_epoch")
+    foreseen = (forecast or {}).get("stop")
+    if foreseen:
+        grid.add_row("epoch", Bar(epoch, max(foreseen["p90"], epoch), mark=foreseen["p50"]))
+    else:
+        grid.add_row("epoch", Bar(epoch, epochs, mark=stops_at))
+    grid.add_row("", _epoch_words(epoch, epochs, {} if has_ended else stopping))
+    if stopping:
+        grid.add_row("patience", _patience(stopping))
+    if forecast and foreseen:
+        grid.add_row("forecast", forecast_words(forecast))
+    grid.add_row("best", best_words(progress))
+    grid.add_row("rate", _rate_words(progress))
+    for name, line in _metric_rows(progress.get("metrics") or {}):
+        grid.add_row(name, line)
+    return grid
+
+
+def _epoch_words(epoch: int, epochs: int, stopping: Json) -> Text:
+    words = Text(f"{epoch} of {epochs}")
+    stops_at = stopping.get("stops_at_epoch")
+    if stops_at is not None and stops_at < epochs:
+        words += literal(f"; stops at {stops_at} unless {stopping.get('monitor')} improves", "yellow")
+    return words
+
+
+def _patience(stopping: Json) -> Text:
+    wait, patience = stopping["wait"], stopping["patience"]
+    cells = min(patience, 30)
+    used = min(cells, -(-wait * cells // patience))
+    style = "green" if wait * 2 < patience else "yellow" if wait < patience else "red"
+    return Text.assemble(("■" * used, style), ("□" * (cells - used), "dim"), f"  {wait} of {patience} used")
+
+
+def forecast_words(forecast: Json) -> Text:
+    """The forecast stop, the time and cost until then, and the chance of a better epoch."""
+    stop, left = forecast["stop"], forecast.get("seconds_left") or {}
+    words = Text.assemble("stops near ", (str(stop["p50"]), "bold"), f" ({stop['p10']} to {stop['p90']})")
+    if isinstance(left.get("p50"), int | float):
+        words += Text(f", in {duration(left['p50'])}")
+    for cost in forecast.get("costs_left") or []:
+        words += literal(f", {money(cost.get('p50'))} {cost.get('currency')}")
+    chance = forecast.get("chance_of_better")
+    if isinstance(chance, int | float):
+        words += Text(f"; {chance:.0%} to improve", "dim")
+    return words
+
+
+def best_words(progress: Json) -> Text:
+    """The best epoch so far, by the monitor that decides which model is kept."""
+    best = progress.get("best")
+    if not best:
+        return Text("none", "dim")
+    return Text.assemble(
+        literal(f"{best['monitor']} "), (number(best["value"]), "bold green"), literal(f" at epoch {best['epoch']}")
+    )
+
+
+def _rate_words(progress: Json) -> Text:
+    words = Text(rate(progress.get("learning_rate")))
+    plateau = progress.get("reduce_lr")
+    if plateau:
+        wait, patience = plateau["wait"], plateau["patience"]
+        # Keras counts on past the patience only where the rate can go no lower.
+        words += Text("  at its lowest" if wait > patience else f"  plateau {wait} of {patience}", "dim")
+    seconds = progress.get("epoch_seconds")
+    if isinstance(seconds, int | float):
+        words += Text(f"  {duration(seconds)} per epoch", "dim")
+    return words
+
+
+def _metric_rows(metrics: Json) -> list[tuple[str, Text]]:
+    validation = {name.removeprefix("val_"): value for name, value in metrics.items() if name.startswith("val_")}
+    training = {name: value for name, value in metrics.items() if not name.startswith("val_")}
+    rows = [("training", training), ("validation", validation)]
+    return [(name, _metric_line(values)) for name, values in rows if values]
+
+
+def _metric_line(metrics: Json) -> Text:
+    line = Text()
+    for name, value in metrics.items():
+        line += Text.assemble(literal(f"{name} ", "dim"), f"{number(value):<8}")
+    line.rstrip()
+    return line
+
+
+def ending(job: Json) -> list[Text]:
+    """How a job ended, in sentences: its status and reason, the best epoch, and what went wrong."""
+    stop = job.get("stop") or {}
+    lines = [Text.assemble(status_text(job["status"]), literal(": " + _reason(job, stop)))]
+    if stop.get("best_epoch") is not None:
+        lines.append(
+            Text.assemble(
+                literal(f"best {stop.get('monitor')} "),
+                (number(stop.get("best_value")), "bold green"),
+                f" at epoch {stop['best_epoch']}; {stop.get('epochs_not_run', 0)} epochs not run",
+            )
+        )
+    error = job.get("error")
+    if error:
+        lines.append(literal(f"{error.get('code')}: {error.get('message')}", "red"))
+    return lines
+
+
+def _reason(job: Json, stop: Json) -> str:
+    reason, last = stop.get("reason"), stop.get("last_epoch")
+    if reason == "early_stopping":
+        monitor, patience = stop.get("monitor"), stop.get("patience")
+        return f"stopped early at epoch {last}: {monitor} had not improved for {patience} epochs"
+    if reason == "budget":
+        return _budget_reason(stop.get("budget") or {}, last)
+    if reason == "epochs_completed":
+        return f"all {last} epochs completed"
+    if reason == "cancelled" or (reason is None and job["status"] == "cancelled"):
+        return f"after epoch {last}" if last else "before its first epoch"
+    if reason is None:
+        return "no reason was recorded" if job["status"] in TERMINAL else "not finished"
+    return f"{reason} at epoch {last}" if last else str(reason)
+
+
+def _budget_reason(budget: Json, last: int | None) -> str:
+    where = f"stopped after epoch {last}" if last else "ended before its first epoch was complete"
+    if budget.get("kind") == "deadline":
+        return f"{where}: deadline {budget.get('limit')}"
+    unit = budget.get("currency") or ("s of GPU time" if budget.get("kind") == "max_gpu_seconds" else "")
+    return f"{where}: budget used up, {number(budget.get('used'))} of {number(budget.get('limit'))} {unit}".rstrip()
+
+
+def job_fields(job: Json) -> Table:
+    """One job for `fitstop show`."""
+    progress = job.get("progress") or {}
+    checkpoints = job.get("checkpoints") or {}
+    spec = job.get("spec") or {}
+    rows: list[tuple[str, object]] = [
+        ("id", job["id"]),
+        ("name", job.get("name") or "-"),
+        ("status", status_text(job["status"])),
+        ("dataset", _dataset_words(spec.get("dataset") or {})),
+        ("created", job.get("created_at")),
+        ("started", job.get("started_at") or "-"),
+        ("finished", job.get("finished_at") or "-"),
+        ("attempt", _attempt_words(job)),
+    ]
+    if job.get("extends"):
+        rows.append(("extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")))
+    if job["status"] == "queued":
+        rows.append(("queue", queue_place(job)))
+    if job.get("worker"):
+        rows.append(("worker", "{device} on {host}, slot {slot}".format_map(_Dashes(job["worker"]))))
+    if progress:
+        stopping = {} if job["status"] in TERMINAL else progress.get("early_stopping") or {}
+        rows.append(("epoch", _epoch_words(progress["epoch"], progress["epochs"], stopping)))
+        rows += [("best", best_words(progress)), ("learning rate", _rate_words(progress))]
+        rows += list(_metric_rows(progress.get("metrics") or {}))
+    if checkpoints.get("count"):
+        rows.append(("checkpoints", f"{checkpoints['count']}, the best is {checkpoints.get('best')}"))
+    rows += [(_kind_of(one), failure_words(one)) for one in job.get("failures") or []]
+    rows += [("warning", one) for one in job.get("warnings") or []]
+    rows += [("budget", words)] if (words := budget_words(job)) else []
+    rows += _ledger_rows(job.get("ledger") or {})
+    if job["status"] in TERMINAL:
+        rows.append(("ended", Text("\n").join(ending(job))))
+    return fields(rows)
+
+
+def _ledger_rows(ledger: Json) -> list[tuple[str, object]]:
+    seconds = ledger.get("gpu_seconds") or {}
+    if not seconds.get("total"):
+        return []
+    parts = ", ".join(
+        f"{name.replace('_', '-')} {duration(time)}" for name, time in seconds.items() if name != "total" and time
+    )
+    rows: list[tuple[str, object]] = [("GPU time", f"{duration(seconds['total'])}: {parts}")]
+    for cost in ledger.get("costs") or []:
+        avoided = f"; {money(cost['avoided'])} avoided" if cost.get("avoided") else ""
+        rows.append(("cost", f"{money(cost.get('total'))} {cost.get('currency')}{avoided}"))
+    return rows
+
+
+class _Dashes(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return "-"
+
+
+def _dataset_words(dataset: Json) -> str:
+    return f"{dataset.get('id', '-')}, target {dataset.get('target', '-')}"
+
+
+def failure_words(failure: Json) -> str:
+    """Why an attempt did not finish the job, and where it ran."""
+    why = ": ".join(str(failure[key]) for key in ("code", "message") if failure.get(key))
+    where = f" on {failure['host']}" if failure.get("host") else ""
+    outcome = str(failure.get("outcome")).replace("_", " ")
+    return f"attempt {failure.get('attempt')} {outcome}{where}{'; ' + why if why else ''}"
+
+
+def _kind_of(failure: Json) -> str:
+    if failure.get("is_loss") or failure.get("outcome") == "lost":
+        return "loss"
+    return "handed back" if failure.get("outcome") == "handed_back" else "failure"
+
+
+def _attempt_words(job: Json) -> str:
+    """The number of attempts, and how those without a result ended."""
+    counts = job.get("attempts") or {}
+    ends = [f"{counts[key]} {key.replace('_', ' ')}" for key in ("lost", "failed", "handed_back") if counts.get(key)]
+    return f"{job.get('attempt') or '-'}{': ' + ', '.join(ends) if ends else ''}"

@@ -1,0 +1,225 @@
+"""Words on a terminal: data on stdout, hints on stderr, every name literally.
+
+Nothing here interprets markup, and whatever came from outside goes through `plain`: a job called "[red]x", or one with
+an escape sequence in its name, does nothing to the terminal that lists it.
+"""
+
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fitstop.errors import Answered, ClientError, Denied, Unreachable
+
+# On a pipe nothing is cut or wrapped.
+PIPE_WIDTH = 240
+
+_STATUS_STYLES = {
+    "queued": "yellow",
+    "running": "cyan",
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "magenta",
+    "ready": "green",
+    "busy": "cyan",
+    "starting": "yellow",
+    "unfit": "bold red",
+    "paused": "bold yellow",
+    "draining": "yellow",
+    "lost": "red",
+}
+
+
+def open_streams() -> None:
+    """Make stdout and stderr take everything that is written to them.
+
+    A character that the terminal's encoding (cp1252, ASCII) lacks becomes `?`. A stream that the caller has closed goes
+    nowhere.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  open until the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def discard_stdout() -> None:
+    """Let what is still in stdout's buffer go nowhere: Python writes it once more when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def console(*, err: bool = False) -> Console:
+    """The terminal behind stdout, or behind stderr."""
+    stream = sys.stderr if err else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def hint(text: str) -> None:
+    """A line for a person, on stderr. Above a live picture where there is one, which click's own echo is not."""
+    screen = console(err=True)
+    screen.print(literal(_as_typed_here(text)), soft_wrap=not screen.is_terminal)
+
+
+def _as_typed_here(text: str) -> str:
+    """`fitstop ps` as it can be typed here: with its path where it is not on the PATH, as after `make demo`."""
+    program = Path(sys.argv[0])
+    if program.name != "fitstop" or shutil.which("fitstop"):
+        return text
+    return re.sub(r"\bfitstop (?=[a-z-])", lambda _: f"{os.path.relpath(program)} ", text)
+
+
+def print_json(document: Any) -> None:
+    """The API's own document on stdout."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def plain(value: object) -> str:
+    """`value` as text in which control and format characters show as what they are."""
+    return "".join(character if character.isprintable() else _visible(character) for character in str(value))
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) == "Zs":
+        return " "
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def literal(value: object, style: str = "") -> Text:
+    """`value` for a table or a line, as it is."""
+    return Text(plain(value), style=style)
+
+
+def status_text(status: object) -> Text:
+    """A status in its colour."""
+    return literal(status, _STATUS_STYLES.get(str(status), ""))
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """A table without lines. The columns in `right` hold numbers."""
+    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, justify="right" if column in right else "left", no_wrap=True, overflow="ellipsis")
+    return grid
+
+
+def show_rows(rows: RenderableType) -> None:
+    """A table or the like on stdout; on a pipe without the blanks that fill its lines up."""
+    screen = console()
+    if screen.is_terminal:
+        screen.print(rows)
+        return
+    with screen.capture() as captured:
+        screen.print(rows)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def fields(rows: list[tuple[str, object]]) -> Table:
+    """Names and values, one row for each; a value may be a Text."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(Text(name), value if isinstance(value, Text) else literal(value))
+    return grid
+
+
+def print_error(error: ClientError) -> None:
+    """Print an error on stderr, and how to fix it where that is known."""
+    hint(f"fitstop: {error}")
+    if isinstance(error, Answered):
+        for problem in error.problem.errors:
+            hint(f"  {problem.pointer}: {problem.detail}" if problem.pointer else f"  {problem.detail}")
+        if error.problem.status >= 500 and error.problem.request_id:
+            hint(f"  request {error.problem.request_id}")
+    if isinstance(error, Denied):
+        hint("  Set FITSTOP_API_KEY to an API key of this service.")
+    if isinstance(error, Unreachable):
+        hint("  Is the service running? `fitstop up` starts one here; --url or FITSTOP_URL names another.")
+
+
+# Numbers and times
+
+
+def number(value: object) -> str:
+    """A metric or a rate in at most six characters or so; a dash for one that is not there or not finite."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return "-" if value is None else plain(value)
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.3g}"
+
+
+def rate(value: object) -> str:
+    """A learning rate, as short as it can be said."""
+    return f"{value:g}" if isinstance(value, int | float) else "-"
+
+
+def money(amount: object) -> str:
+    """An amount of money, with as many places as a small one needs."""
+    if not isinstance(amount, int | float):
+        return "-"
+    return f"{amount:.2f}" if amount == 0 or abs(amount) >= 1 else f"{amount:.4f}"
+
+
+def size(count: object) -> str:
+    """A number of bytes for a person."""
+    if not isinstance(count, int | float):
+        return "-"
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """A length of time for a person: 0.021 s, 12.3 s, 4 min 05 s, 2 h 10 min."""
+    if seconds < 1:
+        return f"{seconds:.3f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours} h {minutes_left:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def parsed_time(text: object) -> datetime | None:
+    """The moment of an RFC 3339 time; None where it is none."""
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+
+
+def age(text: object) -> str:
+    """How long ago that was, in one unit: 12s, 5m, 3h, 9d."""
+    moment = parsed_time(text)
+    if moment is None:
+        return "-"
+    seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def clock(text: object) -> str:
+    """The time of day here at that moment."""
+    moment = parsed_time(text)
+    return moment.astimezone().strftime("%H:%M:%S") if moment else "--:--:--"

@@ -1,0 +1,126 @@
+"""The demo's summary of a job: why it stopped, its checkpoints, its CSV."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fitstop.client import Client, Json
+from fitstop.errors import NotFound
+from fitstop.terminal.job_view import ending
+from fitstop.terminal.output import console, duration, fields, literal, number, rate, show_rows, size, table
+
+_SHOWN_ROWS = 2
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished job, the folder of its volume, and the seconds from submission to result."""
+
+    client: Client
+    job: Json
+    volume: Path
+    seconds: float
+
+
+def print_summary(ended: Ended) -> None:
+    """Print the summary."""
+    screen = console()
+    screen.print()
+    screen.print(literal(ended.job.get("name") or "", "bold"), literal(ended.job["id"], "dim"), sep="  ")
+    screen.print()
+    show_rows(fields(_facts(ended)))
+    _print_checkpoints(screen, ended)
+    _print_log(screen, ended)
+
+
+def _facts(ended: Ended) -> list[tuple[str, object]]:
+    job = ended.job
+    stop = job.get("stop") or {}
+    rows: list[tuple[str, object]] = [("ended", ending(job)[0])]
+    if stop.get("best_epoch") is not None:
+        best = Text.assemble(
+            literal(f"{stop.get('monitor')} "),
+            (number(stop.get("best_value")), "bold green"),
+            f" at epoch {stop['best_epoch']}",
+        )
+        rows.append(("best", best))
+    rows.append(("not run", f"{stop.get('epochs_not_run', 0)} of {_epochs(job)} epochs"))
+    rows.append(("rate drops", Text("\n").join(_rate_drops(ended)) or "none"))
+    if job.get("error"):
+        rows.append(("error", literal(f"{job['error'].get('code')}: {job['error'].get('message')}", "red")))
+    rows.append(("wall time", f"{duration(ended.seconds)} from submission to result"))
+    return rows
+
+
+def _epochs(job: Json) -> object:
+    return ((job.get("spec") or {}).get("hyperparameters") or {}).get("epochs", "?")
+
+
+def _rate_drops(ended: Ended) -> list[Text]:
+    events = ended.client.all_events(ended.job["id"])
+    return [literal(event["message"]) for event in events if event.get("type") == "learning_rate"]
+
+
+def _print_checkpoints(screen: Console, ended: Ended) -> None:
+    saved = ended.client.checkpoints(ended.job["id"])["data"]
+    screen.print()
+    screen.print(Text("Checkpoints", "bold"), literal(checkpoint_folder(ended)), sep="  ", soft_wrap=True)
+    grid = table("NAME", "EPOCH", "SIZE", "", right=("EPOCH", "SIZE"))
+    for one in saved:
+        grid.add_row(
+            literal(one["name"]), str(one["epoch"]), size(one["bytes"]), Text("best" if one["is_best"] else "", "green")
+        )
+    show_rows(grid if saved else Text("none"))
+
+
+def checkpoint_folder(ended: Ended) -> Path:
+    """The folder of the checkpoints on the volume: that of the newest attempt that has some."""
+    job_id = str(ended.job["id"])
+    attempts = ended.volume / "jobs" / job_id[-2:] / job_id / "attempts"
+    folders = [attempts / str(number) / "checkpoints" for number in range(ended.job.get("attempt") or 1, 0, -1)]
+    return next((folder for folder in folders if (folder / "manifest.json").exists()), folders[0])
+
+
+def _print_log(screen: Console, ended: Ended) -> None:
+    try:
+        text = b"".join(ended.client.training_log(ended.job["id"])).decode()
+    except NotFound:
+        return
+    rows = list(csv.reader(io.StringIO(text)))
+    if len(rows) < 2:
+        return
+    header, body = rows[0], rows[1:]
+    screen.print()
+    screen.print(
+        Text("training_log.csv", "bold"),
+        Text(f"{len(body)} rows, shown as columns; epochs count from 0"),
+        sep="  ",
+        soft_wrap=True,
+    )
+    show_rows(_transposed(header, body))
+
+
+def _transposed(header: list[str], body: list[list[str]]) -> Table:
+    """Ten columns of numbers fit no terminal of 80, so the rows are shown as columns."""
+    first, last = body[:_SHOWN_ROWS], body[_SHOWN_ROWS:][-_SHOWN_ROWS:]
+    gap = len(body) > 2 * _SHOWN_ROWS
+    shown = [*first, *([["…"] * len(header)] if gap else []), *last]
+    labels = [row[0] for row in shown]
+    grid = table(header[0], *labels, right=tuple(labels))
+    for position, name in enumerate(header[1:], start=1):
+        cells = [_cell(name, row[position]) for row in shown]
+        grid.add_row(literal(name), *(literal(cell) for cell in cells))
+    return grid
+
+
+def _cell(name: str, text: str) -> str:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return rate(value) if name in {"learning_rate", "lr"} else number(value)

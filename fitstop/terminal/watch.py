@@ -1,0 +1,140 @@
+"""Watching a job: a live picture under its events on a terminal, one line for each event on a pipe."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from fitstop.client import Client, Json
+from fitstop.terminal.follow import Moment, follow
+from fitstop.terminal.foresight import Foresight
+from fitstop.terminal.job_view import ending, failure_words, job_picture, queue_place
+from fitstop.terminal.output import clock, console, literal
+
+# The number of past events to show when attaching to a running job.
+_LAST_EVENTS = 12
+_LEVEL_STYLES = {"warning": "yellow", "error": "red"}
+_TYPE_STYLES = {"checkpoint": "green", "learning_rate": "magenta", "stop": "bold"}
+
+
+def watch(client: Client, job_id: str) -> Json:
+    """Show a job until it has finished, and return it. KeyboardInterrupt passes through; the job continues to run."""
+    screen = console()
+    with catch_interrupts() as interrupted:
+        moments = _until(interrupted, follow(client, job_id))
+        return _watch_live(screen, moments, Foresight(client)) if screen.is_terminal else _watch_lines(screen, moments)
+
+
+@contextmanager
+def catch_interrupts() -> Iterator[threading.Event]:
+    """An event that a Ctrl-C sets, in addition to the KeyboardInterrupt.
+
+    Python drops an exception that it happens to raise inside a finalizer or a callback of its own, with a line on
+    stderr. A display that is drawn a hundred times a second would sometimes miss a Ctrl-C.
+    """
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _until(interrupted: threading.Event, moments: Iterator[Moment]) -> Iterator[Moment]:
+    for moment in moments:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        yield moment
+
+
+def print_ending(job: Json) -> None:
+    """Say how a job ended."""
+    screen = console()
+    for line in ending(job):
+        screen.print(line)
+
+
+def event_line(event: Json) -> Text:
+    """One event as a line: the time of day here, and what happened."""
+    style = _LEVEL_STYLES.get(event.get("level", ""), "") or _TYPE_STYLES.get(event.get("type", ""), "")
+    return Text.assemble((clock(event.get("time")), "dim"), "  ", literal(event.get("message", ""), style))
+
+
+def _event_row(event: Json) -> Table:
+    """The line for a screen: a long message wraps under its own beginning."""
+    line = event_line(event)
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(line[:8], line[10:])
+    return grid
+
+
+def _watch_live(screen: Console, moments: Iterator[Moment], foresight: Foresight) -> Json:
+    news = _News()
+    job: Json = {}
+    with Live(console=screen, refresh_per_second=8, transient=True) as live:
+        for moment in moments:
+            first = not job
+            job = moment.job or job
+            events = [event for event in moment.events if event.get("type") != "epoch"]
+            if first and len(events) > _LAST_EVENTS:
+                live.console.print(Text(f"… {len(events) - _LAST_EVENTS} events before these", "dim"))
+                events = events[-_LAST_EVENTS:]
+            for line in [*news.lines(moment, queue=False), *map(_event_row, events)]:
+                live.console.print(line)
+            live.update(job_picture(job, moment.trouble, foresight.of(job)))
+    return job
+
+
+def _watch_lines(screen: Console, moments: Iterator[Moment]) -> Json:
+    news = _News()
+    job: Json = {}
+    for moment in moments:
+        job = moment.job or job
+        for line in [*news.lines(moment, queue=True), *map(event_line, moment.events)]:
+            screen.print(line, soft_wrap=True)
+    return job
+
+
+class _News:
+    """What is new in a job's state beside its events: its place in the queue, failed attempts, a lost connection."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._place = ""
+        self._trouble: str | None = None
+
+    def lines(self, moment: Moment, *, queue: bool) -> list[Text]:
+        """The lines to print for a moment; a picture shows the queue by itself."""
+        job = moment.job or {}
+        lines = self._failed(job)
+        place = f"queued, {queue_place(job)}" if job.get("status") == "queued" else ""
+        if queue and place and place != self._place:
+            lines.append(Text(place))
+        self._place = place
+        if queue and moment.trouble and not self._trouble:
+            lines.append(literal(f"{moment.trouble}; trying again", "yellow"))
+        if self._trouble and not moment.trouble:
+            lines.append(Text("connected again", "green"))
+        self._trouble = moment.trouble
+        return lines
+
+    def _failed(self, job: Json) -> list[Text]:
+        failures = job.get("failures") or []
+        fresh = failures[self._failures :]
+        self._failures = len(failures)
+        return [literal(failure_words(one), "yellow") for one in fresh]

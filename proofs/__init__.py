@@ -1,0 +1,1 @@
+"""Proofs that take minutes or hours; pytest runs a short, seeded part of some of them."""

@@ -1,0 +1,80 @@
+"""`python -m proofs.simulation`: see the package's own words. Exit status 0 only if every promise was kept."""
+
+import argparse
+import logging
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from proofs.simulation.machinery import simulated
+from proofs.simulation.shares import in_memory, some_worlds
+from proofs.simulation.world import Outcome, run_world
+
+# Seeds of one run follow each other; those of another run never meet them.
+_WORLDS_OF_A_SEED = 1_000_000
+_MOST_TOLD = 20
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--interleavings", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--world", type=int, help="run this one world and tell what happened")
+    asked = parser.parse_args()
+    if asked.world is not None:
+        return _tell_one(asked.world)
+    first = asked.seed * _WORLDS_OF_A_SEED
+    began = time.monotonic()
+    counts: Counter[str] = Counter()
+    broken: list[Outcome] = []
+    _tell(f"seed {asked.seed}")
+    done = 0
+    with multiprocessing.get_context("spawn").Pool(asked.processes) as pool:
+        for outcomes in pool.imap_unordered(some_worlds, _shares(first, asked.interleavings)):
+            done += len(outcomes)
+            if done % 10_000 == 0:
+                _tell(f"{done} of {asked.interleavings} after {time.monotonic() - began:.0f} s")
+            for outcome in outcomes:
+                counts += outcome.counts
+                if outcome.broken:
+                    broken.append(outcome)
+                    _tell(f"world {outcome.seed}: {outcome.broken}")
+    _tell(f"seed {asked.seed}: {asked.interleavings} interleavings, {len(broken)} that broke a promise")
+    for name, count in counts.most_common():
+        _tell(f"  {count:>10}  {name}")
+    _tell(f"  {time.monotonic() - began:>10.0f}  seconds")
+    for outcome in sorted(broken, key=lambda one: one.seed)[:_MOST_TOLD]:
+        _tell(f"again: python -m proofs.simulation --world {outcome.seed}")
+    return 1 if broken else 0
+
+
+def _shares(first: int, count: int) -> Iterator[range]:
+    for begin in range(first, first + count, 100):
+        yield range(begin, min(begin + 100, first + count))
+
+
+def _tell_one(seed: int) -> int:
+    logging.disable()
+    with in_memory() as folder, simulated():
+        outcome = run_world(seed, folder, tell=_tell)
+        if outcome.broken:
+            shutil.copytree(folder, kept := Path(tempfile.mkdtemp(prefix="world-")), dirs_exist_ok=True)
+            _tell(f"the volume is in {kept}")
+    _tell(f"world {seed}: {outcome.broken or 'every promise was kept'}")
+    return 1 if outcome.broken else 0
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

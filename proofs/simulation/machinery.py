@@ -1,0 +1,253 @@
+"""The simulated world in the place of `os`, `time`, `threading` and the wall clock, for as long as a context is open.
+
+The product's modules are not changed. What runs outside of a simulated process meets the real thing.
+"""
+
+import errno
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import api.jobs.end
+import shared.durable
+import shared.events
+import shared.job_folder
+import shared.times
+import worker.supervisor.attempt
+import worker.supervisor.claim
+import worker.supervisor.heartbeat
+import worker.supervisor.patrol
+import worker.supervisor.slots
+import worker.supervisor.volume_watch
+import worker.training.lifeline
+import worker.training.stop_requests
+from proofs.simulation.eye import Eye
+from proofs.simulation.kernel import Kernel, Killed, Signal, Task
+from shared.document import parse_document
+from shared.job import ProcessIdentity
+from shared.volume import Volume
+
+_READING = ("stat", "listdir", "scandir")
+_CHANGING = ("link", "replace", "rename", "unlink", "mkdir", "rmdir", "write", "fsync", "open")
+_TRAINING = (worker.training.lifeline, worker.training.stop_requests)
+_WATCHING = (worker.supervisor.heartbeat, worker.supervisor.patrol, worker.supervisor.volume_watch)
+_TIMED = (
+    shared.events,
+    worker.supervisor.attempt,
+    worker.supervisor.claim,
+    worker.supervisor.slots,
+    *_WATCHING,
+    *_TRAINING,
+)
+_THREADED = (worker.supervisor.attempt, worker.supervisor.heartbeat, worker.supervisor.slots, worker.training.lifeline)
+
+
+@dataclass
+class Disk:
+    """How long a file operation takes: no time, or with the probability `share` up to `seconds`."""
+
+    share: float
+    seconds: float
+
+
+class World:
+    """What the functions below act on: the world that runs now."""
+
+    kernel: Kernel
+    eye: Eye
+    disk: Disk
+    volume: Volume
+    is_on = False
+
+
+@contextmanager
+def simulated() -> Iterator[None]:
+    """Worlds may run inside."""
+    with ExitStack() as stack:
+        for name in (*_READING, *_CHANGING):
+            ours = _nothing if name == "fsync" else getattr(os, name)
+            stack.enter_context(patch.object(os, name, _operation(name, ours, getattr(os, name))))
+        stack.enter_context(patch.object(io, "open", _operation("open file", io.open, io.open)))
+        clock = SimpleNamespace(monotonic=_monotonic, sleep=_sleep)
+        for module in _TIMED:
+            stack.enter_context(patch.object(module, "time", clock))
+        for module in _THREADED:
+            stack.enter_context(
+                patch.object(module, "threading", SimpleNamespace(Thread=Thread, Event=Event, Timer=Timer))
+            )
+        tokens = SimpleNamespace(token_hex=_token)
+        stack.enter_context(patch.object(shared.durable, "secrets", tokens))
+        stack.enter_context(patch.object(worker.supervisor.slots, "secrets", tokens))
+        stack.enter_context(patch.object(shared.times, "datetime", WallClock))
+        stack.enter_context(patch.object(api.jobs.end, "service", lambda: SimpleNamespace(volume=World.volume)))
+        stack.enter_context(patch.object(shared.job_folder, "read_document", _remembering_read()))
+        stack.enter_context(patch.object(worker.supervisor.attempt, "out_of_memory_kills", lambda: 0))
+        for module in (worker.supervisor.claim, worker.supervisor.slots):
+            stack.enter_context(patch.object(module, "memory_bytes", lambda: None))
+        stack.enter_context(patch.object(worker.supervisor.slots, "device_name", lambda: "CPU"))
+        stack.enter_context(patch.object(worker.supervisor.slots, "this_process", this_process))
+        stack.enter_context(patch.object(worker.supervisor.patrol, "is_gone", _is_gone))
+        # A later look is the harder case, and every quarter of a second is most of all operations.
+        stack.enter_context(patch.object(worker.supervisor.attempt, "_LOOK_SECONDS", 1.0))
+        stack.enter_context(patch.object(worker.training.lifeline, "_LOOK_SECONDS", 1.0))
+        # Nothing is decided by a card.
+        stack.enter_context(patch.object(worker.supervisor.slots, "_CARD_SECONDS", 60))
+        yield
+
+
+def _operation(name: str, ours: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+    changes = name in _CHANGING
+
+    def operation(*arguments: Any, **options: Any) -> Any:
+        if not World.is_on or World.kernel.current is None:
+            return real(*arguments, **options)
+        _before(changes or _opens_for_writing(name, arguments))
+        result = ours(*arguments, **options)
+        World.eye.sees(name, arguments)
+        return result
+
+    return operation
+
+
+def _before(changes: bool) -> None:
+    """What may happen to a process just before one of its file operations."""
+    kernel = World.kernel
+    task = kernel.current
+    assert task is not None
+    process = task.process
+    if not process.is_alive:
+        raise Killed
+    if process.armed:
+        for act in process.due():
+            act()
+        kernel.stop_here_if_it_must()
+    machine = process.machine
+    if machine.hangs_until > kernel.now:
+        kernel.pause(machine.hangs_until - kernel.now)
+    if kernel.chance.random() < World.disk.share:
+        kernel.pause(kernel.chance.random() * World.disk.seconds)
+    if changes and machine.fails_until > kernel.now:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _opens_for_writing(name: str, arguments: tuple[Any, ...]) -> bool:
+    return name == "open file" and len(arguments) > 1 and arguments[1] not in {"r", "rb"}
+
+
+def _monotonic() -> float:
+    return World.kernel.monotonic()
+
+
+def _sleep(seconds: float) -> None:
+    World.kernel.sleep(seconds)
+
+
+def _token(size: int) -> str:
+    return World.kernel.token(size)
+
+
+def this_process() -> ProcessIdentity:
+    """As `shared.processes.this_process`, for the simulated process that asks."""
+    task = World.kernel.current
+    assert task is not None
+    process = task.process
+    return ProcessIdentity(machine=process.machine.name, pid=process.pid, started=0)
+
+
+def _is_gone(process: ProcessIdentity | None) -> bool:
+    """As `shared.processes.is_gone`."""
+    task = World.kernel.current
+    assert task is not None
+    here = task.process.machine
+    return process is not None and process.machine == here.name and not here.processes[process.pid - 1].is_alive
+
+
+def _nothing(*_: Any) -> None:
+    """The volume of a simulation lies in memory."""
+
+
+def _remembering_read() -> Callable[..., Any]:
+    """The same bytes are the same frozen document: they are parsed once in all worlds."""
+    known: dict[Any, Any] = {}
+
+    def read(path: Any, kind: Any) -> Any:
+        content = shared.durable.read_bytes(path)
+        if content is None:
+            return None
+        if (kind, content) not in known:
+            if len(known) > 10_000:
+                known.clear()
+            known[kind, content] = parse_document(content, kind, path.name)
+        return known[kind, content]
+
+    return read
+
+
+class WallClock(datetime):
+    """The wall clock of the machine that the current task runs on."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        if not World.is_on or World.kernel.current is None:
+            return datetime.now(tz)
+        return datetime.fromtimestamp(World.kernel.wall(), tz or UTC)
+
+
+class Event:
+    """As `threading.Event`."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._changed = Signal()
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        World.kernel.fire(self._changed)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self._is_set:
+            World.kernel.wait(self._changed, World.kernel.true_seconds(timeout))
+        return self._is_set
+
+
+class Thread:
+    """As `threading.Thread`, in the process that starts it."""
+
+    def __init__(self, target: Callable[..., Any], args: Any = (), name: str = "", daemon: bool = False) -> None:
+        self._target, self._args = target, args
+        self._task: Task | None = None
+
+    def start(self) -> None:
+        current = World.kernel.current
+        assert current is not None
+        self._task = World.kernel.begin(current.process, self._run)
+
+    def join(self, timeout: float | None = None) -> None:
+        assert self._task is not None
+        if not self._task.is_done:
+            World.kernel.wait(self._task.done, World.kernel.true_seconds(timeout))
+
+    def _run(self) -> None:
+        self._target(*self._args)
+
+
+class Timer(Thread):
+    """As `threading.Timer`."""
+
+    def __init__(self, interval: float, function: Callable[..., Any], args: Any = ()) -> None:
+        super().__init__(function, args)
+        self._interval = interval
+        self.daemon = False
+
+    def _run(self) -> None:
+        World.kernel.sleep(self._interval)
+        super()._run()

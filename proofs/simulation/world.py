@@ -1,0 +1,408 @@
+"""One whole random schedule of a small world: workers, their children, the API and the faults, from one seed.
+
+The workers are the product's own: `Worker`, `Sweeper`, `AttemptRun`, `Heartbeat`, `StopRequests`, `Lifeline` and all
+below them. Simulated are Redis (`Bell`), the training itself (`Child`: batches are waits), and the machines.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import api.jobs.end
+from proofs.simulation.bell import Bell
+from proofs.simulation.eye import Eye, Trainer
+from proofs.simulation.kernel import Kernel, Killed, Machine, Process
+from proofs.simulation.machinery import Disk, World, this_process
+from shared.durable import make_folder, replace_file
+from shared.events import Event, EventWriter
+from shared.job import Conclusion, Ending, Stop
+from shared.job_folder import AttemptFolder
+from shared.points import place_of, point_name, points_of
+from shared.settings import Settings
+from shared.volume import Volume
+from tests.unit.shared.records import record
+from worker.ipc.pulse import Pulse
+from worker.supervisor.slots import Worker
+from worker.training.errors import Superseded, TrainingStopped
+from worker.training.lifeline import SUPERSEDED, Lifeline
+from worker.training.stop_requests import StopRequests
+
+# No back-off: the pause before the next attempt would hide a trainer that lives too long.
+SETTINGS = Settings(retry_backoff_seconds=0, volume_reserve_bytes=1)
+# Faults come in the first so many seconds; after the last one every job must have its result within the second number.
+FAULT_SECONDS = 30.0
+QUIET_SECONDS = 900.0
+
+_RECORD = record()
+
+
+@dataclass
+class Outcome:
+    """`broken` says which promise was broken and when; None where all were kept."""
+
+    seed: int
+    broken: str | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def run_world(
+    seed: int, root: Path, settings: Settings = SETTINGS, tell: Callable[[str], None] | None = None
+) -> Outcome:
+    """The world of `seed` below `root`, which is emptied. Inside of `simulated()` only.
+
+    `tell` hears of every change to the volume and of every fault.
+    """
+    shutil.rmtree(root, ignore_errors=True)
+    play = Play(Random(seed), root, settings)
+    play.eye.tell = tell
+    World.is_on = True
+    try:
+        play.run()
+    finally:
+        World.is_on = False
+    broken = [*play.eye.broken, *play.kernel.troubles]
+    return Outcome(seed, broken[0] if broken else None, play.counts)
+
+
+class Play:
+    """Who is there, and what happens to them when."""
+
+    def __init__(self, chance: Random, root: Path, settings: Settings) -> None:
+        self.chance = chance
+        self.counts: Counter[str] = Counter()
+        self.kernel = World.kernel = Kernel(chance)
+        self.volume = World.volume = Volume(root)
+        self.settings = settings.model_copy(update={"max_losses": chance.choice([1, 2, 3, settings.max_losses])})
+        self.eye = World.eye = Eye(str(root), lambda: self.kernel.now)
+        World.disk = Disk(chance.choice([0.1, 0.3, 1.0]), chance.choice([0.005, 0.1, 1.0]))
+        self.bell = Bell(self.kernel)
+        self.batches, self.batch_seconds = chance.choice([(4, 1.0), (3, 8.0), (12, 8.0), (3, 30.0)])
+        self.share_saved, self.share_orphaned = chance.choice([0.0, 0.5, 1.0]), chance.choice([0.0, 0.0, 0.3])
+        self._machines = [Machine(f"machine {number}", chance) for number in range(chance.randint(2, 3))]
+        self._workers = [Process(f"the worker on {machine.name}", machine) for machine in self._machines]
+        self._api = Process("the API", Machine("machine of the API", chance))
+        self._is_over = False
+
+    def run(self) -> None:
+        """From the beginning to the verdict."""
+        for worker in self._workers:
+            self.kernel.begin(worker, self._work, worker)
+        for number in range(self.chance.randint(1, 3)):
+            self._plan_a_job(number)
+        for _ in range(self.chance.randint(1, 7)):
+            self.kernel.at(self.chance.uniform(0, FAULT_SECONDS), self._fault())
+        self.kernel.at(2, self._supervise)
+        self.kernel.go_on_while(lambda: not (self._is_over or self.eye.broken or self.kernel.troubles))
+        for machine in self._machines:
+            for process in machine.processes:
+                self.kernel.kill(process)
+        self.kernel.kill(self._api)
+        self.kernel.bury()
+        if self._is_over and not self.eye.broken:
+            self.eye.judges_the_end(self.volume, self.settings)
+            self._count_ends()
+        self.counts["simulated seconds"] += round(self.kernel.now)
+
+    def _count_ends(self) -> None:
+        for job_id in self.eye.posted:
+            for attempt in self.volume.job_folder(job_id).attempts():
+                end = attempt.end()
+                self.counts[f"attempts {end.outcome if end else 'left open by a cancel'}"] += 1
+                self.counts["attempts whose worker was seen to be gone"] += "has ended without a word" in str(end)
+
+    def _supervise(self) -> None:
+        """Start again what has ended; look whether all is quiet."""
+        self._workers = [self._again(worker, self._work) for worker in self._workers]
+        self._api = self._again(self._api, lambda _: None)
+        now = self.kernel.now
+        if now > FAULT_SECONDS:
+            for process in self._everybody():
+                process.armed.clear()
+            self._is_over = self._all_is_quiet() or now > FAULT_SECONDS + QUIET_SECONDS
+        self.kernel.at(now + 2, self._supervise)
+
+    def _again(self, process: Process, work: Callable[[Process], None]) -> Process:
+        if process.is_alive or self.chance.random() < 0.5:
+            return process
+        fresh = Process(process.name, process.machine)
+        self.kernel.begin(fresh, work, fresh)
+        return fresh
+
+    def _all_is_quiet(self) -> bool:
+        jobs = [job for job_id in self.volume.job_ids() if (job := self.volume.job(job_id)) is not None]
+        marked = [one for one in self.volume.open_jobs() if self.volume.job(one.job_id) is not None]
+        training = [trainer for trainer in self.eye.trainers if trainer.process.is_alive]
+        return not marked and not training and all(job.result_file.exists() for job in jobs)
+
+    # The worker
+
+    def _work(self, process: Process) -> None:
+        """What `worker.supervisor.main` and Celery do with a worker."""
+        worker = Worker(self.settings, self.volume, self.bell, Nursery(self, process))  # type: ignore[arg-type]
+        process.drain = worker.drain.set
+        worker.begin()
+        while not worker.drain.is_set():
+            if worker.may_take() and self.bell.take():
+                worker.run_next()
+            else:
+                self.kernel.wait(self.bell.rung, 1.0)
+        with suppress(OSError):  # its card stays; nothing is decided by it
+            worker.end()
+        self.kernel.exit(process, 0)
+
+    # The client, through what the API does
+
+    def _plan_a_job(self, number: int) -> None:
+        job_id = f"job_{number + 1:026}"
+        begin = self.chance.choice([0.0, self.chance.uniform(0, FAULT_SECONDS)])
+        self.kernel.at(begin, lambda: self._in_the_api(self._post, job_id))
+        if self.chance.random() < 0.4:
+            moment = begin + self.chance.choice([self.chance.uniform(0, 3), self.chance.uniform(0, 60)])
+            self.kernel.at(moment, lambda: self._in_the_api(self._cancel, job_id))
+
+    def _in_the_api(self, act: Callable[[str], None], job_id: str) -> None:
+        if self._api.is_alive:
+            self.kernel.begin(self._api, self._answer, act, job_id)
+
+    def _answer(self, act: Callable[[str], None], job_id: str) -> None:
+        try:
+            act(job_id)
+        except OSError:
+            self.counts["requests that the volume refused"] += 1
+
+    def _post(self, job_id: str) -> None:
+        spec = _RECORD.spec.model_copy(update={"priority": self.chance.randint(0, 1)})
+        self.volume.store_job(_RECORD.model_copy(update={"id": job_id, "spec": spec}))
+        self.eye.posted.append(job_id)
+        self.counts["jobs"] += 1
+        self.bell.ring(job_id)
+
+    def _cancel(self, job_id: str) -> None:
+        job = self.volume.job(job_id)
+        if job is None or job.result() is not None:
+            return
+        self.counts["cancels"] += 1
+        job.request_cancel()
+        api.jobs.end._end_if_queued(job)
+
+    # The faults
+
+    def _fault(self) -> Callable[[], None]:
+        """One fault, drawn now, done at its moment."""
+        name, fault = self.chance.choice(
+            [
+                ("killed", lambda: self._arm(self._someone(), self.kernel.kill)),
+                ("frozen", lambda: self._arm(self._someone(), self._freeze)),
+                ("worker frozen", lambda: self._arm(self._some_worker(), self._freeze)),
+                ("machine frozen", lambda: self._arm(self._some_worker(), self._freeze_with_children)),
+                ("volume slow for one operation", lambda: self._arm(self._someone(), self._hold_up)),
+                ("volume hangs for a machine", self._hang),
+                ("volume fails for a machine", self._fail),
+                ("worker drained", lambda: self._some_worker().drain()),
+                ("Redis flushed and away", self._flush),
+            ]
+        )
+
+        def act() -> None:
+            self.counts[name] += 1
+            self.eye.notes(f"fault: {name}")
+            fault()
+
+        return act
+
+    def _seconds(self) -> float:
+        """Around the times that the protocol counts, 20 s and 30 s, and short ones."""
+        return self.chance.choice(
+            [self.chance.uniform(0, 10), self.chance.uniform(10, 40), self.chance.uniform(30, 70)]
+        )
+
+    def _some_worker(self) -> Process:
+        """Mostly one that runs a job."""
+        busy = [worker for worker in self._workers if _living_children(worker)]
+        return self.chance.choice(busy if busy and self.chance.random() < 0.8 else self._workers)
+
+    def _someone(self) -> Process:
+        worker = self._some_worker()
+        return self.chance.choice([worker, worker, *_living_children(worker), self._api])
+
+    def _everybody(self) -> list[Process]:
+        children = [child for worker in self._workers for child in _living_children(worker)]
+        return [*self._workers, *children, self._api]
+
+    def _arm(self, process: Process, act: Callable[[Process], None]) -> None:
+        operations = self.chance.choice([1, self.chance.randint(1, 20), self.chance.randint(1, 150)])
+
+        def strike() -> None:
+            self.eye.notes(f"{act.__name__.strip('_')}: {process.name}")
+            act(process)
+
+        process.arm(operations, strike)
+
+    def _freeze(self, process: Process) -> None:
+        self.kernel.freeze(process, self._seconds())
+
+    def _freeze_with_children(self, process: Process) -> None:
+        seconds = self._seconds()
+        for one in (process, *process.children):
+            self.kernel.freeze(one, seconds)
+
+    def _hold_up(self, _: Process) -> None:
+        self.kernel.pause(self._seconds())
+
+    def _hang(self) -> None:
+        self._some_worker().machine.hangs_until = self.kernel.now + self._seconds()
+
+    def _fail(self) -> None:
+        machine = self.chance.choice([*self._workers, self._api]).machine
+        machine.fails_until = self.kernel.now + self._seconds()
+
+    def _flush(self) -> None:
+        self.bell.rings = 0
+        self.bell.away_until = self.kernel.now + self._seconds()
+
+
+def _living_children(worker: Process) -> list[Process]:
+    return [child for child in worker.children if child.is_alive]
+
+
+class Nursery:
+    """As `worker.supervisor.nursery.Nursery`."""
+
+    child_start = "forkserver"
+    sickness = ""
+    is_beyond_help = False
+
+    def __init__(self, play: Play, worker: Process) -> None:
+        self._play = play
+        self._worker = worker
+
+    def take(self, _drain: object) -> "Child":
+        return Child(self._play, self._worker)
+
+    def put_back(self, _child: "Child") -> None:
+        """It has no process yet."""
+
+    def distrust(self, _reason: str) -> None:
+        """The next one is as good as any."""
+
+    def forget_programs(self) -> None:
+        """Nothing is compiled here."""
+
+
+class Child:
+    """As `worker.supervisor.child.Child`, and the training program in it: the product's way to look, sham batches."""
+
+    def __init__(self, play: Play, worker: Process) -> None:
+        self._play = play
+        self._kernel = play.kernel
+        self._worker = worker
+        self._pulse: Pulse | None = None
+        self._requests: StopRequests | None = None
+
+    def begin(self, attempt: AttemptFolder) -> None:
+        self._attempt = attempt
+        self._process = Process(f"the child for {attempt.job.id}, attempt {attempt.number}", self._worker.machine)
+        self._process.is_orphan = self._play.chance.random() < self._play.share_orphaned
+        self._worker.children.append(self._process)
+        self._play.counts["attempts"] += 1
+        self._kernel.begin(self._process, self._live)
+
+    # The worker's side
+
+    pid = 1
+
+    def newest_pulse(self) -> Pulse | None:
+        return self._pulse
+
+    def has_ended(self, within_seconds: float) -> bool:
+        if self._process.is_alive:
+            self._kernel.wait(self._process.ended, self._kernel.true_seconds(within_seconds))
+        return not self._process.is_alive
+
+    def ask_to_stop(self) -> None:
+        if self._requests is not None:
+            self._requests._on_terminate(15, None)
+
+    def kill(self) -> None:
+        self._kernel.kill(self._process)
+
+    kill_and_keep_stacks = kill
+
+    def exit_code(self) -> int | None:
+        return self._process.exit_code
+
+    def close(self) -> None:
+        return
+
+    # The training program
+
+    def _live(self) -> None:
+        try:
+            self._attempt.name_process(this_process())
+            with Lifeline(self._attempt, self._play.settings, self._give_way):
+                self._train()
+            code = 0
+        except Superseded:
+            self._play.counts["trainers that stopped by themselves"] += 1
+            code = SUPERSEDED
+        except OSError:
+            code = 4
+        self._kernel.exit(self._process, code)
+
+    def _give_way(self) -> None:
+        self._play.counts["trainers that were ended inside a batch"] += 1
+        self._kernel.exit(self._process, SUPERSEDED)
+        raise Killed
+
+    def _train(self) -> None:
+        trainer = Trainer(self._attempt.job.id, self._attempt.number, self._process)
+        self._play.eye.starts(trainer, str(self._attempt.path))
+        self._requests = StopRequests(self._attempt, self._play.settings.self_stop_seconds)
+        self._pulse = Pulse(60.0, "0:0")
+        try:
+            with EventWriter(self._attempt.events_file) as events:
+                for epoch in range(self._resume(events) + 1, self._play.batches + 1):
+                    self._look(trainer)
+                    self._batch(trainer, epoch)
+                    events.write([Event("epoch", "", {"epoch": epoch})])
+                    self._save(epoch)
+            self._look(trainer)
+        except TrainingStopped as stopped:
+            cancelled = Ending(status="cancelled", stop=Stop(reason="cancelled"))
+            ending = cancelled if stopped.reason == "cancelled" else None
+        else:
+            trainer.has_trained_to_the_end = True
+            ending = Ending(status="succeeded", stop=Stop(reason="epochs_completed", last_epoch=self._play.batches))
+        self._attempt.conclude(Conclusion(ending=ending, may_retry=ending is None))
+
+    def _resume(self, events: EventWriter) -> int:
+        """The number of whole epochs after which the run resumes."""
+        earlier = [one for one in self._attempt.job.attempts() if one.number < self._attempt.number]
+        found = next((one for one in reversed(earlier) if points_of(one)), None)
+        if found is None:
+            return 0
+        start = place_of(points_of(found)[0]).epochs
+        events.write([Event("resume", "", {"epoch": start + 1, "batch": 0, "from_attempt": found.number})])
+        return start
+
+    def _save(self, epoch: int) -> None:
+        if self._kernel.chance.random() < self._play.share_saved:
+            make_folder(self._attempt.resume)
+            replace_file(self._attempt.resume / point_name(epoch, 0), b"")
+            self._play.counts["resume points"] += 1
+
+    def _look(self, trainer: Trainer) -> None:
+        trainer.looks()
+        assert self._requests is not None
+        self._requests.check()
+
+    def _batch(self, trainer: Trainer, number: int) -> None:
+        self._play.eye.begins_a_batch(trainer)
+        self._play.counts["batches"] += 1
+        self._kernel.sleep(self._kernel.chance.uniform(0.3, 1.0) * self._play.batch_seconds)
+        trainer.looks()
+        self._pulse = Pulse(60.0, f"0:{number}")

@@ -1,0 +1,143 @@
+import errno
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from fitstop.cli.local import idle_gpu_lines
+from fitstop.local.component import Component
+from fitstop.local.ports import StackError, choose_port, is_free
+from fitstop.local.redis_server import RedisPlan
+from fitstop.local.stack import LocalStack, NotReady, StackOptions, clean_environment
+from shared.durable import check_links
+
+
+@pytest.fixture
+def taken():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_port_that_was_named_is_taken_or_refused(taken):
+    with pytest.raises(StackError, match=f"port {taken} on 127.0.0.1 is in use"):
+        choose_port("127.0.0.1", taken)
+    free = choose_port("127.0.0.1", 0)
+    assert choose_port("127.0.0.1", free) == free
+
+
+def test_where_no_port_was_named_a_free_one_is_found():
+    port = choose_port("127.0.0.1", None)
+    assert is_free("127.0.0.1", port)
+    with socket.create_server(("127.0.0.1", port)):
+        assert choose_port("127.0.0.1", None) != port
+
+
+def test_a_host_that_is_not_this_machine_is_refused():
+    with pytest.raises(StackError, match="not an address of this machine"):
+        choose_port("nowhere.invalid", None)
+
+
+def test_the_components_learn_only_what_they_need():
+    known = {"PATH": "p", "HOME": "h", "CUDA_VISIBLE_DEVICES": "0", "FITSTOP_SLOTS": "2", "LC_ALL": "C", "TF_X": "1"}
+    other = {"AWS_SECRET_ACCESS_KEY": "s", "PYTHONPATH": "x", "PYTHONSTARTUP": "x", "LD_PRELOAD": "x", "CELERY_X": "y"}
+    assert clean_environment({**known, **other}) == known
+
+
+def test_a_typo_in_the_environment_is_said_before_anything_starts(tmp_path):
+    said = []
+    stack = LocalStack(StackOptions(tmp_path / "data"), said.append, {"FITSTOP_SLOT": "2", "PATH": "/bin"})
+    with stack, pytest.raises(StackError, match="FITSTOP_SLOT=2: nobody reads this"):
+        stack.start()
+    assert said == []
+
+
+def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "data").write_text("")
+    stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
+    with stack, pytest.raises(StackError, match="can't be used as the data folder"):
+        stack.start()
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_data_folder_without_hard_links_is_refused_at_once(tmp_path, monkeypatch, code):
+    def refuse(*_arguments, **_options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
+    with stack, pytest.raises(StackError, match="this filesystem has no hard links, which Fitstop needs"):
+        stack.start()
+    assert list((tmp_path / "data" / "volume").iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.ESTALE])
+def test_a_volume_that_is_full_or_broken_for_now_is_not_judged(tmp_path, monkeypatch, code):
+    def refuse(*_arguments, **_options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    check_links(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_just_being_used_is_refused(tmp_path):
+    import fcntl
+
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
+        with stack, pytest.raises(StackError, match="another `fitstop up`"):
+            stack.start()
+
+
+def test_the_api_leaves_a_port_that_was_taken_before_it_came_but_never_one_that_is_known(taken, tmp_path):
+    def moved(port, *, announced):
+        stack = LocalStack(StackOptions(tmp_path, port=port), lambda text: None, {})
+        stack._listen_on(taken)
+        stack._announced = announced
+        api = Component("the API", [], {"FITSTOP_PORT": str(taken)}, tmp_path / "log", 1)
+        stack._leave_taken_port(api)
+        assert stack.url == f"http://127.0.0.1:{api.environment['FITSTOP_PORT']}"
+        return api.environment["FITSTOP_PORT"] != str(taken)
+
+    assert moved(None, announced=False)
+    assert not moved(None, announced=True)
+    assert not moved(taken, announced=False)
+
+
+def test_the_api_alone_is_given_the_key(tmp_path):
+    stack = LocalStack(StackOptions(tmp_path), lambda text: None, {"PATH": "/bin", "FITSTOP_API_KEY": "another"})
+    stack.api_key = "x" * 40
+    redis, api, worker = stack._plan("redis-server", RedisPlan(tmp_path, tmp_path / "log"), 8000)
+    assert api.environment["FITSTOP_ADMIN_KEY"] == stack.api_key
+    for component in (redis, worker):
+        assert stack.api_key not in component.environment.values()
+    assert not [part for component in (redis, api, worker) for part in component.command if stack.api_key in part]
+
+
+def test_a_worker_may_try_its_gpu_for_longer_than_others_may_start(tmp_path, monkeypatch):
+    def waited_for(*cards):
+        stack = LocalStack(StackOptions(tmp_path), lambda text: None, {})
+        shown = iter(cards)
+        monkeypatch.setattr(stack, "_our_card", lambda: next(shown))
+        return stack.wait_ready(0)
+
+    starting, unfit = {"device": "NVIDIA H200", "status": "starting"}, {"device": "NVIDIA H200", "status": "unfit"}
+    assert waited_for(starting, starting, unfit) == unfit
+    with pytest.raises(NotReady):
+        waited_for({"device": "CPU (x86_64)", "status": "starting"})
+    with pytest.raises(NotReady):
+        waited_for(None)
+
+
+def test_a_gpu_that_stays_idle_is_named_with_the_line_that_installs_its_build():
+    assert idle_gpu_lines({"device": "CPU (x86_64)", "idle_gpu": ""}) == []
+    said = idle_gpu_lines({"device": "CPU (x86_64)", "idle_gpu": "NVIDIA H200"})
+    assert "NVIDIA H200 is idle" in said[0]
+    assert sys.executable in said[-1]
+    lock = re.search(r"--require-hashes -r (\S+)$", said[-1])
+    assert "tensorflow==" in Path(lock[1]).read_text()

@@ -1,0 +1,86 @@
+"""Where children come from, and what is proved before the first one trains."""
+
+import multiprocessing
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.settings import Settings
+from shared.storage import EXIT_STATUS
+from worker.supervisor import nursery as module
+from worker.supervisor.nursery import NoChildren, Nursery
+from worker.supervisor.standby import let_go_of_output
+from worker.training.checks.gpu_check import CPU_ONLY
+from worker.training.checks.gpu_check import main as check_gpu
+
+FORKED_MODULE = "worker.training.preload"
+
+
+def works() -> None:
+    """A child that can use the GPU."""
+
+
+def works_in_a_fresh_process() -> None:
+    raise SystemExit(1 if FORKED_MODULE in sys.modules else 0)
+
+
+def never_works() -> None:
+    raise SystemExit(1)
+
+
+def test_this_tensorflow_is_built_for_the_cpu_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_gpu() == CPU_ONLY == module._CPU_ONLY
+    assert "CPU alone" in capsys.readouterr().err
+
+
+def test_a_worker_with_such_a_tensorflow_trains_on_the_cpu() -> None:
+    nursery = Nursery(Settings())
+    nursery.warm_up()
+    assert not nursery.can_use_gpu()
+    assert nursery.child_start == "forkserver"
+
+
+def test_where_a_forked_child_cannot_use_the_gpu_children_are_fresh_processes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    nursery = Nursery(Settings())
+    nursery.warm_up()
+    monkeypatch.setattr(module, "_check_gpu", works_in_a_fresh_process)
+    assert nursery.can_use_gpu()
+    assert nursery.child_start == "spawn"
+    assert "each job starts in a fresh process" in caplog.text
+
+
+def test_forked_children_that_can_use_the_gpu_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    nursery = Nursery(Settings())
+    monkeypatch.setattr(module, "_check_gpu", works)
+    assert nursery.can_use_gpu()
+    assert nursery.child_start == "forkserver"
+
+
+def test_where_no_child_can_use_the_gpu_the_worker_does_not_start_and_says_how_to_fix_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nursery = Nursery(Settings(child_start="spawn"))
+    monkeypatch.setattr(module, "_check_gpu", never_works)
+    with pytest.raises(NoChildren, match="CUDA_VISIBLE_DEVICES=-1"):
+        nursery.can_use_gpu()
+
+
+def end_with_a_full_output() -> None:
+    # Not the stream that is there: this one keeps what it could not write, whatever PYTHONUNBUFFERED says.
+    sys.stdout = Path("/dev/full").open("w")  # noqa: SIM115
+    sys.stdout.write("what does not fit")
+    try:
+        raise SystemExit(EXIT_STATUS["volume_full"])
+    finally:
+        let_go_of_output()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_child_whose_output_does_not_fit_keeps_its_exit_status() -> None:
+    process = multiprocessing.get_context("spawn").Process(target=end_with_a_full_output)
+    process.start()
+    process.join(60)
+    assert process.exitcode == EXIT_STATUS["volume_full"]

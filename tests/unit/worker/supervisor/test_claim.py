@@ -1,0 +1,196 @@
+"""Which job is next, and whose it is."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared.job import AttemptEnd, JobError
+from shared.times import time_in, utc_now
+from tests.unit.shared.crash import dying_at
+from tests.unit.shared.records import ending, finished, handed_back, posted, taken
+from worker.supervisor.claim import Owner, claim_next, settle_if_decided, waiting_jobs
+
+WORKERS = 8
+
+
+def owner(name="one", slot=0):
+    return Owner(worker=name, host="here", pid=1, slot=slot, device="CPU")
+
+
+def waiting(volume):
+    return [state.record.id for state in waiting_jobs(volume)]
+
+
+def test_many_workers_that_ask_at_once_get_each_job_exactly_once(volume):
+    jobs = {posted(volume, priority).id for priority in (5, 0, 9) * 4}
+    gate = threading.Barrier(WORKERS)
+
+    def work(number):
+        gate.wait()
+        mine = []
+        while (attempt := claim_next(volume, owner(f"worker-{number}"))) is not None:
+            assert attempt.claim().owner == f"worker-{number}"
+            mine.append(attempt.job.id)
+        return mine
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        claimed = [job_id for mine in pool.map(work, range(WORKERS)) for job_id in mine]
+    assert sorted(claimed) == sorted(jobs)
+
+
+def test_many_workers_that_ask_for_a_job_that_came_back_get_its_next_attempt_once(volume):
+    job = posted(volume)
+    taken(job).close(handed_back())
+    gate = threading.Barrier(WORKERS)
+
+    def work(number):
+        gate.wait()
+        return claim_next(volume, owner(f"worker-{number}"))
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        (attempt,) = (one for one in pool.map(work, range(WORKERS)) if one is not None)
+    assert attempt.number == 2
+    assert [one.number for one in job.attempts()] == [1, 2]
+
+
+def test_jobs_are_claimed_by_priority_and_then_by_age(volume):
+    jobs = [posted(volume, priority) for priority in (5, 0, 9, 5, 0)]
+    expected = sorted(jobs, key=lambda job: (job.record().spec.priority, job.id))
+    claimed = [claim_next(volume, owner()).job for _ in jobs]
+    assert claimed == expected
+    assert claim_next(volume, owner()) is None
+
+
+def test_where_nothing_waits_nothing_is_claimed(volume):
+    assert claim_next(volume, owner()) is None
+    taken(posted(volume))
+    assert claim_next(volume, owner()) is None
+
+
+def test_a_claim_says_whose_it_is(volume):
+    posted(volume)
+    claim = claim_next(volume, owner("gpu-1-77", slot=3)).claim()
+    assert (claim.attempt, claim.owner, claim.host, claim.pid, claim.slot, claim.device) == (
+        1, "gpu-1-77", "here", 1, 3, "CPU"
+    )  # fmt: skip
+
+
+def test_a_failed_job_is_not_taken_before_its_time(volume):
+    job = posted(volume)
+    later = AttemptEnd(outcome="failed", ended_at=utc_now(), is_failure=True, retry_at=time_in(250))
+    taken(job).close(later)
+    assert waiting(volume) == []
+    assert job.state().status == "queued"
+
+
+def test_a_failed_job_is_taken_when_its_time_has_come(volume):
+    job = posted(volume)
+    now = AttemptEnd(outcome="failed", ended_at=utc_now(), is_failure=True, retry_at=time_in(-1))
+    taken(job).close(now)
+    assert waiting(volume) == [job.id]
+
+
+def test_a_failed_job_does_not_wait_for_the_clock_of_a_machine_that_was_a_day_ahead(volume):
+    job = posted(volume)
+    tomorrow = AttemptEnd(outcome="failed", ended_at=time_in(86_400), is_failure=True, retry_at=time_in(86_401))
+    taken(job).close(tomorrow)
+    assert waiting(volume) == [job.id]
+
+
+@pytest.mark.parametrize(("has", "waits"), [(1000, True), (2000, True), (2001, False), (None, True)])
+def test_a_job_whose_data_did_not_fit_waits_for_all_but_a_worker_with_more_memory(volume, monkeypatch, has, waits):
+    job = posted(volume)
+    monkeypatch.setattr("worker.supervisor.claim.memory_bytes", lambda: 2000)
+    error = JobError(code="data_larger_than_memory", message="too large")
+    later = AttemptEnd(outcome="failed", ended_at=utc_now(), error=error, is_failure=True, retry_at=time_in(250))
+    claim_next(volume, owner()).close(later)
+    monkeypatch.setattr("worker.supervisor.claim.memory_bytes", lambda: has)
+    assert waiting(volume) == ([] if waits else [job.id])
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
+def test_a_result_that_an_ended_attempt_decided_is_written_by_whoever_looks_next(volume, status):
+    job = posted(volume)
+    taken(job).close(finished(status))
+    assert waiting(volume) == []
+    assert (job.result().ending, job.result().attempt) == (ending(status), 1)
+    assert list(volume.open_jobs()) == []
+
+
+def test_a_job_that_is_cancelled_in_the_queue_is_over_at_the_next_look(volume):
+    job = posted(volume)
+    job.request_cancel()
+    assert claim_next(volume, owner()) is None
+    assert job.result().ending.status == "cancelled"
+    assert job.result().ending.stop.reason == "cancelled"
+    assert job.attempts() == []
+
+
+def test_a_running_job_that_is_cancelled_is_left_to_its_worker(volume):
+    job = posted(volume)
+    taken(job)
+    job.request_cancel()
+    assert not settle_if_decided(job, job.state())
+    assert job.result() is None
+
+
+def test_a_finished_attempt_counts_for_more_than_a_cancel_that_came_too_late(volume):
+    job = posted(volume)
+    attempt = taken(job)
+    job.request_cancel()
+    attempt.close(finished("succeeded"))
+    assert settle_if_decided(job, job.state())
+    assert job.result().ending.status == "succeeded"
+
+
+def test_a_job_that_is_cancelled_while_it_is_claimed_is_not_started(volume, monkeypatch):
+    job = posted(volume)
+    take = type(job).take
+
+    def cancelled_meanwhile(folder, claim):
+        folder.request_cancel()
+        folder.settle(ending("cancelled"), None)
+        return take(folder, claim)
+
+    monkeypatch.setattr(type(job), "take", cancelled_meanwhile)
+    assert claim_next(volume, owner()) is None
+    assert job.state().status == "cancelled"
+    assert job.attempts()[0].end().outcome == "handed_back", "nobody may think it still runs"
+
+
+def test_a_damaged_job_stands_aside(volume, caplog):
+    damaged, sound = posted(volume), posted(volume, priority=9)
+    damaged.spec_file.write_bytes(b"{")
+    assert claim_next(volume, owner()).job == sound
+    assert claim_next(volume, owner()) is None
+    assert caplog.text.count(damaged.id) == 1, "told once, not at each look"
+
+
+def test_a_marker_whose_job_is_not_stored_yet_is_left_alone(volume):
+    job = posted(volume)
+    job.spec_file.rename(job.path / "later")
+    assert waiting(volume) == []
+    (job.path / "later").rename(job.spec_file)
+    assert waiting(volume) == [job.id]
+
+
+@pytest.mark.parametrize("change", range(1, 14))
+def test_a_worker_that_dies_in_its_claim_leaves_the_job_to_others_or_owns_it(volume, change):
+    job = posted(volume)
+    with dying_at(change):
+        claim_next(volume, owner("dead"))
+    if job.attempts():
+        assert job.state().status == "running"
+        assert claim_next(volume, owner("next")) is None
+    else:
+        assert claim_next(volume, owner("next")).claim().owner == "next"
+
+
+def test_a_job_whose_plan_cannot_be_read_is_set_aside_and_the_next_one_is_claimed(volume, caplog):
+    first, second = posted(volume, 0), posted(volume, 5)
+    first.plan_file.write_bytes(b'{"format":2}')
+    assert claim_next(volume, owner()).job.id == second.id
+    assert claim_next(volume, owner()) is None
+    [told] = [record.message for record in caplog.records if first.id in record.message]
+    assert "plan.json was written by a newer version of Fitstop" in told

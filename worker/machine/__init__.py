@@ -1,0 +1,1 @@
+"""The machine that a worker has: its devices, libraries and memory, and whether it trains."""

@@ -1,0 +1,156 @@
+"""`python -m worker.machine.doctor`: what this machine can train on, as a JSON list of {name, status, detail, fix}.
+
+NVIDIA's library is asked here; TensorFlow in a child, since whatever a broken driver does to it must not end the look.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from worker.machine.device import DeviceUnusable, device_name
+from worker.machine.libraries import DRIVERS_OWN, Libraries, look_at_libraries
+from worker.machine.trial import PROGRAM, try_training
+
+# What TensorFlow 2.21 has no working code for (tensorflow#89272, #111958).
+_FIRST_UNSUPPORTED = (10, 0)
+_LEAST_CUDNN = (9, 24)
+_LEAST_DRIVER = 525
+
+Finding = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU as its driver describes it; `capability` is its compute capability."""
+
+    name: str
+    capability: tuple[int, int]
+    driver: str
+    free_bytes: int
+    total_bytes: int
+
+
+def main() -> int:
+    """Print the findings; exit status 0 whatever they are."""
+    print(json.dumps(findings()))  # noqa: T201
+    return 0
+
+
+def findings() -> list[Finding]:
+    """The GPU, its driver, CUDA's libraries, what TensorFlow carries for it, and whether it trains."""
+    try:
+        name = device_name()
+    except DeviceUnusable as error:
+        return [_finding("GPU", "problem", str(error), "start the machine or the container again")]
+    card = None if name.startswith("CPU") else _card()
+    found = [of_card(card) if card else _no_gpu(name), *of_libraries(look_at_libraries(), card)]
+    trial = try_training("GPU" if card else "CPU")
+    return found + (_of_tensorflow(trial.report, card) if trial.report else [_training_failed(trial.failure)])
+
+
+def _no_gpu(name: str) -> Finding:
+    fix = "for a GPU: NVIDIA's driver on the machine, and `--gpus all` for a container"
+    if os.environ.get("CUDA_VISIBLE_DEVICES"):
+        fix = "CUDA_VISIBLE_DEVICES hides it, if there is one"
+    return _finding("GPU", "warning", f"none that can be used; jobs train on the {name}", fix)
+
+
+def _card() -> Card:
+    import pynvml
+
+    pynvml.nvmlInit()
+    handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    card = Card(
+        str(pynvml.nvmlDeviceGetName(handle)),
+        tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
+        str(pynvml.nvmlSystemGetDriverVersion()),
+        memory.free,
+        memory.total,
+    )
+    pynvml.nvmlShutdown()
+    return card
+
+
+def of_card(card: Card) -> Finding:
+    """Whether its driver, its kind and its free memory are such that jobs can train on it."""
+    detail = (
+        f"{card.name}, compute capability {_dotted(card.capability)}, driver {card.driver}, "
+        f"{card.free_bytes / 1e9:.1f} of {card.total_bytes / 1e9:.1f} GB free"
+    )
+    if int(card.driver.split(".")[0]) < _LEAST_DRIVER:
+        fix = f"CUDA 12 needs driver {_LEAST_DRIVER} or newer: update it, or rent another machine"
+        return _finding("GPU", "problem", detail, fix)
+    if card.capability >= _FIRST_UNSUPPORTED:
+        return _finding("GPU", "warning", detail, "TensorFlow 2.21 knows cards up to 9.0 (H100, H200) for sure")
+    if card.free_bytes < 0.8 * card.total_bytes:
+        return _finding("GPU", "warning", detail, "another program holds its memory: `nvidia-smi` names it")
+    return _finding("GPU", "ok", detail)
+
+
+def of_libraries(libraries: Libraries, card: Card | None) -> list[Finding]:
+    """Whether all of them are found; nothing where there are none, as in a TensorFlow for the CPU alone."""
+    if not libraries.count:
+        return []
+    detail = f"{libraries.count} files, {libraries.size_bytes / 1e9:.1f} GB"
+    theirs = sorted(name for name in libraries.missing if not name.startswith(DRIVERS_OWN))
+    if theirs:
+        fix = "reinstall requirements/gpu.txt, and leave LD_LIBRARY_PATH unset"
+        needs = f"{theirs[0]}, which {libraries.missing[theirs[0]]} needs"
+        return [_finding("CUDA libraries", "problem", f"{detail}; not found: {len(theirs)}, first {needs}", fix)]
+    if libraries.missing and card:
+        fix = "NVIDIA_DRIVER_CAPABILITIES=compute,utility for the container; `compute` brings it"
+        return [_finding("CUDA libraries", "problem", f"{detail}; the driver's {_listed(libraries)} is missing", fix)]
+    if libraries.missing:
+        detail += f"; all are found but the driver's {_listed(libraries)}"
+    return [_finding("CUDA libraries", "ok", detail)]
+
+
+def _listed(libraries: Libraries) -> str:
+    return ", ".join(sorted(libraries.missing))
+
+
+def _of_tensorflow(report: dict[str, Any], card: Card | None) -> list[Finding]:
+    found = [of_code(report["tensorflow"], report["carried"], card)]
+    if report["cudnn"] and tuple(int(part) for part in report["cudnn"].split(".")[:2]) < _LEAST_CUDNN:
+        fix = "pip install 'nvidia-cudnn-cu12>=9.24': with older ones Conv2D training dies under XLA"
+        found.append(_finding("cuDNN", "problem", report["cudnn"], fix))
+    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in report["seconds"].items())
+    return [*found, _finding("training", "ok", f"on the {report['device']}, under XLA, with compiling: {seconds}")]
+
+
+def of_code(versions: str, carried: Sequence[str], card: Card | None) -> Finding:
+    """What TensorFlow carries for the card: `sm_89` is machine code for 8.9 and later 8.x, `compute_90` such code for
+    9.0 and text, which the driver of any newer card compiles.
+    """
+    if card is None:
+        return _finding("TensorFlow", "ok", versions)
+    parts = [(kind, (int(number[:-1]), int(number[-1]))) for kind, _, number in (one.partition("_") for one in carried)]
+    if any(at[0] == card.capability[0] and at <= card.capability for _, at in parts):
+        return _finding("TensorFlow", "ok", f"{versions}, with code for {_dotted(card.capability)}")
+    if any(kind == "compute" and at <= card.capability for kind, at in parts):
+        kept = os.environ.get("CUDA_CACHE_PATH", "~/.nv")
+        detail = f"{versions}; the driver compiles it for {_dotted(card.capability)} at first use, minutes, into {kept}"
+        return _finding("TensorFlow", "ok", detail)
+    fix = f"rent a card of one of these: {', '.join(carried)}"
+    return _finding("TensorFlow", "problem", f"{versions}, without code for {_dotted(card.capability)}", fix)
+
+
+def _dotted(capability: tuple[int, int]) -> str:
+    return ".".join(map(str, capability))
+
+
+def _training_failed(said: str) -> Finding:
+    fix = f"`python -m {PROGRAM} GPU` shows all of it; docs/deploy/README.md names the cards that are known to work"
+    return _finding("training", "problem", f"two small models could not be trained: {said}", fix)
+
+
+def _finding(name: str, status: str, detail: str, fix: str = "") -> Finding:
+    return {"name": name, "status": status, "detail": detail, "fix": fix}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

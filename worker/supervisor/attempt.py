@@ -1,0 +1,241 @@
+"""One attempt at a job, from the claim to its end: start a child, beat, watch, record how the child ended."""
+
+import errno
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+from shared.events import Event, EventWriter
+from shared.job import AttemptEnd, JobError
+from shared.job_folder import AttemptFolder
+from shared.points import made_progress
+from shared.settings import Settings
+from shared.storage import classify_storage_error, is_storage_error, storage_message
+from shared.times import utc_now
+from shared.volume import OpenJob, Volume
+from worker.ipc.pulse import Pulse
+from worker.machine.memory import out_of_memory_kills
+from worker.supervisor.child import Child
+from worker.supervisor.clean_up import remove_halves, sweep_out
+from worker.supervisor.heartbeat import Heartbeat
+from worker.supervisor.outcome import Exit, decide
+
+_LOOK_SECONDS = 0.25
+
+log = logging.getLogger(__name__)
+
+
+class AttemptRun:
+    """Runs one claimed attempt in the thread of one slot.
+
+    `since`: the moment before its claim, by this machine's monotonic clock.
+    """
+
+    def __init__(
+        self, attempt: AttemptFolder, since: float, volume: Volume, settings: Settings, drain: threading.Event
+    ) -> None:
+        self._attempt = attempt
+        self._since = since
+        self._volume = volume
+        self._settings = settings
+        self._drain = drain
+        self._asked_at: float | None = None
+        self._pulse = Pulse(settings.child_start_seconds, "0:0")
+        self._has_begun = False
+        self._heard_at = time.monotonic()
+
+    def run(self, child: Child) -> None:
+        """Train in `child`, and record the end. Whatever happens to this process, another worker can go on.
+
+        An attempt that the volume ended, since it took no beat or could not be read, is handed back.
+        """
+        trouble: OSError | None = None
+        heartbeat = Heartbeat(self._attempt, self._settings, self._since)
+        try:
+            with heartbeat:
+                self._tell(*_lost_before(self._attempt), _claimed(self._attempt))
+                # An owner whose first beat came late may count as lost by now, and starts no child.
+                end = None if heartbeat.is_lost else self._trained(child, heartbeat)
+                if end is not None and not heartbeat.is_lost:
+                    self._record(end)
+                    return
+                trouble = heartbeat.trouble
+        except OSError as error:
+            trouble = error
+        if trouble is None or not is_storage_error(trouble):
+            log.warning("%s attempt %d belongs to others by now", self._attempt.job.id, self._attempt.number)
+            return
+        code = classify_storage_error(trouble, self._volume.root)
+        reason = JobError(code=code, message=storage_message(code, trouble))
+        # While the volume fails nothing is learned: nobody pays for the wait until its end can be written.
+        held = min(heartbeat.held_seconds, self._elapsed())
+        self._record(AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=reason, held_seconds=held))
+
+    def _trained(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
+        """Say how the training ended; None where the attempt belongs to others by then."""
+        if (before := self._attempt.before) is not None:
+            remove_halves(before)
+        child.begin(self._attempt)
+        self._heard_at = time.monotonic()
+        log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
+        exit_ = self._watched(child, heartbeat)
+        return None if heartbeat.is_lost else decide(self._attempt, exit_, self._settings)
+
+    def _watched(self, child: Child, heartbeat: Heartbeat) -> Exit:
+        """Wait for the child; ask it to stop when the worker drains, kill it where it does not hear or hangs."""
+        kills_before = out_of_memory_kills()
+        because: str | None = None
+        while because is None and not child.has_ended(_LOOK_SECONDS):
+            because = self._reason_to_kill(child, heartbeat)
+        if because == "hang":
+            child.kill_and_keep_stacks()
+        elif because:
+            child.kill()
+        self._hear(child)
+        kills = out_of_memory_kills() - kills_before
+        exit_ = Exit(child.exit_code(), because, self._pulse.place, kills, self._has_begun)
+        child.close()
+        return exit_
+
+    def _reason_to_kill(self, child: Child, heartbeat: Heartbeat) -> str | None:
+        self._hear(child)
+        if heartbeat.is_lost:
+            return "lost"
+        if self._drain.is_set() and self._grace_is_over(child):
+            return "drain"
+        if self._is_cancelled() and self._grace_is_over(child):
+            return "cancel"
+        return "hang" if time.monotonic() - self._heard_at > self._pulse.silence_seconds else None
+
+    def _is_cancelled(self) -> bool:
+        """A volume that cannot be read says nothing; a beat that does not reach it ends the attempt."""
+        try:
+            return self._attempt.job.cancel_file.exists()
+        except OSError:
+            return False
+
+    def _hear(self, child: Child) -> None:
+        heard = child.newest_pulse()
+        if heard is not None:
+            self._pulse, self._heard_at = heard, time.monotonic()
+            self._has_begun = True
+
+    def _grace_is_over(self, child: Child) -> bool:
+        """Ask once, and say whether the child has had its time since. A cancelled child has heard by itself."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            if self._drain.is_set():
+                child.ask_to_stop()
+        return time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
+
+    def _record(self, end: AttemptEnd) -> None:
+        """Write the end down; where somebody else did so first, the attempt was theirs to end."""
+        self._tell(*([_lost(self._attempt, end)] if end.counts_as_loss else []), _ended(end))
+        if end.held_seconds is None:
+            end = end.model_copy(update={"held_seconds": self._elapsed()})
+        if not self._closed(end):
+            log.warning("%s attempt %d was ended by others", self._attempt.job.id, self._attempt.number)
+            return
+        log.info("%s attempt %d: %s", self._attempt.job.id, self._attempt.number, end.outcome)
+        try:
+            self._settle(end)
+        except OSError as error:
+            log.warning("the result of %s is left to the sweep: %s", self._attempt.job.id, error)
+
+    def _settle(self, end: AttemptEnd) -> None:
+        record = self._attempt.job.record()
+        if end.ending is not None and record is not None:
+            self._attempt.job.settle(end.ending, self._attempt.number)
+            self._volume.close_job(OpenJob(record.spec.priority, record.id))
+            sweep_out(self._attempt.job)
+
+    def _closed(self, end: AttemptEnd) -> bool:
+        """End the attempt; on a volume that is full or away, try until it is back or others have ended the attempt.
+
+        No child lives by now, so trying on is safe however old the last beat is: the first end stands.
+        """
+        told = ""
+        while True:
+            try:
+                # Only now: while the volume fails nobody can say how far the attempt got.
+                has_progress = end.ending is None and made_progress(self._attempt)
+                return self._attempt.close(end.model_copy(update={"has_progress": has_progress}))
+            except OSError as error:
+                if told != (told := str(error)):
+                    log.warning("the end of %s cannot be written yet: %s", self._attempt.job.id, error)
+            if self._gives_up():
+                return False
+            time.sleep(_LOOK_SECONDS)
+
+    def _elapsed(self) -> float:
+        return round(time.monotonic() - self._since, 6)
+
+    def _gives_up(self) -> bool:
+        """Whether the worker is being taken away and has waited its time, or the job's folder is gone for good."""
+        if self._drain.is_set():
+            self._asked_at = self._asked_at or time.monotonic()
+            return time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
+        try:
+            self._volume.check()
+            return not self._attempt.path.exists()
+        except OSError:
+            return False
+
+    def _tell(self, *events: Event) -> None:
+        """Write events; a volume that cannot take them must not keep the attempt from its end."""
+        try:
+            with EventWriter(self._attempt.events_file, self._since) as writer:
+                writer.write(events)
+                writer.sync()
+        except OSError as error:
+            log.warning("events of %s were not written: %s", self._attempt.job.id, error)
+
+
+def _claimed(attempt: AttemptFolder) -> Event:
+    claim = attempt.claim()
+    if claim is None:
+        raise FileNotFoundError(errno.ENOENT, "the claim is gone", str(attempt.claim_file))
+    message = f"attempt {attempt.number} on {claim.host}, slot {claim.slot} ({claim.device})"
+    facts = {"status": "running", "host": claim.host, "slot": claim.slot, "device": claim.device}
+    return Event("state", message, facts)
+
+
+def _lost_before(attempt: AttemptFolder) -> Iterator[Event]:
+    """Those before this attempt whose workers could not say themselves that they were lost, newest first.
+
+    An attempt that has events has told of those before it.
+    """
+    for number in range(attempt.number - 1, 0, -1):
+        earlier = AttemptFolder(attempt.path.with_name(str(number)), number)
+        end = earlier.end()
+        if end is not None and end.outcome == "lost" and end.error is not None and end.error.code == "worker_lost":
+            yield _lost(earlier, end)
+        if earlier.events_file.exists():
+            return
+
+
+def _lost(attempt: AttemptFolder, end: AttemptEnd) -> Event:
+    claim, error = attempt.claim(), end.error
+    assert claim is not None
+    message = f"attempt {attempt.number} of worker {claim.owner} on {claim.host} was lost"
+    facts = {
+        "attempt": attempt.number,
+        "worker": claim.owner,
+        "host": claim.host,
+        "code": error.code if error else None,
+    }
+    because = f": {error.message}" if error else ""
+    return Event("lost", message + because, {**facts, "has_progress": end.has_progress}, "warning")
+
+
+def _ended(end: AttemptEnd) -> Event:
+    status = end.ending.status if end.ending else "queued"
+    facts = {"status": status, "outcome": end.outcome, "code": end.error.code if end.error else None}
+    because = f": {end.error.message}" if end.error else ""
+    if end.ending is not None:
+        return Event("state", f"the job has {_PAST[status]}{because}", facts, "error" if because else "info")
+    return Event("state", f"queued again, the attempt was {end.outcome.replace('_', ' ')}{because}", facts, "warning")
+
+
+_PAST = {"succeeded": "succeeded", "failed": "failed", "cancelled": "been cancelled"}

@@ -1,0 +1,57 @@
+"""The Celery side of a worker: one task that hears the doorbell, and the signals of its life.
+
+Pool of threads, one for each slot, early acknowledgement, no prefetch: a ring is taken only by a worker with a free
+slot, and nothing is lost when it is lost.
+"""
+
+import logging
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+
+from shared.queue import QUEUE, RING
+from shared.settings import Settings
+from worker.supervisor.gate import make_gate
+from worker.supervisor.slots import Worker
+
+log = logging.getLogger(__name__)
+
+
+def serve(app: Celery, worker: Worker, settings: Settings) -> None:
+    """Hear the doorbell until the process is asked to end. SIGTERM or one Ctrl-C: drain, then return."""
+
+    @app.task(name=RING, ignore_result=True)
+    def ring(job_id: str | None = None) -> None:
+        """Somebody says that there is work; which job it is, the volume says."""
+        log.debug("the doorbell rang for %s", job_id)
+        worker.run_next()
+
+    def on_ready(**_: Any) -> None:
+        worker.begin()
+
+    def on_shutting_down(**_: Any) -> None:
+        # Runs inside the signal handler: set a flag and nothing more. The slots' threads act on it.
+        worker.drain.set()
+
+    def on_shutdown(**_: Any) -> None:
+        worker.end()
+
+    app.steps["consumer"].add(make_gate(worker.may_take, worker.when_free))
+    worker_ready.connect(on_ready, weak=False)
+    worker_shutting_down.connect(on_shutting_down, weak=False)
+    worker_shutdown.connect(on_shutdown, weak=False)
+    app.worker_main(
+        [
+            "worker",
+            "--pool=threads",
+            f"--concurrency={settings.slots}",
+            f"--queues={QUEUE}",
+            f"--hostname=fitstop-{os.getpid()}@%h",
+            f"--loglevel={settings.log_level}",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ]
+    )

@@ -1,0 +1,114 @@
+"""One training child, as its worker sees it: a process that stands by, and then trains one attempt."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from shared.job_folder import AttemptFolder
+from worker.ipc import pulse
+from worker.ipc.kept_programs import KeptPrograms
+
+_STACKS_SECONDS = 3
+# The process closes its pipe first, and may hold a GPU's memory for some seconds more.
+_REPORT_SECONDS = 5
+_DISCARD_SECONDS = 1
+_TICK_SECONDS = 0.1
+# What `multiprocessing` says of a child whose fork server is gone.
+_SERVER_GONE = 255
+
+
+class Child:
+    """One process: it stands by, and from `begin` on trains one attempt."""
+
+    def __init__(
+        self, process: BaseProcess, pipe: Connection, programs: KeptPrograms, on_close: Callable[[], None]
+    ) -> None:
+        self._process = process
+        self._pipe = pipe
+        self._programs = programs
+        self._on_close = on_close
+        self._has_hung_up = False
+        self._is_closed = False
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def is_ready(self, within_seconds: float) -> bool:
+        """Whether its next word comes in time. Ticks are counted: a machine that stood still loses one."""
+        try:
+            ticks = max(1, round(within_seconds / _TICK_SECONDS))
+            return any(self._pipe.poll(_TICK_SECONDS) for _ in range(ticks)) and self._pipe.recv() is None
+        except (OSError, EOFError):
+            return False
+
+    def answers(self, within_seconds: float) -> bool:
+        """Ask whether it is still ready."""
+        try:
+            self._pipe.send(None)
+        except OSError:
+            return False
+        return self.is_ready(within_seconds)
+
+    def begin(self, attempt: AttemptFolder) -> None:
+        """Have it train `attempt`. A child that is gone shows as one that has ended."""
+        with suppress(OSError):
+            self._pipe.send((str(attempt.path), self._programs.environment()))
+
+    def newest_pulse(self) -> pulse.Pulse | None:
+        """The last pulse that has come since this was asked last."""
+        try:
+            return None if self._has_hung_up else pulse.newest(self._pipe)
+        except EOFError:
+            self._has_hung_up = True
+            return None
+
+    def has_ended(self, within_seconds: float) -> bool:
+        """Wait for the child to end; True as soon as it has. A fork server that hangs does not report it."""
+        return self._has_hung_up or bool(wait([self._process.sentinel], within_seconds))
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM: save, hand the job back, end."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+
+    def kill_and_keep_stacks(self) -> None:
+        """SIGABRT, upon which the child writes every thread's stack into its output; then SIGKILL."""
+        if self._process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGABRT)
+        if not self.has_ended(_STACKS_SECONDS):
+            self.kill()
+
+    def exit_code(self) -> int | None:
+        """The status of a child that has ended, negative for a signal; reaps it.
+
+        The kernel kills a child with its fork server. Where that hangs, nobody knows the status: as if killed.
+        """
+        if not wait([self._process.sentinel], _REPORT_SECONDS):
+            self.kill()
+            return -signal.SIGKILL
+        self._process.join()
+        return -signal.SIGKILL if self._process.exitcode == _SERVER_GONE else self._process.exitcode
+
+    def close(self) -> None:
+        """Let go of the process, which ends where it still runs. The second time nothing happens."""
+        if not self._is_closed:
+            self.discard()
+            self._on_close()
+
+    def discard(self) -> None:
+        """End it, whatever it does; for one that no slot has taken."""
+        self._is_closed = True
+        self._pipe.close()
+        self._process.kill()
+        # Where its fork server hangs, the process cannot be waited for; `multiprocessing` does so when it can.
+        if wait([self._process.sentinel], _DISCARD_SECONDS):
+            self._process.join()
+            self._process.close()

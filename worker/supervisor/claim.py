@@ -1,0 +1,168 @@
+"""Which job is next, and whose it is: the first in the queue's order that nobody has and that may run now."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from shared.backoff import backs_off_until
+from shared.document import UnusableDocument
+from shared.events import epochs_done
+from shared.job import AttemptEnd, Claim, Ending, ProcessIdentity, Stop
+from shared.job_folder import AttemptFolder, JobFolder, JobState
+from shared.times import utc_now
+from shared.volume import OpenJob, Volume
+from worker.machine.memory import DATA_LARGER_THAN_MEMORY, memory_bytes
+
+_PROBE_BYTES = 64 * 1024
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Owner:
+    """Who claims: a worker, named anew at each of its starts, and one of its slots, with its GPU's price if known.
+
+    `claiming_since` is the moment before its last claim, by this machine's monotonic clock: from there on others count.
+    `process` is the worker's own, so that others on its machine see when it has ended.
+    """
+
+    worker: str
+    host: str
+    pid: int
+    slot: int
+    device: str
+    gpu_price_per_hour: float | None = None
+    currency: str | None = None
+    claiming_since: float = 0.0
+    process: ProcessIdentity | None = None
+
+    def claim(self, attempt: int) -> Claim:
+        self.claiming_since = time.monotonic()
+        return Claim(
+            attempt=attempt,
+            owner=self.worker,
+            host=self.host,
+            pid=self.pid,
+            slot=self.slot,
+            device=self.device,
+            claimed_at=utc_now(),
+            gpu_price_per_hour=self.gpu_price_per_hour,
+            currency=self.currency if self.gpu_price_per_hour is not None else None,
+            memory_bytes=memory_bytes(),
+            process=self.process,
+        )
+
+
+def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
+    """Claim the first job in order that waits for a worker; None where there is none.
+
+    Of any number of workers that ask at once, each job goes to exactly one. A job that is cancelled while it is
+    claimed is not started.
+    """
+    for waiting in waiting_jobs(volume):
+        number = waiting.attempt.number + 1 if waiting.attempt else 1
+        folder = volume.job_folder(waiting.record.id)
+        if not _is_usable(folder):
+            continue
+        attempt = _taken(volume, folder, owner.claim(number))
+        if attempt is None:
+            continue
+        # Without its spec the job was deleted between our look and our claim.
+        if folder.result() is None and folder.spec_file.exists():
+            return attempt
+        held = round(time.monotonic() - owner.claiming_since, 6)
+        attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now(), held_seconds=held))
+    return None
+
+
+def _taken(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | None:
+    """The attempt, if it is ours. Raises OSError where the volume fails; where only this job's folder does, None."""
+    try:
+        return folder.take(claim)
+    except OSError as error:
+        volume.check()
+        volume.probe(_PROBE_BYTES)
+        log_set_aside(folder.id, str(error))
+        return None
+
+
+def waiting_jobs(volume: Volume, among: Iterable[OpenJob] | None = None) -> Iterator[JobState]:
+    """The queued jobs that may run now, in order; on the way, jobs that are over leave the queue."""
+    for open_job in volume.open_jobs() if among is None else among:
+        state = _looked_at(volume, open_job)
+        if state is None or state.status != "queued":
+            continue
+        may_run = backs_off_until(state.end) is None or _has_more_memory(state)
+        if may_run and not _lacks_data(volume, state):
+            yield state
+
+
+def _has_more_memory(state: JobState) -> bool:
+    """Whether the job's data did not fit into the last worker's memory, and this one has more."""
+    error = state.end.error if state.end else None
+    had, has = state.claim.memory_bytes if state.claim else None, memory_bytes()
+    is_too_large = error is not None and error.code == DATA_LARGER_THAN_MEMORY
+    return is_too_large and had is not None and has is not None and has > had
+
+
+def _lacks_data(volume: Volume, state: JobState) -> bool:
+    """Whether the job was handed back for want of its data, which is not there yet; the others are served meanwhile."""
+    return state.lacked_data and not volume.data_file(state.record.spec.dataset.id).exists()
+
+
+def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
+    """A job's state, after what its files already decided has been written down; None where nothing is left to do.
+
+    A job that cannot be read stands aside: the others must not wait for it.
+    """
+    folder = volume.job_folder(open_job.job_id)
+    try:
+        state = folder.state()
+    except UnusableDocument as error:
+        log_set_aside(open_job.job_id, str(error))
+        return None
+    except OSError as error:
+        volume.check()
+        log_set_aside(open_job.job_id, str(error))
+        return None
+    if state is None:
+        return None
+    if state.result is not None or settle_if_decided(folder, state):
+        volume.close_job(open_job)
+        return None
+    return state
+
+
+def _is_usable(folder: JobFolder) -> bool:
+    """Whether this version can read what an attempt rests on; asked before a claim alone, since it reads many files."""
+    try:
+        folder.check()
+    except UnusableDocument as error:
+        log_set_aside(folder.id, str(error))
+        return False
+    return True
+
+
+@lru_cache(maxsize=1000)
+def log_set_aside(job_id: str, problem: str) -> None:
+    """Log it once, not at each look through the queue."""
+    log.error("%s is set aside: %s", job_id, problem)
+
+
+def settle_if_decided(folder: JobFolder, state: JobState) -> bool:
+    """Write the result that the job's files already decide: an attempt's ending, or a cancel in the queue.
+
+    This is how a job gets its result also when the process that should have written it was killed just before.
+    """
+    if state.end is not None and state.end.ending is not None:
+        folder.settle(state.end.ending, state.attempt.number if state.attempt else None)
+        return True
+    if state.status == "queued" and state.cancel is not None:
+        last_epoch = epochs_done(folder)
+        not_run = state.record.spec.hyperparameters.epochs - last_epoch
+        stop = Stop(reason="cancelled", last_epoch=last_epoch, epochs_not_run=not_run)
+        folder.settle(Ending(status="cancelled", stop=stop), None)
+        return True
+    return False

@@ -1,0 +1,111 @@
+"""The start of a worker: settings, volume, a fork server that is warm, and only then the doorbell."""
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from shared.durable import check_links
+from shared.queue import Doorbell, make_celery
+from shared.settings import BadEnvironment, Settings, read_settings
+from shared.volume import Volume
+from shared.volume_identity import is_volume
+from worker.machine.device import DeviceUnusable, device_name
+from worker.machine.trial import try_training
+from worker.supervisor.celery_worker import serve
+from worker.supervisor.idle import run_hook
+from worker.supervisor.nursery import NoChildren, Nursery
+from worker.supervisor.slots import Leaving, Worker
+
+_LOOK_SECONDS = 0.5
+
+log = logging.getLogger("worker")
+
+
+def main() -> int:
+    """Run a worker until it is asked to end.
+
+    Exit status 0 after a drain, also one for want of work; 1 where it must be started again, since its device is gone,
+    no training process can be started, or the hook did not stop the machine; 2 where it could not start. One whose GPU
+    fails to train stays, takes no job, and says so on its card.
+    """
+    try:
+        settings = read_settings()
+    except BadEnvironment as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    nursery = Nursery(settings)
+    try:
+        return _work(settings, nursery)
+    finally:
+        nursery.end()
+
+
+def _work(settings: Settings, nursery: Nursery) -> int:
+    try:
+        _wait_for_volume(settings.volume.resolve())
+        volume = Volume(settings.volume.resolve())
+        check_links(volume.root)
+        app = make_celery(settings)
+        worker = Worker(settings, volume, Doorbell(app), nursery)
+        _prepare(worker, nursery)
+    except (OSError, NoChildren, DeviceUnusable) as error:
+        log.error("the worker cannot start: %s", error)
+        return 2
+    nursery.begin()
+    serve(app, worker, settings)
+    return _status_after(worker.leaving, settings)
+
+
+def _wait_for_volume(root: Path) -> None:
+    """Wait until a volume is mounted, or the API has made one: a worker that made one would fill a bare mount point."""
+    if not is_volume(root):
+        log.warning("no Fitstop volume is at %s; waiting until it is mounted, or until the API has made it", root)
+    while not is_volume(root):
+        time.sleep(_LOOK_SECONDS)
+
+
+def _prepare(worker: Worker, nursery: Nursery) -> None:
+    """Warm up, and find out what the worker trains on and whether it may; meanwhile it shows that it is starting."""
+    # Until Celery has a handler of its own: this can take minutes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    worker.appear()
+    try:
+        log.info("warming up: the fork server imports Keras")
+        nursery.warm_up()
+        worker.unfit = _why_unfit(worker, nursery)
+        worker.device = device_name()
+    except BaseException:
+        worker.end()
+        raise
+
+
+def _why_unfit(worker: Worker, nursery: Nursery) -> str:
+    """Why no job can train on this machine's GPU; empty where jobs can, or train on the CPU."""
+    gpu = device_name()
+    if gpu.startswith("CPU"):
+        return ""
+    log.info("trying the GPU; the first time on a new kind can take minutes")
+    try:
+        if not nursery.can_use_gpu():
+            log.error("this TensorFlow is built for the CPU alone: jobs train on the CPU, and the %s stays idle", gpu)
+            worker.idle_gpu = gpu
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+            return ""
+    except NoChildren as error:
+        return str(error)
+    failure = try_training("GPU").failure
+    return f"its GPU fails to train two small models ({failure}); `fitstop doctor` there says more" if failure else ""
+
+
+def _status_after(leaving: Leaving | None, settings: Settings) -> int:
+    if leaving in {Leaving.DEVICE_GONE, Leaving.SICK}:
+        return 1
+    if leaving is Leaving.IDLE and settings.idle_hook:
+        return 0 if run_hook(settings.idle_hook) else 1
+    return 0

@@ -1,0 +1,329 @@
+"""The training children: fresh processes, one for each attempt, forked from a server that has imported Keras already.
+
+One child stands by while a slot is free (`worker.supervisor.standby`): it has said that it is ready, and answers when
+it is asked. A job is claimed only for such a child, so a worker whose children cannot start claims nothing.
+"""
+
+import logging
+import multiprocessing
+import os
+import runpy
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+
+from shared.problems import FitstopError
+from shared.settings import Settings
+from worker.ipc.kept_programs import KeptPrograms
+from worker.supervisor import fork_server
+from worker.supervisor.child import Child
+from worker.supervisor.standby import PRELOAD, PROGRAM, stand_by
+
+_GPU_CHECK = "worker.training.checks.gpu_check"
+_CPU_ONLY = 3
+_WARM_UP_SECONDS = 120
+# A GPU newer than TensorFlow's code has its driver compile that at first use.
+_FIRST_USE_SECONDS = 1800
+_LOOK_SECONDS = 2
+_ANSWER_SECONDS = 2
+_TICK_SECONDS = 0.1
+_MOST_TRIES = 6
+_LONGEST_PAUSE_SECONDS = 15
+# After this time without trouble the count of tries begins at zero.
+_WELL_SECONDS = 60
+
+# Read by libraries when they are imported, so set before the fork server starts.
+_ENVIRONMENT = {
+    # Threads would make the fork server unsafe to fork: OpenBLAS's, and that of the jemalloc inside pyarrow.
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "KERAS_BACKEND": "tensorflow",
+}
+
+log = logging.getLogger(__name__)
+
+
+class NoChildren(FitstopError):
+    """No training child can be started that works, so that no job could run."""
+
+    code = "no_children"
+
+
+class Nursery:
+    """Where children come from: `forkserver` (tens of milliseconds) or `spawn` (the seconds of Keras's import).
+
+    `sickness` says why there is no child to be had, for people; empty where there is one, or in a moment. A thread
+    replaces what is broken, after a pause that grows; `is_beyond_help` after six tries.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        os.environ.update(_ENVIRONMENT)
+        self._slots = settings.slots
+        self._start_seconds = settings.child_start_seconds
+        self._programs = KeptPrograms()
+        self._context: ForkServerContext | SpawnContext = multiprocessing.get_context("spawn")
+        if settings.child_start == "forkserver":
+            self._context = multiprocessing.get_context("forkserver")
+            self._context.set_forkserver_preload([PRELOAD])
+        self.sickness = ""
+        self._changed = threading.Condition()
+        self._ready: list[Child] = []
+        self._taken = 0
+        self._is_starting = self._is_overdue = False
+        self._doubt = ""
+        self._tries = 0
+        self._well_since: float | None = None
+        self._over = threading.Event()
+        # The kernel kills a fork server, and a spawned child, with the thread that started it: this one stays.
+        self._thread = threading.Thread(target=self._care, name="nursery", daemon=True)
+
+    @property
+    def child_start(self) -> str:
+        """How children start: `forkserver` or `spawn`."""
+        return "forkserver" if isinstance(self._context, ForkServerContext) else "spawn"
+
+    @property
+    def is_beyond_help(self) -> bool:
+        """Whether this worker had better be started again."""
+        return bool(self.sickness) and self._tries >= _MOST_TRIES
+
+    def warm_up(self) -> None:
+        """Have the first child ready, which has imported everything. Raises NoChildren."""
+        self._ready.append(self._make())
+        self._well_since = time.monotonic()
+
+    def begin(self) -> None:
+        """Keep a child ready from now on."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """No child is needed any more."""
+        self._over.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._stop_server()
+        while self._thread.is_alive():
+            # It may have started another one meanwhile.
+            self._thread.join(_TICK_SECONDS)
+            self._stop_server()
+        self._discard_ready()
+
+    def can_use_gpu(self) -> bool:
+        """Whether a child computes on the GPU; False where this TensorFlow is built for the CPU alone.
+
+        Where a forked child cannot and a fresh process can, children are fresh from now on. Raises NoChildren where
+        neither can, though this TensorFlow should.
+        """
+        status = self._status_of(_check_gpu, _FIRST_USE_SECONDS)
+        if status not in {0, _CPU_ONLY} and isinstance(self._context, ForkServerContext):
+            log.warning("a forked child cannot use the GPU; each job starts in a fresh process, some seconds later")
+            self._discard_ready()
+            self._context = multiprocessing.get_context("spawn")
+            status = self._status_of(_check_gpu, _FIRST_USE_SECONDS)
+        if status in {0, _CPU_ONLY}:
+            return status == 0
+        raise NoChildren(
+            f"a training process cannot use the GPU; `python -m {_GPU_CHECK}` by hand shows why. To train on the CPU "
+            "of this machine, set CUDA_VISIBLE_DEVICES=-1"
+        )
+
+    def _status_of(self, what: Callable[[], None], within_seconds: float) -> int | None:
+        """How a child ended that did only this; None where it did not end."""
+        probe = self._context.Process(target=what, name="trial")
+        probe.start()
+        probe.join(within_seconds)
+        if probe.exitcode is None:
+            probe.kill()
+        return probe.exitcode
+
+    def forget_programs(self) -> None:
+        """Make the next children compile again, after one that failed: a kept program may be at fault."""
+        self._programs.forget()
+
+    # For the slots
+
+    def take(self, drain: threading.Event) -> Child | None:
+        """A child that has just answered; None where the worker is sick or drains. It counts until it is closed."""
+        while not self.sickness and not drain.is_set():
+            child = self._pop()
+            if child is None:
+                continue
+            if child.answers(_ANSWER_SECONDS):
+                return child
+            child.close()
+        return None
+
+    def put_back(self, child: Child) -> None:
+        """It is not needed now."""
+        with self._changed:
+            self._taken -= 1
+            self._ready.append(child)
+            self._changed.notify_all()
+
+    def distrust(self, reason: str) -> None:
+        """Give out no child before the fork server has been replaced and a new child is ready."""
+        with self._changed:
+            self._doubt = self.sickness = reason
+            self._changed.notify_all()
+
+    def _pop(self) -> Child | None:
+        with self._changed:
+            if not self._ready:
+                self._changed.wait(_TICK_SECONDS)
+            if not self._ready or self.sickness:
+                return None
+            self._taken += 1
+            return self._ready.pop()
+
+    def _release(self) -> None:
+        with self._changed:
+            self._taken -= 1
+            must_stop = self._is_overdue and not self._taken
+            self._changed.notify_all()
+        if must_stop:
+            self._stop_server()
+
+    # For the thread
+
+    def _care(self) -> None:
+        while not self._over.is_set():
+            try:
+                pause = self._look_after()
+            except NoChildren as error:
+                pause = self._fall_sick(str(error))
+            except Exception as error:
+                # The edge of a thread that must not die: whatever it was, there is no child.
+                pause = self._fall_sick(f"no training process can be started: {type(error).__name__}: {error}")
+            if pause:
+                self._over.wait(pause)
+                continue
+            with self._changed:
+                if self._ready or self._taken >= self._slots:
+                    self._changed.wait(_LOOK_SECONDS)
+
+    def _look_after(self) -> float:
+        """Replace what does not answer; how many seconds to wait before another look."""
+        if self._doubt and self._taken:
+            return _LOOK_SECONDS
+        if self._doubt:
+            doubt, self._doubt = self._doubt, ""
+            return self._fall_sick(doubt)
+        self._discard_silent()
+        if self._ready or self._taken >= self._slots:
+            return 0
+        self._offer(self._make())
+        return 0
+
+    def _offer(self, child: Child) -> None:
+        """With a child that answers the worker is well, unless a doubt has come meanwhile."""
+        with self._changed:
+            self._ready.append(child)
+            self.sickness = self._doubt
+            self._well_since = self._well_since or time.monotonic()
+            self._changed.notify_all()
+
+    def _discard_silent(self) -> None:
+        with self._changed:
+            ready, self._ready = self._ready, []
+        for child in ready:
+            if child.answers(_ANSWER_SECONDS):
+                self._offer(child)
+            else:
+                log.warning("process %s, which waited for a job, is gone or hangs", child.pid)
+                child.discard()
+
+    def _make(self) -> Child:
+        """A child that has said that it is ready. Raises NoChildren, or what `multiprocessing` raises."""
+        limit = self._start_seconds if self._is_warm() else _WARM_UP_SECONDS
+        child = self._start(limit)
+        if child.is_ready(limit):
+            return child
+        child.discard()
+        raise NoChildren(
+            f"a training process does not come to importing {PRELOAD} in {limit:g} s, or fails in it; "
+            f"`python -m {PROGRAM}` by hand shows why"
+        )
+
+    def _is_warm(self) -> bool:
+        """Whether a child starts at once; where the fork server has ended, the next start waits for another one."""
+        if not isinstance(self._context, ForkServerContext):
+            return False
+        if fork_server.is_running():
+            return True
+        fork_server.restore_socket_folder()
+        if self._well_since is not None:
+            self._note_trouble("its fork server has ended; another one starts")
+        return False
+
+    def _start(self, limit_seconds: float) -> Child:
+        here, there = self._context.Pipe()
+        is_forked = self.child_start == "forkserver"
+        process = self._context.Process(target=stand_by, args=(there, is_forked), name="training")
+        try:
+            with there:
+                self._start_within(limit_seconds, process)
+        except BaseException:
+            here.close()
+            raise
+        return Child(process, here, self._programs, self._release)
+
+    def _start_within(self, limit_seconds: float, process: BaseProcess) -> None:
+        """A fork server that hangs is ended, which ends the wait for its answer. Raises NoChildren then."""
+        self._is_starting, self._is_overdue = True, False
+        timer = threading.Timer(limit_seconds, self._give_up_start)
+        timer.daemon = True
+        timer.start()
+        try:
+            process.start()
+        except EOFError:
+            raise NoChildren(f"its fork server ends or hangs: no process starts within {limit_seconds:g} s") from None
+        finally:
+            timer.cancel()
+            with self._changed:
+                self._is_starting = self._is_overdue = False
+
+    def _give_up_start(self) -> None:
+        """In a thread of its own. Where a child trains that would end with its fork server, its end comes first."""
+        with self._changed:
+            if not self._is_starting:
+                return
+            self.sickness, self._is_overdue = "its fork server hangs", True
+            must_stop = not self._taken
+        if must_stop:
+            self._stop_server()
+
+    def _fall_sick(self, reason: str) -> float:
+        """Begin again from nothing, unless a child trains that would end with its fork server."""
+        log.error("%s", reason)
+        self._discard_ready()
+        if self._taken:
+            self.sickness = reason
+            return _LOOK_SECONDS
+        self._note_trouble(reason)
+        self._stop_server()
+        return min(2.0 ** (self._tries - 2), _LONGEST_PAUSE_SECONDS)
+
+    def _note_trouble(self, reason: str) -> None:
+        if self._well_since is not None and time.monotonic() - self._well_since > _WELL_SECONDS:
+            self._tries = 0
+        self._tries += 1
+        self._well_since = None
+        self.sickness = reason
+
+    def _stop_server(self) -> None:
+        if isinstance(self._context, ForkServerContext):
+            fork_server.stop()
+
+    def _discard_ready(self) -> None:
+        with self._changed:
+            ready, self._ready = self._ready, []
+        for child in ready:
+            child.discard()
+
+
+def _check_gpu() -> None:
+    """Runs in a child."""
+    runpy.run_module(_GPU_CHECK, run_name="__main__", alter_sys=True)

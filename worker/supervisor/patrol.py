@@ -1,0 +1,134 @@
+"""Looks through the open jobs every few seconds, in every worker: nothing waits for an operator.
+
+An attempt whose counter stands still is ended as lost, on its worker's own machine as soon as the worker's process is
+gone; a job whose files decide its end gets its result; a job that
+waits and that no ring announces is rung for.
+
+In a long queue nearly all jobs wait, and reading all of them every few seconds would be most of what a worker does. So
+each look takes in the head of the queue, the jobs that run, as the workers' cards and the looks before say, and in turn
+a part of the others.
+"""
+
+import logging
+import time
+
+from shared.document import UnusableDocument
+from shared.durable import read_bytes
+from shared.job_folder import AttemptFolder
+from shared.processes import is_gone
+from shared.queue import Doorbell
+from shared.settings import Settings
+from shared.volume import OpenJob, Volume
+from worker.supervisor.claim import log_set_aside, waiting_jobs
+from worker.supervisor.outcome import lost_attempt
+
+# A machine that was copied while it ran has the boot, the pids and the namespaces of the other one: a worker that
+# beats is there, whatever its process looks like from here.
+_QUIET_BEATS = 1.5
+# Of a queue up to this length each look takes in all.
+_MOST_LOOKS = 200
+_HEAD = 50
+# More rings than slots that are free would only lie in Redis.
+_MOST_RINGS = 50
+
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """One worker's eyes on the volume. `clock` is this machine's monotonic clock, in seconds."""
+
+    def __init__(self, volume: Volume, doorbell: Doorbell, settings: Settings) -> None:
+        self._volume = volume
+        self._doorbell = doorbell
+        self._settings = settings
+        self._seen: dict[tuple[str, int], tuple[bytes | None, float]] = {}
+        self._turn = 0
+
+    def sweep(self) -> None:
+        """One look.
+
+        A volume that fails may have kept an owner's beat from it, or the end that the owner wanted to write: an attempt
+        of which that is so is watched from the beginning.
+        """
+        try:
+            jobs = self._jobs_to_look_at()
+            untouched = {job.job_id for job in jobs if self._volume.job_folder(job.job_id).is_untouched()}
+            touched = [job for job in jobs if job.job_id not in untouched]
+            self._end_lost_attempts(touched)
+            waiting = untouched | {state.record.id for state in waiting_jobs(self._volume, touched)}
+            self._ring_for([job.job_id for job in jobs if job.job_id in waiting])
+        except OSError as error:
+            log.warning("the volume fails, and nobody is taken for lost meanwhile: %s", error)
+            self._seen.clear()
+
+    def _jobs_to_look_at(self) -> list[OpenJob]:
+        """In the queue's order."""
+        jobs = list(self._volume.open_jobs())
+        if len(jobs) <= _MOST_LOOKS:
+            return jobs
+        known = {job_id for job_id, _ in self._seen}
+        known.update(run.job for card in self._volume.worker_cards() for run in card.running)
+        places = {place for place, job in enumerate(jobs) if job.job_id in known}
+        places.update(range(_HEAD), ((self._turn + step) % len(jobs) for step in range(_MOST_LOOKS)))
+        self._turn = (self._turn + _MOST_LOOKS) % len(jobs)
+        return [jobs[place] for place in sorted(places)]
+
+    def _end_lost_attempts(self, jobs: list[OpenJob]) -> None:
+        running = dict(self._running_attempts(jobs))
+        self._seen = {key: value for key, value in self._seen.items() if key in running}
+        for key, attempt in running.items():
+            try:
+                self._end_if_lost(attempt, self._silence(key, attempt))
+            except OSError as error:
+                log.warning("%s attempt %d is watched again from the beginning: %s", *key, error)
+                self._seen.pop(key, None)
+            except UnusableDocument as error:
+                # A job that cannot be read stands aside: the others must not wait for it.
+                log_set_aside(key[0], f"attempt {key[1]} is silent and cannot be ended: {error}")
+
+    def _end_if_lost(self, attempt: AttemptFolder, silence: float) -> None:
+        """End an attempt that has been silent for too long, or for a while and by now without its processes."""
+        is_quiet = silence > _QUIET_BEATS * self._settings.heartbeat_seconds
+        has_ended = is_quiet and _has_no_process(attempt)
+        if not has_ended and silence <= self._settings.take_over_seconds:
+            return
+        if attempt.close(lost_attempt(attempt, self._settings, is_gone=has_ended)):
+            why = "its worker's process is gone" if has_ended else "its heartbeat stands still"
+            log.warning("%s attempt %d is lost: %s", attempt.job.id, attempt.number, why)
+
+    def _running_attempts(self, jobs: list[OpenJob]) -> list[tuple[tuple[str, int], AttemptFolder]]:
+        found = []
+        for open_job in jobs:
+            try:
+                attempts = self._volume.job_folder(open_job.job_id).attempts()
+                if attempts and not attempts[-1].end_file.exists():
+                    found.append(((open_job.job_id, attempts[-1].number), attempts[-1]))
+            except OSError as error:
+                log.warning("%s cannot be read and is passed over: %s", open_job.job_id, error)
+        return found
+
+    def _silence(self, key: tuple[str, int], attempt: AttemptFolder) -> float:
+        """For how many seconds this process has seen the same counter, by its own clock."""
+        looked = time.monotonic()
+        beat = read_bytes(attempt.heartbeat_file)
+        before = self._seen.get(key)
+        if before is None or before[0] != beat:
+            # The moment behind the read: on a slow volume the beat may be younger than the look's beginning.
+            self._seen[key] = (beat, time.monotonic())
+            return 0.0
+        return looked - before[1]
+
+    def _ring_for(self, waiting: list[str]) -> None:
+        unheard = self._doorbell.unheard() if waiting else None
+        if unheard is None:
+            return
+        for job_id in waiting[unheard:_MOST_RINGS]:
+            self._doorbell.ring(job_id)
+
+
+def _has_no_process(attempt: AttemptFolder) -> bool:
+    """Whether the attempt's worker ran on this machine and has ended, and so has the process that trained for it."""
+    claim, training = attempt.claim(), attempt.training_process()
+    if claim is None or not is_gone(claim.process):
+        return False
+    return training is None or is_gone(training.process)

@@ -1,0 +1,297 @@
+"""A worker's own process: its name, its slots, its drain, and the threads beside the jobs."""
+
+import logging
+import os
+import queue
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum
+
+from shared.job import AttemptEnd, JobError
+from shared.job_folder import AttemptFolder
+from shared.processes import this_process
+from shared.queue import Doorbell
+from shared.settings import Settings
+from shared.times import seconds_since, seconds_until, utc_now
+from shared.volume import Volume
+from shared.worker_card import RunningAttempt, WorkerCard
+from worker.machine.device import device_is_well, device_name, device_use
+from worker.machine.memory import memory_bytes
+from worker.supervisor.attempt import AttemptRun
+from worker.supervisor.child import Child
+from worker.supervisor.claim import Owner, claim_next, waiting_jobs
+from worker.supervisor.idle import IdleClock
+from worker.supervisor.local_disk import LocalDisk
+from worker.supervisor.nursery import Nursery
+from worker.supervisor.patrol import Sweeper
+from worker.supervisor.volume_watch import VolumeWatch
+
+_CARD_SECONDS = 2
+_FORGET_SECONDS = 24 * 3600
+# One bad answer of the driver is no loss; a GPU that a container lost stays away until it is started again.
+_LOST_LOOKS = 2
+
+log = logging.getLogger(__name__)
+
+
+class Leaving(Enum):
+    """Why a worker ends without having been asked to."""
+
+    IDLE = "nothing to do"
+    DEVICE_GONE = "the device is gone"
+    SICK = "no training process can be started"
+
+
+class Worker:
+    """Runs at most one job in each slot. `drain` is set when the worker is being taken away: no new claims.
+
+    `leaving` says why it ends where nobody asked it to; `unfit` why it never takes a job, empty where it does;
+    `idle_gpu` names a GPU that this TensorFlow cannot use.
+    """
+
+    def __init__(self, settings: Settings, volume: Volume, doorbell: Doorbell, nursery: Nursery) -> None:
+        self._host = socket.gethostname()
+        self.name = f"{self._host}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.drain = threading.Event()
+        self.leaving: Leaving | None = None
+        self.device = device_name()
+        self.unfit = ""
+        self.idle_gpu = ""
+        self._settings = settings
+        self._volume = volume
+        self._doorbell = doorbell
+        self._nursery = nursery
+        self._watch = VolumeWatch(volume, settings.volume_reserve_bytes)
+        self._disk = LocalDisk()
+        self._sweeper = Sweeper(volume, doorbell, settings)
+        self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
+        self._running: dict[int, AttemptFolder] = {}
+        self._on_free: Callable[[], None] = lambda: None
+        self._ready = False
+        self._sweeps = False
+        self._bad_looks = 0
+        self._idle = IdleClock(settings.idle_exit_seconds)
+        self._started_at = utc_now()
+        self._gone = threading.Event()
+
+    def appear(self) -> None:
+        """Show from now on that a worker is starting, which takes minutes where a GPU's driver compiles.
+
+        It looks after the jobs of other workers already. The cards of workers that nobody has seen for a day go.
+        """
+        threading.Thread(target=self._show_start, name="start", daemon=True).start()
+        self._sweep_from_now_on()
+
+    def begin(self) -> None:
+        """Be ready for jobs: Celery consumes from now on."""
+        price, currency = self._settings.gpu_price_per_hour, self._settings.currency
+        for slot in range(self._settings.slots):
+            owner = Owner(
+                self.name, self._host, os.getpid(), slot, self.device, price, currency, process=this_process()
+            )
+            self._free.put(owner)
+        self._idle.restart()
+        self._ready = True
+        self._sweep_from_now_on()
+        self._every(_CARD_SECONDS, self._look_at_itself, "card")
+        if self.unfit:
+            log.error("worker %s takes no jobs: %s", self.name, self.unfit)
+        else:
+            log.info("worker %s is ready: %d slots on %s", self.name, self._settings.slots, self.device)
+
+    def _sweep_from_now_on(self) -> None:
+        if not self._sweeps:
+            self._sweeps = True
+            self._every(self._settings.sweep_seconds, self._sweeper.sweep, "sweep")
+
+    def end(self) -> None:
+        """The last thing that a worker does."""
+        self._gone.set()
+        try:
+            self._volume.remove_worker(self.name)
+        except OSError as error:
+            log.warning("the worker's card stays: %s", error)
+
+    def may_take(self) -> bool:
+        """Whether a ring that is taken now would start a job at once; asked before each look into the queue."""
+        is_well = not self._sickness and not self._bad_looks and not self._watch.paused
+        return self._ready and is_well and not self.drain.is_set()
+
+    @property
+    def _sickness(self) -> str:
+        """Why this worker takes no job now; empty where it does."""
+        return self.unfit or self._nursery.sickness or self._disk.problem
+
+    def run_next(self) -> None:
+        """Run the jobs that wait, first in order first, each to its end, until there is none or the worker drains.
+
+        Who goes on at once need not be rung for; a ring that finds nothing to do any more is harmless.
+        """
+        owner = self._free.get()
+        try:
+            while self.may_take() and self._watch.may_claim() and self._run_first(owner):
+                pass
+        except OSError as error:
+            # A volume that is full or away: jobs wait, and the sweep rings for them until it is back.
+            log.warning("no job could be claimed or begun: %s", error)
+            self._watch.pause(error)
+        finally:
+            self._free.put(owner)
+            self._on_free()
+
+    def when_free(self, call: Callable[[], None]) -> None:
+        """Have this called, from the slot's thread, each time that a slot has become free."""
+        self._on_free = call
+
+    def _run_first(self, owner: Owner) -> bool:
+        """Run the job that is first in order; False where there is none, or no child that would start at once."""
+        child = self._nursery.take(self.drain)
+        if child is None:
+            return False
+        attempt = None
+        try:
+            attempt = claim_next(self._volume, owner)
+        finally:
+            if attempt is None:
+                self._nursery.put_back(child)
+        if attempt is not None:
+            self._run(attempt, owner, child)
+        return attempt is not None
+
+    def _run(self, attempt: AttemptFolder, owner: Owner, child: Child) -> None:
+        self._running[owner.slot] = attempt
+        self._show_card()
+        try:
+            run = AttemptRun(attempt, owner.claiming_since, self._volume, self._settings, self.drain)
+            run.run(child)
+        finally:
+            child.close()
+            del self._running[owner.slot]
+            self._show_card()
+            self._look_back(attempt)
+
+    def _look_back(self, attempt: AttemptFolder) -> None:
+        """What an attempt's end means for the ones to come."""
+        end = attempt.end()
+        if end is not None:
+            self._watch.learn_from(attempt, end)
+        if end is not None and end.counts_as_failure:
+            self._nursery.forget_programs()
+        if end is not None and end.error is not None:
+            self._heed(end.error)
+        if end is not None and end.ending is None:
+            self._ring_again(attempt, end)
+
+    def _heed(self, error: JobError) -> None:
+        """Take no other job where an attempt ended for what is wrong with this worker, until that is put right."""
+        if error.code == "no_child":
+            self._nursery.distrust(error.message)
+        elif error.code in {"worker_disk_full", "worker_disk_error"}:
+            self._disk.suspect(error.message)
+
+    def _ring_again(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
+        """Announce a job that is queued again as soon as it may run, rather than at the next sweep."""
+        delay = max(0.0, seconds_until(end.retry_at)) if end.retry_at else 0.0
+        if delay == 0 or self.drain.is_set():
+            self._doorbell.ring(attempt.job.id)
+            return
+        timer = threading.Timer(delay, self._doorbell.ring, args=[attempt.job.id])
+        timer.daemon = True
+        timer.start()
+
+    def _look_at_itself(self) -> None:
+        # The card first: one that is written while the worker ends would stay.
+        self._show_card()
+        self._look_at_device()
+        self._disk.look()
+        if self._watch.look():
+            self._on_free()
+        if self._running:
+            self._idle.restart()
+        elif self._nursery.is_beyond_help:
+            self._leave(Leaving.SICK)
+        elif self._idle.is_up(self._work_waits):
+            self._leave(Leaving.IDLE)
+
+    def _look_at_device(self) -> None:
+        if device_is_well(self.device):
+            self._bad_looks = 0
+            return
+        self._bad_looks += 1
+        if self._bad_looks >= _LOST_LOOKS:
+            self._leave(Leaving.DEVICE_GONE)
+
+    def _work_waits(self) -> bool:
+        return not self.unfit and not self._disk.problem and next(waiting_jobs(self._volume), None) is not None
+
+    def _leave(self, why: Leaving) -> None:
+        """End as after a SIGTERM: no new claims, running jobs save and are handed back."""
+        if self.leaving or self.drain.is_set():
+            return
+        log.warning("worker %s on %s ends: %s", self.name, self.device, why.value)
+        self.leaving = why
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _show_start(self) -> None:
+        self._forget_the_gone()
+        while not self._ready and not self._gone.is_set():
+            self._show_card()
+            self._gone.wait(_CARD_SECONDS)
+
+    def _forget_the_gone(self) -> None:
+        # By two machines' clocks, which does no harm: a worker that lives shows its card again within seconds.
+        try:
+            for card in self._volume.worker_cards():
+                if seconds_since(card.seen_at) > _FORGET_SECONDS:
+                    self._volume.remove_worker(card.worker)
+        except OSError as error:
+            log.warning("the cards of workers that are gone stay: %s", error)
+
+    def _show_card(self) -> None:
+        running = tuple(
+            RunningAttempt(job=attempt.job.id, attempt=attempt.number, slot=slot)
+            for slot, attempt in sorted(self._running.copy().items())
+        )
+        card = WorkerCard(
+            worker=self.name,
+            host=self._host,
+            pid=os.getpid(),
+            device=self.device,
+            gpu=device_use(),
+            idle_gpu=self.idle_gpu,
+            memory_bytes=memory_bytes(),
+            slots=self._settings.slots,
+            child_start=self._nursery.child_start,
+            ready=self.may_take() and len(running) < self._settings.slots,
+            draining=self.drain.is_set(),
+            unfit=self._sickness,
+            paused=self._watch.paused,
+            running=running,
+            started_at=self._started_at,
+            seen_at=utc_now(),
+        )
+        if self._gone.is_set():
+            return
+        try:
+            self._volume.show_worker(card)
+        except OSError as error:
+            # Nothing is decided by a card: an attempt that was claimed must begin, and one that ended be rung for.
+            log.warning("the worker's card was not written: %s", error)
+
+    def _every(self, seconds: float, act: Callable[[], None], name: str) -> None:
+        """Act now and then every so many seconds, in a thread of its own, for as long as the worker lives."""
+        threading.Thread(target=self._repeat, args=(seconds, act), name=name, daemon=True).start()
+
+    def _repeat(self, seconds: float, act: Callable[[], None]) -> None:
+        while not self._gone.is_set():
+            began = time.monotonic()
+            try:
+                act()
+            except Exception:
+                # The edge of a thread that must not die: the next round may find the volume and Redis well again.
+                log.exception("a round was given up; the next one is in %s s", seconds)
+            self._gone.wait(max(0.0, seconds - (time.monotonic() - began)))

@@ -1,0 +1,77 @@
+"""A training child before it has an attempt: it imports what training needs, says that it is ready, and waits.
+
+This module names the training program and never imports it: the worker's own process stays free of Keras.
+"""
+
+import faulthandler
+import importlib
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from shared.job_folder import AttemptFolder
+from shared.storage import EXIT_STATUS, classify_storage_error
+from worker.ipc import pulse
+from worker.ipc.die_with_parent import die_with_parent
+
+PROGRAM = "worker.training"
+PRELOAD = "worker.training.preload"
+
+
+def stand_by(pipe: Connection, is_forked: bool) -> None:  # noqa: FBT001  its arguments are pickled by place
+    """Runs in a child: wait for an attempt, then be what `python -m worker.training <attempt folder>` would be.
+
+    An empty order is a question, answered by an empty word. A fork server's preload that fails is silent, so its child
+    looks for itself.
+    """
+    die_with_parent()
+    # A fork server ignores SIGINT and the worker's Ctrl-C reaches the whole terminal group: the worker decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if is_forked and PRELOAD not in sys.modules:
+        raise SystemExit(f"the fork server could not import {PRELOAD}")
+    importlib.import_module(PRELOAD)
+    train = importlib.import_module(f"{PROGRAM}.__main__").main
+    folder, environment = _next_attempt(pipe)
+    os.environ.update(environment)
+    _print_into(AttemptFolder(Path(folder), int(Path(folder).name)))
+    faulthandler.enable()
+    pulse.send_to(pipe)
+    try:
+        raise SystemExit(train([folder]))
+    finally:
+        let_go_of_output()
+
+
+def _next_attempt(pipe: Connection) -> tuple[str, dict[str, str]]:
+    try:
+        pipe.send(None)
+        while (order := pipe.recv()) is None:
+            pipe.send(None)
+    except (EOFError, OSError):
+        raise SystemExit(0) from None  # the worker needs no child any more
+    folder, environment = order
+    return folder, environment
+
+
+def _print_into(attempt: AttemptFolder) -> None:
+    try:
+        descriptor = os.open(attempt.output_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        traceback.print_exc()
+        raise SystemExit(EXIT_STATUS[classify_storage_error(error, attempt.volume_root)]) from None
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)
+
+
+def let_go_of_output() -> None:
+    """Drop what a full volume does not take: else writing it again at the exit would replace the exit status by 1."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except OSError:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  for the rest of the process

@@ -1,0 +1,31 @@
+"""`python -m worker.training.checks.gpu_check`: whether this process can compute on the GPU.
+
+Exit status 0 where it can, 1 where it cannot, 3 where this TensorFlow is built for the CPU alone.
+
+A worker asks a child of its own kind at its start: a process that is forked after its parent has touched a GPU cannot
+use one, and a driver that does not fit this TensorFlow shows only in use.
+"""
+
+import sys
+
+import tensorflow as tf
+
+CPU_ONLY = 3
+
+
+def main() -> int:
+    """Multiply two small matrices on the first GPU."""
+    if not tf.test.is_built_with_cuda():
+        sys.stderr.write("this TensorFlow is built for the CPU alone\n")
+        return CPU_ONLY
+    try:
+        with tf.device("/GPU:0"):
+            total = float(tf.reduce_sum(tf.matmul(tf.ones((8, 8)), tf.ones((8, 8)))))
+    except (tf.errors.OpError, RuntimeError) as error:
+        sys.stderr.write(f"the GPU cannot be used: {error}\n")
+        return 1
+    return 0 if total == 512.0 else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

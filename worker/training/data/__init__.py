@@ -1,0 +1,1 @@
+"""What is trained on: a file for each kind of data."""

@@ -1,0 +1,36 @@
+"""What a resume point holds beside the model: the callbacks' states, the CSV log and the checkpoints."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from worker.training.checkpoints import CheckpointStore
+
+
+class Stateful(Protocol):
+    """A callback whose state belongs to the run."""
+
+    def state(self) -> dict[str, Any]:
+        """Its state as JSON values."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as it was when `state` was taken."""
+
+
+class Log(Protocol):
+    """The CSV log."""
+
+    @property
+    def length(self) -> int:
+        """Its bytes so far."""
+
+    def sync_and_hash(self, length: int) -> str:
+        """Bring the first `length` bytes onto the disk; their sha256."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one run. `stateful`: the callbacks by the names that a resume point knows them by."""
+
+    stateful: dict[str, Stateful]
+    log: Log | None
+    checkpoints: CheckpointStore | None
