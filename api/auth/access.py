@@ -37,6 +37,8 @@ class Caller:
 
     key_id: str
     scope: Scope
+    is_session: bool
+    """Whether a browser's session stands for the key."""
 
 
 def install(app: Flask) -> None:
@@ -70,12 +72,13 @@ def _check() -> Response | None:
     needed: RouteScope = scope_of(current_app, request.endpoint) if request.endpoint else "read"
     if needed == "public":
         return None
-    known = _known_key() if "Authorization" in request.headers else _signed_in()
+    is_session = "Authorization" not in request.headers
+    known = _signed_in() if is_session else _known_key()
     if known is None:
         # A volume that is away knows no key.
         service().volume.check()
         return _sent_to_sign_in() if needed == "page" else _refused()
-    g.caller = Caller(known.id, known.scope)
+    g.caller = Caller(known.id, known.scope, is_session)
     if _REACH[known.scope] < _REACH[needed]:
         raise HttpProblem(
             403,

@@ -367,7 +367,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/page/codes"): Operation(
         "makeCode", "page", "Create a one-time sign-in code",
-        {201: _json("The only answer with the secret.", page_shapes.SignInCode)}, errors=(507,),
+        {201: _json("The only answer with the secret.", page_shapes.SignInCode)}, errors=(403, 507),
     ),
     ("GET", "/page/rows"): Operation(
         "listRows", "page", "List the jobs as the page shows them",

@@ -43,10 +43,9 @@ def sign_in() -> Response:
     no_query()
     check_origin()
     asked = validated(SignInRequest, read_object(_MOST_BYTES, 4))
-    _check_failures(0)
     known = service().sessions.take_code(asked.code) if asked.code is not None else _of_key(asked.key or "")
     if known is None or known.status != "active":
-        _check_failures(1)
+        _count_failure()
         raise _refusal(asked, known)
     response = jsonify(_session_report(known))
     give(response, service().sessions.begin(known))
@@ -66,8 +65,13 @@ def sign_out() -> tuple[Response, int]:
 
 
 def code() -> tuple[Response, int]:
-    """Create a code that signs one browser in as the caller within ten minutes. `fitstop open` uses it."""
+    """Create a code that signs one browser in as the caller within ten minutes. `fitstop open` uses it.
+
+    A browser's session gets none: the code would outlive its sign-out.
+    """
     no_query()
+    if caller().is_session:
+        raise HttpProblem(403, "needs_key", "only an API key gets a code, sent as `Authorization: Bearer <key>`")
     key = service().keys.of_id(caller().key_id)
     assert key is not None, "who calls has a key"
     return jsonify(
@@ -95,14 +99,17 @@ def _refusal(asked: SignInRequest, known: KnownKey | None) -> HttpProblem:
     return HttpProblem(401, "unknown_key", "this is no key of this service")
 
 
-def _check_failures(more: int) -> None:
-    """Count `more` failures from the caller's address, which may have so many in a minute: HttpProblem 429."""
+def _count_failure() -> None:
+    """Count a failure of the caller's address. Raises HttpProblem 429 above MOST_FAILURES in a minute.
+
+    A valid key is never locked out: others may have the same address, and no key can be guessed.
+    """
     name = f"sign-in-failures:{request.remote_addr}"
-    count = service().counts.ask(lambda kind: kind.add(name, more, _MINUTE_SECONDS))
-    if count.total - more >= MOST_FAILURES:
+    count = service().counts.ask(lambda kind: kind.add(name, 1, _MINUTE_SECONDS))
+    if count.total > MOST_FAILURES:
         raise HttpProblem(
             429,
             "too_many_failures",
-            f"{MOST_FAILURES} wrong keys came from this address in a minute, the most that may",
+            f"received more than {MOST_FAILURES} wrong keys from this address within a minute",
             retry_after=max(1, round(count.resets_in)),
         )

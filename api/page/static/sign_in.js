@@ -9,8 +9,9 @@ const error = byId("sign-in-error");
 function wanted() {
   const next = new URLSearchParams(location.search).get("next") ?? "/";
   const address = new URL(next, location.origin);
-  // Never to another site, whatever the address says.
-  return address.origin === location.origin ? address.pathname + address.search : "/";
+  // Never to another site. A path such as //host, to which /.//host is shortened, would be one.
+  const isOurs = address.origin === location.origin && !address.pathname.startsWith("//");
+  return isOurs ? address.pathname + address.search : "/";
 }
 
 async function signIn(body) {

@@ -25,7 +25,13 @@ def test_whoever_is_not_signed_in_comes_back_to_where_they_wanted_to_go(visitor)
 
 
 def test_an_address_that_leads_elsewhere_is_not_followed(visitor):
-    for elsewhere in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
+    for elsewhere in (
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "/.//evil.example/",
+        "javascript:alert(1)",
+    ):
         with visitor.page(key=None) as page:
             page.goto(f"/page/sign-in?next={elsewhere}")
             page.get_by_label("API key").fill(ADMIN_KEY)

@@ -233,13 +233,14 @@ def test_wrong_keys_are_taken_only_so_often_from_one_address(app):
     client = app.test_client()
     statuses = [sign_in(client, "nonsense").status_code for _ in range(MOST_FAILURES + 1)]
     assert statuses == [401] * MOST_FAILURES + [429]
-    refused = sign_in(client)
+    refused = sign_in(client, "nonsense")
     assert (refused.status_code, refused.json["code"]) == (429, "too_many_failures")
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert sign_in(client).status_code == 200
     elsewhere = client.post(
-        "/page/sign-in", json={"key": ADMIN_KEY}, headers=OWN, environ_base={"REMOTE_ADDR": "10.0.0.7"}
+        "/page/sign-in", json={"key": "nonsense"}, headers=OWN, environ_base={"REMOTE_ADDR": "10.0.0.7"}
     )
-    assert elsewhere.status_code == 200
+    assert elsewhere.status_code == 401
 
 
 def test_a_code_signs_one_browser_in_once(app, client, volume):
@@ -255,10 +256,15 @@ def test_a_code_signs_one_browser_in_once(app, client, volume):
     assert (second.status_code, second.json["code"]) == (401, "unknown_code")
 
 
-def test_a_session_makes_no_code_for_a_key_that_has_gone(app, keys):
+def test_a_session_gets_no_code_which_would_outlive_it(app):
+    answer = signed_in(app).post("/page/codes", headers=OWN)
+    assert (answer.status_code, answer.json["code"]) == (403, "needs_key")
+
+
+def test_a_code_of_a_key_that_has_gone_opens_nothing(app, keys):
     known, key = keys.create("one", "write")
-    browser = signed_in(app, key)
-    code = browser.post("/page/codes", headers=OWN).json["code"]
+    answer = app.test_client().post("/page/codes", headers={"Authorization": f"Bearer {key}"})
+    code = answer.json["code"]
     keys.revoke(known.id)
     assert app.test_client().post("/page/sign-in", json={"code": code}, headers=OWN).status_code == 401
 
