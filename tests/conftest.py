@@ -3,12 +3,17 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from shared.volume import Volume
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# A busy machine is no fault of the code: no example is timed.
+hypothesis.settings.register_profile("fitstop", deadline=None)
+hypothesis.settings.load_profile("fitstop")
 
 
 @pytest.fixture(autouse=True)

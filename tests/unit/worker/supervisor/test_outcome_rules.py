@@ -161,8 +161,8 @@ def test_the_memory_of_a_container_is_its_limit_where_that_is_below_the_machines
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine, limit = tmp_path / "meminfo", tmp_path / "memory.max"
-    monkeypatch.setattr(worker.memory, "_MEMINFO", machine)
-    monkeypatch.setattr(worker.memory, "_CGROUP_LIMITS", (limit, tmp_path / "none"))
+    monkeypatch.setattr(worker.machine.memory, "_MEMINFO", machine)
+    monkeypatch.setattr(worker.machine.memory, "_CGROUP_LIMITS", (limit, tmp_path / "none"))
     measure = memory_bytes.__wrapped__
     assert measure() is None
     machine.write_text("MemFree: 5 kB\nMemTotal:        2048 kB\n")

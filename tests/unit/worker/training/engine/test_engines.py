@@ -190,12 +190,12 @@ class OnlyInGraphs(keras.layers.Layer):
 def with_a_layer(monkeypatch: pytest.MonkeyPatch, layer: keras.layers.Layer) -> None:
     import worker.training.models.dense
 
-    ours = worker.training.model._output
+    ours = worker.training.models.dense._output
 
     def output(*arguments: Any) -> Any:
         return keras.Sequential([layer, ours(*arguments)])
 
-    monkeypatch.setattr(worker.training.model, "_output", output)
+    monkeypatch.setattr(worker.training.models.dense, "_output", output)
 
 
 def test_a_model_that_xla_cannot_compile_trains_on_without_it_and_says_so(
