@@ -1,6 +1,6 @@
 """What can go wrong on the client's side.
 
-ClientError             everything that `fitstop.client` raises; knows its exit status
+ClientError             everything that `fitstop.client` raises
 ├── Unreachable         no answer from that address, or an incomplete one
 ├── Damaged             a download whose bytes are not those that the service saved
 └── Answered            the service said no; carries its problem document
@@ -12,8 +12,6 @@ ClientError             everything that `fitstop.client` raises; knows its exit 
 
 from dataclasses import dataclass
 from typing import Any
-
-from fitstop.cli.exit_codes import ExitCode
 
 
 @dataclass(frozen=True)
@@ -59,15 +57,11 @@ def _text(document: dict[str, Any], key: str) -> str:
 
 
 class ClientError(Exception):
-    """The root. `exit_code` is the status with which the command ends."""
-
-    exit_code = ExitCode.SERVER_ERROR
+    """The root."""
 
 
 class Unreachable(ClientError):
     """No answer from that address, or an incomplete one."""
-
-    exit_code = ExitCode.UNREACHABLE
 
 
 class Damaged(ClientError):
@@ -85,19 +79,13 @@ class Answered(ClientError):
 class NotFound(Answered):
     """Nothing has that name."""
 
-    exit_code = ExitCode.NOT_FOUND
-
 
 class Denied(Answered):
     """The API key is missing, wrong, or not allowed to do this."""
 
-    exit_code = ExitCode.DENIED
-
 
 class Refused(Answered):
     """The request is not valid; `problem.errors` lists every field that is wrong."""
-
-    exit_code = ExitCode.REFUSED
 
 
 class ApiError(Answered):

@@ -4,7 +4,7 @@ from typing import Any, NoReturn
 
 import click
 
-from fitstop.cli.exit_codes import ExitCode
+from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.client import Client
 from fitstop.connection import Connection, find_connection
 from fitstop.errors import ClientError
@@ -38,7 +38,7 @@ class FitstopGroup(click.Group):
             return super().invoke(ctx)
         except ClientError as error:
             print_error(error)
-            ctx.exit(error.exit_code)
+            ctx.exit(exit_code(error))
 
 
 def connection(ctx: click.Context) -> Connection:

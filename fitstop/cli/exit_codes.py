@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from fitstop.errors import ClientError, Denied, NotFound, Refused, Unreachable
+
 
 class ExitCode(IntEnum):
     """Each status has one meaning in every command."""
@@ -17,3 +19,14 @@ class ExitCode(IntEnum):
     UNFIT = 8
     BROKEN_FILE = 9
     INTERRUPTED = 130
+
+
+def exit_code(error: ClientError) -> ExitCode:
+    """The status with which a command ends after this error."""
+    statuses = {
+        Unreachable: ExitCode.UNREACHABLE,
+        NotFound: ExitCode.NOT_FOUND,
+        Denied: ExitCode.DENIED,
+        Refused: ExitCode.REFUSED,
+    }
+    return statuses.get(type(error), ExitCode.SERVER_ERROR)

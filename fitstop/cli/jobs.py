@@ -10,11 +10,11 @@ import click
 from rich.table import Table
 
 from fitstop.cli.base import examples, open_client, output_option
-from fitstop.cli.exit_codes import ExitCode
+from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.cli.job_ids import find_job_id
-from fitstop.cli.set_options import assigned
 from fitstop.client import TERMINAL, Client, Json
 from fitstop.errors import ClientError
+from fitstop.set_options import assigned
 from fitstop.terminal.job_view import ending, job_fields
 from fitstop.terminal.output import (
     age,
@@ -281,7 +281,7 @@ def _for_each(client: Client, jobs: tuple[str, ...], act: Callable[[str], None])
             act(find_job_id(client, part))
         except ClientError as error:
             print_error(error)
-            worst = max(worst, error.exit_code)
+            worst = max(worst, exit_code(error))
     return worst
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fitstop.cli.set_options import assigned
 from fitstop.client import Client, Json
 from fitstop.errors import Refused
 from fitstop.local.wine import UCI_URL, WINE_ID, NoWine, fetch_wine, write_breast_cancer
+from fitstop.set_options import assigned
 from fitstop.terminal.output import hint
 from fitstop.terminal.summary import Ended, print_summary
 from fitstop.terminal.watch import watch

@@ -1,5 +1,6 @@
 import pytest
 
+from fitstop.cli.exit_codes import exit_code
 from fitstop.errors import ApiError, Denied, FieldProblem, NotFound, Problem, Refused, error_of
 
 
@@ -20,7 +21,7 @@ from fitstop.errors import ApiError, Denied, FieldProblem, NotFound, Problem, Re
 def test_each_answer_has_its_error_and_exit_status(status, kind, code):
     error = error_of(status, {"title": "No", "detail": "because"})
     assert type(error) is kind
-    assert error.exit_code == code
+    assert exit_code(error) == code
     assert str(error) == "because"
 
 
