@@ -54,14 +54,6 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since the boot; None where there is none, or no /proc."""
-    try:
-        return int(_facts(pid)[_STARTED])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
 def _is_zombie(facts: list[str]) -> bool:
     """Ended, and not yet reaped by its parent. A zombie with more threads than one still runs."""
     return facts[_STATE] in {"Z", "X"} and int(facts[_THREADS]) <= 1

@@ -2,11 +2,14 @@
 
 A variable that nobody reads and that is like none of ours is a warning: a compose file may be of another version.
 
-Every setting is an environment variable `FITSTOP_<NAME>`; its unit is in its name. `fitstop config` lists them.
+Every setting is an environment variable `FITSTOP_<NAME>`; its unit is in its name. `fitstop config` lists them: it runs
+`python -m shared.settings`, which prints them as JSON.
 """
 
+import json
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -26,6 +29,8 @@ _MISSPELT = 0.9
 # The folder of everything that one machine keeps; the volume is in it where nothing else is said.
 DATA_VARIABLE = "FITSTOP_DATA"
 DEFAULT_DATA = "fitstop-data"
+# EX_CONFIG of sysexits.h.
+BAD_ENVIRONMENT_STATUS = 78
 # Read by the command `fitstop` alone.
 CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_WINE_URL", DATA_VARIABLE)
 
@@ -196,9 +201,10 @@ def known_variables() -> list[str]:
     return [*(variable(field) for field in Settings.model_fields), *CLIENT_VARIABLES]
 
 
-def shown(settings: Settings) -> dict[str, str]:
-    """Every setting by its variable, secrets masked, for people to read."""
-    return {variable(field): str(value) for field, value in settings}
+def shown(settings: Settings) -> dict[str, dict[str, str]]:
+    """The value and the description of every setting by its variable, secrets masked, for people to read."""
+    descriptions = {name: field.description or "" for name, field in Settings.model_fields.items()}
+    return {variable(name): {"value": str(value), "description": descriptions[name]} for name, value in settings}
 
 
 def _misspelt(environment: Mapping[str, str]) -> list[str]:
@@ -230,3 +236,16 @@ def _told(name: str, environment: Mapping[str, str]) -> str:
     """The value of a variable as an error shows it; a secret is not shown, not even under a misspelt name."""
     is_secret = any(word in name for word in ("KEY", "PASSWORD", "REDIS", "SECRET", "TOKEN"))
     return "(hidden)" if is_secret else environment.get(name, "")
+
+
+def _print_settings() -> int:
+    try:
+        print(json.dumps(shown(read_settings())))  # noqa: T201
+    except BadEnvironment as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return BAD_ENVIRONMENT_STATUS
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_print_settings())

@@ -19,12 +19,11 @@ from fitstop.cli.base import fail
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.client import Client, Json
 from fitstop.connection import DATA_VARIABLE, DEFAULT_DATA, Connection
-from fitstop.local.admin_key import admin_key_file
 from fitstop.local.component import GaveUp
 from fitstop.local.demo import find_data, run_demo
 from fitstop.local.ports import StackError
 from fitstop.local.redis_server import find_redis_server
-from fitstop.local.stack import LocalStack, NotReady, StackOptions, running_stack
+from fitstop.local.stack import LocalStack, NotReady, StackOptions, admin_key_file, running_stack
 from fitstop.terminal.output import console, fields, hint, literal, plain, show_rows
 
 data_option = click.option(

@@ -1,13 +1,16 @@
 """The service itself: its page, workers, queue, config."""
 
+import json
 import os
 import webbrowser
 
 import click
 
 from fitstop.cli.base import fail, open_client, output_option
+from fitstop.client import Json
 from fitstop.connection import DEFAULT_DATA, DEFAULT_URL
 from fitstop.local.wine import UCI_URL
+from fitstop.service import run_service
 from fitstop.terminal.output import age, hint, literal, print_json, show_rows, status_text, table
 
 _CLIENT_VARIABLES = {
@@ -17,6 +20,9 @@ _CLIENT_VARIABLES = {
     "FITSTOP_WINE_URL": (UCI_URL, "address from which `fitstop demo` downloads the wine data"),
 }
 _SECRETS = frozenset({"FITSTOP_API_KEY"})
+_MASK = "**********"
+# Of `shared.settings`: EX_CONFIG of sysexits.h.
+_BAD_ENVIRONMENT_STATUS = 78
 
 
 @click.command("open")
@@ -97,25 +103,29 @@ def config(ctx: click.Context, output: str) -> None:
 
     Shows each environment variable (bold if it is set), its value and its meaning. Secrets are masked.
     """
-    try:
-        from shared.settings import BadEnvironment, Settings, read_settings, shown, variable
-    except ImportError as error:
-        fail(ctx, f"the service is not installed here ({error}); install it with: pip install 'fitstop[local]'")
-    try:
-        values = shown(read_settings())
-    except BadEnvironment as error:
-        fail(ctx, str(error))
-    descriptions = {variable(name): field.description or "" for name, field in Settings.model_fields.items()}
+    settings = _service_settings(ctx)
     for name, (default, description) in _CLIENT_VARIABLES.items():
         value = os.environ.get(name, default)
-        values[name] = "**********" if value and name in _SECRETS else value
-        descriptions[name] = description
+        settings[name] = {"value": _MASK if value and name in _SECRETS else value, "description": description}
     if output == "json":
-        print_json({name: {"value": value, "description": descriptions[name]} for name, value in values.items()})
+        print_json(settings)
         return
     grid = table("VARIABLE", "VALUE", "MEANING")
     for column in grid.columns[1:]:
         column.no_wrap, column.overflow = False, "fold"
-    for name, value in values.items():
-        grid.add_row(literal(name, "bold" if name in os.environ else ""), literal(value), literal(descriptions[name]))
+    for name, one in settings.items():
+        style = "bold" if name in os.environ else ""
+        grid.add_row(literal(name, style), literal(one["value"]), literal(one["description"]))
     show_rows(grid)
+
+
+def _service_settings(ctx: click.Context) -> Json:
+    """The settings of the API and the worker, from the service's own code."""
+    done = run_service("shared.settings")
+    if done.returncode == _BAD_ENVIRONMENT_STATUS:
+        fail(ctx, done.stderr.strip())
+    if done.returncode:
+        reason = done.stderr.strip().rpartition("\n")[2]
+        fail(ctx, f"the service is not installed here ({reason}); install it with: pip install 'fitstop[local]'")
+    settings: Json = json.loads(done.stdout)
+    return settings

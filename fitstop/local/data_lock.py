@@ -61,20 +61,32 @@ class DataLock:
 
 
 def _this_process() -> dict[str, Any]:
-    from shared.processes import start_time
-
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": start_time(os.getpid())}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_time(os.getpid())}
 
 
 def _remove_if_stale(owner: Path) -> None:
     """Remove the file if its process ran on this host and has ended."""
-    from shared.processes import is_alive, start_time
-
     holder = _holder(owner)
     if holder.get("host") != socket.gethostname() or not isinstance(holder.get("pid"), int):
         return
-    if not is_alive(holder["pid"]) or str(start_time(holder["pid"])) != str(holder.get("started")):
+    started = _start_time(holder["pid"])
+    if started is None or started != str(holder.get("started")):
         owner.unlink(missing_ok=True)
+
+
+def _start_time(pid: int) -> str | None:
+    """When a process started, in clock ticks since the boot; empty where there is no /proc. None if it has ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass  # another user's process runs
+    try:
+        # The 22nd field of proc_pid_stat(5), counted after the name in brackets.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
 
 
 def _holder(owner: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The checks of `fitstop doctor`: can this machine run jobs? Each check gives one Finding.
 
-Checks that need NVIDIA's library or TensorFlow are `python -m worker.machine.doctor`'s, a process of its own.
+Checks that need NVIDIA's library or TensorFlow are `worker.machine.doctor`'s, a process of the service.
 """
 
 import errno
@@ -10,7 +10,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from fitstop.local.ports import DEFAULT_PORT
 from fitstop.local.redis_server import NO_REDIS, find_redis_server
+from fitstop.service import run_service
 
 Status = Literal["ok", "warning", "problem"]
 _LEAST_FREE_BYTES = 1024**3
@@ -161,18 +161,32 @@ def _probe_folder(folder: Path) -> Iterator[Path]:
 
 
 def _measure(probe: Path) -> tuple[float, float]:
-    """MB/s of a large write with fsync, and seconds for one small durable file (fsync, link, rename, fsync)."""
-    from shared.durable import create_file, replace_file
-
+    """MB/s of a large write with fsync, and seconds for one small durable file as the service creates them."""
     began = time.monotonic()
-    replace_file(probe / "large", os.urandom(_PROBE_BYTES))
+    _write_synced(probe / "large", os.urandom(_PROBE_BYTES))
     speed = _PROBE_BYTES / 1e6 / (time.monotonic() - began)
     times = []
     for number in range(9):
         began = time.monotonic()
-        create_file(probe / str(number), b"{}\n")
+        _write_synced(probe / "small", b"{}\n")
+        os.link(probe / "small", probe / str(number))
+        (probe / "small").unlink()
+        _sync(probe)
         times.append(time.monotonic() - began)
     return speed, sorted(times)[len(times) // 2]
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unwritable(folder: Path, error: OSError) -> Finding:
@@ -288,23 +302,16 @@ def _clock(ahead_seconds: float | None) -> Finding:
 
 
 def look_at_device() -> list[Finding]:
-    """The findings of `python -m worker.machine.doctor`: a process apart, because it needs the worker's libraries."""
-    command = [sys.executable, "-P", "-m", "worker.machine.doctor"]
+    """The findings of `worker.machine.doctor`: a process of its own, because it needs the worker's libraries."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_DEVICE_SECONDS, check=False)
+        done = run_service("worker.machine.doctor", seconds=_DEVICE_SECONDS)
         return [Finding(**one) for one in json.loads(done.stdout)]
     except subprocess.TimeoutExpired:
-        return [
-            Finding(
-                "device",
-                "problem",
-                "no answer in half an hour",
-                "run `python -m worker.machine.doctor` to see where it hangs",
-            )
-        ]
+        fix = "run `python -m fitstop.service worker.machine.doctor` to see where it hangs"
+        return [Finding("device", "problem", "no answer in half an hour", fix)]
     except (ValueError, TypeError):
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        fix = "install the worker: pip install --require-hashes -r requirements/gpu.txt"
+        fix = "install the worker: pip install 'fitstop[gpu]', or 'fitstop[worker]' for a machine without a GPU"
         return [Finding("device", "problem", f"the worker's check did not run: {last}", fix)]
 
 

@@ -11,7 +11,6 @@
 
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -24,11 +23,11 @@ from typing import Any, Self
 from fitstop.client import Client
 from fitstop.connection import Connection, read_cli_json, remove_cli_json, write_cli_json
 from fitstop.errors import ClientError
-from fitstop.local.admin_key import admin_key
 from fitstop.local.component import Component, GaveUp, Report
 from fitstop.local.data_lock import DataLock
 from fitstop.local.ports import StackError, choose_port, is_free, reachable
 from fitstop.local.redis_server import NO_REDIS, RedisPlan, find_redis_server
+from fitstop.service import run_service, service_command, service_environment
 
 _LOOK_SECONDS = 0.1
 # A GPU newer than TensorFlow's kernels may compile them for this long.
@@ -89,20 +88,21 @@ class LocalStack:
 
     def start(self) -> None:
         """Start everything; returns before it is ready. Raises StackError where it can't be started like this."""
+        _check_installed()
         program = find_redis_server()
         if program is None:
             raise StackError(NO_REDIS)
-        _check_installed()
         running = running_stack(self.data)
         if running is not None:
             raise StackError(f"a service already runs on {self.data}: {running.url}")
         port = choose_port(self.options.host, self.options.port)
         self._make_folders()
         self._lock.take()
-        self.api_key = self._environment.get("FITSTOP_ADMIN_KEY") or admin_key(self.data)
         self._listen_on(port)
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
-        self._components = self._plan(program, redis, port)
+        settings = self._settings(redis)
+        self.api_key = self._checked_key(settings)
+        self._components = self._plan(program, redis, settings)
         self._start_redis(redis)
         for component in self._components[1:]:
             component.start()
@@ -120,45 +120,51 @@ class LocalStack:
             api.environment = {**api.environment, "FITSTOP_PORT": str(self._port)}
 
     def _make_folders(self) -> None:
-        from shared.durable import check_links
-
         try:
-            for folder in (self.data, self.volume, self.logs, self.data / "redis"):
+            for folder in (self.data, self.logs, self.data / "redis"):
                 folder.mkdir(parents=True, exist_ok=True)
-            check_links(self.volume)
         except OSError as error:
             raise StackError(f"{self.data} can't be used as the data folder: {error}") from error
 
-    def _plan(self, redis_program: str, redis: RedisPlan, port: int) -> list[Component]:
-        environment = clean_environment(self._environment)
-        settings = {
-            **environment,
+    def _settings(self, redis: RedisPlan) -> dict[str, str]:
+        """The environment of the API and the worker."""
+        return {
+            **clean_environment(self._environment),
             "FITSTOP_VOLUME": str(self.volume),
             "FITSTOP_REDIS_URL": redis.url,
             "FITSTOP_HOST": self.options.host,
-            "FITSTOP_PORT": str(port),
+            "FITSTOP_PORT": str(self._port),
             "FITSTOP_SLOTS": str(self.options.slots),
-            # Without it `python -m api` would import a folder called `api` in the user's working directory.
-            "PYTHONSAFEPATH": "1",
             "PYTHONUNBUFFERED": "1",
         }
-        _check_settings(settings)
-        settings.pop("FITSTOP_ADMIN_KEY", None)
-        python = [sys.executable, "-P", "-m"]
+
+    def _checked_key(self, settings: Mapping[str, str]) -> str:
+        """The key of the stack, from the service's own code. Raises StackError where the service can't start."""
+        done = run_service("shared.preflight", str(admin_key_file(self.data)), environment=settings)
+        if done.returncode:
+            raise StackError(done.stderr.strip())
+        for warning in done.stderr.splitlines():
+            self._report(warning)
+        return done.stdout.strip()
+
+    def _plan(self, redis_program: str, redis: RedisPlan, settings: Mapping[str, str]) -> list[Component]:
+        environment = clean_environment(self._environment)
+        service = service_environment(settings)
+        service.pop("FITSTOP_ADMIN_KEY", None)
         return [
             Component("Redis", [redis_program, "-"], environment, redis.log, stop_seconds=5, stdin=redis.config()),
             Component(
                 "the API",
-                [*python, "api"],
-                {**settings, "FITSTOP_ADMIN_KEY": self.api_key},
+                service_command("api"),
+                {**service, "FITSTOP_ADMIN_KEY": self.api_key},
                 self.logs / "api.log",
                 stop_seconds=10,
                 before_restart=self._leave_taken_port,
             ),
             Component(
                 "the worker",
-                [*python, "worker"],
-                {"CUDA_CACHE_PATH": str(self.data / "cuda-cache"), **settings, **self._of_the_provider()},
+                service_command("worker"),
+                {"CUDA_CACHE_PATH": str(self.data / "cuda-cache"), **service, **self._of_the_provider()},
                 self.logs / "worker.log",
                 stop_seconds=25,
                 may_finish=float(self._environment.get("FITSTOP_IDLE_EXIT_SECONDS") or 0) > 0,
@@ -255,6 +261,11 @@ class LocalStack:
         self._lock.release()
 
 
+def admin_key_file(data: Path) -> Path:
+    """The file of the stack's key, readable by this user alone."""
+    return data / "admin_key"
+
+
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The part of the user's environment that the components get."""
     return {
@@ -282,12 +293,3 @@ def _check_installed() -> None:
         raise StackError(
             f"the local service needs {', '.join(missing)}, not installed in this Python: pip install 'fitstop[local]'"
         )
-
-
-def _check_settings(environment: Mapping[str, str]) -> None:
-    from shared.settings import BadEnvironment, read_settings
-
-    try:
-        read_settings(environment)
-    except BadEnvironment as error:
-        raise StackError(str(error)) from error

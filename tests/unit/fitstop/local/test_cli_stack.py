@@ -1,5 +1,3 @@
-import errno
-import os
 import re
 import socket
 import sys
@@ -12,7 +10,6 @@ from fitstop.local.component import Component
 from fitstop.local.ports import StackError, choose_port, is_free
 from fitstop.local.redis_server import RedisPlan
 from fitstop.local.stack import LocalStack, NotReady, StackOptions, clean_environment
-from shared.durable import check_links
 
 
 @pytest.fixture
@@ -61,26 +58,12 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
         stack.start()
 
 
-@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_data_folder_without_hard_links_is_refused_at_once(tmp_path, monkeypatch, code):
-    def refuse(*_arguments, **_options):
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "link", refuse)
+def test_a_volume_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "volume").write_text("")
     stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
-    with stack, pytest.raises(StackError, match="this filesystem has no hard links, which Fitstop needs"):
+    with stack, pytest.raises(StackError, match=r"volume can't be used as the volume: .*File exists"):
         stack.start()
-    assert list((tmp_path / "data" / "volume").iterdir()) == []
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.ESTALE])
-def test_a_volume_that_is_full_or_broken_for_now_is_not_judged(tmp_path, monkeypatch, code):
-    def refuse(*_arguments, **_options):
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "link", refuse)
-    check_links(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_just_being_used_is_refused(tmp_path):
@@ -112,7 +95,8 @@ def test_the_api_leaves_a_port_that_was_taken_before_it_came_but_never_one_that_
 def test_the_api_alone_is_given_the_key(tmp_path):
     stack = LocalStack(StackOptions(tmp_path), lambda text: None, {"PATH": "/bin", "FITSTOP_API_KEY": "another"})
     stack.api_key = "x" * 40
-    redis, api, worker = stack._plan("redis-server", RedisPlan(tmp_path, tmp_path / "log"), 8000)
+    plan = RedisPlan(tmp_path, tmp_path / "log")
+    redis, api, worker = stack._plan("redis-server", plan, stack._settings(plan))
     assert api.environment["FITSTOP_ADMIN_KEY"] == stack.api_key
     for component in (redis, worker):
         assert stack.api_key not in component.environment.values()

@@ -1,0 +1,62 @@
+"""`python -m shared.preflight KEY_FILE`: whether the local stack can start like this, before it starts.
+
+Checks the settings and the volume's filesystem, and prints the stack's API key of scope admin: FITSTOP_ADMIN_KEY where
+it is set, else the key in KEY_FILE, which is created at the first start.
+"""
+
+import sys
+from pathlib import Path
+
+from shared.api_key import is_api_key, new_api_key
+from shared.durable import check_links
+from shared.settings import BadEnvironment, read_settings
+
+
+class NoKey(Exception):
+    """The key file can't be read, or does not hold a key."""
+
+
+def main(key_file: Path) -> int:
+    """Print the key. Exit status 1 with the reason on stderr for what can't be used."""
+    try:
+        settings = read_settings()
+        check_volume(settings.volume)
+        print(settings.admin_key.get_secret_value() if settings.admin_key else stack_key(key_file))  # noqa: T201
+    except (BadEnvironment, NoKey) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+    except OSError as error:
+        print(f"{settings.volume} can't be used as the volume: {error}", file=sys.stderr)  # noqa: T201
+    else:
+        return 0
+    return 1
+
+
+def check_volume(volume: Path) -> None:
+    """Make the volume's folder. Raises OSError where it can't be made or its filesystem has no hard links."""
+    volume.mkdir(parents=True, exist_ok=True)
+    check_links(volume)
+
+
+def stack_key(path: Path) -> str:
+    """The key in the file, which is created for this user alone. Raises NoKey for a file without a key."""
+    try:
+        if not path.exists():
+            _create(path)
+        key = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NoKey(f"{path} can't be read: {error}") from error
+    if not is_api_key(key):
+        raise NoKey(f"{path} does not hold an API key; remove the file, and the next start creates a new key")
+    return key
+
+
+def _create(path: Path) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    beside.unlink(missing_ok=True)
+    beside.touch(mode=0o600, exist_ok=False)
+    beside.write_text(new_api_key() + "\n")
+    beside.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
