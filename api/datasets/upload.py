@@ -88,7 +88,7 @@ def _stored(folder: Path, most_bytes: int) -> Upload:
 
 
 def _answer(folder: Path, order: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "api.datasets.ingest", str(folder)]
+    command = [sys.executable, "-P", "-m", "api.datasets.ingest", str(folder)]
     # What parses foreign bytes knows no secret.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     try:
