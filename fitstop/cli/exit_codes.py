@@ -21,6 +21,22 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+# What `fitstop --help` says of each.
+MEANINGS = {
+    ExitCode.OK: "done",
+    ExitCode.JOB_FAILED: "the job failed or was cancelled (watch, demo, submit --watch)",
+    ExitCode.USAGE: "wrong usage",
+    ExitCode.NOT_FOUND: "not found",
+    ExitCode.DENIED: "the API key is missing, wrong, or not allowed to do this",
+    ExitCode.UNREACHABLE: "no answer from the service",
+    ExitCode.REFUSED: "the request is not valid",
+    ExitCode.SERVER_ERROR: "the service failed",
+    ExitCode.UNFIT: "doctor found a problem",
+    ExitCode.BROKEN_FILE: "a file or the output can't be read or written",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
+}
+
+
 def exit_code(error: ClientError) -> ExitCode:
     """The status with which a command ends after this error."""
     statuses = {

@@ -45,7 +45,7 @@ def put(
 ) -> None:
     """Upload FILE (CSV or Parquet) as dataset ID. Uploading the same bytes again changes nothing.
 
-    Samples: breast-cancer (from scikit-learn, no internet needed) and wine-quality (the article's data, from UCI).
+    Samples: wine-quality (the data of the article, from UCI) and breast-cancer (from scikit-learn, no internet needed).
     """
     if is_sample == (file is not None):
         raise click.UsageError("give either a FILE or --sample")

@@ -7,7 +7,7 @@ import click
 
 from fitstop.cli.base import FitstopGroup, as_written
 from fitstop.cli.doctor import doctor
-from fitstop.cli.exit_codes import ExitCode
+from fitstop.cli.exit_codes import MEANINGS, ExitCode
 from fitstop.cli.extend import extend
 from fitstop.cli.files import bundle, datasets, download
 from fitstop.cli.insight import explain, patience, replay, usage
@@ -18,12 +18,7 @@ from fitstop.cli.plot import plot
 from fitstop.cli.service import config, open_page, queue, workers
 from fitstop.terminal.output import discard_stdout, open_streams
 
-_EXIT_STATUSES = """Exit status:
-  0  done          1  the job failed or was cancelled (watch, demo, submit --watch)
-  2  usage         3  not found          4  the key is missing or wrong
-  5  no answer     6  refused            7  the service failed
-  8  doctor found a problem             9  a file or the output can't be read or written
-"""
+_EXIT_STATUSES = "\n".join(["Exit status:", *(f"  {code.value:3}  {meaning}" for code, meaning in MEANINGS.items())])
 
 
 @click.group(
@@ -31,7 +26,11 @@ _EXIT_STATUSES = """Exit status:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=as_written(_EXIT_STATUSES),
 )
-@click.option("--url", metavar="URL", help="Service address. Default: FITSTOP_URL, then ./fitstop-data/cli.json.")
+@click.option(
+    "--url",
+    metavar="URL",
+    help="Service address. Default: FITSTOP_URL, then the service of `fitstop up` in this folder.",
+)
 @click.version_option(version("fitstop"), prog_name="fitstop")
 def main(url: str | None) -> None:
     """Train Keras models on tables, as jobs in a queue, with early stopping.

@@ -5,8 +5,6 @@ import json
 
 import pytest
 
-from fitstop.cli.main import main
-
 
 @pytest.fixture
 def listed(canned, make_job, make_page):
@@ -275,28 +273,6 @@ def test_a_checkpoint_name_of_the_service_never_leaves_the_folder(fitstop, canne
     canned.on("GET", f"/jobs/{job_id}/checkpoints/..%2F..%2Fevil.keras", b"x")
     assert fitstop("download", job_id).exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["evil.keras"]
-
-
-def every_command(group=main, path=()):
-    yield path
-    for name, command in getattr(group, "commands", {}).items():
-        yield from every_command(command, (*path, name))
-
-
-@pytest.mark.parametrize("command", list(every_command()), ids=lambda path: " ".join(path) or "fitstop")
-def test_every_help_shows_its_examples_line_by_line_and_no_escape(fitstop, command):
-    shown = fitstop(*command, "--help").stdout
-    assert shown.startswith("Usage: ")
-    assert "\\" not in shown
-    assert "\b" not in shown
-    assert max(line.count("fitstop ") for line in shown.splitlines()) <= 1
-
-
-def test_help_names_every_exit_status(fitstop):
-    result = fitstop("--help")
-    assert result.exit_code == 0
-    for number in range(10):
-        assert f" {number}  " in result.stdout
 
 
 def test_a_post_whose_answer_broke_off_is_repeated_under_the_same_key(fitstop, canned, make_job):
