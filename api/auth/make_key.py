@@ -1,4 +1,4 @@
-"""`python -m api.auth.make_key NAME [--scope admin] [--days 30]`: a key made on the volume itself, and printed.
+"""`python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`: make a key on the volume and print it.
 
 For the first key on a machine that has the volume (FITSTOP_VOLUME), and for whoever has lost the last one: whoever
 may write to the volume may do everything anyway.
@@ -18,7 +18,9 @@ from shared.times import time_in
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the key alone on stdout. Exit status 2 for what cannot be used, 1 for a volume that cannot."""
-    parser = argparse.ArgumentParser(prog="python -m api.auth.make_key", description="Make an API key on the volume.")
+    parser = argparse.ArgumentParser(
+        prog="python -m fitstop.service api.make_key", description="Make an API key on the volume."
+    )
     parser.add_argument("name", metavar="NAME", help="what the key is for")
     parser.add_argument("--scope", choices=get_args(Scope), default="admin", help="default: %(default)s")
     parser.add_argument(

@@ -18,7 +18,7 @@ def check(settings: Settings, keys: KeyStore) -> None:
     if not is_loopback(settings.host) and not keys.has_admin():
         raise Exposed(
             f"FITSTOP_HOST={settings.host}: others reach this address, and there is no API key of scope admin yet; "
-            "make one with `python -m api.auth.make_key NAME`, or set FITSTOP_ADMIN_KEY"
+            "make one with `python -m fitstop.service api.make_key NAME`, or set FITSTOP_ADMIN_KEY"
         )
     if is_open(settings.redis_url.get_secret_value()):
         raise Exposed(

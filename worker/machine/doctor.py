@@ -98,7 +98,7 @@ def of_libraries(libraries: Libraries, card: Card | None) -> list[Finding]:
     detail = f"{libraries.count} files, {libraries.size_bytes / 1e9:.1f} GB"
     theirs = sorted(name for name in libraries.missing if not name.startswith(DRIVERS_OWN))
     if theirs:
-        fix = "reinstall requirements/gpu.txt, and leave LD_LIBRARY_PATH unset"
+        fix = "reinstall 'fitstop[gpu]', and leave LD_LIBRARY_PATH unset"
         needs = f"{theirs[0]}, which {libraries.missing[theirs[0]]} needs"
         return [_finding("CUDA libraries", "problem", f"{detail}; not found: {len(theirs)}, first {needs}", fix)]
     if libraries.missing and card:

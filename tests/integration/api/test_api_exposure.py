@@ -33,7 +33,7 @@ def refused(volume, **environment):
 def test_an_address_that_others_reach_needs_a_key_first(volume, host):
     said = refused(volume, FITSTOP_HOST=host, FITSTOP_PORT="0")
     assert f"FITSTOP_HOST={host}" in said
-    assert "python -m api.auth.make_key" in said
+    assert "python -m fitstop.service api.make_key" in said
     assert "FITSTOP_ADMIN_KEY" in said
 
 

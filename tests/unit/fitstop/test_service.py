@@ -19,7 +19,7 @@ def make_decoys(folder):
 
 def test_in_the_repository_the_code_is_in_the_root():
     assert code_folder() == ROOT
-    assert "python -m api.auth.make_key" in run_service("api.make_key", "--help").stdout
+    assert "python -m fitstop.service api.make_key" in run_service("api.make_key", "--help").stdout
 
 
 def test_in_a_wheel_the_code_is_in_the_package(tmp_path, monkeypatch):

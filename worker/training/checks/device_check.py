@@ -22,7 +22,7 @@ def main() -> int:
     place = sys.argv[1]
     if place == "GPU" and not tf.config.list_physical_devices("GPU"):
         sys.stderr.write(
-            "this TensorFlow is built for the CPU alone: install requirements/gpu.txt\n"
+            "this TensorFlow is built for the CPU alone: install 'fitstop[gpu]'\n"
             if not tf.test.is_built_with_cuda()
             else "TensorFlow finds no GPU, though the driver shows one: a CUDA library is missing\n"
         )

@@ -53,7 +53,7 @@ def test_tensorflows_code_fits_the_card_is_compiled_for_it_or_is_not_there(capab
         ({}, L4, "ok", ""),
         ({"libcuda.so.1": "libcudnn.so.9"}, None, "ok", "all are found but the driver's libcuda.so.1"),
         ({"libcuda.so.1": "libcudnn.so.9"}, L4, "problem", "NVIDIA_DRIVER_CAPABILITIES"),
-        ({"libcublas.so.12": "libcudnn.so.9", "libcuda.so.1": "x"}, L4, "problem", "requirements/gpu.txt"),
+        ({"libcublas.so.12": "libcudnn.so.9", "libcuda.so.1": "x"}, L4, "problem", "fitstop[gpu]"),
     ],
 )
 def test_a_library_that_is_missing_is_a_problem_unless_it_is_the_drivers_and_there_is_no_gpu(
