@@ -80,21 +80,19 @@ def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool =
 
 def view_of(held: Service, folder: JobFolder) -> View:
     """The job as it is now."""
-    kept = held.views.find(folder.id)
-    if kept is not None:
-        return kept
+    finished = held.views.finished.find(folder.id)
+    if finished is not None:
+        return finished
     now = mark(folder, held.volume.open)
-    fresh = held.views.find_fresh(folder.id, now)
+    fresh = held.views.fresh.find((folder.id, now))
     if fresh is not None:
         return fresh
     document = job_document(folder)
     content = as_content(document)
     view = View(content, sha256(content).hexdigest()[:32], document["status"])
     if view.status in TERMINAL:
-        held.views.keep(folder.id, view)
-    else:
-        held.views.keep_fresh(folder.id, now, view)
-    return view
+        return held.views.finished.keep(folder.id, view)
+    return held.views.fresh.keep((folder.id, now), view)
 
 
 def _is_known(view: View) -> bool:

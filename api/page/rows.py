@@ -7,9 +7,7 @@ was made.
 """
 
 import os
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from cachetools import LRUCache
 from flask import Flask, Response, current_app, request
 
 from api.http.answer import as_content, list_report
@@ -27,6 +26,7 @@ from api.jobs.report import epoch_progress
 from api.page.spark import spark_of
 from api.state.histories import histories
 from api.state.index_file import Wanted
+from api.state.locked_cache import LockedCache
 from api.state.service import service
 from shared.document import UnusableDocument
 from shared.events import last_epoch_event
@@ -66,29 +66,9 @@ class Kept:
         return self.row["status"] in TERMINAL
 
 
-class Rows:
-    """The rows of the jobs that were asked for last."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
-
-    def find(self, job_id: str) -> Kept | None:
-        with self._lock:
-            return self._kept.get(job_id)
-
-    def keep(self, kept: Kept) -> Kept:
-        with self._lock:
-            self._kept[kept.folder.id] = kept
-            self._kept.move_to_end(kept.folder.id)
-            if len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-        return kept
-
-
 def install(app: Flask) -> None:
     """Hang the rows on `app`."""
-    app.extensions[_KEY] = Rows()
+    app.extensions[_KEY] = LockedCache(LRUCache(_MOST_KEPT))
 
 
 def show() -> Response:
@@ -105,9 +85,9 @@ def show() -> Response:
     return response
 
 
-def _rows() -> Rows:
+def _rows() -> LockedCache[str, Kept]:
     found = current_app.extensions[_KEY]
-    assert isinstance(found, Rows)
+    assert isinstance(found, LockedCache)
     return found
 
 
@@ -159,10 +139,10 @@ def _read(folder: JobFolder, known: Kept | None = None) -> Kept | None:
         log.error("%s is left out of the page: %s", folder.id, error)
         return None
     if known is None:
-        return _rows().keep(Kept(folder, history.record, now, row, time.monotonic()))
+        return _rows().keep(folder.id, Kept(folder, history.record, now, row, time.monotonic()))
     if row["status"] == "running":
         row["forecast"] = known.row["forecast"]
-    return _rows().keep(replace(known, mark=now, row=row, read_at=time.monotonic()))
+    return _rows().keep(folder.id, replace(known, mark=now, row=row, read_at=time.monotonic()))
 
 
 def _mark(path: Path) -> _Mark:
@@ -191,7 +171,8 @@ def _foreseen(kept: Kept) -> Kept:
     except NotFound:
         return kept
     forecast = {"epoch": told["epoch"], "stop": told["stop"], "chance_of_better": told["chance_of_better"]}
-    return _rows().keep(replace(kept, row={**kept.row, "forecast": forecast}, forecast_at=time.monotonic()))
+    foreseen = replace(kept, row={**kept.row, "forecast": forecast}, forecast_at=time.monotonic())
+    return _rows().keep(kept.folder.id, foreseen)
 
 
 def _placed(rows: list[_Row]) -> list[_Row]:

@@ -5,12 +5,14 @@ changes, so those are kept for longer: they are small.
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
+from cachetools import LRUCache
 from flask import Flask, current_app
 
+from api.state.locked_cache import LockedCache
 from shared.history import JobHistory, JobReader
 from shared.job_folder import JobFolder
 from shared.ledger import Ledger, ledger
@@ -24,64 +26,52 @@ _MOST_LEDGERS = 20_000
 _MOST_ANSWERS = 1000
 
 
-class Histories:
-    """The readers of the jobs that were asked for last, and the ledgers of jobs that are over."""
+@dataclass
+class _Read:
+    """The reader of one job, and the size of what it has read."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._readers: OrderedDict[str, tuple[JobReader, threading.Lock]] = OrderedDict()
-        self._sizes: dict[str, int] = {}
-        self._ledgers: OrderedDict[str, Ledger] = OrderedDict()
-        self._answers: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
+    reader: JobReader
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    bytes: int = 0
+
+
+class Histories:
+    """The readers of the jobs that were asked for last, and the ledgers of jobs that are over.
+
+    The readers hold `most_bytes` together; the newest stays, whatever its size.
+    """
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        least = most_bytes // _MOST_READERS
+        readers = LRUCache[str, _Read](most_bytes, lambda read: min(max(read.bytes, least), most_bytes))
+        self._readers = LockedCache(readers)
+        self._ledgers: LockedCache[str, Ledger] = LockedCache(LRUCache(_MOST_LEDGERS))
+        self._answers: LockedCache[tuple[Any, ...], dict[str, Any]] = LockedCache(LRUCache(_MOST_ANSWERS))
 
     def of(self, job: JobFolder) -> JobHistory:
         """The job's history as it is now. Raises NotFound where the job has gone meanwhile."""
-        with self._lock:
-            reader, own_lock = self._readers.setdefault(job.id, (JobReader(job), threading.Lock()))
-            self._readers.move_to_end(job.id)
-        with own_lock:
-            history = reader.read_on()
+        read = self._readers.find_or_keep(job.id, _Read(JobReader(job)))
+        with read.lock:
+            history = read.reader.read_on()
         if history is None:
             raise NotFound("there is no job of this id")
-        self._note_size(job.id, history.bytes)
+        read.bytes = history.bytes
+        self._readers.keep(job.id, read)
         return history
 
     def ledger(self, job: JobFolder) -> Ledger:
         """The job's ledger up to the last moment that its files tell of, so that asking again changes nothing."""
-        with self._lock:
-            known = self._ledgers.get(job.id)
+        known = self._ledgers.find(job.id)
         if known is not None:
             return known
         history = self.of(job)
         found = ledger(history)
-        if history.result is not None:
-            with self._lock:
-                self._ledgers[job.id] = found
-                if len(self._ledgers) > _MOST_LEDGERS:
-                    self._ledgers.popitem(last=False)
-        return found
+        return found if history.result is None else self._ledgers.keep(job.id, found)
 
     def remembered(self, key: tuple[Any, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What `make` answered for this key; asked anew where that is forgotten."""
-        with self._lock:
-            known = self._answers.get(key)
-        if known is None:
-            known = make()
-            with self._lock:
-                self._answers[key] = known
-                if len(self._answers) > _MOST_ANSWERS:
-                    self._answers.popitem(last=False)
-        return known
-
-    def _note_size(self, job_id: str, size: int) -> None:
-        """Let go of the readers that were asked for least recently; the newest stays, whatever its size."""
-        with self._lock:
-            self._sizes[job_id] = size
-            while len(self._readers) > 1 and (
-                len(self._readers) > _MOST_READERS or sum(self._sizes.values()) > _MOST_BYTES
-            ):
-                oldest, _ = self._readers.popitem(last=False)
-                self._sizes.pop(oldest, None)
+        known = self._answers.find(key)
+        return self._answers.keep(key, make()) if known is None else known
 
 
 def install(app: Flask) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.jobs.events import _sample
+from api.state.histories import Histories
 from shared import history
 from shared.events import Event, EventWriter
 from shared.progress import Best, EpochProgress
@@ -91,18 +92,33 @@ def test_an_epoch_that_was_trained_again_is_told_as_it_was_last(client, job):
     assert rows == [first, later, {**first, "epoch": 3}]
 
 
-def test_of_many_jobs_no_more_is_kept_than_fits_into_the_memory_that_is_set(client, new_job, monkeypatch):
+def test_of_many_jobs_no_more_is_kept_than_fits_into_the_memory_that_is_set(new_job):
     jobs = [new_job() for _ in range(4)]
     for job in jobs:
         tell(job, 100)
-        epochs(client, job)
-    kept = client.application.extensions["fitstop-histories"]
-    assert len(kept._readers) == 4
-    each = kept._sizes[job.id]
+    histories = Histories()
+    each = histories.of(jobs[0]).bytes
     assert 100 * 8 * 9 <= each <= 100 * 8 * 10
-    monkeypatch.setattr("api.state.histories._MOST_BYTES", 2 * each)
-    epochs(client, jobs[0])
-    assert set(kept._readers) == set(kept._sizes) == {jobs[0].id, jobs[3].id}
+    assert kept_of(histories, [*jobs, jobs[0]]) == {job.id for job in jobs}
+    assert kept_of(Histories(2 * each), [*jobs, jobs[0]]) == {jobs[0].id, jobs[3].id}
+    assert kept_of(Histories(each // 2), jobs) == {jobs[3].id}, "the newest stays, whatever its size"
+
+
+def test_a_reader_that_grows_is_measured_again(new_job):
+    first, second = new_job(), new_job()
+    tell(first, 100)
+    tell(second, 10)
+    histories = Histories(Histories().of(first).bytes + Histories().of(second).bytes + 100)
+    assert kept_of(histories, [first, second]) == {first.id, second.id}
+    with EventWriter(second.attempts()[0].events_file) as writer:
+        writer.write([Event("epoch", f"epoch {n}", progress(n, 100).model_dump(mode="json")) for n in range(11, 51)])
+    assert kept_of(histories, [second]) == {second.id}
+
+
+def kept_of(histories, jobs):
+    for job in jobs:
+        histories.of(job)
+    return set(histories._readers._cache)
 
 
 @pytest.mark.parametrize("points", ["2", "0", "10001", "x"])

@@ -1,9 +1,11 @@
 """What is kept for the next request is never told where the volume says otherwise."""
 
+import time
+
 import pytest
 
 from api.http.every_request import _RequestIds
-from api.state import report_cache as views
+from api.jobs import show
 from api.state.dataset_cache import DatasetCache
 from api.state.service import Service
 from shared.job import EnginePlan
@@ -14,13 +16,13 @@ from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, sma
 def reads(monkeypatch):
     """How often a job's report was made."""
     made = []
-    real = views.Views.keep_fresh
+    real = show.job_document
 
-    def keep(self, job_id, mark, view):
-        made.append(job_id)
-        real(self, job_id, mark, view)
+    def make(folder):
+        made.append(folder.id)
+        return real(folder)
 
-    monkeypatch.setattr(views.Views, "keep_fresh", keep)
+    monkeypatch.setattr(show, "job_document", make)
     return made
 
 
@@ -30,10 +32,10 @@ def test_asked_twice_at_once_a_job_is_read_once(client, job, reads):
     assert reads == [job.id]
 
 
-def test_a_view_is_made_anew_after_a_moment_whatever_the_files_say(client, job, reads, monkeypatch):
+def test_a_view_is_made_again_after_a_moment_whatever_the_files_say(client, job, reads):
     client.get(f"/jobs/{job.id}")
-    now = views.time.monotonic() + views._FRESH_SECONDS
-    monkeypatch.setattr(views.time, "monotonic", lambda: now)
+    fresh = Service.of(client.application).views.fresh._cache
+    fresh.expire(time.monotonic() + 0.5)
     client.get(f"/jobs/{job.id}")
     assert reads == [job.id, job.id]
 
