@@ -8,7 +8,7 @@ What a client sends is validated by the same models without this tolerance (`sha
 """
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
@@ -25,7 +25,7 @@ _Document = TypeVar("_Document", bound="Document")
 class UnusableDocument(FitstopError, ValueError):
     """A document on the volume that this version cannot use: its message names the file and what is wrong with it."""
 
-    code = "damaged_record"
+    code: Literal["damaged_record", "newer_format"] = "damaged_record"
 
 
 class NewerFormat(UnusableDocument):

@@ -4,15 +4,16 @@ import json
 import logging
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, request
 from pydantic import TypeAdapter, ValidationError
 
 from api.auth.quotas import uploading
 from api.datasets.upload import Upload, received
 from api.datasets.upload_options import UploadOptions, read_options
-from api.http.answer import list_report
+from api.http.answer import json_response
 from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
+from api.shapes import Dataset, Page
 from api.state.service import service
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
@@ -43,7 +44,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     if not options.are_those_of(info):
         detail = "holds the same file, read with other missing_values or column_kinds"
         raise Conflict(f'the dataset "{dataset_id}" {detail}; choose another id, or delete it first')
-    return jsonify(dataset_report(info)), 201 if is_new else 200, {"Location": f"/datasets/{dataset_id}"}
+    return json_response(dataset_report(info)), 201 if is_new else 200, {"Location": f"/datasets/{dataset_id}"}
 
 
 def show_all() -> Response:
@@ -55,7 +56,7 @@ def show_all() -> Response:
     if after is not None:
         found = [info for info in found if _age(info) < after]
     items = [dataset_report(info) for info in found[:limit]]
-    return jsonify(list_report(items, has_more=len(found) > limit))
+    return json_response(Page[Dataset](object="list", data=items, has_more=len(found) > limit))
 
 
 def show(dataset_id: str) -> Response:
@@ -64,7 +65,7 @@ def show(dataset_id: str) -> Response:
     info = service().volume.dataset(dataset_id)
     if info is None:
         raise NotFound("there is no dataset of this id")
-    return jsonify(dataset_report(info))
+    return json_response(dataset_report(info))
 
 
 def delete(dataset_id: str) -> tuple[str, int]:
@@ -176,6 +177,6 @@ def _source_name(text: str) -> str:
         raise ValueError("plain text without control characters") from None
 
 
-def dataset_report(info: DatasetInfo) -> dict[str, Any]:
+def dataset_report(info: DatasetInfo) -> Dataset:
     """The answer to GET /datasets/{id}."""
-    return {"object": "dataset", **info.model_dump(mode="json", exclude={"format"})}
+    return Dataset(**dict(info), object="dataset")

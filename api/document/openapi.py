@@ -17,8 +17,8 @@ from pydantic.json_schema import models_json_schema
 
 from api.auth.access import scope_of
 from api.document.operations import ERRORS, JSON, OPERATIONS, PATH_PARAMETERS, PROBLEM, Answer, Operation, Schema
+from api.http.problems import ProblemDocument
 from api.http.query import no_query
-from api.shapes import ProblemDocument
 from shared.spec import JobSpec
 
 _REFERENCE = "#/components/schemas/{model}"

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from api import shapes
 from api.auth.keys import KeyRequest
 from api.datasets.upload_options import UPLOAD_PARAMETERS
+from api.http.problems import ProblemDocument
 from api.jobs.extend import ExtendRequest
 from api.jobs.settings import ReplaySettings
 from api.page import shapes as page_shapes
@@ -146,7 +147,7 @@ def _shown(name: str, says: str, *, may_miss: bool = False) -> Operation:
     return Operation(name, "page", says, answers)
 
 
-_NOT_READY = Answer("Not ready; the checks say why.", {JSON: shapes.Ready, PROBLEM: shapes.ProblemDocument})
+_NOT_READY = Answer("Not ready; the checks say why.", {JSON: shapes.Ready, PROBLEM: ProblemDocument})
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/datasets"): Operation(

@@ -1,16 +1,15 @@
 """How an answer is sent."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
+from flask import Response
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 
-def as_content(report: Mapping[str, Any]) -> bytes:
-    """A report as it is sent: JSON, UTF-8, one newline at the end."""
-    return to_json(report) + b"\n"
+def as_content(shape: BaseModel) -> bytes:
+    """A shape as it is sent: JSON, UTF-8, one newline at the end."""
+    return to_json(shape) + b"\n"
 
 
-def list_report(items: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    """One page of a list."""
-    return {"object": "list", "data": list(items), "has_more": has_more}
+def json_response(shape: BaseModel, status: int = 200) -> Response:
+    """An answer of this shape."""
+    return Response(as_content(shape), status, content_type="application/json")

@@ -14,9 +14,10 @@ import errno
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated
 
-from flask import Flask, Response, json
+from flask import Flask, Response
+from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import HTTPException
 
 from api.http.every_request import request_id
@@ -30,6 +31,30 @@ _UPGRADE_SECONDS = 60
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 log = logging.getLogger(__name__)
+
+
+class ProblemItem(BaseModel):
+    """One problem at one place of the request."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    pointer: Annotated[str, Field(description="JSON pointer as a URI fragment")]
+    detail: str
+    code: str
+
+
+class ProblemDocument(BaseModel):
+    """Problem details (RFC 9457). `errors` lists every problem of a 422."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Field(description="Error code for programs")]
+    request_id: str
+    errors: list[ProblemItem] = []
 
 
 class HttpProblem(FitstopError):
@@ -66,17 +91,17 @@ def document(
     status: int, code: str, detail: str, *, errors: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     """One problem document. `detail` is a sentence of ours, never a foreign exception's text."""
-    body: dict[str, Any] = {
-        "type": f"urn:fitstop:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request_id(),
-    }
-    if errors:
-        body["errors"] = [{"pointer": one.pointer, "detail": one.detail, "code": one.code} for one in errors]
-    return Response(json.dumps(body) + "\n", status, headers or {}, content_type=MEDIA_TYPE)
+    shape = ProblemDocument(
+        type=f"urn:fitstop:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id(),
+        **({"errors": [ProblemItem(**vars(one)) for one in errors]} if errors else {}),
+    )
+    content = shape.model_dump_json(exclude_unset=True) + "\n"
+    return Response(content, status, headers or {}, content_type=MEDIA_TYPE)
 
 
 def _http(error: HTTPException) -> Response:

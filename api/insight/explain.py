@@ -1,9 +1,11 @@
 """GET /jobs/{id}/explain: why the job waits, why it still runs, or why it stopped."""
 
-from flask import Response, jsonify
+from flask import Response
 
+from api.http.answer import json_response
 from api.http.query import no_query
 from api.jobs.report import epoch_progress
+from api.shapes import Explanation
 from api.state.service import service
 from shared.events import last_epoch_event
 from shared.explain import explain
@@ -28,14 +30,10 @@ def show(job_id: str) -> Response:
         service().places.of(OpenJob(state.record.spec.priority, job_id)).get(job_id) if is_queued else None,
         _alive() if is_queued else [],
     )
-    return jsonify(
-        {
-            "object": "explanation",
-            "job": job_id,
-            "status": state.status,
-            "sentences": sentences,
-            "text": " ".join(sentences),
-        }
+    return json_response(
+        Explanation(
+            object="explanation", job=job_id, status=state.status, sentences=sentences, text=" ".join(sentences)
+        )
     )
 
 

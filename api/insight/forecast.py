@@ -5,8 +5,10 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
+from api import shapes
+from api.http.answer import json_response
 from api.http.query import no_query
 from api.state.histories import histories
 from api.state.service import service
@@ -23,19 +25,20 @@ def show(job_id: str) -> Response:
     """Forecast the stop after the last epoch, or give the reason why there is no forecast."""
     no_query()
     history = histories().of(service().job(job_id))
-    return jsonify({"object": "forecast", "job": job_id, **forecast_of(history)})
+    return json_response(forecast_of(history))
 
 
-def forecast_of(history: JobHistory) -> dict[str, Any]:
+def forecast_of(history: JobHistory) -> shapes.Forecast:
     """The same, made once for each epoch."""
     last = history.last_epoch()
     return histories().remembered(
         (history.record.id, len(history.attempts), last.epoch if last else 0, history.result is not None),
-        lambda: _answer(history),
+        lambda: shapes.Forecast(object="forecast", job=history.record.id, **_answer(history)),
     )
 
 
 def _answer(history: JobHistory) -> dict[str, Any]:
+    """The other fields of `shapes.Forecast`."""
     epochs = history.epochs()
     allowed = history.record.spec.hyperparameters.epochs
     spec = history.record.spec.callbacks.early_stopping
@@ -76,14 +79,15 @@ def _none(reason: str) -> dict[str, Any]:
 def _report(history: JobHistory, epochs: list[EpochTold], found: Forecast) -> dict[str, Any]:
     each = _epoch_seconds(epochs)
     claim = history.attempts[-1].claim
-    left = {name: getattr(found, name) - epochs[-1].epoch for name in ("p10", "p50", "p90")}
+    stop = {name: getattr(found, name) for name in shapes.EpochRange.model_fields}
+    left = {name: epoch - epochs[-1].epoch for name, epoch in stop.items()}
     costs = []
     if claim.gpu_price_per_hour is not None:
         prices = {name: round(count * each * claim.gpu_price_per_hour / 3600, 6) for name, count in left.items()}
-        costs = [{"currency": claim.currency, **prices}]
+        costs = [shapes.CostRange(currency=claim.currency, **prices)]
     return {
-        "stop": {name: getattr(found, name) for name in left},
-        "seconds_left": {name: round(count * each, 3) for name, count in left.items()},
+        "stop": shapes.EpochRange(**stop),
+        "seconds_left": shapes.SecondsRange(**{name: round(count * each, 3) for name, count in left.items()}),
         "costs_left": costs,
         "chance_of_better": found.chance_of_better,
     }

@@ -5,10 +5,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
+from api import shapes
+from api.http.answer import json_response
 from api.http.query import Query, no_query
 from api.http.strict_json import read_object
 from api.jobs.list import candidate_ids
@@ -54,7 +55,7 @@ def replay_job(job_id: str) -> Response:
         raise Conflict("no epoch of this job has ended yet, so there is nothing to replay")
     spec = _spec(history, asked, epochs)
     values = monitored([told.metrics for told in epochs], spec.monitor)
-    return jsonify({"object": "replay", "job": job_id, **_answer(history, epochs, spec, values)})
+    return json_response(_answer(history, epochs, spec, values))
 
 
 def patience() -> Response:
@@ -67,11 +68,13 @@ def patience() -> Response:
     left_out = []
     for job_id, curve in _curves(ids):
         if isinstance(curve, str):
-            left_out.append({"job": job_id, "reason": curve})
+            left_out.append(shapes.LeftOut(job=job_id, reason=curve))
         else:
             by_monitor.setdefault(curve.spec.monitor, []).append(curve)
     tables = [_table_report(monitor, curves, most, tolerance) for monitor, curves in sorted(by_monitor.items())]
-    return jsonify({"object": "patience_tables", "tolerance": tolerance, "data": tables, "left_out": left_out})
+    return json_response(
+        shapes.PatienceTables(object="patience_tables", tolerance=tolerance, data=tables, left_out=left_out)
+    )
 
 
 def own_rule(history: JobHistory) -> EarlyStoppingSpec:
@@ -101,7 +104,7 @@ def _spec(history: JobHistory, asked: ReplaySettings, epochs: Sequence[EpochTold
 
 def _answer(
     history: JobHistory, epochs: Sequence[EpochTold], spec: EarlyStoppingSpec, values: Sequence[float | None]
-) -> dict[str, Any]:
+) -> shapes.Replay:
     past = replay(values, spec)
     stop = past.stop(spec.patience)
     last = epochs[-1].epoch
@@ -109,34 +112,39 @@ def _answer(
     is_known = stop is not None or last >= allowed
     at = stop.epoch if stop else last
     best = stop.best if stop else past.best
-    return {
-        "early_stopping": spec.model_dump(mode="json"),
-        "known": is_known,
-        "stop": {"reason": "early_stopping" if stop else "epochs_completed", "epoch": at} if is_known else None,
-        "best_epoch": best.epoch,
-        "best_value": best.value,
-        "last_epoch": last,
-        "model": _model(values, at, spec.mode),
-        "saved": _saved(history, epochs, at) if is_known else None,
-        "text": _known(spec, last, at, best) if is_known else _unknown(spec, past, last),
-    }
+    return shapes.Replay(
+        object="replay",
+        job=history.record.id,
+        early_stopping=spec,
+        known=is_known,
+        stop=shapes.ReplayedStop(reason="early_stopping" if stop else "epochs_completed", epoch=at)
+        if is_known
+        else None,
+        best_epoch=best.epoch,
+        best_value=best.value,
+        last_epoch=last,
+        model=_model(values, at, spec.mode),
+        saved=_saved(history, epochs, at) if is_known else None,
+        text=_known(spec, last, at, best) if is_known else _unknown(spec, past, last),
+    )
 
 
-def _model(values: Sequence[float | None], at: int, mode: str) -> dict[str, Any]:
+def _model(values: Sequence[float | None], at: int, mode: str) -> shapes.ReplayedModel:
     """The best model by then, of which every improvement counts, and how much worse it is than the run's best."""
     then, whole = best_value(values[:at], mode), best_value(values, mode)
     lost = abs(whole - then) if whole is not None and then is not None else None
-    return {"best_value": then, "lost": lost}
+    return shapes.ReplayedModel(best_value=then, lost=lost)
 
 
-def _saved(history: JobHistory, epochs: Sequence[EpochTold], at: int) -> dict[str, Any]:
+def _saved(history: JobHistory, epochs: Sequence[EpochTold], at: int) -> shapes.ReplaySaved:
     """Time and cost of the epochs after the stop; the time between epochs does not count."""
     seconds = sum(told.seconds for told in epochs if told.epoch > at)
     claim = history.attempts[-1].claim
     costs = []
     if claim.gpu_price_per_hour is not None:
-        costs = [{"currency": claim.currency, "amount": round(seconds * claim.gpu_price_per_hour / 3600, 6)}]
-    return {"epochs": epochs[-1].epoch - at, "gpu_seconds": round(seconds, 6), "costs": costs}
+        amount = round(seconds * claim.gpu_price_per_hour / 3600, 6)
+        costs = [shapes.Amount(currency=claim.currency, amount=amount)]
+    return shapes.ReplaySaved(epochs=epochs[-1].epoch - at, gpu_seconds=round(seconds, 6), costs=costs)
 
 
 def _unknown(spec: EarlyStoppingSpec, past: Replay, last: int) -> str:
@@ -197,23 +205,25 @@ def _curve(history: JobHistory) -> Curve | str:
     )
 
 
-def _table_report(monitor: str, curves: Sequence[Curve], most: int, tolerance: float) -> dict[str, Any]:
+def _table_report(monitor: str, curves: Sequence[Curve], most: int, tolerance: float) -> shapes.PatienceTable:
     table = patience_table(curves, most)
-    return {
-        "monitor": monitor,
-        "jobs": len(curves),
-        "smallest_patience": smallest_patience(table, tolerance),
-        "rows": [_row_report(row) for row in table],
-    }
+    return shapes.PatienceTable(
+        monitor=monitor,
+        jobs=len(curves),
+        smallest_patience=smallest_patience(table, tolerance),
+        rows=[_row_report(row) for row in table],
+    )
 
 
-def _row_report(row: PatienceRow) -> dict[str, Any]:
-    costs = [{"currency": currency, "amount": round(amount, 6)} for currency, amount in sorted(row.saved.items())]
+def _row_report(row: PatienceRow) -> shapes.PatienceRow:
+    saved = sorted(row.saved.items())
+    costs = [shapes.Amount(currency=currency, amount=round(amount, 6)) for currency, amount in saved]
     shown = asdict(row)
     del shown["saved"]
     for name in ("most_lost", "mean_lost"):
         shown[name] = shown[name] if math.isfinite(shown[name]) else None
-    return {**shown, "gpu_seconds_saved": round(row.gpu_seconds_saved, 6), "costs_saved": costs}
+    shown["gpu_seconds_saved"] = round(row.gpu_seconds_saved, 6)
+    return shapes.PatienceRow(**shown, costs_saved=costs)
 
 
 def _ids(text: str) -> tuple[str, ...]:

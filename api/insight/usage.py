@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from flask import Response, jsonify
+from flask import Response
 
+from api import shapes
+from api.http.answer import json_response
 from api.http.query import Query
 from api.jobs.ledger import LedgerSum
 from api.jobs.list import candidate_ids
@@ -60,16 +62,18 @@ def show() -> Response:
         for one in held:
             groups.setdefault(_GROUPS[by](job, one), LedgerSum()).add_held(one)
             total.add_held(one)
-    rows = [{by: group, "jobs": summed.jobs, **summed.report()} for group, summed in sorted(groups.items())]
-    return jsonify(
-        {
-            "object": "usage",
-            "by": by,
-            "from": first.isoformat(),
-            "to": last.isoformat(),
-            "data": rows,
-            "total": {"jobs": total.jobs, **total.report()},
-        }
+    rows = [{by: group, "jobs": one.jobs, **one.sums()} for group, one in sorted(groups.items())]
+    return json_response(
+        shapes.Usage.model_validate(
+            {
+                "object": "usage",
+                "by": by,
+                "from": first.isoformat(),
+                "to": last.isoformat(),
+                "data": rows,
+                "total": {"jobs": total.jobs, **total.sums()},
+            }
+        )
     )
 
 

@@ -1,7 +1,8 @@
 """POST /jobs/{id}/cancel, DELETE /jobs/{id}."""
 
-from flask import Response, jsonify
+from flask import Response
 
+from api.http.answer import json_response
 from api.http.query import no_query
 from api.jobs.find import state_of
 from api.jobs.show import job_document
@@ -27,7 +28,7 @@ def cancel(job_id: str) -> Response:
     result = folder.result()
     if result is not None and result.ending.status != "cancelled":
         raise Conflict(f"the job has {result.ending.status} already and cannot be cancelled")
-    return jsonify(job_document(folder))
+    return json_response(job_document(folder))
 
 
 def delete(job_id: str) -> tuple[str, int]:

@@ -4,19 +4,19 @@ Events are read from `events.jsonl` after a cursor; nothing of them is kept betw
 any API host and after any restart. Epochs come from the histories, which read only what is new in the file.
 """
 
-import json
 import socket
 import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, request
+from pydantic_core import to_json
 
-from api.http.answer import list_report
+from api.http.answer import json_response
 from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.report import epoch_report, event_report
+from api.shapes import EpochPage, EventPage, Sample
 from api.state.changes import waited
 from api.state.histories import histories
 from api.state.service import Service, service
@@ -41,8 +41,10 @@ def show(job_id: str) -> Response:
     if request.accept_mimetypes.best_match(["application/json", STREAM]) == STREAM:
         return _streamed(job, _last_event_id() or after)
     found = list(islice(job_events(job, after), limit + 1))
-    page = list_report([event_report(placed) for placed in found[:limit]], has_more=len(found) > limit)
-    return jsonify({**page, "next": str(found[:limit][-1].after if found else after)})
+    shown = found[:limit]
+    last = str(shown[-1].after if shown else after)
+    events = [event_report(placed) for placed in shown]
+    return json_response(EventPage(object="list", data=events, has_more=len(found) > limit, next=last))
 
 
 def show_epochs(job_id: str) -> Response:
@@ -63,8 +65,9 @@ def show_epochs(job_id: str) -> Response:
     else:
         shown = places[: None if points else limit]
     rows = [epoch_report(history.row(place)) for place in shown.tolist()]
-    page = list_report(rows, has_more=not points and len(epochs) > limit)
-    return jsonify({**page, "sampled": {"of": len(epochs), "shown": points} if is_sampled else None})
+    sampled = Sample(of=len(epochs), shown=points) if is_sampled else None
+    has_more = not points and len(epochs) > limit
+    return json_response(EpochPage(object="list", data=rows, has_more=has_more, sampled=sampled))
 
 
 def _sample(epochs: list[int], best: int | None, points: int) -> list[int]:
@@ -122,10 +125,10 @@ def _end(job: JobFolder, after: Cursor) -> str:
     return _written(str(after), "end", {"status": result.ending.status if result else None})
 
 
-def _written(identity: str, kind: str, data: dict[str, Any]) -> str:
+def _written(identity: str, kind: str, data: object) -> str:
     # A line feed in the type would end the field; in the data JSON escapes it.
     one_line = " ".join(kind.split())
-    return f"id: {identity}\nevent: {one_line}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+    return f"id: {identity}\nevent: {one_line}\ndata: {to_json(data).decode()}\n\n"
 
 
 def _last_event_id() -> Cursor | None:

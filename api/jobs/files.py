@@ -6,14 +6,16 @@ from base64 import b64encode
 from pathlib import Path
 from typing import BinaryIO
 
-from flask import Response, jsonify, request
+from flask import Response, request
 from werkzeug.wsgi import wrap_file
 
-from api.http.answer import list_report
+from api.http.answer import json_response
 from api.http.byte_range import with_plain_range
 from api.http.problems import HttpProblem
 from api.http.query import no_query
 from api.jobs.report import checkpoint_report, kept_checkpoints
+from api.shapes import Checkpoint as ShownCheckpoint
+from api.shapes import Page
 from api.state.service import service
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
@@ -45,7 +47,7 @@ def checkpoints(job_id: str) -> Response:
     kept = kept_checkpoints(service().job(job_id).runs())
     manifest = kept[1] if kept else Manifest()
     items = [checkpoint_report(job_id, checkpoint, manifest) for checkpoint in manifest.checkpoints]
-    return jsonify(list_report(items, has_more=False))
+    return json_response(Page[ShownCheckpoint](object="list", data=items, has_more=False))
 
 
 def checkpoint(job_id: str, name: str) -> Response:

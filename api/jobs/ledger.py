@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from api import shapes
 from shared.ledger import PARTS, Held, Ledger, money
 
 
@@ -40,29 +41,28 @@ class LedgerSum:
     def _cost(self, currency: str) -> dict[str, float]:
         return self.costs.setdefault(currency, dict.fromkeys((*PARTS, "avoided"), 0.0))
 
-    def report(self) -> dict[str, Any]:
+    def sums(self) -> dict[str, Any]:
+        """The fields of `shapes.LedgerSums`."""
+        seconds = {name: time / 1e6 for name, time in self.parts.items()}
         return {
             "waiting_seconds": self.waiting / 1e6,
-            "gpu_seconds": {
-                **{name: time / 1e6 for name, time in self.parts.items()},
-                "total": sum(self.parts.values()) / 1e6,
-            },
-            "avoided": {"epochs": self.avoided_epochs, "gpu_seconds": self.avoided / 1e6},
-            "costs": [_cost_report(currency, cost) for currency, cost in sorted(self.costs.items())],
+            "gpu_seconds": shapes.GpuSeconds(**seconds, total=sum(self.parts.values()) / 1e6),
+            "avoided": shapes.Avoided(epochs=self.avoided_epochs, gpu_seconds=self.avoided / 1e6),
+            "costs": [_part_costs(currency, cost) for currency, cost in sorted(self.costs.items())],
             "unpriced_gpu_seconds": self.unpriced / 1e6,
         }
 
 
-def ledger_report(ledger: Ledger) -> dict[str, Any]:
+def ledger_report(ledger: Ledger) -> shapes.Ledger:
     """The `ledger` of a job."""
     total = LedgerSum()
     total.add_job(ledger)
     for held in ledger.held:
         total.add_held(held)
-    return {**total.report(), "median_epoch_seconds": ledger.median_epoch_seconds}
+    return shapes.Ledger(**total.sums(), median_epoch_seconds=ledger.median_epoch_seconds)
 
 
-def _cost_report(currency: str, cost: dict[str, float]) -> dict[str, Any]:
+def _part_costs(currency: str, cost: dict[str, float]) -> shapes.PartCosts:
     parts = {name: round(cost[name], 6) for name in PARTS}
     total = round(sum(parts.values()), 6)
-    return {"currency": currency, **parts, "total": total, "avoided": round(cost["avoided"], 6)}
+    return shapes.PartCosts(currency=currency, **parts, total=total, avoided=round(cost["avoided"], 6))

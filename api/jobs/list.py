@@ -4,14 +4,14 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
-from api.http.answer import list_report
+from api.http.answer import json_response
 from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.report import job_report
+from api.shapes import JobPage, SetAside
 from api.state.index import Behind
 from api.state.index_file import Wanted
 from api.state.service import service
@@ -55,7 +55,8 @@ def show_all() -> Response:
     places = service().places.of(*waiting) if waiting else {}
     settings = service().settings
     items = [job_report(folder, state, places.get(folder.id), settings) for folder, state in found[:limit]]
-    return jsonify({**list_report(items, has_more=len(found) > limit), "set_aside": _set_aside_report(aside)})
+    has_more = len(found) > limit
+    return json_response(JobPage(object="list", data=items, has_more=has_more, set_aside=_set_aside_report(aside)))
 
 
 def wanted_of(query: Query) -> Wanted:
@@ -98,9 +99,9 @@ def _add_damaged(aside: _SetAside) -> None:
         _read(service().volume.job_folder(job_id), aside)
 
 
-def _set_aside_report(aside: _SetAside) -> list[dict[str, Any]]:
+def _set_aside_report(aside: _SetAside) -> list[SetAside]:
     newest = sorted(aside, reverse=True)[:_MOST_SET_ASIDE]
-    return [{"id": job_id, "code": aside[job_id].code, "message": str(aside[job_id])} for job_id in newest]
+    return [SetAside(id=job_id, code=aside[job_id].code, message=str(aside[job_id])) for job_id in newest]
 
 
 def _from_index(wanted: Wanted, aside: _SetAside) -> Iterator[_Found]:

@@ -3,10 +3,10 @@
 from functools import partial
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
 from api.auth.access import caller
-from api.http.answer import as_content
+from api.http.answer import as_content, json_response
 from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
 from api.http.strict_json import read_object
@@ -39,7 +39,7 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     settings = service().settings
     document = read_object(settings.max_job_bytes, settings.max_json_depth)
     if is_dry:
-        return jsonify(dry_run_report(_posted(document, new_job_id()))), 200, {}
+        return json_response(dry_run_report(_posted(document, new_job_id()))), 200, {}
     return stored(*stored_once(document, partial(_posted, document)))
 
 

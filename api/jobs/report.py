@@ -1,4 +1,4 @@
-"""What a client sees of a job, read from its folder: the only home of response shapes.
+"""What a client sees of a job, read from its folder.
 
 A report costs the same at any length of the logs: of `events.jsonl` only the end is read.
 """
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from api import shapes
 from shared.attempts import Ended, is_failure, is_loss, since_progress
 from shared.document import UnusableDocument
 from shared.epoch_columns import EpochTold
@@ -24,7 +25,7 @@ _Read = TypeVar("_Read")
 
 def job_report(
     folder: JobFolder, state: JobState, queue_position: int | None, settings: Settings, *, is_new: bool = False
-) -> dict[str, Any]:
+) -> shapes.Job:
     """The answer to GET /jobs/{id}. Of a job that `is_new` there is nothing but its record yet, and nothing is read.
 
     What the state does not rest on and that cannot be read is missing, and a warning says why.
@@ -34,78 +35,66 @@ def job_report(
     unread: list[str] = []
     ended: list[Ended] = [(attempt, _or_none(attempt.end, unread)) for attempt in attempts]
     event = last_epoch_event(runs)
-    report = {
-        "id": folder.id,
-        "object": "job",
-        "name": record.spec.name,
-        "retry_of": record.retry_of,
-        "extends": record.extends,
-        "extends_from": record.extends_from,
-        "status": state.status,
+    return shapes.Job(
+        id=folder.id,
+        object="job",
+        name=record.spec.name or record.spec.dataset.id,
+        retry_of=record.retry_of,
+        extends=record.extends,
+        extends_from=record.extends_from,
+        status=state.status,
         **_times(state, _or_none(attempts[0].claim, unread) if attempts else None, event),
-        "queue_position": queue_position,
-        "attempt": state.attempt.number if state.attempt else 0,
-        "progress": _progress(event),
-        "stop": result.ending.stop.model_dump(mode="json") if result and result.ending.stop else None,
-        "checkpoints": _checkpoint_summary(runs, unread),
-        "engine": None if is_new else _engine(folder, unread),
-        "worker": _worker(state),
-        "error": result.ending.error.model_dump(mode="json") if result and result.ending.error else None,
-        "attempts": _attempt_counts(ended),
-        "failures": [
-            _failure(attempt, end, unread) for attempt, end in ended if end is not None and end.ending is None
-        ],
-        "max_failures": settings.max_failures,
-        "max_losses": settings.max_losses,
-        "task": record.task.model_dump(mode="json"),
-        "spec": spec_report(record),
-        "urls": _urls(folder.id),
-    }
-    return {**report, "warnings": [*record.warnings, *unread]}
+        queue_position=queue_position,
+        attempt=state.attempt.number if state.attempt else 0,
+        progress=_progress(event),
+        stop=result.ending.stop if result else None,
+        checkpoints=_checkpoint_summary(runs, unread),
+        engine=None if is_new else _engine(folder, unread),
+        worker=_worker(state),
+        error=result.ending.error if result else None,
+        attempts=_attempt_counts(ended),
+        failures=[_failure(attempt, end, unread) for attempt, end in ended if end is not None and end.ending is None],
+        max_failures=settings.max_failures,
+        max_losses=settings.max_losses,
+        task=record.task,
+        spec=record.spec,
+        urls=_urls(folder.id),
+        warnings=[*record.warnings, *unread],
+    )
 
 
-def dry_run_report(record: JobRecord) -> dict[str, Any]:
+def dry_run_report(record: JobRecord) -> shapes.DryRun:
     """The answer to POST /jobs?dry_run=true: what would run."""
-    return {
-        "object": "dry_run",
-        "warnings": list(record.warnings),
-        "task": record.task.model_dump(mode="json"),
-        "spec": spec_report(record),
-    }
+    return shapes.DryRun(object="dry_run", warnings=list(record.warnings), task=record.task, spec=record.spec)
 
 
-def event_report(placed: PlacedEvent) -> dict[str, Any]:
-    """One event with the cursor behind it."""
+def event_report(placed: PlacedEvent) -> shapes.Event:
+    """One event with the cursor after it."""
     event = placed.event
-    return {
-        "id": str(placed.after),
-        "attempt": placed.attempt,
-        "time": event.time,
-        "type": event.type,
-        "level": event.level,
-        "message": event.message,
-        "data": event.data,
-    }
+    return shapes.Event(
+        id=str(placed.after),
+        attempt=placed.attempt,
+        time=event.time,
+        type=event.type,
+        level=event.level,
+        message=event.message,
+        data=event.data,
+    )
 
 
-def epoch_report(told: EpochTold) -> dict[str, Any]:
+def epoch_report(told: EpochTold) -> shapes.Epoch:
     """One row of GET /jobs/{id}/epochs."""
-    return {
-        "epoch": told.epoch,
-        "metrics": told.metrics,
-        "learning_rate": told.learning_rate,
-        "seconds": told.seconds,
-    }
+    return shapes.Epoch(epoch=told.epoch, metrics=told.metrics, learning_rate=told.learning_rate, seconds=told.seconds)
 
 
-def checkpoint_report(job_id: str, checkpoint: Checkpoint, manifest: Manifest) -> dict[str, Any]:
+def checkpoint_report(job_id: str, checkpoint: Checkpoint, manifest: Manifest) -> shapes.Checkpoint:
     """One checkpoint with where to fetch it."""
-    return {
-        "object": "checkpoint",
-        **checkpoint.model_dump(mode="json"),
-        "is_best": checkpoint.name == manifest.best,
-        "url": f"/jobs/{job_id}/checkpoints/{checkpoint.name}",
-    }
+    return shapes.Checkpoint(
+        **dict(checkpoint),
+        object="checkpoint",
+        is_best=checkpoint.name == manifest.best,
+        url=f"/jobs/{job_id}/checkpoints/{checkpoint.name}",
+    )
 
 
 def epoch_progress(event: Event) -> EpochProgress | None:
@@ -140,13 +129,13 @@ def _or_none(read: Callable[[], _Read], unread: list[str]) -> _Read | None:
         return None
 
 
-def _engine(folder: JobFolder, unread: list[str]) -> dict[str, Any] | None:
+def _engine(folder: JobFolder, unread: list[str]) -> shapes.Engine | None:
     """How the job is computed; None before an attempt has decided that."""
     plan = _or_none(folder.plan, unread)
-    return None if plan is None else plan.model_dump(mode="json", exclude={"format"})
+    return None if plan is None else shapes.Engine(**plan.model_dump(exclude={"format"}))
 
 
-def _times(state: JobState, first: Claim | None, event: Event | None) -> dict[str, str | None]:
+def _times(state: JobState, first: Claim | None, event: Event | None) -> dict[str, Any]:
     cancelled = state.cancel.requested_at if state.cancel else None
     finished = state.result.finished_at if state.result else None
     moments = [
@@ -166,90 +155,80 @@ def _times(state: JobState, first: Claim | None, event: Event | None) -> dict[st
     }
 
 
-def _progress(event: Event | None) -> dict[str, Any] | None:
+def _progress(event: Event | None) -> shapes.Progress | None:
     progress = epoch_progress(event) if event else None
     if event is None or progress is None:
         return None
-    shown = progress.model_dump(mode="json")
-    return {
-        "epoch": shown["epoch"],
-        "epochs": shown["epochs"],
-        "metrics": shown["metrics"],
-        "best": shown["best"],
-        "learning_rate": shown["learning_rate"],
-        "epoch_seconds": shown["seconds"],
-        "early_stopping": shown["early_stopping"],
-        "reduce_lr": shown["reduce_lr"],
-        "updated_at": event.time,
-    }
+    return shapes.Progress(
+        epoch=progress.epoch,
+        epochs=progress.epochs,
+        metrics=progress.metrics,
+        best=progress.best,
+        learning_rate=progress.learning_rate,
+        epoch_seconds=progress.seconds,
+        early_stopping=progress.early_stopping,
+        reduce_lr=progress.reduce_lr,
+        updated_at=event.time,
+    )
 
 
-def _checkpoint_summary(runs: Sequence[AttemptFolder], unread: list[str]) -> dict[str, Any]:
+def _checkpoint_summary(runs: Sequence[AttemptFolder], unread: list[str]) -> shapes.CheckpointSummary:
     kept = kept_checkpoints(runs, unread)
     manifest = kept[1] if kept else Manifest()
-    return {
-        "count": len(manifest.checkpoints),
-        "best": manifest.best,
-        "bytes": sum(checkpoint.bytes for checkpoint in manifest.checkpoints),
-    }
+    return shapes.CheckpointSummary(
+        count=len(manifest.checkpoints),
+        best=manifest.best,
+        bytes=sum(checkpoint.bytes for checkpoint in manifest.checkpoints),
+    )
 
 
-def _worker(state: JobState) -> dict[str, Any] | None:
+def _worker(state: JobState) -> shapes.JobWorker | None:
     if state.claim is None or state.status == "queued":
         return None
-    return state.claim.model_dump(mode="json", include={"host", "device", "slot", "gpu_price_per_hour", "currency"})
+    return shapes.JobWorker(**state.claim.model_dump(include=set(shapes.JobWorker.model_fields)))
 
 
-def _attempt_counts(attempts: Sequence[Ended]) -> dict[str, int]:
+def _attempt_counts(attempts: Sequence[Ended]) -> shapes.AttemptCounts:
     """How many attempts there are, how many were lost, failed or were handed back, and how many in a row."""
     ends = [end for _, end in attempts if end is not None]
-    return {
-        "total": len(attempts),
-        "lost": sum(map(is_loss, ends)),
-        "failed": sum(map(is_failure, ends)),
-        "handed_back": sum(end.outcome == "handed_back" for end in ends),
-        "lost_in_a_row": len(since_progress(attempts, is_loss)),
-        "failed_in_a_row": len(since_progress(attempts, is_failure)),
-    }
+    return shapes.AttemptCounts(
+        total=len(attempts),
+        lost=sum(map(is_loss, ends)),
+        failed=sum(map(is_failure, ends)),
+        handed_back=sum(end.outcome == "handed_back" for end in ends),
+        lost_in_a_row=len(since_progress(attempts, is_loss)),
+        failed_in_a_row=len(since_progress(attempts, is_failure)),
+    )
 
 
-def _failure(attempt: AttemptFolder, end: AttemptEnd, unread: list[str]) -> dict[str, Any]:
+def _failure(attempt: AttemptFolder, end: AttemptEnd, unread: list[str]) -> shapes.Failure:
     """An attempt after which the job was queued again, and against which of its limits it counts."""
     claim = _or_none(attempt.claim, unread)
-    return {
-        "attempt": attempt.number,
-        "outcome": end.outcome,
-        "code": end.error.code if end.error else None,
-        "message": end.error.message if end.error else None,
-        "is_failure": end.counts_as_failure,
-        "is_loss": end.counts_as_loss,
-        "has_progress": end.has_progress,
-        "worker": claim.owner if claim else None,
-        "host": claim.host if claim else None,
-        "ended_at": end.ended_at,
-    }
+    return shapes.Failure(
+        attempt=attempt.number,
+        outcome=end.outcome,
+        code=end.error.code if end.error else None,
+        message=end.error.message if end.error else None,
+        is_failure=end.counts_as_failure,
+        is_loss=end.counts_as_loss,
+        has_progress=end.has_progress,
+        worker=claim.owner if claim else None,
+        host=claim.host if claim else None,
+        ended_at=end.ended_at,
+    )
 
 
-def spec_report(record: JobRecord) -> dict[str, Any]:
-    """The spec as a client could post it again."""
-    spec = record.spec.model_dump(mode="json")
-    positive = spec["dataset"]["positive"]
-    if positive is not None:
-        spec["dataset"]["positive"] = {name: value for name, value in positive.items() if value is not None}
-    return spec
-
-
-def _urls(job_id: str) -> dict[str, str]:
+def _urls(job_id: str) -> shapes.JobUrls:
     own = f"/jobs/{job_id}"
-    return {
-        "self": own,
-        "events": f"{own}/events",
-        "epochs": f"{own}/epochs",
-        "log": f"{own}/training_log.csv",
-        "checkpoints": f"{own}/checkpoints",
-        "model": f"{own}/model",
-        "bundle": f"{own}/bundle.zip",
-        "cancel": f"{own}/cancel",
-        "retry": f"{own}/retry",
-        "extend": f"{own}/extend",
-    }
+    return shapes.JobUrls.model_construct(
+        self=own,
+        events=f"{own}/events",
+        epochs=f"{own}/epochs",
+        log=f"{own}/training_log.csv",
+        checkpoints=f"{own}/checkpoints",
+        model=f"{own}/model",
+        bundle=f"{own}/bundle.zip",
+        cancel=f"{own}/cancel",
+        retry=f"{own}/retry",
+        extend=f"{own}/extend",
+    )

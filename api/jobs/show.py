@@ -2,7 +2,6 @@
 
 import time
 from hashlib import sha256
-from typing import Any
 
 from flask import Response, request
 
@@ -10,6 +9,7 @@ from api.http.answer import as_content
 from api.http.query import Query
 from api.jobs.ledger import ledger_report
 from api.jobs.report import job_report
+from api.shapes import Job, Resume
 from api.state.changes import mark, waited
 from api.state.histories import histories
 from api.state.report_cache import View
@@ -24,7 +24,7 @@ from shared.volume import OpenJob
 MOST_WAIT_SECONDS = 60
 _RUNNING_SECONDS, _QUEUED_SECONDS = 2, 5
 # Of a job that nobody has taken yet.
-_EXACT = {"exact": True, "reasons": []}
+_EXACT = Resume(exact=True, reasons=[])
 _NEW_LEDGER = ledger_report(Ledger(waiting=0, held=(), avoided_epochs=0, avoided=0, median_epoch_seconds=None))
 
 
@@ -43,7 +43,7 @@ def show(job_id: str) -> Response:
     return _answer(view)
 
 
-def job_document(folder: JobFolder) -> dict[str, Any]:
+def job_document(folder: JobFolder) -> Job:
     """The report of a job with its ledger. Raises NotFound where it was deleted since it was found.
 
     The ledger goes to the last moment that the job's files tell of: while they stay as they are so does the ETag.
@@ -57,23 +57,20 @@ def job_document(folder: JobFolder) -> dict[str, Any]:
         ledger, inexact = ledger_report(histories().ledger(folder)), histories().of(folder).inexact()
     except UnusableDocument as error:
         # What the report could not read of the same is a warning in it already.
-        warnings = dict.fromkeys([*report["warnings"], str(error)])
-        return {**report, "warnings": list(warnings), "ledger": None}
-    return {
-        **report,
-        "warnings": [*report["warnings"], *inexact],
-        "ledger": ledger,
-        "resume": {"exact": not inexact, "reasons": inexact},
-    }
+        warnings = dict.fromkeys([*report.warnings, str(error)])
+        return report.model_copy(update={"warnings": list(warnings), "ledger": None})
+    resume = Resume(exact=not inexact, reasons=inexact)
+    return report.model_copy(update={"warnings": [*report.warnings, *inexact], "ledger": ledger, "resume": resume})
 
 
-def new_job_document(folder: JobFolder, record: JobRecord) -> dict[str, Any]:
+def new_job_document(folder: JobFolder, record: JobRecord) -> Job:
     """`job_document` of a job that was just stored, before anybody else has heard of it: nothing of it is read."""
     state = JobState("queued", record, cancel=None, result=None, attempt=None, claim=None, end=None)
-    return {**_report(service(), folder, state, is_new=True), "ledger": _NEW_LEDGER, "resume": _EXACT}
+    report = _report(service(), folder, state, is_new=True)
+    return report.model_copy(update={"ledger": _NEW_LEDGER, "resume": _EXACT})
 
 
-def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> dict[str, Any]:
+def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> Job:
     places = held.places.of(OpenJob(state.record.spec.priority, folder.id)) if state.status == "queued" else {}
     return job_report(folder, state, places.get(folder.id), held.settings, is_new=is_new)
 
@@ -89,7 +86,7 @@ def view_of(held: Service, folder: JobFolder) -> View:
         return fresh
     document = job_document(folder)
     content = as_content(document)
-    view = View(content, sha256(content).hexdigest()[:32], document["status"])
+    view = View(content, sha256(content).hexdigest()[:32], document.status)
     if view.status in TERMINAL:
         return held.views.finished.keep(folder.id, view)
     return held.views.fresh.keep((folder.id, now), view)

@@ -1,9 +1,11 @@
 """GET /limits: what this service takes at most."""
 
-from flask import Response, jsonify
+from flask import Response
 
+from api.http.answer import json_response
 from api.http.query import no_query
 from api.jobs.show import MOST_WAIT_SECONDS
+from api.shapes import DatasetLimits, JobLimits, KeyLimits, Limits, RequestLimits
 from api.state.service import service
 from shared.spec import MOST_EPOCHS, MOST_PARAMETERS
 from shared.task import MOST_CATEGORIES, MOST_CLASSES
@@ -13,31 +15,31 @@ def show() -> Response:
     """Show the limits by subject."""
     no_query()
     settings = service().settings
-    return jsonify(
-        {
-            "object": "limits",
-            "job": {
-                "bytes": settings.max_job_bytes,
-                "json_depth": settings.max_json_depth,
-                "epochs": MOST_EPOCHS,
-                "parameters": MOST_PARAMETERS,
-                "classes": MOST_CLASSES,
-                "categories_of_a_column": MOST_CATEGORIES,
-                "failures": settings.max_failures,
-                "losses": settings.max_losses,
-            },
-            "dataset": {
-                "bytes": settings.max_dataset_bytes,
-                "columns": settings.max_dataset_columns,
-                "cells": settings.max_dataset_cells,
-                "ingest_seconds": settings.ingest_timeout_seconds,
-            },
-            "key": {
-                "requests_per_minute": settings.requests_per_minute,
-                "unfinished_jobs": settings.max_unfinished_jobs,
-                "uploads_at_once": settings.max_uploads,
-                "upload_bytes_per_day": settings.upload_bytes_per_day,
-            },
-            "request": {"streams": settings.max_streams, "wait_seconds": MOST_WAIT_SECONDS},
-        }
+    return json_response(
+        Limits(
+            object="limits",
+            job=JobLimits(
+                bytes=settings.max_job_bytes,
+                json_depth=settings.max_json_depth,
+                epochs=MOST_EPOCHS,
+                parameters=MOST_PARAMETERS,
+                classes=MOST_CLASSES,
+                categories_of_a_column=MOST_CATEGORIES,
+                failures=settings.max_failures,
+                losses=settings.max_losses,
+            ),
+            dataset=DatasetLimits(
+                bytes=settings.max_dataset_bytes,
+                columns=settings.max_dataset_columns,
+                cells=settings.max_dataset_cells,
+                ingest_seconds=settings.ingest_timeout_seconds,
+            ),
+            key=KeyLimits(
+                requests_per_minute=settings.requests_per_minute,
+                unfinished_jobs=settings.max_unfinished_jobs,
+                uploads_at_once=settings.max_uploads,
+                upload_bytes_per_day=settings.upload_bytes_per_day,
+            ),
+            request=RequestLimits(streams=settings.max_streams, wait_seconds=MOST_WAIT_SECONDS),
+        )
     )

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
-from api.http.answer import list_report
+from api.http.answer import json_response
 from api.http.query import Query
 from api.operate.workers import worker_status
+from api.shapes import Page, QueuedJob, WaitReason, Waits
 from api.state.queue_order import queued_jobs
 from api.state.service import service
 from shared.backoff import backs_off_until
@@ -40,10 +40,10 @@ def show_all() -> Response:
     workers = _workers(service().volume.worker_cards(), service().settings.take_over_seconds)
     shown = (_item(place, job_id, workers) for place, job_id in waiting[start:])
     found = list(islice((item for item in shown if item is not None), limit + 1))
-    return jsonify(list_report(found[:limit], has_more=len(found) > limit))
+    return json_response(Page[QueuedJob](object="list", data=found[:limit], has_more=len(found) > limit))
 
 
-def _item(place: int, job_id: str, workers: _Workers) -> dict[str, Any] | None:
+def _item(place: int, job_id: str, workers: _Workers) -> QueuedJob | None:
     """One waiting job; None for one that was taken or deleted meanwhile, or cannot be read."""
     try:
         state = service().volume.job_folder(job_id).state()
@@ -51,30 +51,31 @@ def _item(place: int, job_id: str, workers: _Workers) -> dict[str, Any] | None:
         return None
     if state is None or state.status != "queued":
         return None
-    return {
-        "object": "queued_job",
-        "id": job_id,
-        "name": state.record.spec.name,
-        "priority": state.record.spec.priority,
-        "position": place,
-        "created_at": state.record.created_at,
-        "waits": _reason(place, state, workers),
-    }
+    return QueuedJob(
+        object="queued_job",
+        id=job_id,
+        name=state.record.spec.name or state.record.spec.dataset.id,
+        priority=state.record.spec.priority,
+        position=place,
+        created_at=state.record.created_at,
+        waits=_reason(place, state, workers),
+    )
 
 
-def _reason(place: int, state: JobState, workers: _Workers) -> dict[str, Any]:
+def _reason(place: int, state: JobState, workers: _Workers) -> Waits:
     until = backs_off_until(state.end)
     ahead = place - 1
+    reason: WaitReason
     if state.lacked_data and not service().volume.data_file(state.record.spec.dataset.id).exists():
         reason, detail = "data_missing", "its dataset is not on the volume; upload the same bytes again"
     elif until is not None:
         reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"
     else:
         reason, detail = _nobody_can(workers) or _who_is_first(ahead, workers)
-    return {"reason": reason, "detail": detail, "ahead": ahead, "until": until}
+    return Waits(reason=reason, detail=detail, ahead=ahead, until=until)
 
 
-def _nobody_can(workers: _Workers) -> tuple[str, str] | None:
+def _nobody_can(workers: _Workers) -> tuple[WaitReason, str] | None:
     """Why no worker takes any job; None where one does."""
     if workers.alive == 0:
         return "no_worker", "no worker is there"
@@ -87,7 +88,7 @@ def _nobody_can(workers: _Workers) -> tuple[str, str] | None:
     return None
 
 
-def _who_is_first(ahead: int, workers: _Workers) -> tuple[str, str]:
+def _who_is_first(ahead: int, workers: _Workers) -> tuple[WaitReason, str]:
     if workers.free_slots > ahead:
         return "next", "a slot is free; the job starts within seconds"
     if workers.free_slots == 0 and workers.starting:

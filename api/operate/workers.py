@@ -1,11 +1,10 @@
 """GET /workers: what each worker last said of itself."""
 
-from typing import Any
+from flask import Response
 
-from flask import Response, jsonify
-
-from api.http.answer import list_report
+from api.http.answer import json_response
 from api.http.query import no_query
+from api.shapes import Page, Worker, WorkerStatus
 from api.state.service import service
 from shared.times import seconds_since
 from shared.worker_card import WorkerCard
@@ -15,23 +14,20 @@ def show_all() -> Response:
     """List the workers by name. It is for people: no decision depends on it, so clocks may differ."""
     no_query()
     lost_after = service().settings.take_over_seconds
-    items = [worker_report(card, lost_after) for card in service().volume.worker_cards()]
-    return jsonify(list_report(items, has_more=False))
+    items = [
+        Worker(
+            **dict(card),
+            object="worker",
+            status=worker_status(card, lost_after),
+            last_seen_seconds=round(seconds_since(card.seen_at), 3),
+        )
+        for card in service().volume.worker_cards()
+    ]
+    return json_response(Page[Worker](object="list", data=items, has_more=False))
 
 
-def worker_report(card: WorkerCard, lost_after_seconds: float) -> dict[str, Any]:
-    """One worker's card with how long ago it was written and what that means."""
-    silent = seconds_since(card.seen_at)
-    return {
-        "object": "worker",
-        "status": worker_status(card, lost_after_seconds),
-        "last_seen_seconds": round(silent, 3),
-        **card.model_dump(mode="json", exclude={"format"}),
-    }
-
-
-def worker_status(card: WorkerCard, lost_after_seconds: float) -> str:
-    """lost, draining, unfit, paused, ready, busy or starting."""
+def worker_status(card: WorkerCard, lost_after_seconds: float) -> WorkerStatus:
+    """What a worker does, from its card and from the card's age."""
     if seconds_since(card.seen_at) > lost_after_seconds:
         return "lost"
     if card.draining:

@@ -13,17 +13,18 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from cachetools import LRUCache
 from flask import Flask, Response, current_app, request
 
-from api.http.answer import as_content, list_report
+from api.http.answer import as_content
 from api.http.query import Query
 from api.insight.forecast import forecast_of
 from api.jobs.list import PARAMETERS, candidate_ids, is_other_than, is_wanted, log, wanted_of
 from api.jobs.report import epoch_progress
+from api.page.shapes import JobRow, RowCost, RowForecast, RowPatience, RowStop
 from api.page.spark import spark_of
+from api.shapes import Page
 from api.state.histories import histories
 from api.state.index_file import Wanted
 from api.state.locked_cache import LockedCache
@@ -46,7 +47,6 @@ _SLOW_VOLUME_SECONDS = 0.25
 _KEY = "fitstop-rows"
 _MOST_KEPT = 2000
 
-_Row = dict[str, Any]
 _Mark = tuple[object, ...]
 
 
@@ -57,13 +57,13 @@ class Kept:
     folder: JobFolder
     record: JobRecord
     mark: _Mark
-    row: _Row
+    row: JobRow
     read_at: float
     forecast_at: float = 0.0
 
     @property
     def is_over(self) -> bool:
-        return self.row["status"] in TERMINAL
+        return self.row.status in TERMINAL
 
 
 def install(app: Flask) -> None:
@@ -78,7 +78,7 @@ def show() -> Response:
         wanted = wanted_of(query)
     found = list(islice(_found(wanted), limit + 1))
     shown = [one.row for one in _with_forecasts(_renewed(found[:limit]))]
-    content = as_content(list_report(_placed(shown), has_more=len(found) > limit))
+    content = as_content(Page[JobRow](object="list", data=_placed(shown), has_more=len(found) > limit))
     response = Response(content, content_type="application/json")
     response.set_etag(sha256(content).hexdigest()[:32])
     response.make_conditional(request.environ)
@@ -99,7 +99,7 @@ def _found(wanted: Wanted) -> Iterator[Kept]:
             continue
         known = _rows().find(job_id)
         kept = _read(folder) if known is None or (known.is_over and not folder.spec_file.exists()) else known
-        if kept is not None and is_wanted(kept.record, kept.row["status"], wanted):
+        if kept is not None and is_wanted(kept.record, kept.row.status, wanted):
             yield kept
 
 
@@ -109,7 +109,7 @@ def _renewed(found: list[Kept]) -> list[Kept]:
 
 
 def _with_forecasts(found: list[Kept]) -> list[Kept]:
-    stale = [one for one in found if one.row["status"] == "running" and _is_stale(one.row)]
+    stale = [one for one in found if one.row.status == "running" and _is_stale(one.row)]
     return _replaced(found, stale, lambda one: one.forecast_at, FORECAST_SECONDS, _foreseen)
 
 
@@ -140,8 +140,8 @@ def _read(folder: JobFolder, known: Kept | None = None) -> Kept | None:
         return None
     if known is None:
         return _rows().keep(folder.id, Kept(folder, history.record, now, row, time.monotonic()))
-    if row["status"] == "running":
-        row["forecast"] = known.row["forecast"]
+    if row.status == "running":
+        row.forecast = known.row.forecast
     return _rows().keep(folder.id, replace(known, mark=now, row=row, read_at=time.monotonic()))
 
 
@@ -170,60 +170,62 @@ def _foreseen(kept: Kept) -> Kept:
         told = forecast_of(histories().of(kept.folder))
     except NotFound:
         return kept
-    forecast = {"epoch": told["epoch"], "stop": told["stop"], "chance_of_better": told["chance_of_better"]}
-    foreseen = replace(kept, row={**kept.row, "forecast": forecast}, forecast_at=time.monotonic())
+    forecast = RowForecast(epoch=told.epoch, stop=told.stop, chance_of_better=told.chance_of_better)
+    row = kept.row.model_copy(update={"forecast": forecast})
+    foreseen = replace(kept, row=row, forecast_at=time.monotonic())
     return _rows().keep(kept.folder.id, foreseen)
 
 
-def _placed(rows: list[_Row]) -> list[_Row]:
+def _placed(rows: list[JobRow]) -> list[JobRow]:
     """A place in the queue follows from the others, so it is no part of what is kept."""
-    waiting = [OpenJob(row["priority"], row["id"]) for row in rows if row["status"] == "queued"]
+    waiting = [OpenJob(row.priority, row.id) for row in rows if row.status == "queued"]
     places = service().places.of(*waiting) if waiting else {}
-    return [{**row, "queue_position": places.get(row["id"])} for row in rows]
+    return [row.model_copy(update={"queue_position": places.get(row.id)}) for row in rows]
 
 
-def _is_stale(row: _Row) -> bool:
-    return row["epoch"] > 0 and (row["forecast"] is None or row["forecast"]["epoch"] != row["epoch"])
+def _is_stale(row: JobRow) -> bool:
+    return row.epoch > 0 and (row.forecast is None or row.forecast.epoch != row.epoch)
 
 
-def _row(folder: JobFolder, history: JobHistory) -> _Row:
+def _row(folder: JobFolder, history: JobHistory) -> JobRow:
     record, result = history.record, history.result
     event = last_epoch_event(folder.runs())
     progress = epoch_progress(event) if event else None
     stop = result.ending.stop if result else None
-    return {
-        "id": folder.id,
-        "object": "job_row",
-        "name": record.spec.name,
-        "dataset": record.spec.dataset.id,
-        "priority": record.spec.priority,
-        "status": history.status,
-        "created_at": record.created_at,
-        "started_at": history.attempts[0].claim.claimed_at if history.attempts else None,
-        "finished_at": result.finished_at if result else None,
-        "cancel_requested": folder.cancel_file.exists(),
-        "queue_position": None,
-        "epoch": progress.epoch if progress else 0,
-        "epochs": record.spec.hyperparameters.epochs,
-        "best": progress.best.model_dump(mode="json") if progress and progress.best else None,
-        "patience": _patience(progress),
-        "stop": {"reason": stop.reason, "epochs_not_run": stop.epochs_not_run} if stop else None,
-        "error": result.ending.error.code if result and result.ending.error else None,
-        "warnings": len(record.warnings),
-        "spark": spark_of(history, progress.best.monitor) if progress and progress.best else [],
-        "forecast": None,
-        **_paid(histories().ledger(folder) if result else ledger(history)),
-    }
+    paid = histories().ledger(folder) if result else ledger(history)
+    return JobRow(
+        id=folder.id,
+        object="job_row",
+        name=record.spec.name,
+        dataset=record.spec.dataset.id,
+        priority=record.spec.priority,
+        status=history.status,
+        created_at=record.created_at,
+        started_at=history.attempts[0].claim.claimed_at if history.attempts else None,
+        finished_at=result.finished_at if result else None,
+        cancel_requested=folder.cancel_file.exists(),
+        queue_position=None,
+        epoch=progress.epoch if progress else 0,
+        epochs=record.spec.hyperparameters.epochs,
+        best=progress.best if progress else None,
+        patience=_patience(progress),
+        stop=RowStop(reason=stop.reason, epochs_not_run=stop.epochs_not_run) if stop else None,
+        error=result.ending.error.code if result and result.ending.error else None,
+        warnings=len(record.warnings),
+        spark=spark_of(history, progress.best.monitor) if progress and progress.best else [],
+        forecast=None,
+        gpu_seconds=paid.total / 1e6,
+        costs=_costs(paid),
+    )
 
 
-def _patience(progress: EpochProgress | None) -> _Row | None:
+def _patience(progress: EpochProgress | None) -> RowPatience | None:
     told = progress.early_stopping if progress else None
-    return {"wait": told.wait, "patience": told.patience, "stops_at_epoch": told.stops_at_epoch} if told else None
+    if told is None:
+        return None
+    return RowPatience(wait=told.wait, patience=told.patience, stops_at_epoch=told.stops_at_epoch)
 
 
-def _paid(paid: Ledger) -> _Row:
-    costs = sorted((currency, parts["total"]) for currency, parts in paid.costs().items())
-    return {
-        "gpu_seconds": paid.total / 1e6,
-        "costs": [{"currency": currency, "total": round(total, 6)} for currency, total in costs],
-    }
+def _costs(paid: Ledger) -> list[RowCost]:
+    totals = sorted((currency, parts["total"]) for currency, parts in paid.costs().items())
+    return [RowCost(currency=currency, total=round(total, 6)) for currency, total in totals]

@@ -2,19 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from api.shapes import Count, EpochRange, JobId, Time
+from api.shapes import Count, EpochRange, JobId, Shape, Time
 from api.state.key_store import Scope
 from shared.job import JobStatus
 from shared.progress import Best
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-
-class SessionKey(_Shape):
+class SessionKey(Shape):
     """API key of a session."""
 
     id: str
@@ -22,7 +18,7 @@ class SessionKey(_Shape):
     scope: Scope
 
 
-class Session(_Shape):
+class Session(Shape):
     """Session of a browser."""
 
     object: Literal["session"]
@@ -30,7 +26,7 @@ class Session(_Shape):
     expires_at: Time
 
 
-class SignInCode(_Shape):
+class SignInCode(Shape):
     """One-time code to sign a browser in, after `/page/sign-in#code=`."""
 
     object: Literal["code"]
@@ -38,7 +34,7 @@ class SignInCode(_Shape):
     expires_at: Time
 
 
-class RowPatience(_Shape):
+class RowPatience(Shape):
     """Patience used."""
 
     wait: int
@@ -46,14 +42,14 @@ class RowPatience(_Shape):
     stops_at_epoch: int
 
 
-class RowStop(_Shape):
+class RowStop(Shape):
     """Reason of the stop."""
 
     reason: str
     epochs_not_run: int
 
 
-class RowForecast(_Shape):
+class RowForecast(Shape):
     """Forecast of the stop after `epoch`; `stop` is null without a forecast."""
 
     epoch: int
@@ -61,14 +57,14 @@ class RowForecast(_Shape):
     chance_of_better: float | None
 
 
-class RowCost(_Shape):
+class RowCost(Shape):
     """Cost so far."""
 
     currency: str
     total: float
 
 
-class JobRow(_Shape):
+class JobRow(Shape):
     """Row of a job."""
 
     id: JobId

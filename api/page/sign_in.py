@@ -1,15 +1,15 @@
 """POST /page/sign-in, /page/sign-out and /page/codes: a key or a code for a cookie, and the cookie back."""
 
-from typing import Any
-
-from flask import Response, jsonify, request
+from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.auth.access import caller
 from api.auth.cookie import check_origin, give, shown_secret, take_away
+from api.http.answer import json_response
 from api.http.problems import HttpProblem
 from api.http.query import no_query
 from api.http.strict_json import read_object
+from api.page.shapes import Session, SessionKey, SignInCode
 from api.state.key_store import KnownKey
 from api.state.service import service
 from api.state.sessions import SECONDS
@@ -47,7 +47,8 @@ def sign_in() -> Response:
     if known is None or known.status != "active":
         _count_failure()
         raise _refusal(asked, known)
-    response = jsonify(_session_report(known))
+    key = SessionKey(id=known.id, name=known.name, scope=known.scope)
+    response = json_response(Session(object="session", key=key, expires_at=time_in(SECONDS["session"])))
     give(response, service().sessions.begin(known))
     return response
 
@@ -64,7 +65,7 @@ def sign_out() -> tuple[Response, int]:
     return response, 204
 
 
-def code() -> tuple[Response, int]:
+def code() -> Response:
     """Create a code that signs one browser in as the caller within ten minutes. `fitstop open` uses it.
 
     A browser's session gets none: the code would outlive its sign-out.
@@ -74,21 +75,12 @@ def code() -> tuple[Response, int]:
         raise HttpProblem(403, "needs_key", "only an API key gets a code, sent as `Authorization: Bearer <key>`")
     key = service().keys.of_id(caller().key_id)
     assert key is not None, "who calls has a key"
-    return jsonify(
-        {"object": "code", "code": service().sessions.begin(key, "code"), "expires_at": time_in(SECONDS["code"])}
-    ), 201
+    secret = service().sessions.begin(key, "code")
+    return json_response(SignInCode(object="code", code=secret, expires_at=time_in(SECONDS["code"])), 201)
 
 
 def _of_key(key: str) -> KnownKey | None:
     return service().keys.find(key) if key.isascii() else None
-
-
-def _session_report(known: KnownKey) -> dict[str, Any]:
-    return {
-        "object": "session",
-        "key": {"id": known.id, "name": known.name, "scope": known.scope},
-        "expires_at": time_in(SECONDS["session"]),
-    }
 
 
 def _refusal(asked: SignInRequest, known: KnownKey | None) -> HttpProblem:

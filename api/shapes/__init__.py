@@ -1,8 +1,6 @@
-"""The shapes of all answers, as models. They are not used to build answers: the OpenAPI document is made from them, and
-the tests check real answers against them.
-"""
+"""The shapes of all answers, as models: each answer is built from its model, and the OpenAPI document describes it."""
 
-from api.shapes.base import Count, JobId, Page, Path, ProblemDocument, ProblemItem, Shape, Time
+from api.shapes.base import Count, JobId, Page, Path, Shape, Time
 from api.shapes.insight import (
     Amount,
     Avoided,
@@ -30,6 +28,7 @@ from api.shapes.insight import (
     WorkerUsage,
 )
 from api.shapes.jobs import (
+    AttemptCounts,
     Checkpoint,
     CheckpointSummary,
     DryRun,
@@ -48,6 +47,7 @@ from api.shapes.jobs import (
     Resume,
     Sample,
     SetAside,
+    as_posted,
 )
 from api.shapes.service import (
     Alive,
@@ -64,13 +64,16 @@ from api.shapes.service import (
     QueuedJob,
     Ready,
     RequestLimits,
+    WaitReason,
     Waits,
     Worker,
+    WorkerStatus,
 )
 
 __all__ = [
     "Alive",
     "Amount",
+    "AttemptCounts",
     "Avoided",
     "Check",
     "Checkpoint",
@@ -114,8 +117,6 @@ __all__ = [
     "PatienceRow",
     "PatienceTable",
     "PatienceTables",
-    "ProblemDocument",
-    "ProblemItem",
     "Progress",
     "QueuedJob",
     "Ready",
@@ -132,7 +133,10 @@ __all__ = [
     "Time",
     "Usage",
     "UsageTotal",
+    "WaitReason",
     "Waits",
     "Worker",
+    "WorkerStatus",
     "WorkerUsage",
+    "as_posted",
 ]

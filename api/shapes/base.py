@@ -1,4 +1,4 @@
-"""Base types of all shapes, pages of a list, and problems."""
+"""Base types of all shapes, and pages of a list."""
 
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -24,23 +24,3 @@ class Page(Shape, Generic[_Item]):
     object: Literal["list"]
     data: list[_Item]
     has_more: bool
-
-
-class ProblemItem(Shape):
-    """One problem at one place of the request."""
-
-    pointer: Annotated[str, Field(description="JSON pointer as a URI fragment")]
-    detail: str
-    code: str
-
-
-class ProblemDocument(Shape):
-    """Problem details (RFC 9457). `errors` lists every problem of a 422."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: Annotated[str, Field(description="Error code for programs")]
-    request_id: str
-    errors: list[ProblemItem] = []

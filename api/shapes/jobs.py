@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer
 
 from api.shapes.base import Count, JobId, Page, Path, Shape, Time
 from api.shapes.insight import Ledger
@@ -12,6 +12,17 @@ from shared.manifest import Checkpoint as SavedCheckpoint
 from shared.progress import Best, Patience, PlateauWait
 from shared.spec import JobSpec
 from shared.task import Task
+
+
+def as_posted(spec: JobSpec) -> dict[str, Any]:
+    """The spec as a client could post it again."""
+    shown = spec.model_dump(mode="json")
+    if (positive := shown["dataset"]["positive"]) is not None:
+        shown["dataset"]["positive"] = {name: value for name, value in positive.items() if value is not None}
+    return shown
+
+
+PostedSpec = Annotated[JobSpec, PlainSerializer(as_posted)]
 
 
 class Progress(Shape):
@@ -145,10 +156,15 @@ class Job(Shape):
     max_losses: int
     warnings: list[str]
     task: Task
-    spec: JobSpec
+    spec: PostedSpec
     urls: JobUrls
     ledger: Annotated[Ledger | None, Field(description="Omitted in lists")] = None
     resume: Annotated[Resume | None, Field(description="Omitted in lists")] = None
+
+    @model_serializer(mode="wrap")
+    def _omit_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        shown: dict[str, Any] = serialize(self)
+        return {name: value for name, value in shown.items() if name in self.model_fields_set}
 
 
 class JobPage(Page[Job]):
@@ -163,7 +179,7 @@ class DryRun(Shape):
     object: Literal["dry_run"]
     warnings: list[str]
     task: Task
-    spec: JobSpec
+    spec: PostedSpec
 
 
 class Event(Shape):

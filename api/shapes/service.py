@@ -3,32 +3,42 @@
 from typing import Annotated, Literal
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from api.shapes.base import JobId, Shape, Time
 from api.shapes.jobs import EpochPage
 from api.state.key_store import KeyStatus, Scope
 from shared.dataset import DatasetInfo
+from shared.document import FORMAT
 from shared.worker_card import WorkerCard
 
 
 class Dataset(DatasetInfo):
     """Dataset and its profile."""
 
+    format: SkipJsonSchema[int] = Field(default=FORMAT, exclude=True)
     object: Literal["dataset"]
+
+
+WorkerStatus = Literal["ready", "busy", "starting", "paused", "unfit", "draining", "lost"]
 
 
 class Worker(WorkerCard):
     """Last report of a worker, and its age."""
 
+    format: SkipJsonSchema[int] = Field(default=FORMAT, exclude=True)
     object: Literal["worker"]
-    status: Literal["ready", "busy", "starting", "paused", "unfit", "draining", "lost"]
+    status: WorkerStatus
     last_seen_seconds: float
+
+
+WaitReason = Literal["next", "busy", "no_worker", "starting", "unfit", "draining", "backoff", "volume", "data_missing"]
 
 
 class Waits(Shape):
     """Reason why a job waits; `until` is the earliest time of its next attempt."""
 
-    reason: Literal["next", "busy", "no_worker", "starting", "unfit", "draining", "backoff", "volume", "data_missing"]
+    reason: WaitReason
     detail: str
     ahead: Annotated[int, Field(ge=0, description="Number of jobs ahead in the queue")]
     until: Time | None

@@ -7,7 +7,7 @@ changes, so those are kept for longer: they are small.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from cachetools import LRUCache
 from flask import Flask, current_app
@@ -19,6 +19,7 @@ from shared.ledger import Ledger, ledger
 from shared.problems import NotFound
 
 _KEY = "fitstop-histories"
+_Answer = TypeVar("_Answer")
 # More than a page of the list: else each look at it would read them all again.
 _MOST_READERS = 256
 _MOST_BYTES = 64 * 1024**2
@@ -46,7 +47,7 @@ class Histories:
         readers = LRUCache[str, _Read](most_bytes, lambda read: min(max(read.bytes, least), most_bytes))
         self._readers = LockedCache(readers)
         self._ledgers: LockedCache[str, Ledger] = LockedCache(LRUCache(_MOST_LEDGERS))
-        self._answers: LockedCache[tuple[Any, ...], dict[str, Any]] = LockedCache(LRUCache(_MOST_ANSWERS))
+        self._answers: LockedCache[tuple[Any, ...], Any] = LockedCache(LRUCache(_MOST_ANSWERS))
 
     def of(self, job: JobFolder) -> JobHistory:
         """The job's history as it is now. Raises NotFound where the job has gone meanwhile."""
@@ -68,9 +69,9 @@ class Histories:
         found = ledger(history)
         return found if history.result is None else self._ledgers.keep(job.id, found)
 
-    def remembered(self, key: tuple[Any, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def remembered(self, key: tuple[Any, ...], make: Callable[[], _Answer]) -> _Answer:
         """What `make` answered for this key; asked anew where that is forgotten."""
-        known = self._answers.find(key)
+        known: _Answer | None = self._answers.find(key)
         return self._answers.keep(key, make()) if known is None else known
 
 

@@ -20,7 +20,8 @@ from typing_extensions import Buffer
 
 from api.http.query import no_query
 from api.jobs.files import open_checkpoint, repr_digest, whole_rows
-from api.jobs.report import kept_checkpoints, spec_report
+from api.jobs.report import kept_checkpoints
+from api.shapes import as_posted
 from api.state.service import service
 from shared.document import read_document
 from shared.durable import read_bytes
@@ -92,7 +93,7 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: I
         "classes": facts.classes,
         "task": record.task.model_dump(mode="json"),
         "data_sha256": record.data_sha256,
-        "spec": spec_report(record),
+        "spec": as_posted(record.spec),
     }
     return {
         "preprocessing.skops": preprocessing,

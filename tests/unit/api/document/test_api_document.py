@@ -189,3 +189,9 @@ def test_the_page_shows_every_route_and_fetches_nothing(client):
     assert "http" not in page.replace("http-equiv", "")
     assert "<script" not in page
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_no_view_makes_an_answer_without_its_shape():
+    """`json_response` takes a model, so that a field of an answer is written in one place."""
+    views = (Path(__file__).parents[4] / "api").rglob("*.py")
+    assert [str(file) for file in views if "jsonify" in file.read_text()] == []
