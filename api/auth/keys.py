@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.quotas import last_used
 from api.http.answer import json_response
+from api.http.operation import BODY_ERRORS, JSON, json_answer, operation
 from api.http.query import no_query
 from api.http.strict_json import read_object
 from api.shapes import Key, ListedKey, NewKey, Page
@@ -31,6 +32,21 @@ class KeyRequest(BaseModel):
     expires_in_days: Annotated[int, Field(ge=1, le=_MOST_DAYS)] | None = None
 
 
+@operation(
+    "createKey",
+    "keys",
+    "Create an API key",
+    {
+        201: json_answer(
+            "The only answer with the secret.",
+            NewKey,
+            links={"revokeKey": ("revokeKey", {"key_id": "$response.body#/id"})},
+        )
+    },
+    body={JSON: KeyRequest},
+    example={"name": "ci", "scope": "write", "expires_in_days": 90},
+    errors=(*BODY_ERRORS, 507),
+)
 def create() -> Response:
     """Create an API key. Only this answer contains its secret."""
     no_query()
@@ -41,6 +57,7 @@ def create() -> Response:
     return json_response(NewKey(**_facts(known), key=key), 201)
 
 
+@operation("listKeys", "keys", "List the API keys", {200: json_answer("The complete list.", Page[ListedKey])})
 def show_all() -> Response:
     """List the API keys, newest first, including expired and revoked ones."""
     no_query()
@@ -49,6 +66,9 @@ def show_all() -> Response:
     return json_response(Page[ListedKey](object="list", data=keys, has_more=False))
 
 
+@operation(
+    "revokeKey", "keys", "Revoke an API key", {200: json_answer("The revoked key.", Key)}, errors=(404, 409, 507)
+)
 def revoke(key_id: str) -> Response:
     """Revoke an API key permanently. Repeating it changes nothing."""
     no_query()

@@ -9,8 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.auth.quotas import uploading
 from api.datasets.upload import Upload, received
-from api.datasets.upload_options import UploadOptions, read_options
+from api.datasets.upload_options import UPLOAD_PARAMETERS, UploadOptions, read_options
 from api.http.answer import json_response
+from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
 from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
 from api.shapes import Dataset, Page
@@ -26,11 +27,28 @@ from shared.times import utc_now
 from shared.volume import OpenJob
 
 _MOST_NAME = 256
+_LINKS = {name: (name, {"dataset_id": "$response.body#/id"}) for name in ("showDataset", "deleteDataset")}
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 
 log = logging.getLogger(__name__)
 
 
+@operation(
+    "putDataset",
+    "datasets",
+    "Upload a dataset",
+    {
+        200: json_answer("Dataset unchanged.", Dataset, headers=("Location",), links=_LINKS),
+        201: json_answer("Dataset created.", Dataset, headers=("Location",), links=_LINKS),
+    },
+    query={"name": text("Original file name.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS},
+    body={
+        "text/csv": {"type": "string", "minLength": 1},
+        "application/vnd.apache.parquet": {"type": "string", "format": "binary"},
+    },
+    example="kind,size,label\nred,1.5,0\nblue,2.5,1\nred,3.5,1\nblue,0.5,0\n",
+    errors=(*BODY_ERRORS, 409, 503, 507),
+)
 def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a CSV or Parquet file under an id: 201. The same bytes and options again: 200. Others: 409."""
     with Query("name", "missing_values", "column_kinds") as query:
@@ -47,6 +65,13 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     return json_response(dataset_report(info)), 201 if is_new else 200, {"Location": f"/datasets/{dataset_id}"}
 
 
+@operation(
+    "listDatasets",
+    "datasets",
+    "List the datasets",
+    {200: json_answer("One page.", Page[Dataset])},
+    query={"limit": integer(1, 100, 20), "after": text("Last id of the previous page.")},
+)
 def show_all() -> Response:
     """List the datasets, newest first; `after` is the last id of the previous page."""
     with Query("limit", "after") as query:
@@ -59,6 +84,13 @@ def show_all() -> Response:
     return json_response(Page[Dataset](object="list", data=items, has_more=len(found) > limit))
 
 
+@operation(
+    "showDataset",
+    "datasets",
+    "Show a dataset and its profile",
+    {200: json_answer("The dataset.", Dataset)},
+    errors=(404,),
+)
 def show(dataset_id: str) -> Response:
     """Show one dataset and its profile."""
     no_query()
@@ -68,6 +100,13 @@ def show(dataset_id: str) -> Response:
     return json_response(dataset_report(info))
 
 
+@operation(
+    "deleteDataset",
+    "datasets",
+    "Delete a dataset that no unfinished job uses",
+    {204: Answer("Deleted.")},
+    errors=(404, 409),
+)
 def delete(dataset_id: str) -> tuple[str, int]:
     """Delete a dataset that no unfinished job uses: 204. Finished jobs keep their models."""
     no_query()

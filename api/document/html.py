@@ -8,7 +8,7 @@ from flask import Response, current_app
 from markupsafe import Markup, escape
 
 from api.document.openapi import document
-from api.document.operations import Schema
+from api.http.operation import Schema
 from api.http.query import no_query
 
 _STYLE = """

@@ -16,9 +16,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.auth.access import scope_of
-from api.document.operations import ERRORS, JSON, OPERATIONS, PATH_PARAMETERS, PROBLEM, Answer, Operation, Schema
+from api.http.operation import ERRORS, JSON, PROBLEM, Answer, Operation, Schema, operation_of, text
 from api.http.problems import ProblemDocument
 from api.http.query import no_query
+from shared.ids import DATASET_ID_PATTERN
 from shared.spec import JobSpec
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -32,6 +33,14 @@ _HEADERS = {
     "Location": "Path of the resource.",
     "Repr-Digest": "SHA-256 of the whole file (RFC 9530).",
     "Retry-After": "Seconds to wait before the next request.",
+}
+
+
+_PATH_PARAMETERS: dict[str, Schema] = {
+    "dataset_id": text("Id of the dataset, chosen at the upload.", pattern=DATASET_ID_PATTERN),
+    "job_id": text("Id of the job.", pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$"),
+    "name": text("Name from the list of checkpoints.", minLength=1, maxLength=255, pattern="^[A-Za-z0-9._-]+$"),
+    "key_id": text("Id of the API key.", pattern="^[A-Za-z0-9_]{1,64}$"),
 }
 
 
@@ -58,18 +67,21 @@ def job_schema() -> Schema:
 
 def document(app: Flask) -> Schema:
     """The whole document, as its route table is."""
-    models = list(dict.fromkeys(_models()))
+    table = [
+        (method, rule, endpoint, operation_of(app.view_functions[endpoint])) for method, rule, endpoint in routes(app)
+    ]
+    operations = [one for *_, one in table]
+    models = list(dict.fromkeys(_models(operations)))
     found, schemas = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
     references = {model: reference for (model, _), reference in found.items()}
     paths: dict[str, Schema] = {}
-    for method, rule, endpoint in routes(app):
-        operation = OPERATIONS[method, rule]
+    for method, rule, endpoint, operation in table:
         scope = scope_of(app, endpoint)
         entry = _operation(operation, references, scope, inspect.getdoc(app.view_functions[endpoint]) or "")
         path = re.sub(r"<(\w+)>", r"{\1}", rule)
         parameters = [
-            {"name": name, "in": "path", "required": True, "schema": _bare(PATH_PARAMETERS[name]),
-             "description": PATH_PARAMETERS[name]["description"]}
+            {"name": name, "in": "path", "required": True, "schema": _bare(_PATH_PARAMETERS[name]),
+             "description": _PATH_PARAMETERS[name]["description"]}
             for name in re.findall(r"<(\w+)>", rule)
         ]  # fmt: skip
         paths.setdefault(path, {"parameters": parameters} if parameters else {})[method.lower()] = entry
@@ -83,7 +95,7 @@ def document(app: Flask) -> Schema:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": name} for name in dict.fromkeys(one.tag for one in OPERATIONS.values())],
+        "tags": [{"name": name} for name in dict.fromkeys(one.tag for one in operations)],
         "paths": paths,
         "components": {
             "schemas": schemas["$defs"],
@@ -100,9 +112,9 @@ def routes(app: Flask) -> Iterator[tuple[str, str, str]]:
             yield method, rule.rule, rule.endpoint
 
 
-def _models() -> Iterator[type[BaseModel]]:
+def _models(operations: list[Operation]) -> Iterator[type[BaseModel]]:
     yield ProblemDocument
-    for operation in OPERATIONS.values():
+    for operation in operations:
         contents = [operation.body, *(answer.content for answer in operation.answers.values())]
         yield from (model for content in contents for model in content.values() if isinstance(model, type))
 

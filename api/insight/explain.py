@@ -3,6 +3,7 @@
 from flask import Response
 
 from api.http.answer import json_response
+from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.jobs.report import epoch_progress
 from api.shapes import Explanation
@@ -15,6 +16,13 @@ from shared.volume import OpenJob
 from shared.worker_card import WorkerCard
 
 
+@operation(
+    "explainJob",
+    "insight",
+    "Explain why a job waits, runs or stopped",
+    {200: json_answer("The explanation.", Explanation)},
+    errors=(404,),
+)
 def show(job_id: str) -> Response:
     """Explain the state of the job in two or three sentences."""
     no_query()

@@ -9,6 +9,7 @@ from flask import Response
 
 from api import shapes
 from api.http.answer import json_response
+from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.state.histories import histories
 from api.state.service import service
@@ -21,6 +22,13 @@ from shared.replay import monitored
 _RECENT = 20
 
 
+@operation(
+    "forecastJob",
+    "insight",
+    "Forecast the epoch at which a running job stops",
+    {200: json_answer("The forecast, or why there is none.", shapes.Forecast)},
+    errors=(404,),
+)
 def show(job_id: str) -> Response:
     """Forecast the stop after the last epoch, or give the reason why there is no forecast."""
     no_query()

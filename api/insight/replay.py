@@ -10,6 +10,7 @@ from flask import Response
 
 from api import shapes
 from api.http.answer import json_response
+from api.http.operation import BODY_ERRORS, JSON, integer, json_answer, operation, text
 from api.http.query import Query, no_query
 from api.http.strict_json import read_object
 from api.jobs.list import candidate_ids
@@ -44,6 +45,15 @@ _NO_IDS: tuple[str, ...] = ()
 log = logging.getLogger(__name__)
 
 
+@operation(
+    "replayJob",
+    "insight",
+    "Replay early stopping with other settings",
+    {200: json_answer("Result of the replay; nothing is stored.", shapes.Replay)},
+    body={JSON: ReplaySettings},
+    example={"patience": 5},
+    errors=(*BODY_ERRORS, 404, 409),
+)
 def replay_job(job_id: str) -> Response:
     """Replay the stopping rule with other settings: exact up to the last epoch, unknown after it."""
     no_query()
@@ -58,6 +68,25 @@ def replay_job(job_id: str) -> Response:
     return json_response(_answer(history, epochs, spec, values))
 
 
+@operation(
+    "comparePatience",
+    "insight",
+    "Compare values of patience on past jobs",
+    {200: json_answer("Table for each monitor.", shapes.PatienceTables)},
+    query={
+        "jobs": text(
+            f"Ids of up to {_MOST_JOBS} jobs, separated by commas. Default: the newest {_DEFAULT_JOBS} that succeeded."
+        ),
+        "most": integer(1, 1000, 30, "Largest patience in the table."),
+        "tolerance": {
+            "type": "number",
+            "minimum": 0,
+            "default": 0,
+            "description": "Maximum deterioration of the metric.",
+        },
+    },
+    errors=(404,),
+)
 def patience() -> Response:
     """Table of patience against saved compute time and loss, for each monitor."""
     with Query("jobs", "most", "tolerance") as query:

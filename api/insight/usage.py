@@ -9,6 +9,7 @@ from flask import Response
 
 from api import shapes
 from api.http.answer import json_response
+from api.http.operation import json_answer, operation
 from api.http.query import Query
 from api.jobs.ledger import LedgerSum
 from api.jobs.list import candidate_ids
@@ -24,6 +25,7 @@ from shared.times import utc_now
 _DEFAULT_DAYS = 30
 _FIRST_DAY = date(2000, 1, 1)
 _LAST_DAY = date(9998, 12, 31)
+_DAY = {"type": "string", "format": "date", "examples": [utc_now()[:10]]}
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,17 @@ _GROUPS: dict[str, Callable[[_Over, Held | None], str]] = {
 }
 
 
+@operation(
+    "showUsage",
+    "insight",
+    "Sum the compute time of past jobs",
+    {200: json_answer("The sums.", shapes.Usage)},
+    query={
+        "by": {"type": "string", "enum": [*_GROUPS], "default": "day", "description": "Grouping of the sums."},
+        "from": {**_DAY, "description": "First day (UTC) on which jobs ended. Default: 29 days before `to`."},
+        "to": {**_DAY, "description": "Last day (UTC). Default: today."},
+    },
+)
 def show() -> Response:
     """Sum the ledgers of the jobs that ended from `from` to `to` (days, UTC), in groups."""
     today = date.fromisoformat(utc_now()[:10])

@@ -3,9 +3,11 @@
 from flask import Response
 
 from api.http.answer import json_response
+from api.http.operation import Answer, json_answer, operation
 from api.http.query import no_query
 from api.jobs.find import state_of
 from api.jobs.show import job_document
+from api.shapes import Job
 from api.state.service import service
 from shared.events import epochs_done
 from shared.job import Ending, Stop
@@ -14,6 +16,13 @@ from shared.problems import Conflict, NotFound
 from shared.volume import OpenJob
 
 
+@operation(
+    "cancelJob",
+    "jobs",
+    "Cancel a job",
+    {200: json_answer("The job, cancelled or with the cancellation requested.", Job)},
+    errors=(404, 409, 507),
+)
 def cancel(job_id: str) -> Response:
     """Cancel a job: a queued one ends at once, a running one saves its state first. Repeating it changes nothing.
 
@@ -31,6 +40,7 @@ def cancel(job_id: str) -> Response:
     return json_response(job_document(folder))
 
 
+@operation("deleteJob", "jobs", "Delete a finished job", {204: Answer("Deleted.")}, errors=(404, 409))
 def delete(job_id: str) -> tuple[str, int]:
     """Delete a finished job with its models and logs: 204."""
     no_query()

@@ -13,6 +13,7 @@ from flask import Response, request
 from pydantic_core import to_json
 
 from api.http.answer import json_response
+from api.http.operation import JSON, STREAM, Answer, integer, json_answer, operation, text
 from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.report import epoch_report, event_report
@@ -24,14 +25,25 @@ from shared.events import Cursor, PlacedEvent, job_events
 from shared.job_folder import JobFolder
 from shared.problems import Problem, Refused, pointer
 
-STREAM = "text/event-stream"
-
+_CURSOR = "^[0-9]{1,9}:[0-9]{1,18}$"
 _KEEP_ALIVE_SECONDS = 15.0
 # A stream ends after this and its client resumes it: no thread is held for ever.
 _STREAM_SECONDS = 600.0
 _MOST_OFFSET = 2**63 - 1
 
 
+@operation(
+    "listEvents",
+    "progress",
+    "List or stream the events of a job",
+    {200: Answer("One page, or the event stream.", {JSON: EventPage, STREAM: {"type": "string"}})},
+    query={
+        "after": text("Id of the last event that the client has.", pattern=_CURSOR),
+        "limit": integer(1, 1000, 200),
+    },
+    headers={"Last-Event-ID": text("Same as `after`, with precedence.", pattern=_CURSOR)},
+    errors=(404, 503),
+)
 def show(job_id: str) -> Response:
     """List or stream the events of a job after a cursor."""
     with Query("after", "limit") as query:
@@ -47,6 +59,18 @@ def show(job_id: str) -> Response:
     return json_response(EventPage(object="list", data=events, has_more=len(found) > limit, next=last))
 
 
+@operation(
+    "listEpochs",
+    "progress",
+    "List the epochs of a job",
+    {200: json_answer("One page, or a sample.", EpochPage)},
+    query={
+        "after": integer(0, 2**53, 0, "Last epoch that the client has."),
+        "limit": integer(1, 10_000, 1000),
+        "points": integer(3, 10_000, None, "Maximum number of epochs, evenly sampled."),
+    },
+    errors=(404,),
+)
 def show_epochs(job_id: str) -> Response:
     """List the epochs after `after`. If an epoch was trained twice, its later row counts.
 

@@ -7,12 +7,14 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import Field
 
+from api.http.operation import BODY_ERRORS, JSON, json_answer, operation
 from api.http.query import no_query
 from api.http.strict_json import read_object
 from api.jobs.find import state_of
-from api.jobs.once import stored_once
-from api.jobs.post import new_record, on_the_same_data, stored
+from api.jobs.once import ONCE, stored_once
+from api.jobs.post import JOB_LINKS, new_record, on_the_same_data, stored
 from api.jobs.settings import ReplaySettings
+from api.shapes import Job
 from api.state.histories import histories
 from api.state.service import service
 from shared.inherit import inherit
@@ -51,6 +53,16 @@ class _Origin:
     epochs: int
 
 
+@operation(
+    "extendJob",
+    "jobs",
+    "Extend a finished job as a new job with other settings",
+    {202: json_answer("The new job is stored and queued.", Job, headers=("Location",), links=JOB_LINKS)},
+    headers=ONCE,
+    body={JSON: ExtendRequest},
+    example={"early_stopping": {"patience": 20}},
+    errors=(*BODY_ERRORS, 404, 409, 507),
+)
 def extend(job_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a new job that continues from a finished one. The finished job does not change.
 

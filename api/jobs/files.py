@@ -11,6 +11,7 @@ from werkzeug.wsgi import wrap_file
 
 from api.http.answer import json_response
 from api.http.byte_range import with_plain_range
+from api.http.operation import KNOWN, NOT_MODIFIED, Answer, json_answer, operation, text
 from api.http.problems import HttpProblem
 from api.http.query import no_query
 from api.jobs.report import checkpoint_report, kept_checkpoints
@@ -22,7 +23,23 @@ from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint, Manifest
 from shared.problems import NotFound
 
+_BYTES = {"application/octet-stream": {"type": "string", "format": "binary"}}
+_HEADERS = ("Content-Disposition", "ETag", "Repr-Digest", "Accept-Ranges")
+_FILE = {
+    200: Answer("The file.", {**_BYTES}, headers=_HEADERS),
+    206: Answer("Part of the file.", {**_BYTES}, headers=(*_HEADERS, "Content-Range")),
+    304: NOT_MODIFIED,
+}
+_RANGE = {**KNOWN, "Range": text("Range of bytes."), "If-Range": text("ETag of the ranged file.")}
 
+
+@operation(
+    "getTrainingLog",
+    "files",
+    "Download training_log.csv; its epochs count from 0",
+    {200: Answer("Lines of the file.", {"text/csv": {"type": "string"}}, headers=("Content-Disposition",))},
+    errors=(404,),
+)
 def training_log(job_id: str) -> Response:
     """Download `training_log.csv` of the newest attempt that has one. Its epochs count from 0."""
     no_query()
@@ -41,6 +58,13 @@ def whole_rows(log: bytes) -> bytes:
     return log[: log.rfind(b"\n") + 1]
 
 
+@operation(
+    "listCheckpoints",
+    "files",
+    "List the checkpoints of a job",
+    {200: json_answer("The complete list.", Page[ShownCheckpoint])},
+    errors=(404,),
+)
 def checkpoints(job_id: str) -> Response:
     """List the checkpoints in the order in which they were saved."""
     no_query()
@@ -50,6 +74,7 @@ def checkpoints(job_id: str) -> Response:
     return json_response(Page[ShownCheckpoint](object="list", data=items, has_more=False))
 
 
+@operation("getCheckpoint", "files", "Download a checkpoint", _FILE, headers=_RANGE, errors=(404, 416))
 def checkpoint(job_id: str, name: str) -> Response:
     """Download one checkpoint of the list."""
     no_query()
@@ -60,6 +85,7 @@ def checkpoint(job_id: str, name: str) -> Response:
     return _sent(kept[0], found)
 
 
+@operation("getModel", "files", "Download the best model", _FILE, headers=_RANGE, errors=(404, 416))
 def model(job_id: str) -> Response:
     """Download the best checkpoint."""
     no_query()

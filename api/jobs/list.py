@@ -4,10 +4,12 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
+from typing import get_args
 
 from flask import Response
 
 from api.http.answer import json_response
+from api.http.operation import AFTER_JOB, Schema, integer, json_answer, operation, text
 from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.report import job_report
@@ -17,16 +19,25 @@ from api.state.index_file import Wanted
 from api.state.service import service
 from shared.document import UnusableDocument
 from shared.ids import is_job_id
-from shared.job import TERMINAL, JobRecord
+from shared.job import JobRecord, JobStatus
 from shared.job_folder import JobFolder, JobState
-from shared.times import format_time, parse_time
+from shared.times import format_time, parse_time, utc_now
 from shared.volume import OpenJob
 
-# What `wanted_of` reads, beside every `metadata.NAME`.
-PARAMETERS = ("after", "status", "name", "created_after", "created_before")
-
-_STATUSES = TERMINAL | {"queued", "running"}
 _METADATA = "metadata."
+_MOMENT = {"type": "string", "format": "date-time", "examples": [utc_now()]}
+_STATUSES = get_args(JobStatus)
+# What `wanted_of` reads.
+WANTED: dict[str, Schema] = {
+    "after": AFTER_JOB,
+    "status": {"type": "array", "items": {"type": "string", "enum": [*_STATUSES]}, "description": "May be repeated."},
+    "name": text("Name of the jobs."),
+    "created_after": {**_MOMENT, "description": "Only jobs posted after this time."},
+    "created_before": {**_MOMENT, "description": "Only jobs posted before this time."},
+    f"{_METADATA}NAME": text("Only jobs whose metadata has this value under NAME."),
+}
+*PARAMETERS, FAMILY = WANTED
+
 # Maximum number of jobs that a list names as unreadable, with the reason.
 _MOST_SET_ASIDE = 100
 # Without an index, so many folders are looked at for one page.
@@ -39,12 +50,20 @@ _SetAside = dict[str, UnusableDocument]
 log = logging.getLogger(__name__)
 
 
+@operation(
+    "listJobs",
+    "jobs",
+    "List the jobs, newest first",
+    {200: json_answer("One page.", JobPage)},
+    query={"limit": integer(1, 100, 20), **WANTED},
+    errors=(503,),
+)
 def show_all() -> Response:
     """List the jobs, newest first; `after` is the last id of the previous page.
 
     Jobs whose documents cannot be read are listed in `set_aside`, with the reason.
     """
-    with Query("limit", *PARAMETERS, family=f"{_METADATA}NAME") as query:
+    with Query("limit", *PARAMETERS, family=FAMILY) as query:
         limit = query.integer("limit", 20, 1, 100)
         wanted = wanted_of(query)
     aside: _SetAside = {}
@@ -63,7 +82,7 @@ def wanted_of(query: Query) -> Wanted:
     """Which jobs a query asks for."""
     return Wanted(
         after=query.parsed("after", _job_cursor, ""),
-        statuses=query.choices("status", _STATUSES),
+        statuses=query.choices("status", frozenset(_STATUSES)),
         name=query.parsed("name", str, None),
         created_after=query.parsed("created_after", _moment, None),
         created_before=query.parsed("created_before", _moment, None),

@@ -23,6 +23,7 @@ from flask import request
 
 from api.auth.access import caller
 from api.auth.quotas import admit_job
+from api.http.operation import text
 from api.http.problems import HttpProblem
 from api.state.service import service
 from shared.document import Document, UnusableDocument, read_document
@@ -35,6 +36,7 @@ from shared.times import seconds_since, utc_now
 from shared.volume import Volume
 
 HEADER = "Idempotency-Key"
+ONCE = {HEADER: text("Key that makes repeated requests create one job.", pattern="^[!#-+\\--\\[\\]-~]{1,255}$")}
 KEPT_SECONDS = 24 * 3600.0
 
 _PLAIN = re.compile(r'[!#-+\--\[\]-~]{1,255}|"[ !#-\[\]-~]{1,255}"')

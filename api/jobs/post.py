@@ -7,13 +7,15 @@ from flask import Response
 
 from api.auth.access import caller
 from api.http.answer import as_content, json_response
+from api.http.operation import BODY_ERRORS, JSON, Schema, json_answer, operation
 from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
 from api.http.strict_json import read_object
 from api.jobs.find import state_of
-from api.jobs.once import stored_once
+from api.jobs.once import ONCE, stored_once
 from api.jobs.report import dry_run_report
 from api.jobs.show import job_document, new_job_document
+from api.shapes import DryRun, Job
 from api.state.service import service
 from shared.draft import make_draft
 from shared.findings import NO_FAULTS, Faults, Findings
@@ -28,7 +30,42 @@ from shared.times import utc_now
 # Stand for what a bad document does not say; nothing is looked up or judged by them.
 _UNKNOWN = {"dataset": {"id": "unknown", "target": "unknown"}}
 
+README_JOB: Schema = {
+    "name": "wine-quality",
+    "dataset": {"id": "wine-quality", "target": "quality", "positive": {"at_least": 6}},
+}
+JOB_LINKS = {
+    name: (name, {"job_id": "$response.body#/id"})
+    for name in (
+        "showJob",
+        "cancelJob",
+        "retryJob",
+        "extendJob",
+        "deleteJob",
+        "listEvents",
+        "listEpochs",
+        "listCheckpoints",
+        "explainJob",
+        "forecastJob",
+        "replayJob",
+    )
+}
 
+
+@operation(
+    "postJob",
+    "jobs",
+    "Post a job, or check its spec",
+    {
+        200: json_answer("Result of the dry run.", DryRun),
+        202: json_answer("The job is stored and queued.", Job, headers=("Location",), links=JOB_LINKS),
+    },
+    query={"dry_run": {"type": "boolean", "default": False, "description": "Whether to only check the spec."}},
+    headers=ONCE,
+    body={JSON: JobSpec},
+    example=README_JOB,
+    errors=(*BODY_ERRORS, 404, 409, 503, 507),
+)
 def submit() -> tuple[Response, int, dict[str, str]]:
     """Store a new job and notify the workers. After the 202 the job is safe, even if the notification fails.
 
@@ -43,6 +80,14 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     return stored(*stored_once(document, partial(_posted, document)))
 
 
+@operation(
+    "retryJob",
+    "jobs",
+    "Retry a failed or cancelled job",
+    {202: json_answer("The new job is stored and queued.", Job, headers=("Location",), links=JOB_LINKS)},
+    headers=ONCE,
+    errors=(400, 404, 409, 507),
+)
 def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a new job with the spec and data of a failed or cancelled one."""
     no_query()

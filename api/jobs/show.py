@@ -6,6 +6,7 @@ from hashlib import sha256
 from flask import Response, request
 
 from api.http.answer import as_content
+from api.http.operation import KNOWN, NOT_MODIFIED, integer, json_answer, operation
 from api.http.query import Query
 from api.jobs.ledger import ledger_report
 from api.jobs.report import job_report
@@ -28,6 +29,15 @@ _EXACT = Resume(exact=True, reasons=[])
 _NEW_LEDGER = ledger_report(Ledger(waiting=0, held=(), avoided_epochs=0, avoided=0, median_epoch_seconds=None))
 
 
+@operation(
+    "showJob",
+    "jobs",
+    "Show a job, or wait for its next change",
+    {200: json_answer("The job.", Job, headers=("ETag", "Retry-After")), 304: NOT_MODIFIED},
+    query={"wait": integer(0, MOST_WAIT_SECONDS, 0, "Maximum number of seconds to wait for a change.")},
+    headers=KNOWN,
+    errors=(404,),
+)
 def show(job_id: str) -> Response:
     """Show one job. With `wait`, answer when the job changes, or after that number of seconds.
 

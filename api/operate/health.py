@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from flask import Response
 
 from api.http.answer import json_response
+from api.http.operation import JSON, PROBLEM, Answer, json_answer, operation
+from api.http.problems import ProblemDocument
 from api.shapes import Alive, Check, Checks, Ready
 from api.state.service import Service, service
 from shared.times import seconds_since
@@ -16,11 +18,21 @@ from shared.times import seconds_since
 _LOOK_SECONDS = 3
 
 
+@operation("alive", "service", "Check that the process is alive", {200: json_answer("Alive.", Alive)})
 def alive() -> Response:
     """Answer 200 while the process is alive."""
     return json_response(Alive(status="ok", version=_version()))
 
 
+@operation(
+    "ready",
+    "service",
+    "Check whether a job posted now would run",
+    {
+        200: json_answer("Ready.", Ready),
+        503: Answer("Not ready; the checks say why.", {JSON: Ready, PROBLEM: ProblemDocument}),
+    },
+)
 def ready() -> Response:
     """Answer 200 if all checks pass, else 503; each check reports its result."""
     held = service()

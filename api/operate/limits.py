@@ -3,6 +3,7 @@
 from flask import Response
 
 from api.http.answer import json_response
+from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.jobs.show import MOST_WAIT_SECONDS
 from api.shapes import DatasetLimits, JobLimits, KeyLimits, Limits, RequestLimits
@@ -11,6 +12,7 @@ from shared.spec import MOST_EPOCHS, MOST_PARAMETERS
 from shared.task import MOST_CATEGORIES, MOST_CLASSES
 
 
+@operation("showLimits", "service", "Show the limits", {200: json_answer("The limits.", Limits)})
 def show() -> Response:
     """Show the limits by subject."""
     no_query()

@@ -16,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from api.http.operation import Answer, operation
 from api.http.query import no_query
 from api.operate.workers import worker_status
 from api.state.index import Behind
@@ -38,6 +39,12 @@ def install(app: Flask) -> None:
     app.after_request(_observe)
 
 
+@operation(
+    "showMetrics",
+    "service",
+    "Show metrics for Prometheus",
+    {200: Answer("Metrics in Prometheus's text format.", {"text/plain": {"type": "string"}})},
+)
 def show() -> Response:
     """Metrics in Prometheus's text format."""
     no_query()

@@ -7,6 +7,7 @@ from itertools import islice
 from flask import Response
 
 from api.http.answer import json_response
+from api.http.operation import AFTER_JOB, integer, json_answer, operation
 from api.http.query import Query
 from api.operate.workers import worker_status
 from api.shapes import Page, QueuedJob, WaitReason, Waits
@@ -30,6 +31,13 @@ class _Workers:
     free_slots: int
 
 
+@operation(
+    "listQueue",
+    "service",
+    "List the queued jobs, and why they wait",
+    {200: json_answer("The queue, next job first.", Page[QueuedJob])},
+    query={"limit": integer(1, 1000, 100), "after": AFTER_JOB},
+)
 def show_all() -> Response:
     """List the queue, next job first; `after` is the last job of the previous page."""
     with Query("limit", "after") as query:

@@ -3,6 +3,7 @@
 from flask import Response
 
 from api.http.answer import json_response
+from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.shapes import Page, Worker, WorkerStatus
 from api.state.service import service
@@ -10,6 +11,7 @@ from shared.times import seconds_since
 from shared.worker_card import WorkerCard
 
 
+@operation("listWorkers", "service", "List the workers", {200: json_answer("The complete list.", Page[Worker])})
 def show_all() -> Response:
     """List the workers by name. It is for people: no decision depends on it, so clocks may differ."""
     no_query()

@@ -18,9 +18,10 @@ from cachetools import LRUCache
 from flask import Flask, Response, current_app, request
 
 from api.http.answer import as_content
+from api.http.operation import KNOWN, NOT_MODIFIED, integer, json_answer, operation
 from api.http.query import Query
 from api.insight.forecast import forecast_of
-from api.jobs.list import PARAMETERS, candidate_ids, is_other_than, is_wanted, log, wanted_of
+from api.jobs.list import FAMILY, PARAMETERS, WANTED, candidate_ids, is_other_than, is_wanted, log, wanted_of
 from api.jobs.report import epoch_progress
 from api.page.shapes import JobRow, RowCost, RowForecast, RowPatience, RowStop
 from api.page.spark import spark_of
@@ -71,9 +72,18 @@ def install(app: Flask) -> None:
     app.extensions[_KEY] = LockedCache(LRUCache(_MOST_KEPT))
 
 
+@operation(
+    "listRows",
+    "page",
+    "List the jobs as the page shows them",
+    {200: json_answer("One page.", Page[JobRow], headers=("ETag",)), 304: NOT_MODIFIED},
+    query={"limit": integer(1, 100, 50), **WANTED},
+    headers=KNOWN,
+    errors=(503,),
+)
 def show() -> Response:
     """List the jobs as rows, newest first; `after` is the last id of the previous page."""
-    with Query("limit", *PARAMETERS, family="metadata.NAME") as query:
+    with Query("limit", *PARAMETERS, family=FAMILY) as query:
         limit = query.integer("limit", 50, 1, 100)
         wanted = wanted_of(query)
     found = list(islice(_found(wanted), limit + 1))

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from api.auth.access import caller
 from api.auth.cookie import check_origin, give, shown_secret, take_away
 from api.http.answer import json_response
+from api.http.operation import BODY_ERRORS, JSON, Answer, json_answer, operation
 from api.http.problems import HttpProblem
 from api.http.query import no_query
 from api.http.strict_json import read_object
@@ -38,6 +39,15 @@ class SignInRequest(BaseModel):
         return self
 
 
+@operation(
+    "signIn",
+    "page",
+    "Start a browser session",
+    {200: json_answer("Session started; the cookie stands for the key.", Session)},
+    body={JSON: SignInRequest},
+    example={"key": "fs_…"},
+    errors=(*BODY_ERRORS, 401, 403, 507),
+)
 def sign_in() -> Response:
     """Start a session: 200 with the cookie. A wrong key is 401, the twenty-first in a minute from one address 429."""
     no_query()
@@ -53,6 +63,7 @@ def sign_in() -> Response:
     return response
 
 
+@operation("signOut", "page", "End a browser session", {204: Answer("Session ended.")}, errors=(403,))
 def sign_out() -> tuple[Response, int]:
     """End the browser session everywhere: 204, also without a session."""
     no_query()
@@ -65,6 +76,13 @@ def sign_out() -> tuple[Response, int]:
     return response, 204
 
 
+@operation(
+    "makeCode",
+    "page",
+    "Create a one-time sign-in code",
+    {201: json_answer("The only answer with the secret.", SignInCode)},
+    errors=(403, 507),
+)
 def code() -> Response:
     """Create a code that signs one browser in as the caller within ten minutes. `fitstop open` uses it.
 

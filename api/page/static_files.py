@@ -5,19 +5,26 @@ from pathlib import Path
 
 from flask import Response, request
 
+from api.http.operation import KNOWN, NOT_MODIFIED, Answer, operation
 from shared.problems import NotFound
 
 FOLDER = Path(__file__).parent / "static"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 # Not by the machine's own table of types: a module of another type than this is not run.
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_ANSWERS = {
+    200: Answer("The file.", {kind: {"type": "string"} for kind in _TYPES.values()}, headers=("ETag",)),
+    304: NOT_MODIFIED,
+}
 
 
+@operation("showFile", "page", "Script or stylesheet of the page", _ANSWERS, headers=KNOWN, errors=(404,))
 def show_file(name: str) -> Response:
     """A script or stylesheet of the page."""
     return _served(FOLDER, name)
 
 
+@operation("showVendoredFile", "page", "Third-party file of the page", _ANSWERS, headers=KNOWN, errors=(404,))
 def show_vendored(name: str) -> Response:
     """A third-party file; its license lies beside it."""
     return _served(FOLDER / "vendor", name)

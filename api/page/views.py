@@ -3,6 +3,7 @@
 from flask import Response, render_template
 
 from api.auth.access import caller
+from api.http.operation import Answer, operation
 from api.state.service import service
 
 # What a browser may do on a page of ours: run our files, show our style, ask our API. uPlot styles by CSSOM, which this
@@ -12,12 +13,18 @@ POLICY = (
     "font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
+_HTML = Answer("HTML.", {"text/html": {"type": "string"}})
+# Without a session a page redirects to the sign-in page.
+_SHOWN = {200: _HTML, 303: Answer("Not signed in.", headers=("Location",))}
 
+
+@operation("jobsPage", "page", "Page of all jobs, live", _SHOWN)
 def jobs() -> Response:
     """Page of all jobs, live. Filters in the query: status, name, metadata.NAME."""
     return _for_caller("jobs.html", "jobs")
 
 
+@operation("jobPage", "page", "Page of one job, live", {**_SHOWN, 404: _HTML})
 def job(job_id: str) -> Response:
     """Page of one job, live; a 404 page if there is none."""
     if service().volume.job(job_id) is None:
@@ -27,26 +34,31 @@ def job(job_id: str) -> Response:
     return _for_caller("job.html", "jobs", job_id=job_id)
 
 
+@operation("comparePage", "page", "Page that compares jobs", _SHOWN)
 def compare() -> Response:
     """Page that compares jobs. The query repeats `job` for each."""
     return _for_caller("compare.html", "compare")
 
 
+@operation("newJobPage", "page", "Page with the form for a new job", _SHOWN)
 def new() -> Response:
     """Form for a new job; `like` is a job whose spec it starts from."""
     return _for_caller("new.html", "new")
 
 
+@operation("usagePage", "page", "Page of the usage", _SHOWN)
 def usage() -> Response:
     """Page of the compute time of past jobs."""
     return _for_caller("usage.html", "usage")
 
 
+@operation("workersPage", "page", "Page of the workers and the queue", _SHOWN)
 def workers() -> Response:
     """Page of the workers and the queue."""
     return _for_caller("workers.html", "workers")
 
 
+@operation("signInPage", "page", "Page to sign in", {200: _HTML})
 def show_sign_in() -> Response:
     """Page to sign in; `next` is the address to open afterwards."""
     return _page("sign_in.html", place="sign-in", scope="none")

@@ -18,6 +18,7 @@ from typing import BinaryIO
 from flask import Response, request
 from typing_extensions import Buffer
 
+from api.http.operation import KNOWN, NOT_MODIFIED, Answer, operation
 from api.http.query import no_query
 from api.jobs.files import open_checkpoint, repr_digest, whole_rows
 from api.jobs.report import kept_checkpoints
@@ -45,6 +46,21 @@ class _Part:
     file: BinaryIO
 
 
+@operation(
+    "getBundle",
+    "files",
+    "Download the bundle: model, preprocessing and predict.py",
+    {
+        200: Answer(
+            "The archive.",
+            {"application/zip": {"type": "string", "format": "binary"}},
+            headers=("Content-Disposition", "ETag", "Repr-Digest"),
+        ),
+        304: NOT_MODIFIED,
+    },
+    headers=KNOWN,
+    errors=(404,),
+)
 def bundle(job_id: str) -> Response:
     """Download the bundle of the newest attempt that has a model."""
     no_query()
