@@ -72,16 +72,20 @@ def stored_once(
         return _stored(record, prepare), record if prepare is None else None
     file = record_file(volume, caller().key_id, key)
     body = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-    posted = _read(file)
+    posted, ours = _read(file), None
     if posted is None:
-        posted = _first(file, new_record(new_job_id()).id, body)
+        ours = new_record(new_job_id())
+        posted = _first(file, ours.id, body)
         _sweep_sometimes(volume)
     if posted.body_sha256 != body:
         raise HttpProblem(422, "idempotency_key_reused", f"another body was posted under this {HEADER}; use a new one")
     standing = volume.job(posted.job_id)
     if standing is None and volume.was_deleted(posted.job_id):
         raise Conflict(f"the job of this {HEADER} was deleted; use a new one to post it again")
-    return standing or _stored(new_record(posted.job_id), prepare, is_shared=True), None
+    if standing is not None:
+        return standing, None
+    record = ours if ours is not None and ours.id == posted.job_id else new_record(posted.job_id)
+    return _stored(record, prepare, is_shared=True), None
 
 
 def _stored(

@@ -9,9 +9,11 @@ from itertools import count
 
 import pytest
 
+import api.jobs.post
 from api import create_app
 from api.jobs.once import record_file, sweep
 from api.state.service import Service
+from shared.resolve import resolve
 from tests.support.jobs import small_spec
 from tests.support.keys import authorized
 from tests.unit.shared.crash import dying_at
@@ -32,6 +34,15 @@ def test_a_post_that_is_repeated_is_one_job(client, volume, grades):
     assert again.json == first.json
     assert again.headers["Location"] == first.headers["Location"]
     assert volume.job_ids() == markers(volume) == [first.json["id"]]
+
+
+def test_a_post_is_resolved_once_and_a_repeated_one_not_at_all(client, grades, monkeypatch):
+    resolved = []
+    monkeypatch.setattr(api.jobs.post, "resolve", lambda *given: (resolved.append(given), resolve(*given))[1])
+    post(client, "one")
+    assert len(resolved) == 1
+    post(client, "one")
+    assert len(resolved) == 1
 
 
 def test_without_a_key_every_post_is_a_job(client, volume, grades):
