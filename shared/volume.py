@@ -34,6 +34,7 @@ from shared.durable import (
 from shared.ids import is_dataset_id, is_job_id, job_age_seconds
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
+from shared.stamps import Stamp, file_stamp
 from shared.volume_identity import VolumeIdentity
 from shared.worker_card import WorkerCard
 
@@ -122,15 +123,11 @@ class Volume:
             return None
         return read_document(self.dataset_folder(dataset_id) / "dataset.json", DatasetInfo)
 
-    def dataset_stamp(self, dataset_id: str) -> tuple[int, int, int] | None:
+    def dataset_stamp(self, dataset_id: str) -> Stamp | None:
         """What tells one dataset from another that came to be under the same id; None where there is none."""
         if not is_dataset_id(dataset_id):
             return None
-        try:
-            found = os.stat(f"{self.datasets}/{dataset_id}/dataset.json")  # noqa: PTH116  for each post of a job
-        except FileNotFoundError:
-            return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        return file_stamp(f"{self.datasets}/{dataset_id}/dataset.json")
 
     def dataset_ids(self) -> list[str]:
         """The ids of all datasets, sorted."""

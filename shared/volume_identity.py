@@ -5,12 +5,12 @@ would go astray. The marker tells the two apart: a process remembers the id that
 """
 
 import errno
-import os
 from pathlib import Path
 from uuid import uuid4
 
 from shared.document import Document, UnusableDocument, read_document
 from shared.durable import create_file, encode
+from shared.stamps import Stamp, file_stamp
 
 MARKER_FILE = "fitstop-volume.json"
 
@@ -40,7 +40,7 @@ class VolumeIdentity:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._file = root / MARKER_FILE
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: Stamp | None = None
         self.id = self._read() or self._mark()
 
     def check(self) -> None:
@@ -55,12 +55,8 @@ class VolumeIdentity:
             raise self._away("its folder holds no marker" if found is None else "another volume is in its place")
         self._stamp = stamp if found else None
 
-    def _look(self) -> tuple[int, int, int] | None:
-        try:
-            found = os.stat(f"{self._root}/{MARKER_FILE}")  # noqa: PTH116  for each request
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino, found.st_mtime_ns
+    def _look(self) -> Stamp | None:
+        return file_stamp(f"{self._root}/{MARKER_FILE}")
 
     def _read(self) -> str | None:
         try:

@@ -38,6 +38,7 @@ from shared.job_folder import ATTEMPTS, CANCEL_FILE, RESULT_FILE, JobFolder
 from shared.ledger import Ledger, ledger
 from shared.problems import NotFound
 from shared.progress import EpochProgress
+from shared.stamps import file_stamp
 from shared.volume import OpenJob
 
 READ_SECONDS = 0.03
@@ -164,15 +165,7 @@ def _mark(path: Path) -> _Mark:
         numbers = []
     last = f"{job}/{ATTEMPTS}/{max(numbers, default=0)}"
     own = (f"{last}/{name}" for name in ("claim.json", "events.jsonl", "end.json"))
-    return (len(numbers), *map(_stamp, (f"{job}/{RESULT_FILE}", f"{job}/{CANCEL_FILE}", *own)))
-
-
-def _stamp(name: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(name)  # noqa: PTH116
-    except FileNotFoundError:
-        return None
-    return found.st_size, found.st_mtime_ns
+    return (len(numbers), *map(file_stamp, (f"{job}/{RESULT_FILE}", f"{job}/{CANCEL_FILE}", *own)))
 
 
 def _foreseen(kept: Kept) -> Kept:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from shared.job_folder import ATTEMPTS, CANCEL_FILE, PLAN_FILE, RESULT_FILE, SPEC_FILE, JobFolder
+from shared.stamps import file_stamp
 
 LOOK_SECONDS = 0.25
 
@@ -42,7 +43,7 @@ def mark(job: JobFolder, queue: Path) -> Mark:
         files += (last.claim_file, last.events_file, last.manifest_file, last.end_file)
     if last is None or last.end_file.exists():
         files.append(queue)
-    return len(attempts), *map(_stamp, files)
+    return len(attempts), *map(file_stamp, files)
 
 
 def _is_readable(client: socket.socket) -> bool:
@@ -50,11 +51,3 @@ def _is_readable(client: socket.socket) -> bool:
     poll = select.poll()
     poll.register(client, select.POLLIN)
     return bool(poll.poll(LOOK_SECONDS * 1000))
-
-
-def _stamp(path: Path | str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116  asked for each file of each look
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

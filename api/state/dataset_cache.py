@@ -9,6 +9,7 @@ from cachetools import LRUCache
 from api.state.locked_cache import LockedCache
 from shared.dataset import DatasetInfo
 from shared.row_facts import DatasetRows
+from shared.stamps import Stamp
 from shared.volume import Volume
 
 _MOST_KEPT = 16
@@ -21,7 +22,7 @@ class DatasetCache:
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
-        self._kept: LockedCache[str, tuple[tuple[int, int, int], KnownDataset]] = LockedCache(LRUCache(_MOST_KEPT))
+        self._kept: LockedCache[str, tuple[Stamp, KnownDataset]] = LockedCache(LRUCache(_MOST_KEPT))
 
     def find(self, dataset_id: str) -> KnownDataset | None:
         """What is known of a dataset, and its rows; None where there is none, whatever the id holds."""
