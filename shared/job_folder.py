@@ -249,6 +249,11 @@ class JobFolder:
         folders = [AttemptFolder(self.attempts_folder / str(number), number) for number in numbers]
         return [folder for folder in folders if folder.claim_file.exists()]
 
+    def running_attempt(self) -> AttemptFolder | None:
+        """The newest attempt if it has not ended; by the names of files alone."""
+        attempts = self.attempts()
+        return attempts[-1] if attempts and not attempts[-1].end_file.exists() else None
+
     @property
     def inherited(self) -> AttemptFolder:
         """What a job that carries on with another one took of it: as attempt 0, which nobody ever claimed."""
@@ -317,6 +322,17 @@ class JobFolder:
         """Give the job its one terminal state. Condition: it has none; the first one stands for ever."""
         result = JobResult(finished_at=utc_now(), attempt=attempt, ending=ending)
         return create_file(self.result_file, encode(stored(result)))
+
+
+def is_waiting(folder: str) -> bool:
+    """Whether the job in this folder is queued, by the names of its files alone, so that a long queue costs little.
+
+    It says so too, for a moment, of a job that its last attempt has decided and that has no result yet.
+    """
+    if os.path.exists(f"{folder}/{RESULT_FILE}") or not os.path.exists(f"{folder}/{SPEC_FILE}"):  # noqa: PTH110
+        return False
+    # Asked three times for each job of a queue of ten thousand.
+    return not os.path.exists(f"{folder}/{ATTEMPTS}") or JobFolder(Path(folder)).running_attempt() is None  # noqa: PTH110
 
 
 def derived_status(result: JobResult | None, end: AttemptEnd | None, has_attempt: bool) -> JobStatus:  # noqa: FBT001

@@ -115,5 +115,4 @@ class _OfTheVolume:
 def _running(volume: Volume) -> int:
     """The jobs whose last attempt has not ended."""
     folders = (volume.job_folder(marker.job_id) for marker in volume.open_jobs())
-    attempts = (folder.attempts() for folder in folders if not folder.result_file.exists())
-    return sum(1 for tried in attempts if tried and not tried[-1].end_file.exists())
+    return sum(1 for folder in folders if not folder.result_file.exists() and folder.running_attempt())

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from shared.ids import is_job_id
-from shared.job_folder import ATTEMPTS, RESULT_FILE, SPEC_FILE, AttemptFolder, JobFolder
+from shared.job_folder import is_waiting
 from shared.volume import OpenJob, Volume
 
 # Who has been taken meanwhile is looked up no more often than this; each look has a fiftieth of the time at most.
@@ -18,7 +18,7 @@ _SHARE = 50
 def queued_jobs(volume: Volume) -> Iterator[str]:
     """The ids of the jobs that wait, in the order in which they are served."""
     for marker in volume.open_jobs():
-        if _waits(volume, marker.job_id):
+        if is_waiting(_folder(volume, marker.job_id)):
             yield marker.job_id
 
 
@@ -84,15 +84,8 @@ class QueuePlaces:
 
     def _marks_a_waiting_job(self, name: str) -> bool:
         priority, _, job_id = name.partition("-")
-        return priority.isdecimal() and is_job_id(job_id) and _waits(self._volume, job_id)
+        return priority.isdecimal() and is_job_id(job_id) and is_waiting(_folder(self._volume, job_id))
 
 
-def _waits(volume: Volume, job_id: str) -> bool:
-    """JobState's "queued", by the names of the files alone: nothing is parsed, so that a long queue costs little."""
-    folder = f"{volume.jobs}/{job_id[-2:]}/{job_id}"
-    if os.path.exists(f"{folder}/{RESULT_FILE}") or not os.path.exists(f"{folder}/{SPEC_FILE}"):  # noqa: PTH110
-        return False
-    if not os.path.exists(f"{folder}/{ATTEMPTS}"):  # noqa: PTH110  a queue of ten thousand asks this thrice for each
-        return True
-    attempts: list[AttemptFolder] = JobFolder(volume.jobs / job_id[-2:] / job_id).attempts()
-    return not attempts or attempts[-1].end_file.exists()
+def _folder(volume: Volume, job_id: str) -> str:
+    return f"{volume.jobs}/{job_id[-2:]}/{job_id}"

@@ -100,9 +100,9 @@ class Sweeper:
         found = []
         for open_job in jobs:
             try:
-                attempts = self._volume.job_folder(open_job.job_id).attempts()
-                if attempts and not attempts[-1].end_file.exists():
-                    found.append(((open_job.job_id, attempts[-1].number), attempts[-1]))
+                attempt = self._volume.job_folder(open_job.job_id).running_attempt()
+                if attempt is not None:
+                    found.append(((open_job.job_id, attempt.number), attempt))
             except OSError as error:
                 log.warning("%s cannot be read and is passed over: %s", open_job.job_id, error)
         return found

@@ -7,6 +7,7 @@ import pytest
 
 from shared.document import UnusableDocument
 from shared.job import AttemptEnd, Conclusion
+from shared.job_folder import is_waiting
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import claim, ending, finished, handed_back, posted, record, taken
 
@@ -43,6 +44,31 @@ def test_a_job_is_queued_running_queued_again_and_terminal_as_its_files_say(volu
     assert status(job) == "running", "until somebody writes down what the end decided: nobody may cancel or claim it"
     job.settle(ending(), 2)
     assert status(job) == "succeeded"
+
+
+def test_the_names_of_its_files_say_whether_a_job_is_queued(volume):
+    """As its state says, but for the moment between the end that decides a job and its result."""
+    job = posted(volume)
+    seen = []
+
+    def look(attempt):
+        seen.append(is_waiting(str(job.path)))
+        assert seen[-1] == (status(job) == "queued")
+        assert job.running_attempt() == attempt
+
+    look(None)
+    first = taken(job)
+    look(first)
+    first.close(handed_back())
+    look(None)
+    second = taken(job, 2)
+    look(second)
+    second.close(finished())
+    assert (is_waiting(str(job.path)), job.running_attempt()) == (True, None)
+    job.settle(ending(), 2)
+    look(None)
+    assert seen == [True, False, True, False, False]
+    assert not is_waiting(str(volume.job_folder(record().id).path))
 
 
 def test_a_job_that_is_not_there_has_no_state(volume):
