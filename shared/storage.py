@@ -34,15 +34,6 @@ _BROKEN = frozenset(
         errno.ENOTDIR,
     }
 )
-# A program that cannot record why it ends says so by its exit status.
-EXIT_STATUS: dict[StorageCode, int] = {
-    "volume_full": 4,
-    "volume_error": 5,
-    "worker_disk_full": 6,
-    "worker_disk_error": 7,
-}
-CODE_OF_STATUS: dict[int, StorageCode] = {status: code for code, status in EXIT_STATUS.items()}
-
 _MESSAGES: dict[StorageCode, str] = {
     "volume_full": "the volume is full; free some space and the job continues",
     "volume_error": "the volume could not be read or written",

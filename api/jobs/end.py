@@ -9,10 +9,8 @@ from api.jobs.find import state_of
 from api.jobs.show import job_document
 from api.shapes import Job
 from api.state.service import service
-from shared.events import epochs_done
-from shared.job import Ending, Stop
-from shared.job_folder import JobFolder
 from shared.problems import Conflict, NotFound
+from shared.settling import settle_if_decided
 from shared.volume import OpenJob
 
 
@@ -33,7 +31,9 @@ def cancel(job_id: str) -> Response:
     folder = service().job(job_id)
     if state_of(folder).result is None:
         folder.request_cancel()
-        _end_if_queued(folder)
+        state = state_of(folder)
+        if settle_if_decided(folder, state):
+            service().volume.close_job(OpenJob(state.record.spec.priority, folder.id))
     result = folder.result()
     if result is not None and result.ending.status != "cancelled":
         raise Conflict(f"the job has {result.ending.status} already and cannot be cancelled")
@@ -51,14 +51,3 @@ def delete(job_id: str) -> tuple[str, int]:
     if not service().volume.remove_job(OpenJob(state.record.spec.priority, job_id)):
         raise NotFound("there is no job of this id")
     return "", 204
-
-
-def _end_if_queued(folder: JobFolder) -> None:
-    state = state_of(folder)
-    if state.status != "queued":
-        return
-    last_epoch = epochs_done(folder)
-    epochs = state.record.spec.hyperparameters.epochs
-    stop = Stop(reason="cancelled", last_epoch=last_epoch, epochs_not_run=epochs - last_epoch)
-    if folder.settle(Ending(status="cancelled", stop=stop), attempt=None):
-        service().volume.close_job(OpenJob(state.record.spec.priority, folder.id))

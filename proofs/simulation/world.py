@@ -23,12 +23,13 @@ from shared.job import Conclusion, Ending, Stop
 from shared.job_folder import AttemptFolder
 from shared.points import place_of, point_name, points_of
 from shared.settings import Settings
-from shared.volume import Volume
+from shared.volume import OpenJob, Volume
 from tests.unit.shared.records import record
+from worker.ipc.exit_statuses import SUPERSEDED
 from worker.ipc.pulse import Pulse
 from worker.supervisor.slots import Worker
 from worker.training.errors import Superseded, TrainingStopped
-from worker.training.lifeline import SUPERSEDED, Lifeline
+from worker.training.lifeline import Lifeline
 from worker.training.stop_requests import StopRequests
 
 # No back-off: the pause before the next attempt would hide a trainer that lives too long.
@@ -187,7 +188,9 @@ class Play:
             return
         self.counts["cancels"] += 1
         job.request_cancel()
-        api.jobs.end._end_if_queued(job)
+        state = job.state()
+        if state is not None and api.jobs.end.settle_if_decided(job, state):
+            self.volume.close_job(OpenJob(state.record.spec.priority, job_id))
 
     # The faults
 

@@ -9,6 +9,7 @@ from multiprocessing.process import BaseProcess
 
 from shared.job_folder import AttemptFolder
 from worker.ipc import pulse
+from worker.ipc.exit_statuses import SERVER_GONE
 from worker.ipc.kept_programs import KeptPrograms
 
 _STACKS_SECONDS = 3
@@ -16,8 +17,6 @@ _STACKS_SECONDS = 3
 _REPORT_SECONDS = 5
 _DISCARD_SECONDS = 1
 _TICK_SECONDS = 0.1
-# What `multiprocessing` says of a child whose fork server is gone.
-_SERVER_GONE = 255
 
 
 class Child:
@@ -95,7 +94,7 @@ class Child:
             self.kill()
             return -signal.SIGKILL
         self._process.join()
-        return -signal.SIGKILL if self._process.exitcode == _SERVER_GONE else self._process.exitcode
+        return -signal.SIGKILL if self._process.exitcode == SERVER_GONE else self._process.exitcode
 
     def close(self) -> None:
         """Let go of the process, which ends where it still runs. The second time nothing happens."""

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from shared.backoff import backs_off_until
 from shared.document import UnusableDocument
-from shared.events import epochs_done
-from shared.job import AttemptEnd, Claim, Ending, ProcessIdentity, Stop
+from shared.job import AttemptEnd, Claim, ProcessIdentity
 from shared.job_folder import AttemptFolder, JobFolder, JobState
+from shared.settling import settle_if_decided
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.machine.memory import DATA_LARGER_THAN_MEMORY, memory_bytes
@@ -149,20 +149,3 @@ def _is_usable(folder: JobFolder) -> bool:
 def log_set_aside(job_id: str, problem: str) -> None:
     """Log it once, not at each look through the queue."""
     log.error("%s is set aside: %s", job_id, problem)
-
-
-def settle_if_decided(folder: JobFolder, state: JobState) -> bool:
-    """Write the result that the job's files already decide: an attempt's ending, or a cancel in the queue.
-
-    This is how a job gets its result also when the process that should have written it was killed just before.
-    """
-    if state.end is not None and state.end.ending is not None:
-        folder.settle(state.end.ending, state.attempt.number if state.attempt else None)
-        return True
-    if state.status == "queued" and state.cancel is not None:
-        last_epoch = epochs_done(folder)
-        not_run = state.record.spec.hyperparameters.epochs - last_epoch
-        stop = Stop(reason="cancelled", last_epoch=last_epoch, epochs_not_run=not_run)
-        folder.settle(Ending(status="cancelled", stop=stop), None)
-        return True
-    return False

@@ -16,13 +16,13 @@ from multiprocessing.process import BaseProcess
 
 from shared.problems import FitstopError
 from shared.settings import Settings
+from worker.ipc.exit_statuses import CPU_ONLY
 from worker.ipc.kept_programs import KeptPrograms
 from worker.supervisor import fork_server
 from worker.supervisor.child import Child
 from worker.supervisor.standby import PRELOAD, PROGRAM, stand_by
 
 _GPU_CHECK = "worker.training.checks.gpu_check"
-_CPU_ONLY = 3
 _WARM_UP_SECONDS = 120
 # A GPU newer than TensorFlow's code has its driver compile that at first use.
 _FIRST_USE_SECONDS = 1800
@@ -118,12 +118,12 @@ class Nursery:
         neither can, though this TensorFlow should.
         """
         status = self._status_of(_check_gpu, _FIRST_USE_SECONDS)
-        if status not in {0, _CPU_ONLY} and isinstance(self._context, ForkServerContext):
+        if status not in {0, CPU_ONLY} and isinstance(self._context, ForkServerContext):
             log.warning("a forked child cannot use the GPU; each job starts in a fresh process, some seconds later")
             self._discard_ready()
             self._context = multiprocessing.get_context("spawn")
             status = self._status_of(_check_gpu, _FIRST_USE_SECONDS)
-        if status in {0, _CPU_ONLY}:
+        if status in {0, CPU_ONLY}:
             return status == 0
         raise NoChildren(
             f"a training process cannot use the GPU; `python -m {_GPU_CHECK}` by hand shows why. To train on the CPU "

@@ -13,14 +13,16 @@ from typing import Any, NamedTuple
 from shared.attempts import Counts, is_failure, is_loss, since_progress, with_ends
 from shared.backoff import MOST_BACKOFF_SECONDS
 from shared.document import UnusableDocument
-from shared.events import epochs_done, last_event
+from shared.events import last_event
 from shared.job import AttemptEnd, Conclusion, Ending, JobError, Stop
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.points import made_progress, place_of, points_of, with_points
 from shared.settings import Settings
-from shared.storage import CODE_OF_STATUS, storage_message
+from shared.settling import stop_after_events
+from shared.storage import storage_message
 from shared.times import time_in, utc_now
 from worker.ipc.beat import held_by_last_beat
+from worker.ipc.exit_statuses import CODE_OF_STATUS
 from worker.machine.memory import DATA_LARGER_THAN_MEMORY, data_shortage
 
 # How an attempt counts that broke off, by the code of its error: whatever is in none of these is a failure.
@@ -262,11 +264,7 @@ def _signal_name(number: int) -> str:
 
 
 def _stop(attempt: AttemptFolder, reason: str) -> Stop:
-    """The stop of a run that could not say anything itself: how far it had told to be."""
-    record = attempt.job.record()
-    last_epoch = epochs_done(attempt.job)
-    epochs = record.spec.hyperparameters.epochs if record else last_epoch
-    return Stop(reason=reason, last_epoch=last_epoch, epochs_not_run=epochs - last_epoch)
+    return stop_after_events(attempt.job, attempt.job.record(), reason)
 
 
 def _ends_before(attempt: AttemptFolder) -> list[AttemptEnd]:

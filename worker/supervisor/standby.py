@@ -13,9 +13,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from shared.job_folder import AttemptFolder
-from shared.storage import EXIT_STATUS, classify_storage_error
+from shared.storage import classify_storage_error
 from worker.ipc import pulse
 from worker.ipc.die_with_parent import die_with_parent
+from worker.ipc.exit_statuses import STATUS_OF_STORAGE
 
 PROGRAM = "worker.training"
 PRELOAD = "worker.training.preload"
@@ -61,7 +62,7 @@ def _print_into(attempt: AttemptFolder) -> None:
         descriptor = os.open(attempt.output_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     except OSError as error:
         traceback.print_exc()
-        raise SystemExit(EXIT_STATUS[classify_storage_error(error, attempt.volume_root)]) from None
+        raise SystemExit(STATUS_OF_STORAGE[classify_storage_error(error, attempt.volume_root)]) from None
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(descriptor, stream.fileno())

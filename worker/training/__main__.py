@@ -1,7 +1,6 @@
 """`python -m worker.training <attempt folder>`: train one attempt, by hand or as a worker's child.
 
-Exit status: 0 where `conclusion.json` says how the run ended, 3 where the attempt belongs to others by now, 4 to 7
-where the conclusion could not be written, by the storage that failed (`shared.storage.EXIT_STATUS`). The program's own
+Exit status: 0 where `conclusion.json` says how the run ended, else one of `worker.ipc.exit_statuses`. The program's own
 word is the file, never the status.
 """
 
@@ -12,10 +11,11 @@ from pathlib import Path
 from shared.job_folder import AttemptFolder
 from shared.processes import this_process
 from shared.settings import read_settings
-from shared.storage import EXIT_STATUS, classify_storage_error, is_storage_error
+from shared.storage import classify_storage_error, is_storage_error
 from worker.ipc import pulse
+from worker.ipc.exit_statuses import STATUS_OF_STORAGE, SUPERSEDED
 from worker.training.errors import Superseded
-from worker.training.lifeline import SUPERSEDED, Lifeline
+from worker.training.lifeline import Lifeline
 from worker.training.stop_requests import StopRequests
 
 log = logging.getLogger("worker.training")
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
         if not is_storage_error(error):
             raise
         log.exception("the run's conclusion could not be written")
-        return EXIT_STATUS[classify_storage_error(error, attempt.volume_root)]
+        return STATUS_OF_STORAGE[classify_storage_error(error, attempt.volume_root)]
     return 0
 
 

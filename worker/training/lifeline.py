@@ -16,8 +16,7 @@ from typing import Self
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
-
-SUPERSEDED = 3
+from worker.ipc.exit_statuses import SUPERSEDED
 
 _LOOK_SECONDS = 0.5
 # Who has not judged for so long was frozen, or this machine was.

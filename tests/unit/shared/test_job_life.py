@@ -15,10 +15,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from shared.job import TERMINAL, JobError
 from shared.settings import Settings
+from shared.settling import settle_if_decided
 from shared.volume import OpenJob, Volume
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import claim, ending, finished, handed_back, record, train_to
-from worker.supervisor.claim import Owner, claim_next, settle_if_decided, waiting_jobs
+from worker.supervisor.claim import Owner, claim_next, waiting_jobs
 from worker.supervisor.outcome import failed_attempt, lost_attempt
 
 SETTINGS = Settings(max_failures=2, max_losses=3, retry_backoff_seconds=0)

@@ -1,6 +1,6 @@
 """`python -m worker.training.checks.gpu_check`: whether this process can compute on the GPU.
 
-Exit status 0 where it can, 1 where it cannot, 3 where this TensorFlow is built for the CPU alone.
+Exit status 0 where it can, 1 where it cannot, CPU_ONLY where this TensorFlow is built for the CPU alone.
 
 A worker asks a child of its own kind at its start: a process that is forked after its parent has touched a GPU cannot
 use one, and a driver that does not fit this TensorFlow shows only in use.
@@ -10,7 +10,7 @@ import sys
 
 import tensorflow as tf
 
-CPU_ONLY = 3
+from worker.ipc.exit_statuses import CPU_ONLY
 
 
 def main() -> int:

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from shared.settings import Settings
-from shared.storage import EXIT_STATUS
+from worker.ipc.exit_statuses import CPU_ONLY, STATUS_OF_STORAGE
 from worker.supervisor import nursery as module
 from worker.supervisor.nursery import NoChildren, Nursery
 from worker.supervisor.standby import let_go_of_output
-from worker.training.checks.gpu_check import CPU_ONLY
 from worker.training.checks.gpu_check import main as check_gpu
 
 FORKED_MODULE = "worker.training.preload"
@@ -30,7 +29,7 @@ def never_works() -> None:
 
 
 def test_this_tensorflow_is_built_for_the_cpu_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check_gpu() == CPU_ONLY == module._CPU_ONLY
+    assert check_gpu() == CPU_ONLY
     assert "CPU alone" in capsys.readouterr().err
 
 
@@ -73,7 +72,7 @@ def end_with_a_full_output() -> None:
     sys.stdout = Path("/dev/full").open("w")  # noqa: SIM115
     sys.stdout.write("what does not fit")
     try:
-        raise SystemExit(EXIT_STATUS["volume_full"])
+        raise SystemExit(STATUS_OF_STORAGE["volume_full"])
     finally:
         let_go_of_output()
 
@@ -83,4 +82,4 @@ def test_a_child_whose_output_does_not_fit_keeps_its_exit_status() -> None:
     process = multiprocessing.get_context("spawn").Process(target=end_with_a_full_output)
     process.start()
     process.join(60)
-    assert process.exitcode == EXIT_STATUS["volume_full"]
+    assert process.exitcode == STATUS_OF_STORAGE["volume_full"]

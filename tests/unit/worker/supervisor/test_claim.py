@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.job import AttemptEnd, JobError
+from shared.settling import settle_if_decided
 from shared.times import time_in, utc_now
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import ending, finished, handed_back, posted, taken
-from worker.supervisor.claim import Owner, claim_next, settle_if_decided, waiting_jobs
+from worker.supervisor.claim import Owner, claim_next, waiting_jobs
 
 WORKERS = 8
 

@@ -13,11 +13,12 @@ from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, Conclusion, Ending, JobError
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.settings import Settings
-from shared.storage import EXIT_STATUS, StorageCode
+from shared.storage import StorageCode
 from shared.times import parse_time, seconds_until
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker.ipc import pulse
+from worker.ipc.exit_statuses import STATUS_OF_STORAGE
 from worker.machine.memory import memory_bytes, out_of_memory_kills
 from worker.supervisor.outcome import MOST_BACKOFF_SECONDS, Exit, decide
 from worker.training.errors import BadData, Diverged, failure
@@ -75,7 +76,7 @@ def test_a_child_that_was_killed_is_lost_and_no_failure(job: JobFolder, child: E
 @pytest.mark.parametrize("code", ["volume_full", "volume_error", "worker_disk_full", "worker_disk_error"])
 def test_storage_that_fails_hands_the_job_back_and_counts_nothing(job: JobFolder, code: StorageCode) -> None:
     for number in range(1, 7):
-        end = ended(claim(job, number), Exit(EXIT_STATUS[code]))
+        end = ended(claim(job, number), Exit(STATUS_OF_STORAGE[code]))
         assert end.error is not None
         assert (end.error.code, end.outcome, end.is_failure, end.ending) == (code, "handed_back", False, None)
 
@@ -85,7 +86,7 @@ def test_a_job_that_is_handed_back_again_and_again_rests_longer_each_time_up_to_
     rests = []
     for number in range(1, 6):
         attempt = claim(job, number)
-        end = decide(attempt, Exit(EXIT_STATUS["volume_full"]), settings)
+        end = decide(attempt, Exit(STATUS_OF_STORAGE["volume_full"]), settings)
         attempt.close(end)
         assert end.retry_at is not None
         rests.append(seconds_until(end.retry_at))
@@ -209,6 +210,6 @@ def test_a_child_that_never_began_is_its_workers_fault_and_counts_nothing(
 
 
 def test_a_child_that_never_began_since_the_volume_is_full_is_not_its_workers_fault(job: JobFolder) -> None:
-    end = ended(claim(job, 1), Exit(EXIT_STATUS["volume_full"], has_begun=False))
+    end = ended(claim(job, 1), Exit(STATUS_OF_STORAGE["volume_full"], has_begun=False))
     assert end.error is not None
     assert end.error.code == "volume_full"

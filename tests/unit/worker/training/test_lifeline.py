@@ -15,7 +15,8 @@ from shared.settings import Settings
 from shared.volume import Volume
 from tests.support.waiting import wait_for
 from tests.unit.shared.records import handed_back, posted, taken
-from worker.training.lifeline import SUPERSEDED, Lifeline
+from worker.ipc.exit_statuses import SUPERSEDED
+from worker.training.lifeline import Lifeline
 
 SETTINGS = Settings(heartbeat_seconds=3, self_stop_seconds=20, take_over_seconds=30)
 

@@ -1,0 +1,18 @@
+"""The exit statuses by which a process that a worker started says why it ended, where it can write no file."""
+
+from shared.storage import StorageCode
+
+# The attempt belongs to another worker by now.
+SUPERSEDED = 3
+# The storage that failed, so that the run's conclusion could not be written.
+STATUS_OF_STORAGE: dict[StorageCode, int] = {
+    "volume_full": 4,
+    "volume_error": 5,
+    "worker_disk_full": 6,
+    "worker_disk_error": 7,
+}
+CODE_OF_STATUS: dict[int, StorageCode] = {status: code for code, status in STATUS_OF_STORAGE.items()}
+# Of the check of the GPU: this TensorFlow is built for the CPU alone.
+CPU_ONLY = 8
+# What `multiprocessing` says of a child whose fork server is gone.
+SERVER_GONE = 255
