@@ -4,16 +4,11 @@ Losing a ring, doubling it, or wiping Redis is harmless: the order of the queue 
 volume, and workers look there by themselves every few seconds. The job's id in a ring is only a hint.
 """
 
-import base64
-import json
 import logging
-from functools import cached_property
 from typing import Any
-from uuid import uuid4
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.settings import Settings
@@ -72,62 +67,18 @@ def _transport_options(answer_seconds: float) -> dict[str, Any]:
     }
 
 
-def message(job_id: str) -> bytes:
-    """A ring as Celery's `send_task` puts it into Redis; by hand, since its way there costs a millisecond."""
-    ring_id = str(uuid4())
-    body = [[job_id], {}, dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))]
-    nothing = ("shadow", "eta", "expires", "group", "group_index", "parent_id", "stamped_headers")
-    headers: dict[str, Any] = {
-        **dict.fromkeys(nothing),
-        "lang": "py",
-        "task": RING,
-        "id": ring_id,
-        "root_id": ring_id,
-        "retries": 0,
-        "timelimit": [None, None],
-        "argsrepr": repr([job_id]),
-        "kwargsrepr": "{}",
-        "origin": "fitstop",
-        "ignore_result": True,
-        "replaced_task_nesting": 0,
-        "stamps": {},
-    }
-    properties = {
-        "correlation_id": ring_id,
-        "reply_to": "",
-        "delivery_mode": 2,
-        "delivery_info": {"exchange": "", "routing_key": QUEUE},
-        "priority": 0,
-        "body_encoding": "base64",
-        "delivery_tag": str(uuid4()),
-    }
-    envelope = {
-        "body": base64.b64encode(json.dumps(body).encode()).decode(),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": headers,
-        "properties": properties,
-    }
-    return json.dumps(envelope).encode()
-
-
 class Doorbell:
     """Rings workers; never raises where Redis is away, since they look at the volume by themselves."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    @cached_property
-    def _redis(self) -> Redis:
-        """Celery's own way to Redis, kept: finding it anew costs more than a ring. It connects again by itself."""
-        self._connection = self._app.connection_for_write()
-        client: Redis = self._connection.default_channel.client
-        return client
-
     def ring(self, *job_ids: str) -> bool:
         """Say that there is work. Answers within seconds: True once a ring for each job is in Redis."""
         try:
-            self._redis.lpush(QUEUE, *map(message, job_ids))
+            with self._app.producer_pool.acquire(block=True) as producer:
+                for job_id in job_ids:
+                    self._app.send_task(RING, args=[job_id], ignore_result=True, producer=producer)
         except (OperationalError, RedisError, OSError) as error:
             told = ", ".join(job_ids)
             log.warning("the doorbell for %s did not reach Redis (%s); a worker's sweep will find it", told, error)
@@ -137,6 +88,7 @@ class Doorbell:
     def unheard(self) -> int | None:
         """How many rings nobody has heard yet; None while Redis is away."""
         try:
-            return int(self._redis.llen(QUEUE))
+            with self._app.producer_pool.acquire(block=True) as producer:
+                return int(producer.channel.client.llen(QUEUE))
         except (OperationalError, RedisError, OSError):
             return None

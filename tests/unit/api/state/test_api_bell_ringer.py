@@ -1,7 +1,6 @@
 """A job is rung for behind its answer."""
 
 import threading
-from types import SimpleNamespace
 
 from api.state.bell_ringer import BellRinger
 from tests.support.waiting import wait_for
@@ -36,25 +35,3 @@ def test_no_post_waits_for_a_ring_and_those_that_waited_are_rung_for_at_once_and
     ringer.ring("e")
     wait_for(lambda: len(bell.rung) == 3, 30, saying="a failure does not end the thread")
     assert "nobody foresaw this" in caplog.text
-
-
-def test_in_a_storm_of_posts_several_jobs_are_rung_for_together_and_the_first_one_at_once(monkeypatch):
-    bell, rests, has_rested = Bell(), [], threading.Event()
-    bell.go_on.set()
-
-    def rest(seconds):
-        rests.append(seconds)
-        if seconds:
-            has_rested.wait(30)
-
-    monkeypatch.setattr("api.state.bell_ringer.time", SimpleNamespace(sleep=rest, monotonic=lambda: 1000.0))
-    ringer = BellRinger(bell, moment_seconds=1)
-    ringer.ring("a")
-    wait_for(lambda: bell.rung == [("a",)], 30)
-    for job_id in "bcd":
-        ringer.ring(job_id)
-        wait_for(lambda: len(rests) == 2, 30, saying="it rests before the second ring")
-    assert (bell.rung, rests) == ([("a",)], [0, 1])
-    has_rested.set()
-    wait_for(lambda: len(bell.rung) == 2, 30)
-    assert bell.rung == [("a",), ("b", "c", "d")]
