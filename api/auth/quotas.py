@@ -2,6 +2,8 @@
 
 Above a limit the answer is 429 with `Retry-After`. Where a limit is one of a window, each answer tells what is left of
 it (`RateLimit` and `RateLimit-Policy`, draft-ietf-httpapi-ratelimit-headers-10).
+
+Not Flask-Limiter: it limits requests alone, has other headers, and asks Redis three times for a count and its window.
 """
 
 import math
@@ -15,12 +17,12 @@ from flask import Flask, Response, g, request
 
 from api.auth.access import caller
 from api.http.problems import HttpProblem
-from api.state.request_counts import MINUTE_SECONDS
 from api.state.service import service
 from shared.job import JobRecord
 from shared.times import utc_now
 from shared.volume import OpenJob
 
+MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400
 
 _USED = "keys-used"
@@ -94,7 +96,7 @@ def _count_request() -> None:
     if "caller" not in g:
         return
     quota, key_id = service().settings.requests_per_minute, caller().key_id
-    count = service().requests.add(f"requests:{key_id}", quota)
+    count = service().counts.ask(lambda kind: kind.add(f"requests:{key_id}", 1, MINUTE_SECONDS))
     window = Window("requests", quota, MINUTE_SECONDS, quota - count.total, count.resets_in)
     _note_use(key_id)
     _check_window(window, "too_many_requests", f"this key has made {quota} requests in a minute, the most that it may")

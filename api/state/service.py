@@ -13,7 +13,6 @@ from api.state.index import JobIndex
 from api.state.key_store import KeyStore
 from api.state.queue_order import QueuePlaces
 from api.state.report_cache import Views
-from api.state.request_counts import RequestCounts
 from api.state.sessions import SessionStore
 from api.state.shared_counts import SharedCounts
 from api.state.unfinished_jobs import UnfinishedJobs
@@ -45,7 +44,6 @@ class Service:
     keys: KeyStore
     sessions: SessionStore
     counts: SharedCounts
-    requests: RequestCounts
     unfinished: UnfinishedJobs
     streams: threading.BoundedSemaphore
     parsers: threading.BoundedSemaphore
@@ -73,7 +71,6 @@ class Service:
             views=Views(),
             places=QueuePlaces(volume),
             counts=counts,
-            requests=RequestCounts(counts),
             unfinished=UnfinishedJobs(counts, volume),
             streams=threading.BoundedSemaphore(settings.max_streams),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),

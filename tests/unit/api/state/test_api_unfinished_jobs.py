@@ -1,0 +1,24 @@
+"""The jobs without a result of a key, over several processes."""
+
+from types import SimpleNamespace
+
+from api.state.shared_counts import MemoryCounts
+from api.state.unfinished_jobs import UnfinishedJobs
+from shared.volume import Volume
+
+
+def test_two_processes_admit_together_no_more_than_the_limit(tmp_path):
+    volume, counts = Volume(tmp_path), MemoryCounts()
+    shared = SimpleNamespace(ask=lambda question: question(counts))
+    processes = [UnfinishedJobs(shared, volume) for _ in range(2)]
+    admitted = 0
+    for number in range(10):
+        name = f"5-{number}"
+        if processes[number % 2].admit("k", name, 6):
+            (volume.open / name).touch()
+            admitted += 1
+    assert admitted == 6
+    (volume.open / "5-0").unlink()
+    assert processes[0].admit("k", "5-new", 6), "a finished job leaves its place"
+    (volume.open / "5-new").touch()
+    assert not processes[1].admit("k", "5-newer", 6)
