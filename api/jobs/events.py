@@ -37,10 +37,7 @@ _MOST_OFFSET = 2**63 - 1
     "progress",
     "List or stream the events of a job",
     {200: Answer("One page, or the event stream.", {JSON: EventPage, STREAM: {"type": "string"}})},
-    query={
-        "after": text("Id of the last event that the client has.", pattern=_CURSOR),
-        "limit": integer(1, 1000, 200),
-    },
+    query={"after": text("Id of the last event that the client has.", pattern=_CURSOR), "limit": integer(1, 1000, 200)},
     headers={"Last-Event-ID": text("Same as `after`, with precedence.", pattern=_CURSOR)},
     errors=(404, 503),
 )
