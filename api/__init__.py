@@ -1,7 +1,8 @@
 """HTTP in, JSON out: what Fitstop serves, and the page that shows it (`api.page`).
 
 The law of this folder: it never imports `worker`, Keras, TensorFlow or pandas. Uploads are parsed in a throw-away
-process (`api.datasets.ingest`); of a dataset only those columns are read that a post is judged by (`shared.row_facts`).
+process (`api.datasets.ingest`); of a dataset only those columns are read that a post is judged by
+(`shared.resolve.row_facts`).
 """
 
 from collections.abc import Callable

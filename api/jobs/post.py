@@ -17,13 +17,13 @@ from api.jobs.report import dry_run_report
 from api.jobs.show import job_document, new_job_document
 from api.shapes import DryRun, Job
 from api.state.service import service
-from shared.draft import make_draft
 from shared.findings import NO_FAULTS, Faults, Findings
 from shared.ids import new_job_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.problems import Conflict, FitstopError, Problem, Refused, at_most_shown, pointer
 from shared.resolve import problems_without_data, resolve
+from shared.resolve.draft import make_draft
 from shared.spec import JobSpec
 from shared.times import utc_now
 

@@ -8,7 +8,7 @@ from cachetools import LRUCache
 
 from api.state.locked_cache import LockedCache
 from shared.dataset import DatasetInfo
-from shared.row_facts import DatasetRows
+from shared.resolve.row_facts import DatasetRows
 from shared.stamps import Stamp
 from shared.volume import Volume
 

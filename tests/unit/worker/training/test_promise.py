@@ -14,7 +14,7 @@ from shared.ids import new_job_id
 from shared.job import JobRecord
 from shared.problems import Refused
 from shared.resolve import resolve
-from shared.row_facts import DatasetRows
+from shared.resolve.row_facts import DatasetRows
 from shared.spec import JobSpec
 from shared.times import utc_now
 from shared.validation import validated

@@ -7,7 +7,7 @@ from shared.dataset import Column, DatasetInfo
 from shared.features import count_features, encoding_of
 from shared.findings import Findings, Place, could_mean
 from shared.problems import listed, nearest
-from shared.row_facts import DatasetRows, Parts, RowFacts, inputs_of, squares_fit_float32
+from shared.resolve.row_facts import DatasetRows, Parts, RowFacts, inputs_of, squares_fit_float32
 from shared.rows import FLOAT32_MAX, part_sizes
 from shared.spec import JobSpec
 from shared.task import MOST_CATEGORIES, MOST_CLASSES, TaskKind, task_of_column, task_of_loss

@@ -14,9 +14,9 @@ from shared.aliases import meant_log_name
 from shared.column_names import use_own_names
 from shared.dataset import Column, DatasetInfo
 from shared.findings import NO_FAULTS, Faults, Findings, Place
-from shared.judge_data import DataJudge, JudgedData, asked_kind
 from shared.problems import Problem, did_you_mean, listed, nearest
-from shared.row_facts import DatasetRows
+from shared.resolve.row_facts import DatasetRows
+from shared.resolve.table import DataJudge, JudgedData, asked_kind
 from shared.spec import (
     MOST_PARAMETERS,
     Budget,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.draft import make_draft
 from shared.problems import MOST_PROBLEMS, Refused
 from shared.resolve import problems_without_data, resolve
+from shared.resolve.draft import make_draft
 from shared.spec import JobSpec
 from tests.unit.shared.records import GRADES, dataset, listed, places, replaced, resolved, spec
 
