@@ -49,7 +49,9 @@ def without_code(document: Path) -> str:
 @pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_every_file_that_the_document_names_exists(name):
     named = set(
-        re.findall(r"`((?:api|bench|docs|fitstop|proofs|shared|tests|worker)/[\w./*-]*)`", (ROOT / name).read_text())
+        re.findall(
+            r"`((?:api|bench|docs|fitstop|proofs|shared|tests|worker)/[\w./*-]*(?:[.]py|/))`", (ROOT / name).read_text()
+        )
     )
     assert named
     assert sorted(path for path in named if not list(ROOT.glob(path.rstrip("/")))) == []
