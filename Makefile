@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
+.PHONY: demo up help test lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras reference lock clean
+
+##@ Run
 
 demo: $(VENV)/.local  ## run the article's job: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -12,14 +14,21 @@ demo: $(VENV)/.local  ## run the article's job: make demo [DATA=winequalityN.csv
 up: $(VENV)/.local  ## run the whole service in this terminal
 	@$(BIN)/fitstop up
 
+help:  ## list the targets
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Check
+
 test: $(VENV)/.dev lint  ## run all checks and tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev  ## check format, style, types and imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+##@ Prove: minutes or hours each
 
 SEED ?= 1
 JOBS ?= 100
@@ -28,18 +37,18 @@ REQUESTS ?= 100000
 STREAMS ?= 200
 SLOW ?= 50
 
-chaos: $(VENV)/.dev  ## kill, freeze, flush and fill at random, and judge the promises: make chaos [JOBS= FAULTS= SEED=]
+chaos: $(VENV)/.dev  ## kill, freeze, flush and fill the service at random: make chaos [JOBS= FAULTS= SEED=]
 	$(BIN)/python -m proofs.chaos --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),40) --faults $(FAULTS) --seed $(SEED)
 
-chaos-short: $(VENV)/.dev  ## a short seeded part of it
+chaos-short: $(VENV)/.dev  ## run the short, seeded version of chaos
 	$(BIN)/python -m pytest tests/chaos
 
 INTERLEAVINGS ?= 100000
 
-simulate: $(VENV)/.dev  ## the protocol alone in simulated time: make simulate [INTERLEAVINGS= SEED=]
+simulate: $(VENV)/.dev  ## simulate the protocol in many interleavings: make simulate [INTERLEAVINGS= SEED=]
 	$(BIN)/python -m proofs.simulation --interleavings $(INTERLEAVINGS) --seed $(SEED)
 
-resume-proof: $(VENV)/.dev  ## compare killed runs with an uninterrupted one: make resume-proof [JOBS= SEED=]
+resume-proof: $(VENV)/.dev  ## compare interrupted runs with an uninterrupted one: make resume-proof [JOBS= SEED=]
 	$(BIN)/python -m proofs.resume_proof --jobs $(JOBS) --seed $(SEED)
 
 LOSSES ?= 25
@@ -47,45 +56,52 @@ LOSSES ?= 25
 lost-often: $(VENV)/.dev  ## lose a job in every way, with the default limits: make lost-often [LOSSES= SEED=]
 	$(BIN)/python -m proofs.lost_often --losses $(LOSSES) --seed $(SEED)
 
-many-jobs: $(VENV)/.dev  ## does a worker leak?: make many-jobs [JOBS=]
+many-jobs: $(VENV)/.dev  ## run many jobs on one worker and look for leaks: make many-jobs [JOBS=]
 	$(BIN)/python -m proofs.many_jobs --jobs $(JOBS)
 
 MINUTES ?= 5
 
-full-volume: $(VENV)/.dev  ## does a nearly full volume cost a job? (root): make full-volume [MINUTES= JOBS=]
+full-volume: $(VENV)/.dev  ## run jobs on a nearly full volume (root): make full-volume [MINUTES= JOBS=]
 	$(BIN)/python -m proofs.full_volume --minutes $(MINUTES) --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),10)
 
-sick-workers: $(VENV)/.dev  ## does a sick worker fail the jobs of the queue? eight ways (root, for a full disk): make sick-workers
+sick-workers: $(VENV)/.dev  ## make workers sick in eight ways and check the jobs (root)
 	$(BIN)/python -m proofs.sick_workers --jobs 10
 
-many-streams: $(VENV)/.dev  ## does the API answer during many streams?: make many-streams [STREAMS= SLOW=]
+many-streams: $(VENV)/.dev  ## measure the API during many event streams: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m proofs.many_streams --streams $(STREAMS) --slow $(SLOW)
 
-container-test:  ## build the image and run it as a stack and alone (root, Debian, podman): make container-test [DATA=]
+container-test:  ## build the image and run it in every way (root, Debian, podman): make container-test [DATA=]
 	DATA="$(DATA)" nice -n 10 tests/container/run
 
 EXAMPLES ?= 200
 
-schemathesis: $(VENV)/.dev  ## check the API against its own document, for long: make schemathesis [EXAMPLES= SEED=]
+schemathesis: $(VENV)/.dev  ## check the API against its OpenAPI document: make schemathesis [EXAMPLES= SEED=]
 	$(BIN)/python -m proofs.contract --examples $(EXAMPLES) --seed $(SEED)
-
-bench-api: $(VENV)/.dev  ## how fast the API is, in pairs: make bench-api [JOBS=]
-	$(BIN)/python -m bench.api
-
-bench-page: $(VENV)/.dev  ## does the page stutter? (Debian's chromium): make bench-page [JOBS=]
-	$(BIN)/python -m bench.page --jobs $(JOBS)
-
-bench: $(VENV)/.dev  ## how fast, against stock Keras, in one run: make bench DATA=winequalityN.csv
-	$(BIN)/python -m bench.article "$(DATA)" --json bench.json --svg bench.svg
 
 fuzz-api: $(VENV)/.dev  ## send invalid requests: make fuzz-api [REQUESTS= SEED=]
 	$(BIN)/python -m proofs.fuzz_api --requests $(REQUESTS) --seed $(SEED)
 
-replay-as-keras: $(VENV)/.dev  ## does a replay stop where Keras does?: 200 curves, every patience from 1 to 30
+replay-as-keras: $(VENV)/.dev  ## compare replays with Keras: 200 curves, every patience from 1 to 30
 	FITSTOP_ALL_CURVES=1 $(BIN)/python -m pytest -q tests/unit/worker/training/test_replay_as_keras.py
 
-bench-forecast: $(VENV)/.dev  ## how good are the forecasts on curves that they have not seen?
+##@ Measure
+
+bench-api: $(VENV)/.dev  ## compare the API with a bare Flask route and MLflow: make bench-api [JOBS=]
+	$(BIN)/python -m bench.api
+
+bench-page: $(VENV)/.dev  ## measure how long the page keeps the browser busy (chromium): make bench-page [JOBS=]
+	$(BIN)/python -m bench.page --jobs $(JOBS)
+
+bench: $(VENV)/.dev  ## compare training with stock Keras: make bench DATA=winequalityN.csv
+	$(BIN)/python -m bench.article "$(DATA)" --json bench.json --svg bench.svg
+
+bench-forecast: $(VENV)/.dev  ## measure the forecast on curves that it was not fitted on
 	$(BIN)/python -m bench.forecast
+
+##@ Maintain
+
+reference: $(VENV)/.dev  ## write the pages of docs/reference from the code
+	$(BIN)/python -m docs.generate
 
 lock:  ## write the lock files again (needs uv)
 	for extra in dev local api worker gpu; do \
@@ -94,7 +110,7 @@ lock:  ## write the lock files again (needs uv)
 	    --output-file requirements/$$extra.txt || exit 1; \
 	done
 
-clean:
+clean:  ## remove the environment
 	rm -rf $(VENV)
 
 $(VENV)/bin/python:

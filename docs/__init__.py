@@ -1,0 +1,1 @@
+"""Documents, and the program that writes the reference pages (`docs.generate`). No product code imports it."""
