@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from api import shapes
+from api.shapes import jobs as shapes
 from shared.attempts import Ended, is_failure, is_loss, since_progress
 from shared.document import UnusableDocument
 from shared.epoch_columns import EpochTold

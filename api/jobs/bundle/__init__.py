@@ -22,7 +22,7 @@ from api.http.operation import KNOWN, NOT_MODIFIED, Answer, operation
 from api.http.query import no_query
 from api.jobs.files import open_checkpoint, repr_digest, whole_rows
 from api.jobs.report import kept_checkpoints
-from api.shapes import as_posted
+from api.shapes.jobs import as_posted
 from api.state.service import service
 from shared.document import read_document
 from shared.durable import read_bytes
