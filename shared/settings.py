@@ -3,7 +3,7 @@
 A variable that nobody reads and that is like none of ours is a warning: a compose file may be of another version.
 
 Every setting is an environment variable `FITSTOP_<NAME>`; its unit is in its name. `fitstop config` lists them: it runs
-`python -m shared.settings`, which prints them as JSON.
+`python -m shared.settings`, which prints them as JSON. Not pydantic-settings: it passes over a misspelt variable.
 """
 
 import json

@@ -11,7 +11,8 @@ from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, JSON, json_answer, operation
 from api.http.query import no_query
 from api.http.strict_json import read_object
-from api.shapes import Key, ListedKey, NewKey, Page
+from api.shapes.base import Page
+from api.shapes.service import Key, ListedKey, NewKey
 from api.state.key_store import ENVIRONMENT_KEY_ID, KeyName, KnownKey, Scope
 from api.state.service import service
 from shared.problems import Conflict

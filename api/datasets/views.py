@@ -14,7 +14,8 @@ from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
 from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
-from api.shapes import Dataset, Page
+from api.shapes.base import Page
+from api.shapes.service import Dataset
 from api.state.service import service
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument

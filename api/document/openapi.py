@@ -1,7 +1,8 @@
 """GET /openapi.json and GET /schema/job.json: the API's own words as documents.
 
 Made of the models that validate what comes in, of the shapes of what goes out, and of the route table; the one module
-that knows how an OpenAPI document is built.
+that knows how an OpenAPI document is built. Not flask-openapi: it takes malformed JSON for null, where
+`api.http.strict_json` names the fault and its place.
 """
 
 import inspect

@@ -6,7 +6,7 @@ from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.jobs.report import epoch_progress
-from api.shapes import Explanation
+from api.shapes.jobs import Explanation
 from api.state.service import service
 from shared.events import last_epoch_event
 from shared.explain import explain

@@ -7,10 +7,10 @@ from typing import Any
 
 from flask import Response
 
-from api import shapes
 from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
+from api.shapes import insight as shapes
 from api.state.histories import histories
 from api.state.service import service
 from shared.budget import Held, nearest_limit

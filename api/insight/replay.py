@@ -8,13 +8,13 @@ from itertools import islice
 
 from flask import Response
 
-from api import shapes
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, JSON, integer, json_answer, operation, text
 from api.http.query import Query, no_query
 from api.http.strict_json import read_object
 from api.jobs.list import candidate_ids
 from api.jobs.settings import ReplaySettings
+from api.shapes import insight as shapes
 from api.state.histories import histories
 from api.state.index_file import Wanted
 from api.state.service import service

@@ -7,12 +7,12 @@ from datetime import date, timedelta
 
 from flask import Response
 
-from api import shapes
 from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import Query
 from api.jobs.ledger import LedgerSum
 from api.jobs.list import candidate_ids
+from api.shapes import insight as shapes
 from api.state.histories import histories
 from api.state.index_file import Wanted
 from api.state.service import service

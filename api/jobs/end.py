@@ -7,7 +7,7 @@ from api.http.operation import Answer, json_answer, operation
 from api.http.query import no_query
 from api.jobs.find import state_of
 from api.jobs.show import job_document
-from api.shapes import Job
+from api.shapes.jobs import Job
 from api.state.service import service
 from shared.problems import Conflict, NotFound
 from shared.settling import settle_if_decided

@@ -17,7 +17,7 @@ from api.http.operation import JSON, STREAM, Answer, integer, json_answer, opera
 from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.report import epoch_report, event_report
-from api.shapes import EpochPage, EventPage, Sample
+from api.shapes.jobs import EpochPage, EventPage, Sample
 from api.state.changes import waited
 from api.state.histories import histories
 from api.state.service import Service, service

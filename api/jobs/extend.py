@@ -14,7 +14,7 @@ from api.jobs.find import state_of
 from api.jobs.once import ONCE, stored_once
 from api.jobs.post import JOB_LINKS, new_record, on_the_same_data, stored
 from api.jobs.settings import ReplaySettings
-from api.shapes import Job
+from api.shapes.jobs import Job
 from api.state.histories import histories
 from api.state.service import service
 from shared.inherit import inherit

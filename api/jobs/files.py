@@ -15,8 +15,8 @@ from api.http.operation import KNOWN, NOT_MODIFIED, Answer, json_answer, operati
 from api.http.problems import HttpProblem
 from api.http.query import no_query
 from api.jobs.report import checkpoint_report, kept_checkpoints
-from api.shapes import Checkpoint as ShownCheckpoint
-from api.shapes import Page
+from api.shapes.base import Page
+from api.shapes.jobs import Checkpoint as ShownCheckpoint
 from api.state.service import service
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder

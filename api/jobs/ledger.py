@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from api import shapes
+from api.shapes import insight as shapes
 from shared.ledger import PARTS, Held, Ledger, money
 
 

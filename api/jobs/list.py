@@ -13,7 +13,7 @@ from api.http.operation import AFTER_JOB, Schema, integer, json_answer, operatio
 from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.report import job_report
-from api.shapes import JobPage, SetAside
+from api.shapes.jobs import JobPage, SetAside
 from api.state.index import Behind
 from api.state.index_file import Wanted
 from api.state.service import service

@@ -15,7 +15,7 @@ from api.jobs.find import state_of
 from api.jobs.once import ONCE, stored_once
 from api.jobs.report import dry_run_report
 from api.jobs.show import job_document, new_job_document
-from api.shapes import DryRun, Job
+from api.shapes.jobs import DryRun, Job
 from api.state.service import service
 from shared.findings import NO_FAULTS, Faults, Findings
 from shared.ids import new_job_id

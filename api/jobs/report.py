@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from api import shapes
+from api.shapes import jobs as shapes
 from shared.attempts import Ended, is_failure, is_loss, since_progress
 from shared.document import UnusableDocument
 from shared.epoch_columns import EpochTold
@@ -69,9 +69,9 @@ def dry_run_report(record: JobRecord) -> shapes.DryRun:
 
 
 def event_report(placed: PlacedEvent) -> shapes.Event:
-    """One event with the cursor after it."""
+    """One event with the cursor after it, as it was written: a newer version may have levels of its own."""
     event = placed.event
-    return shapes.Event(
+    return shapes.Event.model_construct(
         id=str(placed.after),
         attempt=placed.attempt,
         time=event.time,
@@ -132,7 +132,7 @@ def _or_none(read: Callable[[], _Read], unread: list[str]) -> _Read | None:
 def _engine(folder: JobFolder, unread: list[str]) -> shapes.Engine | None:
     """How the job is computed; None before an attempt has decided that."""
     plan = _or_none(folder.plan, unread)
-    return None if plan is None else shapes.Engine(**plan.model_dump(exclude={"format"}))
+    return None if plan is None else shapes.Engine.model_construct(**plan.model_dump(exclude={"format"}))
 
 
 def _times(state: JobState, first: Claim | None, event: Event | None) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _checkpoint_summary(runs: Sequence[AttemptFolder], unread: list[str]) -> sha
 def _worker(state: JobState) -> shapes.JobWorker | None:
     if state.claim is None or state.status == "queued":
         return None
-    return shapes.JobWorker(**state.claim.model_dump(include=set(shapes.JobWorker.model_fields)))
+    return shapes.JobWorker.model_construct(**state.claim.model_dump(include=set(shapes.JobWorker.model_fields)))
 
 
 def _attempt_counts(attempts: Sequence[Ended]) -> shapes.AttemptCounts:

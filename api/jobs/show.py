@@ -10,7 +10,7 @@ from api.http.operation import KNOWN, NOT_MODIFIED, integer, json_answer, operat
 from api.http.query import Query
 from api.jobs.ledger import ledger_report
 from api.jobs.report import job_report
-from api.shapes import Job, Resume
+from api.shapes.jobs import Job, Resume
 from api.state.changes import mark, waited
 from api.state.histories import histories
 from api.state.report_cache import View

@@ -11,7 +11,7 @@ from flask import Response
 from api.http.answer import json_response
 from api.http.operation import JSON, PROBLEM, Answer, json_answer, operation
 from api.http.problems import ProblemDocument
-from api.shapes import Alive, Check, Checks, Ready
+from api.shapes.service import Alive, Check, Checks, Ready
 from api.state.service import Service, service
 from shared.times import seconds_since
 

@@ -6,7 +6,7 @@ from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.jobs.show import MOST_WAIT_SECONDS
-from api.shapes import DatasetLimits, JobLimits, KeyLimits, Limits, RequestLimits
+from api.shapes.service import DatasetLimits, JobLimits, KeyLimits, Limits, RequestLimits
 from api.state.service import service
 from shared.spec import MOST_EPOCHS, MOST_PARAMETERS
 from shared.task import MOST_CATEGORIES, MOST_CLASSES

@@ -10,7 +10,8 @@ from api.http.answer import json_response
 from api.http.operation import AFTER_JOB, integer, json_answer, operation
 from api.http.query import Query
 from api.operate.workers import worker_status
-from api.shapes import Page, QueuedJob, WaitReason, Waits
+from api.shapes.base import Page
+from api.shapes.service import QueuedJob, WaitReason, Waits
 from api.state.queue_order import queued_jobs
 from api.state.service import service
 from shared.backoff import backs_off_until

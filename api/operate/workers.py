@@ -5,7 +5,8 @@ from flask import Response
 from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
-from api.shapes import Page, Worker, WorkerStatus
+from api.shapes.base import Page
+from api.shapes.service import Worker, WorkerStatus
 from api.state.service import service
 from shared.times import seconds_since
 from shared.worker_card import WorkerCard

@@ -25,7 +25,7 @@ from api.jobs.list import FAMILY, PARAMETERS, WANTED, candidate_ids, is_other_th
 from api.jobs.report import epoch_progress
 from api.page.shapes import JobRow, RowCost, RowForecast, RowPatience, RowStop
 from api.page.spark import spark_of
-from api.shapes import Page
+from api.shapes.base import Page
 from api.state.histories import histories
 from api.state.index_file import Wanted
 from api.state.locked_cache import LockedCache

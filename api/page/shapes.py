@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.shapes import Count, EpochRange, JobId, Shape, Time
+from api.shapes.base import Count, JobId, Shape, Time
+from api.shapes.insight import EpochRange
 from api.state.key_store import Scope
 from shared.job import JobStatus
 from shared.progress import Best

@@ -22,7 +22,7 @@ from api.http.operation import KNOWN, NOT_MODIFIED, Answer, operation
 from api.http.query import no_query
 from api.jobs.files import open_checkpoint, repr_digest, whole_rows
 from api.jobs.report import kept_checkpoints
-from api.shapes import as_posted
+from api.shapes.jobs import as_posted
 from api.state.service import service
 from shared.document import read_document
 from shared.durable import read_bytes
@@ -37,7 +37,7 @@ _OLDEST = (1980, 1, 1, 0, 0, 0)
 _EXISTS = 0o100644 << 16
 _MOST_MEASURED = 1000
 # Read and never imported: it needs libraries that an API host does not have.
-_PREPARE_FILE = Path(__file__).parents[2] / "worker" / "training" / "prepare.py"
+_PREPARE_FILE = Path(__file__).parents[3] / "worker" / "training" / "prepare.py"
 
 
 @dataclass(frozen=True)

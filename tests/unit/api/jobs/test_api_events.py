@@ -84,6 +84,12 @@ def test_a_page_behind_the_last_event_is_empty_and_keeps_the_cursor(client, told
     }
 
 
+def test_an_event_of_a_newer_version_is_sent_as_it_was_written(client, job):
+    write(claim(job), Event("note", "what is new", {"more": 1}, level="notice"))
+    [sent] = client.get(f"/jobs/{job.id}/events").json["data"]
+    assert (sent["type"], sent["level"], sent["data"]) == ("note", "notice", {"more": 1})
+
+
 def test_a_torn_last_line_is_not_there_yet(client, job):
     attempt = claim(job)
     write(attempt, epoch(1))

@@ -8,7 +8,7 @@ import pytest
 
 from api.page import static_files
 from api.page.views import POLICY
-from api.shapes import Worker
+from api.shapes.service import Worker
 from shared.job import JobStatus
 
 STATIC = static_files.FOLDER
