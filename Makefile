@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
+.PHONY: demo up test lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
 
 demo: $(VENV)/.local  ## run the article's job: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -27,6 +27,7 @@ FAULTS ?= 300
 REQUESTS ?= 100000
 STREAMS ?= 200
 SLOW ?= 50
+SHARE ?= 1
 
 chaos: $(VENV)/.dev  ## kill, freeze, flush and fill at random, and judge the promises: make chaos [JOBS= FAULTS= SEED=]
 	$(BIN)/python -m proofs.chaos --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),40) --faults $(FAULTS) --seed $(SEED)
@@ -60,6 +61,9 @@ sick-workers: $(VENV)/.dev  ## does a sick worker fail the jobs of the queue? ei
 
 many-streams: $(VENV)/.dev  ## does the API answer during many streams?: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m proofs.many_streams --streams $(STREAMS) --slow $(SLOW)
+
+hostile-clients: $(VENV)/.dev  ## can clients without a key stop the API?: make hostile-clients [SHARE=]
+	$(BIN)/python -m proofs.hostile_clients --share $(SHARE)
 
 container-test:  ## build the image and run it as a stack and alone (root, Debian, podman): make container-test [DATA=]
 	DATA="$(DATA)" nice -n 10 tests/container/run

@@ -360,7 +360,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/page/sign-in"): Operation(
         "signIn", "page", "Start a browser session",
         {200: _json("Session started; the cookie stands for the key.", page_shapes.Session)},
-        body={JSON: SignInRequest}, example={"key": "fs_…"}, errors=(*_BODY, 401, 403, 507),
+        body={JSON: SignInRequest}, example={"key": "fs_…"}, errors=(*_BODY, 401, 403, 411, 507),
     ),
     ("POST", "/page/sign-out"): Operation(
         "signOut", "page", "End a browser session", {204: Answer("Session ended.")}, errors=(403,),

@@ -15,10 +15,13 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
     """The body in pieces of at most 64 KiB.
 
     Raises HttpProblem: 415 for a compressed body, 413 at the first byte above `most_bytes`, 400 where the client goes
-    away before the end, 408 where it is too slow.
+    away before the end, 408 where it is too slow, 411 where somebody without a key announces no length.
     """
     _refuse_encoded()
     announced = request.content_length
+    # Only a body with a length is received before it takes a thread.
+    if announced is None and "caller" not in g:
+        raise HttpProblem(411, "length_required", "send the body with its Content-Length, not in chunks")
     if announced is not None and announced > most_bytes:
         raise _too_large(most_bytes)
     received = 0

@@ -16,6 +16,7 @@ from api.http.answer import list_report
 from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.report import epoch_report, event_report
+from api.state.changes import LOOK_SECONDS
 from api.state.histories import histories
 from api.state.service import Service, service
 from shared.events import Cursor, PlacedEvent, job_events
@@ -81,7 +82,8 @@ def _streamed(job: JobFolder, after: Cursor) -> Response:
     held = service()
     if not held.streams.acquire(blocking=False):
         raise HttpProblem(503, "too_many_streams", "all event streams are taken; poll as JSON instead", retry_after=5)
-    response = Response(_frames(held, job, after), content_type=f"{STREAM}; charset=utf-8")
+    has_loop = "fitstop.leaves_within" in request.environ
+    response = Response(_frames(held, job, after, has_loop=has_loop), content_type=f"{STREAM}; charset=utf-8")
     # Not in the generator: a client that is gone before the first frame never starts it.
     response.call_on_close(held.streams.release)
     response.headers["Cache-Control"] = "no-store"
@@ -89,7 +91,7 @@ def _streamed(job: JobFolder, after: Cursor) -> Response:
     return response
 
 
-def _frames(held: Service, job: JobFolder, after: Cursor) -> Iterator[str]:
+def _frames(held: Service, job: JobFolder, after: Cursor, *, has_loop: bool) -> Iterator[str]:
     """Every event behind `after` as it comes, and `end` behind the last one of a job that is over."""
     yield ": connected\nretry: 2000\n\n"
     began = spoke = time.monotonic()
@@ -105,8 +107,10 @@ def _frames(held: Service, job: JobFolder, after: Cursor) -> Iterator[str]:
         if time.monotonic() - spoke >= _KEEP_ALIVE_SECONDS:
             yield ": keep-alive\n\n"
             spoke = time.monotonic()
-        # Nothing is new: the server asks again in a moment, and no thread waits meanwhile (api.serving.asgi).
+        # Nothing is new: our server asks again in a moment, and no thread waits meanwhile (api.serving.asgi).
         yield ""
+        if not has_loop:
+            time.sleep(LOOK_SECONDS)
 
 
 def _frame(placed: PlacedEvent) -> str:
