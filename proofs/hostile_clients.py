@@ -24,7 +24,7 @@ from tests.support.redis import running_redis
 MOST_MILLISECONDS = 200
 _DRIP_SECONDS = 0.5
 _LARGE_FILE = b"GET /page/static/vendor/uPlot.esm.js HTTP/1.1\r\nHost: x\r\n\r\n"
-_SIGN_IN = b"POST /page/sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+_SIGN_IN = b"POST /page/sign-in HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nContent-Type: application/json\r\n"
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20, help="of each attack")
     parser.add_argument("--share", type=float, default=1.0, help="of each attack's connections: 2 for twice as many")
-    parser.add_argument("--processes", default="2", help="of the API")
+    parser.add_argument("--processes", default="1", help="of the API")
     asked = parser.parse_args()
     met = True
     with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as redis:
