@@ -25,6 +25,7 @@ from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 
 GRACEFUL_SECONDS = 5
+_LISTENING_SECONDS = 0.5
 # So many more objects than before, and Python looks for garbage: 700 is its own rule, in Python 3.11.
 _NEW_OBJECTS = 20_000
 
@@ -119,11 +120,18 @@ def _listen(arbiter: Any) -> None:
 
 def _ready(worker: Any) -> None:
     end_streams_with(worker)
+    # asyncio shortens the queue of new connections to 100 when it starts to listen: 2,000 at once would drop others.
+    worker.loop.call_later(_LISTENING_SECONDS, _lengthen_queue, worker)
     # What is loaded by now stays: looking through all of it for garbage would stop every request for tens of
     # milliseconds. What a request leaves goes by itself but for few cycles, which are looked for more seldom.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
+
+
+def _lengthen_queue(worker: Any) -> None:
+    for listener in worker.sockets:
+        listener.sock.listen(worker.cfg.backlog)
 
 
 def end_streams_with(worker: Any) -> None:
