@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -69,6 +69,11 @@ sick-workers: $(VENV)/.dev  ## make workers sick in eight ways and check the job
 
 many-streams: $(VENV)/.dev  ## measure the API during many event streams: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m proofs.many_streams --streams $(STREAMS) --slow $(SLOW)
+
+SHARE ?= 1
+
+hostile-clients: $(VENV)/.dev  ## attack the API as clients without a key: make hostile-clients [SHARE=]
+	$(BIN)/python -m proofs.hostile_clients --share $(SHARE)
 
 container-test:  ## build the image and run it in every way (root, Debian, podman): make container-test [DATA=]
 	DATA="$(DATA)" nice -n 10 tests/container/run

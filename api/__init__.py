@@ -24,7 +24,7 @@ def create_app(settings: "Settings") -> "Flask":
     from api.auth import access, keys, quotas
     from api.datasets import views as datasets
     from api.document import views as document
-    from api.http import every_request, problems, turns
+    from api.http import every_request, problems
     from api.insight import explain, forecast, replay, usage
     from api.jobs import bundle, end, events, extend, files, post
     from api.jobs import list as job_list
@@ -48,7 +48,6 @@ def create_app(settings: "Settings") -> "Flask":
     volume_check.install(app)
     access.install(app)
     quotas.install(app)
-    turns.install(app)
 
     table: list[tuple[str, str, RouteScope, Callable[..., Any]]] = [
         ("GET", "/datasets", "read", datasets.show_all),

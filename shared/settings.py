@@ -82,8 +82,8 @@ class Settings(BaseModel):
         default=None, description="an API key of scope admin, beside those on the volume"
     )
     port: int = Field(default=8000, ge=0, le=65_535, description="the port that the API listens on")
-    api_processes: int = Field(default=1, ge=1, le=64, description="gunicorn's worker processes")
-    api_threads: int = Field(default=384, ge=2, le=1024, description="threads in each of them")
+    api_processes: int = Field(default=1, ge=1, le=64, description="the API's worker processes")
+    api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")
     max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
     index_folder: Path = Field(
         default_factory=_cache_folder, description="this host's own disk, for an index that may be deleted"

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 
 from flask import g, request
-from werkzeug.exceptions import HTTPException
 
 from api.http.problems import HttpProblem
-from api.http.slow_clients import DEADLINES
 
 PIECE_BYTES = 64 * 1024
 # A client has so long for each piece: 2 KiB in a second are enough.
@@ -17,14 +15,17 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
     """The body in pieces of at most 64 KiB.
 
     Raises HttpProblem: 415 for a compressed body, 413 at the first byte above `most_bytes`, 400 where the client goes
-    away before the end, 408 where it is too slow.
+    away before the end, 408 where it is too slow, 411 where somebody without a key announces no length.
     """
     _refuse_encoded()
     announced = request.content_length
+    # Only a body with a length is received before it takes a thread.
+    if announced is None and "caller" not in g:
+        raise HttpProblem(411, "length_required", "send the body with its Content-Length, not in chunks")
     if announced is not None and announced > most_bytes:
         raise _too_large(most_bytes)
     received = 0
-    while piece := _read(min(PIECE_BYTES, most_bytes + 1 - received)):
+    while piece := _received(min(PIECE_BYTES, most_bytes + 1 - received)):
         received += len(piece)
         g.body_bytes = received
         if received > most_bytes:
@@ -32,7 +33,6 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
         yield piece
         if received == announced:
             return
-    # gunicorn takes the end of the connection for the end of the body.
     if announced is not None and received < announced:
         raise _gone()
 
@@ -44,29 +44,12 @@ def _refuse_encoded() -> None:
         raise HttpProblem(415, "encoded", detail, headers={"Accept-Encoding": "identity"})
 
 
-def _read(size: int) -> bytes:
-    client = request.environ.get("gunicorn.socket")
-    if client is None:
-        return _received(size)
-    DEADLINES.set(client, PIECE_SECONDS)
-    try:
-        piece, error = _received(size), None
-    except HttpProblem as problem:
-        piece, error = b"", problem
-    if DEADLINES.clear(client):
-        raise HttpProblem(408, "too_slow", "the body came too slowly")
-    if error is not None:
-        raise error
-    return piece
-
-
 def _received(size: int) -> bytes:
     try:
         return request.stream.read(size)
-    except HTTPException:
-        raise
-    except Exception as error:
-        # The server's own errors for a torn connection or a malformed chunk share no base class.
+    except TimeoutError as error:
+        raise HttpProblem(408, "too_slow", "the body came too slowly") from error
+    except ConnectionError as error:
         raise _gone() from error
 
 

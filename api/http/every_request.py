@@ -5,13 +5,10 @@ import os
 import re
 import secrets
 import time
-from functools import partial
 from itertools import count
 from typing import Any
 
 from flask import Flask, Response, g, request
-
-from api.http.slow_clients import discard_rest
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # What a browser may do with an answer: nothing, unless a page says more of itself. No origin but ours may read it.
@@ -71,9 +68,6 @@ def _mark(response: Response) -> Response:
             response.headers.add(name, value)
     if response.mimetype in _JSON:
         response.headers["Cache-Control"] = "no-store"
-    client = request.environ.get("gunicorn.socket")
-    if response.status_code >= 400 and client is not None:
-        response.call_on_close(partial(discard_rest, client, request.environ["wsgi.input"]))
     if log.isEnabledFor(logging.INFO):
         log.info("%s %s %d", request.method, request.path, response.status_code, extra={"facts": _facts(response)})
     return response

@@ -24,6 +24,7 @@ ERRORS = {
     405: "Method not allowed; `Allow` lists the allowed methods.",
     408: "The body was sent too slowly.",
     409: "Conflict with the current state of the resource.",
+    411: "Content-Length missing; without an API key a body needs it.",
     413: "The body is too large.",
     415: "Unsupported media type of the body.",
     416: "Range outside the file.",

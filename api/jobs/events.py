@@ -4,7 +4,6 @@ Events are read from `events.jsonl` after a cursor; nothing of them is kept betw
 any API host and after any restart. Epochs come from the histories, which read only what is new in the file.
 """
 
-import socket
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -18,7 +17,7 @@ from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.report import epoch_report, event_report
 from api.shapes.jobs import EpochPage, EventPage, Sample
-from api.state.changes import waited
+from api.state.changes import LOOK_SECONDS
 from api.state.histories import histories
 from api.state.service import Service, service
 from shared.events import Cursor, PlacedEvent, job_events
@@ -27,7 +26,7 @@ from shared.problems import Problem, Refused, pointer
 
 _CURSOR = "^[0-9]{1,9}:[0-9]{1,18}$"
 _KEEP_ALIVE_SECONDS = 15.0
-# A stream ends after this and its client resumes it: no thread is held for ever.
+# A stream ends after this and its client resumes it.
 _STREAM_SECONDS = 600.0
 _MOST_OFFSET = 2**63 - 1
 
@@ -107,9 +106,8 @@ def _streamed(job: JobFolder, after: Cursor) -> Response:
     held = service()
     if not held.streams.acquire(blocking=False):
         raise HttpProblem(503, "too_many_streams", "all event streams are taken; poll as JSON instead", retry_after=5)
-    response = Response(
-        _frames(held, job, after, request.environ.get("gunicorn.socket")), content_type=f"{STREAM}; charset=utf-8"
-    )
+    has_loop = "fitstop.leaves_within" in request.environ
+    response = Response(_frames(held, job, after, has_loop=has_loop), content_type=f"{STREAM}; charset=utf-8")
     # Not in the generator: a client that is gone before the first frame never starts it.
     response.call_on_close(held.streams.release)
     response.headers["Cache-Control"] = "no-store"
@@ -117,7 +115,7 @@ def _streamed(job: JobFolder, after: Cursor) -> Response:
     return response
 
 
-def _frames(held: Service, job: JobFolder, after: Cursor, client: socket.socket | None) -> Iterator[str]:
+def _frames(held: Service, job: JobFolder, after: Cursor, *, has_loop: bool) -> Iterator[str]:
     """Every event behind `after` as it comes, and `end` behind the last one of a job that is over."""
     yield ": connected\nretry: 2000\n\n"
     began = spoke = time.monotonic()
@@ -133,8 +131,10 @@ def _frames(held: Service, job: JobFolder, after: Cursor, client: socket.socket 
         if time.monotonic() - spoke >= _KEEP_ALIVE_SECONDS:
             yield ": keep-alive\n\n"
             spoke = time.monotonic()
-        if not waited(client):
-            return
+        # Nothing is new: our server asks again in a moment, and no thread waits meanwhile (api.serving.asgi).
+        yield ""
+        if not has_loop:
+            time.sleep(LOOK_SECONDS)
 
 
 def _frame(placed: PlacedEvent) -> str:

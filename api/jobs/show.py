@@ -121,7 +121,7 @@ def _changed(held: Service, folder: JobFolder, view: View, seconds: int) -> View
                 seen, new = now, view_of(held, folder)
                 if new.etag != view.etag:
                     return new
-            if not waited(request.environ.get("gunicorn.socket")):
+            if not waited(request.environ):
                 break
         return view
     finally:

@@ -46,7 +46,7 @@ class SignInRequest(BaseModel):
     {200: json_answer("Session started; the cookie stands for the key.", Session)},
     body={JSON: SignInRequest},
     example={"key": "fs_…"},
-    errors=(*BODY_ERRORS, 401, 403, 507),
+    errors=(*BODY_ERRORS, 401, 403, 411, 507),
 )
 def sign_in() -> Response:
     """Start a session: 200 with the cookie. A wrong key is 401, the twenty-first in a minute from one address 429."""

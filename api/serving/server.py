@@ -1,20 +1,22 @@
-"""The API under gunicorn: threads, so that an event stream costs a thread and nothing else."""
+"""The API under gunicorn: an event loop owns the connections, and a thread gets a whole request."""
 
 import atexit
 import gc
 import os
+import resource
 import shutil
 import sys
 import tempfile
 from typing import Any
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.workers import gasgi  # type: ignore[import-untyped]
 
 from api import create_app
+from api.serving.asgi import Application
+from api.serving.connection import Connection, bound_writes
 from api.serving.exposure import Exposed, check
-from api.serving.gunicorn_worker import Worker
 from api.serving.logs import start_logging
 from api.state.key_store import KeyStore
 from api.state.service import Service
@@ -23,6 +25,7 @@ from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 
 GRACEFUL_SECONDS = 5
+_LISTENING_SECONDS = 0.5
 # So many more objects than before, and Python looks for garbage: 700 is its own rule, in Python 3.11.
 _NEW_OBJECTS = 20_000
 
@@ -49,6 +52,10 @@ def main() -> int:
         return 1
     if settings.api_processes > 1:
         count_together()
+    # Each connection is an open file.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gasgi.ASGIProtocol = Connection
     Server(settings).run()
     return 0
 
@@ -80,8 +87,8 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in gunicorn_options(self._settings).items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
-        return create_app(self._settings)
+    def load(self) -> Application:
+        return Application(create_app(self._settings), self._settings.api_threads)
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -89,9 +96,10 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return {
         "bind": f"{host}:{settings.port}",
-        "worker_class": Worker,
+        "worker_class": "asgi",
+        "asgi_loop": "asyncio",
+        "asgi_lifespan": "off",
         "workers": settings.api_processes,
-        "threads": settings.api_threads,
         "graceful_timeout": GRACEFUL_SECONDS,
         "limit_request_line": 8190,
         # gunicorn's default lets a client on this machine rewrite the path by a header SCRIPT_NAME or PATH_INFO.
@@ -100,12 +108,20 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "logger_class": PlainLogger,
         "loglevel": settings.log_level,
         "proc_name": "fitstop-api",
+        "when_ready": _listen,
         "post_worker_init": _ready,
     }
 
 
+def _listen(arbiter: Any) -> None:
+    for listener in arbiter.LISTENERS:
+        bound_writes(listener.sock)
+
+
 def _ready(worker: Any) -> None:
     end_streams_with(worker)
+    # asyncio shortens the queue of new connections to 100 when it starts to listen: 2,000 at once would drop others.
+    worker.loop.call_later(_LISTENING_SECONDS, _lengthen_queue, worker)
     # What is loaded by now stays: looking through all of it for garbage would stop every request for tens of
     # milliseconds. What a request leaves goes by itself but for few cycles, which are looked for more seldom.
     gc.collect()
@@ -113,9 +129,14 @@ def _ready(worker: Any) -> None:
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
 
 
+def _lengthen_queue(worker: Any) -> None:
+    for listener in worker.sockets:
+        listener.sock.listen(worker.cfg.backlog)
+
+
 def end_streams_with(worker: Any) -> None:
     """Let open event streams end when their process is asked to: else each stop waits out the graceful time-out."""
-    Service.of(worker.wsgi).is_stopping = lambda: not worker.alive
+    Service.of(worker.asgi.app).is_stopping = lambda: not worker.alive
 
 
 class PlainLogger(Logger):  # type: ignore[misc]

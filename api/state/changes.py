@@ -1,10 +1,10 @@
 """Waiting for a job without a busy disk: looks now and then, and notices when the client has left."""
 
 import os
-import select
-import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from shared.job_folder import ATTEMPTS, CANCEL_FILE, PLAN_FILE, RESULT_FILE, SPEC_FILE, JobFolder
 from shared.stamps import file_stamp
@@ -14,19 +14,13 @@ LOOK_SECONDS = 0.25
 Mark = tuple[object, ...]
 
 
-def waited(client: socket.socket | None) -> bool:
-    """Wait until it is time to look again; False when the client has left meanwhile, so that its place is free."""
-    if client is None:
-        time.sleep(LOOK_SECONDS)
-        return True
-    if not _is_readable(client):
-        return True
-    try:
-        has_left = client.recv(1, socket.MSG_PEEK) == b""
-    except OSError:
-        return False
+def waited(environ: Mapping[str, Any]) -> bool:
+    """Wait until it is time to look again; False when the client of this request has left meanwhile."""
+    leaves_within = environ.get("fitstop.leaves_within")
+    if leaves_within is not None:
+        return not leaves_within(LOOK_SECONDS)
     time.sleep(LOOK_SECONDS)
-    return not has_left
+    return True
 
 
 def mark(job: JobFolder, queue: Path) -> Mark:
@@ -44,10 +38,3 @@ def mark(job: JobFolder, queue: Path) -> Mark:
     if last is None or last.end_file.exists():
         files.append(queue)
     return len(attempts), *map(file_stamp, files)
-
-
-def _is_readable(client: socket.socket) -> bool:
-    # Not select(), which knows no descriptor above 1023.
-    poll = select.poll()
-    poll.register(client, select.POLLIN)
-    return bool(poll.poll(LOOK_SECONDS * 1000))

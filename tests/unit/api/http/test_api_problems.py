@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.auth.access import protect
-from api.serving.gunicorn_worker import raw_problem, status_of
 from api.serving.logs import JsonLine
 from api.state.service import Service
 from shared.api_key import new_api_key
@@ -136,17 +135,6 @@ def test_a_traceback_is_one_line_too():
     line = JsonLine().format(record)
     assert len(line.splitlines()) == 1
     assert json.loads(line)["traceback"].endswith("RuntimeError: a\nb")
-
-
-def test_what_is_not_http_is_a_problem_too():
-    from gunicorn.http.errors import InvalidRequestLine, LimitRequestHeaders, LimitRequestLine
-
-    told = [status_of(error) for error in (InvalidRequestLine("x"), LimitRequestLine(1, 2), LimitRequestHeaders("x"))]
-    assert [*told, status_of(RuntimeError())] == [400, 414, 431, 500]
-    head, _, body = raw_problem(400, "req_x").partition(b"\r\n\r\n")
-    assert b"Content-Length: %d" % len(body) in head
-    assert b"application/problem+json" in head
-    assert b"\r\nContent-Security-Policy: default-src 'none'" in head
 
 
 def test_the_api_is_alive_and_says_what_it_is(client):

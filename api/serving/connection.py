@@ -1,0 +1,97 @@
+"""One connection of gunicorn's event loop, with what gunicorn leaves out.
+
+A client has some seconds for its first head. Half of a connection may end before the other. What is still sent after an
+answer is read and dropped for a while: most clients send everything before they listen, and would find their connection
+broken and no answer. What is not HTTP gets a problem document too.
+
+`ASGIProtocol` and what begins with an underscore are private to gunicorn: `pyproject.toml` bounds its version.
+"""
+
+import json
+import logging
+import socket
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.workers import gasgi  # type: ignore[import-untyped]
+from ulid import ULID
+
+from api.http.every_request import SAFE_HEADERS
+
+# For the first head. A later one has `keepalive` seconds from the end of the answer before it.
+_HEAD_SECONDS = 5.0
+_LINGER_SECONDS = 10.0
+# A client that takes nothing for so long is cut off, by the kernel.
+_STALLED_MILLISECONDS = 15_000
+# So much waits in the kernel for a client that reads slowly, beside what is on its way. It is not what a client far
+# away may receive in a moment, as SO_SNDBUF would be.
+_UNSENT_BYTES = 128 * 1024
+
+log = logging.getLogger(__name__)
+
+
+def bound_writes(listener: socket.socket) -> None:
+    """Bound what a client that reads slowly or never costs: Linux hands these options on to each connection."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MILLISECONDS)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+
+
+class Connection(gasgi.ASGIProtocol):  # type: ignore[misc]
+    """gunicorn's connection, which is HTTP/1.1."""
+
+    _closed: bool
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._keepalive_handle = self.worker.loop.call_later(_HEAD_SECONDS, self._keepalive_timeout)
+
+    def eof_received(self) -> bool:
+        """Keep the connection for the answer to a client that has sent all that it wants to send."""
+        if self._closed or self._body_receiver is None:
+            return False
+        self._body_receiver.signal_disconnect()
+        self._keepalive = 0
+        return True
+
+    def _close_transport(self) -> None:
+        if self._closed or self._body_receiver is None or self._body_receiver._complete:
+            super()._close_transport()
+            return
+        self._closed = True
+        self._body_receiver.signal_disconnect()
+        self._callback_parser = None
+        self._resume_reading()
+        self.transport.write_eof()
+        self.worker.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:  # noqa: ARG002
+        request_id = f"req_{ULID()}"
+        log.warning("no request: %d %s", status, request_id)
+        self._safe_write(raw_problem(status, request_id))
+
+
+def raw_problem(status: int, request_id: str) -> bytes:
+    """A whole HTTP response that says so; the connection ends after it."""
+    phrase = HTTPStatus(status).phrase
+    code = phrase.lower().replace(" ", "_").replace("-", "_")
+    body = {
+        "type": f"urn:fitstop:problem:{code}",
+        "title": phrase,
+        "status": status,
+        "detail": HTTPStatus(status).description or "this is not a request that can be read",
+        "code": code,
+        "request_id": request_id,
+    }
+    content = json.dumps(body).encode() + b"\n"
+    head = {
+        "Connection": "close",
+        "Content-Type": "application/problem+json",
+        "Content-Length": len(content),
+        "X-Request-Id": request_id,
+        "Cache-Control": "no-store",
+        **SAFE_HEADERS,
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    return f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n".encode() + content
