@@ -34,6 +34,7 @@ def job_report(
     unread: list[str] = []
     ended: list[Ended] = [(attempt, _or_none(attempt.end, unread)) for attempt in attempts]
     event = last_epoch_event(runs)
+    stop = result.ending.stop if result else None
     report = {
         "id": folder.id,
         "object": "job",
@@ -46,7 +47,7 @@ def job_report(
         "queue_position": queue_position,
         "attempt": state.attempt.number if state.attempt else 0,
         "progress": _progress(event),
-        "stop": result.ending.stop.model_dump(mode="json") if result and result.ending.stop else None,
+        "stop": stop.with_best(epoch_progress(event) if event else None).model_dump(mode="json") if stop else None,
         "checkpoints": _checkpoint_summary(runs, unread),
         "engine": None if is_new else _engine(folder, unread),
         "worker": _worker(state),

@@ -7,8 +7,8 @@ import { element, replace } from "./dom.js";
 const AMOUNT = { min: 0, step: "any" };
 // The new job has a budget of its own; a field begins with the limit that the old one had.
 const BUDGET = [
-  { name: "max_gpu_seconds", label: "Maximum GPU seconds (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
-  { name: "max_cost", label: "Maximum cost (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
+  { name: "max_gpu_seconds", label: "Max compute time in seconds (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
+  { name: "max_cost", label: "Max cost (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
   { name: "deadline", label: "Deadline (optional)", made: moment, read: (text) => new Date(text).toISOString() },
 ];
 
@@ -20,7 +20,7 @@ export async function extend(job) {
   const problems = element("div", { class: "field-error", role: "alert" });
   const from = element("select", { name: "from" }, [
     element("option", { value: "last" }, `the last epoch (${epoch})`),
-    element("option", { value: "best", disabled: !job.progress.best }, `the best epoch (${job.progress.best?.epoch ?? "–"})`),
+    element("option", { value: "best", disabled: !job.progress.best }, `the best model (epoch ${job.progress.best?.epoch ?? "–"})`),
   ]);
   const post = async (event) => {
     if (event.submitter?.value === "") return;

@@ -65,7 +65,7 @@ def test_explain_says_why_a_job_stopped(fitstop, past):
 def test_replay_says_what_another_patience_would_have_saved_and_lost(fitstop, past):
     result = fitstop("replay", past[0], "--patience", 3)
     assert "stopped at epoch 7 with val_accuracy 0.61 at epoch 4" in result.stdout
-    assert "4 epochs, 0.400 s of GPU time, 0.0004 EUR" in result.stdout
+    assert "4 epochs, 0.400 s of compute time, 0.0004 EUR" in result.stdout
     assert "0.0900 worse than the run's best" in result.stdout
     assert "Later epochs are unknown" in fitstop("replay", past[0], "--patience", 99).stdout
     assert fitstop("replay", past[0]).exit_code == 2

@@ -11,6 +11,7 @@ from shared.events import Event, EventWriter
 from shared.history import JobHistory, JobReader
 from shared.job import AttemptEnd, Claim, Ending, JobResult, Stop, stored
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.progress import Best
 from shared.times import format_time
 from shared.volume import Volume
 from tests.unit.shared.records import record, spec
@@ -81,16 +82,22 @@ def event(kind: str, milliseconds: int, **facts: Any) -> Event:
 
 
 def epoch_event(
-    epoch: int, milliseconds: int, seconds: float, best: int | None = None, epochs: int = 1000, **metrics: float | None
+    epoch: int,
+    milliseconds: int,
+    seconds: float,
+    best: int | None = None,
+    epochs: int = 1000,
+    *,
+    improved: int | None = None,
+    **metrics: float | None,
 ) -> Event:
-    """An epoch that ended then."""
+    """An epoch that ended then, with the best model and the last improvement by then."""
     stopping = {
         "monitor": "val_accuracy",
         "wait": 0,
         "patience": 10,
         "stops_at_epoch": epochs,
-        "best_epoch": best,
-        "best_value": None,
+        "last_improvement": improved and {"epoch": improved, "value": 0.5, "min_delta": 0.001},
     }
     facts = {
         "epoch": epoch,
@@ -98,7 +105,7 @@ def epoch_event(
         "metrics": metrics,
         "learning_rate": 0.001,
         "seconds": seconds,
-        "best": None,
+        "best": best and {"epoch": best, "monitor": "val_accuracy", "value": 0.5},
         "early_stopping": stopping,
         "reduce_lr": None,
     }
@@ -129,8 +136,12 @@ def over_at(job: JobFolder, milliseconds: int, ending: Ending, attempt: int | No
     written_at(job.result_file, milliseconds)
 
 
+def _best(epoch: int | None) -> Best | None:
+    return Best(epoch=epoch, monitor="val_accuracy", value=0.5) if epoch else None
+
+
 def stopped(reason: str, last: int, best: int | None, epochs: int, status: str = "succeeded") -> Ending:
-    stop = Stop(reason=reason, last_epoch=last, best_epoch=best, epochs_not_run=epochs - last)
+    stop = Stop(reason=reason, last_epoch=last, best=_best(best), epochs_not_run=epochs - last)
     return Ending.model_validate({"status": status, "stop": stop})
 
 

@@ -48,7 +48,8 @@ def test_a_real_run_is_cut_into_its_parts_to_the_microsecond(volume: Volume, eng
     epochs = history.epochs()
     assert [told.epoch for told in epochs] == list(range(1, ending.stop.last_epoch + 1))
     assert all(before.ended <= after.ended for before, after in pairwise(epochs))
-    assert history.best_epoch() == ending.stop.best_epoch
+    assert ending.stop.best is not None
+    assert history.best_epoch() == ending.stop.best.epoch
 
     found = ledger(history)
     assert found.total == round(held * 1e6)
