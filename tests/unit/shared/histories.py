@@ -152,13 +152,19 @@ def history(job: JobFolder) -> JobHistory:
     return read
 
 
+def _highest(values: Sequence[float | None]) -> int | None:
+    """The epoch of the highest value, the first of equals."""
+    finite = [value for value in values if value is not None]
+    return values.index(max(finite)) + 1 if finite else None
+
+
 def trained(volume: Volume, curve: Sequence[float | None], epochs: int = 1000, seconds: float = 0.1) -> JobFolder:
     """A job that runs, with a row of val_accuracy for each value."""
     job = posted_at(volume, epochs=epochs)
     attempt = claimed_at(job, 1, 0, 3.6, "EUR")
     step = round(seconds * 1000)
     rows = [
-        epoch_event(epoch, 1000 + epoch * step, seconds, epochs=epochs, val_accuracy=value)
+        epoch_event(epoch, 1000 + epoch * step, seconds, _highest(curve[:epoch]), epochs, val_accuracy=value)
         for epoch, value in enumerate(curve, 1)
     ]
     told(attempt, rows)
