@@ -99,7 +99,7 @@ def test_a_running_job_moves_along(still, three):
         row.get_by_text("Queued").wait_for()
         finish(volume, waits, 12, 0.8)
         row.get_by_text("Succeeded").wait_for()
-        page.wait_for_function("() => document.querySelectorAll('#table tbody tr')[1].cells[7].textContent === '12'")
+        page.wait_for_function("() => document.querySelectorAll('#table tbody tr')[1].cells[6].textContent === '12'")
 
 
 def test_a_sample_says_that_it_is_one_and_a_job_that_is_gone_is_told(still):
