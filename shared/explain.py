@@ -47,7 +47,7 @@ def _why_queued_again(state: JobState, end: AttemptEnd) -> str:
 
 def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:
     if not workers:
-        return "No worker is there to take it."
+        return "No worker is available."
     if all(card.unfit for card in workers):
         return f"No worker can take it: {workers[0].unfit}."
     if all(card.unfit or card.paused for card in workers):

@@ -142,7 +142,7 @@ _FILE: dict[str, type[BaseModel] | Schema] = {
 def _shown(name: str, says: str, *, may_miss: bool = False) -> Operation:
     """A page. Without a session it redirects to the sign-in page."""
     html = Answer("HTML.", _HTML)
-    answers = {200: html, 303: Answer("Not signed in.", headers=("Location",)), **({404: html} if may_miss else {})}
+    answers = {200: html, 303: Answer("Not logged in.", headers=("Location",)), **({404: html} if may_miss else {})}
     return Operation(name, "page", says, answers)
 
 
@@ -355,18 +355,18 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/page/usage"): _shown("usagePage", "Page of the usage"),
     ("GET", "/page/workers"): _shown("workersPage", "Page of the workers and the queue"),
     ("GET", "/page/sign-in"): Operation(
-        "signInPage", "page", "Page to sign in", {200: Answer("HTML.", _HTML)},
+        "signInPage", "page", "Page to log in", {200: Answer("HTML.", _HTML)},
     ),
     ("POST", "/page/sign-in"): Operation(
         "signIn", "page", "Start a browser session",
-        {200: _json("Session started; the cookie stands for the key.", page_shapes.Session)},
+        {200: _json("Session started. The cookie replaces the key.", page_shapes.Session)},
         body={JSON: SignInRequest}, example={"key": "fs_…"}, errors=(*_BODY, 401, 403, 507),
     ),
     ("POST", "/page/sign-out"): Operation(
         "signOut", "page", "End a browser session", {204: Answer("Session ended.")}, errors=(403,),
     ),
     ("POST", "/page/codes"): Operation(
-        "makeCode", "page", "Create a one-time sign-in code",
+        "makeCode", "page", "Create a one-time login code",
         {201: _json("The only answer with the secret.", page_shapes.SignInCode)}, errors=(403, 507),
     ),
     ("GET", "/page/rows"): Operation(

@@ -58,8 +58,10 @@ def _volume(held: Service) -> dict[str, Any]:
 def _redis(held: Service) -> dict[str, Any]:
     unheard = held.doorbell.unheard()
     if unheard is None:
-        return _check(is_ok=False, detail="does not answer; jobs are still taken, and found by the workers' sweep")
-    return _check(is_ok=True, detail=f"answers; {unheard} rings not heard yet")
+        return _check(
+            is_ok=False, detail="does not answer; jobs are still accepted, and workers find them on the volume"
+        )
+    return _check(is_ok=True, detail=f"answers; {unheard} notifications not received yet")
 
 
 def _workers(held: Service) -> dict[str, Any]:

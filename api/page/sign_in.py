@@ -96,7 +96,7 @@ def _refusal(asked: SignInRequest, known: KnownKey | None) -> HttpProblem:
         return HttpProblem(401, "unknown_code", "this code was used or has expired; get another with `fitstop open`")
     if known is not None:
         return HttpProblem(401, f"{known.status}_key", f"this key is {known.status}")
-    return HttpProblem(401, "unknown_key", "this is no key of this service")
+    return HttpProblem(401, "unknown_key", "unknown API key")
 
 
 def _count_failure() -> None:

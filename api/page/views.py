@@ -48,7 +48,7 @@ def workers() -> Response:
 
 
 def show_sign_in() -> Response:
-    """Page to sign in; `next` is the address to open afterwards."""
+    """Page to log in; `next` is the address to open afterwards."""
     return _page("sign_in.html", place="sign-in", scope="none")
 
 

@@ -42,7 +42,7 @@ class Histories:
         with own_lock:
             history = reader.read_on()
         if history is None:
-            raise NotFound("there is no job of this id")
+            raise NotFound("there is no job with this id")
         self._note_size(job.id, history.bytes)
         return history
 

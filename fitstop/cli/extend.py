@@ -14,7 +14,7 @@ from fitstop.client import Json
     )
 )
 @click.argument("job")
-@click.option("--epochs", type=click.IntRange(1), help="Max epochs in total, greater than were trained.")
+@click.option("--epochs", type=click.IntRange(1), help="Max epochs in total; must exceed the epochs already trained.")
 @click.option("--patience", type=click.IntRange(1), help="Epochs without improvement before early stopping.")
 @click.option(
     "--max-gpu-seconds",

@@ -12,6 +12,15 @@ const BUDGET = [
   { name: "deadline", label: "Deadline (optional)", made: moment, read: (text) => new Date(text).toISOString() },
 ];
 
+const LABELS = {
+  "#/from": "Continue from",
+  "#/epochs": "Max epochs",
+  "#/early_stopping/patience": "Patience",
+  "#/budget/max_gpu_seconds": "Max compute time",
+  "#/budget/max_cost": "Max cost",
+  "#/budget/deadline": "Deadline",
+};
+
 /** Ask how far to continue, and post it; then show the new job. */
 export async function extend(job) {
   const { epoch, epochs } = job.progress;
@@ -69,7 +78,7 @@ async function posted(job, sent, problems) {
     const extended = await send("POST", `/jobs/${job.id}/extend`, sent);
     location.assign(`/page/jobs/${extended.id}`);
   } catch (problem) {
-    const lines = problem.errors?.length ? problem.errors.map((one) => `${one.pointer} ${one.detail}`) : [problem.message];
+    const lines = problem.errors?.length ? problem.errors.map((one) => `${LABELS[one.pointer] ?? one.pointer}: ${one.detail}`) : [problem.message];
     replace(problems, lines.map((line) => element("p", {}, line)));
   }
 }

@@ -42,6 +42,7 @@ export class Field {
   constructor(place, label, schema, onChange) {
     this.place = place;
     this.pointer = `#/${place}`;
+    this.label = label;
     this.schema = schema;
     this.onChange = onChange;
     const id = `field-${place.replaceAll("/", "-")}`;

@@ -311,7 +311,7 @@ def test_a_job_that_stopped_is_gone_on_with_in_one_unbroken_chart(visitor, page_
         dialog.get_by_label("Max epochs").fill(str(last))
         dialog.get_by_label("Patience").fill("300")
         dialog.get_by_role("button", name="Extend").click()
-        dialog.get_by_text(f"#/epochs received {last}").wait_for()
+        dialog.get_by_text(f"Max epochs: received {last}").wait_for()
         dialog.get_by_label("Max epochs").fill(str(last + 5))
         dialog.get_by_label("Max compute time in seconds (optional)").fill("600.5")
         dialog.get_by_label("Max cost (optional)").fill("2")

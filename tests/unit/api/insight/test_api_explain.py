@@ -25,7 +25,7 @@ def card(ready=False, draining=False, running=(), unfit=""):
 
 def test_a_job_that_waits_says_who_is_before_it_and_what_the_workers_do(client, volume, new_job):
     first, second = new_job(), new_job()
-    assert said(client, first) == ["It is the next in the queue.", "No worker is there to take it."]
+    assert said(client, first) == ["It is the next in the queue.", "No worker is available."]
     volume.show_worker(card(running=(RunningAttempt(job=first.id, attempt=1, slot=0),)))
     assert said(client, second) == [
         "It waits as number 2 in the queue: 1 job is served before it.",
