@@ -11,7 +11,7 @@ from shared.events import Event, EventWriter
 from shared.history import JobHistory, JobReader
 from shared.job import AttemptEnd, Claim, Ending, JobResult, Stop, stored
 from shared.job_folder import AttemptFolder, JobFolder
-from shared.progress import Best
+from shared.progress import Best, LastImprovement
 from shared.times import format_time
 from shared.volume import Volume
 from tests.unit.shared.records import record, spec
@@ -141,7 +141,9 @@ def _best(epoch: int | None) -> Best | None:
 
 
 def stopped(reason: str, last: int, best: int | None, epochs: int, status: str = "succeeded") -> Ending:
-    stop = Stop(reason=reason, last_epoch=last, best=_best(best), epochs_not_run=epochs - last)
+    improvement = LastImprovement(epoch=best, value=0.5, min_delta=0.001) if best else None
+    rule = {"monitor": "val_accuracy", "last_improvement": improvement, "wait": last - (best or 0), "patience": 10}
+    stop = Stop(reason=reason, last_epoch=last, best=_best(best), epochs_not_run=epochs - last, **rule)
     return Ending.model_validate({"status": status, "stop": stop})
 
 
