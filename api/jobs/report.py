@@ -34,7 +34,6 @@ def job_report(
     unread: list[str] = []
     ended: list[Ended] = [(attempt, _or_none(attempt.end, unread)) for attempt in attempts]
     event = last_epoch_event(runs)
-    stop = result.ending.stop if result else None
     report = {
         "id": folder.id,
         "object": "job",
@@ -47,7 +46,7 @@ def job_report(
         "queue_position": queue_position,
         "attempt": state.attempt.number if state.attempt else 0,
         "progress": _progress(event),
-        "stop": stop.with_best(epoch_progress(event) if event else None).model_dump(mode="json") if stop else None,
+        "stop": _stop(state, event),
         "checkpoints": _checkpoint_summary(runs, unread),
         "engine": None if is_new else _engine(folder, unread),
         "worker": _worker(state),
@@ -183,6 +182,11 @@ def _progress(event: Event | None) -> dict[str, Any] | None:
         "reduce_lr": shown["reduce_lr"],
         "updated_at": event.time,
     }
+
+
+def _stop(state: JobState, event: Event | None) -> dict[str, Any] | None:
+    stop = state.result.ending.stop if state.result else None
+    return stop.with_best(epoch_progress(event) if event else None).model_dump(mode="json") if stop else None
 
 
 def _checkpoint_summary(runs: Sequence[AttemptFolder], unread: list[str]) -> dict[str, Any]:
