@@ -30,7 +30,7 @@ from shared.forecast import (
     is_perfect,
     pace_after,
 )
-from shared.replay import judged, replay
+from shared.replay import apply_rule, replay
 from shared.spec import EarlyStoppingSpec
 from shared.task import better_mode
 
@@ -142,7 +142,7 @@ def _run(monitor: str, curve: Sequence[float | None]) -> tuple[_Floats, _Floats,
     more the more of the moments before it foresee it (`FORESEEN` at most).
     """
     spec = EarlyStoppingSpec(monitor=monitor, mode=better_mode(monitor))
-    improved, told = improvements(curve, spec), list(judged(curve, spec))
+    improved, told = improvements(curve, spec), list(apply_rule(curve, spec))
     open_to = [done for done in range(LEAST_EPOCHS, len(curve)) if not is_perfect(told[done - 1][0], spec)]
     rows = [evidence(pace_after(improved[:done]), done + 1)[:, 0] for done in open_to]
     weight = np.zeros(len(curve))

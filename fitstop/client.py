@@ -202,7 +202,7 @@ class Client:
         return self._json("GET", "/replay/patience", params=asked)
 
     def usage(self, by: str = "day", first: str | None = None, last: str | None = None) -> Json:
-        """The GPU time of finished jobs, in groups; `first` and `last` are days such as 2026-11-23."""
+        """The compute time of finished jobs, in groups; `first` and `last` are days such as 2026-11-23."""
         asked = {"by": by, "from": first, "to": last}
         return self._json("GET", "/usage", params={name: value for name, value in asked.items() if value is not None})
 

@@ -1,6 +1,6 @@
 """A job's budget: what its attempts have used up of it, and what is left.
 
-GPU seconds are those of the ledger: each attempt counts from its claim to its end, however it ended, so that a job that
+Compute time is that of the ledger: each attempt counts from its claim to its end, however it ended, so that a job that
 is interrupted does not get its budget again. The attempts' owners measure them, and they cost what their worker asked
 then; an attempt whose worker knew no price, or one in another currency, counts at the price of the newest attempt.
 
@@ -28,7 +28,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit of a budget, how much of it is used, and in how many GPU seconds from now it is reached."""
+    """One limit of a budget, how much of it is used, and in how many seconds of compute time from now it is reached."""
 
     used: BudgetUsed
     seconds_left: float
@@ -78,17 +78,17 @@ def _limit(kind: str, limit: float, used: float, left: float, currency: str | No
 
 
 def used_words(used: BudgetUsed) -> str:
-    """How much of a limit is used, such as `4.87 of 5 GPU seconds`."""
+    """How much of a limit is used, such as `4.87 of 5 seconds of compute time`."""
     if used.kind == "deadline":
         return f"the deadline of {used.limit}"
-    unit = f" {used.currency or 'in cost'}" if used.kind == "max_cost" else " GPU seconds"
+    unit = f" {used.currency or 'in cost'}" if used.kind == "max_cost" else " seconds of compute time"
     return f"{used.used:.4g} of {used.limit:g}{unit}"
 
 
 def budget_words(budget: Budget) -> str:
-    """All limits of a budget, such as `5 GPU seconds, or a cost of 2.5`."""
+    """All limits of a budget, such as `5 seconds of compute time, or a cost of 2.5`."""
     limits = [
-        f"{budget.max_gpu_seconds:g} GPU seconds" if budget.max_gpu_seconds is not None else None,
+        f"{budget.max_gpu_seconds:g} seconds of compute time" if budget.max_gpu_seconds is not None else None,
         f"a cost of {budget.max_cost:g}" if budget.max_cost is not None else None,
         f"the deadline of {budget.deadline}" if budget.deadline is not None else None,
     ]

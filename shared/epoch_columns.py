@@ -13,7 +13,7 @@ import numpy.typing as npt
 class EpochTold:
     """An epoch that ended. `ended` is in microseconds since the attempt's claim, `attempt` 0 for what was inherited.
 
-    `best_epoch` is the best one by then, by early stopping where it is on, `kept_epoch` that of the best model kept.
+    `best_epoch` is that of the best saved model so far; of a job that saves none, that of the last improvement.
     """
 
     epoch: int
@@ -22,7 +22,6 @@ class EpochTold:
     metrics: dict[str, float | None]
     best_epoch: int | None
     learning_rate: float
-    kept_epoch: int | None
     attempt: int = 0
 
 
@@ -31,7 +30,7 @@ class EpochColumns:
 
     def __init__(self, attempt: int = 0) -> None:
         self._attempt = attempt
-        self._epoch, self._ended, self._best, self._kept = (array("q") for _ in range(4))
+        self._epoch, self._ended, self._best = (array("q") for _ in range(3))
         self._seconds, self._rate, self._values = (array("d") for _ in range(3))
         # The names of an epoch's metrics, hardly ever new ones, and where its values begin.
         self._names: list[tuple[str, ...]] = []
@@ -49,13 +48,12 @@ class EpochColumns:
         self._seconds.append(told.seconds)
         self._rate.append(told.learning_rate)
         self._best.append(told.best_epoch or 0)
-        self._kept.append(told.kept_epoch or 0)
         self._epoch.append(told.epoch)
 
     @property
     def bytes(self) -> int:
         """The memory that the epochs take."""
-        columns = (self._epoch, self._ended, self._best, self._kept, self._layout, self._begin)
+        columns = (self._epoch, self._ended, self._best, self._layout, self._begin)
         return sum(column.itemsize * len(column) for column in (*columns, self._seconds, self._rate, self._values))
 
     def now(self) -> "EpochRows":
@@ -71,7 +69,6 @@ class EpochColumns:
             metrics=self._metrics(index),
             best_epoch=self._best[index] or None,
             learning_rate=self._rate[index],
-            kept_epoch=self._kept[index] or None,
             attempt=self._attempt,
         )
 

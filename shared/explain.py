@@ -16,7 +16,8 @@ def explain(
 ) -> list[str]:
     """The sentences. `workers` are those that are alive; `progress` is the last epoch, or None."""
     if state.result is not None:
-        return _why_it_stopped(state, state.result.ending.stop, state.result.ending.error)
+        stop = state.result.ending.stop
+        return _why_it_stopped(state, stop.with_best(progress) if stop else None, state.result.ending.error)
     if state.status == "queued":
         return _why_it_waits(state, queue_position, workers)
     return _why_it_runs(state, progress)
@@ -46,7 +47,7 @@ def _why_queued_again(state: JobState, end: AttemptEnd) -> str:
 
 def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:
     if not workers:
-        return "No worker is there to take it."
+        return "No worker is available."
     if all(card.unfit for card in workers):
         return f"No worker can take it: {workers[0].unfit}."
     if all(card.unfit or card.paused for card in workers):
@@ -89,12 +90,13 @@ def _what_stops_it(progress: EpochProgress, state: Patience, spec: EarlyStopping
             f"Early stopping monitors {state.monitor} from epoch {spec.start_from_epoch + 1} on; "
             f"this is epoch {progress.epoch}."
         )
-    if state.best_epoch is None or state.best_value is None:
+    improvement = state.last_improvement
+    if improvement is None:
         return f"{state.monitor} has had no finite value so far; without one it stops at epoch {state.stops_at_epoch}."
-    last = f"{state.monitor} last improved at epoch {state.best_epoch}, {_ago(progress.epoch - state.best_epoch)}"
+    last = f"{state.monitor} last improved at epoch {improvement.epoch}, {_ago(progress.epoch - improvement.epoch)}"
     if state.stops_at_epoch >= progress.epochs:
         return f"{last}; it may continue to epoch {progress.epochs}, its maximum."
-    return f"{last}; it stops at epoch {state.stops_at_epoch} unless it {_better_than(state.best_value, spec)}."
+    return f"{last}; it stops at epoch {state.stops_at_epoch} unless it {_better_than(improvement.value, spec)}."
 
 
 def _when_the_rate_drops(progress: EpochProgress) -> list[str]:
@@ -106,16 +108,16 @@ def _when_the_rate_drops(progress: EpochProgress) -> list[str]:
     return [f"The learning rate is {progress.learning_rate:g} and drops {when}."]
 
 
-def _better_than(best: float, spec: EarlyStoppingSpec) -> str:
+def _better_than(value: float, spec: EarlyStoppingSpec) -> str:
     if spec.mode == "max":
-        return f"rises above {_value(best + spec.min_delta)}"
-    return f"falls below {_value(best - spec.min_delta)}"
+        return f"rises above {_value(value + spec.min_delta)}"
+    return f"falls below {_value(value - spec.min_delta)}"
 
 
 def _why_it_stopped(state: JobState, stop: Stop | None, error: JobError | None) -> list[str]:
     sentences = []
     if stop is not None:
-        sentences.append(_the_stop(state, stop))
+        sentences += [_the_stop(state, stop), *_the_best_model(stop)]
     if error is not None:
         sentences.append(f"{error.message[:1].upper()}{error.message[1:]} ({error.code}).")
     if stop is not None and stop.epochs_not_run:
@@ -130,32 +132,32 @@ def _the_stop(state: JobState, stop: Stop) -> str:
     if stop.reason == "early_stopping":
         return _stopped_early(stop, state.record.spec.callbacks.early_stopping)
     if stop.reason == "epochs_completed":
-        return f"It ran all of its {_epochs(stop.last_epoch)}{_best_of(stop)}."
+        return f"It ran all of its {_epochs(stop.last_epoch)}."
     if stop.reason == "budget" and stop.budget is not None:
         where = f"stopped after epoch {stop.last_epoch}" if stop.last_epoch else "ended before its first epoch had"
-        return f"It {where}: its budget was used up ({used_words(stop.budget)}){_best_of(stop)}."
+        return f"It {where}: its budget was used up ({used_words(stop.budget)})."
     if stop.reason == "cancelled":
         when = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch"
-        return f"It was cancelled {when}{_best_of(stop)}."
+        return f"It was cancelled {when}."
     where = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch had finished"
     words = {"error": "It failed", "diverged": "It diverged (its numbers were no longer finite) and stopped"}
-    return f"{words.get(stop.reason, f'It stopped ({stop.reason})')} {where}{_best_of(stop)}."
+    return f"{words.get(stop.reason, f'It stopped ({stop.reason})')} {where}."
 
 
 def _stopped_early(stop: Stop, spec: EarlyStoppingSpec | None) -> str:
-    if stop.best_epoch is None or stop.best_value is None or spec is None:
+    last = stop.last_improvement
+    if last is None or spec is None:
         return f"It stopped at epoch {stop.last_epoch}: {stop.monitor} never had a finite value."
     more = f" by more than {spec.min_delta:g}" if spec.min_delta else ""
     return (
-        f"It stopped at epoch {stop.last_epoch}: for {_epochs(stop.wait or 0)}, its whole patience, "
-        f"{stop.monitor} did not improve{more} on the {_value(stop.best_value)} of epoch {stop.best_epoch}."
+        f"It stopped at epoch {stop.last_epoch}: {stop.monitor} did not improve{more} for {_epochs(stop.wait or 0)}, "
+        f"the whole patience. Its last improvement was {_value(last.value)} at epoch {last.epoch}."
     )
 
 
-def _best_of(stop: Stop) -> str:
-    if stop.best_epoch is None or stop.best_value is None:
-        return ""
-    return f"; {stop.monitor} was best at epoch {stop.best_epoch} with {_value(stop.best_value)}"
+def _the_best_model(stop: Stop) -> list[str]:
+    best = stop.best
+    return [f"The best model is from epoch {best.epoch}: {best.monitor} {_value(best.value)}."] if best else []
 
 
 def _ago(epochs: int) -> str:

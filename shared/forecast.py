@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.replay import Best, judged, patience_after, replay
+from shared.progress import LastImprovement
+from shared.replay import apply_rule, patience_after, replay
 from shared.spec import EarlyStoppingSpec
 
 LEAST_EPOCHS = 3
@@ -67,8 +68,8 @@ def forecast(
     if sum(value is not None and math.isfinite(value) for value in values) < LEAST_EPOCHS or done >= epochs:
         return None
     past = replay(values, spec)
-    soonest = max(done + 1, patience_after(done, epochs, spec, past.best, past.wait).stops_at_epoch)
-    if is_perfect(past.best, spec):
+    soonest = max(done + 1, patience_after(done, epochs, spec, past.last_improvement, past.wait).stops_at_epoch)
+    if is_perfect(past.last_improvement, spec):
         return Forecast(soonest, soonest, soonest, 0.0)
     stops, better = _futures(values, spec, epochs, coefficients)
     stops = np.maximum(stops, soonest)
@@ -76,15 +77,15 @@ def forecast(
     return Forecast(p10, p50, p90, round(float(better.mean()), 3))
 
 
-def is_perfect(best: Best, spec: EarlyStoppingSpec) -> bool:
+def is_perfect(last: LastImprovement | None, spec: EarlyStoppingSpec) -> bool:
     """Whether no later value can be better by `min_delta`."""
     is_bounded = spec.mode == "max" and spec.monitor.removeprefix("val_") in _AT_MOST_ONE
-    return is_bounded and best.value is not None and best.value + spec.min_delta >= 1
+    return is_bounded and last is not None and last.value + spec.min_delta >= 1
 
 
 def improvements(values: Sequence[float | None], spec: EarlyStoppingSpec) -> _Flags:
     """Which epochs were better than all before them, from the first on. Shape (epochs,)."""
-    told = judged(values, spec.model_copy(update={"start_from_epoch": 0}))
+    told = apply_rule(values, spec.model_copy(update={"start_from_epoch": 0}))
     return np.array([wait == 0 for _, wait in told])
 
 
@@ -141,7 +142,7 @@ def _futures(
         pace = _went_on(pace, improved)
         if epoch <= spec.start_from_epoch:
             continue
-        # The first epoch that counts is the best by then, whatever it is.
+        # The first epoch that counts is an improvement, whatever it is.
         waits = np.where(improved | (epoch == spec.start_from_epoch + 1), 0, waits + 1)
         better |= is_running & improved
         stops[is_running & (waits >= spec.patience)] = epoch

@@ -141,10 +141,7 @@ class JobHistory:
         return float(np.median(kept)) if len(kept) else None
 
     def best_epoch(self) -> int | None:
-        """The best epoch: the one that the stop names, else the one that the last epoch knew; None before one."""
-        stop = self.result.ending.stop if self.result else None
-        if stop is not None and stop.best_epoch is not None:
-            return stop.best_epoch
+        """The epoch of the best saved model, or where none is saved of the last improvement; None before one."""
         last = self.last_epoch()
         return last.best_epoch if last else None
 
@@ -272,16 +269,15 @@ def _progress(event: Event) -> EpochProgress | None:
 
 
 def _told(told: EpochProgress, ended: int) -> EpochTold:
-    by_patience = told.early_stopping.best_epoch if told.early_stopping else None
-    by_checkpoint = told.best.epoch if told.best and not told.early_stopping else None
+    improvement = told.early_stopping.last_improvement if told.early_stopping else None
+    best = told.best or improvement
     return EpochTold(
         epoch=told.epoch,
         ended=ended,
         seconds=told.seconds,
         metrics=told.metrics,
-        best_epoch=by_patience or by_checkpoint,
+        best_epoch=best.epoch if best else None,
         learning_rate=told.learning_rate,
-        kept_epoch=told.best.epoch if told.best else None,
     )
 
 

@@ -18,7 +18,7 @@ from shared.events import Event, job_events
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.progress import EpochProgress
-from shared.replay import judged, monitored, patience_after
+from shared.replay import apply_rule, monitored, patience_after
 from shared.spec import JobSpec
 
 _EPOCH, _RATE, _CHECKPOINT = range(3)
@@ -77,7 +77,7 @@ def _told(job: JobFolder, epochs: int, record: JobRecord) -> Iterator[Event]:
     now_judged = {one.epoch: one for one in rejudged(told, record.spec)}
     for epoch, kind in sorted(last):
         event = last[epoch, kind]
-        data = now_judged[epoch].model_dump(mode="json") if kind == _EPOCH else event.data
+        data = now_judged[epoch].stored() if kind == _EPOCH else event.data
         yield Event(event.type, event.message, data, event.level, event.time)
     yield _goes_on(record, epochs)
 
@@ -92,10 +92,10 @@ def rejudged(told: list[EpochProgress], spec: JobSpec) -> list[EpochProgress]:
         one.model_copy(
             update={
                 "epochs": allowed,
-                "early_stopping": patience_after(one.epoch, allowed, stopping, best, wait),
+                "early_stopping": patience_after(one.epoch, allowed, stopping, last, wait),
             }
         )
-        for one, (best, wait) in zip(told, judged(values, stopping), strict=True)
+        for one, (last, wait) in zip(told, apply_rule(values, stopping), strict=True)
     ]
 
 

@@ -11,11 +11,12 @@ attempts/<n>/
   end.json       AttemptEnd   how the attempt ended; its worker, or whoever found it lost
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.document import Document
+from shared.progress import Best, EpochProgress, LastImprovement
 from shared.spec import JobSpec
 from shared.task import Task
 
@@ -91,20 +92,39 @@ class BudgetUsed(_Part):
 class Stop(_Part):
     """Why training stopped, with the evidence. Epochs count from 1.
 
-    `reason` is an open word: epochs_completed, early_stopping, diverged, budget, cancelled, error. `wait` and
-    `patience` are those of early stopping, None where it is off; `epochs_not_run` is what the spec allowed and
-    nobody paid for; `budget` is what a stop by the budget rests on.
+    `reason` is an open word: epochs_completed, early_stopping, diverged, budget, cancelled, error. `best` is the best
+    saved model. `monitor`, `last_improvement`, `wait` and `patience` are those of early stopping, null where it is off.
+    `epochs_not_run` counts the epochs up to the maximum. `budget` is the limit that was used up.
     """
 
     reason: str
+    best: Best | None = None
     monitor: str | None = None
-    best_epoch: int | None = None
-    best_value: float | None = None
+    last_improvement: LastImprovement | None = None
     wait: int | None = None
     patience: int | None = None
     last_epoch: int = 0
     epochs_not_run: int = 0
     budget: BudgetUsed | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_old_names(cls, data: Any) -> Any:
+        """Older versions stored early stopping's epoch as `best_epoch`, or where that was off, the best model's."""
+        if not isinstance(data, dict) or "best_epoch" not in data:
+            return data
+        known = {name: value for name, value in data.items() if name not in {"best_epoch", "best_value"}}
+        old = LastImprovement.of_old_names(data["best_epoch"], data.get("best_value"))
+        if old is None or data.get("patience") is not None:
+            return {"last_improvement": old, **known}
+        best = {"epoch": old["epoch"], "monitor": data.get("monitor"), "value": old["value"]}
+        return {"best": best, **known, "monitor": None}
+
+    def with_best(self, progress: EpochProgress | None) -> Self:
+        """With the best model as the last epoch knew it, where an older version did not record it."""
+        if self.best is not None or progress is None:
+            return self
+        return self.model_copy(update={"best": progress.best})
 
 
 class Ending(_Part):

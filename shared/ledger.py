@@ -2,8 +2,8 @@
 
     waiting     no GPU: in the queue, and between two attempts
     start_up    from the claim to the first epoch: process, data, model, resume
-    learning    epochs up to the best one
-    patience    epochs behind the best one, to the stop
+    learning    epochs up to that of the best saved model; where none is saved, up to the last improvement
+    patience    epochs after that one, to the stop
     redone      what an interruption made it train twice, and the silence until others took over
     saving      between two epochs, and behind the last one
 

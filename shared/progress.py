@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class _Frozen(BaseModel):
@@ -10,25 +10,56 @@ class _Frozen(BaseModel):
 
 
 class Best(_Frozen):
-    """The best epoch so far by the monitor that decides which model is kept."""
+    """Best saved model so far: its epoch, and the value of the metric by which models are saved."""
 
     epoch: int
     monitor: str
     value: float
 
 
-class Patience(_Frozen):
-    """State of early stopping: it stops at `stops_at_epoch` unless `monitor` becomes better than `best_value`.
+class LastImprovement(_Frozen):
+    """Last epoch that early stopping counts as an improvement: a value better by more than `min_delta`.
 
-    `stops_at_epoch` is never above the epochs of the spec; `best_*` are None until a value was finite.
+    With a min delta, the best model can be from a later epoch. `min_delta` is null where an older version did not
+    record it.
+    """
+
+    epoch: int
+    value: float
+    min_delta: float | None
+
+    @classmethod
+    def of_old_names(cls, epoch: int | None, value: float | None) -> dict[str, Any] | None:
+        """What versions before `last_improvement` stored as `best_epoch` and `best_value`."""
+        return None if epoch is None or value is None else {"epoch": epoch, "value": value, "min_delta": None}
+
+
+class Patience(_Frozen):
+    """State of early stopping: it stops at `stops_at_epoch` unless `monitor` improves by more than the min delta.
+
+    `stops_at_epoch` is never above the maximum epochs; `last_improvement` is null until a value was finite.
     """
 
     monitor: str
     wait: int
     patience: int
     stops_at_epoch: int
-    best_epoch: int | None
-    best_value: float | None
+    last_improvement: LastImprovement | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_old_names(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "best_epoch" not in data:
+            return data
+        known = {name: value for name, value in data.items() if name not in {"best_epoch", "best_value"}}
+        old = LastImprovement.of_old_names(data["best_epoch"], data.get("best_value"))
+        return {"last_improvement": old, **known}
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON values for an event, also with the names that versions before `last_improvement` require."""
+        last = self.last_improvement
+        old = {"best_epoch": last.epoch if last else None, "best_value": last.value if last else None}
+        return {**self.model_dump(mode="json"), **old}
 
 
 class PlateauWait(_Frozen):
@@ -57,3 +88,8 @@ class EpochProgress(_Frozen):
     def of(cls, data: dict[str, Any]) -> Self:
         """What the data of an event says, whatever more a newer version tells in it. Raises ValidationError."""
         return cls.model_validate(data, extra="ignore")
+
+    def stored(self) -> dict[str, Any]:
+        """The data of an event of type "epoch"."""
+        stopping = self.early_stopping.stored() if self.early_stopping else None
+        return {**self.model_dump(mode="json"), "early_stopping": stopping}

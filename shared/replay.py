@@ -10,36 +10,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.progress import Patience
+from shared.progress import LastImprovement, Patience
 from shared.spec import EarlyStoppingSpec
 
 
 @dataclass(frozen=True)
-class Best:
-    """The best epoch (from 1) and its value, as early stopping counts it; None before a first one."""
-
-    epoch: int | None = None
-    value: float | None = None
-
-
-@dataclass(frozen=True)
 class Stopped:
-    """Where the rule stops: after `epoch` (from 1), with the best by then."""
+    """Where the rule stops: after `epoch` (from 1), with the last improvement by then."""
 
     epoch: int
-    best: Best
+    last_improvement: LastImprovement | None
 
 
 @dataclass(frozen=True)
 class Replay:
     """A curve under one monitor, mode, min_delta and start_from_epoch, for every patience at once.
 
-    `stops[p]` is where patience p + 1 stops; a patience beyond them does not stop within the curve. `best` and `wait`
-    are those after its last epoch. The waiting never depends on the patience, so one pass answers for all.
+    `stops[p]` is where patience p + 1 stops; a patience beyond them does not stop within the curve.
+    `last_improvement` and `wait` are those after its last epoch. The waiting never depends on the patience, so one pass
+    answers for all.
     """
 
     stops: tuple[Stopped, ...]
-    best: Best
+    last_improvement: LastImprovement | None
     wait: int
 
     def stop(self, patience: int) -> Stopped | None:
@@ -49,15 +42,15 @@ class Replay:
 
 def replay(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Replay:
     """Drive the rule over one value for each epoch; None is a value that was not finite."""
-    best, wait, stops = Best(), 0, list[Stopped]()
-    for index, (best, wait) in enumerate(judged(values, spec)):
+    last, wait, stops = None, 0, list[Stopped]()
+    for index, (last, wait) in enumerate(apply_rule(values, spec)):
         if index > 0:
-            stops += [Stopped(index + 1, best)] * (wait - len(stops))
-    return Replay(tuple(stops), best, wait)
+            stops += [Stopped(index + 1, last)] * (wait - len(stops))
+    return Replay(tuple(stops), last, wait)
 
 
-def judged(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Iterator[tuple[Best, int]]:
-    """The best and the wait after each epoch.
+def apply_rule(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Iterator[tuple[LastImprovement | None, int]]:
+    """The last improvement and the wait after each epoch.
 
     As in Keras, differences are of 64 bits and comparisons of 32.
     """
@@ -67,17 +60,21 @@ def judged(values: Sequence[float | None], spec: EarlyStoppingSpec) -> Iterator[
         challengers = (sign * (known - sign * spec.min_delta).astype(np.float32)).tolist()
         defenders = (sign * known.astype(np.float32)).tolist()
     to_beat = -math.inf
-    best, wait = Best(), 0
+    last: LastImprovement | None = None
+    wait = 0
     for index in range(len(known)):
         if index >= spec.start_from_epoch:
             wait += 1
-            first = best.epoch is None and not math.isnan(challengers[index])
+            first = last is None and not math.isnan(challengers[index])
             if first or challengers[index] > to_beat:
-                best, wait, to_beat = Best(index + 1, float(known[index])), 0, defenders[index]
-        yield best, wait
+                last = LastImprovement(epoch=index + 1, value=float(known[index]), min_delta=spec.min_delta)
+                wait, to_beat = 0, defenders[index]
+        yield last, wait
 
 
-def patience_after(epoch: int, epochs: int, spec: EarlyStoppingSpec, best: Best, wait: int) -> Patience:
+def patience_after(
+    epoch: int, epochs: int, spec: EarlyStoppingSpec, last: LastImprovement | None, wait: int
+) -> Patience:
     """How far early stopping is after `epoch` (from 1) of `epochs`."""
     started = epoch > spec.start_from_epoch
     stops_at = epoch + max(spec.patience - wait, 0) if started else spec.start_from_epoch + 1 + spec.patience
@@ -86,8 +83,7 @@ def patience_after(epoch: int, epochs: int, spec: EarlyStoppingSpec, best: Best,
         wait=wait,
         patience=spec.patience,
         stops_at_epoch=min(epochs, max(2, stops_at)),
-        best_epoch=best.epoch,
-        best_value=best.value,
+        last_improvement=last,
     )
 
 
@@ -99,7 +95,7 @@ def monitored(rows: Sequence[dict[str, float | None]], monitor: str) -> list[flo
 
 
 def best_value(values: Sequence[float | None], mode: str) -> float | None:
-    """The best of the values, by which the best model is kept: here every improvement counts."""
+    """The best of the values, as models are saved: here every improvement counts, whatever the min delta."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
     if not finite:
         return None

@@ -215,7 +215,7 @@ def _misspelt(environment: Mapping[str, str]) -> list[str]:
             continue
         near = get_close_matches(name, known, n=1, cutoff=_MISSPELT)
         if near:
-            wrong.append(f'{name}={_told(name, environment)}: nobody reads this variable. Did you mean "{near[0]}"?')
+            wrong.append(f'{name}={_told(name, environment)}: unknown variable. Did you mean "{near[0]}"?')
         else:
             _warn_unread(name)
     return wrong

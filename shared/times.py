@@ -19,7 +19,7 @@ def parse_time(text: str) -> datetime:
     """The moment that `text` (RFC 3339) names. Raises ValueError for anything else."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError(f"a time without its zone: {text!r}")
+        raise ValueError(f"a time without a time zone: {text!r}")
     return moment
 
 

@@ -38,7 +38,7 @@ class Caller:
     key_id: str
     scope: Scope
     is_session: bool
-    """Whether a browser's session stands for the key."""
+    """Whether the request comes with the key's browser session."""
 
 
 def install(app: Flask) -> None:
@@ -50,7 +50,7 @@ def install(app: Flask) -> None:
 def protect(app: Flask, endpoint: str, scope: RouteScope) -> None:
     """Say what scope an endpoint needs. A request to one of which nothing is said fails."""
     if scope not in _REACH:
-        raise ValueError(f"{endpoint}: {scope!r} is no scope, expected one of {', '.join(_REACH)}")
+        raise ValueError(f"{endpoint}: {scope!r} is not a scope; expected one of {', '.join(_REACH)}")
     app.extensions[_KEY][endpoint] = scope
 
 
@@ -105,7 +105,7 @@ def _sent_to_sign_in() -> Response:
 
 def _refused() -> NoReturn:
     if shown_secret() is not None:
-        raise _unauthorized("session_over", f"this session has ended; sign in again at {SIGN_IN}")
+        raise _unauthorized("session_over", f"this session has ended; log in again at {SIGN_IN}")
     raise _unauthorized("no_key", f"an API key is needed: {_HOW}")
 
 
@@ -114,11 +114,11 @@ def _known_key() -> KnownKey:
     scheme, _, key = sent.partition(" ")
     key = key.strip(" ")
     if scheme.lower() != "bearer" or not key:
-        raise _unauthorized("no_key", f"the Authorization header holds no key: {_HOW}")
+        raise _unauthorized("no_key", f"the Authorization header has no key: {_HOW}")
     known = service().keys.find(key) if key.isascii() and len(key) <= _MOST_CHARACTERS else None
     if known is None:
         service().volume.check()
-        raise _unauthorized("unknown_key", f"this is no key of this service; its keys match {PATTERN}", is_token=True)
+        raise _unauthorized("unknown_key", f"unknown API key; keys of this service match {PATTERN}", is_token=True)
     if known.status != "active":
         raise _unauthorized(f"{known.status}_key", f"this key is {known.status}", is_token=True)
     return known

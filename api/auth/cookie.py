@@ -38,7 +38,9 @@ def check_origin() -> None:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if (origin is None and site is None) or not (site in {None, "same-origin"} and origin in {None, *_own_origins()}):
         raise HttpProblem(
-            403, "foreign_origin", "a signed-in browser may send this from the service's own page only; else use a key"
+            403,
+            "foreign_origin",
+            "a browser session may send this only from the service's own page; otherwise use an API key",
         )
 
 

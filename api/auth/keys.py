@@ -74,7 +74,7 @@ def revoke(key_id: str) -> Response:
     """Revoke an API key permanently. Repeating it changes nothing."""
     no_query()
     if key_id == ENVIRONMENT_KEY_ID:
-        raise Conflict("this key is the variable FITSTOP_ADMIN_KEY of the API: take it away there and start it again")
+        raise Conflict("this key is the variable FITSTOP_ADMIN_KEY of the API: remove it there and restart the API")
     return json_response(Key(**_facts(service().keys.revoke(key_id))))
 
 

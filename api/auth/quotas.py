@@ -62,7 +62,7 @@ def admit_job(record: JobRecord) -> None:
         raise HttpProblem(
             429,
             "too_many_jobs",
-            f"this key has {most} jobs without a result, the most that it may have; wait for some, or cancel them",
+            f"this key has {most} jobs without a result, the maximum; wait for some to finish, or cancel them",
             retry_after=_JOBS_RETRY_SECONDS,
         )
 
@@ -77,7 +77,7 @@ def uploading() -> Iterator[None]:
         raise HttpProblem(
             429,
             "too_many_uploads",
-            f"this key has {settings.max_uploads} uploads under way, the most that it may have at once",
+            f"this key has {settings.max_uploads} uploads under way, the maximum at one time",
             retry_after=_UPLOADS_RETRY_SECONDS,
         )
     try:
@@ -99,7 +99,7 @@ def _count_request() -> None:
     count = service().counts.ask(lambda kind: kind.add(f"requests:{key_id}", 1, MINUTE_SECONDS))
     window = Window("requests", quota, MINUTE_SECONDS, quota - count.total, count.resets_in)
     _note_use(key_id)
-    _check_window(window, "too_many_requests", f"this key has made {quota} requests in a minute, the most that it may")
+    _check_window(window, "too_many_requests", f"this key has made {quota} requests in a minute, the maximum")
 
 
 def _note_use(key_id: str) -> None:
@@ -115,7 +115,7 @@ def _check_bytes(coming: int) -> None:
         _check_window(
             Window(window.name, window.quota, window.seconds, -1, window.resets_in),
             "too_many_bytes",
-            f"with this one the key has uploaded more than {window.quota} bytes in a day, the most that it may",
+            f"with this upload the key has sent more than {window.quota} bytes in a day, the maximum",
         )
 
 

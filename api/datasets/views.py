@@ -59,7 +59,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     with uploading(), received(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
         info, is_new = _kept(upload, dataset_id, name, options)
     if info.sha256 != upload.sha256:
-        raise Conflict(f'the dataset "{dataset_id}" holds other data; choose another id')
+        raise Conflict(f'the dataset "{dataset_id}" has other data; choose another id')
     if not options.are_those_of(info):
         detail = "holds the same file, read with other missing_values or column_kinds"
         raise Conflict(f'the dataset "{dataset_id}" {detail}; choose another id, or delete it first')
@@ -97,7 +97,7 @@ def show(dataset_id: str) -> Response:
     no_query()
     info = service().volume.dataset(dataset_id)
     if info is None:
-        raise NotFound("there is no dataset of this id")
+        raise NotFound("there is no dataset with this id")
     return json_response(dataset_report(info))
 
 
@@ -113,12 +113,12 @@ def delete(dataset_id: str) -> tuple[str, int]:
     no_query()
     volume = service().volume
     if volume.dataset(dataset_id) is None:
-        raise NotFound("there is no dataset of this id")
+        raise NotFound("there is no dataset with this id")
     users = [job.id for job in map(_open_record, volume.open_jobs()) if job and job.spec.dataset.id == dataset_id]
     if users:
         raise Conflict(f"unfinished jobs use the dataset: {listed(users, 5)}; cancel them or wait for their end")
     if not volume.remove_dataset(dataset_id):
-        raise NotFound("there is no dataset of this id")
+        raise NotFound("there is no dataset with this id")
     return "", 204
 
 

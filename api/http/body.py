@@ -54,7 +54,7 @@ def _received(size: int) -> bytes:
 
 
 def _too_large(most_bytes: int) -> HttpProblem:
-    return HttpProblem(413, "too_large", f"the body is larger than {most_bytes} bytes, the most that is taken")
+    return HttpProblem(413, "too_large", f"the body is larger than {most_bytes} bytes, the maximum")
 
 
 def _gone() -> HttpProblem:

@@ -139,4 +139,4 @@ def _volume(error: OSError) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     log.error("unforeseen (request %s)", request_id(), exc_info=error)
-    return document(500, "internal_error", "an error of ours; the log has it under this request_id")
+    return document(500, "internal_error", "internal error; the log has the details under this request_id")

@@ -92,7 +92,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise _bad(f"the name {_cut(json.dumps(twice))} stands twice in one object")
+        raise _bad(f"the name {_cut(json.dumps(twice))} appears twice in one object")
     return found
 
 

@@ -29,7 +29,7 @@ def show(job_id: str) -> Response:
     folder = service().job(job_id)
     state = folder.state()
     if state is None:
-        raise NotFound("there is no job of this id")
+        raise NotFound("there is no job with this id")
     event = last_epoch_event(folder.runs())
     is_queued = state.status == "queued"
     sentences = explain(

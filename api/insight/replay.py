@@ -23,8 +23,8 @@ from shared.epoch_columns import EpochTold
 from shared.history import JobHistory
 from shared.ids import is_job_id
 from shared.problems import Conflict, NotFound, Problem, Refused, listed, nearest, pointer
+from shared.progress import LastImprovement
 from shared.replay import (
-    Best,
     Curve,
     PatienceRow,
     Replay,
@@ -140,7 +140,7 @@ def _answer(
     allowed = history.record.spec.hyperparameters.epochs
     is_known = stop is not None or last >= allowed
     at = stop.epoch if stop else last
-    best = stop.best if stop else past.best
+    improvement = stop.last_improvement if stop else past.last_improvement
     return shapes.Replay(
         object="replay",
         job=history.record.id,
@@ -149,12 +149,11 @@ def _answer(
         stop=shapes.ReplayedStop(reason="early_stopping" if stop else "epochs_completed", epoch=at)
         if is_known
         else None,
-        best_epoch=best.epoch,
-        best_value=best.value,
+        last_improvement=improvement,
         last_epoch=last,
         model=_model(values, at, spec.mode),
         saved=_saved(history, epochs, at) if is_known else None,
-        text=_known(spec, last, at, best) if is_known else _unknown(spec, past, last),
+        text=_known(spec, last, at, improvement) if is_known else _unknown(spec, past, last),
     )
 
 
@@ -183,9 +182,11 @@ def _unknown(spec: EarlyStoppingSpec, past: Replay, last: int) -> str:
     )
 
 
-def _known(spec: EarlyStoppingSpec, last: int, at: int, best: Best) -> str:
-    found = f"{spec.monitor} {best.value:.4g} at epoch {best.epoch}" if best.value is not None else "no best value"
-    return f"It would have stopped at epoch {at} with {found}; {last - at} epochs would not have been run."
+def _known(spec: EarlyStoppingSpec, last: int, at: int, improvement: LastImprovement | None) -> str:
+    why = f"{spec.monitor} never had a finite value"
+    if improvement is not None:
+        why = f"{spec.monitor} last improved at epoch {improvement.epoch}, to {improvement.value:.4g}"
+    return f"It would have stopped at epoch {at}: {why}. {last - at} epochs would not have been run."
 
 
 def _curves(ids: tuple[str, ...]) -> Iterator[tuple[str, Curve | str]]:

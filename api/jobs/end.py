@@ -49,5 +49,5 @@ def delete(job_id: str) -> tuple[str, int]:
     if state.result is None:
         raise Conflict(f"the job is {state.status}; cancel it first, and delete it when it has finished")
     if not service().volume.remove_job(OpenJob(state.record.spec.priority, job_id)):
-        raise NotFound("there is no job of this id")
+        raise NotFound("there is no job with this id")
     return "", 204

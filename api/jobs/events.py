@@ -80,8 +80,8 @@ def show_epochs(job_id: str) -> Response:
     epochs, places = history.newest_rows(after)
     is_sampled = 0 < points < len(epochs)
     if is_sampled:
-        kept = history.row(int(places[-1])).kept_epoch
-        shown = places[_sample(epochs.tolist(), kept, points)]
+        best = history.row(int(places[-1])).best_epoch
+        shown = places[_sample(epochs.tolist(), best, points)]
     else:
         shown = places[: None if points else limit]
     rows = [epoch_report(history.row(place)) for place in shown.tolist()]

@@ -93,10 +93,12 @@ def _origin(job: JobFolder, asked: ExtendRequest) -> _Origin:
     manifest = read_manifest(source.manifest_file)
     best = manifest.find(manifest.best) if manifest.best else None
     if best is None:
-        raise Refused([Problem(pointer("from"), 'received "best": the job has kept no model', "no_model")])
+        raise Refused([Problem(pointer("from"), 'received "best": the job has saved no model', "no_model")])
     if not best.name.endswith(".keras"):
         # Keras does not read the optimizer back from this format.
-        detail = f'received "best": {best.name} is no .keras file, only those hold all of the optimizer; use "last"'
+        detail = (
+            f'received "best": {best.name} is not a .keras file; only those contain the whole optimizer; use "last"'
+        )
         raise Refused([Problem(pointer("from"), detail, "no_optimizer")])
     return _Origin(state.record, source, best.epoch)
 

@@ -81,7 +81,7 @@ def checkpoint(job_id: str, name: str) -> Response:
     kept = kept_checkpoints(service().job(job_id).runs())
     found = kept[1].find(name) if kept else None
     if kept is None or found is None:
-        raise NotFound("there is no checkpoint of this name")
+        raise NotFound("there is no checkpoint with this name")
     return _sent(kept[0], found)
 
 

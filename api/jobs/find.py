@@ -8,5 +8,5 @@ def state_of(folder: JobFolder) -> JobState:
     """The state of a job that was there a moment ago. Raises NotFound."""
     state = folder.state()
     if state is None:
-        raise NotFound("there is no job of this id")  # deleted since it was found
+        raise NotFound("there is no job with this id")  # deleted since it was found
     return state

@@ -121,7 +121,7 @@ def _tried_anew(before: JobRecord, job_id: str) -> JobRecord:
 def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
     """Raise Conflict where a new job would not have the data that the one before it had."""
     if record.data_sha256 != before.data_sha256:
-        raise Conflict(f'the dataset "{record.spec.dataset.id}" holds other data by now; post the spec as a new job')
+        raise Conflict(f'the dataset "{record.spec.dataset.id}" has other data now; post the spec as a new job')
 
 
 def new_record(asked: JobSpec, job_id: str, faults: Faults = NO_FAULTS, **of_another: Any) -> JobRecord:

@@ -14,7 +14,7 @@ from shared.attempts import Ended, is_failure, is_loss, since_progress
 from shared.document import UnusableDocument
 from shared.epoch_columns import EpochTold
 from shared.events import Event, PlacedEvent, last_epoch_event
-from shared.job import AttemptEnd, Claim, JobRecord
+from shared.job import AttemptEnd, Claim, JobRecord, Stop
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.manifest import Checkpoint, Manifest, read_manifest
 from shared.progress import EpochProgress
@@ -47,7 +47,7 @@ def job_report(
         queue_position=queue_position,
         attempt=state.attempt.number if state.attempt else 0,
         progress=_progress(event),
-        stop=result.ending.stop if result else None,
+        stop=_stop(state, event),
         checkpoints=_checkpoint_summary(runs, unread),
         engine=None if is_new else _engine(folder, unread),
         worker=_worker(state),
@@ -170,6 +170,11 @@ def _progress(event: Event | None) -> shapes.Progress | None:
         reduce_lr=progress.reduce_lr,
         updated_at=event.time,
     )
+
+
+def _stop(state: JobState, event: Event | None) -> Stop | None:
+    stop = state.result.ending.stop if state.result else None
+    return stop.with_best(epoch_progress(event) if event else None) if stop else None
 
 
 def _checkpoint_summary(runs: Sequence[AttemptFolder], unread: list[str]) -> shapes.CheckpointSummary:

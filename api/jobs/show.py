@@ -61,7 +61,7 @@ def job_document(folder: JobFolder) -> Job:
     held = service()
     state = folder.state()
     if state is None:
-        raise NotFound("there is no job of this id")
+        raise NotFound("there is no job with this id")
     report = _report(held, folder, state)
     try:
         ledger, inexact = ledger_report(histories().ledger(folder)), histories().of(folder).inexact()

@@ -71,8 +71,8 @@ def _volume(held: Service) -> Check:
 def _redis(held: Service) -> Check:
     unheard = held.doorbell.unheard()
     if unheard is None:
-        return Check(ok=False, detail="does not answer; jobs are still taken, and found by the workers' sweep")
-    return Check(ok=True, detail=f"answers; {unheard} rings not heard yet")
+        return Check(ok=False, detail="does not answer; jobs are still accepted, and workers find them on the volume")
+    return Check(ok=True, detail=f"answers; {unheard} notifications not received yet")
 
 
 def _workers(held: Service) -> Check:

@@ -87,7 +87,7 @@ def _reason(place: int, state: JobState, workers: _Workers) -> Waits:
 def _nobody_can(workers: _Workers) -> tuple[WaitReason, str] | None:
     """Why no worker takes any job; None where one does."""
     if workers.alive == 0:
-        return "no_worker", "no worker is there"
+        return "no_worker", "no worker is available"
     if workers.draining == workers.alive:
         return "draining", "every worker is draining and claims no new jobs"
     if workers.draining + workers.unfit == workers.alive:

@@ -215,11 +215,17 @@ def _row(folder: JobFolder, history: JobHistory) -> JobRow:
         stop=RowStop(reason=stop.reason, epochs_not_run=stop.epochs_not_run) if stop else None,
         error=result.ending.error.code if result and result.ending.error else None,
         warnings=len(record.warnings),
-        spark=spark_of(history, progress.best.monitor) if progress and progress.best else [],
+        spark=spark_of(history, monitor) if (monitor := _monitor(progress)) else [],
         forecast=None,
         gpu_seconds=paid.total / 1e6,
         costs=_costs(paid),
     )
+
+
+def _monitor(progress: EpochProgress | None) -> str | None:
+    """The metric by which models are saved; of a job that saves none, that of early stopping."""
+    told = (progress.best or progress.early_stopping) if progress else None
+    return told.monitor if told else None
 
 
 def _patience(progress: EpochProgress | None) -> RowPatience | None:

@@ -43,7 +43,7 @@ class SignInRequest(BaseModel):
     "signIn",
     "page",
     "Start a browser session",
-    {200: json_answer("Session started; the cookie stands for the key.", Session)},
+    {200: json_answer("Session started. The cookie replaces the key.", Session)},
     body={JSON: SignInRequest},
     example={"key": "fs_…"},
     errors=(*BODY_ERRORS, 401, 403, 411, 507),
@@ -79,7 +79,7 @@ def sign_out() -> tuple[Response, int]:
 @operation(
     "makeCode",
     "page",
-    "Create a one-time sign-in code",
+    "Create a one-time login code",
     {201: json_answer("The only answer with the secret.", SignInCode)},
     errors=(403, 507),
 )
@@ -106,7 +106,7 @@ def _refusal(asked: SignInRequest, known: KnownKey | None) -> HttpProblem:
         return HttpProblem(401, "unknown_code", "this code was used or has expired; get another with `fitstop open`")
     if known is not None:
         return HttpProblem(401, f"{known.status}_key", f"this key is {known.status}")
-    return HttpProblem(401, "unknown_key", "this is no key of this service")
+    return HttpProblem(401, "unknown_key", "unknown API key")
 
 
 def _count_failure() -> None:

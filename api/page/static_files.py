@@ -33,7 +33,7 @@ def show_vendored(name: str) -> Response:
 def _served(folder: Path, name: str) -> Response:
     kind = _TYPES.get(Path(name).suffix)
     if kind is None or not _NAME.fullmatch(name) or not (folder / name).is_file():
-        raise NotFound("there is no file of this name")
+        raise NotFound("there is no file with this name")
     response = Response((folder / name).read_bytes(), content_type=f"{kind}; charset=utf-8")
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()

@@ -15,7 +15,7 @@ POLICY = (
 
 _HTML = Answer("HTML.", {"text/html": {"type": "string"}})
 # Without a session a page redirects to the sign-in page.
-_SHOWN = {200: _HTML, 303: Answer("Not signed in.", headers=("Location",))}
+_SHOWN = {200: _HTML, 303: Answer("Not logged in.", headers=("Location",))}
 
 
 @operation("jobsPage", "page", "Page of all jobs, live", _SHOWN)
@@ -58,9 +58,9 @@ def workers() -> Response:
     return _for_caller("workers.html", "workers")
 
 
-@operation("signInPage", "page", "Page to sign in", {200: _HTML})
+@operation("signInPage", "page", "Page to log in", {200: _HTML})
 def show_sign_in() -> Response:
-    """Page to sign in; `next` is the address to open afterwards."""
+    """Page to log in; `next` is the address to open afterwards."""
     return _page("sign_in.html", place="sign-in", scope="none")
 
 

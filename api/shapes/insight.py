@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from api.shapes.base import Count, JobId, Shape
+from shared.progress import LastImprovement
 from shared.spec import EarlyStoppingSpec
 
 
@@ -104,7 +105,7 @@ class ReplayedStop(Shape):
 
 
 class ReplayedModel(Shape):
-    """Best model up to the replayed stop, and how much worse it is than the best of the whole run."""
+    """Best value of the monitor up to the replayed stop, and how much worse it is than that of the whole run."""
 
     best_value: float | None
     lost: float | None
@@ -126,8 +127,7 @@ class Replay(Shape):
     early_stopping: EarlyStoppingSpec
     known: bool
     stop: ReplayedStop | None
-    best_epoch: int | None
-    best_value: float | None
+    last_improvement: LastImprovement | None
     last_epoch: int
     model: ReplayedModel
     saved: ReplaySaved | None

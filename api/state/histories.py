@@ -55,7 +55,7 @@ class Histories:
         with read.lock:
             history = read.reader.read_on()
         if history is None:
-            raise NotFound("there is no job of this id")
+            raise NotFound("there is no job with this id")
         read.bytes = history.bytes
         self._readers.keep(job.id, read)
         return history

@@ -200,7 +200,7 @@ class JobIndex:
     @property
     def _file(self) -> IndexFile:
         if self._opened is None:
-            raise sqlite3.OperationalError("another thread has thrown the index away")
+            raise sqlite3.OperationalError("another thread has discarded the index")
         return self._opened
 
 

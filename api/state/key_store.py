@@ -123,7 +123,7 @@ class KeyStore:
         """End a key for good; the first revocation stands. Raises NotFound for an id that names none."""
         record = self._record(key_id) if is_key_id(key_id) else None
         if record is None:
-            raise NotFound("there is no key of this id")
+            raise NotFound("there is no key with this id")
         content = encode(Revocation(revoked_at=utc_now()).model_dump(mode="json"))
         create_file(self._revocation_file(key_id), content)
         return self._known(record)

@@ -87,7 +87,7 @@ class Service:
         """The folder of a job that exists. Raises NotFound for every other id, whatever it holds."""
         folder = self.volume.job(job_id)
         if folder is None:
-            raise NotFound("there is no job of this id")
+            raise NotFound("there is no job with this id")
         return folder
 
 

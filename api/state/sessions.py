@@ -122,7 +122,7 @@ class SessionStore:
         try:
             return read_document(path, SessionRecord)
         except UnusableDocument as error:
-            log.error("a session opens nothing: %s", error)
+            log.error("a session cannot be used: %s", error)
             return None
 
     def _file(self, secret: str) -> Path:

@@ -14,10 +14,14 @@ from fitstop.client import Json
     )
 )
 @click.argument("job")
-@click.option("--epochs", type=click.IntRange(1), help="Maximum epochs, in total; more than were trained.")
+@click.option("--epochs", type=click.IntRange(1), help="Max epochs in total; must exceed the epochs already trained.")
 @click.option("--patience", type=click.IntRange(1), help="Epochs without improvement before early stopping.")
-@click.option("--max-gpu-seconds", type=click.FloatRange(0, min_open=True), help="GPU seconds for the new job alone.")
-@click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Cost of the new job alone.")
+@click.option(
+    "--max-gpu-seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="Max compute time of the new job alone, in seconds.",
+)
+@click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Max cost of the new job alone.")
 @click.option("--deadline", metavar="TIME", help="Latest end of the new job, such as 2027-01-31T06:00:00Z.")
 @click.option("--no-budget", is_flag=True, help="Remove the budget that the job had.")
 @click.option(

@@ -66,7 +66,7 @@ def _replay_table(document: Json) -> Table:
     rows: list[tuple[str, object]] = [("settings", settings), ("result", document["text"])]
     if saved:
         costs = "".join(f", {money(cost['amount'])} {cost['currency']}" for cost in saved.get("costs") or [])
-        rows.append(("saved", f"{saved['epochs']} epochs, {duration(saved['gpu_seconds'])} of GPU time{costs}"))
+        rows.append(("saved", f"{saved['epochs']} epochs, {duration(saved['gpu_seconds'])} of compute time{costs}"))
         lost = model.get("lost")
         worse = f", {number(lost)} worse than the run's best" if lost else ", as good as the run's"
         rows.append(("model", f"best {rule['monitor']} {number(model.get('best_value'))}{worse}"))
@@ -116,10 +116,10 @@ def _show_patience(one: Json, tolerance: float) -> None:
         if row["jobs"]:
             grid.add_row(*(literal(cell, chosen) for cell in cells))
     show_rows(grid)
-    best = one["smallest_patience"]
+    smallest = one["smallest_patience"]
     limit = f"more than {tolerance:g}" if tolerance else ""
-    if best:
-        show_rows(Text(f"no job would have lost {limit or 'anything'} with patience {best}"))
+    if smallest:
+        show_rows(Text(f"no job would have lost {limit or 'anything'} with patience {smallest}"))
     else:
         show_rows(Text(f"with every known patience some job would have lost {limit or 'something'}"))
 
@@ -133,7 +133,7 @@ def _show_patience(one: Json, tolerance: float) -> None:
 @output_option
 @click.pass_context
 def usage(ctx: click.Context, by: str, first: str | None, last: str | None, output: str) -> None:
-    """Report how past jobs used their GPU time.
+    """Report how past jobs used their compute time.
 
     Start-up, learning, patience, redone and saving, and the time that early stopping avoided.
     """
@@ -141,7 +141,7 @@ def usage(ctx: click.Context, by: str, first: str | None, last: str | None, outp
     if output == "json":
         print_json(document)
         return
-    heads = ("JOBS", "GPU", "START-UP", "LEARNING", "PATIENCE", "REDONE", "SAVING", "AVOIDED", "COST")
+    heads = ("JOBS", "TIME", "START-UP", "LEARNING", "PATIENCE", "REDONE", "SAVING", "AVOIDED", "COST")
     grid = table(by.upper(), *heads, right=heads[:-1])
     for row in document["data"]:
         grid.add_row(literal(row[by]), *_usage_cells(row))

@@ -81,12 +81,10 @@ def _beside_training(job: Json, rows: list[Json], metric: str, known: list[str])
 
 
 def _curve(label: str, job: Json, rows: list[Json], metric: str) -> Curve:
-    stop, best = job.get("stop") or {}, (job.get("progress") or {}).get("best") or {}
-    stopped_by = (stop.get("monitor"), stop.get("best_epoch"))
-    monitor, best_epoch = stopped_by if stop.get("best_epoch") else (best.get("monitor"), best.get("epoch"))
+    best = (job.get("progress") or {}).get("best") or {}
     epochs = [row["epoch"] for row in rows]
     values = [row["metrics"].get(metric) for row in rows]
-    return Curve(label, epochs, values, best_epoch if monitor == metric else None)
+    return Curve(label, epochs, values, best.get("epoch") if best.get("monitor") == metric else None)
 
 
 def _label(job: Json) -> str:

@@ -26,7 +26,10 @@ class NoCharts(Exception):
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric of one job: a value for each epoch (from 1), None where it was not finite; `best_epoch` is marked."""
+    """One metric of one job: a value for each epoch (from 1), None where it was not finite.
+
+    `best_epoch` is that of the best model, where models are saved by this metric; it is marked.
+    """
 
     label: str
     epochs: Sequence[int]
@@ -100,7 +103,7 @@ def caption(curve: Curve) -> str:
         return f"{curve.label}: no finite value"
     best = ""
     if curve.best_epoch in epochs:
-        best = f"best {values[epochs.index(curve.best_epoch)]:.4g} at epoch {curve.best_epoch}, "
+        best = f"best model {values[epochs.index(curve.best_epoch)]:.4g} at epoch {curve.best_epoch}, "
     return f"{curve.label}: {best}last {values[-1]:.4g} at epoch {epochs[-1]}"
 
 

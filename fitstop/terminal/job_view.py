@@ -61,7 +61,7 @@ def budget_words(job: Json) -> str:
     seconds = (ledger.get("gpu_seconds") or {}).get("total") or 0.0
     words = []
     if budget.get("max_gpu_seconds"):
-        words.append(f"{duration(seconds)} of {duration(budget['max_gpu_seconds'])} GPU time used")
+        words.append(f"{duration(seconds)} of {duration(budget['max_gpu_seconds'])} of compute time used")
     if budget.get("max_cost"):
         used = ", ".join(f"{money(one.get('total'))} {one.get('currency')}" for one in ledger.get("costs") or [])
         words.append(f"{used or 'nothing'} of {money(budget['max_cost'])} spent")
@@ -84,7 +84,7 @@ def _progress(progress: Json, forecast: Json | None, *, has_ended: bool) -> Tabl
     grid.add_column(ratio=1)
     stopping = progress.get("early_stopping") or {}
     epoch, epochs = progress["epoch"], progress["epochs"]
-    stops_at = stopping.get("stops_at_epoch")
+    stops_at = None if has_ended else stopping.get("stops_at_epoch")
     foreseen = (forecast or {}).get("stop")
     if foreseen:
         grid.add_row("epoch", Bar(epoch, max(foreseen["p90"], epoch), mark=foreseen["p50"]))
@@ -133,7 +133,7 @@ def forecast_words(forecast: Json) -> Text:
 
 
 def best_words(progress: Json) -> Text:
-    """The best epoch so far, by the monitor that decides which model is kept."""
+    """The best saved model of a job's `progress` or `stop`: its value and epoch."""
     best = progress.get("best")
     if not best:
         return Text("none", "dim")
@@ -171,17 +171,12 @@ def _metric_line(metrics: Json) -> Text:
 
 
 def ending(job: Json) -> list[Text]:
-    """How a job ended, in sentences: its status and reason, the best epoch, and what went wrong."""
+    """How a job ended, in sentences: its status and reason, the best model, and what went wrong."""
     stop = job.get("stop") or {}
     lines = [Text.assemble(status_text(job["status"]), literal(": " + _reason(job, stop)))]
-    if stop.get("best_epoch") is not None:
-        lines.append(
-            Text.assemble(
-                literal(f"best {stop.get('monitor')} "),
-                (number(stop.get("best_value")), "bold green"),
-                f" at epoch {stop['best_epoch']}; {stop.get('epochs_not_run', 0)} epochs not run",
-            )
-        )
+    if stop.get("best"):
+        not_run = f"; {stop.get('epochs_not_run', 0)} epochs not run"
+        lines.append(Text.assemble("best model: ", best_words(stop), not_run))
     error = job.get("error")
     if error:
         lines.append(literal(f"{error.get('code')}: {error.get('message')}", "red"))
@@ -191,8 +186,9 @@ def ending(job: Json) -> list[Text]:
 def _reason(job: Json, stop: Json) -> str:
     reason, last = stop.get("reason"), stop.get("last_epoch")
     if reason == "early_stopping":
-        monitor, patience = stop.get("monitor"), stop.get("patience")
-        return f"stopped early at epoch {last}: {monitor} had not improved for {patience} epochs"
+        monitor, patience, improved = stop.get("monitor"), stop.get("patience"), stop.get("last_improvement") or {}
+        where = f", its last improvement was at epoch {improved['epoch']}" if improved.get("epoch") else ""
+        return f"stopped early at epoch {last}: {monitor} had not improved for {patience} epochs{where}"
     if reason == "budget":
         return _budget_reason(stop.get("budget") or {}, last)
     if reason == "epochs_completed":
@@ -208,7 +204,7 @@ def _budget_reason(budget: Json, last: int | None) -> str:
     where = f"stopped after epoch {last}" if last else "ended before its first epoch was complete"
     if budget.get("kind") == "deadline":
         return f"{where}: deadline {budget.get('limit')}"
-    unit = budget.get("currency") or ("s of GPU time" if budget.get("kind") == "max_gpu_seconds" else "")
+    unit = budget.get("currency") or ("s of compute time" if budget.get("kind") == "max_gpu_seconds" else "")
     return f"{where}: budget used up, {number(budget.get('used'))} of {number(budget.get('limit'))} {unit}".rstrip()
 
 
@@ -256,7 +252,7 @@ def _ledger_rows(ledger: Json) -> list[tuple[str, object]]:
     parts = ", ".join(
         f"{name.replace('_', '-')} {duration(time)}" for name, time in seconds.items() if name != "total" and time
     )
-    rows: list[tuple[str, object]] = [("GPU time", f"{duration(seconds['total'])}: {parts}")]
+    rows: list[tuple[str, object]] = [("compute time", f"{duration(seconds['total'])}: {parts}")]
     for cost in ledger.get("costs") or []:
         avoided = f"; {money(cost['avoided'])} avoided" if cost.get("avoided") else ""
         rows.append(("cost", f"{money(cost.get('total'))} {cost.get('currency')}{avoided}"))

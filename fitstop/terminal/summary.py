@@ -11,7 +11,7 @@ from rich.text import Text
 
 from fitstop.client import Client, Json
 from fitstop.errors import NotFound
-from fitstop.terminal.job_view import ending
+from fitstop.terminal.job_view import best_words, ending
 from fitstop.terminal.output import console, duration, fields, literal, number, rate, show_rows, size, table
 
 _SHOWN_ROWS = 2
@@ -42,13 +42,8 @@ def _facts(ended: Ended) -> list[tuple[str, object]]:
     job = ended.job
     stop = job.get("stop") or {}
     rows: list[tuple[str, object]] = [("ended", ending(job)[0])]
-    if stop.get("best_epoch") is not None:
-        best = Text.assemble(
-            literal(f"{stop.get('monitor')} "),
-            (number(stop.get("best_value")), "bold green"),
-            f" at epoch {stop['best_epoch']}",
-        )
-        rows.append(("best", best))
+    if stop.get("best"):
+        rows.append(("best", best_words(stop)))
     rows.append(("not run", f"{stop.get('epochs_not_run', 0)} of {_epochs(job)} epochs"))
     rows.append(("rate drops", Text("\n").join(_rate_drops(ended)) or "none"))
     if job.get("error"):

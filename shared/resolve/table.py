@@ -94,7 +94,7 @@ class DataJudge:
                 self._found.doubt("dataset/categorical")
         inputs = inputs_of(self._wanted, self._data)
         if not inputs:
-            self._found.problem(("dataset", "drop_columns"), "no column is left to learn from", "no_features")
+            self._found.problem(("dataset", "drop_columns"), "no input column is left", "no_features")
         self._check_inputs(inputs, self._possibly_dropped(unknown))
         if unknown:
             self._found.doubt("dataset/drop_columns")
@@ -113,7 +113,7 @@ class DataJudge:
     def _check_input(self, column: Column) -> None:
         fix = f'add "{column.name}" to drop_columns'
         if column.distinct == 0:
-            self._drop_problem(f'"{column.name}" holds no value at all; {fix}', "empty_column")
+            self._drop_problem(f'"{column.name}" has no values; {fix}', "empty_column")
         elif (
             encoding_of(column, self._wanted) == "one_hot"
             and column.distinct > MOST_CATEGORIES
@@ -256,7 +256,7 @@ class DataJudge:
     def _check_split(self, facts: RowFacts, kind: TaskKind | None) -> None:
         wanted = self._wanted
         if wanted.stratify and kind == "regression":
-            detail = "received true; a regression has no classes to keep in balance"
+            detail = "received true; a regression has no classes to stratify by"
             self._found.problem(("dataset", "stratify"), detail, "not_classes")
         if not self._found.is_sure("dataset/validation_fraction"):
             return
@@ -362,7 +362,7 @@ class DataJudge:
             names = listed(constant, _MOST_BLAMED)
             self._found.warn(f"{names} {verb} one value in all training rows, so nothing is learned from it")
         for name in (name for name, count in parts.distinct.items() if count == 0):
-            detail = f'"{name}" holds no value in the training part; add "{name}" to drop_columns'
+            detail = f'"{name}" has no value in the training part; add "{name}" to drop_columns'
             self._drop_problem(detail, "empty_column")
         for name, number in parts.beyond_float32.items():
             detail = (

@@ -23,14 +23,14 @@ def _plain_filename(text: str) -> str:
         return text
     for literal, field, form, conversion in _parsed(text):
         if not _FILENAME_TEXT.fullmatch(literal):
-            raise ValueError(f'the text "{literal}" may only hold letters, digits, dot, underscore and hyphen')
+            raise ValueError(f'the text "{literal}" may only contain letters, digits, dot, underscore and hyphen')
         if field is None:
             continue
         plain = _EPOCH_FORMAT if field == "epoch" else _METRIC_FORMAT
         if not _FIELD_NAME.fullmatch(field) or conversion or not plain.fullmatch(form or ""):
             raise ValueError(f'the field "{field}" is not {{epoch:02d}}, {{val_loss:.4f}} or the like')
     if text.startswith((".", "-")) or text.endswith((".keras", ".h5")):
-        raise ValueError("begins with a dot or a hyphen, or names the ending, which `format` decides")
+        raise ValueError("begins with a dot or a hyphen, or names the extension, which `format` decides")
     if _longest(text) > _LONGEST_FILENAME:
         raise ValueError(f"makes names of up to {_longest(text)} characters, expected at most {_LONGEST_FILENAME}")
     return text

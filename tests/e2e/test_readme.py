@@ -36,7 +36,7 @@ def test_the_walk_through_ends_with_the_evidence_the_log_and_a_model(stack, tmp_
     stop = json.loads(told.stdout[told.stdout.rindex("{") :])
     assert (stop["reason"], stop["monitor"], stop["wait"]) == ("early_stopping", "val_accuracy", 10)
     assert 20 <= stop["last_epoch"] <= 80
-    assert stop["best_value"] >= 0.77
+    assert stop["best"]["value"] >= 0.77
     rows = (tmp_path / "training_log.csv").read_text().splitlines()
     assert len(rows) == stop["last_epoch"] + 1
     job = json.loads((tmp_path / "job.json").read_text())

@@ -21,8 +21,7 @@ def epoch(number: int, value: float, wait: int = 0, patience: int = 10, epochs: 
             "wait": wait,
             "patience": patience,
             "stops_at_epoch": min(epochs, best + patience),
-            "best_epoch": best,
-            "best_value": value,
+            "last_improvement": {"epoch": best, "value": value, "min_delta": 0.001},
         },
         "reduce_lr": {"wait": 0, "patience": 10},
     }

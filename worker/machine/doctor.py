@@ -85,7 +85,9 @@ def of_card(card: Card) -> Finding:
         fix = f"CUDA 12 needs driver {_LEAST_DRIVER} or newer: update it, or rent another machine"
         return _finding("GPU", "problem", detail, fix)
     if card.capability >= _FIRST_UNSUPPORTED:
-        return _finding("GPU", "warning", detail, "TensorFlow 2.21 knows cards up to 9.0 (H100, H200) for sure")
+        return _finding(
+            "GPU", "warning", detail, "TensorFlow 2.21 supports cards up to compute capability 9.0 (H100, H200)"
+        )
     if card.free_bytes < 0.8 * card.total_bytes:
         return _finding("GPU", "warning", detail, "another program holds its memory: `nvidia-smi` names it")
     return _finding("GPU", "ok", detail)

@@ -38,7 +38,7 @@ def run_hook(command: str) -> bool:
             command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=_HOOK_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        log.error("FITSTOP_IDLE_HOOK did not end well: %s", error)
+        log.error("FITSTOP_IDLE_HOOK failed: %s", error)
         return False
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()

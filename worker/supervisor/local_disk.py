@@ -50,7 +50,7 @@ class LocalDisk:
             self.problem = f"its folder for temporary files, {self._folder}, is not fit: {error.strerror or error}"
             return
         if self.problem:
-            log.warning("the folder for temporary files is well again")
+            log.warning("the folder for temporary files works again")
             self.problem, self._well_since = "", time.monotonic()
 
     def _check_room(self) -> None:

@@ -209,7 +209,7 @@ def _death(attempt: AttemptFolder, child: Exit) -> JobError:
         return _death_by_signal(attempt, child, -child.code)
     if (code := CODE_OF_STATUS.get(child.code or 0)) is not None:
         return JobError(code=code, message=storage_message(code))
-    message = f"the training process ended with status {child.code} and without a word"
+    message = f"the training process ended with status {child.code} and without a conclusion"
     return JobError(code="no_conclusion", message=message)
 
 
@@ -218,11 +218,11 @@ def _death_by_signal(attempt: AttemptFolder, child: Exit, number: int) -> JobErr
     if number in {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}:
         return JobError(code="crash", message=f"the training process crashed ({name})")
     if number == signal.SIGABRT:
-        return JobError(code="crash", message="the training process aborted (SIGABRT), often for want of memory")
+        return JobError(code="crash", message="the training process aborted (SIGABRT), often because memory ran out")
     if child.out_of_memory_kills and child.was_killed_because is None:
         if not _has_data(attempt):
             return data_shortage(attempt)
-        message = "the kernel killed the training process for want of memory; a smaller batch_size helps"
+        message = "the kernel killed the training process because memory ran out; a smaller batch_size helps"
         return JobError(code="out_of_memory_host", message=message)
     return JobError(code="killed", message=f"the training process was killed ({name})")
 

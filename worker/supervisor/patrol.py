@@ -58,7 +58,7 @@ class Sweeper:
             waiting = untouched | {state.record.id for state in waiting_jobs(self._volume, touched)}
             self._ring_for([job.job_id for job in jobs if job.job_id in waiting])
         except OSError as error:
-            log.warning("the volume fails, and nobody is taken for lost meanwhile: %s", error)
+            log.warning("the volume fails; no attempt is declared lost until it works: %s", error)
             self._seen.clear()
 
     def _jobs_to_look_at(self) -> list[OpenJob]:
@@ -93,7 +93,7 @@ class Sweeper:
         if not has_ended and silence <= self._settings.take_over_seconds:
             return
         if attempt.close(lost_attempt(attempt, self._settings, is_gone=has_ended)):
-            why = "its worker's process is gone" if has_ended else "its heartbeat stands still"
+            why = "its worker's process is gone" if has_ended else "its heartbeat has stopped"
             log.warning("%s attempt %d is lost: %s", attempt.job.id, attempt.number, why)
 
     def _running_attempts(self, jobs: list[OpenJob]) -> list[tuple[tuple[str, int], AttemptFolder]]:

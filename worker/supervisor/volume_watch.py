@@ -79,7 +79,7 @@ class VolumeWatch:
             self._next_probe = time.monotonic() + self._rest
             self.pause(error)
             return False
-        log.warning("the volume is well again: jobs are claimed")
+        log.warning("the volume works again: jobs are claimed")
         self.paused = ""
         return True
 

@@ -1,54 +1,40 @@
 """The evidence of a stop, from what the callbacks hold when a run ends."""
 
-from typing import Any
-
 from pydantic import ValidationError
 
 from shared.budget import used_words
 from shared.events import Event, last_epoch_event
 from shared.job import Ending, JobError, Stop
-from shared.progress import Best, EpochProgress
+from shared.progress import EpochProgress
 from worker.training.callbacks import Callbacks
 from worker.training.context import RunContext
 
-_EVIDENCE = {"monitor", "best_epoch", "best_value", "wait", "patience"}
+_RULE = ("monitor", "last_improvement", "wait", "patience")
 
 
 def stop_evidence(run: RunContext, callbacks: Callbacks | None, reason: str) -> Stop:
     """Why training stopped, after which epoch, and what the decision rests on.
 
-    The best value is that of early stopping, whose decision it proves; where that is off, that of the model kept. A run
-    that ends before it was put together says what the attempts before it told.
+    A run that ends before it was put together says what the attempts before it recorded.
     """
     epochs = run.record.spec.hyperparameters.epochs
     if callbacks is None:
-        return _told(run, reason)
-    last_epoch = callbacks.narrator.last_epoch
-    stop = Stop(reason=reason, last_epoch=last_epoch, epochs_not_run=epochs - last_epoch)
-    if callbacks.early_stopping:
-        state = callbacks.early_stopping.patience_used(last_epoch, epochs)
-        return stop.model_copy(update=state.model_dump(include=_EVIDENCE))
-    best = callbacks.narrator.best
-    return stop.model_copy(update=_of_best(best)) if best else stop
+        told = _last_told(run)
+        last_epoch, best, state = (told.epoch, told.best, told.early_stopping) if told else (0, None, None)
+    else:
+        last_epoch, best = callbacks.narrator.last_epoch, callbacks.narrator.best
+        rule = callbacks.early_stopping
+        state = rule.patience_used(last_epoch, epochs) if rule else None
+    evidence = {name: getattr(state, name) for name in _RULE} if state else {}
+    return Stop(reason=reason, best=best, last_epoch=last_epoch, epochs_not_run=epochs - last_epoch, **evidence)
 
 
-def _told(run: RunContext, reason: str) -> Stop:
-    epochs = run.record.spec.hyperparameters.epochs
+def _last_told(run: RunContext) -> EpochProgress | None:
     event = last_epoch_event(run.attempt.job.runs())
     try:
-        told = EpochProgress.of(event.data) if event else None
+        return EpochProgress.of(event.data) if event else None
     except ValidationError:
-        told = None
-    if told is None:
-        return Stop(reason=reason, epochs_not_run=epochs)
-    stop = Stop(reason=reason, last_epoch=told.epoch, epochs_not_run=epochs - told.epoch)
-    if told.early_stopping:
-        return stop.model_copy(update=told.early_stopping.model_dump(include=_EVIDENCE))
-    return stop.model_copy(update=_of_best(told.best)) if told.best else stop
-
-
-def _of_best(best: Best) -> dict[str, Any]:
-    return {"monitor": best.monitor, "best_epoch": best.epoch, "best_value": best.value}
+        return None
 
 
 def within_budget(stop: Stop) -> Ending:
@@ -61,7 +47,7 @@ def within_budget(stop: Stop) -> Ending:
 
 def budget_event(stop: Stop) -> Event:
     """The event that says which limit ended the run."""
-    facts = {"epoch": stop.last_epoch, **stop.model_dump(mode="json", include={"reason", "budget", *_EVIDENCE})}
+    facts = {"epoch": stop.last_epoch, **stop.model_dump(mode="json", include={"reason", "best", "budget", *_RULE})}
     return Event("stop", f"stopped: {_used_up(stop)}", facts)
 
 

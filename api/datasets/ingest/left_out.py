@@ -30,7 +30,7 @@ def _why_index(column: DraftColumn, *, at_start: bool) -> str | None:
     if _SAVED_INDEX.fullmatch(column.name):
         return "it is the index of the DataFrame that was written"
     if at_start and _UNNAMED.fullmatch(column.name) and _is_index(column.cells):
-        return "it stands first, has no name of its own and numbers or names the rows"
+        return "it is the first column, has no name and numbers or names the rows"
     return None
 
 

@@ -129,7 +129,7 @@ class _Settling:
         if self._find_datetimes():
             return
         if is_ambiguous(self._filled.all):
-            reason = "dates whose day and month cannot be told apart"
+            reason = "dates whose day and month are ambiguous"
         else:
             reason = "expected dates that are all written alike, as column_kinds says"
         detail = f"holds {self._show(self._filled)}: {reason}; write them as 2020-01-31 or 2020-01-31 12:30:00"
@@ -139,7 +139,7 @@ class _Settling:
         """Say what kept a column from being numbers or datetimes that was meant to be such."""
         if len(self._filled.all) and is_ambiguous(self._filled.all):
             self._warn(
-                f"day and month of dates such as {self._show(self._filled, 1)} cannot be told apart; write them as "
+                f"day and month of dates such as {self._show(self._filled, 1)} are ambiguous; write them as "
                 "2020-01-31 to have datetimes"
             )
         elif not self._is_typed:
@@ -158,11 +158,11 @@ class _Settling:
         elif _all(pc.or_(numbers.are_signed(words.all), numbers.matches(words.all, numbers.CODE))):
             self._warn(
                 f"cells such as {self._show(odd)} would lose leading zeros, a sign or a base as numbers; upload with "
-                f"column_kinds={self._column.name}:number to have numbers all the same"
+                f"column_kinds={self._column.name}:number to read them as numbers anyway"
             )
         elif words.filter(plain).cells * 2 > cells or self._lacks_usual_marks(odd):
             self._warn(
-                f"{odd.cells} of {cells} cells are not numbers, such as {self._show(odd)}; if they stand for missing "
+                f"{odd.cells} of {cells} cells are not numbers, such as {self._show(odd)}; if they mean missing "
                 "values, name them in missing_values"
             )
 

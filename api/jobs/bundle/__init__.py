@@ -100,7 +100,7 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: I
     """The small files by name, in the order in which they stand in the archive."""
     preprocessing = read_bytes(attempt.preprocessing_file)
     if preprocessing is None:
-        raise NotFound("there is no fitted preprocessing beside the model")
+        raise NotFound("there is no fitted preprocessing with the model")
     document = {
         "id": record.id,
         "created_at": record.created_at,

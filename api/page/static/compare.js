@@ -8,7 +8,7 @@ import { ComparedJob } from "./compared_job.js";
 import { byId, element, replace, setText, svg } from "./dom.js";
 import { counted, metric as shown, shortId } from "./format.js";
 import { notice } from "./notice.js";
-import { bestRow, betterMode } from "./series.js";
+import { betterMode, extremeRow, extremeWord } from "./series.js";
 import { keep, keptView } from "./url_view.js";
 import { controlsOf } from "./view_controls.js";
 
@@ -103,14 +103,14 @@ function source() {
   return { epochs: places, places, columns, marks: [], place: (epoch) => epoch, caption: caption() };
 }
 
-/** The best of all, and where the others ended. */
+/** The highest or lowest value of all jobs, and the last one of its job. */
 function caption() {
   const mode = betterMode(metric);
-  const bests = jobs.map((job) => job.best(metric));
-  const leader = bestRow(bests.map((best) => best?.value ?? null), mode);
+  const peaks = jobs.map((job) => job.peak(metric));
+  const leader = extremeRow(peaks.map((peak) => peak?.value ?? null), mode);
   if (leader < 0) return `${metric}: no job has a value`;
-  const { value, epoch } = bests[leader];
-  return `best ${shown(value)} at epoch ${epoch} of ${labelOf(jobs[leader])}, whose last is ${shown(jobs[leader].last(metric))}`;
+  const { value, epoch } = peaks[leader];
+  return `${extremeWord(metric)} ${shown(value)} at epoch ${epoch} of ${labelOf(jobs[leader])}, whose last is ${shown(jobs[leader].last(metric))}`;
 }
 
 async function look() {

@@ -63,17 +63,16 @@ function jobCell(job, pens) {
 function measured(jobs, metric) {
   const mode = betterMode(metric);
   const isRisingFirst = mode === "min";
-  const best = (job) => job.best(metric)?.value ?? null;
-  const values = jobs.map(best).filter((value) => value !== null);
+  const peak = (job) => job.peak(metric)?.value ?? null;
+  const values = jobs.map(peak).filter((value) => value !== null);
   const winner = values.length > 1 ? (mode === "max" ? Math.max(...values) : Math.min(...values)) : null;
   const cost = (job) => job.document.ledger?.costs[0]?.total ?? null;
   return [
     { name: "status", title: "Status", kind: "", value: (job) => job.document.status, cell: statusCell },
-    figure("best", "Best", best, shown, { isRisingFirst, winner }),
-    figure("at", "At epoch", (job) => job.best(metric)?.epoch ?? null, number),
+    figure("peak", mode === "max" ? "Highest" : "Lowest", peak, shown, { isRisingFirst, winner }),
+    figure("at", "At epoch", (job) => job.peak(metric)?.epoch ?? null, number),
     figure("last", "Last", (job) => job.last(metric), shown, { isRisingFirst }),
-    figure("min", "Min", (job) => job.extreme(metric, "min"), shown),
-    figure("max", "Max", (job) => job.extreme(metric, "max"), shown, { isRisingFirst: false }),
+    figure("other", mode === "max" ? "Lowest" : "Highest", (job) => job.extreme(metric, mode === "max" ? "min" : "max"), shown, { isRisingFirst: !isRisingFirst }),
     figure("epochs", "Epochs", (job) => job.epochs.at(-1) ?? null, number),
     figure("time", "Compute time", (job) => job.document.ledger?.gpu_seconds.total ?? null, duration),
     ...(jobs.some((job) => cost(job) !== null) ? [costColumn(cost)] : []),

@@ -1,6 +1,6 @@
 // One of several jobs, as far as a comparison needs it. Nothing here touches the page.
 
-import { bestRow, betterMode, lastRow } from "./series.js";
+import { betterMode, extremeRow, lastRow } from "./series.js";
 
 const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 const MOST_POINTS = 2000;
@@ -53,9 +53,9 @@ export class ComparedJob {
     return places.map((place) => found.get(place));
   }
 
-  /** `{value, epoch}` of the best value of a metric, or null. */
-  best(metric) {
-    return this.#at(metric, bestRow(this.metrics.get(metric) ?? [], betterMode(metric)));
+  /** `{value, epoch}` of the highest value of a metric, or of one that is better the smaller it is the lowest; or null. */
+  peak(metric) {
+    return this.#at(metric, extremeRow(this.metrics.get(metric) ?? [], betterMode(metric)));
   }
 
   /** The last known value of a metric, or null. */
@@ -65,7 +65,7 @@ export class ComparedJob {
 
   /** The least or the greatest value of a metric: "min" or "max"; or null. */
   extreme(metric, mode) {
-    return this.#at(metric, bestRow(this.metrics.get(metric) ?? [], mode))?.value ?? null;
+    return this.#at(metric, extremeRow(this.metrics.get(metric) ?? [], mode))?.value ?? null;
   }
 
   #at(metric, row) {

@@ -31,7 +31,7 @@ export class Curves {
     this.checkpoints = [];
     /** `{epoch, from, attempt}` for each time that it went on where attempt `from` was, in `epoch`; 0 is another job. */
     this.interruptions = [];
-    /** The best epoch by the monitor that decides which model is kept: `{epoch, monitor, value}`, or null. */
+    /** The best saved model: `{epoch, monitor, value}`, or null. */
     this.best = null;
     /** Where early stopping stopped, or null. */
     this.stop = null;

@@ -51,7 +51,7 @@ export class DataPanel {
     try {
       dataset = id ? await get(`/datasets/${encodeURIComponent(id)}`) : null;
     } catch (problem) {
-      this.showProblem(problem.status === 404 ? "there is no dataset of this id" : problem.message);
+      this.showProblem(problem.status === 404 ? "there is no dataset with this id" : problem.message);
     }
     if (this.chosen !== (id || undefined)) return;
     replace(this.profile, dataset ? profileOf(dataset) : null);

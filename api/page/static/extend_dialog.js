@@ -7,10 +7,19 @@ import { element, replace } from "./dom.js";
 const AMOUNT = { min: 0, step: "any" };
 // The new job has a budget of its own; a field begins with the limit that the old one had.
 const BUDGET = [
-  { name: "max_gpu_seconds", label: "Maximum GPU seconds (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
-  { name: "max_cost", label: "Maximum cost (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
+  { name: "max_gpu_seconds", label: "Max compute time in seconds (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
+  { name: "max_cost", label: "Max cost (optional)", made: (name, limit) => numeric(name, limit, AMOUNT), read: Number },
   { name: "deadline", label: "Deadline (optional)", made: moment, read: (text) => new Date(text).toISOString() },
 ];
+
+const LABELS = {
+  "#/from": "Continue from",
+  "#/epochs": "Max epochs",
+  "#/early_stopping/patience": "Patience",
+  "#/budget/max_gpu_seconds": "Max compute time",
+  "#/budget/max_cost": "Max cost",
+  "#/budget/deadline": "Deadline",
+};
 
 /** Ask how far to continue, and post it; then show the new job. */
 export async function extend(job) {
@@ -20,7 +29,7 @@ export async function extend(job) {
   const problems = element("div", { class: "field-error", role: "alert" });
   const from = element("select", { name: "from" }, [
     element("option", { value: "last" }, `the last epoch (${epoch})`),
-    element("option", { value: "best", disabled: !job.progress.best }, `the best epoch (${job.progress.best?.epoch ?? "–"})`),
+    element("option", { value: "best", disabled: !job.progress.best }, `the best model (epoch ${job.progress.best?.epoch ?? "–"})`),
   ]);
   const post = async (event) => {
     if (event.submitter?.value === "") return;
@@ -69,7 +78,7 @@ async function posted(job, sent, problems) {
     const extended = await send("POST", `/jobs/${job.id}/extend`, sent);
     location.assign(`/page/jobs/${extended.id}`);
   } catch (problem) {
-    const lines = problem.errors?.length ? problem.errors.map((one) => `${one.pointer} ${one.detail}`) : [problem.message];
+    const lines = problem.errors?.length ? problem.errors.map((one) => `${LABELS[one.pointer] ?? one.pointer}: ${one.detail}`) : [problem.message];
     replace(problems, lines.map((line) => element("p", {}, line)));
   }
 }

@@ -4,7 +4,7 @@ import { Chart } from "./charts.js";
 import { byId } from "./dom.js";
 import { metric, number } from "./format.js";
 import { showKey } from "./marks.js";
-import { bestRow, betterMode, lastRow, paired } from "./series.js";
+import {  betterMode, extremeRow, extremeWord, lastRow, paired } from "./series.js";
 
 const TRAINING = "--series-2";
 const VALIDATION = "--series-1";
@@ -69,9 +69,9 @@ export class JobCharts {
     const decisive = names.at(-1);
     const columns = names.map((name) => this.curves.values(name));
     const values = columns.at(-1);
-    const best = bestRow(values, betterMode(decisive));
+    const extreme = extremeRow(values, betterMode(decisive));
     this.#tellPoints();
-    return { ...this.#shared(), columns, always: [best, ...this.#markedRows()], caption: this.#caption(decisive, values, best) };
+    return { ...this.#shared(), columns, always: [extreme, ...this.#markedRows()], caption: this.#caption(decisive, values, extreme) };
   }
 
   #rateSource() {
@@ -87,11 +87,11 @@ export class JobCharts {
     return { epochs: this.curves.epochs, places, marks: this.marks, place: (epoch) => this.#place(epoch) };
   }
 
-  #caption(name, values, best) {
+  #caption(name, values, extreme) {
     const last = lastRow(values);
     if (last < 0) return `${name}: no finite value`;
     const { epochs } = this.curves;
-    return `${name} best ${metric(values[best])} at epoch ${epochs[best]}, last ${metric(values[last])} at epoch ${epochs[last]}`;
+    return `${name} ${extremeWord(name)} ${metric(values[extreme])} at epoch ${epochs[extreme]}, last ${metric(values[last])} at epoch ${epochs[last]}`;
   }
 
   /** Where an epoch is on the axis; behind the last one as far as the epochs of late say. */
@@ -115,7 +115,7 @@ export class JobCharts {
     const marks = curves.checkpoints.map(({ epoch }) => ({ kind: "checkpoint", epoch }));
     marks.push(...curves.drops.map(({ epoch, after }) => ({ kind: "drop", epoch, label: `lr ${number(after, 6)}` })));
     marks.push(...curves.interruptions.map(({ epoch, from, attempt }) => went(epoch, from, attempt)));
-    if (curves.best) marks.push({ kind: "best", epoch: curves.best.epoch, label: `best ${curves.best.epoch}` });
+    if (curves.best) marks.push({ kind: "best", epoch: curves.best.epoch, label: `best model ${curves.best.epoch}` });
     if (this.stop) marks.push({ kind: "stop", epoch: this.stop, label: `stop ${this.stop}` });
     if (this.forecast) {
       const { p10, p50, p90 } = this.forecast;

@@ -173,8 +173,9 @@ function progressWords(job) {
     return [epoch, stop ? `stops ≈ ${format.number(stop.p50)} (${format.number(stop.p10)}–${format.number(stop.p90)})` : `of ${format.number(job.epochs)} allowed`];
   }
   if (job.error) return [epoch, job.error.replaceAll("_", " ")];
-  const spared = job.stop?.epochs_not_run;
-  return [epoch, job.status === "succeeded" && spared ? `${format.number(spared)} not needed` : format.reason(job.stop?.reason ?? "")];
+  const { reason = "", epochs_not_run: left } = job.stop ?? {};
+  // Only early stopping says that the rest is not needed; a budget or a person cut it off.
+  return [epoch, reason === "early_stopping" && left ? `${format.number(left)} not needed` : format.reason(reason)];
 }
 
 function costWords(job) {
@@ -182,7 +183,7 @@ function costWords(job) {
   return job.costs.length ? format.costs(job.costs) : format.duration(job.gpu_seconds);
 }
 
-/** Where among the points of the spark line the best epoch lies. */
+/** Where among the points of the spark line the best model's epoch lies. */
 function bestPlace(job) {
   if (!job.best || job.epoch < 2) return null;
   return Math.round(((job.best.epoch - 1) / (job.epoch - 1)) * (job.spark.length - 1));

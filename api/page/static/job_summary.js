@@ -129,7 +129,7 @@ function meter(part, whole) {
 function leftFact(forecast) {
   if (!forecast?.seconds_left) return fact("Time left", "–", forecast?.reason ?? "");
   const { p10, p50, p90 } = forecast.seconds_left;
-  const better = forecast.chance_of_better === null ? "" : `; a better epoch: ${percent(forecast.chance_of_better)}`;
+  const better = forecast.chance_of_better === null ? "" : `; chance to improve: ${percent(forecast.chance_of_better)}`;
   const cost = forecast.costs_left.map((one) => money(one.p50, one.currency)).join(" + ");
   const range = `${duration(p10)} to ${duration(p90)}${better}`;
   return fact("Time left", `≈ ${duration(p50)}`, cost ? `${range}; ${cost} more` : range);

@@ -5,8 +5,8 @@ import { counted, duration, money, PARTS, percent } from "./format.js";
 
 const MEANINGS = {
   start_up: "process, data, model",
-  learning: "up to the best epoch",
-  patience: "from there to the stop",
+  learning: "up to the best model",
+  patience: "after the best model",
   redone: "trained twice, or silent",
   saving: "between and after the epochs",
 };

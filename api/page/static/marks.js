@@ -14,7 +14,7 @@ const COLOUR = {
   whatif: "--accent",
 };
 const WORDS = {
-  best: "best epoch",
+  best: "best model",
   drop: "learning rate reduced",
   checkpoint: "checkpoint saved",
   interruption: "resumed in another attempt",

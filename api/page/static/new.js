@@ -106,7 +106,15 @@ function showBad(problem) {
   setAttribute(byId("check-state"), "class", isEmpty ? "small muted" : "small bad");
   showProblems(isEmpty ? [] : errors);
   replace(byId("check"), isEmpty ? null : element("ul", { class: "check-list", "aria-label": "Problems" },
-    errors.map((one) => element("li", { class: "bad small" }, element("code", {}, one.pointer), " ", one.detail))));
+    errors.map((one) => element("li", { class: "bad small" }, element("b", {}, labelOf(one.pointer)), `: ${one.detail}`))));
+}
+
+/** What the form calls a place of the spec; the place itself where it is no field. */
+function labelOf(pointer) {
+  const own = { "#/dataset/id": "Dataset", "#/dataset/target": "Target", "#/dataset/positive": "Positive class", "#/metadata": "Metadata" };
+  const place = (known) => pointer === known || pointer.startsWith(`${known}/`);
+  const known = Object.keys(own).find(place);
+  return known ? own[known] : (fields.find((field) => place(field.pointer))?.label ?? pointer);
 }
 
 /** Each problem beside the field of its place, or of the place that it lies in. */
@@ -144,6 +152,8 @@ function section(group, schema) {
   const made = group.places.map(([place, label]) => [place, label, schemaAt(schema, place)]).filter(([, , found]) => found);
   if (!made.length) return null;
   const own = made.map(([place, label, found]) => new Field(place, label, found, changed));
+  // Several callbacks have a monitor and a patience.
+  if (group.switch) own.forEach((field) => (field.label = `${group.title}, ${field.label}`));
   fields.push(...own);
   const extra = { target: target.node, metadata: metadataNode() }[group.extra] ?? null;
   const body = element("div", { class: "fields" }, extra, own.map((field) => field.node));

@@ -107,14 +107,19 @@ export function betterMode(name) {
 
 const GREATER_IS_BETTER = new Set(["accuracy", "precision", "recall", "auc", "r2"]);
 
-/** The row of the best value of a curve, the first of equals; -1 where none is known. */
-export function bestRow(values, mode) {
-  let best = -1;
+/** The row of the highest (mode "max") or lowest value of a curve, the first of equals; -1 where none is known. */
+export function extremeRow(values, mode) {
+  let found = -1;
   values.forEach((value, row) => {
     if (!Number.isFinite(value)) return;
-    if (best < 0 || (mode === "max" ? value > values[best] : value < values[best])) best = row;
+    if (found < 0 || (mode === "max" ? value > values[found] : value < values[found])) found = row;
   });
-  return best;
+  return found;
+}
+
+/** What the better extreme of a metric is called. */
+export function extremeWord(name) {
+  return betterMode(name) === "max" ? "highest" : "lowest";
 }
 
 /** The row of the last known value; -1 for none. */

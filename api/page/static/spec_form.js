@@ -9,9 +9,9 @@ export const GROUPS = [
   { title: "Model", places: [["model/layers", "Hidden layers"], ["model/activation", "Activation"], ["model/dropout", "Dropout"], ["model/batch_normalization", "Batch normalization"]] },
   { title: "Training", places: [["hyperparameters/epochs", "Max epochs"], ["hyperparameters/batch_size", "Batch size"], ["hyperparameters/optimizer", "Optimizer"], ["hyperparameters/learning_rate", "Learning rate"], ["hyperparameters/class_weight", "Class weights"], ["hyperparameters/seed", "Seed"]] },
   { title: "Early stopping", switch: "callbacks/early_stopping", places: [["callbacks/early_stopping/monitor", "Monitor"], ["callbacks/early_stopping/patience", "Patience"], ["callbacks/early_stopping/min_delta", "Min delta"], ["callbacks/early_stopping/start_from_epoch", "Start from epoch"]] },
-  { title: "Reduce learning rate on plateau", switch: "callbacks/reduce_lr_on_plateau", places: [["callbacks/reduce_lr_on_plateau/monitor", "Monitor"], ["callbacks/reduce_lr_on_plateau/factor", "Factor"], ["callbacks/reduce_lr_on_plateau/patience", "Patience"], ["callbacks/reduce_lr_on_plateau/min_lr", "Minimum learning rate"]] },
+  { title: "Reduce learning rate on plateau", switch: "callbacks/reduce_lr_on_plateau", places: [["callbacks/reduce_lr_on_plateau/monitor", "Monitor"], ["callbacks/reduce_lr_on_plateau/factor", "Factor"], ["callbacks/reduce_lr_on_plateau/patience", "Patience"], ["callbacks/reduce_lr_on_plateau/min_lr", "Min learning rate"]] },
   { title: "Checkpoints", switch: "callbacks/model_checkpoint", places: [["callbacks/model_checkpoint/monitor", "Monitor"], ["callbacks/model_checkpoint/keep", "Checkpoints to keep"]] },
-  { title: "Budget", places: [["budget/max_gpu_seconds", "Maximum GPU seconds"], ["budget/max_cost", "Maximum cost"], ["budget/deadline", "Deadline"]] },
+  { title: "Budget", places: [["budget/max_gpu_seconds", "Max compute time in seconds"], ["budget/max_cost", "Max cost"], ["budget/deadline", "Deadline"]] },
   { title: "Name and priority", places: [["name", "Name"], ["priority", "Priority"]], extra: "metadata" },
 ];
 
@@ -42,6 +42,7 @@ export class Field {
   constructor(place, label, schema, onChange) {
     this.place = place;
     this.pointer = `#/${place}`;
+    this.label = label;
     this.schema = schema;
     this.onChange = onChange;
     const id = `field-${place.replaceAll("/", "-")}`;

@@ -8,29 +8,29 @@
  *
  * @param {Array<number|null>} values of the monitor, one an epoch; null was not finite
  * @param {{mode: string, min_delta: number, start_from_epoch: number}} rule
- * @returns {{stops: Array<{epoch: number, best: Best}>, best: Best, wait: number}} `stops[p]` is where patience p + 1
- *     stops; a patience beyond them does not stop within the curve. `best` and `wait` are those after its last epoch.
- *     Best is `{epoch, value}`, epochs from 1, both null before a first one.
+ * @returns {{stops: Array<{epoch: number, improved: object}>, improved: object, wait: number}} `stops[p]` is where
+ *     patience p + 1 stops; a patience beyond them does not stop within the curve. `improved` and `wait` are those after
+ *     its last epoch. `improved` is the last improvement, `{epoch, value}` with epochs from 1; null before a first one.
  */
 export function replay(values, rule) {
   const sign = rule.mode === "max" ? 1 : -1;
   const stops = [];
   let toBeat = -Infinity;
-  let best = { epoch: null, value: null };
+  let improved = null;
   let wait = 0;
   for (let index = rule.start_from_epoch; index < values.length; index += 1) {
     const value = values[index] ?? NaN;
     const challenger = sign * Math.fround(value - sign * rule.min_delta);
     wait += 1;
-    if ((best.epoch === null && !Number.isNaN(challenger)) || challenger > toBeat) {
-      best = { epoch: index + 1, value };
+    if ((improved === null && !Number.isNaN(challenger)) || challenger > toBeat) {
+      improved = { epoch: index + 1, value };
       wait = 0;
       toBeat = sign * Math.fround(value);
     } else if (index > 0) {
-      while (stops.length < wait) stops.push({ epoch: index + 1, best });
+      while (stops.length < wait) stops.push({ epoch: index + 1, improved });
     }
   }
-  return { stops, best, wait };
+  return { stops, improved, wait };
 }
 
 /** The best of the values, by which the best model is kept: here every improvement counts. Null where none is finite. */
@@ -49,7 +49,7 @@ export function bestValue(values, mode) {
  * @param {{values: Array<number|null>, seconds: Array<number>}} curve one of each for an epoch
  * @param {{mode: string, patience: number, min_delta: number, start_from_epoch: number}} rule
  * @param {number} allowed the epochs of the spec: nothing could have come behind them
- * @returns {object} `known`, `epoch` (of the stop, or the last one), `best`, `wait`, `last`, `savedEpochs`,
+ * @returns {object} `known`, `epoch` (of the stop, or the last one), `wait`, `last`, `savedEpochs`,
  *     `savedSeconds`, `value` (of the best model by then) and `lost` (how much worse it is than the run's; or null)
  */
 export function whatIf(curve, rule, allowed) {
@@ -64,7 +64,6 @@ export function whatIf(curve, rule, allowed) {
     stops: stop !== null,
     epoch,
     last,
-    best: stop ? stop.best : past.best,
     wait: past.wait,
     savedEpochs: last - epoch,
     savedSeconds: curve.seconds.slice(epoch).reduce((sum, seconds) => sum + seconds, 0),

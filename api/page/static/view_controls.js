@@ -29,7 +29,7 @@ export function controlsOf(view) {
 function pointsInWords(shown, of, samples = 0) {
   if (of === 0) return "no points";
   if (samples) return `${number(shown)} points shown; ${counted(samples, "job")} sampled`;
-  if (shown >= of) return `${number(of)} points, each is shown`;
+  if (shown >= of) return `${counted(of, "point")}, each is shown`;
   return `${number(shown)} of ${number(of)} points shown, sampled; zoom in for more`;
 }
 

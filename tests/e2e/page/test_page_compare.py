@@ -41,7 +41,7 @@ def test_three_jobs_lie_over_one_another(still, three):
         assert page.locator("#chart .chart-legend button").count() == 3
         assert page.locator("#metric").input_value() == "val_accuracy"
         best = max(three, key=lambda job: job["progress"]["best"]["value"])["progress"]["best"]
-        page.get_by_text(re.compile(rf"best {best['value']:.4f} at epoch {best['epoch']} of ")).wait_for()
+        page.get_by_text(re.compile(rf"highest {best['value']:.4f} at epoch {best['epoch']} of ")).wait_for()
         page.get_by_label("Metric").select_option("loss")
         page.wait_for_url("**metric=loss*")
         page.get_by_role("heading", name="loss", exact=True).wait_for()
@@ -51,7 +51,7 @@ def test_only_what_differs_is_in_the_table(still, three):
     with still.page() as page:
         opened(page, three)
         titles = page.locator("#table thead th").all_inner_texts()
-        measured = ["Job", "Status", "Best", "At epoch", "Last", "Min", "Max", "Epochs", "Compute time", "Cost"]
+        measured = ["Job", "Status", "Highest", "At epoch", "Last", "Lowest", "Epochs", "Compute time", "Cost"]
         assert titles == [*measured, "layers", "epochs", "learning_rate"]
         cells = page.locator("#table tbody tr").nth(2).locator(".differs").all_inner_texts()
         assert cells == ["[16]", "8", "0.03"]
@@ -61,8 +61,8 @@ def test_it_is_sorted_by_whatever_somebody_asks_and_the_address_keeps_it(still, 
     by_best = sorted(three, key=lambda job: -job["progress"]["best"]["value"])
     with still.page() as page:
         opened(page, three)
-        page.get_by_role("button", name="Best", exact=True).click()
-        assert page.locator("th[aria-sort=descending]").inner_text() == "Best ↓"
+        page.get_by_role("button", name="Highest", exact=True).click()
+        assert page.locator("th[aria-sort=descending]").inner_text() == "Highest ↓"
         page.reload()
         page.locator("th[aria-sort=descending]").wait_for()
         ids = page.locator("#table tbody .job-cell a").evaluate_all("all => all.map(one => one.title)")
@@ -99,7 +99,7 @@ def test_a_running_job_moves_along(still, three):
         row.get_by_text("Queued").wait_for()
         finish(volume, waits, 12, 0.8)
         row.get_by_text("Succeeded").wait_for()
-        page.wait_for_function("() => document.querySelectorAll('#table tbody tr')[1].cells[7].textContent === '12'")
+        page.wait_for_function("() => document.querySelectorAll('#table tbody tr')[1].cells[6].textContent === '12'")
 
 
 def test_a_sample_says_that_it_is_one_and_a_job_that_is_gone_is_told(still):

@@ -74,8 +74,8 @@ def test_a_job_is_watched_live_from_its_post_to_its_stop(visitor, page_api, page
             page.get_by_role("button", name="Cancel").wait_for()
             page.evaluate(NOTE_CAPTIONS)
         page.locator("#status", has_text="Succeeded").wait_for(timeout=60_000)
-        page.locator("#explanation", has_text="It ran all of its 20 epochs; val_accuracy was best at epoch").wait_for()
-        page.get_by_role("img", name=re.compile(r"^Chart\. val_accuracy best .* last .* at epoch 20")).wait_for()
+        page.locator("#explanation", has_text="It ran all of its 20 epochs. The best model is from epoch").wait_for()
+        page.get_by_role("img", name=re.compile(r"^Chart\. val_accuracy highest .* last .* at epoch 20")).wait_for()
         moved = {re.search(r"at epoch (\d+)(?!.*at epoch)", one) for one in page.evaluate("[...captions]")}
         assert len({found[1] for found in moved if found}) > 3, "the chart moved while the job ran"
         page.locator("#events li").last.get_by_text("the job has succeeded").wait_for()
@@ -175,7 +175,7 @@ def test_the_marks_tell_what_happened_on_the_way(still):
     job = interrupted_job(still.api.volume)
     with still.page() as page:
         opened(page, job.id)
-        page.get_by_text("val_accuracy best 0.8000 at epoch 14, last 0.7000 at epoch 24").wait_for()
+        page.get_by_text("val_accuracy highest 0.8000 at epoch 14, last 0.7000 at epoch 24").wait_for()
         page.get_by_text("fell once from 0.001").wait_for()
         kinds = page.locator("#marks-key").get_attribute("data-kinds").split(",")
         assert kinds == ["best", "drop", "checkpoint", "interruption", "stop"]
@@ -236,7 +236,7 @@ def test_what_cannot_lie_on_a_logarithmic_axis_breaks_nothing(still):
         for curve in [[0.0, 0.0, 0.0], [0.5], [None, None], [-1.0, 0.0, 2.0], [0.3, 0.3]]:
             job = trained(still.api.volume, curve)
             opened(page, job.id, "?y=log&smoothing=0.5")
-            page.get_by_text(re.compile("val_accuracy(:| best)")).first.wait_for()
+            page.get_by_text(re.compile("val_accuracy(:| highest)")).first.wait_for()
             page.locator("#great-chart canvas").wait_for()
 
 
@@ -311,10 +311,10 @@ def test_a_job_that_stopped_is_gone_on_with_in_one_unbroken_chart(visitor, page_
         dialog.get_by_label("Max epochs").fill(str(last))
         dialog.get_by_label("Patience").fill("300")
         dialog.get_by_role("button", name="Extend").click()
-        dialog.get_by_text(f"#/epochs received {last}").wait_for()
+        dialog.get_by_text(f"Max epochs: received {last}").wait_for()
         dialog.get_by_label("Max epochs").fill(str(last + 5))
-        dialog.get_by_label("Maximum GPU seconds").fill("600.5")
-        dialog.get_by_label("Maximum cost").fill("2")
+        dialog.get_by_label("Max compute time in seconds (optional)").fill("600.5")
+        dialog.get_by_label("Max cost (optional)").fill("2")
         dialog.get_by_label("Deadline").fill("2050-01-31T06:30")
         here = page.evaluate("new Date('2050-01-31T06:30').toISOString()")
         dialog.get_by_role("button", name="Extend").click()
@@ -354,9 +354,9 @@ def test_a_budget_shows_how_much_of_it_is_used_and_its_limits_are_offered_to_the
         page.route("**/extend", lambda route: (asked.append(route.request.post_data_json), route.abort()))
         page.get_by_role("button", name="Extend").click()
         dialog = page.get_by_role("dialog")
-        assert dialog.get_by_label("Maximum GPU seconds").input_value() == "600"
-        dialog.get_by_label("Maximum GPU seconds").fill("")
-        dialog.get_by_label("Maximum cost").fill("5")
+        assert dialog.get_by_label("Max compute time in seconds (optional)").input_value() == "600"
+        dialog.get_by_label("Max compute time in seconds (optional)").fill("")
+        dialog.get_by_label("Max cost (optional)").fill("5")
         dialog.get_by_role("button", name="Extend").click()
         dialog.get_by_role("alert").locator("p").wait_for()
     # What was left as it was is left out.

@@ -1,6 +1,6 @@
 """The table of jobs in a real browser."""
 
-from shared.job import Ending, Stop
+from shared.job import BudgetUsed, Ending, Stop
 from shared.volume import OpenJob
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec
@@ -38,6 +38,19 @@ def test_the_table_follows_a_job_through_its_life(empty):
         volume.close_job(OpenJob(5, job.id))
         row(page, job).get_by_text("Succeeded").wait_for()
         row(page, job).get_by_text("979 not needed").wait_for()
+
+
+def test_epochs_that_a_budget_cut_off_are_not_called_unneeded(still):
+    volume = still.api.volume
+    job = put_job(volume, small_spec(hyperparameters={"epochs": 1000}))
+    tell(claim(job), epoch(1, 0.5))
+    used = BudgetUsed(kind="max_gpu_seconds", limit=5, used=4.9)
+    job.settle(Ending(status="succeeded", stop=Stop(reason="budget", last_epoch=1, epochs_not_run=999, budget=used)), 1)
+    volume.close_job(OpenJob(5, job.id))
+    with still.page() as page:
+        page.goto("/")
+        row(page, job).get_by_text("budget used up").wait_for()
+        assert "needed" not in row(page, job).inner_text()
 
 
 def test_a_name_is_shown_literally_whatever_it_holds(still):

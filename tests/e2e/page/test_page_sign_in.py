@@ -12,8 +12,8 @@ def test_whoever_is_not_signed_in_comes_back_to_where_they_wanted_to_go(visitor)
         page.goto("/page/usage?by=dataset")
         assert page.url == f"{visitor.url}/page/sign-in?next=%2Fpage%2Fusage%3Fby%3Ddataset"
         page.get_by_label("API key").fill("fs_wrong")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_role("alert").get_by_text("this is no key of this service").wait_for()
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("alert").get_by_text("unknown API key").wait_for()
         page.get_by_label("API key").fill(ADMIN_KEY)
         page.keyboard.press("Enter")
         page.wait_for_url("**/page/usage?by=dataset")
@@ -43,8 +43,8 @@ def test_an_address_that_leads_elsewhere_is_not_followed(visitor):
 def test_signing_out_ends_the_session_and_every_page_leads_to_signing_in(visitor):
     with visitor.page() as page:
         page.goto("/")
-        page.get_by_label("Signed in as").click()
-        page.get_by_role("button", name="Sign out").click()
+        page.get_by_label("Logged in as").click()
+        page.get_by_role("button", name="Log out").click()
         page.wait_for_url("**/page/sign-in")
         page.goto("/page/workers")
         assert "/page/sign-in?next=" in page.url

@@ -19,6 +19,7 @@ from shared.events import Event
 from shared.job import AttemptEnd, Ending, Stop
 from shared.manifest import Checkpoint, Manifest, write_manifest
 from shared.points import point_name
+from shared.progress import LastImprovement
 from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import OpenJob
@@ -88,7 +89,13 @@ def finished_job(volume):
     (attempt.resume / point_name(4, 0)).write_bytes(b"a point")
     attempt.preprocessing_file.write_bytes(b"the fitted steps")
     attempt.inference_file.write_bytes(encode({"classes": None, "versions": {"keras": "3.15.1"}}))
-    stop = Stop(reason="early_stopping", best_epoch=1, best_value=0.5, wait=3, patience=3, last_epoch=4)
+    stop = Stop(
+        reason="early_stopping",
+        last_improvement=LastImprovement(epoch=1, value=0.5, min_delta=0),
+        wait=3,
+        patience=3,
+        last_epoch=4,
+    )
     ending = Ending(status="succeeded", stop=stop)
     attempt.close(AttemptEnd(outcome="finished", ended_at=utc_now(), ending=ending))
     job.settle(ending, 1)

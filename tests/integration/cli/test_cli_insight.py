@@ -64,8 +64,8 @@ def test_explain_says_why_a_job_stopped(fitstop, past):
 
 def test_replay_says_what_another_patience_would_have_saved_and_lost(fitstop, past):
     result = fitstop("replay", past[0], "--patience", 3)
-    assert "stopped at epoch 7 with val_accuracy 0.61 at epoch 4" in result.stdout
-    assert "4 epochs, 0.400 s of GPU time, 0.0004 EUR" in result.stdout
+    assert "stopped at epoch 7: val_accuracy last improved at epoch 4, to 0.61." in result.stdout
+    assert "4 epochs, 0.400 s of compute time, 0.0004 EUR" in result.stdout
     assert "0.0900 worse than the run's best" in result.stdout
     assert "Later epochs are unknown" in fitstop("replay", past[0], "--patience", 99).stdout
     assert fitstop("replay", past[0]).exit_code == 2
@@ -98,7 +98,7 @@ def test_plot_draws_curves_and_says_them_in_words(fitstop, past):
     assert "val_accuracy" in result.stdout.splitlines()[0]
     assert result.stdout.count("*") > 10
     assert [line.split(": ")[1] for line in result.stdout.splitlines()[-2:]] == [
-        "last 0.7 at epoch 11", "last 0.7 at epoch 12",
+        "best model 0.7 at epoch 9, last 0.7 at epoch 11", "best model 0.7 at epoch 10, last 0.7 at epoch 12",
     ]  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def test_a_dataset_is_removed_by_its_id(fitstop, canned):
 
 
 def test_the_queue_says_why_each_job_waits(fitstop, canned, make_job, make_page):
-    waits = {"reason": "no_worker", "detail": "no worker is there", "ahead": 0, "until": None}
+    waits = {"reason": "no_worker", "detail": "no worker is available", "ahead": 0, "until": None}
     job = make_job(1, "queued")
     one = {
         "id": job["id"],
@@ -74,7 +74,7 @@ def test_the_queue_says_why_each_job_waits(fitstop, canned, make_job, make_page)
     }
     canned.on("GET", "/queue", make_page(one))
     result = fitstop("queue")
-    assert (result.exit_code, "no worker is there" in result.stdout) == (0, True)
+    assert (result.exit_code, "no worker is available" in result.stdout) == (0, True)
     assert json.loads(fitstop("queue", "-o", "json").stdout)["data"] == [one]
     canned.on("GET", "/queue", make_page())
     assert (fitstop("queue").stdout, "No jobs are waiting" in fitstop("queue").stderr) == ("", True)

@@ -11,6 +11,7 @@ from shared.job import AttemptEnd
 from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import Volume
+from tests.support.keys import authorized
 from tests.support.old_volume import (
     EXPECTED,
     FOLDER,
@@ -47,6 +48,17 @@ def test_every_route_answers_and_every_job_is_what_it_was(old: OldVolume) -> Non
     assert [card["worker"] for card in found["/workers"][1]["data"]] == ["host-a-7-abcdef"]
     assert (found["revoked"][0], found["session"][0]) == (401, 200)
     assert found["posted once"][1]["id"] == EXPECTED["jobs"]["succeeded"]
+
+
+def test_an_old_result_names_its_best_model_and_its_last_improvement(old: OldVolume) -> None:
+    job_id = EXPECTED["jobs"]["succeeded"]
+    client = authorized(old.app(), EXPECTED["key"])
+    stop = client.get(f"/jobs/{job_id}").json["stop"]
+    assert stop["best"] == {"epoch": 1, "monitor": "val_accuracy", "value": 0.375}
+    assert stop["last_improvement"] == {"epoch": 1, "value": 0.375, "min_delta": None}
+    assert not stop.keys() & {"best_epoch", "best_value"}
+    explained = client.get(f"/jobs/{job_id}/explain").json["sentences"]
+    assert "The best model is from epoch 1: val_accuracy 0.3750." in explained
 
 
 def test_the_interrupted_job_ends_as_the_version_that_began_it_would_have_ended_it(old: OldVolume) -> None:

@@ -36,7 +36,7 @@ from shared.job import (
 )
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint, Manifest
-from shared.progress import Best, EpochProgress, Patience, PlateauWait
+from shared.progress import Best, EpochProgress, LastImprovement, Patience, PlateauWait
 from shared.spec import (
     Budget,
     Callbacks,
@@ -72,7 +72,7 @@ from worker.training.resume.store import newest_point, owner_of
 
 # Bottom up: a model comes after those that it is made of.
 MODELS: tuple[type[BaseModel], ...] = (
-    Best, Patience, PlateauWait, EpochProgress,
+    Best, LastImprovement, Patience, PlateauWait, EpochProgress,
     Positive, DatasetSpec, ModelSpec, Hyperparameters, ModelCheckpointSpec, ReduceLROnPlateauSpec, EarlyStoppingSpec,
     CSVLoggerSpec, Callbacks, Budget, JobSpec, Task, JobRecord,
     EnginePlan, Cancel, JobError, BudgetUsed, Stop, Ending, JobResult, ProcessIdentity, Claim,

@@ -112,7 +112,7 @@ def test_a_wrong_variable_stops_the_start_and_is_named(volume: Volume, tmp_path:
     with pytest.raises(AssertionError):
         worker.start()
     assert worker.wait() == 2
-    assert 'FITSTOP_SLOST=2: nobody reads this variable. Did you mean "FITSTOP_SLOTS"?' in worker.log.read_text()
+    assert 'FITSTOP_SLOST=2: unknown variable. Did you mean "FITSTOP_SLOTS"?' in worker.log.read_text()
 
 
 def test_a_worker_on_a_bare_mount_point_makes_nothing_there_and_waits_for_the_volume(

@@ -11,6 +11,7 @@ from shared.events import Event, EventWriter
 from shared.history import JobHistory, JobReader
 from shared.job import AttemptEnd, Claim, Ending, JobResult, Stop, stored
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.progress import Best, LastImprovement
 from shared.times import format_time
 from shared.volume import Volume
 from tests.unit.shared.records import record, spec
@@ -81,16 +82,22 @@ def event(kind: str, milliseconds: int, **facts: Any) -> Event:
 
 
 def epoch_event(
-    epoch: int, milliseconds: int, seconds: float, best: int | None = None, epochs: int = 1000, **metrics: float | None
+    epoch: int,
+    milliseconds: int,
+    seconds: float,
+    best: int | None = None,
+    epochs: int = 1000,
+    *,
+    improved: int | None = None,
+    **metrics: float | None,
 ) -> Event:
-    """An epoch that ended then."""
+    """An epoch that ended then, with the best model and the last improvement by then."""
     stopping = {
         "monitor": "val_accuracy",
         "wait": 0,
         "patience": 10,
         "stops_at_epoch": epochs,
-        "best_epoch": best,
-        "best_value": None,
+        "last_improvement": improved and {"epoch": improved, "value": 0.5, "min_delta": 0.001},
     }
     facts = {
         "epoch": epoch,
@@ -98,7 +105,7 @@ def epoch_event(
         "metrics": metrics,
         "learning_rate": 0.001,
         "seconds": seconds,
-        "best": None,
+        "best": best and {"epoch": best, "monitor": "val_accuracy", "value": 0.5},
         "early_stopping": stopping,
         "reduce_lr": None,
     }
@@ -129,8 +136,14 @@ def over_at(job: JobFolder, milliseconds: int, ending: Ending, attempt: int | No
     written_at(job.result_file, milliseconds)
 
 
+def _best(epoch: int | None) -> Best | None:
+    return Best(epoch=epoch, monitor="val_accuracy", value=0.5) if epoch else None
+
+
 def stopped(reason: str, last: int, best: int | None, epochs: int, status: str = "succeeded") -> Ending:
-    stop = Stop(reason=reason, last_epoch=last, best_epoch=best, epochs_not_run=epochs - last)
+    improvement = LastImprovement(epoch=best, value=0.5, min_delta=0.001) if best else None
+    rule = {"monitor": "val_accuracy", "last_improvement": improvement, "wait": last - (best or 0), "patience": 10}
+    stop = Stop(reason=reason, last_epoch=last, best=_best(best), epochs_not_run=epochs - last, **rule)
     return Ending.model_validate({"status": status, "stop": stop})
 
 
@@ -141,13 +154,19 @@ def history(job: JobFolder) -> JobHistory:
     return read
 
 
+def _highest(values: Sequence[float | None]) -> int | None:
+    """The epoch of the highest value, the first of equals."""
+    finite = [value for value in values if value is not None]
+    return values.index(max(finite)) + 1 if finite else None
+
+
 def trained(volume: Volume, curve: Sequence[float | None], epochs: int = 1000, seconds: float = 0.1) -> JobFolder:
     """A job that runs, with a row of val_accuracy for each value."""
     job = posted_at(volume, epochs=epochs)
     attempt = claimed_at(job, 1, 0, 3.6, "EUR")
     step = round(seconds * 1000)
     rows = [
-        epoch_event(epoch, 1000 + epoch * step, seconds, epochs=epochs, val_accuracy=value)
+        epoch_event(epoch, 1000 + epoch * step, seconds, _highest(curve[:epoch]), epochs, val_accuracy=value)
         for epoch, value in enumerate(curve, 1)
     ]
     told(attempt, rows)

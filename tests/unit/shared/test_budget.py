@@ -57,8 +57,8 @@ def test_the_limit_that_is_reached_first_is_the_one_that_is_told() -> None:
 
 
 def test_a_budget_is_said_in_words() -> None:
-    assert budget_words(Budget(max_gpu_seconds=5, max_cost=2.5)) == "5 GPU seconds, or a cost of 2.5"
-    assert used_words(BudgetUsed(kind="max_gpu_seconds", limit=5, used=4.871)) == "4.871 of 5 GPU seconds"
+    assert budget_words(Budget(max_gpu_seconds=5, max_cost=2.5)) == "5 seconds of compute time, or a cost of 2.5"
+    assert used_words(BudgetUsed(kind="max_gpu_seconds", limit=5, used=4.871)) == "4.871 of 5 seconds of compute time"
     assert used_words(BudgetUsed(kind="max_cost", limit=2, used=2, currency="EUR")) == "2 of 2 EUR"
 
 

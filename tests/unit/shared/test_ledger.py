@@ -235,6 +235,25 @@ def test_a_running_job_is_counted_up_to_its_last_event(volume: Volume) -> None:
     assert ledger(history(job)).part("patience") == 260_000
 
 
+@pytest.mark.parametrize(("best", "learning"), [(2, 0.2), (None, 0.1)])
+def test_learning_ends_with_the_best_model_and_without_models_with_the_last_improvement(
+    volume: Volume, best: int | None, learning: float
+) -> None:
+    job = posted_at(volume, epochs=1000)
+    attempt = claimed_at(job, 1, 2000)
+    told(attempt, [event("data", 2500, training_rows=100), event("model", 3000)])
+    told(attempt, [epoch_event(epoch, 2950 + epoch * 150, 0.1, best, improved=1) for epoch in (1, 2, 3)])
+    found = parts_of(ledger(history(job)))
+    assert (found["learning"], found["patience"]) == (learning, pytest.approx(0.3 - learning))
+
+
+@pytest.mark.parametrize("reason", ["budget", "diverged", "error"])
+def test_a_stop_that_the_job_did_not_want_avoided_nothing(volume: Volume, reason: str) -> None:
+    job, attempt = one_attempt(volume)
+    ended_at(attempt, 3450, "finished", stopped(reason, 3, 1, 1000))
+    assert ledger(history(job)).avoided_epochs == 0
+
+
 def test_a_cancelled_job_avoided_nothing(volume: Volume) -> None:
     job, attempt = one_attempt(volume)
     ended_at(attempt, 3450, "finished", stopped("cancelled", 3, 1, 1000, "cancelled"))

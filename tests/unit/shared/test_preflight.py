@@ -42,7 +42,7 @@ def test_the_key_of_the_environment_comes_before_the_file(folder, monkeypatch, c
 def test_a_typo_in_the_environment_leaves_nothing_behind(folder, monkeypatch, capsys):
     monkeypatch.setenv("FITSTOP_SLOT", "2")
     assert main(folder / "admin_key") == 1
-    assert "FITSTOP_SLOT=2: nobody reads this" in capsys.readouterr().err
+    assert "FITSTOP_SLOT=2: unknown variable" in capsys.readouterr().err
     assert list(folder.iterdir()) == []
 
 

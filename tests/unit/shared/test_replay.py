@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from shared.progress import LastImprovement
 from shared.replay import Curve, best_value, monitored, patience_table, replay, smallest_patience
 from shared.spec import EarlyStoppingSpec
 
@@ -12,15 +13,19 @@ RULE = EarlyStoppingSpec(monitor="val_accuracy", mode="max", min_delta=0.0)
 
 def test_each_patience_stops_once_and_a_larger_one_never_sooner() -> None:
     past = replay([0.1, 0.1, 0.2, 0.2, 0.2, 0.2], RULE)
-    assert [(stop.epoch, stop.best.epoch) for stop in past.stops] == [(2, 1), (5, 3), (6, 3)]
+    assert [(stop.epoch, stop.last_improvement and stop.last_improvement.epoch) for stop in past.stops] == [
+        (2, 1),
+        (5, 3),
+        (6, 3),
+    ]
     assert past.stop(4) is None
-    assert (past.wait, past.best.epoch, past.best.value) == (3, 3, 0.2)
+    assert (past.wait, past.last_improvement) == (3, LastImprovement(epoch=3, value=0.2, min_delta=0.0))
 
 
 def test_values_that_were_not_finite_improve_nothing() -> None:
     past = replay([None, None, 0.5, None], RULE)
     assert [stop.epoch for stop in past.stops] == [2, 2]
-    assert past.best.epoch == 3
+    assert past.last_improvement == LastImprovement(epoch=3, value=0.5, min_delta=0.0)
 
 
 def test_a_curve_without_epochs_stops_nowhere() -> None:

@@ -29,7 +29,7 @@ def test_a_variable_sets_what_it_names():
 
 
 def test_a_variable_that_nobody_reads_stops_the_start_and_the_nearest_one_is_named():
-    with pytest.raises(BadEnvironment, match=r"FITSTOP_SLOT=2: nobody reads .* Did you mean \"FITSTOP_SLOTS\"\?"):
+    with pytest.raises(BadEnvironment, match=r"FITSTOP_SLOT=2: unknown variable\. Did you mean \"FITSTOP_SLOTS\"\?"):
         read_settings({"FITSTOP_SLOT": "2"})
 
 

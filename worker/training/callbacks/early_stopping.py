@@ -1,11 +1,11 @@
-"""Stops when nothing is learnt any more: Keras's EarlyStopping, able to say how far its patience is used up."""
+"""Keras's EarlyStopping, which also reports how much of its patience is used."""
 
 from typing import Any
 
 import keras
 
-from shared.progress import Patience
-from shared.replay import Best, patience_after
+from shared.progress import LastImprovement, Patience
+from shared.replay import patience_after
 from shared.spec import EarlyStoppingSpec
 from worker.training.callbacks.monitoring import NanIsNeverBest
 
@@ -45,5 +45,8 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
 
     def patience_used(self, epoch: int, epochs: int) -> Patience:
         """The state after `epoch` (from 1) of `epochs`."""
-        best = Best() if self.best is None else Best(self.best_epoch + 1, float(self.best))
-        return patience_after(epoch, epochs, self._spec, best, self.wait)
+        last = None
+        if self.best is not None:
+            value = float(self.best)
+            last = LastImprovement(epoch=self.best_epoch + 1, value=value, min_delta=self._spec.min_delta)
+        return patience_after(epoch, epochs, self._spec, last, self.wait)

@@ -46,7 +46,7 @@ class Narrator(keras.callbacks.Callback):
         if self._reduce_lr and self._reduce_lr.drop:
             events.append(_drop_event(self.last_epoch, self._reduce_lr.drop))
         if self._early_stopping and self._early_stopping.has_stopped:
-            events.append(_stop_event(self.last_epoch, self._early_stopping))
+            events.append(_stop_event(self.last_epoch, self._early_stopping, self.best))
         self._events.write(events)
 
     def state(self) -> dict[str, Any]:
@@ -57,13 +57,8 @@ class Narrator(keras.callbacks.Callback):
 
     @property
     def best(self) -> Best | None:
-        """The best epoch: that of the model kept, or where none is kept that of early stopping."""
-        if self._checkpoint:
-            return self._checkpoint.best_so_far
-        stopping = self._early_stopping
-        if stopping is None or stopping.best is None:
-            return None
-        return Best(epoch=stopping.best_epoch + 1, monitor=stopping.monitor, value=float(stopping.best))
+        """The best saved model; None where the job saves none."""
+        return self._checkpoint.best_so_far if self._checkpoint else None
 
     def _epoch_event(self, logs: Mapping[str, Any]) -> Event:
         stopping = self._early_stopping
@@ -79,7 +74,7 @@ class Narrator(keras.callbacks.Callback):
         )
         values = ", ".join(f"{name} {_shown(value)}" for name, value in progress.metrics.items())
         message = f"epoch {self.last_epoch} of {self._epochs}: {values} ({progress.seconds:.2f} s)"
-        return Event("epoch", message, progress.model_dump(mode="json"))
+        return Event("epoch", message, progress.stored())
 
 
 def _shown(value: float | None) -> str:
@@ -101,8 +96,15 @@ def _drop_event(epoch: int, drop: Drop) -> Event:
     return Event("learning_rate", message, facts)
 
 
-def _stop_event(epoch: int, stopping: PatientStopping) -> Event:
+def _stop_event(epoch: int, stopping: PatientStopping, best: Best | None) -> Event:
     state = stopping.patience_used(epoch, epoch)
-    since = "never had a finite value" if state.best_value is None else f"has not improved on {state.best_value:.4f}"
-    message = f"stopped: {state.monitor} {since} since epoch {state.best_epoch or 0} for {state.wait} epochs"
-    return Event("stop", message, {"epoch": epoch, "reason": "early_stopping", **state.model_dump(mode="json")})
+    last = state.last_improvement
+    words = f"; its last improvement was {last.value:.4f} at epoch {last.epoch}" if last else ""
+    message = f"stopped: {state.monitor} has not improved for {state.wait} epochs{words}"
+    facts = {
+        "epoch": epoch,
+        "reason": "early_stopping",
+        "best": best.model_dump(mode="json") if best else None,
+        **state.model_dump(mode="json"),
+    }
+    return Event("stop", message, facts)

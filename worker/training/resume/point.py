@@ -78,7 +78,7 @@ def read_point(path: Path) -> ResumePoint:
         content = path.read_bytes()
     view = memoryview(content)
     if len(content) < len(MAGIC) + 8 + _HASH_BYTES or content[: len(MAGIC)] != MAGIC:
-        raise DamagedPoint(f"{path.name} is cut off or no resume point")
+        raise DamagedPoint(f"{path.name} is truncated or not a resume point")
     if hashlib.sha256(view[:-_HASH_BYTES]).digest() != content[-_HASH_BYTES:]:
         raise DamagedPoint(f"{path.name} does not match its own hash")
     (length,) = struct.unpack_from("<Q", content, len(MAGIC))

@@ -170,4 +170,4 @@ class ResumeSession:
 def _check_states(point: ResumePoint) -> None:
     states: Any = point.callbacks
     if not isinstance(states, dict) or not all(isinstance(state, dict) for state in states.values()):
-        raise DamagedPoint("it holds no states of the callbacks")
+        raise DamagedPoint("it has no states of the callbacks")

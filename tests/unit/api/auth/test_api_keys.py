@@ -91,7 +91,7 @@ def test_a_key_for_writing_makes_no_keys(app, keys):
 def test_a_route_of_which_nobody_said_who_may_is_an_error(app, caplog):
     app.add_url_rule("/forgotten", "forgotten", lambda: "open")
     assert authorized(app).get("/forgotten").status_code == 500
-    with pytest.raises(ValueError, match="no scope"):
+    with pytest.raises(ValueError, match="not a scope"):
         access.protect(app, "forgotten", "")
     with pytest.raises(KeyError):
         list(rules(app))

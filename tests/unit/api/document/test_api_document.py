@@ -117,8 +117,7 @@ def test_real_answers_have_the_shapes_of_the_document(client, volume, api, new_j
         "wait": 1,
         "patience": 3,
         "stops_at_epoch": 4,
-        "best_epoch": 1,
-        "best_value": 0.5,
+        "last_improvement": {"epoch": 1, "value": 0.5, "min_delta": 0.001},
     }
     shape = {
         "epoch": 1, "epochs": 4, "metrics": {"loss": None}, "learning_rate": 0.1, "seconds": 0.5, "best": best,

@@ -3,6 +3,7 @@
 import pytest
 
 from shared.job import AttemptEnd, BudgetUsed, Ending, JobError, Stop
+from shared.progress import Best, LastImprovement
 from shared.times import time_in, utc_now
 from shared.worker_card import RunningAttempt, WorkerCard
 from tests.support.jobs import claim
@@ -24,7 +25,7 @@ def card(ready=False, draining=False, running=(), unfit=""):
 
 def test_a_job_that_waits_says_who_is_before_it_and_what_the_workers_do(client, volume, new_job):
     first, second = new_job(), new_job()
-    assert said(client, first) == ["It is the next in the queue.", "No worker is there to take it."]
+    assert said(client, first) == ["It is the next in the queue.", "No worker is available."]
     volume.show_worker(card(running=(RunningAttempt(job=first.id, attempt=1, slot=0),)))
     assert said(client, second) == [
         "It waits as number 2 in the queue: 1 job is served before it.",
@@ -69,10 +70,11 @@ def test_a_back_off_of_a_clock_that_is_wrong_is_waited_for_by_nobody_and_not_nam
     assert "in a moment" in text
 
 
-def patience(wait=4, stops_at=30, best_epoch=20, best=0.7851):
+def patience(wait=4, stops_at=30, epoch=20, value=0.7851):
+    last = None if value is None else {"epoch": epoch, "value": value, "min_delta": 0.001}
     return {
         "monitor": "val_accuracy", "wait": wait, "patience": 10, "stops_at_epoch": stops_at,
-        "best_epoch": best_epoch, "best_value": best,
+        "last_improvement": last,
     }  # fmt: skip
 
 
@@ -91,7 +93,7 @@ def test_a_running_job_says_what_would_stop_it(client, new_job):
 
 
 def test_what_is_better_when_it_is_less_has_to_fall(client, new_job):
-    stopping = {**patience(best=0.5), "monitor": "val_loss"}
+    stopping = {**patience(value=0.5), "monitor": "val_loss"}
     job = running(new_job, stopping=stopping, callbacks={"early_stopping": {"monitor": "val_loss", "mode": "min"}})
     assert "unless it falls below 0.4990." in said(client, job)[0]
 
@@ -101,10 +103,10 @@ def test_what_is_better_when_it_is_less_has_to_fall(client, new_job):
     [
         (patience(stops_at=1000), "it may continue to epoch 1000, its maximum."),
         (
-            patience(best_epoch=None, best=None),
+            patience(value=None),
             "val_accuracy has had no finite value so far; without one it stops at",
         ),
-        (patience(wait=0, best_epoch=24), "val_accuracy last improved at epoch 24, this epoch;"),
+        (patience(wait=0, epoch=24), "val_accuracy last improved at epoch 24, this epoch;"),
     ],
 )
 def test_a_running_job_near_its_end_or_without_a_value(client, new_job, stopping, sentence):
@@ -120,9 +122,9 @@ def test_early_stopping_that_is_off_or_has_not_begun(client, new_job):
 
 def test_a_budget_is_told_while_a_job_waits_and_while_it_runs(client, new_job):
     waits = new_job(budget={"max_gpu_seconds": 5})
-    assert said(client, waits)[-1] == "It stops at its budget: 5 GPU seconds."
+    assert said(client, waits)[-1] == "It stops at its budget: 5 seconds of compute time."
     runs = running(new_job, stopping=patience(), budget={"max_gpu_seconds": 90, "max_cost": 2.5})
-    assert said(client, runs)[-1] == "It stops at its budget: 90 GPU seconds, or a cost of 2.5."
+    assert said(client, runs)[-1] == "It stops at its budget: 90 seconds of compute time, or a cost of 2.5."
     assert not any("budget" in sentence for sentence in said(client, running(new_job, stopping=patience())))
 
 
@@ -133,10 +135,17 @@ def test_a_job_that_has_just_begun_and_one_that_was_asked_to_stop(client, job):
     assert "Cancellation was requested" in said(client, job)[0]
 
 
-MORE = "by more than 0.001 on the 0.7850 of epoch 20"
-BEST = "val_accuracy was best at epoch 20 with 0.7850"
+EARLY = (
+    "It stopped at epoch 30: val_accuracy did not improve by more than 0.001 for 10 epochs, the whole patience. "
+    "Its last improvement was 0.7850 at epoch 20."
+)
+BEST = "The best model is from epoch 27: val_accuracy 0.7853."
 DEADLINE = "2026-11-23T12:00:00.000Z"
-STOPPED = {"monitor": "val_accuracy", "best_epoch": 20, "best_value": 0.785, "wait": 10, "patience": 10}
+STOPPED = {
+    "monitor": "val_accuracy", "wait": 10, "patience": 10,
+    "best": Best(epoch=27, monitor="val_accuracy", value=0.7853),
+    "last_improvement": LastImprovement(epoch=20, value=0.785, min_delta=0.001),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -147,13 +156,14 @@ STOPPED = {"monitor": "val_accuracy", "best_epoch": 20, "best_value": 0.785, "wa
                 status="succeeded", stop=Stop(reason="early_stopping", last_epoch=30, epochs_not_run=970, **STOPPED)
             ),
             [
-                f"It stopped at epoch 30: for 10 epochs, its whole patience, val_accuracy did not improve {MORE}.",
+                EARLY,
+                BEST,
                 "970 of the 1000 maximum epochs were not run.",
             ],
         ),
         (
             Ending(status="succeeded", stop=Stop(reason="epochs_completed", last_epoch=1000, **STOPPED)),
-            ["It ran all of its 1000 epochs; val_accuracy was best at epoch 20 with 0.7850."],
+            ["It ran all of its 1000 epochs.", BEST],
         ),
         (
             Ending(status="cancelled", stop=Stop(reason="cancelled", epochs_not_run=1000)),
@@ -181,7 +191,8 @@ STOPPED = {"monitor": "val_accuracy", "best_epoch": 20, "best_value": 0.785, "wa
                 ),
             ),
             [
-                f"It stopped after epoch 30: its budget was used up (4.871 of 5 GPU seconds); {BEST}.",
+                "It stopped after epoch 30: its budget was used up (4.871 of 5 seconds of compute time).",
+                BEST,
                 "It can be extended.",
             ],
         ),

@@ -27,7 +27,7 @@ def test_a_smaller_patience_is_answered_exactly(client, volume):
     found = ask(client, past(volume), patience=3).json
     assert found["known"] is True
     assert found["stop"] == {"reason": "early_stopping", "epoch": 7}
-    assert (found["best_epoch"], found["best_value"]) == (4, 0.61)
+    assert found["last_improvement"] == {"epoch": 4, "value": 0.61, "min_delta": 0.001}
     assert found["saved"]["epochs"] == 4
     assert found["saved"]["gpu_seconds"] == pytest.approx(0.4)
     assert found["saved"]["costs"] == [{"currency": "EUR", "amount": 0.0004}]
@@ -50,7 +50,7 @@ def test_a_job_that_did_all_its_epochs_would_have_done_them_too(client, volume):
 
 def test_every_setting_may_be_asked_for(client, volume):
     found = ask(client, past(volume), patience=2, min_delta=0.05, start_from_epoch=2).json
-    assert (found["best_epoch"], found["stop"]["epoch"]) == (3, 5)
+    assert (found["last_improvement"]["epoch"], found["stop"]["epoch"]) == (3, 5)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_of_many_jobs_no_more_is_kept_than_fits_into_the_memory_that_is_set(new_
         tell(job, 100)
     histories = Histories()
     each = histories.of(jobs[0]).bytes
-    assert 100 * 8 * 9 <= each <= 100 * 8 * 10
+    assert 100 * 8 * 8 <= each <= 100 * 8 * 9
     assert kept_of(histories, [*jobs, jobs[0]]) == {job.id for job in jobs}
     assert kept_of(Histories(2 * each), [*jobs, jobs[0]]) == {jobs[0].id, jobs[3].id}
     assert kept_of(Histories(each // 2), jobs) == {jobs[3].id}, "the newest stays, whatever its size"

@@ -5,6 +5,7 @@ import time
 from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, Ending, EnginePlan, JobError, Stop
 from shared.manifest import Checkpoint, Manifest, write_manifest
+from shared.progress import Best
 from shared.times import utc_now
 from tests.support.jobs import claim
 
@@ -98,10 +99,16 @@ def test_how_the_job_is_computed_is_shown_once_it_is_decided(client, job):
 def test_a_job_that_is_over_shows_why(client, job):
     attempt = claim(job)
     attempt.close(AttemptEnd(outcome="finished", ended_at=utc_now(), ending=Ending(status="succeeded")))
-    stop = Stop(reason="early_stopping", monitor="val_accuracy", best_epoch=2, best_value=0.6, wait=1, patience=1)
+    stop = Stop(
+        reason="early_stopping",
+        monitor="val_accuracy",
+        best=Best(epoch=2, monitor="val_accuracy", value=0.6),
+        wait=1,
+        patience=1,
+    )
     job.settle(Ending(status="succeeded", stop=stop), attempt=1)
     report = shown(client, job)
-    assert (report["status"], report["stop"]["reason"], report["stop"]["best_value"]) == (
+    assert (report["status"], report["stop"]["reason"], report["stop"]["best"]["value"]) == (
         "succeeded",
         "early_stopping",
         0.6,

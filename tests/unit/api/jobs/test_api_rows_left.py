@@ -208,7 +208,7 @@ def test_an_input_without_a_value_in_training_is_refused(dry_run):
     table = csv("a,b,y", [("3.5" if i in {0, 5} else "", number(), number()) for i in range(60)])
     problem = problems(dry_run(table, dataset={"target": "y", "missing": "impute"}))["#/dataset/drop_columns"]
     assert problem["code"] == "empty_column"
-    assert '"a" holds no value in the training part' in problem["detail"]
+    assert '"a" has no value in the training part' in problem["detail"]
 
 
 # Numbers beyond float32

@@ -46,7 +46,7 @@ def test_the_components_learn_only_what_they_need():
 def test_a_typo_in_the_environment_is_said_before_anything_starts(tmp_path):
     said = []
     stack = LocalStack(StackOptions(tmp_path / "data"), said.append, {"FITSTOP_SLOT": "2", "PATH": "/bin"})
-    with stack, pytest.raises(StackError, match="FITSTOP_SLOT=2: nobody reads this"):
+    with stack, pytest.raises(StackError, match="FITSTOP_SLOT=2: unknown variable"):
         stack.start()
     assert said == []
 

@@ -89,7 +89,7 @@ PAID = {"gpu_seconds": {"total": 23.4}, "costs": [{"currency": "EUR", "total": 0
 
 def test_watch_and_show_say_what_of_the_budget_is_used():
     job = {**JOB, "spec": {"budget": BUDGET}, "ledger": PAID}
-    words = "23.4 s of 1 min 00 s GPU time used; 0.0163 EUR of 2.50 spent; deadline 2030-01-31T06:00:00Z"
+    words = "23.4 s of 1 min 00 s of compute time used; 0.0163 EUR of 2.50 spent; deadline 2030-01-31T06:00:00Z"
     assert f"budget  {words}" in rendered(job_picture(job), 120)
     assert words in rendered(job_fields(job), 140)
     assert "budget" not in rendered(job_picture({**job, "status": "succeeded"}), 120), "how it ended tells that"
@@ -131,7 +131,7 @@ def test_the_bar_marks_where_it_would_stop():
         (
             "succeeded",
             {"reason": "budget", "last_epoch": 9, "budget": {"kind": "max_gpu_seconds", "limit": 5, "used": 4.871}},
-            "succeeded: stopped after epoch 9: budget used up, 4.8710 of 5 s of GPU time",
+            "succeeded: stopped after epoch 9: budget used up, 4.8710 of 5 s of compute time",
         ),
         (
             "failed",
@@ -150,11 +150,11 @@ def test_an_ending_says_why(status, stop, said):
     assert ending({"status": status, "stop": stop})[0].plain == said
 
 
-def test_an_ending_names_the_best_epoch_what_was_saved_and_the_error():
-    stop = {"reason": "x", "monitor": "val_loss", "best_epoch": 3, "best_value": 0.25, "epochs_not_run": 990}
+def test_an_ending_names_the_best_model_and_the_error():
+    stop = {"reason": "x", "best": {"epoch": 3, "monitor": "val_loss", "value": 0.25}, "epochs_not_run": 990}
     lines = ending({"status": "failed", "stop": stop, "error": {"code": "oom", "message": "less [b]batch[/b]"}})
     assert [line.plain for line in lines[1:]] == [
-        "best val_loss 0.2500 at epoch 3; 990 epochs not run",
+        "best model: val_loss 0.2500 at epoch 3; 990 epochs not run",
         "oom: less [b]batch[/b]",
     ]
 

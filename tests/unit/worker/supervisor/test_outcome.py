@@ -29,7 +29,7 @@ def waits(end):
     [
         (Exit(0), "no_conclusion", "status 0"),
         (Exit(1), "no_conclusion", "status 1"),
-        (Exit(None), "no_conclusion", "without a word"),
+        (Exit(None), "no_conclusion", "without a conclusion"),
         (Exit(-11), "crash", "SIGSEGV"),
         (Exit(-7), "crash", "SIGBUS"),
         (Exit(-4), "crash", "SIGILL"),

@@ -65,14 +65,17 @@ def test_early_stopping_ends_the_run_with_its_evidence(volume: Volume) -> None:
     stop = conclusion.ending.stop
     assert stop is not None
     assert (stop.reason, stop.monitor, stop.wait, stop.patience) == ("early_stopping", "val_accuracy", 3, 3)
-    assert stop.best_epoch is not None
-    assert stop.last_epoch == stop.best_epoch + 3
+    assert stop.last_improvement is not None
+    assert stop.last_epoch == stop.last_improvement.epoch + 3
+    assert stop.last_improvement.min_delta == 0.05
     assert stop.epochs_not_run == 1000 - stop.last_epoch
     rows = rows_of(job.attempts()[0].training_log)
     assert len(rows) == stop.last_epoch
-    assert rows["val_accuracy"][stop.best_epoch - 1] == stop.best_value
+    assert rows["val_accuracy"][stop.last_improvement.epoch - 1] == stop.last_improvement.value
+    assert stop.best is not None
+    assert (stop.best.epoch, stop.best.value) == (rows["val_accuracy"].idxmax() + 1, rows["val_accuracy"].max())
     [told] = events_of(job, "stop")
-    assert told.message.startswith("stopped: val_accuracy has not improved on")
+    assert told.message.startswith("stopped: val_accuracy has not improved for 3 epochs; its last improvement was")
 
 
 def test_the_events_say_what_the_articles_pictures_show(volume: Volume) -> None:
@@ -172,7 +175,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged_and_keeps_the_last_g
 
 
 def test_an_infinite_validation_loss_ends_the_run_with_a_conclusion(volume: Volume) -> None:
-    """No document holds an infinite number: the program ended with status 1 and without a word."""
+    """No document holds an infinite number: the program ended with status 1 and without a conclusion."""
     frame = learnable_frame()
     _, validation = split_rows(len(frame), 0.2, 42)
     frame.loc[validation[3], ["a", "b"]] = 3e38
