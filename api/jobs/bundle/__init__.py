@@ -35,7 +35,7 @@ _OLDEST = (1980, 1, 1, 0, 0, 0)
 _EXISTS = 0o100644 << 16
 _MOST_MEASURED = 1000
 # Read and never imported: it needs libraries that an API host does not have.
-_PREPARE_FILE = Path(__file__).parents[2] / "worker" / "training" / "prepare.py"
+_PREPARE_FILE = Path(__file__).parents[3] / "worker" / "training" / "prepare.py"
 
 
 @dataclass(frozen=True)
