@@ -139,7 +139,9 @@ class Stand:
         self._owner(attempt).stop()
 
     def kill_tree(self, attempt: AttemptFolder) -> None:
+        """All at once: a worker that saw its child killed would still record that."""
         worker = self._owner(attempt)
+        worker.send(signal.SIGSTOP)
         for pid in descendants(worker.pid):
             _kill(pid)
         worker.stop()
