@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up test lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
+.PHONY: demo up test pytest lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras lock clean
 
 demo: $(VENV)/.local  ## run the article's job: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
@@ -12,8 +12,14 @@ demo: $(VENV)/.local  ## run the article's job: make demo [DATA=winequalityN.csv
 up: $(VENV)/.local  ## run the whole service in this terminal
 	@$(BIN)/fitstop up
 
-test: $(VENV)/.dev lint  ## run all checks and tests
-	$(BIN)/python -m pytest
+# Most tests wait for a process: one more of pytest's own than there are cores (nproc; macOS: sysctl).
+TESTERS ?= $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)
+
+test: $(VENV)/.dev  ## run all checks and tests, side by side: make test [TESTERS=]
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+pytest: $(VENV)/.dev
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
