@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -22,6 +23,21 @@ if os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free > _LEAS
 # A busy machine is no fault of the code: no example is timed.
 hypothesis.settings.register_profile("fitstop", deadline=None)
 hypothesis.settings.load_profile("fitstop")
+
+_LOGGED_CHARACTERS = 4000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a test that failed, show what its processes logged: on another machine nobody finds the files again."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        logs = {value.log for value in item.funcargs.values() if isinstance(getattr(value, "log", None), Path)}
+        if (folder := item.funcargs.get("tmp_path")) is not None:
+            logs.update(folder.rglob("*.log"))
+        for log in sorted(logs):
+            report.sections.append((str(log), log.read_text(errors="replace")[-_LOGGED_CHARACTERS:]))
+    return report
 
 
 @pytest.fixture(autouse=True)
