@@ -60,7 +60,7 @@ function card(worker, jobs) {
   ];
   return element("article", { class: "card worker", "aria-label": `Worker on ${worker.host}` },
     element("div", { class: "head" }, element("h2", { title: worker.worker }, worker.host), element("span", { class: `status ${tone}` }, label)),
-    element("p", { class: "device small" }, worker.machine.device),
+    element("p", { class: "device small" }, worker.device),
     worker.unfit ? element("p", { class: "small" }, `It takes no job: ${worker.unfit}`) : null,
     worker.idle_gpu
       ? element("p", { class: "small" }, `Its ${worker.idle_gpu} stays idle: TensorFlow is installed for the CPU alone.`)
