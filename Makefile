@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -19,8 +19,14 @@ help:  ## list the targets
 
 ##@ Check
 
-test: $(VENV)/.dev lint  ## run all checks and tests
-	$(BIN)/python -m pytest
+# Most tests wait for a process: one more of pytest's own than there are cores (nproc; macOS: sysctl).
+TESTERS ?= $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)
+
+test: $(VENV)/.dev  ## run all checks and tests, side by side: make test [TESTERS=]
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+pytest: $(VENV)/.dev  ## run the tests alone, in several processes
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev  ## check format, style, types and imports
 	$(BIN)/ruff format --check .

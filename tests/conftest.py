@@ -1,6 +1,8 @@
 """What every test stands on: a scrubbed environment and an empty volume."""
 
 import os
+import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -9,18 +11,40 @@ import pytest
 from shared.volume import Volume
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Threads would make the fork servers of tests unsafe to fork, as those of workers (worker/supervisor/nursery.py).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
+
+# The tests write many small files and sync each: in memory that takes no time. Not where a container has 64 MB of it.
+_IN_MEMORY, _LEAST_FREE_BYTES = Path("/dev/shm"), 4 * 1024**3
+if os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free > _LEAST_FREE_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
 
 # A busy machine is no fault of the code: no example is timed.
 hypothesis.settings.register_profile("fitstop", deadline=None)
 hypothesis.settings.load_profile("fitstop")
 
+_LOGGED_CHARACTERS = 4000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a test that failed, show what its processes logged: on another machine nobody finds the files again."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        logs = {value.log for value in item.funcargs.values() if isinstance(getattr(value, "log", None), Path)}
+        if (folder := item.funcargs.get("tmp_path")) is not None:
+            logs.update(folder.rglob("*.log"))
+        for log in sorted(logs):
+            report.sections.append((str(log), log.read_text(errors="replace")[-_LOGGED_CHARACTERS:]))
+    return report
+
 
 @pytest.fixture(autouse=True)
 def scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of whoever runs the tests reaches them."""
+    """No setting of whoever runs the tests reaches them, and no width of a terminal that pytest-xdist invents."""
     for name in list(os.environ):
-        if name.startswith("FITSTOP_"):
+        if name.startswith("FITSTOP_") or name in {"COLUMNS", "LINES"}:
             monkeypatch.delenv(name)
 
 

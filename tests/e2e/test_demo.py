@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from fitstop.local.redis_server import find_redis_server
+from tests.support.wine import article_file
 
 pytestmark = pytest.mark.skipif(find_redis_server() is None, reason="no Redis server here")
-
-WINE = Path(__file__).parents[2].parent / "shared" / "data" / "winequalityN.csv"
 
 
 def demo(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -69,9 +68,7 @@ def test_the_demo_trains_stops_by_itself_and_sums_up(tmp_path):
 
 
 def test_the_article_by_itself_stops_between_20_and_80_epochs(tmp_path):
-    if not WINE.exists():
-        pytest.skip(f"the wine data is not there: {WINE}")
-    run = demo(tmp_path, "--data-file", WINE)
+    run = demo(tmp_path, "--data-file", article_file(tmp_path))
     assert run.returncode == 0, run.stdout + run.stderr
     assert "5170 rows to train on, 1293 to validate on, 12 features; 34 rows" in run.stdout
     [last] = numbered(r"ended +succeeded: stopped early at epoch (\d+)", run.stdout)

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-WINE = ROOT.parent / "shared" / "data" / "winequalityN.csv"
+from tests.support.wine import article_file
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here"),
-    pytest.mark.skipif(not WINE.exists(), reason=f"the article's data is not beside the project: {WINE.name}"),
-]
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
 
 BARE_KERAS = "import keras, sys; print(keras.models.load_model(sys.argv[1]).input_shape)"
 
@@ -26,7 +24,7 @@ def test_the_walk_through_ends_with_the_evidence_the_log_and_a_model(stack, tmp_
     script = re.search(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert script
     (stack.data / "downloads").mkdir(exist_ok=True)
-    shutil.copy(WINE, stack.data / "downloads" / "wine-quality.csv")
+    shutil.copy(article_file(tmp_path), stack.data / "downloads" / "wine-quality.csv")
     lines = script[1].replace("http://127.0.0.1:8000", stack.url).replace("fitstop-data/", f"{stack.data}/")
     told = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", lines],

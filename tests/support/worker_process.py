@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from shared.volume import Volume
-from tests.support.waiting import wait_for
+from tests.support.waiting import wait_for, wait_for_end
 
 # Short enough for a test, with the product's own proportions.
 QUICK = {
@@ -61,7 +61,7 @@ class WorkerProcess:
 
     def wait(self, within: float = 30) -> int:
         assert self._process is not None
-        return self._process.wait(within)
+        return wait_for_end(self._process, within)
 
     def stop(self) -> None:
         """End it whatever state it is in."""

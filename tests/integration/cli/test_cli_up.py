@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from fitstop.local.redis_server import find_redis_server
-from tests.support.waiting import wait_for
+from tests.support.waiting import wait_for, wait_for_end
 
 pytestmark = pytest.mark.skipif(find_redis_server() is None, reason="no Redis server here")
 
@@ -58,7 +58,7 @@ class Up:
 
     def end(self, number: int = signal.SIGINT, within: float = 45) -> int:
         self.process.send_signal(number)
-        return self.process.wait(within)
+        return wait_for_end(self.process, within)
 
 
 def environment(**more):
@@ -173,7 +173,7 @@ def test_one_ctrl_c_ends_all_of_it_and_starting_again_finds_everything_as_it_was
 def test_what_is_killed_comes_back_and_a_second_up_is_refused(make_up, tmp_path):
     up = make_up().start().ready()
     second = make_up().start()
-    assert second.process.wait(30) == 2
+    assert wait_for_end(second.process, 30) == 2
     assert f"already runs on {up.data}: {up.url()}" in second.said()
 
     for name in ("redis-server", "api"):
@@ -213,7 +213,7 @@ def test_a_component_that_never_lives_is_given_up_with_its_last_words(make_up):
     (up.data / "volume").mkdir()
     (up.data / "volume" / "jobs").write_text("")
     up.start()
-    assert up.process.wait(START_SECONDS) == 7
+    assert wait_for_end(up.process, START_SECONDS) == 7
     assert "died 5 times" in up.said()
     assert f"cannot start: [Errno 17] File exists: '{up.data}/volume/jobs'" in up.said()
 
@@ -223,6 +223,6 @@ def test_a_taken_port_that_was_named_is_a_usage_error(make_up):
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         up = make_up("--port", str(taken.getsockname()[1])).start()
-        assert up.process.wait(30) == 2
+        assert wait_for_end(up.process, 30) == 2
     assert "is in use" in up.said()
     assert not up.data.exists()

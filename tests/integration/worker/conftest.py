@@ -1,4 +1,8 @@
-"""A real Redis and a real worker; the worker is shared by the tests of a module, since it takes seconds to warm up."""
+"""A real Redis and a real worker; the worker is shared by the tests of a module, since it takes seconds to warm up.
+
+A Redis belongs to one volume: on one that is shared, a worker takes the rings for the jobs of another volume. That can
+go on for minutes, as of two workers who wait for a second each time Redis serves the one that it served last.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +17,21 @@ from tests.support.redis import RedisServer, running_redis
 from tests.support.worker_process import WorkerProcess
 
 
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """Of the test's own volume."""
+    (folder := tmp_path / "redis").mkdir()
+    with running_redis(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def doorbell(redis_server: RedisServer) -> Doorbell:
+    return doorbell_of(redis_server)
+
+
 @pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with running_redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
@@ -27,16 +44,20 @@ def shared_volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
 
 
 @pytest.fixture(scope="module")
-def doorbell(redis_server: RedisServer) -> Doorbell:
+def shared_doorbell(shared_redis: RedisServer) -> Doorbell:
+    return doorbell_of(shared_redis)
+
+
+def doorbell_of(redis_server: RedisServer) -> Doorbell:
     return Doorbell(make_celery(read_settings({"FITSTOP_REDIS_URL": redis_server.url})))
 
 
 @pytest.fixture(scope="module")
 def worker(
-    shared_volume: Volume, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+    shared_volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcess]:
     log: Path = tmp_path_factory.mktemp("log") / "worker.log"
-    process = WorkerProcess(shared_volume, redis_server.url, log)
+    process = WorkerProcess(shared_volume, shared_redis.url, log)
     process.start()
     yield process
     process.stop()

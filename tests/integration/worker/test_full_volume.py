@@ -48,27 +48,29 @@ def volume(disk: SmallDisk) -> Volume:
 
 @pytest.fixture(scope="module")
 def small_worker(
-    volume: Volume, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+    volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcess]:
-    process = WorkerProcess(volume, redis_server.url, tmp_path_factory.mktemp("log") / "worker.log", **SETTINGS)
+    process = WorkerProcess(volume, shared_redis.url, tmp_path_factory.mktemp("log") / "worker.log", **SETTINGS)
     process.start()
     yield process
     process.stop()
 
 
 @pytest.fixture(scope="module")
-def api(volume: Volume, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    process = ApiProcess(volume, redis_server.url, tmp_path_factory.mktemp("log") / "api.log", **SETTINGS)
+def api(volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    process = ApiProcess(volume, shared_redis.url, tmp_path_factory.mktemp("log") / "api.log", **SETTINGS)
     process.start()
     yield process
     process.stop()
 
 
 @pytest.fixture
-def post(volume: Volume, small_worker: WorkerProcess, doorbell: Doorbell) -> Callable[[dict[str, Any]], JobFolder]:
+def post(
+    volume: Volume, small_worker: WorkerProcess, shared_doorbell: Doorbell
+) -> Callable[[dict[str, Any]], JobFolder]:
     def put(spec: dict[str, Any]) -> JobFolder:
         job = put_job(volume, spec)
-        doorbell.ring(job.id)
+        shared_doorbell.ring(job.id)
         return job
 
     return put
@@ -125,7 +127,7 @@ def test_a_full_volume_fails_no_job_and_all_end_after_there_is_room(
 
 
 def test_on_a_read_only_volume_jobs_wait(
-    disk: SmallDisk, volume: Volume, small_worker: WorkerProcess, doorbell: Doorbell
+    disk: SmallDisk, volume: Volume, small_worker: WorkerProcess, shared_doorbell: Doorbell
 ) -> None:
     pauses = small_worker.log.read_text().count("no job is claimed for now")
 
@@ -143,7 +145,7 @@ def test_on_a_read_only_volume_jobs_wait(
     job = put_job(volume, small_spec())
     wait_for(is_read_only)
     small_worker.send(signal.SIGCONT)
-    doorbell.ring(job.id)
+    shared_doorbell.ring(job.id)
     wait_for(lambda: paused(small_worker.log, pauses + 1))
     assert job.attempts() == []
     disk.make_writable()

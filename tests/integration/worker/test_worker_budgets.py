@@ -23,14 +23,14 @@ def over(job: JobFolder, doorbell: Doorbell) -> JobFolder:
 
 
 def test_a_job_ends_within_its_budget_with_its_best_model_and_goes_on_in_one_unbroken_log(
-    shared_volume: Volume, doorbell: Doorbell, worker: WorkerProcess
+    shared_volume: Volume, shared_doorbell: Doorbell, worker: WorkerProcess
 ) -> None:
     limited = small_spec(
         hyperparameters={"epochs": 50_000, "xla": False},
         callbacks={"early_stopping": None},
         budget={"max_gpu_seconds": SECONDS},
     )
-    first = over(put_job(shared_volume, limited), doorbell)
+    first = over(put_job(shared_volume, limited), shared_doorbell)
     result = first.result()
     assert result is not None
     stop = result.ending.stop
@@ -46,7 +46,7 @@ def test_a_job_ends_within_its_budget_with_its_best_model_and_goes_on_in_one_unb
     assert held.avoided == 0, "the epochs were wanted"
 
     before = content(first.path)
-    second = over(extended(shared_volume, first, budget=None, epochs=stop.last_epoch + 3), doorbell)
+    second = over(extended(shared_volume, first, budget=None, epochs=stop.last_epoch + 3), shared_doorbell)
     log = second.attempts()[-1].training_log
     assert rows_of(log)["epoch"].tolist() == list(range(stop.last_epoch + 3))
     assert log.read_bytes().startswith(before["attempts/1/training_log.csv"])
@@ -54,5 +54,5 @@ def test_a_job_ends_within_its_budget_with_its_best_model_and_goes_on_in_one_unb
     whole = small_spec(
         hyperparameters={"epochs": stop.last_epoch + 3, "xla": False}, callbacks={"early_stopping": None}
     )
-    third = over(put_job(shared_volume, whole), doorbell)
+    third = over(put_job(shared_volume, whole), shared_doorbell)
     assert third.attempts()[-1].training_log.read_bytes() == log.read_bytes()

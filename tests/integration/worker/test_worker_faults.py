@@ -61,32 +61,32 @@ GARBAGE = [
 
 
 def test_what_is_no_ring_is_dropped_and_the_worker_lives(
-    worker: WorkerProcess, shared_volume: Volume, redis_server: RedisServer, doorbell: Doorbell
+    worker: WorkerProcess, shared_volume: Volume, shared_redis: RedisServer, shared_doorbell: Doorbell
 ) -> None:
-    with redis_server.client() as client:
+    with shared_redis.client() as client:
         for item in GARBAGE:
             client.lpush(QUEUE, item)
-    wait_for(lambda: doorbell.unheard() == 0, saying="all of it was taken from the list")
+    wait_for(lambda: shared_doorbell.unheard() == 0, saying="all of it was taken from the list")
     job = put_job(shared_volume, small_spec())
-    doorbell.ring(job.id)
+    shared_doorbell.ring(job.id)
     assert wait_for(job.result).ending.status == "succeeded"
     assert worker.is_alive()
     assert worker.log.read_text().count("dropped an item of the queue") >= 6
 
 
 def test_a_busy_worker_leaves_rings_for_others(
-    worker: WorkerProcess, shared_volume: Volume, doorbell: Doorbell
+    worker: WorkerProcess, shared_volume: Volume, shared_doorbell: Doorbell
 ) -> None:
     first = put_job(shared_volume, LONG)
-    doorbell.ring(first.id)
+    shared_doorbell.ring(first.id)
     wait_for(lambda: trains(first))
     waiting = [put_job(shared_volume, small_spec()) for _ in range(2)]
     for job in waiting:
-        doorbell.ring(job.id)
+        shared_doorbell.ring(job.id)
     beats = first.attempts()[0].heartbeat_file
     before = beats.read_bytes()
     wait_for(lambda: beats.read_bytes() != before, saying="time passes")
-    unheard = doorbell.unheard()
+    unheard = shared_doorbell.unheard()
     assert unheard is not None
     assert unheard >= 2
     first.request_cancel()

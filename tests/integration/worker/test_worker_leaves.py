@@ -1,6 +1,5 @@
 """A worker that ends by itself: nothing to do, or nothing to train on."""
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,14 +89,3 @@ def test_a_worker_that_loses_its_gpu_hands_its_job_back_and_ends_to_be_started_a
     again = subprocess.run(worker.command, env=worker.environment, capture_output=True, timeout=120, check=False)
     assert again.returncode == 2
     assert b"the worker cannot start: Unknown Error" in again.stderr
-
-
-def test_a_worker_without_a_limit_stays(volume: Volume, redis_server: RedisServer, tmp_path: Path, started) -> None:
-    worker = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
-    started.append(worker)
-    worker.start()
-    first = volume.worker_cards()[0].seen_at
-    wait_for(lambda: volume.worker_cards()[0].seen_at != first, saying="another look at itself")
-    assert worker.is_alive()
-    worker.send(signal.SIGTERM)
-    assert worker.wait() == 0

@@ -33,9 +33,12 @@ def trains(job: JobFolder, attempt: int = 1) -> bool:
     return len(attempts) >= attempt and attempts[attempt - 1].training_log.exists()
 
 
-def test_sigterm_hands_the_job_back_without_counting_a_failure(
+def test_a_worker_stays_without_a_job_and_sigterm_hands_one_back_without_counting_a_failure(
     own_worker: WorkerProcess, volume: Volume, doorbell: Doorbell
 ) -> None:
+    first = volume.worker_cards()[0].seen_at
+    wait_for(lambda: volume.worker_cards()[0].seen_at != first, saying="another look at itself")
+    assert own_worker.is_alive()
     job = put_job(volume, LONG)
     doorbell.ring(job.id)
     wait_for(lambda: trains(job))

@@ -24,10 +24,10 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def worker(
-    shared_volume: Volume, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory, temporary: Path
+    shared_volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory, temporary: Path
 ) -> Iterator[WorkerProcess]:
     log = tmp_path_factory.mktemp("log") / "worker.log"
-    process = WorkerProcess(shared_volume, redis_server.url, log, TMPDIR=str(temporary))
+    process = WorkerProcess(shared_volume, shared_redis.url, log, TMPDIR=str(temporary))
     process.start()
     yield process
     process.stop()
@@ -52,35 +52,35 @@ def kept(temporary: Path) -> dict[Path, int]:
 
 @pytest.mark.usefixtures("worker")
 def test_a_job_of_the_same_shapes_compiles_nothing_and_ends_equal(
-    shared_volume: Volume, doorbell: Doorbell, temporary: Path
+    shared_volume: Volume, shared_doorbell: Doorbell, temporary: Path
 ) -> None:
-    first = done(shared_volume, doorbell)
+    first = done(shared_volume, shared_doorbell)
     programs = kept(temporary)
     assert len(programs) == 2, "one trains and one validates"
-    second = done(shared_volume, doorbell)
+    second = done(shared_volume, shared_doorbell)
     assert kept(temporary) == programs
     assert outcome(second) == outcome(first)
-    done(shared_volume, doorbell, batch_size=16)
+    done(shared_volume, shared_doorbell, batch_size=16)
     assert len(kept(temporary)) > 2
 
 
 @pytest.mark.usefixtures("worker")
 def test_the_stock_engine_which_compiles_in_the_middle_of_its_run_keeps_none(
-    shared_volume: Volume, doorbell: Doorbell, temporary: Path
+    shared_volume: Volume, shared_doorbell: Doorbell, temporary: Path
 ) -> None:
     programs = kept(temporary)
-    done(shared_volume, doorbell, engine="stock")
+    done(shared_volume, shared_doorbell, engine="stock")
     assert kept(temporary) == programs
 
 
 @pytest.mark.usefixtures("worker")
 def test_where_a_kept_program_is_torn_the_job_begins_anew_without_any_and_ends_equal(
-    shared_volume: Volume, doorbell: Doorbell, temporary: Path
+    shared_volume: Volume, shared_doorbell: Doorbell, temporary: Path
 ) -> None:
-    whole = done(shared_volume, doorbell)
+    whole = done(shared_volume, shared_doorbell)
     for file in kept(temporary):
         file.write_bytes(file.read_bytes()[:1000])
-    job = done(shared_volume, doorbell)
+    job = done(shared_volume, shared_doorbell)
     assert outcome(job) == outcome(whole)
     first, second = (attempt.end() for attempt in job.attempts())
     assert first is not None
@@ -88,19 +88,21 @@ def test_where_a_kept_program_is_torn_the_job_begins_anew_without_any_and_ends_e
     assert (first.outcome, first.is_failure, second.outcome) == ("handed_back", False, "finished")
     told = [placed.event.message for placed in job_events(job) if placed.event.type == "engine"]
     assert told[0].startswith("restarts without the compiled programs of earlier jobs")
-    assert len(done(shared_volume, doorbell).attempts()) == 1
+    assert len(done(shared_volume, shared_doorbell).attempts()) == 1
 
 
 def test_the_folder_of_a_worker_goes_with_it_and_that_of_one_that_was_killed_with_the_next(
-    shared_volume: Volume, redis_server: RedisServer, tmp_path: Path
+    shared_volume: Volume, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    worker = WorkerProcess(shared_volume, redis_server.url, tmp_path / "worker.log", TMPDIR=str(tmp_path))
+    # Not named after the test: the path of a socket has 107 bytes at most.
+    folder = tmp_path_factory.mktemp("temporary")
+    worker = WorkerProcess(shared_volume, redis_server.url, folder / "worker.log", TMPDIR=str(folder))
     try:
         worker.start()
-        [left] = tmp_path.glob("fitstop-programs-*")
+        [left] = folder.glob("fitstop-programs-*")
         worker.stop()
         worker.start()
-        [own] = tmp_path.glob("fitstop-programs-*")
+        [own] = folder.glob("fitstop-programs-*")
         assert own != left
         worker.send(signal.SIGTERM)
         wait_for(lambda: not worker.is_alive())

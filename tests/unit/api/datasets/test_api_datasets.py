@@ -134,6 +134,7 @@ def test_what_is_refused_leaves_nothing_behind(client, volume, content, status, 
         b"\x93NUMPY\x01",
         *(pickle.dumps([1], n) for n in range(2, 6)),
     ],
+    ids=["gzip", "zip", "HDF5", "npy", *(f"pickle {n}" for n in range(2, 6))],
 )
 def test_other_formats_are_415_by_their_content(client, volume, content):
     answer = client.put("/datasets/wine?name=wine.csv", data=content)

@@ -12,9 +12,10 @@ from api.page.sign_in import MOST_FAILURES
 from api.state.service import Service
 from api.state.sessions import MOST_OF_ONE_KEY
 from shared.settings import Settings
-from shared.times import format_time
+from shared.times import format_time, utc_now
 from tests.support.jobs import small_spec
 from tests.support.keys import ADMIN_KEY, AUTHORIZATION
+from tests.support.waiting import wait_for
 
 OWN = {"Origin": "http://localhost"}
 NAME = "fitstop_session"
@@ -199,7 +200,8 @@ def test_a_damaged_session_opens_nothing(app, volume):
 
 def test_the_sessions_of_one_key_do_not_become_ever_more(app, sessions, keys, volume):
     known, _ = keys.create("one", "read")
-    first = sessions.begin(known)
+    first, made = sessions.begin(known), utc_now()
+    wait_for(lambda: utc_now() > made, every=0.001, saying="the next millisecond")
     last = [sessions.begin(known) for _ in range(MOST_OF_ONE_KEY)][-1]
     assert len(files(volume)) == MOST_OF_ONE_KEY
     assert (sessions.find(first), sessions.find(last)) == (None, known)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,11 @@ from shared.job import AttemptEnd
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from tests.support.wine import article_file, made_file
 from worker.training import prepare
 from worker.training.data.table import Data, load_data
 from worker.training.errors import BadData, DataChanged, DataMissing
 from worker.training.prepare import TRUSTED_TYPES
-
-WINE = Path(__file__).parents[5] / "shared" / "data" / "winequalityN.csv"
 
 
 def loaded(volume: Volume, frame: pd.DataFrame, **dataset: Any) -> Data:
@@ -37,9 +37,11 @@ def loaded_again(volume: Volume, **dataset: Any) -> Data:
     return load_data(claim(job), record)
 
 
-@pytest.mark.skipif(not WINE.exists(), reason=f"the article's data is not beside the project: {WINE.name}")
-def test_the_articles_data_has_its_rows_and_features(volume: Volume) -> None:
-    put_dataset(volume, pd.read_csv(WINE))
+@pytest.mark.parametrize("file", [article_file, made_file], ids=["the article's or made", "made"])
+def test_the_articles_data_has_its_rows_and_features(
+    file: Callable[[Path], Path], volume: Volume, tmp_path: Path
+) -> None:
+    put_dataset(volume, pd.read_csv(file(tmp_path)))
     data = loaded_again(volume, target="quality", positive={"at_least": 6})
     assert (len(data.train_x), len(data.validation_x), data.features, data.dropped_rows) == (5170, 1293, 12, 34)
 
@@ -189,6 +191,7 @@ def test_a_training_part_of_one_class_is_refused(volume: Volume) -> None:
 
 _LOAD_WITH_LITTLE_MEMORY = """
 import resource, sys
+from collections.abc import Callable
 from pathlib import Path
 from shared.job_folder import AttemptFolder
 from worker.training.data.table import load_data
