@@ -39,7 +39,7 @@ def find_connection(
     stack = read_cli_json(data, any_owner=DATA_VARIABLE in environment)
     named = (url, "--url") if url else (environment.get("FITSTOP_URL"), "FITSTOP_URL")
     if named[0]:
-        address = checked_url(named[0])
+        address = check_url(named[0])
         own_key = stack.api_key if stack is not None and stack.url == address else None
         return Connection(address, api_key or own_key, named[1])
     if stack is not None:
@@ -47,7 +47,7 @@ def find_connection(
     return Connection(DEFAULT_URL, api_key, "the default")
 
 
-def checked_url(url: str) -> str:
+def check_url(url: str) -> str:
     """`url` without its last slash."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -80,7 +80,7 @@ def read_cli_json(data: Path, *, any_owner: bool = False) -> StackFile | None:
         if not any_owner and path.stat().st_uid != os.getuid():
             return None
         document = json.loads(path.read_bytes())
-        return StackFile(checked_url(str(document["url"])), document.get("pid"), document.get("api_key"))
+        return StackFile(check_url(str(document["url"])), document.get("pid"), document.get("api_key"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

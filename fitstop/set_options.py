@@ -32,7 +32,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def assigned(spec: Json, assignments: list[str]) -> Json:
+def assign(spec: Json, assignments: list[str]) -> Json:
     """A copy of `spec` with every assignment made, in order; objects on the way are created.
 
     Raises ValueError where a path leads through something that is not an object.

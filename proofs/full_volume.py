@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from shared.job_folder import JobFolder
-from shared.queue import Doorbell, make_celery
+from shared.queue import JobQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
@@ -54,12 +54,12 @@ def run(disk: SmallDisk, folder: Path, minutes: float, count: int) -> int:
         worker = WorkerProcess(volume, redis.url, folder / "worker.log")
         worker.start()
         try:
-            doorbell = Doorbell(make_celery(Settings.model_validate({"redis_url": redis.url})))
+            job_queue = JobQueue(make_celery(Settings.model_validate({"redis_url": redis.url})))
             large = put_job(volume, LARGE)
-            doorbell.ring(large.id)
+            job_queue.notify(large.id)
             wait_for(lambda: large.attempts() and any(large.attempts()[0].resume.glob("point-*")))
             jobs = [large, *(put_job(volume, small_spec()) for _ in range(count))]
-            doorbell.ring(*(job.id for job in jobs[1:]))
+            job_queue.notify(*(job.id for job in jobs[1:]))
             keep_full(disk, minutes)
             tell("while the volume was full", jobs)
             disk.free()

@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from shared.job_folder import JobFolder
-from shared.queue import Doorbell, make_celery
+from shared.queue import JobQueue, make_celery
 from shared.settings import read_settings
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
@@ -53,15 +53,15 @@ def main() -> int:
         put_dataset(volume, learnable_frame(6000))
         (folder / "redis").mkdir()
         with running_redis(folder / "redis") as redis:
-            doorbell = Doorbell(make_celery(read_settings({"FITSTOP_REDIS_URL": redis.url})))
+            job_queue = JobQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": redis.url})))
             times = DEFAULT_TIMES if asked.default_times else TIMES
-            stand = Stand(volume, redis, doorbell, folder, times=times)
+            stand = Stand(volume, redis, job_queue, folder, times=times)
             try:
                 stand.start()
                 broken = _lose_often(stand, kinds, asked.epochs, asked.seed)
             finally:
                 stand.stop()
-            _lose_to_another_machine(Stand(volume, redis, doorbell, folder / "elsewhere", 1, times))
+            _lose_to_another_machine(Stand(volume, redis, job_queue, folder / "elsewhere", 1, times))
     _tell(f"seed {asked.seed}: {'; '.join(broken) or 'every promise was kept'}")
     return 1 if broken else 0
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from shared.queue import Doorbell, make_celery
+from shared.queue import JobQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
@@ -41,15 +41,15 @@ def main() -> int:
         else:
             put_dataset(volume, learnable_frame(60))
         spec = ARTICLE if asked.data else SMALL
-        doorbell = Doorbell(make_celery(Settings.model_validate({"redis_url": redis.url})))
+        job_queue = JobQueue(make_celery(Settings.model_validate({"redis_url": redis.url})))
         worker = WorkerProcess(volume, redis.url, Path(folder) / "worker.log")
         worker.start()
         try:
-            run_jobs(volume, doorbell, spec, asked.warm_up)
+            run_jobs(volume, job_queue, spec, asked.warm_up)
             before = figures(worker.pid)
             for done in range(asked.warm_up, asked.jobs, 98):
                 tell(done, figures(worker.pid))
-                run_jobs(volume, doorbell, spec, min(98, asked.jobs - done))
+                run_jobs(volume, job_queue, spec, min(98, asked.jobs - done))
             after = figures(worker.pid)
             tell(asked.jobs, after)
         finally:
@@ -62,11 +62,11 @@ def main() -> int:
     return 0 if good else 1
 
 
-def run_jobs(volume: Volume, doorbell: Doorbell, spec: dict[str, Any], count: int) -> None:
+def run_jobs(volume: Volume, job_queue: JobQueue, spec: dict[str, Any], count: int) -> None:
     """Post so many jobs and wait until each has succeeded."""
     jobs = [put_job(volume, spec) for _ in range(count)]
     for job in jobs:
-        doorbell.ring(job.id)
+        job_queue.notify(job.id)
     for job in jobs:
         assert wait_for(job.result, 600).ending.status == "succeeded"
 

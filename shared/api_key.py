@@ -38,7 +38,7 @@ def key_id_of(key: str) -> str:
     return f"key_{key[3:15]}"
 
 
-def hashed(key: str) -> str:
+def hash_key(key: str) -> str:
     """What is kept of a key: its SHA-256 in hexadecimal."""
     return sha256(key.encode()).hexdigest()
 

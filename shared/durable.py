@@ -44,7 +44,7 @@ def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | Non
 
     The volume must know hard links: `link` is the only exclusive create that also puts whole content in place.
     """
-    written = _drafted(draft, content) or _write_beside(path, content)
+    written = _write_draft(draft, content) or _write_beside(path, content)
     try:
         for folder in resting_on:
             sync_folder(folder)
@@ -165,7 +165,7 @@ def _write_beside(path: Path, *content: bytes | memoryview) -> Path:
     return beside
 
 
-def _drafted(draft: Path | None, content: bytes) -> Path | None:
+def _write_draft(draft: Path | None, content: bytes) -> Path | None:
     """`draft`, written; None where there is none to be, or one already."""
     try:
         if draft is not None:

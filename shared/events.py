@@ -132,7 +132,7 @@ def read_events(path: Path, offset: int = 0, until: int | None = None) -> Iterat
                 offset += len(line)
                 if not line.endswith(b"\n") or (until is not None and offset > until):
                     return
-                event = _parsed(line)
+                event = _parse(line)
                 if event is not None:
                     yield offset, event
     except FileNotFoundError:
@@ -145,7 +145,7 @@ def job_events(job: JobFolder, after: Cursor = Cursor()) -> Iterator[PlacedEvent
         if attempt.number < after.attempt:
             continue
         start = after.offset if attempt.number == after.attempt else 0
-        for offset, event in read_events(attempt.events_file, start, _told_until(attempt)):
+        for offset, event in read_events(attempt.events_file, start, _end_of_events(attempt)):
             yield PlacedEvent(attempt.number, Cursor(attempt.number, offset), event)
 
 
@@ -158,13 +158,13 @@ def last_events(attempt: AttemptFolder) -> Iterator[Event]:
     """The events in the file's last 64 KiB, the newest first."""
     try:
         with attempt.events_file.open("rb") as file:
-            until = _told_until(attempt)
+            until = _end_of_events(attempt)
             end = file.seek(0, os.SEEK_END) if until is None else until
             begin = file.seek(max(0, end - _TAIL_BYTES))
             lines = file.read(end - begin).split(b"\n")[:-1]
     except FileNotFoundError:
         return
-    events = (_parsed(line) for line in reversed(lines))
+    events = (_parse(line) for line in reversed(lines))
     yield from (event for event in events if event is not None)
 
 
@@ -174,7 +174,7 @@ def last_epoch_event(runs: Sequence[AttemptFolder]) -> Event | None:
     return next((event for event in events if event is not None), None)
 
 
-def _told_until(attempt: AttemptFolder) -> int | None:
+def _end_of_events(attempt: AttemptFolder) -> int | None:
     """Where the events of an attempt that has ended end, whatever its owner wrote later; None while it runs.
 
     None also where its end cannot be read: what was told stays told.
@@ -192,17 +192,17 @@ def epochs_done(job: JobFolder) -> int:
     return int(last.data.get("epoch", 0)) if last else 0
 
 
-def _parsed(line: bytes) -> Event | None:
+def _parse(line: bytes) -> Event | None:
     """The event of a line; None for one that a crash tore and a later writer closed."""
     try:
         document = json.loads(line)
         type_, message, data, level = (document[name] for name in ("type", "message", "data", "level"))
-        return Event(type_, message, data, level, document["time"], _measured(document.get("at")))
+        return Event(type_, message, data, level, document["time"], _parse_at(document.get("at")))
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
-def _measured(at: Any) -> float | None:
+def _parse_at(at: Any) -> float | None:
     is_number = isinstance(at, int | float) and not isinstance(at, bool)
     return max(0.0, float(at)) if is_number and math.isfinite(at) else None
 

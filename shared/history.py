@@ -188,7 +188,7 @@ class _AttemptReader:
             claim=self.claim,
             end=self.end,
             held=self.told if self.held is None else self.held,
-            claimed=_written(self.attempt.claim_file) or 0,
+            claimed=_write_time(self.attempt.claim_file) or 0,
             began=self.began,
             training_rows=self.training_rows,
             resumed=self.resumed,
@@ -212,7 +212,7 @@ class _AttemptReader:
         if event.type == "epoch":
             progress = _progress(event)
             if progress is not None:
-                self.epochs.append(_told(progress, self._moment(event)))
+                self.epochs.append(_row_of(progress, self._moment(event)))
         elif event.type == "data":
             self.training_rows = _whole(event.data.get("training_rows"))
         elif event.type in {"model", "engine"} or "from_attempt" in event.data:
@@ -253,7 +253,7 @@ class JobReader:
         inherited.read_events()
         found = (self._reader(attempt).read_on() for attempt in self._job.attempts())
         attempts = tuple(attempt for attempt in found if attempt is not None)
-        posted, settled = _written(self._job.spec_file), _written(self._job.result_file) if result else None
+        posted, settled = _write_time(self._job.spec_file), _write_time(self._job.result_file) if result else None
         return JobHistory(self._record, result, attempts, posted or 0, settled, inherited.epochs.now())
 
     def _reader(self, attempt: AttemptFolder) -> _AttemptReader:
@@ -268,7 +268,7 @@ def _progress(event: Event) -> EpochProgress | None:
         return None
 
 
-def _told(told: EpochProgress, ended: int) -> EpochTold:
+def _row_of(told: EpochProgress, ended: int) -> EpochTold:
     improvement = told.early_stopping.last_improvement if told.early_stopping else None
     best = told.best or improvement
     return EpochTold(
@@ -281,7 +281,7 @@ def _told(told: EpochProgress, ended: int) -> EpochTold:
     )
 
 
-def _written(file: Path) -> int | None:
+def _write_time(file: Path) -> int | None:
     """When a file that is written once was written, by the volume's clock: one clock for all hosts."""
     try:
         return file.stat().st_mtime_ns // 1000

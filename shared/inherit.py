@@ -18,7 +18,7 @@ from shared.events import Event, job_events
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.progress import EpochProgress
-from shared.replay import apply_rule, monitored, patience_after
+from shared.replay import apply_rule, monitored_values, patience_after
 from shared.spec import JobSpec
 
 _EPOCH, _RATE, _CHECKPOINT = range(3)
@@ -44,7 +44,7 @@ def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFold
         if before.exists():
             link_file(before, after)
     _copy_rows(source, taken, epochs)
-    lines = b"".join(event.line() for event in _told(source.job, epochs, record))
+    lines = b"".join(event.line() for event in _inherited_events(source.job, epochs, record))
     create_file(taken.events_file, lines)
     plan = source.job.plan()
     if plan is not None:
@@ -66,7 +66,7 @@ def _copy_rows(source: AttemptFolder, taken: AttemptFolder, epochs: int) -> None
         create_file(taken.training_log, b"".join(log.splitlines(keepends=True)[: 1 + epochs]))
 
 
-def _told(job: JobFolder, epochs: int, record: JobRecord) -> Iterator[Event]:
+def _inherited_events(job: JobFolder, epochs: int, record: JobRecord) -> Iterator[Event]:
     """What was told of the first `epochs` epochs, each once, and that the new job goes on behind them."""
     last = {}
     for placed in job_events(job):
@@ -74,20 +74,20 @@ def _told(job: JobFolder, epochs: int, record: JobRecord) -> Iterator[Event]:
         if kind is not None and isinstance(epoch, int) and epoch <= epochs:
             last[epoch, kind] = placed.event
     told = [EpochProgress.of(last[epoch, _EPOCH].data) for epoch in range(1, epochs + 1)]
-    now_judged = {one.epoch: one for one in rejudged(told, record.spec)}
+    now_judged = {one.epoch: one for one in rejudge(told, record.spec)}
     for epoch, kind in sorted(last):
         event = last[epoch, kind]
-        data = now_judged[epoch].stored() if kind == _EPOCH else event.data
+        data = now_judged[epoch].event_data() if kind == _EPOCH else event.data
         yield Event(event.type, event.message, data, event.level, event.time)
     yield _goes_on(record, epochs)
 
 
-def rejudged(told: list[EpochProgress], spec: JobSpec) -> list[EpochProgress]:
+def rejudge(told: list[EpochProgress], spec: JobSpec) -> list[EpochProgress]:
     """Epochs as they would have been told had the job had the settings of `spec` from the start."""
     allowed, stopping = spec.hyperparameters.epochs, spec.callbacks.early_stopping
     if stopping is None:
         return [one.model_copy(update={"epochs": allowed, "early_stopping": None}) for one in told]
-    values = monitored([one.metrics for one in told], stopping.monitor)
+    values = monitored_values([one.metrics for one in told], stopping.monitor)
     return [
         one.model_copy(
             update={

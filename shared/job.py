@@ -231,6 +231,6 @@ class AttemptEnd(Document):
         return self.error.code if self.error else None
 
 
-def stored(document: Document) -> dict[str, Any]:
+def as_json(document: Document) -> dict[str, Any]:
     """The document as JSON values, for its file."""
     return document.model_dump(mode="json")

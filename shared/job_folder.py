@@ -23,7 +23,7 @@ from shared.job import (
     JobStatus,
     ProcessIdentity,
     TrainingProcess,
-    stored,
+    as_json,
 )
 from shared.times import utc_now
 
@@ -135,14 +135,14 @@ class AttemptFolder:
 
     def name_process(self, process: ProcessIdentity) -> None:
         """Record which process trains the attempt; by that process alone."""
-        replace_file(self.process_file, encode(stored(TrainingProcess(process=process))))
+        replace_file(self.process_file, encode(as_json(TrainingProcess(process=process))))
 
     def conclusion(self) -> Conclusion | None:
         return read_document(self.conclusion_file, Conclusion)
 
     def conclude(self, conclusion: Conclusion) -> bool:
         """Record the training program's own word; the first one stands."""
-        return create_file(self.conclusion_file, encode(stored(conclusion)))
+        return create_file(self.conclusion_file, encode(as_json(conclusion)))
 
     def end(self) -> AttemptEnd | None:
         return read_document(self.end_file, AttemptEnd)
@@ -153,7 +153,7 @@ class AttemptFolder:
         What comes behind the events of this moment is nobody's any more, and no reader sees it.
         """
         told = self.events_file.stat().st_size if self.events_file.exists() else 0
-        return create_file(self.end_file, encode(stored(end.model_copy(update={"events_bytes": told}))))
+        return create_file(self.end_file, encode(as_json(end.model_copy(update={"events_bytes": told}))))
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ class JobFolder:
             # The shard alone: without the folder above it the volume is away.
             self.path.parent.mkdir(exist_ok=True)
             self.path.mkdir(exist_ok=True)
-        return create_file(self.spec_file, encode(stored(record)), *resting_on, self.path.parent, draft=draft)
+        return create_file(self.spec_file, encode(as_json(record)), *resting_on, self.path.parent, draft=draft)
 
     def record(self) -> JobRecord | None:
         return read_document(self.spec_file, JobRecord)
@@ -301,7 +301,7 @@ class JobFolder:
             make_folder(attempt.path, within=self.path)
         except FileNotFoundError:
             return None
-        return attempt if create_file(attempt.claim_file, encode(stored(claim))) else None
+        return attempt if create_file(attempt.claim_file, encode(as_json(claim))) else None
 
     def plan(self) -> EnginePlan | None:
         """How the job is computed; None before an attempt has decided that."""
@@ -309,11 +309,11 @@ class JobFolder:
 
     def keep_to(self, plan: EnginePlan) -> None:
         """Decide how the job is computed. The first decision stands, for all attempts."""
-        create_file(self.plan_file, encode(stored(plan)))
+        create_file(self.plan_file, encode(as_json(plan)))
 
     def request_cancel(self) -> Cancel:
         """Say that nobody wants the job any more. The first request stands; the answer is the one that stands."""
-        create_file(self.cancel_file, encode(stored(Cancel(requested_at=utc_now()))))
+        create_file(self.cancel_file, encode(as_json(Cancel(requested_at=utc_now()))))
         standing = self.cancel()
         assert standing is not None
         return standing
@@ -321,7 +321,7 @@ class JobFolder:
     def settle(self, ending: Ending, attempt: int | None) -> bool:
         """Give the job its one terminal state. Condition: it has none; the first one stands for ever."""
         result = JobResult(finished_at=utc_now(), attempt=attempt, ending=ending)
-        return create_file(self.result_file, encode(stored(result)))
+        return create_file(self.result_file, encode(as_json(result)))
 
 
 def is_waiting(folder: str) -> bool:

@@ -93,7 +93,7 @@ def close_names(name: str, known: Sequence[str], most: int = 1) -> list[str]:
     return list(dict.fromkeys([*same, *(by_folded[one] for one in close)]))[:most]
 
 
-def listed(names: Sequence[str], most: int = 40) -> str:
+def list_names(names: Sequence[str], most: int = 40) -> str:
     """`names` in a row for a person, cut where the row grows too long."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -55,7 +55,7 @@ class Patience(_Frozen):
         old = LastImprovement.of_old_names(data["best_epoch"], data.get("best_value"))
         return {"last_improvement": old, **known}
 
-    def stored(self) -> dict[str, Any]:
+    def event_data(self) -> dict[str, Any]:
         """As JSON values for an event, also with the names that versions before `last_improvement` require."""
         last = self.last_improvement
         old = {"best_epoch": last.epoch if last else None, "best_value": last.value if last else None}
@@ -89,7 +89,7 @@ class EpochProgress(_Frozen):
         """What the data of an event says, whatever more a newer version tells in it. Raises ValidationError."""
         return cls.model_validate(data, extra="ignore")
 
-    def stored(self) -> dict[str, Any]:
+    def event_data(self) -> dict[str, Any]:
         """The data of an event of type "epoch"."""
-        stopping = self.early_stopping.stored() if self.early_stopping else None
+        stopping = self.early_stopping.event_data() if self.early_stopping else None
         return {**self.model_dump(mode="json"), "early_stopping": stopping}

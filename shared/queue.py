@@ -1,7 +1,7 @@
-"""The doorbell: "there is work", rung through Celery on Redis. It carries nothing else.
+"""Notifications of workers, "there is work", sent through Celery on Redis. The queue carries nothing else.
 
-Losing a ring, doubling it, or wiping Redis is harmless: the order of the queue and the state of every job are on the
-volume, and workers look there by themselves every few seconds. The job's id in a ring is only a hint.
+Losing a message, doubling it, or wiping Redis is harmless: the order of the queue and the state of every job are on the
+volume, and workers look there by themselves every few seconds. The job's id in a notification is only a hint.
 """
 
 import logging
@@ -14,7 +14,8 @@ from redis.exceptions import RedisError
 from shared.settings import Settings
 
 QUEUE = "fitstop"
-RING = "fitstop.ring"
+# The first versions gave the task its name, and workers of different versions share a queue.
+TASK = "fitstop.ring"
 
 log = logging.getLogger(__name__)
 
@@ -67,26 +68,26 @@ def _transport_options(answer_seconds: float) -> dict[str, Any]:
     }
 
 
-class Doorbell:
-    """Rings workers; never raises where Redis is away, since they look at the volume by themselves."""
+class JobQueue:
+    """Notifies workers; never raises where Redis is away, since they look at the volume by themselves."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def ring(self, *job_ids: str) -> bool:
-        """Say that there is work. Answers within seconds: True once a ring for each job is in Redis."""
+    def notify(self, *job_ids: str) -> bool:
+        """Say that there is work. Answers within seconds: True once a notification for each job is in Redis."""
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
                 for job_id in job_ids:
-                    self._app.send_task(RING, args=[job_id], ignore_result=True, producer=producer)
+                    self._app.send_task(TASK, args=[job_id], ignore_result=True, producer=producer)
         except (OperationalError, RedisError, OSError) as error:
             told = ", ".join(job_ids)
-            log.warning("the doorbell for %s did not reach Redis (%s); a worker's sweep will find it", told, error)
+            log.warning("the notification for %s did not reach Redis (%s); a worker's sweep will find it", told, error)
             return False
         return True
 
-    def unheard(self) -> int | None:
-        """How many rings nobody has heard yet; None while Redis is away."""
+    def count_pending(self) -> int | None:
+        """Number of notifications that no worker has received yet; None while Redis is away."""
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
                 return int(producer.channel.client.llen(QUEUE))

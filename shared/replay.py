@@ -87,7 +87,7 @@ def patience_after(
     )
 
 
-def monitored(rows: Sequence[dict[str, float | None]], monitor: str) -> list[float | None]:
+def monitored_values(rows: Sequence[dict[str, float | None]], monitor: str) -> list[float | None]:
     """One metric of every epoch, None where it was not finite. Raises KeyError where the run did not have it."""
     if any(monitor not in row for row in rows):
         raise KeyError(monitor)

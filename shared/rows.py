@@ -159,12 +159,12 @@ def split_rows(
         raise CannotSplit(f"of {rows} rows {train} are left to train on and {validation} to validate on")
     random = np.random.RandomState(seed)
     if strata is not None:
-        return _stratified(strata, train, validation, random)
+        return _split_strata(strata, train, validation, random)
     order = random.permutation(rows)
     return order[validation:], order[:validation]
 
 
-def _stratified(
+def _split_strata(
     strata: npt.NDArray[Any], train: int, validation: int, random: np.random.RandomState
 ) -> tuple[Rows, Rows]:
     # scikit-learn sorts the classes of a column as texts: 0, 1, 10, 11, 2.

@@ -72,7 +72,7 @@ class Settings(BaseModel):
 
     volume: Path = Field(default_factory=_volume, description="the shared volume's folder")
     redis_url: SecretStr = Field(
-        default=SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries the doorbell"
+        default=SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries notifications"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
 
@@ -201,7 +201,7 @@ def known_variables() -> list[str]:
     return [*(variable(field) for field in Settings.model_fields), *CLIENT_VARIABLES]
 
 
-def shown(settings: Settings) -> dict[str, dict[str, str]]:
+def show_settings(settings: Settings) -> dict[str, dict[str, str]]:
     """The value and the description of every setting by its variable, secrets masked, for people to read."""
     descriptions = {name: field.description or "" for name, field in Settings.model_fields.items()}
     return {variable(name): {"value": str(value), "description": descriptions[name]} for name, value in settings}
@@ -215,7 +215,7 @@ def _misspelt(environment: Mapping[str, str]) -> list[str]:
             continue
         near = get_close_matches(name, known, n=1, cutoff=_MISSPELT)
         if near:
-            wrong.append(f'{name}={_told(name, environment)}: unknown variable. Did you mean "{near[0]}"?')
+            wrong.append(f'{name}={_show_value(name, environment)}: unknown variable. Did you mean "{near[0]}"?')
         else:
             _warn_unread(name)
     return wrong
@@ -229,10 +229,10 @@ def _warn_unread(name: str) -> None:
 
 def _sentence(location: tuple[int | str, ...], message: str, environment: Mapping[str, str]) -> str:
     name = variable(str(location[0]))
-    return f"{name}={_told(name, environment)}: {message}"
+    return f"{name}={_show_value(name, environment)}: {message}"
 
 
-def _told(name: str, environment: Mapping[str, str]) -> str:
+def _show_value(name: str, environment: Mapping[str, str]) -> str:
     """The value of a variable as an error shows it; a secret is not shown, not even under a misspelt name."""
     is_secret = any(word in name for word in ("KEY", "PASSWORD", "REDIS", "SECRET", "TOKEN"))
     return "(hidden)" if is_secret else environment.get(name, "")
@@ -240,7 +240,7 @@ def _told(name: str, environment: Mapping[str, str]) -> str:
 
 def _print_settings() -> int:
     try:
-        print(json.dumps(shown(read_settings())))  # noqa: T201
+        print(json.dumps(show_settings(read_settings())))  # noqa: T201
     except BadEnvironment as error:
         print(error, file=sys.stderr)  # noqa: T201
         return BAD_ENVIRONMENT_STATUS

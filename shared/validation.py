@@ -16,7 +16,7 @@ from shared.problems import (
     at_most_shown,
     close_names,
     did_you_mean,
-    listed,
+    list_names,
     nearest,
     pointer,
 )
@@ -27,7 +27,7 @@ _NAME = "[key]"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def validated(model: type[_Model], document: Any) -> _Model:
+def validate(model: type[_Model], document: Any) -> _Model:
     """`document`, a parsed JSON value, as a `model`. Raises Refused with every problem at once."""
     try:
         return model.model_validate_json(json.dumps(document))
@@ -82,7 +82,7 @@ def _problem(kind: str, message: str, place: Place, document: Any, schema: Mappi
     if kind == "missing":
         return Problem(pointer(*place), f"missing; expected {expected}", "missing")
     value = _value_at(place, document)
-    received = _shown(value)
+    received = _show(value)
     if kind == "value_error":
         return Problem(pointer(*place), f"received {received}: {message.removeprefix('Value error, ')}", "invalid")
     near = _near_value(value, _choices(_schema_at(place, schema), schema))
@@ -90,7 +90,7 @@ def _problem(kind: str, message: str, place: Place, document: Any, schema: Mappi
 
 
 def _choices(node: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    branches = [_resolved(branch, schema) for branch in _branches(_resolved(node, schema))]
+    branches = [_resolve(branch, schema) for branch in _branches(_resolve(node, schema))]
     values = [value for branch in branches for value in (*branch.get("enum", ()), branch.get("const"))]
     return [value for value in values if isinstance(value, str)]
 
@@ -103,10 +103,10 @@ def _near_value(value: Any, choices: list[str]) -> str:
 
 
 def _bad_name(kind: str, message: str, place: Place, _: Any, schema: Mapping[str, Any]) -> Problem:
-    received = f"received the name {_shown(place[-1])}"
+    received = f"received the name {_show(place[-1])}"
     if kind == "value_error":
         return Problem(pointer(*place), f"{received}: {message.removeprefix('Value error, ')}", "invalid")
-    names = _resolved(_schema_at(place[:-1], schema), schema).get("propertyNames", {})
+    names = _resolve(_schema_at(place[:-1], schema), schema).get("propertyNames", {})
     return Problem(pointer(*place), f"{received}, expected {_expected({'type': 'string', **names}, schema)}", kind)
 
 
@@ -120,7 +120,7 @@ def _unknown_field(place: Place, schema: Mapping[str, Any]) -> str:
     else:
         reason = WITHOUT_EQUIVALENT.get(plain(name))
         near = f" {reason}" if reason else ""
-    return f"unknown field.{near} Known here: {listed(known)}"
+    return f"unknown field.{near} Known here: {list_names(known)}"
 
 
 def meant_field(place: Place, schema: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -144,13 +144,13 @@ def meant_field(place: Place, schema: Mapping[str, Any]) -> tuple[str, ...] | No
 
 
 def _fields_at(place: Place, schema: Mapping[str, Any]) -> list[str]:
-    branches = _branches(_resolved(_schema_at(place, schema), schema))
-    return [name for branch in branches for name in _resolved(branch, schema).get("properties", {})]
+    branches = _branches(_resolve(_schema_at(place, schema), schema))
+    return [name for branch in branches for name in _resolve(branch, schema).get("properties", {})]
 
 
 def _field_paths(node: Mapping[str, Any], schema: Mapping[str, Any], before: str = "") -> Iterator[str]:
-    for branch in _branches(_resolved(node, schema)):
-        for name, below in _resolved(branch, schema).get("properties", {}).items():
+    for branch in _branches(_resolve(node, schema)):
+        for name, below in _resolve(branch, schema).get("properties", {}).items():
             yield before + name
             yield from _field_paths(below, schema, f"{before}{name}.")
 
@@ -161,7 +161,7 @@ def _value_at(place: Place, document: Any) -> Any:
     return document
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
 
@@ -170,7 +170,7 @@ def _schema_at(place: Place, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of the JSON schema that speaks of `place`; empty where none does."""
     here: Mapping[str, Any] = schema
     for part in place:
-        candidates = [_resolved(branch, schema) for branch in _branches(_resolved(here, schema))]
+        candidates = [_resolve(branch, schema) for branch in _branches(_resolve(here, schema))]
         here = next(
             (found for branch in candidates if (found := _below(part, branch)) is not None),
             {},
@@ -190,20 +190,20 @@ def _branches(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(node.get("anyOf", [node]))
 
 
-def _resolved(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolve(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
     reference = node.get("$ref")
     return schema["$defs"][reference.rsplit("/", 1)[-1]] if reference else node
 
 
 def _expected(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """The schema of one place in words, such as `a whole number from 1 to 65536`."""
-    words = [_expected_one(_resolved(branch, schema), schema) for branch in _branches(_resolved(node, schema))]
+    words = [_expected_one(_resolve(branch, schema), schema) for branch in _branches(_resolve(node, schema))]
     return " or ".join(dict.fromkeys(words)) or "another value"
 
 
 def _expected_one(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if "enum" in node:
-        return "one of " + listed([json.dumps(value) for value in node["enum"]])
+        return "one of " + list_names([json.dumps(value) for value in node["enum"]])
     if "const" in node:
         return json.dumps(node["const"])
     kind = str(node.get("type"))
@@ -239,7 +239,7 @@ def _pattern(node: Mapping[str, Any]) -> str:
 
 
 def _fields(node: Mapping[str, Any]) -> str:
-    fields = f" with {listed(list(node['properties']))}" if node.get("properties") else ""
+    fields = f" with {list_names(list(node['properties']))}" if node.get("properties") else ""
     return fields + _length(node, "Properties", "fields")
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from flask import Flask, current_app, g, redirect, request
 from werkzeug.wrappers import Response
 
-from api.auth.cookie import check_origin, shown_secret
+from api.auth.cookie import check_origin, read_secret
 from api.http.problems import HttpProblem
 from api.state.key_store import KnownKey, Scope
 from api.state.service import service
@@ -73,11 +73,11 @@ def _check() -> Response | None:
     if needed == "public":
         return None
     is_session = "Authorization" not in request.headers
-    known = _signed_in() if is_session else _known_key()
+    known = _find_session_key() if is_session else _find_key()
     if known is None:
         # A volume that is away knows no key.
         service().volume.check()
-        return _sent_to_sign_in() if needed == "page" else _refused()
+        return _redirect_to_sign_in() if needed == "page" else _refuse()
     g.caller = Caller(known.id, known.scope, is_session)
     if _REACH[known.scope] < _REACH[needed]:
         raise HttpProblem(
@@ -89,27 +89,27 @@ def _check() -> Response | None:
     return None
 
 
-def _signed_in() -> KnownKey | None:
+def _find_session_key() -> KnownKey | None:
     """The key of the browser's session. A write by it comes from our own page or is refused."""
-    secret = shown_secret()
+    secret = read_secret()
     known = service().sessions.find(secret) if secret is not None else None
     if known is not None and request.method not in _SAFE_METHODS:
         check_origin()
     return known
 
 
-def _sent_to_sign_in() -> Response:
+def _redirect_to_sign_in() -> Response:
     """From there a person comes back to where they wanted to go."""
     return redirect(f"{SIGN_IN}?{urlencode({'next': request.full_path.rstrip('?')})}", 303)
 
 
-def _refused() -> NoReturn:
-    if shown_secret() is not None:
+def _refuse() -> NoReturn:
+    if read_secret() is not None:
         raise _unauthorized("session_over", f"this session has ended; log in again at {SIGN_IN}")
     raise _unauthorized("no_key", f"an API key is needed: {_HOW}")
 
 
-def _known_key() -> KnownKey:
+def _find_key() -> KnownKey:
     sent = request.headers["Authorization"]
     scheme, _, key = sent.partition(" ")
     key = key.strip(" ")

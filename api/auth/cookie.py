@@ -13,7 +13,7 @@ from api.http.problems import HttpProblem
 from api.state.sessions import SECONDS
 
 
-def shown_secret() -> str | None:
+def read_secret() -> str | None:
     """The secret that the browser sent, whatever it is worth; None where it sent none."""
     return request.cookies.get(_name())
 

@@ -17,7 +17,7 @@ from api.state.key_store import ENVIRONMENT_KEY_ID, KeyName, KnownKey, Scope
 from api.state.service import service
 from shared.problems import Conflict
 from shared.times import time_in
-from shared.validation import validated
+from shared.validation import validate
 
 _DAY_SECONDS = 86_400
 _MOST_DAYS = 3650
@@ -52,7 +52,7 @@ def create() -> Response:
     """Create an API key. Only this answer contains its secret."""
     no_query()
     settings = service().settings
-    asked = validated(KeyRequest, read_object(settings.max_job_bytes, settings.max_json_depth))
+    asked = validate(KeyRequest, read_object(settings.max_job_bytes, settings.max_json_depth))
     expires_at = time_in(asked.expires_in_days * _DAY_SECONDS) if asked.expires_in_days else None
     known, key = service().keys.create(asked.name, asked.scope, expires_at)
     return json_response(NewKey(**_facts(known), key=key), 201)

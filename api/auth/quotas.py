@@ -84,7 +84,7 @@ def uploading() -> Iterator[None]:
         yield
     finally:
         counts.ask(lambda kind: kind.release(name, token))
-        _counted_bytes(g.get("body_bytes", 0))
+        _count_bytes(g.get("body_bytes", 0))
 
 
 def last_used() -> dict[str, str]:
@@ -110,7 +110,7 @@ def _note_use(key_id: str) -> None:
 
 
 def _check_bytes(coming: int) -> None:
-    window = _counted_bytes(0)
+    window = _count_bytes(0)
     if coming > window.left:
         _check_window(
             Window(window.name, window.quota, window.seconds, -1, window.resets_in),
@@ -119,7 +119,7 @@ def _check_bytes(coming: int) -> None:
         )
 
 
-def _counted_bytes(amount: int) -> Window:
+def _count_bytes(amount: int) -> Window:
     quota, key_id = service().settings.upload_bytes_per_day, caller().key_id
     count = service().counts.ask(lambda kind: kind.add(f"bytes:{key_id}", amount, DAY_SECONDS))
     window = Window("bytes", quota, DAY_SECONDS, quota - count.total, count.resets_in)

@@ -37,7 +37,7 @@ class Upload:
     def file(self) -> Path:
         return self.folder / "upload"
 
-    def parsed(self, settings: Settings, options: UploadOptions) -> dict[str, Any]:
+    def parse(self, settings: Settings, options: UploadOptions) -> dict[str, Any]:
         """Make `data.parquet` beside the upload, in a process of its own; the facts about it. Raises Refused."""
         order = {
             "format": self.format,
@@ -58,19 +58,19 @@ class Upload:
 
 
 @contextmanager
-def received(datasets: Path, most_bytes: int) -> Iterator[Upload]:
+def receive(datasets: Path, most_bytes: int) -> Iterator[Upload]:
     """The request's body on the volume. On leaving everything that was not published is gone, whatever happened.
 
     Raises HttpProblem: 413, 415, and 400 for a client that went away.
     """
     folder = make_folder(datasets)
     try:
-        yield _stored(folder, most_bytes)
+        yield _store(folder, most_bytes)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _stored(folder: Path, most_bytes: int) -> Upload:
+def _store(folder: Path, most_bytes: int) -> Upload:
     hashed, size = sha256(), 0
     head: bytes = b""
     found: Format = "csv"

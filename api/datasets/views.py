@@ -8,7 +8,7 @@ from flask import Response, request
 from pydantic import TypeAdapter, ValidationError
 
 from api.auth.quotas import uploading
-from api.datasets.upload import Upload, received
+from api.datasets.upload import Upload, receive
 from api.datasets.upload_options import UPLOAD_PARAMETERS, UploadOptions, read_options
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
@@ -22,7 +22,7 @@ from shared.document import UnusableDocument
 from shared.durable import create_file, encode
 from shared.ids import DATASET_ID_PATTERN, is_dataset_id
 from shared.job import JobRecord
-from shared.problems import Conflict, NotFound, Problem, Refused, listed, pointer
+from shared.problems import Conflict, NotFound, Problem, Refused, list_names, pointer
 from shared.spec import Text
 from shared.times import utc_now
 from shared.volume import OpenJob
@@ -53,11 +53,11 @@ log = logging.getLogger(__name__)
 def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a CSV or Parquet file under an id: 201. The same bytes and options again: 200. Others: 409."""
     with Query("name", "missing_values", "column_kinds") as query:
-        name = query.parsed("name", _source_name, None)
+        name = query.parse("name", _source_name, None)
         options = read_options(query)
     _check_request(dataset_id)
-    with uploading(), received(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
-        info, is_new = _kept(upload, dataset_id, name, options)
+    with uploading(), receive(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
+        info, is_new = _keep(upload, dataset_id, name, options)
     if info.sha256 != upload.sha256:
         raise Conflict(f'the dataset "{dataset_id}" has other data; choose another id')
     if not options.are_those_of(info):
@@ -77,7 +77,7 @@ def show_all() -> Response:
     """List the datasets, newest first; `after` is the last id of the previous page."""
     with Query("limit", "after") as query:
         limit = query.integer("limit", 20, 1, 100)
-        after = query.parsed("after", _cursor, None)
+        after = query.parse("after", _cursor, None)
     found = sorted(_readable(), key=_age, reverse=True)
     if after is not None:
         found = [info for info in found if _age(info) < after]
@@ -116,7 +116,7 @@ def delete(dataset_id: str) -> tuple[str, int]:
         raise NotFound("there is no dataset with this id")
     users = [job.id for job in map(_open_record, volume.open_jobs()) if job and job.spec.dataset.id == dataset_id]
     if users:
-        raise Conflict(f"unfinished jobs use the dataset: {listed(users, 5)}; cancel them or wait for their end")
+        raise Conflict(f"unfinished jobs use the dataset: {list_names(users, 5)}; cancel them or wait for their end")
     if not volume.remove_dataset(dataset_id):
         raise NotFound("there is no dataset with this id")
     return "", 204
@@ -143,7 +143,7 @@ def _check_request(dataset_id: str) -> None:
         raise HttpProblem(400, "partial_upload", detail)
 
 
-def _kept(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> tuple[DatasetInfo, bool]:
+def _keep(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> tuple[DatasetInfo, bool]:
     """The dataset that stands under the id afterwards, and whether this upload made it."""
     volume = service().volume
     known = volume.dataset(dataset_id)
@@ -177,7 +177,7 @@ def _parse(upload: Upload, options: UploadOptions) -> dict[str, Any]:
     if not held.parsers.acquire(timeout=held.settings.ingest_timeout_seconds):
         raise HttpProblem(503, "busy", "other uploads are being read; try again later", retry_after=10)
     try:
-        return upload.parsed(held.settings, options)
+        return upload.parse(held.settings, options)
     finally:
         held.parsers.release()
 

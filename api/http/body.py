@@ -25,7 +25,7 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
     if announced is not None and announced > most_bytes:
         raise _too_large(most_bytes)
     received = 0
-    while piece := _received(min(PIECE_BYTES, most_bytes + 1 - received)):
+    while piece := _receive(min(PIECE_BYTES, most_bytes + 1 - received)):
         received += len(piece)
         g.body_bytes = received
         if received > most_bytes:
@@ -44,7 +44,7 @@ def _refuse_encoded() -> None:
         raise HttpProblem(415, "encoded", detail, headers={"Accept-Encoding": "identity"})
 
 
-def _received(size: int) -> bytes:
+def _receive(size: int) -> bytes:
     try:
         return request.stream.read(size)
     except TimeoutError as error:

@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 
 from flask import request
 
-from shared.problems import Problem, Refused, listed, nearest, pointer
+from shared.problems import Problem, Refused, list_names, nearest, pointer
 
 _Value = TypeVar("_Value")
 _Default = TypeVar("_Default")
@@ -40,7 +40,7 @@ class Query:
                 raise ValueError(f"a whole number from {low} to {high}")
             return int(text)
 
-        return self.parsed(name, parse, default)
+        return self.parse(name, parse, default)
 
     def flag(self, name: str) -> bool:
         """`true` or `false`; false where it is not given."""
@@ -50,9 +50,9 @@ class Query:
                 raise ValueError("true or false")
             return text == "true"
 
-        return self.parsed(name, parse, default=False)
+        return self.parse(name, parse, default=False)
 
-    def parsed(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
+    def parse(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
         """What `parse` makes of the one value, `default` where there is none; its ValueError says what it expects."""
         values = request.args.getlist(name)
         if len(values) > 1:
@@ -72,14 +72,14 @@ class Query:
         for value in values:
             if value not in allowed:
                 self._refuse(
-                    name, f"received {_cut(value)}, expected one of {listed(sorted(allowed))}", "unknown_value"
+                    name, f"received {_cut(value)}, expected one of {list_names(sorted(allowed))}", "unknown_value"
                 )
         return frozenset(values)
 
     def family(self, prefix: str) -> tuple[tuple[str, str], ...]:
         """The parameters that begin with `prefix`, as the rest of their name and their one value."""
         names = [name for name in request.args if name.startswith(prefix)]
-        return tuple((name.removeprefix(prefix), self.parsed(name, str, "")) for name in names)
+        return tuple((name.removeprefix(prefix), self.parse(name, str, "")) for name in names)
 
     def _attempt(self, name: str, parse: Callable[[str], _Value], value: str, default: _Default) -> _Value | _Default:
         try:
@@ -99,7 +99,7 @@ def no_query() -> None:
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> Problem:
-    detail = f"unknown parameter.{nearest(name, known)} Known here: {listed(known) or 'none'}"
+    detail = f"unknown parameter.{nearest(name, known)} Known here: {list_names(known) or 'none'}"
     return Problem(pointer("query", name[:60]), detail, "unknown_parameter")
 
 

@@ -31,10 +31,10 @@ def read_object(most_bytes: int, most_depth: int) -> dict[str, Any]:
 
 def parse_object(content: bytes, most_depth: int) -> dict[str, Any]:
     """`content` as a JSON object of at most `most_depth` levels. Raises HttpProblem or Refused."""
-    text = _decoded(content)
+    text = _decode(content)
     if depth(text) > most_depth:
         raise _bad(f"more than {most_depth} levels deep")
-    document = _parsed(text)
+    document = _parse(text)
     if not isinstance(document, dict):
         raise Refused([Problem("#", f"received {_kind(document)}, expected an object", "not_an_object")])
     # UTF-8 holds none: only an escape makes one.
@@ -53,14 +53,14 @@ def depth(text: str) -> int:
     return deepest
 
 
-def _decoded(content: bytes) -> str:
+def _decode(content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _bad(f"not UTF-8 at byte {error.start}") from None
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     try:
         return json.loads(
             text, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole, object_pairs_hook=_unique
@@ -99,11 +99,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _half_characters(value: Any, place: tuple[str | int, ...]) -> list[Problem]:
     """A problem for each text that holds a lone surrogate: it is no character and cannot be written."""
     if isinstance(value, str):
-        return [] if _is_whole(value) else [Problem(_shown(place), "holds a lone surrogate", "lone_surrogate")]
+        return [] if _is_whole(value) else [Problem(_show(place), "holds a lone surrogate", "lone_surrogate")]
     if isinstance(value, list):
         return [one for index, item in enumerate(value) for one in _half_characters(item, (*place, index))]
     if isinstance(value, dict):
-        names = [Problem(_shown(place), "a name holds a lone surrogate", "lone_surrogate")]
+        names = [Problem(_show(place), "a name holds a lone surrogate", "lone_surrogate")]
         broken = [] if all(map(_is_whole, value)) else names
         return broken + [one for name, item in value.items() for one in _half_characters(item, (*place, name))]
     return []
@@ -113,7 +113,7 @@ def _is_whole(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _shown(place: tuple[str | int, ...]) -> str:
+def _show(place: tuple[str | int, ...]) -> str:
     return pointer(*place).encode("utf-8", "backslashreplace").decode()
 
 

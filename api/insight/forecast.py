@@ -17,7 +17,7 @@ from shared.budget import Held, nearest_limit
 from shared.epoch_columns import EpochTold
 from shared.forecast import Forecast, forecast
 from shared.history import JobHistory
-from shared.replay import monitored
+from shared.replay import monitored_values
 
 _RECENT = 20
 
@@ -39,7 +39,7 @@ def show(job_id: str) -> Response:
 def forecast_of(history: JobHistory) -> shapes.Forecast:
     """The same, made once for each epoch."""
     last = history.last_epoch()
-    return histories().remembered(
+    return histories().remember(
         (history.record.id, len(history.attempts), last.epoch if last else 0, history.result is not None),
         lambda: shapes.Forecast(object="forecast", job=history.record.id, **_answer(history)),
     )
@@ -58,7 +58,7 @@ def _answer(history: JobHistory) -> dict[str, Any]:
         because = f"its budget ends it near epoch {ends}" if ends < allowed else f"it ends at epoch {allowed}"
         return {**told, **_none(f"early stopping is off: {because}")}
     try:
-        values = monitored([one.metrics for one in epochs], spec.monitor)
+        values = monitored_values([one.metrics for one in epochs], spec.monitor)
     except KeyError:
         return {**told, **_none(f"its epochs have no {spec.monitor}")}
     found = forecast(values, spec, _within_budget(history, epochs, allowed))

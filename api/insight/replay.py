@@ -22,21 +22,21 @@ from shared.document import UnusableDocument
 from shared.epoch_columns import EpochTold
 from shared.history import JobHistory
 from shared.ids import is_job_id
-from shared.problems import Conflict, NotFound, Problem, Refused, listed, nearest, pointer
+from shared.problems import Conflict, NotFound, Problem, Refused, list_names, nearest, pointer
 from shared.progress import LastImprovement
 from shared.replay import (
     Curve,
     PatienceRow,
     Replay,
     best_value,
-    monitored,
+    monitored_values,
     patience_table,
     replay,
     smallest_patience,
 )
 from shared.spec import EarlyStoppingSpec
 from shared.task import better_mode
-from shared.validation import validated
+from shared.validation import validate
 
 _MOST_JOBS = 200
 _DEFAULT_JOBS = 60
@@ -58,13 +58,13 @@ def replay_job(job_id: str) -> Response:
     """Replay the stopping rule with other settings: exact up to the last epoch, unknown after it."""
     no_query()
     settings = service().settings
-    asked = validated(ReplaySettings, read_object(settings.max_job_bytes, settings.max_json_depth))
+    asked = validate(ReplaySettings, read_object(settings.max_job_bytes, settings.max_json_depth))
     history = histories().of(service().job(job_id))
     epochs = history.epochs()
     if not epochs:
         raise Conflict("no epoch of this job has ended yet, so there is nothing to replay")
     spec = _spec(history, asked, epochs)
-    values = monitored([told.metrics for told in epochs], spec.monitor)
+    values = monitored_values([told.metrics for told in epochs], spec.monitor)
     return json_response(_answer(history, epochs, spec, values))
 
 
@@ -90,9 +90,9 @@ def replay_job(job_id: str) -> Response:
 def patience() -> Response:
     """Table of patience against saved compute time and loss, for each monitor."""
     with Query("jobs", "most", "tolerance") as query:
-        ids = query.parsed("jobs", _ids, _NO_IDS)
+        ids = query.parse("jobs", _ids, _NO_IDS)
         most = query.integer("most", 30, 1, 1000)
-        tolerance = query.parsed("tolerance", _tolerance, 0.0)
+        tolerance = query.parse("tolerance", _tolerance, 0.0)
     by_monitor: dict[str, list[Curve]] = {}
     left_out = []
     for job_id, curve in _curves(ids):
@@ -121,7 +121,7 @@ def _spec(history: JobHistory, asked: ReplaySettings, epochs: Sequence[EpochTold
     monitor = given.get("monitor", own.monitor)
     known = sorted(epochs[-1].metrics)
     if any(monitor not in told.metrics for told in epochs):
-        detail = f'received "{monitor}", expected one of {listed(known)}.{nearest(monitor, known)}'
+        detail = f'received "{monitor}", expected one of {list_names(known)}.{nearest(monitor, known)}'
         raise Refused([Problem(pointer("monitor"), detail, "unknown_monitor")])
     mode = better_mode(monitor)
     if given.get("mode", mode) != mode:
@@ -152,7 +152,7 @@ def _answer(
         last_improvement=improvement,
         last_epoch=last,
         model=_model(values, at, spec.mode),
-        saved=_saved(history, epochs, at) if is_known else None,
+        saved=_savings(history, epochs, at) if is_known else None,
         text=_known(spec, last, at, improvement) if is_known else _unknown(spec, past, last),
     )
 
@@ -164,7 +164,7 @@ def _model(values: Sequence[float | None], at: int, mode: str) -> shapes.Replaye
     return shapes.ReplayedModel(best_value=then, lost=lost)
 
 
-def _saved(history: JobHistory, epochs: Sequence[EpochTold], at: int) -> shapes.ReplaySaved:
+def _savings(history: JobHistory, epochs: Sequence[EpochTold], at: int) -> shapes.ReplaySaved:
     """Time and cost of the epochs after the stop; the time between epochs does not count."""
     seconds = sum(told.seconds for told in epochs if told.epoch > at)
     claim = history.attempts[-1].claim
@@ -221,7 +221,7 @@ def _curve(history: JobHistory) -> Curve | str:
         return "none of its epochs has finished"
     spec = own_rule(history)
     try:
-        values = monitored([told.metrics for told in epochs], spec.monitor)
+        values = monitored_values([told.metrics for told in epochs], spec.monitor)
     except KeyError:
         return f"it has no {spec.monitor}"
     claim = history.attempts[-1].claim

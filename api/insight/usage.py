@@ -63,9 +63,9 @@ def show() -> Response:
     """Sum the ledgers of the jobs that ended from `from` to `to` (days, UTC), in groups."""
     today = date.fromisoformat(utc_now()[:10])
     with Query("by", "from", "to") as query:
-        by = query.parsed("by", _group, "day")
-        last = query.parsed("to", _day, today)
-        first = query.parsed("from", _day, max(_FIRST_DAY, last - timedelta(days=_DEFAULT_DAYS - 1)))
+        by = query.parse("by", _group, "day")
+        last = query.parse("to", _day, today)
+        first = query.parse("from", _day, max(_FIRST_DAY, last - timedelta(days=_DEFAULT_DAYS - 1)))
     groups: dict[str, LedgerSum] = {}
     total = LedgerSum()
     for job in _jobs_over(first, last):

@@ -43,11 +43,11 @@ _MOST_OFFSET = 2**63 - 1
 def show(job_id: str) -> Response:
     """List or stream the events of a job after a cursor."""
     with Query("after", "limit") as query:
-        after = query.parsed("after", _cursor, Cursor())
+        after = query.parse("after", _cursor, Cursor())
         limit = query.integer("limit", 200, 1, 1000)
     job = service().job(job_id)
     if request.accept_mimetypes.best_match(["application/json", STREAM]) == STREAM:
-        return _streamed(job, _last_event_id() or after)
+        return _stream(job, _last_event_id() or after)
     found = list(islice(job_events(job, after), limit + 1))
     shown = found[:limit]
     last = str(shown[-1].after if shown else after)
@@ -102,7 +102,7 @@ def _sample(epochs: list[int], best: int | None, points: int) -> list[int]:
     return sorted(chosen)
 
 
-def _streamed(job: JobFolder, after: Cursor) -> Response:
+def _stream(job: JobFolder, after: Cursor) -> Response:
     held = service()
     if not held.streams.acquire(blocking=False):
         raise HttpProblem(503, "too_many_streams", "all event streams are taken; poll as JSON instead", retry_after=5)
@@ -138,15 +138,15 @@ def _frames(held: Service, job: JobFolder, after: Cursor, *, has_loop: bool) -> 
 
 
 def _frame(placed: PlacedEvent) -> str:
-    return _written(str(placed.after), placed.event.type, event_report(placed))
+    return _write(str(placed.after), placed.event.type, event_report(placed))
 
 
 def _end(job: JobFolder, after: Cursor) -> str:
     result = job.result()
-    return _written(str(after), "end", {"status": result.ending.status if result else None})
+    return _write(str(after), "end", {"status": result.ending.status if result else None})
 
 
-def _written(identity: str, kind: str, data: object) -> str:
+def _write(identity: str, kind: str, data: object) -> str:
     # A line feed in the type would end the field; in the data JSON escapes it.
     one_line = " ".join(kind.split())
     return f"id: {identity}\nevent: {one_line}\ndata: {to_json(data).decode()}\n\n"

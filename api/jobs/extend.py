@@ -11,8 +11,8 @@ from api.http.operation import BODY_ERRORS, JSON, json_answer, operation
 from api.http.query import no_query
 from api.http.strict_json import read_object
 from api.jobs.find import state_of
-from api.jobs.once import ONCE, stored_once
-from api.jobs.post import JOB_LINKS, new_record, on_the_same_data, stored
+from api.jobs.once import ONCE, store_once
+from api.jobs.post import JOB_LINKS, answer_post, new_record, on_the_same_data
 from api.jobs.settings import ReplaySettings
 from api.shapes.jobs import Job
 from api.state.histories import histories
@@ -23,9 +23,9 @@ from shared.job_folder import AttemptFolder, JobFolder
 from shared.manifest import read_manifest
 from shared.points import place_of, points_of, with_points
 from shared.problems import Conflict, NotFound, Problem, Refused, pointer
-from shared.replay import monitored, replay
+from shared.replay import monitored_values, replay
 from shared.spec import MOST_EPOCHS, Budget, EarlyStoppingSpec, JobSpec, Strict
-from shared.validation import validated
+from shared.validation import validate
 
 # Where the new spec has what this request has nearer at hand.
 _PLACES = {"#/hyperparameters/epochs": "#/epochs", "#/callbacks/early_stopping": "#/early_stopping"}
@@ -70,11 +70,11 @@ def extend(job_id: str) -> tuple[Response, int, dict[str, str]]:
     """
     no_query()
     settings = service().settings
-    asked = validated(ExtendRequest, read_object(settings.max_job_bytes, settings.max_json_depth))
+    asked = validate(ExtendRequest, read_object(settings.max_job_bytes, settings.max_json_depth))
     origin = _origin(service().job(job_id), asked)
     document = {"extends": job_id, **asked.model_dump(mode="json", by_alias=True, exclude_unset=True)}
     try:
-        return stored(*stored_once(document, partial(_extended, origin, asked), partial(_inherit, origin)))
+        return answer_post(*store_once(document, partial(_extend_record, origin, asked), partial(_inherit, origin)))
     except FileNotFoundError:
         if service().volume.job(job_id) is not None:
             raise
@@ -107,16 +107,16 @@ def _inherit(origin: _Origin, record: JobRecord, into: JobFolder) -> None:
     inherit(origin.source, origin.epochs, record, into)
 
 
-def _extended(origin: _Origin, asked: ExtendRequest, job_id: str) -> JobRecord:
+def _extend_record(origin: _Origin, asked: ExtendRequest, job_id: str) -> JobRecord:
     """The new job's record. Raises Refused with everything that is wrong, Conflict where the data is other data."""
     before, problems = origin.record, []
-    wanted = _changed(before.spec, asked)
+    wanted = _change_spec(before.spec, asked)
     if wanted.hyperparameters.epochs <= origin.epochs:
         problems.append(_nothing_left(wanted, origin, asked))
     try:
         record = new_record(wanted, job_id, extends=before.id, extends_from=asked.from_)
     except Refused as refused:
-        raise Refused([*problems, *map(_placed_here, refused.problems)]) from None
+        raise Refused([*problems, *map(_place_here, refused.problems)]) from None
     on_the_same_data(record, before)
     stopping = record.spec.callbacks.early_stopping
     if stopping is not None:
@@ -126,13 +126,13 @@ def _extended(origin: _Origin, asked: ExtendRequest, job_id: str) -> JobRecord:
     return record
 
 
-def _changed(spec: JobSpec, asked: ExtendRequest) -> JobSpec:
+def _change_spec(spec: JobSpec, asked: ExtendRequest) -> JobSpec:
     given = asked.model_fields_set
     update: dict[str, Any] = {}
     if asked.epochs is not None:
         update["hyperparameters"] = spec.hyperparameters.model_copy(update={"epochs": asked.epochs})
     if "early_stopping" in given:
-        rule = _changed_rule(spec.callbacks.early_stopping or EarlyStoppingSpec(), asked.early_stopping)
+        rule = _change_rule(spec.callbacks.early_stopping or EarlyStoppingSpec(), asked.early_stopping)
         update["callbacks"] = spec.callbacks.model_copy(update={"early_stopping": rule})
     if "budget" in given:
         changes = asked.budget.model_dump(exclude_unset=True) if asked.budget else None
@@ -140,7 +140,7 @@ def _changed(spec: JobSpec, asked: ExtendRequest) -> JobSpec:
     return spec.model_copy(update=update)
 
 
-def _changed_rule(own: EarlyStoppingSpec, asked: ReplaySettings | None) -> EarlyStoppingSpec | None:
+def _change_rule(own: EarlyStoppingSpec, asked: ReplaySettings | None) -> EarlyStoppingSpec | None:
     if asked is None:
         return None
     given = {name: value for name, value in asked if value is not None}
@@ -160,7 +160,7 @@ def _stops_at_once(rule: EarlyStoppingSpec, origin: _Origin) -> list[Problem]:
     told = [one for one in histories().of(origin.source.job).epochs() if one.epoch <= origin.epochs]
     if len(told) < origin.epochs:
         raise Conflict(f"only {len(told)} of the {origin.epochs} epochs before its resume point are recorded")
-    past = replay(monitored([one.metrics for one in told], rule.monitor), rule)
+    past = replay(monitored_values([one.metrics for one in told], rule.monitor), rule)
     stop = past.stop(rule.patience)
     if stop is None:
         return []
@@ -171,7 +171,7 @@ def _stops_at_once(rule: EarlyStoppingSpec, origin: _Origin) -> list[Problem]:
     return [Problem(pointer("early_stopping", "patience"), detail, "stops_at_once")]
 
 
-def _placed_here(problem: Problem) -> Problem:
+def _place_here(problem: Problem) -> Problem:
     for there, here in _PLACES.items():
         if problem.pointer.startswith(there):
             return Problem(here + problem.pointer.removeprefix(there), problem.detail, problem.code)

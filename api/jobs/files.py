@@ -82,7 +82,7 @@ def checkpoint(job_id: str, name: str) -> Response:
     found = kept[1].find(name) if kept else None
     if kept is None or found is None:
         raise NotFound("there is no checkpoint with this name")
-    return _sent(kept[0], found)
+    return _send(kept[0], found)
 
 
 @operation("getModel", "files", "Download the best model", _FILE, headers=_RANGE, errors=(404, 416))
@@ -93,10 +93,10 @@ def model(job_id: str) -> Response:
     best = kept[1].find(kept[1].best) if kept and kept[1].best else None
     if kept is None or best is None:
         raise NotFound("there is no model yet: no checkpoint has been saved")
-    return _sent(kept[0], best)
+    return _send(kept[0], best)
 
 
-def _sent(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
+def _send(attempt: AttemptFolder, checkpoint: Checkpoint) -> Response:
     """The whole file or one range of it; its ETag is its sha256, so a resumed download is of the same bytes."""
     file = open_checkpoint(attempt, checkpoint)
     try:
@@ -122,14 +122,14 @@ def repr_digest(sha256: str) -> str:
 
 def open_checkpoint(attempt: AttemptFolder, checkpoint: Checkpoint) -> BinaryIO:
     """The checkpoint's file, as long as its manifest says."""
-    file = opened(attempt.checkpoints / checkpoint.name)
+    file = open_plain_file(attempt.checkpoints / checkpoint.name)
     if os.fstat(file.fileno()).st_size != checkpoint.bytes:
         file.close()
         raise HttpProblem(500, "damaged_checkpoint", "the checkpoint's file is not as long as its manifest says")
     return file
 
 
-def opened(path: Path) -> BinaryIO:
+def open_plain_file(path: Path) -> BinaryIO:
     """The plain file at `path`. Retention may have removed it since the manifest was read; a link is never followed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

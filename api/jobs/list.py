@@ -81,11 +81,11 @@ def show_all() -> Response:
 def wanted_of(query: Query) -> Wanted:
     """Which jobs a query asks for."""
     return Wanted(
-        after=query.parsed("after", _job_cursor, ""),
+        after=query.parse("after", _job_cursor, ""),
         statuses=query.choices("status", frozenset(_STATUSES)),
-        name=query.parsed("name", str, None),
-        created_after=query.parsed("created_after", _moment, None),
-        created_before=query.parsed("created_before", _moment, None),
+        name=query.parse("name", str, None),
+        created_after=query.parse("created_after", _moment, None),
+        created_before=query.parse("created_before", _moment, None),
         metadata=query.family(_METADATA),
     )
 

@@ -52,7 +52,7 @@ class PostedOnce(Document):
     created_at: str
 
 
-def stored_once(
+def store_once(
     document: Mapping[str, Any],
     new_record: Callable[[str], JobRecord],
     prepare: Callable[[JobRecord, JobFolder], None] | None = None,
@@ -66,10 +66,10 @@ def stored_once(
 
     Raises HttpProblem: 400 for a key that is none, 422 for one under which another body was posted.
     """
-    volume, key = service().volume, _sent_key()
+    volume, key = service().volume, _read_key()
     if key is None:
         record = new_record(new_job_id())
-        return _stored(record, prepare), record if prepare is None else None
+        return _store(record, prepare), record if prepare is None else None
     file = record_file(volume, caller().key_id, key)
     body = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     posted, ours = _read(file), None
@@ -85,10 +85,10 @@ def stored_once(
     if standing is not None:
         return standing, None
     record = ours if ours is not None and ours.id == posted.job_id else new_record(posted.job_id)
-    return _stored(record, prepare, is_shared=True), None
+    return _store(record, prepare, is_shared=True), None
 
 
-def _stored(
+def _store(
     record: JobRecord, prepare: Callable[[JobRecord, JobFolder], None] | None, *, is_shared: bool = False
 ) -> JobFolder:
     admit_job(record)
@@ -152,7 +152,7 @@ def _read(file: Path) -> PostedOnce | None:
     return read_document(file, PostedOnce)
 
 
-def _sent_key() -> str | None:
+def _read_key() -> str | None:
     """The client's key; with and without the quotes of a structured field it is the same one."""
     sent = request.headers.get(HEADER)
     if sent is None:

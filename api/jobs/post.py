@@ -12,7 +12,7 @@ from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
 from api.http.strict_json import read_object
 from api.jobs.find import state_of
-from api.jobs.once import ONCE, stored_once
+from api.jobs.once import ONCE, store_once
 from api.jobs.report import dry_run_report
 from api.jobs.show import job_document, new_job_document
 from api.shapes.jobs import DryRun, Job
@@ -76,8 +76,8 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     settings = service().settings
     document = read_object(settings.max_job_bytes, settings.max_json_depth)
     if is_dry:
-        return json_response(dry_run_report(_posted(document, new_job_id()))), 200, {}
-    return stored(*stored_once(document, partial(_posted, document)))
+        return json_response(dry_run_report(_make_record(document, new_job_id()))), 200, {}
+    return answer_post(*store_once(document, partial(_make_record, document)))
 
 
 @operation(
@@ -94,25 +94,25 @@ def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
     state = state_of(service().job(job_id))
     if state.status not in {"failed", "cancelled"}:
         raise Conflict(f"the job is {state.status}; only a failed or cancelled job can be retried")
-    return stored(*stored_once({"retry_of": job_id}, partial(_tried_anew, state.record)))
+    return answer_post(*store_once({"retry_of": job_id}, partial(_retry_record, state.record)))
 
 
-def stored(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dict[str, str]]:
-    """The answer to a post, and the ring; of a `new` job nobody else knows before that."""
+def answer_post(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dict[str, str]]:
+    """The answer to a post, and the notification of the workers; of a `new` job nobody else knows before that."""
     document = None if new is None else new_job_document(folder, new)
-    service().bell.ring(folder.id)
+    service().notifier.notify(folder.id)
     content = as_content(document or job_document(folder))
     return Response(content, content_type="application/json"), 202, {"Location": f"/jobs/{folder.id}"}
 
 
-def _posted(document: dict[str, Any], job_id: str) -> JobRecord:
+def _make_record(document: dict[str, Any], job_id: str) -> JobRecord:
     draft = make_draft(JobSpec, document, _UNKNOWN)
     if draft.value is None:
         raise Refused(at_most_shown(draft.faults.problems))
     return new_record(draft.value, job_id, draft.faults)
 
 
-def _tried_anew(before: JobRecord, job_id: str) -> JobRecord:
+def _retry_record(before: JobRecord, job_id: str) -> JobRecord:
     record = new_record(before.spec, job_id, retry_of=before.id)
     on_the_same_data(record, before)
     return record

@@ -11,7 +11,7 @@ from api.http.query import Query
 from api.jobs.ledger import ledger_report
 from api.jobs.report import job_report
 from api.shapes.jobs import Job, Resume
-from api.state.changes import mark, waited
+from api.state.changes import mark, wait_for_look
 from api.state.histories import histories
 from api.state.report_cache import View
 from api.state.service import Service, service
@@ -49,7 +49,7 @@ def show(job_id: str) -> Response:
     held = service()
     view = view_of(held, held.job(job_id))
     if seconds and view.status not in TERMINAL and _is_known(view):
-        view = _changed(held, held.job(job_id), view, seconds)
+        view = _wait_for_change(held, held.job(job_id), view, seconds)
     return _answer(view)
 
 
@@ -108,7 +108,7 @@ def _is_known(view: View) -> bool:
     return not known or known.contains_weak(view.etag)
 
 
-def _changed(held: Service, folder: JobFolder, view: View, seconds: int) -> View:
+def _wait_for_change(held: Service, folder: JobFolder, view: View, seconds: int) -> View:
     """The job's next view that is another one; the same one after so many seconds."""
     if not held.streams.acquire(blocking=False):
         return view
@@ -121,7 +121,7 @@ def _changed(held: Service, folder: JobFolder, view: View, seconds: int) -> View
                 seen, new = now, view_of(held, folder)
                 if new.etag != view.etag:
                     return new
-            if not waited(request.environ):
+            if not wait_for_look(request.environ):
                 break
         return view
     finally:

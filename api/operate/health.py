@@ -69,10 +69,10 @@ def _volume(held: Service) -> Check:
 
 
 def _redis(held: Service) -> Check:
-    unheard = held.doorbell.unheard()
-    if unheard is None:
+    pending = held.job_queue.count_pending()
+    if pending is None:
         return Check(ok=False, detail="does not answer; jobs are still accepted, and workers find them on the volume")
-    return Check(ok=True, detail=f"answers; {unheard} notifications not received yet")
+    return Check(ok=True, detail=f"answers; {pending} notifications not received yet")
 
 
 def _workers(held: Service) -> Check:

@@ -86,8 +86,8 @@ class _OfTheVolume:
     def collect(self) -> Iterator[Metric]:
         yield self._jobs()
         yield self._workers()
-        rings = self._held.doorbell.unheard()
-        redis = GaugeMetricFamily("fitstop_redis_up", "Whether Redis answers.", value=float(rings is not None))
+        pending = self._held.job_queue.count_pending()
+        redis = GaugeMetricFamily("fitstop_redis_up", "Whether Redis answers.", value=float(pending is not None))
         yield redis
 
     def _jobs(self) -> Metric:

@@ -43,7 +43,7 @@ def show_all() -> Response:
     """List the queue, next job first; `after` is the last job of the previous page."""
     with Query("limit", "after") as query:
         limit = query.integer("limit", 100, 1, 1000)
-        after = query.parsed("after", _job_id, None)
+        after = query.parse("after", _job_id, None)
     waiting = list(enumerate(queued_jobs(service().volume), 1))
     start = next((place for place, job_id in waiting if job_id == after), 0)
     workers = _workers(service().volume.worker_cards(), service().settings.take_over_seconds)

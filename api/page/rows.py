@@ -87,9 +87,9 @@ def show() -> Response:
     with Query("limit", *PARAMETERS, family=FAMILY) as query:
         limit = query.integer("limit", 50, 1, 100)
         wanted = wanted_of(query)
-    found = list(islice(_found(wanted), limit + 1))
-    shown = [one.row for one in _with_forecasts(_renewed(found[:limit]))]
-    content = as_content(Page[JobRow](object="list", data=_placed(shown), has_more=len(found) > limit))
+    found = list(islice(_find(wanted), limit + 1))
+    shown = [one.row for one in _with_forecasts(_renew(found[:limit]))]
+    content = as_content(Page[JobRow](object="list", data=_add_places(shown), has_more=len(found) > limit))
     response = Response(content, content_type="application/json")
     response.set_etag(sha256(content).hexdigest()[:32])
     response.make_conditional(request.environ)
@@ -102,7 +102,7 @@ def _rows() -> LockedCache[str, Kept]:
     return found
 
 
-def _found(wanted: Wanted) -> Iterator[Kept]:
+def _find(wanted: Wanted) -> Iterator[Kept]:
     """The wanted jobs as they are known, or as they are where they are not."""
     for job_id in candidate_ids(wanted):
         folder = service().volume.job_folder(job_id)
@@ -114,17 +114,17 @@ def _found(wanted: Wanted) -> Iterator[Kept]:
             yield kept
 
 
-def _renewed(found: list[Kept]) -> list[Kept]:
+def _renew(found: list[Kept]) -> list[Kept]:
     changed = [one for one in found if not one.is_over and one.mark != _mark(one.folder.path)]
-    return _replaced(found, changed, lambda one: one.read_at, READ_SECONDS, lambda one: _read(one.folder, one) or one)
+    return _replace(found, changed, lambda one: one.read_at, READ_SECONDS, lambda one: _read(one.folder, one) or one)
 
 
 def _with_forecasts(found: list[Kept]) -> list[Kept]:
     stale = [one for one in found if one.row.status == "running" and _is_stale(one.row)]
-    return _replaced(found, stale, lambda one: one.forecast_at, FORECAST_SECONDS, _foreseen)
+    return _replace(found, stale, lambda one: one.forecast_at, FORECAST_SECONDS, _foreseen)
 
 
-def _replaced(
+def _replace(
     found: list[Kept], some: list[Kept], age: Callable[[Kept], float], seconds: float, make: Callable[[Kept], Kept]
 ) -> list[Kept]:
     """`found` with `some` of it made anew, the oldest first, for as long as that may take and one at least."""
@@ -179,7 +179,7 @@ def _foreseen(kept: Kept) -> Kept:
     return _rows().keep(kept.folder.id, foreseen)
 
 
-def _placed(rows: list[JobRow]) -> list[JobRow]:
+def _add_places(rows: list[JobRow]) -> list[JobRow]:
     """A place in the queue follows from the others, so it is no part of what is kept."""
     waiting = [OpenJob(row.priority, row.id) for row in rows if row.status == "queued"]
     places = service().places.of(*waiting) if waiting else {}

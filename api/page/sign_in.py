@@ -4,7 +4,7 @@ from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.auth.access import caller
-from api.auth.cookie import check_origin, give, shown_secret, take_away
+from api.auth.cookie import check_origin, give, read_secret, take_away
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, JSON, Answer, json_answer, operation
 from api.http.problems import HttpProblem
@@ -15,7 +15,7 @@ from api.state.key_store import KnownKey
 from api.state.service import service
 from api.state.sessions import SECONDS
 from shared.times import time_in
-from shared.validation import validated
+from shared.validation import validate
 
 MOST_FAILURES = 20
 _MINUTE_SECONDS = 60
@@ -52,7 +52,7 @@ def sign_in() -> Response:
     """Start a session: 200 with the cookie. A wrong key is 401, the twenty-first in a minute from one address 429."""
     no_query()
     check_origin()
-    asked = validated(SignInRequest, read_object(_MOST_BYTES, 4))
+    asked = validate(SignInRequest, read_object(_MOST_BYTES, 4))
     known = service().sessions.take_code(asked.code) if asked.code is not None else _of_key(asked.key or "")
     if known is None or known.status != "active":
         _count_failure()
@@ -68,7 +68,7 @@ def sign_out() -> tuple[Response, int]:
     """End the browser session everywhere: 204, also without a session."""
     no_query()
     check_origin()
-    secret = shown_secret()
+    secret = read_secret()
     if secret is not None:
         service().sessions.end(secret)
     response = Response(status=204)

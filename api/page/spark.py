@@ -13,10 +13,10 @@ def spark_of(history: JobHistory, monitor: str) -> list[float | None]:
 
     To four digits that matter: nobody sees more of it, and a hundred of these are sent every two seconds.
     """
-    return [_rounded(told.metrics.get(monitor)) for told in _sampled(history)]
+    return [_round(told.metrics.get(monitor)) for told in _sample(history)]
 
 
-def _sampled(history: JobHistory) -> Sequence[EpochTold]:
+def _sample(history: JobHistory) -> Sequence[EpochTold]:
     if len(history.attempts) == 1:
         # The run is the attempt's epochs, so only those that are shown are looked at.
         rows = history.attempts[0].epochs
@@ -30,5 +30,5 @@ def _places(count: int) -> list[int]:
     return [round(index * (count - 1) / max(1, shown - 1)) for index in range(shown)]
 
 
-def _rounded(value: float | None) -> float | None:
+def _round(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")

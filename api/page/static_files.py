@@ -21,16 +21,16 @@ _ANSWERS = {
 @operation("showFile", "page", "Script or stylesheet of the page", _ANSWERS, headers=KNOWN, errors=(404,))
 def show_file(name: str) -> Response:
     """A script or stylesheet of the page."""
-    return _served(FOLDER, name)
+    return _serve(FOLDER, name)
 
 
 @operation("showVendoredFile", "page", "Third-party file of the page", _ANSWERS, headers=KNOWN, errors=(404,))
 def show_vendored(name: str) -> Response:
     """A third-party file; its license lies beside it."""
-    return _served(FOLDER / "vendor", name)
+    return _serve(FOLDER / "vendor", name)
 
 
-def _served(folder: Path, name: str) -> Response:
+def _serve(folder: Path, name: str) -> Response:
     kind = _TYPES.get(Path(name).suffix)
     if kind is None or not _NAME.fullmatch(name) or not (folder / name).is_file():
         raise NotFound("there is no file with this name")

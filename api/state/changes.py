@@ -14,7 +14,7 @@ LOOK_SECONDS = 0.25
 Mark = tuple[object, ...]
 
 
-def waited(environ: Mapping[str, Any]) -> bool:
+def wait_for_look(environ: Mapping[str, Any]) -> bool:
     """Wait until it is time to look again; False when the client of this request has left meanwhile."""
     leaves_within = environ.get("fitstop.leaves_within")
     if leaves_within is not None:

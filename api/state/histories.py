@@ -69,7 +69,7 @@ class Histories:
         found = ledger(history)
         return found if history.result is None else self._ledgers.keep(job.id, found)
 
-    def remembered(self, key: tuple[Any, ...], make: Callable[[], _Answer]) -> _Answer:
+    def remember(self, key: tuple[Any, ...], make: Callable[[], _Answer]) -> _Answer:
         """What `make` answered for this key; asked anew where that is forgotten."""
         known: _Answer | None = self._answers.find(key)
         return self._answers.keep(key, make()) if known is None else known

@@ -77,19 +77,19 @@ class JobIndex:
         Raises Behind, at once or at any later id.
         """
         self.catch_up()
-        with self._mending():
+        with self._rebuilding_if_broken():
             yield from ((job_id, status == OPEN) for job_id, status in self._file.ids(wanted))
 
     def counts(self) -> dict[str, int]:
         """How many jobs are over, by state. Raises Behind."""
         self.catch_up()
-        with self._mending():
+        with self._rebuilding_if_broken():
             return self._file.counts()
 
     def damaged(self) -> list[str]:
         """The jobs that could not be read and that no list holds, newest first. Raises Behind."""
         self.catch_up()
-        with self._mending():
+        with self._rebuilding_if_broken():
             return sorted(self._file.ids_of_state(DAMAGED), reverse=True)
 
     def names(self) -> list[str]:
@@ -108,7 +108,7 @@ class JobIndex:
             if self._builder is not None and self._builder.is_alive():
                 raise Behind
             began = time.monotonic()
-            with self._mending():
+            with self._rebuilding_if_broken():
                 is_whole = self._look(MOST_READ_AT_ONCE)
             if not is_whole:
                 self._builder = threading.Thread(target=self._build, name="index", daemon=True)
@@ -118,13 +118,13 @@ class JobIndex:
 
     def forget(self, job_id: str) -> None:
         """Leave out a job that has been deleted."""
-        with self._mending():
+        with self._rebuilding_if_broken():
             self._file.remove([job_id])
 
     def _build(self) -> None:
         began = time.monotonic()
         try:
-            with self._mending(), self._file.only_builder():
+            with self._rebuilding_if_broken(), self._file.only_builder():
                 self._look(None)
         except (Behind, OSError) as error:
             log.warning("the index could not be made (%r); jobs are listed from their folders until it is", error)
@@ -181,7 +181,7 @@ class JobIndex:
         return self._volume.job_folder(job_id).spec_file.exists()
 
     @contextmanager
-    def _mending(self) -> Iterator[None]:
+    def _rebuilding_if_broken(self) -> Iterator[None]:
         """An index that cannot be used is thrown away, and the next who asks begins a new one. Raises Behind then."""
         try:
             if self._opened is None:

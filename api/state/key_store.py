@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from shared.api_key import hashed, is_api_key, is_key_id, key_id_of, new_api_key
+from shared.api_key import hash_key, is_api_key, is_key_id, key_id_of, new_api_key
 from shared.document import Document, UnusableDocument, read_document
 from shared.durable import create_file, encode, make_folder
 from shared.problems import NotFound
@@ -73,7 +73,7 @@ class KeyStore:
 
     def __init__(self, volume: Path, admin_key: SecretStr | None = None) -> None:
         self._folder = volume / "keys"
-        self._admin_hash = hashed(admin_key.get_secret_value()) if admin_key else None
+        self._admin_hash = hash_key(admin_key.get_secret_value()) if admin_key else None
         make_folder(self._folder)
 
     def create(self, name: str, scope: Scope, expires_at: str | None = None) -> tuple[KnownKey, str]:
@@ -83,7 +83,7 @@ class KeyStore:
         """
         key = new_api_key()
         record = KeyRecord(
-            id=key_id_of(key), name=name, scope=scope, sha256=hashed(key), created_at=utc_now(), expires_at=expires_at
+            id=key_id_of(key), name=name, scope=scope, sha256=hash_key(key), created_at=utc_now(), expires_at=expires_at
         )
         if not create_file(self._file(record.id), encode(record.model_dump(mode="json"))):
             raise FileExistsError(f"two keys of one id: {record.id}")
@@ -91,10 +91,10 @@ class KeyStore:
 
     def find(self, key: str) -> KnownKey | None:
         """What is known of the key that a client sent, also of one that is expired or revoked; None for all others."""
-        if self._admin_hash is not None and hmac.compare_digest(self._admin_hash, hashed(key)):
+        if self._admin_hash is not None and hmac.compare_digest(self._admin_hash, hash_key(key)):
             return _ENVIRONMENT_KEY
         record = self._usable(key_id_of(key)) if is_api_key(key) else None
-        if record is None or not hmac.compare_digest(record.sha256, hashed(key)):
+        if record is None or not hmac.compare_digest(record.sha256, hash_key(key)):
             return None
         return self._known(record)
 

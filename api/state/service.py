@@ -1,4 +1,4 @@
-"""What every view works on: the settings, the volume, the doorbell, and the places for what is costly."""
+"""What every view works on: the settings, the volume, the queue, and the places for what is costly."""
 
 import threading
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from flask import Flask, current_app
 
-from api.state.bell_ringer import BellRinger
 from api.state.dataset_cache import DatasetCache
 from api.state.incoming import remove_leftovers
 from api.state.index import JobIndex
 from api.state.key_store import KeyStore
+from api.state.notifier import Notifier
 from api.state.queue_order import QueuePlaces
 from api.state.report_cache import Views
 from api.state.sessions import SessionStore
@@ -18,7 +18,7 @@ from api.state.shared_counts import SharedCounts
 from api.state.unfinished_jobs import UnfinishedJobs
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
-from shared.queue import Doorbell, make_celery
+from shared.queue import JobQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
 
@@ -26,7 +26,7 @@ _KEY = "fitstop"
 # Each may take as much memory as the settings allow one.
 _MOST_PARSERS = 2
 # A client does not wait for a Redis that hangs: its job is safe, and a worker's sweep finds it.
-_RING_SECONDS = 0.3
+_NOTIFY_SECONDS = 0.3
 
 
 @dataclass
@@ -36,8 +36,8 @@ class Service:
     settings: Settings
     volume: Volume
     datasets: DatasetCache
-    doorbell: Doorbell
-    bell: BellRinger
+    job_queue: JobQueue
+    notifier: Notifier
     index: JobIndex
     views: Views
     places: QueuePlaces
@@ -55,7 +55,7 @@ class Service:
         """Make the service and hang it on `app`, where `service()` finds it."""
         volume = Volume(settings.volume)
         counts = SharedCounts(settings.redis_url.get_secret_value())
-        doorbell = Doorbell(make_celery(settings, _RING_SECONDS))
+        job_queue = JobQueue(make_celery(settings, _NOTIFY_SECONDS))
         remove_leftovers(volume.datasets)
         threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
         keys = KeyStore(settings.volume, settings.admin_key)
@@ -63,8 +63,8 @@ class Service:
             settings=settings,
             volume=volume,
             datasets=DatasetCache(volume),
-            doorbell=doorbell,
-            bell=BellRinger(doorbell),
+            job_queue=job_queue,
+            notifier=Notifier(job_queue),
             index=JobIndex(volume, settings.index_folder),
             keys=keys,
             sessions=SessionStore(settings.volume, keys),

@@ -28,7 +28,7 @@ from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, sma
 from tests.support.runs import run_context
 from worker.training.callbacks import Callbacks
 from worker.training.callbacks.resume_saver import ResumeSaver
-from worker.training.carry_on import carried_on
+from worker.training.carry_on import carry_on
 from worker.training.data.table import Data
 from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
@@ -150,7 +150,7 @@ def fitstop(options: Options) -> dict[str, list[float]]:
             model = build_model(record, data)
             build_variables(model, tuple(array[:1] for array in data.training))
             engine: Any = ready_engine(run, model, data, plan)
-            all_callbacks = Callbacks(run, ResumeSession(run, model, carried_on))
+            all_callbacks = Callbacks(run, ResumeSession(run, model, carry_on))
             floor = partial(bare_epoch, engine, record.spec.hyperparameters.seed)
             ends = _Ends(floor if options.is_paired else None)
             all_callbacks.in_order.append(ends)

@@ -14,7 +14,7 @@ from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.cli.job_ids import find_job_id
 from fitstop.client import TERMINAL, Client, Json
 from fitstop.errors import ClientError
-from fitstop.set_options import assigned
+from fitstop.set_options import assign
 from fitstop.terminal.job_view import ending, job_fields
 from fitstop.terminal.output import (
     age,
@@ -87,7 +87,7 @@ def _spec(file: Any, assignments: tuple[str, ...]) -> Json:
         spec = json.load(file) if file is not None else {}
         if not isinstance(spec, dict):
             raise ValueError("the spec is not a JSON object")
-        return assigned(spec, list(assignments))
+        return assign(spec, list(assignments))
     except (ValueError, RecursionError) as error:
         raise click.UsageError(str(error)) from error
 

@@ -53,7 +53,7 @@ def _panels(client: Client, jobs: list[Json], metrics: tuple[str, ...]) -> list[
     unknown = [name for name in metrics if name not in known]
     if unknown:
         raise click.UsageError(f"no metric {', '.join(unknown)}; metrics: {', '.join(known)}")
-    chosen = list(metrics) or [_monitored(jobs[0], known)]
+    chosen = list(metrics) or [_choose_metric(jobs[0], known)]
     if len(jobs) == 1:
         name = str(jobs[0].get("name") or jobs[0]["id"])
         return [(f"{name}: {metric}", _beside_training(jobs[0], rows[0], metric, known)) for metric in chosen]
@@ -63,7 +63,7 @@ def _panels(client: Client, jobs: list[Json], metrics: tuple[str, ...]) -> list[
     ]
 
 
-def _monitored(job: Json, known: list[str]) -> str:
+def _choose_metric(job: Json, known: list[str]) -> str:
     callbacks = (job.get("spec") or {}).get("callbacks") or {}
     for name in ("early_stopping", "model_checkpoint"):
         monitor = (callbacks.get(name) or {}).get("monitor")

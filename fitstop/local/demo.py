@@ -11,7 +11,7 @@ from pathlib import Path
 from fitstop.client import Client, Json
 from fitstop.errors import Refused
 from fitstop.local.wine import UCI_URL, WINE_ID, NoWine, fetch_wine, write_breast_cancer
-from fitstop.set_options import assigned
+from fitstop.set_options import assign
 from fitstop.terminal.output import hint
 from fitstop.terminal.summary import Ended, print_summary
 from fitstop.terminal.watch import watch
@@ -74,7 +74,7 @@ def run_demo(client: Client, data: DemoData, volume: Path, assignments: list[str
     """Upload, submit, watch and print the summary. Returns the finished job."""
     dataset = upload(client, data)
     hint(f"Dataset {dataset['id']}: {dataset['rows']} rows, {len(dataset['columns'])} columns, from {data.path}")
-    spec = assigned(spec_for(dataset), assignments)
+    spec = assign(spec_for(dataset), assignments)
     began = time.monotonic()
     posted = client.submit(spec)
     hint(f"Job {posted['id']} submitted.")

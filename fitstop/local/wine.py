@@ -57,7 +57,7 @@ def _content(cached: Path, url: str, file: Published) -> bytes:
         content = b""
     if _is(content, file):
         return content
-    content = _fetched(url, file.bytes)
+    content = _fetch(url, file.bytes)
     if not _is(content, file):
         digest = hashlib.sha256(content).hexdigest()
         raise NoWine(f"{url} holds {len(content)} bytes with sha256 {digest}, expected {file.bytes} with {file.sha256}")
@@ -65,7 +65,7 @@ def _content(cached: Path, url: str, file: Published) -> bytes:
     return content
 
 
-def _fetched(url: str, most: int) -> bytes:
+def _fetch(url: str, most: int) -> bytes:
     """The content, cut one byte after the expected length: a wrong answer may be long."""
     content = b""
     try:

@@ -199,7 +199,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes_left:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def parsed_time(text: object) -> datetime | None:
+def parse_time(text: object) -> datetime | None:
     """The moment of an RFC 3339 time; None where it is none."""
     try:
         return datetime.fromisoformat(str(text))
@@ -209,7 +209,7 @@ def parsed_time(text: object) -> datetime | None:
 
 def age(text: object) -> str:
     """How long ago that was, in one unit: 12s, 5m, 3h, 9d."""
-    moment = parsed_time(text)
+    moment = parse_time(text)
     if moment is None:
         return "-"
     seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
@@ -221,5 +221,5 @@ def age(text: object) -> str:
 
 def clock(text: object) -> str:
     """The time of day here at that moment."""
-    moment = parsed_time(text)
+    moment = parse_time(text)
     return moment.astimezone().strftime("%H:%M:%S") if moment else "--:--:--"

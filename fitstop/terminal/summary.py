@@ -97,10 +97,10 @@ def _print_log(screen: Console, ended: Ended) -> None:
         sep="  ",
         soft_wrap=True,
     )
-    show_rows(_transposed(header, body))
+    show_rows(_transpose(header, body))
 
 
-def _transposed(header: list[str], body: list[list[str]]) -> Table:
+def _transpose(header: list[str], body: list[list[str]]) -> Table:
     """Ten columns of numbers fit no terminal of 80, so the rows are shown as columns."""
     first, last = body[:_SHOWN_ROWS], body[_SHOWN_ROWS:][-_SHOWN_ROWS:]
     gap = len(body) > 2 * _SHOWN_ROWS

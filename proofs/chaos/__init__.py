@@ -10,7 +10,7 @@
     monkey.py    the faults, drawn from the seed; faults.py does them
     watcher.py   writes the append-only log: who trains, what is torn, which result changed
     judge.py     reads the log and the volume, nothing else, and judges the promises
-    bells.py     the doorbell's own scenario
+    bells.py     the queue's own scenario
 
 The seed fixes which faults come and when they are drawn; which line of code each of them hits, the machine decides.
 """

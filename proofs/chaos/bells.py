@@ -1,4 +1,4 @@
-"""The doorbell's own scenario: Redis flushed with jobs queued and running, away for a while, replaced by an empty one.
+"""The queue's own scenario: Redis flushed with jobs queued and running, away for a while, replaced by an empty one.
 
 All jobs end without anybody's help, those that run are not disturbed, and the queue goes on soon after Redis is back.
 The product's own settings, no quicker ones.
@@ -118,7 +118,7 @@ def _seconds_of_an_epoch(job: JobFolder) -> float:
 
 def _endless(epochs: int, seed: int) -> dict[str, Any]:
     """A spec that early stopping does not end."""
-    spec = work.SHORT.named(0, f"bell-{seed}")
+    spec = work.SHORT.named(0, f"job_queue-{seed}")
     spec["hyperparameters"] = {**spec["hyperparameters"], "epochs": epochs, "seed": seed}
     spec["callbacks"] = {**spec["callbacks"], "early_stopping": None}
     return spec

@@ -58,7 +58,7 @@ class Faults:
         self._frozen = False
         self._volume_is_bad = False
         self._full: set[str] = set()
-        self._rings: list[bytes] = []
+        self._notifications: list[bytes] = []
 
     def by_kind(self) -> dict[str, tuple[int, Callable[[], str | None]]]:
         """Every fault that this machine can do, with its weight."""
@@ -80,9 +80,9 @@ class Faults:
             "Redis replaced by an empty one": (4, lambda: self._kill_redis(0)),
             "Redis flushed": (4, self._flush),
             "Redis paused": (3, self._pause_redis),
-            "rings doubled": (5, self._double_rings),
-            "rings lost": (3, self._lose_rings),
-            "junk among the rings": (3, self._push_junk),
+            "notifications doubled": (5, self._double_notifications),
+            "notifications lost": (3, self._lose_notifications),
+            "junk among the notifications": (3, self._push_junk),
             "network cut": (4, self._cut_network),
             "network reset": (3, self._reset_network),
         }
@@ -102,11 +102,11 @@ class Faults:
         missing = [] if self._stand.disk.can_fill else ["disks full and away (needs root on Linux)"]
         return missing + ([] if self._stand.preloads else ["clock stepped, volume broken (needs cc)"])
 
-    def remember_rings(self) -> None:
+    def remember_notifications(self) -> None:
         """Keep copies of what lies in the list, to deliver them once more."""
         try:
             with self._stand.redis_client() as client:
-                self._rings = [*self._rings, *client.lrange(QUEUE, 0, 4)][-20:]
+                self._notifications = [*self._notifications, *client.lrange(QUEUE, 0, 4)][-20:]
         except redis.RedisError:
             pass
 
@@ -238,12 +238,15 @@ class Faults:
         seconds = self._chance.uniform(1, 6)
         return self._in_redis(lambda client: f"{seconds:.1f} s" if client.client_pause(int(seconds * 1000)) else None)
 
-    def _double_rings(self) -> str | None:
-        rings = [ring for ring in self._rings for _ in range(2)]
-        return self._in_redis(lambda client: f"{len(rings)} rings" if client.lpush(QUEUE, *rings) else None, rings)
+    def _double_notifications(self) -> str | None:
+        notifications = [one for one in self._notifications for _ in range(2)]
+        return self._in_redis(
+            lambda client: f"{len(notifications)} notifications" if client.lpush(QUEUE, *notifications) else None,
+            notifications,
+        )
 
-    def _lose_rings(self) -> str | None:
-        return self._in_redis(lambda client: "all rings" if client.delete(QUEUE) else None)
+    def _lose_notifications(self) -> str | None:
+        return self._in_redis(lambda client: "all notifications" if client.delete(QUEUE) else None)
 
     def _push_junk(self) -> str | None:
         junk = self._chance.choice(_JUNK)
@@ -261,7 +264,7 @@ class Faults:
     def _cut_network(self) -> str | None:
         name = self._chance.choice(sorted(self._stand.links))
         self._stand.links[name].cut()
-        self._later(self._chance.uniform(2, 9), self._stand.links[name].mend)
+        self._later(self._chance.uniform(2, 9), self._stand.links[name].restore)
         return name
 
     def _reset_network(self) -> str | None:
@@ -304,10 +307,10 @@ class Faults:
         hit = names if self._chance.random() < 0.5 else [self._chance.choice(names)]
         for name in hit:
             self._stand.preloads[name].set_volume(state)
-        self._later(self._chance.uniform(1, 10), lambda: self._mend_volume(hit))
+        self._later(self._chance.uniform(1, 10), lambda: self._restore_volume(hit))
         return ", ".join(hit)
 
-    def _mend_volume(self, names: list[str]) -> None:
+    def _restore_volume(self, names: list[str]) -> None:
         for name in names:
             self._stand.preloads[name].set_volume(VolumeState.WELL)
         self._volume_is_bad = False

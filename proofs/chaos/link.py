@@ -31,7 +31,7 @@ class Link:
     def cut(self) -> None:
         self._loop.call_soon_threadsafe(self._whole.clear)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self._loop.call_soon_threadsafe(self._whole.set)
 
     def reset(self) -> None:

@@ -50,7 +50,7 @@ class Monkey:
         while (now := time.monotonic()) < until:
             while self._later and self._later[0][0] <= now:
                 heapq.heappop(self._later)[2]()
-            self._faults.remember_rings()
+            self._faults.remember_notifications()
             time.sleep(min(0.05, until - now))
 
     def _do_later(self, seconds: float, act: Callable[[], None]) -> None:

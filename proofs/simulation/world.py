@@ -1,7 +1,7 @@
 """One whole random schedule of a small world: workers, their children, the API and the faults, from one seed.
 
 The workers are the product's own: `Worker`, `Sweeper`, `AttemptRun`, `Heartbeat`, `StopRequests`, `Lifeline` and all
-below them. Simulated are Redis (`Bell`), the training itself (`Child`: batches are waits), and the machines.
+below them. Simulated are Redis (`FakeQueue`), the training itself (`Child`: batches are waits), and the machines.
 """
 
 import shutil
@@ -13,8 +13,8 @@ from pathlib import Path
 from random import Random
 
 import api.jobs.end
-from proofs.simulation.bell import Bell
 from proofs.simulation.eye import Eye, Trainer
+from proofs.simulation.job_queue import SimulatedQueue
 from proofs.simulation.kernel import Kernel, Killed, Machine, Process
 from proofs.simulation.machinery import Disk, World, this_process
 from shared.durable import make_folder, replace_file
@@ -80,7 +80,7 @@ class Play:
         self.settings = settings.model_copy(update={"max_losses": chance.choice([1, 2, 3, settings.max_losses])})
         self.eye = World.eye = Eye(str(root), lambda: self.kernel.now)
         World.disk = Disk(chance.choice([0.1, 0.3, 1.0]), chance.choice([0.005, 0.1, 1.0]))
-        self.bell = Bell(self.kernel)
+        self.job_queue = SimulatedQueue(self.kernel)
         self.batches, self.batch_seconds = chance.choice([(4, 1.0), (3, 8.0), (12, 8.0), (3, 30.0)])
         self.share_saved, self.share_orphaned = chance.choice([0.0, 0.5, 1.0]), chance.choice([0.0, 0.0, 0.3])
         self._machines = [Machine(f"machine {number}", chance) for number in range(chance.randint(2, 3))]
@@ -143,14 +143,14 @@ class Play:
 
     def _work(self, process: Process) -> None:
         """What `worker.supervisor.main` and Celery do with a worker."""
-        worker = Worker(self.settings, self.volume, self.bell, Nursery(self, process))  # type: ignore[arg-type]
+        worker = Worker(self.settings, self.volume, self.job_queue, Nursery(self, process))  # type: ignore[arg-type]
         process.drain = worker.drain.set
         worker.begin()
         while not worker.drain.is_set():
-            if worker.may_take() and self.bell.take():
+            if worker.may_take() and self.job_queue.take():
                 worker.run_next()
             else:
-                self.kernel.wait(self.bell.rung, 1.0)
+                self.kernel.wait(self.job_queue.notified, 1.0)
         with suppress(OSError):  # its card stays; nothing is decided by it
             worker.end()
         self.kernel.exit(process, 0)
@@ -180,7 +180,7 @@ class Play:
         self.volume.store_job(_RECORD.model_copy(update={"id": job_id, "spec": spec}))
         self.eye.posted.append(job_id)
         self.counts["jobs"] += 1
-        self.bell.ring(job_id)
+        self.job_queue.notify(job_id)
 
     def _cancel(self, job_id: str) -> None:
         job = self.volume.job(job_id)
@@ -264,8 +264,8 @@ class Play:
         machine.fails_until = self.kernel.now + self._seconds()
 
     def _flush(self) -> None:
-        self.bell.rings = 0
-        self.bell.away_until = self.kernel.now + self._seconds()
+        self.job_queue.notifications = 0
+        self.job_queue.away_until = self.kernel.now + self._seconds()
 
 
 def _living_children(worker: Process) -> list[Process]:

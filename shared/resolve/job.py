@@ -14,7 +14,7 @@ from shared.aliases import meant_log_name
 from shared.column_names import use_own_names
 from shared.dataset import Column, DatasetInfo
 from shared.findings import NO_FAULTS, Faults, Findings, Place
-from shared.problems import Problem, did_you_mean, listed, nearest
+from shared.problems import Problem, did_you_mean, list_names, nearest
 from shared.resolve.row_facts import DatasetRows
 from shared.resolve.table import DataJudge, JudgedData, asked_kind
 from shared.spec import (
@@ -111,7 +111,7 @@ class _Judge:
     def _metrics(self) -> tuple[Metric, ...]:
         asked, kind = self._asked.hyperparameters, self._kind
         if kind and asked.loss != "auto" and asked.loss not in LOSSES[kind]:
-            detail = f'received "{asked.loss}"; a {kind} target takes {listed(LOSSES[kind])}'
+            detail = f'received "{asked.loss}"; a {kind} target takes {list_names(LOSSES[kind])}'
             self._problem(("hyperparameters", "loss"), detail, "loss_does_not_fit")
             # The loss or what makes the task is wrong, and the metrics fit one of the two.
             kind = self._kind = None
@@ -119,7 +119,7 @@ class _Judge:
             return DEFAULT_METRICS[kind] if kind else ()
         for index, metric in enumerate(asked.metrics):
             if kind and metric not in METRICS[kind]:
-                detail = f'received "{metric}"; a {kind} target takes {listed(METRICS[kind])}'
+                detail = f'received "{metric}"; a {kind} target takes {list_names(METRICS[kind])}'
                 self._problem(("hyperparameters", "metrics", index), detail, "metric_does_not_fit")
                 self.found.doubt("hyperparameters/metrics")
         if len(set(asked.metrics)) < len(asked.metrics):
@@ -181,7 +181,7 @@ class _Judge:
             meant = meant_log_name(monitor, names)
             near = did_you_mean(meant) if meant else nearest(monitor, names)
             will = "It will have" if self._are_names_sure else "A run can have"
-            detail = f'received "{monitor}": the run will not have it.{near} {will} {listed(names)}'
+            detail = f'received "{monitor}": the run will not have it.{near} {will} {list_names(names)}'
             self._problem(("callbacks", field, "monitor"), detail, "unknown_monitor")
             return asked
         mode = better_mode(monitor)
@@ -198,7 +198,7 @@ class _Judge:
         for field in filename_fields(checkpoint.filename):
             if field != "epoch" and field not in names:
                 near = nearest(field, names)
-                detail = f'takes "{field}", which the run will not have.{near} It will have epoch, {listed(names)}'
+                detail = f'takes "{field}", which the run will not have.{near} It will have epoch, {list_names(names)}'
                 self._problem(("callbacks", "model_checkpoint", "filename"), detail, "unknown_field")
         return checkpoint.filename
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.dataset import Column, DatasetInfo
 from shared.features import count_features, encoding_of
 from shared.findings import Findings, Place, could_mean
-from shared.problems import listed, nearest
+from shared.problems import list_names, nearest
 from shared.resolve.row_facts import DatasetRows, Parts, RowFacts, inputs_of, squares_fit_float32
 from shared.rows import FLOAT32_MAX, part_sizes
 from shared.spec import JobSpec
@@ -79,7 +79,7 @@ class DataJudge:
 
     def _unknown_column(self, place: Place, name: str) -> None:
         names = self._data.column_names
-        detail = f'received "{name}": no such column.{nearest(name, names)} The data has {listed(names)}'
+        detail = f'received "{name}": no such column.{nearest(name, names)} The data has {list_names(names)}'
         self._found.problem(place, detail, "unknown_column")
 
     def _check_columns(self) -> None:
@@ -170,7 +170,7 @@ class DataJudge:
     def _missing_by_column(self) -> str:
         inputs = [one for one in inputs_of(self._wanted, self._data) if one.missing]
         worst = sorted(inputs, key=lambda one: -one.missing)
-        return listed([f'"{one.name}" in {one.missing} rows' for one in worst], _MOST_BLAMED)
+        return list_names([f'"{one.name}" in {one.missing} rows' for one in worst], _MOST_BLAMED)
 
     # The target
 
@@ -247,7 +247,7 @@ class DataJudge:
         lost = [str(one.value) for one in (whole.values if whole else None) or () if one.value not in values]
         if values and lost:
             self._found.warn(
-                f'no row is left of {len(lost)} of the classes of "{left.name}" ({listed(lost, _MOST_BLAMED)}): '
+                f'no row is left of {len(lost)} of the classes of "{left.name}" ({list_names(lost, _MOST_BLAMED)}): '
                 "each of their rows has a missing value; they are not trained"
             )
 
@@ -338,7 +338,7 @@ class DataJudge:
 
     def _warn_of_absent(self, target: Column, part: str, effect: str, rows: Sequence[int], parts: Parts) -> None:
         absent = [name for name, held in zip(self._class_names(target), rows, strict=False) if not held]
-        named = f" ({listed(absent, _MOST_BLAMED)})" if absent else ""
+        named = f" ({list_names(absent, _MOST_BLAMED)})" if absent else ""
         self._found.warn(
             f'the {part} part lacks {rows.count(0)} of {len(rows)} classes of "{target.name}"{named}: {effect}; '
             f"{self._stratify_advice(parts)}"
@@ -359,7 +359,7 @@ class DataJudge:
         constant = [f'"{name}"' for name, count in parts.distinct.items() if count == 1]
         if constant:
             verb = "holds" if len(constant) == 1 else "hold"
-            names = listed(constant, _MOST_BLAMED)
+            names = list_names(constant, _MOST_BLAMED)
             self._found.warn(f"{names} {verb} one value in all training rows, so nothing is learned from it")
         for name in (name for name, count in parts.distinct.items() if count == 0):
             detail = f'"{name}" has no value in the training part; add "{name}" to drop_columns'
@@ -396,5 +396,5 @@ def asked_kind(asked: JobSpec, found: Findings) -> TaskKind | None:
 
 def _span(column: Column) -> str:
     if column.values is not None:
-        return listed([str(one.value) for one in column.values])
+        return list_names([str(one.value) for one in column.values])
     return f"{column.minimum:g} to {column.maximum:g}" if column.minimum is not None else "texts"

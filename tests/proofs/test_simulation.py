@@ -139,8 +139,8 @@ def test_losses_that_count_in_spite_of_progress_are_seen(folder: Path, monkeypat
     assert "of its progress" in str(first_broken(folder, 400))
 
 
-def test_a_sweep_that_never_rings_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.supervisor.patrol.Sweeper._ring_for", lambda *_: None)
+def test_a_sweep_that_never_notifies_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.supervisor.patrol.Sweeper._notify_of", lambda *_: None)
     assert "is lost" in str(first_broken(folder, 200))
 
 

@@ -14,7 +14,7 @@ from shared.job_folder import AttemptFolder, JobFolder
 from shared.resolve import resolve
 from shared.spec import JobSpec
 from shared.times import utc_now
-from shared.validation import validated
+from shared.validation import validate
 from shared.volume import Volume
 
 _KINDS: dict[str, ColumnKind] = {"i": "integer", "f": "float", "b": "boolean", "M": "datetime"}
@@ -65,7 +65,7 @@ def small_spec(**parts: Any) -> dict[str, Any]:
 
 def put_job(volume: Volume, spec: dict[str, Any]) -> JobFolder:
     """Post a job as the API does, without ringing for it."""
-    asked = validated(JobSpec, spec)
+    asked = validate(JobSpec, spec)
     data = volume.dataset(asked.dataset.id)
     assert data is not None
     resolved = resolve(asked, data)

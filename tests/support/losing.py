@@ -19,7 +19,7 @@ from shared.history import JobReader
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.ledger import ledger
 from shared.points import made_progress
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.settings import Settings, variable
 from shared.times import parse_time
 from shared.volume import Volume
@@ -61,7 +61,7 @@ class Stand:
         self,
         volume: Volume,
         redis: RedisServer,
-        doorbell: Doorbell,
+        job_queue: JobQueue,
         folder: Path,
         workers: int = 2,
         times: dict[str, str] = TIMES,
@@ -69,7 +69,7 @@ class Stand:
         self._times = times
         self.volume = volume
         self._redis = redis
-        self._doorbell = doorbell
+        self._queue = job_queue
         self._folder = folder
         self._temporary: list[str] = []
         self._workers = [self.worker(f"worker {number}") for number in range(workers)]
@@ -95,7 +95,7 @@ class Stand:
 
     def post(self, epochs: int) -> JobFolder:
         job = put_job(self.volume, slow_job(epochs))
-        self._doorbell.ring(job.id)
+        self._queue.notify(job.id)
         return job
 
     def lose(self, job: JobFolder, kind: str, *, after_progress: bool = True, wipe_redis: bool = False) -> None:

@@ -44,7 +44,7 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """A redis-server without persistence: killing and starting it again is losing every ring."""
+    """A redis-server without persistence: killing and starting it again is losing every notification."""
 
     def __init__(self, program: str, folder: Path, port: int) -> None:
         self._program = program

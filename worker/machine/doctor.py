@@ -78,7 +78,7 @@ def _card() -> Card:
 def of_card(card: Card) -> Finding:
     """Whether its driver, its kind and its free memory are such that jobs can train on it."""
     detail = (
-        f"{card.name}, compute capability {_dotted(card.capability)}, driver {card.driver}, "
+        f"{card.name}, compute capability {_add_dot(card.capability)}, driver {card.driver}, "
         f"{card.free_bytes / 1e9:.1f} of {card.total_bytes / 1e9:.1f} GB free"
     )
     if int(card.driver.split(".")[0]) < _LEAST_DRIVER:
@@ -105,13 +105,17 @@ def of_libraries(libraries: Libraries, card: Card | None) -> list[Finding]:
         return [_finding("CUDA libraries", "problem", f"{detail}; not found: {len(theirs)}, first {needs}", fix)]
     if libraries.missing and card:
         fix = "NVIDIA_DRIVER_CAPABILITIES=compute,utility for the container; `compute` brings it"
-        return [_finding("CUDA libraries", "problem", f"{detail}; the driver's {_listed(libraries)} is missing", fix)]
+        return [
+            _finding(
+                "CUDA libraries", "problem", f"{detail}; the driver's {_list_libraries(libraries)} is missing", fix
+            )
+        ]
     if libraries.missing:
-        detail += f"; all are found but the driver's {_listed(libraries)}"
+        detail += f"; all are found but the driver's {_list_libraries(libraries)}"
     return [_finding("CUDA libraries", "ok", detail)]
 
 
-def _listed(libraries: Libraries) -> str:
+def _list_libraries(libraries: Libraries) -> str:
     return ", ".join(sorted(libraries.missing))
 
 
@@ -132,16 +136,18 @@ def of_code(versions: str, carried: Sequence[str], card: Card | None) -> Finding
         return _finding("TensorFlow", "ok", versions)
     parts = [(kind, (int(number[:-1]), int(number[-1]))) for kind, _, number in (one.partition("_") for one in carried)]
     if any(at[0] == card.capability[0] and at <= card.capability for _, at in parts):
-        return _finding("TensorFlow", "ok", f"{versions}, with code for {_dotted(card.capability)}")
+        return _finding("TensorFlow", "ok", f"{versions}, with code for {_add_dot(card.capability)}")
     if any(kind == "compute" and at <= card.capability for kind, at in parts):
         kept = os.environ.get("CUDA_CACHE_PATH", "~/.nv")
-        detail = f"{versions}; the driver compiles it for {_dotted(card.capability)} at first use, minutes, into {kept}"
+        detail = (
+            f"{versions}; the driver compiles it for {_add_dot(card.capability)} at first use, minutes, into {kept}"
+        )
         return _finding("TensorFlow", "ok", detail)
     fix = f"rent a card of one of these: {', '.join(carried)}"
-    return _finding("TensorFlow", "problem", f"{versions}, without code for {_dotted(card.capability)}", fix)
+    return _finding("TensorFlow", "problem", f"{versions}, without code for {_add_dot(card.capability)}", fix)
 
 
-def _dotted(capability: tuple[int, int]) -> str:
+def _add_dot(capability: tuple[int, int]) -> str:
     return ".".join(map(str, capability))
 
 

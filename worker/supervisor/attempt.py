@@ -54,9 +54,9 @@ class AttemptRun:
         heartbeat = Heartbeat(self._attempt, self._settings, self._since)
         try:
             with heartbeat:
-                self._tell(*_lost_before(self._attempt), _claimed(self._attempt))
+                self._tell(*_lost_before(self._attempt), _claim_event(self._attempt))
                 # An owner whose first beat came late may count as lost by now, and starts no child.
-                end = None if heartbeat.is_lost else self._trained(child, heartbeat)
+                end = None if heartbeat.is_lost else self._train(child, heartbeat)
                 if end is not None and not heartbeat.is_lost:
                     self._record(end)
                     return
@@ -72,17 +72,17 @@ class AttemptRun:
         held = min(heartbeat.held_seconds, self._elapsed())
         self._record(AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=reason, held_seconds=held))
 
-    def _trained(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
+    def _train(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
         """Say how the training ended; None where the attempt belongs to others by then."""
         if (before := self._attempt.before) is not None:
             remove_halves(before)
         child.begin(self._attempt)
         self._heard_at = time.monotonic()
         log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
-        exit_ = self._watched(child, heartbeat)
+        exit_ = self._watch(child, heartbeat)
         return None if heartbeat.is_lost else decide(self._attempt, exit_, self._settings)
 
-    def _watched(self, child: Child, heartbeat: Heartbeat) -> Exit:
+    def _watch(self, child: Child, heartbeat: Heartbeat) -> Exit:
         """Wait for the child; ask it to stop when the worker drains, kill it where it does not hear or hangs."""
         kills_before = out_of_memory_kills()
         because: str | None = None
@@ -131,10 +131,10 @@ class AttemptRun:
 
     def _record(self, end: AttemptEnd) -> None:
         """Write the end down; where somebody else did so first, the attempt was theirs to end."""
-        self._tell(*([_lost(self._attempt, end)] if end.counts_as_loss else []), _ended(end))
+        self._tell(*([_lost(self._attempt, end)] if end.counts_as_loss else []), _end_event(end))
         if end.held_seconds is None:
             end = end.model_copy(update={"held_seconds": self._elapsed()})
-        if not self._closed(end):
+        if not self._close(end):
             log.warning("%s attempt %d was ended by others", self._attempt.job.id, self._attempt.number)
             return
         log.info("%s attempt %d: %s", self._attempt.job.id, self._attempt.number, end.outcome)
@@ -150,7 +150,7 @@ class AttemptRun:
             self._volume.close_job(OpenJob(record.spec.priority, record.id))
             sweep_out(self._attempt.job)
 
-    def _closed(self, end: AttemptEnd) -> bool:
+    def _close(self, end: AttemptEnd) -> bool:
         """End the attempt; on a volume that is full or away, try until it is back or others have ended the attempt.
 
         No child lives by now, so trying on is safe however old the last beat is: the first end stands.
@@ -192,7 +192,7 @@ class AttemptRun:
             log.warning("events of %s were not written: %s", self._attempt.job.id, error)
 
 
-def _claimed(attempt: AttemptFolder) -> Event:
+def _claim_event(attempt: AttemptFolder) -> Event:
     claim = attempt.claim()
     if claim is None:
         raise FileNotFoundError(errno.ENOENT, "the claim is gone", str(attempt.claim_file))
@@ -229,7 +229,7 @@ def _lost(attempt: AttemptFolder, end: AttemptEnd) -> Event:
     return Event("lost", message + because, {**facts, "has_progress": end.has_progress}, "warning")
 
 
-def _ended(end: AttemptEnd) -> Event:
+def _end_event(end: AttemptEnd) -> Event:
     status = end.ending.status if end.ending else "queued"
     facts = {"status": status, "outcome": end.outcome, "code": end.error.code if end.error else None}
     because = f": {end.error.message}" if end.error else ""

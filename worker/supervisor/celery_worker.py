@@ -1,6 +1,6 @@
-"""The Celery side of a worker: one task that hears the doorbell, and the signals of its life.
+"""The Celery side of a worker: one task that receives notifications, and the signals of its life.
 
-Pool of threads, one for each slot, early acknowledgement, no prefetch: a ring is taken only by a worker with a free
+Pool of threads, one for each slot, early acknowledgement, no prefetch: a message is taken only by a worker with a free
 slot, and nothing is lost when it is lost.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
-from shared.queue import QUEUE, RING
+from shared.queue import QUEUE, TASK
 from shared.settings import Settings
 from worker.supervisor.gate import make_gate
 from worker.supervisor.slots import Worker
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 def serve(app: Celery, worker: Worker, settings: Settings) -> None:
-    """Hear the doorbell until the process is asked to end. SIGTERM or one Ctrl-C: drain, then return."""
+    """Receive notifications until the process is asked to end. SIGTERM or one Ctrl-C: drain, then return."""
 
-    @app.task(name=RING, ignore_result=True)
-    def ring(job_id: str | None = None) -> None:
+    @app.task(name=TASK, ignore_result=True)
+    def notify(job_id: str | None = None) -> None:
         """Somebody says that there is work; which job it is, the volume says."""
-        log.debug("the doorbell rang for %s", job_id)
+        log.debug("notified of %s", job_id)
         worker.run_next()
 
     def on_ready(**_: Any) -> None:

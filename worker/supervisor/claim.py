@@ -66,7 +66,7 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
         folder = volume.job_folder(waiting.record.id)
         if not _is_usable(folder):
             continue
-        attempt = _taken(volume, folder, owner.claim(number))
+        attempt = _take(volume, folder, owner.claim(number))
         if attempt is None:
             continue
         # Without its spec the job was deleted between our look and our claim.
@@ -77,7 +77,7 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
     return None
 
 
-def _taken(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | None:
+def _take(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | None:
     """The attempt, if it is ours. Raises OSError where the volume fails; where only this job's folder does, None."""
     try:
         return folder.take(claim)
@@ -91,7 +91,7 @@ def _taken(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | N
 def waiting_jobs(volume: Volume, among: Iterable[OpenJob] | None = None) -> Iterator[JobState]:
     """The queued jobs that may run now, in order; on the way, jobs that are over leave the queue."""
     for open_job in volume.open_jobs() if among is None else among:
-        state = _looked_at(volume, open_job)
+        state = _inspect(volume, open_job)
         if state is None or state.status != "queued":
             continue
         may_run = backs_off_until(state.end) is None or _has_more_memory(state)
@@ -112,7 +112,7 @@ def _lacks_data(volume: Volume, state: JobState) -> bool:
     return state.lacked_data and not volume.data_file(state.record.spec.dataset.id).exists()
 
 
-def _looked_at(volume: Volume, open_job: OpenJob) -> JobState | None:
+def _inspect(volume: Volume, open_job: OpenJob) -> JobState | None:
     """A job's state, after what its files already decided has been written down; None where nothing is left to do.
 
     A job that cannot be read stands aside: the others must not wait for it.

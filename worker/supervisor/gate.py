@@ -1,6 +1,6 @@
-"""What may come through the doorbell, and when: three things that Celery and kombu do not do by themselves.
+"""What may come through the queue, and when: three things that Celery and kombu do not do by themselves.
 
-A worker takes a ring only while it could start a job at once, so that others hear it otherwise. As soon as a slot is
+A worker takes a message only while it could start a job at once, so that others get it otherwise. As soon as a slot is
 free it listens again; kombu's loop would notice up to a second later. And whatever else lies in the list is dropped
 with a log line: kombu ends the whole worker at the first item that is not a message (celery#4308, kombu#2421).
 
@@ -48,7 +48,7 @@ def _take_only_when(may_take: Callable[[], bool], qos: Any) -> None:
 
 
 def _listen_again(hub: Any, qos: Any, looks: int = _MOST_LOOKS) -> None:
-    """Make the loop turn until it may take a ring; each turn asks by itself, and pops when it may."""
+    """Make the loop turn until it may take a notification; each turn asks by itself, and pops when it may."""
     if looks and not qos.can_consume():
         hub.call_later(_LOOK_AGAIN_SECONDS, _listen_again, hub, qos, looks - 1)
 
@@ -60,7 +60,7 @@ def _drop_what_is_no_message(handlers: dict[str, Callable[..., Any]]) -> None:
         try:
             return kombus_own(**options)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("dropped an item of the queue that is no ring: %s: %.200s", type(error).__name__, error)
+            log.warning("dropped an item of the queue that is no notification: %s: %.200s", type(error).__name__, error)
             raise Empty from None
 
     handlers["BRPOP"] = read

@@ -1,4 +1,4 @@
-"""The start of a worker: settings, volume, a fork server that is warm, and only then the doorbell."""
+"""The start of a worker: settings, volume, a fork server that is warm, and only then the queue."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from shared.durable import check_links
-from shared.queue import Doorbell, make_celery
+from shared.queue import JobQueue, make_celery
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 from shared.volume_identity import is_volume
@@ -52,7 +52,7 @@ def _work(settings: Settings, nursery: Nursery) -> int:
         volume = Volume(settings.volume.resolve())
         check_links(volume.root)
         app = make_celery(settings)
-        worker = Worker(settings, volume, Doorbell(app), nursery)
+        worker = Worker(settings, volume, JobQueue(app), nursery)
         _prepare(worker, nursery)
     except (OSError, NoChildren, DeviceUnusable) as error:
         log.error("the worker cannot start: %s", error)

@@ -2,7 +2,7 @@
 
 An attempt whose counter stands still is ended as lost, on its worker's own machine as soon as the worker's process is
 gone; a job whose files decide its end gets its result; a job that
-waits and that no ring announces is rung for.
+waits and that no notification announces is announced.
 
 In a long queue nearly all jobs wait, and reading all of them every few seconds would be most of what a worker does. So
 each look takes in the head of the queue, the jobs that run, as the workers' cards and the looks before say, and in turn
@@ -16,7 +16,7 @@ from shared.document import UnusableDocument
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
 from shared.processes import is_gone
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.settings import Settings
 from shared.volume import OpenJob, Volume
 from worker.supervisor.claim import log_set_aside, waiting_jobs
@@ -28,8 +28,8 @@ _QUIET_BEATS = 1.5
 # Of a queue up to this length each look takes in all.
 _MOST_LOOKS = 200
 _HEAD = 50
-# More rings than slots that are free would only lie in Redis.
-_MOST_RINGS = 50
+# More notifications than free slots would only lie in Redis.
+_MOST_NOTIFICATIONS = 50
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,9 @@ log = logging.getLogger(__name__)
 class Sweeper:
     """One worker's eyes on the volume. `clock` is this machine's monotonic clock, in seconds."""
 
-    def __init__(self, volume: Volume, doorbell: Doorbell, settings: Settings) -> None:
+    def __init__(self, volume: Volume, job_queue: JobQueue, settings: Settings) -> None:
         self._volume = volume
-        self._doorbell = doorbell
+        self._queue = job_queue
         self._settings = settings
         self._seen: dict[tuple[str, int], tuple[bytes | None, float]] = {}
         self._turn = 0
@@ -56,7 +56,7 @@ class Sweeper:
             touched = [job for job in jobs if job.job_id not in untouched]
             self._end_lost_attempts(touched)
             waiting = untouched | {state.record.id for state in waiting_jobs(self._volume, touched)}
-            self._ring_for([job.job_id for job in jobs if job.job_id in waiting])
+            self._notify_of([job.job_id for job in jobs if job.job_id in waiting])
         except OSError as error:
             log.warning("the volume fails; no attempt is declared lost until it works: %s", error)
             self._seen.clear()
@@ -118,12 +118,12 @@ class Sweeper:
             return 0.0
         return looked - before[1]
 
-    def _ring_for(self, waiting: list[str]) -> None:
-        unheard = self._doorbell.unheard() if waiting else None
-        if unheard is None:
+    def _notify_of(self, waiting: list[str]) -> None:
+        pending = self._queue.count_pending() if waiting else None
+        if pending is None:
             return
-        for job_id in waiting[unheard:_MOST_RINGS]:
-            self._doorbell.ring(job_id)
+        for job_id in waiting[pending:_MOST_NOTIFICATIONS]:
+            self._queue.notify(job_id)
 
 
 def _has_no_process(attempt: AttemptFolder) -> bool:

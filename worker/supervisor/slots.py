@@ -14,7 +14,7 @@ from enum import Enum
 from shared.job import AttemptEnd, JobError
 from shared.job_folder import AttemptFolder
 from shared.processes import this_process
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.settings import Settings
 from shared.times import seconds_since, seconds_until, utc_now
 from shared.volume import Volume
@@ -53,7 +53,7 @@ class Worker:
     `idle_gpu` names a GPU that this TensorFlow cannot use.
     """
 
-    def __init__(self, settings: Settings, volume: Volume, doorbell: Doorbell, nursery: Nursery) -> None:
+    def __init__(self, settings: Settings, volume: Volume, job_queue: JobQueue, nursery: Nursery) -> None:
         self._host = socket.gethostname()
         self.name = f"{self._host}-{os.getpid()}-{secrets.token_hex(3)}"
         self.drain = threading.Event()
@@ -63,11 +63,11 @@ class Worker:
         self.idle_gpu = ""
         self._settings = settings
         self._volume = volume
-        self._doorbell = doorbell
+        self._queue = job_queue
         self._nursery = nursery
         self._watch = VolumeWatch(volume, settings.volume_reserve_bytes)
         self._disk = LocalDisk()
-        self._sweeper = Sweeper(volume, doorbell, settings)
+        self._sweeper = Sweeper(volume, job_queue, settings)
         self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
         self._running: dict[int, AttemptFolder] = {}
         self._on_free: Callable[[], None] = lambda: None
@@ -117,7 +117,7 @@ class Worker:
             log.warning("the worker's card stays: %s", error)
 
     def may_take(self) -> bool:
-        """Whether a ring that is taken now would start a job at once; asked before each look into the queue."""
+        """Whether a notification that is taken now would start a job at once; asked before each look into the queue."""
         is_well = not self._sickness and not self._bad_looks and not self._watch.paused
         return self._ready and is_well and not self.drain.is_set()
 
@@ -129,14 +129,14 @@ class Worker:
     def run_next(self) -> None:
         """Run the jobs that wait, first in order first, each to its end, until there is none or the worker drains.
 
-        Who goes on at once need not be rung for; a ring that finds nothing to do any more is harmless.
+        A worker that continues at once needs no notification; one that finds nothing to do any more is harmless.
         """
         owner = self._free.get()
         try:
             while self.may_take() and self._watch.may_claim() and self._run_first(owner):
                 pass
         except OSError as error:
-            # A volume that is full or away: jobs wait, and the sweep rings for them until it is back.
+            # A volume that is full or away: jobs wait, and the sweep announces them until it is back.
             log.warning("no job could be claimed or begun: %s", error)
             self._watch.pause(error)
         finally:
@@ -184,7 +184,7 @@ class Worker:
         if end is not None and end.error is not None:
             self._heed(end.error)
         if end is not None and end.ending is None:
-            self._ring_again(attempt, end)
+            self._notify_again(attempt, end)
 
     def _heed(self, error: JobError) -> None:
         """Take no other job where an attempt ended for what is wrong with this worker, until that is put right."""
@@ -193,13 +193,13 @@ class Worker:
         elif error.code in {"worker_disk_full", "worker_disk_error"}:
             self._disk.suspect(error.message)
 
-    def _ring_again(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
+    def _notify_again(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
         """Announce a job that is queued again as soon as it may run, rather than at the next sweep."""
         delay = max(0.0, seconds_until(end.retry_at)) if end.retry_at else 0.0
         if delay == 0 or self.drain.is_set():
-            self._doorbell.ring(attempt.job.id)
+            self._queue.notify(attempt.job.id)
             return
-        timer = threading.Timer(delay, self._doorbell.ring, args=[attempt.job.id])
+        timer = threading.Timer(delay, self._queue.notify, args=[attempt.job.id])
         timer.daemon = True
         timer.start()
 
@@ -279,7 +279,7 @@ class Worker:
         try:
             self._volume.show_worker(card)
         except OSError as error:
-            # Nothing is decided by a card: an attempt that was claimed must begin, and one that ended be rung for.
+            # Nothing is decided by a card: an attempt that was claimed must begin, and one that ended be announced.
             log.warning("the worker's card was not written: %s", error)
 
     def _every(self, seconds: float, act: Callable[[], None], name: str) -> None:

@@ -30,9 +30,9 @@ from worker.training.resume.point import DamagedPoint, Place, ResumePoint
 from worker.training.resume.take_over import sha256_of
 
 
-def carried_on(point: ResumePoint, inherited: AttemptFolder, record: JobRecord, model: keras.Model) -> ResumePoint:
+def carry_on(point: ResumePoint, inherited: AttemptFolder, record: JobRecord, model: keras.Model) -> ResumePoint:
     """`point`, which was inherited, as the one that the job of `record` goes on from. Raises DamagedPoint."""
-    told = _told(inherited)
+    told = _read_epochs(inherited)
     if record.extends_from == "best":
         point = _at_best(point, inherited, record, model, told)
     if len(told) < point.place.epoch:
@@ -89,7 +89,7 @@ class _StandIn:
         self._learning_rate = np.float32(value)
 
 
-def _told(inherited: AttemptFolder) -> list[EpochProgress]:
+def _read_epochs(inherited: AttemptFolder) -> list[EpochProgress]:
     events = (event for _, event in read_events(inherited.events_file) if event.type == "epoch")
     return [EpochProgress.of(event.data) for event in events]
 

@@ -70,7 +70,7 @@ class _Template:
     places: tuple[tuple[int, int], ...]
     learning_rate: float
 
-    def filled(self, snapshot: _Snapshot) -> bytearray:
+    def fill(self, snapshot: _Snapshot) -> bytearray:
         content = bytearray(self.content)
         for offset, variable in self.places:
             values = snapshot.tensors[variable].numpy().tobytes()
@@ -84,7 +84,7 @@ class ModelFile:
     def __init__(self, model: keras.Model, form: Form) -> None:
         self._model = model
         self._is_archive = form == "keras"
-        content = _saved_with_marks(model, form)
+        content = _save_with_marks(model, form)
         self._entries: dict[str, bytes] = {}
         if self._is_archive:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -115,12 +115,12 @@ class ModelFile:
     def _weights(self, snapshot: _Snapshot) -> bytes | bytearray:
         """The HDF5 file. Laying one out takes tens of milliseconds: a small one is laid out once for each rate."""
         if self._template is not None and self._template.learning_rate == snapshot.learning_rate:
-            return self._template.filled(snapshot)
-        template = self._written(snapshot)
+            return self._template.fill(snapshot)
+        template = self._make_template(snapshot)
         self._template = template if len(template.content) <= _MOST_TEMPLATE_BYTES else None
         return template.content
 
-    def _written(self, snapshot: _Snapshot) -> _Template:
+    def _make_template(self, snapshot: _Snapshot) -> _Template:
         weights = io.BytesIO()
         with h5py.File(weights, "w") as file:
             self._write(file, snapshot)
@@ -134,7 +134,7 @@ class ModelFile:
         def visit(path: str, item: h5py.Group | h5py.Dataset) -> None:
             self._attributes.append((path, dict(item.attrs)))
             if isinstance(item, h5py.Dataset):
-                self._datasets.append(_recognised(path, np.asarray(item[()]), variables))
+                self._datasets.append(_recognise(path, np.asarray(item[()]), variables))
 
         file.visititems(visit)
         known = {one.variable for one in self._datasets}
@@ -161,7 +161,7 @@ class StockModelFile:
 
     def snapshot(self) -> Content:
         """What gives the file of this moment's model."""
-        content = _saved(self._model, self._form)
+        content = _save(self._model, self._form)
         return lambda: content
 
 
@@ -169,27 +169,27 @@ def _variables(model: keras.Model) -> list[Any]:
     return [*model.variables, *model.optimizer.variables]
 
 
-def _saved_with_marks(model: keras.Model, form: Form) -> bytes:
+def _save_with_marks(model: keras.Model, form: Form) -> bytes:
     """The file that Keras writes when every variable holds its own number, from 1; the values are put back."""
     variables = _variables(model)
     before = [variable.numpy() for variable in variables]
     try:
         for mark, variable in enumerate(variables, 1):
             variable.assign(np.full(variable.shape, mark, before[mark - 1].dtype))
-        return _saved(model, form)
+        return _save(model, form)
     finally:
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
 
 
-def _saved(model: keras.Model, form: Form) -> bytes:
+def _save(model: keras.Model, form: Form) -> bytes:
     with at_path(_TEMPORARY), tempfile.TemporaryDirectory(prefix="fitstop-") as folder:
         path = Path(folder) / f"model.{form}"
         model.save(path)
         return path.read_bytes()
 
 
-def _recognised(path: str, content: npt.NDArray[Any], variables: list[Any]) -> _Dataset:
+def _recognise(path: str, content: npt.NDArray[Any], variables: list[Any]) -> _Dataset:
     if content.size == 0 or content.dtype.kind not in "fiu":
         return _Dataset(path, None, content)
     mark = int(content.flat[0])

@@ -12,7 +12,7 @@ from worker.ipc.beat import moment_of_claim
 from worker.training.background import BackgroundWriter
 from worker.training.budget import BudgetWatch
 from worker.training.callbacks import Callbacks
-from worker.training.carry_on import carried_on
+from worker.training.carry_on import carry_on
 from worker.training.conclude import budget_event, stop_evidence, within_budget
 from worker.training.context import RunContext
 from worker.training.data.table import Data, load_data
@@ -64,7 +64,7 @@ def _conclusion(run: RunContext) -> Conclusion:
         run.events.write([describe(model)])
         engine = ready_engine(run, model, data, plan)
         run.check()
-        resume = ResumeSession(run, model, carried_on)
+        resume = ResumeSession(run, model, carry_on)
         callbacks = Callbacks(run, resume)
         with callbacks:
             # A run that a callback had stopped is only put back together, so that it can say why.

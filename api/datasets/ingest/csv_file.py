@@ -19,7 +19,7 @@ import pyarrow.csv as pcsv
 from api.datasets.ingest.csv_form import BLOCK_BYTES, Form, read_form, row_too_long
 from api.datasets.ingest.datetimes import DATETIME
 from api.datasets.ingest.draft import Draft, DraftColumn
-from api.datasets.ingest.limits import Limits, refused
+from api.datasets.ingest.limits import Limits, refusal
 from api.datasets.ingest.names import unknown_names
 from api.datasets.ingest.numbers import CODE, are_plain, are_signed, matches
 from api.datasets.ingest.reading import Reading
@@ -68,9 +68,9 @@ def _check_rows(path: Path, form: Form, limits: Limits) -> None:
     if ragged.problems:
         raise Refused(ragged.problems)
     if last != sentinel:
-        raise refused("#", "has a quote that is never closed", "unclosed_quote")
+        raise refusal("#", "has a quote that is never closed", "unclosed_quote")
     if rows < 2:
-        raise refused("#", "has a header and no rows", "no_rows")
+        raise refusal("#", "has a header and no rows", "no_rows")
 
 
 def _count_rows(path: Path, form: Form, sentinel: str, ragged: "_Ragged", limits: Limits) -> tuple[int, str | None]:
@@ -254,4 +254,4 @@ def _warn_of_data_in_header(draft: Draft, form: Form) -> None:
 def _unreadable(error: pa.ArrowInvalid) -> Refused:
     if "straddling" in str(error):
         return row_too_long()
-    return refused("#", "is not a CSV file that can be read", "unreadable")
+    return refusal("#", "is not a CSV file that can be read", "unreadable")

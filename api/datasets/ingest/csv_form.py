@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from api.datasets.ingest.limits import refused
+from api.datasets.ingest.limits import refusal
 from shared.column_names import clean_name
 from shared.problems import Refused
 
@@ -67,7 +67,7 @@ def _header_cells(line: str, separator: str, *, keep_blanks: bool) -> list[str]:
     try:
         return next(rows)
     except (csv.Error, StopIteration):
-        raise refused("#", "has a header that cannot be read", "unreadable") from None
+        raise refusal("#", "has a header that cannot be read", "unreadable") from None
 
 
 def _remove_end_mark(path: Path) -> None:
@@ -87,7 +87,7 @@ def _check_text(path: Path) -> bool:
     line, may_hold_codes, before = 1, False, b"\n"
     with path.open("rb") as file:
         if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
-            raise refused("#", "is UTF-16, expected UTF-8; save it as UTF-8", "not_utf8")
+            raise refusal("#", "is UTF-16, expected UTF-8; save it as UTF-8", "not_utf8")
         file.seek(0)
         for piece in iter(lambda: file.read(_PIECE_BYTES), b""):
             _check_piece(piece, decoder, line)
@@ -102,12 +102,12 @@ def _check_piece(piece: bytes, decoder: codecs.IncrementalDecoder, line: int, *,
     if b"\0" in piece:
         line += piece[: piece.index(b"\0")].count(b"\n")
         hint = "; save it as UTF-8" if piece.count(b"\0") * 3 > len(piece) else ""
-        raise refused("#", f"holds a NUL byte in line {line}, expected text{hint}", "nul_byte")
+        raise refusal("#", f"holds a NUL byte in line {line}, expected text{hint}", "nul_byte")
     try:
         decoder.decode(piece, final)
     except UnicodeDecodeError as error:
         line += bytes(error.object[: error.start]).count(b"\n")
-        raise refused("#", f"is not UTF-8 in line {line}; save it as UTF-8", "not_utf8") from None
+        raise refusal("#", f"is not UTF-8 in line {line}; save it as UTF-8", "not_utf8") from None
 
 
 def _may_hold_codes(window: bytes) -> bool:
@@ -138,7 +138,7 @@ def _read_sep_line(text: str) -> tuple[str | None, int, str]:
         return None, 0, bare
     if found.group(1) not in SEPARATORS:
         detail = f'its first line names the separator "{found.group(1)}", expected one of , ; tab |'
-        raise refused("#", detail, "unknown_separator")
+        raise refusal("#", detail, "unknown_separator")
     lines = len(text[: len(text) - len(bare)].splitlines()) + 1
     return found.group(1), lines, bare[found.end() :].lstrip("\r\n")
 
@@ -148,11 +148,11 @@ def _header_line(text: str, *, is_cut: bool) -> str:
     found = re.match(r'(?:[^"\r\n]|"[^"]*")*', text)
     line = found.group() if found else ""
     if not line.strip() and not text.startswith('"'):
-        raise refused("#", "has no header: expected the columns' names in the first line", "no_header")
+        raise refusal("#", "has no header: expected the columns' names in the first line", "no_header")
     if line == text and is_cut:
-        raise refused("#", f"has a header of more than {_HEADER_BYTES} bytes", "header_too_long")
+        raise refusal("#", f"has a header of more than {_HEADER_BYTES} bytes", "header_too_long")
     if text[len(line) : len(line) + 1] == '"':
-        raise refused("#", "has a quote in its header that is never closed", "unclosed_quote")
+        raise refusal("#", "has a quote in its header that is never closed", "unclosed_quote")
     return line
 
 
@@ -187,4 +187,4 @@ def _remove_blanks(path: Path, separator: str, lines_before: int) -> None:
 def row_too_long() -> Refused:
     """The refusal of a row that no block holds."""
     detail = f"has a row of more than {BLOCK_BYTES} bytes; perhaps a quote is never closed"
-    return refused("#", detail, "row_too_long")
+    return refusal("#", detail, "row_too_long")

@@ -15,12 +15,12 @@ class Limits:
     def check(self, rows: int, columns: int) -> None:
         """Raises Refused where it is too much."""
         if columns > self.columns:
-            raise refused("#", f"holds {columns} columns, expected at most {self.columns}", "too_many_columns")
+            raise refusal("#", f"holds {columns} columns, expected at most {self.columns}", "too_many_columns")
         if rows * columns > self.cells:
             detail = f"holds {rows} rows or more of {columns} columns, expected at most {self.cells} cells"
-            raise refused("#", detail, "too_many_cells")
+            raise refusal("#", detail, "too_many_cells")
 
 
-def refused(pointer: str, detail: str, code: str) -> Refused:
+def refusal(pointer: str, detail: str, code: str) -> Refused:
     """One problem as a refusal."""
     return Refused([Problem(pointer, detail, code)])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.problems import Problem, listed, pointer
+from shared.problems import Problem, list_names, pointer
 from shared.spec import Column as ColumnName
 
 _NAME: TypeAdapter[str] = TypeAdapter(ColumnName)
@@ -30,7 +30,7 @@ def unknown_names(asked: Sequence[str], names: Sequence[str]) -> Iterator[Proble
     """A problem for each name in the query's `column_kinds` that no column has."""
     for name in asked:
         if name not in names:
-            detail = f'received "{name[:60]}": no such column. The data has {listed(names)}'
+            detail = f'received "{name[:60]}": no such column. The data has {list_names(names)}'
             yield Problem(pointer("query", "column_kinds"), detail, "unknown_column")
 
 

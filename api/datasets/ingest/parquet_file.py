@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from api.datasets.ingest.datetimes import DATETIME
 from api.datasets.ingest.draft import Draft, DraftColumn
-from api.datasets.ingest.limits import Limits, refused
+from api.datasets.ingest.limits import Limits, refusal
 from api.datasets.ingest.names import unknown_names
 from api.datasets.ingest.reading import Reading
 from api.datasets.ingest.text import ask_kind, remove_marks, settle_text
@@ -27,8 +27,8 @@ def read_parquet(path: Path, limits: Limits, reading: Reading) -> Draft:
             table = file.read(use_threads=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowIndexError, pa.ArrowTypeError, OSError) as error:
         if "crypt" in str(error):
-            raise refused("#", "holds encrypted columns; write it without encryption", "encrypted") from None
-        raise refused("#", "is not a Parquet file that can be read", "unreadable") from None
+            raise refusal("#", "holds encrypted columns; write it without encryption", "encrypted") from None
+        raise refusal("#", "is not a Parquet file that can be read", "unreadable") from None
     draft = Draft([DraftColumn(*pair) for pair in zip(names, map(_plain, table.columns), strict=True)])
     for column in draft.columns:
         _settle(draft, column, reading)

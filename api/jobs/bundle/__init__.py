@@ -186,7 +186,7 @@ class _Outlet(RawIOBase):
         self._pieces.append(content)
         return len(content)
 
-    def taken(self) -> bytes:
+    def take(self) -> bytes:
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
 
@@ -201,5 +201,5 @@ def _archive(folder: str, parts: Sequence[_Part]) -> Iterator[bytes]:
             with archive.open(entry, "w", force_zip64=True) as target:
                 while piece := part.file.read(_PIECE_BYTES):
                     target.write(piece)
-                    yield outlet.taken()
-    yield outlet.taken()
+                    yield outlet.take()
+    yield outlet.take()

@@ -95,12 +95,12 @@ def test_a_volume_that_cannot_be_made_stops_the_start(tmp_path):
     assert b"Traceback" not in done.stderr
 
 
-def test_a_posted_job_rings_in_redis(api, redis_server):
+def test_a_posted_job_is_announced_in_redis(api, redis_server):
     with redis_server.client() as redis:
         redis.delete(QUEUE)
         job_id = posted(api)
-        # The ring comes behind the answer.
-        message = json.loads(wait_for(lambda: redis.lindex(QUEUE, 0), 30, saying="it rings"))
+        # The notification comes after the answer.
+        message = json.loads(wait_for(lambda: redis.lindex(QUEUE, 0), 30, saying="the notification is there"))
     assert job_id in message["headers"]["argsrepr"]
 
 

@@ -186,7 +186,7 @@ def test_what_is_killed_comes_back_and_a_second_up_is_refused(make_up, tmp_path)
     wait_for(lambda: healthy(url), 30, saying="the API answers again")
     api = Api(up)
     job_id = post_job(api)
-    wait_for(lambda: job_of(api, job_id)["status"] == "running", 30, saying="the doorbell rings again")
+    wait_for(lambda: job_of(api, job_id)["status"] == "running", 30, saying="workers are notified again")
     assert up.end(signal.SIGHUP) == 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.queue import Doorbell, make_celery
+from shared.queue import JobQueue, make_celery
 from shared.settings import read_settings
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
@@ -26,8 +26,8 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def doorbell(redis_server: RedisServer) -> Doorbell:
-    return doorbell_of(redis_server)
+def job_queue(redis_server: RedisServer) -> JobQueue:
+    return job_queue_of(redis_server)
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,12 @@ def shared_volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
 
 
 @pytest.fixture(scope="module")
-def shared_doorbell(shared_redis: RedisServer) -> Doorbell:
-    return doorbell_of(shared_redis)
+def shared_job_queue(shared_redis: RedisServer) -> JobQueue:
+    return job_queue_of(shared_redis)
 
 
-def doorbell_of(redis_server: RedisServer) -> Doorbell:
-    return Doorbell(make_celery(read_settings({"FITSTOP_REDIS_URL": redis_server.url})))
+def job_queue_of(redis_server: RedisServer) -> JobQueue:
+    return JobQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": redis_server.url})))
 
 
 @pytest.fixture(scope="module")

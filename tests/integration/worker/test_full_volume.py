@@ -12,7 +12,7 @@ import pytest
 
 from shared.job_folder import JobFolder
 from shared.manifest import read_manifest
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
@@ -66,11 +66,11 @@ def api(volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def post(
-    volume: Volume, small_worker: WorkerProcess, shared_doorbell: Doorbell
+    volume: Volume, small_worker: WorkerProcess, shared_job_queue: JobQueue
 ) -> Callable[[dict[str, Any]], JobFolder]:
     def put(spec: dict[str, Any]) -> JobFolder:
         job = put_job(volume, spec)
-        shared_doorbell.ring(job.id)
+        shared_job_queue.notify(job.id)
         return job
 
     return put
@@ -127,7 +127,7 @@ def test_a_full_volume_fails_no_job_and_all_end_after_there_is_room(
 
 
 def test_on_a_read_only_volume_jobs_wait(
-    disk: SmallDisk, volume: Volume, small_worker: WorkerProcess, shared_doorbell: Doorbell
+    disk: SmallDisk, volume: Volume, small_worker: WorkerProcess, shared_job_queue: JobQueue
 ) -> None:
     pauses = small_worker.log.read_text().count("no job is claimed for now")
 
@@ -145,7 +145,7 @@ def test_on_a_read_only_volume_jobs_wait(
     job = put_job(volume, small_spec())
     wait_for(is_read_only)
     small_worker.send(signal.SIGCONT)
-    shared_doorbell.ring(job.id)
+    shared_job_queue.notify(job.id)
     wait_for(lambda: paused(small_worker.log, pauses + 1))
     assert job.attempts() == []
     disk.make_writable()

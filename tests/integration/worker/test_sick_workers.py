@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.job_folder import JobFolder
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.redis import RedisServer
@@ -40,9 +40,9 @@ def machine(volume: Volume, redis_server: RedisServer, tmp_path: Path) -> Iterat
             machine.worker.stop()
 
 
-def posted(volume: Volume, doorbell: Doorbell) -> JobFolder:
+def posted(volume: Volume, job_queue: JobQueue) -> JobFolder:
     job = put_job(volume, SMALL)
-    doorbell.ring(job.id)
+    job_queue.notify(job.id)
     return job
 
 
@@ -57,31 +57,31 @@ def unfit(volume: Volume) -> str:
 
 
 def test_a_worker_replaces_its_fork_server_fails_no_job_and_ends_while_all_of_it_is_frozen(
-    machine: Machine, volume: Volume, doorbell: Doorbell
+    machine: Machine, volume: Volume, job_queue: JobQueue
 ) -> None:
     assert machine.worker is not None
     for way in random.Random(14).sample(HEALED, 2):
         WAYS[way](machine)
-        jobs = [posted(volume, doorbell) for _ in range(2)]
+        jobs = [posted(volume, job_queue) for _ in range(2)]
         for job in jobs:
             assert wait_for(job.result, saying=f"{way}, see {machine.worker.log}").ending.status == "succeeded"
             assert not [code for code, is_failure in codes(job) if is_failure]
     freeze_the_child_that_stands_by(machine)
     freeze_the_fork_server(machine)
-    waiting = posted(volume, doorbell)
+    waiting = posted(volume, job_queue)
     machine.worker.send(signal.SIGTERM)
     assert machine.worker.wait(20) == 0
     assert waiting.attempts() == []
 
 
 def test_a_worker_whose_own_disk_is_full_hands_back_says_so_and_trains_when_there_is_room(
-    machine: Machine, volume: Volume, doorbell: Doorbell
+    machine: Machine, volume: Volume, job_queue: JobQueue
 ) -> None:
     try:
         WAYS["the local disk is full"](machine)
     except subprocess.CalledProcessError as error:
         pytest.skip(f"needs the right to mount a tmpfs: {error.stderr.decode().strip()}")
-    job = posted(volume, doorbell)
+    job = posted(volume, job_queue)
     assert wait_for(lambda: unfit(volume), 30)
     assert job.result() is None
     assert codes(job) in ([], [("worker_disk_full", False)])

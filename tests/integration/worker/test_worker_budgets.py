@@ -6,7 +6,7 @@ from shared.history import JobReader
 from shared.job_folder import JobFolder
 from shared.ledger import ledger
 from shared.manifest import read_manifest
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.extending import content, extended
 from tests.support.jobs import put_job, rows_of, small_spec
@@ -16,21 +16,21 @@ from tests.support.worker_process import WorkerProcess
 SECONDS = 10.0
 
 
-def over(job: JobFolder, doorbell: Doorbell) -> JobFolder:
-    doorbell.ring(job.id)
+def over(job: JobFolder, job_queue: JobQueue) -> JobFolder:
+    job_queue.notify(job.id)
     wait_for(job.result, 120, saying=f"{job.id} ends")
     return job
 
 
 def test_a_job_ends_within_its_budget_with_its_best_model_and_goes_on_in_one_unbroken_log(
-    shared_volume: Volume, shared_doorbell: Doorbell, worker: WorkerProcess
+    shared_volume: Volume, shared_job_queue: JobQueue, worker: WorkerProcess
 ) -> None:
     limited = small_spec(
         hyperparameters={"epochs": 50_000, "xla": False},
         callbacks={"early_stopping": None},
         budget={"max_gpu_seconds": SECONDS},
     )
-    first = over(put_job(shared_volume, limited), shared_doorbell)
+    first = over(put_job(shared_volume, limited), shared_job_queue)
     result = first.result()
     assert result is not None
     stop = result.ending.stop
@@ -46,7 +46,7 @@ def test_a_job_ends_within_its_budget_with_its_best_model_and_goes_on_in_one_unb
     assert held.avoided == 0, "the epochs were wanted"
 
     before = content(first.path)
-    second = over(extended(shared_volume, first, budget=None, epochs=stop.last_epoch + 3), shared_doorbell)
+    second = over(extended(shared_volume, first, budget=None, epochs=stop.last_epoch + 3), shared_job_queue)
     log = second.attempts()[-1].training_log
     assert rows_of(log)["epoch"].tolist() == list(range(stop.last_epoch + 3))
     assert log.read_bytes().startswith(before["attempts/1/training_log.csv"])
@@ -54,5 +54,5 @@ def test_a_job_ends_within_its_budget_with_its_best_model_and_goes_on_in_one_unb
     whole = small_spec(
         hyperparameters={"epochs": stop.last_epoch + 3, "xla": False}, callbacks={"early_stopping": None}
     )
-    third = over(put_job(shared_volume, whole), shared_doorbell)
+    third = over(put_job(shared_volume, whole), shared_job_queue)
     assert third.attempts()[-1].training_log.read_bytes() == log.read_bytes()

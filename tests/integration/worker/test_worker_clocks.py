@@ -9,7 +9,7 @@ from proofs.chaos.preload import Preload, build_library
 from shared.history import JobReader
 from shared.job_folder import JobFolder
 from shared.ledger import ledger
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.jobs import put_job, small_spec
 from tests.support.redis import RedisServer
@@ -26,7 +26,7 @@ def trains(job: JobFolder, attempt: int) -> bool:
 
 
 def test_a_job_whose_worker_was_away_for_longer_than_its_budget_goes_on_and_pays_for_its_training_alone(
-    shared_volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path
+    shared_volume: Volume, redis_server: RedisServer, job_queue: JobQueue, tmp_path: Path
 ) -> None:
     library = build_library(tmp_path)
     if library is None:
@@ -46,7 +46,7 @@ def test_a_job_whose_worker_was_away_for_longer_than_its_budget_goes_on_and_pays
         first.start()
         job = put_job(shared_volume, endless)
         posted = time.monotonic()
-        doorbell.ring(job.id)
+        job_queue.notify(job.id)
         wait_for(lambda: trains(job, 1))
         clocks[0].step_clock(DAY - 2 * HOUR)
         first.stop()

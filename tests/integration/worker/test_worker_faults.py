@@ -12,7 +12,7 @@ import pytest
 from shared.events import job_events
 from shared.job_folder import JobFolder
 from shared.manifest import read_manifest
-from shared.queue import QUEUE, Doorbell
+from shared.queue import QUEUE, JobQueue
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.redis import RedisServer
@@ -60,47 +60,47 @@ GARBAGE = [
 ]  # fmt: skip
 
 
-def test_what_is_no_ring_is_dropped_and_the_worker_lives(
-    worker: WorkerProcess, shared_volume: Volume, shared_redis: RedisServer, shared_doorbell: Doorbell
+def test_what_is_no_notification_is_dropped_and_the_worker_lives(
+    worker: WorkerProcess, shared_volume: Volume, shared_redis: RedisServer, shared_job_queue: JobQueue
 ) -> None:
     with shared_redis.client() as client:
         for item in GARBAGE:
             client.lpush(QUEUE, item)
-    wait_for(lambda: shared_doorbell.unheard() == 0, saying="all of it was taken from the list")
+    wait_for(lambda: shared_job_queue.count_pending() == 0, saying="all of it was taken from the list")
     job = put_job(shared_volume, small_spec())
-    shared_doorbell.ring(job.id)
+    shared_job_queue.notify(job.id)
     assert wait_for(job.result).ending.status == "succeeded"
     assert worker.is_alive()
     assert worker.log.read_text().count("dropped an item of the queue") >= 6
 
 
-def test_a_busy_worker_leaves_rings_for_others(
-    worker: WorkerProcess, shared_volume: Volume, shared_doorbell: Doorbell
+def test_a_busy_worker_leaves_notifications_for_others(
+    worker: WorkerProcess, shared_volume: Volume, shared_job_queue: JobQueue
 ) -> None:
     first = put_job(shared_volume, LONG)
-    shared_doorbell.ring(first.id)
+    shared_job_queue.notify(first.id)
     wait_for(lambda: trains(first))
     waiting = [put_job(shared_volume, small_spec()) for _ in range(2)]
     for job in waiting:
-        shared_doorbell.ring(job.id)
+        shared_job_queue.notify(job.id)
     beats = first.attempts()[0].heartbeat_file
     before = beats.read_bytes()
     wait_for(lambda: beats.read_bytes() != before, saying="time passes")
-    unheard = shared_doorbell.unheard()
-    assert unheard is not None
-    assert unheard >= 2
+    pending = shared_job_queue.count_pending()
+    assert pending is not None
+    assert pending >= 2
     first.request_cancel()
     for job in [first, *waiting]:
         wait_for(job.result)
 
 
 def test_a_child_that_hangs_is_killed_its_stacks_are_kept_and_the_job_is_retried(
-    start: Callable[..., WorkerProcess], volume: Volume, doorbell: Doorbell
+    start: Callable[..., WorkerProcess], volume: Volume, job_queue: JobQueue
 ) -> None:
     put_dataset(volume, learnable_frame())
     worker = start(FITSTOP_HANG_SECONDS="1.5")
     job = put_job(volume, LONG)
-    doorbell.ring(job.id)
+    job_queue.notify(job.id)
     wait_for(lambda: trains(job) and job.attempts()[0].training_log.read_text().count("\n") > 30)
     os.kill(worker.training_process(), signal.SIGSTOP)
     end = wait_for(job.attempts()[0].end, 20)
@@ -112,12 +112,12 @@ def test_a_child_that_hangs_is_killed_its_stacks_are_kept_and_the_job_is_retried
 
 
 def test_a_stack_is_kept_where_a_live_child_is_aborted(
-    start: Callable[..., WorkerProcess], volume: Volume, doorbell: Doorbell
+    start: Callable[..., WorkerProcess], volume: Volume, job_queue: JobQueue
 ) -> None:
     put_dataset(volume, learnable_frame())
     worker = start()
     job = put_job(volume, LONG)
-    doorbell.ring(job.id)
+    job_queue.notify(job.id)
     wait_for(lambda: trains(job) and job.attempts()[0].training_log.read_text().count("\n") > 3)
     os.kill(worker.training_process(), signal.SIGABRT)
     wait_for(job.attempts()[0].end)
@@ -153,13 +153,13 @@ def fill(disk: Path) -> Path:
 
 
 def test_a_full_volume_loses_nothing_and_all_goes_on_when_there_is_space(
-    start: Callable[..., WorkerProcess], small_disk: Path, doorbell: Doorbell
+    start: Callable[..., WorkerProcess], small_disk: Path, job_queue: JobQueue
 ) -> None:
     volume = Volume(small_disk / "volume")
     put_dataset(volume, learnable_frame())
     worker = start(on=volume, FITSTOP_VOLUME_RESERVE_BYTES=str(1024**2))
     job = put_job(volume, small_spec(hyperparameters={"epochs": 400}, callbacks={"early_stopping": None}))
-    doorbell.ring(job.id)
+    job_queue.notify(job.id)
     wait_for(lambda: trains(job))
     wait_for(lambda: any(job.attempts()[0].resume.glob("point-*")))
     child = worker.training_process()

@@ -10,7 +10,7 @@ import pytest
 from shared.events import job_events, last_event
 from shared.job_folder import JobFolder
 from shared.manifest import read_manifest
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.times import parse_time
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, rows_of, small_spec
@@ -21,25 +21,25 @@ LONG = {"hyperparameters": {"epochs": 100_000}, "callbacks": {"early_stopping": 
 
 
 @pytest.fixture
-def post(shared_volume: Volume, shared_doorbell: Doorbell, worker: WorkerProcess) -> Iterator["Post"]:
-    poster = Post(shared_volume, shared_doorbell)
+def post(shared_volume: Volume, shared_job_queue: JobQueue, worker: WorkerProcess) -> Iterator["Post"]:
+    poster = Post(shared_volume, shared_job_queue)
     yield poster
     poster.cancel_all()
 
 
 class Post:
-    """Posts jobs, rings for them, and leaves none behind."""
+    """Posts jobs, notifies of them, and leaves none behind."""
 
-    def __init__(self, volume: Volume, doorbell: Doorbell) -> None:
+    def __init__(self, volume: Volume, job_queue: JobQueue) -> None:
         self._volume = volume
-        self._doorbell = doorbell
+        self._queue = job_queue
         self._jobs: list[JobFolder] = []
 
-    def __call__(self, ring: bool = True, **parts: object) -> JobFolder:
+    def __call__(self, notify: bool = True, **parts: object) -> JobFolder:
         job = put_job(self._volume, small_spec(**parts))
         self._jobs.append(job)
-        if ring:
-            assert self._doorbell.ring(job.id)
+        if notify:
+            assert self._queue.notify(job.id)
         return job
 
     def cancel_all(self) -> None:
@@ -71,7 +71,7 @@ def memory_map(pid: int) -> str:
     return Path(f"/proc/{pid}/maps").read_text()
 
 
-def test_a_job_that_is_rung_for_trains_and_succeeds(post: Post, shared_volume: Volume) -> None:
+def test_a_job_that_is_announced_trains_and_succeeds(post: Post, shared_volume: Volume) -> None:
     job = post()
     result = wait_for(job.result)
     assert result.ending.status == "succeeded"
@@ -82,17 +82,17 @@ def test_a_job_that_is_rung_for_trains_and_succeeds(post: Post, shared_volume: V
     assert wait_for(lambda: job.id not in [marker.job_id for marker in shared_volume.open_jobs()])
 
 
-def test_a_job_whose_ring_was_lost_is_found_by_the_sweep(post: Post) -> None:
-    job = post(ring=False)
+def test_a_job_whose_notification_was_lost_is_found_by_the_sweep(post: Post) -> None:
+    job = post(notify=False)
     assert wait_for(job.result, 30).ending.status == "succeeded"
 
 
-def test_ten_rings_for_one_job_start_one_attempt(post: Post, shared_doorbell: Doorbell) -> None:
+def test_ten_notifications_for_one_job_start_one_attempt(post: Post, shared_job_queue: JobQueue) -> None:
     job = post()
     for _ in range(9):
-        shared_doorbell.ring(job.id)
+        shared_job_queue.notify(job.id)
     assert wait_for(job.result).ending.status == "succeeded"
-    wait_for(lambda: shared_doorbell.unheard() == 0)
+    wait_for(lambda: shared_job_queue.count_pending() == 0)
     assert len(job.attempts()) == 1
 
 
@@ -180,7 +180,7 @@ def test_a_job_that_kills_each_of_its_children_fails_after_three(
 def test_a_dataset_that_changed_since_the_post_is_refused(post: Post, shared_volume: Volume) -> None:
     path = shared_volume.data_file("grades")
     content = path.read_bytes()
-    job = post(ring=False)
+    job = post(notify=False)
     path.write_bytes(content + b"x")
     try:
         ending = wait_for(job.result).ending

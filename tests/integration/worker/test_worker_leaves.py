@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.redis import RedisServer
@@ -44,7 +44,7 @@ def started():
 
 @pytest.mark.parametrize(("hook", "status"), [("echo stopped > hook.txt", 0), ("echo no such machine >&2; exit 3", 1)])
 def test_a_worker_with_nothing_to_do_finishes_its_job_runs_the_hook_and_ends(
-    volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path, started, hook: str, status: int
+    volume: Volume, redis_server: RedisServer, job_queue: JobQueue, tmp_path: Path, started, hook: str, status: int
 ) -> None:
     put_dataset(volume, learnable_frame())
     job = put_job(volume, small_spec())
@@ -66,7 +66,7 @@ def test_a_worker_with_nothing_to_do_finishes_its_job_runs_the_hook_and_ends(
 
 
 def test_a_worker_that_loses_its_gpu_hands_its_job_back_and_ends_to_be_started_again(
-    volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path, started
+    volume: Volume, redis_server: RedisServer, job_queue: JobQueue, tmp_path: Path, started
 ) -> None:
     put_dataset(volume, learnable_frame())
     gpu = tmp_path / "gpu"
@@ -76,7 +76,7 @@ def test_a_worker_that_loses_its_gpu_hands_its_job_back_and_ends_to_be_started_a
     started.append(worker)
     worker.start()
     job = put_job(volume, LONG)
-    doorbell.ring(job.id)
+    job_queue.notify(job.id)
     wait_for(lambda: job.attempts() and job.attempts()[0].training_log.exists())
     claim = job.attempts()[0].claim()
     assert claim is not None

@@ -9,7 +9,7 @@ import pytest
 
 from shared.events import job_events
 from shared.job_folder import JobFolder
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.redis import RedisServer
@@ -34,13 +34,13 @@ def trains(job: JobFolder, attempt: int = 1) -> bool:
 
 
 def test_a_worker_stays_without_a_job_and_sigterm_hands_one_back_without_counting_a_failure(
-    own_worker: WorkerProcess, volume: Volume, doorbell: Doorbell
+    own_worker: WorkerProcess, volume: Volume, job_queue: JobQueue
 ) -> None:
     first = volume.worker_cards()[0].seen_at
     wait_for(lambda: volume.worker_cards()[0].seen_at != first, saying="another look at itself")
     assert own_worker.is_alive()
     job = put_job(volume, LONG)
-    doorbell.ring(job.id)
+    job_queue.notify(job.id)
     wait_for(lambda: trains(job))
     below = descendants(own_worker.pid)
     own_worker.send(signal.SIGTERM)
@@ -56,10 +56,10 @@ def test_a_worker_stays_without_a_job_and_sigterm_hands_one_back_without_countin
 
 
 def test_a_killed_worker_takes_its_children_along_and_another_goes_on(
-    own_worker: WorkerProcess, volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path
+    own_worker: WorkerProcess, volume: Volume, redis_server: RedisServer, job_queue: JobQueue, tmp_path: Path
 ) -> None:
     job = put_job(volume, LONG)
-    doorbell.ring(job.id)
+    job_queue.notify(job.id)
     wait_for(lambda: trains(job))
     below = descendants(own_worker.pid)
     assert len(below) >= 2
@@ -95,7 +95,7 @@ def test_a_worker_without_redis_finds_jobs_when_redis_is_back(
 
 
 def test_a_spawned_child_trains_as_a_forked_one_does(
-    volume: Volume, redis_server: RedisServer, tmp_path: Path, doorbell: Doorbell
+    volume: Volume, redis_server: RedisServer, tmp_path: Path, job_queue: JobQueue
 ) -> None:
     put_dataset(volume, learnable_frame())
     logs = []
@@ -103,7 +103,7 @@ def test_a_spawned_child_trains_as_a_forked_one_does(
         worker = WorkerProcess(volume, redis_server.url, tmp_path / f"{way}.log", FITSTOP_CHILD_START=way)
         worker.start()
         job = put_job(volume, small_spec())
-        doorbell.ring(job.id)
+        job_queue.notify(job.id)
         assert wait_for(job.result).ending.status == "succeeded"
         logs.append(job.attempts()[0].training_log.read_bytes())
         worker.stop()
@@ -136,10 +136,10 @@ def test_a_worker_on_a_bare_mount_point_makes_nothing_there_and_waits_for_the_vo
 
 
 def test_a_frozen_machine_is_taken_over_and_when_it_thaws_its_child_stops_and_nobody_sees_what_it_writes(
-    own_worker: WorkerProcess, volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path
+    own_worker: WorkerProcess, volume: Volume, redis_server: RedisServer, job_queue: JobQueue, tmp_path: Path
 ) -> None:
     job = put_job(volume, LONG)
-    doorbell.ring(job.id)
+    job_queue.notify(job.id)
     wait_for(lambda: trains(job) and any(job.attempts()[0].resume.glob("point-*")))
     child = own_worker.training_process()
     frozen = [own_worker.pid, *descendants(own_worker.pid)]

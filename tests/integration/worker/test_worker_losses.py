@@ -10,7 +10,7 @@ import pytest
 
 from proofs.lost_often import broken_promises
 from shared.events import job_events
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.losing import Stand, some_kinds
@@ -22,9 +22,9 @@ SEED = 3
 
 
 @pytest.fixture
-def stand(volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path) -> Iterator[Stand]:
+def stand(volume: Volume, redis_server: RedisServer, job_queue: JobQueue, tmp_path: Path) -> Iterator[Stand]:
     put_dataset(volume, learnable_frame(4000))
-    stand = Stand(volume, redis_server, doorbell, tmp_path / "workers", workers=1)
+    stand = Stand(volume, redis_server, job_queue, tmp_path / "workers", workers=1)
     stand.start()
     yield stand
     stand.stop()
@@ -47,11 +47,11 @@ def test_a_job_that_is_lost_more_often_than_it_may_fail_ends_as_its_untouched_tw
 
 
 def test_a_worker_that_starts_again_ends_what_it_left_without_waiting_for_the_take_over(
-    volume: Volume, redis_server: RedisServer, doorbell: Doorbell, tmp_path: Path
+    volume: Volume, redis_server: RedisServer, job_queue: JobQueue, tmp_path: Path
 ) -> None:
     put_dataset(volume, learnable_frame(4000))
     late = {"FITSTOP_HEARTBEAT_SECONDS": "1", "FITSTOP_SELF_STOP_SECONDS": "900", "FITSTOP_TAKE_OVER_SECONDS": "1000"}
-    stand = Stand(volume, redis_server, doorbell, tmp_path / "workers", workers=1, times=late)
+    stand = Stand(volume, redis_server, job_queue, tmp_path / "workers", workers=1, times=late)
     stand.start()
     try:
         job = stand.post(1000)
@@ -84,18 +84,18 @@ def start(volume: Volume, redis_server: RedisServer, tmp_path: Path) -> Iterator
 
 
 def test_a_job_that_takes_its_worker_down_each_time_ends_and_names_the_workers_and_others_are_untouched(
-    start: Callable[[str], WorkerProcess], volume: Volume, doorbell: Doorbell
+    start: Callable[[str], WorkerProcess], volume: Volume, job_queue: JobQueue
 ) -> None:
     put_dataset(volume, learnable_frame())
     start("careful")
     beside = put_job(volume, small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None}))
-    doorbell.ring(beside.id)
+    job_queue.notify(beside.id)
     wait_for(lambda: beside.attempts() and beside.attempts()[0].training_log.exists())
     bad = put_job(volume, small_spec(priority=0))
     for number in range(1, 4):
         worker = start(f"victim {number}")
         if number == 1:
-            doorbell.ring(bad.id)
+            job_queue.notify(bad.id)
         attempt = wait_for(lambda n=number: len(bad.attempts()) == n and bad.attempts()[-1])
         os.kill(worker.pid, signal.SIGKILL)
         wait_for(attempt.end, 30)

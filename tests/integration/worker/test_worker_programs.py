@@ -8,7 +8,7 @@ import pytest
 
 from shared.events import job_events
 from shared.job_folder import JobFolder
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.jobs import put_job, small_spec
 from tests.support.killing import outcome
@@ -33,9 +33,9 @@ def worker(
     process.stop()
 
 
-def done(volume: Volume, doorbell: Doorbell, **hyperparameters: object) -> JobFolder:
+def done(volume: Volume, job_queue: JobQueue, **hyperparameters: object) -> JobFolder:
     job = put_job(volume, small_spec(hyperparameters={"epochs": 3, "xla": True, **hyperparameters}))
-    doorbell.ring(job.id)
+    job_queue.notify(job.id)
     result = wait_for(job.result, 60)
     assert result.ending.status == "succeeded"
     plan = job.plan()
@@ -52,35 +52,35 @@ def kept(temporary: Path) -> dict[Path, int]:
 
 @pytest.mark.usefixtures("worker")
 def test_a_job_of_the_same_shapes_compiles_nothing_and_ends_equal(
-    shared_volume: Volume, shared_doorbell: Doorbell, temporary: Path
+    shared_volume: Volume, shared_job_queue: JobQueue, temporary: Path
 ) -> None:
-    first = done(shared_volume, shared_doorbell)
+    first = done(shared_volume, shared_job_queue)
     programs = kept(temporary)
     assert len(programs) == 2, "one trains and one validates"
-    second = done(shared_volume, shared_doorbell)
+    second = done(shared_volume, shared_job_queue)
     assert kept(temporary) == programs
     assert outcome(second) == outcome(first)
-    done(shared_volume, shared_doorbell, batch_size=16)
+    done(shared_volume, shared_job_queue, batch_size=16)
     assert len(kept(temporary)) > 2
 
 
 @pytest.mark.usefixtures("worker")
 def test_the_stock_engine_which_compiles_in_the_middle_of_its_run_keeps_none(
-    shared_volume: Volume, shared_doorbell: Doorbell, temporary: Path
+    shared_volume: Volume, shared_job_queue: JobQueue, temporary: Path
 ) -> None:
     programs = kept(temporary)
-    done(shared_volume, shared_doorbell, engine="stock")
+    done(shared_volume, shared_job_queue, engine="stock")
     assert kept(temporary) == programs
 
 
 @pytest.mark.usefixtures("worker")
 def test_where_a_kept_program_is_torn_the_job_begins_anew_without_any_and_ends_equal(
-    shared_volume: Volume, shared_doorbell: Doorbell, temporary: Path
+    shared_volume: Volume, shared_job_queue: JobQueue, temporary: Path
 ) -> None:
-    whole = done(shared_volume, shared_doorbell)
+    whole = done(shared_volume, shared_job_queue)
     for file in kept(temporary):
         file.write_bytes(file.read_bytes()[:1000])
-    job = done(shared_volume, shared_doorbell)
+    job = done(shared_volume, shared_job_queue)
     assert outcome(job) == outcome(whole)
     first, second = (attempt.end() for attempt in job.attempts())
     assert first is not None
@@ -88,7 +88,7 @@ def test_where_a_kept_program_is_torn_the_job_begins_anew_without_any_and_ends_e
     assert (first.outcome, first.is_failure, second.outcome) == ("handed_back", False, "finished")
     told = [placed.event.message for placed in job_events(job) if placed.event.type == "engine"]
     assert told[0].startswith("restarts without the compiled programs of earlier jobs")
-    assert len(done(shared_volume, shared_doorbell).attempts()) == 1
+    assert len(done(shared_volume, shared_job_queue).attempts()) == 1
 
 
 def test_the_folder_of_a_worker_goes_with_it_and_that_of_one_that_was_killed_with_the_next(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.redis import RedisServer
@@ -47,7 +47,7 @@ def worker(volume: Volume, redis_server: RedisServer, tmp_path: Path):
 
 
 def test_a_worker_whose_gpu_does_not_train_says_so_takes_no_job_and_ends_when_asked(
-    volume: Volume, doorbell: Doorbell, tmp_path: Path, worker: WorkerProcess
+    volume: Volume, job_queue: JobQueue, tmp_path: Path, worker: WorkerProcess
 ) -> None:
     put_dataset(volume, learnable_frame())
     job = put_job(volume, small_spec())
@@ -58,7 +58,7 @@ def test_a_worker_whose_gpu_does_not_train_says_so_takes_no_job_and_ends_when_as
     unfit = wait_for(lambda: [card for card in volume.worker_cards() if card.unfit], 60)[0]
     assert "its GPU fails to train two small models (this TensorFlow is built for the CPU alone" in unfit.unfit
     wait_for(lambda: "takes no jobs: its GPU fails" in worker.log.read_text())
-    doorbell.ring(job.id)
+    job_queue.notify(job.id)
     seen = volume.worker_cards()[0].seen_at
     wait_for(lambda: volume.worker_cards()[0].seen_at != seen, saying="another look at itself")
     assert job.attempts() == []

@@ -1,4 +1,4 @@
-"""The app on a volume of the test's own, with no Redis behind its doorbell."""
+"""The app on a volume of the test's own, with no Redis behind its queue."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitstop.set_options import assigned, parse_assignment
+from fitstop.set_options import assign, parse_assignment
 
 KEYS = st.lists(st.from_regex(r"[a-z_]{1,12}", fullmatch=True), min_size=1, max_size=4)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -18,7 +18,7 @@ def test_every_json_value_arrives_as_it_was(keys, value):
 
 @given(KEYS, VALUES)
 def test_an_assignment_makes_the_objects_on_its_way(keys, value):
-    place = assigned({}, [f"{'.'.join(keys)}={json.dumps(value)}"])
+    place = assign({}, [f"{'.'.join(keys)}={json.dumps(value)}"])
     for key in keys:
         place = place[key]
     assert place == value
@@ -37,11 +37,11 @@ def test_what_is_no_assignment_is_refused(text):
 
 def test_later_assignments_win_and_the_given_spec_stays_as_it_was():
     spec = {"dataset": {"id": "wine"}, "callbacks": {"early_stopping": {"patience": 3}}}
-    result = assigned(spec, ["dataset.id=a", "dataset.id=b", "callbacks.early_stopping=null"])
+    result = assign(spec, ["dataset.id=a", "dataset.id=b", "callbacks.early_stopping=null"])
     assert result == {"dataset": {"id": "b"}, "callbacks": {"early_stopping": None}}
     assert spec["dataset"] == {"id": "wine"}
 
 
 def test_a_path_through_a_number_is_refused():
     with pytest.raises(ValueError, match=r"dataset\.id is 5, not an object"):
-        assigned({"dataset": {"id": 5}}, ["dataset.id.x=1"])
+        assign({"dataset": {"id": 5}}, ["dataset.id.x=1"])

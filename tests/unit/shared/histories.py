@@ -9,7 +9,7 @@ from typing import Any
 from shared.durable import create_file, encode
 from shared.events import Event, EventWriter
 from shared.history import JobHistory, JobReader
-from shared.job import AttemptEnd, Claim, Ending, JobResult, Stop, stored
+from shared.job import AttemptEnd, Claim, Ending, JobResult, Stop, as_json
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.progress import Best, LastImprovement
 from shared.times import format_time
@@ -132,7 +132,7 @@ def ended_at(
 
 def over_at(job: JobFolder, milliseconds: int, ending: Ending, attempt: int | None) -> None:
     result = JobResult(finished_at=at(milliseconds), attempt=attempt, ending=ending)
-    create_file(job.result_file, encode(stored(result)))
+    create_file(job.result_file, encode(as_json(result)))
     written_at(job.result_file, milliseconds)
 
 

@@ -12,7 +12,7 @@ from shared.points import point_name
 from shared.resolve import Resolved, resolve
 from shared.spec import JobSpec
 from shared.times import utc_now
-from shared.validation import validated
+from shared.validation import validate
 from shared.volume import Volume
 
 ROWS = 100
@@ -75,7 +75,7 @@ def spec(path: str = "", value: Any = None) -> dict[str, Any]:
 
 def resolved(document: dict[str, Any] | None = None, data: DatasetInfo | None = None) -> Resolved:
     """What `document` (the least that may be asked for) makes of `data` (grades of wine)."""
-    asked = validated(JobSpec, spec() if document is None else document)
+    asked = validate(JobSpec, spec() if document is None else document)
     return resolve(asked, dataset(GRADES) if data is None else data)
 
 

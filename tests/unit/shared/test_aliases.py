@@ -6,7 +6,7 @@ from shared.aliases import FIELDS, VALUES, WITHOUT_EQUIVALENT, meant_log_name, m
 from shared.problems import Refused
 from shared.spec import JobSpec
 from shared.task import log_names
-from shared.validation import validated
+from shared.validation import validate
 from tests.unit.shared.records import resolved, spec
 
 WHOLE = resolved().spec.model_dump(mode="json") | {"budget": {"max_gpu_seconds": None, "max_cost": None}}
@@ -14,7 +14,7 @@ WHOLE = resolved().spec.model_dump(mode="json") | {"budget": {"max_gpu_seconds":
 
 def detail_of(path, value=1):
     with pytest.raises(Refused) as caught:
-        validated(JobSpec, spec(path, value))
+        validate(JobSpec, spec(path, value))
     return {problem.pointer: problem.detail for problem in caught.value.problems}["#/" + path]
 
 
@@ -115,7 +115,7 @@ def test_a_value_of_another_library_leads_to_the_value_that_is_meant(path, value
 @pytest.mark.parametrize(("metric", "meant"), [("acc", "accuracy"), ("AUC", "auc"), ("roc_auc", "auc"), ("MAE", "mae")])
 def test_a_metric_of_another_library_leads_to_the_metric_that_is_meant(metric, meant):
     with pytest.raises(Refused, match=f'Did you mean "{meant}"'):
-        validated(JobSpec, spec("hyperparameters/metrics", [metric]))
+        validate(JobSpec, spec("hyperparameters/metrics", [metric]))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from shared.job import BudgetUsed, Claim
 from shared.problems import Refused
 from shared.spec import Budget, JobSpec
 from shared.times import format_time, parse_time, time_in
-from shared.validation import validated
+from shared.validation import validate
 from tests.unit.shared.records import resolved, spec
 
 
@@ -86,7 +86,7 @@ def test_a_limit_that_is_none_is_refused_at_its_place(budget: dict[str, object],
 
 def test_all_that_is_wrong_with_a_budget_is_told_at_once() -> None:
     with pytest.raises(Refused) as refused:
-        validated(JobSpec, spec("budget", {"max_gpu_seconds": 0, "max_cost": -1, "deadline": "x"}))
+        validate(JobSpec, spec("budget", {"max_gpu_seconds": 0, "max_cost": -1, "deadline": "x"}))
     assert len(refused.value.problems) == 3
 
 
@@ -98,7 +98,7 @@ def test_a_deadline_in_any_zone_is_kept_as_the_same_moment_in_utc(moment: object
         expected = format_time(parse_time(text))
     except OverflowError:
         return
-    asked = validated(JobSpec, spec("budget", {"deadline": text}))
+    asked = validate(JobSpec, spec("budget", {"deadline": text}))
     assert asked.budget == Budget(deadline=expected)
     assert asked.budget.deadline == expected
 

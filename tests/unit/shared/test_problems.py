@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.problems import Conflict, FitstopError, NotFound, Problem, Refused, listed, nearest, pointer
+from shared.problems import Conflict, FitstopError, NotFound, Problem, Refused, list_names, nearest, pointer
 
 
 def parts_of(text):
@@ -43,6 +43,6 @@ def test_the_nearest_name_is_suggested_and_a_far_one_is_not():
 
 
 def test_a_long_row_of_names_is_cut_and_says_by_how_much():
-    assert listed(["a", "b", "c"]) == "a, b, c"
-    assert listed(["a", "b", "c"], most=2) == "a, b and 1 more"
-    assert listed([]) == ""
+    assert list_names(["a", "b", "c"]) == "a, b, c"
+    assert list_names(["a", "b", "c"], most=2) == "a, b and 1 more"
+    assert list_names([]) == ""

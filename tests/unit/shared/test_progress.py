@@ -22,11 +22,11 @@ def progress(stopping: Patience | None, best: Best | None = BEST) -> EpochProgre
 @pytest.mark.parametrize("last", [None, LastImprovement(epoch=20, value=0.785, min_delta=0.001)])
 def test_a_stored_epoch_is_read_as_it_was_and_has_the_names_that_older_versions_require(last) -> None:
     told = progress(Patience(**OLD_PATIENCE, last_improvement=last))
-    stored = told.stored()
+    stored = told.event_data()
     assert EpochProgress.of(stored) == told
     old = stored["early_stopping"]["best_epoch"], stored["early_stopping"]["best_value"]
     assert old == ((20, 0.785) if last else (None, None))
-    assert progress(None).stored()["early_stopping"] is None
+    assert progress(None).event_data()["early_stopping"] is None
 
 
 def test_an_epoch_of_an_older_version_is_read() -> None:

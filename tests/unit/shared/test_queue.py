@@ -1,11 +1,11 @@
-"""The doorbell: on a real Redis, and where there is none."""
+"""The queue: on a real Redis, and where there is none."""
 
 import json
 import time
 
 import pytest
 
-from shared.queue import QUEUE, RING, Doorbell, make_celery
+from shared.queue import QUEUE, TASK, JobQueue, make_celery
 from shared.settings import read_settings
 from tests.support.redis import free_port, redis_program, running_redis
 
@@ -18,57 +18,57 @@ def redis_server(tmp_path_factory):
         yield server
 
 
-def doorbell_at(url):
-    return Doorbell(make_celery(read_settings({"FITSTOP_REDIS_URL": url})))
+def queue_at(url):
+    return JobQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": url})))
 
 
-def test_a_ring_waits_in_redis_as_json_with_the_id_as_its_only_word(redis_server):
-    bell = doorbell_at(redis_server.url)
-    before = bell.unheard()
-    assert bell.ring("job_1")
-    assert bell.unheard() == before + 1
+def test_a_notification_waits_in_redis_as_json_with_the_id_as_its_only_word(redis_server):
+    job_queue = queue_at(redis_server.url)
+    before = job_queue.count_pending()
+    assert job_queue.notify("job_1")
+    assert job_queue.count_pending() == before + 1
     with redis_server.client() as client:
         message = json.loads(client.lindex(QUEUE, 0))
-    assert message["headers"]["task"] == RING
+    assert message["headers"]["task"] == TASK
     assert message["content-type"] == "application/json"
     assert json.loads(message["headers"]["argsrepr"].replace("'", '"')) == ["job_1"]
 
 
-def test_several_jobs_are_rung_for_at_once(redis_server):
-    bell = doorbell_at(redis_server.url)
-    before = bell.unheard()
-    assert bell.ring("job_1", "job_2", "job_3")
-    assert bell.unheard() == before + 3
+def test_several_jobs_are_announced_at_once(redis_server):
+    job_queue = queue_at(redis_server.url)
+    before = job_queue.count_pending()
+    assert job_queue.notify("job_1", "job_2", "job_3")
+    assert job_queue.count_pending() == before + 3
 
 
-def test_no_ring_leaves_a_result_behind(redis_server):
-    doorbell_at(redis_server.url).ring("job_1")
+def test_no_notification_leaves_a_result_behind(redis_server):
+    queue_at(redis_server.url).notify("job_1")
     with redis_server.client() as client:
         assert not list(client.scan_iter("celery-task-meta*"))
 
 
 def test_where_redis_is_away_ringing_says_so_within_seconds_and_raises_nothing():
-    bell = doorbell_at(f"redis://127.0.0.1:{free_port()}/0")
+    job_queue = queue_at(f"redis://127.0.0.1:{free_port()}/0")
     began = time.monotonic()
-    assert bell.ring("job_1") is False
-    assert bell.unheard() is None
+    assert job_queue.notify("job_1") is False
+    assert job_queue.count_pending() is None
     assert time.monotonic() - began < 4
 
 
-def test_a_bell_rings_again_when_redis_is_back(tmp_path):
+def test_notifications_work_again_when_redis_is_back(tmp_path):
     if redis_program() is None:
         pytest.skip("there is no redis-server here")
     with running_redis(tmp_path) as server:
-        bell = doorbell_at(server.url)
-        assert bell.ring("job_1")
+        job_queue = queue_at(server.url)
+        assert job_queue.notify("job_1")
         server.kill()
-        assert not bell.ring("job_2")
+        assert not job_queue.notify("job_2")
         server.start()
-        assert bell.ring("job_3")
-        assert bell.unheard() == 1
+        assert job_queue.notify("job_3")
+        assert job_queue.count_pending() == 1
 
 
-def test_a_ring_is_acknowledged_early_and_answers_nowhere():
+def test_a_notification_is_acknowledged_early_and_answers_nowhere():
     conf = make_celery(read_settings({})).conf
     # With late acknowledgement Redis hands a long job to a second worker while the first still runs it.
     assert not conf.task_acks_late

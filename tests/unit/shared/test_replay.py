@@ -5,7 +5,7 @@ import math
 import pytest
 
 from shared.progress import LastImprovement
-from shared.replay import Curve, best_value, monitored, patience_table, replay, smallest_patience
+from shared.replay import Curve, best_value, monitored_values, patience_table, replay, smallest_patience
 from shared.spec import EarlyStoppingSpec
 
 RULE = EarlyStoppingSpec(monitor="val_accuracy", mode="max", min_delta=0.0)
@@ -38,9 +38,9 @@ def test_the_best_model_counts_every_improvement() -> None:
 
 
 def test_a_metric_that_the_run_did_not_have_is_no_curve() -> None:
-    assert monitored([{"loss": 1.0}, {"loss": None}], "loss") == [1.0, None]
+    assert monitored_values([{"loss": 1.0}, {"loss": None}], "loss") == [1.0, None]
     with pytest.raises(KeyError):
-        monitored([{"loss": 1.0}, {}], "loss")
+        monitored_values([{"loss": 1.0}, {}], "loss")
 
 
 def curve(values: list[float | None], *, is_complete: bool = False) -> Curve:

@@ -5,7 +5,7 @@ from secrets import token_hex
 
 import pytest
 
-from shared.settings import BadEnvironment, Settings, known_variables, read_settings, shown, variable
+from shared.settings import BadEnvironment, Settings, known_variables, read_settings, show_settings, variable
 
 
 def test_without_variables_everything_has_its_default():
@@ -64,7 +64,7 @@ def test_the_clients_own_variables_are_known_and_set_nothing():
 def test_a_password_shows_nowhere():
     settings = read_settings({"FITSTOP_REDIS_URL": "redis://:sesame@redis/0"})
     assert settings.redis_url.get_secret_value() == "redis://:sesame@redis/0"
-    assert "sesame" not in repr(settings) + str(settings) + str(shown(settings))
+    assert "sesame" not in repr(settings) + str(settings) + str(show_settings(settings))
 
 
 def test_a_refusal_of_other_variables_does_not_show_the_password():
@@ -74,7 +74,7 @@ def test_a_refusal_of_other_variables_does_not_show_the_password():
 
 
 def test_every_setting_is_shown_by_its_variable_and_says_what_it_is():
-    assert set(shown(Settings())) == {variable(name) for name in Settings.model_fields}
+    assert set(show_settings(Settings())) == {variable(name) for name in Settings.model_fields}
     assert all(field.description for field in Settings.model_fields.values())
 
 

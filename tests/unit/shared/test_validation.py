@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.problems import Refused
 from shared.spec import JobSpec
-from shared.validation import validated
+from shared.validation import validate
 from tests.unit.shared.records import places, replaced, resolved, spec
 
 WHOLE = {**resolved().spec.model_dump(mode="json"), "metadata": {"team": "cellar"}}
@@ -21,7 +21,7 @@ ODD = st.sampled_from(
 
 def problems(document):
     try:
-        validated(JobSpec, document)
+        validate(JobSpec, document)
     except Refused as refused:
         return refused.problems
     return ()
@@ -157,6 +157,6 @@ def test_a_long_value_is_cut_where_it_is_shown():
 
 
 def test_what_fits_becomes_a_frozen_value():
-    asked = validated(JobSpec, spec())
+    asked = validate(JobSpec, spec())
     with pytest.raises(ValueError, match="frozen"):
         asked.priority = 1

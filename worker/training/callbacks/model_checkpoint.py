@@ -57,7 +57,7 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_end(epoch, logs)
-        for name in self._wishes.taken():
+        for name in self._wishes.take():
             self._save_snapshot(name, epoch + 1, logs or {})
 
     def state(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class _SaveWishes:
     def save(self, path: str, **_: Any) -> None:
         self._names.append(Path(path).name)
 
-    def taken(self) -> list[str]:
+    def take(self) -> list[str]:
         names, self._names = self._names, []
         return names
 

@@ -72,12 +72,12 @@ class Narrator(keras.callbacks.Callback):
             early_stopping=stopping.patience_used(self.last_epoch, self._epochs) if stopping else None,
             reduce_lr=self._reduce_lr.plateau_wait() if self._reduce_lr else None,
         )
-        values = ", ".join(f"{name} {_shown(value)}" for name, value in progress.metrics.items())
+        values = ", ".join(f"{name} {_show(value)}" for name, value in progress.metrics.items())
         message = f"epoch {self.last_epoch} of {self._epochs}: {values} ({progress.seconds:.2f} s)"
-        return Event("epoch", message, progress.stored())
+        return Event("epoch", message, progress.event_data())
 
 
-def _shown(value: float | None) -> str:
+def _show(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.4f}"
 
 

@@ -28,12 +28,15 @@ def main() -> int:
         )
         return 1
     with tf.device(f"/{place}:0"):
-        seconds = {"convolution": _trained(_convolution(), (32, 16, 16, 1)), "dense": _trained(_dense(), (32, 16))}
+        seconds = {
+            "convolution": _time_training(_convolution(), (32, 16, 16, 1)),
+            "dense": _time_training(_dense(), (32, 16)),
+        }
     build = tf.sysconfig.get_build_info()
     report = {
         "tensorflow": f"{tf.__version__}, Keras {keras.__version__}, "
         + (f"CUDA {build['cuda_version']}" if "cuda_version" in build else "for the CPU alone"),
-        "carried": _carried(build),
+        "carried": _compiled_capabilities(build),
         "cudnn": _cudnn(),
         "device": place,
         "seconds": seconds,
@@ -52,7 +55,7 @@ def _dense() -> Any:
     return keras.Sequential([keras.layers.Dense(16, activation="relu"), keras.layers.Dense(1)])
 
 
-def _trained(model: Any, shape: tuple[int, ...]) -> float:
+def _time_training(model: Any, shape: tuple[int, ...]) -> float:
     """Seconds to compile the model and train one epoch of random rows of `shape`, float32. Raises for a loss of NaN."""
     began = time.monotonic()
     chance = np.random.default_rng(0)
@@ -64,7 +67,7 @@ def _trained(model: Any, shape: tuple[int, ...]) -> float:
     return time.monotonic() - began
 
 
-def _carried(build: Any) -> list[str]:
+def _compiled_capabilities(build: Any) -> list[str]:
     """The compute capabilities that this TensorFlow has code for, such as `sm_89`."""
     return list(build.get("cuda_compute_capabilities", []))
 

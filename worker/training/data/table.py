@@ -69,12 +69,12 @@ def load_data(attempt: AttemptFolder, record: JobRecord) -> Data:
     Raises DataMissing, DataChanged, DataLargerThanMemory, or BadData with a sentence that says how to fix it.
     """
     try:
-        return _prepared(attempt, record)
+        return _prepare(attempt, record)
     except MemoryError as error:
         raise DataLargerThanMemory(data_shortage(attempt).message) from error
 
 
-def _prepared(attempt: AttemptFolder, record: JobRecord) -> Data:
+def _prepare(attempt: AttemptFolder, record: JobRecord) -> Data:
     spec = record.spec.dataset
     path = data_file_of(attempt.job, spec.id)
     frame = _read(path, record.data_sha256)

@@ -43,13 +43,13 @@ def ready_engine(run: RunContext, model: keras.Model, data: Data, plan: EnginePl
     The job keeps to what it is from now on. Compiling leaves the model's state untouched. Raises TrainingStopped where
     a program kept from an earlier job may be why it cannot be.
     """
-    engine, kept = _compiled(run, model, data, plan)
+    engine, kept = _compile(run, model, data, plan)
     run.attempt.job.keep_to(kept)
     run.events.write([describe_engine(kept)])
     return engine
 
 
-def _compiled(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan) -> tuple[Engine, EnginePlan]:
+def _compile(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan) -> tuple[Engine, EnginePlan]:
     while plan.engine == "fused":
         missing = missing_in_keras()
         if missing:

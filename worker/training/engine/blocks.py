@@ -118,16 +118,16 @@ class StreamedBlocks:
 
     def block(self, index: int) -> Tensors:
         ready, self._next = self._next, None
-        tensors = ready[1].result() if ready and ready[0] == index else self._gathered(self._order, index)
+        tensors = ready[1].result() if ready and ready[0] == index else self._gather(self._order, index)
         if (index + 1) * self.batches_per_block < self.full_batches:
-            self._next = index + 1, self._thread.submit(self._gathered, self._order, index + 1)
+            self._next = index + 1, self._thread.submit(self._gather, self._order, index + 1)
         return tensors
 
     def tail(self) -> Tensors | None:
         rows = self._order[self.full_batches * self._batch_size :]
         return tuple(tf.constant(one[rows]) for one in self._rows) if len(rows) else None
 
-    def _gathered(self, order: Order, index: int) -> Tensors:
+    def _gather(self, order: Order, index: int) -> Tensors:
         begin = index * self.batches_per_block * self._batch_size
         end = min(begin + self.batches_per_block * self._batch_size, self.full_batches * self._batch_size)
         tensors = []

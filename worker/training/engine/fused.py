@@ -113,7 +113,7 @@ class FusedEngine:
         blocks.begin(permutation(self._seed, self._epoch.number, self._rows))
         logs: Any = None
         for block, start, stop in _calls(blocks, begun, self._training_pace):
-            with self._training_pace.measured(stop - start):
+            with self._training_pace.measure(stop - start):
                 first = block * blocks.batches_per_block
                 done, logs = self._train(blocks.block(block), start - first, stop - first, start == 0)
                 done = first + int(done)
@@ -129,7 +129,7 @@ class FusedEngine:
         blocks.begin(None)
         logs: Any = None
         for block, start, stop in _calls(blocks, 0, self._validation_pace):
-            with self._validation_pace.measured(stop - start):
+            with self._validation_pace.measure(stop - start):
                 first = block * blocks.batches_per_block
                 logs, finite = self._validate(blocks.block(block), start - first, stop - first, start == 0)
                 self._finite = finite.numpy()
@@ -161,7 +161,7 @@ class _Pace:
         self.steps = 1
 
     @contextmanager
-    def measured(self, steps: int) -> Iterator[None]:
+    def measure(self, steps: int) -> Iterator[None]:
         began = time.perf_counter()
         yield
         step_seconds = max(time.perf_counter() - began, 1e-6) / steps

@@ -63,7 +63,7 @@ class ResumePoint:
 
 def write_point(path: Path, point: ResumePoint) -> int:
     """Put `point` at `path`, whole; the answer is its size in bytes."""
-    parts = _packed(point)
+    parts = _pack(point)
     replace_file(path, *parts)
     return sum(part.nbytes if isinstance(part, memoryview) else len(part) for part in parts)
 
@@ -85,10 +85,10 @@ def read_point(path: Path) -> ResumePoint:
     begin = len(MAGIC) + 8
     header = json.loads(content[begin : begin + length])
     check_number(header.get("format", 1), path.name)
-    return _unpacked(header, view[begin + length : -_HASH_BYTES])
+    return _unpack(header, view[begin + length : -_HASH_BYTES])
 
 
-def _packed(point: ResumePoint) -> list[bytes | memoryview]:
+def _pack(point: ResumePoint) -> list[bytes | memoryview]:
     """The file in parts, so that no thread holds the interpreter while hundreds of megabytes are copied."""
     arrays = [np.ascontiguousarray(_array(tensor)) for _, tensor in point.tensors]
     header = {
@@ -130,7 +130,7 @@ def _raw(array: npt.NDArray[Any]) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def _unpacked(header: dict[str, Any], payload: memoryview) -> ResumePoint:
+def _unpack(header: dict[str, Any], payload: memoryview) -> ResumePoint:
     tensors = []
     offset = 0
     for name, dtype_name, shape in header["tensors"]:

@@ -13,7 +13,7 @@ from shared.events import Event
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.points import point_name
-from shared.problems import listed
+from shared.problems import list_names
 from worker.training.context import RunContext
 from worker.training.recent import RecentSeconds
 from worker.training.resume.computed_by import computed_by, differences
@@ -58,7 +58,7 @@ class ResumeSession:
         self._resumed_from: Path | None = None
         self._has_replaced_all = False
         self._kept_manifests: deque[set[str]] = deque(maxlen=2)
-        self.resumed = self._found()
+        self.resumed = self._find()
 
     @property
     def place(self) -> Place:
@@ -89,7 +89,9 @@ class ResumeSession:
         callback.restore({key: saved.get(key, value) for key, value in fresh.items()})
         missing = [key for key in fresh if key not in saved]
         if missing:
-            self._tell_inexact(f"the resume point holds no {listed(missing)} of {name}, which starts from its default")
+            self._tell_inexact(
+                f"the resume point holds no {list_names(missing)} of {name}, which starts from its default"
+            )
 
     def restore_inside_epoch(self) -> None:
         """Put back the metrics of the epoch that was left in its middle."""
@@ -141,7 +143,7 @@ class ResumeSession:
         """Say that from here on the run may differ from one that was never interrupted, and why."""
         self.tell(f"not an exact resume: {reason}", exact=False)
 
-    def _found(self) -> ResumePoint | None:
+    def _find(self) -> ResumePoint | None:
         found = newest_point(self.attempt, self._usable, self.tell)
         if found is None:
             return None

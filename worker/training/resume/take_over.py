@@ -31,7 +31,7 @@ def take_over(earlier: AttemptFolder, attempt: AttemptFolder, point: ResumePoint
         replace_file(attempt.training_log, _rows(earlier, point))
     make_folder(attempt.checkpoints, within=attempt.path)
     manifest = _manifest(point)
-    kept = tuple(one for one in manifest.checkpoints if _linked(one, earlier, attempt))
+    kept = tuple(one for one in manifest.checkpoints if _link(one, earlier, attempt))
     sync_folder(attempt.checkpoints)
     best = manifest.best if any(one.name == manifest.best for one in kept) else None
     write_manifest(attempt.manifest_file, Manifest(best=best, checkpoints=kept))
@@ -51,7 +51,7 @@ def _rows(earlier: AttemptFolder, point: ResumePoint) -> bytes:
     return rows
 
 
-def _linked(one: Checkpoint, earlier: AttemptFolder, attempt: AttemptFolder) -> bool:
+def _link(one: Checkpoint, earlier: AttemptFolder, attempt: AttemptFolder) -> bool:
     source, target = earlier.checkpoints / one.name, attempt.checkpoints / one.name
     if not source.exists() or sha256_of(source) != one.sha256:
         return False

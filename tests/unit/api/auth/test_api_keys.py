@@ -11,7 +11,7 @@ from api.auth import access
 from api.auth.make_key import main as make_key
 from api.state.key_store import KeyStore
 from api.state.service import Service
-from shared.api_key import PATTERN, hashed, is_api_key, new_api_key
+from shared.api_key import PATTERN, hash_key, is_api_key, new_api_key
 from shared.times import format_time
 from tests.support.keys import ADMIN_KEY, authorized
 
@@ -153,7 +153,7 @@ def test_a_key_is_shown_once_and_kept_as_its_hash(app, client, volume):
     [kept] = (volume.root / "keys").iterdir()
     assert kept.name == f"{made['id']}.json"
     assert made["key"] not in kept.read_text()
-    assert json.loads(kept.read_text())["sha256"] == hashed(made["key"])
+    assert json.loads(kept.read_text())["sha256"] == hash_key(made["key"])
     listed = client.get("/keys").json["data"]
     assert [(one["id"], one["name"], one["scope"], one["status"]) for one in listed] == [
         ("key_environment", "FITSTOP_ADMIN_KEY", "admin", "active"),

@@ -12,7 +12,7 @@ from shared.problems import Refused
 from shared.resolve import resolve
 from shared.spec import MOST_PARAMETERS, JobSpec
 from shared.task import MOST_CATEGORIES, MOST_CLASSES
-from shared.validation import validated
+from shared.validation import validate
 from tests.unit.shared.records import GRADES, ROWS, dataset, listed, numbers, resolved, spec
 
 TEXTS = listed("t", {"a": 30, "b": 30, "c": 40}, kind="text")
@@ -36,7 +36,7 @@ def judged(document, *columns, rows=ROWS):
 def refusal(document, *columns, rows=ROWS):
     """The problems by their pointers; the pointer names a field of the spec, whether it was written out or not."""
     data = dataset(*columns, rows=rows) if columns else dataset(GRADES, rows=rows)
-    spec_asked = validated(JobSpec, document)
+    spec_asked = validate(JobSpec, document)
     with pytest.raises(Refused) as caught:
         resolve(spec_asked, data)
     whole = json.loads(spec_asked.model_dump_json())
@@ -488,7 +488,7 @@ BAD = [
 def test_bad_input_is_refused_with_the_place_of_the_fault(path, value):
     document = spec(path, value) if path else value
     with pytest.raises(Refused) as caught:
-        resolve(validated(JobSpec, document), dataset(GRADES, rows=40))
+        resolve(validate(JobSpec, document), dataset(GRADES, rows=40))
     where = [problem.pointer for problem in caught.value.problems]
     lone_surrogate = path == "name" and "\ud800" in str(value)
     assert any(one.startswith("#/" + path) for one in where) or not path or lone_surrogate

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.durable import encode
-from shared.job import JobRecord, stored
+from shared.job import JobRecord, as_json
 from shared.problems import Refused
 from shared.resolve import resolve
 from shared.spec import MOST_EPOCHS, JobSpec, ModelCheckpointSpec, Positive, filename_fields
-from shared.validation import validated
+from shared.validation import validate
 from tests.unit.shared.records import GRADES, dataset, places, replaced, resolved, spec
 
 DATA = dataset(GRADES)
@@ -37,7 +37,7 @@ JSON = st.recursive(
 def judged(document):
     """The spec as it would be stored, or the refusal; any other error is a bug."""
     try:
-        return resolve(validated(JobSpec, document), DATA)
+        return resolve(validate(JobSpec, document), DATA)
     except Refused as refused:
         return refused
 
@@ -124,11 +124,11 @@ def test_a_stored_spec_comes_back_byte_for_byte_and_says_the_same_when_it_is_pos
     record = JobRecord(
         id="job_x", created_at="t", spec=answer.spec, task=answer.task, data_sha256="0", warnings=answer.warnings
     )
-    content = encode(stored(record))
+    content = encode(as_json(record))
     back = JobRecord.model_validate_json(content)
     assert back == record
-    assert encode(stored(back)) == content
-    again = resolve(validated(JobSpec, json.loads(content)["spec"]), DATA)
+    assert encode(as_json(back)) == content
+    again = resolve(validate(JobSpec, json.loads(content)["spec"]), DATA)
     assert (again.spec, again.task) == (answer.spec, answer.task)
 
 
@@ -153,7 +153,7 @@ def test_a_resolved_spec_leaves_nothing_open(document):
 
 
 def test_the_least_that_may_be_asked_for_is_the_articles_example():
-    asked = validated(JobSpec, {"dataset": {"id": "wine", "target": "grade"}})
+    asked = validate(JobSpec, {"dataset": {"id": "wine", "target": "grade"}})
     assert asked.model.layers == (64, 64, 64)
     assert (asked.hyperparameters.epochs, asked.hyperparameters.batch_size) == (1000, 32)
     assert asked.hyperparameters.learning_rate == 0.001
@@ -176,7 +176,7 @@ TEMPLATES = st.lists(PIECES | st.builds("{{{}}}".format, FIELDS), min_size=1, ma
 @settings(max_examples=400)
 def test_an_accepted_file_name_makes_a_plain_name_of_any_epoch_and_any_number(template, epoch, number):
     try:
-        accepted = validated(ModelCheckpointSpec, {"filename": template}).filename
+        accepted = validate(ModelCheckpointSpec, {"filename": template}).filename
     except Refused:
         return
     names = dict.fromkeys(filename_fields(accepted), number)
@@ -192,7 +192,7 @@ def test_an_accepted_file_name_makes_a_plain_name_of_any_epoch_and_any_number(te
     "template", ["model-{epoch:02d}-{val_accuracy:.2f}", "{epoch}", "m{epoch:d}", "best", "a_{val_loss:8.4f}.b", "auto"]
 )
 def test_plain_file_names_are_taken(template):
-    assert validated(ModelCheckpointSpec, {"filename": template}).filename == template
+    assert validate(ModelCheckpointSpec, {"filename": template}).filename == template
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_plain_file_names_are_taken(template):
 )  # fmt: skip
 def test_file_names_that_reach_elsewhere_or_grow_are_refused(template):
     with pytest.raises(Refused) as caught:
-        validated(ModelCheckpointSpec, {"filename": template})
+        validate(ModelCheckpointSpec, {"filename": template})
     assert [problem.pointer for problem in caught.value.problems] == ["#/filename"]
 
 
@@ -232,4 +232,4 @@ def test_a_value_is_positive_by_the_one_rule_that_is_given(positive, holds, hold
 )
 def test_exactly_one_rule_says_what_is_positive(positive):
     with pytest.raises(Refused, match="exactly one of at_least, at_most, equals, one_of"):
-        validated(JobSpec, spec("dataset/positive", positive))
+        validate(JobSpec, spec("dataset/positive", positive))

@@ -33,7 +33,7 @@ def job(volume: Volume) -> JobFolder:
 
 def run(attempt: AttemptFolder, volume: Volume, child: Exit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The attempt as its worker runs it, with a child that ended so."""
-    monkeypatch.setattr(AttemptRun, "_trained", lambda *_: decide(attempt, child, SETTINGS))
+    monkeypatch.setattr(AttemptRun, "_train", lambda *_: decide(attempt, child, SETTINGS))
     AttemptRun(attempt, time.monotonic(), volume, SETTINGS, threading.Event()).run(None)  # type: ignore[arg-type]
 
 

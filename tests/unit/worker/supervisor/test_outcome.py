@@ -89,14 +89,14 @@ def failure(may_retry):
     return Conclusion(ending=Ending(status="failed", stop=Stop(reason="error"), error=error), may_retry=may_retry)
 
 
-def test_a_failure_that_another_attempt_could_mend_is_tried_again(volume):
+def test_a_failure_that_another_attempt_could_fix_is_tried_again(volume):
     attempt = taken(posted(volume))
     attempt.conclude(failure(may_retry=True))
     end = decide(attempt, Exit(1), SETTINGS)
     assert (end.outcome, end.is_failure, end.ending, end.error.code) == ("failed", True, None, "out_of_memory")
 
 
-def test_a_failure_that_nothing_mends_is_final_at_once(volume):
+def test_a_failure_that_nothing_fixes_is_final_at_once(volume):
     attempt = taken(posted(volume))
     attempt.conclude(failure(may_retry=False))
     end = decide(attempt, Exit(1), SETTINGS)

@@ -8,7 +8,7 @@ import pytest
 
 from shared.durable import encode, read_bytes, replace_file
 from shared.job import AttemptEnd, ProcessIdentity
-from shared.queue import QUEUE, Doorbell, make_celery
+from shared.queue import QUEUE, JobQueue, make_celery
 from shared.settings import Settings
 from shared.times import time_in, utc_now
 from shared.worker_card import RunningAttempt, WorkerCard
@@ -32,14 +32,14 @@ def redis_server(tmp_path_factory):
 
 
 @pytest.fixture
-def bell(redis_server):
+def job_queue(redis_server):
     with redis_server.client() as client:
         client.flushall()
-    return Doorbell(make_celery(Settings(redis_url=redis_server.url)))
+    return JobQueue(make_celery(Settings(redis_url=redis_server.url)))
 
 
 @pytest.fixture
-def rung(redis_server):
+def notified(redis_server):
     """The jobs that are announced in Redis."""
 
     def read():
@@ -51,8 +51,8 @@ def rung(redis_server):
 
 
 @pytest.fixture
-def sweeper(volume, bell):
-    return Sweeper(volume, bell, Settings(**QUICK, max_losses=2))
+def sweeper(volume, job_queue):
+    return Sweeper(volume, job_queue, Settings(**QUICK, max_losses=2))
 
 
 def swept(sweeper, what):
@@ -63,7 +63,7 @@ def swept(sweeper, what):
     return wait_for(look, SOON)
 
 
-def test_a_silent_attempt_is_ended_as_lost_and_its_job_comes_back(volume, sweeper, rung):
+def test_a_silent_attempt_is_ended_as_lost_and_its_job_comes_back(volume, sweeper, notified):
     job = posted(volume)
     attempt = taken(job)
     replace_file(attempt.heartbeat_file, encode({"version": 1, "count": 7}))
@@ -71,7 +71,7 @@ def test_a_silent_attempt_is_ended_as_lost_and_its_job_comes_back(volume, sweepe
     assert (end.outcome, end.is_failure, end.error.code) == ("lost", False, "worker_lost")
     assert job.state().status == "queued"
     sweeper.sweep()
-    assert rung() == [job.id]
+    assert notified() == [job.id]
 
 
 def test_an_attempt_that_never_beat_is_lost_too(volume, sweeper):
@@ -96,13 +96,13 @@ def test_an_attempt_that_beats_is_left_alone(volume, sweeper):
         assert beating.job.state().status == "running"
 
 
-def test_nobody_is_lost_at_the_first_look_whatever_the_clocks_say(volume, bell):
+def test_nobody_is_lost_at_the_first_look_whatever_the_clocks_say(volume, job_queue):
     attempt = taken(posted(volume))
-    Sweeper(volume, bell, Settings(**{**QUICK, "take_over_seconds": 1e-9})).sweep()
+    Sweeper(volume, job_queue, Settings(**{**QUICK, "take_over_seconds": 1e-9})).sweep()
     assert attempt.end() is None
 
 
-def test_a_job_that_is_lost_too_often_has_failed(volume, sweeper, rung):
+def test_a_job_that_is_lost_too_often_has_failed(volume, sweeper, notified):
     job = posted(volume)
     first = taken(job)
     swept(sweeper, first.end)
@@ -114,10 +114,10 @@ def test_a_job_that_is_lost_too_often_has_failed(volume, sweeper, rung):
     assert list(volume.open_jobs()) == []
 
 
-def test_of_two_sweeps_one_ends_the_attempt_and_it_counts_once(volume, bell):
+def test_of_two_sweeps_one_ends_the_attempt_and_it_counts_once(volume, job_queue):
     job = posted(volume)
     attempt = taken(job)
-    sweepers = [Sweeper(volume, bell, Settings(**QUICK)) for _ in range(2)]
+    sweepers = [Sweeper(volume, job_queue, Settings(**QUICK)) for _ in range(2)]
     end = wait_for(lambda: [one.sweep() for one in sweepers] and attempt.end(), SOON)
     for one in sweepers:
         one.sweep()
@@ -170,32 +170,32 @@ def test_what_an_attempt_decided_becomes_the_jobs_result(volume, sweeper):
     assert list(volume.open_jobs()) == []
 
 
-def test_jobs_that_wait_and_that_no_ring_announces_are_rung_for_once(volume, sweeper, rung):
+def test_jobs_that_wait_and_that_no_notification_names_are_announced_once(volume, sweeper, notified):
     jobs = sorted(posted(volume).id for _ in range(3))
     for _ in range(3):
         sweeper.sweep()
-    assert rung() == jobs
+    assert notified() == jobs
 
 
-def test_a_job_that_must_wait_is_not_rung_for(volume, sweeper, rung):
+def test_a_job_that_must_wait_is_not_announced(volume, sweeper, notified):
     later = AttemptEnd(outcome="failed", ended_at=utc_now(), is_failure=True, retry_at=time_in(250))
     taken(posted(volume)).close(later)
     taken(posted(volume)).close(handed_back())
     sweeper.sweep()
-    assert len(rung()) == 1
+    assert len(notified()) == 1
 
 
-def test_lost_rings_are_rung_again(volume, sweeper, rung, redis_server):
+def test_lost_notifications_are_sent_again(volume, sweeper, notified, redis_server):
     job = posted(volume)
     sweeper.sweep()
     with redis_server.client() as client:
         client.flushall()
     sweeper.sweep()
-    assert rung() == [job.id]
+    assert notified() == [job.id]
 
 
 def test_without_redis_lost_attempts_are_still_ended_and_results_still_written(volume):
-    nowhere = Doorbell(make_celery(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0")))
+    nowhere = JobQueue(make_celery(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0")))
     sweeper = Sweeper(volume, nowhere, Settings(**QUICK))
     decided, silent = posted(volume), taken(posted(volume))
     taken(decided).close(finished("succeeded"))
@@ -204,8 +204,8 @@ def test_without_redis_lost_attempts_are_still_ended_and_results_still_written(v
 
 
 @pytest.mark.parametrize("damaged", ["spec_file", "end_file"])
-def test_a_damaged_job_keeps_nobody_else_waiting(volume, bell, damaged):
-    sweeper = Sweeper(volume, bell, Settings(**QUICK))
+def test_a_damaged_job_keeps_nobody_else_waiting(volume, job_queue, damaged):
+    sweeper = Sweeper(volume, job_queue, Settings(**QUICK))
     broken = posted(volume, priority=0)
     first = taken(broken)
     first.close(handed_back())
@@ -310,29 +310,29 @@ def file_operations(monkeypatch):
     return counts
 
 
-class QuietBell:
-    def __init__(self, unheard=0):
-        self.rung = []
-        self._unheard = unheard
+class QuietQueue:
+    def __init__(self, pending=0):
+        self.notified = []
+        self._pending = pending
 
-    def ring(self, job_id):
-        self.rung.append(job_id)
+    def notify(self, job_id):
+        self.notified.append(job_id)
 
-    def unheard(self):
-        return self._unheard
+    def count_pending(self):
+        return self._pending
 
 
 def test_a_look_at_a_long_queue_costs_no_more_than_one_at_a_short_queue(volume, file_operations):
     for _ in range(600):
         posted(volume)
-    bell = QuietBell()
-    sweeper = Sweeper(volume, bell, Settings(**QUICK))
+    job_queue = QuietQueue()
+    sweeper = Sweeper(volume, job_queue, Settings(**QUICK))
     file_operations[0] = 0
     sweeper.sweep()
     assert file_operations[0] < 300
-    assert len(bell.rung) == 50
+    assert len(job_queue.notified) == 50
     waiting = [job.job_id for job in volume.open_jobs()]
-    assert bell.rung == waiting[:50]
+    assert job_queue.notified == waiting[:50]
 
 
 @pytest.mark.parametrize("has_card", [True, False])
@@ -349,7 +349,7 @@ def test_an_attempt_deep_in_a_long_queue_is_ended_as_lost_all_the_same(volume, m
         facts = {"host": "h", "pid": 1, "device": "CPU", "slots": 1, "child_start": "spawn", "ready": False}
         times = {"started_at": utc_now(), "seen_at": utc_now()}
         volume.show_worker(WorkerCard(worker="gone", draining=False, running=running, **facts, **times))
-    sweeper = Sweeper(volume, QuietBell(), Settings(**QUICK))
+    sweeper = Sweeper(volume, QuietQueue(), Settings(**QUICK))
     looks = 2 if has_card else len(jobs) // 200 + 3
     for _ in range(looks):
         now[0] += 2

@@ -21,15 +21,15 @@ from worker.supervisor.slots import Leaving, Worker
 ONE = Settings(max_failures=1, max_losses=1)
 
 
-class Bell:
+class FakeQueue:
     def __init__(self):
-        self.rung = []
+        self.notified = []
 
-    def ring(self, job_id):
-        self.rung.append(job_id)
+    def notify(self, job_id):
+        self.notified.append(job_id)
         return True
 
-    def unheard(self):
+    def count_pending(self):
         return None
 
 
@@ -84,7 +84,7 @@ def test_a_worker_that_appears_takes_away_the_cards_of_those_that_nobody_has_see
         seen_at = time_in(-seconds)
         card = WorkerCard(worker=name, draining=False, running=(), started_at=seen_at, seen_at=seen_at, **facts)
         volume.show_worker(card)
-    worker = Worker(Settings(), volume, Bell(), EmptyNursery())
+    worker = Worker(Settings(), volume, FakeQueue(), EmptyNursery())
     worker.appear()
     wait_for(lambda: {card.worker for card in volume.worker_cards()} == {"just lost", worker.name})
     worker._gone.set()
@@ -92,8 +92,8 @@ def test_a_worker_that_appears_takes_away_the_cards_of_those_that_nobody_has_see
 
 def test_a_card_that_cannot_be_written_keeps_no_attempt_from_its_beginning_and_its_end(volume):
     job = posted(volume)
-    bell = Bell()
-    worker = Worker(Settings(retry_backoff_seconds=60), volume, bell, EmptyNursery())
+    job_queue = FakeQueue()
+    worker = Worker(Settings(retry_backoff_seconds=60), volume, job_queue, EmptyNursery())
     shutil.rmtree(volume.workers)
     worker.begin()
     worker.run_next()
@@ -108,16 +108,16 @@ def test_only_after_an_attempt_that_failed_no_kept_program_is_trusted(volume, mo
     nursery = EmptyNursery()
     error = JobError(code=code, message="")
     monkeypatch.setattr(AttemptRun, "run", lambda run, _: run._attempt.close(failed_attempt(run._attempt, error, ONE)))
-    worker = Worker(Settings(retry_backoff_seconds=60), volume, Bell(), nursery)
+    worker = Worker(Settings(retry_backoff_seconds=60), volume, FakeQueue(), nursery)
     worker.begin()
     worker.run_next()
     worker._gone.set()
     assert nursery.has_forgotten == forgets
 
 
-def test_a_slot_goes_on_with_the_next_job_in_order_without_a_ring_and_then_says_that_it_is_free(volume):
+def test_a_slot_goes_on_with_the_next_job_in_order_without_a_notification_and_then_says_that_it_is_free(volume):
     jobs = [posted(volume), posted(volume)]
-    worker = Worker(Settings(retry_backoff_seconds=60), volume, Bell(), EmptyNursery())
+    worker = Worker(Settings(retry_backoff_seconds=60), volume, FakeQueue(), EmptyNursery())
     freed = []
     worker.when_free(lambda: freed.append([len(job.attempts()) for job in jobs]))
     worker.begin()
@@ -128,7 +128,7 @@ def test_a_slot_goes_on_with_the_next_job_in_order_without_a_ring_and_then_says_
 
 def test_a_worker_that_drains_claims_nothing(volume):
     job = posted(volume)
-    worker = Worker(Settings(), volume, Bell(), EmptyNursery())
+    worker = Worker(Settings(), volume, FakeQueue(), EmptyNursery())
     worker.begin()
     worker.drain.set()
     worker.run_next()
@@ -157,7 +157,7 @@ def test_a_worker_hears_again_as_soon_as_celery_has_counted_its_task_as_done():
 def test_a_worker_that_stood_still_between_its_claim_and_its_first_beat_starts_no_child(volume, monkeypatch):
     job = posted(volume)
     nursery = EmptyNursery()
-    worker = Worker(Settings(), volume, Bell(), nursery)
+    worker = Worker(Settings(), volume, FakeQueue(), nursery)
     worker.begin()
     true_claim = Owner.claim
 
@@ -175,7 +175,7 @@ def test_a_worker_that_stood_still_between_its_claim_and_its_first_beat_starts_n
 
 def test_a_child_is_put_back_where_there_is_no_job_or_the_volume_cannot_be_read(volume, monkeypatch):
     nursery = EmptyNursery()
-    worker = Worker(Settings(), volume, Bell(), nursery)
+    worker = Worker(Settings(), volume, FakeQueue(), nursery)
     worker.begin()
     worker.run_next()
     assert nursery.returned == [nursery.child]
@@ -192,7 +192,7 @@ def test_a_child_is_put_back_where_there_is_no_job_or_the_volume_cannot_be_read(
 def test_a_worker_that_has_no_child_claims_nothing(volume, monkeypatch):
     job = posted(volume)
     monkeypatch.setattr(EmptyNursery, "take", lambda *_: None)
-    worker = Worker(Settings(), volume, Bell(), EmptyNursery())
+    worker = Worker(Settings(), volume, FakeQueue(), EmptyNursery())
     worker.begin()
     worker.run_next()
     worker._gone.set()
@@ -202,7 +202,7 @@ def test_a_worker_that_has_no_child_claims_nothing(volume, monkeypatch):
 def test_what_a_child_leaves_that_never_began_is_handed_back_counts_nothing_and_the_worker_doubts_its_children(volume):
     job = posted(volume)
     nursery = EmptyNursery()
-    worker = Worker(Settings(retry_backoff_seconds=60), volume, Bell(), nursery)
+    worker = Worker(Settings(retry_backoff_seconds=60), volume, FakeQueue(), nursery)
     worker.begin()
     worker.run_next()
     worker._gone.set()
@@ -214,7 +214,7 @@ def test_what_a_child_leaves_that_never_began_is_handed_back_counts_nothing_and_
 
 @pytest.mark.parametrize("code", ["worker_disk_full", "worker_disk_error"])
 def test_after_an_attempt_that_failed_on_the_local_disk_the_worker_is_unfit_and_says_why(volume, code):
-    worker = Worker(Settings(), volume, Bell(), EmptyNursery())
+    worker = Worker(Settings(), volume, FakeQueue(), EmptyNursery())
     worker._ready = True
     assert worker.may_take()
     worker._heed(JobError(code=code, message="a disk of the worker's own machine is full"))
@@ -228,7 +228,7 @@ def test_after_an_attempt_that_failed_on_the_local_disk_the_worker_is_unfit_and_
 def test_a_worker_leaves_when_it_is_beyond_help_but_not_while_a_job_runs(volume, monkeypatch):
     nursery = EmptyNursery()
     nursery.is_beyond_help = True
-    worker = Worker(Settings(), volume, Bell(), nursery)
+    worker = Worker(Settings(), volume, FakeQueue(), nursery)
     killed = []
     monkeypatch.setattr("os.kill", lambda *sent: killed.append(sent))
     worker._running[0] = posted(volume).take(Owner("one", "here", 1, 0, "CPU").claim(1))

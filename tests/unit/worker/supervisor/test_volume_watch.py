@@ -28,11 +28,11 @@ QUICK = Settings(
 )
 
 
-class Bell:
-    def ring(self, _job_id: str) -> bool:
+class FakeQueue:
+    def notify(self, _job_id: str) -> bool:
         return True
 
-    def unheard(self) -> int:
+    def count_pending(self) -> int:
         return 0
 
 
@@ -141,7 +141,7 @@ def test_a_worker_whose_claim_fails_pauses_shows_it_and_continues_by_itself(
     volume: Volume, refuse: Callable[[int], None], now: list[float]
 ) -> None:
     job = posted(volume)
-    worker = Worker(QUICK, volume, Bell(), IdleNursery())  # type: ignore[arg-type]
+    worker = Worker(QUICK, volume, FakeQueue(), IdleNursery())  # type: ignore[arg-type]
     freed: list[bool] = []
     worker.when_free(lambda: freed.append(worker.may_take()))
     worker._free.put(Owner(worker.name, "here", 1, 0, "CPU"))
@@ -156,7 +156,7 @@ def test_a_worker_whose_claim_fails_pauses_shows_it_and_continues_by_itself(
     assert not card.ready
     now[0] += 20
     worker._look_at_itself()
-    assert freed == [False, True], "the doorbell is listened to again"
+    assert freed == [False, True], "the queue is listened to again"
 
 
 @pytest.mark.parametrize(("error", "code"), [(errno.ENOSPC, "volume_full"), (errno.EIO, "volume_error")])
@@ -219,7 +219,7 @@ def test_nobody_is_lost_whose_end_the_volume_refused_until_it_is_silent_for_as_l
     moment = [0.0]
     monkeypatch.setattr("worker.supervisor.patrol.time.monotonic", lambda: moment[0])
     attempt = taken(posted(volume))
-    sweeper = Sweeper(volume, Bell(), QUICK)  # type: ignore[arg-type]
+    sweeper = Sweeper(volume, FakeQueue(), QUICK)  # type: ignore[arg-type]
     sweeper.sweep()
     refuse(errno.ENOSPC)
     moment[0] += 10
@@ -290,5 +290,5 @@ def test_a_job_whose_folder_alone_fails_keeps_nobody_else_waiting(
     attempt = claim_next(volume, Owner("w", "here", 1, 0, "CPU"))
     assert attempt is not None
     assert attempt.job.id == sound.id
-    sweeper = Sweeper(volume, Bell(), QUICK)  # type: ignore[arg-type]
+    sweeper = Sweeper(volume, FakeQueue(), QUICK)  # type: ignore[arg-type]
     assert wait_for(lambda: sweeper.sweep() or silent.end(), 30).outcome == "lost"

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.inherit import rejudged
+from shared.inherit import rejudge
 from shared.job_folder import JobFolder
 from shared.manifest import read_manifest
 from shared.progress import EpochProgress
@@ -69,7 +69,7 @@ def test_the_state_of_early_stopping_is_the_one_that_kerass_own_would_have(
     if values and mode == "min" and not state["has_stopped"]:
         settings_ = {"patience": patience, "start_from_epoch": start, "min_delta": min_delta, "monitor": "val_loss"}
         asked = resolved({**spec(), "callbacks": {"early_stopping": settings_}}).spec
-        last = rejudged(told(list(values), "val_loss"), asked)[-1].early_stopping
+        last = rejudge(told(list(values), "val_loss"), asked)[-1].early_stopping
         assert last is not None
         assert (last.wait, last.last_improvement and last.last_improvement.value) == (judge.wait, judge.best)
 

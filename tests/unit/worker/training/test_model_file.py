@@ -119,7 +119,7 @@ def test_a_snapshot_is_of_its_moment_however_the_model_goes_on(tmp_path: Path, k
 
 def test_a_file_in_which_a_variable_is_not_found_is_not_written_by_us(monkeypatch: pytest.MonkeyPatch) -> None:
     model = a_model()
-    monkeypatch.setattr("worker.training.model_file._saved", lambda *_: empty())
+    monkeypatch.setattr("worker.training.model_file._save", lambda *_: empty())
     with pytest.raises(UnknownLayout):
         ModelFile(model, "h5")
 

@@ -23,7 +23,7 @@ from shared.job import JobRecord
 from shared.resolve import resolve
 from shared.spec import JobSpec
 from shared.times import utc_now
-from shared.validation import validated
+from shared.validation import validate
 from tests.support.jobs import column_of
 from worker.training import prepare
 from worker.training.data.table import schema_of
@@ -109,7 +109,7 @@ def record_of(info, task, **dataset):
         "dataset": {"id": "grades", "target": "goal", **dataset},
         "hyperparameters": {"loss": "mean_squared_error" if task == "regression" else "auto"},
     }
-    resolved = resolve(validated(JobSpec, asked), info)
+    resolved = resolve(validate(JobSpec, asked), info)
     return JobRecord(
         id=new_job_id(), created_at=utc_now(), spec=resolved.spec, task=resolved.task, data_sha256="0" * 64
     )

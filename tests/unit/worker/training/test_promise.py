@@ -17,7 +17,7 @@ from shared.resolve import resolve
 from shared.resolve.row_facts import DatasetRows
 from shared.spec import JobSpec
 from shared.times import utc_now
-from shared.validation import validated
+from shared.validation import validate
 from shared.volume import Volume
 from tests.support.jobs import claim, put_dataset, small_spec
 from worker.training.data.table import load_data
@@ -66,7 +66,7 @@ def test_a_job_that_was_taken_trains_the_classes_and_features_that_were_promised
     with tempfile.TemporaryDirectory() as folder:
         volume = Volume(Path(folder) / "volume")
         info = put_dataset(volume, table(seed, rows, gaps, classes))
-        asked = validated(JobSpec, small_spec(dataset={"positive": None, **dataset}))
+        asked = validate(JobSpec, small_spec(dataset={"positive": None, **dataset}))
         try:
             what = resolve(asked, info, DatasetRows(volume.data_file(info.id), info))
         except Refused:

@@ -13,7 +13,7 @@ import pytest
 
 from shared.durable import encode
 from shared.events import Event, last_event, read_events
-from shared.job import AttemptEnd, Conclusion, stored
+from shared.job import AttemptEnd, Conclusion, as_json
 from shared.job_folder import JobFolder
 from shared.manifest import read_manifest
 from shared.progress import EpochProgress
@@ -185,7 +185,7 @@ def test_an_infinite_validation_loss_ends_the_run_with_a_conclusion(volume: Volu
     assert conclusion.ending.error is not None
     assert conclusion.ending.error.code == "diverged"
     assert conclusion.ending.error.message.startswith("val_loss became inf in epoch 1")
-    assert encode(stored(conclusion))
+    assert encode(as_json(conclusion))
 
 
 def test_a_cancel_stops_the_run_between_two_batches(volume: Volume) -> None:

@@ -9,7 +9,7 @@ import pytest
 from shared.job import EnginePlan, JobRecord
 from shared.resolve import resolve
 from shared.spec import JobSpec
-from shared.validation import validated
+from shared.validation import validate
 from tests.unit.shared.records import GRADES, dataset, record, spec
 from worker.training.engine.order import validation_batch
 from worker.training.engine.plan import decide, likely_epochs
@@ -19,7 +19,7 @@ def a_record(**parts: Any) -> JobRecord:
     document = spec()
     for name, part in parts.items():
         document[name] = {**document.get(name, {}), **part}
-    resolved = resolve(validated(JobSpec, document), dataset(GRADES, rows=10_000))
+    resolved = resolve(validate(JobSpec, document), dataset(GRADES, rows=10_000))
     return record().model_copy(update={"spec": resolved.spec, "task": resolved.task})
 
 

@@ -1,39 +1,39 @@
 """Rings for new jobs after their answers: a client need not wait for Redis, whose ring it does not depend on.
 
-A job is safe before it is rung for. What is not rung for any more when a process is killed, a worker's sweep finds.
+A job is safe before workers are notified. What is not sent any more when a process is killed, a worker's sweep finds.
 """
 
 import logging
 import threading
 from queue import Empty, SimpleQueue
 
-from shared.queue import Doorbell
+from shared.queue import JobQueue
 
 _MOST_AT_ONCE = 256
 
 log = logging.getLogger(__name__)
 
 
-class BellRinger:
+class Notifier:
     """Rings from a thread of its own, for all jobs together that wait for it: a Redis that is away is tried once."""
 
-    def __init__(self, doorbell: Doorbell) -> None:
-        self._doorbell = doorbell
+    def __init__(self, job_queue: JobQueue) -> None:
+        self._queue = job_queue
         self._waiting: SimpleQueue[str] = SimpleQueue()
-        threading.Thread(target=self._ring_for_ever, name="fitstop-bell", daemon=True).start()
+        threading.Thread(target=self._notify_forever, name="fitstop-notifier", daemon=True).start()
 
-    def ring(self, job_id: str) -> None:
+    def notify(self, job_id: str) -> None:
         """Say soon that there is work."""
         self._waiting.put(job_id)
 
-    def _ring_for_ever(self) -> None:
+    def _notify_forever(self) -> None:
         while True:
             job_ids = [self._waiting.get(), *self._waiting_too()]
             try:
-                self._doorbell.ring(*job_ids)
+                self._queue.notify(*job_ids)
             except Exception:
-                # At the edge of a thread: without it nobody would ring any more.
-                log.exception("the doorbell failed for %s; a worker's sweep finds the jobs", ", ".join(job_ids))
+                # At the edge of a thread: without it nobody would notify any more.
+                log.exception("the notification failed for %s; a worker's sweep finds the jobs", ", ".join(job_ids))
 
     def _waiting_too(self) -> list[str]:
         found: list[str] = []
