@@ -74,7 +74,9 @@ class Settings(BaseModel):
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries notifications"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="lowest level that is logged"
+    )
 
     # The API
     host: str = Field(default="127.0.0.1", description="the address that the API listens on")
@@ -103,7 +105,7 @@ class Settings(BaseModel):
     ingest_memory_bytes: int = Field(default=8 * 1024**3, ge=256 * 1024**2, description="maximum memory to parse it")
 
     # The worker
-    slots: int = Field(default=1, ge=1, le=64, description="jobs at once on this worker")
+    slots: int = Field(default=1, ge=1, le=64, description="jobs that this worker runs at the same time")
     gpu_price_per_hour: float | None = Field(
         default=None, ge=0, le=1_000_000, description="price per hour of one slot's GPU, for the ledger"
     )
