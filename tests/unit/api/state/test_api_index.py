@@ -42,7 +42,8 @@ def elsewhere(volume):
 def test_a_list_is_narrowed_by_name_metadata_time_and_state(client, volume, new_job):
     first = new_job(name="one", metadata={"team": "red", "run": "1"})
     second = new_job(name="two", metadata={"team": "red"})
-    between = utc_now()
+    made = utc_now()
+    between = wait_for(lambda: (now := utc_now()) > made and now, 5, every=0.001)
     wait_for(lambda: utc_now() > between, 5)
     third = new_job(name="two", metadata={"team": "blue"})
     finish(volume, first)
