@@ -21,7 +21,7 @@ CARRIED = ["sm_60", "sm_70", "sm_80", "sm_89", "compute_90"]
     [
         ({}, "ok", ""),
         ({"driver": "470.57.02"}, "problem", "525 or newer"),
-        ({"name": "NVIDIA GeForce RTX 5090", "capability": (12, 0)}, "warning", "up to 9.0"),
+        ({"name": "NVIDIA GeForce RTX 5090", "capability": (12, 0)}, "warning", "up to compute capability 9.0"),
         ({"free_bytes": 10**9}, "warning", "nvidia-smi"),
     ],
 )
