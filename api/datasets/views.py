@@ -14,7 +14,7 @@ from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
 from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
-from api.shapes.base import Page
+from api.shapes.base import Page, take_fields
 from api.shapes.service import Dataset
 from api.state.service import service
 from shared.dataset import DatasetInfo
@@ -219,4 +219,4 @@ def _source_name(text: str) -> str:
 
 def dataset_report(info: DatasetInfo) -> Dataset:
     """The answer to GET /datasets/{id}."""
-    return Dataset(**dict(info), object="dataset")
+    return take_fields(Dataset, info, object="dataset")

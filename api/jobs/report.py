@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from api.shapes import jobs as shapes
+from api.shapes.base import take_fields
 from shared.attempts import Ended, is_failure, is_loss, since_progress
 from shared.document import UnusableDocument
 from shared.epoch_columns import EpochTold
@@ -89,8 +90,9 @@ def epoch_report(told: EpochTold) -> shapes.Epoch:
 
 def checkpoint_report(job_id: str, checkpoint: Checkpoint, manifest: Manifest) -> shapes.Checkpoint:
     """One checkpoint with where to fetch it."""
-    return shapes.Checkpoint(
-        **dict(checkpoint),
+    return take_fields(
+        shapes.Checkpoint,
+        checkpoint,
         object="checkpoint",
         is_best=checkpoint.name == manifest.best,
         url=f"/jobs/{job_id}/checkpoints/{checkpoint.name}",

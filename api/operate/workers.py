@@ -5,7 +5,7 @@ from flask import Response
 from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
-from api.shapes.base import Page
+from api.shapes.base import Page, take_fields
 from api.shapes.service import Worker, WorkerStatus
 from api.state.service import service
 from shared.times import seconds_since
@@ -18,8 +18,9 @@ def show_all() -> Response:
     no_query()
     lost_after = service().settings.take_over_seconds
     items = [
-        Worker(
-            **dict(card),
+        take_fields(
+            Worker,
+            card,
             object="worker",
             status=worker_status(card, lost_after),
             last_seen_seconds=round(seconds_since(card.seen_at), 3),

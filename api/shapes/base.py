@@ -1,10 +1,11 @@
 """Base types of all shapes, and pages of a list."""
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 _Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer", bound=BaseModel)
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC")]
 JobId = Annotated[str, Field(pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$")]
@@ -24,3 +25,8 @@ class Page(Shape, Generic[_Item]):
     object: Literal["list"]
     data: list[_Item]
     has_more: bool
+
+
+def take_fields(answer: type[_Answer], stored: BaseModel, **more: Any) -> _Answer:
+    """An answer with those fields of `stored` that it has, and `more`."""
+    return answer(**{name: value for name, value in stored if name in answer.model_fields}, **more)

@@ -31,7 +31,7 @@ def test_the_walk_through_ends_with_the_evidence_the_log_and_a_model(stack, tmp_
         cwd=tmp_path, capture_output=True, text=True, timeout=200, check=True,
     )  # fmt: skip
 
-    stop = json.loads(told.stdout[told.stdout.rindex("{") :])
+    stop = json.loads(told.stdout[("\n" + told.stdout).rindex("\n{") :])
     assert (stop["reason"], stop["monitor"], stop["wait"]) == ("early_stopping", "val_accuracy", 10)
     assert 20 <= stop["last_epoch"] <= 80
     assert stop["best"]["value"] >= 0.77
