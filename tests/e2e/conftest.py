@@ -6,6 +6,7 @@ import pytest
 
 from fitstop.local.redis_server import find_redis_server
 from fitstop.local.stack import LocalStack, StackOptions
+from tests.support.redis import free_port
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,9 @@ def stack(tmp_path_factory):
         pytest.skip("no Redis server here")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FITSTOP_")}
     said = []
-    with LocalStack(StackOptions(tmp_path_factory.mktemp("stack") / "data"), said.append, environment) as stack:
+    with LocalStack(
+        StackOptions(tmp_path_factory.mktemp("stack") / "data", port=free_port()), said.append, environment
+    ) as stack:
         stack.start()
         stack.wait_ready(120)
         yield stack

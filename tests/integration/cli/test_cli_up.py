@@ -31,7 +31,9 @@ class Up:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Up":
-        command = [sys.executable, "-m", "fitstop.cli.main", "up", "--data", str(self.data), *self._arguments]
+        # A free port: several processes of pytest would race for 8000.
+        port = [] if "--port" in self._arguments else ["--port", "0"]
+        command = [sys.executable, "-m", "fitstop.cli.main", "up", "--data", str(self.data), *port, *self._arguments]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self._folder, env=environment(), start_new_session=True

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask, Response, request
@@ -27,6 +28,12 @@ def body(content, *, more=False):
     return {"type": "http.request", "body": content, "more_body": more}
 
 
+def run(what):
+    """Run a coroutine in a thread of its own: Playwright leaves a loop in the thread of the tests."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, what).result()
+
+
 def answer(application, told, *received, then_waits=False):
     """What the application sends for a request whose client sends `received` and then leaves, or waits."""
     messages, sent = list(received), []
@@ -39,7 +46,7 @@ def answer(application, told, *received, then_waits=False):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(application(told, receive, send))
+    run(application(told, receive, send))
     return sent
 
 
@@ -143,7 +150,7 @@ def test_an_answer_is_closed_also_where_its_client_leaves_while_the_view_runs(ap
         may_go_on.set()
         assert await asyncio.to_thread(closed.wait, 10)
 
-    asyncio.run(cancelled())
+    run(cancelled())
 
 
 def test_a_view_that_waits_hears_that_its_client_has_left(app):

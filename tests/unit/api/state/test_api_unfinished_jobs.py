@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 from api.state.shared_counts import MemoryCounts
 from api.state.unfinished_jobs import UnfinishedJobs
-from shared.volume import Volume
+from shared.ids import new_job_id
+from shared.volume import OpenJob, Volume
 
 
 def test_two_processes_admit_together_no_more_than_the_limit(tmp_path):
@@ -12,13 +13,13 @@ def test_two_processes_admit_together_no_more_than_the_limit(tmp_path):
     shared = SimpleNamespace(ask=lambda question: question(counts))
     processes = [UnfinishedJobs(shared, volume) for _ in range(2)]
     admitted = 0
-    for number in range(10):
-        name = f"5-{number}"
+    names = [OpenJob(5, new_job_id()).name for _ in range(12)]
+    for number, name in enumerate(names[:10]):
         if processes[number % 2].admit("k", name, 6):
             (volume.open / name).touch()
             admitted += 1
     assert admitted == 6
-    (volume.open / "5-0").unlink()
-    assert processes[0].admit("k", "5-new", 6), "a finished job leaves its place"
-    (volume.open / "5-new").touch()
-    assert not processes[1].admit("k", "5-newer", 6)
+    (volume.open / names[0]).unlink()
+    assert processes[0].admit("k", names[10], 6), "a finished job leaves its place"
+    (volume.open / names[10]).touch()
+    assert not processes[1].admit("k", names[11], 6)
