@@ -28,6 +28,8 @@ _WARM_UP_SECONDS = 120
 _FIRST_USE_SECONDS = 1800
 _LOOK_SECONDS = 2
 _ANSWER_SECONDS = 2
+# A start that hangs must not keep a worker from its end; what it started ends with this process.
+_END_SECONDS = 5.0
 _TICK_SECONDS = 0.1
 _MOST_TRIES = 6
 _LONGEST_PAUSE_SECONDS = 15
@@ -105,10 +107,13 @@ class Nursery:
         with self._changed:
             self._changed.notify_all()
         self._stop_server()
-        while self._thread.is_alive():
+        until = time.monotonic() + _END_SECONDS
+        while self._thread.is_alive() and time.monotonic() < until:
             # It may have started another one meanwhile.
             self._thread.join(_TICK_SECONDS)
             self._stop_server()
+        if self._thread.is_alive():
+            log.warning("a start of a training process hangs; this worker ends without waiting for it")
         self._discard_ready()
 
     def can_use_gpu(self) -> bool:
