@@ -13,6 +13,8 @@ from proofs.simulation.world import Outcome, run_world
 def some_worlds(seeds: range) -> list[Outcome]:
     """The worlds of these seeds."""
     logging.disable()
+    # Found once under a lock, by file operations: in a world they are suspended, and the next one would wait for ever.
+    tempfile.gettempdir()
     with in_memory() as folder, simulated():
         return [run_world(seed, folder) for seed in seeds]
 
