@@ -1,5 +1,6 @@
 """The API under gunicorn: an event loop owns the connections, and a thread gets a whole request."""
 
+import asyncio
 import atexit
 import gc
 import os
@@ -7,6 +8,7 @@ import resource
 import shutil
 import sys
 import tempfile
+from functools import partial
 from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
@@ -25,8 +27,7 @@ from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 
 GRACEFUL_SECONDS = 5
-_LISTENING_SECONDS = 0.5
-# So many more objects than before, and Python looks for garbage: 700 is its own rule, in Python 3.11.
+# Number of new objects after which Python looks for garbage: 700 is its own rule, in Python 3.11.
 _NEW_OBJECTS = 20_000
 
 
@@ -120,8 +121,7 @@ def _listen(arbiter: Any) -> None:
 
 def _ready(worker: Any) -> None:
     end_streams_with(worker)
-    # asyncio shortens the queue of new connections to 100 when it starts to listen: 2,000 at once would drop others.
-    worker.loop.call_later(_LISTENING_SECONDS, _lengthen_queue, worker)
+    keep_long_queue(worker.loop, worker.cfg.backlog)
     # What is loaded by now stays: looking through all of it for garbage would stop every request for tens of
     # milliseconds. What a request leaves goes by itself but for few cycles, which are looked for more seldom.
     gc.collect()
@@ -129,9 +129,12 @@ def _ready(worker: Any) -> None:
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
 
 
-def _lengthen_queue(worker: Any) -> None:
-    for listener in worker.sockets:
-        listener.sock.listen(worker.cfg.backlog)
+def keep_long_queue(loop: asyncio.AbstractEventLoop, backlog: int) -> None:
+    """Let `loop` listen with a queue of `backlog` new connections, before it does.
+
+    gunicorn names none, and asyncio's own 100 would drop others beside 2,000 at once.
+    """
+    loop.create_server = partial(loop.create_server, backlog=backlog)  # type: ignore[method-assign]
 
 
 def end_streams_with(worker: Any) -> None:
