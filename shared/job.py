@@ -3,12 +3,12 @@
 spec.json        JobRecord    what is to be done; by the API
 plan.json        EnginePlan   how it is computed; by the first attempt, before its first epoch
 cancel.json      Cancel       somebody does not want it any more; by the API
-result.json      JobResult    how it ended, for ever; whoever creates it first
+result.json      JobResult    how it ended; created once
 attempts/<n>/
   claim.json     Claim        whose attempt this is; the worker
   process.json   TrainingProcess  which process trains; the training child
   conclusion.json Conclusion  how the training program says it ended; the training child
-  end.json       AttemptEnd   how the attempt ended; its worker, or whoever found it lost
+  end.json       AttemptEnd   how the attempt ended; by its worker, or the one that found it lost
 """
 
 from typing import Any, Literal, Self
@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.document import Document
-from shared.progress import Best, EpochProgress, LastImprovement
+from shared.progress import Best, EpochProgress, LastImprovement, take_old_names
 from shared.spec import JobSpec
 from shared.task import Task
 
@@ -111,14 +111,11 @@ class Stop(_Part):
     @classmethod
     def _accept_old_names(cls, data: Any) -> Any:
         """Older versions stored early stopping's epoch as `best_epoch`, or where that was off, the best model's."""
-        if not isinstance(data, dict) or "best_epoch" not in data:
-            return data
-        known = {name: value for name, value in data.items() if name not in {"best_epoch", "best_value"}}
-        old = LastImprovement.of_old_names(data["best_epoch"], data.get("best_value"))
-        if old is None or data.get("patience") is not None:
-            return {"last_improvement": old, **known}
-        best = {"epoch": old["epoch"], "monitor": data.get("monitor"), "value": old["value"]}
-        return {"best": best, **known, "monitor": None}
+        rest, old = take_old_names(data)
+        if old is None or rest.get("patience") is not None:
+            return rest if rest is data else {"last_improvement": old, **rest}
+        best = {"epoch": old["epoch"], "monitor": rest.get("monitor"), "value": old["value"]}
+        return {"best": best, **rest, "monitor": None}
 
     def with_best(self, progress: EpochProgress | None) -> Self:
         """With the best model as the last epoch knew it, where an older version did not record it."""
@@ -195,13 +192,13 @@ class Conclusion(Document):
 class AttemptEnd(Document):
     """`end.json`: the moment at which an attempt can have no more effect.
 
-    With `ending` the job is over; whoever finds no `result.json` beside it writes one from it. Without, the job is
-    queued again: `outcome` says why, and nobody takes it before `retry_at`. `is_failure` and `is_loss` say against
-    which of the job's limits it counts, `has_progress` whether it left a resume point beyond the place where it began.
-    `place` is where the run last was, as `epoch:step` from 0.
-    `events_bytes` is how long `events.jsonl` was at that moment: nobody reads what a superseded owner writes behind it.
-    `held_seconds` is how long the attempt held its GPU by its owner's monotonic clock: of a lost attempt until its last
-    heartbeat and one interval more. None in the files of older versions.
+    With `ending` the job has finished; a worker that finds no `result.json` beside it writes one from it. Without, the
+    job is queued again: `outcome` says why, and nobody takes it before `retry_at`. `is_failure` and `is_loss` say
+    against which of the job's limits it counts, `has_progress` whether it left a resume point beyond the place where it
+    began. `place` is where the run last was, as `epoch:step` from 0. `events_bytes` is how long `events.jsonl` was at
+    that moment: nobody reads what a superseded owner writes behind it. `held_seconds` is how long the attempt held its
+    GPU by its owner's monotonic clock: of a lost attempt until its last heartbeat and one interval more. None in the
+    files of older versions.
     """
 
     outcome: Literal["finished", "handed_back", "lost", "failed"]

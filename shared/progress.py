@@ -28,10 +28,19 @@ class LastImprovement(_Frozen):
     value: float
     min_delta: float | None
 
-    @classmethod
-    def of_old_names(cls, epoch: int | None, value: float | None) -> dict[str, Any] | None:
-        """What versions before `last_improvement` stored as `best_epoch` and `best_value`."""
-        return None if epoch is None or value is None else {"epoch": epoch, "value": value, "min_delta": None}
+
+def take_old_names(data: Any) -> tuple[Any, dict[str, Any] | None]:
+    """Take `best_epoch` and `best_value`, by which older versions stored a last improvement, out of a document.
+
+    Returns the rest of the document and the fields of the last improvement, None if the document has none.
+    """
+    if not isinstance(data, dict) or "best_epoch" not in data:
+        return data, None
+    rest = {name: value for name, value in data.items() if name not in {"best_epoch", "best_value"}}
+    epoch, value = data["best_epoch"], data.get("best_value")
+    if epoch is None or value is None:
+        return rest, None
+    return rest, {"epoch": epoch, "value": value, "min_delta": None}
 
 
 class Patience(_Frozen):
@@ -49,11 +58,8 @@ class Patience(_Frozen):
     @model_validator(mode="before")
     @classmethod
     def _accept_old_names(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or "best_epoch" not in data:
-            return data
-        known = {name: value for name, value in data.items() if name not in {"best_epoch", "best_value"}}
-        old = LastImprovement.of_old_names(data["best_epoch"], data.get("best_value"))
-        return {"last_improvement": old, **known}
+        rest, old = take_old_names(data)
+        return rest if rest is data else {"last_improvement": old, **rest}
 
     def event_data(self) -> dict[str, Any]:
         """As JSON values for an event, also with the names that versions before `last_improvement` require."""

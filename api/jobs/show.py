@@ -8,6 +8,7 @@ from flask import Response, request
 from api.http.answer import as_content
 from api.http.operation import KNOWN, NOT_MODIFIED, integer, json_answer, operation
 from api.http.query import Query
+from api.jobs.find import state_of
 from api.jobs.ledger import ledger_report
 from api.jobs.report import job_report
 from api.shapes.jobs import Job, Resume
@@ -19,7 +20,6 @@ from shared.document import UnusableDocument
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
 from shared.ledger import Ledger
-from shared.problems import NotFound
 from shared.volume import OpenJob
 
 MOST_WAIT_SECONDS = 60
@@ -59,10 +59,7 @@ def job_document(folder: JobFolder) -> Job:
     The ledger goes to the last moment that the job's files tell of: while they stay as they are so does the ETag.
     """
     held = service()
-    state = folder.state()
-    if state is None:
-        raise NotFound("there is no job with this id")
-    report = _report(held, folder, state)
+    report = _report(held, folder, state_of(folder))
     try:
         ledger, inexact = ledger_report(histories().ledger(folder)), histories().of(folder).inexact()
     except UnusableDocument as error:
@@ -109,7 +106,7 @@ def _is_known(view: View) -> bool:
 
 
 def _wait_for_change(held: Service, folder: JobFolder, view: View, seconds: int) -> View:
-    """The job's next view that is another one; the same one after so many seconds."""
+    """The job's next view that differs; the same view after `seconds`."""
     if not held.streams.acquire(blocking=False):
         return view
     try:
