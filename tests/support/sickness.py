@@ -35,6 +35,7 @@ class Machine:
     root: Path
     worker: WorkerProcess | None = None
     undo: list[Callable[[], None]] = field(default_factory=list)
+    frozen: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.modules, self.temporary = self.root / "modules", self.root / "temporary"
@@ -60,6 +61,12 @@ class Machine:
         if server is not None:
             with suppress(ProcessLookupError):
                 os.kill(server, number)
+
+    def kill_what_is_frozen(self) -> None:
+        """A child that was frozen right after its fork, before it asked to die with its parent, stays for ever."""
+        for pid in self.frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def cure(self) -> None:
         """Take away what makes the worker sick; it gets well by itself."""
@@ -153,6 +160,8 @@ def _signal_the_child_that_stands_by(machine: Machine, number: signal.Signals) -
     for pid in descendants(machine.worker.pid):
         if server in _parents(pid):
             os.kill(pid, number)
+            if number == signal.SIGSTOP:
+                machine.frozen.append(pid)
 
 
 def _parents(pid: int) -> list[int]:

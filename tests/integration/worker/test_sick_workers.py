@@ -38,6 +38,7 @@ def machine(volume: Volume, redis_server: RedisServer, tmp_path: Path) -> Iterat
         finally:
             machine.cure()
             machine.worker.stop()
+            machine.kill_what_is_frozen()
 
 
 def posted(volume: Volume, job_queue: JobQueue) -> JobFolder:

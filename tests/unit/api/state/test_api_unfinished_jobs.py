@@ -23,3 +23,13 @@ def test_two_processes_admit_together_no_more_than_the_limit(tmp_path):
     assert processes[0].admit("k", names[10], 6), "a finished job leaves its place"
     (volume.open / names[10]).touch()
     assert not processes[1].admit("k", names[11], 6)
+
+
+def test_a_job_that_is_just_being_stored_keeps_its_place(tmp_path):
+    volume, counts = Volume(tmp_path), MemoryCounts()
+    unfinished = UnfinishedJobs(SimpleNamespace(ask=lambda question: question(counts)), volume)
+    first, second, third, fourth = (OpenJob(5, new_job_id()).name for _ in range(4))
+    assert all(unfinished.admit("k", name, 2) for name in (first, second, third)), "none of them has a marker yet"
+    for name in (first, second, third):
+        (volume.open / name).touch()
+    assert not unfinished.admit("k", fourth, 2)

@@ -54,7 +54,7 @@ def test_a_typo_in_the_environment_is_said_before_anything_starts(tmp_path):
 def test_a_variable_that_nobody_reads_is_a_warning(tmp_path):
     said = []
     stack = LocalStack(StackOptions(tmp_path), said.append, {"FITSTOP_OF_ANOTHER_VERSION": "1"})
-    key = stack._checked_key(stack._settings(RedisPlan(tmp_path, tmp_path / "log")))
+    key = stack._run_preflight(stack._settings(RedisPlan(tmp_path, tmp_path / "log")))
     assert key == (tmp_path / "admin_key").read_text().strip()
     assert "FITSTOP_OF_ANOTHER_VERSION is not a variable of this version" in " ".join(said)
 
