@@ -80,7 +80,7 @@ class DatasetInfo(Document):
     warnings: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column | None:
-        """The column of that name, or None."""
+        """The column with that name, or None."""
         return next((column for column in self.columns if column.name == name), None)
 
     @property

@@ -49,7 +49,7 @@ def read_document(path: Path, kind: type[_Document]) -> _Document | None:
 
 
 def parse_document(content: bytes, kind: type[_Document], name: str) -> _Document:
-    """The document that a file of that name holds. Raises UnusableDocument."""
+    """The document that a file with that name holds. Raises UnusableDocument."""
     try:
         document = kind.model_validate_json(content, extra="ignore")
     except ValidationError as error:
@@ -62,7 +62,7 @@ def parse_document(content: bytes, kind: type[_Document], name: str) -> _Documen
 
 
 def check_format(content: bytes, name: str) -> None:
-    """Raise NewerFormat where the content of a file of that name, JSON or not, says that it is of one."""
+    """Raise NewerFormat where the content of a file with that name, JSON or not, says that it is of one."""
     try:
         document = from_json(content)
     except ValueError:

@@ -40,7 +40,7 @@ def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | Non
 
     The content is written to a file beside `path`, or to `draft` where nobody has made that yet: it stays, as another
     name of the file. The names in the folders `resting_on` are on the disk before there is a `path`. Syncing them only
-    now, behind the content, costs little: what was written for the content holds them already.
+    now, after the content, costs little: what was written for the content holds them already.
 
     The volume must know hard links: `link` is the only exclusive create that also puts whole content in place.
     """

@@ -6,7 +6,7 @@
 durations are computed from; events of older versions and of others than the owner have none.
 
 Types are open words; those in use: extend, state, lost, started, data, model, engine, resume, epoch, checkpoint,
-learning_rate, stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte behind the last
+learning_rate, stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte after the last
 line read.
 """
 
@@ -140,7 +140,7 @@ def read_events(path: Path, offset: int = 0, until: int | None = None) -> Iterat
 
 
 def job_events(job: JobFolder, after: Cursor = Cursor()) -> Iterator[PlacedEvent]:
-    """The events of all attempts behind `after`, in the order of the attempts; what was inherited is attempt 0."""
+    """The events of all attempts after `after`, in the order of the attempts; what was inherited is attempt 0."""
     for attempt in job.runs():
         if attempt.number < after.attempt:
             continue

@@ -25,9 +25,9 @@ Coefficients = tuple[float, ...]
 COEFFICIENTS: Coefficients = (-11.77, 4.59, -0.94, 1.23, -0.64, 2.24, -1.84, 8.9, -3.97)
 
 _FUTURES = 400
-# A future that has not stopped so many epochs from now counts as stopping then.
+# A future that has not stopped this number of epochs from now counts as stopping then.
 _HORIZON = 300
-# In epochs: what came so long ago counts half in how often the last ones improved.
+# In epochs: what came this long ago counts half in how often the last ones improved.
 _HALF_LIVES = (2.0, 6.0, 20.0)
 # No recorded curve waited for longer. Behind it the odds fall as those of a new record among values without a trend do.
 _KNOWN_WAIT = 20

@@ -1,7 +1,7 @@
 """What an attempt's events tell of its time and its curve, read on from where the last look ended.
 
 A job that was interrupted has several attempts. Each goes on at a place of one before it, so the run that counts is a
-line from the newest attempt back to the first; what an attempt did behind the place that the next one took up was
+line from the newest attempt back to the first; what an attempt did after the place that the next one took up was
 trained for nothing.
 """
 
@@ -242,7 +242,7 @@ class JobReader:
     def read_on(self) -> JobHistory | None:
         """The job as it is now; None where it is gone.
 
-        The result is read first: behind it nothing is written any more.
+        The result is read first: after it nothing is written any more.
         """
         result = self._job.result()
         # Written once, so it is read once; whether it is there still is asked each time.

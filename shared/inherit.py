@@ -26,7 +26,7 @@ _KEPT = {"epoch": _EPOCH, "learning_rate": _RATE, "checkpoint": _CHECKPOINT}
 
 
 def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFolder) -> None:
-    """Make the attempt 0 of the job `into` from `source`, of whose run so many whole epochs count.
+    """Make the attempt 0 of the job `into` from `source`, of whose run `epochs` whole epochs count.
 
     `record` is that of the new job. Raises FileNotFoundError where the other job is deleted meanwhile.
     """
@@ -60,14 +60,14 @@ def _link_files(source: AttemptFolder, taken: AttemptFolder, name: str) -> None:
 
 
 def _copy_rows(source: AttemptFolder, taken: AttemptFolder, epochs: int) -> None:
-    """Copied and not linked: whoever was taken for lost may still write into its own log."""
+    """Copied and not linked: an attempt that was considered lost may still write into its own log."""
     log = read_bytes(source.training_log)
     if log is not None:
         create_file(taken.training_log, b"".join(log.splitlines(keepends=True)[: 1 + epochs]))
 
 
 def _inherited_events(job: JobFolder, epochs: int, record: JobRecord) -> Iterator[Event]:
-    """What was told of the first `epochs` epochs, each once, and that the new job goes on behind them."""
+    """What was told of the first `epochs` epochs, each once, and that the new job goes on after them."""
     last = {}
     for placed in job_events(job):
         epoch, kind = placed.event.data.get("epoch"), _KEPT.get(placed.event.type)

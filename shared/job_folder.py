@@ -150,7 +150,7 @@ class AttemptFolder:
     def close(self, end: AttemptEnd) -> bool:
         """End the attempt. Of its owner and those who think it lost, the first one wins and is told True.
 
-        What comes behind the events of this moment is nobody's any more, and no reader sees it.
+        What comes after the events of this moment is nobody's any more, and no reader sees it.
         """
         told = self.events_file.stat().st_size if self.events_file.exists() else 0
         return create_file(self.end_file, encode(as_json(end.model_copy(update={"events_bytes": told}))))
@@ -266,9 +266,9 @@ class JobFolder:
     def state(self) -> JobState | None:
         """The job's state, or None where there is no such job.
 
-        The cancel is read first: a job that is seen queued and cancelled was cancelled while nobody had it, so that
-        whoever claims it meanwhile finds the wish. The result is read last: a job that was seen running and has a
-        result by then is terminal, never the other way about.
+        The cancel is read first: a job that is seen queued and cancelled was cancelled while nobody had it, so that a
+        worker that claims it meanwhile finds the request. The result is read last: a job that was seen running and has
+        a result by then is terminal, never the other way about.
         """
         record, cancel = self.record(), self.cancel()
         if record is None:

@@ -5,7 +5,7 @@
     learning    epochs up to that of the best saved model; where none is saved, up to the last improvement
     patience    epochs after that one, to the stop
     redone      what an interruption made it train twice, and the silence until others took over
-    saving      between two epochs, and behind the last one
+    saving      between two epochs, and after the last one
 
 All but waiting add up to the time that the attempts held the GPU, to the microsecond: an attempt's time is cut into
 pieces, and each piece goes to one part. The attempt's owner measured that time (`shared/held.py`); waiting is what the
@@ -85,7 +85,7 @@ class Ledger:
 
 
 def money(time: int, price_per_hour: float) -> float:
-    """What so many microseconds cost."""
+    """The cost of a number of microseconds."""
     return time * price_per_hour / _HOUR
 
 
@@ -205,7 +205,7 @@ class _Cut:
         self._take("redone", until)
 
     def _tail(self, epoch: int) -> None:
-        """The time behind the last whole epoch: `epoch` was begun, or the run was over."""
+        """The time after the last whole epoch: `epoch` was begun, or the run was over."""
         if self._stopped_itself:
             self._take("saving", self._end)
         handed_back = self._attempt.end is not None and self._attempt.end.outcome == "handed_back"

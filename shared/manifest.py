@@ -31,7 +31,7 @@ class Manifest(Document):
     checkpoints: tuple[Checkpoint, ...] = ()
 
     def find(self, name: str) -> Checkpoint | None:
-        """The checkpoint of that name, or None."""
+        """The checkpoint with that name, or None."""
         return next((one for one in self.checkpoints if one.name == name), None)
 
 

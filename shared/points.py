@@ -22,7 +22,7 @@ class Place:
 
 
 def point_name(epochs: int, batches: int) -> str:
-    """The file's name of a point behind so many whole epochs and batches of the next; names sort as places do."""
+    """The file's name of a point after these whole epochs and batches of the next; names sort as places do."""
     return f"point-{epochs:07d}-{batches:09d}.bin"
 
 

@@ -2,7 +2,7 @@
 
     FitstopError            everything that Fitstop itself raises
     ├── Refused             what came cannot be taken; carries every problem at once
-    ├── NotFound            there is nothing of that name
+    ├── NotFound            there is nothing with that name
     └── Conflict            it is there, and its state forbids this
 
 A problem names the place by a JSON pointer (RFC 6901, in the fragment form of RFC 9457), what came, what was

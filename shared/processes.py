@@ -44,7 +44,7 @@ def is_gone(process: ProcessIdentity | None) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process has this number here, whoever it belongs to; a zombie counts."""
+    """Whether a process of any user has this number; a zombie counts."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,7 +1,7 @@
 """What if: where a recorded curve would have stopped under other settings of early stopping.
 
 The rule is Keras's EarlyStopping with Fitstop's one change: a NaN never improves. Up to the last epoch that was trained
-the answer is exact, since stopping changes nothing of the epochs before it; behind that nothing is known.
+the answer is exact, since stopping changes nothing of the epochs before it; after that nothing is known.
 """
 
 import math
@@ -107,7 +107,7 @@ class Curve:
     """A past job as the table of patiences sees it: a value and seconds for each epoch, and what an hour costs.
 
     `spec` is the early stopping that it ran under (only its monitor, mode, min_delta and start_from_epoch count here);
-    `is_complete` says that it ran all the epochs it was allowed, so that nothing could have come behind the last.
+    `is_complete` says that it ran all the epochs it was allowed, so that nothing could have come after the last.
     """
 
     values: Sequence[float | None]
@@ -122,7 +122,7 @@ class Curve:
 class PatienceRow:
     """One patience over many jobs.
 
-    `jobs` are those whose answer is known, `unknown` those that would have gone on behind their last epoch. Saved are
+    `jobs` are those whose answer is known, `unknown` those that would have gone on after their last epoch. Saved are
     GPU seconds, and money by currency; lost is how much worse the best value would have been, over the known jobs.
     """
 

@@ -1,4 +1,4 @@
-"""The result that a job's files already decide, whoever writes it: a worker that looks at the queue, or the API."""
+"""The result that a job's files already decide; a worker that looks at the queue writes it, or the API."""
 
 from shared.events import epochs_done
 from shared.job import Ending, JobRecord, Stop

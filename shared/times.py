@@ -39,5 +39,5 @@ def seconds_until(text: str) -> float:
 
 
 def time_in(seconds: float) -> str:
-    """The moment that lies so many seconds ahead by this machine's clock."""
+    """The time `seconds` from now by this machine's clock."""
     return format_time(datetime.now(UTC) + timedelta(seconds=seconds))

@@ -79,7 +79,7 @@ class Volume:
         self._identity = VolumeIdentity(root)
         for folder in (self.datasets, self.open, self.jobs, self.workers, self.deleted):
             make_folder(folder)
-        # Those whose names this process has brought onto the disk, whoever made them.
+        # Those whose names this process has brought onto the disk.
         self._safe_shards: set[str] = set()
 
     # Its state
@@ -134,7 +134,7 @@ class Volume:
         return sorted(entry.name for entry in self.datasets.iterdir() if is_dataset_id(entry.name))
 
     def publish_dataset(self, prepared: Path, dataset_id: str) -> bool:
-        """Make a prepared folder the dataset of that id, whole or not at all; False where the id is taken.
+        """Make a prepared folder the dataset with that id, whole or not at all; False where the id is taken.
 
         `prepared` lies on the volume and its files are fsynced.
         """

@@ -18,7 +18,7 @@ from api.state.key_store import KnownKey, Scope
 from api.state.service import service
 from shared.api_key import PATTERN
 
-# "page" is "read" for people: whoever is not signed in is sent to where that is done.
+# "page" is "read" for people: a person who is not logged in is sent to the log-in page.
 RouteScope = Literal["public", "page"] | Scope
 
 SIGN_IN = "/page/sign-in"

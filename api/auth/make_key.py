@@ -1,7 +1,7 @@
 """`python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`: make a key on the volume and print it.
 
-For the first key on a machine that has the volume (FITSTOP_VOLUME), and for whoever has lost the last one: whoever
-may write to the volume may do everything anyway.
+It makes the first key on a machine that has the volume (FITSTOP_VOLUME), and a new one after the last was lost. Write
+access to the volume allows everything anyway.
 """
 
 import argparse

@@ -7,7 +7,7 @@ from flask import g, request
 from api.http.problems import HttpProblem
 
 PIECE_BYTES = 64 * 1024
-# A client has so long for each piece: 2 KiB in a second are enough.
+# Time that a client has for each piece: 2 KiB in a second are enough.
 PIECE_SECONDS = 30.0
 
 

@@ -116,7 +116,7 @@ def _stream(job: JobFolder, after: Cursor) -> Response:
 
 
 def _frames(held: Service, job: JobFolder, after: Cursor, *, has_loop: bool) -> Iterator[str]:
-    """Every event behind `after` as it comes, and `end` behind the last one of a job that is over."""
+    """Every event after `after` as it comes, and `end` after the last one of a finished job."""
     yield ": connected\nretry: 2000\n\n"
     began = spoke = time.monotonic()
     while not held.is_stopping() and time.monotonic() - began < _STREAM_SECONDS:

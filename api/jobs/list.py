@@ -40,7 +40,7 @@ WANTED: dict[str, Schema] = {
 
 # Maximum number of jobs that a list names as unreadable, with the reason.
 _MOST_SET_ASIDE = 100
-# Without an index, so many folders are looked at for one page.
+# Maximum number of folders that are looked at for one page without an index.
 MOST_FOLDERS = 300
 
 _Found = tuple[JobFolder, JobState]
@@ -91,7 +91,7 @@ def wanted_of(query: Query) -> Wanted:
 
 
 def candidate_ids(wanted: Wanted) -> Iterator[str]:
-    """The ids of all jobs that may be wanted, newest first, and of others: whoever asks reads what they are."""
+    """The ids of all jobs that may be wanted, newest first, and of others: the caller reads what they are."""
     after = wanted.after
     try:
         for job_id, _ in service().index.ids(wanted):

@@ -3,9 +3,9 @@
 idempotency/<aa>/<digest>.json   the job's id, and what the body was; the digest is over the ids of both keys
 
 The record is created exclusively and names the job's id before the job is stored. So of any number of posts at once one
-chooses the id and all of them answer with it; whoever finds the record without its job, because the process between the
-two was killed, stores the job under that same id, which is an exclusive create again. A record is kept for at least 24
-hours, and swept by whichever process is the first to make one in an hour.
+chooses the id and all of them answer with it; a post that finds the record without its job, because the process between
+the two was killed, stores the job under that same id, which is an exclusive create again. A record is kept for at least
+24 hours, and swept by whichever process is the first to make one in an hour.
 """
 
 import json
@@ -61,7 +61,7 @@ def store_once(
 
     With the record where nobody else can know of the job yet and its folder holds no more than that, so that it need
     not be read again.
-    `new_record` makes the record of a job of that id from `document`; what it refuses leaves the key free. `prepare`
+    `new_record` makes the record of a job with that id from `document`; what it refuses leaves the key free. `prepare`
     puts into the new job's folder what it begins with, again where a post is repeated.
 
     Raises HttpProblem: 400 for a key that is none, 422 for one under which another body was posted.
@@ -115,7 +115,7 @@ def sweep(volume: Volume, kept_seconds: float = KEPT_SECONDS) -> None:
 def _sweep_sometimes(volume: Volume) -> None:
     """Sweep, in a thread, if nobody has in this hour, on any API host."""
     turn = _folder(volume) / f"swept-{datetime.now(UTC):%Y-%m-%dT%H}"
-    # One sweeper at a time: a second one could remove a record that was made anew after the first one's look.
+    # One sweeper at a time: a second one could remove a record that was made again after the first one's look.
     if turn.exists() or not create_file(turn, b""):
         return
     for old in turn.parent.glob("swept-*"):

@@ -1,9 +1,9 @@
 """GET /page/rows: the jobs as the page's table shows them, small and cheap enough to be asked for every two seconds.
 
-A row is read anew only where the job's files have changed, and one of a job that is over never. So that an answer takes
-the same time whatever a hundred running jobs do, it renews rows for READ_SECONDS and forecasts, which take milliseconds
-each, for FORECAST_SECONDS, the oldest first: a row may be a look or two behind, and says after which epoch its forecast
-was made.
+A row is read again only where the job's files have changed, and one of a job that is over never. So that an answer
+takes the same time whatever a hundred running jobs do, it renews rows for READ_SECONDS and forecasts, which take
+milliseconds each, for FORECAST_SECONDS, the oldest first: a row may be a look or two behind, and says after which epoch
+its forecast was made.
 """
 
 import os
@@ -127,7 +127,7 @@ def _with_forecasts(found: list[Kept]) -> list[Kept]:
 def _replace(
     found: list[Kept], some: list[Kept], age: Callable[[Kept], float], seconds: float, make: Callable[[Kept], Kept]
 ) -> list[Kept]:
-    """`found` with `some` of it made anew, the oldest first, for as long as that may take and one at least."""
+    """`found` with `some` of it made again, the oldest first, for as long as that may take and one at least."""
     until, latest = time.thread_time() + seconds, time.monotonic() + _SLOW_VOLUME_SECONDS
     made = {}
     for one in sorted(some, key=age):
@@ -140,7 +140,7 @@ def _replace(
 def _read(folder: JobFolder, known: Kept | None = None) -> Kept | None:
     """A job's row as it is now, with the forecast that is known; None for one that is gone or damaged, which is logged.
 
-    The mark is taken first: what changes behind it is seen at the next look.
+    The mark is taken first: what changes after it is seen at the next look.
     """
     now = _mark(folder.path)
     try:

@@ -105,7 +105,7 @@ class _Client:
         return piece
 
     async def has_left_within(self, seconds: float) -> bool:
-        """Wait for so long, or until the client leaves. Its body is not received any more."""
+        """Wait for `seconds`, or until the client leaves: True if it left. The rest of its body is dropped."""
         self._leaving = self._leaving or asyncio.create_task(self._leave())
         done, _ = await asyncio.wait({self._leaving}, timeout=seconds)
         return bool(done)

@@ -21,10 +21,10 @@ from api.http.every_request import SAFE_HEADERS
 # For the first head. A later one has `keepalive` seconds from the end of the answer before it.
 _HEAD_SECONDS = 5.0
 _LINGER_SECONDS = 10.0
-# A client that takes nothing for so long is cut off, by the kernel.
+# The kernel ends the connection of a client that accepts nothing for this time.
 _STALLED_MILLISECONDS = 15_000
-# So much waits in the kernel for a client that reads slowly, beside what is on its way. It is not what a client far
-# away may receive in a moment, as SO_SNDBUF would be.
+# Maximum number of bytes that wait in the kernel for a client that reads slowly. Unlike SO_SNDBUF it does not limit
+# what is on its way to a client far away.
 _UNSENT_BYTES = 128 * 1024
 
 log = logging.getLogger(__name__)

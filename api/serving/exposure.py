@@ -10,7 +10,7 @@ _ALL = frozenset({"*", "-::*", "0.0.0.0", "::"})  # noqa: S104  nothing is bound
 
 
 class Exposed(Exception):
-    """The API would be open to whoever reaches it; the message says how to fix it."""
+    """The API would be open to everybody who reaches its port; the message says how to fix it."""
 
 
 def check(settings: Settings, keys: KeyStore) -> None:

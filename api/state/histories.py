@@ -70,7 +70,7 @@ class Histories:
         return found if history.result is None else self._ledgers.keep(job.id, found)
 
     def remember(self, key: tuple[Any, ...], make: Callable[[], _Answer]) -> _Answer:
-        """What `make` answered for this key; asked anew where that is forgotten."""
+        """The result of `make` for this key; it is called again if the result has left the cache."""
         known: _Answer | None = self._answers.find(key)
         return self._answers.keep(key, make()) if known is None else known
 

@@ -2,15 +2,15 @@
 
 It is never a truth. It holds only what cannot change any more: what a job's spec says, and the terminal state of those
 that are over. Every other job is `open` in it and is read from its folder each time, so that no list is wrong about a
-state. It may be deleted at any moment, and is made anew where it is missing, damaged or of another volume.
+state. It may be deleted at any moment, and is made again where it is missing, damaged or of another volume.
 
-How it keeps up, whoever made a job and on whichever host: making a job and ending one both change the folder `open/`,
+How it keeps up with jobs made on any host: making a job and ending one both change the folder `open/`,
 so where that has not changed there is nothing new; else the shards of `jobs/` that have changed are read again. A
 modification time is only ever compared with what the same folder said before, never with a clock. Two changes within
 one tick of the volume's clock leave one time, so a folder counts as unchanged only after SETTLE_SECONDS of it.
 
 The threads and processes of a host share the file; each keeps up by itself, and writing a row twice changes nothing.
-Where so much is new that a client would wait, a thread reads it, and whoever asks meanwhile gets Behind.
+Where so much is new that a client would wait, a thread reads it, and requests get Behind meanwhile.
 """
 
 import logging
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Behind(Exception):
-    """The index is being made; whoever asks now finds the jobs in their folders."""
+    """The index is being made; until then the jobs are found in their folders."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The index's SQLite file: rows in, ids out. What it holds and why is told in `api.state.index`."""
+"""The index's SQLite file: rows in, ids out. `api.state.index` describes its content."""
 
 import atexit
 import fcntl

@@ -99,14 +99,14 @@ class KeyStore:
         return self._known(record)
 
     def of_id(self, key_id: str) -> KnownKey | None:
-        """What is known of the key of that id; None where there is none."""
+        """What is known of the key with that id; None where there is none."""
         if key_id == ENVIRONMENT_KEY_ID:
             return None if self._admin_hash is None else _ENVIRONMENT_KEY
         record = self._usable(key_id) if is_key_id(key_id) else None
         return None if record is None else self._known(record)
 
     def hash_of(self, key_id: str) -> str | None:
-        """The SHA-256 of the key of that id; None where there is none."""
+        """The SHA-256 of the key with that id; None where there is none."""
         if key_id == ENVIRONMENT_KEY_ID:
             return self._admin_hash
         record = self._usable(key_id) if is_key_id(key_id) else None

@@ -1,6 +1,7 @@
-"""Rings for new jobs after their answers: a client need not wait for Redis, whose ring it does not depend on.
+"""Notifies workers of new jobs after the answer: a client does not wait for Redis, on which no job depends.
 
-A job is safe before workers are notified. What is not sent any more when a process is killed, a worker's sweep finds.
+A job is safe before workers are notified. If a notification is lost with a killed process, a worker's patrol finds the
+job.
 """
 
 import logging
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Rings from a thread of its own, for all jobs together that wait for it: a Redis that is away is tried once."""
+    """Notifies from a thread of its own, of all waiting jobs together: a Redis that is away is tried once."""
 
     def __init__(self, job_queue: JobQueue) -> None:
         self._queue = job_queue
@@ -33,7 +34,7 @@ class Notifier:
                 self._queue.notify(*job_ids)
             except Exception:
                 # At the edge of a thread: without it nobody would notify any more.
-                log.exception("the notification failed for %s; a worker's sweep finds the jobs", ", ".join(job_ids))
+                log.exception("the notification failed for %s; a worker's patrol finds the jobs", ", ".join(job_ids))
 
     def _waiting_too(self) -> list[str]:
         found: list[str] = []

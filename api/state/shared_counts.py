@@ -40,7 +40,7 @@ class Counts(Protocol):
         """Count `amount` more in a window, which begins with its first count."""
 
     def hold(self, name: str, token: str, most: int, seconds: float) -> bool:
-        """Take one of `most` places; it comes back with `release`, or by itself after so many seconds."""
+        """Take one of `most` places; it comes back with `release`, or by itself after `seconds`."""
 
     def release(self, name: str, token: str) -> None:
         """Give a place back."""

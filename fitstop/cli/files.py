@@ -141,7 +141,7 @@ def download(ctx: click.Context, job: str, checkpoint: str | None, to: Path | No
 
 
 def choose_checkpoint(client: Client, job_id: str, name: str | None) -> Json:
-    """The checkpoint of that name, or the best one. Raises NotFound with the names of the others."""
+    """The checkpoint with that name, or the best one. Raises NotFound with the names of the others."""
     saved: list[Json] = client.checkpoints(job_id)["data"]
     for one in saved:
         if one["name"] == name or (name is None and one["is_best"]):

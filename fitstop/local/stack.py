@@ -101,7 +101,7 @@ class LocalStack:
         self._listen_on(port)
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
         settings = self._settings(redis)
-        self.api_key = self._checked_key(settings)
+        self.api_key = self._run_preflight(settings)
         self._components = self._plan(program, redis, settings)
         self._start_redis(redis)
         for component in self._components[1:]:
@@ -138,7 +138,7 @@ class LocalStack:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def _checked_key(self, settings: Mapping[str, str]) -> str:
+    def _run_preflight(self, settings: Mapping[str, str]) -> str:
         """The key of the stack, from the service's own code. Raises StackError where the service can't start."""
         done = run_service("shared.preflight", str(admin_key_file(self.data)), environment=settings)
         if done.returncode:

@@ -21,7 +21,7 @@ def _plain_filename(text: str) -> str:
     """Refuse every template but plain names with a plain width or precision: never attributes, never a path."""
     if text == "auto":
         return text
-    for literal, field, form, conversion in _parsed(text):
+    for literal, field, form, conversion in _parse(text):
         if not _FILENAME_TEXT.fullmatch(literal):
             raise ValueError(f'the text "{literal}" may only contain letters, digits, dot, underscore and hyphen')
         if field is None:
@@ -42,7 +42,7 @@ def _longest(template: str) -> int:
     return len(template.format(**{**widest, "epoch": MOST_EPOCHS}))
 
 
-def _parsed(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
+def _parse(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
     try:
         return list(string.Formatter().parse(template))
     except ValueError as error:

@@ -5,7 +5,7 @@ an earlier one's needs the same programs, to the last bit. XLA believes the file
 the machine nor the version; so a worker's children read only what others of its children have written since its start,
 into a folder that goes with it.
 
-A child that cannot compile beside kept programs gives them up for the worker, and its job begins anew without them.
+A child that cannot compile beside kept programs gives them up for the worker, and its job begins again without them.
 """
 
 import fcntl
@@ -54,7 +54,7 @@ class KeptPrograms:
         return {VARIABLE: str(self._folder)}
 
     def forget(self) -> None:
-        """Have all programs compiled anew: one of them may be at fault."""
+        """Have all programs compiled again: one of them may be at fault."""
         if self._folder is not None:
             _keep_newest(self._folder, 0)
 

@@ -11,7 +11,7 @@ _sender: Connection | None = None
 
 
 class Pulse(NamedTuple):
-    """`silence_seconds`: after so long without another pulse the run hangs. `place`: where it is, as `epoch:step`."""
+    """`silence_seconds`: a run without another pulse for this time hangs. `place`: where it is, as `epoch:step`."""
 
     silence_seconds: float
     place: str

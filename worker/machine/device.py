@@ -20,7 +20,7 @@ def device_name() -> str:
 
 
 def device_use() -> GpuUse | None:
-    """How busy and how full that GPU is, whoever uses it; None on a CPU, and where the driver does not say."""
+    """How busy and how full that GPU is, by all who use it; None on a CPU, and where the driver does not say."""
     index = _first_index()
     if index is None:
         return None

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Owner:
-    """Who claims: a worker, named anew at each of its starts, and one of its slots, with its GPU's price if known.
+    """Who claims: a worker, named again at each of its starts, and one of its slots, with its GPU's price if known.
 
     `claiming_since` is the moment before its last claim, by this machine's monotonic clock: from there on others count.
     `process` is the worker's own, so that others on its machine see when it has ended.

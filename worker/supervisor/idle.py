@@ -22,7 +22,7 @@ class IdleClock:
         self._since = time.monotonic()
 
     def is_up(self, work_waits: Callable[[], bool]) -> bool:
-        """Whether nothing was to do for so long. The queue is asked only then, since that reads the volume."""
+        """Whether nothing was to do for that time. The queue is asked only then, since that reads the volume."""
         if not self._limit or time.monotonic() - self._since < self._limit:
             return False
         if work_waits():
@@ -34,7 +34,7 @@ class IdleClock:
 def run_hook(command: str) -> bool:
     """Run the command by the shell, with this process's environment; False where it fails or takes over a minute."""
     try:
-        done = subprocess.run(  # noqa: S602  the command of whoever owns the machine
+        done = subprocess.run(  # noqa: S602  the command of the machine's owner
             command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=_HOOK_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:

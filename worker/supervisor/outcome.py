@@ -1,7 +1,7 @@
 """How an attempt ended, decided from what is on the volume and how the process ended; never from a status alone.
 
-`end.json` is the moment of decision: of the attempt's owner and whoever thinks it lost, one creates it. The job's
-`result.json` only follows from it, and anybody may write it.
+`end.json` is the moment of decision: its owner creates it, or a worker that considers the attempt lost. The
+job's `result.json` only follows from it, and anybody may write it.
 """
 
 import logging

@@ -113,7 +113,7 @@ class Sweeper:
         beat = read_bytes(attempt.heartbeat_file)
         before = self._seen.get(key)
         if before is None or before[0] != beat:
-            # The moment behind the read: on a slow volume the beat may be younger than the look's beginning.
+            # The moment after the read: on a slow volume the beat may be younger than the look's beginning.
             self._seen[key] = (beat, time.monotonic())
             return 0.0
         return looked - before[1]

@@ -283,7 +283,7 @@ class Worker:
             log.warning("the worker's card was not written: %s", error)
 
     def _every(self, seconds: float, act: Callable[[], None], name: str) -> None:
-        """Act now and then every so many seconds, in a thread of its own, for as long as the worker lives."""
+        """Act now and then every `seconds`, in a thread of its own, while the worker lives."""
         threading.Thread(target=self._repeat, args=(seconds, act), name=name, daemon=True).start()
 
     def _repeat(self, seconds: float, act: Callable[[], None]) -> None:

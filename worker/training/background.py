@@ -15,7 +15,7 @@ from worker.training.recent import RecentSeconds
 
 Write = Callable[[], None]
 
-# A checkpoint and the resume point behind it may wait; whoever brings more waits himself.
+# A checkpoint and the resume point after it may wait; a caller that brings more waits.
 MOST_WAITING = 2
 
 

@@ -23,7 +23,7 @@ class BudgetWatch:
         self._claimed = claimed
 
     def check(self, seconds_needed: float = 0.0) -> None:
-        """Raise BudgetUsedUp where so many seconds are not left any more.
+        """Raise BudgetUsedUp if less than `seconds` are left.
 
         Raises NoPrice where there is a limit on the cost and this worker does not know what its GPU costs.
         """

@@ -1,10 +1,10 @@
 """A resume point of another job, made the beginning of one that carries on with it under other settings.
 
-From the last point everything is as it was there but early stopping, which is judged anew: its state is the one that
+From the last point everything is as it was there but early stopping, which is judged again: its state is the one that
 the new settings would have had at that place, by Keras's own rule over the epochs until then. So the job equals one
 that had these settings from the start, bit for bit where a resume is.
 
-From the best checkpoint the weights and the optimizer are those of its file, and all callbacks are judged anew up to
+From the best checkpoint the weights and the optimizer are those of its file, and all callbacks are judged again up to
 its epoch. The file holds no random state: that goes on from where the other run was last. So this repeats no run bit
 for bit.
 """
@@ -46,7 +46,7 @@ def carry_on(point: ResumePoint, inherited: AttemptFolder, record: JobRecord, mo
 
 
 def stopping_state(told: Sequence[EpochProgress], spec: EarlyStoppingSpec) -> dict[str, Any]:
-    """The state of Keras's EarlyStopping with these settings behind these epochs, or at the one where it stops."""
+    """The state of Keras's EarlyStopping with these settings after these epochs, or at the one where it stops."""
     rule = PatientStopping(spec)
     rule.set_model(_StandIn(0.0))
     rule.on_train_begin()
@@ -60,7 +60,7 @@ def stopping_state(told: Sequence[EpochProgress], spec: EarlyStoppingSpec) -> di
 def plateau_state(
     told: Sequence[EpochProgress], spec: ReduceLROnPlateauSpec, learning_rate: float
 ) -> tuple[dict[str, Any], float]:
-    """The state of Keras's ReduceLROnPlateau behind these epochs, and the learning rate that it leaves."""
+    """The state of Keras's ReduceLROnPlateau after these epochs, and the learning rate that it leaves."""
     rule, stand_in = ReduceLROnPlateau(spec), _StandIn(learning_rate)
     rule.set_model(stand_in)
     rule.on_train_begin()
@@ -101,7 +101,7 @@ def _logs(told: EpochProgress) -> dict[str, Any]:
 def _at_best(
     point: ResumePoint, inherited: AttemptFolder, record: JobRecord, model: keras.Model, told: Sequence[EpochProgress]
 ) -> ResumePoint:
-    """The point behind the best checkpoint's epoch, the last one that is told of."""
+    """The point after the best checkpoint's epoch, the last one that is told of."""
     manifest = read_manifest(inherited.manifest_file)
     best = manifest.find(manifest.best) if manifest.best else None
     if best is None or best.epoch != len(told):

@@ -70,7 +70,7 @@ class TrainingStopped(FitstopError):
 
 
 class BudgetUsedUp(TrainingStopped):
-    """Raised at the batch behind which only writing fits into the job's budget."""
+    """Raised at the batch after which only writing fits into the job's budget."""
 
     def __init__(self, used: BudgetUsed) -> None:
         super().__init__("budget")

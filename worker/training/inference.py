@@ -7,7 +7,7 @@ from shared.inference import InferenceFacts
 from shared.job_folder import AttemptFolder
 from worker.training.data.table import Data
 
-# The two builds of TensorFlow hold the same package; whoever predicts needs either.
+# The two builds of TensorFlow hold the same package; a prediction needs either.
 _PACKAGES = {
     "keras": ("keras",),
     "numpy": ("numpy",),

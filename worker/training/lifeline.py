@@ -19,7 +19,7 @@ from shared.settings import Settings
 from worker.ipc.exit_statuses import SUPERSEDED
 
 _LOOK_SECONDS = 0.5
-# Who has not judged for so long was frozen, or this machine was.
+# A process that has not judged for this time was frozen, or this machine was.
 _FROZEN_SECONDS = 2.0
 
 

@@ -60,7 +60,7 @@ class StopRequests:
     def _check_heartbeat(self) -> None:
         """A beat vouches for the worker until it is too old, and for the time before it if that was not too long.
 
-        After so long without a look (a long batch, or this machine stood still) it may have arrived too late for
+        After that time without a look (a long batch, or this machine stood still) it may have arrived too late for
         others, who take over at this moment. The next one settles that: a worker that was late never beats again.
         """
         beat = newest_beat(self._attempt)

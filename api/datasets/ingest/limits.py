@@ -7,7 +7,7 @@ from shared.problems import Problem, Refused
 
 @dataclass(frozen=True)
 class Limits:
-    """At most so many columns, and so many rows times columns."""
+    """The maximum number of columns, and of cells (rows times columns)."""
 
     columns: int
     cells: int

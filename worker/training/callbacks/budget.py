@@ -18,7 +18,7 @@ class StopWithinBudget(keras.callbacks.Callback):
 
     So much must be left that another step as long as the last one does no harm, and a validation as long as the last
     one neither: inside a validation a run has no place that could be saved. `writing_seconds` says how long it takes to
-    write all that waits to be written, and so many files more: the resume point of the stop, and before a validation
+    write all that waits to be written, and `more` files: the resume point of the stop, and before a validation
     the checkpoint that may follow it.
     """
 

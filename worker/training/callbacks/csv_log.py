@@ -20,7 +20,7 @@ class CSVLog(keras.callbacks.CSVLogger):
     """Keras's file, hashed, and closed also when a run ends with an error."""
 
     def __init__(self, spec: CSVLoggerSpec, path: Path) -> None:
-        """Go on behind the rows that are there: a new attempt finds those of the one before it."""
+        """Go on after the rows that are there: a new attempt finds those of the one before it."""
         super().__init__(path, separator=spec.separator, append=True)
         self._path = path
         self._digest = hashlib.sha256()

@@ -18,7 +18,7 @@ from worker.training.checkpoints import finite_metrics
 
 
 class Narrator(keras.callbacks.Callback):
-    """Comes behind the others, so that they have decided; writes an epoch's events in one piece."""
+    """Comes after the others, so that they have decided; writes an epoch's events in one piece."""
 
     def __init__(
         self,

@@ -41,10 +41,10 @@ class Blocks(Protocol):
         """Begin an epoch."""
 
     def block(self, index: int) -> Tensors:
-        """A block of the epoch that has begun; what lies behind the last full batch is filled with zeros."""
+        """A block of the epoch that has begun; what lies after the last full batch is filled with zeros."""
 
     def tail(self) -> Tensors | None:
-        """The rows behind the last full batch, None where there are none."""
+        """The rows after the last full batch, None where there are none."""
 
 
 def blocks_of(arrays: Arrays, batch_size: int, device_bytes: int) -> Blocks:

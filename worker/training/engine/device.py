@@ -54,7 +54,7 @@ def _use_kept_programs(plan: EnginePlan) -> None:
 def _keep_freed_memory() -> None:
     """Have this process use freed memory again instead of giving it back; a libc without mallopt does as it likes.
 
-    A compiled program returns a large model's state in new memory. Mapped anew, each of its pages costs a fault.
+    A compiled program returns a large model's state in new memory. Mapped again, each of its pages costs a fault.
     """
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(_M_MMAP_MAX, 0)

@@ -92,7 +92,7 @@ class FusedEngine:
         model.test_function = partial(self._validate_all, callbacks.validated)
         # The programs have just returned the metrics; Keras would compute them once more.
         model._get_metrics_result_or_logs = lambda logs: logs
-        # They begin them anew, too.
+        # They begin them again, too.
         model.reset_metrics = lambda: None
         try:
             yield
@@ -139,7 +139,7 @@ class FusedEngine:
 
 
 def _calls(blocks: Blocks, begun: int, pace: "_Pace") -> Iterator[tuple[int, int, int]]:
-    """(block, first batch, batch behind the last) of each call of a program, from the batch `begun` on."""
+    """(block, first batch, batch after the last) of each call of a program, from the batch `begun` on."""
     start = begun
     while start < blocks.full_batches:
         block = start // blocks.batches_per_block
@@ -150,7 +150,7 @@ def _calls(blocks: Blocks, begun: int, pace: "_Pace") -> Iterator[tuple[int, int
 
 
 def call_seconds(step_seconds: float) -> float:
-    """How long a call is to last whose steps last so long."""
+    """How long a call is to last, from the length of its steps."""
     return max(_CALL_SECONDS, min(_STEPS_TO_SHARE_A_CALL * step_seconds, _LONG_CALL_SECONDS))
 
 

@@ -7,7 +7,7 @@ once seeded, draws the same permutation in every epoch.
 import numpy as np
 import numpy.typing as npt
 
-# A validation batch holds about so many numbers in the widest layer, and never more rows than this.
+# Numbers that a validation batch holds in the widest layer, about, and never more rows than this.
 _VALIDATION_NUMBERS = 16_000_000
 _MOST_VALIDATION_ROWS = 8192
 

@@ -8,11 +8,11 @@ from shared.job import EnginePlan, JobRecord
 from worker.training.data.table import Data
 from worker.training.engine.order import validation_batch
 
-# XLA's own compile costs about half a second more than TensorFlow's; after so many steps of a small model it has paid.
+# XLA's own compile costs about half a second more than TensorFlow's; it has paid after this number of small steps.
 _STEPS_THAT_PAY_XLA = 4000
-# A step below so many float operations is over before a second thread has begun.
+# A step with fewer float operations than this is over before a second thread has begun.
 _SMALL_STEP_OPERATIONS = 100_000_000
-# A stop is likely within so many times early stopping's patience.
+# A stop is likely within this many times early stopping's patience.
 _LIKELY_PATIENCES = 3
 
 

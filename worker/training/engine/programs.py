@@ -20,7 +20,7 @@ def training_program(model: keras.Model, block: Specs, *, xla: bool) -> Any:
 
     A block's tensors have the shape (batches, rows of a batch, …). The program ends right after a batch that makes the
     loss not finite, and `step` says how far it came. `logs` are the metrics of the epoch until there; the first call
-    of an epoch begins them anew.
+    of an epoch begins them again.
     """
 
     def train(batches: Tensors, start: tf.Tensor, stop: tf.Tensor, is_first: tf.Tensor) -> Any:

@@ -82,7 +82,7 @@ class _EachBatch(keras.callbacks.Callback):
 
 
 def _without_done_batches(model: keras.Model, place: Place) -> Callable[[Any], Any]:
-    """Keras's training function, which does nothing for the first calls: so many batches of the epoch are done."""
+    """Keras's training function, which does nothing for the first calls: those batches of the epoch are done."""
     train_on = model.train_function
     done = place.step
 
