@@ -58,22 +58,86 @@ class Column(_Frozen):
     latest: str | None = None
 
 
-class DatasetInfo(Document):
-    """One dataset. `sha256` and `bytes` are those of what was uploaded, `data_sha256` that of `data.parquet`.
+class ImageClass(_Frozen):
+    """One class of images: its name and the number of its images in each part that the upload names.
 
-    `missing_values` and `column_kinds` are what the upload asked for; `left_out` names the columns of the file that are
-    no data; `warnings` are for a person.
+    `unsplit` counts the images outside `train/`, `validation/` and `test/`: the job's own split divides them.
+    """
+
+    name: str
+    unsplit: int = 0
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+
+
+class ImagesProfile(_Frozen):
+    """The images of a dataset. Widths and heights are in pixels.
+
+    `channels` counts the images by their number of channels ("1", "3", "4"). `duplicates` counts images whose bytes
+    another image has too, `in_train_and_validation` those of them that are in both parts.
+    """
+
+    classes: tuple[ImageClass, ...]
+    width: tuple[int, int]
+    """Smallest and largest."""
+    height: tuple[int, int]
+    """Smallest and largest."""
+    channels: dict[str, int]
+    duplicates: int
+    in_train_and_validation: int
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, sorted: their numbers in the target."""
+        return tuple(one.name for one in self.classes)
+
+
+class ArrayProfile(_Frozen):
+    """One array, kept as `arrays/<name>.npy` with `_validation` after the name in the validation part.
+
+    `shape` includes the rows. `non_finite` counts NaN and infinite numbers. `values` lists the different values of a
+    target of whole numbers or booleans, sorted, where there are at most 1,000.
+    """
+
+    name: str
+    role: Literal["input", "target", "sample_weight"]
+    part: Literal["training", "validation"]
+    shape: tuple[int, ...]
+    dtype: str
+    minimum: float | None = None
+    maximum: float | None = None
+    non_finite: int = 0
+    values: tuple[ValueCount, ...] | None = None
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file in the dataset's folder `arrays`."""
+        return f"{self.name}{'_validation' if self.part == 'validation' else ''}.npy"
+
+
+class DatasetInfo(Document):
+    """One dataset. `sha256` and `bytes` are those of what was uploaded, `data_sha256` that of what is kept of it.
+
+    What is kept is `data.parquet` (a table; images with path, label, split, image, width, height) or, of arrays, one
+    `.npy` file for each: then `data_sha256` is that of the lines `<sha256>  <file name>`, sorted by file name.
+    `rows` counts all rows or images of all parts. `columns` are those of a table. `missing_values` and `column_kinds`
+    are what the upload asked for; `left_out` names the columns of the file that are no data; `warnings` are for a
+    person.
     """
 
     id: DatasetId
+    kind: Literal["table", "images", "arrays"] = "table"
     created_at: str
     source_name: str | None
-    source_format: Literal["csv", "parquet"]
+    source_format: Literal["csv", "parquet", "zip", "tar", "npz"]
     sha256: str
     bytes: int
     data_sha256: str
     rows: int
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] = ()
+    images: ImagesProfile | None = None
+    arrays: tuple[ArrayProfile, ...] = ()
     missing_values: tuple[str, ...] | None = None
     column_kinds: dict[str, AskedKind] = Field(default_factory=dict)
     left_out: tuple[str, ...] = ()
@@ -82,6 +146,10 @@ class DatasetInfo(Document):
     def column(self, name: str) -> Column | None:
         """The column with that name, or None."""
         return next((column for column in self.columns if column.name == name), None)
+
+    def array(self, role: str, part: str = "training") -> ArrayProfile | None:
+        """The first array of that role in that part, or None."""
+        return next((one for one in self.arrays if one.role == role and one.part == part), None)
 
     @property
     def column_names(self) -> list[str]:
