@@ -19,7 +19,7 @@ from api.state.histories import histories
 from api.state.index_file import Wanted
 from api.state.service import service
 from shared.document import UnusableDocument
-from shared.job import TERMINAL, JobRecord, JobResult
+from shared.job import TERMINAL
 from shared.job_folder import JobFolder
 from shared.ledger import Held, Ledger
 from shared.problems import NotFound
@@ -35,19 +35,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Over:
-    """A job that is over."""
+    """A job that is over: the little of it that is summed, so that many are kept."""
 
-    record: JobRecord
-    result: JobResult
+    finished_at: str
+    dataset: str
+    key_id: str | None
+    project: str
     ledger: Ledger
 
 
 # What the time of a job's attempts is summed by: for each attempt its group. The whole job is its last attempt's.
 _GROUPS: dict[str, Callable[[_Over, Held | None], str]] = {
-    "day": lambda job, _: job.result.finished_at[:10],
-    "dataset": lambda job, _: job.record.spec.dataset.id,
-    "key": lambda job, _: job.record.key_id or "(unknown)",
-    "project": lambda job, _: job.record.project,
+    "day": lambda job, _: job.finished_at[:10],
+    "dataset": lambda job, _: job.dataset,
+    "key": lambda job, _: job.key_id or "(unknown)",
+    "project": lambda job, _: job.project,
     "worker": lambda _, held: held.host if held else "(none)",
 }
 
@@ -110,7 +112,7 @@ def _jobs_over(first: date, last: date, project: str | None) -> Iterator[_Over]:
         except (UnusableDocument, NotFound) as error:
             log.error("%s is left out of the usage: %s", job_id, error)
             continue
-        if job and days[0] <= job.result.finished_at < days[1] and project in {None, job.record.project}:
+        if job and days[0] <= job.finished_at < days[1] and project in {None, job.project}:
             yield job
 
 
@@ -120,7 +122,8 @@ def _over(folder: JobFolder) -> _Over | None:
         return None
     known: _Over | None = histories().finished.find(folder.id)
     if known is None and (result := folder.result()) and (record := folder.record()):
-        known = _Over(record, result, histories().ledger(folder))
+        ledger = histories().ledger(folder)
+        known = _Over(result.finished_at, record.spec.dataset.id, record.key_id, record.project, ledger)
         histories().finished.keep(folder.id, known)
     return known
 

@@ -23,7 +23,7 @@ _Answer = TypeVar("_Answer")
 # More than a page of the list: else each look at it would read them all again.
 _MOST_READERS = 256
 _MOST_BYTES = 64 * 1024**2
-_MOST_LEDGERS = 20_000
+_MOST_LEDGERS = 50_000
 _MOST_ANSWERS = 1000
 
 
