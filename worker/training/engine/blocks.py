@@ -7,6 +7,7 @@ gathered from memory-mapped files while the block before it is trained on. Both 
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,12 +16,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from shared.storage import at_path
+from worker.training.data.rows import Part
 from worker.training.engine.programs import Specs, Tensors
 
 # The file has no name, and its room is free again when its failure is looked into.
 _TEMPORARY = Path("/tmp")  # noqa: S108
 
-Arrays = Sequence[npt.NDArray[Any]]
 Order = npt.NDArray[np.int32]
 
 
@@ -47,22 +48,21 @@ class Blocks(Protocol):
         """The rows after the last full batch, None where there are none."""
 
 
-def blocks_of(arrays: Arrays, batch_size: int, device_bytes: int) -> Blocks:
-    """The rows of `arrays` as blocks, held on the device where they and their copy in order fit `device_bytes`."""
-    size = sum(array.nbytes for array in arrays)
-    if 2 * size <= device_bytes:
-        return ResidentBlocks(arrays, batch_size)
+def blocks_of(part: Part, batch_size: int, device_bytes: int) -> Blocks:
+    """The rows of `part` as blocks, held on the device where they and their copy in order fit `device_bytes`."""
+    if 2 * part.nbytes <= device_bytes:
+        return ResidentBlocks(part, batch_size)
     # Two blocks on the device at once: the one in use and the next.
-    return StreamedBlocks(arrays, batch_size, device_bytes // 2)
+    return StreamedBlocks(part, batch_size, device_bytes // 2)
 
 
 class ResidentBlocks:
     """All rows on the device, and one block that is the whole epoch."""
 
-    def __init__(self, arrays: Arrays, batch_size: int) -> None:
-        self._rows = tuple(tf.constant(array) for array in arrays)
+    def __init__(self, part: Part, batch_size: int) -> None:
+        self._rows = tuple(tf.constant(array) for array in part.take(slice(None)))
         self._batch_size = batch_size
-        self.full_batches = self.batches_per_block = len(arrays[0]) // batch_size
+        self.full_batches = self.batches_per_block = len(part) // batch_size
         self._arranged = tf.function(self._arrange, autograph=False)
         self._ordered: Tensors = ()
         self._tail: Tensors | None = None
@@ -98,22 +98,25 @@ class ResidentBlocks:
 class StreamedBlocks:
     """Rows in memory-mapped files; the next block is gathered and copied to the device meanwhile."""
 
-    def __init__(self, arrays: Arrays, batch_size: int, block_bytes: int) -> None:
-        self._rows = tuple(memory_mapped(array) for array in arrays)
+    def __init__(self, part: Part, batch_size: int, block_bytes: int) -> None:
+        self._part = on_disk(part)
         self._batch_size = batch_size
-        self.full_batches = len(arrays[0]) // batch_size
-        batch_bytes = max(1, sum(array.nbytes for array in arrays) // len(arrays[0]) * batch_size)
+        self.full_batches = len(part) // batch_size
+        batch_bytes = max(1, part.nbytes // len(part) * batch_size)
         self.batches_per_block = max(1, min(self.full_batches, block_bytes // batch_bytes))
-        self._order: Order = np.arange(len(arrays[0]), dtype="i4")
+        self._order: Order = np.arange(len(part), dtype="i4")
         self._thread = ThreadPoolExecutor(1, "blocks")
         self._next: tuple[int, Future[Tensors]] | None = None
 
     @property
     def specs(self) -> Specs:
-        return _specs(self.batches_per_block, self._batch_size, self._rows)
+        shapes = [
+            tf.TensorSpec(one.shape, dtype) for one, dtype in zip(self._part.arrays, self._part.dtypes, strict=True)
+        ]
+        return _specs(self.batches_per_block, self._batch_size, shapes)
 
     def begin(self, order: Order | None) -> None:
-        self._order = np.arange(len(self._rows[0]), dtype="i4") if order is None else order
+        self._order = np.arange(len(self._part), dtype="i4") if order is None else order
         self._next = None
 
     def block(self, index: int) -> Tensors:
@@ -125,21 +128,30 @@ class StreamedBlocks:
 
     def tail(self) -> Tensors | None:
         rows = self._order[self.full_batches * self._batch_size :]
-        return tuple(tf.constant(one[rows]) for one in self._rows) if len(rows) else None
+        return tuple(tf.constant(one) for one in self._part.take(rows)) if len(rows) else None
 
     def _gather(self, order: Order, index: int) -> Tensors:
         begin = index * self.batches_per_block * self._batch_size
         end = min(begin + self.batches_per_block * self._batch_size, self.full_batches * self._batch_size)
         tensors = []
-        for one, spec in zip(self._rows, self.specs, strict=True):
+        for one, spec in zip(self._part.take(order[begin:end]), self.specs, strict=True):
             block = np.zeros(spec.shape, one.dtype)
-            block.reshape(-1, *one.shape[1:])[: end - begin] = one[order[begin:end]]
+            block.reshape(-1, *one.shape[1:])[: end - begin] = one
             tensors.append(tf.constant(block))
         return tuple(tensors)
 
 
+def on_disk(part: Part) -> Part:
+    """The same part with every array in a file, so that its pages leave memory when others need it."""
+    inputs = {name: memory_mapped(one) for name, one in part.inputs.items()}
+    weights = None if part.weights is None else memory_mapped(part.weights)
+    return replace(part, inputs=inputs, targets=memory_mapped(part.targets), weights=weights)
+
+
 def memory_mapped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A copy of `array` in a file without a name: its pages leave memory when others need it."""
+    """A copy of `array` in a file without a name; an array that is in a file already as it is."""
+    if isinstance(array, np.memmap):
+        return array
     with at_path(_TEMPORARY), tempfile.TemporaryFile(prefix="fitstop-") as file:
         file.write(np.ascontiguousarray(array).data)
         file.flush()
@@ -147,4 +159,5 @@ def memory_mapped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _specs(batches: int, batch_size: int, rows: Sequence[Any]) -> Specs:
+    """Of tensors, or of specs of tensors, that hold all rows."""
     return tuple(tf.TensorSpec((batches, batch_size, *one.shape[1:]), one.dtype) for one in rows)
