@@ -117,7 +117,7 @@ def _fill_in_kinds(document: dict[str, Any]) -> dict[str, Any]:
     """The document with the kind of its dataset and of its model, where it leaves them to the dataset that it names."""
     asked, model = document.get("dataset"), document.get("model", {})
     dataset_id = asked.get("id") if isinstance(asked, dict) else None
-    known = service().datasets.find(dataset_id) if isinstance(dataset_id, str) else None
+    known = find_known_dataset(dataset_id) if isinstance(dataset_id, str) else None
     if known is None or not isinstance(asked, dict):
         return document
     kind = known[0].kind

@@ -30,6 +30,19 @@ def test_a_job_on_data_of_another_project_is_a_job_on_data_that_is_not_there(wor
     assert world.volume.open.joinpath(f"5-{record.id}.red").exists()
 
 
+@pytest.mark.parametrize("kind", ["table", "images", "arrays"])
+def test_not_even_the_kind_of_data_of_another_project_is_told(world, kind):
+    document = world.volume.datasets / "blue-data" / "dataset.json"
+    document.write_text(json.dumps({**json.loads(document.read_text()), "kind": kind}))
+    client = world.clients["red", "write"]
+    for spec in ({"dataset": {"id": "ID"}}, {"dataset": {"id": "ID", "target": "x"}, "model": {"layers": [0]}}):
+        foreign, none = (
+            client.post("/jobs", json={**spec, "dataset": {**spec["dataset"], "id": dataset_id}})
+            for dataset_id in ("blue-data", "no-such-data")
+        )
+        assert steady(foreign, "blue-data") == steady(none, "no-such-data")
+
+
 def test_an_upload_under_an_id_of_another_project_is_a_conflict_that_tells_nothing(world):
     client, before = world.clients["red", "write"], files_of(world.volume, world.things["blue"])
     info = world.volume.dataset("blue-data")
