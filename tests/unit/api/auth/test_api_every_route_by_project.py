@@ -176,9 +176,10 @@ def test_own_things_are_reached_and_an_admin_reaches_all(world):
 def fresh(world, name, method, rule):
     """Things of which nothing was deleted or cancelled yet."""
     if rule.endswith("/images"):
-        pictures = zip_of(class_folders())
-        assert world.clients[name, "write"].put(f"/datasets/{name}-images", data=pictures).status_code in {200, 201}
-        return SimpleNamespace(**{**vars(world.things[name]), "dataset": f"{name}-images"})
+        dataset = f"pictures-{new_job_id()[-8:].lower()}"
+        answer = world.clients[name, "write"].put(f"/datasets/{dataset}", data=zip_of(class_folders()))
+        assert answer.status_code == 201
+        return SimpleNamespace(**{**vars(world.things[name]), "dataset": dataset})
     if method == "GET" or rule.endswith("replay"):
         return world.things[name]
     thing = put_things(world.volume, name)
