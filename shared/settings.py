@@ -87,6 +87,10 @@ class Settings(BaseModel):
     api_processes: int = Field(default=1, ge=1, le=64, description="the API's worker processes")
     api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")
     max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
+    cache: Path = Field(
+        default_factory=_cache_folder, description="this worker's own disk, for decoded images; it may be deleted"
+    )
+    cache_bytes: int = Field(default=50 * 1024**3, ge=0, description="maximum bytes of decoded images in the cache")
     index_folder: Path = Field(
         default_factory=_cache_folder, description="this host's own disk, for an index that may be deleted"
     )

@@ -1,7 +1,7 @@
 """The shared volume: where everything true about datasets, jobs and workers is kept.
 
 fitstop-volume.json            which volume this is (shared.volume_identity)
-datasets/<dataset id>/         data.parquet, dataset.json
+datasets/<dataset id>/         data.parquet or arrays/, dataset.json
 open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; what it holds,
                                as a rule the spec, nobody reads
 jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two characters of the id
@@ -38,6 +38,8 @@ from shared.stamps import Stamp, file_stamp
 from shared.volume_identity import VolumeIdentity
 from shared.worker_card import WorkerCard
 
+# The folder of a dataset of arrays, in place of data.parquet.
+ARRAYS = "arrays"
 _PIECE_BYTES = 1024**2
 # Files that a volume must be able to take beside its bytes.
 _LEAST_FREE_FILES = 64
@@ -116,6 +118,10 @@ class Volume:
 
     def data_file(self, dataset_id: str) -> Path:
         return self.dataset_folder(dataset_id) / "data.parquet"
+
+    def has_data(self, dataset_id: str) -> bool:
+        """Whether the data of a dataset is there."""
+        return self.data_file(dataset_id).exists() or (self.dataset_folder(dataset_id) / ARRAYS).exists()
 
     def dataset(self, dataset_id: str) -> DatasetInfo | None:
         """What is known of a dataset; None where there is none, whatever the id holds. Raises UnusableDocument."""
@@ -303,6 +309,11 @@ def data_file_of(job: JobFolder, dataset_id: str) -> Path:
     if not is_dataset_id(dataset_id):
         raise ValueError(f"not a dataset's id: {dataset_id!r}")
     return job.volume_root / "datasets" / dataset_id / "data.parquet"
+
+
+def arrays_folder_of(job: JobFolder, dataset_id: str) -> Path:
+    """Where the arrays of a dataset are on the volume that `job` lies on."""
+    return data_file_of(job, dataset_id).with_name(ARRAYS)
 
 
 def dataset_of(job: JobFolder, dataset_id: str) -> DatasetInfo | None:

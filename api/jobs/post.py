@@ -106,10 +106,24 @@ def answer_post(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int
 
 
 def _make_record(document: dict[str, Any], job_id: str) -> JobRecord:
-    draft = make_draft(JobSpec, document, _UNKNOWN)
+    draft = make_draft(JobSpec, _fill_in_kinds(document), _UNKNOWN)
     if draft.value is None:
         raise Refused(at_most_shown(draft.faults.problems))
     return new_record(draft.value, job_id, draft.faults)
+
+
+def _fill_in_kinds(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the kind of its dataset and of its model, where it leaves them to the dataset that it names."""
+    asked, model = document.get("dataset"), document.get("model", {})
+    dataset_id = asked.get("id") if isinstance(asked, dict) else None
+    known = service().datasets.find(dataset_id) if isinstance(dataset_id, str) else None
+    if known is None or not isinstance(asked, dict):
+        return document
+    kind = known[0].kind
+    filled = {**document, "dataset": {"kind": kind, **asked}}
+    if isinstance(model, dict) and kind != "table":
+        filled["model"] = {"kind": "cnn" if kind == "images" else "dense", **model}
+    return filled
 
 
 def _retry_record(before: JobRecord, job_id: str) -> JobRecord:

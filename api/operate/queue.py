@@ -75,7 +75,7 @@ def _reason(place: int, state: JobState, workers: _Workers) -> Waits:
     until = backs_off_until(state.end)
     ahead = place - 1
     reason: WaitReason
-    if state.lacked_data and not service().volume.data_file(state.record.spec.dataset.id).exists():
+    if state.lacked_data and not service().volume.has_data(state.record.spec.dataset.id):
         reason, detail = "data_missing", "its dataset is not on the volume; upload the same bytes again"
     elif until is not None:
         reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"

@@ -252,7 +252,7 @@ def _(api):
 
 @line("metrics or loss that do not fit the target")
 def _(api):
-    api.refuses_values("hyperparameters/loss", "mean_squared_error", "categorical_crossentropy")
+    api.refuses_values("hyperparameters/loss", "mean_squared_error", "cosine_similarity")
     api.refuses_values("hyperparameters/metrics", ["mae"], ["nothing"])
 
 
