@@ -11,6 +11,7 @@ import pytest
 
 from api.auth.access import scope_of
 from api.document.openapi import routes
+from api.state.index import Behind
 from api.state.service import Service
 from shared.ids import new_job_id
 from tests.support.jobs import learnable_frame, put_dataset
@@ -214,6 +215,21 @@ def test_lists_and_counts_do_not_change_with_what_another_project_does(world):
     assert len(world.clients["blue", "admin"].get("/jobs?limit=100").json["data"]) == 5 * 4
 
 
+def test_lists_keep_to_the_project_while_the_index_is_made(world, monkeypatch):
+    def fall_behind():
+        raise Behind
+
+    monkeypatch.setattr(Service.of(world.app).index, "catch_up", fall_behind)
+    for rule in sorted(rule for (_, rule), kind in ROUTES.items() if kind == LIST):
+        answer = world.clients["red", "read"].get(rule)
+        text = answer.get_data(as_text=True)
+        assert answer.status_code == 200
+        assert not [secret for secret in secrets_of(world.things["blue"]) if secret in text], rule
+    assert world.clients["red", "read"].get("/usage").json["total"]["jobs"] == 2
+    assert [table["jobs"] for table in world.clients["red", "read"].get("/replay/patience").json["data"]] == [1]
+    assert len(world.clients["red", "admin"].get("/jobs").json["data"]) == 8
+
+
 def lists_of(client, rule):
     """A list without the places in the queue, which count the jobs of all projects by design."""
     answer = client.get(rule)
@@ -238,8 +254,10 @@ def test_the_event_stream_of_another_project_is_not_there(world):
     assert (foreign.status_code, foreign.content_type) == (404, "application/problem+json")
     waits = client.get(f"/jobs/{world.things['blue'].running}?wait=60")
     assert waits.status_code == 404
-    ids = f"{world.things['red'].finished},{world.things['blue'].finished}"
-    assert client.get(f"/replay/patience?jobs={ids}").status_code == 404
+    own, blue, missing = world.things["red"].finished, world.things["blue"].finished, new_job_id()
+    foreign, none = (client.get(f"/replay/patience?jobs={own},{other}") for other in (blue, missing))
+    assert steady(foreign, blue) == steady(none, missing)
+    assert foreign.status_code == 404
 
 
 @pytest.mark.parametrize("rule", sorted(FILTERED))
