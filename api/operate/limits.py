@@ -12,7 +12,9 @@ from api.http.query import no_query
 from api.jobs.show import MOST_WAIT_SECONDS
 from api.shapes.service import DatasetLimits, JobLimits, KeyLimits, Limits, ProjectLimits, Quota, RequestLimits
 from api.state.service import service
+from shared.dataset import MOST_IMAGE_CLASSES
 from shared.project import weight_of
+from shared.settings import Settings
 from shared.spec import MOST_EPOCHS, MOST_PARAMETERS
 from shared.task import MOST_CATEGORIES, MOST_CLASSES
 from shared.times import utc_now
@@ -36,23 +38,37 @@ def show() -> Response:
                 failures=settings.max_failures,
                 losses=settings.max_losses,
             ),
-            dataset=DatasetLimits(
-                bytes=settings.max_dataset_bytes,
-                columns=settings.max_dataset_columns,
-                cells=settings.max_dataset_cells,
-                ingest_seconds=settings.ingest_timeout_seconds,
-            ),
-            key=KeyLimits(
-                requests_per_minute=settings.requests_per_minute,
-                unfinished_jobs=settings.max_unfinished_jobs,
-                uploads_at_once=settings.max_uploads,
-                upload_bytes_per_day=settings.upload_bytes_per_day,
-                streams=settings.streams_per_key,
-                costly_reads=settings.costly_reads_per_key,
-            ),
+            dataset=_dataset(settings),
+            key=_key(settings),
             project=_project(caller().project),
             request=RequestLimits(streams=settings.max_streams, wait_seconds=MOST_WAIT_SECONDS),
         )
+    )
+
+
+def _dataset(settings: Settings) -> DatasetLimits:
+    return DatasetLimits(
+        bytes=settings.max_dataset_bytes,
+        columns=settings.max_dataset_columns,
+        cells=settings.max_dataset_cells,
+        image_dataset_bytes=settings.max_image_dataset_bytes,
+        array_dataset_bytes=settings.max_array_dataset_bytes,
+        images=settings.max_dataset_images,
+        image_bytes=settings.max_image_bytes,
+        image_pixels=settings.max_image_pixels,
+        classes=MOST_IMAGE_CLASSES,
+        ingest_seconds=settings.ingest_timeout_seconds,
+    )
+
+
+def _key(settings: Settings) -> KeyLimits:
+    return KeyLimits(
+        requests_per_minute=settings.requests_per_minute,
+        unfinished_jobs=settings.max_unfinished_jobs,
+        uploads_at_once=settings.max_uploads,
+        upload_bytes_per_day=settings.upload_bytes_per_day,
+        streams=settings.streams_per_key,
+        costly_reads=settings.costly_reads_per_key,
     )
 
 

@@ -61,7 +61,7 @@ def _conclusion(run: RunContext) -> Conclusion:
         plan = run.attempt.job.plan() or decide(record, data)
         prepare_tensorflow(plan)
         model = build_model(record, data)
-        build_variables(model, data.train.batch(data.train.take(slice(1))))
+        build_variables(model, data.train.first_row)
         run.events.write([describe(model, record)])
         engine = ready_engine(run, model, data, plan)
         run.check()

@@ -32,6 +32,7 @@ from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint
 from shared.problems import NotFound
+from shared.spec import TableSpec
 
 _PIECE_BYTES = 256 * 1024
 _OLDEST = (1980, 1, 1, 0, 0, 0)
@@ -103,9 +104,6 @@ def _facts(attempt: AttemptFolder) -> InferenceFacts:
 
 def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: InferenceFacts) -> dict[str, bytes]:
     """The small files by name, in the order in which they stand in the archive."""
-    preprocessing = read_bytes(attempt.preprocessing_file)
-    if preprocessing is None:
-        raise NotFound("there is no fitted preprocessing with the model")
     document = {
         "id": record.id,
         "created_at": record.created_at,
@@ -117,8 +115,7 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: I
         "spec": as_posted(record.spec),
     }
     return {
-        "preprocessing.skops": preprocessing,
-        **_preparation(attempt),
+        **_preparation(record, attempt),
         "job.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
         "training_log.csv": whole_rows(read_bytes(attempt.training_log) or b""),
         "predict.py": files("api.jobs.bundle").joinpath("predict.py.txt").read_bytes(),
@@ -126,15 +123,21 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: I
     }
 
 
-def _preparation(attempt: AttemptFolder) -> dict[str, bytes]:
-    """The program that prepared the rows for this very model, and what it knows of their columns.
+def _preparation(record: JobRecord, attempt: AttemptFolder) -> dict[str, bytes]:
+    """The program that prepared the rows for this very model, and what it knows of them; of a table the fitted steps.
 
-    An attempt from before there was one gets today's program, which reads the columns from the fitted steps.
+    An attempt on a table from before there was one gets today's program, which reads the columns from the fitted steps.
     """
     program, schema = read_bytes(attempt.prepare_file), read_bytes(attempt.schema_file)
-    if program is None or schema is None:
-        return {"prepare.py": _PREPARE_FILE.read_bytes()}
-    return {"prepare.py": program, "schema.json": schema}
+    found = None if program is None or schema is None else {"prepare.py": program, "schema.json": schema}
+    if not isinstance(record.spec.dataset, TableSpec):
+        if found is None:
+            raise NotFound("the program that prepares the rows is not with the model")
+        return found
+    steps = read_bytes(attempt.preprocessing_file)
+    if steps is None:
+        raise NotFound("there is no fitted preprocessing with the model")
+    return {"preprocessing.skops": steps, **(found or {"prepare.py": _PREPARE_FILE.read_bytes()})}
 
 
 def _model_name(best: Checkpoint) -> str:

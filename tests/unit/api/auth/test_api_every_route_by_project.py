@@ -26,6 +26,7 @@ ROUTES = {
     ("GET", "/datasets"): LIST,
     ("PUT", "/datasets/<dataset_id>"): PUT,
     ("GET", "/datasets/<dataset_id>"): ONE,
+    ("GET", "/datasets/<dataset_id>/images"): ONE,
     ("DELETE", "/datasets/<dataset_id>"): ONE,
     ("POST", "/jobs"): POST,
     ("GET", "/jobs"): LIST,
@@ -105,7 +106,7 @@ def ask(client, method, rule, thing=None, **more):
 
 def value_of(place, method, rule, thing):
     if place == "dataset_id":
-        return thing.dataset
+        return thing.images if rule.endswith("/images") else thing.dataset
     if place == "key_id":
         return thing.key_id
     if place == "name":
@@ -136,7 +137,11 @@ def test_no_route_is_open_to_a_key_of_too_small_a_scope_or_to_none(world):
 
 
 def test_what_another_project_has_answers_as_what_is_not_there(world):
-    missing = SimpleNamespace(dataset="no-such-data", **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()))
+    missing = SimpleNamespace(
+        dataset="no-such-data",
+        images="no-such-images",
+        **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
+    )
     seen = 0
     for method, rule, endpoint in routes(world.app):
         if ROUTES[method, rule] != ONE:
