@@ -12,7 +12,7 @@ from shared.job import Ending
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from shared.worker_card import RunningAttempt, WorkerCard
-from tests.support.finished import finished_job
+from tests.support.finished_job import finished_job
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import authorized
 
