@@ -28,21 +28,32 @@ def show() -> Response:
     return json_response(
         Limits(
             object="limits",
-            job=JobLimits(
-                bytes=settings.max_job_bytes,
-                json_depth=settings.max_json_depth,
-                epochs=MOST_EPOCHS,
-                parameters=MOST_PARAMETERS,
-                classes=MOST_CLASSES,
-                categories_of_a_column=MOST_CATEGORIES,
-                failures=settings.max_failures,
-                losses=settings.max_losses,
-            ),
+            job=_job(settings),
             dataset=_dataset(settings),
-            key=_key(settings),
+            key=KeyLimits(
+                requests_per_minute=settings.requests_per_minute,
+                unfinished_jobs=settings.max_unfinished_jobs,
+                uploads_at_once=settings.max_uploads,
+                upload_bytes_per_day=settings.upload_bytes_per_day,
+                streams=settings.streams_per_key,
+                costly_reads=settings.costly_reads_per_key,
+            ),
             project=_project(caller().project),
             request=RequestLimits(streams=settings.max_streams, wait_seconds=MOST_WAIT_SECONDS),
         )
+    )
+
+
+def _job(settings: Settings) -> JobLimits:
+    return JobLimits(
+        bytes=settings.max_job_bytes,
+        json_depth=settings.max_json_depth,
+        epochs=MOST_EPOCHS,
+        parameters=MOST_PARAMETERS,
+        classes=MOST_CLASSES,
+        categories_of_a_column=MOST_CATEGORIES,
+        failures=settings.max_failures,
+        losses=settings.max_losses,
     )
 
 
@@ -58,17 +69,6 @@ def _dataset(settings: Settings) -> DatasetLimits:
         image_pixels=settings.max_image_pixels,
         classes=MOST_IMAGE_CLASSES,
         ingest_seconds=settings.ingest_timeout_seconds,
-    )
-
-
-def _key(settings: Settings) -> KeyLimits:
-    return KeyLimits(
-        requests_per_minute=settings.requests_per_minute,
-        unfinished_jobs=settings.max_unfinished_jobs,
-        uploads_at_once=settings.max_uploads,
-        upload_bytes_per_day=settings.upload_bytes_per_day,
-        streams=settings.streams_per_key,
-        costly_reads=settings.costly_reads_per_key,
     )
 
 
