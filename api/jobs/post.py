@@ -6,6 +6,7 @@ from typing import Any
 from flask import Response
 
 from api.auth.access import caller
+from api.auth.projects import find_job, find_known_dataset
 from api.http.answer import as_content, json_response
 from api.http.operation import BODY_ERRORS, JSON, Schema, json_answer, operation
 from api.http.problems import HttpProblem
@@ -17,6 +18,7 @@ from api.jobs.report import dry_run_report
 from api.jobs.show import job_document, new_job_document
 from api.shapes.jobs import DryRun, Job
 from api.state.service import service
+from shared.dataset import DatasetInfo
 from shared.findings import NO_FAULTS, Faults, Findings
 from shared.ids import new_job_id
 from shared.job import JobRecord
@@ -27,6 +29,8 @@ from shared.resolve.draft import make_draft
 from shared.spec import JobSpec
 from shared.times import utc_now
 
+# Rows, height, width and channels.
+_IMAGE_RANK = 4
 # Stand for what a bad document does not say; nothing is looked up or judged by them.
 _UNKNOWN = {"dataset": {"id": "unknown", "target": "unknown"}}
 
@@ -91,7 +95,7 @@ def submit() -> tuple[Response, int, dict[str, str]]:
 def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a new job with the spec and data of a failed or cancelled one."""
     no_query()
-    state = state_of(service().job(job_id))
+    state = state_of(find_job(job_id))
     if state.status not in {"failed", "cancelled"}:
         raise Conflict(f"the job is {state.status}; only a failed or cancelled job can be retried")
     return answer_post(*store_once({"retry_of": job_id}, partial(_retry_record, state.record)))
@@ -116,18 +120,22 @@ def _fill_in_kinds(document: dict[str, Any]) -> dict[str, Any]:
     """The document with the kind of its dataset and of its model, where it leaves them to the dataset that it names."""
     asked, model = document.get("dataset"), document.get("model", {})
     dataset_id = asked.get("id") if isinstance(asked, dict) else None
-    known = service().datasets.find(dataset_id) if isinstance(dataset_id, str) else None
+    known = find_known_dataset(dataset_id) if isinstance(dataset_id, str) else None
     if known is None or not isinstance(asked, dict):
         return document
-    kind = known[0].kind
-    filled = {**document, "dataset": {"kind": kind, **asked}}
-    if isinstance(model, dict) and kind != "table":
-        filled["model"] = {"kind": "cnn" if kind == "images" else "dense", **model}
-    return filled
+    filled = {**document, "dataset": {"kind": known[0].kind, **asked}}
+    return {**filled, "model": {"kind": _usual_model(known[0]), **model}} if isinstance(model, dict) else filled
+
+
+def _usual_model(data: DatasetInfo) -> str:
+    """A convolutional network for images, also as an array; else a dense one."""
+    inputs = [one for one in data.arrays if one.role == "input" and one.part == "training"]
+    is_image_array = len(inputs) == 1 and len(inputs[0].shape) == _IMAGE_RANK
+    return "cnn" if data.kind == "images" or is_image_array else "dense"
 
 
 def _retry_record(before: JobRecord, job_id: str) -> JobRecord:
-    record = new_record(before.spec, job_id, retry_of=before.id)
+    record = new_record(before.spec, job_id, project=before.project, retry_of=before.id)
     on_the_same_data(record, before)
     return record
 
@@ -138,12 +146,16 @@ def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
         raise Conflict(f'the dataset "{record.spec.dataset.id}" has other data now; post the spec as a new job')
 
 
-def new_record(asked: JobSpec, job_id: str, faults: Faults = NO_FAULTS, **of_another: Any) -> JobRecord:
+def new_record(
+    asked: JobSpec, job_id: str, faults: Faults = NO_FAULTS, *, project: str | None = None, **of_another: Any
+) -> JobRecord:
     """The record of a new job; `of_another` are the fields that name the job that it follows.
+
+    The project is that of the job that it follows, else the caller's.
 
     Raises Refused with every problem, those of `asked` and the `faults` of the document that it was read from.
     """
-    known = service().datasets.find(asked.dataset.id) if Findings(faults).is_sure("dataset/id") else None
+    known = find_known_dataset(asked.dataset.id) if Findings(faults).is_sure("dataset/id") else None
     if known is None:
         raise _without_data(asked, faults)
     data, rows = known
@@ -156,6 +168,7 @@ def new_record(asked: JobSpec, job_id: str, faults: Faults = NO_FAULTS, **of_ano
         data_sha256=data.data_sha256,
         warnings=resolved.warnings,
         key_id=caller().key_id,
+        project=project or caller().project,
         **of_another,
     )
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shared.dataset import Column, ColumnKind, DatasetInfo, ValueCount
+from shared.dataset import Column, ColumnKind, DatasetInfo, ImageClass, ImagesProfile, ValueCount
 from shared.ids import new_job_id
 from shared.job import Claim, JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.project import DEFAULT_PROJECT
 from shared.resolve import resolve
 from shared.spec import JobSpec
 from shared.times import utc_now
@@ -30,13 +31,16 @@ def learnable_frame(rows: int = 240, seed: int = 1) -> pd.DataFrame:
     return pd.DataFrame({"kind": kind, "a": a, "b": b, "c": c, "grade": grade})
 
 
-def put_dataset(volume: Volume, frame: pd.DataFrame, dataset_id: str = "grades") -> DatasetInfo:
+def put_dataset(
+    volume: Volume, frame: pd.DataFrame, dataset_id: str = "grades", project: str = DEFAULT_PROJECT
+) -> DatasetInfo:
     """Put a frame on the volume as a dataset."""
     folder = volume.datasets / dataset_id
     folder.mkdir()
     frame.to_parquet(folder / "data.parquet")
     info = DatasetInfo(
         id=dataset_id,
+        project=project,
         created_at=utc_now(),
         source_name=None,
         source_format="parquet",
@@ -47,6 +51,26 @@ def put_dataset(volume: Volume, frame: pd.DataFrame, dataset_id: str = "grades")
         columns=tuple(column_of(frame[name]) for name in frame.columns),
     )
     (folder / "dataset.json").write_text(info.model_dump_json())
+    return info
+
+
+def put_images(volume: Volume, dataset_id: str = "pictures", project: str = DEFAULT_PROJECT) -> DatasetInfo:
+    """Put a dataset on the volume that shows two images and has none to train from."""
+    names = ("cat", "dog")
+    shown = [{"path": f"{name}.png", "label": name, "split": "", "width": 8, "height": 6} for name in names]
+    info = put_dataset(volume, pd.DataFrame(shown), dataset_id, project)
+    thumbnails = pd.DataFrame([{**row, "image": b"\x89PNG", "type": "image/png"} for row in shown])
+    thumbnails.to_parquet(volume.dataset_folder(dataset_id) / "thumbnails.parquet")
+    images = ImagesProfile(
+        classes=tuple(ImageClass(name=name, unsplit=1) for name in names),
+        width=(8, 8),
+        height=(6, 6),
+        channels={"3": 2},
+        duplicates=0,
+        in_train_and_validation=0,
+    )
+    info = info.model_copy(update={"kind": "images", "columns": (), "images": images})
+    (volume.dataset_folder(dataset_id) / "dataset.json").write_text(info.model_dump_json())
     return info
 
 
@@ -63,7 +87,7 @@ def small_spec(**parts: Any) -> dict[str, Any]:
     return spec
 
 
-def put_job(volume: Volume, spec: dict[str, Any]) -> JobFolder:
+def put_job(volume: Volume, spec: dict[str, Any], project: str = DEFAULT_PROJECT) -> JobFolder:
     """Post a job as the API does, without ringing for it."""
     asked = validate(JobSpec, spec)
     data = volume.dataset(asked.dataset.id)
@@ -77,6 +101,7 @@ def put_job(volume: Volume, spec: dict[str, Any]) -> JobFolder:
             task=resolved.task,
             data_sha256=data.data_sha256,
             warnings=resolved.warnings,
+            project=project,
         )
     )
 

@@ -18,12 +18,13 @@ from typing import BinaryIO
 from flask import Response, request
 from typing_extensions import Buffer
 
+from api.auth.projects import find_job
+from api.auth.quotas import costly_read
 from api.http.operation import KNOWN, NOT_MODIFIED, Answer, operation
 from api.http.query import no_query
 from api.jobs.files import open_checkpoint, repr_digest, whole_rows
 from api.jobs.report import kept_checkpoints
 from api.shapes.jobs import as_posted
-from api.state.service import service
 from shared.document import read_document
 from shared.durable import read_bytes
 from shared.inference import InferenceFacts
@@ -65,7 +66,7 @@ class _Part:
 def bundle(job_id: str) -> Response:
     """Download the bundle of the newest attempt that has a model."""
     no_query()
-    job = service().job(job_id)
+    job = find_job(job_id)
     record = job.record()
     kept = kept_checkpoints(job.runs())
     best = kept[1].find(kept[1].best) if kept and kept[1].best else None
@@ -78,7 +79,11 @@ def bundle(job_id: str) -> Response:
     model = open_checkpoint(attempt, best)
     parts = [_Part(_model_name(best), model), *(_Part(name, BytesIO(content)) for name, content in texts.items())]
     etag = _digest(best, texts)
-    measure = _find_measure(etag, job_id, parts)
+    try:
+        measure = _find_measure(etag, job_id, parts)
+    except BaseException:
+        model.close()
+        raise
     response = Response(_archive(job_id, parts), content_type="application/zip")
     response.call_on_close(model.close)
     response.set_etag(etag)
@@ -161,7 +166,8 @@ _measures: dict[str, _Measure] = {}
 def _find_measure(etag: str, folder: str, parts: Sequence[_Part]) -> _Measure:
     found = _measures.get(etag)
     if found is None:
-        found = _measures[etag] = _measure(folder, parts)
+        with costly_read():
+            found = _measures[etag] = _measure(folder, parts)
         for oldest in list(_measures)[:-_MOST_MEASURED]:
             _measures.pop(oldest, None)
     return found
