@@ -102,10 +102,23 @@ class Settings(BaseModel):
     )
     max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="maximum bytes of a POST /jobs body")
     max_json_depth: int = Field(default=32, ge=4, le=200, description="maximum nesting of a JSON body")
-    max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="maximum bytes of a dataset file")
+    max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="maximum bytes of a table")
     max_dataset_columns: int = Field(default=4096, ge=2, description="maximum columns of a dataset")
     max_dataset_cells: int = Field(default=50_000_000, ge=4, description="maximum rows times columns of a dataset")
-    ingest_timeout_seconds: float = Field(default=300, gt=0, description="maximum time to parse an upload")
+    max_image_dataset_bytes: int = Field(
+        default=50 * 1024**3, ge=1024, description="maximum bytes of a dataset of images, packed and unpacked"
+    )
+    max_array_dataset_bytes: int = Field(
+        default=50 * 1024**3, ge=1024, description="maximum bytes of a dataset of arrays, packed and unpacked"
+    )
+    max_dataset_images: int = Field(
+        default=2_000_000, ge=2, description="maximum images of a dataset; its archive may have twice as many entries"
+    )
+    max_image_bytes: int = Field(default=64 * 1024**2, ge=1024, description="maximum bytes of one image file")
+    max_image_pixels: int = Field(default=100_000_000, ge=1, description="maximum width times height of one image")
+    ingest_timeout_seconds: float = Field(
+        default=300, gt=0, description="maximum time to parse an upload, for each GiB that it has begun"
+    )
     ingest_memory_bytes: int = Field(default=8 * 1024**3, ge=256 * 1024**2, description="maximum memory to parse it")
 
     # The worker

@@ -28,6 +28,7 @@ from shared.times import utc_now
 from shared.volume import OpenJob
 
 _MOST_NAME = 256
+_FILE = {"type": "string", "format": "binary"}
 _LINKS = {name: (name, {"dataset_id": "$response.body#/id"}) for name in ("showDataset", "deleteDataset")}
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 
@@ -45,18 +46,25 @@ log = logging.getLogger(__name__)
     query={"name": text("Original file name.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS},
     body={
         "text/csv": {"type": "string", "minLength": 1},
-        "application/vnd.apache.parquet": {"type": "string", "format": "binary"},
+        "application/vnd.apache.parquet": _FILE,
+        "application/zip": _FILE,
+        "application/x-tar": _FILE,
+        "application/gzip": _FILE,
     },
     example="kind,size,label\nred,1.5,0\nblue,2.5,1\nred,3.5,1\nblue,0.5,0\n",
     errors=(*BODY_ERRORS, 409, 503, 507),
 )
 def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
-    """Store a CSV or Parquet file under an id: 201. The same bytes and options again: 200. Others: 409."""
+    """Store a file under an id: 201. The same bytes and options again: 200. Others: 409.
+
+    Its content says what it is: CSV or Parquet is a table; a zip, tar or tar.gz of images, or Parquet with the columns
+    `image` and `label`, is a dataset of images; npz is one of arrays.
+    """
     with Query("name", "missing_values", "column_kinds") as query:
         name = query.parse("name", _source_name, None)
         options = read_options(query)
     _check_request(dataset_id)
-    with uploading(), receive(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
+    with uploading(), receive(service().volume.datasets, service().settings) as upload:
         info, is_new = _keep(upload, dataset_id, name, options)
     if info.sha256 != upload.sha256:
         raise Conflict(f'the dataset "{dataset_id}" has other data; choose another id')
@@ -160,7 +168,6 @@ def _keep(upload: Upload, dataset_id: str, name: str | None, options: UploadOpti
 
 def _describe(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> DatasetInfo:
     facts = {
-        **_parse(upload, options),
         **vars(options),
         "id": dataset_id,
         "created_at": utc_now(),
@@ -168,6 +175,7 @@ def _describe(upload: Upload, dataset_id: str, name: str | None, options: Upload
         "source_format": upload.format,
         "sha256": upload.sha256,
         "bytes": upload.bytes,
+        **_parse(upload, options),
     }
     return DatasetInfo.model_validate_json(json.dumps(facts))
 

@@ -8,6 +8,7 @@ from api.http.query import no_query
 from api.jobs.show import MOST_WAIT_SECONDS
 from api.shapes.service import DatasetLimits, JobLimits, KeyLimits, Limits, RequestLimits
 from api.state.service import service
+from shared.dataset import MOST_IMAGE_CLASSES
 from shared.spec import MOST_EPOCHS, MOST_PARAMETERS
 from shared.task import MOST_CATEGORIES, MOST_CLASSES
 
@@ -34,6 +35,12 @@ def show() -> Response:
                 bytes=settings.max_dataset_bytes,
                 columns=settings.max_dataset_columns,
                 cells=settings.max_dataset_cells,
+                image_dataset_bytes=settings.max_image_dataset_bytes,
+                array_dataset_bytes=settings.max_array_dataset_bytes,
+                images=settings.max_dataset_images,
+                image_bytes=settings.max_image_bytes,
+                image_pixels=settings.max_image_pixels,
+                classes=MOST_IMAGE_CLASSES,
                 ingest_seconds=settings.ingest_timeout_seconds,
             ),
             key=KeyLimits(

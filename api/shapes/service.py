@@ -20,6 +20,18 @@ class Dataset(DatasetInfo):
     object: Literal["dataset"]
 
 
+class DatasetImage(Shape):
+    """Image of a dataset; `width` and `height` are its own, not those of `thumbnail`."""
+
+    object: Literal["dataset_image"]
+    path: str
+    label: str
+    split: Literal["", "train", "validation", "test"]
+    width: int
+    height: int
+    thumbnail: Annotated[str, Field(description="Small PNG or JPEG as a data URI", pattern="^data:image/")]
+
+
 WorkerStatus = Literal["ready", "busy", "starting", "paused", "unfit", "draining", "lost"]
 
 
@@ -72,10 +84,16 @@ class JobLimits(Shape):
 class DatasetLimits(Shape):
     """Limits of a dataset."""
 
-    bytes: int
+    bytes: Annotated[int, Field(description="Bytes of a table")]
     columns: int
     cells: int
-    ingest_seconds: float
+    image_dataset_bytes: Annotated[int, Field(description="Bytes of all images, packed and unpacked")]
+    array_dataset_bytes: Annotated[int, Field(description="Bytes of all arrays, packed and unpacked")]
+    images: int
+    image_bytes: Annotated[int, Field(description="Bytes of one image file")]
+    image_pixels: Annotated[int, Field(description="Width times height of one image")]
+    classes: Annotated[int, Field(description="Classes of images")]
+    ingest_seconds: Annotated[float, Field(description="Time to parse an upload, for each GiB that it has begun")]
 
 
 class RequestLimits(Shape):
