@@ -6,7 +6,7 @@ from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.jobs.show import MOST_WAIT_SECONDS
-from api.shapes.service import DatasetLimits, JobLimits, KeyLimits, Limits, RequestLimits
+from api.shapes.service import DatasetLimits, JobLimits, KeyLimits, Limits, ModelLimits, RequestLimits
 from api.state.service import service
 from shared.dataset import MOST_IMAGE_CLASSES
 from shared.spec import MOST_EPOCHS, MOST_PARAMETERS
@@ -43,6 +43,7 @@ def show() -> Response:
                 classes=MOST_IMAGE_CLASSES,
                 ingest_seconds=settings.ingest_timeout_seconds,
             ),
+            model=ModelLimits(bytes=settings.max_model_bytes),
             key=KeyLimits(
                 requests_per_minute=settings.requests_per_minute,
                 unfinished_jobs=settings.max_unfinished_jobs,
