@@ -110,16 +110,22 @@ def _most_bytes(found: Format, settings: Settings) -> int:
     return limits[found]
 
 
-def _answer(folder: Path, order: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-P", "-m", "api.datasets.ingest", str(folder)]
+def ingest_environment() -> dict[str, str]:
+    """The environment of the process that parses an upload."""
     # What parses foreign bytes knows no secret.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    # Arrow's own allocator reserves 1 GiB of addresses at once, which would count as memory.
+    return {**environment, "ARROW_DEFAULT_MEMORY_POOL": "system"}
+
+
+def _answer(folder: Path, order: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+    command = [sys.executable, "-P", "-m", "api.datasets.ingest", str(folder)]
     try:
         done = subprocess.run(
             command,
             input=json.dumps(order).encode(),
             capture_output=True,
-            env=environment,
+            env=ingest_environment(),
             timeout=timeout_seconds,
             check=False,
         )

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from api.datasets.upload import ingest_environment
+
 ORDER: dict[str, Any] = {
     "format": "csv",
     "missing_values": None,
@@ -29,6 +31,6 @@ def run_ingest(folder: Path, environment: dict[str, str] | None = None, **order:
         input=json.dumps(ORDER | order).encode(),
         capture_output=True,
         check=True,
-        env=environment,
+        env=ingest_environment() | (environment or {}),
     )
     return json.loads(done.stdout)

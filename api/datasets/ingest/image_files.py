@@ -24,7 +24,7 @@ class _Rows:
 
     schema: pa.Schema
     # Rows wait in memory until they are a row group. A reader takes one group at a time.
-    group_bytes = 32 * 1024**2
+    group_bytes = 16 * 1024**2
 
     def __init__(self, path: Path) -> None:
         self._path = path

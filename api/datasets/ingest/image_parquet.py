@@ -19,7 +19,9 @@ from shared.spec import Column as ClassName
 _IMAGE, _LABEL, _BYTES = "image", "label", "bytes"
 _USED = (_IMAGE, _LABEL, "path", "split")
 # A row may hold a whole image: few at a time.
-_BATCH_ROWS = 64
+_BATCH_ROWS = 16
+# Without a buffer a whole column of a row group is read at once.
+_BUFFER_BYTES = 1024**2
 _CLASS_NAME: TypeAdapter[str] = TypeAdapter(ClassName)
 _UNREADABLE = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowIndexError, pa.ArrowTypeError, OSError)
 
@@ -36,7 +38,7 @@ def holds_images(path: Path) -> bool:
 def take_image_parquet(folder: Path, limits: ImageLimits) -> dict[str, Any]:
     """Make `data.parquet` of the Parquet file `upload`; the facts about it. Raises Refused with every problem."""
     images = Images(limits)
-    with pq.ParquetFile(folder / "upload") as file:
+    with pq.ParquetFile(folder / "upload", buffer_size=_BUFFER_BYTES) as file:
         _check(file, limits)
         others = [name for name in file.schema_arrow.names if name not in _USED]
         facts = store_images(_items(file, images), images, folder)

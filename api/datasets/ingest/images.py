@@ -87,12 +87,8 @@ class Images:
 
     def _stop_at_problems(self) -> None:
         problems = [*self.problems, *self._problems_of_all()]
-        if self.broken > MOST_PROBLEMS:
-            problems.append(
-                Problem("#", f"and {self.broken - MOST_PROBLEMS} more images have problems", "more_problems")
-            )
         if problems:
-            raise Refused(at_most_shown(problems))
+            raise Refused(at_most_shown(problems, max(0, self.broken - MOST_PROBLEMS)))
 
     def _problems_of_all(self) -> list[Problem]:
         """What is wrong with the images together; nothing is concluded where some of them are missing."""
