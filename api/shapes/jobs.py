@@ -17,7 +17,7 @@ from shared.task import Task
 def as_posted(spec: JobSpec) -> dict[str, Any]:
     """The spec as a client could post it again."""
     shown = spec.model_dump(mode="json")
-    if (positive := shown["dataset"]["positive"]) is not None:
+    if (positive := shown["dataset"].get("positive")) is not None:
         shown["dataset"]["positive"] = {name: value for name, value in positive.items() if value is not None}
     return shown
 
