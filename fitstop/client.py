@@ -78,9 +78,11 @@ class Client:
 
     # Keys
 
-    def create_key(self, name: str, scope: str, expires_in_days: int | None = None) -> Json:
-        """Create an API key; only this answer contains it, as `key`."""
-        asked = {"name": name, "scope": scope, "expires_in_days": expires_in_days}
+    def create_key(self, name: str, scope: str, expires_in_days: int | None = None, project: str | None = None) -> Json:
+        """Create an API key; only this answer contains it, as `key`. Without a project it is for `default`."""
+        asked: Json = {"name": name, "scope": scope, "expires_in_days": expires_in_days}
+        if project is not None:
+            asked["project"] = project
         return self._json("POST", "/keys", json=asked)
 
     def keys(self) -> Json:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.document import Document
 from shared.ids import DatasetId
+from shared.project import DEFAULT_PROJECT, ProjectName
 
 # A column of more values than this lists none of them.
 MOST_LISTED_VALUES = 100
@@ -127,11 +128,12 @@ class DatasetInfo(Document):
     `.npy` file for each in the folder `arrays`: then `data_sha256` is that of the lines `<sha256>  <file name>`, each
     with its newline, sorted by file name (`hash_files`).
     `rows` counts all rows or images of all parts. `columns` are those of a table. `missing_values` and `column_kinds`
-    are what the upload asked for; `left_out` names the columns of the file that are no data; `warnings` are for a
-    person.
+    are what the upload asked for; `project` is that of the key that uploaded it; `left_out` names the columns of the
+    file that are no data; `warnings` are for a person.
     """
 
     id: DatasetId
+    project: ProjectName = DEFAULT_PROJECT
     kind: Literal["table", "images", "arrays"] = "table"
     created_at: str
     source_name: str | None

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.document import Document
 from shared.progress import Best, EpochProgress, LastImprovement, take_old_names
+from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec import JobSpec
 from shared.task import Task
 
@@ -34,8 +35,8 @@ class JobRecord(Document):
 
     `retry_of` is the job that this one retries, `extends` the one that it continues: from its last resume
     point or from its best checkpoint, as `extends_from` says.
-    `key_id` is the API key that posted it, where that was written down. `weights_sha256` is that of the uploaded
-    weights that its model starts from, None where it draws its own.
+    `key_id` is the API key that posted it, where that was written down, and `project` the key's project.
+    `weights_sha256` is that of the uploaded weights that its model starts from, None where it draws its own.
     """
 
     id: str
@@ -49,6 +50,7 @@ class JobRecord(Document):
     extends_from: Literal["last", "best"] | None = None
     key_id: str | None = None
     weights_sha256: str | None = None
+    project: ProjectName = DEFAULT_PROJECT
 
 
 class EnginePlan(Document):

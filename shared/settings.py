@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from shared.problems import FitstopError
+from shared.project import ProjectQuotas, ProjectWeights
 
 PREFIX = "FITSTOP_"
 # How alike two names are, from 0 to 1, of which one is taken for a misspelling of the other.
@@ -77,6 +78,9 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="lowest level that is logged"
     )
+    project_weights: ProjectWeights = Field(
+        default_factory=dict, description='JSON: turns of each project in the queue, such as {"vision": 2}; default: 1'
+    )
 
     # The API
     host: str = Field(default="127.0.0.1", description="the address that the API listens on")
@@ -99,6 +103,15 @@ class Settings(BaseModel):
     max_uploads: int = Field(default=8, ge=1, description="maximum concurrent uploads of one API key")
     upload_bytes_per_day: int = Field(
         default=256 * 1024**3, ge=1024, description="maximum bytes that one API key uploads per day"
+    )
+    streams_per_key: int = Field(
+        default=64, ge=1, le=1000, description="event streams and waiting requests of one API key in one process"
+    )
+    costly_reads_per_key: int = Field(
+        default=8, ge=1, le=1000, description="concurrent requests of one API key for usage, replays and forecasts"
+    )
+    project_quotas: ProjectQuotas = Field(
+        default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
     )
     max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="maximum bytes of a POST /jobs body")
     max_json_depth: int = Field(default=32, ge=4, le=200, description="maximum nesting of a JSON body")

@@ -11,6 +11,7 @@ from shared.document import Document, read_document
 from shared.durable import make_folder, sync_folder
 from shared.ids import WeightsId, is_weights_id
 from shared.job_folder import JobFolder
+from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec import ApplicationSpec, JobSpec, KerasSpec
 
 MODELS = "models"
@@ -19,9 +20,13 @@ WEIGHTS_FILE = "weights.h5"
 
 
 class WeightsInfo(Document):
-    """Uploaded weights. `sha256` and `bytes` are those of the upload, `data_sha256` is that of the kept HDF5 file."""
+    """Uploaded weights. `sha256` and `bytes` are those of the upload, `data_sha256` is that of the kept HDF5 file.
+
+    `project` is that of the key that uploaded them.
+    """
 
     id: WeightsId
+    project: ProjectName = DEFAULT_PROJECT
     created_at: str
     source_name: str | None
     source_format: Literal["h5", "keras"]

@@ -1,4 +1,4 @@
-"""`python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`: make a key on the volume and print it.
+"""Make a key on the volume and print it: `python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`.
 
 It makes the first key on a machine that has the volume (FITSTOP_VOLUME), and a new one after the last was lost. Write
 access to the volume allows everything anyway.
@@ -12,6 +12,7 @@ from typing import get_args
 from pydantic import ValidationError
 
 from api.state.key_store import KeyStore, Scope
+from shared.project import DEFAULT_PROJECT
 from shared.settings import BadEnvironment, read_settings
 from shared.times import time_in
 
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("name", metavar="NAME", help="what the key is for")
     parser.add_argument("--scope", choices=get_args(Scope), default="admin", help="default: %(default)s")
+    parser.add_argument("--project", default=DEFAULT_PROJECT, help="project of the key; default: %(default)s")
     parser.add_argument(
         "--days",
         type=int,
@@ -33,9 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     expires_at = time_in(asked.days * 86_400) if asked.days else None
     try:
-        _, key = KeyStore(read_settings().volume).create(asked.name, asked.scope, expires_at)
+        _, key = KeyStore(read_settings().volume).create(asked.name, asked.scope, expires_at, asked.project)
     except ValidationError as error:
-        parser.error(f"NAME: {error.errors()[0]['msg']}")
+        problem = error.errors()[0]
+        parser.error(f"{problem['loc'][0]}: {problem['msg']}")
     except (BadEnvironment, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1 if isinstance(error, OSError) else 2

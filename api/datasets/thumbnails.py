@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from flask import Response
 
+from api.auth.projects import find_dataset
 from api.http.answer import json_response
 from api.http.operation import integer, json_answer, operation, text
 from api.http.query import Query
@@ -39,7 +40,7 @@ def show_images(dataset_id: str) -> Response:
     with Query("class", "limit") as query:
         name = query.parse("class", str, None)
         limit = query.integer("limit", _USUAL, 1, _MOST)
-    info = service().volume.dataset(dataset_id)
+    info = find_dataset(dataset_id)
     if info is None:
         raise NotFound("there is no dataset with this id")
     if info.images is None:

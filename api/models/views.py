@@ -4,6 +4,9 @@ import logging
 
 from flask import Response, request
 
+from api.auth.access import caller
+from api.auth.project_quotas import check_bytes
+from api.auth.projects import PROJECT, find_weights, is_weights_id_taken, reaches, read_project
 from api.auth.quotas import uploading
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
@@ -50,8 +53,16 @@ def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
         name = query.parse("name", _source_name, None)
     _check_request(weights_id)
     held = service()
+    if is_weights_id_taken(weights_id):
+        raise _taken(weights_id)
+    check_bytes(request.content_length or 0)
     with uploading(), receive(held.volume.datasets, held.settings.max_model_bytes) as upload:
+        check_bytes(upload.bytes)
         info, is_new = _keep(upload, weights_id, name)
+    if not reaches(info.project):
+        raise _taken(weights_id)
+    if is_new:
+        held.usage.forget(info.project)
     if info.sha256 != upload.sha256:
         raise Conflict(f'the model "{weights_id}" has other weights; choose another id')
     return json_response(_report(info)), 201 if is_new else 200, {"Location": f"/models/{weights_id}"}
@@ -62,15 +73,17 @@ def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
     "models",
     "List uploaded weights",
     {200: json_answer("One page.", Page[ModelWeights])},
-    query={"limit": integer(1, 100, 20), "after": text("Last id of the previous page.")},
+    query={"limit": integer(1, 100, 20), "after": text("Last id of the previous page."), "project": PROJECT},
 )
 def show_all() -> Response:
     """List uploaded weights by their ids; `after` is the last id of the previous page."""
-    with Query("limit", "after") as query:
+    with Query("limit", "after", "project") as query:
         limit = query.integer("limit", 20, 1, 100)
         after = query.parse("after", str, "")
-    found = [one for one in service().volume.weights.ids() if one > after]
-    items = [_report(info) for info in map(_read, found[:limit]) if info is not None]
+        project = read_project(query)
+    readable = (_read(one) for one in service().volume.weights.ids() if one > after)
+    found = [info for info in readable if info is not None and project in {None, info.project}]
+    items = [_report(info) for info in found[:limit]]
     return json_response(Page[ModelWeights](object="list", data=items, has_more=len(found) > limit))
 
 
@@ -80,7 +93,7 @@ def show_all() -> Response:
 def show(weights_id: str) -> Response:
     """Show the size and the hash of uploaded weights."""
     no_query()
-    info = service().volume.weights.find(weights_id)
+    info = find_weights(weights_id)
     if info is None:
         raise NotFound(_MISSING)
     return json_response(_report(info))
@@ -96,14 +109,17 @@ def show(weights_id: str) -> Response:
 def delete(weights_id: str) -> tuple[str, int]:
     """Delete weights that no unfinished job uses: 204. Finished jobs keep their models."""
     no_query()
-    volume = service().volume
-    if volume.weights.find(weights_id) is None:
+    volume, info = service().volume, find_weights(weights_id)
+    if info is None:
         raise NotFound(_MISSING)
-    users = [job.id for job in map(_open_record, volume.open_jobs()) if job and weights_of(job.spec) == weights_id]
+    users = [job for job in map(_open_record, volume.open_jobs()) if job and weights_of(job.spec) == weights_id]
     if users:
-        raise Conflict(f"unfinished jobs use the weights: {list_names(users, 5)}; cancel them or wait for their end")
+        # A job of an admin's key may be of another project.
+        names = list_names([job.id for job in users if reaches(job.project)], 5) or "jobs of other projects"
+        raise Conflict(f"unfinished jobs use the weights: {names}; cancel them or wait for their end")
     if not volume.remove_weights(weights_id):
         raise NotFound(_MISSING)
+    service().usage.forget(info.project)
     return "", 204
 
 
@@ -126,6 +142,11 @@ def _check_request(weights_id: str) -> None:
         raise HttpProblem(400, "partial_upload", detail)
 
 
+def _taken(weights_id: str) -> Conflict:
+    """Of weights of another project; nothing of them is told."""
+    return Conflict(f'the id "{weights_id}" is taken by another project; choose another id')
+
+
 def _keep(upload: WeightsUpload, weights_id: str, name: str | None) -> tuple[WeightsInfo, bool]:
     """The weights that are under the id afterwards, and whether this upload made them."""
     store = service().volume.weights
@@ -134,6 +155,7 @@ def _keep(upload: WeightsUpload, weights_id: str, name: str | None) -> tuple[Wei
         return known, False
     info = WeightsInfo(
         id=weights_id,
+        project=caller().project,
         created_at=utc_now(),
         source_name=name,
         source_format=upload.format,

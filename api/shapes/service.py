@@ -69,6 +69,7 @@ class QueuedJob(Shape):
 
     object: Literal["queued_job"]
     id: JobId
+    project: str
     name: str
     priority: Annotated[int, Field(ge=0, le=9)]
     position: Annotated[int, Field(ge=1)]
@@ -124,6 +125,28 @@ class KeyLimits(Shape):
     unfinished_jobs: int
     uploads_at_once: int
     upload_bytes_per_day: int
+    streams: Annotated[int, Field(description="Event streams and waiting requests at once, in one process")]
+    costly_reads: Annotated[int, Field(description="Concurrent requests for usage, replays, forecasts, new bundles")]
+
+
+class Quota(Shape):
+    """Quota of a project, and how much of it is used. `used` may be some seconds old."""
+
+    limit: float
+    used: float
+
+
+class ProjectLimits(Shape):
+    """Quotas of the caller's project; null: no limit. A month is a calendar month in UTC."""
+
+    name: str
+    weight: Annotated[int, Field(ge=1, description="Number of turns in the queue")]
+    bytes: Quota | None
+    unfinished_jobs: Quota | None
+    gpu_seconds_per_month: Quota | None
+    cost_per_month: Quota | None
+    currency: Annotated[str, Field(description="Currency of the cost")]
+    month: Annotated[str, Field(pattern=r"^\d{4}-\d\d$")]
 
 
 class Limits(Shape):
@@ -135,6 +158,7 @@ class Limits(Shape):
     model: ModelLimits
     request: RequestLimits
     key: KeyLimits
+    project: ProjectLimits
 
 
 class Key(Shape):
@@ -144,6 +168,7 @@ class Key(Shape):
     id: str
     name: str
     scope: Scope
+    project: str
     status: KeyStatus
     created_at: Time | None
     expires_at: Time | None

@@ -28,6 +28,7 @@ from pydantic_core import from_json
 from api.state.index_file import DAMAGED, OPEN, UNBORN, Entry, IndexFile, Wanted, index_path
 from shared.ids import is_job_id
 from shared.job_folder import RESULT_FILE, SPEC_FILE
+from shared.project import DEFAULT_PROJECT
 from shared.volume import Volume
 
 SETTLE_SECONDS = 2.0
@@ -80,11 +81,11 @@ class JobIndex:
         with self._rebuilding_if_broken():
             yield from ((job_id, status == OPEN) for job_id, status in self._file.ids(wanted))
 
-    def counts(self) -> dict[str, int]:
-        """How many jobs are over, by state. Raises Behind."""
+    def counts(self, project: str | None = None) -> dict[str, int]:
+        """How many jobs are over, by state, in one project or in all. Raises Behind."""
         self.catch_up()
         with self._rebuilding_if_broken():
-            return self._file.counts()
+            return self._file.counts(project)
 
     def damaged(self) -> list[str]:
         """The jobs that could not be read and that no list holds, newest first. Raises Behind."""
@@ -234,9 +235,12 @@ def _entry(job_id: str, folder: str) -> Entry:
         return Entry(job_id, UNBORN)
     try:
         record = from_json(spec)
-        status = OPEN if result is None else from_json(result)["ending"]["status"]
+        end = None if result is None else from_json(result)
+        status = OPEN if end is None else end["ending"]["status"]
         asked = record["spec"]
-        return Entry(job_id, status, asked["name"], record["created_at"], tuple(asked["metadata"].items()))
+        project, finished_at = record.get("project", DEFAULT_PROJECT), end and end["finished_at"]
+        metadata = tuple(asked["metadata"].items())
+        return Entry(job_id, status, asked["name"], record["created_at"], metadata, project, finished_at)
     except (ValueError, KeyError, TypeError, AttributeError):
         log.error("%s is damaged and left out of every list", job_id)
         return Entry(job_id, DAMAGED)

@@ -151,7 +151,7 @@ def fitstop(options: Options) -> dict[str, list[float]]:
             plan = decide(record, data)
             prepare_tensorflow(plan)
             model = build_model(record, data)
-            build_variables(model, data.train.batch(data.train.take(slice(1))))
+            build_variables(model, data.train.first_row)
             engine: Any = ready_engine(run, model, data, plan)
             all_callbacks = Callbacks(run, ResumeSession(run, model, carry_on))
             floor = partial(bare_epoch, engine, record.spec.hyperparameters.seed)

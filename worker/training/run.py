@@ -63,7 +63,7 @@ def _conclusion(run: RunContext) -> Conclusion:
         prepare_tensorflow(plan)
         model = build_model(record, data)
         load_weights(model, record, run.attempt)
-        build_variables(model, data.train.batch(data.train.take(slice(1))))
+        build_variables(model, data.train.first_row)
         run.events.write([describe(model, record)])
         engine = ready_engine(run, model, data, plan)
         run.check()

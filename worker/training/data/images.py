@@ -45,7 +45,7 @@ def load_images(attempt: AttemptFolder, record: JobRecord, spec: ImagesSpec, set
     targets = numbers.astype(np.float32 if record.task.kind == "binary" else np.int32).reshape(-1, 1)
     inputs = {"image": pixels}
     return Data(
-        Part(inputs, targets, selected=train),
+        Part(inputs, targets, selected=train, augment=spec.augment),
         Part(inputs, targets, selected=validation),
         profile.class_names,
         facts={"decoding": decoding},

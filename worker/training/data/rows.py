@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shared.spec import AugmentSpec
+from worker.training.data.augment import augment, draw
+
 Array = npt.NDArray[Any]
 
 
@@ -19,13 +22,14 @@ class Part:
 
     `inputs` by name, each of shape (rows, …); `targets` of shape (rows, outputs); `weights` is what a row counts for in
     the loss, of shape (rows,), None where all count for one. `selected` are the numbers of the rows that belong to the
-    part, in its order; None where all rows of the arrays do.
+    part, in its order; None where all rows of the arrays do. `augment` changes the only input, images, in each epoch.
     """
 
     inputs: Mapping[str, Array]
     targets: Array
     weights: Array | None = None
     selected: npt.NDArray[np.int64] | None = None
+    augment: AugmentSpec | None = None
 
     def __len__(self) -> int:
         return len(self.targets if self.selected is None else self.selected)
@@ -58,9 +62,27 @@ class Part:
         pairs = zip(self.arrays, self.dtypes, strict=True)
         return tuple(np.ascontiguousarray(one[chosen], dtype) for one, dtype in pairs)
 
+    @property
+    def first_row(self) -> tuple[Any, ...]:
+        """A batch of one row, as a step of Keras's takes it."""
+        row = self.take(slice(1))
+        return self.batch((*row, self.draw(0, 0)[:1]) if self.augment else row)
+
+    def draw(self, seed: int, epoch: int) -> npt.NDArray[np.float32]:
+        """How each row is changed in an epoch (from 0): of shape (rows, numbers), without numbers where none is."""
+        if self.augment is None:
+            return np.empty((len(self), 0), np.float32)
+        return draw(seed, epoch, len(self), self.x.shape[1:3], self.augment)
+
     def batch(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
-        """What a step of Keras's takes, from one tensor or array for each of `arrays`: x, y, and weights."""
+        """What a step of Keras's takes: x, y, and weights.
+
+        From one tensor for each of `arrays`, and with `augment` one more: the numbers that say how each row is changed.
+        """
         count = len(self.inputs)
+        if self.augment:
+            *arrays, numbers = arrays
+            arrays[0] = augment(arrays[0], numbers, self.augment)
         x = arrays[0] if count == 1 else dict(zip(self.inputs, arrays, strict=False))
         return (x, *arrays[count:])
 

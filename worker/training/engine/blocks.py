@@ -23,12 +23,14 @@ from worker.training.engine.programs import Specs, Tensors
 _TEMPORARY = Path("/tmp")  # noqa: S108
 
 Order = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.float32]
 
 
 class Blocks(Protocol):
     """`full_batches` batches of `batch_size` rows in blocks of `batches_per_block`, and a tail of fewer rows.
 
-    Epochs are begun in turn: `begin` takes the order of all rows, None for the order in which they lie.
+    Epochs are begun in turn: `begin` takes the order of all rows, None for the order in which they lie. A block holds
+    the arrays of the part, and the numbers that say how each row is changed, where it has some.
     """
 
     full_batches: int
@@ -38,8 +40,8 @@ class Blocks(Protocol):
     def specs(self) -> Specs:
         """The shapes and types of a block."""
 
-    def begin(self, order: Order | None) -> None:
-        """Begin an epoch."""
+    def begin(self, order: Order | None, numbers: Numbers) -> None:
+        """Begin an epoch, with the numbers that say how each row is changed."""
 
     def block(self, index: int) -> Tensors:
         """A block of the epoch that has begun; what lies after the last full batch is filled with zeros."""
@@ -61,6 +63,7 @@ class ResidentBlocks:
 
     def __init__(self, part: Part, batch_size: int) -> None:
         self._rows = tuple(tf.constant(array) for array in part.take(slice(None)))
+        self._numbers = part.draw(0, 0)[:0]
         self._batch_size = batch_size
         self.full_batches = self.batches_per_block = len(part) // batch_size
         self._arranged = tf.function(self._arrange, autograph=False)
@@ -70,14 +73,14 @@ class ResidentBlocks:
 
     @property
     def specs(self) -> Specs:
-        return _specs(self.full_batches, self._batch_size, self._rows)
+        return _specs(self.full_batches, self._batch_size, _and_numbers(self._rows, self._numbers))
 
-    def begin(self, order: Order | None) -> None:
+    def begin(self, order: Order | None, numbers: Numbers) -> None:
         if order is None and self._is_as_it_lies:
             return
         self._is_as_it_lies = order is None
         order = np.arange(len(self._rows[0]), dtype="i4") if order is None else order
-        self._ordered, tail = self._arranged(tf.constant(order))
+        self._ordered, tail = self._arranged(tf.constant(order), tf.constant(numbers))
         self._tail = tail or None
 
     def block(self, index: int) -> Tensors:
@@ -88,8 +91,8 @@ class ResidentBlocks:
     def tail(self) -> Tensors | None:
         return self._tail
 
-    def _arrange(self, order: tf.Tensor) -> tuple[Tensors, Tensors]:
-        rows = tuple(tf.gather(one, order) for one in self._rows)
+    def _arrange(self, order: tf.Tensor, numbers: tf.Tensor) -> tuple[Tensors, Tensors]:
+        rows = tuple(tf.gather(one, order) for one in _and_numbers(self._rows, numbers))
         full = self.full_batches * self._batch_size
         block = tuple(tf.reshape(one[:full], (self.full_batches, self._batch_size, *one.shape[1:])) for one in rows)
         return block, tuple(one[full:] for one in rows) if order.shape[0] > full else ()
@@ -105,6 +108,7 @@ class StreamedBlocks:
         batch_bytes = max(1, part.nbytes // len(part) * batch_size)
         self.batches_per_block = max(1, min(self.full_batches, block_bytes // batch_bytes))
         self._order: Order = np.arange(len(part), dtype="i4")
+        self._numbers = part.draw(0, 0)
         self._thread = ThreadPoolExecutor(1, "blocks")
         self._next: tuple[int, Future[Tensors]] | None = None
 
@@ -113,32 +117,41 @@ class StreamedBlocks:
         shapes = [
             tf.TensorSpec(one.shape, dtype) for one, dtype in zip(self._part.arrays, self._part.dtypes, strict=True)
         ]
-        return _specs(self.batches_per_block, self._batch_size, shapes)
+        return _specs(self.batches_per_block, self._batch_size, _and_numbers(shapes, self._numbers))
 
-    def begin(self, order: Order | None) -> None:
+    def begin(self, order: Order | None, numbers: Numbers) -> None:
+        self._numbers = numbers
         self._order = np.arange(len(self._part), dtype="i4") if order is None else order
         self._next = None
 
     def block(self, index: int) -> Tensors:
         ready, self._next = self._next, None
-        tensors = ready[1].result() if ready and ready[0] == index else self._gather(self._order, index)
+        tensors = ready[1].result() if ready and ready[0] == index else self._gather(self._order, self._numbers, index)
         if (index + 1) * self.batches_per_block < self.full_batches:
-            self._next = index + 1, self._thread.submit(self._gather, self._order, index + 1)
+            self._next = index + 1, self._thread.submit(self._gather, self._order, self._numbers, index + 1)
         return tensors
 
     def tail(self) -> Tensors | None:
         rows = self._order[self.full_batches * self._batch_size :]
-        return tuple(tf.constant(one) for one in self._part.take(rows)) if len(rows) else None
+        return tuple(tf.constant(one) for one in self._take(self._numbers, rows)) if len(rows) else None
 
-    def _gather(self, order: Order, index: int) -> Tensors:
+    def _take(self, numbers: Numbers, rows: Order) -> Sequence[npt.NDArray[Any]]:
+        return _and_numbers(self._part.take(rows), numbers[rows])
+
+    def _gather(self, order: Order, numbers: Numbers, index: int) -> Tensors:
         begin = index * self.batches_per_block * self._batch_size
         end = min(begin + self.batches_per_block * self._batch_size, self.full_batches * self._batch_size)
         tensors = []
-        for one, spec in zip(self._part.take(order[begin:end]), self.specs, strict=True):
+        for one, spec in zip(self._take(numbers, order[begin:end]), self.specs, strict=True):
             block = np.zeros(spec.shape, one.dtype)
             block.reshape(-1, *one.shape[1:])[: end - begin] = one
             tensors.append(tf.constant(block))
         return tuple(tensors)
+
+
+def _and_numbers(arrays: Sequence[Any], numbers: Any) -> tuple[Any, ...]:
+    """The arrays, and the numbers where there are some for each row."""
+    return (*arrays, numbers) if numbers.shape[1] else tuple(arrays)
 
 
 def on_disk(part: Part) -> Part:

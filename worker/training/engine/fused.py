@@ -52,6 +52,7 @@ class FusedEngine:
     def __init__(self, model: keras.Model, data: Data, record: JobRecord, plan: EnginePlan, device_bytes: int) -> None:
         self._model = model
         self._seed = record.spec.hyperparameters.seed
+        self._data = data
         self._rows = len(data.train)
         self._epoch = _EpochNumber()
         self._place = Place(0, 0)
@@ -110,8 +111,8 @@ class FusedEngine:
     def _train_epoch(self, steps_done: Callable[[int, Any], None], _: Any) -> Any:
         """One epoch, or the rest of one; `steps_done` hears how far it is and may raise to end it."""
         begun = self._place.step if self._epoch.number == self._place.epoch else 0
-        blocks = self._training
-        blocks.begin(permutation(self._seed, self._epoch.number, self._rows))
+        blocks, epoch = self._training, self._epoch.number
+        blocks.begin(permutation(self._seed, epoch, self._rows), self._data.train.draw(self._seed, epoch))
         logs: Any = None
         for block, start, stop in _calls(blocks, begun, self._training_pace):
             with self._training_pace.measure(stop - start):
@@ -127,7 +128,7 @@ class FusedEngine:
 
     def _validate_all(self, validated: Callable[[int], None], _: Any) -> Any:
         blocks = self._validation
-        blocks.begin(None)
+        blocks.begin(None, self._data.validation.draw(0, 0))
         logs: Any = None
         for block, start, stop in _calls(blocks, 0, self._validation_pace):
             with self._validation_pace.measure(stop - start):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from shared.events import Event
 from shared.job import EnginePlan, JobRecord
 from shared.keras_config import layer_classes
-from shared.spec import CnnSpec, DenseSpec, KerasSpec, ModelSpec
+from shared.spec import CnnSpec, DenseSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
 from worker.training.data.rows import Data
 from worker.training.engine.order import validation_batch
 
@@ -74,11 +74,14 @@ def device() -> str:
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
-def _against_xla(model: ModelSpec, on: str) -> str:
-    """Why XLA is not chosen for what the model is made of; empty where nothing speaks against it.
+def _against_xla(spec: JobSpec, on: str) -> str:
+    """Why XLA is not chosen for what is computed; empty where nothing speaks against it.
 
     On a CPU its convolutions are 20 to 30 times slower than TensorFlow's own (measured: a small network on 28 x 28).
     """
+    model, data = spec.model, spec.dataset
+    if isinstance(data, ImagesSpec) and data.augment and data.augment.is_geometric:
+        return "XLA does not compile the shift, rotation and zoom of images"
     layers = layer_classes(model.config) if isinstance(model, KerasSpec) else _LAYERS.get(model.kind, set())
     random = sorted(layer for layer in layers if layer.startswith("Random"))
     if random:
@@ -97,7 +100,7 @@ def _with_xla(record: JobRecord, steps: int, engine: str, on: str) -> tuple[bool
         return asked, f"{'with' if asked else 'without'} XLA: asked for"
     if engine == "stock":
         return False, "without XLA: the stock engine compiles each batch size again"
-    against = _against_xla(record.spec.model, on)
+    against = _against_xla(record.spec, on)
     if against:
         return False, f"without XLA: {against}"
     likely = steps * likely_epochs(record)

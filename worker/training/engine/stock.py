@@ -12,12 +12,12 @@ import tensorflow as tf
 from shared.job import EnginePlan, JobRecord
 from worker.training.callbacks import Callbacks
 from worker.training.data.rows import Data, Part
-from worker.training.engine.blocks import Order, on_disk
+from worker.training.engine.blocks import Numbers, Order, on_disk
 from worker.training.engine.order import permutation
 from worker.training.resume.point import Place
 
-# The orders of the rows, one for each time that they are all read.
-Orders = Callable[[], Iterator[Order]]
+# The order of the rows and how each is changed, for each time that they are all read.
+Orders = Callable[[], Iterator[tuple[Order, Numbers]]]
 
 
 class StockEngine:
@@ -38,7 +38,7 @@ class StockEngine:
         self._model.jit_compile = self._plan.xla
         self._model.make_train_function(force=True)
         self._model.train_function = _without_done_batches(self._model, place)
-        as_it_lies = np.arange(len(validation), dtype="i4")
+        as_it_lies = np.arange(len(validation), dtype="i4"), validation.draw(0, 0)
         counted = tf.data.experimental.assert_cardinality(ceil(len(validation) / validated_at_once))
         self._model.fit(
             _batches(self._data.train, partial(self._orders, place, batch_size), batch_size, self._device_bytes),
@@ -54,37 +54,50 @@ class StockEngine:
             verbose=0,
         )
 
-    def _orders(self, place: Place, batch_size: int) -> Iterator[Order]:
-        """The rows of each epoch from `place` on, in its order."""
+    def _orders(self, place: Place, batch_size: int) -> Iterator[tuple[Order, Numbers]]:
+        """The rows of each epoch from `place` on in its order, and how each is changed."""
+        train, seed = self._data.train, self._spec.seed
         for epoch in range(place.epoch, self._spec.epochs):
             done = place.step * batch_size if epoch == place.epoch else 0
-            yield permutation(self._spec.seed, epoch, len(self._data.train))[done:]
+            order = permutation(seed, epoch, len(train))[done:]
+            yield order, train.draw(seed, epoch)[order]
 
 
 def _batches(part: Part, orders: Orders, batch_size: int, device_bytes: int) -> Any:
     """The batches of all orders in turn: gathered from tensors where the part fits `device_bytes`, else from files."""
-    order_spec = tf.TensorSpec((None,), tf.int32)
     if part.nbytes > device_bytes:
         return _batches_from_disk(on_disk(part), orders, batch_size)
     tensors = tuple(tf.constant(array) for array in part.take(slice(None)))
+    width = part.draw(0, 0).shape[1]
+    specs = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, width), tf.float32)
+
+    def batch_of(rows: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
+        gathered = [tf.gather(one, rows) for one in tensors]
+        return part.batch([*gathered, numbers] if width else gathered)
+
     return (
-        tf.data.Dataset.from_generator(orders, output_signature=order_spec)
-        .flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
-        .map(lambda rows: part.batch([tf.gather(one, rows) for one in tensors]))
+        tf.data.Dataset.from_generator(orders, output_signature=specs)
+        .flat_map(lambda *order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
+        .map(batch_of)
         .prefetch(8)
     )
 
 
 def _batches_from_disk(part: Part, orders: Orders, batch_size: int) -> Any:
-    def batches() -> Iterator[tuple[Any, ...]]:
-        for order in orders():
-            for start in range(0, len(order), batch_size):
-                yield part.take(order[start : start + batch_size])
+    width = part.draw(0, 0).shape[1]
 
-    pairs = zip(part.arrays, part.dtypes, strict=True)
-    specs = tuple(tf.TensorSpec((None, *one.shape[1:]), dtype) for one, dtype in pairs)
+    def batches() -> Iterator[tuple[Any, ...]]:
+        for order, numbers in orders():
+            for start in range(0, len(order), batch_size):
+                rows = slice(start, start + batch_size)
+                taken = part.take(order[rows])
+                yield (*taken, numbers[rows]) if width else taken
+
+    pairs = list(zip(part.arrays, part.dtypes, strict=True))
+    specs = [tf.TensorSpec((None, *one.shape[1:]), dtype) for one, dtype in pairs]
+    specs += [tf.TensorSpec((None, width), tf.float32)] if width else []
     return (
-        tf.data.Dataset.from_generator(batches, output_signature=specs)
+        tf.data.Dataset.from_generator(batches, output_signature=tuple(specs))
         .map(lambda *tensors: part.batch(tensors))
         .prefetch(2)
     )
