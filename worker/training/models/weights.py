@@ -96,7 +96,7 @@ def _arrays(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
 
 
 def _places(model: keras.Model) -> dict[str, Any]:
-    """The model's variables by the names that Keras gives them in a file.
+    """The model's variables in their order, by the names that Keras gives them in a file.
 
     Keras writes the file once while every variable holds a number of its own, which tells the one from the other.
     """
@@ -109,7 +109,8 @@ def _places(model: keras.Model) -> dict[str, Any]:
     finally:
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
-    return {name: variables[mark - 1] for name, mark in marks.items()}
+    in_order = sorted(marks.items(), key=lambda one: one[1])
+    return {name: variables[mark - 1] for name, mark in in_order}
 
 
 def _saved_marks(model: keras.Model) -> dict[str, int]:
