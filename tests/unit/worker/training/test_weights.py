@@ -165,7 +165,7 @@ def with_doubles(variables, root) -> None:
     ],
 )  # fmt: skip
 def test_a_hostile_file_is_refused_by_a_sentence(given, file, how) -> None:
-    with pytest.raises(BadData, match="expected|another model"):
+    with pytest.raises(BadData, match=r"expected|another model"):
         given(change(file, how), network())
 
 
@@ -202,7 +202,7 @@ def test_a_network_of_keras_applications_takes_its_own_weights_and_leaves_out_th
 def test_a_run_starts_from_the_weights(volume: Volume, tmp_path: Path) -> None:
     put_dataset(volume, learnable_frame())
     keras.utils.set_random_seed(9)
-    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, activation="sigmoid")])
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
     model.variables[1].assign([20.0])
     put_weights_file(volume, saved(tmp_path / "m.weights.h5", model))
     spec = small_spec(hyperparameters={"epochs": 1, "optimizer": "sgd", "learning_rate": 1e-12})
