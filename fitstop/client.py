@@ -7,6 +7,7 @@ with Client(find_connection()) as client:
 import hashlib
 import os
 import re
+import weakref
 import zipfile
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,8 @@ class Client:
             timeout=_TIMEOUT,
             trust_env=not self.connection.is_local,
         )
+        # A Run of a notebook is never closed by anybody.
+        weakref.finalize(self, self._http.close)
 
     def __enter__(self) -> Self:
         return self
