@@ -18,8 +18,8 @@ from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import OpenJob
 from shared.worker_card import WorkerCard
-from tests.support.finished import MODEL, finished_job
-from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.finished_job import MODEL, finished_job
+from tests.support.jobs import learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
 from tests.support.weights import HDF5, put_weights
 
@@ -88,6 +88,7 @@ def target(api, worker):
     if volume.dataset("grades") is None:
         put_dataset(volume, learnable_frame())
         put_weights(volume)
+        put_images(volume)
     numbers = iter(range(100))
 
     def fill(method, rule):
@@ -107,7 +108,7 @@ def target(api, worker):
         else:
             job = fill.finished if method == "GET" else finished_job(volume)
         values = {
-            "dataset_id": "grades",
+            "dataset_id": "pictures" if rule.endswith("/images") else "grades",
             "weights_id": "first",
             "job_id": job.id,
             "key_id": fill.key,
