@@ -10,9 +10,10 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cachetools import LRUCache
 from api.state.index import Behind, JobIndex
 from api.state.index_file import Wanted
 from api.state.locked_cache import LockedCache
+from shared.dataset import DatasetInfo
 from shared.document import Document, UnusableDocument, read_document
 from shared.durable import create_file, encode, make_folder
 from shared.held import held_by, held_so_far
@@ -30,6 +32,7 @@ from shared.job_folder import JobFolder
 from shared.ledger import money
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
+from shared.weights import WeightsInfo
 
 FRESH_SECONDS = 10.0
 _WAIT_SECONDS = 1.0
@@ -75,7 +78,7 @@ class ProjectUsage:
         return sum(marker is not None and marker.project == project for marker in markers)
 
     def bytes(self, project: str) -> int:
-        """The bytes of the project's datasets and jobs, as far as they are known."""
+        """The bytes of the project's datasets, weights and jobs, as far as they are known."""
         return self._sum("bytes", project) or 0
 
     def spent(self, project: str) -> Spent:
@@ -124,14 +127,16 @@ class ProjectUsage:
         datasets = (
             _size(self._volume.dataset_folder(dataset_id))
             for dataset_id in self._volume.dataset_ids()
-            if self._is_of(project, dataset_id)
+            if self._is_of(project, partial(self._volume.dataset, dataset_id))
         )
+        store = self._volume.weights
+        weights = (_size(store.place(one)) for one in store.ids() if self._is_of(project, partial(store.find, one)))
         jobs = self._index.ids(Wanted(project=project))
-        return sum(datasets) + sum(self._bytes_of(self._volume.job_folder(job_id)) for job_id, _ in jobs)
+        return sum(datasets) + sum(weights) + sum(self._bytes_of(self._volume.job_folder(job_id)) for job_id, _ in jobs)
 
-    def _is_of(self, project: str, dataset_id: str) -> bool:
+    def _is_of(self, project: str, read: Callable[[], DatasetInfo | WeightsInfo | None]) -> bool:
         try:
-            info = self._volume.dataset(dataset_id)
+            info = read()
         except UnusableDocument:
             return False
         return info is not None and info.project == project

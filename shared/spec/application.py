@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from shared.ids import WeightsId
 from shared.spec.base import Strict
 
 ApplicationName = Literal[
@@ -30,5 +31,7 @@ class ApplicationSpec(Strict):
     """Architecture of the model."""
     name: ApplicationName
     """Name of the network in `keras.applications`."""
+    weights: WeightsId | None = None
+    """Id of uploaded weights of the network without its head (`PUT /models/{id}`); null: random weights by the seed."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout rate before the output layer."""
