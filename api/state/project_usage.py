@@ -31,11 +31,11 @@ from shared.job import TERMINAL
 from shared.job_folder import JobFolder
 from shared.ledger import money
 from shared.times import utc_now
-from shared.volume import Volume
+from shared.volume import OpenJob, Volume
 from shared.weights import WeightsInfo
 
 FRESH_SECONDS = 10.0
-_WAIT_SECONDS = 2.0
+_WAIT_SECONDS = 1.0
 _MOST_KEPT = 50_000
 
 
@@ -73,8 +73,9 @@ class ProjectUsage:
         self._spent: LockedCache[tuple[str, str], Spent] = LockedCache(LRUCache(_MOST_KEPT))
 
     def unfinished_jobs(self, project: str) -> int:
-        """The number of jobs without a result."""
-        return sum(marker.project == project for marker in self._volume.open_jobs())
+        """The number of jobs without a result, by the names of their markers."""
+        markers = (OpenJob.parse(entry.name) for entry in os.scandir(self._volume.open))
+        return sum(marker is not None and marker.project == project for marker in markers)
 
     def bytes(self, project: str) -> int:
         """The bytes of the project's datasets, weights and jobs, as far as they are known."""
@@ -88,7 +89,9 @@ class ProjectUsage:
         """Make the sums of the project again at the next question."""
         with self._lock:
             for kind in ("bytes", "spent"):
-                self._sums.setdefault((kind, project), _Sum()).made_at = float("-inf")
+                known = self._sums.setdefault((kind, project), _Sum())
+                # The one that is being made may have missed what changed.
+                known.made_at, known.coming = float("-inf"), None
 
     def keep_spent(self, project: str, job: JobFolder) -> None:
         """Record what a job has spent in this month, before it is deleted."""
@@ -172,8 +175,8 @@ class ProjectUsage:
             return known
         try:
             spent = self._count(job, month)
-        except UnusableDocument:
-            # Set aside: nobody trains it.
+        except (UnusableDocument, FileNotFoundError):
+            # Set aside, so that nobody trains it, or deleted a moment ago.
             return Spent()
         return self._spent.keep((job.id, month), spent) if is_over else spent
 
