@@ -119,6 +119,16 @@ def test_what_is_there_is_not_uploaded_again(client, monkeypatch):
     assert second.history == first.history
 
 
+def test_two_projects_may_send_the_same(client, connected):
+    x, y = small_data(seed=61)
+    model, histories = small_model(), []
+    for project in ("red", "blue", "blue"):
+        key = client.create_key("fit", "write", project=project)["key"]
+        with fitstop.Client(fitstop.Connection(connected.url, key)) as own:
+            histories.append(fitstop.fit(model, x, y, validation_split=0.25, verbose=0, client=own).history)
+    assert histories[0] == histories[1] == histories[2]
+
+
 def test_sample_and_class_weights_two_inputs_and_names_of_ones_own(client):
     x, y = small_data(seed=5)
     a, b = keras.Input((3,), name="left"), keras.Input((1,), name="right")
