@@ -4,9 +4,8 @@ import { get, Problem, goToSignIn } from "./api.js";
 import { profileOf } from "./dataset_profile.js";
 import { byId, element, replace, setText } from "./dom.js";
 import * as format from "./format.js";
-import { rowsOf } from "./kinds.js";
 
-const FILES = ".csv,.parquet,.zip,.tar,.tgz,.tar.gz,.npz";
+const ENDINGS = /\.(csv|parquet|npz|zip|tgz|tar(\.gz)?)$/;
 
 export class DataPanel {
   /** `onChoose(dataset)` hears of what was chosen: the whole dataset's document, or null. */
@@ -15,7 +14,7 @@ export class DataPanel {
     this.choice = element("select", { id: "dataset", "aria-describedby": "dataset-error", on: { change: () => void this.choose(this.choice.value) } });
     this.error = element("p", { class: "field-error", id: "dataset-error", role: "alert" });
     this.profile = element("div");
-    this.file = element("input", { type: "file", class: "sr", id: "file", accept: FILES, tabindex: "-1", "aria-hidden": "true", on: { change: () => this.took(this.file.files[0]) } });
+    this.file = element("input", { type: "file", class: "sr", id: "file", accept: ".csv,.parquet,.zip,.tar,.gz,.tgz,.npz,text/csv", tabindex: "-1", "aria-hidden": "true", on: { change: () => this.took(this.file.files[0]) } });
     this.newId = element("input", { type: "text", id: "new-id", "aria-label": "Id of the new data", placeholder: "id of the new data", autocomplete: "off" });
     this.put = element("button", { type: "button", disabled: true, on: { click: () => void this.upload() } }, "Upload");
     this.progress = element("progress", { max: "1", value: "0", hidden: true, "aria-label": "Upload" });
@@ -29,7 +28,7 @@ export class DataPanel {
   async list() {
     const page = await get("/datasets?limit=100");
     replace(this.choice, element("option", { value: "" }, page.data.length ? "choose" : "none yet: upload one"),
-      page.data.map((one) => element("option", { value: one.id }, `${one.id}  (${rowsOf(one)})`)));
+      page.data.map((one) => element("option", { value: one.id }, `${one.id}  (${format.number(one.rows)} ${one.kind === "images" ? "images" : "rows"})`)));
   }
 
   /** Show the spec's dataset; asks for it where it is another one than before. */
@@ -91,7 +90,7 @@ export class DataPanel {
     try {
       const id = this.newId.value.trim();
       const dataset = await putFile(id, this.taken, (part) => (this.progress.value = part));
-      setText(this.words, `${dataset.id} uploaded: ${rowsOf(dataset)}. Choose another file?`);
+      setText(this.words, `${dataset.id} uploaded: ${format.counted(dataset.rows, dataset.kind === "images" ? "image" : "row")}. Choose another file?`);
       await this.list();
       this.choice.value = dataset.id;
       await this.choose(dataset.id);
@@ -122,5 +121,5 @@ function putFile(id, file, onPart) {
 }
 
 function idOf(name) {
-  return name.toLowerCase().replace(/\.(csv|parquet|zip|npz|tar|tgz|tar\.gz)$/, "").replace(/[^a-z0-9._-]+/g, "-").replace(/^[^a-z0-9]+/, "").slice(0, 64);
+  return name.toLowerCase().replace(ENDINGS, "").replace(/[^a-z0-9._-]+/g, "-").replace(/^[^a-z0-9]+/, "").slice(0, 64);
 }

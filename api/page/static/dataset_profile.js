@@ -1,67 +1,57 @@
-// What the service says of a dataset: a table's columns, the classes of images, or arrays.
+// What the service says of a dataset: the columns of a table, the classes of images with some of them, or arrays.
 
-import { element, replace, svg } from "./dom.js";
+import { element, svg } from "./dom.js";
 import * as format from "./format.js";
-import { imageClasses } from "./image_classes.js";
-import { shapeWords } from "./kinds.js";
+import { thumbnailsOf } from "./thumbnails.js";
 
 const MOST_BARS = 24;
+const PARTS = [["unsplit", "No part"], ["train", "Train"], ["validation", "Validation"], ["test", "Test"]];
 
-/** The profile of a dataset; the thumbnails of images come a moment later. */
+/** The profile of a dataset, by its kind. */
 export function profileOf(dataset) {
-  const parts = { table: columnsOf, images: imagesOf, arrays: arraysOf };
-  const facts = [...factsOf(dataset), format.bytes(dataset.bytes), dataset.source_name];
+  const [facts, ...content] = { images: ofImages, arrays: ofArrays }[dataset.kind]?.(dataset) ?? ofTable(dataset);
   return element("div", {},
-    element("p", { class: "profile-facts muted small" }, facts.filter(Boolean).join(" · ")),
+    element("p", { class: "profile-facts muted small" }, [...facts, format.bytes(dataset.bytes), dataset.source_name].filter(Boolean).join(" · ")),
     dataset.warnings.map((warning) => element("p", { class: "warn small" }, warning)),
-    parts[dataset.kind]?.(dataset));
+    content);
 }
 
-function factsOf({ kind, rows, columns, images, arrays }) {
-  if (kind === "images") return [format.counted(rows, "image"), format.counted(images.classes.length, "class"), sizesOf(images), channelsOf(images)];
-  if (kind === "arrays") return [format.counted(rows, "row"), format.counted(arrays.length, "array")];
-  return [format.counted(rows, "row"), format.counted(columns.length, "column")];
-}
-
-function sizesOf({ width, height }) {
-  const range = ([least, most]) => (least === most ? format.number(least) : `${format.number(least)} to ${format.number(most)}`);
-  return `width ${range(width)}, height ${range(height)}`;
-}
-
-function channelsOf({ channels }) {
-  const names = { 1: "grey", 3: "colour", 4: "colour with transparency" };
-  const found = Object.entries(channels);
-  if (found.length === 1) return names[found[0][0]] ?? `${found[0][0]} channels`;
-  return found.map(([one, count]) => `${format.number(count)} ${names[one] ?? `of ${one} channels`}`).join(", ");
-}
-
-function imagesOf(dataset) {
-  const place = element("div", {}, element("p", { class: "muted small" }, "loading the images …"));
-  imageClasses(dataset).then((node) => replace(place, node), (problem) => replace(place, element("p", { class: "warn small" }, problem.message)));
-  return place;
-}
-
-function arraysOf(dataset) {
-  return tableOf(`Arrays of ${dataset.id}`, ["Array", "Role", "Part", "Shape", "Dtype", "Values"], dataset.arrays.map(arrayRow));
-}
-
-function arrayRow(array) {
-  const cells = [array.role.replaceAll("_", " "), array.part, shapeWords(array.shape), array.dtype];
-  const odd = array.non_finite ? element("span", { class: "warn" }, ` ${format.counted(array.non_finite, "value")} not finite`) : null;
-  const range = array.minimum === null ? "" : `${format.number(array.minimum)} to ${format.number(array.maximum)}`;
-  return element("tr", {}, element("th", { scope: "row" }, array.name), cells.map((text) => element("td", { class: "muted" }, text)), element("td", {}, range, odd));
-}
-
-function columnsOf(dataset) {
+function ofTable(dataset) {
+  const facts = [format.counted(dataset.rows, "row"), format.counted(dataset.columns.length, "column")];
   const rows = dataset.columns.map((column) => columnRow(column, dataset.rows));
-  return tableOf(`Columns of ${dataset.id}`, ["Column", "Kind", "Missing", "Distinct", "Values"], rows, [2, 3]);
+  return [facts, table(`Columns of ${dataset.id}`, ["Column", "Kind", "Missing", "Distinct", "Values"], [2, 3], rows)];
 }
 
-/** A table that scrolls; `numbers` are the places of the columns of numbers. */
-function tableOf(label, names, rows, numbers = []) {
-  const head = names.map((name, index) => element("th", { scope: "col", class: numbers.includes(index) ? "num" : null }, name));
+function ofImages(dataset) {
+  const { classes, width, height, channels } = dataset.images;
+  const facts = [format.counted(dataset.rows, "image"), format.counted(classes.length, "class"), `${span(width)} × ${span(height)} pixels`,
+    `${Object.keys(channels).join(", ")} ${Object.keys(channels).join() === "1" ? "channel" : "channels"}`];
+  const parts = PARTS.filter(([part]) => classes.some((one) => one[part]));
+  const rows = classes.map((one) => element("tr", {}, element("th", { scope: "row" }, one.name), parts.map(([part]) => element("td", { class: "num" }, format.number(one[part])))));
+  const names = parts.length === 1 ? ["Images"] : parts.map(([, name]) => name);
+  return [facts, table(`Classes of ${dataset.id}`, ["Class", ...names], parts.map((_, index) => index + 1), rows), thumbnailsOf(dataset)];
+}
+
+function ofArrays(dataset) {
+  const rows = dataset.arrays.map((one) => element("tr", {},
+    element("th", { scope: "row" }, one.name),
+    element("td", { class: "muted" }, `${one.role.replace("_", " ")}, ${one.part}`),
+    element("td", {}, one.shape.join(" × ")),
+    element("td", { class: "muted" }, one.dtype),
+    element("td", {}, one.minimum === null ? "" : `${format.number(one.minimum)} to ${format.number(one.maximum)}`),
+    element("td", { class: one.non_finite ? "num warn" : "num muted" }, format.number(one.non_finite))));
+  const facts = [format.counted(dataset.rows, "row"), format.counted(dataset.arrays.length, "array")];
+  return [facts, table(`Arrays of ${dataset.id}`, ["Array", "Role", "Shape", "Type", "Range", "Not finite"], [5], rows)];
+}
+
+function table(label, names, numeric, rows) {
+  const head = names.map((name, index) => element("th", { scope: "col", class: numeric.includes(index) ? "num" : null }, name));
   return element("div", { class: "profile", tabindex: "0", role: "region", "aria-label": label },
     element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, rows)));
+}
+
+function span([smallest, largest]) {
+  return smallest === largest ? format.number(smallest) : `${format.number(smallest)} to ${format.number(largest)}`;
 }
 
 function columnRow(column, rows) {

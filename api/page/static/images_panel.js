@@ -2,15 +2,14 @@
 
 import { get } from "./api.js";
 import { element, replace } from "./dom.js";
-import { imageClasses } from "./image_classes.js";
+import { thumbnailsOf } from "./thumbnails.js";
 
 /** Show them; `node` stays hidden for other data, and where the dataset was deleted or is another one by now. */
 export async function showImages(node, { created_at: posted, spec: { dataset: asked } }) {
   if (asked.kind !== "images") return;
   const dataset = await get(`/datasets/${encodeURIComponent(asked.id)}`).catch(whereNone);
   if (!dataset?.images || Date.parse(dataset.created_at) > Date.parse(posted)) return;
-  const classes = await imageClasses(dataset);
-  replace(node, element("div", { class: "card-head" }, element("h2", {}, "Sample images")), classes);
+  replace(node, element("div", { class: "card-head" }, element("h2", {}, "Sample images")), thumbnailsOf(dataset));
   node.hidden = false;
 }
 

@@ -53,8 +53,3 @@ export function dataWords({ spec: { dataset }, task }) {
   if (dataset.kind === "arrays") return `${dataset.id} (arrays)`;
   return `${dataset.id}, target ${dataset.target}`;
 }
-
-/** How much a dataset holds: 1,797 images. */
-export function rowsOf(dataset) {
-  return counted(dataset.rows, dataset.kind === "images" ? "image" : "row");
-}

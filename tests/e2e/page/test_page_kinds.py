@@ -1,7 +1,6 @@
 """The form and the page of a job of images and of arrays, in a real browser."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -56,13 +55,9 @@ def test_images_show_their_classes_and_have_fields_of_their_own(visitor):
     with visitor.page() as page:
         page.goto("/page/new")
         choose(page, "dots")
-        page.get_by_text("30 images · 3 classes · width 16, height 16 · colour").wait_for()
-        rows = page.get_by_role("list", name="Classes").get_by_role("listitem")
-        assert [re.sub(r"\s+", " ", one) for one in rows.all_inner_texts()] == [
-            "cat 12 · 40 %",
-            "dog 9 · 30 %",
-            "emu 9 · 30 %",
-        ]
+        page.get_by_text("30 images · 3 classes · 16 × 16 pixels · 3 channels").wait_for()
+        classes = page.get_by_role("region", name="Classes of dots").inner_text().split()
+        assert classes == ["Class", "Images", "cat", "12", "dog", "9", "emu", "9"]
         assert are_drawn(page)
         page.get_by_text("ready to post").wait_for()
         page.get_by_text("images of 16 × 16 × 3").wait_for()
@@ -108,8 +103,6 @@ def test_the_model_follows_the_shape_of_the_arrays(visitor):
         page.goto("/page/new")
         choose(page, "moves")
         page.get_by_text("60 rows · 2 arrays").wait_for()
-        first = page.get_by_role("region", name="Arrays of moves").locator("tbody tr").first
-        assert re.split(r"\s*\t\s*", first.inner_text())[:5] == ["x", "input", "training", "60 × 12", "float32"]
         page.get_by_text("ready to post").wait_for()
         assert page.get_by_label("Kind", exact=True).input_value() == "dense"
         page.get_by_label("Hidden layers").fill("8")
