@@ -113,7 +113,7 @@ class Settings(BaseModel):
     project_quotas: ProjectQuotas = Field(
         default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
     )
-    max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="maximum bytes of a POST /jobs body")
+    max_job_bytes: int = Field(default=2 * 1024**2, ge=1024, description="maximum bytes of a POST /jobs body")
     max_json_depth: int = Field(default=32, ge=4, le=200, description="maximum nesting of a JSON body")
     max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="maximum bytes of a table")
     max_dataset_columns: int = Field(default=4096, ge=2, description="maximum columns of a dataset")
@@ -124,6 +124,7 @@ class Settings(BaseModel):
     max_array_dataset_bytes: int = Field(
         default=50 * 1024**3, ge=1024, description="maximum bytes of a dataset of arrays, packed and unpacked"
     )
+    max_model_bytes: int = Field(default=2 * 1024**3, ge=1024, description="maximum bytes of a file of weights")
     max_dataset_images: int = Field(
         default=2_000_000, ge=2, description="maximum images of a dataset; its archive may have twice as many entries"
     )

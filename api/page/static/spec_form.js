@@ -12,12 +12,12 @@ const DATA = {
   arrays: [{ title: "Validation", places: SPLIT }],
 };
 
-/** By the kind of the model. A Keras model is a document of its own and has no fields. */
+/** By the kind of the model. The layers of a Keras model are in its JSON. */
 const MODEL = {
   dense: [["model/layers", "Hidden layers"], ["model/activation", "Activation"], ["model/dropout", "Dropout"], ["model/batch_normalization", "Batch normalization"]],
   cnn: [["model/filters", "Filters"], ["model/kernel_size", "Kernel size"], ["model/pooling", "Pooling"], ["model/batch_normalization", "Batch normalization"], ["model/activation", "Activation"], ["model/dense", "Dense layers"], ["model/dropout", "Dropout"]],
-  application: [["model/name", "Network"], ["model/dropout", "Dropout"]],
-  keras: [],
+  application: [["model/name", "Network"], ["model/weights", "Weights"], ["model/trainable", "Trainable layers"], ["model/dropout", "Dropout"]],
+  keras: [["model/weights", "Weights"]],
 };
 
 const TRAINING = [

@@ -21,13 +21,14 @@ function resolved(schema, here, kind) {
   if (here.$ref) return { ...schema.$defs[here.$ref.split("/").at(-1)], ...without(here, "$ref") };
   if (!here.anyOf) return here;
   const branches = here.anyOf.filter((one) => one.type !== "null").map((one) => resolved(schema, one, kind));
-  return { ...chosen(branches, kind), ...without(here, "anyOf"), isNullable: branches.length < here.anyOf.length, words: branches.map((one) => one.const).filter(Boolean) };
+  return { ...chosen(branches, kind), ...without(here, "anyOf"), isNullable: branches.length < here.anyOf.length, words: branches.flatMap((one) => one.const ?? one.enum ?? []) };
 }
 
-/** The branch of a kind; else the one that a field can show: a list, where a word such as "auto" may stand too, or names. */
+/** The branch of a kind; else the one that a field can show: a list or a number, where a word such as "auto" may stand too, or names. */
 function chosen(branches, kind) {
   if (branches.length === 1) return branches[0];
-  return branches.find((one) => kind && one.properties?.kind?.const === kind) ?? branches.find((one) => one.type === "array") ?? branches.find((one) => one.enum) ?? {};
+  const ofKind = branches.find((one) => kind && one.properties?.kind?.const === kind);
+  return ofKind ?? branches.find((one) => one.type === "array" || one.type === "integer") ?? branches.find((one) => one.enum) ?? {};
 }
 
 function without(object, name) {
