@@ -95,11 +95,11 @@ def test_a_problem_of_images_stands_at_its_field(visitor):
         page.get_by_text("ready to post").wait_for()
         assert spec_of(page)["model"] == {"kind": "application", "name": "MobileNetV2"}
         page.get_by_label("Network").select_option("ResNet50")
-        page.get_by_label("Trainable layers").fill("head")
         page.locator("#check").get_by_text("ResNet50").wait_for()
+        page.get_by_label("Trainable layers").fill("head")
+        page.locator("#field-model-trainable-error").get_by_text("random weights would never be trained").wait_for()
         assert spec_of(page)["model"] == {"kind": "application", "name": "ResNet50", "trainable": "head"}
         page.get_by_label("Trainable layers").fill("12")
-        page.get_by_text("ready to post").wait_for()
         assert spec_of(page)["model"]["trainable"] == 12
 
 
