@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
         201: json_answer("Weights created.", ModelWeights, headers=("Location",), links=_LINKS),
     },
     query={"name": text("Original file name.", pattern=r"^[A-Za-z0-9._ -]{1,256}$")},
-    body={"application/x-hdf5": _FILE, "application/zip": _FILE},
+    body={"application/octet-stream": _FILE},
     errors=(*BODY_ERRORS, 409, 507),
 )
 def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:

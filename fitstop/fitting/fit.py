@@ -1,6 +1,7 @@
 """`fitstop.fit`: the arguments of `model.fit`, sent as a job."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,6 @@ from fitstop.fitting.compiled import read_compiled
 from fitstop.fitting.model import build_model, input_names, read_model, saved_weights
 from fitstop.fitting.problems import Problems
 from fitstop.run import Run, open_client
-from fitstop.upload import Sendable
 
 # Keras's other arguments, which a job has no equivalent of, and the values with which they change nothing.
 _WITHOUT_EQUIVALENT: dict[str, tuple[Any, ...]] = {
@@ -26,6 +26,7 @@ _WITHOUT_EQUIVALENT: dict[str, tuple[Any, ...]] = {
 # Of a dataset's or weights' name: the kind in front, and this much of its sha256.
 _DIGITS = 40
 _NOT_THERE_YET = {"unknown_dataset"}
+_CONFLICT = 409
 
 
 def fit(  # noqa: PLR0913  the arguments of Keras's fit
@@ -90,17 +91,14 @@ class _Job:
 
     def send(self, client: Client) -> Run:
         """Upload what the service has not yet, and submit the job."""
-        dataset_id = f"arrays-{self._arrays.sha256[:_DIGITS]}"
-        spec = {**self._spec, "dataset": {"kind": "arrays", "id": dataset_id}}
-        _check(client, spec)
-        _put_arrays(client, dataset_id, self._arrays)
+        wanted = f"arrays-{self._arrays.sha256[:_DIGITS]}"
+        _check(client, {**self._spec, "dataset": {"kind": "arrays", "id": wanted}})
+        dataset_id = _put(client, wanted, client.dataset, lambda one: client.put_dataset(one, self._arrays))
         with saved_weights(self._model) as (path, sha256):
-            weights_id = f"weights-{sha256[:_DIGITS]}"
-            try:
-                client.model(weights_id)
-            except NotFound:
-                client.put_model(weights_id, path)
-        spec["model"] = {**spec["model"], "weights": weights_id}
+            wanted = f"weights-{sha256[:_DIGITS]}"
+            weights_id = _put(client, wanted, client.model, lambda one: client.put_model(one, path))
+        model = {**self._spec["model"], "weights": weights_id}
+        spec = {**self._spec, "dataset": {"kind": "arrays", "id": dataset_id}, "model": model}
         return Run(client, client.submit(spec)["id"])
 
 
@@ -124,8 +122,18 @@ def _check(client: Client, spec: Json) -> None:
             raise Refused(replace(refused.problem, errors=errors)) from None
 
 
-def _put_arrays(client: Client, dataset_id: str, arrays: Sendable) -> None:
-    try:
-        client.dataset(dataset_id)
-    except NotFound:
-        client.put_dataset(dataset_id, arrays)
+def _put(client: Client, wanted: str, find: Callable[[str], Json], put: Callable[[str], Json]) -> str:
+    """Upload what is not there yet; the id that it has. Where another project has that id, one of this key's own."""
+    owner = hashlib.sha256(f"{client.connection.url} {client.connection.api_key}".encode()).hexdigest()
+    for name in (wanted, f"{wanted}-{owner[:8]}"):
+        try:
+            find(name)
+        except NotFound:
+            try:
+                put(name)
+            except Refused as refused:
+                if refused.problem.status != _CONFLICT or name != wanted:
+                    raise
+                continue
+        return name
+    raise AssertionError("the second name is found, put, or refused")

@@ -119,6 +119,16 @@ def test_what_is_there_is_not_uploaded_again(client, monkeypatch):
     assert second.history == first.history
 
 
+def test_two_projects_may_send_the_same(client, connected):
+    x, y = small_data(seed=61)
+    model, histories = small_model(), []
+    for project in ("red", "blue", "blue"):
+        key = client.create_key("fit", "write", project=project)["key"]
+        with fitstop.Client(fitstop.Connection(connected.url, key)) as own:
+            histories.append(fitstop.fit(model, x, y, validation_split=0.25, verbose=0, client=own).history)
+    assert histories[0] == histories[1] == histories[2]
+
+
 def test_sample_and_class_weights_two_inputs_and_names_of_ones_own(client):
     x, y = small_data(seed=5)
     a, b = keras.Input((3,), name="left"), keras.Input((1,), name="right")
@@ -164,7 +174,7 @@ def test_a_cnn_with_a_custom_layer_raises_the_error_that_names_the_layer(client)
     assert len(told.value.problems) == 4
     assert 'the layer "my_blur" is of a class of your own, Blur' in str(told.value)
     assert 'the layer "scale" is a Lambda' in str(told.value)
-    assert "fitstop run script.py" in str(told.value)
+    assert "train here with model.fit" in str(told.value)
     assert len(client.jobs()["data"]) == jobs
 
 

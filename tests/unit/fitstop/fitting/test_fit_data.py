@@ -17,6 +17,7 @@ from fitstop.fitting.model import build_model, input_names, read_model, saved_we
 from fitstop.fitting.npz import ArraysUpload
 from fitstop.fitting.problems import Problems
 from shared.keras_config import check_config
+from shared.settings import Settings
 from tests.support.ingesting import run_ingest
 
 X, Y = np.arange(24.0).reshape(8, 3), np.array([0, 1] * 4)
@@ -252,3 +253,11 @@ def test_the_package_loads_neither_numpy_nor_keras():
     code = "import sys, fitstop; print(sorted({'numpy', 'keras', 'tensorflow', 'IPython', 'h5py'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_deep_network_of_keras_fits_into_a_job():
+    network = keras.applications.DenseNet121(weights=None, input_shape=(96, 96, 3), classes=10)
+    config = read_model(network, Problems())
+    assert check_config(config) == []
+    size = len(json.dumps(config, separators=(",", ":")))
+    assert 256 * 1024 < size < Settings().max_job_bytes // 2
