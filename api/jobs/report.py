@@ -70,7 +70,7 @@ def without_config(job: shapes.Job) -> shapes.Job:
     """The job as lists show it: without the layers of a Keras model, which may be long."""
     if not isinstance(job.spec.model, KerasSpec):
         return job
-    model = KerasSpec(kind="keras", config={})
+    model = job.spec.model.model_copy(update={"config": {}})
     return job.model_copy(update={"spec": job.spec.model_copy(update={"model": model})})
 
 

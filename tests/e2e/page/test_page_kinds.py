@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.page.past_jobs import over
 from tests.support.archives import npz_of, picture, zip_of
 from tests.support.browser import DESKTOP, PHONE, serious_faults
+from tests.support.waiting import wait_for
 
 FAST = {"filters": [4], "dense": []}
 DOTS = {"dataset": {"id": "dots"}, "model": FAST, "hyperparameters": {"epochs": 2}}
@@ -153,6 +154,15 @@ def test_a_keras_model_is_chosen_as_a_file(visitor, tmp_path):
         page.get_by_text("ready to post").wait_for()
         page.locator("#check").get_by_text("small, 2 layers").wait_for()
         assert spec_of(page)["model"] == {"kind": "keras", "config": model}
+        page.get_by_role("button", name="Post job").click()
+        page.wait_for_url("**/page/jobs/job_*")
+        page.locator("#lineage").get_by_text("small, 2 layers · moves (arrays)").wait_for()
+        job_id = page.url.rpartition("/")[2]
+        visitor.api.ask("POST", f"/jobs/{job_id}/cancel")
+        page.get_by_role("link", name="Copy to new job").click()
+        page.get_by_text("ready to post").wait_for()
+        page.locator("#fields").get_by_text("small, 2 layers").wait_for()
+        assert spec_of(page)["model"]["config"] == model
 
 
 def test_an_optimizer_with_arguments_stays_in_the_form(visitor):
@@ -191,6 +201,25 @@ def test_the_page_of_a_job_shows_images_of_its_dataset(visitor, size, theme):
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         assert serious_faults(page) == []
     visitor.api.ask("POST", f"/jobs/{job['id']}/cancel")
+
+
+def test_the_page_of_a_job_shows_no_images_of_a_dataset_that_was_replaced(visitor):
+    contents = [zip_of({f"{one}/{at}.png": picture(at + more) for one in "ab" for at in range(5)}) for more in (0, 50)]
+    assert visitor.api.ask("PUT", "/datasets/brief", contents[0]).status == 201
+    job = visitor.api.ask("POST", "/jobs", {"dataset": {"id": "brief"}, "model": {"kind": "cnn", "filters": [4]}}).json
+    visitor.api.ask("POST", f"/jobs/{job['id']}/cancel")
+    wait_for(lambda: visitor.api.ask("DELETE", "/datasets/brief").status == 204, 60, saying="the dataset is deleted")
+    with visitor.page() as page:
+        page.goto(f"/page/jobs/{job['id']}")
+        page.locator("#status", has_text="Cancelled").wait_for()
+        page.locator("#explanation:not(:empty)").wait_for()
+        assert not page.locator("#images").is_visible()
+        visitor.api.ask("PUT", "/datasets/brief", contents[1])
+        with page.expect_response("**/datasets/brief") as answer:
+            page.reload()
+        assert answer.value.status == 200
+        page.locator("#explanation:not(:empty)").wait_for()
+        assert not page.locator("#images").is_visible()
 
 
 @pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "dark"), (PHONE, "light")])

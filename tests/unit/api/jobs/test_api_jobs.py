@@ -173,6 +173,6 @@ def test_a_list_leaves_out_the_layers_of_a_keras_model(client, volume, grades):
     job = put_job(volume, {**small_spec(), "model": {"kind": "keras", "config": config}})
     put_job(volume, small_spec())
     plain, own = client.get("/jobs").json["data"]
-    assert own["spec"]["model"] == {"kind": "keras", "config": {}}
+    assert own["spec"]["model"] == {"kind": "keras", "config": {}, "weights": None}
     assert plain["spec"]["model"]["layers"] == [8]
     assert client.get(f"/jobs/{job.id}").json["spec"]["model"]["config"] == config
