@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.document import Document
 from shared.ids import DatasetId
+from shared.times import Time
 
 # A column of more values than this lists none of them.
 MOST_LISTED_VALUES = 100
@@ -128,7 +129,7 @@ class DatasetInfo(Document):
 
     id: DatasetId
     kind: Literal["table", "images", "arrays"] = "table"
-    created_at: str
+    created_at: Time
     source_name: str | None
     source_format: Literal["csv", "parquet", "zip", "tar", "npz"]
     sha256: str

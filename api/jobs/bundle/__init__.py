@@ -25,11 +25,11 @@ from api.jobs.report import kept_checkpoints
 from api.shapes.jobs import as_posted
 from api.state.service import service
 from shared.document import read_document
-from shared.durable import read_bytes
 from shared.inference import InferenceFacts
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint
+from shared.plain_files import MOST_FILE_BYTES, read_plain
 from shared.problems import NotFound
 
 _PIECE_BYTES = 256 * 1024
@@ -98,7 +98,7 @@ def _facts(attempt: AttemptFolder) -> InferenceFacts:
 
 def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: InferenceFacts) -> dict[str, bytes]:
     """The small files by name, in the order in which they stand in the archive."""
-    preprocessing = read_bytes(attempt.preprocessing_file)
+    preprocessing = read_plain(attempt.preprocessing_file, MOST_FILE_BYTES)
     if preprocessing is None:
         raise NotFound("there is no fitted preprocessing with the model")
     document = {
@@ -115,7 +115,7 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: I
         "preprocessing.skops": preprocessing,
         **_preparation(attempt),
         "job.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
-        "training_log.csv": whole_rows(read_bytes(attempt.training_log) or b""),
+        "training_log.csv": whole_rows(read_plain(attempt.training_log, MOST_FILE_BYTES) or b""),
         "predict.py": files("api.jobs.bundle").joinpath("predict.py.txt").read_bytes(),
         "requirements.txt": "".join(f"{name}=={number}\n" for name, number in facts.versions.items()).encode(),
     }
@@ -126,7 +126,7 @@ def _preparation(attempt: AttemptFolder) -> dict[str, bytes]:
 
     An attempt from before there was one gets today's program, which reads the columns from the fitted steps.
     """
-    program, schema = read_bytes(attempt.prepare_file), read_bytes(attempt.schema_file)
+    program, schema = read_plain(attempt.prepare_file), read_plain(attempt.schema_file)
     if program is None or schema is None:
         return {"prepare.py": _PREPARE_FILE.read_bytes()}
     return {"prepare.py": program, "schema.json": schema}

@@ -4,7 +4,6 @@ What only a server does to an answer (a length, a body that is streamed, a HEAD)
 bundle was, since all its tests asked in process.
 """
 
-import hashlib
 import io
 import json
 import re
@@ -14,21 +13,15 @@ import pytest
 
 from api import create_app
 from api.document.openapi import routes
-from shared.durable import encode
-from shared.events import Event
-from shared.job import AttemptEnd, Ending, Stop
-from shared.manifest import Checkpoint, Manifest, write_manifest
-from shared.points import point_name
-from shared.progress import LastImprovement
+from shared.job import Ending
 from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import OpenJob
 from shared.worker_card import WorkerCard
-from tests.support.epochs import epoch, tell
-from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from tests.support.finished_job import MODEL, finished_job
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
 
-MODEL = b"PK" + bytes(range(256)) * 300
 CSV = b"kind,label\n" + b"red,1\nblue,0\nred,0\n" * 20
 # Own to each answer, or said by the server alone.
 NOT_COMPARED = {"date", "server", "connection", "x-request-id", "set-cookie", "transfer-encoding"}
@@ -64,43 +57,6 @@ def here(api, redis_server):
         )
     )
     return authorized(app)
-
-
-def finished_job(volume):
-    """A job that has all that a job can have, made by hand."""
-    job = put_job(volume, small_spec(hyperparameters={"epochs": 40}, callbacks={"early_stopping": {"patience": 3}}))
-    attempt = claim(job)
-    tell(
-        attempt, Event("started", "at work", {"pid": 1}), *(epoch(n, 0.5, wait=n - 1, patience=3) for n in range(1, 5))
-    )
-    attempt.training_log.write_text("epoch,loss\n" + "".join(f"{n},{1 / (n + 1)}\n" for n in range(4)))
-    attempt.checkpoints.mkdir()
-    (attempt.checkpoints / "model-01.keras").write_bytes(MODEL)
-    best = Checkpoint(
-        name="model-01.keras",
-        epoch=1,
-        bytes=len(MODEL),
-        sha256=hashlib.sha256(MODEL).hexdigest(),
-        saved_at=utc_now(),
-        metrics={"loss": 0.5},
-    )
-    write_manifest(attempt.manifest_file, Manifest(best=best.name, checkpoints=(best,)))
-    attempt.resume.mkdir()
-    (attempt.resume / point_name(4, 0)).write_bytes(b"a point")
-    attempt.preprocessing_file.write_bytes(b"the fitted steps")
-    attempt.inference_file.write_bytes(encode({"classes": None, "versions": {"keras": "3.15.1"}}))
-    stop = Stop(
-        reason="early_stopping",
-        last_improvement=LastImprovement(epoch=1, value=0.5, min_delta=0),
-        wait=3,
-        patience=3,
-        last_epoch=4,
-    )
-    ending = Ending(status="succeeded", stop=stop)
-    attempt.close(AttemptEnd(outcome="finished", ended_at=utc_now(), ending=ending))
-    job.settle(ending, 1)
-    volume.close_job(OpenJob(5, job.id))
-    return job
 
 
 @pytest.fixture
