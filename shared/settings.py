@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -56,6 +56,11 @@ def _volume() -> Path:
     return Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "volume"
 
 
+def _state_folder(settings: dict[str, Any]) -> Path:
+    """Beside the volume, never in it: workers can write there."""
+    return Path(settings.get("volume") or _volume()).parent / "api"
+
+
 def _cache_folder() -> Path:
     """The XDG base directory for what may be deleted at any moment."""
     try:
@@ -79,6 +84,10 @@ class Settings(BaseModel):
     )
 
     # The API
+    state_folder: Path = Field(
+        default_factory=_state_folder,
+        description="the API's own folder, which no worker mounts: keys and sessions; default: beside the volume",
+    )
     host: str = Field(default="127.0.0.1", description="the address that the API listens on")
     admin_key: Annotated[SecretStr, AfterValidator(_hard_to_guess)] | None = Field(
         default=None, description="an API key of scope admin, beside those on the volume"
@@ -166,6 +175,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         raise BadEnvironment(
             f"FITSTOP_SELF_STOP_SECONDS={settings.self_stop_seconds:g} must be below "
             f"FITSTOP_TAKE_OVER_SECONDS={settings.take_over_seconds:g}: else a job has two trainers for a while"
+        )
+    if settings.state_folder.absolute().is_relative_to(settings.volume.absolute()):
+        raise BadEnvironment(
+            f"FITSTOP_STATE_FOLDER={settings.state_folder} must not be in FITSTOP_VOLUME={settings.volume}: else who "
+            "can write the volume can make keys"
         )
     _check_redis(settings.redis_url.get_secret_value())
     return settings

@@ -22,6 +22,7 @@ from api.serving.exposure import Exposed, check
 from api.serving.logs import start_logging
 from api.state.key_store import KeyStore
 from api.state.service import Service
+from api.state.state_folder import open_state_folder
 from shared.durable import check_links
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
@@ -44,12 +45,12 @@ def main() -> int:
     start_logging(settings.log_level)
     try:
         check_links(Volume(settings.volume).root)
-        check(settings, KeyStore(settings.volume, settings.admin_key))
+        check(settings, KeyStore(open_state_folder(settings), settings.admin_key))
     except Exposed as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     except OSError as error:
-        print(f"FITSTOP_VOLUME={settings.volume}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        print(f"{_place_of(error, settings)}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
     if settings.api_processes > 1:
         count_together()
@@ -59,6 +60,13 @@ def main() -> int:
     gasgi.ASGIProtocol = Connection
     Server(settings).run()
     return 0
+
+
+def _place_of(error: OSError, settings: Settings) -> str:
+    """The setting whose folder failed."""
+    if str(error.filename).startswith(str(settings.state_folder)):
+        return f"FITSTOP_STATE_FOLDER={settings.state_folder}"
+    return f"FITSTOP_VOLUME={settings.volume}"
 
 
 def count_together() -> None:

@@ -15,6 +15,7 @@ from api.state.queue_order import QueuePlaces
 from api.state.report_cache import Views
 from api.state.sessions import SessionStore
 from api.state.shared_counts import SharedCounts
+from api.state.state_folder import open_state_folder
 from api.state.unfinished_jobs import UnfinishedJobs
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
@@ -58,7 +59,8 @@ class Service:
         job_queue = JobQueue(make_celery(settings, _NOTIFY_SECONDS))
         remove_leftovers(volume.datasets)
         threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
-        keys = KeyStore(settings.volume, settings.admin_key)
+        state_folder = open_state_folder(settings)
+        keys = KeyStore(state_folder, settings.admin_key)
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
@@ -67,7 +69,7 @@ class Service:
             notifier=Notifier(job_queue),
             index=JobIndex(volume, settings.index_folder),
             keys=keys,
-            sessions=SessionStore(settings.volume, keys),
+            sessions=SessionStore(state_folder, keys),
             views=Views(),
             places=QueuePlaces(volume),
             counts=counts,

@@ -1,4 +1,4 @@
-"""Who is signed in at the page: on the volume, and never the secret that a browser holds, only its hash.
+"""Who is signed in at the page: in FITSTOP_STATE_FOLDER, and never the secret that a browser holds, only its hash.
 
 sessions/<digest>.json   whose key it stands for and until when; gone when it was ended or found to be over
 
@@ -43,8 +43,8 @@ class SessionRecord(Document):
 class SessionStore:
     """All sessions. Makes its folder; raises OSError where it cannot."""
 
-    def __init__(self, volume: Path, keys: KeyStore) -> None:
-        self._folder = volume / "sessions"
+    def __init__(self, state_folder: Path, keys: KeyStore) -> None:
+        self._folder = state_folder / "sessions"
         self._keys = keys
         make_folder(self._folder)
 

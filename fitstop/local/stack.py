@@ -1,6 +1,7 @@
 """The local stack: Redis, the API and a worker as processes of their own, with their data in one folder.
 
 <data>/volume        everything true about datasets and jobs
+<data>/api           keys and sessions, for the API alone
 <data>/logs/         redis.log, api.log, worker.log
 <data>/redis         Redis's working folder; it keeps nothing there
 <data>/admin_key     the stack's own API key, of scope admin, where FITSTOP_ADMIN_KEY names none
