@@ -18,8 +18,9 @@ from api.datasets.upload_options import UploadOptions
 from api.http.body import pieces
 from api.http.problems import HttpProblem
 from api.state.incoming import make_folder
+from shared.child_environment import is_for_training
 from shared.problems import Problem, Refused
-from shared.settings import PREFIX, Settings
+from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def _store(folder: Path, most_bytes: int) -> Upload:
 def _answer(folder: Path, order: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "api.datasets.ingest", str(folder)]
     # What parses foreign bytes knows no secret.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment = {name: value for name, value in os.environ.items() if is_for_training(name)}
     try:
         done = subprocess.run(
             command,
