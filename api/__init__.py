@@ -2,7 +2,7 @@
 
 The law of this folder: it never imports `worker`, Keras, TensorFlow or pandas. Uploads are parsed in a throw-away
 process (`api.datasets.ingest`); of a dataset only those columns are read that a post is judged by
-(`shared.resolve.row_facts`).
+(`shared.resolve.row_facts`), and the small pictures that the process made.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,7 @@ def create_app(settings: "Settings") -> "Flask":
 
     from api import page
     from api.auth import access, keys, quotas
+    from api.datasets import thumbnails
     from api.datasets import views as datasets
     from api.document import views as document
     from api.http import every_request, problems
@@ -54,6 +55,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("PUT", "/datasets/<dataset_id>", "write", datasets.take_in),
         ("GET", "/datasets/<dataset_id>", "read", datasets.show),
         ("DELETE", "/datasets/<dataset_id>", "write", datasets.delete),
+        ("GET", "/datasets/<dataset_id>/images", "read", thumbnails.show_images),
         ("POST", "/jobs", "write", post.submit),
         ("GET", "/jobs", "read", job_list.show_all),
         ("GET", "/jobs/<job_id>", "read", job_view.show),

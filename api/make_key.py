@@ -1,4 +1,4 @@
-"""`python -m api.make_key NAME [--scope admin] [--days 30]`: the short name of `api.auth.make_key`."""
+"""`python -m api.make_key NAME [--scope admin] [--project NAME] [--days 30]`: the short name of `api.auth.make_key`."""
 
 import sys
 

@@ -58,7 +58,9 @@ def _sections(path: str, schema: Schema, definitions: Schema) -> Iterator[str]:
         (_code(name), _values(field), _default(field, is_required=name in required), _meaning(field, definitions))
         for name, field in fields.items()
     ]
-    heading = f"## `{path}`" if path else "## The whole spec"
+    kind = fields.get("kind", {}).get("const")
+    of_kind = f" of kind `{kind}`" if kind else ""
+    heading = f"## `{path}`{of_kind}" if path else "## The whole spec"
     yield f"{heading}\n\n{schema['description']}"
     yield _table(("field", "values", "default", "meaning"), rows)
     for name, field in fields.items():
@@ -110,7 +112,10 @@ def _list(one: Schema) -> str:
 
 def _object(one: Schema) -> str:
     size = _limits(one, "minProperties", "maxProperties", " names").strip()
-    return f"object{f' ({size})' if size else ''}, each value: {_values(one['additionalProperties'])}"
+    name = f"object{f' ({size})' if size else ''}"
+    return (
+        name if one["additionalProperties"] is True else f"{name}, each value: {_values(one['additionalProperties'])}"
+    )
 
 
 def _text(one: Schema) -> str:
@@ -130,6 +135,8 @@ _PLAIN: dict[str, Callable[[Schema], str]] = {
 
 def _limits(one: Schema, least: str, most: str, unit: str = "") -> str:
     """The limits in words, after a blank; empty without limits. The exclusive ones are those of numbers alone."""
+    if least in one and one[least] == one.get(most):
+        return f" {one[least]}{unit}"
     if least in one and most in one:
         return f" from {one[least]} to {one[most]}{unit}"
     bounds = (

@@ -21,6 +21,7 @@ from fitstop.errors import (
     Problem,
     Refused,
     Unreachable,
+    Unsendable,
 )
 
 __all__ = [
@@ -36,5 +37,6 @@ __all__ = [
     "Problem",
     "Refused",
     "Unreachable",
+    "Unsendable",
     "find_connection",
 ]

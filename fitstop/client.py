@@ -9,7 +9,7 @@ import os
 import re
 import zipfile
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,14 +21,15 @@ import httpx2
 
 from fitstop.connection import Connection, find_connection
 from fitstop.errors import Damaged, Unreachable, error_of
+from fitstop.upload import open_upload
 
 Json = dict[str, Any]
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 _TIMEOUT = httpx2.Timeout(30, connect=5)
-# The service parses an upload before it answers.
-_UPLOAD_TIMEOUT = httpx2.Timeout(360, connect=5)
+# The service parses an upload before it answers; it takes five minutes at most for each GiB.
+_PARSE_SECONDS = 360
 
 
 class Client:
@@ -77,9 +78,11 @@ class Client:
 
     # Keys
 
-    def create_key(self, name: str, scope: str, expires_in_days: int | None = None) -> Json:
-        """Create an API key; only this answer contains it, as `key`."""
-        asked = {"name": name, "scope": scope, "expires_in_days": expires_in_days}
+    def create_key(self, name: str, scope: str, expires_in_days: int | None = None, project: str | None = None) -> Json:
+        """Create an API key; only this answer contains it, as `key`. Without a project it is for `default`."""
+        asked: Json = {"name": name, "scope": scope, "expires_in_days": expires_in_days}
+        if project is not None:
+            asked["project"] = project
         return self._json("POST", "/keys", json=asked)
 
     def keys(self) -> Json:
@@ -96,38 +99,44 @@ class Client:
 
     # Datasets
 
-    def put_dataset(
+    def put_dataset(  # noqa: PLR0913  one argument for each choice of an upload
         self,
         dataset_id: str,
         path: Path,
         name: str | None = None,
         missing_values: str | None = None,
         column_kinds: Sequence[str] = (),
+        *,
+        on_sent: Callable[[int, int], None] | None = None,
     ) -> Json:
-        """Upload a CSV or Parquet file. The same bytes again change nothing; others raise Refused (conflict).
+        """Upload a table, images or arrays. The same bytes again change nothing; others raise Refused (conflict).
 
+        A folder of images is packed as a tar while it is sent, and raises Unsendable where it cannot be.
         `missing_values` are the cells that stand for a missing value, separated by commas; each of `column_kinds` is
-        NAME:KIND, the kind text, number or datetime.
+        NAME:KIND, the kind text, number or datetime. `on_sent` gets the bytes that were sent so far, and all.
         """
         asked = {} if missing_values is None else {"missing_values": missing_values}
-        with path.open("rb") as file:
-            kind = "application/vnd.apache.parquet" if file.read(4) == b"PAR1" else "text/csv"
-            file.seek(0)
-            return self._json(
-                "PUT",
-                f"/datasets/{quote(dataset_id, safe='')}",
-                params={"name": name or path.name, "column_kinds": list(column_kinds), **asked},
-                content=file,
-                headers={"Content-Type": kind, "Content-Length": str(path.stat().st_size)},
-                timeout=_UPLOAD_TIMEOUT,
-            )
+        upload = open_upload(path)
+        return self._json(
+            "PUT",
+            f"/datasets/{quote(dataset_id, safe='')}",
+            params={"name": name or upload.name, "column_kinds": list(column_kinds), **asked},
+            content=upload.pieces(on_sent),
+            headers={"Content-Type": upload.media_type, "Content-Length": str(upload.size)},
+            timeout=httpx2.Timeout(_PARSE_SECONDS * (1 + upload.size // 1024**3), connect=5),
+        )
+
+    def dataset_images(self, dataset_id: str, class_name: str | None = None, limit: int = 24) -> Json:
+        """Some images of a dataset, each with a small one as a data URI in `thumbnail`."""
+        asked: dict[str, str | int] = {"limit": limit, **({} if class_name is None else {"class": class_name})}
+        return self._json("GET", f"/datasets/{quote(dataset_id, safe='')}/images", params=asked)
 
     def datasets(self) -> Json:
         """The list of datasets."""
         return self._json("GET", "/datasets")
 
     def dataset(self, dataset_id: str) -> Json:
-        """One dataset: its columns, rows and sha256."""
+        """One dataset: its kind, its profile, its rows and sha256."""
         return self._json("GET", f"/datasets/{quote(dataset_id, safe='')}")
 
     def delete_dataset(self, dataset_id: str) -> None:

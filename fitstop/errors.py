@@ -3,6 +3,7 @@
 ClientError             everything that `fitstop.client` raises
 ├── Unreachable         no answer from that address, or an incomplete one
 ├── Damaged             a download whose bytes are not those that the service saved
+├── Unsendable          a folder that cannot be packed, or a file that changed while it was sent
 └── Answered            the service said no; carries its problem document
     ├── NotFound        404
     ├── Denied          401, 403
@@ -66,6 +67,10 @@ class Unreachable(ClientError):
 
 class Damaged(ClientError):
     """A download whose length or sha256 is not what the service announced; nothing of it was kept."""
+
+
+class Unsendable(ClientError):
+    """A folder that cannot be packed, or a file that changed while it was sent."""
 
 
 class Answered(ClientError):

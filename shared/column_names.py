@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shared.dataset import DatasetInfo
-    from shared.spec import DatasetSpec
+    from shared.spec import TableSpec
 
 
 def clean_name(name: str) -> str:
@@ -13,7 +13,7 @@ def clean_name(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip())
 
 
-def use_own_names(asked: "DatasetSpec", data: "DatasetInfo") -> "DatasetSpec":
+def use_own_names(asked: "TableSpec", data: "DatasetInfo") -> "TableSpec":
     """The same spec with the columns' names as the dataset writes them; unknown names stay as they are."""
     own = {clean_name(name): name for name in data.column_names}
     own |= {name: name for name in data.column_names}

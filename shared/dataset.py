@@ -1,15 +1,20 @@
 """What is known of a dataset: `datasets/<id>/dataset.json`, written once when the data was taken in."""
 
+import hashlib
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.document import Document
 from shared.ids import DatasetId
+from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.times import Time
 
 # A column of more values than this lists none of them.
 MOST_LISTED_VALUES = 100
+# The maximum number of classes of images.
+MOST_IMAGE_CLASSES = 10_000
 
 ColumnKind = Literal["integer", "float", "boolean", "text", "datetime"]
 # What an upload may ask a column to be.
@@ -121,13 +126,15 @@ class DatasetInfo(Document):
     """One dataset. `sha256` and `bytes` are those of what was uploaded, `data_sha256` that of what is kept of it.
 
     What is kept is `data.parquet` (a table; images with path, label, split, image, width, height) or, of arrays, one
-    `.npy` file for each: then `data_sha256` is that of the lines `<sha256>  <file name>`, sorted by file name.
+    `.npy` file for each in the folder `arrays`: then `data_sha256` is that of the lines `<sha256>  <file name>`, each
+    with its newline, sorted by file name (`hash_files`).
     `rows` counts all rows or images of all parts. `columns` are those of a table. `missing_values` and `column_kinds`
-    are what the upload asked for; `left_out` names the columns of the file that are no data; `warnings` are for a
-    person.
+    are what the upload asked for; `project` is that of the key that uploaded it; `left_out` names the columns of the
+    file that are no data; `warnings` are for a person.
     """
 
     id: DatasetId
+    project: ProjectName = DEFAULT_PROJECT
     kind: Literal["table", "images", "arrays"] = "table"
     created_at: Time
     source_name: str | None
@@ -156,3 +163,9 @@ class DatasetInfo(Document):
     def column_names(self) -> list[str]:
         """The columns' names, in the data's own order."""
         return [column.name for column in self.columns]
+
+
+def hash_files(sums: Mapping[str, str]) -> str:
+    """The `data_sha256` of a dataset of several files, from the SHA-256 of each by its name."""
+    lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+    return hashlib.sha256(lines.encode()).hexdigest()

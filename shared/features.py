@@ -3,7 +3,7 @@
 from typing import Literal
 
 from shared.dataset import Column
-from shared.spec import DatasetSpec
+from shared.spec import TableSpec
 
 Encoding = Literal["number", "one_hot", "hashing", "target", "date"]
 
@@ -11,12 +11,12 @@ Encoding = Literal["number", "one_hot", "hashing", "target", "date"]
 DATE_FEATURES = 7
 
 
-def is_categorical(column: Column, spec: DatasetSpec) -> bool:
+def is_categorical(column: Column, spec: TableSpec) -> bool:
     """Whether the column's values are categories."""
     return column.kind == "text" or (spec.categorical != "auto" and column.name in spec.categorical)
 
 
-def encoding_of(column: Column, spec: DatasetSpec) -> Encoding:
+def encoding_of(column: Column, spec: TableSpec) -> Encoding:
     """What the model reads of the column."""
     if is_categorical(column, spec):
         return spec.categorical_encoding
@@ -26,7 +26,7 @@ def encoding_of(column: Column, spec: DatasetSpec) -> Encoding:
     return "one_hot" if column.kind == "boolean" and column.missing else "number"
 
 
-def count_features(column: Column, spec: DatasetSpec, distinct: int, means: int) -> int:
+def count_features(column: Column, spec: TableSpec, distinct: int, means: int) -> int:
     """The width of the column in the model's input.
 
     `distinct` counts its different values in the training part; `means` is what target encoding makes of a column: one

@@ -17,6 +17,11 @@ def held_by(attempt: AttemptFolder, claim: Claim, end: AttemptEnd) -> int:
         return round(end.held_seconds * 1e6)
     if end.outcome != "lost":
         return max(0, microseconds(end.ended_at) - microseconds(claim.claimed_at))
+    return held_so_far(attempt, claim)
+
+
+def held_so_far(attempt: AttemptFolder, claim: Claim) -> int:
+    """How long an attempt had held its GPU at its last event, in microseconds."""
     # Who ends a lost attempt may write its state, too.
     last = next((event for event in last_events(attempt) if event.type != "state"), None)
     return moment_of(last, claim) if last else 0

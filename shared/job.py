@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.document import Document
 from shared.progress import Best, Count, EpochProgress, LastImprovement, Seconds, take_old_names
+from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec import JobSpec
 from shared.task import Task
 from shared.times import Time
@@ -35,7 +36,7 @@ class JobRecord(Document):
 
     `retry_of` is the job that this one retries, `extends` the one that it continues: from its last resume
     point or from its best checkpoint, as `extends_from` says.
-    `key_id` is the API key that posted it, where that was written down.
+    `key_id` is the API key that posted it, where that was written down, and `project` the key's project.
     """
 
     id: str
@@ -48,6 +49,7 @@ class JobRecord(Document):
     extends: str | None = None
     extends_from: Literal["last", "best"] | None = None
     key_id: str | None = None
+    project: ProjectName = DEFAULT_PROJECT
 
 
 class EnginePlan(Document):

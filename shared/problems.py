@@ -63,9 +63,12 @@ def pointer(*parts: str | int) -> str:
     return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def at_most_shown(problems: Sequence[Problem]) -> list[Problem]:
-    """The problems; of more than MOST_PROBLEMS the first ones, and one that counts the others."""
-    hidden = len(problems) - MOST_PROBLEMS
+def at_most_shown(problems: Sequence[Problem], more: int = 0) -> list[Problem]:
+    """The problems; of more than MOST_PROBLEMS the first ones, and one that counts the others.
+
+    `more` of them were counted alone.
+    """
+    hidden = len(problems) + more - MOST_PROBLEMS
     if hidden <= 0:
         return list(problems)
     return [*problems[:MOST_PROBLEMS], Problem(pointer(), f"{hidden} more problems are not listed", "more_problems")]

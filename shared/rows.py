@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from shared.plain_files import open_plain
 from shared.problems import FitstopError
-from shared.spec import DatasetSpec, Positive
+from shared.spec import Positive, TableSpec
 
 Rows = npt.NDArray[np.int64]
 Value = int | float | bool | str
@@ -134,7 +134,7 @@ def class_codes(columns: Columns, target: str, positive: Positive | None, kept: 
     return Codes(tuple(codes.values[number] for number in left), renumbered[codes.numbers])
 
 
-def select_rows(columns: Columns, spec: DatasetSpec, kept: Rows, *, has_classes: bool) -> Selection:
+def select_rows(columns: Columns, spec: TableSpec, kept: Rows, *, has_classes: bool) -> Selection:
     """Split the rows that are `kept`. Raises CannotSplit where they cannot be split as the spec asks."""
     codes = class_codes(columns, spec.target, spec.positive, kept) if has_classes else None
     strata = codes.numbers[kept] if codes is not None and spec.stratify else None

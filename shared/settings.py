@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from shared.problems import FitstopError
+from shared.project import ProjectQuotas, ProjectWeights
 
 PREFIX = "FITSTOP_"
 # How alike two names are, from 0 to 1, of which one is taken for a misspelling of the other.
@@ -82,6 +83,9 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="lowest level that is logged"
     )
+    project_weights: ProjectWeights = Field(
+        default_factory=dict, description='JSON: turns of each project in the queue, such as {"vision": 2}; default: 1'
+    )
 
     # The API
     state_folder: Path = Field(
@@ -96,6 +100,10 @@ class Settings(BaseModel):
     api_processes: int = Field(default=1, ge=1, le=64, description="the API's worker processes")
     api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")
     max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
+    cache: Path = Field(
+        default_factory=_cache_folder, description="this worker's own disk, for decoded images; it may be deleted"
+    )
+    cache_bytes: int = Field(default=50 * 1024**3, ge=0, description="maximum bytes of decoded images in the cache")
     index_folder: Path = Field(
         default_factory=_cache_folder, description="this host's own disk, for an index that may be deleted"
     )
@@ -105,12 +113,34 @@ class Settings(BaseModel):
     upload_bytes_per_day: int = Field(
         default=256 * 1024**3, ge=1024, description="maximum bytes that one API key uploads per day"
     )
+    streams_per_key: int = Field(
+        default=64, ge=1, le=1000, description="event streams and waiting requests of one API key in one process"
+    )
+    costly_reads_per_key: int = Field(
+        default=8, ge=1, le=1000, description="concurrent requests of one API key for usage, replays and forecasts"
+    )
+    project_quotas: ProjectQuotas = Field(
+        default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
+    )
     max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="maximum bytes of a POST /jobs body")
     max_json_depth: int = Field(default=32, ge=4, le=200, description="maximum nesting of a JSON body")
-    max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="maximum bytes of a dataset file")
+    max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="maximum bytes of a table")
     max_dataset_columns: int = Field(default=4096, ge=2, description="maximum columns of a dataset")
     max_dataset_cells: int = Field(default=50_000_000, ge=4, description="maximum rows times columns of a dataset")
-    ingest_timeout_seconds: float = Field(default=300, gt=0, description="maximum time to parse an upload")
+    max_image_dataset_bytes: int = Field(
+        default=50 * 1024**3, ge=1024, description="maximum bytes of a dataset of images, packed and unpacked"
+    )
+    max_array_dataset_bytes: int = Field(
+        default=50 * 1024**3, ge=1024, description="maximum bytes of a dataset of arrays, packed and unpacked"
+    )
+    max_dataset_images: int = Field(
+        default=2_000_000, ge=2, description="maximum images of a dataset; its archive may have twice as many entries"
+    )
+    max_image_bytes: int = Field(default=64 * 1024**2, ge=1024, description="maximum bytes of one image file")
+    max_image_pixels: int = Field(default=100_000_000, ge=1, description="maximum width times height of one image")
+    ingest_timeout_seconds: float = Field(
+        default=300, gt=0, description="maximum time to parse an upload, for each GiB that it has begun"
+    )
     ingest_memory_bytes: int = Field(default=8 * 1024**3, ge=256 * 1024**2, description="maximum memory to parse it")
 
     # The worker

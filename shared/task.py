@@ -16,13 +16,25 @@ MOST_CLASSES = 1000
 MOST_CATEGORIES = 1000
 
 LOSSES: dict[TaskKind, tuple[Loss, ...]] = {
-    "binary": ("binary_crossentropy",),
-    "multiclass": ("sparse_categorical_crossentropy",),
-    "regression": ("mean_squared_error", "mean_absolute_error", "huber"),
+    "binary": ("binary_crossentropy", "binary_focal_crossentropy"),
+    "multiclass": (
+        "sparse_categorical_crossentropy",
+        "categorical_crossentropy",
+        "categorical_focal_crossentropy",
+    ),
+    "regression": (
+        "mean_squared_error",
+        "mean_absolute_error",
+        "huber",
+        "log_cosh",
+        "mean_absolute_percentage_error",
+        "mean_squared_logarithmic_error",
+        "poisson",
+    ),
 }
 METRICS: dict[TaskKind, tuple[Metric, ...]] = {
-    "binary": ("accuracy", "precision", "recall", "auc"),
-    "multiclass": ("accuracy",),
+    "binary": ("accuracy", "precision", "recall", "auc", "f1"),
+    "multiclass": ("accuracy", "top_5_accuracy"),
     "regression": ("mae", "mse", "rmse", "r2"),
 }
 DEFAULT_METRICS: dict[TaskKind, tuple[Metric, ...]] = {
@@ -30,16 +42,17 @@ DEFAULT_METRICS: dict[TaskKind, tuple[Metric, ...]] = {
     "multiclass": ("accuracy",),
     "regression": ("mae",),
 }
-_BETWEEN_0_AND_1 = frozenset({"accuracy", "precision", "recall", "auc"})
-_GREATER_IS_BETTER = frozenset({"accuracy", "precision", "recall", "auc", "r2"})
+_BETWEEN_0_AND_1 = frozenset({"accuracy", "precision", "recall", "auc", "f1", "top_5_accuracy"})
+_GREATER_IS_BETTER = _BETWEEN_0_AND_1 | {"r2"}
 
 
 class Task(BaseModel):
     """Learning task of the model.
 
     `classes` are the target's values in the order of the model's outputs (a binary target without `positive`: the
-    negative one first), None for a regression, for `positive`, and where there are too many to list. `features` is
-    the width of the model's input and `parameters` the number of its weights, both computed before it is built.
+    negative one first), None for a regression, for `positive`, and where there are too many to list. `features` counts
+    the numbers in one row of the model's inputs, and `parameters` the model's weights: both computed before it is
+    built, None for a network of Keras's or of one's own, whose weights are counted when it is built.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -47,7 +60,7 @@ class Task(BaseModel):
     kind: TaskKind
     classes: tuple[int | float | bool | str, ...] | None
     features: int
-    parameters: int
+    parameters: int | None
     log_names: tuple[str, ...]
 
 

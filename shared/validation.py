@@ -77,15 +77,16 @@ def _holds(value: Any, part: str | int) -> bool:
 
 def _problem(kind: str, message: str, place: Place, document: Any, schema: Mapping[str, Any]) -> Problem:
     if kind == "extra_forbidden":
-        return Problem(pointer(*place), _unknown_field(place, schema), "unknown_field")
-    expected = _expected(_schema_at(place, schema), schema)
+        return Problem(pointer(*place), _unknown_field(place, schema, document), "unknown_field")
+    node = _schema_at(place, schema, document)
+    expected = _expected(node, schema)
     if kind == "missing":
         return Problem(pointer(*place), f"missing; expected {expected}", "missing")
     value = _value_at(place, document)
     received = _show(value)
     if kind == "value_error":
         return Problem(pointer(*place), f"received {received}: {message.removeprefix('Value error, ')}", "invalid")
-    near = _near_value(value, _choices(_schema_at(place, schema), schema))
+    near = _near_value(value, _choices(node, schema))
     return Problem(pointer(*place), f"received {received}, expected {expected}{'.' if near else ''}{near}", kind)
 
 
@@ -102,18 +103,18 @@ def _near_value(value: Any, choices: list[str]) -> str:
     return did_you_mean(meant) if meant else nearest(value, choices)
 
 
-def _bad_name(kind: str, message: str, place: Place, _: Any, schema: Mapping[str, Any]) -> Problem:
+def _bad_name(kind: str, message: str, place: Place, document: Any, schema: Mapping[str, Any]) -> Problem:
     received = f"received the name {_show(place[-1])}"
     if kind == "value_error":
         return Problem(pointer(*place), f"{received}: {message.removeprefix('Value error, ')}", "invalid")
-    names = _resolve(_schema_at(place[:-1], schema), schema).get("propertyNames", {})
+    names = _resolve(_schema_at(place[:-1], schema, document), schema).get("propertyNames", {})
     return Problem(pointer(*place), f"{received}, expected {_expected({'type': 'string', **names}, schema)}", kind)
 
 
-def _unknown_field(place: Place, schema: Mapping[str, Any]) -> str:
-    known = _fields_at(place[:-1], schema)
+def _unknown_field(place: Place, schema: Mapping[str, Any], document: Any) -> str:
+    known = _fields_at(place[:-1], schema, document)
     name = str(place[-1])
-    meant = meant_field(place, schema)
+    meant = meant_field(place, schema, document)
     if meant is not None:
         *above, last = meant
         near = did_you_mean(last if tuple(above) == place[:-1] else ".".join(meant))
@@ -123,12 +124,12 @@ def _unknown_field(place: Place, schema: Mapping[str, Any]) -> str:
     return f"unknown field.{near} Known here: {list_names(known)}"
 
 
-def meant_field(place: Place, schema: Mapping[str, Any]) -> tuple[str, ...] | None:
+def meant_field(place: Place, schema: Mapping[str, Any], document: Any) -> tuple[str, ...] | None:
     """The place of the field that is meant by the unknown one at `place`: by its spelling, by another library's name.
 
     A field of the same object goes before one that stands elsewhere.
     """
-    name, here = str(place[-1]), _fields_at(place[:-1], schema)
+    name, here = str(place[-1]), _fields_at(place[:-1], schema, document)
     aliased = FIELDS.get(plain(name), ())
     known_here = [path.rpartition(".")[2] for path in aliased]
     beside = next((one for one in known_here if one in here), None) or next(iter(close_names(name, here)), None)
@@ -143,9 +144,9 @@ def meant_field(place: Place, schema: Mapping[str, Any]) -> tuple[str, ...] | No
     return tuple(elsewhere.split(".")) if elsewhere else None
 
 
-def _fields_at(place: Place, schema: Mapping[str, Any]) -> list[str]:
-    branches = _branches(_resolve(_schema_at(place, schema), schema))
-    return [name for branch in branches for name in _resolve(branch, schema).get("properties", {})]
+def _fields_at(place: Place, schema: Mapping[str, Any], document: Any) -> list[str]:
+    branches = _own_branches(_schema_at(place, schema, document), _value_at(place, document), schema)
+    return [name for branch in branches for name in branch.get("properties", {})]
 
 
 def _field_paths(node: Mapping[str, Any], schema: Mapping[str, Any], before: str = "") -> Iterator[str]:
@@ -166,16 +167,25 @@ def _show(value: Any) -> str:
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
 
 
-def _schema_at(place: Place, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of the JSON schema that speaks of `place`; empty where none does."""
+def _schema_at(place: Place, schema: Mapping[str, Any], document: Any) -> Mapping[str, Any]:
+    """The part of the JSON schema that speaks of `place` in the document; empty where none does."""
     here: Mapping[str, Any] = schema
-    for part in place:
-        candidates = [_resolve(branch, schema) for branch in _branches(_resolve(here, schema))]
-        here = next(
-            (found for branch in candidates if (found := _below(part, branch)) is not None),
-            {},
-        )
+    for depth, part in enumerate(place):
+        all_branches = [_resolve(branch, schema) for branch in _branches(_resolve(here, schema))]
+        branches = all_branches if part == "kind" else _own_branches(here, _value_at(place[:depth], document), schema)
+        found = [below for branch in branches if (below := _below(part, branch)) is not None]
+        here = {"anyOf": found} if part == "kind" and len(found) > 1 else next(iter(found), {})
     return here
+
+
+def _own_branches(node: Mapping[str, Any], value: Any, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The branches of a union that speak of `value`: that of its `kind`, the first one where it has none."""
+    branches = [_resolve(branch, schema) for branch in _branches(_resolve(node, schema))]
+    kinds = [branch.get("properties", {}).get("kind", {}).get("const") for branch in branches]
+    if len(branches) < 2 or None in kinds or not isinstance(value, dict):
+        return branches
+    kind = value.get("kind")
+    return [branches[kinds.index(kind) if kind in kinds else 0]]
 
 
 def _below(part: str | int, node: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -227,6 +237,8 @@ def _plain(number: float) -> str:
 
 def _length(node: Mapping[str, Any], suffix: str, unit: str) -> str:
     low, high = node.get(f"min{suffix}"), node.get(f"max{suffix}")
+    if low == high and low is not None:
+        return f" of {low} {unit}"
     if low is not None and high is not None:
         return f" of {low} to {high} {unit}"
     if high is not None:

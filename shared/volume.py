@@ -1,9 +1,10 @@
 """The shared volume: where everything true about datasets, jobs and workers is kept.
 
 fitstop-volume.json            which volume this is (shared.volume_identity)
-datasets/<dataset id>/         data.parquet, dataset.json
+datasets/<dataset id>/         data.parquet or arrays/, dataset.json
 open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; what it holds,
-                               as a rule the spec, nobody reads
+                               as a rule the spec, nobody reads. `.<project>` follows, but for the project `default`
+turns/<number>.<project>       whose turn it was (shared.turns)
 jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two characters of the id
 deleted/                       what is on its way out: taken from its place whole, nothing of it is read again
 workers/<worker>.json          what each worker last said of itself; only for people to read
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument, read_document
@@ -35,10 +37,13 @@ from shared.ids import is_dataset_id, is_job_id, job_age_seconds
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.plain_files import guard
+from shared.project import DEFAULT_PROJECT, is_project_name
 from shared.stamps import Stamp, file_stamp
 from shared.volume_identity import VolumeIdentity
 from shared.worker_card import WorkerCard
 
+# The folder of a dataset of arrays, in place of data.parquet.
+ARRAYS = "arrays"
 _PIECE_BYTES = 1024**2
 # Files that a volume must be able to take beside its bytes.
 _LEAST_FREE_FILES = 64
@@ -52,14 +57,38 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OpenJob:
-    """One marker of `open/`: a job that has no result yet. Sorts as the queue is served."""
+    """One marker of `open/`: a job that has no result yet. Sorts as the queue of its project is served."""
 
     priority: int
     job_id: str
+    project: str = DEFAULT_PROJECT
+
+    @classmethod
+    def of(cls, record: JobRecord) -> Self:
+        """The marker of a job."""
+        return cls(record.spec.priority, record.id, record.project)
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """The marker with that name; None for a name that is none."""
+        priority, _, rest = name.partition("-")
+        job_id, dot, project = rest.partition(".")
+        if not (priority.isdecimal() and is_job_id(job_id)) or (dot and not is_project_name(project)):
+            return None
+        return cls(int(priority), job_id, project or DEFAULT_PROJECT)
 
     @property
     def name(self) -> str:
-        return f"{self.priority}-{self.job_id}"
+        # Without a project as in the versions that knew none: they read each other's queue.
+        project = "" if self.project == DEFAULT_PROJECT else f".{self.project}"
+        return f"{self.priority}-{self.job_id}{project}"
+
+
+class DatasetOrigin(NamedTuple):
+    """What is known of a dataset for a while after it was removed."""
+
+    created_at: str
+    project: str
 
 
 def _nothing(_folder: JobFolder) -> None:
@@ -74,12 +103,13 @@ class Volume:
         self.datasets = root / "datasets"
         self.open = root / "open"
         self.jobs = root / "jobs"
+        self.turns = root / "turns"
         self.workers = root / "workers"
         self.deleted = root / "deleted"
         make_folder(root)
         guard(root)
         self._identity = VolumeIdentity(root)
-        for folder in (self.datasets, self.open, self.jobs, self.workers, self.deleted):
+        for folder in (self.datasets, self.open, self.turns, self.jobs, self.workers, self.deleted):
             make_folder(folder)
         # Those whose names this process has brought onto the disk.
         self._safe_shards: set[str] = set()
@@ -119,6 +149,10 @@ class Volume:
     def data_file(self, dataset_id: str) -> Path:
         return self.dataset_folder(dataset_id) / "data.parquet"
 
+    def has_data(self, dataset_id: str) -> bool:
+        """Whether the data of a dataset is there."""
+        return self.data_file(dataset_id).exists() or (self.dataset_folder(dataset_id) / ARRAYS).exists()
+
     def dataset(self, dataset_id: str) -> DatasetInfo | None:
         """What is known of a dataset; None where there is none, whatever the id holds. Raises UnusableDocument."""
         if not is_dataset_id(dataset_id):
@@ -153,20 +187,22 @@ class Volume:
 
     def remove_dataset(self, dataset_id: str) -> bool:
         """Make a dataset not exist any more, at once and whole; False where there is none."""
-        created_at = self.dataset_created_at(dataset_id)
-        if created_at is not None:
-            replace_file(self._dataset_grave(dataset_id), encode({"created_at": created_at}))
+        origin = self.dataset_origin(dataset_id)
+        if origin is not None:
+            grave = {"created_at": origin.created_at, "project": origin.project}
+            replace_file(self._dataset_grave(dataset_id), encode(grave))
         return self._remove(self.dataset_folder(dataset_id))
 
-    def dataset_created_at(self, dataset_id: str) -> str | None:
-        """When a dataset was made, also one that was removed in the last week; None where there was none."""
+    def dataset_origin(self, dataset_id: str) -> DatasetOrigin | None:
+        """When a dataset was made and whose it is, also of one removed in the last week; None where there was none."""
         if not is_dataset_id(dataset_id):
             return None
         info = self.dataset(dataset_id)
         if info is not None:
-            return info.created_at
+            return DatasetOrigin(info.created_at, info.project)
         content = read_bytes(self._dataset_grave(dataset_id))
-        return None if content is None else str(json.loads(content)["created_at"])
+        grave = json.loads(content) if content is not None else None
+        return grave and DatasetOrigin(str(grave["created_at"]), str(grave.get("project", DEFAULT_PROJECT)))
 
     def _dataset_grave(self, dataset_id: str) -> Path:
         return self.deleted / f"{dataset_id}{_DATASET_GRAVE}"
@@ -206,7 +242,7 @@ class Volume:
         """
         folder = self.job_folder(record.id)
         shard = folder.path.parent.name
-        marker = self.open / OpenJob(record.spec.priority, record.id).name
+        marker = self.open / OpenJob.of(record).name
         try:
             prepare(folder)
             folder.store(record, self.open, *self._above(shard), draft=marker)
@@ -223,11 +259,11 @@ class Volume:
         return () if shard in self._safe_shards else (self.jobs,)
 
     def open_jobs(self) -> Iterator[OpenJob]:
-        """The jobs without a result, in the order in which they are served."""
+        """The jobs without a result. Those of one project are in the order in which they are served."""
         for name in sorted(entry.name for entry in os.scandir(self.open)):
-            priority, _, job_id = name.partition("-")
-            if priority.isdecimal() and is_job_id(job_id):
-                yield OpenJob(int(priority), job_id)
+            marker = OpenJob.parse(name)
+            if marker is not None:
+                yield marker
 
     def close_job(self, open_job: OpenJob) -> None:
         """Take the marker of a job that has its result out of the queue's order."""
@@ -271,7 +307,7 @@ class Volume:
 
     def forget_marker(self, job_id: str) -> None:
         """Remove the marker of a job that was never stored and that nobody will store any more."""
-        for marker in self.open.glob(f"?-{job_id}"):
+        for marker in self.open.glob(f"?-{job_id}*"):
             marker.unlink(missing_ok=True)
 
     # Workers
@@ -310,6 +346,11 @@ def data_file_of(job: JobFolder, dataset_id: str) -> Path:
     if not is_dataset_id(dataset_id):
         raise ValueError(f"not a dataset's id: {dataset_id!r}")
     return job.volume_root / "datasets" / dataset_id / "data.parquet"
+
+
+def arrays_folder_of(job: JobFolder, dataset_id: str) -> Path:
+    """Where the arrays of a dataset are on the volume that `job` lies on."""
+    return data_file_of(job, dataset_id).with_name(ARRAYS)
 
 
 def dataset_of(job: JobFolder, dataset_id: str) -> DatasetInfo | None:

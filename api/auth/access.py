@@ -37,6 +37,7 @@ class Caller:
 
     key_id: str
     scope: Scope
+    project: str
     is_session: bool
     """Whether the request comes with the key's browser session."""
 
@@ -78,7 +79,7 @@ def _check() -> Response | None:
         # A volume that is away knows no key.
         service().volume.check()
         return _redirect_to_sign_in() if needed == "page" else _refuse()
-    g.caller = Caller(known.id, known.scope, is_session)
+    g.caller = Caller(known.id, known.scope, known.project, is_session)
     if _REACH[known.scope] < _REACH[needed]:
         raise HttpProblem(
             403,

@@ -16,6 +16,7 @@ from api.shapes.service import Key, ListedKey, NewKey
 from api.state.key_store import ENVIRONMENT_KEY_ID, KeyName, KnownKey, Scope
 from api.state.service import service
 from shared.problems import Conflict
+from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.times import time_in
 from shared.validation import validate
 
@@ -30,6 +31,7 @@ class KeyRequest(BaseModel):
 
     name: KeyName
     scope: Scope = "write"
+    project: ProjectName = DEFAULT_PROJECT
     expires_in_days: Annotated[int, Field(ge=1, le=_MOST_DAYS)] | None = None
 
 
@@ -45,7 +47,7 @@ class KeyRequest(BaseModel):
         )
     },
     body={JSON: KeyRequest},
-    example={"name": "ci", "scope": "write", "expires_in_days": 90},
+    example={"name": "ci", "scope": "write", "project": "vision", "expires_in_days": 90},
     errors=(*BODY_ERRORS, 507),
 )
 def create() -> Response:
@@ -54,7 +56,7 @@ def create() -> Response:
     settings = service().settings
     asked = validate(KeyRequest, read_object(settings.max_job_bytes, settings.max_json_depth))
     expires_at = time_in(asked.expires_in_days * _DAY_SECONDS) if asked.expires_in_days else None
-    known, key = service().keys.create(asked.name, asked.scope, expires_at)
+    known, key = service().keys.create(asked.name, asked.scope, expires_at, asked.project)
     return json_response(NewKey(**_facts(known), key=key), 201)
 
 

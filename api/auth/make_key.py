@@ -1,4 +1,4 @@
-"""`python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`: make a key and print it.
+"""Make a key and print it: `python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`.
 
 It makes the first key on a machine of the API (FITSTOP_STATE_FOLDER), and a new one after the last was lost. Write
 access to that folder allows everything anyway.
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from api.state.key_store import KeyStore, Scope
 from api.state.state_folder import open_state_folder
+from shared.project import DEFAULT_PROJECT
 from shared.settings import BadEnvironment, read_settings
 from shared.times import time_in
 
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fitstop.service api.make_key", description="Make an API key.")
     parser.add_argument("name", metavar="NAME", help="what the key is for")
     parser.add_argument("--scope", choices=get_args(Scope), default="admin", help="default: %(default)s")
+    parser.add_argument("--project", default=DEFAULT_PROJECT, help="project of the key; default: %(default)s")
     parser.add_argument(
         "--days",
         type=int,
@@ -32,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     expires_at = time_in(asked.days * 86_400) if asked.days else None
     try:
-        _, key = KeyStore(open_state_folder(read_settings())).create(asked.name, asked.scope, expires_at)
+        _, key = KeyStore(open_state_folder(read_settings())).create(asked.name, asked.scope, expires_at, asked.project)
     except ValidationError as error:
-        parser.error(f"NAME: {error.errors()[0]['msg']}")
+        problem = error.errors()[0]
+        parser.error(f"{problem['loc'][0]}: {problem['msg']}")
     except (BadEnvironment, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1 if isinstance(error, OSError) else 2

@@ -1,4 +1,4 @@
-"""What one API key may take: requests in a minute, jobs without a result, uploads at once, bytes in a day.
+"""What one API key may take: requests in a minute, unfinished jobs, uploads and streams at once, bytes in a day.
 
 Above a limit the answer is 429 with `Retry-After`. Where a limit is one of a window, each answer tells what is left of
 it (`RateLimit` and `RateLimit-Policy`, draft-ietf-httpapi-ratelimit-headers-10).
@@ -9,7 +9,7 @@ Not Flask-Limiter: it limits requests alone, has other headers, and asks Redis t
 import math
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -30,6 +30,7 @@ _USED = "keys-used"
 _USED_SECONDS = 60.0
 _JOBS_RETRY_SECONDS = 30
 _UPLOADS_RETRY_SECONDS = 10
+_STREAMS_RETRY_SECONDS = 5
 # What an API that was killed never gives back.
 _UPLOAD_SECONDS = 3600.0
 
@@ -57,7 +58,7 @@ def admit_job(record: JobRecord) -> None:
     Of posts at the same moment a few more may pass: a job that is just being stored has no marker yet.
     """
     most = service().settings.max_unfinished_jobs
-    marker = OpenJob(record.spec.priority, record.id).name
+    marker = OpenJob.of(record).name
     if not service().unfinished.admit(caller().key_id, marker, most):
         raise HttpProblem(
             429,
@@ -85,6 +86,39 @@ def uploading() -> Iterator[None]:
     finally:
         counts.ask(lambda kind: kind.release(name, token))
         _count_bytes(g.get("body_bytes", 0))
+
+
+def take_stream() -> Callable[[], None]:
+    """Take a place for an event stream; call what is returned to give it back. Raises HttpProblem 429, 503."""
+    held, key_id = service(), caller().key_id
+    if not held.streams_of_keys.take(key_id):
+        most = held.settings.streams_per_key
+        detail = f"this key has {most} event streams, the maximum; close some, or poll as JSON instead"
+        raise HttpProblem(429, "too_many_streams", detail, retry_after=_STREAMS_RETRY_SECONDS)
+    if not held.streams.acquire(blocking=False):
+        held.streams_of_keys.release(key_id)
+        detail = "all event streams are taken; poll as JSON instead"
+        raise HttpProblem(503, "too_many_streams", detail, retry_after=_STREAMS_RETRY_SECONDS)
+
+    def release() -> None:
+        held.streams.release()
+        held.streams_of_keys.release(key_id)
+
+    return release
+
+
+@contextmanager
+def costly_read() -> Iterator[None]:
+    """One read of the caller's key that takes long. Raises HttpProblem 429 where the key has too many at once."""
+    held, key_id = service(), caller().key_id
+    if not held.costly_of_keys.take(key_id):
+        most = held.settings.costly_reads_per_key
+        detail = f"this key has {most} costly requests under way, the maximum; wait for one to end"
+        raise HttpProblem(429, "too_many_costly_reads", detail, retry_after=1)
+    try:
+        yield
+    finally:
+        held.costly_of_keys.release(key_id)
 
 
 def last_used() -> dict[str, str]:

@@ -2,21 +2,21 @@
 
 import json
 import re
+import zlib
 from typing import Literal
 
 from api.http.problems import HttpProblem
 
-Format = Literal["csv", "parquet"]
+Format = Literal["csv", "parquet", "zip", "tar"]
 
 # So much of the beginning tells every format below.
 HEAD_BYTES = 4096
 _PARQUET = b"PAR1"
 _REFUSED_FORMATS = {
     b"PARE": "an encrypted Parquet file",
-    b"PK\x03\x04": "a zip, xlsx, npz or keras file",
     b"PK\x05\x06": "an empty zip file",
     b"\x89HDF": "an HDF5 file",
-    b"\x1f\x8b": "gzip data",
+    b"\x1f\x8b": "gzip data without a tar archive in it",
     b"\x28\xb5\x2f\xfd": "zstd data",
     b"\x04\x22\x4d\x18": "lz4 data",
     b"BZh": "bzip2 data",
@@ -42,7 +42,19 @@ _REFUSED_FORMATS = {
     b"\x7fELF": "a program",
     **{bytes([0x80, protocol]): "a pickle" for protocol in range(2, 6)},
 }
+_ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
 _TAR = (257, b"ustar")
+_TAR_BLOCK = 512
+# Of the first entry of a zip: its name's length is a number of two bytes.
+_NAME_LENGTH, _NAME_START = slice(26, 28), 30
+# Zips of other programs, by the name of their first entry.
+_REFUSED_ZIPS = {
+    r"\[Content_Types\]\.xml|_rels/": "an Office file such as xlsx",
+    r"mimetype$": "an OpenDocument or EPUB file",
+    r"META-INF/": "a Java archive",
+    r"(metadata|config)\.json$|model\.weights\.h5$": "a Keras model",
+    r"[^/]+/data\.pkl$": "a PyTorch file",
+}
 _TEXT_FORMATS = {
     r"<!doctype html|<html": "an HTML page",
     r"<\?xml": "an XML file",
@@ -52,18 +64,41 @@ _JSON = re.compile(r"""\{\s*["'][^"'\n]*["']\s*:|\[\s*[\[{]|[\[{]\s*$""")
 
 
 def format_of(head: bytes) -> Format:
-    """What begins with `head`: Parquet by its magic number, CSV else. Raises HttpProblem 415 for other files."""
+    """What begins with `head`: Parquet, zip and tar by their magic numbers, CSV else. Raises HttpProblem 415."""
     if head.startswith(_PARQUET):
         return "parquet"
-    name = _name_binary(head) or _name_text(head)
+    found: Format = "csv"
+    if head.startswith(_ZIP):
+        found, name = "zip", _name_zip(head)
+    elif _is_tar(head) or (head.startswith(_GZIP) and _is_tar(_unpack(head))):
+        return "tar"
+    else:
+        name = _name_binary(head) or _name_text(head)
     if name:
-        raise HttpProblem(415, "unsupported_format", f"this is {name}; send CSV or Parquet, not packed")
-    return "csv"
+        detail = f"this is {name}; send a table as CSV or Parquet, images as zip, tar or Parquet, arrays as npz"
+        raise HttpProblem(415, "unsupported_format", detail)
+    return found
+
+
+def _is_tar(head: bytes) -> bool:
+    return head[_TAR[0] :].startswith(_TAR[1])
+
+
+def _unpack(head: bytes) -> bytes:
+    """The first bytes inside gzip; none where it is damaged."""
+    try:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, _TAR_BLOCK)
+    except zlib.error:
+        return b""
+
+
+def _name_zip(head: bytes) -> str | None:
+    length = int.from_bytes(head[_NAME_LENGTH], "little")
+    first = head[_NAME_START : _NAME_START + length].decode(errors="replace")
+    return next((name for pattern, name in _REFUSED_ZIPS.items() if re.match(pattern, first)), None)
 
 
 def _name_binary(head: bytes) -> str | None:
-    if head[_TAR[0] :].startswith(_TAR[1]):
-        return "a tar archive"
     return next((name for magic, name in _REFUSED_FORMATS.items() if head.startswith(magic)), None)
 
 

@@ -11,16 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from flask import request
 
 from api.datasets.file_formats import HEAD_BYTES, Format, format_of
 from api.datasets.upload_options import UploadOptions
-from api.http.body import pieces
+from api.http.body import check_size, pieces
 from api.http.problems import HttpProblem
 from api.state.incoming import make_folder
 from shared.child_environment import is_for_training
 from shared.problems import Problem, Refused
 from shared.settings import Settings
+
+GIB = 1024**3
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +43,22 @@ class Upload:
         return self.folder / "upload"
 
     def parse(self, settings: Settings, options: UploadOptions) -> dict[str, Any]:
-        """Make `data.parquet` beside the upload, in a process of its own; the facts about it. Raises Refused."""
+        """Make what is kept of the upload beside it, in a process of its own; the facts about it. Raises Refused."""
         order = {
             "format": self.format,
             "missing_values": options.missing_values,
             "column_kinds": options.column_kinds,
             "max_columns": settings.max_dataset_columns,
             "max_cells": settings.max_dataset_cells,
+            "max_table_bytes": settings.max_dataset_bytes,
+            "max_images": settings.max_dataset_images,
+            "max_images_bytes": settings.max_image_dataset_bytes,
+            "max_image_bytes": settings.max_image_bytes,
+            "max_image_pixels": settings.max_image_pixels,
+            "max_arrays_bytes": settings.max_array_dataset_bytes,
             "memory_bytes": settings.ingest_memory_bytes,
         }
-        answer = _answer(self.folder, order, settings.ingest_timeout_seconds)
+        answer = _answer(self.folder, order, settings.ingest_timeout_seconds * (1 + self.bytes // GIB))
         if "errno" in answer:
             raise OSError(answer["errno"], os.strerror(answer["errno"]), str(self.folder))
         if "problems" in answer:
@@ -59,45 +69,64 @@ class Upload:
 
 
 @contextmanager
-def receive(datasets: Path, most_bytes: int) -> Iterator[Upload]:
+def receive(datasets: Path, settings: Settings) -> Iterator[Upload]:
     """The request's body on the volume. On leaving everything that was not published is gone, whatever happened.
 
     Raises HttpProblem: 413, 415, and 400 for a client that went away.
     """
     folder = make_folder(datasets)
     try:
-        yield _store(folder, most_bytes)
+        yield _store(folder, settings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _store(folder: Path, most_bytes: int) -> Upload:
+def _store(folder: Path, settings: Settings) -> Upload:
+    most_bytes = {kind: _most_bytes(kind, settings) for kind in get_args(Format)}
     hashed, size = sha256(), 0
     head: bytes = b""
     found: Format = "csv"
     with (folder / "upload").open("xb") as file:
-        for piece in pieces(most_bytes):
+        for piece in pieces(max(most_bytes.values())):
             if len(head) < HEAD_BYTES:
                 head += piece
                 found = format_of(head)
             hashed.update(piece)
             size += len(piece)
+            check_size(max(size, request.content_length or 0), most_bytes[found])
             file.write(piece)
     if not size:
-        raise Refused([Problem("#", "the body is empty, expected CSV or Parquet", "empty")])
+        raise Refused([Problem("#", "the body is empty, expected CSV, Parquet, zip, tar or npz", "empty")])
     return Upload(folder, found, size, hashed.hexdigest())
+
+
+def _most_bytes(found: Format, settings: Settings) -> int:
+    """The maximum size of a file: of its kind's limits the largest, where only its end says which kind it is."""
+    tables, images, arrays = (
+        settings.max_dataset_bytes,
+        settings.max_image_dataset_bytes,
+        settings.max_array_dataset_bytes,
+    )
+    limits = {"csv": tables, "parquet": max(tables, images), "zip": max(images, arrays), "tar": images}
+    return limits[found]
+
+
+def ingest_environment() -> dict[str, str]:
+    """The environment of the process that parses an upload."""
+    # What parses foreign bytes knows no secret.
+    environment = {name: value for name, value in os.environ.items() if is_for_training(name)}
+    # Arrow's own allocator reserves 1 GiB of addresses at once, which would count as memory.
+    return {**environment, "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 
 def _answer(folder: Path, order: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "api.datasets.ingest", str(folder)]
-    # What parses foreign bytes knows no secret.
-    environment = {name: value for name, value in os.environ.items() if is_for_training(name)}
     try:
         done = subprocess.run(
             command,
             input=json.dumps(order).encode(),
             capture_output=True,
-            env=environment,
+            env=ingest_environment(),
             timeout=timeout_seconds,
             check=False,
         )

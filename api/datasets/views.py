@@ -7,6 +7,9 @@ from typing import Any
 from flask import Response, request
 from pydantic import TypeAdapter, ValidationError
 
+from api.auth.access import caller
+from api.auth.project_quotas import check_bytes
+from api.auth.projects import PROJECT, find_dataset, is_taken, reaches, read_project
 from api.auth.quotas import uploading
 from api.datasets.upload import Upload, receive
 from api.datasets.upload_options import UPLOAD_PARAMETERS, UploadOptions, read_options
@@ -28,6 +31,7 @@ from shared.times import utc_now
 from shared.volume import OpenJob
 
 _MOST_NAME = 256
+_FILE = {"type": "string", "format": "binary"}
 _LINKS = {name: (name, {"dataset_id": "$response.body#/id"}) for name in ("showDataset", "deleteDataset")}
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 
@@ -45,19 +49,34 @@ log = logging.getLogger(__name__)
     query={"name": text("Original file name.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS},
     body={
         "text/csv": {"type": "string", "minLength": 1},
-        "application/vnd.apache.parquet": {"type": "string", "format": "binary"},
+        "application/vnd.apache.parquet": _FILE,
+        "application/zip": _FILE,
+        "application/x-tar": _FILE,
+        "application/gzip": _FILE,
     },
     example="kind,size,label\nred,1.5,0\nblue,2.5,1\nred,3.5,1\nblue,0.5,0\n",
     errors=(*BODY_ERRORS, 409, 503, 507),
 )
 def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
-    """Store a CSV or Parquet file under an id: 201. The same bytes and options again: 200. Others: 409."""
+    """Store a file under an id: 201. The same bytes and options again: 200. Others: 409.
+
+    Its content says what it is: CSV or Parquet is a table; a zip, tar or tar.gz of images, or Parquet with the columns
+    `image` and `label`, is a dataset of images; npz is one of arrays.
+    """
     with Query("name", "missing_values", "column_kinds") as query:
         name = query.parse("name", _source_name, None)
         options = read_options(query)
     _check_request(dataset_id)
-    with uploading(), receive(service().volume.datasets, service().settings.max_dataset_bytes) as upload:
+    if is_taken(dataset_id):
+        raise _taken(dataset_id)
+    check_bytes(request.content_length or 0)
+    with uploading(), receive(service().volume.datasets, service().settings) as upload:
+        check_bytes(upload.bytes)
         info, is_new = _keep(upload, dataset_id, name, options)
+    if not reaches(info.project):
+        raise _taken(dataset_id)
+    if is_new:
+        service().usage.forget(info.project)
     if info.sha256 != upload.sha256:
         raise Conflict(f'the dataset "{dataset_id}" has other data; choose another id')
     if not options.are_those_of(info):
@@ -71,14 +90,15 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     "datasets",
     "List the datasets",
     {200: json_answer("One page.", Page[Dataset])},
-    query={"limit": integer(1, 100, 20), "after": text("Last id of the previous page.")},
+    query={"limit": integer(1, 100, 20), "after": text("Last id of the previous page."), "project": PROJECT},
 )
 def show_all() -> Response:
     """List the datasets, newest first; `after` is the last id of the previous page."""
-    with Query("limit", "after") as query:
+    with Query("limit", "after", "project") as query:
         limit = query.integer("limit", 20, 1, 100)
         after = query.parse("after", _cursor, None)
-    found = sorted(_readable(), key=_age, reverse=True)
+        project = read_project(query)
+    found = sorted((info for info in _readable() if project in {None, info.project}), key=_age, reverse=True)
     if after is not None:
         found = [info for info in found if _age(info) < after]
     items = [dataset_report(info) for info in found[:limit]]
@@ -95,7 +115,7 @@ def show_all() -> Response:
 def show(dataset_id: str) -> Response:
     """Show one dataset and its profile."""
     no_query()
-    info = service().volume.dataset(dataset_id)
+    info = find_dataset(dataset_id)
     if info is None:
         raise NotFound("there is no dataset with this id")
     return json_response(dataset_report(info))
@@ -111,14 +131,17 @@ def show(dataset_id: str) -> Response:
 def delete(dataset_id: str) -> tuple[str, int]:
     """Delete a dataset that no unfinished job uses: 204. Finished jobs keep their models."""
     no_query()
-    volume = service().volume
-    if volume.dataset(dataset_id) is None:
+    volume, info = service().volume, find_dataset(dataset_id)
+    if info is None:
         raise NotFound("there is no dataset with this id")
-    users = [job.id for job in map(_open_record, volume.open_jobs()) if job and job.spec.dataset.id == dataset_id]
+    users = [job for job in map(_open_record, volume.open_jobs()) if job and job.spec.dataset.id == dataset_id]
     if users:
-        raise Conflict(f"unfinished jobs use the dataset: {list_names(users, 5)}; cancel them or wait for their end")
+        # A job of an admin's key may be of another project.
+        names = list_names([job.id for job in users if reaches(job.project)], 5) or "jobs of other projects"
+        raise Conflict(f"unfinished jobs use the dataset: {names}; cancel them or wait for their end")
     if not volume.remove_dataset(dataset_id):
         raise NotFound("there is no dataset with this id")
+    service().usage.forget(info.project)
     return "", 204
 
 
@@ -143,6 +166,11 @@ def _check_request(dataset_id: str) -> None:
         raise HttpProblem(400, "partial_upload", detail)
 
 
+def _taken(dataset_id: str) -> Conflict:
+    """Of a dataset of another project; nothing of it is told, not even whether its data is the same."""
+    return Conflict(f'the id "{dataset_id}" is taken by another project; choose another id')
+
+
 def _keep(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> tuple[DatasetInfo, bool]:
     """The dataset that stands under the id afterwards, and whether this upload made it."""
     volume = service().volume
@@ -160,14 +188,15 @@ def _keep(upload: Upload, dataset_id: str, name: str | None, options: UploadOpti
 
 def _describe(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> DatasetInfo:
     facts = {
-        **_parse(upload, options),
         **vars(options),
         "id": dataset_id,
+        "project": caller().project,
         "created_at": utc_now(),
         "source_name": name,
         "source_format": upload.format,
         "sha256": upload.sha256,
         "bytes": upload.bytes,
+        **_parse(upload, options),
     }
     return DatasetInfo.model_validate_json(json.dumps(facts))
 
@@ -202,10 +231,10 @@ def _age(info: DatasetInfo) -> tuple[str, str]:
 
 def _cursor(text: str) -> tuple[str, str]:
     """Where a dataset stands in the list, also one that was deleted since the page before was read."""
-    created_at = service().volume.dataset_created_at(text)
-    if created_at is None:
+    origin = service().volume.dataset_origin(text)
+    if origin is None or not reaches(origin.project):
         raise ValueError("the id of a dataset")
-    return created_at, text
+    return origin.created_at, text
 
 
 def _source_name(text: str) -> str:

@@ -22,14 +22,12 @@ def pieces(most_bytes: int) -> Iterator[bytes]:
     # Only a body with a length is received before it takes a thread.
     if announced is None and "caller" not in g:
         raise HttpProblem(411, "length_required", "send the body with its Content-Length, not in chunks")
-    if announced is not None and announced > most_bytes:
-        raise _too_large(most_bytes)
+    check_size(announced or 0, most_bytes)
     received = 0
     while piece := _receive(min(PIECE_BYTES, most_bytes + 1 - received)):
         received += len(piece)
         g.body_bytes = received
-        if received > most_bytes:
-            raise _too_large(most_bytes)
+        check_size(received, most_bytes)
         yield piece
         if received == announced:
             return
@@ -53,8 +51,10 @@ def _receive(size: int) -> bytes:
         raise _gone() from error
 
 
-def _too_large(most_bytes: int) -> HttpProblem:
-    return HttpProblem(413, "too_large", f"the body is larger than {most_bytes} bytes, the maximum")
+def check_size(size: int, most_bytes: int) -> None:
+    """Raises HttpProblem 413 for a body that is larger than it may be."""
+    if size > most_bytes:
+        raise HttpProblem(413, "too_large", f"the body is larger than {most_bytes} bytes, the maximum")
 
 
 def _gone() -> HttpProblem:

@@ -19,7 +19,7 @@ JSON, PROBLEM, STREAM = "application/json", "application/problem+json", "text/ev
 ERRORS = {
     400: "The request cannot be read.",
     401: "API key missing, unknown, expired or revoked.",
-    403: "The scope of the API key does not allow this.",
+    403: "The scope of the API key does not allow this, or its project has reached a quota.",
     404: "Not found.",
     405: "Method not allowed; `Allow` lists the allowed methods.",
     408: "The body was sent too slowly.",
@@ -29,7 +29,7 @@ ERRORS = {
     415: "Unsupported media type of the body.",
     416: "Range outside the file.",
     422: "Invalid request; `errors` lists every problem.",
-    429: "Limit of the API key reached; `Retry-After` says when to try again.",
+    429: "Limit of the API key or its project reached; `Retry-After` says when to try again.",
     500: "Internal error; the log has it under the request's id.",
     503: "Service unavailable; try again later.",
     507: "The volume is full; nothing was stored.",

@@ -2,6 +2,7 @@
 
 from flask import Response
 
+from api.auth.projects import find_job
 from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
@@ -26,7 +27,7 @@ from shared.worker_card import WorkerCard
 def show(job_id: str) -> Response:
     """Explain the state of the job in two or three sentences."""
     no_query()
-    folder = service().job(job_id)
+    folder = find_job(job_id)
     state = folder.state()
     if state is None:
         raise NotFound("there is no job with this id")
@@ -35,7 +36,7 @@ def show(job_id: str) -> Response:
     sentences = explain(
         state,
         epoch_progress(event) if event else None,
-        service().places.of(OpenJob(state.record.spec.priority, job_id)).get(job_id) if is_queued else None,
+        service().places.of(OpenJob.of(state.record)).get(job_id) if is_queued else None,
         _alive() if is_queued else [],
     )
     return json_response(

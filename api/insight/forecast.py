@@ -7,12 +7,13 @@ from typing import Any
 
 from flask import Response
 
+from api.auth.projects import find_job
+from api.auth.quotas import costly_read
 from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.shapes import insight as shapes
 from api.state.histories import histories
-from api.state.service import service
 from shared.budget import Held, nearest_limit
 from shared.epoch_columns import EpochTold
 from shared.forecast import Forecast, forecast
@@ -32,8 +33,9 @@ _RECENT = 20
 def show(job_id: str) -> Response:
     """Forecast the stop after the last epoch, or give the reason why there is no forecast."""
     no_query()
-    history = histories().of(service().job(job_id))
-    return json_response(forecast_of(history))
+    job = find_job(job_id)
+    with costly_read():
+        return json_response(forecast_of(histories().of(job)))
 
 
 def forecast_of(history: JobHistory) -> shapes.Forecast:

@@ -8,6 +8,8 @@ from itertools import islice
 
 from flask import Response
 
+from api.auth.projects import PROJECT, find_job, reaches_job, read_project
+from api.auth.quotas import costly_read
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, JSON, integer, json_answer, operation, text
 from api.http.query import Query, no_query
@@ -59,13 +61,14 @@ def replay_job(job_id: str) -> Response:
     no_query()
     settings = service().settings
     asked = validate(ReplaySettings, read_object(settings.max_job_bytes, settings.max_json_depth))
-    history = histories().of(service().job(job_id))
+    history = histories().of(find_job(job_id))
     epochs = history.epochs()
     if not epochs:
         raise Conflict("no epoch of this job has ended yet, so there is nothing to replay")
     spec = _spec(history, asked, epochs)
-    values = monitored_values([told.metrics for told in epochs], spec.monitor)
-    return json_response(_answer(history, epochs, spec, values))
+    with costly_read():
+        values = monitored_values([told.metrics for told in epochs], spec.monitor)
+        return json_response(_answer(history, epochs, spec, values))
 
 
 @operation(
@@ -84,23 +87,26 @@ def replay_job(job_id: str) -> Response:
             "default": 0,
             "description": "Maximum deterioration of the metric.",
         },
+        "project": PROJECT,
     },
     errors=(404,),
 )
 def patience() -> Response:
     """Table of patience against saved compute time and loss, for each monitor."""
-    with Query("jobs", "most", "tolerance") as query:
+    with Query("jobs", "most", "tolerance", "project") as query:
+        project = read_project(query)
         ids = query.parse("jobs", _ids, _NO_IDS)
         most = query.integer("most", 30, 1, 1000)
         tolerance = query.parse("tolerance", _tolerance, 0.0)
     by_monitor: dict[str, list[Curve]] = {}
     left_out = []
-    for job_id, curve in _curves(ids):
-        if isinstance(curve, str):
-            left_out.append(shapes.LeftOut(job=job_id, reason=curve))
-        else:
-            by_monitor.setdefault(curve.spec.monitor, []).append(curve)
-    tables = [_table_report(monitor, curves, most, tolerance) for monitor, curves in sorted(by_monitor.items())]
+    with costly_read():
+        for job_id, curve in _curves(ids, project):
+            if isinstance(curve, str):
+                left_out.append(shapes.LeftOut(job=job_id, reason=curve))
+            else:
+                by_monitor.setdefault(curve.spec.monitor, []).append(curve)
+        tables = [_table_report(monitor, curves, most, tolerance) for monitor, curves in sorted(by_monitor.items())]
     return json_response(
         shapes.PatienceTables(object="patience_tables", tolerance=tolerance, data=tables, left_out=left_out)
     )
@@ -189,21 +195,23 @@ def _known(spec: EarlyStoppingSpec, last: int, at: int, improvement: LastImprove
     return f"It would have stopped at epoch {at}: {why}. {last - at} epochs would not have been run."
 
 
-def _curves(ids: tuple[str, ...]) -> Iterator[tuple[str, Curve | str]]:
-    """The asked jobs, or the newest that succeeded; where there is no curve, the reason."""
+def _curves(ids: tuple[str, ...], project: str | None) -> Iterator[tuple[str, Curve | str]]:
+    """The asked jobs, or the newest of a project that succeeded; where there is no curve, the reason."""
     if not ids:
-        yield from islice(_newest(), _DEFAULT_JOBS)
+        yield from islice(_newest(project), _DEFAULT_JOBS)
         return
     for job_id in ids:
-        yield job_id, _curve(histories().of(service().job(job_id)))
+        yield job_id, _curve(histories().of(find_job(job_id)))
 
 
-def _newest() -> Iterator[tuple[str, Curve]]:
-    for job_id in candidate_ids(Wanted(statuses=frozenset({"succeeded"}))):
+def _newest(project: str | None) -> Iterator[tuple[str, Curve]]:
+    for job_id in candidate_ids(Wanted(project=project, statuses=frozenset({"succeeded"}))):
         folder = service().volume.job_folder(job_id)
         try:
             result = folder.result()
             if result is None or result.ending.status != "succeeded":
+                continue
+            if project not in {None, service().projects.of(job_id)}:
                 continue
             curve = _curve(histories().of(folder))
         except (NotFound, UnusableDocument) as error:
@@ -260,9 +268,9 @@ def _ids(text: str) -> tuple[str, ...]:
     ids = tuple(dict.fromkeys(text.split(",")))
     if not all(map(is_job_id, ids)) or len(ids) > _MOST_JOBS:
         raise ValueError(f"up to {_MOST_JOBS} ids of jobs, separated by commas")
-    missing = [job_id for job_id in ids if service().volume.job(job_id) is None]
-    if missing:
-        raise NotFound(f"there is no job {missing[0]}")
+    for job_id in ids:
+        if service().volume.job(job_id) is None or not reaches_job(job_id):
+            raise NotFound(f"there is no job {job_id}")
     return ids
 
 

@@ -7,6 +7,8 @@ from datetime import date, timedelta
 
 from flask import Response
 
+from api.auth.projects import PROJECT, read_project
+from api.auth.quotas import costly_read
 from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import Query
@@ -17,9 +19,10 @@ from api.state.histories import histories
 from api.state.index_file import Wanted
 from api.state.service import service
 from shared.document import UnusableDocument
-from shared.job import TERMINAL, JobRecord, JobResult
+from shared.job import TERMINAL
 from shared.job_folder import JobFolder
 from shared.ledger import Held, Ledger
+from shared.problems import NotFound
 from shared.times import utc_now
 
 _DEFAULT_DAYS = 30
@@ -32,18 +35,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Over:
-    """A job that is over."""
+    """A job that is over: the little of it that is summed, so that many are kept."""
 
-    record: JobRecord
-    result: JobResult
+    finished_at: str
+    dataset: str
+    key_id: str | None
+    project: str
     ledger: Ledger
 
 
 # What the time of a job's attempts is summed by: for each attempt its group. The whole job is its last attempt's.
 _GROUPS: dict[str, Callable[[_Over, Held | None], str]] = {
-    "day": lambda job, _: job.result.finished_at[:10],
-    "dataset": lambda job, _: job.record.spec.dataset.id,
-    "key": lambda job, _: job.record.key_id or "(unknown)",
+    "day": lambda job, _: job.finished_at[:10],
+    "dataset": lambda job, _: job.dataset,
+    "key": lambda job, _: job.key_id or "(unknown)",
+    "project": lambda job, _: job.project,
     "worker": lambda _, held: held.host if held else "(none)",
 }
 
@@ -57,18 +63,25 @@ _GROUPS: dict[str, Callable[[_Over, Held | None], str]] = {
         "by": {"type": "string", "enum": [*_GROUPS], "default": "day", "description": "Grouping of the sums."},
         "from": {**_DAY, "description": "First day (UTC) on which jobs ended. Default: 29 days before `to`."},
         "to": {**_DAY, "description": "Last day (UTC). Default: today."},
+        "project": PROJECT,
     },
 )
 def show() -> Response:
     """Sum the ledgers of the jobs that ended from `from` to `to` (days, UTC), in groups."""
     today = date.fromisoformat(utc_now()[:10])
-    with Query("by", "from", "to") as query:
+    with Query("by", "from", "to", "project") as query:
         by = query.parse("by", _group, "day")
         last = query.parse("to", _day, today)
         first = query.parse("from", _day, max(_FIRST_DAY, last - timedelta(days=_DEFAULT_DAYS - 1)))
+        project = read_project(query)
+    with costly_read():
+        return json_response(_usage(by, first, last, project))
+
+
+def _usage(by: str, first: date, last: date, project: str | None) -> shapes.Usage:
     groups: dict[str, LedgerSum] = {}
     total = LedgerSum()
-    for job in _jobs_over(first, last):
+    for job in _jobs_over(first, last, project):
         held = job.ledger.held
         for each in (groups.setdefault(_GROUPS[by](job, held[-1] if held else None), LedgerSum()), total):
             each.add_job(job.ledger)
@@ -76,38 +89,43 @@ def show() -> Response:
             groups.setdefault(_GROUPS[by](job, one), LedgerSum()).add_held(one)
             total.add_held(one)
     rows = [{by: group, "jobs": one.jobs, **one.sums()} for group, one in sorted(groups.items())]
-    return json_response(
-        shapes.Usage.model_validate(
-            {
-                "object": "usage",
-                "by": by,
-                "from": first.isoformat(),
-                "to": last.isoformat(),
-                "data": rows,
-                "total": {"jobs": total.jobs, **total.sums()},
-            }
-        )
+    return shapes.Usage.model_validate(
+        {
+            "object": "usage",
+            "by": by,
+            "from": first.isoformat(),
+            "to": last.isoformat(),
+            "data": rows,
+            "total": {"jobs": total.jobs, **total.sums()},
+        }
     )
 
 
-def _jobs_over(first: date, last: date) -> Iterator[_Over]:
-    """The jobs that ended in these days; a damaged one is logged and left out."""
-    behind = (last + timedelta(days=1)).isoformat()
-    for job_id in candidate_ids(Wanted(statuses=TERMINAL, created_before=behind)):
+def _jobs_over(first: date, last: date, project: str | None) -> Iterator[_Over]:
+    """The jobs of a project that ended in these days; a damaged one is logged and left out."""
+    days = first.isoformat(), (last + timedelta(days=1)).isoformat()
+    wanted = Wanted(project=project, statuses=TERMINAL, finished_after=days[0], finished_before=days[1])
+    for job_id in candidate_ids(wanted):
         folder = service().volume.job_folder(job_id)
         try:
-            result = folder.result()
-            if result is None or not first.isoformat() <= result.finished_at[:10] <= last.isoformat():
-                continue
-            yield from _over(folder, result)
-        except UnusableDocument as error:
+            job = _over(folder)
+        except (UnusableDocument, NotFound) as error:
             log.error("%s is left out of the usage: %s", job_id, error)
+            continue
+        if job and days[0] <= job.finished_at < days[1] and project in {None, job.project}:
+            yield job
 
 
-def _over(folder: JobFolder, result: JobResult) -> Iterator[_Over]:
-    record = folder.record()
-    if record is not None:
-        yield _Over(record, result, histories().ledger(folder))
+def _over(folder: JobFolder) -> _Over | None:
+    """A job that is over, read once: it never changes. None for any other one."""
+    if not folder.result_file.exists():
+        return None
+    known: _Over | None = histories().finished.find(folder.id)
+    if known is None and (result := folder.result()) and (record := folder.record()):
+        ledger = histories().ledger(folder)
+        known = _Over(result.finished_at, record.spec.dataset.id, record.key_id, record.project, ledger)
+        histories().finished.keep(folder.id, known)
+    return known
 
 
 def _group(text: str) -> str:

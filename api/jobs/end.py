@@ -2,6 +2,7 @@
 
 from flask import Response
 
+from api.auth.projects import find_job
 from api.http.answer import json_response
 from api.http.operation import Answer, json_answer, operation
 from api.http.query import no_query
@@ -28,12 +29,12 @@ def cancel(job_id: str) -> Response:
     that claimed it before finds the result when it looks again after its claim.
     """
     no_query()
-    folder = service().job(job_id)
+    folder = find_job(job_id)
     if state_of(folder).result is None:
         folder.request_cancel()
         state = state_of(folder)
         if settle_if_decided(folder, state):
-            service().volume.close_job(OpenJob(state.record.spec.priority, folder.id))
+            service().volume.close_job(OpenJob.of(state.record))
     result = folder.result()
     if result is not None and result.ending.status != "cancelled":
         raise Conflict(f"the job has {result.ending.status} already and cannot be cancelled")
@@ -44,10 +45,12 @@ def cancel(job_id: str) -> Response:
 def delete(job_id: str) -> tuple[str, int]:
     """Delete a finished job with its models and logs: 204."""
     no_query()
-    folder = service().job(job_id)
+    folder = find_job(job_id)
     state = state_of(folder)
     if state.result is None:
         raise Conflict(f"the job is {state.status}; cancel it first, and delete it when it has finished")
-    if not service().volume.remove_job(OpenJob(state.record.spec.priority, job_id)):
+    service().usage.keep_spent(state.record.project, folder)
+    if not service().volume.remove_job(OpenJob.of(state.record)):
         raise NotFound("there is no job with this id")
+    service().usage.forget(state.record.project)
     return "", 204

@@ -11,9 +11,10 @@ from itertools import islice
 from flask import Response, request
 from pydantic_core import to_json
 
+from api.auth.projects import find_job
+from api.auth.quotas import take_stream
 from api.http.answer import json_response
 from api.http.operation import JSON, STREAM, Answer, integer, json_answer, operation, text
-from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.report import epoch_report, event_report
 from api.shapes.jobs import EpochPage, EventPage, Sample
@@ -38,14 +39,14 @@ _MOST_OFFSET = 2**63 - 1
     {200: Answer("One page, or the event stream.", {JSON: EventPage, STREAM: {"type": "string"}})},
     query={"after": text("Id of the last event that the client has.", pattern=_CURSOR), "limit": integer(1, 1000, 200)},
     headers={"Last-Event-ID": text("Same as `after`, with precedence.", pattern=_CURSOR)},
-    errors=(404, 503),
+    errors=(404, 429, 503),
 )
 def show(job_id: str) -> Response:
     """List or stream the events of a job after a cursor."""
     with Query("after", "limit") as query:
         after = query.parse("after", _cursor, Cursor())
         limit = query.integer("limit", 200, 1, 1000)
-    job = service().job(job_id)
+    job = find_job(job_id)
     if request.accept_mimetypes.best_match(["application/json", STREAM]) == STREAM:
         return _stream(job, _last_event_id() or after)
     found = list(islice(job_events(job, after), limit + 1))
@@ -76,7 +77,7 @@ def show_epochs(job_id: str) -> Response:
         after = query.integer("after", 0, 0, _MOST_OFFSET)
         limit = query.integer("limit", 1000, 1, 10_000)
         points = query.integer("points", 0, 3, 10_000)
-    history = histories().of(service().job(job_id))
+    history = histories().of(find_job(job_id))
     epochs, places = history.newest_rows(after)
     is_sampled = 0 < points < len(epochs)
     if is_sampled:
@@ -103,13 +104,11 @@ def _sample(epochs: list[int], best: int | None, points: int) -> list[int]:
 
 
 def _stream(job: JobFolder, after: Cursor) -> Response:
-    held = service()
-    if not held.streams.acquire(blocking=False):
-        raise HttpProblem(503, "too_many_streams", "all event streams are taken; poll as JSON instead", retry_after=5)
+    held, release = service(), take_stream()
     has_loop = "fitstop.leaves_within" in request.environ
     response = Response(_frames(held, job, after, has_loop=has_loop), content_type=f"{STREAM}; charset=utf-8")
     # Not in the generator: a client that is gone before the first frame never starts it.
-    response.call_on_close(held.streams.release)
+    response.call_on_close(release)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import Field
 
+from api.auth.projects import find_job
 from api.http.operation import BODY_ERRORS, JSON, json_answer, operation
 from api.http.query import no_query
 from api.http.strict_json import read_object
@@ -71,7 +72,7 @@ def extend(job_id: str) -> tuple[Response, int, dict[str, str]]:
     no_query()
     settings = service().settings
     asked = validate(ExtendRequest, read_object(settings.max_job_bytes, settings.max_json_depth))
-    origin = _origin(service().job(job_id), asked)
+    origin = _origin(find_job(job_id), asked)
     document = {"extends": job_id, **asked.model_dump(mode="json", by_alias=True, exclude_unset=True)}
     try:
         return answer_post(*store_once(document, partial(_extend_record, origin, asked), partial(_inherit, origin)))
@@ -114,7 +115,7 @@ def _extend_record(origin: _Origin, asked: ExtendRequest, job_id: str) -> JobRec
     if wanted.hyperparameters.epochs <= origin.epochs:
         problems.append(_nothing_left(wanted, origin, asked))
     try:
-        record = new_record(wanted, job_id, extends=before.id, extends_from=asked.from_)
+        record = new_record(wanted, job_id, project=before.project, extends=before.id, extends_from=asked.from_)
     except Refused as refused:
         raise Refused([*problems, *map(_place_here, refused.problems)]) from None
     on_the_same_data(record, before)

@@ -7,6 +7,7 @@ from typing import BinaryIO
 from flask import Response, request
 from werkzeug.wsgi import wrap_file
 
+from api.auth.projects import find_job
 from api.http.answer import json_response
 from api.http.byte_range import with_plain_range
 from api.http.operation import KNOWN, NOT_MODIFIED, Answer, json_answer, operation, text
@@ -15,7 +16,6 @@ from api.http.query import no_query
 from api.jobs.report import checkpoint_report, kept_checkpoints
 from api.shapes.base import Page
 from api.shapes.jobs import Checkpoint as ShownCheckpoint
-from api.state.service import service
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint, Manifest
 from shared.plain_files import MOST_FILE_BYTES, open_plain, read_plain
@@ -41,7 +41,7 @@ _RANGE = {**KNOWN, "Range": text("Range of bytes."), "If-Range": text("ETag of t
 def training_log(job_id: str) -> Response:
     """Download `training_log.csv` of the newest attempt that has one. Its epochs count from 0."""
     no_query()
-    logs = (read_plain(attempt.training_log, MOST_FILE_BYTES) for attempt in reversed(service().job(job_id).runs()))
+    logs = (read_plain(attempt.training_log, MOST_FILE_BYTES) for attempt in reversed(find_job(job_id).runs()))
     content = next((log for log in logs if log), None)
     if content is None:
         raise NotFound("there is no training log yet: no epoch has ended")
@@ -66,7 +66,7 @@ def whole_rows(log: bytes) -> bytes:
 def checkpoints(job_id: str) -> Response:
     """List the checkpoints in the order in which they were saved."""
     no_query()
-    kept = kept_checkpoints(service().job(job_id).runs())
+    kept = kept_checkpoints(find_job(job_id).runs())
     manifest = kept[1] if kept else Manifest()
     items = [checkpoint_report(job_id, checkpoint, manifest) for checkpoint in manifest.checkpoints]
     return json_response(Page[ShownCheckpoint](object="list", data=items, has_more=False))
@@ -76,7 +76,7 @@ def checkpoints(job_id: str) -> Response:
 def checkpoint(job_id: str, name: str) -> Response:
     """Download one checkpoint of the list."""
     no_query()
-    kept = kept_checkpoints(service().job(job_id).runs())
+    kept = kept_checkpoints(find_job(job_id).runs())
     found = kept[1].find(name) if kept else None
     if kept is None or found is None:
         raise NotFound("there is no checkpoint with this name")
@@ -87,7 +87,7 @@ def checkpoint(job_id: str, name: str) -> Response:
 def model(job_id: str) -> Response:
     """Download the best checkpoint."""
     no_query()
-    kept = kept_checkpoints(service().job(job_id).runs())
+    kept = kept_checkpoints(find_job(job_id).runs())
     best = kept[1].find(kept[1].best) if kept and kept[1].best else None
     if kept is None or best is None:
         raise NotFound("there is no model yet: no checkpoint has been saved")

@@ -8,6 +8,7 @@ from typing import get_args
 
 from flask import Response
 
+from api.auth.projects import PROJECT, reaches_job, read_project
 from api.http.answer import json_response
 from api.http.operation import AFTER_JOB, Schema, integer, json_answer, operation, text
 from api.http.problems import HttpProblem
@@ -30,6 +31,7 @@ _STATUSES = get_args(JobStatus)
 # What `wanted_of` reads.
 WANTED: dict[str, Schema] = {
     "after": AFTER_JOB,
+    "project": PROJECT,
     "status": {"type": "array", "items": {"type": "string", "enum": [*_STATUSES]}, "description": "May be repeated."},
     "name": text("Name of the jobs."),
     "created_after": {**_MOMENT, "description": "Only jobs posted after this time."},
@@ -76,7 +78,7 @@ def show_all() -> Response:
 
 
 def _reports(found: list[_Found], aside: _SetAside) -> Iterator[Job]:
-    waiting = [OpenJob(state.record.spec.priority, folder.id) for folder, state in found if state.status == "queued"]
+    waiting = [OpenJob.of(state.record) for folder, state in found if state.status == "queued"]
     places = service().places.of(*waiting) if waiting else {}
     for folder, state in found:
         try:
@@ -89,6 +91,7 @@ def wanted_of(query: Query) -> Wanted:
     """Which jobs a query asks for."""
     return Wanted(
         after=query.parse("after", _job_cursor, ""),
+        project=read_project(query),
         statuses=query.choices("status", frozenset(_STATUSES)),
         name=query.parse("name", str, None),
         created_after=query.parse("created_after", _moment, None),
@@ -118,10 +121,10 @@ def _page(wanted: Wanted, most: int, aside: _SetAside) -> list[_Found]:
 def _add_damaged(aside: _SetAside) -> None:
     """Add the jobs that the index could not read and therefore never lists."""
     try:
-        damaged = service().index.damaged()
+        damaged = filter(reaches_job, service().index.damaged())
     except Behind:
         return
-    for job_id in damaged[:_MOST_SET_ASIDE]:
+    for job_id in islice(damaged, _MOST_SET_ASIDE):
         _read(service().volume.job_folder(job_id), aside)
 
 
@@ -171,7 +174,8 @@ def _ids_after(after: str) -> Iterator[str]:
 def is_wanted(record: JobRecord, status: str, wanted: Wanted) -> bool:
     """Whether a list is to hold a job."""
     return (
-        (not wanted.statuses or status in wanted.statuses)
+        wanted.project in {None, record.project}
+        and (not wanted.statuses or status in wanted.statuses)
         and wanted.name in {None, record.spec.name}
         and _is_within(record, wanted)
         and set(wanted.metadata) <= set(record.spec.metadata.items())
@@ -187,7 +191,8 @@ def _read(folder: JobFolder, aside: _SetAside) -> _Found | None:
     try:
         state = folder.state()
     except UnusableDocument as error:
-        aside[folder.id] = error
+        if reaches_job(folder.id):
+            aside[folder.id] = error
         return None
     return None if state is None else (folder, state)
 

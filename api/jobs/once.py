@@ -22,6 +22,7 @@ from typing import Any
 from flask import request
 
 from api.auth.access import caller
+from api.auth.project_quotas import check_job
 from api.auth.quotas import admit_job
 from api.http.operation import text
 from api.http.problems import HttpProblem
@@ -91,6 +92,7 @@ def store_once(
 def _store(
     record: JobRecord, prepare: Callable[[JobRecord, JobFolder], None] | None, *, is_shared: bool = False
 ) -> JobFolder:
+    check_job(record)
     admit_job(record)
     if prepare is None:
         return service().volume.store_job(record, is_shared=is_shared)

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Response
 
 from api.auth.access import caller
+from api.auth.projects import find_job, find_known_dataset
 from api.http.answer import as_content, json_response
 from api.http.operation import BODY_ERRORS, JSON, Schema, json_answer, operation
 from api.http.problems import HttpProblem
@@ -91,7 +92,7 @@ def submit() -> tuple[Response, int, dict[str, str]]:
 def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a new job with the spec and data of a failed or cancelled one."""
     no_query()
-    state = state_of(service().job(job_id))
+    state = state_of(find_job(job_id))
     if state.status not in {"failed", "cancelled"}:
         raise Conflict(f"the job is {state.status}; only a failed or cancelled job can be retried")
     return answer_post(*store_once({"retry_of": job_id}, partial(_retry_record, state.record)))
@@ -106,14 +107,28 @@ def answer_post(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int
 
 
 def _make_record(document: dict[str, Any], job_id: str) -> JobRecord:
-    draft = make_draft(JobSpec, document, _UNKNOWN)
+    draft = make_draft(JobSpec, _fill_in_kinds(document), _UNKNOWN)
     if draft.value is None:
         raise Refused(at_most_shown(draft.faults.problems))
     return new_record(draft.value, job_id, draft.faults)
 
 
+def _fill_in_kinds(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the kind of its dataset and of its model, where it leaves them to the dataset that it names."""
+    asked, model = document.get("dataset"), document.get("model", {})
+    dataset_id = asked.get("id") if isinstance(asked, dict) else None
+    known = find_known_dataset(dataset_id) if isinstance(dataset_id, str) else None
+    if known is None or not isinstance(asked, dict):
+        return document
+    kind = known[0].kind
+    filled = {**document, "dataset": {"kind": kind, **asked}}
+    if isinstance(model, dict) and kind != "table":
+        filled["model"] = {"kind": "cnn" if kind == "images" else "dense", **model}
+    return filled
+
+
 def _retry_record(before: JobRecord, job_id: str) -> JobRecord:
-    record = new_record(before.spec, job_id, retry_of=before.id)
+    record = new_record(before.spec, job_id, project=before.project, retry_of=before.id)
     on_the_same_data(record, before)
     return record
 
@@ -124,12 +139,16 @@ def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
         raise Conflict(f'the dataset "{record.spec.dataset.id}" has other data now; post the spec as a new job')
 
 
-def new_record(asked: JobSpec, job_id: str, faults: Faults = NO_FAULTS, **of_another: Any) -> JobRecord:
+def new_record(
+    asked: JobSpec, job_id: str, faults: Faults = NO_FAULTS, *, project: str | None = None, **of_another: Any
+) -> JobRecord:
     """The record of a new job; `of_another` are the fields that name the job that it follows.
+
+    The project is that of the job that it follows, else the caller's.
 
     Raises Refused with every problem, those of `asked` and the `faults` of the document that it was read from.
     """
-    known = service().datasets.find(asked.dataset.id) if Findings(faults).is_sure("dataset/id") else None
+    known = find_known_dataset(asked.dataset.id) if Findings(faults).is_sure("dataset/id") else None
     if known is None:
         raise _without_data(asked, faults)
     data, rows = known
@@ -142,6 +161,7 @@ def new_record(asked: JobSpec, job_id: str, faults: Faults = NO_FAULTS, **of_ano
         data_sha256=data.data_sha256,
         warnings=resolved.warnings,
         key_id=caller().key_id,
+        project=project or caller().project,
         **of_another,
     )
 

@@ -39,6 +39,7 @@ def job_report(
     return shapes.Job(
         id=folder.id,
         object="job",
+        project=record.project,
         name=record.spec.name or record.spec.dataset.id,
         retry_of=record.retry_of,
         extends=record.extends,

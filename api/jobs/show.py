@@ -5,8 +5,11 @@ from hashlib import sha256
 
 from flask import Response, request
 
+from api.auth.projects import find_job
+from api.auth.quotas import take_stream
 from api.http.answer import as_content
 from api.http.operation import KNOWN, NOT_MODIFIED, integer, json_answer, operation
+from api.http.problems import HttpProblem
 from api.http.query import Query
 from api.jobs.find import state_of
 from api.jobs.ledger import ledger_report
@@ -47,9 +50,9 @@ def show(job_id: str) -> Response:
     with Query("wait") as query:
         seconds = query.integer("wait", 0, 0, MOST_WAIT_SECONDS)
     held = service()
-    view = view_of(held, held.job(job_id))
+    view = view_of(held, find_job(job_id))
     if seconds and view.status not in TERMINAL and _is_known(view):
-        view = _wait_for_change(held, held.job(job_id), view, seconds)
+        view = _wait_for_change(held, find_job(job_id), view, seconds)
     return _answer(view)
 
 
@@ -78,7 +81,7 @@ def new_job_document(folder: JobFolder, record: JobRecord) -> Job:
 
 
 def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> Job:
-    places = held.places.of(OpenJob(state.record.spec.priority, folder.id)) if state.status == "queued" else {}
+    places = held.places.of(OpenJob.of(state.record)) if state.status == "queued" else {}
     return job_report(folder, state, places.get(folder.id), held.settings, is_new=is_new)
 
 
@@ -107,7 +110,9 @@ def _is_known(view: View) -> bool:
 
 def _wait_for_change(held: Service, folder: JobFolder, view: View, seconds: int) -> View:
     """The job's next view that differs; the same view after `seconds`."""
-    if not held.streams.acquire(blocking=False):
+    try:
+        release = take_stream()
+    except HttpProblem:
         return view
     try:
         until = time.monotonic() + seconds
@@ -122,7 +127,7 @@ def _wait_for_change(held: Service, folder: JobFolder, view: View, seconds: int)
                 break
         return view
     finally:
-        held.streams.release()
+        release()
 
 
 def _answer(view: View) -> Response:

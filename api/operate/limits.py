@@ -1,15 +1,23 @@
-"""GET /limits: what this service takes at most."""
+"""GET /limits: what this service takes at most, and what the caller's project has used of its quotas."""
+
+from collections.abc import Callable
 
 from flask import Response
 
+from api.auth.access import caller
+from api.auth.project_quotas import project_quota
 from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.jobs.show import MOST_WAIT_SECONDS
-from api.shapes.service import DatasetLimits, JobLimits, KeyLimits, Limits, RequestLimits
+from api.shapes.service import DatasetLimits, JobLimits, KeyLimits, Limits, ProjectLimits, Quota, RequestLimits
 from api.state.service import service
+from shared.dataset import MOST_IMAGE_CLASSES
+from shared.project import weight_of
+from shared.settings import Settings
 from shared.spec import MOST_EPOCHS, MOST_PARAMETERS
 from shared.task import MOST_CATEGORIES, MOST_CLASSES
+from shared.times import utc_now
 
 
 @operation("showLimits", "service", "Show the limits", {200: json_answer("The limits.", Limits)})
@@ -20,28 +28,63 @@ def show() -> Response:
     return json_response(
         Limits(
             object="limits",
-            job=JobLimits(
-                bytes=settings.max_job_bytes,
-                json_depth=settings.max_json_depth,
-                epochs=MOST_EPOCHS,
-                parameters=MOST_PARAMETERS,
-                classes=MOST_CLASSES,
-                categories_of_a_column=MOST_CATEGORIES,
-                failures=settings.max_failures,
-                losses=settings.max_losses,
-            ),
-            dataset=DatasetLimits(
-                bytes=settings.max_dataset_bytes,
-                columns=settings.max_dataset_columns,
-                cells=settings.max_dataset_cells,
-                ingest_seconds=settings.ingest_timeout_seconds,
-            ),
+            job=_job(settings),
+            dataset=_dataset(settings),
             key=KeyLimits(
                 requests_per_minute=settings.requests_per_minute,
                 unfinished_jobs=settings.max_unfinished_jobs,
                 uploads_at_once=settings.max_uploads,
                 upload_bytes_per_day=settings.upload_bytes_per_day,
+                streams=settings.streams_per_key,
+                costly_reads=settings.costly_reads_per_key,
             ),
+            project=_project(caller().project),
             request=RequestLimits(streams=settings.max_streams, wait_seconds=MOST_WAIT_SECONDS),
         )
     )
+
+
+def _job(settings: Settings) -> JobLimits:
+    return JobLimits(
+        bytes=settings.max_job_bytes,
+        json_depth=settings.max_json_depth,
+        epochs=MOST_EPOCHS,
+        parameters=MOST_PARAMETERS,
+        classes=MOST_CLASSES,
+        categories_of_a_column=MOST_CATEGORIES,
+        failures=settings.max_failures,
+        losses=settings.max_losses,
+    )
+
+
+def _dataset(settings: Settings) -> DatasetLimits:
+    return DatasetLimits(
+        bytes=settings.max_dataset_bytes,
+        columns=settings.max_dataset_columns,
+        cells=settings.max_dataset_cells,
+        image_dataset_bytes=settings.max_image_dataset_bytes,
+        array_dataset_bytes=settings.max_array_dataset_bytes,
+        images=settings.max_dataset_images,
+        image_bytes=settings.max_image_bytes,
+        image_pixels=settings.max_image_pixels,
+        classes=MOST_IMAGE_CLASSES,
+        ingest_seconds=settings.ingest_timeout_seconds,
+    )
+
+
+def _project(name: str) -> ProjectLimits:
+    quota, usage, settings = project_quota(name), service().usage, service().settings
+    return ProjectLimits(
+        name=name,
+        weight=weight_of(settings.project_weights, name),
+        bytes=_quota(quota.bytes, lambda: usage.bytes(name)),
+        unfinished_jobs=_quota(quota.unfinished_jobs, lambda: usage.unfinished_jobs(name)),
+        gpu_seconds_per_month=_quota(quota.gpu_seconds_per_month, lambda: usage.spent(name).gpu_seconds),
+        cost_per_month=_quota(quota.cost_per_month, lambda: usage.spent(name).cost),
+        currency=settings.currency,
+        month=utc_now()[:7],
+    )
+
+
+def _quota(limit: float | None, used: Callable[[], float]) -> Quota | None:
+    return None if limit is None else Quota(limit=float(limit), used=float(used()))

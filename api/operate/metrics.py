@@ -16,13 +16,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from api.auth.projects import own_project
 from api.http.operation import Answer, operation
 from api.http.query import no_query
 from api.operate.workers import worker_status
 from api.state.index import Behind
-from api.state.queue_order import queued_jobs
 from api.state.service import Service, service
-from shared.volume import Volume
+from shared.job_folder import JobFolder, is_waiting
 
 _BOUNDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
 
@@ -46,14 +46,16 @@ def install(app: Flask) -> None:
     {200: Answer("Metrics in Prometheus's text format.", {"text/plain": {"type": "string"}})},
 )
 def show() -> Response:
-    """Metrics in Prometheus's text format."""
+    """Metrics in Prometheus's text format. Only a key of scope admin sees all projects, and the requests."""
     no_query()
+    volume = CollectorRegistry()
+    volume.register(_OfTheVolume(service(), own_project()))
+    if own_project() is not None:
+        return Response(generate_latest(volume), content_type=CONTENT_TYPE_LATEST)
     registry = _requests
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    volume = CollectorRegistry()
-    volume.register(_OfTheVolume(service()))
     return Response(generate_latest(registry) + generate_latest(volume), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -78,10 +80,11 @@ def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
 
 
 class _OfTheVolume:
-    """Jobs, queue and workers at the moment of the question."""
+    """Jobs of one project or of all, and workers, at the moment of the question."""
 
-    def __init__(self, held: Service) -> None:
+    def __init__(self, held: Service, project: str | None) -> None:
         self._held = held
+        self._project = project
 
     def collect(self) -> Iterator[Metric]:
         yield self._jobs()
@@ -93,11 +96,15 @@ class _OfTheVolume:
     def _jobs(self) -> Metric:
         """By state; those that are over only where the index knows them."""
         family = GaugeMetricFamily("fitstop_jobs", "Jobs by state.", labels=["status"])
-        queued = sum(1 for _ in queued_jobs(self._held.volume))
-        family.add_metric(["queued"], queued)
-        family.add_metric(["running"], _running(self._held.volume))
+        folders = [
+            self._held.volume.job_folder(marker.job_id)
+            for marker in self._held.volume.open_jobs()
+            if self._project in {None, marker.project}
+        ]
+        family.add_metric(["queued"], sum(is_waiting(str(folder.path)) for folder in folders))
+        family.add_metric(["running"], sum(map(_is_running, folders)))
         try:
-            for status, count in sorted(self._held.index.counts().items()):
+            for status, count in sorted(self._held.index.counts(self._project).items()):
                 family.add_metric([status], count)
         except Behind:
             return family
@@ -112,7 +119,6 @@ class _OfTheVolume:
         return family
 
 
-def _running(volume: Volume) -> int:
-    """The jobs whose last attempt has not ended."""
-    folders = (volume.job_folder(marker.job_id) for marker in volume.open_jobs())
-    return sum(1 for folder in folders if not folder.result_file.exists() and folder.running_attempt())
+def _is_running(folder: JobFolder) -> bool:
+    """Whether the job's last attempt has not ended."""
+    return not folder.result_file.exists() and folder.running_attempt() is not None

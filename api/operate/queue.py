@@ -6,6 +6,7 @@ from itertools import islice
 
 from flask import Response
 
+from api.auth.projects import PROJECT, read_project
 from api.http.answer import json_response
 from api.http.operation import AFTER_JOB, integer, json_answer, operation
 from api.http.query import Query
@@ -37,16 +38,22 @@ class _Workers:
     "service",
     "List the queued jobs, and why they wait",
     {200: json_answer("The queue, next job first.", Page[QueuedJob])},
-    query={"limit": integer(1, 1000, 100), "after": AFTER_JOB},
+    query={"limit": integer(1, 1000, 100), "after": AFTER_JOB, "project": PROJECT},
 )
 def show_all() -> Response:
-    """List the queue, next job first; `after` is the last job of the previous page."""
-    with Query("limit", "after") as query:
+    """List the queue, next job first; `after` is the last job of the previous page.
+
+    A position counts the jobs of all projects that are served before: the projects take turns.
+    """
+    with Query("limit", "after", "project") as query:
         limit = query.integer("limit", 100, 1, 1000)
         after = query.parse("after", _job_id, None)
-    waiting = list(enumerate(queued_jobs(service().volume), 1))
-    start = next((place for place, job_id in waiting if job_id == after), 0)
-    workers = _workers(service().volume.worker_cards(), service().settings.take_over_seconds)
+        project = read_project(query)
+    held = service()
+    queue = enumerate(queued_jobs(held.volume, held.settings.project_weights), 1)
+    waiting = [(place, job.job_id) for place, job in queue if project in {None, job.project}]
+    start = next((number for number, (_, job_id) in enumerate(waiting, 1) if job_id == after), 0)
+    workers = _workers(held.volume.worker_cards(), held.settings.take_over_seconds)
     shown = (_item(place, job_id, workers) for place, job_id in waiting[start:])
     found = list(islice((item for item in shown if item is not None), limit + 1))
     return json_response(Page[QueuedJob](object="list", data=found[:limit], has_more=len(found) > limit))
@@ -63,6 +70,7 @@ def _item(place: int, job_id: str, workers: _Workers) -> QueuedJob | None:
     return QueuedJob(
         object="queued_job",
         id=job_id,
+        project=state.record.project,
         name=state.record.spec.name or state.record.spec.dataset.id,
         priority=state.record.spec.priority,
         position=place,
@@ -75,7 +83,7 @@ def _reason(place: int, state: JobState, workers: _Workers) -> Waits:
     until = backs_off_until(state.end)
     ahead = place - 1
     reason: WaitReason
-    if state.lacked_data and not service().volume.data_file(state.record.spec.dataset.id).exists():
+    if state.lacked_data and not service().volume.has_data(state.record.spec.dataset.id):
         reason, detail = "data_missing", "its dataset is not on the volume; upload the same bytes again"
     elif until is not None:
         reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"

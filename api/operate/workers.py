@@ -2,6 +2,7 @@
 
 from flask import Response
 
+from api.auth.projects import reaches_job
 from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
@@ -14,7 +15,10 @@ from shared.worker_card import WorkerCard
 
 @operation("listWorkers", "service", "List the workers", {200: json_answer("The complete list.", Page[Worker])})
 def show_all() -> Response:
-    """List the workers by name. It is for people: no decision depends on it, so clocks may differ."""
+    """List the workers by name, each with the jobs that it runs of the projects that the caller reaches.
+
+    It is for people: no decision depends on it, so clocks may differ.
+    """
     no_query()
     lost_after = service().settings.take_over_seconds
     items = [
@@ -22,6 +26,7 @@ def show_all() -> Response:
             Worker,
             card,
             object="worker",
+            running=tuple(one for one in card.running if reaches_job(one.job)),
             status=worker_status(card, lost_after),
             last_seen_seconds=round(seconds_since(card.seen_at), 3),
         )

@@ -181,7 +181,7 @@ def _foreseen(kept: Kept) -> Kept:
 
 def _add_places(rows: list[JobRow]) -> list[JobRow]:
     """A place in the queue follows from the others, so it is no part of what is kept."""
-    waiting = [OpenJob(row.priority, row.id) for row in rows if row.status == "queued"]
+    waiting = [OpenJob(row.priority, row.id, row.project) for row in rows if row.status == "queued"]
     places = service().places.of(*waiting) if waiting else {}
     return [row.model_copy(update={"queue_position": places.get(row.id)}) for row in rows]
 
@@ -199,6 +199,7 @@ def _row(folder: JobFolder, history: JobHistory) -> JobRow:
     return JobRow(
         id=folder.id,
         object="job_row",
+        project=record.project,
         name=record.spec.name,
         dataset=record.spec.dataset.id,
         priority=record.spec.priority,

@@ -70,6 +70,7 @@ class JobRow(Shape):
 
     id: JobId
     object: Literal["job_row"]
+    project: str
     name: str | None
     dataset: str
     priority: int

@@ -3,8 +3,10 @@
 from flask import Response, render_template
 
 from api.auth.access import caller
+from api.auth.projects import find_job
 from api.http.operation import Answer, operation
 from api.state.service import service
+from shared.problems import NotFound
 
 # What a browser may do on a page of ours: run our files, show our style, ask our API. uPlot styles by CSSOM, which this
 # allows.
@@ -27,7 +29,9 @@ def jobs() -> Response:
 @operation("jobPage", "page", "Page of one job, live", {**_SHOWN, 404: _HTML})
 def job(job_id: str) -> Response:
     """Page of one job, live; a 404 page if there is none."""
-    if service().volume.job(job_id) is None:
+    try:
+        find_job(job_id)
+    except NotFound:
         response = _for_caller("missing.html", "jobs")
         response.status_code = 404
         return response
@@ -66,7 +70,14 @@ def show_sign_in() -> Response:
 
 def _for_caller(template: str, place: str, **values: str) -> Response:
     key = service().keys.of_id(caller().key_id)
-    return _page(template, place=place, scope=caller().scope, key_name=key.name if key else "", **values)
+    return _page(
+        template,
+        place=place,
+        scope=caller().scope,
+        project=caller().project,
+        key_name=key.name if key else "",
+        **values,
+    )
 
 
 def _page(template: str, **values: str) -> Response:

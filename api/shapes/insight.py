@@ -197,6 +197,12 @@ class KeyUsage(UsageTotal):
     key: str
 
 
+class ProjectUsage(UsageTotal):
+    """Usage by the jobs of one project."""
+
+    project: str
+
+
 class WorkerUsage(UsageTotal):
     """Usage of one worker's host."""
 
@@ -209,8 +215,8 @@ class Usage(Shape):
     model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
     object: Literal["usage"]
-    by: Literal["day", "dataset", "key", "worker"]
+    by: Literal["day", "dataset", "key", "project", "worker"]
     first: Annotated[str, Field(alias="from", json_schema_extra={"format": "date"})]
     to: Annotated[str, Field(json_schema_extra={"format": "date"})]
-    data: list[DayUsage | DatasetUsage | KeyUsage | WorkerUsage]
+    data: list[DayUsage | DatasetUsage | KeyUsage | ProjectUsage | WorkerUsage]
     total: UsageTotal

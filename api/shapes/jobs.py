@@ -132,6 +132,7 @@ class Job(Shape):
 
     id: JobId
     object: Literal["job"]
+    project: str
     name: str
     retry_of: Annotated[JobId | None, Field(description="Job that this one retries")]
     extends: Annotated[JobId | None, Field(description="Job that this one extends")]

@@ -20,6 +20,18 @@ class Dataset(DatasetInfo):
     object: Literal["dataset"]
 
 
+class DatasetImage(Shape):
+    """Image of a dataset; `width` and `height` are its own, not those of `thumbnail`."""
+
+    object: Literal["dataset_image"]
+    path: str
+    label: str
+    split: Literal["", "train", "validation", "test"]
+    width: int
+    height: int
+    thumbnail: Annotated[str, Field(description="Small PNG or JPEG as a data URI", pattern="^data:image/")]
+
+
 WorkerStatus = Literal["ready", "busy", "starting", "paused", "unfit", "draining", "lost"]
 
 
@@ -49,6 +61,7 @@ class QueuedJob(Shape):
 
     object: Literal["queued_job"]
     id: JobId
+    project: str
     name: str
     priority: Annotated[int, Field(ge=0, le=9)]
     position: Annotated[int, Field(ge=1)]
@@ -72,10 +85,16 @@ class JobLimits(Shape):
 class DatasetLimits(Shape):
     """Limits of a dataset."""
 
-    bytes: int
+    bytes: Annotated[int, Field(description="Bytes of a table")]
     columns: int
     cells: int
-    ingest_seconds: float
+    image_dataset_bytes: Annotated[int, Field(description="Bytes of all images, packed and unpacked")]
+    array_dataset_bytes: Annotated[int, Field(description="Bytes of all arrays, packed and unpacked")]
+    images: int
+    image_bytes: Annotated[int, Field(description="Bytes of one image file")]
+    image_pixels: Annotated[int, Field(description="Width times height of one image")]
+    classes: Annotated[int, Field(description="Classes of images")]
+    ingest_seconds: Annotated[float, Field(description="Time to parse an upload, for each GiB that it has begun")]
 
 
 class RequestLimits(Shape):
@@ -92,6 +111,28 @@ class KeyLimits(Shape):
     unfinished_jobs: int
     uploads_at_once: int
     upload_bytes_per_day: int
+    streams: Annotated[int, Field(description="Event streams and waiting requests at once, in one process")]
+    costly_reads: Annotated[int, Field(description="Concurrent requests for usage, replays, forecasts, new bundles")]
+
+
+class Quota(Shape):
+    """Quota of a project, and how much of it is used. `used` may be some seconds old."""
+
+    limit: float
+    used: float
+
+
+class ProjectLimits(Shape):
+    """Quotas of the caller's project; null: no limit. A month is a calendar month in UTC."""
+
+    name: str
+    weight: Annotated[int, Field(ge=1, description="Number of turns in the queue")]
+    bytes: Quota | None
+    unfinished_jobs: Quota | None
+    gpu_seconds_per_month: Quota | None
+    cost_per_month: Quota | None
+    currency: Annotated[str, Field(description="Currency of the cost")]
+    month: Annotated[str, Field(pattern=r"^\d{4}-\d\d$")]
 
 
 class Limits(Shape):
@@ -102,6 +143,7 @@ class Limits(Shape):
     dataset: DatasetLimits
     request: RequestLimits
     key: KeyLimits
+    project: ProjectLimits
 
 
 class Key(Shape):
@@ -111,6 +153,7 @@ class Key(Shape):
     id: str
     name: str
     scope: Scope
+    project: str
     status: KeyStatus
     created_at: Time | None
     expires_at: Time | None

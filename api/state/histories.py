@@ -23,7 +23,7 @@ _Answer = TypeVar("_Answer")
 # More than a page of the list: else each look at it would read them all again.
 _MOST_READERS = 256
 _MOST_BYTES = 64 * 1024**2
-_MOST_LEDGERS = 20_000
+_MOST_LEDGERS = 50_000
 _MOST_ANSWERS = 1000
 
 
@@ -39,7 +39,8 @@ class _Read:
 class Histories:
     """The readers of the jobs that were asked for last, and the ledgers of jobs that are over.
 
-    The readers hold `most_bytes` together; the newest stays, whatever its size.
+    The readers hold `most_bytes` together; the newest stays, whatever its size. `finished` is for what a view makes of
+    a job that is over.
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
@@ -47,6 +48,7 @@ class Histories:
         readers = LRUCache[str, _Read](most_bytes, lambda read: min(max(read.bytes, least), most_bytes))
         self._readers = LockedCache(readers)
         self._ledgers: LockedCache[str, Ledger] = LockedCache(LRUCache(_MOST_LEDGERS))
+        self.finished: LockedCache[str, Any] = LockedCache(LRUCache(_MOST_LEDGERS))
         self._answers: LockedCache[tuple[Any, ...], Any] = LockedCache(LRUCache(_MOST_ANSWERS))
 
     def of(self, job: JobFolder) -> JobHistory:

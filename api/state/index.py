@@ -29,6 +29,7 @@ from api.state.index_file import DAMAGED, OPEN, UNBORN, Entry, IndexFile, Wanted
 from shared.ids import is_job_id
 from shared.job_folder import RESULT_FILE, SPEC_FILE
 from shared.plain_files import read_plain
+from shared.project import DEFAULT_PROJECT
 from shared.volume import Volume
 
 SETTLE_SECONDS = 2.0
@@ -81,11 +82,11 @@ class JobIndex:
         with self._rebuilding_if_broken():
             yield from ((job_id, status == OPEN) for job_id, status in self._file.ids(wanted))
 
-    def counts(self) -> dict[str, int]:
-        """How many jobs are over, by state. Raises Behind."""
+    def counts(self, project: str | None = None) -> dict[str, int]:
+        """How many jobs are over, by state, in one project or in all. Raises Behind."""
         self.catch_up()
         with self._rebuilding_if_broken():
-            return self._file.counts()
+            return self._file.counts(project)
 
     def damaged(self) -> list[str]:
         """The jobs that could not be read and that no list holds, newest first. Raises Behind."""
@@ -235,11 +236,14 @@ def _entry(job_id: str, folder: str) -> Entry:
         if spec is None:
             return Entry(job_id, UNBORN)
         record = from_json(spec)
-        status = OPEN if result is None else from_json(result)["ending"]["status"]
+        end = None if result is None else from_json(result)
+        status = OPEN if end is None else end["ending"]["status"]
         asked = record["spec"]
+        project, finished_at = record.get("project", DEFAULT_PROJECT), end and end["finished_at"]
         metadata = tuple(asked["metadata"].items())
-        _check_texts(status, asked["name"] or "", record["created_at"], *(text for pair in metadata for text in pair))
-        return Entry(job_id, status, asked["name"], record["created_at"], metadata)
+        texts = (status, asked["name"] or "", record["created_at"], project, finished_at or "")
+        _check_texts(*texts, *(text for pair in metadata for text in pair))
+        return Entry(job_id, status, asked["name"], record["created_at"], metadata, project, finished_at)
     except (ValueError, KeyError, TypeError, AttributeError):
         log.error("%s is damaged and left out of every list", job_id)
         return Entry(job_id, DAMAGED)

@@ -24,12 +24,16 @@ from shared.volume import Volume
 OPEN, UNBORN, DAMAGED = "open", "unborn", "damaged"
 
 _PAGE = 128
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS job (id TEXT PRIMARY KEY, shard TEXT, status TEXT, name TEXT, created_at TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS job (
+  id TEXT PRIMARY KEY, shard TEXT, status TEXT, name TEXT, created_at TEXT, project TEXT, finished_at TEXT
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS job_shard ON job (shard);
 CREATE INDEX IF NOT EXISTS job_status ON job (status, id);
 CREATE INDEX IF NOT EXISTS job_name ON job (name, id);
+CREATE INDEX IF NOT EXISTS job_project ON job (project, id);
+CREATE INDEX IF NOT EXISTS job_project_status ON job (project, status, id);
 CREATE TABLE IF NOT EXISTS metadata (key TEXT, value TEXT, id TEXT, PRIMARY KEY (key, value, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS metadata_id ON metadata (id);
 CREATE TABLE IF NOT EXISTS shard (name TEXT PRIMARY KEY, changed INTEGER) WITHOUT ROWID;
@@ -40,13 +44,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which jobs a list is to hold. Times are RFC 3339 in UTC with milliseconds, as a job's `created_at` is."""
+    """Which jobs a list is to hold. Times are RFC 3339 in UTC with milliseconds, as a job's `created_at` is.
+
+    Only terminal jobs have finished: with `finished_after` or `finished_before` no other one is listed.
+    """
 
     after: str = ""
+    project: str | None = None
     statuses: frozenset[str] = frozenset()
     name: str | None = None
     created_after: str | None = None
     created_before: str | None = None
+    finished_after: str | None = None
+    finished_before: str | None = None
     metadata: tuple[tuple[str, str], ...] = ()
 
 
@@ -59,6 +69,8 @@ class Entry:
     name: str = ""
     created_at: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
+    project: str | None = None
+    finished_at: str | None = None
 
 
 class IndexFile:
@@ -105,9 +117,10 @@ class IndexFile:
     def ids_of_state(self, status: str) -> set[str]:
         return {row[0] for row in self._rows("SELECT id FROM job WHERE status = ?", [status])}
 
-    def counts(self) -> dict[str, int]:
-        """How many jobs there are of each terminal state."""
-        found = dict(self._rows("SELECT status, COUNT(*) FROM job GROUP BY status", []))
+    def counts(self, project: str | None) -> dict[str, int]:
+        """How many jobs there are of each terminal state, in one project or in all."""
+        where, values = ("", []) if project is None else ("WHERE project = ?", [project])
+        found = dict(self._rows(f"SELECT status, COUNT(*) FROM job {where} GROUP BY status", values))  # noqa: S608
         return {status: found.get(status, 0) for status in TERMINAL}
 
     def shards(self) -> dict[str, int]:
@@ -116,10 +129,12 @@ class IndexFile:
 
     def put(self, entries: Sequence[Entry], shards: Sequence[tuple[str, int]] = ()) -> None:
         """Put these jobs in place of what was known of them; `shards` are wholly known with them."""
-        rows = [(one.id, one.id[-2:], one.status, one.name, one.created_at) for one in entries]
+        rows = [
+            (one.id, one.id[-2:], one.status, one.name, one.created_at, one.project, one.finished_at) for one in entries
+        ]
         pairs = [(key, value, one.id) for one in entries for key, value in one.metadata]
         self._write(
-            ("REPLACE INTO job VALUES (?, ?, ?, ?, ?)", rows),
+            ("REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?)", rows),
             ("REPLACE INTO metadata VALUES (?, ?, ?)", pairs),
             ("REPLACE INTO shard VALUES (?, ?)", shards),
         )
@@ -171,9 +186,12 @@ def _part(wanted: Wanted, after: str, state: str | None) -> tuple[str, list[Any]
         ("status = ?", [state]),
         ("status NOT IN (?, ?)", [UNBORN, DAMAGED]),
         ("id < ?", [after or None]),
+        ("project = ?", [wanted.project]),
         ("name = ?", [wanted.name]),
         ("created_at > ?", [wanted.created_after]),
         ("created_at < ?", [wanted.created_before]),
+        ("finished_at >= ?", [wanted.finished_after]),
+        ("finished_at < ?", [wanted.finished_before]),
         *(("id IN (SELECT id FROM metadata WHERE key = ? AND value = ?)", pair) for pair in wanted.metadata),
     ]
     asked = [(text, values) for text, values in conditions if None not in values]

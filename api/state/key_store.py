@@ -19,6 +19,7 @@ from shared.api_key import hash_key, is_api_key, is_key_id, key_id_of, new_api_k
 from shared.document import Document, UnusableDocument, read_document
 from shared.durable import create_file, encode, make_folder
 from shared.problems import NotFound
+from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec import Text
 from shared.times import seconds_until, utc_now
 
@@ -38,6 +39,7 @@ class KeyRecord(Document):
     id: str
     name: KeyName
     scope: Scope
+    project: ProjectName = DEFAULT_PROJECT
     sha256: str
     created_at: str
     expires_at: str | None
@@ -56,6 +58,7 @@ class KnownKey:
     id: str
     name: str
     scope: Scope
+    project: str = DEFAULT_PROJECT
     created_at: str | None = None
     expires_at: str | None = None
     revoked_at: str | None = None
@@ -76,14 +79,22 @@ class KeyStore:
         self._admin_hash = hash_key(admin_key.get_secret_value()) if admin_key else None
         make_folder(self._folder)
 
-    def create(self, name: str, scope: Scope, expires_at: str | None = None) -> tuple[KnownKey, str]:
+    def create(
+        self, name: str, scope: Scope, expires_at: str | None = None, project: str = DEFAULT_PROJECT
+    ) -> tuple[KnownKey, str]:
         """Make a key: what is known of it, and the key itself, which nobody can show again.
 
-        Raises ValidationError for a name that is none.
+        Raises ValidationError for a name, of the key or its project, that is none.
         """
         key = new_api_key()
         record = KeyRecord(
-            id=key_id_of(key), name=name, scope=scope, sha256=hash_key(key), created_at=utc_now(), expires_at=expires_at
+            id=key_id_of(key),
+            name=name,
+            scope=scope,
+            project=project,
+            sha256=hash_key(key),
+            created_at=utc_now(),
+            expires_at=expires_at,
         )
         if not create_file(self._file(record.id), encode(record.model_dump(mode="json"))):
             raise FileExistsError(f"two keys of one id: {record.id}")
@@ -134,7 +145,13 @@ class KeyStore:
 
     def _known(self, record: KeyRecord) -> KnownKey:
         return KnownKey(
-            record.id, record.name, record.scope, record.created_at, record.expires_at, self._revoked_at(record)
+            id=record.id,
+            name=record.name,
+            scope=record.scope,
+            project=record.project,
+            created_at=record.created_at,
+            expires_at=record.expires_at,
+            revoked_at=self._revoked_at(record),
         )
 
     def _revoked_at(self, record: KeyRecord) -> str | None:

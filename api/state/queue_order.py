@@ -1,13 +1,15 @@
-"""Where a queued job stands: the order of the markers in `open/`, counting only jobs that wait."""
+"""Where a queued job stands: the order of the markers in `open/` by turns, counting only jobs that wait."""
 
 import os
 import threading
 import time
-from bisect import bisect_left
-from collections.abc import Iterator
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from shared.ids import is_job_id
 from shared.job_folder import is_waiting
+from shared.project import DEFAULT_PROJECT
+from shared.turns import Turns, read_turns
 from shared.volume import OpenJob, Volume
 
 # Who has been taken meanwhile is looked up no more often than this; each look has a fiftieth of the time at most.
@@ -15,11 +17,28 @@ _FRESH_SECONDS = 0.5
 _SHARE = 50
 
 
-def queued_jobs(volume: Volume) -> Iterator[str]:
-    """The ids of the jobs that wait, in the order in which they are served."""
+def queued_jobs(volume: Volume, weights: Mapping[str, int]) -> Iterator[OpenJob]:
+    """The jobs that wait, in the order in which they are served: the workers' own (`shared.turns`)."""
+    queues: dict[str, list[OpenJob]] = {}
     for marker in volume.open_jobs():
         if is_waiting(_folder(volume, marker.job_id)):
-            yield marker.job_id
+            queues.setdefault(marker.project, []).append(marker)
+    return Turns(read_turns(volume.turns), weights).merge(queues)
+
+
+@dataclass
+class _Line:
+    """One project's markers, sorted, and those of them of which no job waits."""
+
+    markers: list[str] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+
+    def ahead(self, marker: str) -> int:
+        return bisect_left(self.markers, marker) - bisect_left(self.taken, marker)
+
+    def knows(self, marker: str) -> bool:
+        place = bisect_left(self.markers, marker)
+        return self.markers[place : place + 1] == [marker]
 
 
 class QueuePlaces:
@@ -30,12 +49,13 @@ class QueuePlaces:
     by a worker is seen after half a second, later where the queue is so long that looking takes longer.
     """
 
-    def __init__(self, volume: Volume) -> None:
+    def __init__(self, volume: Volume, weights: Mapping[str, int]) -> None:
         self._volume = volume
+        self._weights = weights
         self._looking = threading.Lock()
         self._lock = threading.Lock()
-        self._markers: list[str] = []
-        self._taken: list[str] = []
+        self._lines: dict[str, _Line] = {}
+        self._turns = Turns([], weights)
         self._look_again = self._look_through_again = 0.0
 
     def of(self, *jobs: OpenJob) -> dict[str, int]:
@@ -47,44 +67,53 @@ class QueuePlaces:
             finally:
                 self._looking.release()
         with self._lock:
-            return {job.job_id: self._place(job.name) for job in jobs if self._is_known(job.name)}
+            return {job.job_id: self._place(job) for job in jobs if self._is_known(job)}
 
-    def _is_known(self, marker: str) -> bool:
-        place = bisect_left(self._markers, marker)
-        if self._markers[place : place + 1] == [marker]:
+    def _is_known(self, job: OpenJob) -> bool:
+        line = self._lines.get(job.project, _Line())
+        if line.knows(job.name):
             return True
-        if not os.path.exists(f"{self._volume.open}/{marker}"):  # noqa: PTH110
+        if not os.path.exists(f"{self._volume.open}/{job.name}"):  # noqa: PTH110
             return False
-        self._markers.insert(place, marker)
+        insort(self._lines.setdefault(job.project, line).markers, job.name)
         return True
 
-    def _place(self, marker: str) -> int:
-        return 1 + bisect_left(self._markers, marker) - bisect_left(self._taken, marker)
+    def _place(self, job: OpenJob) -> int:
+        waiting = {project: len(line.markers) - len(line.taken) for project, line in self._lines.items()}
+        return self._turns.place(job.project, self._lines[job.project].ahead(job.name), waiting)
 
     def _look(self) -> None:
         # Time that others had the processor for is not counted: a busy machine makes no queue long.
         began = time.thread_time()
-        markers = sorted(os.listdir(self._volume.open))  # noqa: PTH208  names, not paths: there may be many
+        lines = self._read_lines()
+        turns = Turns(read_turns(self._volume.turns) if len(lines) > 1 else [], self._weights)
         took = time.thread_time() - began
-        taken = self._taken_among(markers)
+        self._find_taken(lines)
         with self._lock:
-            self._markers, self._taken = markers, taken
+            self._lines, self._turns = lines, turns
         self._look_again = time.monotonic() + _SHARE * took
 
-    def _taken_among(self, markers: list[str]) -> list[str]:
-        """The markers, sorted, of which no job waits."""
+    def _read_lines(self) -> dict[str, _Line]:
+        lines: dict[str, _Line] = {}
+        for name in sorted(os.listdir(self._volume.open)):  # noqa: PTH208  names, not paths: there may be many
+            lines.setdefault(name.partition(".")[2] or DEFAULT_PROJECT, _Line()).markers.append(name)
+        return lines
+
+    def _find_taken(self, lines: dict[str, _Line]) -> None:
+        """Find the markers of which no job waits; until it is time to look, those that are known of."""
         began = time.monotonic()
         if began < self._look_through_again:
-            standing = set(markers)
-            return [name for name in self._taken if name in standing]
-        taken = [name for name in markers if not self._marks_a_waiting_job(name)]
+            for project, line in lines.items():
+                line.taken = [name for name in self._lines.get(project, _Line()).taken if line.knows(name)]
+            return
+        for line in lines.values():
+            line.taken = [name for name in line.markers if not self._marks_a_waiting_job(name)]
         now = time.monotonic()
         self._look_through_again = now + max(_FRESH_SECONDS, _SHARE * (now - began))
-        return taken
 
     def _marks_a_waiting_job(self, name: str) -> bool:
-        priority, _, job_id = name.partition("-")
-        return priority.isdecimal() and is_job_id(job_id) and is_waiting(_folder(self._volume, job_id))
+        marker = OpenJob.parse(name)
+        return marker is not None and is_waiting(_folder(self._volume, marker.job_id))
 
 
 def _folder(volume: Volume, job_id: str) -> str:

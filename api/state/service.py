@@ -9,16 +9,17 @@ from flask import Flask, current_app
 from api.state.dataset_cache import DatasetCache
 from api.state.incoming import remove_leftovers
 from api.state.index import JobIndex
+from api.state.job_projects import JobProjects
+from api.state.key_places import KeyPlaces
 from api.state.key_store import KeyStore
 from api.state.notifier import Notifier
+from api.state.project_usage import ProjectUsage
 from api.state.queue_order import QueuePlaces
 from api.state.report_cache import Views
 from api.state.sessions import SessionStore
 from api.state.shared_counts import SharedCounts
 from api.state.state_folder import open_state_folder
 from api.state.unfinished_jobs import UnfinishedJobs
-from shared.job_folder import JobFolder
-from shared.problems import NotFound
 from shared.queue import JobQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
@@ -42,11 +43,15 @@ class Service:
     index: JobIndex
     views: Views
     places: QueuePlaces
+    projects: JobProjects
     keys: KeyStore
     sessions: SessionStore
     counts: SharedCounts
     unfinished: UnfinishedJobs
     streams: threading.BoundedSemaphore
+    streams_of_keys: KeyPlaces
+    costly_of_keys: KeyPlaces
+    usage: ProjectUsage
     parsers: threading.BoundedSemaphore
     uses_noted: dict[str, float] = field(default_factory=dict)
     is_stopping: Callable[[], bool] = field(default=lambda: False)
@@ -59,6 +64,7 @@ class Service:
         job_queue = JobQueue(make_celery(settings, _NOTIFY_SECONDS))
         remove_leftovers(volume.datasets)
         threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
+        index = JobIndex(volume, settings.index_folder)
         state_folder = open_state_folder(settings)
         keys = KeyStore(state_folder, settings.admin_key)
         app.extensions[_KEY] = cls(
@@ -67,14 +73,18 @@ class Service:
             datasets=DatasetCache(volume),
             job_queue=job_queue,
             notifier=Notifier(job_queue),
-            index=JobIndex(volume, settings.index_folder),
+            index=index,
             keys=keys,
             sessions=SessionStore(state_folder, keys),
             views=Views(),
-            places=QueuePlaces(volume),
+            places=QueuePlaces(volume, settings.project_weights),
+            projects=JobProjects(volume),
             counts=counts,
             unfinished=UnfinishedJobs(counts, volume),
             streams=threading.BoundedSemaphore(settings.max_streams),
+            streams_of_keys=KeyPlaces(settings.streams_per_key),
+            costly_of_keys=KeyPlaces(settings.costly_reads_per_key),
+            usage=ProjectUsage(volume, index, settings.currency),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )
 
@@ -84,13 +94,6 @@ class Service:
         found = app.extensions[_KEY]
         assert isinstance(found, cls)
         return found
-
-    def job(self, job_id: str) -> JobFolder:
-        """The folder of a job that exists. Raises NotFound for every other id, whatever it holds."""
-        folder = self.volume.job(job_id)
-        if folder is None:
-            raise NotFound("there is no job with this id")
-        return folder
 
 
 def service() -> Service:

@@ -29,12 +29,12 @@ from tests.support.runs import run_context
 from worker.training.callbacks import Callbacks
 from worker.training.callbacks.resume_saver import ResumeSaver
 from worker.training.carry_on import carry_on
-from worker.training.data.table import Data
+from worker.training.data.rows import Data, Part
 from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.order import permutation
 from worker.training.engine.plan import decide
-from worker.training.models.dense import build_model
+from worker.training.models.build import build_model
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
 
@@ -119,7 +119,10 @@ class _Ends(keras.callbacks.Callback):
 
 def fitstop(options: Options) -> dict[str, list[float]]:
     x, y = rows_of(options.rows + options.rows // 4)
-    data = Data(x[: options.rows], y[: options.rows], None, x[options.rows :], y[options.rows :], None, 0)
+    data = Data(
+        Part({"rows": x[: options.rows]}, y[: options.rows]),
+        Part({"rows": x[options.rows :]}, y[options.rows :]),
+    )
     if options.saves is not None:
         ResumeSaver._is_due = lambda *_: options.saves  # type: ignore[method-assign, assignment, return-value]
     with tempfile.TemporaryDirectory() as folder:
@@ -148,7 +151,7 @@ def fitstop(options: Options) -> dict[str, list[float]]:
             plan = decide(record, data)
             prepare_tensorflow(plan)
             model = build_model(record, data)
-            build_variables(model, tuple(array[:1] for array in data.training))
+            build_variables(model, data.train.first_row)
             engine: Any = ready_engine(run, model, data, plan)
             all_callbacks = Callbacks(run, ResumeSession(run, model, carry_on))
             floor = partial(bare_epoch, engine, record.spec.hyperparameters.seed)

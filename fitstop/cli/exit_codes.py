@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from fitstop.errors import ClientError, Denied, NotFound, Refused, Unreachable
+from fitstop.errors import ClientError, Denied, NotFound, Refused, Unreachable, Unsendable
 
 
 class ExitCode(IntEnum):
@@ -44,5 +44,6 @@ def exit_code(error: ClientError) -> ExitCode:
         NotFound: ExitCode.NOT_FOUND,
         Denied: ExitCode.DENIED,
         Refused: ExitCode.REFUSED,
+        Unsendable: ExitCode.BROKEN_FILE,
     }
     return statuses.get(type(error), ExitCode.SERVER_ERROR)

@@ -12,6 +12,7 @@ from fitstop.client import Client, Json
 from fitstop.connection import DATA_VARIABLE, DEFAULT_DATA
 from fitstop.errors import NotFound, Problem
 from fitstop.local.wine import SAMPLES, UCI_URL, NoWine, sample
+from fitstop.terminal.datasets import describe_content, show_sent
 from fitstop.terminal.output import age, hint, literal, print_json, show_rows, size, table
 
 
@@ -21,10 +22,14 @@ def datasets() -> None:
 
 
 @datasets.command(
-    epilog=examples("fitstop datasets put churn customers.csv", "fitstop datasets put breast-cancer --sample")
+    epilog=examples(
+        "fitstop datasets put churn customers.csv",
+        "fitstop datasets put pets ./pets",
+        "fitstop datasets put breast-cancer --sample",
+    )
 )
 @click.argument("dataset_id", metavar="ID")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.argument("file", type=click.Path(exists=True, path_type=Path), required=False)
 @click.option("--sample", "is_sample", is_flag=True, help="Upload the public dataset named ID instead of a FILE.")
 @click.option(
     "--missing-values",
@@ -43,18 +48,23 @@ def datasets() -> None:
 def put(
     ctx: click.Context, /, dataset_id: str, file: Path | None, output: str, *, is_sample: bool, **reading: Any
 ) -> None:
-    """Upload FILE (CSV or Parquet) as dataset ID. Uploading the same bytes again changes nothing.
+    """Upload FILE as dataset ID. Uploading the same bytes again changes nothing.
+
+    FILE is a table (CSV, Parquet), images (a folder with a folder for each class, a zip or a tar) or arrays (npz). A
+    folder is packed while it is sent.
 
     Samples: wine-quality (the data of the article, from UCI) and breast-cancer (from scikit-learn, no internet needed).
     """
     if is_sample == (file is not None):
         raise click.UsageError("give either a FILE or --sample")
-    document = open_client(ctx).put_dataset(dataset_id, file or _sample(ctx, dataset_id), **reading)
+    path = file or _sample(ctx, dataset_id)
+    with show_sent() as on_sent:
+        document = open_client(ctx).put_dataset(dataset_id, path, on_sent=on_sent, **reading)
     if output == "json":
         print_json(document)
     else:
         click.echo(document["id"])
-        hint(f"{document['rows']} rows, {len(document['columns'])} columns")
+        hint(describe_content(document))
         for warning in document.get("warnings", ()):
             hint(f"warning: {warning}")
 
@@ -80,13 +90,12 @@ def list_datasets(ctx: click.Context, output: str) -> None:
     if output == "json":
         print_json(document)
         return
-    grid = table("ID", "ROWS", "COLUMNS", "SIZE", "AGE", "FILE", right=("ROWS", "COLUMNS", "SIZE", "AGE"))
+    grid = table("ID", "KIND", "CONTENT", "SIZE", "AGE", "FILE", right=("SIZE", "AGE"))
     for one in document["data"]:
-        columns = one["columns"]
         grid.add_row(
             one["id"],
-            str(one["rows"]),
-            str(columns if isinstance(columns, int) else len(columns)),
+            literal(one.get("kind", "table")),
+            describe_content(one),
             size(one.get("bytes")),
             age(one.get("created_at")),
             literal(one.get("source_name") or "-"),

@@ -9,6 +9,7 @@ from fitstop.cli.job_ids import find_job_id
 from fitstop.client import Json
 from fitstop.terminal.output import duration, fields, hint, literal, money, number, print_json, show_rows, table
 
+_GROUPS = ["day", "dataset", "key", "project", "worker"]
 _PARTS = ("start_up", "learning", "patience", "redone", "saving")
 
 
@@ -125,9 +126,7 @@ def _show_patience(one: Json, tolerance: float) -> None:
 
 
 @click.command()
-@click.option(
-    "--by", type=click.Choice(["day", "dataset", "key", "worker"]), default="day", show_default=True, help="Grouping."
-)
+@click.option("--by", type=click.Choice(_GROUPS), default="day", show_default=True, help="Grouping.")
 @click.option("--from", "first", metavar="DAY", help="First day, such as 2026-11-23. Default: thirty days ago.")
 @click.option("--to", "last", metavar="DAY", help="Last day. Default: today.")
 @output_option

@@ -13,27 +13,32 @@ _SCOPES = ["read", "write", "admin"]
 def keys() -> None:
     """Manage API keys. Needs a key with the scope admin.
 
-    Scopes: read sees everything; write also uploads data, submits and cancels jobs; admin also manages keys.
+    Scopes: read sees all of its project; write also uploads data, submits and cancels jobs; admin works in all projects
+    and manages keys.
     """
 
 
 @keys.command()
 @click.argument("name")
 @click.option("--scope", type=click.Choice(_SCOPES), default="write", show_default=True, help="Scope of the key.")
+@click.option("--project", help="Project of the key; several keys may share one. Default: default.")
 @click.option("--days", type=click.IntRange(1, 3650), help="Days until the key expires. Default: never.")
 @output_option
 @click.pass_context
-def create(ctx: click.Context, name: str, scope: str, days: int | None, output: str) -> None:
+def create(  # noqa: PLR0913, PLR0917  one for each option
+    ctx: click.Context, name: str, scope: str, project: str | None, days: int | None, output: str
+) -> None:
     """Create a key. NAME says what it is for.
 
     The key is shown only once; the service keeps only its hash.
     """
-    document = open_client(ctx).create_key(name, scope, days)
+    document = open_client(ctx).create_key(name, scope, days, project)
     if output == "json":
         print_json(document)
         return
     click.echo(document["key"])
-    hint(f"{document['id']}, {scope}. It is not shown again. To use it: export FITSTOP_API_KEY=…")
+    whose = f"{document['id']}, {scope}, project {document.get('project', 'default')}"
+    hint(f"{whose}. It is not shown again. To use it: export FITSTOP_API_KEY=…")
 
 
 @keys.command(name="list")
@@ -45,12 +50,13 @@ def list_keys(ctx: click.Context, output: str) -> None:
     if output == "json":
         print_json(document)
         return
-    grid = table("ID", "NAME", "SCOPE", "STATUS", "AGE", "LAST USED", "EXPIRES", right=("AGE", "LAST USED"))
+    grid = table("ID", "NAME", "SCOPE", "PROJECT", "STATUS", "AGE", "LAST USED", "EXPIRES", right=("AGE", "LAST USED"))
     for one in document["data"]:
         grid.add_row(
             literal(one["id"]),
             literal(one["name"]),
             literal(one["scope"]),
+            literal(one.get("project", "default")),
             Text(one["status"], style="" if one["status"] == "active" else "dim"),
             age(one.get("created_at")),
             age(one.get("last_used_at")),

@@ -77,7 +77,11 @@ def judge(seed: int, volume: Volume, record: Record, twins: dict[int, Outcome]) 
     ]
     _judge_budgets(verdict, jobs)
     _judge_uploads(verdict, volume, lines)
-    half = [folder.name for folder in volume.open.iterdir() if volume.job(folder.name.partition("-")[2]) is None]
+    half = [
+        folder.name
+        for folder in volume.open.iterdir()
+        if volume.job(folder.name.partition("-")[2].partition(".")[0]) is None
+    ]
     verdict.numbers["markers of jobs that never came to be"] = len(half)
     verdict.broken["torn files"] = [*_told(lines, "torn"), *torn_files(volume)]
     _count(verdict, jobs, lines)

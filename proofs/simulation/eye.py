@@ -82,7 +82,7 @@ class Eye:
     def _placed(self, path: str) -> None:
         folder, _, name = path.rpartition("/")
         if folder == self._open:
-            self._marked.add(name.partition("-")[2])
+            self._marked.add(name.partition("-")[2].partition(".")[0])
         if name.startswith("point-"):
             self._saved.setdefault(folder.removesuffix("/resume"), name)
         if name not in _ONCE or not folder.startswith(self._root):
@@ -117,7 +117,7 @@ class Eye:
         if name in _ONCE:
             self._breaks(f"{path} was removed")
         if folder == self._open and not name.startswith("."):
-            job_id = name.partition("-")[2]
+            job_id = name.partition("-")[2].partition(".")[0]
             self._marked.discard(job_id)
             job = f"{self._root}/jobs/{job_id[-2:]}/{job_id}"
             if f"{job}/spec.json" in self.placed and f"{job}/result.json" not in self.placed:

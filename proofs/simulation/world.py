@@ -22,6 +22,7 @@ from shared.events import Event, EventWriter
 from shared.job import Conclusion, Ending, Stop
 from shared.job_folder import AttemptFolder
 from shared.points import place_of, point_name, points_of
+from shared.project import DEFAULT_PROJECT
 from shared.settings import Settings
 from shared.volume import OpenJob, Volume
 from tests.unit.shared.records import record
@@ -177,7 +178,8 @@ class Play:
 
     def _post(self, job_id: str) -> None:
         spec = _RECORD.spec.model_copy(update={"priority": self.chance.randint(0, 1)})
-        self.volume.store_job(_RECORD.model_copy(update={"id": job_id, "spec": spec}))
+        project = self.chance.choice([DEFAULT_PROJECT, "other"])
+        self.volume.store_job(_RECORD.model_copy(update={"id": job_id, "spec": spec, "project": project}))
         self.eye.posted.append(job_id)
         self.counts["jobs"] += 1
         self.job_queue.notify(job_id)
@@ -190,7 +192,7 @@ class Play:
         job.request_cancel()
         state = job.state()
         if state is not None and api.jobs.end.settle_if_decided(job, state):
-            self.volume.close_job(OpenJob(state.record.spec.priority, job_id))
+            self.volume.close_job(OpenJob.of(state.record))
 
     # The faults
 

@@ -3,6 +3,7 @@
 What an answer refuses and what a training does with the rows rest on the same code (`row_facts`, `shared.rows`).
 """
 
-from shared.resolve.job import Resolved, auto_monitor, class_values, problems_without_data, resolve
+from shared.resolve.job import Resolved, auto_monitor, problems_without_data, resolve
+from shared.resolve.table import class_values
 
 __all__ = ["Resolved", "auto_monitor", "class_values", "problems_without_data", "resolve"]

@@ -64,7 +64,7 @@ class _Drafting(Generic[_Model]):
     def _meant(self, found: dict[Place, Problem]) -> set[Place]:
         """What unknown fields may have meant."""
         unknown = [place for place, problem in found.items() if problem.code == "unknown_field"]
-        meant = (meant_field(place, self._schema) for place in unknown[: 2 * MOST_PROBLEMS])
+        meant = (meant_field(place, self._schema, self._document) for place in unknown[: 2 * MOST_PROBLEMS])
         return {place for place in meant if place}
 
     def _leave_out(self, left: dict[str, Any], found: Mapping[Place, Problem]) -> None:
@@ -80,6 +80,8 @@ class _Drafting(Generic[_Model]):
     def _remove(self, left: dict[str, Any], place: Place) -> None:
         above: Any = left
         for part in place[:-1]:
+            if isinstance(above, dict) and part not in above:
+                return  # left out as a whole, with another value that was wrong in it
             above = above[part]
         if isinstance(above, list):
             indices = self._items.setdefault(place[:-1], list(range(len(above))))

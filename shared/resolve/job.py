@@ -7,26 +7,31 @@ time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeVar, get_args
 
 from shared.aliases import meant_log_name
 from shared.column_names import use_own_names
-from shared.dataset import Column, DatasetInfo
+from shared.dataset import DatasetInfo
 from shared.findings import NO_FAULTS, Faults, Findings, Place
 from shared.problems import Problem, did_you_mean, list_names, nearest
+from shared.resolve.arrays import judge_arrays
+from shared.resolve.images import judge_images
+from shared.resolve.judged import JudgedData, asked_kind
+from shared.resolve.model import judge_model
 from shared.resolve.row_facts import DatasetRows
-from shared.resolve.table import DataJudge, JudgedData, asked_kind
+from shared.resolve.table import TableJudge
 from shared.spec import (
-    MOST_PARAMETERS,
+    ArraysSpec,
     Budget,
     Callbacks,
     EarlyStoppingSpec,
     Hyperparameters,
+    ImagesSpec,
     JobSpec,
     Metric,
     ModelCheckpointSpec,
     ReduceLROnPlateauSpec,
+    TableSpec,
     filename_fields,
 )
 from shared.task import (
@@ -59,15 +64,16 @@ def resolve(asked: JobSpec, data: DatasetInfo, rows: DatasetRows | None = None, 
     With `rows` the rows that will be trained on and validated on are judged, without them the columns' profiles alone.
     `faults` are those of the document that `asked` was read from.
     """
-    own = asked.model_copy(update={"dataset": use_own_names(asked.dataset, data)})
-    return _Judge(own, Findings(faults)).resolved(data, rows)
+    if isinstance(asked.dataset, TableSpec):
+        asked = asked.model_copy(update={"dataset": use_own_names(asked.dataset, data)})
+    return _Judge(asked, Findings(faults)).resolved(data, rows)
 
 
 def problems_without_data(asked: JobSpec, faults: Faults = NO_FAULTS) -> tuple[Problem, ...]:
     """Everything that is wrong with `asked` whatever its dataset holds."""
     judge = _Judge(asked, Findings(faults))
     judge.found.doubt("dataset")
-    judge.judge(JudgedData(asked_kind(asked, judge.found), None, None, None))
+    judge.judge(JudgedData(asked.dataset, asked_kind(asked, judge.found)))
     return judge.found.problems
 
 
@@ -80,17 +86,35 @@ class _Judge:
         self._kind: TaskKind | None = None
 
     def resolved(self, data: DatasetInfo, rows: DatasetRows | None) -> Resolved:
-        judged = DataJudge(self._asked, data, rows, self.found).judged()
+        judged = self._judge_data(data, rows)
         spec, names, parameters = self.judge(judged)
         self.found.stop_at_problems()
         assert judged.kind is not None
-        assert judged.target is not None
         assert judged.features is not None
-        classes = None if self._asked.dataset.positive else class_values(judged.kind, judged.target)
-        task = Task(kind=judged.kind, classes=classes, features=judged.features, parameters=parameters, log_names=names)
+        task = Task(
+            kind=judged.kind,
+            classes=judged.classes,
+            features=judged.features,
+            parameters=parameters,
+            log_names=names,
+        )
         return Resolved(spec, task, tuple(self.found.warnings))
 
-    def judge(self, data: JudgedData) -> tuple[JobSpec, tuple[str, ...], int]:
+    def _judge_data(self, data: DatasetInfo, rows: DatasetRows | None) -> JudgedData:
+        """By the judge of the dataset's kind."""
+        asked, wanted = self._asked, self._asked.dataset
+        if wanted.kind != data.kind:
+            detail = f'received "{wanted.kind}"; the dataset "{data.id}" is of kind "{data.kind}"'
+            self._problem(("dataset", "kind"), detail, "wrong_kind")
+            self.found.doubt("dataset")
+            return JudgedData(wanted, asked_kind(asked, self.found))
+        if isinstance(wanted, ImagesSpec):
+            return judge_images(asked, wanted, data, self.found)
+        if isinstance(wanted, ArraysSpec):
+            return judge_arrays(asked, wanted, data, self.found)
+        return TableJudge(asked, wanted, data, rows, self.found).judged()
+
+    def judge(self, data: JudgedData) -> tuple[JobSpec, tuple[str, ...], int | None]:
         """The spec with nothing left open, the names of its logs, and the number of its model's parameters."""
         self._kind = data.kind
         metrics = self._metrics()
@@ -98,20 +122,21 @@ class _Judge:
         spec = self._asked.model_copy(
             update={
                 "name": self._asked.name or self._asked.dataset.id,
+                "dataset": data.spec,
                 "hyperparameters": self._hyperparameters(metrics, data.training_rows),
                 "callbacks": self._callbacks(names),
                 "budget": self._budget(),
             }
         )
-        return spec, names, self._parameters(data)
+        return spec, names, judge_model(self._asked.model, data, self.found)
 
     def _problem(self, place: Place, detail: str, code: str) -> None:
         self.found.problem(place, detail, code)
 
     def _metrics(self) -> tuple[Metric, ...]:
         asked, kind = self._asked.hyperparameters, self._kind
-        if kind and asked.loss != "auto" and asked.loss not in LOSSES[kind]:
-            detail = f'received "{asked.loss}"; a {kind} target takes {list_names(LOSSES[kind])}'
+        if kind and asked.loss_name != "auto" and asked.loss_name not in LOSSES[kind]:
+            detail = f'received "{asked.loss_name}"; a {kind} target takes {list_names(LOSSES[kind])}'
             self._problem(("hyperparameters", "loss"), detail, "loss_does_not_fit")
             # The loss or what makes the task is wrong, and the metrics fit one of the two.
             kind = self._kind = None
@@ -249,28 +274,6 @@ class _Judge:
             detail = f'received "{asked.deadline}", which has passed: it is {utc_now()} here'
             self._problem(("budget", "deadline"), detail, "passed")
         return None if asked == Budget() else asked
-
-    def _parameters(self, data: JudgedData) -> int:
-        """The number of the model's parameters; the least possible where its width is open."""
-        if not self.found.is_sure("model/layers", "model/batch_normalization"):
-            return 0
-        outputs = data.target.distinct if data.kind == "multiclass" and data.target else 1
-        hidden = self._asked.model.layers
-        widths = [data.features or 1, *hidden, outputs]
-        count = sum((before + 1) * after for before, after in pairwise(widths))
-        if self._asked.model.batch_normalization:
-            count += 4 * sum(hidden)  # gamma, beta, moving mean, moving variance
-        if count > MOST_PARAMETERS:
-            detail = f"makes {count} parameters of {widths[0]} features, expected at most {MOST_PARAMETERS}"
-            self._problem(("model", "layers"), detail, "too_many_parameters")
-        return count
-
-
-def class_values(kind: TaskKind, target: Column) -> tuple[int | float | bool | str, ...] | None:
-    """The classes that are trained, in the order of the model's outputs; None where there are none or too many."""
-    if kind == "regression" or target.values is None:
-        return None
-    return tuple(one.value for one in target.values)
 
 
 def auto_monitor(names: Sequence[str]) -> str:

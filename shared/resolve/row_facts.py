@@ -22,7 +22,7 @@ from shared.rows import (
     first_beyond_float32,
     select_rows,
 )
-from shared.spec import DatasetSpec
+from shared.spec import TableSpec
 from shared.task import MOST_CATEGORIES, MOST_CLASSES, TaskKind, task_of_column
 
 _KEPT_ANSWERS = 64
@@ -62,7 +62,7 @@ class RowFacts:
     parts: Parts | None
 
 
-def inputs_of(spec: DatasetSpec, data: DatasetInfo) -> list[Column]:
+def inputs_of(spec: TableSpec, data: DatasetInfo) -> list[Column]:
     """The columns that are the model's input."""
     left_out = {spec.target, *spec.drop_columns}
     return [column for column in data.columns if column.name not in left_out]
@@ -80,11 +80,11 @@ class DatasetRows:
         self._data = data
         self._cached = lru_cache(_KEPT_ANSWERS)(self._facts)
 
-    def facts(self, spec: DatasetSpec, kind: TaskKind | None) -> RowFacts:
+    def facts(self, spec: TableSpec, kind: TaskKind | None) -> RowFacts:
         """What `spec`, whose columns all exist, makes of the rows; the target decides where `kind` is None."""
         return self._cached(spec, kind)
 
-    def _facts(self, spec: DatasetSpec, kind: TaskKind | None) -> RowFacts:
+    def _facts(self, spec: TableSpec, kind: TaskKind | None) -> RowFacts:
         target = self._data.column(spec.target)
         assert target is not None
         used = [target] if spec.missing == "impute" else [target, *inputs_of(spec, self._data)]
@@ -124,7 +124,7 @@ class DatasetRows:
         left = np.flatnonzero(rows_of)
         return [codes.values[number] for number in left], rows_of[left].tolist()
 
-    def _parts(self, spec: DatasetSpec, kept: Rows, rows: Selection) -> Parts:
+    def _parts(self, spec: TableSpec, kept: Rows, rows: Selection) -> Parts:
         inputs = inputs_of(spec, self._data)
         distinct = ((column.name, self._distinct(column, spec, rows.train)) for column in inputs)
         beyond = ((column.name, self._beyond_float32(column, spec, kept, rows.train)) for column in inputs)
@@ -135,7 +135,7 @@ class DatasetRows:
             {name: number for name, number in beyond if number is not None},
         )
 
-    def _distinct(self, column: Column, spec: DatasetSpec, train: Rows) -> int | None:
+    def _distinct(self, column: Column, spec: TableSpec, train: Rows) -> int | None:
         if column.kind in {"text", "boolean"} or is_categorical(column, spec):
             if column.distinct > MOST_CATEGORIES:
                 return None  # long to read; no feature for each
@@ -149,7 +149,7 @@ class DatasetRows:
         numbers = self._columns.numbers(column.name)[present]
         return min(len(numbers), 1 + int(numbers.min() != numbers.max()) if len(numbers) else 0)
 
-    def _beyond_float32(self, column: Column, spec: DatasetSpec, kept: Rows, train: Rows) -> float | None:
+    def _beyond_float32(self, column: Column, spec: TableSpec, kept: Rows, train: Rows) -> float | None:
         ends = [abs(one) for one in (column.minimum, column.maximum) if one is not None]
         if max(ends, default=0.0) <= FLOAT32_MAX or is_categorical(column, spec):
             return None

@@ -1,16 +1,16 @@
 """The part of the judgement that is about the data: columns, target, and the rows that are left in both parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from shared.dataset import Column, DatasetInfo
 from shared.features import count_features, encoding_of
 from shared.findings import Findings, Place, could_mean
 from shared.problems import list_names, nearest
+from shared.resolve.judged import Class, JudgedData, asked_kind
 from shared.resolve.row_facts import DatasetRows, Parts, RowFacts, inputs_of, squares_fit_float32
 from shared.rows import FLOAT32_MAX, part_sizes
-from shared.spec import JobSpec
-from shared.task import MOST_CATEGORIES, MOST_CLASSES, TaskKind, task_of_column, task_of_loss
+from shared.spec import JobSpec, TableSpec
+from shared.task import MOST_CATEGORIES, MOST_CLASSES, TaskKind, task_of_column
 
 # Fewer dropped rows than this share are the ordinary gaps of a table.
 _FEW_DROPPED = 0.05
@@ -18,22 +18,14 @@ _MOST_BLAMED = 5
 _SQUARED = {"mean_squared_error", "huber", "mse", "rmse", "r2"}
 
 
-@dataclass(frozen=True)
-class JudgedData:
-    """What is certain about the data of a job; None where another fault leaves it open."""
-
-    kind: TaskKind | None
-    target: Column | None
-    features: int | None
-    training_rows: int | None
-
-
-class DataJudge:
+class TableJudge:
     """Judges a spec against its dataset. Without `rows` only what the columns' profiles say is known."""
 
-    def __init__(self, asked: JobSpec, data: DatasetInfo, rows: DatasetRows | None, found: Findings) -> None:
+    def __init__(
+        self, asked: JobSpec, wanted: TableSpec, data: DatasetInfo, rows: DatasetRows | None, found: Findings
+    ) -> None:
         self._asked = asked
-        self._wanted = asked.dataset
+        self._wanted = wanted
         self._data = data
         self._rows = rows
         self._found = found
@@ -44,7 +36,7 @@ class DataJudge:
         self._check_columns()
         kind = asked_kind(self._asked, self._found)
         if target is None:
-            return JudgedData(kind, None, None, None)
+            return JudgedData(self._wanted, kind)
         facts = self._facts(target, kind)
         has_rows = facts is not None and self._check_left(facts)
         if facts is not None and has_rows:
@@ -58,8 +50,16 @@ class DataJudge:
                 self._warn_of_lost_classes(target)
         if not is_learnable and self._wanted.positive is None:
             kind = None  # the target or the loss is wrong
-        parts = facts.parts if facts else None
-        return JudgedData(kind, target, self._features(parts, target, kind), self._training_rows(facts))
+        features = self._features(facts.parts if facts else None, target, kind)
+        return JudgedData(
+            self._wanted,
+            kind,
+            classes=class_values(kind, target) if kind and self._wanted.positive is None else None,
+            outputs=target.distinct if kind == "multiclass" else 1,
+            inputs={"rows": (features,)} if features else {},
+            features=features,
+            training_rows=self._training_rows(facts),
+        )
 
     # Columns
 
@@ -201,13 +201,13 @@ class DataJudge:
         if kind == "multiclass" and target.distinct > MOST_CLASSES:
             return f"{target.distinct} different values, expected at most {MOST_CLASSES} classes", "too_many_classes"
         if kind == "regression" and target.kind == "text":
-            return f"text, expected numbers for {self._asked.hyperparameters.loss}", "not_numeric"
+            return f"text, expected numbers for {self._asked.hyperparameters.loss_name}", "not_numeric"
         return None
 
     def _check_range(self, target: Column) -> None:
         """Refuse a quantity whose error the loss or a metric could not hold."""
         asked = self._asked.hyperparameters
-        names = {asked.loss, *(() if asked.metrics == "auto" else asked.metrics)}
+        names = {asked.loss_name, *(() if asked.metrics == "auto" else asked.metrics)}
         squared = names & _SQUARED or ({"mean_squared_error"} if "auto" in names else set())
         for number in (target.minimum or 0.0, target.maximum or 0.0):
             if abs(number) > FLOAT32_MAX or (squared and not squares_fit_float32(number)):
@@ -386,12 +386,11 @@ class DataJudge:
         )
 
 
-def asked_kind(asked: JobSpec, found: Findings) -> TaskKind | None:
-    """The task that the spec decides by itself; None where the target does, or where that is open."""
-    if asked.dataset.positive is not None:
-        return "binary"
-    is_sure = found.is_sure("dataset/positive", "hyperparameters/loss")
-    return task_of_loss(asked.hyperparameters.loss) if is_sure else None
+def class_values(kind: TaskKind, target: Column) -> tuple[Class, ...] | None:
+    """The classes that are trained, in the order of the model's outputs; None where there are none or too many."""
+    if kind == "regression" or target.values is None:
+        return None
+    return tuple(one.value for one in target.values)
 
 
 def _span(column: Column) -> str:

@@ -4,6 +4,8 @@ Only `dataset.id` and `dataset.target` are required. A value of "auto" follows f
 replaced by `shared.resolve` before the job is stored, so that a stored spec says everything.
 """
 
+from shared.spec.application import ApplicationName, ApplicationSpec
+from shared.spec.arrays import ArraysSpec
 from shared.spec.base import MOST_EPOCHS, MOST_PARAMETERS, Column, Mode, Monitor, Scalar, Strict, Text
 from shared.spec.budget import Budget
 from shared.spec.callbacks import (
@@ -15,13 +17,22 @@ from shared.spec.callbacks import (
     ReduceLROnPlateauSpec,
     filename_fields,
 )
-from shared.spec.dataset import DatasetSpec, Positive
-from shared.spec.hyperparameters import Hyperparameters, Loss, Metric
+from shared.spec.cnn import CnnSpec
+from shared.spec.dataset import DATASET_KINDS, DatasetSpec
+from shared.spec.dense import DenseSpec
+from shared.spec.hyperparameters import Hyperparameters, Metric
+from shared.spec.images import AugmentSpec, ImagesSpec
 from shared.spec.job import JobSpec
-from shared.spec.model import ModelSpec
+from shared.spec.keras_model import KerasSpec
+from shared.spec.loss import Loss, LossSpec
+from shared.spec.model import MODEL_KINDS, ModelSpec
+from shared.spec.optimizer import OptimizerSpec
+from shared.spec.table import Positive, TableSpec
 
 __all__ = [
-    "MOST_EPOCHS", "MOST_PARAMETERS", "Budget", "CSVLoggerSpec", "Callbacks", "Column", "DatasetSpec",
-    "EarlyStoppingSpec", "Filename", "Hyperparameters", "JobSpec", "Loss", "Metric", "Mode", "ModelCheckpointSpec",
-    "ModelSpec", "Monitor", "Positive", "ReduceLROnPlateauSpec", "Scalar", "Strict", "Text", "filename_fields",
+    "DATASET_KINDS", "MODEL_KINDS", "MOST_EPOCHS", "MOST_PARAMETERS", "ApplicationName", "ApplicationSpec",
+    "ArraysSpec", "AugmentSpec", "Budget", "CSVLoggerSpec", "Callbacks", "CnnSpec", "Column", "DatasetSpec",
+    "DenseSpec", "EarlyStoppingSpec", "Filename", "Hyperparameters", "ImagesSpec", "JobSpec", "KerasSpec", "Loss",
+    "LossSpec", "Metric", "Mode", "ModelCheckpointSpec", "ModelSpec", "Monitor", "OptimizerSpec", "Positive",
+    "ReduceLROnPlateauSpec", "Scalar", "Strict", "TableSpec", "Text", "auto", "filename_fields",
 ]  # fmt: skip

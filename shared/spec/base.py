@@ -1,10 +1,13 @@
 """What all parts of a spec are made of: strict models, and texts that are safe to show."""
 
 import unicodedata
+from collections.abc import Callable, Sequence
 from re import compile as pattern
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 MOST_EPOCHS = 100_000
 MOST_PARAMETERS = 50_000_000
@@ -20,6 +23,25 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+def kind_of(known: Sequence[str]) -> Callable[[Any], str]:
+    """What tells the branches of a union by their field `kind`: the first one where it is missing or unknown."""
+
+    def tag(value: Any) -> str:
+        kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+        return str(kind) if kind in known else known[0]
+
+    return tag
+
+
+class ByKind:
+    """Describes such a union by `anyOf` in JSON schema: without `kind` a value may match several of its branches."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        schema["anyOf"] = schema.pop("oneOf")
+        return schema
 
 
 def _printable(text: str) -> str:

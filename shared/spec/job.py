@@ -8,6 +8,7 @@ from shared.spec.base import Strict, Text
 from shared.spec.budget import Budget
 from shared.spec.callbacks import Callbacks
 from shared.spec.dataset import DatasetSpec
+from shared.spec.dense import DenseSpec
 from shared.spec.hyperparameters import Hyperparameters
 from shared.spec.model import ModelSpec
 
@@ -21,7 +22,7 @@ class JobSpec(Strict):
     """Priority in the queue, from 0 (first) to 9 (last)."""
     dataset: DatasetSpec
     """Dataset and preprocessing."""
-    model: ModelSpec = ModelSpec()
+    model: ModelSpec = DenseSpec()
     """Model to train."""
     hyperparameters: Hyperparameters = Hyperparameters()
     """Hyperparameters of the training."""

@@ -1,36 +1,22 @@
 """The model that a job trains."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Discriminator, Tag
 
-from shared.spec.base import Strict
+from shared.spec.application import ApplicationSpec
+from shared.spec.base import ByKind, kind_of
+from shared.spec.cnn import CnnSpec
+from shared.spec.dense import DenseSpec
+from shared.spec.keras_model import KerasSpec
 
+MODEL_KINDS = ("dense", "cnn", "application", "keras")
 
-class ModelSpec(Strict):
-    """Dense network. The output layer follows from the target."""
-
-    kind: Literal["dense"] = "dense"
-    """Architecture of the model."""
-    layers: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
-        default=(64, 64, 64), min_length=1, max_length=64
-    )
-    """Number of units of each hidden layer."""
-    activation: Literal[
-        "relu",
-        "elu",
-        "selu",
-        "gelu",
-        "silu",
-        "tanh",
-        "sigmoid",
-        "leaky_relu",
-        "softplus",
-        "softsign",
-        "linear",
-    ] = "relu"
-    """Activation function of the hidden layers."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Dropout rate after each hidden layer: the fraction of units set to 0 during training."""
-    batch_normalization: bool = False
-    """Whether batch normalization follows each hidden layer."""
+ModelSpec = Annotated[
+    Annotated[DenseSpec, Tag("dense")]
+    | Annotated[CnnSpec, Tag("cnn")]
+    | Annotated[ApplicationSpec, Tag("application")]
+    | Annotated[KerasSpec, Tag("keras")],
+    Discriminator(kind_of(MODEL_KINDS)),
+    ByKind(),
+]

@@ -11,6 +11,7 @@ from shared.dataset import Column, ColumnKind, DatasetInfo, ValueCount
 from shared.ids import new_job_id
 from shared.job import Claim, JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.project import DEFAULT_PROJECT
 from shared.resolve import resolve
 from shared.spec import JobSpec
 from shared.times import utc_now
@@ -30,13 +31,16 @@ def learnable_frame(rows: int = 240, seed: int = 1) -> pd.DataFrame:
     return pd.DataFrame({"kind": kind, "a": a, "b": b, "c": c, "grade": grade})
 
 
-def put_dataset(volume: Volume, frame: pd.DataFrame, dataset_id: str = "grades") -> DatasetInfo:
+def put_dataset(
+    volume: Volume, frame: pd.DataFrame, dataset_id: str = "grades", project: str = DEFAULT_PROJECT
+) -> DatasetInfo:
     """Put a frame on the volume as a dataset."""
     folder = volume.datasets / dataset_id
     folder.mkdir()
     frame.to_parquet(folder / "data.parquet")
     info = DatasetInfo(
         id=dataset_id,
+        project=project,
         created_at=utc_now(),
         source_name=None,
         source_format="parquet",
@@ -63,7 +67,7 @@ def small_spec(**parts: Any) -> dict[str, Any]:
     return spec
 
 
-def put_job(volume: Volume, spec: dict[str, Any]) -> JobFolder:
+def put_job(volume: Volume, spec: dict[str, Any], project: str = DEFAULT_PROJECT) -> JobFolder:
     """Post a job as the API does, without ringing for it."""
     asked = validate(JobSpec, spec)
     data = volume.dataset(asked.dataset.id)
@@ -77,6 +81,7 @@ def put_job(volume: Volume, spec: dict[str, Any]) -> JobFolder:
             task=resolved.task,
             data_sha256=data.data_sha256,
             warnings=resolved.warnings,
+            project=project,
         )
     )
 

@@ -147,7 +147,7 @@ class AttemptRun:
         record = self._attempt.job.record()
         if end.ending is not None and record is not None:
             self._attempt.job.settle(end.ending, self._attempt.number)
-            self._volume.close_job(OpenJob(record.spec.priority, record.id))
+            self._volume.close_job(OpenJob.of(record))
             sweep_out(self._attempt.job)
 
     def _close(self, end: AttemptEnd) -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ from shared.job import AttemptEnd, Claim, ProcessIdentity
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.settling import settle_if_decided
 from shared.times import utc_now
+from shared.turns import Turns, read_turns, record_turn
 from shared.volume import OpenJob, Volume
 from worker.machine.memory import DATA_LARGER_THAN_MEMORY, memory_bytes
 
@@ -55,13 +56,13 @@ class Owner:
         )
 
 
-def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
-    """Claim the first job in order that waits for a worker; None where there is none.
+def claim_next(volume: Volume, owner: Owner, weights: Mapping[str, int] | None = None) -> AttemptFolder | None:
+    """Claim the first job in order that waits for a worker; None where there is none. `weights`: of the projects.
 
     Of any number of workers that ask at once, each job goes to exactly one. A job that is cancelled while it is
     claimed is not started.
     """
-    for waiting in waiting_jobs(volume):
+    for waiting in _in_turns(volume, weights or {}):
         number = waiting.attempt.number + 1 if waiting.attempt else 1
         folder = volume.job_folder(waiting.record.id)
         if not _is_usable(folder):
@@ -71,10 +72,20 @@ def claim_next(volume: Volume, owner: Owner) -> AttemptFolder | None:
             continue
         # Without its spec the job was deleted between our look and our claim.
         if folder.result() is None and folder.spec_file.exists():
+            record_turn(volume.turns, waiting.record.project)
             return attempt
         held = round(time.monotonic() - owner.claiming_since, 6)
         attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now(), held_seconds=held))
     return None
+
+
+def _in_turns(volume: Volume, weights: Mapping[str, int]) -> Iterator[JobState]:
+    """The jobs that may run now, in the order in which the projects take turns."""
+    queues: dict[str, list[OpenJob]] = {}
+    for marker in volume.open_jobs():
+        queues.setdefault(marker.project, []).append(marker)
+    waiting = {project: waiting_jobs(volume, among) for project, among in queues.items()}
+    return Turns(read_turns(volume.turns), weights).merge(waiting)
 
 
 def _take(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | None:
@@ -89,7 +100,7 @@ def _take(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | No
 
 
 def waiting_jobs(volume: Volume, among: Iterable[OpenJob] | None = None) -> Iterator[JobState]:
-    """The queued jobs that may run now, in order; on the way, jobs that are over leave the queue."""
+    """The queued jobs that may run now, in the order of `among`; on the way, jobs that are over leave the queue."""
     for open_job in volume.open_jobs() if among is None else among:
         state = _inspect(volume, open_job)
         if state is None or state.status != "queued":
@@ -109,7 +120,7 @@ def _has_more_memory(state: JobState) -> bool:
 
 def _lacks_data(volume: Volume, state: JobState) -> bool:
     """Whether the job was handed back for want of its data, which is not there yet; the others are served meanwhile."""
-    return state.lacked_data and not volume.data_file(state.record.spec.dataset.id).exists()
+    return state.lacked_data and not volume.has_data(state.record.spec.dataset.id)
 
 
 def _inspect(volume: Volume, open_job: OpenJob) -> JobState | None:

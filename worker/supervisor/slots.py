@@ -154,7 +154,7 @@ class Worker:
             return False
         attempt = None
         try:
-            attempt = claim_next(self._volume, owner)
+            attempt = claim_next(self._volume, owner, self._settings.project_weights)
         finally:
             if attempt is None:
                 self._nursery.put_back(child)

@@ -5,13 +5,14 @@ from importlib.metadata import PackageNotFoundError, version
 from shared.durable import encode, replace_file
 from shared.inference import InferenceFacts
 from shared.job_folder import AttemptFolder
-from worker.training.data.table import Data
+from worker.training.data.rows import Data
 
 # The two builds of TensorFlow hold the same package; a prediction needs either.
 _PACKAGES = {
     "keras": ("keras",),
     "numpy": ("numpy",),
     "pandas": ("pandas",),
+    "pillow": ("pillow",),
     "pyarrow": ("pyarrow",),
     "scikit-learn": ("scikit-learn",),
     "skops": ("skops",),

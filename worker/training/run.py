@@ -15,13 +15,14 @@ from worker.training.callbacks import Callbacks
 from worker.training.carry_on import carry_on
 from worker.training.conclude import budget_event, stop_evidence, within_budget
 from worker.training.context import RunContext
-from worker.training.data.table import Data, load_data
+from worker.training.data.load import load_data
+from worker.training.data.rows import Data
 from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.plan import decide
 from worker.training.errors import BudgetUsedUp, Superseded, TrainingStopped, failure
 from worker.training.inference import write_inference_facts
-from worker.training.models.dense import build_model, describe
+from worker.training.models.build import build_model, describe
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
 from worker.training.stop_requests import StopRequests
@@ -53,15 +54,15 @@ def _conclusion(run: RunContext) -> Conclusion:
     try:
         run.events.write([_started_event()])
         run.check()
-        data = load_data(run.attempt, record)
+        data = load_data(run.attempt, record, run.settings)
         write_inference_facts(run.attempt, data)
         run.events.write([_data_event(data)])
         run.check()
         plan = run.attempt.job.plan() or decide(record, data)
         prepare_tensorflow(plan)
         model = build_model(record, data)
-        build_variables(model, tuple(array[:1] for array in data.training))
-        run.events.write([describe(model)])
+        build_variables(model, data.train.first_row)
+        run.events.write([describe(model, record)])
         engine = ready_engine(run, model, data, plan)
         run.check()
         resume = ResumeSession(run, model, carry_on)
@@ -111,15 +112,18 @@ def _started_event() -> Event:
 
 
 def _data_event(data: Data) -> Event:
+    decoding = data.facts.get("decoding", {})
     message = (
-        f"{len(data.train_x)} rows to train on, {len(data.validation_x)} to validate on, {data.features} features"
+        f"{len(data.train)} rows to train on, {len(data.validation)} to validate on, {data.features} features"
         + (f"; {data.dropped_rows} rows with a missing value dropped" if data.dropped_rows else "")
+        + (f"; {decoding['images']} images decoded in {decoding['seconds']:g} s" if decoding.get("images") else "")
     )
     facts = {
-        "training_rows": len(data.train_x),
-        "validation_rows": len(data.validation_x),
+        "training_rows": len(data.train),
+        "validation_rows": len(data.validation),
         "features": data.features,
         "dropped_rows": data.dropped_rows,
         "classes": None if data.classes is None else len(data.classes),
+        **data.facts,
     }
     return Event("data", message, facts)

@@ -1,6 +1,6 @@
-"""Parse `<folder>/upload` into `<folder>/data.parquet`.
+"""Parse `<folder>/upload` into what is kept of it: `data.parquet`, or the folder `arrays`.
 
-stdin holds one JSON document: `format`, `missing_values`, `column_kinds`, `max_columns`, `max_cells`, `memory_bytes`.
+stdin holds one JSON document: `format`, `missing_values`, `column_kinds`, `memory_bytes`, and the limits `max_…`.
 stdout gets one: `{"facts": …}`, `{"problems": […]}` with every reason why the data cannot be taken, or `{"errno": …}`
 where the volume fails.
 """
@@ -15,22 +15,24 @@ from typing import Any
 
 import pyarrow as pa
 
+from api.datasets.ingest.arrays import holds_arrays, take_arrays
 from api.datasets.ingest.csv_file import read_csv
-from api.datasets.ingest.limits import Limits
+from api.datasets.ingest.image_archive import take_image_archive
+from api.datasets.ingest.image_parquet import holds_images, take_image_parquet
+from api.datasets.ingest.limits import ImageLimits, Limits, refusal
 from api.datasets.ingest.parquet_file import read_parquet
 from api.datasets.ingest.reading import Reading
 from api.datasets.ingest.table import check, profile, write
-from shared.problems import Problem, Refused
+from shared.problems import Problem, Refused, pointer
 
 _MOST_WARNINGS = 100
 
 
 def main(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     """The answer for stdout."""
-    limits = Limits(columns=order["max_columns"], cells=order["max_cells"])
     _bound_memory(order["memory_bytes"])
     try:
-        return {"facts": _facts(folder, order, limits)}
+        return {"facts": _facts(folder, order)}
     except Refused as refused:
         return {"problems": [vars(problem) for problem in refused.problems]}
     except MemoryError:
@@ -42,9 +44,36 @@ def main(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
         return {"errno": error.errno}
 
 
-def _facts(folder: Path, order: dict[str, Any], limits: Limits) -> dict[str, Any]:
+def _facts(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
+    facts = _take(folder, order)
+    return {**facts, "warnings": _first(facts["warnings"])}
+
+
+def _take(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
+    """Take the upload as what its content says. How to read the cells of a table means nothing elsewhere."""
+    upload, found = folder / "upload", order["format"]
+    limits = ImageLimits(
+        order["max_images"], order["max_images_bytes"], order["max_image_bytes"], order["max_image_pixels"]
+    )
+    is_image_parquet = found == "parquet" and holds_images(upload)
+    if found in {"csv", "parquet"} and not is_image_parquet:
+        return _take_table(folder, order)
+    _refuse_reading(order)
+    if is_image_parquet:
+        _check_size(upload, limits.bytes)
+        return take_image_parquet(folder, limits)
+    if found == "zip" and holds_arrays(upload):
+        _check_size(upload, order["max_arrays_bytes"])
+        return {**take_arrays(folder, order["max_arrays_bytes"]), "source_format": "npz"}
+    _check_size(upload, limits.bytes)
+    return take_image_archive(folder, found, limits)
+
+
+def _take_table(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
+    _check_size(folder / "upload", order["max_table_bytes"])
     read = read_parquet if order["format"] == "parquet" else read_csv
     reading = Reading(order["missing_values"], order["column_kinds"])
+    limits = Limits(columns=order["max_columns"], cells=order["max_cells"])
     draft = read(folder / "upload", limits, reading)
     check(draft, limits, reading)
     data = folder / "data.parquet"
@@ -56,8 +85,22 @@ def _facts(folder: Path, order: dict[str, Any], limits: Limits) -> dict[str, Any
         "rows": draft.rows,
         "columns": [column.model_dump(mode="json") for column in profile(draft)],
         "left_out": draft.left_out,
-        "warnings": _first(draft.warnings),
+        "warnings": draft.warnings,
     }
+
+
+def _refuse_reading(order: dict[str, Any]) -> None:
+    given = [name for name in ("missing_values", "column_kinds") if order[name]]
+    if given:
+        detail = "says how to read a table, and the upload holds images or arrays; leave it out"
+        raise Refused([Problem(pointer("query", name), detail, "no_table") for name in given])
+
+
+def _check_size(upload: Path, most_bytes: int) -> None:
+    """The API compares with the largest limit where only the end of a file says what it holds."""
+    size = upload.stat().st_size
+    if size > most_bytes:
+        raise refusal("#", f"has {size} bytes, expected at most {most_bytes} for what it holds", "too_large")
 
 
 def _first(warnings: list[str]) -> list[str]:

@@ -21,6 +21,16 @@ class Limits:
             raise refusal("#", detail, "too_many_cells")
 
 
+@dataclass(frozen=True)
+class ImageLimits:
+    """The maximum number of images and of their bytes together; of one image the bytes and the pixels."""
+
+    images: int
+    bytes: int
+    image_bytes: int
+    image_pixels: int
+
+
 def refusal(pointer: str, detail: str, code: str) -> Refused:
     """One problem as a refusal."""
     return Refused([Problem(pointer, detail, code)])

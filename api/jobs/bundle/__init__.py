@@ -18,12 +18,13 @@ from typing import BinaryIO
 from flask import Response, request
 from typing_extensions import Buffer
 
+from api.auth.projects import find_job
+from api.auth.quotas import costly_read
 from api.http.operation import KNOWN, NOT_MODIFIED, Answer, operation
 from api.http.query import no_query
 from api.jobs.files import open_checkpoint, repr_digest, whole_rows
 from api.jobs.report import kept_checkpoints
 from api.shapes.jobs import as_posted
-from api.state.service import service
 from shared.document import read_document
 from shared.inference import InferenceFacts
 from shared.job import JobRecord
@@ -31,6 +32,7 @@ from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint
 from shared.plain_files import MOST_FILE_BYTES, read_plain
 from shared.problems import NotFound
+from shared.spec import TableSpec
 
 _PIECE_BYTES = 256 * 1024
 _OLDEST = (1980, 1, 1, 0, 0, 0)
@@ -64,7 +66,7 @@ class _Part:
 def bundle(job_id: str) -> Response:
     """Download the bundle of the newest attempt that has a model."""
     no_query()
-    job = service().job(job_id)
+    job = find_job(job_id)
     record = job.record()
     kept = kept_checkpoints(job.runs())
     best = kept[1].find(kept[1].best) if kept and kept[1].best else None
@@ -77,7 +79,11 @@ def bundle(job_id: str) -> Response:
     model = open_checkpoint(attempt, best)
     parts = [_Part(_model_name(best), model), *(_Part(name, BytesIO(content)) for name, content in texts.items())]
     etag = _digest(best, texts)
-    measure = _find_measure(etag, job_id, parts)
+    try:
+        measure = _find_measure(etag, job_id, parts)
+    except BaseException:
+        model.close()
+        raise
     response = Response(_archive(job_id, parts), content_type="application/zip")
     response.call_on_close(model.close)
     response.set_etag(etag)
@@ -98,9 +104,6 @@ def _facts(attempt: AttemptFolder) -> InferenceFacts:
 
 def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: InferenceFacts) -> dict[str, bytes]:
     """The small files by name, in the order in which they stand in the archive."""
-    preprocessing = read_plain(attempt.preprocessing_file, MOST_FILE_BYTES)
-    if preprocessing is None:
-        raise NotFound("there is no fitted preprocessing with the model")
     document = {
         "id": record.id,
         "created_at": record.created_at,
@@ -112,8 +115,7 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: I
         "spec": as_posted(record.spec),
     }
     return {
-        "preprocessing.skops": preprocessing,
-        **_preparation(attempt),
+        **_preparation(record, attempt),
         "job.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
         "training_log.csv": whole_rows(read_plain(attempt.training_log, MOST_FILE_BYTES) or b""),
         "predict.py": files("api.jobs.bundle").joinpath("predict.py.txt").read_bytes(),
@@ -121,15 +123,21 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: I
     }
 
 
-def _preparation(attempt: AttemptFolder) -> dict[str, bytes]:
-    """The program that prepared the rows for this very model, and what it knows of their columns.
+def _preparation(record: JobRecord, attempt: AttemptFolder) -> dict[str, bytes]:
+    """The program that prepared the rows for this very model, and what it knows of them; of a table the fitted steps.
 
-    An attempt from before there was one gets today's program, which reads the columns from the fitted steps.
+    An attempt on a table from before there was one gets today's program, which reads the columns from the fitted steps.
     """
     program, schema = read_plain(attempt.prepare_file), read_plain(attempt.schema_file)
-    if program is None or schema is None:
-        return {"prepare.py": _PREPARE_FILE.read_bytes()}
-    return {"prepare.py": program, "schema.json": schema}
+    found = None if program is None or schema is None else {"prepare.py": program, "schema.json": schema}
+    if not isinstance(record.spec.dataset, TableSpec):
+        if found is None:
+            raise NotFound("the program that prepares the rows is not with the model")
+        return found
+    steps = read_plain(attempt.preprocessing_file, MOST_FILE_BYTES)
+    if steps is None:
+        raise NotFound("there is no fitted preprocessing with the model")
+    return {"preprocessing.skops": steps, **(found or {"prepare.py": _PREPARE_FILE.read_bytes()})}
 
 
 def _model_name(best: Checkpoint) -> str:
@@ -158,7 +166,8 @@ _measures: dict[str, _Measure] = {}
 def _find_measure(etag: str, folder: str, parts: Sequence[_Part]) -> _Measure:
     found = _measures.get(etag)
     if found is None:
-        found = _measures[etag] = _measure(folder, parts)
+        with costly_read():
+            found = _measures[etag] = _measure(folder, parts)
         for oldest in list(_measures)[:-_MOST_MEASURED]:
             _measures.pop(oldest, None)
     return found

@@ -1,4 +1,4 @@
-// Compute time: the sums of GET /usage as bars, and the same as a table.
+// Compute time: the sums of GET /usage as bars, and the same as a table. Quotas of the key's project.
 
 import { get } from "./api.js";
 import { byId, element, replace, setAttribute, setText } from "./dom.js";
@@ -6,6 +6,8 @@ import * as format from "./format.js";
 import { notice } from "./notice.js";
 
 const GROUPS = [["day", "Day"], ["dataset", "Dataset"], ["key", "Key"], ["worker", "Worker"]];
+// Any other key sees one project.
+if (document.body.dataset.scope === "admin") GROUPS.push(["project", "Project"]);
 const PERIODS = [7, 30, 90];
 const DAY_MS = 86_400_000;
 
@@ -31,6 +33,27 @@ async function look() {
   } catch (problem) {
     notice(problem.message, "bad");
   }
+}
+
+async function lookAtQuotas() {
+  try {
+    showQuotas((await get("/limits")).project);
+  } catch (problem) {
+    notice(problem.message, "bad");
+  }
+}
+
+function showQuotas(project) {
+  const month = `in ${project.month} (UTC)`;
+  const quotas = [
+    ["Bytes held", project.bytes, format.bytes, "datasets and jobs"],
+    ["Unfinished jobs", project.unfinished_jobs, format.number, "now"],
+    ["Compute time", project.gpu_seconds_per_month, format.duration, month],
+    ["Cost", project.cost_per_month, (amount) => format.money(amount, project.currency), month],
+  ].filter(([, quota]) => quota !== null);
+  setText(byId("quotas-head"), `Quotas of the project ${project.name}`);
+  replace(byId("quota-facts"), quotas.map(([name, quota, words, note]) => fact(name, `${words(quota.used)} of ${words(quota.limit)}`, note)));
+  byId("quotas").hidden = quotas.length === 0;
 }
 
 function showControls(by, days) {
@@ -136,3 +159,4 @@ function tableOf(usage) {
 addEventListener("popstate", () => void look());
 setAttribute(byId("facts"), "aria-label", "Together");
 void look();
+void lookAtQuotas();

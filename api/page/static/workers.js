@@ -51,7 +51,7 @@ function showWorkers(workers, jobs) {
 
 function card(worker, jobs) {
   const { label, tone } = STATES[worker.status] ?? { label: worker.status, tone: "muted" };
-  const slots = Array.from({ length: worker.slots }, (_, slot) => slotLine(slot, worker.running.find((one) => one.slot === slot), jobs));
+  const slots = Array.from({ length: worker.slots }, (_, slot) => slotLine(slot, worker.running.find((one) => one.slot === slot), jobs, worker.status));
   const facts = [
     ["Last seen", worker.last_seen_seconds < 10 ? "now" : `${format.duration(worker.last_seen_seconds)} ago`],
     ["Up since", format.clock(worker.started_at)],
@@ -71,8 +71,10 @@ function card(worker, jobs) {
     element("dl", {}, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])));
 }
 
-function slotLine(slot, attempt, jobs) {
-  if (!attempt) return element("li", {}, element("span", { class: "muted" }, `Slot ${slot} is free`));
+function slotLine(slot, attempt, jobs, status) {
+  // A busy worker has no free slot: jobs of other projects are not listed.
+  const words = status === "busy" ? `Slot ${slot} runs a job of another project` : `Slot ${slot} is free`;
+  if (!attempt) return element("li", {}, element("span", { class: "muted" }, words));
   const job = jobs.get(attempt.job);
   const where = job ? (job.epoch ? `epoch ${format.number(job.epoch)}` : "starting") : "";
   return element("li", {},

@@ -18,7 +18,7 @@ from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import OpenJob
 from shared.worker_card import WorkerCard
-from tests.support.finished_job import MODEL, finished_job
+from tests.support.finished import MODEL, finished_job
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
 

@@ -1,7 +1,9 @@
 """Every command against a real HTTP server: what it asks, what it prints where, with which status it ends."""
 
 import hashlib
+import io
 import json
+import tarfile
 
 import pytest
 
@@ -185,6 +187,40 @@ def test_datasets_put_sends_how_to_read_the_file_and_shows_warnings(fitstop, can
     assert (result.exit_code, "warning: column b is text" in result.stderr) == (0, True)
     asked = canned.asked[-1]
     assert (asked.query["missing_values"], asked.query["column_kinds"]) == ("NA,?", "b:text")
+
+
+def test_datasets_put_packs_a_folder_on_the_way(fitstop, canned, tmp_path):
+    (tmp_path / "pets" / "cat").mkdir(parents=True)
+    (tmp_path / "pets" / "cat" / "1.png").write_bytes(b"x" * 700)
+    images = {"classes": [{"name": "cat"}, {"name": "dog"}]}
+    canned.on("PUT", "/datasets/pets", {"id": "pets", "rows": 2, "columns": [], "images": images}, 201)
+    result = fitstop("datasets", "put", "pets", "./pets")
+    assert (result.exit_code, result.stdout) == (0, "pets\n")
+    assert "2 images, 2 classes" in result.stderr
+    asked = canned.asked[-1]
+    assert (asked.headers["Content-Type"], asked.query["name"]) == ("application/x-tar", "pets.tar")
+    with tarfile.open(fileobj=io.BytesIO(asked.body)) as archive:
+        assert archive.getnames() == ["cat/1.png"]
+    (tmp_path / "pets" / "cat" / "1.png").unlink()
+    empty = fitstop("datasets", "put", "pets", "pets")
+    assert (empty.exit_code, "holds no files" in empty.stderr) == (9, True)
+
+
+def test_datasets_ls_says_what_each_kind_holds(fitstop, canned, make_page):
+    table = {"id": "wine", "kind": "table", "rows": 3, "columns": [{}, {}], "bytes": 10, "created_at": None}
+    arrays = {
+        "id": "a",
+        "kind": "arrays",
+        "rows": 6,
+        "columns": [],
+        "arrays": [{}, {}],
+        "bytes": 10,
+        "created_at": None,
+    }
+    canned.on("GET", "/datasets", make_page(table, arrays))
+    lines = fitstop("datasets", "ls").stdout.splitlines()
+    assert "table   3 rows, 2 columns" in lines[1]
+    assert "arrays  6 rows, 2 arrays" in lines[2]
 
 
 def test_cancel_goes_on_after_a_failure_and_ends_with_its_status(fitstop, canned, make_job):

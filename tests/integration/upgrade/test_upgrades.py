@@ -41,14 +41,14 @@ from shared.spec import (
     Budget,
     Callbacks,
     CSVLoggerSpec,
-    DatasetSpec,
+    DenseSpec,
     EarlyStoppingSpec,
     Hyperparameters,
     JobSpec,
     ModelCheckpointSpec,
-    ModelSpec,
     Positive,
     ReduceLROnPlateauSpec,
+    TableSpec,
 )
 from shared.task import Task
 from shared.volume import Volume
@@ -73,7 +73,7 @@ from worker.training.resume.store import newest_point, owner_of
 # Bottom up: a model comes after those that it is made of.
 MODELS: tuple[type[BaseModel], ...] = (
     Best, LastImprovement, Patience, PlateauWait, EpochProgress,
-    Positive, DatasetSpec, ModelSpec, Hyperparameters, ModelCheckpointSpec, ReduceLROnPlateauSpec, EarlyStoppingSpec,
+    Positive, TableSpec, DenseSpec, Hyperparameters, ModelCheckpointSpec, ReduceLROnPlateauSpec, EarlyStoppingSpec,
     CSVLoggerSpec, Callbacks, Budget, JobSpec, Task, JobRecord,
     EnginePlan, Cancel, JobError, BudgetUsed, Stop, Ending, JobResult, ProcessIdentity, Claim,
     TrainingProcess, Conclusion, AttemptEnd, VolumeMarker,

@@ -252,7 +252,7 @@ def _(api):
 
 @line("metrics or loss that do not fit the target")
 def _(api):
-    api.refuses_values("hyperparameters/loss", "mean_squared_error", "categorical_crossentropy")
+    api.refuses_values("hyperparameters/loss", "mean_squared_error", "cosine_similarity")
     api.refuses_values("hyperparameters/metrics", ["mae"], ["nothing"])
 
 
@@ -401,10 +401,8 @@ def _(api):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("config.json", "{}")
-    objects = io.BytesIO()
-    np.savez(objects, a=np.array([print], dtype=object))
     pickles = [pickle.dumps([1], protocol) for protocol in range(2, 6)]
-    api.refuses_data({415}, *pickles, objects.getvalue(), b"\x89HDF\r\n\x1a\n" + b"\0" * 100, packed.getvalue())
+    api.refuses_data({415}, *pickles, b"\x89HDF\r\n\x1a\n" + b"\0" * 100, packed.getvalue())
 
 
 @line("the same id again, same bytes / other bytes")

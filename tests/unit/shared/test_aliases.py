@@ -95,7 +95,7 @@ def test_a_setting_that_has_no_equivalent_says_why(path):
         ],
         *[("hyperparameters/loss", value, "mean_squared_error") for value in ("mse", "MSE", "MeanSquaredError")],
         ("hyperparameters/loss", "l1", "mean_absolute_error"),
-        ("hyperparameters/loss", "categorical_crossentropy", "sparse_categorical_crossentropy"),
+        ("hyperparameters/loss", "cross_entropy", "sparse_categorical_crossentropy"),
         ("model/activation", "ReLU", "relu"),
         ("model/activation", "swish", "silu"),
         ("dataset/missing", "mean", "impute"),

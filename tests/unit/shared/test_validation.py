@@ -57,7 +57,7 @@ def check(document, problem):
         assert problem.detail.startswith("received " + shown[:59])
         assert re.search(r"""(, expected |: )["\w]""", problem.detail[len("received " + shown[:59]) :])
         assert "another value" not in problem.detail
-    assert len(problem.detail) < 400
+    assert len(problem.detail) < 500
     assert problem.code
 
 

@@ -3,8 +3,6 @@
 What is learnt from the data (categories, means) is learnt from the training part only, and is kept beside the model.
 """
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import skops.io
-from sklearn.utils.class_weight import compute_sample_weight
 
 from shared.dataset import NUMBER_MARKS, TEXT_MARKS, Column, DatasetInfo
 from shared.durable import replace_file
@@ -20,77 +17,33 @@ from shared.features import encoding_of
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.rows import CannotSplit, Columns, Selection, complete_rows, first_beyond_float32, select_rows
-from shared.spec import DatasetSpec
+from shared.spec import TableSpec
 from shared.storage import at_path
-from shared.volume import data_file_of, dataset_of
-from worker.machine.memory import data_shortage
 from worker.training import prepare
-from worker.training.errors import BadData, DataChanged, DataLargerThanMemory, DataMissing
+from worker.training.data.files import find_data_file, find_profile
+from worker.training.data.rows import Data, Part
+from worker.training.errors import BadData
 
-_PIECE = 1024 * 1024
 
+def load_table(attempt: AttemptFolder, record: JobRecord, spec: TableSpec) -> Data:
+    """The rows of the table, ready to train on; leaves the fitted preprocessing in the attempt's folder.
 
-@dataclass(frozen=True)
-class Data:
-    """The arrays of a run: inputs float32 of shape (rows, features), targets of shape (rows, 1).
-
-    Targets are float32 (0 and 1 where binary), int32 class numbers where multi-class; `classes` are the target's
-    values by number, None for a regression and for `positive`; `train_weights` is what a row counts for in the loss,
-    of shape (rows,), None where all count for one.
+    Inputs are float32 of shape (rows, features), targets of shape (rows, 1): float32 (0 and 1 where binary), int32
+    class numbers where multi-class. Raises DataMissing, DataChanged, or BadData with a sentence that says how to fix
+    it.
     """
-
-    train_x: npt.NDArray[np.float32]
-    train_y: npt.NDArray[Any]
-    train_weights: npt.NDArray[np.float32] | None
-    validation_x: npt.NDArray[np.float32]
-    validation_y: npt.NDArray[Any]
-    classes: tuple[Any, ...] | None
-    dropped_rows: int
-
-    @property
-    def training(self) -> tuple[npt.NDArray[Any], ...]:
-        """What a training step takes: inputs, targets, and weights where there are some."""
-        arrays = (self.train_x, self.train_y)
-        return arrays if self.train_weights is None else (*arrays, self.train_weights)
-
-    @property
-    def validation(self) -> tuple[npt.NDArray[Any], ...]:
-        """What a validation step takes."""
-        return self.validation_x, self.validation_y
-
-    @property
-    def features(self) -> int:
-        return int(self.train_x.shape[1])
-
-
-def load_data(attempt: AttemptFolder, record: JobRecord) -> Data:
-    """The job's data, ready to train on; leaves the fitted preprocessing in the attempt's folder.
-
-    Raises DataMissing, DataChanged, DataLargerThanMemory, or BadData with a sentence that says how to fix it.
-    """
-    try:
-        return _prepare(attempt, record)
-    except MemoryError as error:
-        raise DataLargerThanMemory(data_shortage(attempt).message) from error
-
-
-def _prepare(attempt: AttemptFolder, record: JobRecord) -> Data:
-    spec = record.spec.dataset
-    path = data_file_of(attempt.job, spec.id)
-    frame = _read(path, record.data_sha256)
+    path = find_data_file(attempt, spec.id, record.data_sha256)
+    frame = _read(path)
     used = frame.drop(columns=list(spec.drop_columns))
-    rows = _select(path, used, record)
+    rows = _select(path, used, record, spec)
     train_y, validation_y = _targets(used[spec.target], rows, record)
     inputs = used.drop(columns=spec.target)
     train_x, validation_x = inputs.iloc[rows.train], inputs.iloc[rows.validation]
-    schema = schema_of(_profile(attempt, spec), record, _version(attempt))
+    schema = schema_of(find_profile(attempt, spec.id), record, spec, _version(attempt))
     preparation, matrix = prepare.fit(train_x, train_y.ravel(), schema)
     data = Data(
-        _finite(matrix, inputs),
-        train_y,
-        _weights(train_y, record),
-        _finite(preparation.transform(validation_x), inputs),
-        validation_y,
+        Part({"rows": _finite(matrix, inputs)}, train_y),
+        Part({"rows": _finite(preparation.transform(validation_x), inputs)}, validation_y),
         rows.codes.values if rows.codes and spec.positive is None else None,
         len(used) - len(rows.train) - len(rows.validation),
     )
@@ -98,9 +51,10 @@ def _prepare(attempt: AttemptFolder, record: JobRecord) -> Data:
     return data
 
 
-def schema_of(info: DatasetInfo, record: JobRecord, version: int = prepare.NEWEST_VERSION) -> prepare.Schema:
+def schema_of(
+    info: DatasetInfo, record: JobRecord, spec: TableSpec, version: int = prepare.NEWEST_VERSION
+) -> prepare.Schema:
     """The input columns as the dataset's profile knows them, encoded as the job's spec says."""
-    spec = record.spec.dataset
     left_out = {spec.target, *spec.drop_columns}
     own_marks = None if info.missing_values is None else ("", *info.missing_values)
     return prepare.Schema(
@@ -115,7 +69,7 @@ def schema_of(info: DatasetInfo, record: JobRecord, version: int = prepare.NEWES
     )
 
 
-def _input(column: Column, spec: DatasetSpec) -> prepare.Input:
+def _input(column: Column, spec: TableSpec) -> prepare.Input:
     return prepare.Input(
         column.name,
         column.kind,
@@ -140,37 +94,16 @@ def _keep(preparation: prepare.Preparation, attempt: AttemptFolder) -> None:
     replace_file(attempt.preprocessing_file, skops.io.dumps(preparation.steps))
 
 
-def _profile(attempt: AttemptFolder, spec: DatasetSpec) -> DatasetInfo:
-    profile = dataset_of(attempt.job, spec.id)
-    if profile is None:
-        raise DataMissing("the dataset's profile is not on the volume")
-    return profile
-
-
-def _read(path: Path, sha256: str) -> pd.DataFrame:
-    try:
-        if _sha256(path) != sha256:
-            raise DataChanged("the dataset has changed since the job was posted; post the job again")
-        with at_path(path):
-            frame = pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise DataMissing("the dataset is not on the volume") from error
+def _read(path: Path) -> pd.DataFrame:
+    with at_path(path):
+        frame = pd.read_parquet(path)
     # scikit-learn and skops know texts as plain objects; pandas' own string types differ between its versions.
     texts = frame.select_dtypes(include=["string", "str", "category"]).columns
     return frame.astype(dict.fromkeys(texts, object))
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with at_path(path), path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def _select(path: Path, used: pd.DataFrame, record: JobRecord) -> Selection:
+def _select(path: Path, used: pd.DataFrame, record: JobRecord, spec: TableSpec) -> Selection:
     """The rows of both parts, as they were judged when the job was posted."""
-    spec = record.spec.dataset
     columns = Columns(path)
     needed = [spec.target] if spec.missing == "impute" else list(used.columns)
     kept = complete_rows(columns, needed, len(used))
@@ -202,14 +135,6 @@ def _targets(column: "pd.Series[Any]", rows: Selection, record: JobRecord) -> tu
         if beyond is not None:
             raise BadData(f'the target "{column.name}" holds {beyond:g}, too large for float32; fix or remove its row')
     return train.to_numpy(np.float32).reshape(-1, 1), validation.to_numpy(np.float32).reshape(-1, 1)
-
-
-def _weights(train_y: npt.NDArray[Any], record: JobRecord) -> npt.NDArray[np.float32] | None:
-    """By "balanced" each class counts for as much as any other: rows / (classes * rows of the class)."""
-    if record.spec.hyperparameters.class_weight is None:
-        return None
-    weights: npt.NDArray[np.float32] = compute_sample_weight("balanced", train_y.ravel()).astype(np.float32)
-    return weights
 
 
 def _finite(matrix: npt.NDArray[np.float32], inputs: pd.DataFrame) -> npt.NDArray[np.float32]:

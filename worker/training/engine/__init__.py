@@ -20,7 +20,7 @@ from shared.job import EnginePlan
 from worker.ipc import kept_programs
 from worker.training.callbacks import Callbacks
 from worker.training.context import RunContext
-from worker.training.data.table import Data
+from worker.training.data.rows import Data
 from worker.training.engine.device import data_bytes
 from worker.training.engine.fused import FusedEngine, missing_in_keras
 from worker.training.engine.plan import describe_engine
@@ -66,7 +66,7 @@ def _compile(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan) 
                 run.events.write([Event("engine", message, plan.model_dump(mode="json"), "warning")])
                 raise TrainingStopped("handed_back") from error
             plan = _simpler(run, plan, f"the model could not be compiled ({first_line(error)})")
-    return StockEngine(model, data, run.record, plan), plan
+    return StockEngine(model, data, run.record, plan, data_bytes(run.settings.device_data_bytes)), plan
 
 
 def _simpler(run: RunContext, plan: EnginePlan, because: str) -> EnginePlan:

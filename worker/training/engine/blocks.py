@@ -7,6 +7,7 @@ gathered from memory-mapped files while the block before it is trained on. Both 
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,19 +16,21 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from shared.storage import at_path
+from worker.training.data.rows import Part
 from worker.training.engine.programs import Specs, Tensors
 
 # The file has no name, and its room is free again when its failure is looked into.
 _TEMPORARY = Path("/tmp")  # noqa: S108
 
-Arrays = Sequence[npt.NDArray[Any]]
 Order = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.float32]
 
 
 class Blocks(Protocol):
     """`full_batches` batches of `batch_size` rows in blocks of `batches_per_block`, and a tail of fewer rows.
 
-    Epochs are begun in turn: `begin` takes the order of all rows, None for the order in which they lie.
+    Epochs are begun in turn: `begin` takes the order of all rows, None for the order in which they lie. A block holds
+    the arrays of the part, and the numbers that say how each row is changed, where it has some.
     """
 
     full_batches: int
@@ -37,8 +40,8 @@ class Blocks(Protocol):
     def specs(self) -> Specs:
         """The shapes and types of a block."""
 
-    def begin(self, order: Order | None) -> None:
-        """Begin an epoch."""
+    def begin(self, order: Order | None, numbers: Numbers) -> None:
+        """Begin an epoch, with the numbers that say how each row is changed."""
 
     def block(self, index: int) -> Tensors:
         """A block of the epoch that has begun; what lies after the last full batch is filled with zeros."""
@@ -47,22 +50,22 @@ class Blocks(Protocol):
         """The rows after the last full batch, None where there are none."""
 
 
-def blocks_of(arrays: Arrays, batch_size: int, device_bytes: int) -> Blocks:
-    """The rows of `arrays` as blocks, held on the device where they and their copy in order fit `device_bytes`."""
-    size = sum(array.nbytes for array in arrays)
-    if 2 * size <= device_bytes:
-        return ResidentBlocks(arrays, batch_size)
+def blocks_of(part: Part, batch_size: int, device_bytes: int) -> Blocks:
+    """The rows of `part` as blocks, held on the device where they and their copy in order fit `device_bytes`."""
+    if 2 * part.nbytes <= device_bytes:
+        return ResidentBlocks(part, batch_size)
     # Two blocks on the device at once: the one in use and the next.
-    return StreamedBlocks(arrays, batch_size, device_bytes // 2)
+    return StreamedBlocks(part, batch_size, device_bytes // 2)
 
 
 class ResidentBlocks:
     """All rows on the device, and one block that is the whole epoch."""
 
-    def __init__(self, arrays: Arrays, batch_size: int) -> None:
-        self._rows = tuple(tf.constant(array) for array in arrays)
+    def __init__(self, part: Part, batch_size: int) -> None:
+        self._rows = tuple(tf.constant(array) for array in part.take(slice(None)))
+        self._numbers = part.draw(0, 0)[:0]
         self._batch_size = batch_size
-        self.full_batches = self.batches_per_block = len(arrays[0]) // batch_size
+        self.full_batches = self.batches_per_block = len(part) // batch_size
         self._arranged = tf.function(self._arrange, autograph=False)
         self._ordered: Tensors = ()
         self._tail: Tensors | None = None
@@ -70,14 +73,14 @@ class ResidentBlocks:
 
     @property
     def specs(self) -> Specs:
-        return _specs(self.full_batches, self._batch_size, self._rows)
+        return _specs(self.full_batches, self._batch_size, _and_numbers(self._rows, self._numbers))
 
-    def begin(self, order: Order | None) -> None:
+    def begin(self, order: Order | None, numbers: Numbers) -> None:
         if order is None and self._is_as_it_lies:
             return
         self._is_as_it_lies = order is None
         order = np.arange(len(self._rows[0]), dtype="i4") if order is None else order
-        self._ordered, tail = self._arranged(tf.constant(order))
+        self._ordered, tail = self._arranged(tf.constant(order), tf.constant(numbers))
         self._tail = tail or None
 
     def block(self, index: int) -> Tensors:
@@ -88,8 +91,8 @@ class ResidentBlocks:
     def tail(self) -> Tensors | None:
         return self._tail
 
-    def _arrange(self, order: tf.Tensor) -> tuple[Tensors, Tensors]:
-        rows = tuple(tf.gather(one, order) for one in self._rows)
+    def _arrange(self, order: tf.Tensor, numbers: tf.Tensor) -> tuple[Tensors, Tensors]:
+        rows = tuple(tf.gather(one, order) for one in _and_numbers(self._rows, numbers))
         full = self.full_batches * self._batch_size
         block = tuple(tf.reshape(one[:full], (self.full_batches, self._batch_size, *one.shape[1:])) for one in rows)
         return block, tuple(one[full:] for one in rows) if order.shape[0] > full else ()
@@ -98,48 +101,70 @@ class ResidentBlocks:
 class StreamedBlocks:
     """Rows in memory-mapped files; the next block is gathered and copied to the device meanwhile."""
 
-    def __init__(self, arrays: Arrays, batch_size: int, block_bytes: int) -> None:
-        self._rows = tuple(memory_mapped(array) for array in arrays)
+    def __init__(self, part: Part, batch_size: int, block_bytes: int) -> None:
+        self._part = on_disk(part)
         self._batch_size = batch_size
-        self.full_batches = len(arrays[0]) // batch_size
-        batch_bytes = max(1, sum(array.nbytes for array in arrays) // len(arrays[0]) * batch_size)
+        self.full_batches = len(part) // batch_size
+        batch_bytes = max(1, part.nbytes // len(part) * batch_size)
         self.batches_per_block = max(1, min(self.full_batches, block_bytes // batch_bytes))
-        self._order: Order = np.arange(len(arrays[0]), dtype="i4")
+        self._order: Order = np.arange(len(part), dtype="i4")
+        self._numbers = part.draw(0, 0)
         self._thread = ThreadPoolExecutor(1, "blocks")
         self._next: tuple[int, Future[Tensors]] | None = None
 
     @property
     def specs(self) -> Specs:
-        return _specs(self.batches_per_block, self._batch_size, self._rows)
+        shapes = [
+            tf.TensorSpec(one.shape, dtype) for one, dtype in zip(self._part.arrays, self._part.dtypes, strict=True)
+        ]
+        return _specs(self.batches_per_block, self._batch_size, _and_numbers(shapes, self._numbers))
 
-    def begin(self, order: Order | None) -> None:
-        self._order = np.arange(len(self._rows[0]), dtype="i4") if order is None else order
+    def begin(self, order: Order | None, numbers: Numbers) -> None:
+        self._numbers = numbers
+        self._order = np.arange(len(self._part), dtype="i4") if order is None else order
         self._next = None
 
     def block(self, index: int) -> Tensors:
         ready, self._next = self._next, None
-        tensors = ready[1].result() if ready and ready[0] == index else self._gather(self._order, index)
+        tensors = ready[1].result() if ready and ready[0] == index else self._gather(self._order, self._numbers, index)
         if (index + 1) * self.batches_per_block < self.full_batches:
-            self._next = index + 1, self._thread.submit(self._gather, self._order, index + 1)
+            self._next = index + 1, self._thread.submit(self._gather, self._order, self._numbers, index + 1)
         return tensors
 
     def tail(self) -> Tensors | None:
         rows = self._order[self.full_batches * self._batch_size :]
-        return tuple(tf.constant(one[rows]) for one in self._rows) if len(rows) else None
+        return tuple(tf.constant(one) for one in self._take(self._numbers, rows)) if len(rows) else None
 
-    def _gather(self, order: Order, index: int) -> Tensors:
+    def _take(self, numbers: Numbers, rows: Order) -> Sequence[npt.NDArray[Any]]:
+        return _and_numbers(self._part.take(rows), numbers[rows])
+
+    def _gather(self, order: Order, numbers: Numbers, index: int) -> Tensors:
         begin = index * self.batches_per_block * self._batch_size
         end = min(begin + self.batches_per_block * self._batch_size, self.full_batches * self._batch_size)
         tensors = []
-        for one, spec in zip(self._rows, self.specs, strict=True):
+        for one, spec in zip(self._take(numbers, order[begin:end]), self.specs, strict=True):
             block = np.zeros(spec.shape, one.dtype)
-            block.reshape(-1, *one.shape[1:])[: end - begin] = one[order[begin:end]]
+            block.reshape(-1, *one.shape[1:])[: end - begin] = one
             tensors.append(tf.constant(block))
         return tuple(tensors)
 
 
+def _and_numbers(arrays: Sequence[Any], numbers: Any) -> tuple[Any, ...]:
+    """The arrays, and the numbers where there are some for each row."""
+    return (*arrays, numbers) if numbers.shape[1] else tuple(arrays)
+
+
+def on_disk(part: Part) -> Part:
+    """The same part with every array in a file, so that its pages leave memory when others need it."""
+    inputs = {name: memory_mapped(one) for name, one in part.inputs.items()}
+    weights = None if part.weights is None else memory_mapped(part.weights)
+    return replace(part, inputs=inputs, targets=memory_mapped(part.targets), weights=weights)
+
+
 def memory_mapped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A copy of `array` in a file without a name: its pages leave memory when others need it."""
+    """A copy of `array` in a file without a name; an array that is in a file already as it is."""
+    if isinstance(array, np.memmap):
+        return array
     with at_path(_TEMPORARY), tempfile.TemporaryFile(prefix="fitstop-") as file:
         file.write(np.ascontiguousarray(array).data)
         file.flush()
@@ -147,4 +172,5 @@ def memory_mapped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _specs(batches: int, batch_size: int, rows: Sequence[Any]) -> Specs:
+    """Of tensors, or of specs of tensors, that hold all rows."""
     return tuple(tf.TensorSpec((batches, batch_size, *one.shape[1:]), one.dtype) for one in rows)

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from shared.job import EnginePlan, JobRecord
 from worker.training.callbacks import Callbacks
-from worker.training.data.table import Data
+from worker.training.data.rows import Data
 from worker.training.engine.blocks import Blocks, blocks_of
 from worker.training.engine.order import permutation
 from worker.training.engine.programs import tail_program, training_program, validation_program
@@ -52,16 +52,18 @@ class FusedEngine:
     def __init__(self, model: keras.Model, data: Data, record: JobRecord, plan: EnginePlan, device_bytes: int) -> None:
         self._model = model
         self._seed = record.spec.hyperparameters.seed
-        self._rows = len(data.train_x)
+        self._data = data
+        self._rows = len(data.train)
         self._epoch = _EpochNumber()
         self._place = Place(0, 0)
         batch_size = min(record.spec.hyperparameters.batch_size, self._rows)
-        self._training = blocks_of(data.training, batch_size, device_bytes)
-        self._validation = blocks_of(data.validation, plan.validation_batch, device_bytes)
-        self._train = training_program(model, self._training.specs, xla=plan.xla)
-        self._validate = validation_program(model, self._validation.specs, xla=plan.xla)
-        self._train_tail = tail_program(model.train_step)
-        self._validate_tail = tail_program(model.test_step)
+        train, validation = data.train, data.validation
+        self._training = blocks_of(train, batch_size, device_bytes)
+        self._validation = blocks_of(validation, plan.validation_batch, device_bytes)
+        self._train = training_program(model, self._training.specs, train.batch, xla=plan.xla)
+        self._validate = validation_program(model, self._validation.specs, validation.batch, xla=plan.xla)
+        self._train_tail = tail_program(model.train_step, train.batch)
+        self._validate_tail = tail_program(model.test_step, validation.batch)
         self._finite: Any = None
         self._training_pace, self._validation_pace = _Pace(), _Pace()
         self._compile()
@@ -109,8 +111,8 @@ class FusedEngine:
     def _train_epoch(self, steps_done: Callable[[int, Any], None], _: Any) -> Any:
         """One epoch, or the rest of one; `steps_done` hears how far it is and may raise to end it."""
         begun = self._place.step if self._epoch.number == self._place.epoch else 0
-        blocks = self._training
-        blocks.begin(permutation(self._seed, self._epoch.number, self._rows))
+        blocks, epoch = self._training, self._epoch.number
+        blocks.begin(permutation(self._seed, epoch, self._rows), self._data.train.draw(self._seed, epoch))
         logs: Any = None
         for block, start, stop in _calls(blocks, begun, self._training_pace):
             with self._training_pace.measure(stop - start):
@@ -126,7 +128,7 @@ class FusedEngine:
 
     def _validate_all(self, validated: Callable[[int], None], _: Any) -> Any:
         blocks = self._validation
-        blocks.begin(None)
+        blocks.begin(None, self._data.validation.draw(0, 0))
         logs: Any = None
         for block, start, stop in _calls(blocks, 0, self._validation_pace):
             with self._validation_pace.measure(stop - start):

@@ -3,15 +3,28 @@
 import os
 from math import ceil
 
+import tensorflow as tf
+
 from shared.events import Event
 from shared.job import EnginePlan, JobRecord
-from worker.training.data.table import Data
+from shared.keras_config import layer_classes
+from shared.spec import CnnSpec, DenseSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
+from worker.training.data.rows import Data
 from worker.training.engine.order import validation_batch
 
 # XLA's own compile costs about half a second more than TensorFlow's; it has paid after this number of small steps.
 _STEPS_THAT_PAY_XLA = 4000
 # A step with fewer float operations than this is over before a second thread has begun.
 _SMALL_STEP_OPERATIONS = 100_000_000
+# Of what networks of a kind are made that decides how they are computed.
+_LAYERS = {"cnn": {"Conv2D"}, "application": {"Conv2D"}}
+_FASTER_BY_XLA_ON_CPU = frozenset(
+    {
+        "Activation", "Add", "Average", "BatchNormalization", "Concatenate", "Dense", "Dropout", "ELU", "Flatten",
+        "InputLayer", "LayerNormalization", "LeakyReLU", "Multiply", "Normalization", "ReLU", "Rescaling",
+        "Reshape", "Softmax", "Subtract",
+    }
+)  # fmt: skip
 # A stop is likely within this many times early stopping's patience.
 _LIKELY_PATIENCES = 3
 
@@ -19,16 +32,16 @@ _LIKELY_PATIENCES = 3
 def decide(record: JobRecord, data: Data) -> EnginePlan:
     """The plan of a job that has none yet: what its spec asks for, and the rule's choice where that says "auto"."""
     asked = record.spec.hyperparameters
-    rows = len(data.train_x)
+    rows = len(data.train)
     batch_size = min(asked.batch_size, rows)
     steps = ceil(rows / batch_size)
     engine = "fused" if asked.engine == "auto" else asked.engine
-    xla, why = _with_xla(record, steps, engine)
+    xla, why = _with_xla(record, steps, engine, device())
     return EnginePlan(
         engine=engine,
         xla=xla,
         threads=_threads(record, batch_size),
-        validation_batch=validation_batch(len(data.validation_x), batch_size, max(record.spec.model.layers)),
+        validation_batch=_validation_batch(record.spec.model, data, batch_size),
         steps_per_epoch=steps,
         reason=f"{_engine_reason(asked.engine)}; {why}",
     )
@@ -42,15 +55,54 @@ def describe_engine(plan: EnginePlan) -> Event:
 
 
 def _engine_reason(asked: str) -> str:
-    return "fused: a dense network on arrays" if asked == "auto" else f"{asked}: asked for"
+    return "fused: all data is in arrays" if asked == "auto" else f"{asked}: asked for"
 
 
-def _with_xla(record: JobRecord, steps: int, engine: str) -> tuple[bool, str]:
+def _validation_batch(model: ModelSpec, data: Data, batch_size: int) -> int:
+    """As many rows as for training where it is not known what a row needs."""
+    rows = len(data.validation)
+    if isinstance(model, DenseSpec):
+        return validation_batch(rows, batch_size, max(model.layers))
+    if isinstance(model, CnnSpec):
+        height, width, channels = data.train.x.shape[1:]
+        return validation_batch(rows, batch_size, height * width * max(channels, model.filters[0]))
+    return min(rows, batch_size)
+
+
+def device() -> str:
+    """What TensorFlow computes on here."""
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
+def _against_xla(spec: JobSpec, on: str) -> str:
+    """Why XLA is not chosen for what is computed; empty where nothing speaks against it.
+
+    On a CPU its convolutions are 20 to 30 times slower than TensorFlow's own (measured: a small network on 28 x 28).
+    """
+    model, data = spec.model, spec.dataset
+    if isinstance(data, ImagesSpec) and data.augment and data.augment.is_geometric:
+        return "XLA does not compile the shift, rotation and zoom of images"
+    layers = layer_classes(model.config) if isinstance(model, KerasSpec) else _LAYERS.get(model.kind, set())
+    random = sorted(layer for layer in layers if layer.startswith("Random"))
+    if random:
+        return f"XLA does not compile {random[0]}"
+    if on == "GPU":
+        return ""
+    if any("Conv" in layer for layer in layers):
+        return "XLA makes convolutions many times slower on a CPU"
+    unknown = sorted(layers - _FASTER_BY_XLA_ON_CPU)
+    return f"XLA is not known to make {unknown[0]} faster on a CPU" if unknown else ""
+
+
+def _with_xla(record: JobRecord, steps: int, engine: str, on: str) -> tuple[bool, str]:
     asked = record.spec.hyperparameters.xla
     if asked != "auto":
         return asked, f"{'with' if asked else 'without'} XLA: asked for"
     if engine == "stock":
         return False, "without XLA: the stock engine compiles each batch size again"
+    against = _against_xla(record.spec, on)
+    if against:
+        return False, f"without XLA: {against}"
     likely = steps * likely_epochs(record)
     if likely < _STEPS_THAT_PAY_XLA:
         return False, f"without XLA: about {likely} steps would not pay for its compile"
@@ -67,6 +119,8 @@ def likely_epochs(record: JobRecord) -> int:
 
 
 def _threads(record: JobRecord, batch_size: int) -> int:
+    if not isinstance(record.spec.model, DenseSpec) or record.task.parameters is None:
+        return _cores()  # a convolution does more work than its parameters tell
     operations = 6 * record.task.parameters * batch_size
     return 1 if operations < _SMALL_STEP_OPERATIONS else _cores()
 

@@ -3,6 +3,7 @@
 The number of steps is an argument, so one compile serves every length, and the length changes no bit of the result.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -13,9 +14,11 @@ _FLAG = tf.TensorSpec((), tf.bool)
 
 Tensors = tuple[tf.Tensor, ...]
 Specs = tuple[tf.TensorSpec, ...]
+# From one tensor for each array of the data to what a step of Keras's takes: x, y, and weights.
+BatchOf = Callable[[Sequence[Any]], tuple[Any, ...]]
 
 
-def training_program(model: keras.Model, block: Specs, *, xla: bool) -> Any:
+def training_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, xla: bool) -> Any:
     """`(block, start, stop, is_first) -> (step, logs)`: train on the batches from `start` until before `stop`.
 
     A block's tensors have the shape (batches, rows of a batch, …). The program ends right after a batch that makes the
@@ -25,7 +28,7 @@ def training_program(model: keras.Model, block: Specs, *, xla: bool) -> Any:
 
     def train(batches: Tensors, start: tf.Tensor, stop: tf.Tensor, is_first: tf.Tensor) -> Any:
         def one_step(step: tf.Tensor, _: tf.Tensor) -> Any:
-            logs = model.train_step(tuple(part[step] for part in batches))
+            logs = model.train_step(batch_of([part[step] for part in batches]))
             return step + 1, tf.math.is_finite(logs["loss"])
 
         def goes_on(step: tf.Tensor, is_finite: tf.Tensor) -> Any:
@@ -38,7 +41,7 @@ def training_program(model: keras.Model, block: Specs, *, xla: bool) -> Any:
     return tf.function(train, input_signature=[block, _COUNT, _COUNT, _FLAG], jit_compile=xla, autograph=False)
 
 
-def validation_program(model: keras.Model, block: Specs, *, xla: bool) -> Any:
+def validation_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, xla: bool) -> Any:
     """`(block, start, stop, is_first) -> (logs, finite)`: add the batches from `start` until before `stop` up.
 
     `finite` has a flag for each trainable variable: whether all of its numbers are finite.
@@ -46,7 +49,7 @@ def validation_program(model: keras.Model, block: Specs, *, xla: bool) -> Any:
 
     def validate(batches: Tensors, start: tf.Tensor, stop: tf.Tensor, is_first: tf.Tensor) -> Any:
         def one_step(step: tf.Tensor) -> Any:
-            model.test_step(tuple(part[step] for part in batches))
+            model.test_step(batch_of([part[step] for part in batches]))
             return (step + 1,)
 
         _begin_metrics(model, is_first)
@@ -56,9 +59,9 @@ def validation_program(model: keras.Model, block: Specs, *, xla: bool) -> Any:
     return tf.function(validate, input_signature=[block, _COUNT, _COUNT, _FLAG], jit_compile=xla, autograph=False)
 
 
-def tail_program(step: Any) -> Any:
-    """`(batch) -> logs` for the last partial batch. One step an epoch is not worth a compile by XLA."""
-    return tf.function(step, jit_compile=False, autograph=False)
+def tail_program(step: Any, batch_of: BatchOf) -> Any:
+    """`(tensors) -> logs` for the last partial batch. One step an epoch is not worth a compile by XLA."""
+    return tf.function(lambda tensors: step(batch_of(tensors)), jit_compile=False, autograph=False)
 
 
 def finite_flags(model: keras.Model) -> tf.Tensor:

@@ -1,70 +1,106 @@
 """The stock engine: Keras's own training function over a dataset of batches, one Python call for each batch."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import ceil
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from shared.job import EnginePlan, JobRecord
 from worker.training.callbacks import Callbacks
-from worker.training.data.table import Data
+from worker.training.data.rows import Data, Part
+from worker.training.engine.blocks import Numbers, Order, on_disk
 from worker.training.engine.order import permutation
 from worker.training.resume.point import Place
+
+# The order of the rows and how each is changed, for each time that they are all read.
+Orders = Callable[[], Iterator[tuple[Order, Numbers]]]
 
 
 class StockEngine:
     """Keras's `fit` on a dataset that draws each epoch's order as the fused engine does."""
 
-    def __init__(self, model: keras.Model, data: Data, record: JobRecord, plan: EnginePlan) -> None:
+    def __init__(self, model: keras.Model, data: Data, record: JobRecord, plan: EnginePlan, device_bytes: int) -> None:
         self._model = model
         self._data = data
         self._spec = record.spec.hyperparameters
         self._plan = plan
+        self._device_bytes = device_bytes
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
         place = callbacks.resume.place
-        rows = len(self._data.train_x)
+        rows, validation = len(self._data.train), self._data.validation
+        validated_at_once = self._plan.validation_batch
         batch_size = min(self._spec.batch_size, rows)
         self._model.jit_compile = self._plan.xla
         self._model.make_train_function(force=True)
         self._model.train_function = _without_done_batches(self._model, place)
+        as_it_lies = np.arange(len(validation), dtype="i4"), validation.draw(0, 0)
+        counted = tf.data.experimental.assert_cardinality(ceil(len(validation) / validated_at_once))
         self._model.fit(
-            self._batches(batch_size, place),
+            _batches(self._data.train, partial(self._orders, place, batch_size), batch_size, self._device_bytes),
             steps_per_epoch=ceil(rows / batch_size),
             initial_epoch=place.epoch,
             epochs=epochs,
-            validation_data=self._data.validation,
-            validation_batch_size=self._plan.validation_batch,
+            # Keras warns at the end of a dataset whose length it does not know.
+            validation_data=_batches(
+                validation, lambda: iter([as_it_lies]), validated_at_once, self._device_bytes
+            ).apply(counted),
             callbacks=[*callbacks.in_order, _EachBatch(callbacks)],
             shuffle=False,
             verbose=0,
         )
 
-    def _batches(self, batch_size: int, place: Place) -> Any:
-        """All batches from `place` on, gathered from tensors that TensorFlow holds once."""
-        rows = len(self._data.train_x)
-        tensors = tuple(tf.constant(array) for array in self._data.training)
+    def _orders(self, place: Place, batch_size: int) -> Iterator[tuple[Order, Numbers]]:
+        """The rows of each epoch from `place` on in its order, and how each is changed."""
+        train, seed = self._data.train, self._spec.seed
+        for epoch in range(place.epoch, self._spec.epochs):
+            done = place.step * batch_size if epoch == place.epoch else 0
+            order = permutation(seed, epoch, len(train))[done:]
+            yield order, train.draw(seed, epoch)[order]
 
-        def orders() -> Iterator[npt.NDArray[np.int32]]:
-            for epoch in range(place.epoch, self._spec.epochs):
-                done = place.step * batch_size if epoch == place.epoch else 0
-                yield permutation(self._spec.seed, epoch, rows)[done:]
 
-        return (
-            tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((None,), tf.int32))
-            .flat_map(
-                lambda order: (
-                    tf.data.Dataset.from_tensor_slices(order)
-                    .batch(batch_size)
-                    .map(lambda rows_of_batch: tuple(tf.gather(one, rows_of_batch) for one in tensors))
-                )
-            )
-            .prefetch(8)
-        )
+def _batches(part: Part, orders: Orders, batch_size: int, device_bytes: int) -> Any:
+    """The batches of all orders in turn: gathered from tensors where the part fits `device_bytes`, else from files."""
+    if part.nbytes > device_bytes:
+        return _batches_from_disk(on_disk(part), orders, batch_size)
+    tensors = tuple(tf.constant(array) for array in part.take(slice(None)))
+    width = part.draw(0, 0).shape[1]
+    specs = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, width), tf.float32)
+
+    def batch_of(rows: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
+        gathered = [tf.gather(one, rows) for one in tensors]
+        return part.batch([*gathered, numbers] if width else gathered)
+
+    return (
+        tf.data.Dataset.from_generator(orders, output_signature=specs)
+        .flat_map(lambda *order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
+        .map(batch_of)
+        .prefetch(8)
+    )
+
+
+def _batches_from_disk(part: Part, orders: Orders, batch_size: int) -> Any:
+    width = part.draw(0, 0).shape[1]
+
+    def batches() -> Iterator[tuple[Any, ...]]:
+        for order, numbers in orders():
+            for start in range(0, len(order), batch_size):
+                rows = slice(start, start + batch_size)
+                taken = part.take(order[rows])
+                yield (*taken, numbers[rows]) if width else taken
+
+    pairs = list(zip(part.arrays, part.dtypes, strict=True))
+    specs = [tf.TensorSpec((None, *one.shape[1:]), dtype) for one, dtype in pairs]
+    specs += [tf.TensorSpec((None, width), tf.float32)] if width else []
+    return (
+        tf.data.Dataset.from_generator(batches, output_signature=tuple(specs))
+        .map(lambda *tensors: part.batch(tensors))
+        .prefetch(2)
+    )
 
 
 class _EachBatch(keras.callbacks.Callback):

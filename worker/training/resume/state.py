@@ -95,7 +95,7 @@ def _numpy_state(point: ResumePoint) -> tuple[str, npt.NDArray[Any], int, int, f
     return name, dict(point.tensors)["random:numpy"], position, has_gauss, cached
 
 
-def build_variables(model: keras.Model, batch: tuple[npt.NDArray[Any], ...]) -> None:
+def build_variables(model: keras.Model, batch: tuple[Any, ...]) -> None:
     """Make the optimizer's and the metrics' variables exist before training, without a step.
 
     Keras would make them in the first step. `_symbolic_build` is a private name of Keras's; a test pins it.

@@ -44,6 +44,21 @@ def test_every_answer_tells_what_is_left_and_above_it_is_429(limited):
     assert "RateLimit" not in client.get("/healthz").headers
 
 
+def test_a_key_has_only_so_many_costly_reads_at_once(limited, job):
+    app = limited(costly_reads_per_key=1)
+    client, held = authorized(app), Service.of(app)
+    other = authorized(app, held.keys.create("other", "read")[1])
+    assert held.costly_of_keys.take("key_environment")
+    reads = [("GET", "/usage"), ("GET", "/replay/patience"), ("GET", f"/jobs/{job.id}/forecast")]
+    for method, path in reads:
+        refused(client.open(path, method=method), "too_many_costly_reads")
+        assert other.open(path, method=method).status_code == 200
+    assert client.get(f"/jobs/{job.id}").status_code == 200
+    held.costly_of_keys.release("key_environment")
+    for method, path in [*reads, *reads]:
+        assert client.open(path, method=method).status_code == 200
+
+
 def test_each_key_has_limits_of_its_own(limited):
     app = limited(requests_per_minute=1)
     other = authorized(app, Service.of(app).keys.create("other", "read")[1])

@@ -6,8 +6,6 @@ import hashlib
 import io
 import json
 import pickle
-import subprocess
-import sys
 import zipfile
 
 import pyarrow as pa
@@ -17,6 +15,7 @@ import pytest
 from api import create_app
 from api.datasets.file_formats import format_of
 from api.state.incoming import remove_leftovers
+from tests.support.ingesting import run_ingest
 from tests.support.keys import authorized
 
 WINE = b"type,ph,quality\nred,3.1,5\nwhite,,6\nred,3.3,6\n"
@@ -26,10 +25,11 @@ def in_folder(volume):
     return sorted(entry.name for entry in volume.datasets.iterdir())
 
 
-def zipped():
+def zipped(*names):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("a.csv", WINE)
+        for name in names:
+            archive.writestr(name, WINE)
     return content.getvalue()
 
 
@@ -129,12 +129,14 @@ def test_what_is_refused_leaves_nothing_behind(client, volume, content, status, 
     "content",
     [
         gzip.compress(WINE),
-        zipped(),
+        zipped("[Content_Types].xml"),
+        zipped("mimetype"),
+        zipped("metadata.json", "config.json"),
         b"\x89HDF\r\n\x1a\n",
         b"\x93NUMPY\x01",
         *(pickle.dumps([1], n) for n in range(2, 6)),
     ],
-    ids=["gzip", "zip", "HDF5", "npy", *(f"pickle {n}" for n in range(2, 6))],
+    ids=["gzip", "xlsx", "odt", "keras", "HDF5", "npy", *(f"pickle {n}" for n in range(2, 6))],
 )
 def test_other_formats_are_415_by_their_content(client, volume, content):
     answer = client.put("/datasets/wine?name=wine.csv", data=content)
@@ -209,11 +211,7 @@ def test_a_parser_that_takes_too_long_or_too_much_is_a_refusal(settings, volume)
 def test_a_volume_that_fails_while_the_upload_is_read_is_named_by_its_error(tmp_path):
     (tmp_path / "upload").write_bytes(WINE)
     (tmp_path / "data.parquet").mkdir()
-    order = {"format": "csv", "missing_values": None, "column_kinds": {}}
-    limits = {"max_columns": 50, "max_cells": 10_000, "memory_bytes": 2**31}
-    command = [sys.executable, "-m", "api.datasets.ingest", str(tmp_path)]
-    done = subprocess.run(command, input=json.dumps(order | limits).encode(), capture_output=True, check=True)
-    assert json.loads(done.stdout) == {"errno": errno.EISDIR}
+    assert run_ingest(tmp_path) == {"errno": errno.EISDIR}
 
 
 @pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EIO, 503), (errno.EROFS, 503)])

@@ -2,11 +2,8 @@
 
 import csv
 import io
-import json
 import math
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +18,7 @@ from api.datasets.ingest.parquet_file import read_parquet
 from api.datasets.ingest.reading import Reading
 from api.datasets.ingest.table import check, profile
 from shared.problems import Refused
+from tests.support.ingesting import run_ingest
 
 ROOT = Path(__file__).parents[4]
 LIMITS = Limits(columns=20, cells=1000)
@@ -293,17 +291,5 @@ def test_a_broken_parquet_file_is_refused(tmp_path, content):
 def test_the_parser_ends_without_the_interpreters_end_where_pyarrows_threads_may_wait_for_each_other(tmp_path):
     (tmp_path / "upload").write_bytes(b"a,b\n1,2\n3,4\n")
     (tmp_path / "sitecustomize.py").write_text("import atexit, os; atexit.register(os._exit, 3)")
-    order = {
-        "format": "csv",
-        "missing_values": [],
-        "column_kinds": {},
-        "max_columns": 9,
-        "max_cells": 99,
-        "memory_bytes": 1 << 30,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "api.datasets.ingest", str(tmp_path)],
-        input=json.dumps(order).encode(), capture_output=True, check=False,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
-    )  # fmt: skip
-    assert (done.returncode, json.loads(done.stdout)["facts"]["rows"]) == (0, 2)
+    answer = run_ingest(tmp_path, {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    assert answer["facts"]["rows"] == 2

@@ -64,7 +64,7 @@ def test_the_schema_of_a_job_has_defaults_descriptions_and_limits(client):
     assert served["$id"] == "/schema/job.json"
     parts = served["$defs"]
     assert parts["Hyperparameters"]["properties"]["epochs"]["default"] == 1000
-    assert parts["DatasetSpec"]["properties"]["missing"]["enum"] == ["drop", "impute"]
+    assert parts["TableSpec"]["properties"]["missing"]["enum"] == ["drop", "impute"]
     for name, part in parts.items():
         assert part.get("description"), name
         for field, inner in part["properties"].items():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.job_folder import JobFolder
 from shared.ledger import PARTS
 from shared.times import utc_now
 from tests.unit.shared.histories import claimed_at, ended_at, epoch_event, event, over_at, posted_at, stopped, told
@@ -122,6 +123,18 @@ def test_usage_by_dataset_and_by_worker(client, volume):
     assert [(row["dataset"], row["jobs"]) for row in usage(client, by="dataset")["data"]] == [("wine", 1)]
     [row] = usage(client, by="worker")["data"]
     assert (row["worker"], row["gpu_seconds"]["total"]) == ("here", 1.5)
+
+
+def test_usage_reads_a_finished_job_once_and_forgets_one_that_was_deleted(client, volume, monkeypatch):
+    jobs = [over(volume, start) for start in (0, 1000, 2000)]
+    first = usage(client)
+    assert first["total"]["jobs"] == 3
+    monkeypatch.setattr(JobFolder, "record", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(JobFolder, "result", lambda _: pytest.fail("read again"))
+    assert [usage(client), usage(client, by="dataset")["total"]] == [first, first["total"]]
+    monkeypatch.undo()
+    assert client.delete(f"/jobs/{jobs[0].id}").status_code == 204
+    assert usage(client)["total"]["jobs"] == 2
 
 
 def test_usage_is_of_the_last_thirty_days_where_nothing_is_said(client):

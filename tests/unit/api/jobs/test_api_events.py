@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api import create_app
 from api.state.service import Service
 from shared.events import Cursor, Event, EventWriter
 from shared.job import AttemptEnd, Ending
 from shared.times import utc_now
 from tests.support.jobs import claim
+from tests.support.keys import authorized
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -158,6 +160,21 @@ def test_above_the_cap_a_stream_is_503_and_places_come_back(app, client, told):
     streams.release()
     for _ in range(3):
         assert frames(stream(client, f"/jobs/{told.id}/events"))[-1]["event"] == "end"
+
+
+def test_a_key_has_only_its_own_places_for_streams(settings, volume, told):
+    app = create_app(settings.model_copy(update={"streams_per_key": 2, "max_streams": 5}))
+    one, other = authorized(app), authorized(app, Service.of(app).keys.create("other", "read")[1])
+    streams = [one.get(f"/jobs/{told.id}/events", headers=STREAM) for _ in range(2)]
+    refused = stream(one, f"/jobs/{told.id}/events")
+    assert (refused.status_code, refused.json["code"]) == (429, "too_many_streams")
+    assert "this key has 2 event streams" in refused.json["detail"]
+    assert int(refused.headers["Retry-After"]) > 0
+    assert frames(stream(other, f"/jobs/{told.id}/events"))[-1]["event"] == "end"
+    for answer in streams:
+        answer.close()
+    for _ in range(3):
+        assert frames(stream(one, f"/jobs/{told.id}/events"))[-1]["event"] == "end"
 
 
 def test_a_client_that_leaves_before_the_first_frame_gives_its_place_back(client, job):

@@ -115,6 +115,15 @@ def test_where_too_many_wait_the_answer_comes_at_once(app, client, job):
     assert time.monotonic() - began < 30
 
 
+def test_waiting_requests_of_a_key_count_with_its_streams(app, client, job):
+    places = Service.of(app).streams_of_keys
+    while places.take("key_environment"):
+        pass
+    began = time.monotonic()
+    assert shown(client, job, "?wait=60").status_code == 200
+    assert time.monotonic() - began < 30
+
+
 def test_a_process_that_ends_lets_its_waiting_clients_go(app, job):
     asked = Asked(app, job, "?wait=60")
     wait_for(lambda: asked.is_waiting(app), 60)

@@ -98,14 +98,14 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("worker", "sh
 def test_the_best_checkpoint_loads_in_bare_keras_and_is_worth_what_the_manifest_says(
     volume: Volume, tmp_path: Path, form: str
 ) -> None:
-    from worker.training.data.table import load_data
+    from worker.training.data.load import load_data
 
     job = trained(volume, callbacks={"model_checkpoint": {"format": form}})
     attempt = job.attempts()[0]
     record = job.record()
     assert record is not None
     data = load_data(attempt, record)
-    np.savez(tmp_path / "rows.npz", x=data.validation_x, y=data.validation_y)
+    np.savez(tmp_path / "rows.npz", x=data.validation.x, y=data.validation.targets)
     manifest = read_manifest(attempt.manifest_file)
     assert manifest.best is not None
     best = manifest.find(manifest.best)

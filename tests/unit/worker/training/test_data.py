@@ -18,7 +18,8 @@ from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.wine import article_file, made_file
 from worker.training import prepare
-from worker.training.data.table import Data, load_data
+from worker.training.data.load import load_data
+from worker.training.data.rows import Data
 from worker.training.errors import BadData, DataChanged, DataMissing
 from worker.training.prepare import TRUSTED_TYPES
 
@@ -43,7 +44,7 @@ def test_the_articles_data_has_its_rows_and_features(
 ) -> None:
     put_dataset(volume, pd.read_csv(file(tmp_path)))
     data = loaded_again(volume, target="quality", positive={"at_least": 6})
-    assert (len(data.train_x), len(data.validation_x), data.features, data.dropped_rows) == (5170, 1293, 12, 34)
+    assert (len(data.train.x), len(data.validation.x), data.features, data.dropped_rows) == (5170, 1293, 12, 34)
 
 
 def test_what_is_learnt_from_the_data_is_learnt_from_the_training_part(volume: Volume) -> None:
@@ -51,8 +52,8 @@ def test_what_is_learnt_from_the_data_is_learnt_from_the_training_part(volume: V
     data = loaded(volume, frame, positive={"at_least": 3})
     train, _ = train_test_split(frame, test_size=0.2, random_state=42)
     expected = ((train["a"] - train["a"].mean()) / train["a"].std(ddof=0)).to_numpy(np.float32)
-    np.testing.assert_allclose(data.train_x[:, 0], expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(data.train_x.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(data.train.x[:, 0], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(data.train.x.mean(axis=0), 0, atol=1e-5)
 
 
 def test_two_categories_make_one_column_and_three_make_three(volume: Volume) -> None:
@@ -71,7 +72,7 @@ def test_a_category_that_only_the_validation_part_knows_is_all_zeros(volume: Vol
     put_dataset(volume, frame)
     with pytest.warns(UserWarning, match="unknown categories"):
         data = loaded_again(volume, positive={"at_least": 3}, scaling="none")
-    assert data.validation_x[0, 3:].tolist() == [0.0]
+    assert data.validation.x[0, 3:].tolist() == [0.0]
 
 
 def test_rows_with_a_missing_value_are_dropped_or_filled(volume: Volume) -> None:
@@ -80,9 +81,9 @@ def test_rows_with_a_missing_value_are_dropped_or_filled(volume: Volume) -> None
     frame.loc[[7, 9], "kind"] = None
     frame.loc[11, "grade"] = np.nan
     dropped = loaded(volume, frame, positive={"at_least": 3})
-    assert (dropped.dropped_rows, len(dropped.train_x) + len(dropped.validation_x)) == (5, 235)
+    assert (dropped.dropped_rows, len(dropped.train.x) + len(dropped.validation.x)) == (5, 235)
     filled = loaded_again(volume, positive={"at_least": 3}, missing="impute")
-    assert (filled.dropped_rows, len(filled.train_x) + len(filled.validation_x)) == (1, 239)
+    assert (filled.dropped_rows, len(filled.train.x) + len(filled.validation.x)) == (1, 239)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_the_target_becomes_what_its_task_needs(
     volume: Volume, dataset: dict[str, Any], dtype: type, classes: tuple[Any, ...] | None
 ) -> None:
     data = loaded(volume, learnable_frame(), **dataset)
-    assert (data.train_y.dtype, data.train_y.shape[1], data.classes) == (dtype, 1, classes)
+    assert (data.train.targets.dtype, data.train.targets.shape[1], data.classes) == (dtype, 1, classes)
 
 
 def test_the_fitted_steps_are_kept_and_load_without_trusting_the_file(volume: Volume) -> None:
@@ -111,7 +112,7 @@ def test_the_fitted_steps_are_kept_and_load_without_trusting_the_file(volume: Vo
     pipeline = skops.io.load(file, trusted=TRUSTED_TYPES)
     train, _ = train_test_split(frame, test_size=0.2, random_state=42)
     again = pipeline.transform(train.drop(columns="grade").astype({"kind": object})).astype(np.float32)
-    np.testing.assert_array_equal(again, data.train_x)
+    np.testing.assert_array_equal(again, data.train.x)
 
 
 def test_each_feature_count_is_the_one_promised_at_the_post(volume: Volume) -> None:
@@ -194,7 +195,7 @@ import resource, sys
 from collections.abc import Callable
 from pathlib import Path
 from shared.job_folder import AttemptFolder
-from worker.training.data.table import load_data
+from worker.training.data.load import load_data
 from worker.training.errors import failure
 attempt = AttemptFolder(Path(sys.argv[1]), 1)
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -252,11 +253,11 @@ def test_both_parts_are_those_of_scikit_learn(volume: Volume, target: str, strat
     frame.loc[[3, 50, 77], "a"] = np.nan
     data = loaded(volume, frame, target=target, stratify=stratify, scaling="none")
     left = frame.dropna()
-    numbers = np.unique(left[target].to_numpy(), return_inverse=True)[1].astype(data.train_y.dtype).reshape(-1, 1)
+    numbers = np.unique(left[target].to_numpy(), return_inverse=True)[1].astype(data.train.targets.dtype).reshape(-1, 1)
     train, validation, train_y, validation_y = train_test_split(
         left, numbers, test_size=0.2, random_state=42, stratify=numbers if stratify else None
     )
-    np.testing.assert_array_equal(data.train_x[:, 0], train["a"].to_numpy(np.float32))
-    np.testing.assert_array_equal(data.validation_x[:, 0], validation["a"].to_numpy(np.float32))
-    np.testing.assert_array_equal(data.train_y, train_y)
-    np.testing.assert_array_equal(data.validation_y, validation_y)
+    np.testing.assert_array_equal(data.train.x[:, 0], train["a"].to_numpy(np.float32))
+    np.testing.assert_array_equal(data.validation.x[:, 0], validation["a"].to_numpy(np.float32))
+    np.testing.assert_array_equal(data.train.targets, train_y)
+    np.testing.assert_array_equal(data.validation.targets, validation_y)

@@ -136,7 +136,7 @@ def test_the_rows_of_a_csv_file_are_prepared_as_the_validation_part_was(kind, en
         train, validation = used[used.index < TRAINING], used[used.index >= TRAINING]
         goal = np.array(TARGETS[task], np.float32)[train.index]
 
-        preparation, matrix = prepare.fit(train, goal, schema_of(info, record))
+        preparation, matrix = prepare.fit(train, goal, schema_of(info, record, record.spec.dataset))
         expected = preparation.transform(validation)
         (tmp_path / "rows.csv").write_text(csv_of(frame[frame.index >= TRAINING], kind))
         (tmp_path / "schema.json").write_bytes(preparation.schema.to_json())
@@ -310,7 +310,7 @@ def test_a_job_from_before_schemas_is_resumed_with_what_it_was_trained_on():
     expected = steps_before_schemas().fit_transform(frame).astype(np.float32)
     info = information(frame.assign(goal=[1.0, 2.0, 3.0, 4.0]))
     record = record_of(info, "regression", missing="impute", categorical=["kind", "named"])
-    _, matrix = prepare.fit(frame, np.arange(4), schema_of(info, record, version=1))
+    _, matrix = prepare.fit(frame, np.arange(4), schema_of(info, record, record.spec.dataset, version=1))
     assert matrix.tobytes() == expected.tobytes()
-    _, matrix = prepare.fit(frame, np.arange(4), schema_of(info, record))
+    _, matrix = prepare.fit(frame, np.arange(4), schema_of(info, record, record.spec.dataset))
     assert matrix.shape[1] == record.task.features, "today it makes one feature, as promised at the post"

@@ -20,7 +20,7 @@ from shared.times import utc_now
 from shared.validation import validate
 from shared.volume import Volume
 from tests.support.jobs import claim, put_dataset, small_spec
-from worker.training.data.table import load_data
+from worker.training.data.load import load_data
 
 
 def table(seed: int, rows: int, gaps: float, classes: int) -> pd.DataFrame:
@@ -79,4 +79,4 @@ def test_a_job_that_was_taken_trains_the_classes_and_features_that_were_promised
             data = load_data(claim(volume.store_job(record)), record)
     assert data.features == what.task.features
     assert data.classes == what.task.classes
-    assert what.spec.hyperparameters.batch_size == min(32, len(data.train_x))
+    assert what.spec.hyperparameters.batch_size == min(32, len(data.train.x))

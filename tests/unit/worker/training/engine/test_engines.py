@@ -188,14 +188,14 @@ class OnlyInGraphs(keras.layers.Layer):
 
 
 def with_a_layer(monkeypatch: pytest.MonkeyPatch, layer: keras.layers.Layer) -> None:
-    import worker.training.models.dense
+    import worker.training.models.build
 
-    ours = worker.training.models.dense._output
+    ours = worker.training.models.build._output
 
     def output(*arguments: Any) -> Any:
         return keras.Sequential([layer, ours(*arguments)])
 
-    monkeypatch.setattr(worker.training.models.dense, "_output", output)
+    monkeypatch.setattr(worker.training.models.build, "_output", output)
 
 
 def test_a_model_that_xla_cannot_compile_trains_on_without_it_and_says_so(

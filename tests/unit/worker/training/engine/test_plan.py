@@ -1,6 +1,5 @@
 """The rule that chooses how a job is computed."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from shared.resolve import resolve
 from shared.spec import JobSpec
 from shared.validation import validate
 from tests.unit.shared.records import GRADES, dataset, record, spec
+from worker.training.data.rows import Data, Part
 from worker.training.engine.order import validation_batch
 from worker.training.engine.plan import decide, likely_epochs
 
@@ -24,14 +24,14 @@ def a_record(**parts: Any) -> JobRecord:
 
 
 def plan(rows: int = 5170, **parts: Any) -> EnginePlan:
-    data: Any = SimpleNamespace(train_x=np.zeros((rows, 12)), validation_x=np.zeros((1293, 12)))
-    return decide(a_record(**parts), data)
+    train, validation = (Part({"rows": np.zeros((count, 12))}, np.zeros((count, 1))) for count in (rows, 1293))
+    return decide(a_record(**parts), Data(train, validation))
 
 
 def test_the_articles_job_is_fused_with_xla_on_one_thread() -> None:
     chosen = plan()
     assert (chosen.engine, chosen.xla, chosen.threads, chosen.steps_per_epoch) == ("fused", True, 1, 162)
-    assert chosen.reason == "fused: a dense network on arrays; with XLA: about 4860 steps pay for its compile"
+    assert chosen.reason == "fused: all data is in arrays; with XLA: about 4860 steps pay for its compile"
 
 
 def test_few_steps_do_not_pay_for_xla() -> None:

@@ -1,4 +1,4 @@
-"""A finished job with every file that a job can have, made by hand."""
+"""A finished job with all that a job can have, made by hand."""
 
 import hashlib
 
@@ -9,6 +9,7 @@ from shared.job_folder import JobFolder
 from shared.manifest import Checkpoint, Manifest, write_manifest
 from shared.points import point_name
 from shared.progress import LastImprovement
+from shared.project import DEFAULT_PROJECT
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from tests.support.epochs import epoch, tell
@@ -17,9 +18,10 @@ from tests.support.jobs import claim, put_job, small_spec
 MODEL = b"PK" + bytes(range(256)) * 300
 
 
-def finished_job(volume: Volume) -> JobFolder:
-    """Put the job on a volume that has the dataset `grades`."""
-    job = put_job(volume, small_spec(hyperparameters={"epochs": 40}, callbacks={"early_stopping": {"patience": 3}}))
+def finished_job(volume: Volume, project: str = DEFAULT_PROJECT, dataset_id: str = "grades") -> JobFolder:
+    """A job that has all that a job can have, made by hand."""
+    spec = small_spec(hyperparameters={"epochs": 40}, callbacks={"early_stopping": {"patience": 3}})
+    job = put_job(volume, {**spec, "dataset": {**spec["dataset"], "id": dataset_id}}, project)
     attempt = claim(job)
     tell(
         attempt, Event("started", "at work", {"pid": 1}), *(epoch(n, 0.5, wait=n - 1, patience=3) for n in range(1, 5))
@@ -50,5 +52,5 @@ def finished_job(volume: Volume) -> JobFolder:
     ending = Ending(status="succeeded", stop=stop)
     attempt.close(AttemptEnd(outcome="finished", ended_at=utc_now(), ending=ending))
     job.settle(ending, 1)
-    volume.close_job(OpenJob(5, job.id))
+    volume.close_job(OpenJob(5, job.id, project))
     return job

@@ -1,0 +1,77 @@
+"""What one project may use, by `FITSTOP_PROJECT_QUOTAS`: bytes, unfinished jobs, GPU seconds and cost in a month.
+
+A quota of a month or of bytes is 403, since waiting for seconds does not help; that of unfinished jobs is 429.
+"""
+
+from collections.abc import Iterator
+
+from api.auth.access import caller
+from api.http.problems import HttpProblem
+from api.state.service import service
+from shared.job import JobRecord
+from shared.project import ProjectQuota, quota_of
+from shared.times import utc_now
+from shared.volume import OpenJob
+
+_JOBS_RETRY_SECONDS = 30
+
+
+def project_quota(project: str) -> ProjectQuota:
+    """The quota of a project."""
+    return quota_of(service().settings.project_quotas, project)
+
+
+def check_bytes(coming: int) -> None:
+    """Raise HttpProblem 403 where an upload of this size is more than the caller's project may hold."""
+    project = caller().project
+    limit = project_quota(project).bytes
+    if limit is not None and service().usage.bytes(project) + coming > limit:
+        raise _exceeded(project, [_of_bytes(project, limit, coming)])
+
+
+def check_job(record: JobRecord) -> None:
+    """Raise HttpProblem where a job's project has used up one of its quotas: 403, or 429 for its unfinished jobs."""
+    project = record.project
+    quota = project_quota(project)
+    problems = list(_used_up(project, quota))
+    if problems:
+        raise _exceeded(project, problems)
+    most = quota.unfinished_jobs
+    name = f"project:{project}"
+    if most is not None and not service().unfinished.admit(name, OpenJob.of(record).name, most):
+        raise HttpProblem(
+            429,
+            "project_jobs",
+            f'the project "{project}" has {service().usage.unfinished_jobs(project)} unfinished jobs, and its quota '
+            f"is {most}; wait for some to finish, or cancel them",
+            retry_after=_JOBS_RETRY_SECONDS,
+        )
+
+
+def _used_up(project: str, quota: ProjectQuota) -> Iterator[str]:
+    if quota.bytes is not None and service().usage.bytes(project) >= quota.bytes:
+        yield _of_bytes(project, quota.bytes, 0)
+    if quota.gpu_seconds_per_month is None and quota.cost_per_month is None:
+        return
+    spent, month, currency = service().usage.spent(project), utc_now()[:7], service().settings.currency
+    if quota.gpu_seconds_per_month is not None and spent.gpu_seconds >= quota.gpu_seconds_per_month:
+        yield (
+            f"{spent.gpu_seconds:.0f} of {quota.gpu_seconds_per_month:.0f} GPU seconds of {month} are used; "
+            "wait for the next month (UTC)"
+        )
+    if quota.cost_per_month is not None and spent.cost >= quota.cost_per_month:
+        yield (
+            f"{spent.cost:.2f} of {quota.cost_per_month:.2f} {currency} of {month} are used; "
+            "wait for the next month (UTC)"
+        )
+
+
+def _of_bytes(project: str, limit: int, coming: int) -> str:
+    used = service().usage.bytes(project)
+    more = f", and this upload has {coming}" if coming else ""
+    return f"{used} of {limit} bytes are used{more}; delete datasets or finished jobs"
+
+
+def _exceeded(project: str, problems: list[str]) -> HttpProblem:
+    detail = f'the project "{project}" has reached its quota: {"; ".join(problems)}, or ask an admin for a larger quota'
+    return HttpProblem(403, "project_quota", detail)

@@ -1,0 +1,91 @@
+"""What a request may reach: the jobs and datasets of its key's project. A key of scope `admin` reaches all projects.
+
+What belongs to another project answers exactly as what is not there.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from api.auth.access import caller
+from api.http.operation import Schema, text
+from api.http.query import Query
+from api.state.dataset_cache import KnownDataset
+from api.state.job_projects import project_of
+from api.state.service import service
+from shared.dataset import DatasetInfo
+from shared.document import UnusableDocument
+from shared.job_folder import JobFolder
+from shared.problems import NotFound
+from shared.project import PROJECT_PATTERN, is_project_name
+
+_Read = TypeVar("_Read")
+
+PROJECT: Schema = text(
+    "Project to list. A key of scope admin lists all projects by default, another key only its own.",
+    pattern=PROJECT_PATTERN,
+)
+
+
+def own_project() -> str | None:
+    """The only project that the caller reaches; None: it reaches all."""
+    return None if caller().scope == "admin" else caller().project
+
+
+def reaches(project: str | None) -> bool:
+    """Whether the caller reaches what belongs to a project; None: nobody can say to which."""
+    return own_project() in {None, project}
+
+
+def read_project(query: Query) -> str | None:
+    """The project that the parameter `project` asks for, or the caller's; None: all."""
+    return query.parse("project", _project, None) or own_project()
+
+
+def find_job(job_id: str) -> JobFolder:
+    """The folder of a job that the caller reaches. Raises NotFound for every other id, whatever it holds."""
+    folder = service().volume.job(job_id)
+    if folder is None or not reaches_job(job_id):
+        raise NotFound("there is no job with this id")
+    return folder
+
+
+def reaches_job(job_id: str) -> bool:
+    """Whether the caller reaches a job that exists."""
+    return own_project() is None or reaches(service().projects.of(job_id))
+
+
+def find_dataset(dataset_id: str) -> DatasetInfo | None:
+    """A dataset that the caller reaches; None for every other id, whatever it holds. Raises UnusableDocument."""
+    info = _if_reached(dataset_id, service().volume.dataset)
+    return info if info is not None and reaches(info.project) else None
+
+
+def find_known_dataset(dataset_id: str) -> KnownDataset | None:
+    """The same from the cache, with its rows."""
+    known = _if_reached(dataset_id, service().datasets.find)
+    return known if known is not None and reaches(known[0].project) else None
+
+
+def is_taken(dataset_id: str) -> bool:
+    """Whether a dataset that the caller does not reach has this id."""
+    return service().volume.dataset_stamp(dataset_id) is not None and find_dataset(dataset_id) is None
+
+
+def _if_reached(dataset_id: str, read: Callable[[str], _Read | None]) -> _Read | None:
+    """What `read` reads. A dataset that cannot be read is reported only to those who reach it."""
+    try:
+        return read(dataset_id)
+    except UnusableDocument:
+        document = service().volume.dataset_folder(dataset_id) / "dataset.json"
+        if reaches(project_of(document)):
+            raise
+        return None
+
+
+def _project(text: str) -> str:
+    own = own_project()
+    if own is not None and text != own:
+        raise ValueError(f'"{own}", the project of this key')
+    if not is_project_name(text):
+        raise ValueError(f"a project: a name that matches {PROJECT_PATTERN}")
+    return text

@@ -1,0 +1,33 @@
+"""Zip and tar archives of strangers: read entry by entry, in order, and never unpacked by name.
+
+`survey_archive` judges every entry before the first is read; `read_archive` reads those that were taken. What is wrong
+with an archive is a Refused whose sentence names the entry, never an exception of zipfile or tarfile.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from api.datasets.ingest.archive import tar_file, zip_file
+from api.datasets.ingest.archive.entries import ArchiveLimits, Content, Entry, Survey
+
+ArchiveFormat = Literal["zip", "tar"]
+
+
+def survey_archive(
+    path: Path, kind: ArchiveFormat, limits: ArchiveLimits, wants_head: Callable[[str], bool]
+) -> list[Entry]:
+    """All files of the archive, in its order, with the first bytes of those whose name `wants_head`.
+
+    Raises Refused with every entry that cannot be taken.
+    """
+    survey = Survey(limits)
+    read = zip_file.survey if kind == "zip" else tar_file.survey
+    files = list(read(path, survey, wants_head))
+    survey.stop_at_problems()
+    return files
+
+
+def read_archive(path: Path, kind: ArchiveFormat, wanted: Callable[[str], bool]) -> Iterator[Content]:
+    """The wanted files of an archive that was surveyed, in its order. Each is valid until the next one is asked for."""
+    return zip_file.read(path, wanted) if kind == "zip" else tar_file.read(path, wanted)

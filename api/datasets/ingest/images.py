@@ -1,0 +1,171 @@
+"""Images on their way into `data.parquet`: each is decoded once, and none is taken where one is broken."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from api.datasets.ingest.archive.entries import show
+from api.datasets.ingest.image_decode import BadImage, Decoded, decode
+from api.datasets.ingest.image_files import ImageFile, ThumbnailFile
+from api.datasets.ingest.image_labels import Label
+from api.datasets.ingest.limits import ImageLimits
+from shared.dataset import MOST_IMAGE_CLASSES, ImageClass, ImagesProfile
+from shared.problems import MOST_PROBLEMS, Problem, Refused, at_most_shown, list_names, pointer
+
+MOST_NAMES_LEFT_OUT = 100
+_PARTS = {"": "unsplit", "train": "train", "validation": "validation", "test": "test"}
+_PART_NUMBERS = {split: number for number, split in enumerate(_PARTS)}
+# Enough of a SHA-256 that two images of a dataset never share it by chance.
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class ImageItem:
+    """One image of an upload: its path, its label and its encoded bytes."""
+
+    path: str
+    label: Label
+    content: bytes
+
+
+@dataclass
+class Images:
+    """The images read so far: what they are, and what is wrong with them."""
+
+    limits: ImageLimits
+    problems: list[Problem] = field(default_factory=list)
+    broken: int = 0
+    rows: int = 0
+    bytes: int = 0
+    channels: Counter[str] = field(default_factory=Counter)
+    classes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sizes: list[int] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
+    _digests: bytearray = field(default_factory=bytearray)
+    _parts: bytearray = field(default_factory=bytearray)
+
+    def refuse(self, path: str, detail: str, code: str) -> None:
+        """Add a problem of one image; of very many only their number is kept."""
+        self.broken += 1
+        if self.broken <= MOST_PROBLEMS:
+            self.problems.append(Problem(pointer("files", show(path)), detail, code))
+
+    def add(self, item: ImageItem) -> Decoded | None:
+        """Count one image. None where it cannot be taken."""
+        self.bytes += len(item.content)
+        try:
+            decoded = decode(item.content, self.limits.image_pixels)
+        except BadImage as error:
+            self.refuse(item.path, str(error), "bad_image")
+            return None
+        self.rows += 1
+        self.classes[item.label.name, item.label.split] += 1
+        self.channels[str(decoded.channels)] += 1
+        self._widen(decoded)
+        self.notes.update(_notes(decoded))
+        self._digests += hashlib.sha256(item.content).digest()[:_DIGEST_BYTES]
+        self._parts.append(_PART_NUMBERS[item.label.split])
+        return decoded
+
+    def profile(self) -> ImagesProfile:
+        """What is known of all images. Raises Refused with every problem of all of them."""
+        self._stop_at_problems()
+        duplicates, in_both = self._count_duplicates()
+        return ImagesProfile(
+            classes=tuple(self._class(name) for name in sorted(self._class_names())),
+            width=(self.sizes[0], self.sizes[1]),
+            height=(self.sizes[2], self.sizes[3]),
+            channels=dict(sorted(self.channels.items())),
+            duplicates=duplicates,
+            in_train_and_validation=in_both,
+        )
+
+    def _stop_at_problems(self) -> None:
+        problems = [*self.problems, *self._problems_of_all()]
+        if problems:
+            raise Refused(at_most_shown(problems, max(0, self.broken - MOST_PROBLEMS)))
+
+    def _problems_of_all(self) -> list[Problem]:
+        """What is wrong with the images together; nothing is concluded where some of them are missing."""
+        names = self._class_names()
+        if len(names) > MOST_IMAGE_CLASSES:
+            detail = f"has {len(names)} classes, expected at most {MOST_IMAGE_CLASSES}"
+            return [Problem("#", detail, "too_many_classes")]
+        if self.problems:
+            return []
+        if len(names) < 2:
+            found = f"has one class, {list_names([show(name) for name in names])}" if names else "has no image"
+            return [Problem("#", f"{found}; expected two classes or more", "one_class")]
+        if not any(split in {"", "train"} for _, split in self.classes):
+            return [Problem("#", "has no image to train on: all are in validation or test", "no_training_images")]
+        return []
+
+    def _class_names(self) -> set[str]:
+        return {name for name, _ in self.classes}
+
+    def _class(self, name: str) -> ImageClass:
+        return ImageClass(name=name, **{part: self.classes[name, split] for split, part in _PARTS.items()})
+
+    def _widen(self, one: Decoded) -> None:
+        low_width, high_width, low_height, high_height = self.sizes or (one.width, one.width, one.height, one.height)
+        self.sizes = [
+            *(min(low_width, one.width), max(high_width, one.width)),
+            *(min(low_height, one.height), max(high_height, one.height)),
+        ]
+
+    def _count_duplicates(self) -> tuple[int, int]:
+        """How many images another has the same bytes as, and how many of them are in both train and validation."""
+        digests = np.frombuffer(self._digests, dtype=f"V{_DIGEST_BYTES}")
+        parts = np.frombuffer(self._parts, dtype=np.uint8)
+        _, groups, counts = np.unique(digests, return_inverse=True, return_counts=True)
+        train, validation = (
+            np.bincount(groups[parts == _PART_NUMBERS[part]], minlength=len(counts)) for part in ("train", "validation")
+        )
+        in_both = (train > 0) & (validation > 0)
+        return int(counts[counts > 1].sum()), int((train + validation)[in_both].sum())
+
+
+def _notes(one: Decoded) -> list[str]:
+    """The words of a warning for each thing that a model will not see."""
+    found = {
+        "animations, of which the first picture is used": one.is_animated,
+        "images whose EXIF data asks for a rotation, which is not applied": one.is_rotated,
+        "images with 16 bits for each channel, which become 8": one.is_deep,
+    }
+    return [note for note, is_so in found.items() if is_so]
+
+
+def store_images(items: Iterable[ImageItem], images: Images, folder: Path) -> dict[str, Any]:
+    """Write `data.parquet` and `thumbnails.parquet`; the facts about them. Raises Refused with every problem."""
+    with ImageFile(folder / "data.parquet") as data, ThumbnailFile(folder / "thumbnails.parquet") as thumbnails:
+        for item in items:
+            decoded = images.add(item)
+            if decoded is not None and not images.problems:
+                data.add(item.path, item.label, item.content, decoded)
+                thumbnails.add(item.path, item.label, decoded)
+        profile = images.profile()
+    return {
+        "kind": "images",
+        "data_sha256": data.sha256(),
+        "rows": images.rows,
+        "images": profile.model_dump(mode="json"),
+        "warnings": _warnings(images, profile),
+    }
+
+
+def _warnings(images: Images, profile: ImagesProfile) -> list[str]:
+    found = [f"{note}: {count}" for note, count in sorted(images.notes.items())]
+    if profile.duplicates:
+        found.append(f"images with the same bytes as another one: {profile.duplicates}")
+    if profile.in_train_and_validation:
+        both = "images that are in both train and validation, so that its metrics look too good"
+        found.append(f"{both}: {profile.in_train_and_validation}")
+    untrained = [show(one.name) for one in profile.classes if not one.train and not one.unsplit]
+    if untrained:
+        found.append(f"classes without an image to train on: {list_names(untrained, 10)}")
+    return found

@@ -1,0 +1,127 @@
+"""What `datasets put` sends: a file as it is, or a folder as a tar that is packed on the way, without a copy of it."""
+
+import os
+import stat
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fitstop.errors import Unsendable
+
+_PIECE_BYTES = 256 * 1024
+_MEDIA_TYPES = {
+    b"PAR1": "application/vnd.apache.parquet",
+    b"PK\x03\x04": "application/zip",
+    b"\x1f\x8b": "application/gzip",
+}
+_TAR, _TAR_PLACE, _TAR_TYPE = b"ustar", 257, "application/x-tar"
+_SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+# An archive ends with two empty blocks.
+_END = b"\0" * 2 * tarfile.BLOCKSIZE
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file that is sent, and its name in the tar: None where the file itself is the upload."""
+
+    path: Path
+    size: int
+    name: str | None = None
+
+    @property
+    def head(self) -> bytes:
+        """What stands before the file. Not kept: there may be a million files."""
+        if self.name is None:
+            return b""
+        member = tarfile.TarInfo(self.name)
+        member.size = self.size
+        return member.tobuf(tarfile.PAX_FORMAT)
+
+    @property
+    def blanks(self) -> bytes:
+        """What fills up its last block."""
+        return b"" if self.name is None else b"\0" * (-self.size % tarfile.BLOCKSIZE)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Everything that is known of an upload before its first byte is sent. `size` is its exact length in bytes."""
+
+    name: str
+    media_type: str
+    size: int
+    files: tuple[_File, ...]
+    end: bytes = b""
+
+    def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
+        """The bytes, in pieces. Raises Unsendable where a file is not as long as it was."""
+        sent = 0
+        for piece in self._pieces():
+            yield piece
+            sent += len(piece)
+            if on_sent is not None:
+                on_sent(sent, self.size)
+
+    def _pieces(self) -> Iterator[bytes]:
+        for file in self.files:
+            yield file.head
+            yield from _read(file)
+            yield file.blanks
+        yield self.end
+
+
+def open_upload(path: Path) -> Upload:
+    """The upload of a file or of a folder. Raises Unsendable for a folder with links to folders or special files.
+
+    A folder always gives the same bytes for the same names and contents: no times and no owners are in them. Hidden
+    files are left out.
+    """
+    if path.is_dir():
+        files = tuple(_File(found, found.stat().st_size, found.relative_to(path).as_posix()) for found in _walk(path))
+        if not files:
+            raise Unsendable(f"{path} holds no files; expected a folder for each class")
+        size = sum(len(file.head) + file.size + len(file.blanks) for file in files) + len(_END)
+        return Upload(f"{path.resolve().name or 'folder'}.tar", _TAR_TYPE, size, files, _END)
+    with path.open("rb") as file:
+        head = file.read(_TAR_PLACE + len(_TAR))
+    kind = next((kind for magic, kind in _MEDIA_TYPES.items() if head.startswith(magic)), "text/csv")
+    size = path.stat().st_size
+    return Upload(path.name, _TAR_TYPE if head[_TAR_PLACE:] == _TAR else kind, size, (_File(path, size),))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for top, folders, files in os.walk(folder, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not _is_system(name))
+        for name in folders:
+            if (path := Path(top, name)).is_symlink():
+                raise Unsendable(f"{path} is a link to a folder; put the folder itself there")
+        for name in sorted(files):
+            if _is_system(name):
+                continue
+            path = Path(top, name)
+            if not path.exists() or not stat.S_ISREG(path.stat().st_mode):
+                raise Unsendable(f"{path} is no file and no folder")
+            yield path
+
+
+def _raise(error: OSError) -> None:
+    raise Unsendable(f"{error.filename} cannot be read: {error.strerror}")
+
+
+def _is_system(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+
+
+def _read(file: _File) -> Iterator[bytes]:
+    left = file.size
+    try:
+        with file.path.open("rb") as opened:
+            while left:
+                piece = opened.read(min(_PIECE_BYTES, left))
+                if not piece:
+                    raise Unsendable(f"{file.path} became shorter while it was sent; try again")
+                left -= len(piece)
+                yield piece
+    except OSError as error:
+        raise Unsendable(f"{file.path} cannot be read: {error.strerror}") from error

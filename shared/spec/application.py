@@ -1,0 +1,34 @@
+"""A network of `keras.applications`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from shared.spec.base import Strict
+
+ApplicationName = Literal[
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "MobileNetV3Large",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "EfficientNetV2B3",
+    "ResNet50",
+    "ResNet101",
+    "ConvNeXtTiny",
+    "ConvNeXtSmall",
+    "DenseNet121",
+    "Xception",
+]
+
+
+class ApplicationSpec(Strict):
+    """Network of `keras.applications` for images, with its own input scaling and a new output layer."""
+
+    kind: Literal["application"]
+    """Architecture of the model."""
+    name: ApplicationName
+    """Name of the network in `keras.applications`."""
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout rate before the output layer."""

@@ -1,0 +1,16 @@
+"""A model of one's own, as Keras writes it."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from shared.spec.base import Strict
+
+
+class KerasSpec(Strict):
+    """Any Keras model, as `json.loads(model.to_json())` gives it. Its layers must be Keras's own."""
+
+    kind: Literal["keras"]
+    """Architecture of the model."""
+    config: dict[str, Any] = Field(json_schema_extra={"additionalProperties": True})
+    """Configuration of the model, as Keras writes it."""

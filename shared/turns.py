@@ -1,0 +1,106 @@
+"""Whose turn it is: within a project jobs are served by priority, and the projects take turns.
+
+turns/<number>.<project>   one empty file for each job that a worker claimed; the newest are kept
+
+Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) over the turns that were taken last: a turn costs a
+project 1 / weight, the project with the smallest start is next, and one that had no jobs earns nothing meanwhile. So a
+project that comes to a long queue is next as soon as a worker is free. A lost or wrong file shifts a turn, no more.
+"""
+
+import heapq
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import lcm
+from pathlib import Path
+from typing import TypeVar
+
+from shared.project import MOST_WEIGHT, weight_of
+
+# Enough for any two weights.
+_MOST_KEPT = 5 * MOST_WEIGHT
+
+_Item = TypeVar("_Item")
+# The start of a turn, and the project. The smallest is next.
+_Tag = tuple[int, str]
+
+log = logging.getLogger(__name__)
+
+
+class Turns:
+    """Which project is next, after the turns in `past` (oldest first) and by these weights; a weight not given is 1."""
+
+    def __init__(self, past: Sequence[str], weights: Mapping[str, int]) -> None:
+        # In whole numbers, so that every process computes the same order.
+        self._unit = lcm(*weights.values())
+        self._weights = weights
+        self._now = 0
+        self._ends: dict[str, int] = {}
+        for project in past:
+            self._now = self._start(project)
+            self._ends[project] = self._now + self._step(project)
+
+    def merge(self, queues: Mapping[str, Iterable[_Item]]) -> Iterator[_Item]:
+        """The items of every project's queue in one order. Each queue is read as far as needed."""
+        tagged = [self._tagged(project, queue) for project, queue in queues.items()]
+        return (item for _, item in heapq.merge(*tagged, key=lambda one: one[0]))
+
+    def place(self, project: str, ahead: int, waiting: Mapping[str, int]) -> int:
+        """The place in that order, from 1, of a project's item with `ahead` before it in its own queue.
+
+        `waiting` is the number of items of each project.
+        """
+        own = self._tag(project, ahead)
+        return 1 + ahead + sum(self._count_before(own, other, n) for other, n in waiting.items() if other != project)
+
+    def _count_before(self, tag: _Tag, project: str, count: int) -> int:
+        """How many of the project's first `count` items have a smaller tag."""
+        left = tag[0] - self._start(project)
+        whole, rest = divmod(left, self._step(project))
+        is_before_in_a_tie = rest == 0 and project < tag[1]
+        return min(count, max(0, whole + bool(rest or is_before_in_a_tie)))
+
+    def _tagged(self, project: str, queue: Iterable[_Item]) -> Iterator[tuple[_Tag, _Item]]:
+        return ((self._tag(project, ahead), item) for ahead, item in enumerate(queue))
+
+    def _tag(self, project: str, ahead: int) -> _Tag:
+        return self._start(project) + ahead * self._step(project), project
+
+    def _start(self, project: str) -> int:
+        return max(self._now, self._ends.get(project, 0))
+
+    def _step(self, project: str) -> int:
+        return self._unit // weight_of(self._weights, project)
+
+
+def read_turns(folder: Path) -> list[str]:
+    """The projects whose turn it was, oldest first."""
+    return [project for _, project in _read(folder)]
+
+
+def record_turn(folder: Path, project: str) -> None:
+    """Record that a job of the project was claimed. Never raises: a job that was claimed must begin."""
+    try:
+        taken = _read(folder)
+        number = taken[-1][0] + 1 if taken else 1
+        while not _create(folder / f"{number}.{project}"):
+            number += 1
+        # Twice as many before the first one goes: removing is for one worker in many.
+        if len(taken) > 2 * _MOST_KEPT:
+            for old in taken[:-_MOST_KEPT]:
+                (folder / f"{old[0]}.{old[1]}").unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("a turn of project %s is not recorded: %s", project, error)
+
+
+def _read(folder: Path) -> list[tuple[int, str]]:
+    names = (entry.name.partition(".") for entry in os.scandir(folder))
+    return sorted((int(number), project) for number, _, project in names if number.isdecimal() and project)
+
+
+def _create(path: Path) -> bool:
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""A service with two projects: keys of every scope, and jobs and datasets in every state."""
+
+import re
+from types import SimpleNamespace
+from typing import Literal
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from api.state.service import Service
+from shared.job import Ending
+from shared.times import utc_now
+from shared.volume import OpenJob, Volume
+from shared.worker_card import RunningAttempt, WorkerCard
+from tests.support.finished import finished_job
+from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from tests.support.keys import authorized
+
+PROJECTS = ("red", "blue")
+SCOPES: tuple[Literal["read", "write", "admin"], ...] = ("read", "write", "admin")
+MOMENTS = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z|\"(?:last_seen_seconds|request_id)\": *(?:[0-9.]+|\"[^\"]*\")")
+
+
+def two_projects(app: Flask) -> SimpleNamespace:
+    """What both projects have (`things`), and a client for each key (`clients`)."""
+    service = Service.of(app)
+    made = {
+        (name, scope): service.keys.create(f"{name}-{scope}", scope, None, name)
+        for name in PROJECTS
+        for scope in SCOPES
+    }
+    things = {name: put_things(service.volume, name) for name in PROJECTS}
+    show_worker(service.volume, things)
+    return SimpleNamespace(
+        app=app,
+        volume=service.volume,
+        things=things,
+        clients={who: authorized(app, key) for who, (_, key) in made.items()},
+        key_id=made["red", "read"][0].id,
+        nobody=app.test_client(),
+    )
+
+
+def put_things(volume: Volume, name: str) -> SimpleNamespace:
+    """A dataset of a project, and jobs in every state."""
+    dataset = f"{name}-data"
+    if volume.dataset(dataset) is None:
+        put_dataset(volume, learnable_frame(), dataset, name)
+    spec = small_spec(name=f"{name}-job", dataset={"id": dataset})
+    finished = finished_job(volume, name, dataset)
+    waiting, running, failed = (put_job(volume, spec, name) for _ in range(3))
+    claim(running)
+    failed.settle(Ending(status="failed"), None)
+    volume.close_job(OpenJob(5, failed.id, name))
+    ids = {"finished": finished.id, "waiting": waiting.id, "running": running.id, "failed": failed.id}
+    return SimpleNamespace(name=name, dataset=dataset, spec=spec, **ids)
+
+
+def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
+    """A worker that runs a job of each project."""
+    running = [RunningAttempt(job=one.running, attempt=1, slot=slot) for slot, one in enumerate(things.values())]
+    volume.show_worker(
+        WorkerCard(
+            worker="w", host="h", pid=1, device="CPU", slots=2, child_start="spawn", ready=False, draining=False,
+            running=tuple(running), started_at=utc_now(), seen_at=utc_now(),
+        )
+    )  # fmt: skip
+
+
+def ids_of(thing: SimpleNamespace) -> list[str]:
+    """What a request for it may name."""
+    return [thing.dataset, thing.finished, thing.waiting, thing.failed]
+
+
+def secrets_of(thing: SimpleNamespace) -> list[str]:
+    """What nobody of another project may see."""
+    return [thing.dataset, f"{thing.name}-job", thing.finished, thing.waiting, thing.running, thing.failed]
+
+
+def files_of(volume: Volume, thing: SimpleNamespace) -> dict[str, bytes]:
+    """All that a project has on the volume, with its content."""
+    folders = [volume.dataset_folder(thing.dataset), *volume.open.glob(f"*.{thing.name}")]
+    folders += [
+        volume.job_folder(job_id).path for job_id in (thing.finished, thing.waiting, thing.running, thing.failed)
+    ]
+    files = [file for folder in folders for file in ([folder] if folder.is_file() else sorted(folder.rglob("*")))]
+    return {str(file): file.read_bytes() for file in files if file.is_file()}
+
+
+def steady(answer: TestResponse, *ids: str) -> tuple[int, str]:
+    """An answer without moments, without ids of this one request, and without what is only said of the caller."""
+    text = MOMENTS.sub("", answer.get_data(as_text=True))
+    for one in ids:
+        text = text.replace(one, "ID")
+    return answer.status_code, re.sub(r'"instance": *"[^"]*"', "", text)

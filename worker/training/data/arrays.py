@@ -1,0 +1,87 @@
+"""Arrays as they were uploaded: memory-mapped, and trained on as they are."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.dataset import ArrayProfile, DatasetInfo
+from shared.durable import replace_file
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder
+from shared.rows import CannotSplit, split_rows
+from shared.spec import ArraysSpec
+from shared.storage import at_path
+from shared.volume import arrays_folder_of
+from worker.training import prepare_arrays
+from worker.training.data.files import check_unchanged, find_profile, sha256_of
+from worker.training.data.rows import Array, Data, Part
+from worker.training.errors import BadData, DataMissing
+
+
+def load_arrays(attempt: AttemptFolder, record: JobRecord, spec: ArraysSpec) -> Data:
+    """The arrays of both parts; targets of shape (rows, outputs), float32, or int32 class numbers where multi-class.
+
+    Raises DataMissing, DataChanged, BadData.
+    """
+    profile = find_profile(attempt, spec.id)
+    folder = arrays_folder_of(attempt.job, spec.id)
+    _check_files(folder, profile, record.data_sha256)
+    training = _part(folder, profile, "training", record)
+    replace_file(attempt.prepare_file, Path(prepare_arrays.__file__).read_bytes())
+    replace_file(
+        attempt.schema_file, prepare_arrays.describe({name: one.shape for name, one in training.inputs.items()})
+    )
+    if profile.array("target", "validation") is not None:
+        return Data(training, _part(folder, profile, "validation", record), record.task.classes)
+    train, validation = _split(training, spec)
+    return Data(replace(training, selected=train), replace(training, selected=validation), record.task.classes)
+
+
+def _check_files(folder: Path, profile: DatasetInfo, expected: str) -> None:
+    try:
+        files = sorted(one.file_name for one in profile.arrays)
+        lines = "".join(f"{sha256_of(folder / name)}  {name}\n" for name in files)
+    except FileNotFoundError as error:
+        raise DataMissing("the dataset is not on the volume") from error
+    check_unchanged(hashlib.sha256(lines.encode()).hexdigest(), expected)
+
+
+def _part(folder: Path, profile: DatasetInfo, part: str, record: JobRecord) -> Part:
+    found = [one for one in profile.arrays if one.part == part]
+    (target,) = (one for one in found if one.role == "target")
+    weights = next((one for one in found if one.role == "sample_weight"), None)
+    return Part(
+        {one.name: _map(folder, one) for one in found if one.role == "input"},
+        _targets(_map(folder, target), record),
+        None if weights is None else np.asarray(_map(folder, weights), np.float32).ravel(),
+    )
+
+
+def _map(folder: Path, one: ArrayProfile) -> Array:
+    path = folder / one.file_name
+    with at_path(path):
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def _targets(array: Array, record: JobRecord) -> Array:
+    rows = array.reshape(len(array), -1)
+    is_class_number = record.task.kind == "multiclass" and rows.shape[1] == 1
+    return np.asarray(rows, np.int32 if is_class_number else np.float32)
+
+
+def _split(training: Part, spec: ArraysSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    strata: npt.NDArray[Any] | None = None
+    if spec.stratify:
+        targets = training.targets
+        strata = targets.ravel().astype(np.int64) if targets.shape[1] == 1 else targets.argmax(axis=1)
+    try:
+        return split_rows(len(training), spec.validation_fraction, spec.split_seed, strata)
+    except CannotSplit as error:
+        raise BadData(
+            f"the rows cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
+        ) from None

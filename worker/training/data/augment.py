@@ -1,0 +1,113 @@
+"""Random changes of training images, inside the compiled step.
+
+One table for each epoch says what is done to each image: row i belongs to image i of the training part. So an image is
+changed in the same way whatever batch it is in, on every engine, and after every resume. The table is computed by numpy
+and the step only applies it: TensorFlow rounds the same arithmetic in another way in another program.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from shared.spec import AugmentSpec
+
+Table = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.float64]
+
+# Whether to mirror; contrast factor; brightness offset; the square that is cut out; and what
+# ImageProjectiveTransformV3 takes: input x = (a0 x + a1 y + a2) / (c0 x + c1 y + 1).
+_COLUMNS = ("flip_x", "flip_y", "contrast", "brightness", "top", "bottom", "left", "right")
+_TRANSFORM = 8
+WIDTH = len(_COLUMNS) + _TRANSFORM
+_DRAWS = 10
+_BRIGHTEST = 255.0
+# The order of the rows is drawn from the same key at another place of the generator's sequence.
+_COUNTER = (0, 0, 0, 1)
+
+
+def draw(seed: int, epoch: int, rows: int, size: tuple[int, int], spec: AugmentSpec) -> Table:
+    """What is done to each image in an epoch (from 0): float32 of shape (rows, WIDTH), by numpy's Philox generator.
+
+    `size` is height and width in pixels.
+    """
+    generator = np.random.Generator(np.random.Philox(key=[seed, epoch], counter=_COUNTER))
+    drawn = generator.random((_DRAWS, rows))
+    flip_x, flip_y, cut_y, cut_x = drawn[:4]
+    contrast, brightness = 2 * drawn[4:6] - 1
+    (height, width), half = size, spec.cutout / 2
+    columns = [
+        flip_x < 0.5,
+        flip_y < 0.5,
+        1 + spec.contrast * contrast,
+        _BRIGHTEST * spec.brightness * brightness,
+        np.round((cut_y - half) * height),
+        np.round((cut_y + half) * height),
+        np.round((cut_x - half) * width),
+        np.round((cut_x + half) * width),
+        *_transforms(2 * drawn[6:] - 1, size, spec),
+    ]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _transforms(
+    drawn: npt.NDArray[np.float64], size: tuple[int, int], spec: AugmentSpec
+) -> list[npt.NDArray[np.float64]]:
+    """Rotation and zoom about the centre, then the shift, of numbers from -1 to 1."""
+    (height, width), (turn, zoom, shift_y, shift_x) = size, drawn
+    angle, scale = turn * np.radians(spec.rotation), 1 / (1 + spec.zoom * zoom)
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    to_x, to_y = centre_x + shift_x * spec.shift * width, centre_y + shift_y * spec.shift * height
+    nothing = np.zeros_like(angle)
+    return [
+        cosine, -sine, centre_x - cosine * to_x + sine * to_y,
+        sine, cosine, centre_y - sine * to_x - cosine * to_y,
+        nothing, nothing,
+    ]  # fmt: skip
+
+
+def augment(images: tf.Tensor, table: tf.Tensor, spec: AugmentSpec) -> tf.Tensor:
+    """The changed images, float32 of the shape of `images`: (batch, height, width, channels), pixels from 0 to 255.
+
+    `table` are the images' rows of `draw`, of shape (batch, WIDTH).
+    """
+    numbers = tf.unstack(table[:, : len(_COLUMNS)], num=len(_COLUMNS), axis=1)
+    one = {name: tf.reshape(values, (-1, 1, 1, 1)) for name, values in zip(_COLUMNS, numbers, strict=True)}
+    changed = tf.cast(images, tf.float32)
+    if spec.flip_horizontal:
+        changed = tf.where(one["flip_x"] > 0, tf.reverse(changed, [2]), changed)
+    if spec.flip_vertical:
+        changed = tf.where(one["flip_y"] > 0, tf.reverse(changed, [1]), changed)
+    if spec.is_geometric:
+        changed = _transform(changed, table[:, len(_COLUMNS) :])
+    if spec.contrast:
+        mean = tf.reduce_mean(changed, axis=[1, 2], keepdims=True)
+        changed = mean + (changed - mean) * one["contrast"]
+    if spec.brightness:
+        changed += one["brightness"]
+    if spec.contrast or spec.brightness:
+        changed = tf.clip_by_value(changed, 0, _BRIGHTEST)
+    return _cut(changed, one) if spec.cutout else changed
+
+
+def _transform(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
+    """Each output pixel by bilinear interpolation of the input; from outside comes the mirrored image."""
+    result: tf.Tensor = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=images.shape[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+    return result
+
+
+def _cut(images: tf.Tensor, one: dict[str, tf.Tensor]) -> tf.Tensor:
+    """With the square set to 0."""
+    height, width = images.shape[1:3]
+    rows = tf.reshape(tf.range(height, dtype=tf.float32), (1, -1, 1, 1))
+    columns = tf.reshape(tf.range(width, dtype=tf.float32), (1, 1, -1, 1))
+    is_between = tf.logical_and(rows >= one["top"], rows < one["bottom"])
+    is_beside = tf.logical_and(columns >= one["left"], columns < one["right"])
+    return tf.where(tf.logical_and(is_between, is_beside), 0.0, images)

@@ -1,0 +1,40 @@
+"""The files of a dataset on the volume: found, and the same that the job was posted with."""
+
+import hashlib
+from pathlib import Path
+
+from shared.dataset import DatasetInfo
+from shared.job_folder import AttemptFolder
+from shared.storage import at_path
+from shared.volume import data_file_of, dataset_of
+from worker.training.errors import DataChanged, DataMissing
+
+
+def find_profile(attempt: AttemptFolder, dataset_id: str) -> DatasetInfo:
+    """What is known of the dataset. Raises DataMissing."""
+    profile = dataset_of(attempt.job, dataset_id)
+    if profile is None:
+        raise DataMissing("the dataset's profile is not on the volume")
+    return profile
+
+
+def find_data_file(attempt: AttemptFolder, dataset_id: str, sha256: str) -> Path:
+    """The dataset's `data.parquet`. Raises DataMissing, DataChanged."""
+    path = data_file_of(attempt.job, dataset_id)
+    try:
+        check_unchanged(sha256_of(path), sha256)
+    except FileNotFoundError as error:
+        raise DataMissing("the dataset is not on the volume") from error
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with at_path(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_unchanged(found: str, expected: str) -> None:
+    """Raise DataChanged where the data is not that which the job was posted with."""
+    if found != expected:
+        raise DataChanged("the dataset has changed since the job was posted; post the job again")

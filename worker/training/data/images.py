@@ -1,0 +1,68 @@
+"""Images: decoded once into a cache on this machine's own disk, and memory-mapped from there."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from shared.durable import replace_file
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder
+from shared.rows import CannotSplit, split_rows
+from shared.settings import Settings
+from shared.spec import ImagesSpec
+from shared.storage import at_path
+from worker.training import prepare_images
+from worker.training.data.decoded import find_decoded
+from worker.training.data.files import find_data_file, find_profile
+from worker.training.data.rows import Data, Part
+from worker.training.errors import BadData
+from worker.training.prepare_images import Preparation
+
+Rows = npt.NDArray[np.int64]
+
+
+def load_images(attempt: AttemptFolder, record: JobRecord, spec: ImagesSpec, settings: Settings) -> Data:
+    """The images as uint8 of shape (images, height, width, channels), and their class numbers as targets.
+
+    Targets are float32 where there are two classes, else int32, of shape (images, 1). Raises DataMissing, DataChanged,
+    BadData.
+    """
+    path = find_data_file(attempt, spec.id, record.data_sha256)
+    profile = find_profile(attempt, spec.id).images
+    assert profile is not None
+    preparation = Preparation(*spec.shape, spec.resize)
+    replace_file(attempt.prepare_file, Path(prepare_images.__file__).read_bytes())
+    replace_file(attempt.schema_file, preparation.to_json())
+    pixels, decoding = find_decoded(path, record.data_sha256, preparation, settings)
+    with at_path(path):
+        columns = pq.read_table(path, columns=["label", "split"], use_threads=False)
+    number_of = {name: number for number, name in enumerate(profile.class_names)}
+    numbers = np.array([number_of[label] for label in columns["label"].to_pylist()], np.int32)
+    train, validation = _split(numbers, np.array(columns["split"].to_pylist(), object), spec)
+    targets = numbers.astype(np.float32 if record.task.kind == "binary" else np.int32).reshape(-1, 1)
+    inputs = {"image": pixels}
+    return Data(
+        Part(inputs, targets, selected=train, augment=spec.augment),
+        Part(inputs, targets, selected=validation),
+        profile.class_names,
+        facts={"decoding": decoding},
+    )
+
+
+def _split(numbers: npt.NDArray[np.int32], splits: npt.NDArray[Any], spec: ImagesSpec) -> tuple[Rows, Rows]:
+    """The rows of both parts: the archive's own validation part, else by the spec's seed."""
+    to_split = np.flatnonzero((splits == "") | (splits == "train"))
+    own = np.flatnonzero(splits == "validation")
+    if len(own):
+        return to_split, own
+    strata = numbers[to_split] if spec.stratify else None
+    try:
+        train, validation = split_rows(len(to_split), spec.validation_fraction, spec.split_seed, strata)
+    except CannotSplit as error:
+        raise BadData(
+            f"the images cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
+        ) from None
+    return to_split[train], to_split[validation]

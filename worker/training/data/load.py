@@ -1,0 +1,71 @@
+"""The data of a job, whatever its kind, ready to train on."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.class_weight import compute_sample_weight
+
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder
+from shared.settings import Settings
+from shared.spec import ArraysSpec, ImagesSpec
+from worker.machine.memory import data_shortage
+from worker.training.data.arrays import load_arrays
+from worker.training.data.images import load_images
+from worker.training.data.rows import Data, Part
+from worker.training.data.table import load_table
+from worker.training.errors import DataLargerThanMemory
+
+_ONE_HOT_LOSSES = {"categorical_crossentropy", "categorical_focal_crossentropy"}
+
+
+def load_data(attempt: AttemptFolder, record: JobRecord, settings: Settings | None = None) -> Data:
+    """The job's data; what a prediction needs to prepare its rows is left in the attempt's folder.
+
+    Of the settings it reads `cache` and `cache_bytes`. Raises DataMissing, DataChanged, DataLargerThanMemory, or
+    BadData with a sentence that says how to fix it.
+    """
+    try:
+        data = _load(attempt, record, settings or Settings())
+        data = replace(data, train=_with_weights(data.train, record))
+        return _one_hot(data) if record.spec.hyperparameters.chosen_loss.name in _ONE_HOT_LOSSES else data
+    except MemoryError as error:
+        raise DataLargerThanMemory(data_shortage(attempt).message) from error
+
+
+def _load(attempt: AttemptFolder, record: JobRecord, settings: Settings) -> Data:
+    spec = record.spec.dataset
+    if isinstance(spec, ImagesSpec):
+        return load_images(attempt, record, spec, settings)
+    if isinstance(spec, ArraysSpec):
+        return load_arrays(attempt, record, spec)
+    return load_table(attempt, record, spec)
+
+
+def _with_weights(train: Part, record: JobRecord) -> Part:
+    """By "balanced" each class counts for as much as any other: rows / (classes * rows of the class)."""
+    if record.spec.hyperparameters.class_weight is None:
+        return train
+    rows = np.arange(len(train.targets)) if train.selected is None else train.selected
+    balanced = compute_sample_weight("balanced", _class_numbers(train.targets[rows])).astype(np.float32)
+    weights = np.zeros(len(train.targets), np.float32)
+    weights[rows] = balanced if train.weights is None else balanced * train.weights[rows]
+    return replace(train, weights=weights)
+
+
+def _class_numbers(targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return targets.ravel() if targets.shape[1] == 1 else targets.argmax(axis=1)
+
+
+def _one_hot(data: Data) -> Data:
+    """The targets as one column for each class; those that are so already stay as they are."""
+    classes = len(data.classes or ())
+
+    def spread(part: Part) -> Part:
+        if part.targets.shape[1] > 1:
+            return part
+        return replace(part, targets=np.eye(classes, dtype=np.float32)[part.targets.ravel()])
+
+    return replace(data, train=spread(data.train), validation=spread(data.validation))

@@ -1,0 +1,108 @@
+"""What every kind of data becomes: rows of named inputs, targets and weights, in two parts.
+
+The arrays may be memory-mapped: they are read row by row where a batch needs them, and nobody copies them whole.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.spec import AugmentSpec
+from worker.training.data.augment import augment, draw
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows to train on, or to validate on.
+
+    `inputs` by name, each of shape (rows, …); `targets` of shape (rows, outputs); `weights` is what a row counts for in
+    the loss, of shape (rows,), None where all count for one. `selected` are the numbers of the rows that belong to the
+    part, in its order; None where all rows of the arrays do. `augment` changes the only input, images, in each epoch.
+    """
+
+    inputs: Mapping[str, Array]
+    targets: Array
+    weights: Array | None = None
+    selected: npt.NDArray[np.int64] | None = None
+    augment: AugmentSpec | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets if self.selected is None else self.selected)
+
+    @property
+    def x(self) -> Array:
+        """The only input."""
+        (only,) = self.inputs.values()
+        return only
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """Inputs, targets, and weights where there are some."""
+        return (*self.inputs.values(), self.targets, *(() if self.weights is None else (self.weights,)))
+
+    @property
+    def dtypes(self) -> list[np.dtype[Any]]:
+        """What each array is trained as: Keras computes with float32 whatever the width of a float is."""
+        return [np.dtype(np.float32) if one.dtype.kind == "f" else one.dtype for one in self.arrays]
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all rows of the part."""
+        each = zip(self.arrays, self.dtypes, strict=True)
+        return sum(len(self) * dtype.itemsize * int(np.prod(one.shape[1:])) for one, dtype in each)
+
+    def take(self, rows: npt.NDArray[Any] | slice) -> tuple[Array, ...]:
+        """These rows of the part, of each array, as they are trained."""
+        chosen = rows if self.selected is None else self.selected[rows]
+        pairs = zip(self.arrays, self.dtypes, strict=True)
+        return tuple(np.ascontiguousarray(one[chosen], dtype) for one, dtype in pairs)
+
+    @property
+    def first_row(self) -> tuple[Any, ...]:
+        """A batch of one row, as a step of Keras's takes it."""
+        row = self.take(slice(1))
+        return self.batch((*row, self.draw(0, 0)[:1]) if self.augment else row)
+
+    def draw(self, seed: int, epoch: int) -> npt.NDArray[np.float32]:
+        """How each row is changed in an epoch (from 0): of shape (rows, numbers), without numbers where none is."""
+        if self.augment is None:
+            return np.empty((len(self), 0), np.float32)
+        return draw(seed, epoch, len(self), self.x.shape[1:3], self.augment)
+
+    def batch(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
+        """What a step of Keras's takes: x, y, and weights.
+
+        From one tensor for each of `arrays`, and with `augment` one more: the numbers that say how each row is changed.
+        """
+        count = len(self.inputs)
+        if self.augment:
+            *arrays, numbers = arrays
+            arrays[0] = augment(arrays[0], numbers, self.augment)
+        x = arrays[0] if count == 1 else dict(zip(self.inputs, arrays, strict=False))
+        return (x, *arrays[count:])
+
+
+@dataclass(frozen=True)
+class Data:
+    """The rows of a run. `classes` are the target's values by number, None for a regression and for `positive`."""
+
+    train: Part
+    validation: Part
+    classes: tuple[Any, ...] | None = None
+    dropped_rows: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def features(self) -> int:
+        """The number of numbers in one row of the inputs."""
+        return sum(int(np.prod(one.shape[1:])) for one in self.train.inputs.values())
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """For each input the shape of one row."""
+        return {name: one.shape[1:] for name, one in self.train.inputs.items()}

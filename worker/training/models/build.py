@@ -1,0 +1,119 @@
+"""The compiled model of a job, whatever its kind."""
+
+import keras
+
+from shared.events import Event
+from shared.job import JobRecord
+from shared.spec import ApplicationSpec, CnnSpec, Hyperparameters, KerasSpec, Metric
+from shared.task import TaskKind
+from worker.training.data.rows import Data
+from worker.training.models.application import build_application
+from worker.training.models.cnn import build_cnn
+from worker.training.models.dense import build_dense
+from worker.training.models.keras_json import build_keras
+
+_OPTIMIZERS = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "nadam": keras.optimizers.Nadam,
+    "adamax": keras.optimizers.Adamax,
+    "sgd": keras.optimizers.SGD,
+    "rmsprop": keras.optimizers.RMSprop,
+    "adagrad": keras.optimizers.Adagrad,
+    "adadelta": keras.optimizers.Adadelta,
+    "lion": keras.optimizers.Lion,
+}
+_LOSSES = {
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
+    "binary_focal_crossentropy": keras.losses.BinaryFocalCrossentropy,
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "categorical_focal_crossentropy": keras.losses.CategoricalFocalCrossentropy,
+    "huber": keras.losses.Huber,
+}
+_METRICS = {
+    "precision": keras.metrics.Precision,
+    "recall": keras.metrics.Recall,
+    "auc": keras.metrics.AUC,
+    "mae": keras.metrics.MeanAbsoluteError,
+    "mse": keras.metrics.MeanSquaredError,
+    "rmse": keras.metrics.RootMeanSquaredError,
+    "r2": keras.metrics.R2Score,
+}
+
+
+def build_model(record: JobRecord, data: Data) -> keras.Model:
+    """The compiled model, its first weights drawn from the spec's seed.
+
+    Sets Python's, numpy's and Keras's seed, and Keras's dtype policy. Raises BadData where a model of one's own cannot
+    be built.
+    """
+    spec = record.spec.hyperparameters
+    keras.utils.set_random_seed(spec.seed)
+    keras.config.set_dtype_policy(spec.precision)
+    model = _build(record, data)
+    is_one_hot = data.train.targets.shape[1] > 1
+    model.compile(
+        optimizer=_optimizer(spec),
+        loss=_loss(spec),
+        metrics=[_metric(name, record.task.kind, is_one_hot=is_one_hot) for name in spec.chosen_metrics],
+        # The engine compiles; a saved model stays a plain one.
+        jit_compile=False,
+    )
+    return model
+
+
+def _build(record: JobRecord, data: Data) -> keras.Model:
+    spec = record.spec.model
+    if isinstance(spec, KerasSpec):
+        return build_keras(spec, data)
+    output = _output(record.task.kind, data)
+    if isinstance(spec, CnnSpec):
+        return build_cnn(spec, data, output)
+    if isinstance(spec, ApplicationSpec):
+        return build_application(spec, data, output)
+    return build_dense(spec, data, output)
+
+
+def describe(model: keras.Model, record: JobRecord) -> Event:
+    """The event that says what is trained."""
+    parameters, kind = model.count_params(), record.spec.model.kind
+    facts = {"kind": kind, "parameters": parameters}
+    if kind == "dense":
+        widths = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+        message = f"dense network {' → '.join(map(str, [model.input_shape[-1], *widths]))}, {parameters} parameters"
+        return Event("model", message, {**facts, "layers": widths})
+    names = {"cnn": "convolutional network", "application": model.name, "keras": f'Keras model "{model.name}"'}
+    return Event("model", f"{names[kind]}, {parameters} parameters", facts)
+
+
+def _output(task: TaskKind, data: Data) -> keras.layers.Layer:
+    """The last layer, in float32 also where the others compute with fewer bits: the loss needs them."""
+    if task == "binary":
+        return keras.layers.Dense(1, activation="sigmoid", dtype="float32")
+    if task == "multiclass":
+        return keras.layers.Dense(len(data.classes or ()), activation="softmax", dtype="float32")
+    return keras.layers.Dense(data.train.targets.shape[1], dtype="float32")
+
+
+def _optimizer(spec: Hyperparameters) -> keras.optimizers.Optimizer:
+    chosen = spec.chosen_optimizer
+    return _OPTIMIZERS[chosen.name](learning_rate=spec.learning_rate, **chosen.arguments)
+
+
+def _loss(spec: Hyperparameters) -> keras.losses.Loss | str:
+    """By its name alone where it has no arguments, as a model file of one's own would have it."""
+    chosen = spec.chosen_loss
+    return _LOSSES[chosen.name](**chosen.arguments) if chosen.arguments else chosen.name
+
+
+def _metric(name: Metric, task: TaskKind, *, is_one_hot: bool) -> keras.metrics.Metric:
+    if name == "accuracy":
+        several = keras.metrics.CategoricalAccuracy if is_one_hot else keras.metrics.SparseCategoricalAccuracy
+        return (keras.metrics.BinaryAccuracy if task == "binary" else several)(name=name)
+    if name == "top_5_accuracy":
+        top = keras.metrics.TopKCategoricalAccuracy if is_one_hot else keras.metrics.SparseTopKCategoricalAccuracy
+        return top(k=5, name=name)
+    if name == "f1":
+        return keras.metrics.F1Score(average="micro", threshold=0.5, name=name)
+    return _METRICS[name](name=name)

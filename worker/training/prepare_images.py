@@ -1,0 +1,112 @@
+"""Turn image files into the pixels that the model reads, in training, in validation and in prediction.
+
+A program of its own that imports nothing of Fitstop: the training process uses it and leaves a copy of it as
+`prepare.py` beside the model, with `schema.json`: height, width, channels, and how another aspect ratio is made to fit.
+predict.py calls `load`, `read`, `is_complete`, `transform` and `names`: keep their meaning.
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+Pixels = npt.NDArray[np.uint8]
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
+_BLACK = 0
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Height and width in pixels, 1 channel for grey or 3 for colour, and `resize`: crop, pad or stretch."""
+
+    height: int
+    width: int
+    channels: int
+    resize: str
+
+    def decode(self, content: bytes) -> Pixels:
+        """The pixels of one encoded image, uint8 of shape (height, width, channels). Raises OSError, ValueError.
+
+        Turned as its EXIF orientation says; of an animation the first frame; over black where it is transparent.
+        Resized by Pillow's bilinear filter, which averages where it shrinks.
+        """
+        with Image.open(io.BytesIO(content)) as file:
+            image = ImageOps.exif_transpose(file)
+            image = _over_black(image) if image.has_transparency_data else image
+            image = image.convert("L" if self.channels == 1 else "RGB")
+        return np.asarray(self._fit(image), np.uint8).reshape(self.height, self.width, self.channels)
+
+    def _fit(self, image: Any) -> Any:
+        size = (self.width, self.height)
+        if image.size == size:
+            return image
+        if self.resize == "crop":
+            return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+        if self.resize == "pad":
+            return ImageOps.pad(image, size, Image.Resampling.BILINEAR, color=_BLACK)
+        return image.resize(size, Image.Resampling.BILINEAR)
+
+    def read(self, path: Path) -> npt.NDArray[Any]:
+        """The image files in a folder and the folders in it, sorted; or one file. Raises ValueError."""
+        files = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        if not files:
+            raise ValueError(f"holds no image files; expected {', '.join(sorted(SUFFIXES))}")
+        found = np.empty(len(files), object)
+        found[:] = files
+        return found
+
+    def is_complete(self, files: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """For each file whether the model can judge it: whether it is an image."""
+        return np.array([_is_image(file) for file in files], np.bool_)
+
+    def transform(self, files: npt.NDArray[Any]) -> Pixels:
+        """The model's input for the files, uint8 of shape (files, height, width, channels)."""
+        pixels = np.empty((len(files), self.height, self.width, self.channels), np.uint8)
+        self.decode_all([file.read_bytes for file in files], pixels)
+        return pixels
+
+    def decode_all(self, readers: Sequence[Any], into: Pixels, threads: int | None = None) -> None:
+        """Decode what each of `readers` returns into a row of `into`, in several threads."""
+
+        def decode(place: int) -> None:
+            into[place] = self.decode(readers[place]())
+
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(decode, range(len(readers))):
+                pass
+
+    def names(self, files: npt.NDArray[Any]) -> dict[str, list[str]]:
+        """The columns that tell which prediction is of which file."""
+        return {"file": [str(file) for file in files]}
+
+    def to_json(self) -> bytes:
+        """The content of `schema.json`."""
+        return json.dumps({"kind": "images", **asdict(self)}).encode() + b"\n"
+
+
+def load(folder: Path) -> Preparation:
+    """The preparation whose files are in `folder`."""
+    facts = json.loads((folder / "schema.json").read_bytes())
+    return Preparation(facts["height"], facts["width"], facts["channels"], facts["resize"])
+
+
+def _over_black(image: Any) -> Any:
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+
+
+def _is_image(file: Path) -> bool:
+    try:
+        with Image.open(file) as image:
+            image.verify()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
