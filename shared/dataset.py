@@ -13,6 +13,8 @@ from shared.times import Time
 
 # A column of more values than this lists none of them.
 MOST_LISTED_VALUES = 100
+# The longest lists are left out of a profile that would be longer: it is read with each post.
+MOST_PROFILE_BYTES = 1024**2
 # The maximum number of classes of images.
 MOST_IMAGE_CLASSES = 10_000
 

@@ -46,7 +46,8 @@ def parse_object(content: bytes, most_depth: int) -> dict[str, Any]:
         raise Refused([Problem("#", f"received {_kind(document)}, expected an object", "not_an_object")])
     if bare.count(",") >= MOST_VALUES:
         place, count = _largest(document)
-        raise Refused([Problem(pointer(*place), f"received {count} values, expected fewer: a body has at most {MOST_VALUES}", "too_many_values")])
+        detail = f"received {count} values, expected fewer: a body has at most {MOST_VALUES}"
+        raise Refused([Problem(pointer(*place), detail, "too_many_values")])
     # UTF-8 holds none: only an escape makes one.
     broken = _half_characters(document, ()) if "\\u" in text else []
     if broken:
