@@ -123,6 +123,16 @@ class Settings(BaseModel):
         default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
     )
     max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="maximum bytes of a POST /jobs body")
+    max_table_bytes: int = Field(
+        default=16 * 1024**3,
+        ge=1024,
+        description="maximum memory of a job's training rows: rows times features times 4 bytes",
+    )
+    max_batch_bytes: int = Field(
+        default=512 * 1024**2,
+        ge=1024,
+        description="maximum memory of one layer's outputs: batch size times width times 4 bytes",
+    )
     max_json_depth: int = Field(default=32, ge=4, le=200, description="maximum nesting of a JSON body")
     max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="maximum bytes of a table")
     max_dataset_columns: int = Field(default=4096, ge=2, description="maximum columns of a dataset")

@@ -25,6 +25,7 @@ from shared.job_folder import JobFolder
 from shared.problems import Conflict, FitstopError, Problem, Refused, at_most_shown, pointer
 from shared.resolve import problems_without_data, resolve
 from shared.resolve.draft import make_draft
+from shared.resolve.memory import MemoryLimits
 from shared.spec import JobSpec
 from shared.times import utc_now
 
@@ -152,7 +153,9 @@ def new_record(
     if known is None:
         raise _without_data(asked, faults)
     data, rows = known
-    resolved = resolve(asked, data, rows, faults)
+    settings = service().settings
+    memory = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
+    resolved = resolve(asked, data, rows, faults, memory)
     return JobRecord(
         id=job_id,
         created_at=utc_now(),
