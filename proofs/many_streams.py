@@ -94,7 +94,8 @@ def main() -> int:
     parser.add_argument("--looks", type=int, default=300)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running_redis(Path(folder)) as redis:
-        api = ApiProcess(Volume(Path(folder) / "volume"), redis.url, Path(folder) / "api.log")
+        volume, log = Volume(Path(folder) / "volume"), Path(folder) / "api.log"
+        api = ApiProcess(volume, redis.url, log, FITSTOP_STREAMS_PER_KEY="1000")
         api.start()
         try:
             job_id, attempt = speaking_job(api.volume)

@@ -36,8 +36,8 @@ class ProjectQuota(BaseModel):
 
 
 def _parse(value: Any) -> Any:
-    """An environment variable is text."""
-    return from_json(value) if isinstance(value, str) else value
+    """An environment variable is text; an empty one, which compose files pass on, is none."""
+    return from_json(value or "{}") if isinstance(value, str) else value
 
 
 def _check_names(projects: dict[str, _Value]) -> dict[str, _Value]:

@@ -18,6 +18,7 @@ from api.jobs.report import dry_run_report
 from api.jobs.show import job_document, new_job_document
 from api.shapes.jobs import DryRun, Job
 from api.state.service import service
+from shared.dataset import DatasetInfo
 from shared.findings import NO_FAULTS, Faults, Findings
 from shared.ids import new_job_id
 from shared.job import JobRecord
@@ -29,6 +30,8 @@ from shared.resolve.memory import MemoryLimits
 from shared.spec import JobSpec
 from shared.times import utc_now
 
+# Rows, height, width and channels.
+_IMAGE_RANK = 4
 # Stand for what a bad document does not say; nothing is looked up or judged by them.
 _UNKNOWN = {"dataset": {"id": "unknown", "target": "unknown"}}
 
@@ -121,11 +124,15 @@ def _fill_in_kinds(document: dict[str, Any]) -> dict[str, Any]:
     known = find_known_dataset(dataset_id) if isinstance(dataset_id, str) else None
     if known is None or not isinstance(asked, dict):
         return document
-    kind = known[0].kind
-    filled = {**document, "dataset": {"kind": kind, **asked}}
-    if isinstance(model, dict) and kind != "table":
-        filled["model"] = {"kind": "cnn" if kind == "images" else "dense", **model}
-    return filled
+    filled = {**document, "dataset": {"kind": known[0].kind, **asked}}
+    return {**filled, "model": {"kind": _usual_model(known[0]), **model}} if isinstance(model, dict) else filled
+
+
+def _usual_model(data: DatasetInfo) -> str:
+    """A convolutional network for images, also as an array; else a dense one."""
+    inputs = [one for one in data.arrays if one.role == "input" and one.part == "training"]
+    is_image_array = len(inputs) == 1 and len(inputs[0].shape) == _IMAGE_RANK
+    return "cnn" if data.kind == "images" or is_image_array else "dense"
 
 
 def _retry_record(before: JobRecord, job_id: str) -> JobRecord:

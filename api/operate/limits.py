@@ -89,4 +89,4 @@ def _project(name: str) -> ProjectLimits:
 
 
 def _quota(limit: float | None, used: Callable[[], float]) -> Quota | None:
-    return None if limit is None else Quota(limit=float(limit), used=float(used()))
+    return None if limit is None else Quota(limit=float(limit), used=round(float(used()), 6))

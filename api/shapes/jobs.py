@@ -17,8 +17,9 @@ from shared.task import Task
 def as_posted(spec: JobSpec) -> dict[str, Any]:
     """The spec as a client could post it again."""
     shown = spec.model_dump(mode="json")
-    if (positive := shown["dataset"]["positive"]) is not None:
-        shown["dataset"]["positive"] = {name: value for name, value in positive.items() if value is not None}
+    for part, name in (("dataset", "positive"), ("hyperparameters", "loss"), ("hyperparameters", "optimizer")):
+        if isinstance(value := shown[part].get(name), dict):
+            shown[part][name] = {field: one for field, one in value.items() if one is not None}
     return shown
 
 

@@ -56,10 +56,11 @@ class _Sum:
 
 
 class ProjectUsage:
-    """The usage of all projects."""
+    """The usage of all projects. `spent` is the folder for what deleted jobs had spent."""
 
-    def __init__(self, volume: Volume, index: JobIndex, currency: str) -> None:
+    def __init__(self, volume: Volume, index: JobIndex, spent: Path, currency: str) -> None:
         self._volume = volume
+        self._folder = spent
         self._index = index
         self._currency = currency
         self._lock = threading.Lock()
@@ -97,10 +98,6 @@ class ProjectUsage:
                 shutil.rmtree(old, ignore_errors=True)
         make_folder(self._folder / month / project)
         create_file(self._folder / month / project / f"{job.id}.json", encode(spent.model_dump(mode="json")))
-
-    @property
-    def _folder(self) -> Path:
-        return self._volume.root / "spent"
 
     def _sum(self, kind: str, project: str) -> Any:
         make = self._sum_bytes if kind == "bytes" else self._sum_spent

@@ -84,7 +84,7 @@ class Service:
             streams=threading.BoundedSemaphore(settings.max_streams),
             streams_of_keys=KeyPlaces(settings.streams_per_key),
             costly_of_keys=KeyPlaces(settings.costly_reads_per_key),
-            usage=ProjectUsage(volume, index, settings.currency),
+            usage=ProjectUsage(volume, index, settings.volume / "spent", settings.currency),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )
 

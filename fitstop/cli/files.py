@@ -130,7 +130,7 @@ def bundle(ctx: click.Context, job: str, to: Path | None) -> None:
     client.download_bundle(job_id, path)
     click.echo(str(path))
     hint(f"python3 -m zipfile -e {path} . && cd {job_id}")
-    hint("pip install -r requirements.txt && python predict.py rows.csv")
+    hint("pip install -r requirements.txt && python predict.py DATA")
 
 
 @click.command()

@@ -265,7 +265,8 @@ class _Dashes(dict[str, object]):
 
 
 def _dataset_words(dataset: Json) -> str:
-    return f"{dataset.get('id', '-')}, target {dataset.get('target', '-')}"
+    target = f", target {dataset['target']}" if dataset.get("target") else f" ({dataset.get('kind', 'table')})"
+    return f"{dataset.get('id', '-')}{target}"
 
 
 def failure_words(failure: Json) -> str:

@@ -185,7 +185,7 @@ class _Judge:
         return asked.model_copy(update={"metrics": metrics, "loss": loss, "batch_size": batch_size})
 
     def _callbacks(self, names: tuple[str, ...]) -> Callbacks:
-        asked = self._asked.callbacks
+        asked = self._with_one_rule_for_the_rate(self._asked.callbacks)
         checkpoint = self._monitoring(asked.model_checkpoint, "model_checkpoint", names)
         if checkpoint is not None:
             checkpoint = checkpoint.model_copy(update={"filename": self._filename(checkpoint, names)})
@@ -199,6 +199,22 @@ class _Judge:
                 "early_stopping": stopping,
             }
         )
+
+    def _with_one_rule_for_the_rate(self, asked: Callbacks) -> Callbacks:
+        """A schedule takes the place of the default reduction on a plateau; asked for together they are refused."""
+        schedule, epochs = asked.learning_rate_schedule, self._asked.hyperparameters.epochs
+        if schedule is None:
+            return asked
+        if asked.reduce_lr_on_plateau and "reduce_lr_on_plateau" in asked.model_fields_set:
+            detail = "cannot be used together with reduce_lr_on_plateau: give one of them, and null for the other"
+            self._problem(("callbacks", "learning_rate_schedule"), detail, "two_rules")
+        if schedule.decay_epochs == "auto":
+            left = max(1, epochs - schedule.warmup_epochs)
+            schedule = schedule.model_copy(update={"decay_epochs": left})
+        if schedule.min_lr > self._asked.hyperparameters.learning_rate:
+            detail = f"received {schedule.min_lr:g}, above learning_rate {self._asked.hyperparameters.learning_rate:g}"
+            self._problem(("callbacks", "learning_rate_schedule", "min_lr"), detail, "above_learning_rate")
+        return asked.model_copy(update={"learning_rate_schedule": schedule, "reduce_lr_on_plateau": None})
 
     def _monitoring(self, asked: _Monitoring | None, field: str, names: tuple[str, ...]) -> _Monitoring | None:
         """The same callback with its monitor and mode filled in; a monitor that the run will not have is refused."""

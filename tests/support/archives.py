@@ -26,11 +26,12 @@ def class_folders(count=2, prefix="", seed=0, names=("cat", "dog")):
 
 
 def zip_of(files, method=zipfile.ZIP_STORED):
-    """A zip with these files: names, or ZipInfo, and their bytes."""
+    """A zip with these files: names, or ZipInfo, and their bytes. It holds no time: the same files are the same zip."""
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", method) as archive:
+    with zipfile.ZipFile(content, "w") as archive:
         for name, data in files.items() if isinstance(files, dict) else files:
-            archive.writestr(name, data)
+            entry = name if isinstance(name, zipfile.ZipInfo) else zipfile.ZipInfo(name)
+            archive.writestr(entry, data, method)
     return content.getvalue()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shared.dataset import Column, ColumnKind, DatasetInfo, ValueCount
+from shared.dataset import Column, ColumnKind, DatasetInfo, ImageClass, ImagesProfile, ValueCount
 from shared.ids import new_job_id
 from shared.job import Claim, JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
@@ -51,6 +51,26 @@ def put_dataset(
         columns=tuple(column_of(frame[name]) for name in frame.columns),
     )
     (folder / "dataset.json").write_text(info.model_dump_json())
+    return info
+
+
+def put_images(volume: Volume, dataset_id: str = "pictures", project: str = DEFAULT_PROJECT) -> DatasetInfo:
+    """Put a dataset on the volume that shows two images and has none to train from."""
+    names = ("cat", "dog")
+    shown = [{"path": f"{name}.png", "label": name, "split": "", "width": 8, "height": 6} for name in names]
+    info = put_dataset(volume, pd.DataFrame(shown), dataset_id, project)
+    thumbnails = pd.DataFrame([{**row, "image": b"\x89PNG", "type": "image/png"} for row in shown])
+    thumbnails.to_parquet(volume.dataset_folder(dataset_id) / "thumbnails.parquet")
+    images = ImagesProfile(
+        classes=tuple(ImageClass(name=name, unsplit=1) for name in names),
+        width=(8, 8),
+        height=(6, 6),
+        channels={"3": 2},
+        duplicates=0,
+        in_train_and_validation=0,
+    )
+    info = info.model_copy(update={"kind": "images", "columns": (), "images": images})
+    (volume.dataset_folder(dataset_id) / "dataset.json").write_text(info.model_dump_json())
     return info
 
 

@@ -12,8 +12,8 @@ from shared.job import Ending
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from shared.worker_card import RunningAttempt, WorkerCard
-from tests.support.finished import finished_job
-from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
+from tests.support.finished_job import finished_job
+from tests.support.jobs import claim, learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import authorized
 
 PROJECTS = ("red", "blue")
@@ -46,6 +46,7 @@ def put_things(volume: Volume, name: str) -> SimpleNamespace:
     dataset = f"{name}-data"
     if volume.dataset(dataset) is None:
         put_dataset(volume, learnable_frame(), dataset, name)
+        put_images(volume, f"{name}-images", name)
     spec = small_spec(name=f"{name}-job", dataset={"id": dataset})
     finished = finished_job(volume, name, dataset)
     waiting, running, failed = (put_job(volume, spec, name) for _ in range(3))
@@ -53,7 +54,7 @@ def put_things(volume: Volume, name: str) -> SimpleNamespace:
     failed.settle(Ending(status="failed"), None)
     volume.close_job(OpenJob(5, failed.id, name))
     ids = {"finished": finished.id, "waiting": waiting.id, "running": running.id, "failed": failed.id}
-    return SimpleNamespace(name=name, dataset=dataset, spec=spec, **ids)
+    return SimpleNamespace(name=name, dataset=dataset, images=f"{name}-images", spec=spec, **ids)
 
 
 def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
@@ -69,17 +70,29 @@ def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
 
 def ids_of(thing: SimpleNamespace) -> list[str]:
     """What a request for it may name."""
-    return [thing.dataset, thing.finished, thing.waiting, thing.failed]
+    return [thing.dataset, thing.images, thing.finished, thing.waiting, thing.failed]
 
 
 def secrets_of(thing: SimpleNamespace) -> list[str]:
     """What nobody of another project may see."""
-    return [thing.dataset, f"{thing.name}-job", thing.finished, thing.waiting, thing.running, thing.failed]
+    return [
+        thing.dataset,
+        thing.images,
+        f"{thing.name}-job",
+        thing.finished,
+        thing.waiting,
+        thing.running,
+        thing.failed,
+    ]
 
 
 def files_of(volume: Volume, thing: SimpleNamespace) -> dict[str, bytes]:
     """All that a project has on the volume, with its content."""
-    folders = [volume.dataset_folder(thing.dataset), *volume.open.glob(f"*.{thing.name}")]
+    folders = [
+        volume.dataset_folder(thing.dataset),
+        volume.dataset_folder(thing.images),
+        *volume.open.glob(f"*.{thing.name}"),
+    ]
     folders += [
         volume.job_folder(job_id).path for job_id in (thing.finished, thing.waiting, thing.running, thing.failed)
     ]

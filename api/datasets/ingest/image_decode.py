@@ -4,10 +4,9 @@ import io
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
-_EXIF_ORIENTATION, _UPRIGHT = 0x0112, 1
 _THUMBNAIL_PIXELS = 96
 # A small image loses too much as a JPEG.
 _PNG_PIXELS = 64
@@ -32,7 +31,6 @@ class Decoded:
     height: int
     channels: int
     is_animated: bool
-    is_rotated: bool
     is_deep: bool
 
     def thumbnail(self) -> tuple[bytes, str]:
@@ -51,7 +49,7 @@ class Decoded:
 def decode(content: bytes, most_pixels: int) -> Decoded:
     """Decode an image, the first picture of an animation. Raises BadImage.
 
-    The width and the height are those of the stored pixels: an orientation in the EXIF data is not applied.
+    It is turned as its EXIF data says, as training turns it. Its size is judged from its header.
     """
     try:
         with warnings.catch_warnings():
@@ -73,19 +71,11 @@ def _decode(content: bytes, most_pixels: int) -> Decoded:
     width, height = image.size
     if width * height > most_pixels:
         raise BadImage(f"has {width} x {height} pixels, expected at most {most_pixels}")
-    is_rotated = _is_rotated(image)
     is_animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
     image.seek(0)
     image.load()
-    return Decoded(
-        image,
-        width,
-        height,
-        _channels(image),
-        is_animated,
-        is_rotated,
-        image.mode.startswith("I"),
-    )
+    ImageOps.exif_transpose(image, in_place=True)
+    return Decoded(image, *image.size, _channels(image), is_animated, image.mode.startswith("I"))
 
 
 def _channels(image: Image.Image) -> int:
@@ -94,13 +84,3 @@ def _channels(image: Image.Image) -> int:
     if image.mode in _ALPHA_MODES or image.has_transparency_data:
         return 4
     return 3
-
-
-def _is_rotated(image: Image.Image) -> bool:
-    """Whether the EXIF data asks for another orientation. Damaged EXIF data asks for nothing."""
-    try:
-        return bool(image.getexif().get(_EXIF_ORIENTATION, _UPRIGHT) != _UPRIGHT)
-    except MemoryError:
-        raise
-    except Exception:
-        return False

@@ -134,7 +134,6 @@ def _notes(one: Decoded) -> list[str]:
     """The words of a warning for each thing that a model will not see."""
     found = {
         "animations, of which the first picture is used": one.is_animated,
-        "images whose EXIF data asks for a rotation, which is not applied": one.is_rotated,
         "images with 16 bits for each channel, which become 8": one.is_deep,
     }
     return [note for note, is_so in found.items() if is_so]

@@ -1,10 +1,11 @@
 // Choosing data, or bringing a file; and what the service says of it.
 
 import { get, Problem, goToSignIn } from "./api.js";
-import { byId, element, replace, setText, svg } from "./dom.js";
+import { profileOf } from "./dataset_profile.js";
+import { byId, element, replace, setText } from "./dom.js";
 import * as format from "./format.js";
 
-const MOST_BARS = 24;
+const ENDINGS = /\.(csv|parquet|npz|zip|tgz|tar(\.gz)?)$/;
 
 export class DataPanel {
   /** `onChoose(dataset)` hears of what was chosen: the whole dataset's document, or null. */
@@ -13,11 +14,11 @@ export class DataPanel {
     this.choice = element("select", { id: "dataset", "aria-describedby": "dataset-error", on: { change: () => void this.choose(this.choice.value) } });
     this.error = element("p", { class: "field-error", id: "dataset-error", role: "alert" });
     this.profile = element("div");
-    this.file = element("input", { type: "file", class: "sr", id: "file", accept: ".csv,.parquet,text/csv", tabindex: "-1", "aria-hidden": "true", on: { change: () => this.took(this.file.files[0]) } });
+    this.file = element("input", { type: "file", class: "sr", id: "file", accept: ".csv,.parquet,.zip,.tar,.gz,.tgz,.npz,text/csv", tabindex: "-1", "aria-hidden": "true", on: { change: () => this.took(this.file.files[0]) } });
     this.newId = element("input", { type: "text", id: "new-id", "aria-label": "Id of the new data", placeholder: "id of the new data", autocomplete: "off" });
     this.put = element("button", { type: "button", disabled: true, on: { click: () => void this.upload() } }, "Upload");
     this.progress = element("progress", { max: "1", value: "0", hidden: true, "aria-label": "Upload" });
-    this.words = element("span", {}, "Drop a CSV or Parquet file here, or");
+    this.words = element("span", {}, "Drop a CSV, Parquet, zip, tar or npz file here, or");
     this.drop = element("div", { class: "drop", on: this.dropping() },
       this.words, element("button", { type: "button", on: { click: () => this.file.click() } }, "Choose a file"), this.file, this.newId, this.put, this.progress);
     replace(byId("data-panel"), element("div", { class: "field" }, element("label", { for: "dataset" }, "Dataset"), this.choice, this.error), this.drop, this.profile);
@@ -27,7 +28,7 @@ export class DataPanel {
   async list() {
     const page = await get("/datasets?limit=100");
     replace(this.choice, element("option", { value: "" }, page.data.length ? "choose" : "none yet: upload one"),
-      page.data.map((one) => element("option", { value: one.id }, `${one.id}  (${format.number(one.rows)} rows)`)));
+      page.data.map((one) => element("option", { value: one.id }, `${one.id}  (${format.number(one.rows)} ${one.kind === "images" ? "images" : "rows"})`)));
   }
 
   /** Show the spec's dataset; asks for it where it is another one than before. */
@@ -89,7 +90,7 @@ export class DataPanel {
     try {
       const id = this.newId.value.trim();
       const dataset = await putFile(id, this.taken, (part) => (this.progress.value = part));
-      setText(this.words, `${dataset.id} uploaded: ${format.number(dataset.rows)} rows. Choose another file?`);
+      setText(this.words, `${dataset.id} uploaded: ${format.counted(dataset.rows, dataset.kind === "images" ? "image" : "row")}. Choose another file?`);
       await this.list();
       this.choice.value = dataset.id;
       await this.choose(dataset.id);
@@ -120,41 +121,5 @@ function putFile(id, file, onPart) {
 }
 
 function idOf(name) {
-  return name.toLowerCase().replace(/\.(csv|parquet)$/, "").replace(/[^a-z0-9._-]+/g, "-").replace(/^[^a-z0-9]+/, "").slice(0, 64);
-}
-
-function profileOf(dataset) {
-  const facts = [format.counted(dataset.rows, "row"), format.counted(dataset.columns.length, "column"), format.bytes(dataset.bytes), dataset.source_name];
-  const head = ["Column", "Kind", "Missing", "Distinct", "Values"].map((name, index) => element("th", { scope: "col", class: index === 2 || index === 3 ? "num" : null }, name));
-  return element("div", {},
-    element("p", { class: "profile-facts muted small" }, facts.filter(Boolean).join(" · ")),
-    dataset.warnings.map((warning) => element("p", { class: "warn small" }, warning)),
-    element("div", { class: "profile", tabindex: "0", role: "region", "aria-label": `Columns of ${dataset.id}` },
-      element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, dataset.columns.map((column) => columnRow(column, dataset.rows))))));
-}
-
-function columnRow(column, rows) {
-  return element("tr", { dataset: { column: column.name } },
-    element("th", { scope: "row" }, column.name),
-    element("td", { class: "muted" }, column.kind),
-    element("td", { class: column.missing ? "num warn" : "num muted" }, column.missing ? `${format.number(column.missing)} (${format.percent(column.missing / rows)})` : "0"),
-    element("td", { class: "num" }, format.number(column.distinct)),
-    element("td", {}, histogram(column), " ", element("span", { class: "muted" }, range(column))));
-}
-
-function range(column) {
-  if (column.earliest) return `${column.earliest} to ${column.latest}`;
-  if (column.minimum !== null) return `${format.number(column.minimum)} to ${format.number(column.maximum)}, mean ${format.number(column.mean)}`;
-  return column.values && column.values.length <= 4 ? column.values.map((one) => String(one.value)).join(", ") : "";
-}
-
-/** The counts of a column's values in their order, where they are listed; at most MOST_BARS bars. */
-function histogram(column) {
-  if (!column.values?.length) return null;
-  const size = Math.ceil(column.values.length / MOST_BARS);
-  const counts = [];
-  column.values.forEach((one, index) => (counts[Math.floor(index / size)] = (counts[Math.floor(index / size)] ?? 0) + one.rows));
-  const most = Math.max(...counts);
-  const bars = counts.map((count, index) => svg("rect", { x: index * 4, y: 16 - Math.max(1, (16 * count) / most), width: 3, height: Math.max(1, (16 * count) / most), fill: "currentColor" }));
-  return svg("svg", { class: "histogram", width: counts.length * 4, height: 16, "aria-hidden": "true" }, bars);
+  return name.toLowerCase().replace(ENDINGS, "").replace(/[^a-z0-9._-]+/g, "-").replace(/^[^a-z0-9]+/, "").slice(0, 64);
 }

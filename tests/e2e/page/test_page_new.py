@@ -2,7 +2,12 @@
 
 import json
 
+import numpy as np
+
+from tests.support.archives import class_folders, npz_of, zip_of
 from tests.support.jobs import learnable_frame
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def spec_of(page):
@@ -80,3 +85,34 @@ def test_a_job_is_posted_again_with_changes(visitor):
         assert page.get_by_label("Max epochs").input_value() == "7"
         assert page.get_by_label("Target").input_value() == "grade"
         assert spec_of(page) == before["spec"]
+
+
+def test_images_show_their_classes_and_small_pictures_of_each(visitor, tmp_path):
+    (tmp_path / "Pets.zip").write_bytes(zip_of(class_folders(3, "train/") | class_folders(1, "val/", seed=900)))
+    with visitor.page() as page:
+        page.goto("/page/new")
+        page.locator("#file").set_input_files(tmp_path / "Pets.zip")
+        assert page.get_by_label("Id of the new data").input_value() == "pets"
+        page.get_by_role("button", name="Upload").click()
+        page.get_by_text(f"8 images · 2 classes · 8 {TIMES} 6 pixels · 3 channels").wait_for()
+        assert page.get_by_role("region", name="Classes of pets").inner_text().split() == [
+            "Class", "Train", "Validation", "cat", "3", "1", "dog", "3", "1",
+        ]  # fmt: skip
+        page.locator(".thumbnails img").nth(7).wait_for()
+        page.get_by_label("Class of the images shown").select_option("dog")
+        page.locator(".thumbnails img").nth(4).wait_for(state="detached")
+        alternatives = page.locator(".thumbnails img").evaluate_all("all => all.map((one) => one.alt)")
+        assert sorted(alternatives) == [*(f"dog: train/dog/{number}.png" for number in range(3)), "dog: val/dog/0.png"]
+        widths = page.locator(".thumbnails img").evaluate_all("all => all.map((one) => one.naturalWidth)")
+        assert widths == [8] * 4
+
+
+def test_arrays_show_their_shapes(visitor, tmp_path):
+    (tmp_path / "a.npz").write_bytes(npz_of(x=np.ones((6, 4), "f4"), y=np.arange(6) % 2))
+    with visitor.page() as page:
+        page.goto("/page/new")
+        page.locator("#file").set_input_files(tmp_path / "a.npz")
+        page.get_by_role("button", name="Upload").click()
+        page.get_by_text("6 rows · 2 arrays").wait_for()
+        row = page.get_by_role("row", name="x input, training")
+        assert row.inner_text().split("\t") == ["x", "input, training", f"6 {TIMES} 4", "float32", "1 to 1", "0"]

@@ -18,8 +18,8 @@ from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import OpenJob
 from shared.worker_card import WorkerCard
-from tests.support.finished import MODEL, finished_job
-from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.finished_job import MODEL, finished_job
+from tests.support.jobs import learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
 
 CSV = b"kind,label\n" + b"red,1\nblue,0\nred,0\n" * 20
@@ -77,6 +77,7 @@ def target(api, worker):
     volume = api.volume
     if volume.dataset("grades") is None:
         put_dataset(volume, learnable_frame())
+        put_images(volume)
     numbers = iter(range(100))
 
     def fill(method, rule):
@@ -94,7 +95,7 @@ def target(api, worker):
         else:
             job = fill.finished if method == "GET" else finished_job(volume)
         values = {
-            "dataset_id": "grades",
+            "dataset_id": "pictures" if rule.endswith("/images") else "grades",
             "job_id": job.id,
             "key_id": fill.key,
             "name": "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css",

@@ -7,7 +7,7 @@ from tests.support.api_process import ApiProcess
 
 
 def test_beside_two_hundred_streams_and_fifty_slow_clients_others_are_served(redis_server, volume, tmp_path):
-    api = ApiProcess(volume, redis_server.url, tmp_path / "api.log")
+    api = ApiProcess(volume, redis_server.url, tmp_path / "api.log", FITSTOP_STREAMS_PER_KEY="256")
     api.start()
     try:
         job_id, attempt = speaking_job(volume)

@@ -6,7 +6,7 @@ import pytest
 
 from shared.ids import new_job_id
 from shared.job import Ending
-from tests.support.finished import finished_job
+from tests.support.finished_job import finished_job
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.waiting import wait_for
 

@@ -28,6 +28,18 @@ def test_a_new_key_goes_to_stdout_alone_so_that_a_script_can_take_it(canned, fit
     assert json.loads(canned.asked[0].body) == {"name": "ci", "scope": "read", "expires_in_days": 30}
 
 
+def test_a_key_is_created_for_a_project(canned, fitstop, make_page):
+    canned.on("POST", "/keys", {**known(project="vision"), "key": KEY}, 201)
+    result = fitstop("keys", "create", "anna", "--project", "vision")
+    assert json.loads(canned.asked[0].body)["project"] == "vision"
+    assert "project vision" in result.stderr
+    # An older service knows no projects.
+    canned.on("GET", "/keys", make_page(known(1, project="vision"), known(2)))
+    shown = fitstop("keys", "list").stdout
+    assert "vision" in shown
+    assert "default" in shown
+
+
 def test_keys_are_listed_with_what_they_may_and_whether_they_still_do(canned, fitstop, make_page):
     canned.on("GET", "/keys", make_page(known(1), known(2, status="revoked", expires_at="2027-01-02T03:04:05.000Z")))
     result = fitstop("keys", "list")

@@ -33,9 +33,44 @@ PROBLEM = "application/problem+json"
 CSV = b"type,ph,quality\nred,3.1,5\nwhite,2.9,6\nred,3.3,6\n"
 GOOD = {"dataset": {"id": "grades", "target": "grade", "positive": {"at_least": 3}}}
 INTEGRATION = "tests/integration/api/test_api_server.py"
+ARCHIVES = "tests/unit/api/datasets/test_api_archives.py"
+IMAGES = "tests/unit/api/datasets/test_api_images.py"
+ARRAYS = "tests/unit/api/datasets/test_api_arrays.py"
 
 CASES = {}
 ELSEWHERE = {
+    "names with `..`, absolute, drive letters, backslashes, NUL, 5,000 characters, differing by case or Unicode form": (
+        ARCHIVES,
+        "test_a_name_that_leads_elsewhere_or_cannot_be_shown_is_refused",
+    ),
+    "links, devices, FIFOs, encrypted entries, an archive in the archive, two entries of one name, a central directory that lies": (  # noqa: E501  as in the table
+        ARCHIVES,
+        "test_all_entries_that_are_refused_are_named_at_once",
+    ),
+    "a zip of 40 kB that opens to 10 GB, a PNG of 60,000 \N{MULTIPLICATION SIGN} 60,000 in 5 kB, an animated GIF of 10,000 frames": (  # noqa: E501  as in the table
+        IMAGES,
+        "test_a_bomb_of_pixels_is_told_from_its_header",
+    ),
+    "a million entries; one class; a class of one image; folders three deep; `__MACOSX`, `Thumbs.db`, dotfiles": (
+        IMAGES,
+        "test_too_many_images_and_too_many_bytes_are_refused",
+    ),
+    "a text file called `.jpg`; a JPEG cut in half; CMYK, 16-bit, palette, alpha, EXIF rotation, grey beside colour, HEIC, SVG": (  # noqa: E501  as in the table
+        IMAGES,
+        "test_every_broken_image_is_named_at_once",
+    ),
+    "`metadata.csv` that names a file that is not there, or leaves one out, or two labels for one": (
+        IMAGES,
+        "test_a_table_is_compared_with_the_files_row_by_row",
+    ),
+    "the same picture in train and in validation": (
+        IMAGES,
+        "test_the_same_picture_in_train_and_in_validation_is_a_warning_with_the_count",
+    ),
+    "`.npz` with pickles, object arrays, Fortran order, big-endian, float16/64, complex, 0 rows, x and y of different lengths, NaN": (  # noqa: E501  as in the table
+        ARRAYS,
+        "test_what_is_no_array_of_numbers_is_refused_by_a_sentence_of_its_own",
+    ),
     "a column of mixed cells, codes, marks of missing values, blanks after commas, `sep=`, JSON Lines": (
         "tests/unit/api/datasets/test_api_dataset_cases.py",
         "test_ticket_numbers_of_which_some_have_letters_are_text_and_the_answer_says_why",
@@ -50,8 +85,8 @@ ELSEWHERE = {
         "test_each_request_is_one_line_of_the_log",
     ),
 }
-# The sections of the table whose rows a later version answers: it takes no images, models or programs yet.
-LATER_SECTIONS = ("Images and arrays", "Models and programs")
+# The sections of the table whose rows a later version answers: it takes no models or programs yet.
+LATER_SECTIONS = ("Models and programs",)
 
 
 def line(words):

@@ -33,7 +33,7 @@ def load_arrays(attempt: AttemptFolder, record: JobRecord, spec: ArraysSpec) -> 
     training = _part(folder, profile, "training", record)
     replace_file(attempt.prepare_file, Path(prepare_arrays.__file__).read_bytes())
     replace_file(
-        attempt.schema_file, prepare_arrays.describe({name: one.shape for name, one in training.inputs.items()})
+        attempt.schema_file, prepare_arrays.describe({name: one.shape[1:] for name, one in training.inputs.items()})
     )
     if profile.array("target", "validation") is not None:
         return Data(training, _part(folder, profile, "validation", record), record.task.classes)

@@ -7,6 +7,8 @@ from worker.training.data.rows import Data
 
 _POOLING = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
 _BRIGHTEST = 255.0
+# With Keras's 0.99 the moving averages need hundreds of steps, and until then validation tells nothing.
+_MOMENTUM = 0.9
 
 
 def build_cnn(spec: CnnSpec, data: Data, output: keras.layers.Layer) -> keras.Model:
@@ -22,7 +24,7 @@ def build_cnn(spec: CnnSpec, data: Data, output: keras.layers.Layer) -> keras.Mo
         has_bias = not spec.batch_normalization
         model.add(keras.layers.Conv2D(filters, spec.kernel_size, padding="same", use_bias=has_bias))
         if spec.batch_normalization:
-            model.add(keras.layers.BatchNormalization())
+            model.add(keras.layers.BatchNormalization(momentum=_MOMENTUM))
         model.add(keras.layers.Activation(spec.activation))
         model.add(_POOLING[spec.pooling](2))
     model.add(keras.layers.GlobalAveragePooling2D())

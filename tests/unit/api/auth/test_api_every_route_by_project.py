@@ -11,9 +11,9 @@ import pytest
 
 from api.auth.access import scope_of
 from api.document.openapi import routes
+from api.state.index import Behind
 from api.state.service import Service
 from shared.ids import new_job_id
-from tests.support.archives import class_folders, zip_of
 from tests.support.jobs import learnable_frame, put_dataset
 from tests.support.two_projects import MOMENTS, PROJECTS, files_of, ids_of, put_things, secrets_of, steady, two_projects
 
@@ -106,7 +106,7 @@ def ask(client, method, rule, thing=None, **more):
 
 def value_of(place, method, rule, thing):
     if place == "dataset_id":
-        return thing.dataset
+        return thing.images if rule.endswith("/images") else thing.dataset
     if place == "key_id":
         return thing.key_id
     if place == "name":
@@ -137,7 +137,11 @@ def test_no_route_is_open_to_a_key_of_too_small_a_scope_or_to_none(world):
 
 
 def test_what_another_project_has_answers_as_what_is_not_there(world):
-    missing = SimpleNamespace(dataset="no-such-data", **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()))
+    missing = SimpleNamespace(
+        dataset="no-such-data",
+        images="no-such-images",
+        **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
+    )
     seen = 0
     for method, rule, endpoint in routes(world.app):
         if ROUTES[method, rule] != ONE:
@@ -175,11 +179,6 @@ def test_own_things_are_reached_and_an_admin_reaches_all(world):
 
 def fresh(world, name, method, rule):
     """Things of which nothing was deleted or cancelled yet."""
-    if rule.endswith("/images"):
-        dataset = f"pictures-{new_job_id()[-8:].lower()}"
-        answer = world.clients[name, "write"].put(f"/datasets/{dataset}", data=zip_of(class_folders()))
-        assert answer.status_code == 201
-        return SimpleNamespace(**{**vars(world.things[name]), "dataset": dataset})
     if method == "GET" or rule.endswith("replay"):
         return world.things[name]
     thing = put_things(world.volume, name)
@@ -221,6 +220,21 @@ def test_lists_and_counts_do_not_change_with_what_another_project_does(world):
     assert len(world.clients["blue", "admin"].get("/jobs?limit=100").json["data"]) == 5 * 4
 
 
+def test_lists_keep_to_the_project_while_the_index_is_made(world, monkeypatch):
+    def fall_behind():
+        raise Behind
+
+    monkeypatch.setattr(Service.of(world.app).index, "catch_up", fall_behind)
+    for rule in sorted(rule for (_, rule), kind in ROUTES.items() if kind == LIST):
+        answer = world.clients["red", "read"].get(rule)
+        text = answer.get_data(as_text=True)
+        assert answer.status_code == 200
+        assert not [secret for secret in secrets_of(world.things["blue"]) if secret in text], rule
+    assert world.clients["red", "read"].get("/usage").json["total"]["jobs"] == 2
+    assert [table["jobs"] for table in world.clients["red", "read"].get("/replay/patience").json["data"]] == [1]
+    assert len(world.clients["red", "admin"].get("/jobs").json["data"]) == 8
+
+
 def lists_of(client, rule):
     """A list without the places in the queue, which count the jobs of all projects by design."""
     answer = client.get(rule)
@@ -245,8 +259,10 @@ def test_the_event_stream_of_another_project_is_not_there(world):
     assert (foreign.status_code, foreign.content_type) == (404, "application/problem+json")
     waits = client.get(f"/jobs/{world.things['blue'].running}?wait=60")
     assert waits.status_code == 404
-    ids = f"{world.things['red'].finished},{world.things['blue'].finished}"
-    assert client.get(f"/replay/patience?jobs={ids}").status_code == 404
+    own, blue, missing = world.things["red"].finished, world.things["blue"].finished, new_job_id()
+    foreign, none = (client.get(f"/replay/patience?jobs={own},{other}") for other in (blue, missing))
+    assert steady(foreign, blue) == steady(none, missing)
+    assert foreign.status_code == 404
 
 
 @pytest.mark.parametrize("rule", sorted(FILTERED))
