@@ -16,7 +16,7 @@ from api import create_app
 from api.http.strict_json import SMALL_BODY_BYTES
 from api.state.service import Service
 from shared.settings import Settings
-from tests.support.finished import finished_job
+from tests.support.finished_job import finished_job
 from tests.support.jobs import learnable_frame, put_dataset
 from tests.support.keys import ADMIN_KEY, authorized
 from tests.support.worst_bodies import worst_bodies

@@ -17,7 +17,7 @@ from shared.ids import new_job_id
 from shared.job_folder import JobFolder
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
-from tests.support.finished import MODEL, finished_job
+from tests.support.finished_job import MODEL, finished_job
 from tests.support.jobs import learnable_frame, put_dataset
 
 SECRET = "the-secret-of-the-host"

@@ -7,7 +7,7 @@ import pytest
 
 from shared.ids import new_job_id
 from shared.worker_card import WorkerCard
-from tests.support.finished import finished_job
+from tests.support.finished_job import finished_job
 from tests.unit.shared.records import places, replaced
 
 JUNK = (None, -1, 2**70, "2026-99-99", {})
