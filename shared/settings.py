@@ -80,6 +80,11 @@ class Settings(BaseModel):
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries notifications"
     )
+    umask: str = Field(
+        default="077",
+        pattern="^[0-7]{3}$",
+        description="rights that new files do not have; 007 or 022 where parts of the service run as several users",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="lowest level that is logged"
     )
@@ -97,6 +102,11 @@ class Settings(BaseModel):
         default=None, description="an API key of scope admin, beside those on the volume"
     )
     port: int = Field(default=8000, ge=0, le=65_535, description="the port that the API listens on")
+    trusted_proxies: str = Field(
+        default="",
+        pattern=r"^[0-9A-Fa-f.:/, ]*$",
+        description="addresses and networks of proxies whose X-Forwarded-Proto counts, separated by commas",
+    )
     api_processes: int = Field(default=1, ge=1, le=64, description="the API's worker processes")
     api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")
     max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")

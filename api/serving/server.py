@@ -10,6 +10,7 @@ import sys
 import tempfile
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
@@ -42,7 +43,8 @@ def main() -> int:
     except BadEnvironment as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    start_logging(settings.log_level)
+    os.umask(int(settings.umask, 8))
+    start_logging(settings.log_level, secrets_of(settings))
     try:
         check_links(Volume(settings.volume).root)
         check(settings, KeyStore(open_state_folder(settings), settings.admin_key))
@@ -60,6 +62,12 @@ def main() -> int:
     gasgi.ASGIProtocol = Connection
     Server(settings).run()
     return 0
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """The secrets of the settings that no log line may hold."""
+    password = urlsplit(settings.redis_url.get_secret_value()).password
+    return [text for text in (settings.admin_key and settings.admin_key.get_secret_value(), password) if text]
 
 
 def _place_of(error: OSError, settings: Settings) -> str:
@@ -113,6 +121,8 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "limit_request_line": 8190,
         # gunicorn's default lets a client on this machine rewrite the path by a header SCRIPT_NAME or PATH_INFO.
         "forwarder_headers": "",
+        # gunicorn trusts each client on this machine where nothing is said.
+        "forwarded_allow_ips": settings.trusted_proxies,
         "control_socket_disable": True,
         "logger_class": PlainLogger,
         "loglevel": settings.log_level,

@@ -91,6 +91,12 @@ class SessionStore:
             return False
         return True
 
+    def end_all(self, key_id: str) -> None:
+        """End every session and every code of a key."""
+        for path, record in self._all():
+            if record is not None and record.key_id == key_id:
+                path.unlink(missing_ok=True)
+
     def _key_of(self, record: SessionRecord, secret: str) -> KnownKey | None:
         key, key_hash = self._keys.of_id(record.key_id), self._keys.hash_of(record.key_id)
         if key is None or key_hash is None or not hmac.compare_digest(record.bound, _bound(secret, key_hash)):

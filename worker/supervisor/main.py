@@ -38,6 +38,7 @@ def main() -> int:
     except BadEnvironment as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    os.umask(int(settings.umask, 8))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
