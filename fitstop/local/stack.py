@@ -27,7 +27,7 @@ from fitstop.errors import ClientError
 from fitstop.local.component import Component, GaveUp, Report
 from fitstop.local.data_lock import DataLock
 from fitstop.local.ports import StackError, choose_port, is_free, reachable
-from fitstop.local.redis_server import NO_REDIS, RedisPlan, find_redis_server
+from fitstop.local.redis_server import NO_REDIS, RedisPlan, find_redis_server, warn_of_old
 from fitstop.service import run_service, service_command, service_environment
 
 _LOOK_SECONDS = 0.1
@@ -103,6 +103,8 @@ class LocalStack:
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
         settings = self._settings(redis)
         self.api_key = self._run_preflight(settings)
+        if warning := warn_of_old(program):
+            self._report(warning)
         self._components = self._plan(program, redis, settings)
         self._start_redis(redis)
         for component in self._components[1:]:
