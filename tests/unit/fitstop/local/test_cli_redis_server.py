@@ -40,7 +40,9 @@ def test_where_there_is_none_there_is_none(no_wheel, monkeypatch, tmp_path):
 def test_the_plan_keeps_nothing_listens_here_only_and_hides_its_password(tmp_path):
     plan = RedisPlan(tmp_path / 'a "b"', tmp_path / "redis.log", port=free_port())
     config = plan.config().decode().splitlines()
-    assert {"bind 127.0.0.1", 'save ""', "appendonly no", f"user default reset on >{plan.password} {ALLOWED}"} <= set(config)
+    assert {"bind 127.0.0.1", 'save ""', "appendonly no", f"user default reset on >{plan.password} {ALLOWED}"} <= set(
+        config
+    )
     assert f'dir "{tmp_path}/a \\"b\\""' in config
     assert plan.password not in repr(plan)
     assert plan.password != RedisPlan(tmp_path, tmp_path).password
