@@ -196,7 +196,9 @@ class Settings(BaseModel):
     )
     idle_hook: str = Field(default="", description="shell command to run when a worker exits because it is idle")
     volume_reserve_bytes: int = Field(
-        default=64 * 1024**2, ge=0, description="free space on the volume, below which no job is claimed"
+        default=64 * 1024**2,
+        ge=0,
+        description="free space on the volume, below which no job is claimed and no upload is taken",
     )
     max_failures: int = Field(
         default=3, ge=1, le=100, description="failed attempts in a row without progress after which the job fails"
