@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds lost-often many-jobs sick-workers full-volume many-streams hostile-clients schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -56,6 +56,9 @@ simulate: $(VENV)/.dev  ## simulate the protocol in many interleavings: make sim
 
 resume-proof: $(VENV)/.dev  ## compare interrupted runs with an uninterrupted one: make resume-proof [JOBS= SEED=]
 	$(BIN)/python -m proofs.resume_proof --jobs $(JOBS) --seed $(SEED)
+
+resume-proof-kinds: $(VENV)/.dev  ## the same on images and arrays, with models of every kind: make resume-proof-kinds [JOBS= SEED=]
+	$(BIN)/python -m proofs.resume_proof --kinds --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),60) --seed $(SEED)
 
 LOSSES ?= 25
 

@@ -1,9 +1,12 @@
-"""Many killed runs against one untouched run: `python -m proofs.resume_proof --jobs 200 --seed 1`.
+"""Many killed runs against untouched ones: `python -m proofs.resume_proof --jobs 200 --seed 1 [--kinds]`.
 
 Each job is killed one to five times, at random batches, file operations, half-written files, half-saved models and half
 rows, or just before it concludes; some save inside their epochs; each trains on one of the engines, and with XLA on
 programs that an earlier one compiled. All must end as the untouched one on their engine, which compiled its own: the
 same log, stop, checkpoints and last state.
+
+Without `--kinds` the jobs train dense networks on a table. With it they train on augmented images, arrays and several
+inputs, with models of every kind, without XLA, and are killed also while their images are decoded.
 """
 
 import argparse
@@ -12,12 +15,74 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shared.volume import Volume
-from tests.support.jobs import learnable_frame, put_dataset
-from tests.support.killing import ENGINES, Outcome, deaths, outcome, preloaded_forks, resume_job, run_killed, some_kills
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.killing import (
+    ENGINES,
+    KIND_MOMENTS,
+    MOMENTS,
+    Outcome,
+    deaths,
+    kind_resume_job,
+    outcome,
+    preloaded_forks,
+    resume_job,
+    run_to_the_end,
+    some_kills,
+)
+from tests.support.kinds import KINDS, put_kinds
+
+
+@dataclass(frozen=True)
+class Killed:
+    """What became of one job."""
+
+    seed: int
+    name: str
+    outcome: Outcome
+    deaths: list[str]
+
+
+class Proof:
+    """Jobs on one volume, and what each ends as where nobody touches it."""
+
+    def __init__(self, folder: Path, *, kinds: bool) -> None:
+        self._volume = Volume(folder / "volume")
+        self._programs = folder / "programs"
+        self._forks = preloaded_forks()
+        if kinds:
+            put_kinds(self._volume)
+            engines = [engine for engine, how in ENGINES.items() if not how["xla"]]
+            self._specs = {f"{kind}, {engine}": kind_resume_job(kind, engine) for kind in KINDS for engine in engines}
+        else:
+            put_dataset(self._volume, learnable_frame(160))
+            self._specs = {engine: small_spec(**resume_job(engine)) for engine in ENGINES}
+        self._moments = KIND_MOMENTS if kinds else MOMENTS
+        self.untouched = {name: self._untouched(spec) for name, spec in self._specs.items()}
+
+    def run(self, seeds: range, at_once: int) -> Iterator[Killed]:
+        """A killed job for each seed. The specs are taken in turn, so that each is killed as often as the others."""
+        with ThreadPoolExecutor(at_once) as pool:
+            yield from pool.map(self._killed, seeds)
+
+    def _untouched(self, spec: dict[str, Any]) -> Outcome:
+        job = put_job(self._volume, spec)
+        run_to_the_end(job, self._forks)
+        return outcome(job)
+
+    def _killed(self, seed: int) -> Killed:
+        chance = random.Random(seed)
+        name = list(self._specs)[seed % len(self._specs)]
+        saves = chance.choice([60, 0.05])
+        job = put_job(self._volume, self._specs[name])
+        run_to_the_end(job, self._forks, some_kills(chance, self._moments), saves, programs=self._programs)
+        return Killed(seed, name, outcome(job), deaths(job))
 
 
 def main() -> int:
@@ -26,46 +91,40 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--kinds", action="store_true", help="images, arrays, and models of every kind")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as programs:
-        volume = Volume(Path(folder))
-        put_dataset(volume, learnable_frame(160))
-        forks = preloaded_forks()
-        untouched = {engine: outcome(run_killed(volume, forks, [], 60, resume_job(engine))) for engine in ENGINES}
-        engines: Counter[str] = Counter()
-        kinds: Counter[str] = Counter()
-        jobs_killed: Counter[int] = Counter()
-        different = []
-
-        def one(seed: int) -> tuple[int, str, Outcome, list[str]]:
-            chance = random.Random(seed)
-            engine = chance.choice(list(ENGINES))
-            saves = chance.choice([60, 0.05])
-            job = run_killed(volume, forks, some_kills(chance), saves, resume_job(engine), Path(programs))
-            return seed, engine, outcome(job), deaths(job)
-
-        seeds = range(asked.seed * 1_000_000, asked.seed * 1_000_000 + asked.jobs)
-        with ThreadPoolExecutor(asked.at_once) as pool:
-            for seed, engine, ended, killed_at in pool.map(one, seeds):
-                engines[engine] += 1
-                jobs_killed[len(killed_at)] += 1
-                kinds.update(killed_at)
-                if ended != untouched[engine]:
-                    different.append(seed)
-                if jobs_killed.total() % 20 == 0:
-                    sys.stdout.write(f"{jobs_killed.total()} jobs, {kinds.total()} kills, {len(different)} different\n")
-                    sys.stdout.flush()
-    equal = asked.jobs - len(different)
-    sys.stdout.write(f"seed {asked.seed}: {equal} of {asked.jobs} jobs equal the untouched one\n")
-    sys.stdout.write(f"{kinds.total()} kills, at\n")
-    sys.stdout.write("".join(f"  {count:5d}  {what}\n" for what, count in kinds.most_common()))
-    sys.stdout.write("jobs on each engine\n")
-    sys.stdout.write("".join(f"  {jobs:5d}  {engine}\n" for engine, jobs in engines.most_common()))
-    sys.stdout.write("jobs killed so many times\n")
-    sys.stdout.write("".join(f"  {jobs:5d}  {times}\n" for times, jobs in sorted(jobs_killed.items())))
-    if different:
-        sys.stdout.write(f"different: {different}\n")
+    found: list[Killed] = []
+    different: list[Killed] = []
+    with tempfile.TemporaryDirectory() as folder:
+        proof = Proof(Path(folder), kinds=asked.kinds)
+        for one in proof.run(range(asked.seed * 1_000_000, asked.seed * 1_000_000 + asked.jobs), asked.at_once):
+            found.append(one)
+            if one.outcome != proof.untouched[one.name]:
+                different.append(one)
+            if len(found) % 20 == 0:
+                _print(f"{len(found)} jobs, {sum(len(one.deaths) for one in found)} kills, {len(different)} different")
+    _report(asked.seed, found, different)
     return 1 if different else 0
+
+
+def _report(seed: int, found: list[Killed], different: list[Killed]) -> None:
+    _print(f"seed {seed}: {len(found) - len(different)} of {len(found)} jobs equal the untouched one")
+    _table(f"{sum(len(one.deaths) for one in found)} kills, at", Counter(what for one in found for what in one.deaths))
+    _table("jobs of each kind", Counter(one.name for one in found))
+    _table("jobs by number of kills", Counter(len(one.deaths) for one in found))
+    if different:
+        _print(f"different: {', '.join(f'{one.seed} ({one.name})' for one in different)}")
+
+
+def _table(title: str, counts: "Counter[Any]") -> None:
+    _print(title)
+    for what, count in counts.most_common():
+        _print(f"  {count:5d}  {what}")
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -35,13 +35,16 @@ def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFold
     for name in ("checkpoints", "resume"):
         _link_files(source, taken, name)
     for before, after in (
-        (source.preprocessing_file, taken.preprocessing_file),
         (source.inference_file, taken.inference_file),
         (source.extended_spec_file if source.number == 0 else source.job.spec_file, taken.extended_spec_file),
     ):
         link_file(before, after)
-    # A job that was begun before these existed has none.
-    for before, after in ((source.schema_file, taken.schema_file), (source.prepare_file, taken.prepare_file)):
+    # Images and arrays have no fitted steps, and a job that was begun before the others existed has none of them.
+    for before, after in (
+        (source.preprocessing_file, taken.preprocessing_file),
+        (source.schema_file, taken.schema_file),
+        (source.prepare_file, taken.prepare_file),
+    ):
         if before.exists():
             link_file(before, after)
     _copy_rows(source, taken, epochs)

@@ -37,6 +37,7 @@ class JobRecord(Document):
     `retry_of` is the job that this one retries, `extends` the one that it continues: from its last resume
     point or from its best checkpoint, as `extends_from` says.
     `key_id` is the API key that posted it, where that was written down, and `project` the key's project.
+    `weights_sha256` is that of the uploaded weights that its model starts from, None where it draws its own.
     """
 
     id: str
@@ -49,6 +50,7 @@ class JobRecord(Document):
     extends: str | None = None
     extends_from: Literal["last", "best"] | None = None
     key_id: str | None = None
+    weights_sha256: str | None = None
     project: ProjectName = DEFAULT_PROJECT
 
 

@@ -1,67 +1,33 @@
 """A Keras model's configuration from outside, checked before Keras sees it. Needs no Keras.
 
 `keras.models.model_from_json` builds whatever a configuration names, and its safe mode has been passed by again and
-again (CVE-2025-1550, -8747, -9905, -9906). So only classes of the lists below are let through, by the module that Keras
-writes for them, and numbers only up to what a model can be made of.
+again (CVE-2025-1550, -8747, -9905, -9906). So only the classes and names of `shared/keras_names.py` are let through, by
+the module that Keras writes for them, and numbers only up to what a model can be made of.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from shared.findings import Place
+from shared.keras_names import CLASSES, DTYPES, LAYERS, MODELS, TEXTS
 
-# What `model.to_json()` writes beside the architecture; it is dropped before the model is built.
+# What Keras writes beside an object's architecture, of models inside the model too; it is dropped before building.
 _DROPPED = ("compile_config", "build_config")
-_MOST_OBJECTS = 20_000
+_MOST_OBJECTS = 60_000
 _MOST_DEPTH = 60
 _MOST_TEXT = 256
-_MOST_INTEGER = 1_000_000
-_MOST_ROW_NUMBERS = 100_000_000
-_UNITS = {"units": 65_536, "filters": 65_536, "num_heads": 1024, "depth_multiplier": 256, "output_dim": 65_536}
-
-LAYERS = frozenset(
-    {
-        "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention", "Average",
-        "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "BatchNormalization", "Bidirectional",
-        "CategoryEncoding", "CenterCrop", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose",
-        "Conv3D", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "Cropping1D", "Cropping2D", "Dense",
-        "DepthwiseConv1D", "DepthwiseConv2D", "Dot", "Dropout", "ELU", "EinsumDense", "Embedding", "Flatten", "GRU",
-        "GRUCell", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
-        "GlobalAveragePooling3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
-        "GroupNormalization", "GroupQueryAttention", "Identity", "InputLayer", "LSTM", "LSTMCell",
-        "LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Maximum",
-        "Minimum", "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization", "RNN",
-        "RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation",
-        "RandomZoom", "ReLU", "RepeatVector", "Rescaling", "Reshape", "Resizing", "SeparableConv1D",
-        "SeparableConv2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D",
-        "SpatialDropout3D", "SpectralNormalization", "StackedRNNCells", "Subtract", "TimeDistributed",
-        "UnitNormalization", "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D",
-        "ZeroPadding3D",
-    }
-)  # fmt: skip
-_MODELS = frozenset({"Functional", "Sequential"})
-_INITIALIZERS = frozenset(
-    {
-        "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "LecunNormal",
-        "LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
-        "Zeros",
-    }
-)  # fmt: skip
-_REGULARIZERS = frozenset({"L1", "L2", "L1L2", "OrthogonalRegularizer"})
-_CONSTRAINTS = frozenset({"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"})
-
-_CLASSES: dict[str, frozenset[str]] = {
-    "keras": _MODELS | {"DTypePolicy"},
-    "keras.models": _MODELS,
-    "keras.src.models.functional": frozenset({"Functional"}),
-    "keras.src.models.sequential": frozenset({"Sequential"}),
-    "keras.layers": LAYERS,
-    "keras.initializers": _INITIALIZERS,
-    "keras.regularizers": _REGULARIZERS,
-    "keras.constraints": _CONSTRAINTS,
-}
+_MOST_NUMBER = 1_000_000
+MOST_ROW_NUMBERS = 100_000_000
+_MOST_PROBLEMS = 100
+_COUNTS = {
+    "units": 65_536, "filters": 65_536, "num_heads": 1024, "depth_multiplier": 256, "output_dim": 65_536,
+    "power_iterations": 100,
+}  # fmt: skip
+# Numbers that are data and not sizes, however large.
+_VALUES = frozenset({"mean", "variance", "scale", "offset", "seed", "value"})
 
 
 @dataclass(frozen=True)
@@ -74,8 +40,8 @@ class ConfigProblem:
 
 
 def check_config(config: dict[str, Any]) -> list[ConfigProblem]:
-    """Everything that stands against building the model; empty where nothing does."""
-    if config.get("class_name") not in _MODELS or "module" not in config:
+    """What stands against building the model, at most the first hundred problems; empty where nothing does."""
+    if not _is_model(config):
         detail = (
             f"received the class {_short(config.get('class_name'))}; expected what Keras 3 writes for a Sequential or "
             "functional model: json.loads(model.to_json()). A subclass of keras.Model cannot be sent"
@@ -87,32 +53,50 @@ def check_config(config: dict[str, Any]) -> list[ConfigProblem]:
             limits = f"{_MOST_OBJECTS} values and {_MOST_DEPTH} levels"
             return [ConfigProblem((), f"is too large or too deeply nested, expected at most {limits}", "too_large")]
         detail = _refusal(place, value)
-        if detail:
+        if detail and len(problems) < _MOST_PROBLEMS:
             problems.append(ConfigProblem(place, detail, "not_allowed"))
     return problems
 
 
-def without_extras(config: dict[str, Any]) -> dict[str, Any]:
+def without_extras(config: Any) -> Any:
     """The configuration without what is not the architecture."""
-    return {name: value for name, value in config.items() if name not in _DROPPED}
+    if isinstance(config, list):
+        return [without_extras(one) for one in config]
+    if not isinstance(config, dict):
+        return config
+    return {name: without_extras(value) for name, value in config.items() if not _is_extra(config, name)}
 
 
 def layer_classes(config: dict[str, Any]) -> set[str]:
     """The names of the classes of all layers, also of those inside another model."""
     found = (value.get("class_name") for _, value in _walk(config) if isinstance(value, dict))
-    return {name for name in found if name in LAYERS}
+    return {name for name in found if isinstance(name, str) and name in LAYERS}
 
 
 def input_shapes(config: dict[str, Any]) -> dict[str, tuple[int | None, ...]]:
     """For each input of the model the shape of one row, None for any length; empty where it names none."""
-    layers = config.get("config", {}).get("layers", ())
     found = {}
-    for layer in layers:
-        inner = layer.get("config", {}) if isinstance(layer, dict) else {}
-        if isinstance(layer, dict) and layer.get("class_name") == "InputLayer":
+    for layer in config["config"]["layers"]:
+        if layer["class_name"] == "InputLayer":
+            inner = layer["config"]
             shape = inner.get("batch_shape") or inner.get("batch_input_shape") or ()
             found[str(inner.get("name"))] = tuple(shape[1:])
     return found
+
+
+def _is_model(config: dict[str, Any]) -> bool:
+    """Whether it has the form of a Keras model: named, with a list of layers, each with a configuration."""
+    name, inner = config.get("class_name"), config.get("config")
+    if not isinstance(name, str) or name not in MODELS or "module" not in config or not isinstance(inner, dict):
+        return False
+    layers = inner.get("layers")
+    return isinstance(layers, list) and all(
+        isinstance(one, dict) and "class_name" in one and isinstance(one.get("config"), dict) for one in layers
+    )
+
+
+def _is_extra(holder: dict[str, Any], name: str) -> bool:
+    return name in _DROPPED and "class_name" in holder
 
 
 def _walk(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
@@ -122,7 +106,7 @@ def _walk(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
         place, value = waiting.pop()
         yield place, value
         if isinstance(value, dict):
-            waiting += [((*place, name), one) for name, one in value.items() if place or name not in _DROPPED]
+            waiting += [((*place, name), one) for name, one in value.items() if not _is_extra(value, name)]
         elif isinstance(value, list):
             waiting += [((*place, index), one) for index, one in enumerate(value)]
 
@@ -132,42 +116,69 @@ def _refusal(place: Place, value: Any) -> str:
     if isinstance(value, dict):
         return _class_refusal(value) if "class_name" in value else ""
     if isinstance(value, str):
-        return (
-            "" if len(value) <= _MOST_TEXT else f"is a text of {len(value)} characters, expected at most {_MOST_TEXT}"
-        )
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return _shape_refusal(place, value) if isinstance(value, list) else ""
-    name = str(place[-1])
-    most = _UNITS.get(name, _MOST_INTEGER)
-    if name != "seed" and not abs(value) <= most and isinstance(value, int):
-        return f"received {value}, expected at most {most}"
-    return ""
+        return _text_refusal(str(place[-1]), value)
+    if isinstance(value, list):
+        return _shape_refusal(place, value)
+    if value is True and place[-1] == "unroll":
+        return "received true; expected false: an unrolled layer is compiled once for each of its time steps"
+    return "" if isinstance(value, bool) or not isinstance(value, int | float) else _number_refusal(place, value)
+
+
+def _text_refusal(field: str, value: str) -> str:
+    if len(value) > _MOST_TEXT:
+        return f"is a text of {len(value)} characters, expected at most {_MOST_TEXT}"
+    known = next((names for ending, names in TEXTS.items() if field.endswith(ending)), None)
+    if known is None or value in known:
+        return ""
+    return f'received "{_short(value)}"; expected one of {", ".join(sorted(known))}'
+
+
+def _number_refusal(place: Place, value: float) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"received {value}, expected a finite number"
+    # The field that the number belongs to, also where it stands in a list.
+    field = next((str(one) for one in reversed(place) if isinstance(one, str)), "")
+    if field in _VALUES:
+        return ""
+    if field in _COUNTS and not isinstance(value, int):
+        return f"received {value}, expected a whole number"
+    most = _COUNTS.get(field, _MOST_NUMBER)
+    return f"received {_short(value)}, expected at most {most}" if abs(value) > most else ""
 
 
 def _shape_refusal(place: Place, value: list[Any]) -> str:
     if not place or not str(place[-1]).endswith("shape"):
         return ""
+    if not all(one is None or (isinstance(one, int) and one >= 0) for one in value) and place[-1] != "target_shape":
+        return "received another shape than a list of whole numbers and null"
     numbers = prod(one for one in value if isinstance(one, int))
-    if numbers > _MOST_ROW_NUMBERS:
-        return f"is a shape of {numbers} numbers, expected at most {_MOST_ROW_NUMBERS}"
+    if numbers > MOST_ROW_NUMBERS:
+        return f"is a shape of {_short(numbers)} numbers, expected at most {MOST_ROW_NUMBERS}"
     return ""
 
 
 def _class_refusal(value: dict[str, Any]) -> str:
     module, name, registered = value.get("module"), value["class_name"], value.get("registered_name")
-    if name == "__keras_tensor__" and module is None:
-        return ""
     if not isinstance(name, str) or not isinstance(module, str | None):
         return "names its class by another value than a text"
-    if name in _CLASSES.get(module or "", ()) and registered in (None, name):
+    if name == "__keras_tensor__" and module is None:
         return ""
-    full = _short(f"{module}.{name}" if module else name)
-    return (
-        f"names the class {full}, which is not one of the layers of Keras that can be sent; a script with its own "
-        "layers cannot be trained from its configuration"
-    )
+    if name not in CLASSES.get(module or "", ()) or registered not in (None, name):
+        full = _short(f"{module}.{name}" if module else name)
+        return (
+            f"names the class {full}, which is not one of the layers of Keras that can be sent; a script with its own "
+            "layers cannot be trained from its configuration"
+        )
+    if name == "DTypePolicy":
+        policy = value.get("config")
+        dtype = policy.get("name") if isinstance(policy, dict) else policy
+        is_known = isinstance(dtype, str) and dtype in DTYPES
+        return (
+            "" if is_known else f"names the dtype policy {_short(dtype)}; expected one of {', '.join(sorted(DTYPES))}"
+        )
+    return ""
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = str(value) if not isinstance(value, int) or abs(value) < 10**30 else "more than 1e30"
     return text if len(text) <= 64 else f"{text[:63]}…"

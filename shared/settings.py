@@ -132,7 +132,7 @@ class Settings(BaseModel):
     project_quotas: ProjectQuotas = Field(
         default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
     )
-    max_job_bytes: int = Field(default=256 * 1024, ge=1024, description="maximum bytes of a POST /jobs body")
+    max_job_bytes: int = Field(default=2 * 1024**2, ge=1024, description="maximum bytes of a POST /jobs body")
     max_table_bytes: int = Field(
         default=16 * 1024**3,
         ge=1024,
@@ -153,6 +153,7 @@ class Settings(BaseModel):
     max_array_dataset_bytes: int = Field(
         default=50 * 1024**3, ge=1024, description="maximum bytes of a dataset of arrays, packed and unpacked"
     )
+    max_model_bytes: int = Field(default=2 * 1024**3, ge=1024, description="maximum bytes of a file of weights")
     max_dataset_images: int = Field(
         default=2_000_000, ge=2, description="maximum images of a dataset; its archive may have twice as many entries"
     )

@@ -2,6 +2,7 @@
 
 fitstop-volume.json            which volume this is (shared.volume_identity)
 datasets/<dataset id>/         data.parquet or arrays/, dataset.json
+models/<weights id>/           weights.h5, model.json: see shared.weights
 open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; what it holds,
                                as a rule the spec, nobody reads. `.<project>` follows, but for the project `default`
 turns/<number>.<project>       whose turn it was (shared.turns)
@@ -38,8 +39,10 @@ from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.plain_files import guard
 from shared.project import DEFAULT_PROJECT, is_project_name
+from shared.spec import JobSpec
 from shared.stamps import Stamp, file_stamp
 from shared.volume_identity import VolumeIdentity
+from shared.weights import WeightsStore, weights_of
 from shared.worker_card import WorkerCard
 
 # The folder of a dataset of arrays, in place of data.parquet.
@@ -106,6 +109,7 @@ class Volume:
         self.turns = root / "turns"
         self.workers = root / "workers"
         self.deleted = root / "deleted"
+        self.weights = WeightsStore(root)
         make_folder(root)
         guard(root)
         self._identity = VolumeIdentity(root)
@@ -152,6 +156,11 @@ class Volume:
     def has_data(self, dataset_id: str) -> bool:
         """Whether the data of a dataset is there."""
         return self.data_file(dataset_id).exists() or (self.dataset_folder(dataset_id) / ARRAYS).exists()
+
+    def has_files(self, spec: JobSpec) -> bool:
+        """Whether the data of a job is there, and the weights that its model starts from."""
+        weights = weights_of(spec)
+        return self.has_data(spec.dataset.id) and (weights is None or self.weights.place(weights).exists())
 
     def dataset(self, dataset_id: str) -> DatasetInfo | None:
         """What is known of a dataset; None where there is none, whatever the id holds. Raises UnusableDocument."""
@@ -203,6 +212,10 @@ class Volume:
         content = read_bytes(self._dataset_grave(dataset_id))
         grave = json.loads(content) if content is not None else None
         return grave and DatasetOrigin(str(grave["created_at"]), str(grave.get("project", DEFAULT_PROJECT)))
+
+    def remove_weights(self, weights_id: str) -> bool:
+        """Make uploaded weights not exist any more, at once and whole; False where there are none."""
+        return self._remove(self.weights.place(weights_id))
 
     def _dataset_grave(self, dataset_id: str) -> Path:
         return self.deleted / f"{dataset_id}{_DATASET_GRAVE}"

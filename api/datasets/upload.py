@@ -125,7 +125,7 @@ def _most_bytes(found: Format, settings: Settings) -> int:
         settings.max_image_dataset_bytes,
         settings.max_array_dataset_bytes,
     )
-    limits = {"csv": tables, "parquet": max(tables, images), "zip": max(images, arrays), "tar": images}
+    limits = {"csv": tables, "parquet": max(tables, images), "zip": images, "tar": images, "npz": arrays}
     return limits[found]
 
 

@@ -20,31 +20,36 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _MOST_SHOWN = 60
 # The lists of a spec are of 4,096 columns at most. Each value may be wrong and have a problem of its own.
 MOST_VALUES = 16_384
+# A Keras model's own JSON has tens of thousands.
+_MOST_CONTAINERS = 65_536
 # For a body of a few settings.
 SMALL_BODY_BYTES = 16 * 1024
 # Up to here a double holds every whole number.
 _MOST_EXACT = 2**53
 
 
-def read_object(most_bytes: int, most_depth: int) -> dict[str, Any]:
-    """The request's body, a JSON object. Raises HttpProblem or Refused for everything else."""
+def read_object(most_bytes: int, most_depth: int, uncounted: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The request's body, a JSON object. Raises HttpProblem or Refused for everything else.
+
+    What stands at the place `uncounted` is not counted as values of the body.
+    """
     if request.mimetype != "application/json":
         raise HttpProblem(415, "not_json", "send the body as Content-Type: application/json")
-    return parse_object(b"".join(pieces(most_bytes)), most_depth)
+    return parse_object(b"".join(pieces(most_bytes)), most_depth, uncounted)
 
 
-def parse_object(content: bytes, most_depth: int) -> dict[str, Any]:
+def parse_object(content: bytes, most_depth: int, uncounted: tuple[str, ...] = ()) -> dict[str, Any]:
     """`content` as a JSON object of at most `most_depth` levels. Raises HttpProblem or Refused."""
     text = _decode(content)
     bare = without_strings(text)
     if depth(bare) > most_depth:
         raise _bad(f"more than {most_depth} levels deep")
-    if bare.count("[") + bare.count("{") > MOST_VALUES:
-        raise _bad(f"more than {MOST_VALUES} lists and objects")
+    if bare.count("[") + bare.count("{") > _MOST_CONTAINERS:
+        raise _bad(f"more than {_MOST_CONTAINERS} lists and objects")
     document = _parse(text)
     if not isinstance(document, dict):
         raise Refused([Problem("#", f"received {_kind(document)}, expected an object", "not_an_object")])
-    if bare.count(",") >= MOST_VALUES:
+    if bare.count(",") >= MOST_VALUES and _count(document, uncounted) > MOST_VALUES:
         place, count = _largest(document)
         detail = f"received {count} values, expected fewer: a body has at most {MOST_VALUES}"
         raise Refused([Problem(pointer(*place), detail, "too_many_values")])
@@ -110,6 +115,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise _bad(f"the name {_cut(json.dumps(twice))} appears twice in one object")
     return found
+
+
+def _count(value: Any, uncounted: tuple[str, ...], place: tuple[str | int, ...] = ()) -> int:
+    """The number of values in lists and objects, but for those at the place `uncounted`."""
+    if not isinstance(value, dict | list) or (place and place == uncounted):
+        return 0
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    return len(value) + sum(_count(one, uncounted, (*place, part)) for part, one in inner)
 
 
 def _largest(value: Any, place: tuple[str | int, ...] = ()) -> tuple[tuple[str | int, ...], int]:

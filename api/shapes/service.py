@@ -10,6 +10,7 @@ from api.shapes.jobs import EpochPage
 from api.state.key_store import KeyStatus, Scope
 from shared.dataset import DatasetInfo
 from shared.document import FORMAT
+from shared.weights import WeightsInfo
 from shared.worker_card import WorkerCard
 
 
@@ -18,6 +19,13 @@ class Dataset(DatasetInfo):
 
     format: SkipJsonSchema[int] = Field(default=FORMAT, exclude=True)
     object: Literal["dataset"]
+
+
+class ModelWeights(WeightsInfo):
+    """Uploaded weights of a model."""
+
+    format: SkipJsonSchema[int] = Field(default=FORMAT, exclude=True)
+    object: Literal["model_weights"]
 
 
 class DatasetImage(Shape):
@@ -99,6 +107,12 @@ class DatasetLimits(Shape):
     ingest_seconds: Annotated[float, Field(description="Time to parse an upload, for each GiB that it has begun")]
 
 
+class ModelLimits(Shape):
+    """Limits of uploaded weights."""
+
+    bytes: int
+
+
 class RequestLimits(Shape):
     """Limits of a request."""
 
@@ -143,6 +157,7 @@ class Limits(Shape):
     object: Literal["limits"]
     job: JobLimits
     dataset: DatasetLimits
+    model: ModelLimits
     request: RequestLimits
     key: KeyLimits
     project: ProjectLimits

@@ -223,6 +223,8 @@ def job_fields(job: Json) -> Table:
         ("finished", job.get("finished_at") or "-"),
         ("attempt", _attempt_words(job)),
     ]
+    if job.get("project", "default") != "default":
+        rows.append(("project", job["project"]))
     if job.get("extends"):
         rows.append(("extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")))
     if job["status"] == "queued":

@@ -1,7 +1,8 @@
 """Training children that are killed at chosen moments, and runs compared bit for bit with untouched ones.
 
 A moment is a number of a kind of thing that the training program does: the n-th batch, file operation, half-written
-file, half-saved model, half row. The children are forked from the product's own fork server, so each takes a second.
+file, half-saved model, half row, decoded image. The children are forked from the product's own fork server, so each
+takes a second.
 """
 
 import hashlib
@@ -28,12 +29,18 @@ from shared.manifest import read_manifest
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, put_job, small_spec
+from tests.support.kinds import kind_job
 from worker.ipc import kept_programs
 
 _KILLED_AT = "killed at: "
 
-Kind = Literal["batch", "operation", "half file", "half model", "half row"]
-KINDS: tuple[Kind, ...] = ("batch", "operation", "half file", "half model", "half row")
+Kind = Literal["batch", "operation", "half file", "half model", "half row", "decoded image"]
+# For a run of RESUME_JOB how many moments of each kind there are, about.
+MOMENTS: dict[Kind, int] = {"batch": 60, "operation": 200, "half file": 40, "half model": 5, "half row": 8}
+# The same for a run of `kind_resume_job`.
+KIND_MOMENTS: dict[Kind, int] = {
+    "batch": 25, "operation": 120, "half file": 20, "half model": 3, "half row": 5, "decoded image": 200,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,13 @@ def resume_job(engine: str) -> dict[str, Any]:
     return {**RESUME_JOB, "hyperparameters": {**RESUME_JOB["hyperparameters"], **ENGINES[engine]}}
 
 
+def kind_resume_job(kind: str, engine: str) -> dict[str, Any]:
+    """A job of one of the other kinds of data and models, on one of ENGINES."""
+    callbacks = {**RESUME_JOB["callbacks"], "early_stopping": {"patience": 3, "min_delta": 0.02}}
+    epochs = 2 if kind == "application" else 7
+    return {**kind_job(kind, epochs=epochs, **ENGINES[engine]), "callbacks": callbacks}
+
+
 def preloaded_forks() -> ForkServerContext:
     """A fork server that has imported the training program, as the worker's has."""
     context = multiprocessing.get_context("forkserver")
@@ -87,11 +101,10 @@ def preloaded_forks() -> ForkServerContext:
     return context
 
 
-def some_kills(chance: random.Random) -> list[Kill]:
-    """One to five kills, each at a random moment of its share of a run of RESUME_JOB."""
-    most = {"batch": 60, "operation": 200, "half file": 40, "half model": 5, "half row": 8}
-    kinds = [chance.choice(KINDS) for _ in range(chance.randint(1, 5))]
-    return [Kill(kind, chance.randint(1, max(1, most[kind] // len(kinds)))) for kind in kinds]
+def some_kills(chance: random.Random, moments: dict[Kind, int] = MOMENTS) -> list[Kill]:
+    """One to five kills, each at a random moment of its share of a run that has so many `moments` of each kind."""
+    kinds = [chance.choice(list(moments)) for _ in range(chance.randint(1, 5))]
+    return [Kill(kind, chance.randint(1, max(1, moments[kind] // len(kinds)))) for kind in kinds]
 
 
 def run_killed(
@@ -122,7 +135,8 @@ def run_to_the_end(
 ) -> None:
     """Run one attempt of a job for each kill, which dies of it, and one that concludes.
 
-    With `budget_looks` that one finds its budget used up at the so many-th look inside an epoch.
+    With `budget_looks` that one finds its budget used up at the so many-th look inside an epoch. The job has a cache of
+    decoded images of its own, beside the volume.
     """
     for number, kill in enumerate([*kills, None], 1):
         attempt = claim(job, number)
@@ -152,7 +166,9 @@ def train(
     programs: Path | None = None,
 ) -> None:
     """Runs in a child: the training program, killed at the moment that `kill` names."""
+    attempt = AttemptFolder(Path(folder), int(Path(folder).name))
     os.environ["FITSTOP_RESUME_SECONDS"] = resume_seconds
+    os.environ["FITSTOP_CACHE"] = str(attempt.volume_root.parent / f"cache-of-{attempt.job.id}")
     if programs is not None:
         os.environ[kept_programs.VARIABLE] = str(programs)
     sink = os.open(str(Path(folder) / "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -258,6 +274,7 @@ def _arm(kill: Kill) -> None:
         "half file": _kill_in_file,
         "half model": _kill_in_model,
         "half row": _kill_in_row,
+        "decoded image": _kill_while_decoding,
     }
     arm[kill.kind](reached)
     _kill_at_conclusion()
@@ -341,3 +358,17 @@ def _kill_in_row(reached: Any) -> None:
             _die("half row")
 
     CSVLog.on_epoch_end = on_epoch_end  # type: ignore[method-assign]
+
+
+def _kill_while_decoding(reached: Any) -> None:
+    """In one of the threads that decode."""
+    from worker.training.prepare_images import Preparation
+
+    ours = Preparation.decode
+
+    def decode(self: Any, content: bytes) -> Any:
+        if reached():
+            _die("decoded image")
+        return ours(self, content)
+
+    Preparation.decode = decode  # type: ignore[method-assign]

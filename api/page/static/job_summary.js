@@ -24,6 +24,7 @@ export async function showExplanation(jobId) {
 
 function lineage(job) {
   const parts = [];
+  if (job.project !== "default") parts.push(`project ${job.project} `);
   if (job.retry_of) parts.push("retry of ", link(job.retry_of));
   if (job.extends) parts.push("extends ", link(job.extends));
   const worker = job.worker ? [`on ${job.worker.host}`, job.worker.device].filter(Boolean).join(", ") : "";

@@ -18,10 +18,19 @@ let timer = null;
 let key = { text: null, value: null };
 const fields = [];
 const switches = [];
+// Which kind of dataset and of model the form is for, and what it is made from.
+let kinds = { dataset: "table", model: "dense" };
+let schema = null;
 const target = new TargetField(changed);
 const data = new DataPanel((dataset, id) => {
   target.offer(dataset);
-  if (id !== valueAt(spec, "#/dataset/id")) changed("dataset/id", id);
+  const isOtherKind = dataset && dataset.kind !== kinds.dataset;
+  const isOther = id !== valueAt(spec, "#/dataset/id");
+  if (isOtherKind) kinds = { dataset: dataset.kind, model: dataset.kind === "images" ? "cnn" : "dense" };
+  // What is said of a table means nothing for images.
+  if (isOther && isOtherKind) spec = withValue(withValue(spec, "dataset", undefined), "model", undefined);
+  build();
+  if (isOther) changed("dataset/id", id);
   else show();
 });
 const metadata = element("input", { id: "metadata", type: "text", autocomplete: "off", placeholder: "team=cellar, run=3", "aria-describedby": "metadata-hint metadata-error", on: { input: () => changed("metadata", asMetadata(metadata.value)) } });
@@ -29,16 +38,29 @@ const metadataError = element("p", { class: "field-error", id: "metadata-error" 
 
 /** A place of the spec has changed in the form. */
 function changed(place, value) {
-  take(withValue(spec, place, value));
+  // Another kind of model has other fields.
+  take(place === "model/kind" ? withValue(spec, "model", value && { kind: value }) : withValue(spec, place, value));
   byId("json").value = JSON.stringify(spec, null, 2);
 }
 
 function take(next) {
   spec = next;
+  build();
   show();
   clearTimeout(timer);
   timer = setTimeout(() => void check(), CHECK_MS);
   setText(byId("check-state"), "checking …");
+}
+
+/** Make the fields of the spec's kinds, where they are not there yet. */
+function build() {
+  const model = valueAt(spec, "#/model/kind") ?? kinds.model;
+  const wanted = `${kinds.dataset} ${model}`;
+  if (!schema || byId("fields").dataset.kinds === wanted) return;
+  byId("fields").dataset.kinds = wanted;
+  fields.length = switches.length = 0;
+  replace(byId("fields"), GROUPS.map((group) => section(group, { ...kinds, model })));
+  for (const field of fields) field.showDefault({});
 }
 
 function show() {
@@ -87,15 +109,21 @@ function showGood(told) {
   const stopping = told.spec.callbacks.early_stopping;
   const facts = [
     ["Predicts", kinds[task.kind]],
-    ["Network", `${format.number(task.features)} → ${told.spec.model.layers.join(" → ")} → ${task.kind === "multiclass" ? (task.classes?.length ?? "classes") : 1}`],
+    ["Network", [format.number(task.features), ...layersOf(told.spec.model), task.kind === "multiclass" ? (task.classes?.length ?? "classes") : 1].join(" → ")],
     ["Parameters", format.number(task.parameters)],
-    ["Loss", told.spec.hyperparameters.loss.replaceAll("_", " ")],
+    ["Loss", (told.spec.hyperparameters.loss.name ?? told.spec.hyperparameters.loss).replaceAll("_", " ")],
     ["Stops", stopping ? `after ${format.counted(stopping.patience, "epoch")} without a better ${stopping.monitor}` : `at epoch ${format.number(told.spec.hyperparameters.epochs)}`],
   ];
   const list = element("dl", { class: "model-facts small" }, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
   const warnings = told.warnings.map((text) => element("li", { class: "warn small" }, text));
   replace(byId("check"), list, warnings.length ? element("ul", { class: "check-list", "aria-label": "Warnings" }, warnings) : null);
   setText(byId("effective"), JSON.stringify(told.spec, null, 2));
+}
+
+/** What lies between the inputs and the output of a network. */
+function layersOf(model) {
+  if (model.kind === "cnn") return [...model.filters.map((count) => `${format.number(count)} filters`), ...model.dense];
+  return model.layers ?? [model.name ?? model.kind];
 }
 
 function showBad(problem) {
@@ -148,14 +176,14 @@ function asMetadata(text) {
   return Object.fromEntries(pairs.map((one) => [one.split("=")[0].trim(), one.split("=").slice(1).join("=").trim()]));
 }
 
-function section(group, schema) {
-  const made = group.places.map(([place, label]) => [place, label, schemaAt(schema, place)]).filter(([, , found]) => found);
+function section(group, chosen) {
+  const made = group.places.map(([place, label]) => [place, label, schemaAt(schema, place, chosen)]).filter(([, , found]) => found);
   if (!made.length) return null;
   const own = made.map(([place, label, found]) => new Field(place, label, found, changed));
   // Several callbacks have a monitor and a patience.
   if (group.switch) own.forEach((field) => (field.label = `${group.title}, ${field.label}`));
   fields.push(...own);
-  const extra = { target: target.node, metadata: metadataNode() }[group.extra] ?? null;
+  const extra = { target: chosen.dataset === "table" ? target.node : null, metadata: metadataNode() }[group.extra] ?? null;
   const body = element("div", { class: "fields" }, extra, own.map((field) => field.node));
   const card = element("section", { class: "card", "aria-label": group.title }, element("div", { class: "card-head" }, group.switch ? switchOf(group, body) : element("h2", {}, group.title)), body);
   return card;
@@ -182,9 +210,9 @@ function metadataNode() {
 
 async function begin() {
   const like = new URLSearchParams(location.search).get("like");
-  const [schema, before] = await Promise.all([get("/schema/job.json"), like ? get(`/jobs/${encodeURIComponent(like)}`) : null]);
-  replace(byId("fields"), GROUPS.map((group) => section(group, schema)));
-  for (const field of fields) field.showDefault({});
+  const [found, before] = await Promise.all([get("/schema/job.json"), like ? get(`/jobs/${encodeURIComponent(like)}`) : null]);
+  schema = found;
+  kinds = { dataset: before?.spec.dataset.kind ?? "table", model: before?.spec.model.kind ?? "dense" };
   if (before) setText(byId("like"), `with the spec of ${before.name ?? before.id}`);
   if (document.body.dataset.scope === "read") notice("This key only reads: it cannot post a job.", "warn");
   take(before ? before.spec : {});

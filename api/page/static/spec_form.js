@@ -3,10 +3,14 @@
 import { element, setAttribute, setText } from "./dom.js";
 import { valueAt } from "./json_pointer.js";
 
-/** The form's parts. A place that the schema does not have is left out; `switch` is a part that null switches off. */
+/**
+ * The form's parts. A place that the schema does not have for the chosen kinds is left out; `switch` is a part that null
+ * switches off.
+ */
 export const GROUPS = [
-  { title: "Prediction and preprocessing", places: [["dataset/validation_fraction", "Validation split"], ["dataset/missing", "Missing values"], ["dataset/categorical_encoding", "Categorical encoding"], ["dataset/scaling", "Scaling"], ["dataset/drop_columns", "Excluded columns"], ["dataset/stratify", "Stratified split"]], extra: "target" },
-  { title: "Model", places: [["model/layers", "Hidden layers"], ["model/activation", "Activation"], ["model/dropout", "Dropout"], ["model/batch_normalization", "Batch normalization"]] },
+  { title: "Prediction and preprocessing", places: [["dataset/size", "Image size"], ["dataset/resize", "Resize"], ["dataset/channels", "Channels"], ["dataset/validation_fraction", "Validation split"], ["dataset/missing", "Missing values"], ["dataset/categorical_encoding", "Categorical encoding"], ["dataset/scaling", "Scaling"], ["dataset/drop_columns", "Excluded columns"], ["dataset/stratify", "Stratified split"]], extra: "target" },
+  { title: "Augmentation", places: [["dataset/augment/flip_horizontal", "Flip horizontally"], ["dataset/augment/flip_vertical", "Flip vertically"], ["dataset/augment/shift", "Shift"], ["dataset/augment/rotation", "Rotation"], ["dataset/augment/zoom", "Zoom"], ["dataset/augment/brightness", "Brightness"], ["dataset/augment/contrast", "Contrast"]] },
+  { title: "Model", places: [["model/kind", "Kind of model"], ["model/name", "Network"], ["model/layers", "Hidden layers"], ["model/filters", "Filters"], ["model/kernel_size", "Kernel size"], ["model/pooling", "Pooling"], ["model/dense", "Dense layers"], ["model/activation", "Activation"], ["model/dropout", "Dropout"], ["model/batch_normalization", "Batch normalization"]] },
   { title: "Training", places: [["hyperparameters/epochs", "Max epochs"], ["hyperparameters/batch_size", "Batch size"], ["hyperparameters/optimizer", "Optimizer"], ["hyperparameters/learning_rate", "Learning rate"], ["hyperparameters/class_weight", "Class weights"], ["hyperparameters/seed", "Seed"]] },
   { title: "Early stopping", switch: "callbacks/early_stopping", places: [["callbacks/early_stopping/monitor", "Monitor"], ["callbacks/early_stopping/patience", "Patience"], ["callbacks/early_stopping/min_delta", "Min delta"], ["callbacks/early_stopping/start_from_epoch", "Start from epoch"]] },
   { title: "Reduce learning rate on plateau", switch: "callbacks/reduce_lr_on_plateau", places: [["callbacks/reduce_lr_on_plateau/monitor", "Monitor"], ["callbacks/reduce_lr_on_plateau/factor", "Factor"], ["callbacks/reduce_lr_on_plateau/patience", "Patience"], ["callbacks/reduce_lr_on_plateau/min_lr", "Min learning rate"]] },
@@ -15,22 +19,41 @@ export const GROUPS = [
   { title: "Name and priority", places: [["name", "Name"], ["priority", "Priority"]], extra: "metadata" },
 ];
 
-/** The schema at a place, with references and "or null" resolved; undefined where there is none. */
-export function schemaAt(schema, place) {
+/**
+ * The schema at a place, with references and "or null" resolved; undefined where there is none. `kinds` says which kind
+ * of dataset and of model the spec has: each has fields of its own.
+ */
+export function schemaAt(schema, place, kinds) {
   let here = schema;
   for (const name of place.split("/")) {
-    here = resolved(schema, here)?.properties?.[name];
+    const kind = here === schema ? undefined : kinds[place.split("/")[0]];
+    here = resolved(schema, here, kind)?.properties?.[name];
     if (!here) return undefined;
   }
+  if (place === "model/kind") return { enum: modelKinds(schema), default: kinds.model, description: here.description ?? "" };
   return { ...resolved(schema, here), description: here.description ?? "" };
 }
 
-function resolved(schema, here) {
+/** The kinds of model that a form can say: a Keras model comes as JSON alone. */
+function modelKinds(schema) {
+  return schema.properties.model.anyOf.map((one) => kindOf(resolved(schema, one))).filter((kind) => kind !== "keras");
+}
+
+function kindOf(schema) {
+  return schema?.properties?.kind?.const;
+}
+
+function resolved(schema, here, kind) {
   if (!here) return undefined;
   if (here.$ref) return { ...schema.$defs[here.$ref.split("/").at(-1)], ...without(here, "$ref") };
   const inner = here.anyOf?.filter((one) => one.type !== "null");
-  // "auto" or a list, or the like: free text, which the API judges.
-  return inner?.length === 1 ? { ...resolved(schema, inner[0]), ...without(here, "anyOf"), isNullable: true } : here;
+  if (!inner) return here;
+  const own = without(here, "anyOf");
+  if (inner.length === 1) return { ...resolved(schema, inner[0]), ...own, isNullable: true };
+  const all = inner.map((one) => resolved(schema, one));
+  // A union by kind; a name or the same with arguments, which JSON says; "auto" or a list.
+  const chosen = all.find((one) => kind && kindOf(one) === kind) ?? all.find((one) => one.enum) ?? all.find((one) => one.type === "array");
+  return chosen ? { ...chosen, ...own } : here;
 }
 
 function without(object, name) {
@@ -61,7 +84,7 @@ export class Field {
     if (choices) {
       const free = element("option", { value: "" }, schema.isNullable ? "none" : `default: ${schema.default}`);
       const options = choices.filter((one) => one !== schema.default).map((one) => element("option", { value: one }, String(one)));
-      return element("select", { id, on: { change: () => this.changed(this.input.value || undefined) } }, free, options);
+      return element("select", { id, on: { change: () => this.changed(choices.find((one) => String(one) === this.input.value)) } }, free, options);
     }
     if (schema.type === "boolean") {
       const take = () => this.changed(this.input.checked === Boolean(schema.default) ? undefined : this.input.checked);
@@ -74,7 +97,7 @@ export class Field {
 
   /** What was typed as a value; what is no number is sent as it is, so that the API says what it expected. */
   parsed(text) {
-    if (text === "") return undefined;
+    if (text === "" || text === this.schema.default) return undefined;
     if (this.schema.type === "integer" || this.schema.type === "number") return asNumber(text);
     if (this.schema.type === "array") {
       const items = text.split(",").map((one) => one.trim()).filter(Boolean);

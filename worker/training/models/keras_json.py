@@ -1,14 +1,19 @@
 """A model of one's own, from the configuration that Keras wrote for it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
 
 import keras
+import tensorflow as tf
+from keras.src.backend.common import global_state
 from keras.src.backend.common.stateless_scope import StatelessScope
 
-from shared.keras_config import check_config, without_extras
+from shared.keras_config import MOST_ROW_NUMBERS, check_config, without_extras
 from shared.spec import MOST_PARAMETERS, KerasSpec
 from worker.training.data.rows import Data
-from worker.training.errors import BadData, first_line
+from worker.training.errors import BadData, first_line, is_out_of_memory
 
 
 def build_keras(spec: KerasSpec, data: Data) -> keras.Model:
@@ -21,16 +26,49 @@ def build_keras(spec: KerasSpec, data: Data) -> keras.Model:
     if problems:
         raise BadData(f"the model's configuration {problems[0].detail}")
     text = json.dumps(without_extras(spec.config))
-    try:
-        with StatelessScope():
-            parameters = keras.models.model_from_json(text).count_params()
-        if parameters > MOST_PARAMETERS:
-            raise BadData(f"the model has {parameters} parameters, expected at most {MOST_PARAMETERS}")
+    with _refusing():
+        _check_size(text)
         model = keras.models.model_from_json(text)
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise BadData(f"the model cannot be built from its configuration: {first_line(error)}") from error
     _check_outputs(model, data)
     return model
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Whatever Keras and TensorFlow raise while they build a model is about its configuration."""
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise BadData(f"the model cannot be built from its configuration: {first_line(error)}") from error
+    except (RuntimeError, tf.errors.OpError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise BadData(f"the model cannot be built from its configuration: {first_line(error)}") from error
+
+
+def _check_size(text: str) -> None:
+    """Build the model without memory, and raise BadData where it is too large."""
+    try:
+        # By default the scope would make all variables at its end, also after an error.
+        with StatelessScope(initialize_variables=False):
+            model = keras.models.model_from_json(text)
+            parameters = model.count_params()
+    finally:
+        global_state.set_global_attribute("uninitialized_variables", [])
+    if parameters > MOST_PARAMETERS:
+        raise BadData(f"the model has {parameters} parameters, expected at most {MOST_PARAMETERS}")
+    for name, output in _all_outputs(model):
+        numbers = prod(one or 1 for one in output.shape[1:])
+        if numbers > MOST_ROW_NUMBERS:
+            raise BadData(f'the layer "{name}" makes {numbers} numbers of one row, expected at most {MOST_ROW_NUMBERS}')
+
+
+def _all_outputs(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
+    """What each layer makes wherever it is called, with its name; also of those inside another model."""
+    for layer in model._flatten_layers():
+        for operation in (layer, *getattr(layer, "operations", ())):
+            for node in operation._inbound_nodes:
+                yield from ((operation.name, output) for output in node.outputs)
 
 
 def _check_outputs(model: keras.Model, data: Data) -> None:
