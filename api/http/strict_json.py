@@ -16,7 +16,7 @@ from api.http.body import pieces
 from api.http.problems import HttpProblem
 from shared.problems import Problem, Refused, at_most_shown, pointer
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _MOST_SHOWN = 60
 # The lists of a spec are of 4,096 columns at most. Each value may be wrong and have a problem of its own.
 MOST_VALUES = 16_384
@@ -42,10 +42,10 @@ def parse_object(content: bytes, most_depth: int, uncounted: tuple[str, ...] = (
     """`content` as a JSON object of at most `most_depth` levels. Raises HttpProblem or Refused."""
     text = _decode(content)
     bare = without_strings(text)
+    if max(bare.count("[") + bare.count("{"), bare.count("]") + bare.count("}")) > _MOST_CONTAINERS:
+        raise _bad(f"more than {_MOST_CONTAINERS} lists and objects")
     if depth(bare) > most_depth:
         raise _bad(f"more than {most_depth} levels deep")
-    if bare.count("[") + bare.count("{") > _MOST_CONTAINERS:
-        raise _bad(f"more than {_MOST_CONTAINERS} lists and objects")
     document = _parse(text)
     if not isinstance(document, dict):
         raise Refused([Problem("#", f"received {_kind(document)}, expected an object", "not_an_object")])
