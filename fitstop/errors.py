@@ -81,9 +81,9 @@ class CannotSend(ClientError):
     def __init__(self, problems: tuple[str, ...]) -> None:
         self.problems = problems
         listed = "".join(f"\n- {one}" for one in problems)
-        super().__init__(
-            f"this call cannot be sent:{listed}\nA script with parts of its own runs as it is: fitstop run script.py"
-        )
+        advice = "Change these parts, or train here with model.fit: a service cannot run code of your own yet."
+        super().__init__(f"this call cannot be sent:{listed}
+{advice}")
 
 
 class JobFailed(ClientError):
