@@ -82,8 +82,7 @@ class CannotSend(ClientError):
         self.problems = problems
         listed = "".join(f"\n- {one}" for one in problems)
         advice = "Change these parts, or train here with model.fit: a service cannot run code of your own yet."
-        super().__init__(f"this call cannot be sent:{listed}
-{advice}")
+        super().__init__(f"this call cannot be sent:{listed}\n{advice}")
 
 
 class JobFailed(ClientError):
