@@ -102,7 +102,7 @@ def test_keys_of_a_wrong_type_in_redis_do_not_end_a_worker(
     worker.start()
     try:
         with redis_server.client() as client:
-            for name in (QUEUE, f"{QUEUE}\x06\x163", "_kombu.binding.fitstop"):
+            for name in (QUEUE, f"{QUEUE}\x06\x163"):
                 client.delete(name)
                 client.set(name, "no list, set or table")
         first = put_job(volume, small_spec())
