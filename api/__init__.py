@@ -30,6 +30,7 @@ def create_app(settings: "Settings") -> "Flask":
     from api.jobs import bundle, end, events, extend, files, post
     from api.jobs import list as job_list
     from api.jobs import show as job_view
+    from api.models import views as models
     from api.operate import health, limits, metrics, queue, workers
     from api.page import rows
     from api.state import histories, volume_check
@@ -56,6 +57,10 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/datasets/<dataset_id>", "read", datasets.show),
         ("DELETE", "/datasets/<dataset_id>", "write", datasets.delete),
         ("GET", "/datasets/<dataset_id>/images", "read", thumbnails.show_images),
+        ("GET", "/models", "read", models.show_all),
+        ("PUT", "/models/<weights_id>", "write", models.take_in),
+        ("GET", "/models/<weights_id>", "read", models.show),
+        ("DELETE", "/models/<weights_id>", "write", models.delete),
         ("POST", "/jobs", "write", post.submit),
         ("GET", "/jobs", "read", job_list.show_all),
         ("GET", "/jobs/<job_id>", "read", job_view.show),

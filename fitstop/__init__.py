@@ -1,11 +1,11 @@
 """Fitstop from Python, and the command `fitstop`.
 
 >>> import fitstop
->>> with fitstop.Client() as client:
-...     job = client.submit({"dataset": {"id": "wine-quality", "target": "quality"}})
+>>> run = fitstop.fit(model, x_train, y_train, validation_data=(x_test, y_test), epochs=1000)
+>>> run.history["val_accuracy"], run.best_model(), run.stop
 
 The law of this folder: it talks only HTTP, and it starts the local stack as separate processes (`fitstop.service`). It
-imports nothing of the service's code, and needs click, httpx2 and rich alone.
+imports nothing of the service's code, and needs click, httpx2 and rich alone; numpy and Keras are those of its user.
 """
 
 from fitstop.client import Client
@@ -13,30 +13,40 @@ from fitstop.connection import Connection, find_connection
 from fitstop.errors import (
     Answered,
     ApiError,
+    CannotSend,
     ClientError,
     Damaged,
     Denied,
     FieldProblem,
+    JobFailed,
     NotFound,
     Problem,
     Refused,
     Unreachable,
     Unsendable,
 )
+from fitstop.fitting.fit import fit
+from fitstop.run import Run, attach, submit
 
 __all__ = [
     "Answered",
     "ApiError",
+    "CannotSend",
     "Client",
     "ClientError",
     "Connection",
     "Damaged",
     "Denied",
     "FieldProblem",
+    "JobFailed",
     "NotFound",
     "Problem",
     "Refused",
+    "Run",
     "Unreachable",
     "Unsendable",
+    "attach",
     "find_connection",
+    "fit",
+    "submit",
 ]

@@ -7,6 +7,7 @@ with Client(find_connection()) as client:
 import hashlib
 import os
 import re
+import weakref
 import zipfile
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ import httpx2
 
 from fitstop.connection import Connection, find_connection
 from fitstop.errors import Damaged, Unreachable, error_of
-from fitstop.upload import open_upload
+from fitstop.upload import Sendable, open_upload
 
 Json = dict[str, Any]
 
@@ -44,6 +45,8 @@ class Client:
             timeout=_TIMEOUT,
             trust_env=not self.connection.is_local,
         )
+        # A Run of a notebook is never closed by anybody.
+        weakref.finalize(self, self._http.close)
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +105,7 @@ class Client:
     def put_dataset(  # noqa: PLR0913  one argument for each choice of an upload
         self,
         dataset_id: str,
-        path: Path,
+        path: Path | Sendable,
         name: str | None = None,
         missing_values: str | None = None,
         column_kinds: Sequence[str] = (),
@@ -116,7 +119,7 @@ class Client:
         NAME:KIND, the kind text, number or datetime. `on_sent` gets the bytes that were sent so far, and all.
         """
         asked = {} if missing_values is None else {"missing_values": missing_values}
-        upload = open_upload(path)
+        upload = open_upload(path) if isinstance(path, Path) else path
         return self._json(
             "PUT",
             f"/datasets/{quote(dataset_id, safe='')}",
@@ -142,6 +145,27 @@ class Client:
     def delete_dataset(self, dataset_id: str) -> None:
         """Remove a dataset that no unfinished job uses."""
         self._send("DELETE", f"/datasets/{quote(dataset_id, safe='')}")
+
+    # Weights of models
+
+    def put_model(self, weights_id: str, path: Path) -> Json:
+        """Upload a `.weights.h5` or a `.keras` file. The same bytes again change nothing; others raise Refused."""
+        with path.open("rb") as file:
+            return self._json(
+                "PUT",
+                f"/models/{quote(weights_id, safe='')}",
+                content=file,
+                headers={"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)},
+                timeout=httpx2.Timeout(_PARSE_SECONDS, connect=5),
+            )
+
+    def model(self, weights_id: str) -> Json:
+        """Uploaded weights: their size and sha256."""
+        return self._json("GET", f"/models/{quote(weights_id, safe='')}")
+
+    def delete_model(self, weights_id: str) -> None:
+        """Remove weights that no unfinished job uses."""
+        self._send("DELETE", f"/models/{quote(weights_id, safe='')}")
 
     # Jobs
 

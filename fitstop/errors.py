@@ -4,6 +4,8 @@ ClientError             everything that `fitstop.client` raises
 ├── Unreachable         no answer from that address, or an incomplete one
 ├── Damaged             a download whose bytes are not those that the service saved
 ├── Unsendable          a folder that cannot be packed, or a file that changed while it was sent
+├── CannotSend          a call of `fitstop.fit` with parts that cannot be sent; names all of them
+├── JobFailed           the job that was waited for has failed
 └── Answered            the service said no; carries its problem document
     ├── NotFound        404
     ├── Denied          401, 403
@@ -73,12 +75,34 @@ class Unsendable(ClientError):
     """A folder that cannot be packed, or a file that changed while it was sent."""
 
 
+class CannotSend(ClientError):
+    """What `fitstop.fit` was given cannot all be sent: `problems` has a sentence for each part."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        listed = "".join(f"\n- {one}" for one in problems)
+        advice = "Change these parts, or train here with model.fit: a service cannot run code of your own yet."
+        super().__init__(f"this call cannot be sent:{listed}\n{advice}")
+
+
+class JobFailed(ClientError):
+    """The job that was waited for has failed; `job` is its document."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.job = job
+        error = job.get("error") or {}
+        super().__init__(f"the job {job.get('id')} failed: {error.get('code')}: {error.get('message')}")
+
+
 class Answered(ClientError):
     """The service said no."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         super().__init__(problem.detail or problem.title)
+        # A traceback shows notes; the command prints the fields by itself.
+        for one in problem.errors:
+            self.add_note(f"{one.pointer}: {one.detail}" if one.pointer else one.detail)
 
 
 class NotFound(Answered):

@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from fitstop.errors import Unsendable
 
@@ -19,6 +20,18 @@ _TAR, _TAR_PLACE, _TAR_TYPE = b"ustar", 257, "application/x-tar"
 _SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 # An archive ends with two empty blocks.
 _END = b"\0" * 2 * tarfile.BLOCKSIZE
+
+
+class Sendable(Protocol):
+    """What `PUT /datasets/{id}` can send: its name, its type, its exact length in bytes, and the bytes in pieces."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ UNLIMITED = {
     "FITSTOP_REQUESTS_PER_MINUTE": "100000000",
     "FITSTOP_MAX_UNFINISHED_JOBS": "100000000",
     "FITSTOP_MAX_DATASET_BYTES": "1000000",
+    "FITSTOP_MAX_JOB_BYTES": "262144",
 }
 CSV = b"kind,a,b,c,grade\n" + b"".join(
     b"%s,%d,%d,%d,%d\n" % (b"xy"[n % 2 :][:1], n, n % 7, n % 3, n % 6) for n in range(60)
@@ -46,7 +47,17 @@ PATHS = (
     *("/jobs", "/jobs/{id}", "/jobs/{id}/cancel", "/jobs/{id}/events", "/jobs/{id}/epochs", "/jobs/{id}/model"),
     *("/jobs/{id}/training_log.csv", "/jobs/{id}/checkpoints", "/jobs/{id}/checkpoints/{id}", "/jobs/{id}/retry"),
     *("/jobs/{id}/extend", "/jobs/{id}/replay", "/jobs/{id}/explain", "/jobs/{id}/forecast", "/replay/patience"),
-    *("/jobs/{id}/bundle.zip", "/datasets", "/datasets/{id}", "/keys", "/keys/{id}/revoke", "/workers", "/queue"),
+    *(
+        "/jobs/{id}/bundle.zip",
+        "/datasets",
+        "/datasets/{id}",
+        "/datasets/{id}/images",
+        "/keys",
+        "/keys/{id}/revoke",
+        "/workers",
+        "/queue",
+    ),
+    *("/models", "/models/{id}"),
     *("/usage", "/healthz", "/readyz", "/limits", "/metrics", "/openapi.json", "/docs", "/schema/job.json"),
     *("/", "/page/jobs/{id}", "/page/compare", "/page/new", "/page/usage", "/page/workers", "/page/rows"),
     *("/page/sign-in", "/page/sign-out", "/page/codes", "/page/static/{id}", "/page/static/vendor/{id}", "/{id}"),
@@ -287,7 +298,8 @@ class Sender:
         if self._chance.random() < 0.5:
             magic = (b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"\x80\x04", b"", b"\xff\xfe", b'"' * 999)
             content = bytearray(self._chance.choice(magic) + self._chance.randbytes(200))
-        return self._request("PUT", f"/datasets/{self._id()}", bytes(content), {"Content-Type": "text/csv"})
+        place = self._chance.choice(("datasets", "models"))
+        return self._request("PUT", f"/{place}/{self._id()}", bytes(content), {"Content-Type": "text/csv"})
 
     def _no_http(self) -> Request:
         good = bytearray(self._anything().content)

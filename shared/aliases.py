@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 _EARLY = "callbacks.early_stopping."
 _REDUCE = "callbacks.reduce_lr_on_plateau."
+_SCHEDULE = "callbacks.learning_rate_schedule."
 _CHECKPOINT = "callbacks.model_checkpoint."
 _HYPER = "hyperparameters."
 
@@ -58,7 +59,8 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "patience": (_EARLY + "patience", _REDUCE + "patience"),
     "monitor watch": (_EARLY + "monitor", _REDUCE + "monitor", _CHECKPOINT + "monitor"),
     "mode direction": (_EARLY + "mode", _REDUCE + "mode", _CHECKPOINT + "mode"),
-    "warmup start_epoch": (_EARLY + "start_from_epoch",),
+    "start_epoch": (_EARLY + "start_from_epoch",),
+    "warmup warmup_steps num_warmup_epochs": (_SCHEDULE + "warmup_epochs", _EARLY + "start_from_epoch"),
     "factor gamma lr_factor decay": (_REDUCE + "factor",),
     "min_lr lr_min eta_min min_learning_rate": (_REDUCE + "min_lr",),
     "cooldown cool_down": (_REDUCE + "cooldown",),
@@ -68,7 +70,8 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "save_format": (_CHECKPOINT + "format",),
     "sep delimiter": ("callbacks.csv_logger.separator",),
     "earlystopping earlystop": ("callbacks.early_stopping",),
-    "reducelronplateau reduce_lr reducelr lr_scheduler": ("callbacks.reduce_lr_on_plateau",),
+    "reducelronplateau reduce_lr reducelr": ("callbacks.reduce_lr_on_plateau",),
+    "lr_schedule lr_scheduler scheduler learning_rate_scheduler": ("callbacks.learning_rate_schedule",),
     "modelcheckpoint checkpoint": ("callbacks.model_checkpoint",),
     "csvlogger csv_log": ("callbacks.csv_logger",),
     # Job
@@ -89,9 +92,7 @@ _WITHOUT_EQUIVALENT: dict[str, str] = {
     "initial_value_threshold": _NO_SWITCH + "the first epoch is always kept.",
     "append": _NO_SWITCH + "the log is always complete from epoch 1.",
     "shuffle": _NO_SWITCH + "rows are always shuffled, by `seed`.",
-    "weight_decay momentum betas beta_1 beta_2 nesterov clipnorm clipvalue rho": (
-        _NO_SWITCH + "an optimizer has Keras's defaults but for learning_rate."
-    ),
+    "betas": "An optimizer's arguments are given with its name: optimizer: {name: adam, beta_1: 0.9, beta_2: 0.999}.",
     "validation_data": _NO_SWITCH + "the validation part is split off by dataset.validation_fraction.",
     "steps_per_epoch validation_steps": _NO_SWITCH + "an epoch is all training rows once.",
     "workers num_workers n_jobs use_multiprocessing": _NO_SWITCH + "the worker decides how data is loaded.",

@@ -11,7 +11,9 @@ _JOB_ID = re.compile(r"job_[0-9A-HJKMNP-TV-Z]{26}")
 DATASET_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 _DATASET_ID = re.compile(DATASET_ID_PATTERN)
 
+JobId = Annotated[str, StringConstraints(pattern=f"^{_JOB_ID.pattern}$")]
 DatasetId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
+WeightsId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
 
 
 def new_job_id() -> str:
@@ -32,3 +34,8 @@ def job_age_seconds(job_id: str) -> float:
 def is_dataset_id(text: str) -> bool:
     """Whether `text` may name a dataset: 1 to 64 of a-z, 0-9, dot, underscore, hyphen; no dot in front."""
     return _DATASET_ID.fullmatch(text) is not None
+
+
+def is_weights_id(text: str) -> bool:
+    """Whether `text` may name uploaded weights: by the rule of datasets."""
+    return is_dataset_id(text)

@@ -74,8 +74,11 @@ class Turns:
 
 
 def read_turns(folder: Path) -> list[str]:
-    """The projects whose turn it was, oldest first."""
-    return [project for _, project in _read(folder)]
+    """The projects whose turn it was, oldest first; none where the folder was removed."""
+    try:
+        return [project for _, project in _read(folder)]
+    except FileNotFoundError:
+        return []
 
 
 def record_turn(folder: Path, project: str) -> None:

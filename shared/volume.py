@@ -2,6 +2,7 @@
 
 fitstop-volume.json            which volume this is (shared.volume_identity)
 datasets/<dataset id>/         data.parquet or arrays/, dataset.json
+models/<weights id>/           weights.h5, model.json: see shared.weights
 open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; what it holds,
                                as a rule the spec, nobody reads. `.<project>` follows, but for the project `default`
 turns/<number>.<project>       whose turn it was (shared.turns)
@@ -36,9 +37,12 @@ from shared.durable import (
 from shared.ids import is_dataset_id, is_job_id, job_age_seconds
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
+from shared.plain_files import guard
 from shared.project import DEFAULT_PROJECT, is_project_name
+from shared.spec import JobSpec
 from shared.stamps import Stamp, file_stamp
 from shared.volume_identity import VolumeIdentity
+from shared.weights import WeightsStore, weights_of
 from shared.worker_card import WorkerCard
 
 # The folder of a dataset of arrays, in place of data.parquet.
@@ -105,7 +109,9 @@ class Volume:
         self.turns = root / "turns"
         self.workers = root / "workers"
         self.deleted = root / "deleted"
+        self.weights = WeightsStore(root)
         make_folder(root)
+        guard(root)
         self._identity = VolumeIdentity(root)
         for folder in (self.datasets, self.open, self.turns, self.jobs, self.workers, self.deleted):
             make_folder(folder)
@@ -150,6 +156,11 @@ class Volume:
     def has_data(self, dataset_id: str) -> bool:
         """Whether the data of a dataset is there."""
         return self.data_file(dataset_id).exists() or (self.dataset_folder(dataset_id) / ARRAYS).exists()
+
+    def has_files(self, spec: JobSpec) -> bool:
+        """Whether the data of a job is there, and the weights that its model starts from."""
+        weights = weights_of(spec)
+        return self.has_data(spec.dataset.id) and (weights is None or self.weights.place(weights).exists())
 
     def dataset(self, dataset_id: str) -> DatasetInfo | None:
         """What is known of a dataset; None where there is none, whatever the id holds. Raises UnusableDocument."""
@@ -202,6 +213,10 @@ class Volume:
         grave = json.loads(content) if content is not None else None
         return grave and DatasetOrigin(str(grave["created_at"]), str(grave.get("project", DEFAULT_PROJECT)))
 
+    def remove_weights(self, weights_id: str) -> bool:
+        """Make uploaded weights not exist any more, at once and whole; False where there are none."""
+        return self._remove(self.weights.place(weights_id))
+
     def _dataset_grave(self, dataset_id: str) -> Path:
         return self.deleted / f"{dataset_id}{_DATASET_GRAVE}"
 
@@ -220,7 +235,12 @@ class Volume:
 
     def job_ids(self) -> list[str]:
         """The ids of all jobs, newest first."""
-        found = (entry.name for shard in os.scandir(self.jobs) if shard.is_dir() for entry in os.scandir(shard))
+        found = (
+            entry.name
+            for shard in os.scandir(self.jobs)
+            if shard.is_dir(follow_symlinks=False)
+            for entry in os.scandir(shard)
+        )
         return sorted((name for name in found if is_job_id(name)), reverse=True)
 
     def store_job(

@@ -11,7 +11,6 @@ from api.state.service import service
 from shared.job import JobRecord
 from shared.project import ProjectQuota, quota_of
 from shared.times import utc_now
-from shared.volume import OpenJob
 
 _JOBS_RETRY_SECONDS = 30
 
@@ -30,20 +29,24 @@ def check_bytes(coming: int) -> None:
 
 
 def check_job(record: JobRecord) -> None:
-    """Raise HttpProblem where a job's project has used up one of its quotas: 403, or 429 for its unfinished jobs."""
+    """Raise HttpProblem where a job's project has used up one of its quotas: 403, or 429 for its unfinished jobs.
+
+    Of posts at the same moment a few more may pass.
+    """
     project = record.project
     quota = project_quota(project)
     problems = list(_used_up(project, quota))
     if problems:
         raise _exceeded(project, problems)
-    most = quota.unfinished_jobs
-    name = f"project:{project}"
-    if most is not None and not service().unfinished.admit(name, OpenJob.of(record).name, most):
+    if quota.unfinished_jobs is None:
+        return
+    count, limit = service().usage.unfinished_jobs(project), quota.unfinished_jobs
+    if count >= limit:
         raise HttpProblem(
             429,
             "project_jobs",
-            f'the project "{project}" has {service().usage.unfinished_jobs(project)} unfinished jobs, and its quota '
-            f"is {most}; wait for some to finish, or cancel them",
+            f'the project "{project}" has {count} unfinished jobs, and its quota is {limit}; '
+            "wait for some to finish, or cancel them",
             retry_after=_JOBS_RETRY_SECONDS,
         )
 

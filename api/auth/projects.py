@@ -4,20 +4,21 @@ What belongs to another project answers exactly as what is not there.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from api.auth.access import caller
 from api.http.operation import Schema, text
 from api.http.query import Query
 from api.state.dataset_cache import KnownDataset
-from api.state.job_projects import project_in
+from api.state.job_projects import project_of
 from api.state.service import service
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
-from shared.durable import read_bytes
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
 from shared.project import PROJECT_PATTERN, is_project_name
+from shared.weights import DOCUMENT, WeightsInfo
 
 _Read = TypeVar("_Read")
 
@@ -72,13 +73,29 @@ def is_taken(dataset_id: str) -> bool:
     return service().volume.dataset_stamp(dataset_id) is not None and find_dataset(dataset_id) is None
 
 
+def find_weights(weights_id: str) -> WeightsInfo | None:
+    """Uploaded weights that the caller reaches; None for every other id, whatever it holds. Raises UnusableDocument."""
+    store = service().volume.weights
+    info = _if_readable(lambda: store.find(weights_id), lambda: store.place(weights_id) / DOCUMENT)
+    return info if info is not None and reaches(info.project) else None
+
+
+def is_weights_id_taken(weights_id: str) -> bool:
+    """Whether weights that the caller does not reach have this id."""
+    return service().volume.weights.place(weights_id).exists() and find_weights(weights_id) is None
+
+
 def _if_reached(dataset_id: str, read: Callable[[str], _Read | None]) -> _Read | None:
-    """What `read` reads. A dataset that cannot be read is reported only to those who reach it."""
+    """What `read` reads of a dataset."""
+    return _if_readable(lambda: read(dataset_id), lambda: service().volume.dataset_folder(dataset_id) / "dataset.json")
+
+
+def _if_readable(read: Callable[[], _Read | None], place: Callable[[], Path]) -> _Read | None:
+    """What `read` reads. A document that cannot be read is reported only to those who reach it."""
     try:
-        return read(dataset_id)
+        return read()
     except UnusableDocument:
-        document = service().volume.dataset_folder(dataset_id) / "dataset.json"
-        if reaches(project_in(read_bytes(document) or b"")):
+        if reaches(project_of(place())):
             raise
         return None
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from api.http.problems import HttpProblem
 
-Format = Literal["csv", "parquet", "zip", "tar"]
+Format = Literal["csv", "parquet", "zip", "tar", "npz"]
 
 # So much of the beginning tells every format below.
 HEAD_BYTES = 4096
@@ -47,6 +47,7 @@ _TAR = (257, b"ustar")
 _TAR_BLOCK = 512
 # Of the first entry of a zip: its name's length is a number of two bytes.
 _NAME_LENGTH, _NAME_START = slice(26, 28), 30
+_NPY = ".npy"
 # Zips of other programs, by the name of their first entry.
 _REFUSED_ZIPS = {
     r"\[Content_Types\]\.xml|_rels/": "an Office file such as xlsx",
@@ -64,12 +65,16 @@ _JSON = re.compile(r"""\{\s*["'][^"'\n]*["']\s*:|\[\s*[\[{]|[\[{]\s*$""")
 
 
 def format_of(head: bytes) -> Format:
-    """What begins with `head`: Parquet, zip and tar by their magic numbers, CSV else. Raises HttpProblem 415."""
+    """What begins with `head`: Parquet, zip and tar by their magic numbers, CSV else. Raises HttpProblem 415.
+
+    A zip whose first entry is a `.npy` file is npz.
+    """
     if head.startswith(_PARQUET):
         return "parquet"
     found: Format = "csv"
     if head.startswith(_ZIP):
-        found, name = "zip", _name_zip(head)
+        first = _first_name(head)
+        found, name = "npz" if first.endswith(_NPY) else "zip", _name_zip(first)
     elif _is_tar(head) or (head.startswith(_GZIP) and _is_tar(_unpack(head))):
         return "tar"
     else:
@@ -92,9 +97,13 @@ def _unpack(head: bytes) -> bytes:
         return b""
 
 
-def _name_zip(head: bytes) -> str | None:
+def _first_name(head: bytes) -> str:
+    """The name of the first entry of a zip."""
     length = int.from_bytes(head[_NAME_LENGTH], "little")
-    first = head[_NAME_START : _NAME_START + length].decode(errors="replace")
+    return head[_NAME_START : _NAME_START + length].decode(errors="replace")
+
+
+def _name_zip(first: str) -> str | None:
     return next((name for pattern, name in _REFUSED_ZIPS.items() if re.match(pattern, first)), None)
 
 

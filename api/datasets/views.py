@@ -69,9 +69,12 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     _check_request(dataset_id)
     if is_taken(dataset_id):
         raise _taken(dataset_id)
-    check_bytes(request.content_length or 0)
+    is_repeated = find_dataset(dataset_id) is not None
+    if not is_repeated:
+        check_bytes(request.content_length or 0)
     with uploading(), receive(service().volume.datasets, service().settings) as upload:
-        check_bytes(upload.bytes)
+        if not is_repeated:
+            check_bytes(upload.bytes)
         info, is_new = _keep(upload, dataset_id, name, options)
     if not reaches(info.project):
         raise _taken(dataset_id)

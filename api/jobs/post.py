@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response
 
 from api.auth.access import caller
-from api.auth.projects import find_job, find_known_dataset
+from api.auth.projects import find_job, find_known_dataset, find_weights
 from api.http.answer import as_content, json_response
 from api.http.operation import BODY_ERRORS, JSON, Schema, json_answer, operation
 from api.http.problems import HttpProblem
@@ -26,9 +26,13 @@ from shared.job_folder import JobFolder
 from shared.problems import Conflict, FitstopError, Problem, Refused, at_most_shown, pointer
 from shared.resolve import problems_without_data, resolve
 from shared.resolve.draft import make_draft
+from shared.resolve.memory import MemoryLimits
 from shared.spec import JobSpec
 from shared.times import utc_now
+from shared.weights import WeightsInfo, weights_of
 
+# A Keras model's own JSON, of which each layer is many values.
+_MODEL = ("model", "config")
 # Rows, height, width and channels.
 _IMAGE_RANK = 4
 # Stand for what a bad document does not say; nothing is looked up or judged by them.
@@ -78,7 +82,7 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     with Query("dry_run") as query:
         is_dry = query.flag("dry_run")
     settings = service().settings
-    document = read_object(settings.max_job_bytes, settings.max_json_depth)
+    document = read_object(settings.max_job_bytes, settings.max_json_depth, _MODEL)
     if is_dry:
         return json_response(dry_run_report(_make_record(document, new_job_id()))), 200, {}
     return answer_post(*store_once(document, partial(_make_record, document)))
@@ -144,6 +148,8 @@ def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
     """Raise Conflict where a new job would not have the data that the one before it had."""
     if record.data_sha256 != before.data_sha256:
         raise Conflict(f'the dataset "{record.spec.dataset.id}" has other data now; post the spec as a new job')
+    if record.weights_sha256 != before.weights_sha256:
+        raise Conflict("its model would start from other weights now; post the spec as a new job")
 
 
 def new_record(
@@ -159,7 +165,15 @@ def new_record(
     if known is None:
         raise _without_data(asked, faults)
     data, rows = known
-    resolved = resolve(asked, data, rows, faults)
+    settings = service().settings
+    memory = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
+    weights, missing = _find_weights(asked, faults)
+    try:
+        resolved = resolve(asked, data, rows, faults, memory)
+    except Refused as refused:
+        raise Refused(at_most_shown([*refused.problems, *missing])) from None
+    if missing:
+        raise Refused(missing)
     return JobRecord(
         id=job_id,
         created_at=utc_now(),
@@ -168,14 +182,25 @@ def new_record(
         data_sha256=data.data_sha256,
         warnings=resolved.warnings,
         key_id=caller().key_id,
+        weights_sha256=weights.data_sha256 if weights else None,
         project=project or caller().project,
         **of_another,
     )
 
 
+def _find_weights(asked: JobSpec, faults: Faults) -> tuple[WeightsInfo | None, list[Problem]]:
+    """The uploaded weights that the model starts from, and the problem where there are none with that id."""
+    wanted = weights_of(asked) if Findings(faults).is_sure("model/weights") else None
+    found = None if wanted is None else find_weights(wanted)
+    if wanted is None or found is not None:
+        return found, []
+    detail = f'received "{wanted}"; there are no such weights: PUT /models/{wanted} first'
+    return None, [Problem(pointer("model", "weights"), detail, "unknown_weights")]
+
+
 def _without_data(asked: JobSpec, faults: Faults) -> FitstopError:
     """404 where an unknown dataset is all that is wrong, else a refusal that names it among the other problems."""
-    problems = list(problems_without_data(asked, faults))
+    problems = [*problems_without_data(asked, faults), *_find_weights(asked, faults)[1]]
     if not Findings(faults).is_sure("dataset/id"):
         return Refused(at_most_shown(problems))
     dataset_id = asked.dataset.id

@@ -10,7 +10,16 @@ from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.jobs.show import MOST_WAIT_SECONDS
-from api.shapes.service import DatasetLimits, JobLimits, KeyLimits, Limits, ProjectLimits, Quota, RequestLimits
+from api.shapes.service import (
+    DatasetLimits,
+    JobLimits,
+    KeyLimits,
+    Limits,
+    ModelLimits,
+    ProjectLimits,
+    Quota,
+    RequestLimits,
+)
 from api.state.service import service
 from shared.dataset import MOST_IMAGE_CLASSES
 from shared.project import weight_of
@@ -30,6 +39,7 @@ def show() -> Response:
             object="limits",
             job=_job(settings),
             dataset=_dataset(settings),
+            model=ModelLimits(bytes=settings.max_model_bytes),
             key=KeyLimits(
                 requests_per_minute=settings.requests_per_minute,
                 unfinished_jobs=settings.max_unfinished_jobs,
@@ -48,6 +58,8 @@ def _job(settings: Settings) -> JobLimits:
     return JobLimits(
         bytes=settings.max_job_bytes,
         json_depth=settings.max_json_depth,
+        table_bytes=settings.max_table_bytes,
+        batch_bytes=settings.max_batch_bytes,
         epochs=MOST_EPOCHS,
         parameters=MOST_PARAMETERS,
         classes=MOST_CLASSES,

@@ -83,8 +83,8 @@ def _reason(place: int, state: JobState, workers: _Workers) -> Waits:
     until = backs_off_until(state.end)
     ahead = place - 1
     reason: WaitReason
-    if state.lacked_data and not service().volume.has_data(state.record.spec.dataset.id):
-        reason, detail = "data_missing", "its dataset is not on the volume; upload the same bytes again"
+    if state.lacked_data and not service().volume.has_files(state.record.spec):
+        reason, detail = "data_missing", "its dataset or its weights are not on the volume; upload the same bytes again"
     elif until is not None:
         reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"
     else:

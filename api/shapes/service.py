@@ -10,6 +10,7 @@ from api.shapes.jobs import EpochPage
 from api.state.key_store import KeyStatus, Scope
 from shared.dataset import DatasetInfo
 from shared.document import FORMAT
+from shared.weights import WeightsInfo
 from shared.worker_card import WorkerCard
 
 
@@ -18,6 +19,13 @@ class Dataset(DatasetInfo):
 
     format: SkipJsonSchema[int] = Field(default=FORMAT, exclude=True)
     object: Literal["dataset"]
+
+
+class ModelWeights(WeightsInfo):
+    """Uploaded weights of a model."""
+
+    format: SkipJsonSchema[int] = Field(default=FORMAT, exclude=True)
+    object: Literal["model_weights"]
 
 
 class DatasetImage(Shape):
@@ -74,6 +82,8 @@ class JobLimits(Shape):
 
     bytes: int
     json_depth: int
+    table_bytes: Annotated[int, Field(description="Training rows times features times 4 bytes")]
+    batch_bytes: Annotated[int, Field(description="Batch size times the widest layer times 4 bytes")]
     epochs: int
     parameters: int
     classes: int
@@ -95,6 +105,12 @@ class DatasetLimits(Shape):
     image_pixels: Annotated[int, Field(description="Width times height of one image")]
     classes: Annotated[int, Field(description="Classes of images")]
     ingest_seconds: Annotated[float, Field(description="Time to parse an upload, for each GiB that it has begun")]
+
+
+class ModelLimits(Shape):
+    """Limits of uploaded weights."""
+
+    bytes: int
 
 
 class RequestLimits(Shape):
@@ -141,6 +157,7 @@ class Limits(Shape):
     object: Literal["limits"]
     job: JobLimits
     dataset: DatasetLimits
+    model: ModelLimits
     request: RequestLimits
     key: KeyLimits
     project: ProjectLimits

@@ -34,6 +34,7 @@ CREATE INDEX IF NOT EXISTS job_status ON job (status, id);
 CREATE INDEX IF NOT EXISTS job_name ON job (name, id);
 CREATE INDEX IF NOT EXISTS job_project ON job (project, id);
 CREATE INDEX IF NOT EXISTS job_project_status ON job (project, status, id);
+CREATE INDEX IF NOT EXISTS job_project_name ON job (project, name, id);
 CREATE TABLE IF NOT EXISTS metadata (key TEXT, value TEXT, id TEXT, PRIMARY KEY (key, value, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS metadata_id ON metadata (id);
 CREATE TABLE IF NOT EXISTS shard (name TEXT PRIMARY KEY, changed INTEGER) WITHOUT ROWID;

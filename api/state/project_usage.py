@@ -10,9 +10,10 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cachetools import LRUCache
 from api.state.index import Behind, JobIndex
 from api.state.index_file import Wanted
 from api.state.locked_cache import LockedCache
+from shared.dataset import DatasetInfo
 from shared.document import Document, UnusableDocument, read_document
 from shared.durable import create_file, encode, make_folder
 from shared.held import held_by, held_so_far
@@ -29,10 +31,11 @@ from shared.job import TERMINAL
 from shared.job_folder import JobFolder
 from shared.ledger import money
 from shared.times import utc_now
-from shared.volume import Volume
+from shared.volume import OpenJob, Volume
+from shared.weights import WeightsInfo
 
 FRESH_SECONDS = 10.0
-_WAIT_SECONDS = 2.0
+_WAIT_SECONDS = 1.0
 _MOST_KEPT = 50_000
 
 
@@ -70,11 +73,12 @@ class ProjectUsage:
         self._spent: LockedCache[tuple[str, str], Spent] = LockedCache(LRUCache(_MOST_KEPT))
 
     def unfinished_jobs(self, project: str) -> int:
-        """The number of jobs without a result."""
-        return sum(marker.project == project for marker in self._volume.open_jobs())
+        """The number of jobs without a result, by the names of their markers."""
+        markers = (OpenJob.parse(entry.name) for entry in os.scandir(self._volume.open))
+        return sum(marker is not None and marker.project == project for marker in markers)
 
     def bytes(self, project: str) -> int:
-        """The bytes of the project's datasets and jobs, as far as they are known."""
+        """The bytes of the project's datasets, weights and jobs, as far as they are known."""
         return self._sum("bytes", project) or 0
 
     def spent(self, project: str) -> Spent:
@@ -85,7 +89,9 @@ class ProjectUsage:
         """Make the sums of the project again at the next question."""
         with self._lock:
             for kind in ("bytes", "spent"):
-                self._sums.setdefault((kind, project), _Sum()).made_at = float("-inf")
+                known = self._sums.setdefault((kind, project), _Sum())
+                # The one that is being made may have missed what changed.
+                known.made_at, known.coming = float("-inf"), None
 
     def keep_spent(self, project: str, job: JobFolder) -> None:
         """Record what a job has spent in this month, before it is deleted."""
@@ -121,14 +127,16 @@ class ProjectUsage:
         datasets = (
             _size(self._volume.dataset_folder(dataset_id))
             for dataset_id in self._volume.dataset_ids()
-            if self._is_of(project, dataset_id)
+            if self._is_of(project, partial(self._volume.dataset, dataset_id))
         )
+        store = self._volume.weights
+        weights = (_size(store.place(one)) for one in store.ids() if self._is_of(project, partial(store.find, one)))
         jobs = self._index.ids(Wanted(project=project))
-        return sum(datasets) + sum(self._bytes_of(self._volume.job_folder(job_id)) for job_id, _ in jobs)
+        return sum(datasets) + sum(weights) + sum(self._bytes_of(self._volume.job_folder(job_id)) for job_id, _ in jobs)
 
-    def _is_of(self, project: str, dataset_id: str) -> bool:
+    def _is_of(self, project: str, read: Callable[[], DatasetInfo | WeightsInfo | None]) -> bool:
         try:
-            info = self._volume.dataset(dataset_id)
+            info = read()
         except UnusableDocument:
             return False
         return info is not None and info.project == project
@@ -167,8 +175,8 @@ class ProjectUsage:
             return known
         try:
             spent = self._count(job, month)
-        except UnusableDocument:
-            # Set aside: nobody trains it.
+        except (UnusableDocument, FileNotFoundError):
+            # Set aside, so that nobody trains it, or deleted a moment ago.
             return Spent()
         return self._spent.keep((job.id, month), spent) if is_over else spent
 

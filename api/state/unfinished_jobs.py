@@ -1,4 +1,4 @@
-"""The jobs without a result of each key and of each project, counted for all API hosts."""
+"""The jobs without a result of each key, counted for all API hosts."""
 
 import os
 
@@ -17,9 +17,9 @@ class UnfinishedJobs:
         self._shared = shared
         self._volume = volume
 
-    def admit(self, whose: str, marker: str, most: int) -> bool:
-        """Count a job that is about to be stored; False where its key or project has `most` others without a result."""
-        return self._shared.ask(lambda counts: self._has_room(counts, f"jobs:{whose}", marker, most))
+    def admit(self, key_id: str, marker: str, most: int) -> bool:
+        """Count a job that is about to be stored; False where its key has `most` others without a result."""
+        return self._shared.ask(lambda counts: self._has_room(counts, f"jobs:{key_id}", marker, most))
 
     def _has_room(self, counts: Counts, name: str, marker: str, most: int) -> bool:
         """The set is looked through, for jobs that have finished, only where it is full."""

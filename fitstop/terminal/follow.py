@@ -22,16 +22,23 @@ class Moment:
 
 
 def follow(
-    client: Client, job_id: str, *, look_seconds: float = LOOK_SECONDS, lost_seconds: float = LOST_SECONDS
+    client: Client,
+    job_id: str,
+    *,
+    look_seconds: float = LOOK_SECONDS,
+    lost_seconds: float = LOST_SECONDS,
+    timeout: float | None = None,
 ) -> Iterator[Moment]:
     """Look every `look_seconds` until the job has finished; the last moment holds the terminal job and its last events.
 
     Without an answer it tries again, with `trouble` set, and raises the error after `lost_seconds`. Other
-    errors (the job is unknown, the key is wrong) are raised at once.
+    errors (the job is unknown, the key is wrong) are raised at once. Raises TimeoutError where the job has not finished
+    after `timeout` seconds.
     """
     job: Json | None = None
     cursor: str | None = None
     lost_since: float | None = None
+    deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         try:
             seen = client.job(job_id)
@@ -47,6 +54,8 @@ def follow(
             yield Moment(job, events)
             if job["status"] in TERMINAL:
                 return
+        if deadline is not None and time.monotonic() >= deadline:
+            raise TimeoutError(f"the job {job_id} has not finished after {timeout:g} seconds; it continues")
         time.sleep(look_seconds)
 
 

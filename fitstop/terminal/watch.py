@@ -22,11 +22,14 @@ _LEVEL_STYLES = {"warning": "yellow", "error": "red"}
 _TYPE_STYLES = {"checkpoint": "green", "learning_rate": "magenta", "stop": "bold"}
 
 
-def watch(client: Client, job_id: str) -> Json:
-    """Show a job until it has finished, and return it. KeyboardInterrupt passes through; the job continues to run."""
+def watch(client: Client, job_id: str, timeout: float | None = None) -> Json:
+    """Show a job until it has finished, and return it. KeyboardInterrupt passes through; the job continues to run.
+
+    Raises TimeoutError where it has not finished after `timeout` seconds.
+    """
     screen = console()
     with catch_interrupts() as interrupted:
-        moments = _until(interrupted, follow(client, job_id))
+        moments = _until(interrupted, follow(client, job_id, timeout=timeout))
         return _watch_live(screen, moments, Foresight(client)) if screen.is_terminal else _watch_lines(screen, moments)
 
 

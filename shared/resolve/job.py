@@ -17,6 +17,7 @@ from shared.problems import Problem, did_you_mean, list_names, nearest
 from shared.resolve.arrays import judge_arrays
 from shared.resolve.images import judge_images
 from shared.resolve.judged import JudgedData, asked_kind
+from shared.resolve.memory import MemoryLimits, judge_memory
 from shared.resolve.model import judge_model
 from shared.resolve.row_facts import DatasetRows
 from shared.resolve.table import TableJudge
@@ -58,15 +59,21 @@ class Resolved:
     warnings: tuple[str, ...]
 
 
-def resolve(asked: JobSpec, data: DatasetInfo, rows: DatasetRows | None = None, faults: Faults = NO_FAULTS) -> Resolved:
+def resolve(
+    asked: JobSpec,
+    data: DatasetInfo,
+    rows: DatasetRows | None = None,
+    faults: Faults = NO_FAULTS,
+    memory: MemoryLimits | None = None,
+) -> Resolved:
     """Fill in and judge `asked` against the data that it names. Raises Refused with every problem at once.
 
     With `rows` the rows that will be trained on and validated on are judged, without them the columns' profiles alone.
-    `faults` are those of the document that `asked` was read from.
+    `faults` are those of the document that `asked` was read from. Without `memory` no limit is judged by.
     """
     if isinstance(asked.dataset, TableSpec):
         asked = asked.model_copy(update={"dataset": use_own_names(asked.dataset, data)})
-    return _Judge(asked, Findings(faults)).resolved(data, rows)
+    return _Judge(asked, Findings(faults)).resolved(data, rows, memory)
 
 
 def problems_without_data(asked: JobSpec, faults: Faults = NO_FAULTS) -> tuple[Problem, ...]:
@@ -85,9 +92,11 @@ class _Judge:
         self.found = found
         self._kind: TaskKind | None = None
 
-    def resolved(self, data: DatasetInfo, rows: DatasetRows | None) -> Resolved:
+    def resolved(self, data: DatasetInfo, rows: DatasetRows | None, memory: MemoryLimits | None) -> Resolved:
         judged = self._judge_data(data, rows)
         spec, names, parameters = self.judge(judged)
+        if memory is not None:
+            judge_memory(spec, judged, memory, self.found)
         self.found.stop_at_problems()
         assert judged.kind is not None
         assert judged.features is not None
@@ -176,7 +185,7 @@ class _Judge:
         return asked.model_copy(update={"metrics": metrics, "loss": loss, "batch_size": batch_size})
 
     def _callbacks(self, names: tuple[str, ...]) -> Callbacks:
-        asked = self._asked.callbacks
+        asked = self._with_one_rule_for_the_rate(self._asked.callbacks)
         checkpoint = self._monitoring(asked.model_checkpoint, "model_checkpoint", names)
         if checkpoint is not None:
             checkpoint = checkpoint.model_copy(update={"filename": self._filename(checkpoint, names)})
@@ -190,6 +199,22 @@ class _Judge:
                 "early_stopping": stopping,
             }
         )
+
+    def _with_one_rule_for_the_rate(self, asked: Callbacks) -> Callbacks:
+        """A schedule takes the place of the default reduction on a plateau; asked for together they are refused."""
+        schedule, epochs = asked.learning_rate_schedule, self._asked.hyperparameters.epochs
+        if schedule is None:
+            return asked
+        if asked.reduce_lr_on_plateau and "reduce_lr_on_plateau" in asked.model_fields_set:
+            detail = "cannot be used together with reduce_lr_on_plateau: give one of them, and null for the other"
+            self._problem(("callbacks", "learning_rate_schedule"), detail, "two_rules")
+        if schedule.decay_epochs == "auto":
+            left = max(1, epochs - schedule.warmup_epochs)
+            schedule = schedule.model_copy(update={"decay_epochs": left})
+        if schedule.min_lr > self._asked.hyperparameters.learning_rate:
+            detail = f"received {schedule.min_lr:g}, above learning_rate {self._asked.hyperparameters.learning_rate:g}"
+            self._problem(("callbacks", "learning_rate_schedule", "min_lr"), detail, "above_learning_rate")
+        return asked.model_copy(update={"learning_rate_schedule": schedule, "reduce_lr_on_plateau": None})
 
     def _monitoring(self, asked: _Monitoring | None, field: str, names: tuple[str, ...]) -> _Monitoring | None:
         """The same callback with its monitor and mode filled in; a monitor that the run will not have is refused."""

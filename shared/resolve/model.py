@@ -1,5 +1,6 @@
 """The judgement of a model: whether it takes the data's shape, and how many parameters it has."""
 
+import json
 from itertools import pairwise
 
 from shared.findings import Findings
@@ -20,6 +21,9 @@ def judge_model(model: ModelSpec, data: JudgedData, found: Findings) -> int | No
     if data.inputs and not _takes_shape(model, data, found):
         return None
     if isinstance(model, ApplicationSpec):
+        if model.trainable != "all" and model.weights is None and found.is_sure("model/weights"):
+            detail = f"received {json.dumps(model.trainable)}: layers with random weights would never be trained; "
+            found.problem(("model", "trainable"), detail + 'give their `weights`, or "all"', "untrained_layers")
         return None
     place = "layers" if isinstance(model, DenseSpec) else "filters"
     if not found.is_sure(f"model/{place}", "model/batch_normalization", "model/dense"):

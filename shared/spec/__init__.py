@@ -27,12 +27,14 @@ from shared.spec.keras_model import KerasSpec
 from shared.spec.loss import Loss, LossSpec
 from shared.spec.model import MODEL_KINDS, ModelSpec
 from shared.spec.optimizer import OptimizerSpec
+from shared.spec.schedule import LearningRateScheduleSpec
 from shared.spec.table import Positive, TableSpec
 
 __all__ = [
     "DATASET_KINDS", "MODEL_KINDS", "MOST_EPOCHS", "MOST_PARAMETERS", "ApplicationName", "ApplicationSpec",
     "ArraysSpec", "AugmentSpec", "Budget", "CSVLoggerSpec", "Callbacks", "CnnSpec", "Column", "DatasetSpec",
-    "DenseSpec", "EarlyStoppingSpec", "Filename", "Hyperparameters", "ImagesSpec", "JobSpec", "KerasSpec", "Loss",
-    "LossSpec", "Metric", "Mode", "ModelCheckpointSpec", "ModelSpec", "Monitor", "OptimizerSpec", "Positive",
-    "ReduceLROnPlateauSpec", "Scalar", "Strict", "TableSpec", "Text", "auto", "filename_fields",
+    "DenseSpec", "EarlyStoppingSpec", "Filename", "Hyperparameters", "ImagesSpec", "JobSpec", "KerasSpec",
+    "LearningRateScheduleSpec", "Loss", "LossSpec", "Metric", "Mode", "ModelCheckpointSpec", "ModelSpec", "Monitor",
+    "OptimizerSpec", "Positive", "ReduceLROnPlateauSpec", "Scalar", "Strict", "TableSpec", "Text", "auto",
+    "filename_fields",
 ]  # fmt: skip

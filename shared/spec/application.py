@@ -1,9 +1,10 @@
 """A network of `keras.applications`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from shared.ids import WeightsId
 from shared.spec.base import Strict
 
 ApplicationName = Literal[
@@ -30,5 +31,9 @@ class ApplicationSpec(Strict):
     """Architecture of the model."""
     name: ApplicationName
     """Name of the network in `keras.applications`."""
+    weights: WeightsId | None = None
+    """Id of uploaded weights of the network without its head (`PUT /models/{id}`); null: random weights by the seed."""
+    trainable: Literal["all", "head"] | Annotated[int, Field(ge=1, le=1000)] = "all"
+    """Layers of the network that are trained: all, none but the new head, or the last ones by their number."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout rate before the output layer."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from shared.spec.base import MOST_EPOCHS, Mode, Monitor, Strict
+from shared.spec.schedule import LearningRateScheduleSpec
 
 # Room for the ending and for what is written beside a file, in the 255 bytes that a name may have.
 _LONGEST_FILENAME = 200
@@ -116,12 +117,14 @@ class CSVLoggerSpec(Strict):
 
 
 class Callbacks(Strict):
-    """The four callbacks; null disables one."""
+    """The four callbacks, and a learning-rate schedule; null disables one."""
 
     model_checkpoint: ModelCheckpointSpec | None = ModelCheckpointSpec()
     """Checkpoints to save; null: none."""
     reduce_lr_on_plateau: ReduceLROnPlateauSpec | None = ReduceLROnPlateauSpec()
     """Reduction of the learning rate on a plateau; null: never."""
+    learning_rate_schedule: LearningRateScheduleSpec | None = None
+    """Learning rate of each epoch by a formula, which disables reduce_lr_on_plateau; null: none."""
     early_stopping: EarlyStoppingSpec | None = EarlyStoppingSpec()
     """Early stopping; null: never."""
     csv_logger: CSVLoggerSpec | None = CSVLoggerSpec()

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from shared.ids import WeightsId
 from shared.spec.base import Strict
 
 
@@ -14,3 +15,5 @@ class KerasSpec(Strict):
     """Architecture of the model."""
     config: dict[str, Any] = Field(json_schema_extra={"additionalProperties": True})
     """Configuration of the model, as Keras writes it."""
+    weights: WeightsId | None = None
+    """Id of uploaded weights of the model (`PUT /models/{id}`); null: random weights by the seed."""

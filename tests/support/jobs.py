@@ -17,6 +17,7 @@ from shared.spec import JobSpec
 from shared.times import utc_now
 from shared.validation import validate
 from shared.volume import Volume
+from shared.weights import weights_of
 
 _KINDS: dict[str, ColumnKind] = {"i": "integer", "f": "float", "b": "boolean", "M": "datetime"}
 
@@ -93,6 +94,7 @@ def put_job(volume: Volume, spec: dict[str, Any], project: str = DEFAULT_PROJECT
     data = volume.dataset(asked.dataset.id)
     assert data is not None
     resolved = resolve(asked, data)
+    weights = volume.weights.find(weights_of(asked) or "none")
     return volume.store_job(
         JobRecord(
             id=new_job_id(),
@@ -101,6 +103,7 @@ def put_job(volume: Volume, spec: dict[str, Any], project: str = DEFAULT_PROJECT
             task=resolved.task,
             data_sha256=data.data_sha256,
             warnings=resolved.warnings,
+            weights_sha256=weights.data_sha256 if weights else None,
             project=project,
         )
     )

@@ -29,6 +29,7 @@ class Child:
         self._pipe = pipe
         self._programs = programs
         self._on_close = on_close
+        self._handle = _open_handle(process.pid)
         self._has_hung_up = False
         self._is_closed = False
 
@@ -94,7 +95,20 @@ class Child:
             self.kill()
             return -signal.SIGKILL
         self._process.join()
-        return -signal.SIGKILL if self._process.exitcode == SERVER_GONE else self._process.exitcode
+        if self._process.exitcode != SERVER_GONE:
+            return self._process.exitcode
+        self._see_it_end()
+        return -signal.SIGKILL
+
+    def _see_it_end(self) -> None:
+        """Kill a child whose fork server is gone, and wait until it has ended.
+
+        A busy machine shows the end of the fork server long before its kernel kills the children: they train on.
+        """
+        if self._handle is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            wait([self._handle], _REPORT_SECONDS)
 
     def close(self) -> None:
         """Let go of the process, which ends where it still runs. The second time nothing happens."""
@@ -107,7 +121,20 @@ class Child:
         self._is_closed = True
         self._pipe.close()
         self._process.kill()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
         # Where its fork server hangs, the process cannot be waited for; `multiprocessing` does so when it can.
         if wait([self._process.sentinel], _DISCARD_SECONDS):
             self._process.join()
             self._process.close()
+
+
+def _open_handle(pid: int | None) -> int | None:
+    """A descriptor that names this very process, whoever its parent is; None where the system has none (macOS)."""
+    if pid is None or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # it has ended already
+        return None

@@ -15,6 +15,7 @@ Errors of other libraries become a code and a message in `failure`, and nowhere 
 """
 
 import errno
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -87,6 +88,8 @@ def failure(error: Exception, volume_root: Path) -> tuple[JobError, bool]:
     """The code and message of any error, and whether to retry. Foreign errors are told apart by what they are."""
     if isinstance(error, TrainingError):
         return JobError(code=error.code, message=str(error)), error.may_retry
+    if _is_disk_full(error):
+        return JobError(code="worker_disk_full", message=storage_message("worker_disk_full")), True
     if is_out_of_memory(error):
         where, code = ("the GPU", "out_of_memory_gpu") if "GPU" in str(error) else ("the machine", "out_of_memory_host")
         message = f"the model and its batch need more memory than {where} has; a smaller batch_size or fewer units help"
@@ -112,6 +115,14 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Whether TensorFlow could not write to a disk of this machine, where it keeps compiled programs.
+
+    It has one class for memory and for disks. It writes nothing to the volume.
+    """
+    return type(error).__name__ == "ResourceExhaustedError" and os.strerror(errno.ENOSPC) in str(error)
 
 
 def _failure_of_system(error: OSError, volume_root: Path) -> JobError:

@@ -40,6 +40,7 @@ class Preparation:
         """
         with Image.open(io.BytesIO(content)) as file:
             image = ImageOps.exif_transpose(file)
+            image = _to_eight_bits(image) if image.mode.startswith("I") else image
             image = _over_black(image) if image.has_transparency_data else image
             image = image.convert("L" if self.channels == 1 else "RGB")
         return np.asarray(self._fit(image), np.uint8).reshape(self.height, self.width, self.channels)
@@ -96,6 +97,11 @@ def load(folder: Path) -> Preparation:
     """The preparation whose files are in `folder`."""
     facts = json.loads((folder / "schema.json").read_bytes())
     return Preparation(facts["height"], facts["width"], facts["channels"], facts["resize"])
+
+
+def _to_eight_bits(image: Any) -> Any:
+    """A grey image of 16 bits with the upper eight: Pillow itself would make every bright pixel white."""
+    return image.convert("I").point(lambda value: value / 256).convert("L")
 
 
 def _over_black(image: Any) -> Any:

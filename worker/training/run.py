@@ -23,6 +23,7 @@ from worker.training.engine.plan import decide
 from worker.training.errors import BudgetUsedUp, Superseded, TrainingStopped, failure
 from worker.training.inference import write_inference_facts
 from worker.training.models.build import build_model, describe
+from worker.training.models.weights import load_weights
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
 from worker.training.stop_requests import StopRequests
@@ -61,6 +62,7 @@ def _conclusion(run: RunContext) -> Conclusion:
         plan = run.attempt.job.plan() or decide(record, data)
         prepare_tensorflow(plan)
         model = build_model(record, data)
+        load_weights(model, record, run.attempt)
         build_variables(model, data.train.first_row)
         run.events.write([describe(model, record)])
         engine = ready_engine(run, model, data, plan)

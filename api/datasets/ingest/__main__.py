@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from api.datasets.ingest.arrays import holds_arrays, take_arrays
+from api.datasets.ingest.arrays import take_arrays
 from api.datasets.ingest.csv_file import read_csv
 from api.datasets.ingest.image_archive import take_image_archive
 from api.datasets.ingest.image_parquet import holds_images, take_image_parquet
@@ -59,13 +59,11 @@ def _take(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     if found in {"csv", "parquet"} and not is_image_parquet:
         return _take_table(folder, order)
     _refuse_reading(order)
+    if found == "npz":
+        return take_arrays(folder, order["max_arrays_bytes"])
     if is_image_parquet:
         _check_size(upload, limits.bytes)
         return take_image_parquet(folder, limits)
-    if found == "zip" and holds_arrays(upload):
-        _check_size(upload, order["max_arrays_bytes"])
-        return {**take_arrays(folder, order["max_arrays_bytes"]), "source_format": "npz"}
-    _check_size(upload, limits.bytes)
     return take_image_archive(folder, found, limits)
 
 
@@ -97,7 +95,7 @@ def _refuse_reading(order: dict[str, Any]) -> None:
 
 
 def _check_size(upload: Path, most_bytes: int) -> None:
-    """The API compares with the largest limit where only the end of a file says what it holds."""
+    """Only the end of a Parquet file says what it holds: the API compares its size with the largest limit."""
     size = upload.stat().st_size
     if size > most_bytes:
         raise refusal("#", f"has {size} bytes, expected at most {most_bytes} for what it holds", "too_large")

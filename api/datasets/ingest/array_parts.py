@@ -41,7 +41,7 @@ class ArrayFile:
 def split_name(entry: str) -> tuple[str, Part] | None:
     """The name and the part of an array by its entry in the archive; None for a name that no input may have."""
     stem = entry.removesuffix(".npy")
-    if not _NAME.fullmatch(stem):
+    if stem == entry or not _NAME.fullmatch(stem):
         return None
     name = stem.removesuffix(_SUFFIX)
     return (name, "validation") if name != stem else (stem, "training")

@@ -1,7 +1,6 @@
 """Arrays on their way out of an `.npz` file into one `.npy` file each, in memory that does not grow with them."""
 
 import hashlib
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,6 @@ from shared.durable import sync_file, sync_folder
 from shared.problems import Problem, Refused, at_most_shown, pointer
 
 MOST_ARRAYS = 200
-
-
-def holds_arrays(upload: Path) -> bool:
-    """Whether a zip holds `.npy` files and nothing else, as np.savez writes it."""
-    try:
-        with zipfile.ZipFile(upload) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        # Whoever reads it next says so.
-        return False
-    return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def take_arrays(folder: Path, most_bytes: int) -> dict[str, Any]:
@@ -63,7 +51,7 @@ def _read_headers(upload: Path, names: list[str], problems: list[Problem]) -> li
     for file in read_archive(upload, "zip", set(names).__contains__):
         named = split_name(file.name)
         if named is None:
-            detail = "expected a name of 1 to 64 letters, digits, _, . and -, with a letter in front"
+            detail = "expected .npy files with names of 1 to 64 letters, digits, _, . and -, a letter in front"
             problems.append(_problem(file.name, detail, "invalid_name"))
             continue
         try:
@@ -113,8 +101,6 @@ def _keep(file: Content, one: ArrayFile, folder: Path) -> tuple[ArrayProfile, st
             digest.update(block.data)
             kept.write(block.data)
             numbers.add(block)
-        # The checksum of the zip is compared at the end.
-        file.read(1)
     sync_file(path)
     profile = ArrayProfile(
         name=one.name,

@@ -54,8 +54,7 @@ export class TargetField {
   offer(dataset) {
     this.dataset = dataset;
     const names = dataset ? dataset.columns.map((one) => one.name) : [];
-    const words = { table: "choose a column", images: "the class of the image", arrays: "the array y" }[dataset?.kind] ?? "choose data first";
-    replace(this.target, element("option", { value: "" }, words), names.map((name) => element("option", { value: name }, name)));
+    replace(this.target, element("option", { value: "" }, dataset ? "choose a column" : "choose data first"), names.map((name) => element("option", { value: name }, name)));
   }
 
   show(spec) {

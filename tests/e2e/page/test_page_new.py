@@ -107,6 +107,34 @@ def test_images_show_their_classes_and_small_pictures_of_each(visitor, tmp_path)
         assert widths == [8] * 4
 
 
+def test_the_form_has_the_fields_of_the_datas_kind_and_of_the_models(visitor):
+    visitor.api.ask("PUT", "/datasets/forms", zip_of(class_folders(20, names=("elk", "owl", "yak"))))
+    with visitor.page() as page:
+        page.goto("/page/new")
+        page.get_by_label("Dataset").select_option("grades")
+        page.get_by_label("Target").select_option("grade")
+        page.get_by_label("Hidden layers").fill("8")
+        page.get_by_label("Dataset").select_option("forms")
+        page.get_by_text("ready to post").wait_for()
+        assert spec_of(page) == {"dataset": {"id": "forms"}}
+        assert not page.get_by_label("Target").is_visible()
+        page.get_by_label("Filters").fill("4, 8")
+        page.get_by_label("Channels").select_option("1")
+        page.get_by_label("Image size").fill("16, 16")
+        page.get_by_label("Horizontal flip").check()
+        page.get_by_text("CNN 4 → 8").wait_for()
+        assert spec_of(page) == {
+            "dataset": {"id": "forms", "channels": 1, "size": [16, 16], "augment": {"flip_horizontal": True}},
+            "model": {"filters": [4, 8]},
+        }
+        page.get_by_label("Kind", exact=True).select_option("application")
+        page.get_by_label("Network").wait_for()
+        assert spec_of(page)["model"] == {"kind": "application", "name": "MobileNetV2"}
+        page.get_by_label("Dataset").select_option("grades")
+        page.get_by_label("Hidden layers").wait_for()
+        assert spec_of(page) == {"dataset": {"id": "grades"}}
+
+
 def test_arrays_show_their_shapes(visitor, tmp_path):
     (tmp_path / "a.npz").write_bytes(npz_of(x=np.ones((6, 4), "f4"), y=np.arange(6) % 2))
     with visitor.page() as page:

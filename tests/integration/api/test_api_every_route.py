@@ -21,8 +21,10 @@ from shared.worker_card import WorkerCard
 from tests.support.finished_job import MODEL, finished_job
 from tests.support.jobs import learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
+from tests.support.weights import HDF5, put_weights
 
 CSV = b"kind,label\n" + b"red,1\nblue,0\nred,0\n" * 20
+UPLOADS = {"/datasets/<dataset_id>": CSV, "/models/<weights_id>": HDF5}
 # Own to each answer, or said by the server alone.
 NOT_COMPARED = {"date", "server", "connection", "x-request-id", "set-cookie", "transfer-encoding"}
 # Counted while the test runs.
@@ -71,18 +73,29 @@ def worker(api):
     api.volume.remove_worker("w")
 
 
+def fresh_weights(volume, method, number):
+    """A path of weights that are to be uploaded, or of some that are to be deleted."""
+    name = f"{method.lower()}-{number}"
+    if method == "DELETE":
+        put_weights(volume, name)
+    return f"/models/{name}"
+
+
 @pytest.fixture
 def target(api, worker):
     """Fills a rule's places, with things of this test's own: what one answer changes is not there for the other."""
     volume = api.volume
     if volume.dataset("grades") is None:
         put_dataset(volume, learnable_frame())
+        put_weights(volume)
         put_images(volume)
     numbers = iter(range(100))
 
     def fill(method, rule):
         if rule == "/datasets/<dataset_id>" and method == "PUT":
             return f"/datasets/sent-{method.lower()}-{next(numbers)}"
+        if rule == "/models/<weights_id>" and method != "GET":
+            return fresh_weights(volume, method, next(numbers))
         if rule == "/datasets/<dataset_id>" and method == "DELETE":
             name = f"doomed-{next(numbers)}"
             put_dataset(volume, learnable_frame(), name)
@@ -96,6 +109,7 @@ def target(api, worker):
             job = fill.finished if method == "GET" else finished_job(volume)
         values = {
             "dataset_id": "pictures" if rule.endswith("/images") else "grades",
+            "weights_id": "first",
             "job_id": job.id,
             "key_id": fill.key,
             "name": "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css",
@@ -118,7 +132,7 @@ def test_every_route_answers_over_a_server_what_the_application_gives(api, here,
 
 
 def differences(api, here, target, verb, method, rule):
-    sent = CSV if (method, rule) == ("PUT", "/datasets/<dataset_id>") else BODIES.get((method, rule))
+    sent = UPLOADS[rule] if method == "PUT" else BODIES.get((method, rule))
     headers = {"Sec-Fetch-Site": "same-origin"} if rule.startswith("/page") else {}
     content = {"json": sent} if isinstance(sent, dict) else {"data": sent}
     ours = here.open(target(method, rule), method=verb, buffered=True, headers=headers, **content)

@@ -6,10 +6,8 @@ from shared.aliases import FIELDS, VALUES, WITHOUT_EQUIVALENT, meant_log_name, m
 from shared.problems import Refused
 from shared.spec import JobSpec
 from shared.task import log_names
-from shared.validation import validate
-from tests.unit.shared.records import resolved, spec
-
-WHOLE = resolved().spec.model_dump(mode="json") | {"budget": {"max_gpu_seconds": None, "max_cost": None}}
+from shared.validation import _field_paths, schema_of, validate
+from tests.unit.shared.records import spec
 
 
 def detail_of(path, value=1):
@@ -20,11 +18,8 @@ def detail_of(path, value=1):
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_that_is_suggested_exists(name):
-    for path in FIELDS[name]:
-        here = WHOLE
-        for part in path.split("."):
-            assert part in here, path
-            here = here[part]
+    known = set(_field_paths(schema_of(JobSpec), schema_of(JobSpec)))
+    assert set(FIELDS[name]) <= known
 
 
 def test_every_value_that_is_suggested_is_one_of_a_fields():
@@ -79,7 +74,7 @@ def test_a_name_of_another_library_leads_to_the_field_that_is_meant(path, sugges
 
 @pytest.mark.parametrize(
     "path",
-    ["callbacks/early_stopping/restore_best_weights", "hyperparameters/verbose", "verbose", "hyperparameters/momentum"],
+    ["callbacks/early_stopping/restore_best_weights", "hyperparameters/verbose", "verbose", "hyperparameters/gpus"],
 )
 def test_a_setting_that_has_no_equivalent_says_why(path):
     assert detail_of(path).startswith("unknown field. There is no such setting: ")

@@ -125,6 +125,7 @@ def test_turns_are_kept_in_order_and_old_ones_go(tmp_path):
 def test_a_turn_that_cannot_be_recorded_hurts_nobody(tmp_path, caplog):
     record_turn(tmp_path / "missing", "a")
     assert "is not recorded" in caplog.text
+    assert read_turns(tmp_path / "missing") == []
 
 
 def owner():

@@ -17,6 +17,7 @@ from worker.training.callbacks.budget import StopWithinBudget
 from worker.training.callbacks.csv_log import CSVLog
 from worker.training.callbacks.early_stopping import PatientStopping
 from worker.training.callbacks.learning_rate import LearningRateLog
+from worker.training.callbacks.learning_rate_schedule import LearningRateSchedule
 from worker.training.callbacks.model_checkpoint import WholeCheckpoint
 from worker.training.callbacks.narrator import Narrator
 from worker.training.callbacks.not_finite import NotFinite
@@ -49,6 +50,8 @@ class Callbacks:
         self.not_finite = NotFinite()
         self.checkpoint = WholeCheckpoint(spec.model_checkpoint, run) if spec.model_checkpoint else None
         self.reduce_lr = ReduceLROnPlateau(spec.reduce_lr_on_plateau) if spec.reduce_lr_on_plateau else None
+        rate, schedule = run.record.spec.hyperparameters.learning_rate, spec.learning_rate_schedule
+        self._schedule = LearningRateSchedule(schedule, rate) if schedule else None
         self.early_stopping = PatientStopping(spec.early_stopping) if spec.early_stopping else None
         self.csv_log = CSVLog(spec.csv_logger, run.attempt.training_log) if spec.csv_logger else None
         self.narrator = Narrator(
@@ -73,6 +76,7 @@ class Callbacks:
             self.not_finite,
             self._budget,
             LearningRateLog(),
+            self._schedule,
             self.checkpoint,
             self.reduce_lr,
             self.early_stopping,

@@ -16,6 +16,7 @@ from api.state.service import Service
 from shared.ids import new_job_id
 from tests.support.jobs import learnable_frame, put_dataset
 from tests.support.two_projects import MOMENTS, PROJECTS, files_of, ids_of, put_things, secrets_of, steady, two_projects
+from tests.support.weights import put_weights
 
 REACH = {"public": 0, "page": 1, "read": 1, "write": 2, "admin": 3}
 
@@ -28,6 +29,10 @@ ROUTES = {
     ("GET", "/datasets/<dataset_id>"): ONE,
     ("GET", "/datasets/<dataset_id>/images"): ONE,
     ("DELETE", "/datasets/<dataset_id>"): ONE,
+    ("GET", "/models"): LIST,
+    ("PUT", "/models/<weights_id>"): PUT,
+    ("GET", "/models/<weights_id>"): ONE,
+    ("DELETE", "/models/<weights_id>"): ONE,
     ("POST", "/jobs"): POST,
     ("GET", "/jobs"): LIST,
     ("GET", "/jobs/<job_id>"): ONE,
@@ -74,7 +79,7 @@ ROUTES = {
     ("GET", "/page/static/vendor/<name>"): SAME,
 }
 # Takes the parameter `project`.
-FILTERED = {"/datasets", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows"}
+FILTERED = {"/datasets", "/models", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows"}
 BODIES = {
     "/jobs/<job_id>/extend": {"epochs": 50, "early_stopping": {"patience": 9}},
     "/jobs/<job_id>/replay": {"patience": 2},
@@ -107,8 +112,8 @@ def ask(client, method, rule, thing=None, **more):
 def value_of(place, method, rule, thing):
     if place == "dataset_id":
         return thing.images if rule.endswith("/images") else thing.dataset
-    if place == "key_id":
-        return thing.key_id
+    if place in {"weights_id", "key_id"}:
+        return thing.weights if place == "weights_id" else thing.key_id
     if place == "name":
         return "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css"
     if rule.endswith("/cancel"):
@@ -140,6 +145,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
     missing = SimpleNamespace(
         dataset="no-such-data",
         images="no-such-images",
+        weights="no-such-weights",
         **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
     )
     seen = 0
@@ -185,6 +191,9 @@ def fresh(world, name, method, rule):
     if (method, rule) == ("DELETE", "/datasets/<dataset_id>"):
         thing.dataset = f"{name}-{thing.finished[-8:].lower()}"
         put_dataset(world.volume, learnable_frame(10), thing.dataset, name)
+    if (method, rule) == ("DELETE", "/models/<weights_id>"):
+        thing.weights = f"{name}-{thing.finished[-8:].lower()}"
+        put_weights(world.volume, thing.weights, project=name)
     return thing
 
 

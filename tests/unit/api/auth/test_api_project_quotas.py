@@ -1,6 +1,8 @@
 """What one project may use, and what its own limits say."""
 
 import json
+import threading
+from io import BytesIO
 
 import pytest
 
@@ -11,6 +13,7 @@ from shared.times import utc_now
 from shared.volume import OpenJob
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import authorized
+from tests.support.waiting import wait_for
 
 CSV = b"a,b\n" + b"1,2\n3,4\n" * 20
 
@@ -118,6 +121,38 @@ def test_the_bytes_of_datasets_and_jobs_end(limited, volume):
     assert red.delete(f"/jobs/{job.id}").status_code == 204
     assert red.put("/datasets/newer", data=CSV).status_code == 201
     assert red.get("/limits").json["project"]["bytes"]["used"] > used
+
+
+def test_a_repeated_upload_and_a_body_without_a_length_meet_the_quota_as_they_should(limited):
+    red, _ = limited(bytes=6_000_000)
+    assert red.put("/datasets/new", data=CSV).status_code == 201
+    usage = Service.of(red.application).usage
+    usage.bytes = lambda _: 6_000_000
+    assert red.put("/datasets/new", data=CSV).status_code == 200
+    refuse(red.put("/datasets/newer", data=CSV), 403, "project_quota", "of 6000000 bytes")
+    usage.bytes = lambda _: 6_000_000 - len(CSV) + 1
+    chunked = {"Transfer-Encoding": "chunked"}
+    answer = red.put(
+        "/datasets/newer", input_stream=BytesIO(CSV), headers=chunked, environ_base={"wsgi.input_terminated": True}
+    )
+    refuse(answer, 403, "project_quota")
+
+
+def test_a_sum_that_takes_long_is_the_last_one_that_is_known(limited, volume, monkeypatch):
+    red, _ = limited(gpu_seconds_per_month=100)
+    usage, may_go = Service.of(red.application).usage, threading.Event()
+    train(volume, "red", 60)
+    assert usage.spent("red").gpu_seconds == 60
+    train(volume, "red", 50)
+    monkeypatch.setattr("api.state.project_usage._WAIT_SECONDS", 0.05)
+    count = usage._count
+    monkeypatch.setattr(usage, "_count", lambda *asked: may_go.wait(60) and count(*asked))
+    usage.forget("red")
+    assert usage.spent("red").gpu_seconds == 60
+    assert red.post("/jobs", json=spec("red")).status_code == 202
+    may_go.set()
+    wait_for(lambda: usage.spent("red").gpu_seconds == 110, 30)
+    refuse(red.post("/jobs", json=spec("red")), 403, "project_quota")
 
 
 def test_a_job_that_still_runs_counts_by_its_last_event(limited, volume):

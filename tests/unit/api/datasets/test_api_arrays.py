@@ -217,6 +217,12 @@ def test_arrays_that_do_not_fit_together_are_named(refusal, arrays, problems):
     assert refusal(npz_of(**arrays)) == problems
 
 
+def test_another_file_in_an_npz_file_is_refused(refusal):
+    assert refusal(zip_of({"x.npy": npy_bytes(X), "y.npy": npy_bytes(Y), "README": b"x"})) == [
+        ("invalid_name", "#/arrays/README")
+    ]
+
+
 def test_weights_may_be_of_the_training_alone_and_a_type_may_be_wider(take):
     take(x=X, y=Y, sample_weight=np.ones(6), x_validation=X.astype("f8"), y_validation=Y.astype("i4"))
 
@@ -239,7 +245,7 @@ def test_arrays_larger_than_the_memory_are_taken_in_pieces(tmp_path, is_fortran)
     with zipfile.ZipFile(tmp_path / "upload", "w") as archive:
         archive.write(tmp_path / "x.npy", "x.npy")
         archive.writestr("y.npy", npy_bytes(np.zeros(30_000, "i1")))
-    answer = run_ingest(tmp_path, format="zip", memory_bytes=80_000_000)
+    answer = run_ingest(tmp_path, format="npz", memory_bytes=80_000_000)
     assert answer["facts"]["arrays"][0]["shape"] == list(shape)
     assert (tmp_path / "arrays" / "x.npy").stat().st_size == 120_000_128
 

@@ -14,6 +14,8 @@ import pytest
 
 from api import create_app
 from api.datasets.file_formats import format_of
+from api.datasets.upload import Upload
+from api.datasets.upload_options import UploadOptions
 from api.state.incoming import remove_leftovers
 from tests.support.ingesting import run_ingest
 from tests.support.keys import authorized
@@ -206,6 +208,15 @@ def test_a_parser_that_takes_too_long_or_too_much_is_a_refusal(settings, volume)
     answer = poor.put("/datasets/wine", data=b"a,b\n" + b"1,2\n" * 10_000)
     assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "too_heavy")
     assert in_folder(volume) == []
+
+
+def test_a_large_upload_has_more_time(tmp_path, settings, monkeypatch):
+    asked = []
+    monkeypatch.setattr("api.datasets.upload._answer", lambda *given: asked.append(given[-1]) or {"facts": {}})
+    for size in (0, 1024**3 - 1, 5 * 1024**3):
+        (tmp_path / "upload").touch()
+        Upload(tmp_path, "zip", size, "").parse(settings, UploadOptions())
+    assert asked == [300, 300, 1800]
 
 
 def test_a_volume_that_fails_while_the_upload_is_read_is_named_by_its_error(tmp_path):

@@ -301,6 +301,11 @@ def test_images_without_two_classes_are_refused(refusal, files, code):
     assert {found for found, _, _ in refusal(files)} == {code}
 
 
+def test_too_many_classes_are_refused(refusal, monkeypatch):
+    monkeypatch.setattr("api.datasets.ingest.images.MOST_IMAGE_CLASSES", 2)
+    assert refusal(class_folders(1, names=("a", "b", "c")))[0][0] == "too_many_classes"
+
+
 def test_a_table_is_compared_with_the_files_row_by_row(refusal):
     images = {f"{number}.png": picture(number) for number in range(4)}
     table = metadata("0.png,cat", "gone.png,dog", "1.png,cat", "1.png,dog", "1.png,cat", "2.png,", "3.png")

@@ -77,10 +77,10 @@ def test_what_the_schema_refuses_the_api_refuses_and_the_other_way_about(client,
     bad = [
         small_spec(model={"layers": [0]}),
         small_spec(model={"layers": []}),
-        small_spec(hyperparameters={"optimizer": "lion"}),
+        small_spec(hyperparameters={"optimizer": "ftrl"}),
         small_spec(hyperparameters={"epochs": "4"}),
         small_spec(epochs=4),
-        {"dataset": {"id": "grades"}},
+        {"dataset": {"kind": "table", "id": "grades"}},
         small_spec(priority=10),
         small_spec(metadata={"k": 1}),
     ]

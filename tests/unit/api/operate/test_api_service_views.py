@@ -73,6 +73,11 @@ def test_the_limits_are_those_that_are_enforced(client, settings):
     limits = client.get("/limits").json
     assert limits["job"]["bytes"] == settings.max_job_bytes
     assert limits["dataset"]["columns"] == settings.max_dataset_columns
+    assert limits["dataset"]["bytes"] == settings.max_dataset_bytes
+    assert limits["dataset"]["image_dataset_bytes"] == limits["dataset"]["array_dataset_bytes"] == 50 * 1024**3
+    assert limits["dataset"]["images"] == settings.max_dataset_images
+    assert limits["dataset"]["image_bytes"] == settings.max_image_bytes
+    assert limits["dataset"]["image_pixels"] == settings.max_image_pixels
     assert (
         client.post("/jobs", data=b"{" + b" " * limits["job"]["bytes"], content_type="application/json").status_code
         == 413

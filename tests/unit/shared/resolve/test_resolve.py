@@ -130,6 +130,17 @@ def test_a_metric_that_is_not_measured_cannot_be_watched(monitor):
     assert "#/callbacks/early_stopping/monitor" in refusal(spec("callbacks/early_stopping/monitor", monitor))
 
 
+def test_a_schedule_takes_the_place_of_the_reduction_on_a_plateau():
+    callbacks = resolved(spec("callbacks", {"learning_rate_schedule": {"warmup_epochs": 5}})).spec.callbacks
+    assert callbacks.reduce_lr_on_plateau is None
+    assert callbacks.learning_rate_schedule.decay_epochs == 995
+    both = {"learning_rate_schedule": {"min_lr": 0.5}, "reduce_lr_on_plateau": {"patience": 3}}
+    problems = refusal(spec("callbacks", both))
+    assert problems["#/callbacks/learning_rate_schedule"].code == "two_rules"
+    assert problems["#/callbacks/learning_rate_schedule/min_lr"].code == "above_learning_rate"
+    assert resolved(spec("callbacks", {**both, "learning_rate_schedule": {}, "reduce_lr_on_plateau": None}))
+
+
 def test_a_metric_that_is_asked_for_can_be_watched():
     document = spec("hyperparameters/metrics", ["auc"])
     document["callbacks"] = {"early_stopping": {"monitor": "val_auc", "mode": "max"}}

@@ -1,14 +1,21 @@
 """Where children come from, and what is proved before the first one trains."""
 
 import multiprocessing
+import os
+import signal
 import sys
+import time
+from multiprocessing import forkserver
+from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.settings import Settings
 from worker.ipc.exit_statuses import CPU_ONLY, STATUS_OF_STORAGE
 from worker.supervisor import nursery as module
+from worker.supervisor.child import Child
 from worker.supervisor.nursery import NoChildren, Nursery
 from worker.supervisor.standby import let_go_of_output
 from worker.training.checks.gpu_check import main as check_gpu
@@ -83,3 +90,26 @@ def test_a_child_whose_output_does_not_fit_keeps_its_exit_status() -> None:
     process.start()
     process.join(60)
     assert process.exitcode == STATUS_OF_STORAGE["volume_full"]
+
+
+def train_on() -> None:
+    while True:
+        time.sleep(60)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux names a process that is no child of one's own")
+def test_a_child_that_outlives_its_fork_server_is_gone_before_its_end_is_told() -> None:
+    server: Any = forkserver.ForkServer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forkserver, "connect_to_new_process", server.connect_to_new_process)
+        process = multiprocessing.get_context("forkserver").Process(target=train_on)
+        process.start()
+    mine, _ = multiprocessing.Pipe()
+    child = Child(process, mine, None, lambda: None)  # type: ignore[arg-type]
+    handle = os.pidfd_open(process.pid)
+    os.kill(server._forkserver_pid, signal.SIGKILL)
+    assert child.has_ended(10)
+    assert child.exit_code() == -signal.SIGKILL
+    assert wait([handle], 0), "it is still at work"
+    os.close(handle)
+    child.close()

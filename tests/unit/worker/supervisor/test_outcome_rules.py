@@ -137,6 +137,7 @@ def test_the_childs_own_word_on_a_shortage_counts_with_its_place(job: JobFolder)
         (MemoryError(), "out_of_memory_host", True),
         (tf.errors.ResourceExhaustedError(None, None, "OOM on /device:GPU:0"), "out_of_memory_gpu", True),
         (tf.errors.ResourceExhaustedError(None, None, "OOM on /device:CPU:0"), "out_of_memory_host", True),
+        (tf.errors.ResourceExhaustedError(None, None, "/tmp/a; No space left on device"), "worker_disk_full", True),
         (OSError(errno.ENOSPC, "No space left on device", "/volume/jobs/a"), "volume_full", True),
         (OSError(errno.EIO, "Input/output error", "/volume/jobs/a"), "volume_error", True),
         (OSError(errno.ENOSPC, "No space left on device", "/tmp/a"), "worker_disk_full", True),

@@ -57,6 +57,14 @@ def test_a_run_that_is_given_few_epochs_completes_them(volume: Volume) -> None:
     ]  # fmt: skip
 
 
+def test_a_schedule_sets_the_learning_rate_of_each_epoch(volume: Volume) -> None:
+    schedule = {"kind": "step", "decay_epochs": 1, "factor": 0.5, "warmup_epochs": 1}
+    job, _ = concluded(
+        volume, callbacks={"learning_rate_schedule": schedule}, hyperparameters={"learning_rate": 0.4, "epochs": 4}
+    )
+    assert rows_of(job.attempts()[0].training_log)["learning_rate"].tolist() == pytest.approx([0.2, 0.4, 0.2, 0.1])
+
+
 def test_early_stopping_ends_the_run_with_its_evidence(volume: Volume) -> None:
     job, conclusion = concluded(
         volume, hyperparameters={"epochs": 1000}, callbacks={"early_stopping": {"patience": 3, "min_delta": 0.05}}

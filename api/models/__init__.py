@@ -1,0 +1,1 @@
+"""Weights from outside: received, described, listed and removed. Nothing here reads an array of them."""

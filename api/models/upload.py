@@ -1,0 +1,94 @@
+"""A file of weights on its way in: received and hashed in a folder that nobody sees, then published or gone."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from api.http.body import pieces
+from api.state.incoming import make_folder
+from shared.durable import sync_file
+from shared.problems import Problem, Refused
+from shared.settings import PREFIX
+from shared.weights import WEIGHTS_FILE
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_ZIP = b"PK\x03\x04"
+_EXPECTED = "expected a .weights.h5 file of Keras 3 (HDF5), or a .keras file"
+_UNPACK_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class WeightsUpload:
+    """What came. `folder` holds the kept HDF5 file, and nothing else."""
+
+    folder: Path
+    format: Literal["h5", "keras"]
+    bytes: int
+    sha256: str
+    data_sha256: str
+
+
+@contextmanager
+def receive(beside: Path, most_bytes: int) -> Iterator[WeightsUpload]:
+    """The request's body on the volume. On leaving, everything that was not published is gone.
+
+    Raises Refused for a body that is no file of weights, and HttpProblem as `api.http.body`.
+    """
+    folder = make_folder(beside)
+    try:
+        yield _store(folder, most_bytes)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _store(folder: Path, most_bytes: int) -> WeightsUpload:
+    hashed, size = hashlib.sha256(), 0
+    upload, kept = folder / "upload", folder / WEIGHTS_FILE
+    with upload.open("xb") as file:
+        for piece in pieces(most_bytes):
+            hashed.update(piece)
+            size += len(piece)
+            file.write(piece)
+    is_archive = _head(upload).startswith(_ZIP)
+    if is_archive:
+        _unpack(folder, most_bytes)
+        upload.unlink()
+    else:
+        upload.rename(kept)
+    if _head(kept) != _HDF5:
+        found = "the weights in the archive are no HDF5 file" if is_archive else "the body is no HDF5 file"
+        raise Refused([Problem("#", f"{found}; {_EXPECTED}", "no_weights")])
+    sync_file(kept)
+    digest = _sha256(kept) if is_archive else hashed.hexdigest()
+    return WeightsUpload(folder, "keras" if is_archive else "h5", size, hashed.hexdigest(), digest)
+
+
+def _unpack(folder: Path, most_bytes: int) -> None:
+    command = [sys.executable, "-P", "-m", "api.models.unpack", str(folder), str(most_bytes)]
+    # What reads foreign bytes knows no secret.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    try:
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=_UNPACK_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise Refused([Problem("#", f"took longer than {_UNPACK_SECONDS} seconds to read", "too_heavy")]) from None
+    if done.returncode == 1 and done.stdout:
+        raise Refused([Problem("#", done.stdout.decode(), "no_weights")])
+    if done.returncode:
+        raise OSError(f"unpacking an upload failed: {done.stderr[-2000:].decode(errors='replace')}")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

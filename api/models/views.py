@@ -1,0 +1,191 @@
+"""PUT, GET and DELETE /models/{id}, GET /models: uploaded weights that a job's model starts from."""
+
+import logging
+
+from flask import Response, request
+
+from api.auth.access import caller
+from api.auth.project_quotas import check_bytes
+from api.auth.projects import PROJECT, find_weights, is_weights_id_taken, reaches, read_project
+from api.auth.quotas import uploading
+from api.http.answer import json_response
+from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
+from api.http.problems import HttpProblem
+from api.http.query import Query, no_query
+from api.models.upload import WeightsUpload, receive
+from api.shapes.base import Page, take_fields
+from api.shapes.service import ModelWeights
+from api.state.service import service
+from shared.document import UnusableDocument
+from shared.durable import create_file, encode
+from shared.ids import DATASET_ID_PATTERN, is_weights_id
+from shared.job import JobRecord
+from shared.problems import Conflict, NotFound, Problem, Refused, list_names, pointer
+from shared.times import utc_now
+from shared.volume import OpenJob
+from shared.weights import DOCUMENT, WeightsInfo, weights_of
+
+_FILE = {"type": "string", "format": "binary"}
+_LINKS = {name: (name, {"weights_id": "$response.body#/id"}) for name in ("showModel", "deleteModel")}
+_MISSING = "there are no weights with this id"
+
+log = logging.getLogger(__name__)
+
+
+@operation(
+    "putModel",
+    "models",
+    "Upload weights of a model",
+    {
+        200: json_answer("Weights unchanged.", ModelWeights, headers=("Location",), links=_LINKS),
+        201: json_answer("Weights created.", ModelWeights, headers=("Location",), links=_LINKS),
+    },
+    query={"name": text("Original file name.", pattern=r"^[A-Za-z0-9._ -]{1,256}$")},
+    body={"application/octet-stream": _FILE},
+    errors=(*BODY_ERRORS, 409, 507),
+)
+def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
+    """Store a `.weights.h5` file, or the weights of a `.keras` file, under an id: 201. The same bytes again: 200.
+
+    Other bytes under the same id: 409. The file is never loaded as a model: a job reads its arrays by their names.
+    """
+    with Query("name") as query:
+        name = query.parse("name", _source_name, None)
+    _check_request(weights_id)
+    held = service()
+    if is_weights_id_taken(weights_id):
+        raise _taken(weights_id)
+    check_bytes(request.content_length or 0)
+    with uploading(), receive(held.volume.datasets, held.settings.max_model_bytes) as upload:
+        check_bytes(upload.bytes)
+        info, is_new = _keep(upload, weights_id, name)
+    if not reaches(info.project):
+        raise _taken(weights_id)
+    if is_new:
+        held.usage.forget(info.project)
+    if info.sha256 != upload.sha256:
+        raise Conflict(f'the model "{weights_id}" has other weights; choose another id')
+    return json_response(_report(info)), 201 if is_new else 200, {"Location": f"/models/{weights_id}"}
+
+
+@operation(
+    "listModels",
+    "models",
+    "List uploaded weights",
+    {200: json_answer("One page.", Page[ModelWeights])},
+    query={"limit": integer(1, 100, 20), "after": text("Last id of the previous page."), "project": PROJECT},
+)
+def show_all() -> Response:
+    """List uploaded weights by their ids; `after` is the last id of the previous page."""
+    with Query("limit", "after", "project") as query:
+        limit = query.integer("limit", 20, 1, 100)
+        after = query.parse("after", str, "")
+        project = read_project(query)
+    readable = (_read(one) for one in service().volume.weights.ids() if one > after)
+    found = [info for info in readable if info is not None and project in {None, info.project}]
+    items = [_report(info) for info in found[:limit]]
+    return json_response(Page[ModelWeights](object="list", data=items, has_more=len(found) > limit))
+
+
+@operation(
+    "showModel", "models", "Show uploaded weights", {200: json_answer("The weights.", ModelWeights)}, errors=(404,)
+)
+def show(weights_id: str) -> Response:
+    """Show the size and the hash of uploaded weights."""
+    no_query()
+    info = find_weights(weights_id)
+    if info is None:
+        raise NotFound(_MISSING)
+    return json_response(_report(info))
+
+
+@operation(
+    "deleteModel",
+    "models",
+    "Delete weights that no unfinished job uses",
+    {204: Answer("Deleted.")},
+    errors=(404, 409),
+)
+def delete(weights_id: str) -> tuple[str, int]:
+    """Delete weights that no unfinished job uses: 204. Finished jobs keep their models."""
+    no_query()
+    volume, info = service().volume, find_weights(weights_id)
+    if info is None:
+        raise NotFound(_MISSING)
+    users = [job for job in map(_open_record, volume.open_jobs()) if job and weights_of(job.spec) == weights_id]
+    if users:
+        # A job of an admin's key may be of another project.
+        names = list_names([job.id for job in users if reaches(job.project)], 5) or "jobs of other projects"
+        raise Conflict(f"unfinished jobs use the weights: {names}; cancel them or wait for their end")
+    if not volume.remove_weights(weights_id):
+        raise NotFound(_MISSING)
+    service().usage.forget(info.project)
+    return "", 204
+
+
+def _open_record(marker: OpenJob) -> JobRecord | None:
+    """The record of a job that has no result yet; a damaged one never reads its weights."""
+    folder = service().volume.job_folder(marker.job_id)
+    try:
+        return None if folder.result_file.exists() else folder.record()
+    except UnusableDocument:
+        return None
+
+
+def _check_request(weights_id: str) -> None:
+    if not is_weights_id(weights_id):
+        raise Refused([Problem(pointer("id"), f"expected an id that matches {DATASET_ID_PATTERN}", "invalid_id")])
+    if request.mimetype == "multipart/form-data":
+        raise HttpProblem(415, "form", "send the file itself as the body, not a form: curl -T FILE")
+    if "Content-Range" in request.headers:
+        detail = "received Content-Range, expected the whole file: an upload cannot be continued; send it again"
+        raise HttpProblem(400, "partial_upload", detail)
+
+
+def _taken(weights_id: str) -> Conflict:
+    """Of weights of another project; nothing of them is told."""
+    return Conflict(f'the id "{weights_id}" is taken by another project; choose another id')
+
+
+def _keep(upload: WeightsUpload, weights_id: str, name: str | None) -> tuple[WeightsInfo, bool]:
+    """The weights that are under the id afterwards, and whether this upload made them."""
+    store = service().volume.weights
+    known = store.find(weights_id)
+    if known is not None:
+        return known, False
+    info = WeightsInfo(
+        id=weights_id,
+        project=caller().project,
+        created_at=utc_now(),
+        source_name=name,
+        source_format=upload.format,
+        sha256=upload.sha256,
+        bytes=upload.bytes,
+        data_sha256=upload.data_sha256,
+    )
+    store.make_folder()
+    create_file(upload.folder / DOCUMENT, encode(info.model_dump(mode="json")))
+    if store.publish(upload.folder, weights_id):
+        return info, True
+    standing = store.find(weights_id)
+    assert standing is not None, "publishing fails only where others are"
+    return standing, False
+
+
+def _read(weights_id: str) -> WeightsInfo | None:
+    """What is known of the weights; of a document that cannot be read the log alone."""
+    try:
+        return service().volume.weights.find(weights_id)
+    except UnusableDocument as error:
+        log.error("the weights %s are left out of the list: %s", weights_id, error)
+        return None
+
+
+def _source_name(text: str) -> str:
+    if not (1 <= len(text) <= 256 and all(one.isascii() and (one.isalnum() or one in "._ -") for one in text)):
+        raise ValueError("1 to 256 letters, digits, dots, spaces, underscores and hyphens")
+    return text
+
+
+def _report(info: WeightsInfo) -> ModelWeights:
+    return take_fields(ModelWeights, info, object="model_weights")

@@ -1,0 +1,139 @@
+"""`fitstop.fit`: the arguments of `model.fit`, sent as a job."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fitstop.client import Client, Json
+from fitstop.errors import NotFound, Refused
+from fitstop.fitting.arrays import FitData, read_arrays
+from fitstop.fitting.callbacks import read_callbacks
+from fitstop.fitting.compiled import read_compiled
+from fitstop.fitting.model import build_model, input_names, read_model, saved_weights
+from fitstop.fitting.problems import Problems
+from fitstop.run import Run, open_client
+
+# Keras's other arguments, which a job has no equivalent of, and the values with which they change nothing.
+_WITHOUT_EQUIVALENT: dict[str, tuple[Any, ...]] = {
+    "initial_epoch": (0,),
+    "shuffle": (True,),
+    "steps_per_epoch": (None,),
+    "validation_steps": (None,),
+    "validation_batch_size": (None,),
+    "validation_freq": (1,),
+}
+# Of a dataset's or weights' name: the kind in front, and this much of its sha256.
+_DIGITS = 40
+_NOT_THERE_YET = {"unknown_dataset"}
+_CONFLICT = 409
+
+
+def fit(  # noqa: PLR0913  the arguments of Keras's fit
+    model: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    batch_size: int | None = None,
+    epochs: int = 1,
+    verbose: int | str = "auto",
+    callbacks: Sequence[Any] | None = None,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    class_weight: Mapping[int, float] | None = None,
+    sample_weight: Any = None,
+    name: str | None = None,
+    budget: Json | None = None,
+    seed: int | None = None,
+    client: Client | None = None,
+    url: str | None = None,
+    wait: bool = True,
+    **others: Any,
+) -> Run:
+    """Train a compiled Keras model as a job, with the arguments of `model.fit`, and wait for it; the job's Run.
+
+    The model starts from its own weights and is not changed: `run.best_model()` is the trained one. `budget` and `seed`
+    are those of a job, `client` or `url` names the service; `verbose=0` shows nothing. Raises CannotSend with all that
+    cannot be sent, Refused with all that the service refuses, and as `Run.wait` where it waits.
+    """
+    data = FitData(x, y, validation_data, validation_split, sample_weight, class_weight)
+    hyperparameters = {"batch_size": batch_size or 32, "epochs": epochs, **({} if seed is None else {"seed": seed})}
+    job = _Job(model, data, callbacks, {"name": name, "budget": budget}, hyperparameters, others)
+    run = job.send(open_client(client, url))
+    return run.wait(verbose=bool(verbose)) if wait else run
+
+
+class _Job:
+    """One call, read as a whole before anything is sent."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  the parts of a call
+        self, model: Any, data: FitData, callbacks: Any, own: Json, hyperparameters: Json, others: Mapping[str, Any]
+    ) -> None:
+        problems = Problems()
+        _check_others(others, problems)
+        build_model(model, data.x)
+        self._model = model
+        config = read_model(model, problems)
+        compiled = read_compiled(model, problems)
+        arrays = read_arrays(FitData(**{**vars(data), "input_names": input_names(model)}), problems)
+        self._spec: Json = {
+            **{name: value for name, value in own.items() if value is not None},
+            "model": {"kind": "keras", "config": config},
+            "hyperparameters": {**compiled.hyperparameters, **hyperparameters},
+            "callbacks": read_callbacks(callbacks, compiled.names, problems),
+            "metadata": compiled.names.as_metadata(),
+        }
+        problems.stop()
+        # With the arrays: who has some has numpy.
+        from fitstop.fitting.npz import ArraysUpload
+
+        self._arrays = ArraysUpload(arrays)
+
+    def send(self, client: Client) -> Run:
+        """Upload what the service has not yet, and submit the job."""
+        wanted = f"arrays-{self._arrays.sha256[:_DIGITS]}"
+        _check(client, {**self._spec, "dataset": {"kind": "arrays", "id": wanted}})
+        dataset_id = _put(client, wanted, client.dataset, lambda one: client.put_dataset(one, self._arrays))
+        with saved_weights(self._model) as (path, sha256):
+            wanted = f"weights-{sha256[:_DIGITS]}"
+            weights_id = _put(client, wanted, client.model, lambda one: client.put_model(one, path))
+        model = {**self._spec["model"], "weights": weights_id}
+        spec = {**self._spec, "dataset": {"kind": "arrays", "id": dataset_id}, "model": model}
+        return Run(client, client.submit(spec)["id"])
+
+
+def _check_others(others: Mapping[str, Any], problems: Problems) -> None:
+    for name, value in others.items():
+        if name not in _WITHOUT_EQUIVALENT:
+            raise TypeError(f"fit() got an unexpected keyword argument {name!r}")
+        if value not in _WITHOUT_EQUIVALENT[name]:
+            problems.add(f"{name}={value!r} has no equivalent in a job")
+
+
+def _check(client: Client, spec: Json) -> None:
+    """Raise Refused for what is wrong whatever the data is, before the data is uploaded."""
+    try:
+        client.dry_run(spec)
+    except NotFound:
+        return
+    except Refused as refused:
+        errors = tuple(one for one in refused.problem.errors if one.code not in _NOT_THERE_YET)
+        if errors:
+            raise Refused(replace(refused.problem, errors=errors)) from None
+
+
+def _put(client: Client, wanted: str, find: Callable[[str], Json], put: Callable[[str], Json]) -> str:
+    """Upload what is not there yet; the id that it has. Where another project has that id, one of this key's own."""
+    owner = hashlib.sha256(f"{client.connection.url} {client.connection.api_key}".encode()).hexdigest()
+    for name in (wanted, f"{wanted}-{owner[:8]}"):
+        try:
+            find(name)
+        except NotFound:
+            try:
+                put(name)
+            except Refused as refused:
+                if refused.problem.status != _CONFLICT or name != wanted:
+                    raise
+                continue
+        return name
+    raise AssertionError("the second name is found, put, or refused")

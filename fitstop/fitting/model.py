@@ -1,0 +1,93 @@
+"""The user's model: its configuration, and its weights in a file."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fitstop.client import Json
+from fitstop.fitting.compiled import is_of_keras
+from fitstop.fitting.problems import Problems
+
+_MODELS = frozenset({"Functional", "Sequential"})
+# What `to_json` writes that the service does not read.
+_DROPPED = ("compile_config", "build_config")
+
+
+def build_model(model: Any, x: Any) -> None:
+    """Give a model without an input its shape, as `model.fit` does at its first batch; its weights are drawn now."""
+    shape = getattr(x, "shape", None)
+    if not getattr(model, "built", True) and shape is not None:
+        model.build((None, *shape[1:]))
+
+
+def input_names(model: Any) -> Sequence[str]:
+    """The names of the model's inputs; one name where they are not known."""
+    inputs = getattr(model, "inputs", None) or []
+    return [str(one.name) for one in inputs] if len(inputs) > 1 else ["x"]
+
+
+def read_model(model: Any, problems: Problems) -> Json:
+    """The model as JSON. What cannot be sent goes to `problems`, by the name of its layer; then it is empty."""
+    kind = type(model).__name__
+    if kind not in _MODELS or not is_of_keras(type(model).__module__):
+        problems.add(f"the model is of the class {kind}, expected a Sequential or functional model of Keras 3")
+        return {}
+    if len(getattr(model, "outputs", None) or [None]) > 1:
+        problems.add(f"the model has {len(model.outputs)} outputs; models with one output can be sent")
+    refused = list(_refused_layers(model))
+    problems.add_all(refused)
+    if refused:
+        return {}
+    config: Json = json.loads(model.to_json())
+    problems.add_all(_foreign(config))
+    return {name: value for name, value in config.items() if name not in _DROPPED}
+
+
+def _refused_layers(model: Any) -> Iterator[str]:
+    """A sentence for each layer that is not Keras's own, or that holds code; also in models inside the model."""
+    for layer in model.layers:
+        kind, module = type(layer).__name__, type(layer).__module__
+        if not is_of_keras(module):
+            yield f'the layer "{layer.name}" is of a class of your own, {kind}; only layers of Keras can be sent'
+        elif kind == "Lambda":
+            yield f'the layer "{layer.name}" is a Lambda: it holds code, which cannot be sent with a model'
+        elif kind in _MODELS:
+            yield from _refused_layers(layer)
+        elif callable(getattr(layer, "activation", None)) and _is_own_function(layer.activation):
+            name = getattr(layer.activation, "__name__", "activation")
+            yield f'the layer "{layer.name}" has an activation of your own, {name}'
+
+
+def _is_own_function(value: Any) -> bool:
+    return not is_of_keras(str(getattr(value, "__module__", "keras")))
+
+
+def _foreign(config: Any) -> Iterator[str]:
+    """A sentence for each class or function in the configuration that is not Keras's."""
+    waiting = [config]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+            name, module = value.get("class_name"), value.get("module")
+            is_foreign = module is not None and not is_of_keras(str(module))
+            if name is not None and (is_foreign or (module is None and value.get("registered_name"))):
+                what = value.get("config") if name == "function" else name
+                yield f"the model holds {what}, which is not one of Keras's own"
+        elif isinstance(value, list):
+            waiting += value
+
+
+@contextmanager
+def saved_weights(model: Any) -> Iterator[tuple[Path, str]]:
+    """The model's weights in a temporary file, and its SHA-256: that of the same weights is the same."""
+    with tempfile.TemporaryDirectory(prefix="fitstop-") as folder:
+        path = Path(folder) / "model.weights.h5"
+        model.save_weights(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        yield path, digest

@@ -1,0 +1,86 @@
+"""Uploaded weights of a model: `models/<id>/weights.h5`, and `model.json` beside it, written once.
+
+Nobody loads them as a model. The training process reads their arrays by name, and the API only their first bytes.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from shared.document import Document, read_document
+from shared.durable import make_folder, sync_folder
+from shared.ids import WeightsId, is_weights_id
+from shared.job_folder import JobFolder
+from shared.project import DEFAULT_PROJECT, ProjectName
+from shared.spec import ApplicationSpec, JobSpec, KerasSpec
+
+MODELS = "models"
+DOCUMENT = "model.json"
+WEIGHTS_FILE = "weights.h5"
+
+
+class WeightsInfo(Document):
+    """Uploaded weights. `sha256` and `bytes` are those of the upload, `data_sha256` is that of the kept HDF5 file.
+
+    `project` is that of the key that uploaded them.
+    """
+
+    id: WeightsId
+    project: ProjectName = DEFAULT_PROJECT
+    created_at: str
+    source_name: str | None
+    source_format: Literal["h5", "keras"]
+    sha256: str
+    bytes: int
+    data_sha256: str
+
+
+class WeightsStore:
+    """All uploaded weights of a volume. Makes their folder with the first upload."""
+
+    def __init__(self, root: Path) -> None:
+        self._volume = root
+        self.folder = root / MODELS
+
+    def ids(self) -> list[str]:
+        """The ids of all weights, sorted."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(entry.name for entry in found if is_weights_id(entry.name))
+
+    def find(self, weights_id: str) -> WeightsInfo | None:
+        """What is known of the weights; None where there are none, whatever the id holds. Raises UnusableDocument."""
+        return read_document(self.place(weights_id) / DOCUMENT, WeightsInfo) if is_weights_id(weights_id) else None
+
+    def place(self, weights_id: str) -> Path:
+        """The folder of the weights. Raises ValueError for a text that is no id."""
+        if not is_weights_id(weights_id):
+            raise ValueError(f"not an id of weights: {weights_id!r}")
+        return self.folder / weights_id
+
+    def make_folder(self) -> Path:
+        """The folder of all weights, on the disk."""
+        make_folder(self.folder, within=self._volume)
+        return self.folder
+
+    def publish(self, prepared: Path, weights_id: str) -> bool:
+        """Make a prepared folder the weights with that id, whole or not at all; False where the id is taken."""
+        sync_folder(prepared)
+        try:
+            prepared.rename(self.place(weights_id))
+        except OSError:
+            if self.find(weights_id) is None:
+                raise
+            shutil.rmtree(prepared, ignore_errors=True)
+            return False
+        sync_folder(self.folder)
+        return True
+
+
+def weights_of(spec: JobSpec) -> str | None:
+    """The id of the weights that a job starts from; None where it draws its own."""
+    return spec.model.weights if isinstance(spec.model, KerasSpec | ApplicationSpec) else None
+
+
+def weights_file_of(job: JobFolder, weights_id: str) -> Path:
+    """The weights' file on the volume that `job` is on."""
+    return WeightsStore(job.volume_root).place(weights_id) / WEIGHTS_FILE

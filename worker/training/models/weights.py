@@ -1,0 +1,121 @@
+"""Uploaded weights: the arrays of an HDF5 file, read by their names into a model that is already built.
+
+The file is from outside. It is never loaded as a model, and nothing of it is followed: no link, no other file. Of an
+array the shape and the type are compared before a number is read, so the model bounds the memory.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from shared.job import JobRecord
+from shared.job_folder import AttemptFolder
+from shared.spec import ApplicationSpec
+from shared.storage import at_path
+from shared.weights import weights_file_of, weights_of
+from worker.training.data.files import sha256_of
+from worker.training.errors import BadData, DataChanged, DataMissing
+
+_MOST_ITEMS = 100_000
+# What a compiled model saves beside its own weights.
+_NOT_OF_THE_MODEL = ("optimizer/", "metrics/")
+
+
+def load_weights(model: keras.Model, record: JobRecord, attempt: AttemptFolder) -> None:
+    """Put the job's uploaded weights into the model; nothing happens where it names none.
+
+    Those of a network of `keras.applications` go into the network alone, and its own head is left out. Raises
+    DataMissing, DataChanged, or BadData that names the first variable that differs.
+    """
+    weights_id = weights_of(record.spec)
+    if weights_id is None:
+        return
+    path = weights_file_of(attempt.job, weights_id)
+    try:
+        found = sha256_of(path)
+    except FileNotFoundError as error:
+        raise DataMissing(f'the weights "{weights_id}" are not on the volume') from error
+    if found != record.weights_sha256:
+        raise DataChanged("the weights have changed since the job was posted; post the job again")
+    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    is_network = isinstance(record.spec.model, ApplicationSpec)
+    try:
+        with h5py.File(path, "r") as file:
+            _take(file, _places(networks[0] if is_network else model), takes_part=is_network)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the volume failed: HDF5's own errors have no number
+        raise BadData(f'the weights "{weights_id}" cannot be read as HDF5: {error}') from error
+
+
+def _take(file: h5py.File, places: Mapping[str, Any], *, takes_part: bool) -> None:
+    arrays = dict(_arrays(file))
+    for name, variable in places.items():
+        _check(arrays.get(name), variable)
+    more = [name for name in arrays if name not in places]
+    if more and not takes_part:
+        raise BadData(f"the weights hold {more[0]}, for which the model has no variable; they are of another model")
+    for name, variable in places.items():
+        variable.assign(np.asarray(arrays[name][()]))
+
+
+def _check(array: h5py.Dataset | None, variable: Any) -> None:
+    """Raise BadData where the file's array is not one for this variable."""
+    dtype, shape = keras.backend.standardize_dtype(variable.dtype), tuple(variable.shape)
+    if array is None:
+        raise BadData(f"the weights hold no {variable.path}; they are of another model")
+    if array.shape != shape or array.dtype.name != dtype:
+        raise BadData(
+            f"the weights hold {variable.path} as {array.dtype.name} of shape {array.shape}, expected {dtype} of shape "
+            f"{shape}; they are of another model"
+        )
+
+
+def _arrays(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Every array by its path. Raises BadData where the file points to anything outside itself."""
+    waiting, seen = [("", file)], 0
+    while waiting:
+        prefix, group = waiting.pop()
+        for name in group:
+            seen += 1
+            if seen > _MOST_ITEMS or not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise BadData(f"the weights hold a link or too many entries ({prefix}{name}), expected arrays alone")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                waiting.append((f"{prefix}{name}/", item))
+            elif isinstance(item, h5py.Dataset):
+                if item.is_virtual or item.external:
+                    raise BadData(f"the weights take {prefix}{name} from another file, expected arrays alone")
+                if not f"{prefix}{name}".startswith(_NOT_OF_THE_MODEL):
+                    yield f"{prefix}{name}", item
+
+
+def _places(model: keras.Model) -> dict[str, Any]:
+    """The model's variables in their order, by the names that Keras gives them in a file.
+
+    Keras writes the file once while every variable holds a number of its own, which tells the one from the other.
+    """
+    variables = model.variables
+    before = [variable.numpy() for variable in variables]
+    try:
+        for mark, variable in enumerate(variables, 1):
+            variable.assign(np.full(variable.shape, mark, before[mark - 1].dtype))
+        marks = _saved_marks(model)
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+    in_order = sorted(marks.items(), key=lambda one: one[1])
+    return {name: variables[mark - 1] for name, mark in in_order}
+
+
+def _saved_marks(model: keras.Model) -> dict[str, int]:
+    with at_path(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="fitstop-") as folder:
+        path = Path(folder) / "marks.weights.h5"
+        model.save_weights(path)
+        with h5py.File(path, "r") as file:
+            return {name: int(array[()].flat[0]) for name, array in _arrays(file) if array.size}
