@@ -146,7 +146,7 @@ def run_to_the_end(
         process.start()
         process.join(300)
         if kill is not None:
-            assert process.exitcode == -signal.SIGKILL, attempt.output_file.read_text()
+            assert process.exitcode == -signal.SIGKILL, f"{process.exitcode}: {attempt.output_file.read_text()}"
             assert attempt.conclusion() is None
             attempt.close(AttemptEnd(outcome="failed", ended_at=utc_now()))
     assert attempt.conclusion() is not None, attempt.output_file.read_text()
