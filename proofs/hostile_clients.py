@@ -1,4 +1,4 @@
-"""Can clients without a key stop the API? `python -m proofs.hostile_clients`.
+"""Can clients stop the API, without a key or with one? `python -m proofs.hostile_clients`.
 
 Each attack opens its connections at once and keeps them for some seconds. Meanwhile `GET /healthz` is asked for from
 outside, each time on a connection of its own. Printed are its times, what the API's processes hold afterwards, and
@@ -19,7 +19,9 @@ from pathlib import Path
 
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
+from tests.support.keys import AUTHORIZATION
 from tests.support.redis import running_redis
+from tests.support.worst_bodies import worst_bodies
 
 MOST_MILLISECONDS = 200
 _DRIP_SECONDS = 0.5
@@ -48,6 +50,39 @@ ATTACKS = [
         8,
         b"PUT /datasets/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 9000,
     ),
+]
+
+
+_HEAD = b"Host: x\r\n\r\n"
+_KEYED = f"Host: x\r\nAuthorization: {AUTHORIZATION['Authorization']}\r\n".encode()
+_WORST = worst_bodies(256 * 1024)["unknown fields like a known one"]
+
+
+def _with_key(method: str, path: str, body: bytes = b"") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return head.encode() + _KEYED + b"\r\n" + body
+
+
+# Each sends, again and again on one connection, what costs more to refuse than to send.
+ATTACKS += [
+    Attack("paths of bytes that are no text", 200, (b"GET /" + b"%ff" * 2600 + b" HTTP/1.1\r\n" + _HEAD) * 8),
+    Attack("paths of bytes that are no text, drop by drop", 200, b"", b"GET /%ff%ff HTTP/1.1\r\n" + _HEAD),
+    Attack("wrong keys", 200, b"GET /jobs HTTP/1.1\r\nAuthorization: Bearer " + b"x" * 400 + b"\r\n" + _HEAD),
+    Attack("wrong keys, drop by drop", 200, b"", b"GET /jobs HTTP/1.1\r\nAuthorization: Bearer x\r\n" + _HEAD),
+    Attack("heads of a hundred fields", 200, b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 99 + _HEAD),
+    Attack("queries of many parameters", 200, b"GET /jobs?" + b"a=1&" * 2000 + b" HTTP/1.1\r\n" + _HEAD),
+    Attack("cookies of 8 kB", 200, b"GET / HTTP/1.1\r\nCookie: fitstop_session=" + b"y" * 8000 + b"\r\n" + _HEAD),
+    Attack("lengths that contradict each other", 200, _SIGN_IN + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+    Attack("TLS in place of HTTP", 200, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), b"\x00" * 50),
+    Attack("HTTP/2 in place of HTTP/1.1", 200, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes(9)),
+    Attack(
+        "sign-ins that wait for 100 Continue", 200, _SIGN_IN + b"Expect: 100-continue\r\nContent-Length: 50\r\n\r\n"
+    ),
+    Attack("the worst bodies, with a key", 8, _with_key("POST", "/jobs?dry_run=true", _WORST) * 2),
+    Attack(
+        "bodies for a job that is not there, with a key", 50, _with_key("POST", "/jobs/x/replay", _WORST[:16000]) * 4
+    ),
+    Attack("streams of one key", 300, _with_key("GET", "/jobs/job_00000000000000000000000000/events")),
 ]
 
 

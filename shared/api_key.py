@@ -15,6 +15,8 @@ KEY_ID_PATTERN = r"key_[a-z0-9]{12}"
 _KEY = re.compile(PATTERN)
 _KEY_ID = re.compile(KEY_ID_PATTERN)
 _NAMING = string.ascii_lowercase + string.digits
+# `fs_` and what names the key.
+_NAMED = 15
 _SECRET = string.ascii_letters + string.digits
 
 
@@ -41,6 +43,11 @@ def key_id_of(key: str) -> str:
 def hash_key(key: str) -> str:
     """What is kept of a key: its SHA-256 in hexadecimal."""
     return sha256(key.encode()).hexdigest()
+
+
+def without_keys(text: str) -> str:
+    """`text` with no API key in it; what names a key stays."""
+    return _KEY.sub(lambda found: f"{found.group()[:_NAMED]}_***", text)
 
 
 def _chosen(alphabet: str, count: int) -> str:

@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.document import Document
 from shared.ids import DatasetId
 from shared.project import DEFAULT_PROJECT, ProjectName
+from shared.times import Time
 
 # A column of more values than this lists none of them.
 MOST_LISTED_VALUES = 100
+# The longest lists are left out of a profile that would be longer: it is read with each post.
+MOST_PROFILE_BYTES = 1024**2
 # The maximum number of classes of images.
 MOST_IMAGE_CLASSES = 10_000
 
@@ -135,7 +138,7 @@ class DatasetInfo(Document):
     id: DatasetId
     project: ProjectName = DEFAULT_PROJECT
     kind: Literal["table", "images", "arrays"] = "table"
-    created_at: str
+    created_at: Time
     source_name: str | None
     source_format: Literal["csv", "parquet", "zip", "tar", "npz"]
     sha256: str

@@ -8,24 +8,19 @@ What a client sends is validated by the same models without this tolerance (`sha
 """
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from shared.durable import read_bytes
-from shared.problems import FitstopError
+from shared.plain_files import UnusableDocument as UnusableDocument  # noqa: PLC0414  readers of documents know it here
+from shared.plain_files import document_name
 
 # A new number is for a change that an older version would misunderstand; a new field that it may ignore needs none.
 FORMAT = 1
 
 _Document = TypeVar("_Document", bound="Document")
-
-
-class UnusableDocument(FitstopError, ValueError):
-    """A document on the volume that this version cannot use: its message names the file and what is wrong with it."""
-
-    code: Literal["damaged_record", "newer_format"] = "damaged_record"
 
 
 class NewerFormat(UnusableDocument):
@@ -79,9 +74,3 @@ def check_number(number: int, name: str) -> None:
             f"{name} was written by a newer version of Fitstop (format {number}, and this version reads up to "
             f"{FORMAT}); upgrade this machine's Fitstop"
         )
-
-
-def document_name(path: Path) -> str:
-    """What a file of the volume is called for people: from its job's folder on, else its own name."""
-    parts = path.parts
-    return "/".join(parts[parts.index("attempts") :]) if "attempts" in parts else path.name

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from shared.plain_files import read_plain
 from shared.storage import at_path
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -142,12 +143,8 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """What the file holds, or None where there is none."""
-    try:
-        with at_path(path):
-            return path.read_bytes()
-    except FileNotFoundError:
-        return None
+    """What the file holds, or None where there is none. Raises UnusableDocument for what is no plain, small file."""
+    return read_plain(path)
 
 
 def is_temporary(path: Path) -> bool:

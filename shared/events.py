@@ -23,12 +23,16 @@ from typing import Any, BinaryIO, Literal, Self
 
 from shared.document import UnusableDocument
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.plain_files import open_plain
 from shared.storage import at_path
-from shared.times import utc_now
+from shared.times import microseconds, utc_now
 
 Level = Literal["info", "warning", "error"]
 
 _TAIL_BYTES = 64 * 1024
+# No line of ours is longer, and nothing is read after one that is.
+_MOST_LINE_BYTES = 1024**2
+_MOST_SECONDS = 1e10
 
 
 @dataclass(frozen=True)
@@ -124,11 +128,11 @@ class EventWriter:
 def read_events(path: Path, offset: int = 0, until: int | None = None) -> Iterator[tuple[int, Event]]:
     """The whole events from `offset` to `until`, each with the offset behind it. A torn last line is not there yet."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             if offset > os.fstat(file.fileno()).st_size:
                 return  # a client's cursor may hold any number, also one that no file can be sought to
             file.seek(offset)
-            for line in file:
+            while line := file.readline(_MOST_LINE_BYTES):
                 offset += len(line)
                 if not line.endswith(b"\n") or (until is not None and offset > until):
                     return
@@ -157,7 +161,7 @@ def last_event(attempt: AttemptFolder, kind: str) -> Event | None:
 def last_events(attempt: AttemptFolder) -> Iterator[Event]:
     """The events in the file's last 64 KiB, the newest first."""
     try:
-        with attempt.events_file.open("rb") as file:
+        with open_plain(attempt.events_file) as file:
             until = _end_of_events(attempt)
             end = file.seek(0, os.SEEK_END) if until is None else until
             begin = file.seek(max(0, end - _TAIL_BYTES))
@@ -197,14 +201,21 @@ def _parse(line: bytes) -> Event | None:
     try:
         document = json.loads(line)
         type_, message, data, level = (document[name] for name in ("type", "message", "data", "level"))
-        return Event(type_, message, data, level, document["time"], _parse_at(document.get("at")))
-    except (ValueError, KeyError, TypeError, OverflowError):
+        moment = document["time"]
+        microseconds(moment)
+        if b"\\ud" in line.lower():
+            json.dumps(document, ensure_ascii=False).encode()  # half a character cannot be sent
+        texts = (type_, message, level, moment)
+        if not isinstance(data, dict) or not all(isinstance(text, str) for text in texts):
+            return None
+        return Event(type_, message, data, level, moment, _parse_at(document.get("at")))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 
 def _parse_at(at: Any) -> float | None:
     is_number = isinstance(at, int | float) and not isinstance(at, bool)
-    return max(0.0, float(at)) if is_number and math.isfinite(at) else None
+    return max(0.0, float(at)) if is_number and math.isfinite(at) and at < _MOST_SECONDS else None
 
 
 def _repair_tail(path: Path) -> None:

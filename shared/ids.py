@@ -11,6 +11,7 @@ _JOB_ID = re.compile(r"job_[0-9A-HJKMNP-TV-Z]{26}")
 DATASET_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 _DATASET_ID = re.compile(DATASET_ID_PATTERN)
 
+JobId = Annotated[str, StringConstraints(pattern=f"^{_JOB_ID.pattern}$")]
 DatasetId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
 WeightsId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
 

@@ -13,10 +13,11 @@ Nothing of the other job is changed. Whoever makes it once more, because the pos
 
 from collections.abc import Iterator
 
-from shared.durable import create_file, link_file, make_folder, read_bytes, sync_folder
+from shared.durable import create_file, link_file, make_folder, sync_folder
 from shared.events import Event, job_events
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.plain_files import MOST_FILE_BYTES, read_plain
 from shared.progress import EpochProgress
 from shared.replay import apply_rule, monitored_values, patience_after
 from shared.spec import JobSpec
@@ -64,7 +65,7 @@ def _link_files(source: AttemptFolder, taken: AttemptFolder, name: str) -> None:
 
 def _copy_rows(source: AttemptFolder, taken: AttemptFolder, epochs: int) -> None:
     """Copied and not linked: an attempt that was considered lost may still write into its own log."""
-    log = read_bytes(source.training_log)
+    log = read_plain(source.training_log, MOST_FILE_BYTES)
     if log is not None:
         create_file(taken.training_log, b"".join(log.splitlines(keepends=True)[: 1 + epochs]))
 

@@ -16,10 +16,11 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.document import Document
-from shared.progress import Best, EpochProgress, LastImprovement, take_old_names
+from shared.progress import Best, Count, EpochProgress, LastImprovement, Seconds, take_old_names
 from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec import JobSpec
 from shared.task import Task
+from shared.times import Time
 
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 TerminalStatus = Literal["succeeded", "failed", "cancelled"]
@@ -27,7 +28,7 @@ TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class JobRecord(Document):
@@ -40,7 +41,7 @@ class JobRecord(Document):
     """
 
     id: str
-    created_at: str
+    created_at: Time
     spec: JobSpec
     task: Task
     data_sha256: str
@@ -71,7 +72,7 @@ class EnginePlan(Document):
 class Cancel(Document):
     """`cancel.json`."""
 
-    requested_at: str
+    requested_at: Time
 
 
 class JobError(_Part):
@@ -105,10 +106,10 @@ class Stop(_Part):
     best: Best | None = None
     monitor: str | None = None
     last_improvement: LastImprovement | None = None
-    wait: int | None = None
-    patience: int | None = None
-    last_epoch: int = 0
-    epochs_not_run: int = 0
+    wait: Count | None = None
+    patience: Count | None = None
+    last_epoch: Count = 0
+    epochs_not_run: Count = 0
     budget: BudgetUsed | None = None
 
     @model_validator(mode="before")
@@ -139,8 +140,8 @@ class Ending(_Part):
 class JobResult(Document):
     """`result.json`. `attempt` is the one that brought it, None for a job that was cancelled in the queue."""
 
-    finished_at: str
-    attempt: int | None
+    finished_at: Time
+    attempt: Count | None
     ending: Ending
 
 
@@ -163,16 +164,16 @@ class Claim(Document):
     None where its machine does not say enough.
     """
 
-    attempt: int
+    attempt: Count
     owner: str
     host: str
-    pid: int
-    slot: int
+    pid: Count
+    slot: Count
     device: str
-    claimed_at: str
-    gpu_price_per_hour: float | None = None
+    claimed_at: Time
+    gpu_price_per_hour: float | None = Field(default=None, ge=0, le=1e6, allow_inf_nan=False)
     currency: str | None = None
-    memory_bytes: int | None = None
+    memory_bytes: Count | None = None
     process: ProcessIdentity | None = None
 
 
@@ -206,15 +207,15 @@ class AttemptEnd(Document):
     """
 
     outcome: Literal["finished", "handed_back", "lost", "failed"]
-    ended_at: str
+    ended_at: Time
     error: JobError | None = None
     is_failure: bool = False
     is_loss: bool = False
     has_progress: bool = False
-    retry_at: str | None = None
+    retry_at: Time | None = None
     place: str | None = None
-    events_bytes: int | None = None
-    held_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    events_bytes: Count | None = None
+    held_seconds: Seconds | None = None
     ending: Ending | None = None
 
     @property

@@ -6,10 +6,11 @@ exclusively, so that of several callers at once one wins, on any filesystem that
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.document import read_document
+from shared.document import UnusableDocument, read_document
 from shared.durable import create_file, encode, make_folder, replace_file
 from shared.job import (
     AttemptEnd,
@@ -32,6 +33,7 @@ RESULT_FILE = "result.json"
 CANCEL_FILE = "cancel.json"
 PLAN_FILE = "plan.json"
 ATTEMPTS = "attempts"
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -243,9 +245,13 @@ class JobFolder:
     def attempts(self) -> list[AttemptFolder]:
         """The attempts that somebody claimed, oldest first."""
         try:
-            numbers = sorted(int(entry.name) for entry in self.attempts_folder.iterdir() if entry.name.isdecimal())
+            numbers = sorted(
+                int(entry.name) for entry in self.attempts_folder.iterdir() if _NUMBER.fullmatch(entry.name)
+            )
         except FileNotFoundError:
             return []
+        except NotADirectoryError as error:
+            raise UnusableDocument(f"{ATTEMPTS} is not a folder") from error
         folders = [AttemptFolder(self.attempts_folder / str(number), number) for number in numbers]
         return [folder for folder in folders if folder.claim_file.exists()]
 

@@ -4,23 +4,26 @@ Only files that it names are served. It is replaced whole after each checkpoint,
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.document import Document, read_document
 from shared.durable import encode, replace_file
+from shared.progress import Count
+from shared.times import Time
 
 
 class Checkpoint(BaseModel):
     """One saved model: its file's name and bytes, the epoch (from 1) that it was saved after, and that epoch's logs."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str
-    epoch: int
-    bytes: int
-    sha256: str
-    saved_at: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$")]
+    epoch: Count
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    saved_at: Time
     metrics: dict[str, float | None]
 
 

@@ -37,7 +37,7 @@ def points_of(attempt: AttemptFolder) -> list[Path]:
     """The attempt's points, newest first."""
     try:
         found = [path for path in attempt.resume.iterdir() if _NAME.fullmatch(path.name)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(found, key=lambda path: path.name, reverse=True)
 

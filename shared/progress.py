@@ -1,18 +1,23 @@
 """What an epoch's event says of the run: the `data` of an event of type "epoch". Epochs count from 1."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# Fits into eight bytes.
+Count = Annotated[int, Field(ge=0, le=2**53)]
+# In microseconds, too.
+Seconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Best(_Frozen):
     """Best saved model so far: its epoch, and the value of the metric by which models are saved."""
 
-    epoch: int
+    epoch: Count
     monitor: str
     value: float
 
@@ -24,7 +29,7 @@ class LastImprovement(_Frozen):
     record it.
     """
 
-    epoch: int
+    epoch: Count
     value: float
     min_delta: float | None
 
@@ -50,9 +55,9 @@ class Patience(_Frozen):
     """
 
     monitor: str
-    wait: int
-    patience: int
-    stops_at_epoch: int
+    wait: Count
+    patience: Count
+    stops_at_epoch: Count
     last_improvement: LastImprovement | None
 
     @model_validator(mode="before")
@@ -71,8 +76,8 @@ class Patience(_Frozen):
 class PlateauWait(_Frozen):
     """State of ReduceLROnPlateau."""
 
-    wait: int
-    patience: int
+    wait: Count
+    patience: Count
 
 
 class EpochProgress(_Frozen):
@@ -81,11 +86,11 @@ class EpochProgress(_Frozen):
     `learning_rate` is the one that the epoch was trained with, `seconds` its length, validation included.
     """
 
-    epoch: int
-    epochs: int
+    epoch: Count
+    epochs: Count
     metrics: dict[str, float | None]
     learning_rate: float
-    seconds: float
+    seconds: Seconds
     best: Best | None
     early_stopping: Patience | None
     reduce_lr: PlateauWait | None

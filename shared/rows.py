@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shared.plain_files import open_plain
 from shared.problems import FitstopError
 from shared.spec import Positive, TableSpec
 
@@ -70,7 +71,7 @@ class Columns:
         """Which rows have no value, of shape (rows,). Never holds the whole of a text column."""
         from pyarrow.parquet import ParquetFile
 
-        with ParquetFile(self._path) as file:
+        with open_plain(self._path) as opened, ParquetFile(opened) as file:
             batches = file.iter_batches(batch_size=_BATCH, columns=[name], use_threads=False)
             masks = [_mask(batch.column(name)) for batch in batches]
         return np.concatenate([np.empty(0, np.bool_), *masks])
@@ -87,7 +88,8 @@ class Columns:
     def _read(self, name: str, *, as_dictionary: bool = False) -> Any:
         from pyarrow.parquet import ParquetFile
 
-        with ParquetFile(self._path, read_dictionary=[name] if as_dictionary else None) as file:
+        columns = [name] if as_dictionary else None
+        with open_plain(self._path) as opened, ParquetFile(opened, read_dictionary=columns) as file:
             # A name may select the columns that it is a prefix of, as well.
             return file.read(columns=[name], use_threads=False).column(name)
 

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -57,6 +57,11 @@ def _volume() -> Path:
     return Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "volume"
 
 
+def _state_folder(settings: dict[str, Any]) -> Path:
+    """Beside the volume, never in it: workers can write there."""
+    return Path(settings.get("volume") or _volume()).parent / "api"
+
+
 def _cache_folder() -> Path:
     """The XDG base directory for what may be deleted at any moment."""
     try:
@@ -75,6 +80,11 @@ class Settings(BaseModel):
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries notifications"
     )
+    umask: str = Field(
+        default="077",
+        pattern="^[0-7]{3}$",
+        description="rights that new files do not have; 007 or 022 where parts of the service run as several users",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="lowest level that is logged"
     )
@@ -83,11 +93,20 @@ class Settings(BaseModel):
     )
 
     # The API
+    state_folder: Path = Field(
+        default_factory=_state_folder,
+        description="the API's own folder, which no worker mounts: keys and sessions; default: beside the volume",
+    )
     host: str = Field(default="127.0.0.1", description="the address that the API listens on")
     admin_key: Annotated[SecretStr, AfterValidator(_hard_to_guess)] | None = Field(
         default=None, description="an API key of scope admin, beside those on the volume"
     )
     port: int = Field(default=8000, ge=0, le=65_535, description="the port that the API listens on")
+    trusted_proxies: str = Field(
+        default="",
+        pattern=r"^[0-9A-Fa-f.:/, ]*$",
+        description="addresses and networks of proxies whose X-Forwarded-Proto counts, separated by commas",
+    )
     api_processes: int = Field(default=1, ge=1, le=64, description="the API's worker processes")
     api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")
     max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
@@ -114,6 +133,16 @@ class Settings(BaseModel):
         default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
     )
     max_job_bytes: int = Field(default=2 * 1024**2, ge=1024, description="maximum bytes of a POST /jobs body")
+    max_table_bytes: int = Field(
+        default=16 * 1024**3,
+        ge=1024,
+        description="maximum memory of a job's training rows: rows times features times 4 bytes",
+    )
+    max_batch_bytes: int = Field(
+        default=512 * 1024**2,
+        ge=1024,
+        description="maximum memory of one layer's outputs: batch size times width times 4 bytes",
+    )
     max_json_depth: int = Field(default=32, ge=4, le=200, description="maximum nesting of a JSON body")
     max_dataset_bytes: int = Field(default=1024**3, ge=1024, description="maximum bytes of a table")
     max_dataset_columns: int = Field(default=4096, ge=2, description="maximum columns of a dataset")
@@ -168,7 +197,9 @@ class Settings(BaseModel):
     )
     idle_hook: str = Field(default="", description="shell command to run when a worker exits because it is idle")
     volume_reserve_bytes: int = Field(
-        default=64 * 1024**2, ge=0, description="free space on the volume, below which no job is claimed"
+        default=64 * 1024**2,
+        ge=0,
+        description="free space on the volume, below which no job is claimed and no upload is taken",
     )
     max_failures: int = Field(
         default=3, ge=1, le=100, description="failed attempts in a row without progress after which the job fails"
@@ -197,6 +228,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         raise BadEnvironment(
             f"FITSTOP_SELF_STOP_SECONDS={settings.self_stop_seconds:g} must be below "
             f"FITSTOP_TAKE_OVER_SECONDS={settings.take_over_seconds:g}: else a job has two trainers for a while"
+        )
+    if settings.state_folder.absolute().is_relative_to(settings.volume.absolute()):
+        raise BadEnvironment(
+            f"FITSTOP_STATE_FOLDER={settings.state_folder} must not be in FITSTOP_VOLUME={settings.volume}: else who "
+            "can write the volume can make keys"
         )
     _check_redis(settings.redis_url.get_secret_value())
     return settings

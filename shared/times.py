@@ -1,6 +1,9 @@
 """Times as people and files see them: RFC 3339, UTC, to the millisecond."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -21,6 +24,15 @@ def parse_time(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"a time without a time zone: {text!r}")
     return moment
+
+
+def _check_time(text: str) -> str:
+    parse_time(text)
+    return text
+
+
+Time = Annotated[str, AfterValidator(_check_time)]
+"""A moment as a document holds it."""
 
 
 def microseconds(text: str) -> int:

@@ -37,6 +37,7 @@ from shared.durable import (
 from shared.ids import is_dataset_id, is_job_id, job_age_seconds
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
+from shared.plain_files import guard
 from shared.project import DEFAULT_PROJECT, is_project_name
 from shared.spec import JobSpec
 from shared.stamps import Stamp, file_stamp
@@ -110,6 +111,7 @@ class Volume:
         self.deleted = root / "deleted"
         self.weights = WeightsStore(root)
         make_folder(root)
+        guard(root)
         self._identity = VolumeIdentity(root)
         for folder in (self.datasets, self.open, self.turns, self.jobs, self.workers, self.deleted):
             make_folder(folder)
@@ -233,7 +235,12 @@ class Volume:
 
     def job_ids(self) -> list[str]:
         """The ids of all jobs, newest first."""
-        found = (entry.name for shard in os.scandir(self.jobs) if shard.is_dir() for entry in os.scandir(shard))
+        found = (
+            entry.name
+            for shard in os.scandir(self.jobs)
+            if shard.is_dir(follow_symlinks=False)
+            for entry in os.scandir(shard)
+        )
         return sorted((name for name in found if is_job_id(name)), reverse=True)
 
     def store_job(

@@ -6,6 +6,7 @@ For people to read; nothing is decided by it.
 from pydantic import BaseModel, ConfigDict
 
 from shared.document import Document
+from shared.times import Time
 
 
 class RunningAttempt(BaseModel):
@@ -50,5 +51,5 @@ class WorkerCard(Document):
     unfit: str = ""
     paused: str = ""
     running: tuple[RunningAttempt, ...]
-    started_at: str
-    seen_at: str
+    started_at: Time
+    seen_at: Time

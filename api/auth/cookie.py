@@ -12,22 +12,29 @@ from flask import Response, request
 from api.http.problems import HttpProblem
 from api.state.sessions import SECONDS
 
+# Under https: a browser takes it from this host alone, and from no other of its domain.
+_HOST = "__Host-"
+
 
 def read_secret() -> str | None:
     """The secret that the browser sent, whatever it is worth; None where it sent none."""
-    return request.cookies.get(_name())
+    secret = request.cookies.get(_HOST + _name())
+    return secret if secret is not None or request.is_secure else request.cookies.get(_name())
 
 
 def give(response: Response, secret: str) -> None:
     """Let the browser that is being answered keep a session's secret for as long as the session lasts."""
+    name = _HOST + _name() if _is_https() else _name()
     response.set_cookie(
-        _name(), secret, max_age=SECONDS["session"], path="/", secure=_is_https(), httponly=True, samesite="Strict"
+        name, secret, max_age=SECONDS["session"], path="/", secure=_is_https(), httponly=True, samesite="Strict"
     )
 
 
 def take_away(response: Response) -> None:
     """Let the browser forget it."""
     response.delete_cookie(_name(), path="/", secure=_is_https(), httponly=True, samesite="Strict")
+    if _is_https():
+        response.delete_cookie(_HOST + _name(), path="/", secure=True, httponly=True, samesite="Strict")
 
 
 def check_origin() -> None:

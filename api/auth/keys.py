@@ -10,7 +10,7 @@ from api.auth.quotas import last_used
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, JSON, json_answer, operation
 from api.http.query import no_query
-from api.http.strict_json import read_object
+from api.http.strict_json import SMALL_BODY_BYTES, read_object
 from api.shapes.base import Page
 from api.shapes.service import Key, ListedKey, NewKey
 from api.state.key_store import ENVIRONMENT_KEY_ID, KeyName, KnownKey, Scope
@@ -53,8 +53,7 @@ class KeyRequest(BaseModel):
 def create() -> Response:
     """Create an API key. Only this answer contains its secret."""
     no_query()
-    settings = service().settings
-    asked = validate(KeyRequest, read_object(settings.max_job_bytes, settings.max_json_depth))
+    asked = validate(KeyRequest, read_object(SMALL_BODY_BYTES, service().settings.max_json_depth))
     expires_at = time_in(asked.expires_in_days * _DAY_SECONDS) if asked.expires_in_days else None
     known, key = service().keys.create(asked.name, asked.scope, expires_at, asked.project)
     return json_response(NewKey(**_facts(known), key=key), 201)

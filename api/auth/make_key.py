@@ -1,7 +1,7 @@
-"""Make a key on the volume and print it: `python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`.
+"""Make a key and print it: `python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`.
 
-It makes the first key on a machine that has the volume (FITSTOP_VOLUME), and a new one after the last was lost. Write
-access to the volume allows everything anyway.
+It makes the first key on a machine of the API (FITSTOP_STATE_FOLDER), and a new one after the last was lost. Write
+access to that folder allows everything anyway.
 """
 
 import argparse
@@ -12,16 +12,15 @@ from typing import get_args
 from pydantic import ValidationError
 
 from api.state.key_store import KeyStore, Scope
+from api.state.state_folder import open_state_folder
 from shared.project import DEFAULT_PROJECT
 from shared.settings import BadEnvironment, read_settings
 from shared.times import time_in
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the key alone on stdout. Exit status 2 for what cannot be used, 1 for a volume that cannot."""
-    parser = argparse.ArgumentParser(
-        prog="python -m fitstop.service api.make_key", description="Make an API key on the volume."
-    )
+    """Print the key alone on stdout. Exit status 2 for what cannot be used, 1 for a folder that cannot."""
+    parser = argparse.ArgumentParser(prog="python -m fitstop.service api.make_key", description="Make an API key.")
     parser.add_argument("name", metavar="NAME", help="what the key is for")
     parser.add_argument("--scope", choices=get_args(Scope), default="admin", help="default: %(default)s")
     parser.add_argument("--project", default=DEFAULT_PROJECT, help="project of the key; default: %(default)s")
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     expires_at = time_in(asked.days * 86_400) if asked.days else None
     try:
-        _, key = KeyStore(read_settings().volume).create(asked.name, asked.scope, expires_at, asked.project)
+        _, key = KeyStore(open_state_folder(read_settings())).create(asked.name, asked.scope, expires_at, asked.project)
     except ValidationError as error:
         problem = error.errors()[0]
         parser.error(f"{problem['loc'][0]}: {problem['msg']}")

@@ -11,11 +11,10 @@ from api.auth.access import caller
 from api.http.operation import Schema, text
 from api.http.query import Query
 from api.state.dataset_cache import KnownDataset
-from api.state.job_projects import project_in
+from api.state.job_projects import project_of
 from api.state.service import service
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
-from shared.durable import read_bytes
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
 from shared.project import PROJECT_PATTERN, is_project_name
@@ -96,8 +95,7 @@ def _if_readable(read: Callable[[], _Read | None], place: Callable[[], Path]) ->
     try:
         return read()
     except UnusableDocument:
-        document = place()
-        if reaches(project_in(read_bytes(document) or b"")):
+        if reaches(project_of(place())):
             raise
         return None
 

@@ -19,6 +19,7 @@ from api.http.query import Query
 from api.shapes.base import Page
 from api.shapes.service import DatasetImage
 from api.state.service import service
+from shared.plain_files import open_plain
 from shared.problems import NotFound
 
 _MOST, _USUAL = 100, 24
@@ -54,7 +55,7 @@ def show_images(dataset_id: str) -> Response:
 
 def _read(path: Path, name: str | None, limit: int) -> tuple[list[dict[str, Any]], bool]:
     """The first rows of the class, or of all classes in turn, and whether there are more. Reads few row groups."""
-    with pq.ParquetFile(path) as file:
+    with open_plain(path) as opened, pq.ParquetFile(opened) as file:
         labels = file.read(["label"], use_threads=False)["label"].to_pylist()
         chosen = _in_turn(labels) if name is None else [at for at, label in enumerate(labels) if label == name]
         wanted = chosen[:limit]

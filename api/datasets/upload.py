@@ -20,10 +20,13 @@ from api.datasets.upload_options import UploadOptions
 from api.http.body import check_size, pieces
 from api.http.problems import HttpProblem
 from api.state.incoming import make_folder
+from shared.child_environment import is_for_training
 from shared.problems import Problem, Refused
-from shared.settings import PREFIX, Settings
+from shared.settings import Settings
 
 GIB = 1024**3
+# Between two looks at the free space.
+_LOOK_BYTES = 64 * 1024**2
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,7 @@ def _store(folder: Path, settings: Settings) -> Upload:
     hashed, size = sha256(), 0
     head: bytes = b""
     found: Format = "csv"
+    look_at = 0
     with (folder / "upload").open("xb") as file:
         for piece in pieces(max(most_bytes.values())):
             if len(head) < HEAD_BYTES:
@@ -93,10 +97,25 @@ def _store(folder: Path, settings: Settings) -> Upload:
             hashed.update(piece)
             size += len(piece)
             check_size(max(size, request.content_length or 0), most_bytes[found])
+            if size >= look_at:
+                look_at += _LOOK_BYTES
+                leave_reserve(folder, max(len(piece), (request.content_length or 0) - size), settings)
             file.write(piece)
     if not size:
         raise Refused([Problem("#", "the body is empty, expected CSV, Parquet, zip, tar or npz", "empty")])
     return Upload(folder, found, size, hashed.hexdigest())
+
+
+def leave_reserve(folder: Path, coming: int, settings: Settings) -> None:
+    """Raise HttpProblem 507 where the volume would have less free space than its reserve after `coming` bytes more."""
+    found = os.statvfs(folder)
+    free, reserve = found.f_bavail * found.f_frsize, settings.volume_reserve_bytes
+    if free - coming < reserve:
+        detail = (
+            f"the volume has {free} bytes free, the upload needs {coming} more, and {reserve} stay free for jobs "
+            "(FITSTOP_VOLUME_RESERVE_BYTES): delete datasets or jobs, or enlarge the volume"
+        )
+        raise HttpProblem(507, "volume_full", detail)
 
 
 def _most_bytes(found: Format, settings: Settings) -> int:
@@ -113,7 +132,7 @@ def _most_bytes(found: Format, settings: Settings) -> int:
 def ingest_environment() -> dict[str, str]:
     """The environment of the process that parses an upload."""
     # What parses foreign bytes knows no secret.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment = {name: value for name, value in os.environ.items() if is_for_training(name)}
     # Arrow's own allocator reserves 1 GiB of addresses at once, which would count as memory.
     return {**environment, "ARROW_DEFAULT_MEMORY_POOL": "system"}
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
+from shared.api_key import without_keys
+
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # What a browser may do with an answer: nothing, unless a page says more of itself. No origin but ours may read it.
 SAFE_HEADERS = {
@@ -18,6 +20,7 @@ SAFE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_MOST_PATH = 200
 _JSON = frozenset({"application/json", "application/problem+json"})
 
 log = logging.getLogger(__name__)
@@ -66,11 +69,21 @@ def _mark(response: Response) -> Response:
     for name, value in SAFE_HEADERS.items():
         if name.lower() not in said:
             response.headers.add(name, value)
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if response.mimetype in _JSON:
         response.headers["Cache-Control"] = "no-store"
     if log.isEnabledFor(logging.INFO):
-        log.info("%s %s %d", request.method, request.path, response.status_code, extra={"facts": _facts(response)})
+        log.info("%s %s %d", request.method, _shown_path(), response.status_code, extra={"facts": _facts(response)})
     return response
+
+
+def _shown_path() -> str:
+    """A client chooses how long a path is, and JSON makes six characters of one that is no text."""
+    if len(request.path) <= _MOST_PATH:
+        return request.path
+    # Half a key would not be taken for one.
+    return without_keys(request.path)[: _MOST_PATH - 1] + "…"
 
 
 def _facts(response: Response) -> dict[str, Any]:
@@ -78,7 +91,7 @@ def _facts(response: Response) -> dict[str, Any]:
     return {
         "request_id": request_id(),
         "method": request.method,
-        "path": request.path,
+        "path": _shown_path(),
         "status": response.status_code,
         "seconds": round(time.monotonic() - g.get("started", time.monotonic()), 4),
         "key_id": g.caller.key_id if "caller" in g else None,

@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 
 from flask import request
 
-from shared.problems import Problem, Refused, list_names, nearest, pointer
+from shared.problems import Problem, Refused, at_most_shown, list_names, nearest, pointer
 
 _Value = TypeVar("_Value")
 _Default = TypeVar("_Default")
@@ -30,7 +30,7 @@ class Query:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None and self._problems:
-            raise Refused(self._problems)
+            raise Refused(at_most_shown(self._problems))
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number from `low` to `high`."""

@@ -14,40 +14,61 @@ from flask import request
 
 from api.http.body import pieces
 from api.http.problems import HttpProblem
-from shared.problems import Problem, Refused, pointer
+from shared.problems import Problem, Refused, at_most_shown, pointer
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _MOST_SHOWN = 60
+# The lists of a spec are of 4,096 columns at most. Each value may be wrong and have a problem of its own.
+MOST_VALUES = 16_384
+# A Keras model's own JSON has tens of thousands.
+_MOST_CONTAINERS = 65_536
+# For a body of a few settings.
+SMALL_BODY_BYTES = 16 * 1024
 # Up to here a double holds every whole number.
 _MOST_EXACT = 2**53
 
 
-def read_object(most_bytes: int, most_depth: int) -> dict[str, Any]:
-    """The request's body, a JSON object. Raises HttpProblem or Refused for everything else."""
+def read_object(most_bytes: int, most_depth: int, uncounted: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The request's body, a JSON object. Raises HttpProblem or Refused for everything else.
+
+    What stands at the place `uncounted` is not counted as values of the body.
+    """
     if request.mimetype != "application/json":
         raise HttpProblem(415, "not_json", "send the body as Content-Type: application/json")
-    return parse_object(b"".join(pieces(most_bytes)), most_depth)
+    return parse_object(b"".join(pieces(most_bytes)), most_depth, uncounted)
 
 
-def parse_object(content: bytes, most_depth: int) -> dict[str, Any]:
+def parse_object(content: bytes, most_depth: int, uncounted: tuple[str, ...] = ()) -> dict[str, Any]:
     """`content` as a JSON object of at most `most_depth` levels. Raises HttpProblem or Refused."""
     text = _decode(content)
-    if depth(text) > most_depth:
+    bare = without_strings(text)
+    if max(bare.count("[") + bare.count("{"), bare.count("]") + bare.count("}")) > _MOST_CONTAINERS:
+        raise _bad(f"more than {_MOST_CONTAINERS} lists and objects")
+    if depth(bare) > most_depth:
         raise _bad(f"more than {most_depth} levels deep")
     document = _parse(text)
     if not isinstance(document, dict):
         raise Refused([Problem("#", f"received {_kind(document)}, expected an object", "not_an_object")])
+    if bare.count(",") >= MOST_VALUES and _count(document, uncounted) > MOST_VALUES:
+        place, count = _largest(document)
+        detail = f"received {count} values, expected fewer: a body has at most {MOST_VALUES}"
+        raise Refused([Problem(pointer(*place), detail, "too_many_values")])
     # UTF-8 holds none: only an escape makes one.
     broken = _half_characters(document, ()) if "\\u" in text else []
     if broken:
-        raise Refused(broken)
+        raise Refused(at_most_shown(broken))
     return document
 
 
-def depth(text: str) -> int:
-    """How many levels of lists and objects `text` opens at most, counted without parsing it."""
+def without_strings(text: str) -> str:
+    """A JSON text without its strings, so that what stands in them is not counted."""
+    return _STRING.sub("", text)
+
+
+def depth(bare: str) -> int:
+    """How many levels of lists and objects a JSON text without its strings opens at most; nothing is parsed."""
     deepest = level = 0
-    for character in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
+    for character in re.findall(r"[\[\]{}]", bare):
         level += 1 if character in "[{" else -1
         deepest = max(deepest, level)
     return deepest
@@ -94,6 +115,21 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise _bad(f"the name {_cut(json.dumps(twice))} appears twice in one object")
     return found
+
+
+def _count(value: Any, uncounted: tuple[str, ...], place: tuple[str | int, ...] = ()) -> int:
+    """The number of values in lists and objects, but for those at the place `uncounted`."""
+    if not isinstance(value, dict | list) or (place and place == uncounted):
+        return 0
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    return len(value) + sum(_count(one, uncounted, (*place, part)) for part, one in inner)
+
+
+def _largest(value: Any, place: tuple[str | int, ...] = ()) -> tuple[tuple[str | int, ...], int]:
+    """The place of the list or object with the most values, and their number."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    below = [_largest(one, (*place, part)) for part, one in inner if isinstance(one, dict | list)]
+    return max([(place, len(value)), *below], key=lambda found: found[1])
 
 
 def _half_characters(value: Any, place: tuple[str | int, ...]) -> list[Problem]:

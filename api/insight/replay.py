@@ -13,7 +13,7 @@ from api.auth.quotas import costly_read
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, JSON, integer, json_answer, operation, text
 from api.http.query import Query, no_query
-from api.http.strict_json import read_object
+from api.http.strict_json import SMALL_BODY_BYTES, read_object
 from api.jobs.list import candidate_ids
 from api.jobs.settings import ReplaySettings
 from api.shapes import insight as shapes
@@ -59,9 +59,9 @@ log = logging.getLogger(__name__)
 def replay_job(job_id: str) -> Response:
     """Replay the stopping rule with other settings: exact up to the last epoch, unknown after it."""
     no_query()
-    settings = service().settings
-    asked = validate(ReplaySettings, read_object(settings.max_job_bytes, settings.max_json_depth))
-    history = histories().of(find_job(job_id))
+    job = find_job(job_id)
+    asked = validate(ReplaySettings, read_object(SMALL_BODY_BYTES, service().settings.max_json_depth))
+    history = histories().of(job)
     epochs = history.epochs()
     if not epochs:
         raise Conflict("no epoch of this job has ended yet, so there is nothing to replay")

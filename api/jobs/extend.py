@@ -10,7 +10,7 @@ from pydantic import Field
 from api.auth.projects import find_job
 from api.http.operation import BODY_ERRORS, JSON, json_answer, operation
 from api.http.query import no_query
-from api.http.strict_json import read_object
+from api.http.strict_json import SMALL_BODY_BYTES, read_object
 from api.jobs.find import state_of
 from api.jobs.once import ONCE, store_once
 from api.jobs.post import JOB_LINKS, answer_post, new_record, on_the_same_data
@@ -70,9 +70,9 @@ def extend(job_id: str) -> tuple[Response, int, dict[str, str]]:
     The files that the new job needs are linked into its own folder first, so that either job may be deleted.
     """
     no_query()
-    settings = service().settings
-    asked = validate(ExtendRequest, read_object(settings.max_job_bytes, settings.max_json_depth))
-    origin = _origin(find_job(job_id), asked)
+    job = find_job(job_id)
+    asked = validate(ExtendRequest, read_object(SMALL_BODY_BYTES, service().settings.max_json_depth))
+    origin = _origin(job, asked)
     document = {"extends": job_id, **asked.model_dump(mode="json", by_alias=True, exclude_unset=True)}
     try:
         return answer_post(*store_once(document, partial(_extend_record, origin, asked), partial(_inherit, origin)))

@@ -1,9 +1,7 @@
 """The files of a job: its CSV log, its checkpoints, its best model."""
 
 import os
-import stat
 from base64 import b64encode
-from pathlib import Path
 from typing import BinaryIO
 
 from flask import Response, request
@@ -18,9 +16,9 @@ from api.http.query import no_query
 from api.jobs.report import checkpoint_report, kept_checkpoints
 from api.shapes.base import Page
 from api.shapes.jobs import Checkpoint as ShownCheckpoint
-from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint, Manifest
+from shared.plain_files import MOST_FILE_BYTES, open_plain, read_plain
 from shared.problems import NotFound
 
 _BYTES = {"application/octet-stream": {"type": "string", "format": "binary"}}
@@ -43,7 +41,7 @@ _RANGE = {**KNOWN, "Range": text("Range of bytes."), "If-Range": text("ETag of t
 def training_log(job_id: str) -> Response:
     """Download `training_log.csv` of the newest attempt that has one. Its epochs count from 0."""
     no_query()
-    logs = (read_bytes(attempt.training_log) for attempt in reversed(find_job(job_id).runs()))
+    logs = (read_plain(attempt.training_log, MOST_FILE_BYTES) for attempt in reversed(find_job(job_id).runs()))
     content = next((log for log in logs if log), None)
     if content is None:
         raise NotFound("there is no training log yet: no epoch has ended")
@@ -122,20 +120,12 @@ def repr_digest(sha256: str) -> str:
 
 def open_checkpoint(attempt: AttemptFolder, checkpoint: Checkpoint) -> BinaryIO:
     """The checkpoint's file, as long as its manifest says."""
-    file = open_plain_file(attempt.checkpoints / checkpoint.name)
+    try:
+        file = open_plain(attempt.checkpoints / checkpoint.name)
+    except FileNotFoundError:
+        # Retention may have removed it since the manifest was read.
+        raise NotFound("this checkpoint is no longer there") from None
     if os.fstat(file.fileno()).st_size != checkpoint.bytes:
         file.close()
         raise HttpProblem(500, "damaged_checkpoint", "the checkpoint's file is not as long as its manifest says")
     return file
-
-
-def open_plain_file(path: Path) -> BinaryIO:
-    """The plain file at `path`. Retention may have removed it since the manifest was read; a link is never followed."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        raise NotFound("this checkpoint is no longer there") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NotFound("this checkpoint is no longer there")
-    return os.fdopen(descriptor, "rb")

@@ -29,11 +29,11 @@ from api.http.problems import HttpProblem
 from api.state.service import service
 from shared.document import Document, UnusableDocument, read_document
 from shared.durable import create_file, encode, make_folder
-from shared.ids import new_job_id
+from shared.ids import JobId, new_job_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.problems import Conflict
-from shared.times import seconds_since, utc_now
+from shared.times import Time, seconds_since, utc_now
 from shared.volume import Volume
 
 HEADER = "Idempotency-Key"
@@ -48,9 +48,9 @@ log = logging.getLogger(__name__)
 class PostedOnce(Document):
     """`idempotency/<aa>/<digest>.json`."""
 
-    job_id: str
+    job_id: JobId
     body_sha256: str
-    created_at: str
+    created_at: Time
 
 
 def store_once(

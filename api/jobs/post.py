@@ -26,10 +26,13 @@ from shared.job_folder import JobFolder
 from shared.problems import Conflict, FitstopError, Problem, Refused, at_most_shown, pointer
 from shared.resolve import problems_without_data, resolve
 from shared.resolve.draft import make_draft
+from shared.resolve.memory import MemoryLimits
 from shared.spec import JobSpec
 from shared.times import utc_now
 from shared.weights import WeightsInfo, weights_of
 
+# A Keras model's own JSON, of which each layer is many values.
+_MODEL = ("model", "config")
 # Rows, height, width and channels.
 _IMAGE_RANK = 4
 # Stand for what a bad document does not say; nothing is looked up or judged by them.
@@ -79,7 +82,7 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     with Query("dry_run") as query:
         is_dry = query.flag("dry_run")
     settings = service().settings
-    document = read_object(settings.max_job_bytes, settings.max_json_depth)
+    document = read_object(settings.max_job_bytes, settings.max_json_depth, _MODEL)
     if is_dry:
         return json_response(dry_run_report(_make_record(document, new_job_id()))), 200, {}
     return answer_post(*store_once(document, partial(_make_record, document)))
@@ -162,9 +165,11 @@ def new_record(
     if known is None:
         raise _without_data(asked, faults)
     data, rows = known
+    settings = service().settings
+    memory = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
     weights, missing = _find_weights(asked, faults)
     try:
-        resolved = resolve(asked, data, rows, faults)
+        resolved = resolve(asked, data, rows, faults, memory)
     except Refused as refused:
         raise Refused(at_most_shown([*refused.problems, *missing])) from None
     if missing:

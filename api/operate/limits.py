@@ -58,6 +58,8 @@ def _job(settings: Settings) -> JobLimits:
     return JobLimits(
         bytes=settings.max_job_bytes,
         json_depth=settings.max_json_depth,
+        table_bytes=settings.max_table_bytes,
+        batch_bytes=settings.max_batch_bytes,
         epochs=MOST_EPOCHS,
         parameters=MOST_PARAMETERS,
         classes=MOST_CLASSES,

@@ -161,7 +161,7 @@ def _mark(path: Path) -> _Mark:
     job = str(path)
     try:
         numbers = [int(name) for name in os.listdir(f"{job}/{ATTEMPTS}") if name.isdecimal()]  # noqa: PTH208
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         numbers = []
     last = f"{job}/{ATTEMPTS}/{max(numbers, default=0)}"
     own = (f"{last}/{name}" for name in ("claim.json", "events.jsonl", "end.json"))

@@ -8,7 +8,7 @@ from api.auth.cookie import check_origin, give, read_secret, take_away
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, JSON, Answer, json_answer, operation
 from api.http.problems import HttpProblem
-from api.http.query import no_query
+from api.http.query import Query, no_query
 from api.http.strict_json import read_object
 from api.page.shapes import Session, SessionKey, SignInCode
 from api.state.key_store import KnownKey
@@ -63,14 +63,25 @@ def sign_in() -> Response:
     return response
 
 
-@operation("signOut", "page", "End a browser session", {204: Answer("Session ended.")}, errors=(403,))
+@operation(
+    "signOut",
+    "page",
+    "End a browser session",
+    {204: Answer("Session ended.")},
+    query={"everywhere": {"type": "boolean", "default": False, "description": "Also all others of the same key."}},
+    errors=(403,),
+)
 def sign_out() -> tuple[Response, int]:
-    """End the browser session everywhere: 204, also without a session."""
-    no_query()
+    """End the browser session: 204, also without a session. With `everywhere` all sessions and codes of its key end."""
+    with Query("everywhere") as query:
+        is_everywhere = query.flag("everywhere")
     check_origin()
     secret = read_secret()
     if secret is not None:
+        key = service().sessions.find(secret) if is_everywhere else None
         service().sessions.end(secret)
+        if key is not None:
+            service().sessions.end_all(key.id)
     response = Response(status=204)
     take_away(response)
     return response, 204

@@ -2,22 +2,23 @@
 
 import json
 import logging
-import re
 import sys
+from collections.abc import Iterable
 
-from shared.api_key import PATTERN
+from shared.api_key import without_keys
 from shared.times import utc_now
-
-# All of a key but what names it.
-_KEY = re.compile(PATTERN)
-_NAMED = 15
 
 
 class JsonLine(logging.Formatter):
     """A record as one line of ASCII: JSON escapes each character that could begin a line, move a cursor or turn text.
 
-    `extra={"facts": {...}}` stands beside the message. An API key that got into a record is cut down to its name.
+    `extra={"facts": {...}}` stands beside the message. An API key that got into a record is cut down to its name, and
+    each of `secrets`, which have no form of their own, to asterisks.
     """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._secrets = [json.dumps(secret)[1:-1] for secret in secrets if secret]
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -29,16 +30,14 @@ class JsonLine(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return without_keys(json.dumps(line, default=str).replace("\x7f", "\\u007f"))
+        text = json.dumps(line, default=str).replace("\x7f", "\\u007f")
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return without_keys(text)
 
 
-def without_keys(text: str) -> str:
-    """`text` with no API key in it."""
-    return _KEY.sub(lambda found: f"{found.group()[:_NAMED]}_***", text)
-
-
-def start_logging(level: str) -> None:
-    """Send all logging of this process to stderr, from `level` on."""
+def start_logging(level: str, secrets: Iterable[str] = ()) -> None:
+    """Send all logging of this process to stderr, from `level` on, without the `secrets`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLine())
+    handler.setFormatter(JsonLine(secrets))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)

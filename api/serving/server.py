@@ -10,6 +10,7 @@ import sys
 import tempfile
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
@@ -22,6 +23,7 @@ from api.serving.exposure import Exposed, check
 from api.serving.logs import start_logging
 from api.state.key_store import KeyStore
 from api.state.service import Service
+from api.state.state_folder import open_state_folder
 from shared.durable import check_links
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
@@ -41,15 +43,16 @@ def main() -> int:
     except BadEnvironment as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    start_logging(settings.log_level)
+    os.umask(int(settings.umask, 8))
+    start_logging(settings.log_level, secrets_of(settings))
     try:
         check_links(Volume(settings.volume).root)
-        check(settings, KeyStore(settings.volume, settings.admin_key))
+        check(settings, KeyStore(open_state_folder(settings), settings.admin_key))
     except Exposed as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     except OSError as error:
-        print(f"FITSTOP_VOLUME={settings.volume}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        print(f"{_place_of(error, settings)}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
     if settings.api_processes > 1:
         count_together()
@@ -59,6 +62,19 @@ def main() -> int:
     gasgi.ASGIProtocol = Connection
     Server(settings).run()
     return 0
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """The secrets of the settings that no log line may hold."""
+    password = urlsplit(settings.redis_url.get_secret_value()).password
+    return [text for text in (settings.admin_key and settings.admin_key.get_secret_value(), password) if text]
+
+
+def _place_of(error: OSError, settings: Settings) -> str:
+    """The setting whose folder failed."""
+    if str(error.filename).startswith(str(settings.state_folder)):
+        return f"FITSTOP_STATE_FOLDER={settings.state_folder}"
+    return f"FITSTOP_VOLUME={settings.volume}"
 
 
 def count_together() -> None:
@@ -105,6 +121,8 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "limit_request_line": 8190,
         # gunicorn's default lets a client on this machine rewrite the path by a header SCRIPT_NAME or PATH_INFO.
         "forwarder_headers": "",
+        # gunicorn trusts each client on this machine where nothing is said.
+        "forwarded_allow_ips": settings.trusted_proxies,
         "control_socket_disable": True,
         "logger_class": PlainLogger,
         "loglevel": settings.log_level,

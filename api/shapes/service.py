@@ -82,6 +82,8 @@ class JobLimits(Shape):
 
     bytes: int
     json_depth: int
+    table_bytes: Annotated[int, Field(description="Training rows times features times 4 bytes")]
+    batch_bytes: Annotated[int, Field(description="Batch size times the widest layer times 4 bytes")]
     epochs: int
     parameters: int
     classes: int

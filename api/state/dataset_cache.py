@@ -12,9 +12,15 @@ from shared.resolve.row_facts import DatasetRows
 from shared.stamps import Stamp
 from shared.volume import Volume
 
-_MOST_KEPT = 16
+# Of `dataset.json`; what is made of it takes some ten times as much.
+_MOST_BYTES = 16 * 1024**2
+_LEAST_BYTES = _MOST_BYTES // 16
 
 KnownDataset = tuple[DatasetInfo, DatasetRows]
+
+
+def _size(kept: tuple[Stamp, KnownDataset]) -> int:
+    return min(max(kept[0][2], _LEAST_BYTES), _MOST_BYTES)
 
 
 class DatasetCache:
@@ -22,7 +28,7 @@ class DatasetCache:
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
-        self._kept: LockedCache[str, tuple[Stamp, KnownDataset]] = LockedCache(LRUCache(_MOST_KEPT))
+        self._kept: LockedCache[str, tuple[Stamp, KnownDataset]] = LockedCache(LRUCache(_MOST_BYTES, _size))
 
     def find(self, dataset_id: str) -> KnownDataset | None:
         """What is known of a dataset, and its rows; None where there is none, whatever the id holds."""

@@ -28,6 +28,7 @@ from pydantic_core import from_json
 from api.state.index_file import DAMAGED, OPEN, UNBORN, Entry, IndexFile, Wanted, index_path
 from shared.ids import is_job_id
 from shared.job_folder import RESULT_FILE, SPEC_FILE
+from shared.plain_files import read_plain
 from shared.project import DEFAULT_PROJECT
 from shared.volume import Volume
 
@@ -147,7 +148,7 @@ class JobIndex:
 
     def _read_shards(self, most: int | None) -> bool:
         batch = _Batch(self._file)
-        for shard in list(os.scandir(self._volume.jobs)):
+        for shard in [entry for entry in os.scandir(self._volume.jobs) if entry.is_dir(follow_symlinks=False)]:
             self._read_if_changed(shard, batch)
             if most is not None and batch.read > most:
                 return False
@@ -229,29 +230,29 @@ class _Batch:
 
 def _entry(job_id: str, folder: str) -> Entry:
     """Not by the models that validate nor by paths that are objects: this runs a hundred thousand times."""
-    result = _content(f"{folder}/{RESULT_FILE}")
-    spec = _content(f"{folder}/{SPEC_FILE}")
-    if spec is None:
-        return Entry(job_id, UNBORN)
     try:
+        result = read_plain(f"{folder}/{RESULT_FILE}")
+        spec = read_plain(f"{folder}/{SPEC_FILE}")
+        if spec is None:
+            return Entry(job_id, UNBORN)
         record = from_json(spec)
         end = None if result is None else from_json(result)
         status = OPEN if end is None else end["ending"]["status"]
         asked = record["spec"]
         project, finished_at = record.get("project", DEFAULT_PROJECT), end and end["finished_at"]
         metadata = tuple(asked["metadata"].items())
+        texts = (status, asked["name"] or "", record["created_at"], project, finished_at or "")
+        _check_texts(*texts, *(text for pair in metadata for text in pair))
         return Entry(job_id, status, asked["name"], record["created_at"], metadata, project, finished_at)
     except (ValueError, KeyError, TypeError, AttributeError):
         log.error("%s is damaged and left out of every list", job_id)
         return Entry(job_id, DAMAGED)
 
 
-def _content(path: str) -> bytes | None:
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return file.read()
-    except FileNotFoundError:
-        return None
+def _check_texts(*values: object) -> None:
+    """Raise TypeError for what SQLite would not take as a text."""
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError
 
 
 def _id(entry: Entry) -> str:

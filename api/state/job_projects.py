@@ -1,9 +1,12 @@
 """The project of each job: it never changes, so it is read once."""
 
+from pathlib import Path
+
 from cachetools import LRUCache
 from pydantic_core import from_json
 
 from api.state.locked_cache import LockedCache
+from shared.document import UnusableDocument
 from shared.durable import read_bytes
 from shared.ids import is_job_id
 from shared.project import DEFAULT_PROJECT
@@ -26,8 +29,16 @@ class JobProjects:
             return known
         if not is_job_id(job_id):
             return None
-        found = project_in(read_bytes(self._volume.job_folder(job_id).spec_file) or b"")
+        found = project_of(self._volume.job_folder(job_id).spec_file)
         return None if found is None else self._kept.keep(job_id, found)
+
+
+def project_of(document: Path) -> str | None:
+    """The project that a document names; None for one that is not there or cannot be read."""
+    try:
+        return project_in(read_bytes(document) or b"")
+    except UnusableDocument:
+        return None
 
 
 def project_in(spec: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""The keys that the service knows, on the volume: never a key itself, only its hash.
+"""The keys that the service knows, in FITSTOP_STATE_FOLDER: never a key itself, only its hash.
 
 keys/<key id>.json           what the key may do: written once
 keys/<key id>.revoked.json   written once, if somebody revokes it
@@ -74,8 +74,8 @@ class KnownKey:
 class KeyStore:
     """All keys. Makes its folder; raises OSError where it cannot."""
 
-    def __init__(self, volume: Path, admin_key: SecretStr | None = None) -> None:
-        self._folder = volume / "keys"
+    def __init__(self, state_folder: Path, admin_key: SecretStr | None = None) -> None:
+        self._folder = state_folder / "keys"
         self._admin_hash = hash_key(admin_key.get_secret_value()) if admin_key else None
         make_folder(self._folder)
 

@@ -7,7 +7,8 @@ from cachetools import LRUCache, TTLCache
 from api.state.changes import Mark
 from api.state.locked_cache import LockedCache
 
-_MOST_KEPT = 256
+_MOST_BYTES = 16 * 1024**2
+_LEAST_BYTES = _MOST_BYTES // 256
 # Two changes within one tick of the filesystem's clock may leave the same mark.
 _FRESH_SECONDS = 0.5
 
@@ -21,6 +22,10 @@ class View:
     status: str
 
 
+def _size(view: View) -> int:
+    return min(max(len(view.content), _LEAST_BYTES), _MOST_BYTES)
+
+
 class Views:
     """The last views that were asked for.
 
@@ -29,5 +34,7 @@ class Views:
     """
 
     def __init__(self, fresh_seconds: float = _FRESH_SECONDS) -> None:
-        self.finished: LockedCache[str, View] = LockedCache(LRUCache(_MOST_KEPT))
-        self.fresh: LockedCache[tuple[str, Mark], View] = LockedCache(TTLCache(_MOST_KEPT, fresh_seconds))
+        self.finished: LockedCache[str, View] = LockedCache(LRUCache(_MOST_BYTES, _size))
+        self.fresh: LockedCache[tuple[str, Mark], View] = LockedCache(
+            TTLCache(_MOST_BYTES, fresh_seconds, getsizeof=_size)
+        )

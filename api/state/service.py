@@ -18,6 +18,7 @@ from api.state.queue_order import QueuePlaces
 from api.state.report_cache import Views
 from api.state.sessions import SessionStore
 from api.state.shared_counts import SharedCounts
+from api.state.state_folder import open_state_folder
 from api.state.unfinished_jobs import UnfinishedJobs
 from shared.queue import JobQueue, make_celery
 from shared.settings import Settings
@@ -64,7 +65,8 @@ class Service:
         remove_leftovers(volume.datasets)
         threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
         index = JobIndex(volume, settings.index_folder)
-        keys = KeyStore(settings.volume, settings.admin_key)
+        state_folder = open_state_folder(settings)
+        keys = KeyStore(state_folder, settings.admin_key)
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
@@ -73,7 +75,7 @@ class Service:
             notifier=Notifier(job_queue),
             index=index,
             keys=keys,
-            sessions=SessionStore(settings.volume, keys),
+            sessions=SessionStore(state_folder, keys),
             views=Views(),
             places=QueuePlaces(volume, settings.project_weights),
             projects=JobProjects(volume),

@@ -1,4 +1,4 @@
-"""Who is signed in at the page: on the volume, and never the secret that a browser holds, only its hash.
+"""Who is signed in at the page: in FITSTOP_STATE_FOLDER, and never the secret that a browser holds, only its hash.
 
 sessions/<digest>.json   whose key it stands for and until when; gone when it was ended or found to be over
 
@@ -43,8 +43,8 @@ class SessionRecord(Document):
 class SessionStore:
     """All sessions. Makes its folder; raises OSError where it cannot."""
 
-    def __init__(self, volume: Path, keys: KeyStore) -> None:
-        self._folder = volume / "sessions"
+    def __init__(self, state_folder: Path, keys: KeyStore) -> None:
+        self._folder = state_folder / "sessions"
         self._keys = keys
         make_folder(self._folder)
 
@@ -90,6 +90,12 @@ class SessionStore:
         except FileNotFoundError:
             return False
         return True
+
+    def end_all(self, key_id: str) -> None:
+        """End every session and every code of a key."""
+        for path, record in self._all():
+            if record is not None and record.key_id == key_id:
+                path.unlink(missing_ok=True)
 
     def _key_of(self, record: SessionRecord, secret: str) -> KnownKey | None:
         key, key_hash = self._keys.of_id(record.key_id), self._keys.hash_of(record.key_id)

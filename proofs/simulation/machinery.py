@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -18,6 +19,7 @@ import api.jobs.end
 import shared.durable
 import shared.events
 import shared.job_folder
+import shared.plain_files
 import shared.times
 import worker.supervisor.attempt
 import worker.supervisor.claim
@@ -70,6 +72,8 @@ class World:
 def simulated() -> Iterator[None]:
     """Worlds may run inside."""
     with ExitStack() as stack:
+        plain = partial(_open_plain, os.open)
+        stack.enter_context(patch.object(shared.plain_files, "_open", _operation("open file", plain, plain)))
         for name in (*_READING, *_CHANGING):
             ours = _nothing if name == "fsync" else getattr(os, name)
             stack.enter_context(patch.object(os, name, _operation(name, ours, getattr(os, name))))
@@ -113,6 +117,11 @@ def _operation(name: str, ours: Callable[..., Any], real: Callable[..., Any]) ->
         return result
 
     return operation
+
+
+def _open_plain(open_: Callable[[str, int], int], name: str) -> int:
+    """One operation for the whole path: nobody here puts links on the volume."""
+    return open_(name, os.O_RDONLY)
 
 
 def _before(changes: bool) -> None:

@@ -15,6 +15,8 @@ from shared.validation import found_problems, meant_field, schema_of
 _Model = TypeVar("_Model", bound=BaseModel)
 # Leaving something out can leave something else incomplete; each round leaves out more.
 _MOST_ROUNDS = 6
+# Of a document with more problems nothing else is judged: its list of problems is full.
+_MOST_LEFT_OUT = 1000
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ class _Drafting(Generic[_Model]):
             except ValidationError as error:
                 found = found_problems(error, left, self._schema)
             if left is self._document:
-                self._problems, left = found, copy.deepcopy(left)
+                self._problems, left = found, json.loads(json.dumps(left))
                 self._places.update(self._meant(found))
-            if not isinstance(left, dict):
+            if not isinstance(left, dict) or len(found) > _MOST_LEFT_OUT:
                 break
             self._leave_out(left, found)
         return Draft(None, self._faults())
@@ -64,7 +66,7 @@ class _Drafting(Generic[_Model]):
     def _meant(self, found: dict[Place, Problem]) -> set[Place]:
         """What unknown fields may have meant."""
         unknown = [place for place, problem in found.items() if problem.code == "unknown_field"]
-        meant = (meant_field(place, self._schema, self._document) for place in unknown[: 2 * MOST_PROBLEMS])
+        meant = (meant_field(place, self._schema, self._document) for place in unknown[:MOST_PROBLEMS])
         return {place for place in meant if place}
 
     def _leave_out(self, left: dict[str, Any], found: Mapping[Place, Problem]) -> None:

@@ -17,6 +17,7 @@ from shared.problems import Problem, did_you_mean, list_names, nearest
 from shared.resolve.arrays import judge_arrays
 from shared.resolve.images import judge_images
 from shared.resolve.judged import JudgedData, asked_kind
+from shared.resolve.memory import MemoryLimits, judge_memory
 from shared.resolve.model import judge_model
 from shared.resolve.row_facts import DatasetRows
 from shared.resolve.table import TableJudge
@@ -58,15 +59,21 @@ class Resolved:
     warnings: tuple[str, ...]
 
 
-def resolve(asked: JobSpec, data: DatasetInfo, rows: DatasetRows | None = None, faults: Faults = NO_FAULTS) -> Resolved:
+def resolve(
+    asked: JobSpec,
+    data: DatasetInfo,
+    rows: DatasetRows | None = None,
+    faults: Faults = NO_FAULTS,
+    memory: MemoryLimits | None = None,
+) -> Resolved:
     """Fill in and judge `asked` against the data that it names. Raises Refused with every problem at once.
 
     With `rows` the rows that will be trained on and validated on are judged, without them the columns' profiles alone.
-    `faults` are those of the document that `asked` was read from.
+    `faults` are those of the document that `asked` was read from. Without `memory` no limit is judged by.
     """
     if isinstance(asked.dataset, TableSpec):
         asked = asked.model_copy(update={"dataset": use_own_names(asked.dataset, data)})
-    return _Judge(asked, Findings(faults)).resolved(data, rows)
+    return _Judge(asked, Findings(faults)).resolved(data, rows, memory)
 
 
 def problems_without_data(asked: JobSpec, faults: Faults = NO_FAULTS) -> tuple[Problem, ...]:
@@ -85,9 +92,11 @@ class _Judge:
         self.found = found
         self._kind: TaskKind | None = None
 
-    def resolved(self, data: DatasetInfo, rows: DatasetRows | None) -> Resolved:
+    def resolved(self, data: DatasetInfo, rows: DatasetRows | None, memory: MemoryLimits | None) -> Resolved:
         judged = self._judge_data(data, rows)
         spec, names, parameters = self.judge(judged)
+        if memory is not None:
+            judge_memory(spec, judged, memory, self.found)
         self.found.stop_at_problems()
         assert judged.kind is not None
         assert judged.features is not None

@@ -61,7 +61,9 @@ def test_half_files_and_files_of_other_bytes_are_torn(posted: Volume) -> None:
     attempt.checkpoints.mkdir()
     (attempt.checkpoints / "model-01.keras").write_bytes(b"other bytes")
     (attempt.checkpoints / "model-02.keras").write_bytes(b"PK half")
-    named = Checkpoint(name="model-01.keras", epoch=1, bytes=11, sha256="0" * 64, saved_at="", metrics={})
+    named = Checkpoint(
+        name="model-01.keras", epoch=1, bytes=11, sha256="0" * 64, saved_at="2026-11-23T19:12:00.000Z", metrics={}
+    )
     write_manifest(attempt.manifest_file, Manifest(best=named.name, checkpoints=(named,)))
     attempt.heartbeat_file.write_text('{"count": ')
     told = list(torn_files(posted))

@@ -14,6 +14,9 @@ from queue import Empty
 from typing import Any
 
 from celery import bootsteps
+from redis.exceptions import ResponseError
+
+from shared.queue import QUEUE
 
 # The task's function says that its slot is free a moment before Celery has counted the task as done.
 _LOOK_AGAIN_SECONDS = 0.005
@@ -37,7 +40,7 @@ def make_gate(
             channel = consumer.task_consumer.channel
             _take_only_when(may_take, channel.qos)
             when_free(partial(consumer.hub.call_soon, partial(_listen_again, consumer.hub, channel.qos)))
-            _drop_what_is_no_message(channel.handlers)
+            _drop_what_is_no_message(channel.handlers, channel.client)
 
     return Gate
 
@@ -53,7 +56,7 @@ def _listen_again(hub: Any, qos: Any, looks: int = _MOST_LOOKS) -> None:
         hub.call_later(_LOOK_AGAIN_SECONDS, _listen_again, hub, qos, looks - 1)
 
 
-def _drop_what_is_no_message(handlers: dict[str, Callable[..., Any]]) -> None:
+def _drop_what_is_no_message(handlers: dict[str, Callable[..., Any]], client: Any) -> None:
     kombus_own = handlers["BRPOP"]
 
     def read(**options: Any) -> Any:
@@ -62,5 +65,16 @@ def _drop_what_is_no_message(handlers: dict[str, Callable[..., Any]]) -> None:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("dropped an item of the queue that is no notification: %s: %.200s", type(error).__name__, error)
             raise Empty from None
+        except ResponseError as error:
+            log.warning("a key of the queue in Redis is no list and is removed: %s", error)
+            _remove_what_is_no_list(client)
+            raise Empty from None
 
     handlers["BRPOP"] = read
+
+
+def _remove_what_is_no_list(client: Any) -> None:
+    """The queue has a list for each of kombu's priorities."""
+    for key in [QUEUE, *(f"{QUEUE}\x06\x16{priority}" for priority in (3, 6, 9))]:
+        if client.type(key) not in {b"list", b"none"}:
+            client.delete(key)

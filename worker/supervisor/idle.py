@@ -3,7 +3,7 @@
 import logging
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 _HOOK_SECONDS = 60
 
@@ -31,11 +31,17 @@ class IdleClock:
         return True
 
 
-def run_hook(command: str) -> bool:
-    """Run the command by the shell, with this process's environment; False where it fails or takes over a minute."""
+def run_hook(command: str, environment: Mapping[str, str]) -> bool:
+    """Run the command by the shell with an environment; False where it fails or takes over a minute."""
     try:
         done = subprocess.run(  # noqa: S602  the command of the machine's owner
-            command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=_HOOK_SECONDS, check=False
+            command,
+            shell=True,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_HOOK_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         log.error("FITSTOP_IDLE_HOOK failed: %s", error)

@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from shared.child_environment import leave_for_training
 from shared.durable import check_links
 from shared.queue import JobQueue, make_celery
 from shared.settings import BadEnvironment, Settings, read_settings
@@ -36,17 +38,21 @@ def main() -> int:
     except BadEnvironment as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    os.umask(int(settings.umask, 8))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    # Whole for the hook of the machine's owner: what stops a rented machine reads its provider's token.
+    environment = dict(os.environ)
+    leave_for_training(os.environ)
     nursery = Nursery(settings)
     try:
-        return _work(settings, nursery)
+        return _work(settings, nursery, environment)
     finally:
         nursery.end()
 
 
-def _work(settings: Settings, nursery: Nursery) -> int:
+def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) -> int:
     try:
         _wait_for_volume(settings.volume.resolve())
         volume = Volume(settings.volume.resolve())
@@ -59,7 +65,7 @@ def _work(settings: Settings, nursery: Nursery) -> int:
         return 2
     nursery.begin()
     serve(app, worker, settings)
-    return _status_after(worker.leaving, settings)
+    return _status_after(worker.leaving, settings, environment)
 
 
 def _wait_for_volume(root: Path) -> None:
@@ -103,9 +109,9 @@ def _why_unfit(worker: Worker, nursery: Nursery) -> str:
     return f"its GPU fails to train two small models ({failure}); `fitstop doctor` there says more" if failure else ""
 
 
-def _status_after(leaving: Leaving | None, settings: Settings) -> int:
+def _status_after(leaving: Leaving | None, settings: Settings, environment: Mapping[str, str]) -> int:
     if leaving in {Leaving.DEVICE_GONE, Leaving.SICK}:
         return 1
     if leaving is Leaving.IDLE and settings.idle_hook:
-        return 0 if run_hook(settings.idle_hook) else 1
+        return 0 if run_hook(settings.idle_hook, environment) else 1
     return 0

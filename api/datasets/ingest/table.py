@@ -15,7 +15,7 @@ from api.datasets.ingest.left_out import leave_out
 from api.datasets.ingest.limits import Limits
 from api.datasets.ingest.names import wrong_names
 from api.datasets.ingest.reading import Reading
-from shared.dataset import MOST_LISTED_VALUES, Column, ColumnKind, ValueCount
+from shared.dataset import MOST_LISTED_VALUES, MOST_PROFILE_BYTES, Column, ColumnKind, ValueCount
 from shared.durable import sync_file
 from shared.problems import Problem, Refused, pointer
 
@@ -41,7 +41,7 @@ def check(draft: Draft, limits: Limits, reading: Reading) -> None:
 
 def profile(draft: Draft) -> list[Column]:
     """What is known of each column."""
-    return [_profile(column) for column in draft.columns]
+    return leave_out_lists([_profile(column) for column in draft.columns])
 
 
 def write(table: pa.Table, path: Path) -> None:
@@ -67,6 +67,21 @@ def _with_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(column.type):
         return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
     return column
+
+
+def leave_out_lists(columns: list[Column], most_bytes: int = MOST_PROFILE_BYTES) -> list[Column]:
+    """The columns without their longest lists of values, as many as it takes to have `most_bytes` as JSON."""
+    bare = [column.model_copy(update={"values": None}) for column in columns]
+    lists = [
+        len(whole.model_dump_json()) - len(one.model_dump_json()) for whole, one in zip(columns, bare, strict=True)
+    ]
+    room = most_bytes - sum(len(one.model_dump_json()) for one in bare)
+    kept = set()
+    for index in sorted(range(len(columns)), key=lists.__getitem__):
+        room -= lists[index]
+        if room >= 0:
+            kept.add(index)
+    return [column if index in kept else bare[index] for index, column in enumerate(columns)]
 
 
 def _profile(column: DraftColumn) -> Column:

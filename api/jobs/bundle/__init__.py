@@ -26,11 +26,11 @@ from api.jobs.files import open_checkpoint, repr_digest, whole_rows
 from api.jobs.report import kept_checkpoints
 from api.shapes.jobs import as_posted
 from shared.document import read_document
-from shared.durable import read_bytes
 from shared.inference import InferenceFacts
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint
+from shared.plain_files import MOST_FILE_BYTES, read_plain
 from shared.problems import NotFound
 from shared.spec import TableSpec
 
@@ -117,7 +117,7 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: I
     return {
         **_preparation(record, attempt),
         "job.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
-        "training_log.csv": whole_rows(read_bytes(attempt.training_log) or b""),
+        "training_log.csv": whole_rows(read_plain(attempt.training_log, MOST_FILE_BYTES) or b""),
         "predict.py": files("api.jobs.bundle").joinpath("predict.py.txt").read_bytes(),
         "requirements.txt": "".join(f"{name}=={number}\n" for name, number in facts.versions.items()).encode(),
     }
@@ -128,13 +128,13 @@ def _preparation(record: JobRecord, attempt: AttemptFolder) -> dict[str, bytes]:
 
     An attempt on a table from before there was one gets today's program, which reads the columns from the fitted steps.
     """
-    program, schema = read_bytes(attempt.prepare_file), read_bytes(attempt.schema_file)
+    program, schema = read_plain(attempt.prepare_file), read_plain(attempt.schema_file)
     found = None if program is None or schema is None else {"prepare.py": program, "schema.json": schema}
     if not isinstance(record.spec.dataset, TableSpec):
         if found is None:
             raise NotFound("the program that prepares the rows is not with the model")
         return found
-    steps = read_bytes(attempt.preprocessing_file)
+    steps = read_plain(attempt.preprocessing_file, MOST_FILE_BYTES)
     if steps is None:
         raise NotFound("there is no fitted preprocessing with the model")
     return {"preprocessing.skops": steps, **(found or {"prepare.py": _PREPARE_FILE.read_bytes()})}

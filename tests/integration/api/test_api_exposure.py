@@ -38,7 +38,7 @@ def test_an_address_that_others_reach_needs_a_key_first(volume, host):
 
 
 def test_a_key_that_nobody_may_use_any_more_is_no_key(volume):
-    store = KeyStore(volume.root)
+    store = KeyStore(volume.root.parent / "api")
     store.create("reader", "read")
     store.revoke(store.create("old", "admin")[0].id)
     assert "no API key of scope admin" in refused(volume, FITSTOP_HOST="0.0.0.0")
@@ -46,7 +46,7 @@ def test_a_key_that_nobody_may_use_any_more_is_no_key(volume):
 
 def test_with_a_key_on_the_volume_it_listens_everywhere(tmp_path):
     volume = Volume(tmp_path / "volume")
-    KeyStore(volume.root).create("first", "admin")
+    KeyStore(volume.root.parent / "api").create("first", "admin")
     api = ApiProcess(volume, "redis://127.0.0.1:1/0", tmp_path / "api.log", FITSTOP_HOST="0.0.0.0")
     api.start()
     api.stop()

@@ -11,6 +11,7 @@ import pytest
 
 from shared.job import Ending
 from shared.queue import QUEUE
+from shared.volume import Volume
 from tests.support.api_process import ApiProcess
 from tests.support.keys import ADMIN_KEY, AUTHORIZATION
 from tests.support.waiting import wait_for
@@ -230,3 +231,21 @@ def test_jobs_are_there_again_after_the_process_was_killed(redis_server, volume,
         assert again.ask("GET", f"/jobs/{job_id}").json["status"] == "failed"
     finally:
         again.stop()
+
+
+def test_a_forwarded_scheme_counts_only_from_a_proxy_that_the_settings_name(redis_server, tmp_path, api):
+    forwarded = {"X-Forwarded-Proto": "https"}
+    assert "Strict-Transport-Security" not in api.ask("GET", "/healthz", **forwarded).headers
+    trusting = ApiProcess(
+        Volume(tmp_path / "volume"), redis_server.url, tmp_path / "log", FITSTOP_TRUSTED_PROXIES="127.0.0.0/8"
+    )
+    trusting.start()
+    try:
+        assert "Strict-Transport-Security" in trusting.ask("GET", "/healthz", **forwarded).headers
+        assert trusting.volume.jobs.exists()
+        created = trusting.ask("POST", "/keys", {"name": "x"})
+        assert created.status == 201
+        [file] = (tmp_path / "api" / "keys").iterdir()
+        assert file.stat().st_mode & 0o777 == 0o600
+    finally:
+        trusting.stop()

@@ -16,6 +16,9 @@ from tests.support.jobs import learnable_frame, put_dataset
 from tests.support.redis import RedisServer, running_redis
 from tests.support.worker_process import WorkerProcess
 
+# In the environment of the shared worker; no training process has them.
+SECRETS = {"RUNPOD_API_KEY": "planted-1", "AWS_SECRET_ACCESS_KEY": "planted-2", "FITSTOP_API_KEY": "planted-3"}
+
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
@@ -57,7 +60,7 @@ def worker(
     shared_volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcess]:
     log: Path = tmp_path_factory.mktemp("log") / "worker.log"
-    process = WorkerProcess(shared_volume, shared_redis.url, log)
+    process = WorkerProcess(shared_volume, shared_redis.url, log, **SECRETS)
     process.start()
     yield process
     process.stop()

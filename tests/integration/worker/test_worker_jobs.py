@@ -71,6 +71,16 @@ def memory_map(pid: int) -> str:
     return Path(f"/proc/{pid}/maps").read_text()
 
 
+def test_no_process_below_the_worker_has_its_secrets(post: "Post", worker: WorkerProcess) -> None:
+    job = post(**LONG)
+    wait_for(lambda: is_training(job), 60, saying="the job trains")
+    seen = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in descendants(worker.pid)}
+    assert worker.training_process() in seen
+    assert [pid for pid, content in seen.items() if b"planted" in content or b"redis://" in content] == []
+    own = seen[worker.training_process()]
+    assert all(f"{name}=".encode() in own for name in ("PATH", "HOME", "FITSTOP_HEARTBEAT_SECONDS"))
+
+
 def test_a_job_that_is_announced_trains_and_succeeds(post: Post, shared_volume: Volume) -> None:
     job = post()
     result = wait_for(job.result)

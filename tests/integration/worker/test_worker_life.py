@@ -9,7 +9,7 @@ import pytest
 
 from shared.events import job_events
 from shared.job_folder import JobFolder
-from shared.queue import JobQueue
+from shared.queue import QUEUE, JobQueue
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.redis import RedisServer
@@ -90,6 +90,26 @@ def test_a_worker_without_redis_finds_jobs_when_redis_is_back(
         job = put_job(volume, small_spec())
         redis_server.start()
         assert wait_for(job.result, 60).ending.status == "succeeded"
+    finally:
+        worker.stop()
+
+
+def test_keys_of_a_wrong_type_in_redis_do_not_end_a_worker(
+    volume: Volume, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    put_dataset(volume, learnable_frame())
+    worker = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
+    worker.start()
+    try:
+        with redis_server.client() as client:
+            for name in (QUEUE, f"{QUEUE}\x06\x163"):
+                client.delete(name)
+                client.set(name, "no list, set or table")
+        first = put_job(volume, small_spec())
+        assert wait_for(first.result, 90).ending.status == "succeeded"
+        second = put_job(volume, small_spec())
+        assert wait_for(second.result, 60).ending.status == "succeeded"
+        assert worker.is_alive()
     finally:
         worker.stop()
 

@@ -37,7 +37,7 @@ def test_documents_of_this_format_and_of_the_first_versions_are_read(number):
 
 def test_unknown_fields_are_ignored_at_any_depth_and_refused_where_a_client_sends_them():
     ending = {"status": "succeeded", "stop": {"reason": "x", "later": 1}, "later": {"a": [1]}}
-    content = json.dumps({"finished_at": "t", "attempt": 1, "ending": ending, "later": 1}).encode()
+    content = json.dumps({"finished_at": "2026-11-23T19:12:00Z", "attempt": 1, "ending": ending, "later": 1}).encode()
     found = parse_document(content, JobResult, "result.json")
     assert found.ending.stop is not None
     assert found.ending.stop.reason == "x"

@@ -8,6 +8,7 @@ import pytest
 from shared.document import UnusableDocument
 from shared.job import AttemptEnd, Conclusion
 from shared.job_folder import is_waiting
+from shared.times import utc_now
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import claim, ending, finished, handed_back, posted, record, taken
 
@@ -123,9 +124,9 @@ def test_of_many_who_settle_a_job_one_does(volume):
 
 def test_of_many_who_end_an_attempt_one_does(volume):
     attempt = taken(posted(volume))
-    told = at_once(lambda caller: attempt.close(AttemptEnd(outcome="lost", ended_at=f"{caller}")))
+    told = at_once(lambda caller: attempt.close(AttemptEnd(outcome="lost", ended_at=utc_now(), place=f"{caller}:0")))
     assert told.count(True) == 1
-    assert attempt.end().ended_at == str(told.index(True))
+    assert attempt.end().place == f"{told.index(True)}:0"
 
 
 def test_an_attempt_is_open_only_when_the_one_before_it_has_ended(volume):

@@ -9,6 +9,7 @@ import pytest
 from shared import durable
 from shared.ids import new_job_id
 from shared.job_folder import JobFolder
+from shared.times import utc_now
 from shared.volume import OpenJob, Volume, data_file_of
 from shared.worker_card import RunningAttempt, WorkerCard
 from tests.unit.shared.crash import dying_at
@@ -18,7 +19,7 @@ from tests.unit.shared.records import GRADES, dataset, ending, posted, record, t
 def card(worker, **parts):
     return WorkerCard(
         worker=worker, host="here", pid=1, device="CPU", slots=1, child_start="spawn", ready=True, draining=False,
-        running=(RunningAttempt(job="job_x", attempt=1, slot=0),), started_at="t", seen_at="t", **parts,
+        running=(RunningAttempt(job="job_x", attempt=1, slot=0),), started_at=utc_now(), seen_at=utc_now(), **parts,
     )  # fmt: skip
 
 

@@ -150,7 +150,7 @@ def test_a_key_is_shown_once_and_kept_as_its_hash(app, client, volume):
     assert answer.headers["Cache-Control"] == "no-store"
     assert re.fullmatch(PATTERN, made["key"])
     assert authorized(app, made["key"]).get("/jobs").status_code == 200
-    [kept] = (volume.root / "keys").iterdir()
+    [kept] = (volume.root.parent / "api" / "keys").iterdir()
     assert kept.name == f"{made['id']}.json"
     assert made["key"] not in kept.read_text()
     assert json.loads(kept.read_text())["sha256"] == hash_key(made["key"])
@@ -210,13 +210,13 @@ def test_a_key_that_cannot_be_made_is_422(client, volume, body, pointer):
     answer = client.post("/keys", json=body)
     assert answer.status_code == 422
     assert [problem["pointer"] for problem in answer.json["errors"]] == [pointer]
-    assert list((volume.root / "keys").iterdir()) == []
+    assert list((volume.root.parent / "api" / "keys").iterdir()) == []
 
 
 def test_a_damaged_key_opens_nothing_and_hides_no_other(app, client, keys, volume):
     whole, _ = keys.create("whole", "read")
     broken, key = keys.create("broken", "admin")
-    (volume.root / "keys" / f"{broken.id}.json").write_bytes(b'{"version": 1')
+    (volume.root.parent / "api" / "keys" / f"{broken.id}.json").write_bytes(b'{"version": 1')
     assert authorized(app, key).get("/jobs").status_code == 401
     assert whole.id in {one["id"] for one in client.get("/keys").json["data"]}
     assert broken.id not in {one["id"] for one in client.get("/keys").json["data"]}
@@ -232,7 +232,7 @@ def test_a_key_can_be_made_where_the_volume_is(app, settings, monkeypatch, capsy
         with pytest.raises(SystemExit) as ended:
             make_key(wrong)
         assert ended.value.code == 2
-    assert len(KeyStore(settings.volume).all()) == 1
+    assert len(KeyStore(settings.state_folder).all()) == 1
 
 
 def test_keys_are_never_the_same():

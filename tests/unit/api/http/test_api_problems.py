@@ -117,6 +117,22 @@ def test_a_key_that_got_into_an_address_is_not_in_the_log(client, caplog):
     assert f"{key[:15]}_***" in "".join(lines(caplog))
 
 
+def test_a_long_path_is_a_short_line_and_shows_no_part_of_a_key(client, caplog):
+    caplog.set_level(logging.INFO)
+    key = new_api_key()
+    client.get("/" + "%ff" * 2600)
+    client.get("/" + "x" * 150 + key + "y" * 5000)
+    told = lines(caplog)
+    assert max(map(len, told)) < 4000
+    assert key[20:30] not in "".join(told)
+
+
+def test_a_secret_that_has_no_form_is_masked():
+    record = logging.LogRecord("x", logging.ERROR, "", 0, 'sent 0123abcd"ef here', (), None)
+    assert "0123" not in JsonLine(['0123abcd"ef']).format(record)
+    assert "0123" in JsonLine().format(record)
+
+
 @given(st.text(), st.text(alphabet=st.characters(max_codepoint=0x2100)))
 def test_a_line_of_the_log_has_no_character_that_acts_and_can_be_read_again(one, other):
     record = logging.LogRecord("x", logging.INFO, "", 0, one.replace("%", "%%"), (), None)

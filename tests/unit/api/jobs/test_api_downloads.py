@@ -126,19 +126,24 @@ def test_a_name_that_the_manifest_does_not_hold_is_404(client, attempt, name):
     assert get(client, of(attempt, f"checkpoints/{name}")).status_code == 404
 
 
+def refused(client, attempt):
+    answer = get(client, of(attempt, "model"))
+    return (answer.status_code, answer.json["code"]) == (500, "damaged_record")
+
+
 def test_a_link_in_a_checkpoints_place_is_not_followed(client, attempt, tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(BEST)
     file = attempt.checkpoints / "model-02-0.60.keras"
     file.unlink()
     file.symlink_to(secret)
-    assert get(client, of(attempt, "model")).status_code == 404
+    assert refused(client, attempt)
 
 
-def test_a_folder_in_a_checkpoints_place_is_404(client, attempt):
+def test_a_folder_in_a_checkpoints_place_is_a_damaged_record(client, attempt):
     (attempt.checkpoints / "model-02-0.60.keras").unlink()
     (attempt.checkpoints / "model-02-0.60.keras").mkdir()
-    assert get(client, of(attempt, "model")).status_code == 404
+    assert refused(client, attempt)
 
 
 def test_a_checkpoint_that_was_removed_since_is_404(client, attempt):

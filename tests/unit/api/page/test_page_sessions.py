@@ -48,7 +48,7 @@ def cookie_of(answer):
 
 
 def files(volume):
-    return list((volume.root / "sessions").iterdir())
+    return list((volume.root.parent / "api" / "sessions").iterdir())
 
 
 def test_signing_in_gives_a_cookie_that_no_script_reads_and_no_other_site_sends(app, volume):
@@ -69,6 +69,26 @@ def test_behind_tls_here_or_at_a_proxy_the_cookie_is_secure(app, how):
     given = {"headers": {"Origin": "https://localhost"}, **how}
     answer = app.test_client().post("/page/sign-in", json={"key": ADMIN_KEY}, **given)
     assert cookie_of(answer)["secure"]
+    assert cookie_of(answer).key == f"__Host-{NAME}"
+
+
+def test_under_https_only_the_cookie_of_this_host_alone_counts(app):
+    browser = app.test_client()
+    secret = cookie_of(sign_in(browser)).value
+    for name, scheme, status in ((NAME, "http", 200), (NAME, "https", 401), (f"__Host-{NAME}", "https", 200)):
+        headers = {"Cookie": f"{name}={secret}"}
+        answer = app.test_client(use_cookies=False).get("/jobs", base_url=f"{scheme}://localhost", headers=headers)
+        assert answer.status_code == status
+        assert ("Strict-Transport-Security" in answer.headers) == (scheme == "https")
+
+
+def test_signing_out_everywhere_ends_all_sessions_and_codes_of_the_key_and_no_others(app, keys, sessions):
+    _, other_key = keys.create("other", "read")
+    one, two, other = signed_in(app), signed_in(app), signed_in(app, other_key)
+    code = one.application.test_client().post("/page/codes", headers=AUTHORIZATION).json["code"]
+    assert one.post("/page/sign-out?everywhere=true", headers=OWN).status_code == 204
+    assert [client.get("/jobs").status_code for client in (one, two, other)] == [401, 401, 200]
+    assert sessions.take_code(code) is None
 
 
 def test_two_services_of_one_machine_keep_cookies_of_their_own(app):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fitstop.local.component import Component, GaveUp
+from fitstop.local.component import Component, GaveUp, rotate_log
 from tests.support.waiting import wait_for
 
 
@@ -109,3 +109,14 @@ def test_one_that_may_finish_is_started_again_only_after_a_failure(tmp_path, sta
     component.look_after(said.append)
     assert component.has_finished == is_over
     assert bool(said) != is_over
+
+
+def test_a_log_that_has_grown_long_is_cut_and_its_process_goes_on_writing(tmp_path):
+    log = tmp_path / "api.log"
+    with log.open("ab", buffering=0) as file:
+        file.write(b"old\n" * 100)
+        rotate_log(log, 399)
+        file.write(b"new\n")
+        rotate_log(log, 399)
+    assert log.read_bytes() == b"new\n"
+    assert (tmp_path / "api.log.1").read_bytes() == b"old\n" * 100

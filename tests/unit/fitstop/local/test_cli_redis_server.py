@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from fitstop.local.ports import free_port
-from fitstop.local.redis_server import RedisPlan, find_redis_server
+from fitstop.local.redis_server import ALLOWED, RedisPlan, find_redis_server
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def test_where_there_is_none_there_is_none(no_wheel, monkeypatch, tmp_path):
 def test_the_plan_keeps_nothing_listens_here_only_and_hides_its_password(tmp_path):
     plan = RedisPlan(tmp_path / 'a "b"', tmp_path / "redis.log", port=free_port())
     config = plan.config().decode().splitlines()
-    assert {"bind 127.0.0.1", 'save ""', "appendonly no", f"requirepass {plan.password}"} <= set(config)
+    assert {"bind 127.0.0.1", 'save ""', "appendonly no", f"user default reset on >{plan.password} {ALLOWED}"} <= set(
+        config
+    )
     assert f'dir "{tmp_path}/a \\"b\\""' in config
     assert plan.password not in repr(plan)
     assert plan.password != RedisPlan(tmp_path, tmp_path).password

@@ -122,7 +122,12 @@ def test_a_stored_spec_comes_back_byte_for_byte_and_says_the_same_when_it_is_pos
         assert {problem.pointer.split("/")[1] for problem in answer.problems} <= {"dataset", "callbacks"}
         return
     record = JobRecord(
-        id="job_x", created_at="t", spec=answer.spec, task=answer.task, data_sha256="0", warnings=answer.warnings
+        id="job_x",
+        created_at="2026-11-23T19:12:00.000Z",
+        spec=answer.spec,
+        task=answer.task,
+        data_sha256="0",
+        warnings=answer.warnings,
     )
     content = encode(as_json(record))
     back = JobRecord.model_validate_json(content)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -252,14 +253,14 @@ def test_a_job_that_cannot_be_read_stands_aside_where_the_volume_is_well(
     volume: Volume, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     broken, sound = posted(volume, priority=0), posted(volume)
-    true_read = Path.read_bytes
+    true_open = os.open
 
-    def read(path: Path) -> bytes:
+    def open_(path: str, *rest: Any, **options: Any) -> int:
         if broken.id in str(path):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return true_read(path)
+        return true_open(path, *rest, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(os, "open", open_)
     assert [state.record.id for state in waiting_jobs(volume)] == [sound.id]
     monkeypatch.setattr("shared.volume.Volume.check", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "I/O")))
     with pytest.raises(OSError, match="I/O"):

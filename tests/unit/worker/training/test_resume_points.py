@@ -220,7 +220,7 @@ def attempt_of(job: JobFolder, number: int, *epochs: int) -> AttemptFolder:
         save_point(attempt, a_point(epoch))
     attempt.checkpoints.mkdir(exist_ok=True)
     (attempt.checkpoints / "m.keras").write_bytes(b"model")
-    checkpoint = Checkpoint(name="m.keras", epoch=1, bytes=5, sha256="", saved_at=utc_now(), metrics={})
+    checkpoint = Checkpoint(name="m.keras", epoch=1, bytes=5, sha256="0" * 64, saved_at=utc_now(), metrics={})
     write_manifest(attempt.manifest_file, Manifest(best="m.keras", checkpoints=(checkpoint,)))
     return attempt
 

@@ -1,0 +1,35 @@
+"""The variables that a training process gets: those that its libraries read, and the settings that it reads itself.
+
+The environment of a worker holds Redis's password and often the tokens of a provider. A training process needs none,
+nor does the process that parses an upload. A list of what is allowed, since nobody knows the names of all secrets.
+"""
+
+from collections.abc import MutableMapping
+
+from shared.settings import variable
+
+_NAMES = frozenset(
+    {
+        *("HOME", "HOSTNAME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "PWD", "SHELL", "TEMP", "TMP", "TMPDIR", "TZ"),
+        *("TZDIR", "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME"),
+        *map(variable, ("heartbeat_seconds", "self_stop_seconds", "take_over_seconds", "hang_seconds")),
+        *map(variable, ("first_batch_seconds", "resume_seconds", "device_data_bytes", "log_level")),
+    }
+)
+_PREFIXES = (
+    *("CUBLAS_", "CUDA_", "CUDNN_", "GOMP_", "JE_", "KERAS_", "KMP_", "LC_", "LD_", "MALLOC_", "MKL_", "NCCL_"),
+    *("NUMEXPR_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHON", "TF_", "XLA_"),
+)
+# NVIDIA_API_KEY is one.
+_SECRET = ("KEY", "PASSWORD", "SECRET", "TOKEN")
+
+
+def is_for_training(name: str) -> bool:
+    """Whether a training process gets the variable."""
+    return name in _NAMES or (name.startswith(_PREFIXES) and not any(word in name for word in _SECRET))
+
+
+def leave_for_training(environment: MutableMapping[str, str]) -> None:
+    """Remove from this process's environment, and so from all that it starts, what is not for training."""
+    for name in [name for name in environment if not is_for_training(name)]:
+        del environment[name]

@@ -1,0 +1,109 @@
+"""Open a file of the volume that somebody else may have put there: a regular file, not too long, and no link to it.
+
+Everybody who mounts the volume can write to it, so a file may be a link to another machine's secrets, a FIFO that is
+never answered, a device, or longer than the memory. `guard` names a volume; below it no link is followed, in no part
+of the path. The links above it are those of the machine's owner. Not `openat2`, which says the same in one call:
+Python has no wrapper for it, and some sandboxes have no such call.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from shared.problems import FitstopError
+
+# Above what any document of ours has: a manifest of ten thousand checkpoints takes 4 MB.
+MOST_DOCUMENT_BYTES = 16 * 1024**2
+# Above a training log of a million epochs.
+MOST_FILE_BYTES = 256 * 1024**2
+
+_PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+# Linux alone has O_PATH, which needs no right to list the folder.
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+# A link in the place of the file or of a folder above it; a socket.
+_NOT_PLAIN = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
+
+_guarded: set[str] = set()
+
+
+class UnusableDocument(FitstopError, ValueError):
+    """A file on the volume that this version cannot use: its message names the file and what is wrong with it."""
+
+    code: Literal["damaged_record", "newer_format"] = "damaged_record"
+
+
+def guard(root: Path) -> None:
+    """Follow no link below `root` from now on, in this process."""
+    _guarded.add(os.fspath(root))
+
+
+def open_plain(path: Path | str) -> BinaryIO:
+    """The file at `path`, to read. Never waits for another process.
+
+    Raises UnusableDocument for what is no regular file or is reached by a link, FileNotFoundError, OSError.
+    """
+    name = os.fspath(path)
+    try:
+        descriptor = _open(name)
+    except OSError as error:
+        error.filename = name
+        if error.errno in _NOT_PLAIN:
+            raise _not_plain(name) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_plain(name)
+    return open(descriptor, "rb")  # noqa: PTH123  the caller closes it
+
+
+def read_plain(path: Path | str, most_bytes: int = MOST_DOCUMENT_BYTES) -> bytes | None:
+    """What the file holds; None where there is none. Raises UnusableDocument, also for more than `most_bytes`."""
+    try:
+        file = open_plain(path)
+    except FileNotFoundError:
+        return None
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(most_bytes + 1) if size <= most_bytes else None
+    if content is None or len(content) > most_bytes:
+        raise UnusableDocument(f"{document_name(path)} has {size} bytes, expected at most {most_bytes}")
+    return content
+
+
+def document_name(path: Path | str) -> str:
+    """What a file of the volume is called for people: from its job's folder on, else its own name."""
+    parts = os.fspath(path).split("/")
+    return "/".join(parts[parts.index("attempts") :]) if "attempts" in parts else parts[-1]
+
+
+def _not_plain(name: str) -> UnusableDocument:
+    return UnusableDocument(f"{document_name(name)} is not a regular file, or is reached through a link")
+
+
+def _open(name: str) -> int:
+    root = _guard_of(name)
+    if root is None:
+        return os.open(name, _PLAIN)
+    *folders, last = name[len(root) + 1 :].split("/")
+    if ".." in folders:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+    here = os.open(root, _FOLDER)
+    try:
+        for folder in folders:
+            above, here = here, os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=here)
+            os.close(above)
+        return os.open(last, _PLAIN, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _guard_of(name: str) -> str | None:
+    """The guarded folder that `name` lies below."""
+    end = name.rfind("/")
+    while end > 0:
+        if name[:end] in _guarded:
+            return name[:end]
+        end = name.rfind("/", 0, end)
+    return None
