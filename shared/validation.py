@@ -46,7 +46,8 @@ def found_problems(error: ValidationError, document: Any, schema: Mapping[str, A
     found: dict[Place, Problem] = {}
     for one in error.errors(include_url=False, include_context=False, include_input=False):
         place = _place(one["loc"], document, is_missing=one["type"] == "missing")
-        if place in found:
+        # Of a value that is a name or an object, the object's own judgement says more than that it is no name.
+        if place in found and (one["type"] != "value_error" or found[place].code == "invalid"):
             continue
         problem = _bad_name if one["loc"] and one["loc"][-1] == _NAME else _problem
         if len(found) < 2 * MOST_PROBLEMS:

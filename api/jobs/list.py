@@ -13,7 +13,7 @@ from api.http.answer import json_response
 from api.http.operation import AFTER_JOB, Schema, integer, json_answer, operation, text
 from api.http.problems import HttpProblem
 from api.http.query import Query
-from api.jobs.report import job_report
+from api.jobs.report import job_report, without_config
 from api.shapes.jobs import Job, JobPage, SetAside
 from api.state.index import Behind
 from api.state.index_file import Wanted
@@ -63,7 +63,8 @@ log = logging.getLogger(__name__)
 def show_all() -> Response:
     """List the jobs, newest first; `after` is the last id of the previous page.
 
-    Jobs whose documents cannot be read are listed in `set_aside`, with the reason.
+    Jobs whose documents cannot be read are listed in `set_aside`, with the reason. The `config` of a Keras model is
+    empty in a list: `GET /jobs/{id}` has it.
     """
     with Query("limit", *PARAMETERS, family=FAMILY) as query:
         limit = query.integer("limit", 20, 1, 100)
@@ -82,7 +83,7 @@ def _reports(found: list[_Found], aside: _SetAside) -> Iterator[Job]:
     places = service().places.of(*waiting) if waiting else {}
     for folder, state in found:
         try:
-            yield job_report(folder, state, places.get(folder.id), service().settings)
+            yield without_config(job_report(folder, state, places.get(folder.id), service().settings))
         except UnusableDocument as error:
             aside[folder.id] = error
 

@@ -20,6 +20,7 @@ from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.manifest import Checkpoint, Manifest, read_manifest
 from shared.progress import EpochProgress
 from shared.settings import Settings
+from shared.spec import KerasSpec
 
 _Read = TypeVar("_Read")
 
@@ -63,6 +64,14 @@ def job_report(
         urls=_urls(folder.id),
         warnings=[*record.warnings, *unread],
     )
+
+
+def without_config(job: shapes.Job) -> shapes.Job:
+    """The job as lists show it: without the layers of a Keras model, which may be long."""
+    if not isinstance(job.spec.model, KerasSpec):
+        return job
+    model = job.spec.model.model_copy(update={"config": {}})
+    return job.model_copy(update={"spec": job.spec.model_copy(update={"model": model})})
 
 
 def dry_run_report(record: JobRecord) -> shapes.DryRun:

@@ -158,7 +158,7 @@ class Job(Shape):
     max_losses: int
     warnings: list[str]
     task: Task
-    spec: PostedSpec
+    spec: Annotated[PostedSpec, Field(description="In lists the `config` of a Keras model is empty")]
     urls: JobUrls
     ledger: Annotated[Ledger | None, Field(description="Omitted in lists")] = None
     resume: Annotated[Resume | None, Field(description="Omitted in lists")] = None

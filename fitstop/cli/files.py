@@ -53,7 +53,8 @@ def put(
     FILE is a table (CSV, Parquet), images (a folder with a folder for each class, a zip or a tar) or arrays (npz). A
     folder is packed while it is sent.
 
-    Samples: wine-quality (the data of the article, from UCI) and breast-cancer (from scikit-learn, no internet needed).
+    Samples: wine-quality (the data of the article, from UCI), and breast-cancer and digits (images), which come from
+    scikit-learn and need no internet.
     """
     if is_sample == (file is not None):
         raise click.UsageError("give either a FILE or --sample")

@@ -1,4 +1,4 @@
-"""The article's job from start to finish: upload the data, submit, watch, print the summary."""
+"""A job from start to finish, the article's or one on images: upload the data, submit, watch, print the summary."""
 
 import hashlib
 import os
@@ -10,18 +10,21 @@ from pathlib import Path
 
 from fitstop.client import Client, Json
 from fitstop.errors import Refused
+from fitstop.local.digits import DIGITS_ID, write_digits
 from fitstop.local.wine import UCI_URL, WINE_ID, NoWine, fetch_wine, write_breast_cancer
 from fitstop.set_options import assign
+from fitstop.terminal.datasets import describe_content
 from fitstop.terminal.output import hint
 from fitstop.terminal.summary import Ended, print_summary
 from fitstop.terminal.watch import watch
+from fitstop.upload import open_upload
 
 _NO_ID = re.compile(r"[^a-z0-9._-]+")
 
 
 @dataclass(frozen=True)
 class DemoData:
-    """A file to train on, and the dataset id to try first."""
+    """A file or folder to train on, and the dataset id to try first."""
 
     path: Path
     dataset_id: str
@@ -37,6 +40,11 @@ def find_data(given: Path | None, folder: Path, environment: Mapping[str, str] =
         hint(f"The wine data can't be downloaded ({error}). Using scikit-learn's breast-cancer data instead.")
         return DemoData(write_breast_cancer(folder / "downloads"), "breast-cancer")
     return DemoData(path, WINE_ID)
+
+
+def find_images(folder: Path) -> DemoData:
+    """scikit-learn's digits as images."""
+    return DemoData(write_digits(folder / "downloads"), DIGITS_ID)
 
 
 def dataset_id_of(path: Path) -> str:
@@ -55,13 +63,19 @@ def upload(client: Client, data: DemoData) -> Json:
     except Refused as error:
         if error.problem.status != 409:
             raise
-    with data.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return client.put_dataset(f"{data.dataset_id}-{digest[:8]}", data.path)
+    digest = hashlib.sha256()
+    for piece in open_upload(data.path).pieces():
+        digest.update(piece)
+    return client.put_dataset(f"{data.dataset_id}-{digest.hexdigest()[:8]}", data.path)
 
 
 def spec_for(dataset: Json) -> Json:
-    """The article's job where the data has a `quality`; else one that predicts the last column. The rest is default."""
+    """The job for the data: of a table the article's where it has a `quality`, else one that predicts the last column.
+
+    Everything else is the default; for images that is a convolutional network.
+    """
+    if dataset.get("kind") == "images":
+        return {"name": dataset["id"], "dataset": {"id": dataset["id"]}}
     columns = [column["name"] for column in dataset["columns"]]
     if "quality" in columns:
         wine = {"id": dataset["id"], "target": "quality", "positive": {"at_least": 6}}
@@ -73,7 +87,7 @@ def spec_for(dataset: Json) -> Json:
 def run_demo(client: Client, data: DemoData, volume: Path, assignments: list[str]) -> Json:
     """Upload, submit, watch and print the summary. Returns the finished job."""
     dataset = upload(client, data)
-    hint(f"Dataset {dataset['id']}: {dataset['rows']} rows, {len(dataset['columns'])} columns, from {data.path}")
+    hint(f"Dataset {dataset['id']}: {describe_content(dataset)}, from {data.path}")
     spec = assign(spec_for(dataset), assignments)
     began = time.monotonic()
     posted = client.submit(spec)

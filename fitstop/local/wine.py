@@ -8,10 +8,12 @@ from pathlib import Path
 
 import httpx2
 
+from fitstop.local.digits import DIGITS_ID, write_digits
+
 UCI_URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality"
 WINE_ID = "wine-quality"
 # By the ids that their datasets have.
-SAMPLES = ("breast-cancer", WINE_ID)
+SAMPLES = ("breast-cancer", DIGITS_ID, WINE_ID)
 _TIMEOUT = httpx2.Timeout(10)
 
 
@@ -105,7 +107,9 @@ def join_wine(contents: list[tuple[str, bytes]]) -> bytes:
 
 
 def sample(name: str, folder: Path, url: str = UCI_URL) -> Path:
-    """The file of one of SAMPLES, in `folder`. Raises NoWine, or ImportError where scikit-learn is not installed."""
+    """The file or folder of one of SAMPLES, in `folder`. Raises NoWine, or ImportError without scikit-learn."""
+    if name == DIGITS_ID:
+        return write_digits(folder)
     return fetch_wine(folder, url) if name == WINE_ID else write_breast_cancer(folder)
 
 

@@ -218,6 +218,7 @@ def job_fields(job: Json) -> Table:
         ("name", job.get("name") or "-"),
         ("status", status_text(job["status"])),
         ("dataset", _dataset_words(spec.get("dataset") or {})),
+        ("model", literal(model_words(spec.get("model") or {}))),
         ("created", job.get("created_at")),
         ("started", job.get("started_at") or "-"),
         ("finished", job.get("finished_at") or "-"),
@@ -269,6 +270,18 @@ class _Dashes(dict[str, object]):
 def _dataset_words(dataset: Json) -> str:
     target = f", target {dataset['target']}" if dataset.get("target") else f" ({dataset.get('kind', 'table')})"
     return f"{dataset.get('id', '-')}{target}"
+
+
+def model_words(model: Json) -> str:
+    """The network in a few words."""
+    if model.get("kind") == "application":
+        return str(model.get("name"))
+    if model.get("kind") == "keras":
+        inner = (model.get("config") or {}).get("config") or {}
+        layers = len(inner.get("layers") or [])
+        return f"Keras model {inner.get('name', '-')}, {layers} layer{'' if layers == 1 else 's'}"
+    widths = " → ".join(map(str, model.get("layers") or model.get("filters") or []))
+    return f"{model.get('kind', '-')} {widths}".rstrip()
 
 
 def failure_words(failure: Json) -> str:

@@ -67,6 +67,19 @@ def test_the_demo_trains_stops_by_itself_and_sums_up(tmp_path):
     assert not (tmp_path / "fitstop-data" / "cli.json").exists()
 
 
+def test_the_demo_of_images_trains_a_convolutional_network_without_internet(tmp_path):
+    run = demo(tmp_path, "images", "--set", "hyperparameters.epochs=3", "--set", "model.filters=[8]")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Dataset digits: 1797 images, 10 classes, from" in run.stderr
+    assert sum(numbered(r"(\d+) rows to train on, (\d+) to validate on", run.stdout)) == 1797
+    assert re.search(r"ended +succeeded: all 3 epochs completed", run.stdout)
+    assert re.search(r"best +val_accuracy [\d.]+ at epoch", run.stdout)
+    assert "training_log.csv  3 rows" in run.stdout
+    assert "fitstop bundle job_" in run.stderr
+    refused = demo(tmp_path, "images", "--data-file", __file__)
+    assert (refused.returncode, "give either images or --data-file" in refused.stderr) == (2, True)
+
+
 def test_the_article_by_itself_stops_between_20_and_80_epochs(tmp_path):
     run = demo(tmp_path, "--data-file", article_file(tmp_path))
     assert run.returncode == 0, run.stdout + run.stderr

@@ -18,7 +18,7 @@ export class DataPanel {
     this.newId = element("input", { type: "text", id: "new-id", "aria-label": "Id of the new data", placeholder: "id of the new data", autocomplete: "off" });
     this.put = element("button", { type: "button", disabled: true, on: { click: () => void this.upload() } }, "Upload");
     this.progress = element("progress", { max: "1", value: "0", hidden: true, "aria-label": "Upload" });
-    this.words = element("span", {}, "Drop a CSV, Parquet, zip, tar or npz file here, or");
+    this.words = element("span", {}, "Drop a table (CSV, Parquet), images (zip or tar with a folder for each class) or arrays (npz) here, or");
     this.drop = element("div", { class: "drop", on: this.dropping() },
       this.words, element("button", { type: "button", on: { click: () => this.file.click() } }, "Choose a file"), this.file, this.newId, this.put, this.progress);
     replace(byId("data-panel"), element("div", { class: "field" }, element("label", { for: "dataset" }, "Dataset"), this.choice, this.error), this.drop, this.profile);

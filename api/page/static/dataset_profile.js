@@ -1,11 +1,10 @@
 // What the service says of a dataset: the columns of a table, the classes of images with some of them, or arrays.
 
-import { get } from "./api.js";
-import { element, replace, svg } from "./dom.js";
+import { element, svg } from "./dom.js";
 import * as format from "./format.js";
+import { thumbnailsOf } from "./thumbnails.js";
 
 const MOST_BARS = 24;
-const MOST_THUMBNAILS = 24;
 const PARTS = [["unsplit", "No part"], ["train", "Train"], ["validation", "Validation"], ["test", "Test"]];
 
 /** The profile of a dataset, by its kind. */
@@ -25,7 +24,7 @@ function ofTable(dataset) {
 
 function ofImages(dataset) {
   const { classes, width, height, channels } = dataset.images;
-  const facts = [format.counted(dataset.rows, "image"), `${format.number(classes.length)} classes`, `${span(width)} × ${span(height)} pixels`,
+  const facts = [format.counted(dataset.rows, "image"), format.counted(classes.length, "class"), `${span(width)} × ${span(height)} pixels`,
     `${Object.keys(channels).join(", ")} ${Object.keys(channels).join() === "1" ? "channel" : "channels"}`];
   const parts = PARTS.filter(([part]) => classes.some((one) => one[part]));
   const rows = classes.map((one) => element("tr", {}, element("th", { scope: "row" }, one.name), parts.map(([part]) => element("td", { class: "num" }, format.number(one[part])))));
@@ -49,33 +48,6 @@ function table(label, names, numeric, rows) {
   const head = names.map((name, index) => element("th", { scope: "col", class: numeric.includes(index) ? "num" : null }, name));
   return element("div", { class: "profile", tabindex: "0", role: "region", "aria-label": label },
     element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, rows)));
-}
-
-/** Some images of each class, or of the class that is chosen. */
-function thumbnailsOf(dataset) {
-  const shown = element("div", { class: "thumbnails" });
-  const names = dataset.images.classes.map((one) => one.name);
-  const choice = element("select", { "aria-label": "Class of the images shown", on: { change: () => void load() } },
-    element("option", { value: "" }, "all classes"), names.map((name) => element("option", { value: name }, name)));
-  async function load() {
-    const chosen = choice.value;
-    const query = new URLSearchParams({ limit: MOST_THUMBNAILS, ...(chosen ? { class: chosen } : {}) });
-    let figures;
-    try {
-      figures = (await get(`/datasets/${encodeURIComponent(dataset.id)}/images?${query}`)).data.map(figureOf);
-    } catch (problem) {
-      figures = element("p", { class: "warn small" }, problem.message);
-    }
-    if (choice.value === chosen) replace(shown, figures);
-  }
-  void load();
-  return element("div", {}, element("div", { class: "thumbnail-choice" }, choice), shown);
-}
-
-function figureOf(one) {
-  const size = `${one.width} × ${one.height}`;
-  return element("figure", { title: `${one.path}, ${size}` },
-    element("img", { src: one.thumbnail, alt: `${one.label}: ${one.path}` }), element("figcaption", {}, one.label));
 }
 
 function span([smallest, largest]) {

@@ -90,9 +90,10 @@ export function percent(part) {
   return `${trimmed(value, value !== 0 && Math.abs(value) < 1 ? 1 : 0)} %`;
 }
 
-/** One thing or several: 1 epoch, 3 epochs. */
+/** One thing or several: 1 epoch, 3 epochs, 2 classes. */
 export function counted(count, word) {
-  return `${number(count)} ${word}${count === 1 ? "" : "s"}`;
+  const end = word.endsWith("s") ? "es" : "s";
+  return `${number(count)} ${word}${count === 1 ? "" : end}`;
 }
 
 /** The end of a job's id, by which people tell jobs apart. */

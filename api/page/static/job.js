@@ -5,6 +5,7 @@ import { showCheckpoints } from "./checkpoints_panel.js";
 import { Curves } from "./curves.js";
 import { byId, setText } from "./dom.js";
 import { EventLog } from "./event_log.js";
+import { showImages } from "./images_panel.js";
 import { showActions } from "./job_actions.js";
 import { JobCharts } from "./job_charts.js";
 import { showExplanation, showSummary } from "./job_summary.js";
@@ -110,6 +111,7 @@ function complain(problem) {
 /** The history in pages, then whatever comes behind it: nothing is fetched twice. */
 async function run() {
   know(await get(`/jobs/${jobId}`));
+  void showImages(byId("images"), job).catch(complain);
   let after = null;
   let page;
   do {

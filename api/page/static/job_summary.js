@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { byId, element, replace, setAttribute, setText } from "./dom.js";
 import { clock, costs, counted, duration, metric, money, moment, number, percent, reason, status } from "./format.js";
+import { dataWords, modelWords } from "./kinds.js";
 
 /** Show all that the job's document says, with the forecast where there is one. */
 export function showSummary(job, forecast) {
@@ -29,7 +30,7 @@ function lineage(job) {
   if (job.extends) parts.push("extends ", link(job.extends));
   const worker = job.worker ? [`on ${job.worker.host}`, job.worker.device].filter(Boolean).join(", ") : "";
   const posted = element("time", { datetime: job.created_at }, `posted ${moment(job.created_at)}`);
-  return [posted, worker ? ` · ${worker}` : "", parts.length ? " · " : "", parts];
+  return [`${modelWords(job.spec.model)} · ${dataWords(job)} · `, posted, worker ? ` · ${worker}` : "", parts.length ? " · " : "", parts];
 }
 
 function link(id) {

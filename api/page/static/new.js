@@ -5,32 +5,35 @@ import { DataPanel } from "./data_panel.js";
 import { byId, element, replace, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
 import { valueAt, withValue } from "./json_pointer.js";
+import { kindsOf, modelWords, MODELS, shapeWords, usualModel } from "./kinds.js";
+import { ModelField } from "./model_field.js";
 import { notice } from "./notice.js";
-import { Field, GROUPS, schemaAt } from "./spec_form.js";
+import { Field } from "./spec_field.js";
+import { groupsOf } from "./spec_form.js";
+import { schemaAt } from "./spec_schema.js";
 import { TargetField } from "./target_field.js";
 
 const CHECK_MS = 350;
 
+let schema = null;
 let spec = {};
+// Which fields the form has now.
+let kinds = {};
+// What is known of the spec's dataset.
+let known = null;
 let checking = null;
 let timer = null;
 // One for each spec, so that posting again after a lost answer makes no second job.
 let key = { text: null, value: null };
-const fields = [];
-const switches = [];
-// Which kind of dataset and of model the form is for, and what it is made from.
-let kinds = { dataset: "table", model: "dense" };
-let schema = null;
+let fields = [];
+let switches = [];
 const target = new TargetField(changed);
+const model = new ModelField((value) => changed("model", value), () => schemaAt(schema, "model/name", { model: "application" }).enum[0]);
 const data = new DataPanel((dataset, id) => {
-  target.offer(dataset);
-  const isOtherKind = dataset && dataset.kind !== kinds.dataset;
-  const isOther = id !== valueAt(spec, "#/dataset/id");
-  if (isOtherKind) kinds = { dataset: dataset.kind, model: dataset.kind === "images" ? "cnn" : "dense" };
-  // What is said of a table means nothing for images.
-  if (isOther && isOtherKind) spec = withValue(withValue(spec, "dataset", undefined), "model", undefined);
-  build();
-  if (isOther) changed("dataset/id", id);
+  const before = known;
+  known = dataset;
+  target.offer(dataset?.kind === "table" ? dataset : null);
+  if (id !== valueAt(spec, "#/dataset/id")) chosen(id, before);
   else show();
 });
 const metadata = element("input", { id: "metadata", type: "text", autocomplete: "off", placeholder: "team=cellar, run=3", "aria-describedby": "metadata-hint metadata-error", on: { input: () => changed("metadata", asMetadata(metadata.value)) } });
@@ -38,37 +41,51 @@ const metadataError = element("p", { class: "field-error", id: "metadata-error" 
 
 /** A place of the spec has changed in the form. */
 function changed(place, value) {
-  // Another kind of model has other fields.
-  take(place === "model/kind" ? withValue(spec, "model", value && { kind: value }) : withValue(spec, place, value));
+  fill(withValue(spec, place, value));
+}
+
+function fill(next) {
+  take(next);
   byId("json").value = JSON.stringify(spec, null, 2);
+}
+
+/** Another dataset was chosen: what its kind does not have is taken out of the spec. */
+function chosen(id, before) {
+  if (!known) return changed("dataset/id", id);
+  const taken = Object.entries(spec.dataset ?? {}).filter(([name]) => name !== "kind" && schemaAt(schema, `dataset/${name}`, { dataset: known.kind }));
+  const modelBefore = spec.model?.kind ?? usualModel(before);
+  const isSameModel = spec.model?.kind ? MODELS[known.kind].includes(modelBefore) : modelBefore === usualModel(known);
+  fill(withValue({ ...spec, dataset: { ...Object.fromEntries(taken), id } }, "model", isSameModel ? spec.model : undefined));
 }
 
 function take(next) {
   spec = next;
-  build();
   show();
   clearTimeout(timer);
   timer = setTimeout(() => void check(), CHECK_MS);
   setText(byId("check-state"), "checking …");
 }
 
-/** Make the fields of the spec's kinds, where they are not there yet. */
-function build() {
-  const model = valueAt(spec, "#/model/kind") ?? kinds.model;
-  const wanted = `${kinds.dataset} ${model}`;
-  if (!schema || byId("fields").dataset.kinds === wanted) return;
-  byId("fields").dataset.kinds = wanted;
-  fields.length = switches.length = 0;
-  replace(byId("fields"), GROUPS.map((group) => section(group, { ...kinds, model })));
-  for (const field of fields) field.showDefault({});
-}
-
 function show() {
+  showKinds();
   for (const field of fields) field.show(spec);
   for (const one of switches) one.show();
   target.show(spec);
+  model.show(spec, kinds);
   data.showTarget(valueAt(spec, "#/dataset/target"));
   if (document.activeElement !== metadata) metadata.value = Object.entries(spec.metadata ?? {}).map((pair) => pair.join("=")).join(", ");
+}
+
+/** The fields of the spec's kinds; what somebody is at keeps the focus. */
+function showKinds() {
+  const next = kindsOf(spec, known?.id === valueAt(spec, "#/dataset/id") ? known : null);
+  if (next.dataset === kinds.dataset && next.model === kinds.model) return;
+  kinds = next;
+  [fields, switches] = [[], []];
+  const focused = document.activeElement?.id;
+  replace(byId("fields"), groupsOf(kinds).map(section));
+  for (const field of fields) field.showDefault({});
+  if (focused) byId(focused)?.focus();
 }
 
 function readJson() {
@@ -104,26 +121,29 @@ function showGood(told) {
   setAttribute(byId("check-state"), "class", "small good");
   showProblems([]);
   for (const field of fields) field.showDefault(told.spec);
-  const { task } = told;
-  const kinds = { binary: "two classes", multiclass: `${task.classes?.length ?? "many"} classes`, regression: "a quantity" };
-  const stopping = told.spec.callbacks.early_stopping;
-  const facts = [
-    ["Predicts", kinds[task.kind]],
-    ["Network", [format.number(task.features), ...layersOf(told.spec.model), task.kind === "multiclass" ? (task.classes?.length ?? "classes") : 1].join(" → ")],
-    ["Parameters", format.number(task.parameters)],
-    ["Loss", (told.spec.hyperparameters.loss.name ?? told.spec.hyperparameters.loss).replaceAll("_", " ")],
-    ["Stops", stopping ? `after ${format.counted(stopping.patience, "epoch")} without a better ${stopping.monitor}` : `at epoch ${format.number(told.spec.hyperparameters.epochs)}`],
-  ];
+  const facts = factsOf(told);
   const list = element("dl", { class: "model-facts small" }, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
   const warnings = told.warnings.map((text) => element("li", { class: "warn small" }, text));
   replace(byId("check"), list, warnings.length ? element("ul", { class: "check-list", "aria-label": "Warnings" }, warnings) : null);
   setText(byId("effective"), JSON.stringify(told.spec, null, 2));
 }
 
-/** What lies between the inputs and the output of a network. */
-function layersOf(model) {
-  if (model.kind === "cnn") return [...model.filters.map((count) => `${format.number(count)} filters`), ...model.dense];
-  return model.layers ?? [model.name ?? model.kind];
+function factsOf({ task, spec: whole }) {
+  const predicted = { binary: "two classes", multiclass: `${task.classes?.length ?? "many"} classes`, regression: "a quantity" };
+  const { callbacks: { early_stopping: stopping }, hyperparameters: { loss, epochs } } = whole;
+  return [
+    ["Predicts", predicted[task.kind]],
+    ["Model", modelWords(whole.model)],
+    ["Inputs", inputsOf(whole.dataset, task)],
+    ["Parameters", task.parameters === null ? "counted when it is built" : format.number(task.parameters)],
+    ["Loss", (loss.name ?? loss).replaceAll("_", " ")],
+    ["Stops", stopping ? `after ${format.counted(stopping.patience, "epoch")} without a better ${stopping.monitor}` : `at epoch ${format.number(epochs)}`],
+  ];
+}
+
+/** The numbers in one row of the model's inputs. */
+function inputsOf({ size, channels }, { features }) {
+  return size ? `images of ${shapeWords([...size, channels])}` : format.counted(features, "number");
 }
 
 function showBad(problem) {
@@ -139,7 +159,7 @@ function showBad(problem) {
 
 /** What the form calls a place of the spec; the place itself where it is no field. */
 function labelOf(pointer) {
-  const own = { "#/dataset/id": "Dataset", "#/dataset/target": "Target", "#/dataset/positive": "Positive class", "#/metadata": "Metadata" };
+  const own = { "#/dataset/id": "Dataset", "#/dataset/target": "Target", "#/dataset/positive": "Positive class", "#/model/kind": "Model", "#/model/config": "Model", "#/metadata": "Metadata" };
   const place = (known) => pointer === known || pointer.startsWith(`${known}/`);
   const known = Object.keys(own).find(place);
   return known ? own[known] : (fields.find((field) => place(field.pointer))?.label ?? pointer);
@@ -150,6 +170,7 @@ function showProblems(errors) {
   const at = (pointer) => errors.filter((one) => one.pointer === pointer || one.pointer.startsWith(`${pointer}/`)).map((one) => one.detail).join("; ");
   for (const field of fields) field.showProblem(at(field.pointer));
   target.showProblem(at("#/dataset/target"), at("#/dataset/positive"));
+  model.showProblem([at("#/model/kind"), at("#/model/config")].filter(Boolean).join("; "));
   data.showProblem(at("#/dataset/id"));
   setText(metadataError, at("#/metadata"));
 }
@@ -176,14 +197,14 @@ function asMetadata(text) {
   return Object.fromEntries(pairs.map((one) => [one.split("=")[0].trim(), one.split("=").slice(1).join("=").trim()]));
 }
 
-function section(group, chosen) {
-  const made = group.places.map(([place, label]) => [place, label, schemaAt(schema, place, chosen)]).filter(([, , found]) => found);
-  if (!made.length) return null;
+function section(group) {
+  const made = group.places.map(([place, label]) => [place, label, schemaAt(schema, place, kinds)]).filter(([, , found]) => found);
+  if (!made.length && !group.extra) return null;
   const own = made.map(([place, label, found]) => new Field(place, label, found, changed));
   // Several callbacks have a monitor and a patience.
   if (group.switch) own.forEach((field) => (field.label = `${group.title}, ${field.label}`));
   fields.push(...own);
-  const extra = { target: chosen.dataset === "table" ? target.node : null, metadata: metadataNode() }[group.extra] ?? null;
+  const extra = { target: target.node, model: model.node, metadata: metadataNode() }[group.extra] ?? null;
   const body = element("div", { class: "fields" }, extra, own.map((field) => field.node));
   const card = element("section", { class: "card", "aria-label": group.title }, element("div", { class: "card-head" }, group.switch ? switchOf(group, body) : element("h2", {}, group.title)), body);
   return card;
@@ -212,7 +233,6 @@ async function begin() {
   const like = new URLSearchParams(location.search).get("like");
   const [found, before] = await Promise.all([get("/schema/job.json"), like ? get(`/jobs/${encodeURIComponent(like)}`) : null]);
   schema = found;
-  kinds = { dataset: before?.spec.dataset.kind ?? "table", model: before?.spec.model.kind ?? "dense" };
   if (before) setText(byId("like"), `with the spec of ${before.name ?? before.id}`);
   if (document.body.dataset.scope === "read") notice("This key only reads: it cannot post a job.", "warn");
   take(before ? before.spec : {});

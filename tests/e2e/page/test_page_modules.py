@@ -188,3 +188,19 @@ def test_a_job_that_is_added_changes_no_colour(page):
         assert more[:-1] == fewer
     assert len({(colour, dash) for _, colour, dash in growing[-1]}) == 20
     assert len({colour for _, colour, _ in growing[7]}) == 8
+
+
+def keras_job(*layers):
+    made = [{"class_name": "Dense", "config": {"name": name, "units": units}} for name, units in layers]
+    return {
+        "model": {"kind": "keras", "config": {"class_name": "Sequential", "config": {"name": "own", "layers": made}}}
+    }
+
+
+def test_keras_models_are_compared_layer_by_layer_where_they_have_the_same_ones(page):
+    [place] = call(
+        page, "differences.js", "differences", [keras_job(("a", 8), ("b", 1)), keras_job(("a", 16), ("b", 1))]
+    )
+    assert place == {"path": "model.config.config.layers.a.config.units", "values": ["8", "16"]}
+    [place] = call(page, "differences.js", "differences", [keras_job(("a", 8), ("b", 1)), keras_job(("c", 8))])
+    assert place == {"path": "model.config", "values": ["own, 2 layers", "own, 1 layer"]}

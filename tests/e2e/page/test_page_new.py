@@ -121,15 +121,15 @@ def test_the_form_has_the_fields_of_the_datas_kind_and_of_the_models(visitor):
         page.get_by_label("Filters").fill("4, 8")
         page.get_by_label("Channels").select_option("1")
         page.get_by_label("Image size").fill("16, 16")
-        page.get_by_label("Flip horizontally").check()
-        page.get_by_text("256 → 4 filters → 8 filters → 128 → 3").wait_for()
+        page.get_by_label("Horizontal flip").check()
+        page.get_by_text("CNN 4 → 8").wait_for()
         assert spec_of(page) == {
             "dataset": {"id": "forms", "channels": 1, "size": [16, 16], "augment": {"flip_horizontal": True}},
             "model": {"filters": [4, 8]},
         }
-        page.get_by_label("Kind of model").select_option("application")
+        page.get_by_label("Kind", exact=True).select_option("application")
         page.get_by_label("Network").wait_for()
-        assert spec_of(page)["model"] == {"kind": "application"}
+        assert spec_of(page)["model"] == {"kind": "application", "name": "MobileNetV2"}
         page.get_by_label("Dataset").select_option("grades")
         page.get_by_label("Hidden layers").wait_for()
         assert spec_of(page) == {"dataset": {"id": "grades"}}

@@ -10,7 +10,8 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from shared.settings import Settings
 from shared.storage import at_path
 from worker.training.prepare_images import Preparation
 
+Pixels = npt.NDArray[np.uint8]
+
 _BATCH_IMAGES = 512
 
 
 def find_decoded(
     path: Path, sha256: str, preparation: Preparation, settings: Settings
-) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
+) -> tuple[Pixels, dict[str, Any]]:
     """All images of a dataset, memory-mapped, and what decoding them took: `images`, `seconds`, `bytes`.
 
     Decodes those that are not in the cache. Raises OSError where the disk cannot hold them.
@@ -38,19 +41,34 @@ def find_decoded(
     with at_path(folder):
         folder.mkdir(parents=True, exist_ok=True)
         began, count = time.monotonic(), 0
-        with _one_at_a_time(file.with_suffix(".lock")):
-            if not file.exists():
+        with _one_at_a_time(_lock_of(file)):
+            while (pixels := _use(file)) is None:
                 count = _decode(path, file, preparation, settings.cache_bytes)
-        file.touch()
-        pixels = np.load(file, mmap_mode="r", allow_pickle=False)
     return pixels, {"images": count, "seconds": round(time.monotonic() - began, 2), "bytes": pixels.nbytes}
 
 
+def _use(file: Path) -> Pixels | None:
+    """The images, mapped and marked as used now; None where they are not there: another process makes room any time."""
+    try:
+        pixels: Pixels = np.load(file, mmap_mode="r", allow_pickle=False)
+        os.utime(file)
+    except FileNotFoundError:
+        return None
+    return pixels
+
+
+def _lock_of(file: Path) -> Path:
+    return file.with_suffix(".lock")
+
+
 @contextmanager
-def _one_at_a_time(lock: Path) -> Iterator[None]:
-    """Two slots of a worker do not decode the same images twice. The kernel frees the lock of a killed process."""
+def _one_at_a_time(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Two slots of a worker do not decode the same images twice. The kernel frees the lock of a killed process.
+
+    Without `wait` it raises BlockingIOError where another process holds the lock.
+    """
     with lock.open("wb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
 
 
@@ -59,10 +77,12 @@ def _decode(path: Path, file: Path, preparation: Preparation, cache_bytes: int) 
     with pq.ParquetFile(path) as source:
         count = source.metadata.num_rows
         shape = (count, preparation.height, preparation.width, preparation.channels)
-        _make_room(file.parent, int(np.prod(shape)), cache_bytes)
-        draft = file.with_suffix(f".{os.getpid()}.draft")
+        _remove_abandoned(file.parent)
+        _make_room(file.parent, prod(shape), cache_bytes)
+        draft = file.with_suffix(".draft")
         try:
             pixels = np.lib.format.open_memmap(draft, "w+", np.uint8, shape)
+            _reserve(draft)
             place = 0
             for batch in source.iter_batches(_BATCH_IMAGES, columns=["image"], use_threads=False):
                 encoded = batch.column("image").to_pylist()
@@ -85,10 +105,32 @@ def _make_room(folder: Path, needed: int, most_bytes: int) -> None:
 
     A file that a process has mapped stays readable to it. A file that is larger than the limit is decoded all the same.
     """
-    found = sorted((one.stat().st_mtime, one.stat().st_size, one) for one in folder.glob("*.npy"))
+    found = sorted(_by_use(folder))
     held = sum(size for _, size, _ in found)
     for _, size, one in found:
         if held + needed <= most_bytes:
             return
         one.unlink(missing_ok=True)
         held -= size
+
+
+def _by_use(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """When each file was last used, its size, and its path."""
+    for one in folder.glob("*.npy"):
+        with suppress(FileNotFoundError):
+            stat = one.stat()
+            yield stat.st_mtime, stat.st_size, one
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left half decoded: nobody holds its lock."""
+    for draft in folder.glob("*.draft"):
+        with suppress(BlockingIOError), _one_at_a_time(_lock_of(draft), wait=False):
+            draft.unlink(missing_ok=True)
+
+
+def _reserve(file: Path) -> None:
+    """Take the room on the disk at once: a mapped page for which there is none kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)

@@ -5,7 +5,7 @@ import time
 
 from shared.job import AttemptEnd, Ending, JobError, Stop
 from shared.times import utc_now
-from tests.support.jobs import claim, small_spec
+from tests.support.jobs import claim, put_job, small_spec
 
 
 def end(attempt, **parts):
@@ -162,3 +162,17 @@ def test_losses_and_failures_are_counted_apart_and_each_loss_names_its_worker(cl
     assert told == [(*one, "tests", "here") for one in apart]
     limits = client.get("/limits").json["job"]
     assert (limits["failures"], limits["losses"]) == (3, 10)
+
+
+def test_a_list_leaves_out_the_layers_of_a_keras_model(client, volume, grades):
+    layers = [
+        {"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [None, 4], "name": "in"}},
+        {"module": "keras.layers", "class_name": "Dense", "config": {"name": "out", "units": 1}},
+    ]
+    config = {"module": "keras", "class_name": "Sequential", "config": {"name": "own", "layers": layers}}
+    job = put_job(volume, {**small_spec(), "model": {"kind": "keras", "config": config}})
+    put_job(volume, small_spec())
+    plain, own = client.get("/jobs").json["data"]
+    assert own["spec"]["model"] == {"kind": "keras", "config": {}, "weights": None}
+    assert plain["spec"]["model"]["layers"] == [8]
+    assert client.get(f"/jobs/{job.id}").json["spec"]["model"]["config"] == config

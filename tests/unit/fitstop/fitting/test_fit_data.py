@@ -148,7 +148,7 @@ def test_the_same_numbers_have_the_same_name_and_others_another():
 
 def test_the_service_takes_the_npz(tmp_path):
     (tmp_path / "upload").write_bytes(packed(read(validation_split=0.25, sample_weight=Y)))
-    facts = run_ingest(tmp_path, format="zip")["facts"]
+    facts = run_ingest(tmp_path, format="npz")["facts"]
     assert {(one["name"], one["part"], tuple(one["shape"])) for one in facts["arrays"]} == {
         ("x", "training", (6, 3)), ("x", "validation", (2, 3)), ("y", "training", (6,)), ("y", "validation", (2,)),
         ("sample_weight", "training", (6,)), ("sample_weight", "validation", (2,)),

@@ -5,8 +5,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from PIL import Image
 
-from fitstop.local.demo import dataset_id_of, find_data, spec_for
+from fitstop.local.demo import dataset_id_of, find_data, find_images, spec_for
 from fitstop.local.wine import NoWine, Published, fetch_wine, join_wine, write_breast_cancer
 
 RED = b'"fixed acidity";"pH";"quality"\r\n7.4;3.51;5\r\n7.8;3.2;6\r\n'
@@ -124,3 +125,16 @@ def test_the_last_column_is_the_target_where_there_is_no_quality(capsys):
     assert '"species"' in capsys.readouterr().err
     wine = spec_for({"id": "w", "columns": [{"name": "quality"}, {"name": "type"}]})
     assert wine["dataset"] == {"id": "w", "target": "quality", "positive": {"at_least": 6}}
+
+
+def test_the_digits_are_images_in_ten_folders(tmp_path):
+    found = find_images(tmp_path)
+    folders = sorted(path.name for path in found.path.iterdir())
+    assert (found.dataset_id, folders) == ("digits", list("0123456789"))
+    assert sum(1 for _ in found.path.rglob("*.png")) == 1797
+    with Image.open(found.path / "0" / "0000.png") as image:
+        assert (image.size, image.mode, image.getextrema()[1]) == ((8, 8), "L", 239)
+    assert spec_for({"id": "digits", "kind": "images", "columns": []}) == {
+        "name": "digits",
+        "dataset": {"id": "digits"},
+    }

@@ -4,7 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
-from fitstop.terminal.job_view import Bar, ending, failure_words, job_fields, job_picture
+from fitstop.terminal.job_view import Bar, ending, failure_words, job_fields, job_picture, model_words
 
 PROGRESS = {
     "epoch": 12,
@@ -184,3 +184,22 @@ def test_show_copes_with_a_job_that_has_hardly_begun():
     text = rendered(job_fields({**JOB, "failures": [{"attempt": 1, "outcome": "lost"}], "warnings": ["beware"]}))
     assert "attempt 1 lost" in text
     assert "beware" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"kind": "dense", "layers": [64, 32]}, "dense 64 → 32"),
+        ({"kind": "cnn", "filters": [32, 64], "dense": [128]}, "cnn 32 → 64"),
+        ({"kind": "application", "name": "MobileNetV2"}, "MobileNetV2"),
+        ({"kind": "keras", "config": {"config": {"name": "own", "layers": [{}, {}]}}}, "Keras model own, 2 layers"),
+        ({"kind": "keras", "config": {}}, "Keras model -, 0 layers"),
+        ({}, "-"),
+    ],
+)
+def test_show_says_which_model_is_trained(model, words):
+    assert model_words(model) == words
+    dataset = {"kind": "images", "id": "digits"}
+    shown = rendered(job_fields({**JOB, "spec": {"dataset": dataset, "model": model}}), 100)
+    assert re.search(rf"model +{re.escape(words)} *$", shown, re.MULTILINE)
+    assert "digits (images)" in shown

@@ -1,0 +1,23 @@
+"""scikit-learn's handwritten digits as PNG files in class folders: images for the demo, without internet."""
+
+from pathlib import Path
+
+DIGITS_ID = "digits"
+
+
+def write_digits(folder: Path) -> Path:
+    """The 1,797 grey images of 8 x 8 pixels as `digits/<class>/<number>.png` in `folder`.
+
+    Raises ImportError where scikit-learn or Pillow is not installed.
+    """
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    top = folder / DIGITS_ID
+    for number, (pixels, label) in enumerate(zip(data.images, data.target, strict=True)):
+        path = top / str(label) / f"{number:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # From 0 to 16 each.
+        Image.fromarray((pixels * (255 / 16)).astype("uint8")).save(path)
+    return top
