@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds lost-often many-jobs sick-workers full-volume many-streams hostile-clients schemathesis fuzz-api bench-api bench-page bench container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -95,10 +95,24 @@ schemathesis: $(VENV)/.dev  ## check the API against its OpenAPI document: make 
 fuzz-api: $(VENV)/.dev  ## send invalid requests: make fuzz-api [REQUESTS= SEED=]
 	$(BIN)/python -m proofs.fuzz_api --requests $(REQUESTS) --seed $(SEED)
 
+memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymous memory
+	$(BIN)/python -m proofs.memory_of_arrays
+
+FASHION ?= /usr/share/datasets/fashion-mnist
+
+fashion-proof: $(VENV)/.dev  ## train on Fashion-MNIST as a zip of PNG files: make fashion-proof [FASHION=FOLDER]
+	$(BIN)/python -m proofs.fashion_mnist $(FASHION)
+
 replay-as-keras: $(VENV)/.dev  ## compare replays with Keras: 200 curves, every patience from 1 to 30
 	FITSTOP_ALL_CURVES=1 $(BIN)/python -m pytest -q tests/unit/worker/training/test_replay_as_keras.py
 
 ##@ Measure
+
+IMAGES ?= 5000
+SIDE ?= 224
+GREY ?= 60000
+EPOCHS ?= 6
+ROUNDS ?= 3
 
 bench-api: $(VENV)/.dev  ## compare the API with a bare Flask route and MLflow: make bench-api [JOBS=]
 	$(BIN)/python -m bench.api
@@ -108,6 +122,9 @@ bench-page: $(VENV)/.dev  ## measure how long the page keeps the browser busy (c
 
 bench: $(VENV)/.dev  ## compare training with stock Keras: make bench DATA=winequalityN.csv
 	$(BIN)/python -m bench.article "$(DATA)" --json bench.json --svg bench.svg
+
+bench-images: $(VENV)/.dev  ## compare epochs of images and arrays with stock Keras: make bench-images [IMAGES= SIDE= GREY= EPOCHS= ROUNDS=]
+	$(BIN)/python -m bench.images --images $(IMAGES) --side $(SIDE) --grey-images $(GREY) --epochs $(EPOCHS) --rounds $(ROUNDS)
 
 bench-forecast: $(VENV)/.dev  ## measure the forecast on curves that it was not fitted on
 	$(BIN)/python -m bench.forecast

@@ -169,14 +169,15 @@ def bare_epoch(engine: Any, seed: int, epoch: int) -> float:
     """The seconds of one epoch of the same programs with nothing around them: the floor."""
     began = time.perf_counter()
     training, validation = engine._training, engine._validation
-    training.begin(permutation(seed, epoch, engine._rows))
+    data = engine._data
+    training.begin(permutation(seed, epoch, engine._rows), data.train.draw(seed, epoch))
     for block in range(-(-training.full_batches // training.batches_per_block)):
         left = min(training.batches_per_block, training.full_batches - block * training.batches_per_block)
         done, _ = engine._train(training.block(block), 0, left, block == 0)
         int(done)
     if training.tail() is not None:
         engine._train_tail(training.tail())
-    validation.begin(None)
+    validation.begin(None, data.validation.draw(0, 0))
     logs, _ = engine._validate(validation.block(0), 0, validation.full_batches, True)
     if validation.tail() is not None:
         logs = engine._validate_tail(validation.tail())

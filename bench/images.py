@@ -1,0 +1,222 @@
+"""Epochs of images and arrays against stock Keras: `python -m bench.images [--images 5000 --side 224 --rounds 3]`.
+
+    (a) JPEG files in class folders: stock `fit` over `image_dataset_from_directory` with prefetch, Fitstop, and the
+        bare loop over the decoded arrays behind each of Fitstop's epochs
+    (b) grey images of 28 x 28 in memory, as Fashion-MNIST's: stock `fit` on arrays, and Fitstop
+    (c) the same images with augmentation and without
+
+The same small network in each. Each way runs in a process of its own, in turn, for several rounds; the figures are the
+median of the epochs from the third on, in the median round. Prints seconds and ratios.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_FIRST = 2
+_CLASSES = 10
+_GREY_SIDE = 28
+_AUGMENT = {"flip_horizontal": True, "shift": 0.1, "rotation": 10, "zoom": 0.1, "brightness": 0.1, "contrast": 0.1}
+
+
+@dataclass(frozen=True)
+class Options:
+    """One way of training: `directory` and `arrays` are stock Keras, `fitstop` is Fitstop's engine inside `fit`."""
+
+    way: str
+    images: int
+    side: int
+    is_colour: bool
+    epochs: int
+    is_augmented: bool = False
+
+
+def pixels_of(options: Options) -> tuple[Any, Any]:
+    """Smooth images, as JPEG expects them: uint8 of shape (images, side, side, channels), and class numbers."""
+    from PIL import Image
+
+    chance, mode = np.random.default_rng(2), "RGB" if options.is_colour else "L"
+    small = chance.integers(0, 256, (options.images, 14, 14, 3 if options.is_colour else 1), np.uint8)
+    size = (options.side, options.side)
+    large = [Image.fromarray(one if options.is_colour else one[..., 0], mode).resize(size) for one in small]
+    pixels = np.stack([np.asarray(one, np.uint8) for one in large])
+    return pixels.reshape(options.images, *size, -1), np.arange(options.images) % _CLASSES
+
+
+def network(options: Options) -> Any:
+    """A small network: large images are made smaller first."""
+    from keras import Input, Sequential, layers
+
+    shape = (options.side, options.side, 3 if options.is_colour else 1)
+    shrink = [layers.AveragePooling2D(4)] if options.side > 2 * _GREY_SIDE else []
+    return Sequential(
+        [
+            Input(shape), layers.Rescaling(1 / 255), *shrink,
+            layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D(),
+            layers.Conv2D(32, 3, activation="relu"), layers.GlobalAveragePooling2D(),
+            layers.Dense(_CLASSES, activation="softmax"),
+        ]
+    )  # fmt: skip
+
+
+def stock(options: Options) -> dict[str, list[float]]:
+    """Keras's own `fit`."""
+    import keras
+
+    from bench.article.epochs import _Ends
+
+    pixels, numbers = pixels_of(options)
+    model, ends = network(options), _Ends()
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    train = options.images * 4 // 5
+    with tempfile.TemporaryDirectory() as folder:
+        if options.way == "arrays":
+            parts: list[Any] = [(pixels[:train], numbers[:train]), (pixels[train:], numbers[train:])]
+            model.fit(
+                *parts[0], batch_size=32, validation_data=parts[1], epochs=options.epochs, verbose=0, callbacks=[ends]
+            )
+        else:
+            parts = [
+                keras.utils.image_dataset_from_directory(
+                    _write(Path(folder) / name, pixels[part], numbers[part]), verbose=False,
+                    image_size=(options.side, options.side), batch_size=32,
+                ).prefetch(8)
+                for name, part in (("train", slice(train)), ("validation", slice(train, None)))
+            ]  # fmt: skip
+            model.fit(parts[0], validation_data=parts[1], epochs=options.epochs, verbose=0, callbacks=[ends])
+    return {"epochs": ends.seconds[_FIRST:]}
+
+
+def _write(folder: Path, pixels: Any, numbers: Any) -> Path:
+    from tests.support.kinds import png
+
+    for place, (image, number) in enumerate(zip(pixels, numbers, strict=True)):
+        file = folder / str(number) / f"{place}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(image, "JPEG"))
+    return folder
+
+
+def fitstop(options: Options) -> dict[str, list[float]]:
+    """A job's epochs with all of its callbacks, and the bare compiled loop behind each."""
+    from bench.article.epochs import _Ends, bare_epoch
+    from shared.settings import Settings
+    from shared.volume import Volume
+    from tests.support.jobs import claim, put_job
+    from tests.support.runs import run_context
+    from worker.training.callbacks import Callbacks
+    from worker.training.carry_on import carry_on
+    from worker.training.data.load import load_data
+    from worker.training.engine import ready_engine
+    from worker.training.engine.device import prepare_tensorflow
+    from worker.training.engine.plan import decide
+    from worker.training.models.build import build_model
+    from worker.training.resume.session import ResumeSession
+    from worker.training.resume.state import build_variables
+
+    with tempfile.TemporaryDirectory() as folder:
+        volume = Volume(Path(folder) / "volume")
+        attempt = claim(put_job(volume, _job(volume, options)))
+        record = attempt.job.record()
+        assert record is not None
+        with run_context(attempt, record) as run:
+            data = load_data(attempt, record, Settings(cache=Path(folder) / "cache"))
+            plan = decide(record, data)
+            prepare_tensorflow(plan)
+            model = build_model(record, data)
+            build_variables(model, data.train.first_row)
+            engine: Any = ready_engine(run, model, data, plan)
+            callbacks = Callbacks(run, ResumeSession(run, model, carry_on))
+            ends = _Ends(partial(bare_epoch, engine, record.spec.hyperparameters.seed))
+            callbacks.in_order.append(ends)
+            with callbacks:
+                engine.fit(callbacks, options.epochs)
+                callbacks.finish()
+    return {"epochs": ends.seconds[_FIRST:], "bare": ends.bare[_FIRST:]}
+
+
+def _job(volume: Any, options: Options) -> dict[str, Any]:
+    """The spec of the job; its dataset is put on the volume."""
+    from tests.support.kinds import png, put_images
+
+    pixels, numbers = pixels_of(options)
+    kind = "JPEG" if options.is_colour else "PNG"
+    images: dict[str, list[bytes]] = {}
+    for image, number in zip(pixels, numbers, strict=True):
+        images.setdefault(str(number), []).append(png(image if options.is_colour else image[..., 0], kind))
+    put_images(volume, images, "bench")
+    return {
+        "dataset": {"kind": "images", "id": "bench", "augment": _AUGMENT if options.is_augmented else None},
+        "model": {"kind": "keras", "config": json.loads(network(options).to_json())},
+        "hyperparameters": {"epochs": options.epochs, "batch_size": 32},
+        "callbacks": {"early_stopping": None},
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=5000, help="JPEG files")
+    parser.add_argument("--side", type=int, default=224, help="their height and width")
+    parser.add_argument("--grey-images", type=int, default=60_000)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="abc", help="the comparisons to make")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.way:
+        options = Options(**json.loads(asked.way))
+        found = fitstop(options) if options.way == "fitstop" else stock(options)
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    jpeg = partial(Options, images=asked.images, side=asked.side, is_colour=True, epochs=asked.epochs)
+    grey = partial(Options, images=asked.grey_images, side=_GREY_SIDE, is_colour=False, epochs=asked.epochs)
+    if "a" in asked.only:
+        title = f"(a) {asked.images} JPEGs of {asked.side} x {asked.side}"
+        _compare(title, asked.rounds, jpeg("directory"), jpeg("fitstop"))
+    if "b" in asked.only:
+        title = f"(b) {asked.grey_images} images of 28 x 28 in memory"
+        _compare(title, asked.rounds, grey("arrays"), grey("fitstop"))
+    if "c" in asked.only:
+        _compare("(c) the same, augmented", asked.rounds, grey("fitstop", is_augmented=True), grey("fitstop"))
+
+
+def _compare(title: str, rounds: int, one: Options, other: Options) -> None:
+    """Both in turn, each time in fresh processes."""
+    firsts, seconds = [], []
+    for _ in range(rounds):
+        firsts.append(_measure(one))
+        seconds.append(_measure(other))
+    first, second = (_median(found, "epochs") for found in (firsts, seconds))
+    bare = statistics.median(epoch / floor for found in seconds for epoch, floor in zip(*found.values(), strict=True))
+    names = {True: "augmented", False: one.way}
+    sys.stdout.write(
+        f"{title}: {names[one.is_augmented]} {first:.3f} s, Fitstop {second:.3f} s an epoch, "
+        f"{first / second:.2f} times; "
+        f"Fitstop against its bare loop {bare:.2f} times\n"
+    )
+    sys.stdout.flush()
+
+
+def _measure(options: Options) -> dict[str, list[float]]:
+    command = [sys.executable, "-m", "bench.images", "--way", json.dumps(asdict(options))]
+    printed = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    found: dict[str, list[float]] = json.loads(printed.splitlines()[-1])
+    return found
+
+
+def _median(found: list[dict[str, list[float]]], name: str) -> float:
+    return statistics.median(statistics.median(one[name]) for one in found)
+
+
+if __name__ == "__main__":
+    main()
