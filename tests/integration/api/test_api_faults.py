@@ -42,7 +42,8 @@ def small_disk(tmp_path):
 
 
 def serve(volume, redis_url, folder, **settings):
-    api = ApiProcess(volume, redis_url, folder / "api.log", **settings)
+    # A disk of 4 MB has no reserve.
+    api = ApiProcess(volume, redis_url, folder / "api.log", **{"FITSTOP_VOLUME_RESERVE_BYTES": "0", **settings})
     api.start()
     return api
 

@@ -141,7 +141,7 @@ def test_an_upload_above_the_limit_is_413_and_leaves_nothing(api, chunked):
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_spec_above_the_limit_is_413(api, chunked):
-    body = iter([b'{"name": "', b"x" * 300_000, b'"}']) if chunked else b'{"name": "' + b"x" * 300_000 + b'"}'
+    body = iter([b'{"name": "', b"x" * 3_000_000, b'"}']) if chunked else b'{"name": "' + b"x" * 3_000_000 + b'"}'
     headers = {"Content-Type": "application/json", **({"Transfer-Encoding": "chunked"} if chunked else {})}
     assert api.ask("POST", "/jobs", body, chunked, **headers).status == 413
 

@@ -4,7 +4,7 @@ import keras
 
 from shared.events import Event
 from shared.job import JobRecord
-from shared.spec import ApplicationSpec, CnnSpec, Hyperparameters, KerasSpec, Metric
+from shared.spec import CnnSpec, DenseSpec, Hyperparameters, KerasSpec, Metric
 from shared.task import TaskKind
 from worker.training.data.rows import Data
 from worker.training.models.application import build_application
@@ -67,12 +67,15 @@ def _build(record: JobRecord, data: Data) -> keras.Model:
     spec = record.spec.model
     if isinstance(spec, KerasSpec):
         return build_keras(spec, data)
+    if isinstance(spec, DenseSpec):
+        model = build_dense(spec, data)
+        # Made last, as in every version: a layer draws its seed when it is made, so the first weights stay the same.
+        model.add(_output(record.task.kind, data))
+        return model
     output = _output(record.task.kind, data)
     if isinstance(spec, CnnSpec):
         return build_cnn(spec, data, output)
-    if isinstance(spec, ApplicationSpec):
-        return build_application(spec, data, output)
-    return build_dense(spec, data, output)
+    return build_application(spec, data, output)
 
 
 def describe(model: keras.Model, record: JobRecord) -> Event:

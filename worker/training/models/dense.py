@@ -6,8 +6,8 @@ from shared.spec import DenseSpec
 from worker.training.data.rows import Data
 
 
-def build_dense(spec: DenseSpec, data: Data, output: keras.layers.Layer) -> keras.Model:
-    """The layers of the spec, each with what follows it, and the output layer."""
+def build_dense(spec: DenseSpec, data: Data) -> keras.Sequential:
+    """The layers of the spec, each with what follows it, without the output layer."""
     model = keras.Sequential([keras.Input((data.features,))], name="dense")
     for units in spec.layers:
         model.add(keras.layers.Dense(units, activation=spec.activation))
@@ -15,5 +15,4 @@ def build_dense(spec: DenseSpec, data: Data, output: keras.layers.Layer) -> kera
             model.add(keras.layers.BatchNormalization())
         if spec.dropout:
             model.add(keras.layers.Dropout(spec.dropout))
-    model.add(output)
     return model

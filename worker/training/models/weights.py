@@ -4,10 +4,12 @@ The file is from outside. It is never loaded as a model, and nothing of it is fo
 array the shape and the type are compared before a number is read, so the model bounds the memory.
 """
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import h5py
 import keras
@@ -15,10 +17,10 @@ import numpy as np
 
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
+from shared.plain_files import open_plain
 from shared.spec import ApplicationSpec
 from shared.storage import at_path
 from shared.weights import weights_file_of, weights_of
-from worker.training.data.files import sha256_of
 from worker.training.errors import BadData, DataChanged, DataMissing
 
 _MOST_ITEMS = 100_000
@@ -35,22 +37,25 @@ def load_weights(model: keras.Model, record: JobRecord, attempt: AttemptFolder) 
     weights_id = weights_of(record.spec)
     if weights_id is None:
         return
-    path = weights_file_of(attempt.job, weights_id)
     try:
-        found = sha256_of(path)
+        # Hashed and read through one handle: nobody puts another file in its place in between.
+        with open_plain(weights_file_of(attempt.job, weights_id)) as content:
+            if hashlib.file_digest(cast("BufferedReader", content), "sha256").hexdigest() != record.weights_sha256:
+                raise DataChanged("the weights have changed since the job was posted; post the job again")
+            _load(model, record, content)
     except FileNotFoundError as error:
         raise DataMissing(f'the weights "{weights_id}" are not on the volume') from error
-    if found != record.weights_sha256:
-        raise DataChanged("the weights have changed since the job was posted; post the job again")
-    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    is_network = isinstance(record.spec.model, ApplicationSpec)
-    try:
-        with h5py.File(path, "r") as file:
-            _take(file, _places(networks[0] if is_network else model), takes_part=is_network)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the volume failed: HDF5's own errors have no number
         raise BadData(f'the weights "{weights_id}" cannot be read as HDF5: {error}') from error
+
+
+def _load(model: keras.Model, record: JobRecord, content: BinaryIO) -> None:
+    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    is_network = isinstance(record.spec.model, ApplicationSpec)
+    with h5py.File(content, "r") as file:
+        _take(file, _places(networks[0] if is_network else model), takes_part=is_network)
 
 
 def _take(file: h5py.File, places: Mapping[str, Any], *, takes_part: bool) -> None:

@@ -175,6 +175,17 @@ def test_a_file_that_is_no_hdf5_is_refused(given, tmp_path: Path) -> None:
         given(tmp_path / "bad.h5", network())
 
 
+def test_a_link_in_the_place_of_the_weights_is_not_followed(given, volume: Volume, file: Path) -> None:
+    given(file, network())
+    kept = volume.weights.place("first") / "weights.h5"
+    kept.unlink()
+    kept.symlink_to(file)
+    spec = SimpleNamespace(model=KerasSpec(kind="keras", config={}, weights="first"))
+    attempt = SimpleNamespace(job=SimpleNamespace(volume_root=volume.root))
+    with pytest.raises(BadData, match="not a regular file"):
+        load_weights(network(), SimpleNamespace(spec=spec, weights_sha256="0" * 64), attempt)  # type: ignore[arg-type]
+
+
 def test_weights_that_have_changed_or_are_gone_are_told_apart(given, volume: Volume, file: Path) -> None:
     with pytest.raises(DataChanged, match="have changed since the job was posted"):
         given(file, network(), sha256="0" * 64)
