@@ -26,6 +26,7 @@ _COUNTS = {
     "units": 65_536, "filters": 65_536, "num_heads": 1024, "depth_multiplier": 256, "output_dim": 65_536,
     "power_iterations": 100,
 }  # fmt: skip
+_INPUT_SHAPES = ("batch_shape", "batch_input_shape")
 # Numbers that are data and not sizes, however large.
 _VALUES = frozenset({"mean", "variance", "scale", "offset", "seed", "value"})
 
@@ -79,7 +80,7 @@ def input_shapes(config: dict[str, Any]) -> dict[str, tuple[int | None, ...]]:
     for layer in config["config"]["layers"]:
         if layer["class_name"] == "InputLayer":
             inner = layer["config"]
-            shape = inner.get("batch_shape") or inner.get("batch_input_shape") or ()
+            shape = next((inner[name] for name in _INPUT_SHAPES if inner.get(name)), ())
             found[str(inner.get("name"))] = tuple(shape[1:])
     return found
 
@@ -113,6 +114,8 @@ def _walk(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
 
 def _refusal(place: Place, value: Any) -> str:
     """Why a value cannot be let through; empty where it can."""
+    if place and place[-1] in _INPUT_SHAPES and not isinstance(value, list | None):
+        return "received another shape than a list of whole numbers and null"
     if isinstance(value, dict):
         return _class_refusal(value) if "class_name" in value else ""
     if isinstance(value, str):

@@ -123,6 +123,8 @@ HOSTILE: dict[str, tuple[Config, str]] = {
     "repeated rows": (a_model(a_layer("RepeatVector", n=10**9)), "received 1000000000"),
     "padding": (a_model(a_layer("ZeroPadding1D", padding=[10**9, 10**9]), shape=(None, 8, 1)), "received 1000000000"),
     "a huge input": (a_model(a_layer("Flatten"), shape=(None, 100_000, 100_000)), "a shape of 10000000000 numbers"),
+    "a shape that is a number": (a_dense(batch_shape=4), "another shape than a list"),
+    "a shape that is a text": (a_dense(batch_shape="four"), "another shape than a list"),
     "a shape of floats": (a_model(a_layer("Flatten"), shape=(None, 1e6)), "another shape than a list"),
     "a shape of texts": (a_model(a_layer("Flatten"), shape=(None, "4")), "another shape than a list"),
     "a shape below zero": (a_model(a_layer("Flatten"), shape=(None, -4)), "another shape than a list"),
