@@ -30,7 +30,8 @@ class LastImprovement(_Frozen):
     """
 
     epoch: Count
-    value: float
+    # An infinite validation loss of the first epoch is one: every later one is better.
+    value: Annotated[float, Field(allow_inf_nan=True)]
     min_delta: float | None
 
 

@@ -147,12 +147,13 @@ def test_a_job_knows_where_its_data_lies_from_its_own_folder(volume):
 
 
 def test_worker_cards_are_shown_replaced_and_taken_away(volume):
-    for worker in ("b", "a", "b"):
-        volume.show_worker(card(worker))
-    assert volume.worker_cards() == [card("a"), card("b")]
+    first, second = card("a"), card("b")
+    for one in (second, first, second):
+        volume.show_worker(one)
+    assert volume.worker_cards() == [first, second]
     volume.remove_worker("a")
     volume.remove_worker("a")
-    assert volume.worker_cards() == [card("b")]
+    assert volume.worker_cards() == [second]
 
 
 def test_a_job_that_the_volume_does_not_take_leaves_no_marker(volume, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 from math import ceil
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -70,8 +71,13 @@ def _validation_batch(model: ModelSpec, data: Data, batch_size: int) -> int:
 
 
 def device() -> str:
-    """What TensorFlow computes on here."""
-    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    """What TensorFlow will compute on here. It is not asked: it reads its flags once, when it looks for devices.
+
+    A driver shows its cards in /dev, one of WSL 2 all of them as /dev/dxg.
+    """
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
+    has_card = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
+    return "GPU" if has_card and not is_hidden and tf.test.is_built_with_cuda() else "CPU"
 
 
 def _against_xla(spec: JobSpec, on: str) -> str:

@@ -233,6 +233,7 @@ def paths(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 odd = st.sampled_from([None, True, 0, -1, 3, 7_000, 0.5, 1e300, "relu", "", "keras", "float16", [], {}, [2, 2], ["x"]])
 
 
+@pytest.mark.filterwarnings("ignore:When providing `inputs`:UserWarning")  # a name that Keras finds odd
 @settings(max_examples=25)
 @given(data=st.data())
 def test_a_changed_configuration_is_built_or_refused(data: Any) -> None:
