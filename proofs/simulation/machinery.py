@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import partial
+from threading import get_ident
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -66,6 +67,7 @@ class World:
     disk: Disk
     volume: Volume
     is_on = False
+    thread = 0
 
 
 @contextmanager
@@ -105,11 +107,16 @@ def simulated() -> Iterator[None]:
         yield
 
 
+def _is_simulated() -> bool:
+    """Whether a process of the world asks. A thread of the real process that runs the worlds has real files."""
+    return World.is_on and World.thread == get_ident() and World.kernel.current is not None
+
+
 def _operation(name: str, ours: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
     changes = name in _CHANGING
 
     def operation(*arguments: Any, **options: Any) -> Any:
-        if not World.is_on or World.kernel.current is None:
+        if not _is_simulated():
             return real(*arguments, **options)
         _before(changes or _opens_for_writing(name, arguments))
         result = ours(*arguments, **options)
@@ -203,7 +210,7 @@ class WallClock(datetime):
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> datetime:
-        if not World.is_on or World.kernel.current is None:
+        if not _is_simulated():
             return datetime.now(tz)
         return datetime.fromtimestamp(World.kernel.wall(), tz or UTC)
 

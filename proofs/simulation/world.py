@@ -5,6 +5,7 @@ below them. Simulated are Redis (`FakeQueue`), the training itself (`Child`: bat
 """
 
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -61,7 +62,7 @@ def run_world(
     shutil.rmtree(root, ignore_errors=True)
     play = Play(Random(seed), root, settings)
     play.eye.tell = tell
-    World.is_on = True
+    World.thread, World.is_on = threading.get_ident(), True
     try:
         play.run()
     finally:

@@ -235,7 +235,7 @@ async function begin() {
   schema = found;
   if (before) setText(byId("like"), `with the spec of ${before.name ?? before.id}`);
   if (document.body.dataset.scope === "read") notice("This key only reads: it cannot post a job.", "warn");
-  take(before ? before.spec : {});
+  take(before ? before.spec : spec);
   byId("json").value = JSON.stringify(spec, null, 2);
   // Last: what somebody chooses stands from the moment on at which there is something to choose.
   await data.list();

@@ -57,6 +57,7 @@ def test_a_name_is_shown_literally_whatever_it_holds(still):
     job, _ = running(still.api.volume, name=EVIL, metadata={"team": EVIL})
     with still.page() as page:
         page.goto("/")
+        row(page, job).locator("a.job-name").get_by_text("<img").wait_for()
         assert row(page, job).get_by_role("link").inner_text() == EVIL
         page.get_by_label("Name, or metadata").fill(EVIL.replace("=", "\u2009"))
         page.keyboard.press("Enter")
