@@ -34,6 +34,18 @@ class Sendable(Protocol):
     def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]: ...
 
 
+def count_sent(
+    pieces: Iterator[bytes], size: int, on_sent: Callable[[int, int], None] | None = None
+) -> Iterator[bytes]:
+    """The pieces. After each of them `on_sent` gets the bytes that were sent so far, and all, which are `size`."""
+    sent = 0
+    for piece in pieces:
+        yield piece
+        sent += len(piece)
+        if on_sent is not None:
+            on_sent(sent, size)
+
+
 @dataclass(frozen=True)
 class _File:
     """A file that is sent, and its name in the tar: None where the file itself is the upload."""
@@ -69,12 +81,7 @@ class Upload:
 
     def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
         """The bytes, in pieces. Raises Unsendable where a file is not as long as it was."""
-        sent = 0
-        for piece in self._pieces():
-            yield piece
-            sent += len(piece)
-            if on_sent is not None:
-                on_sent(sent, self.size)
+        return count_sent(self._pieces(), self.size, on_sent)
 
     def _pieces(self) -> Iterator[bytes]:
         for file in self.files:

@@ -71,7 +71,7 @@ def _copy_rows(source: AttemptFolder, taken: AttemptFolder, epochs: int) -> None
 
 
 def _inherited_events(job: JobFolder, epochs: int, record: JobRecord) -> Iterator[Event]:
-    """What was told of the first `epochs` epochs, each once, and that the new job goes on after them."""
+    """The events of the first `epochs` epochs, each once, and one that the new job continues after them."""
     last = {}
     for placed in job_events(job):
         epoch, kind = placed.event.data.get("epoch"), _KEPT.get(placed.event.type)

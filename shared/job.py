@@ -201,7 +201,7 @@ class AttemptEnd(Document):
     job is queued again: `outcome` says why, and nobody takes it before `retry_at`. `is_failure` and `is_loss` say
     against which of the job's limits it counts, `has_progress` whether it left a resume point beyond the place where it
     began. `place` is where the run last was, as `epoch:step` from 0. `events_bytes` is how long `events.jsonl` was at
-    that moment: nobody reads what a superseded owner writes behind it. `held_seconds` is how long the attempt held its
+    that moment: nobody reads what a superseded owner writes after it. `held_seconds` is how long the attempt held its
     GPU by its owner's monotonic clock: of a lost attempt until its last heartbeat and one interval more. None in the
     files of older versions.
     """

@@ -25,7 +25,7 @@ def check_bytes(coming: int) -> None:
     project = caller().project
     limit = project_quota(project).bytes
     if limit is not None and service().usage.bytes(project) + coming > limit:
-        raise _exceeded(project, [_of_bytes(project, limit, coming)])
+        raise _quota_problem(project, [_of_bytes(project, limit, coming)])
 
 
 def check_job(record: JobRecord) -> None:
@@ -35,12 +35,12 @@ def check_job(record: JobRecord) -> None:
     """
     project = record.project
     quota = project_quota(project)
-    problems = list(_used_up(project, quota))
+    problems = list(_find_reached_quotas(project, quota))
     if problems:
-        raise _exceeded(project, problems)
+        raise _quota_problem(project, problems)
     if quota.unfinished_jobs is None:
         return
-    count, limit = service().usage.unfinished_jobs(project), quota.unfinished_jobs
+    count, limit = service().usage.count_unfinished_jobs(project), quota.unfinished_jobs
     if count >= limit:
         raise HttpProblem(
             429,
@@ -51,7 +51,7 @@ def check_job(record: JobRecord) -> None:
         )
 
 
-def _used_up(project: str, quota: ProjectQuota) -> Iterator[str]:
+def _find_reached_quotas(project: str, quota: ProjectQuota) -> Iterator[str]:
     if quota.bytes is not None and service().usage.bytes(project) >= quota.bytes:
         yield _of_bytes(project, quota.bytes, 0)
     if quota.gpu_seconds_per_month is None and quota.cost_per_month is None:
@@ -75,6 +75,6 @@ def _of_bytes(project: str, limit: int, coming: int) -> str:
     return f"{used} of {limit} bytes are used{more}; delete datasets or finished jobs"
 
 
-def _exceeded(project: str, problems: list[str]) -> HttpProblem:
+def _quota_problem(project: str, problems: list[str]) -> HttpProblem:
     detail = f'the project "{project}" has reached its quota: {"; ".join(problems)}, or ask an admin for a larger quota'
     return HttpProblem(403, "project_quota", detail)

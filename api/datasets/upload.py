@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,16 +16,13 @@ from flask import request
 
 from api.datasets.file_formats import HEAD_BYTES, Format, format_of
 from api.datasets.upload_options import UploadOptions
-from api.http.body import check_size, pieces
+from api.http.body import check_size
 from api.http.problems import HttpProblem
-from api.state.incoming import make_folder
-from shared.child_environment import is_for_training
+from api.state.incoming import incoming_folder, parser_environment, receive_pieces
 from shared.problems import Problem, Refused
 from shared.settings import Settings
 
 GIB = 1024**3
-# Between two looks at the free space.
-_LOOK_BYTES = 64 * 1024**2
 
 log = logging.getLogger(__name__)
 
@@ -72,15 +68,12 @@ class Upload:
 
 @contextmanager
 def receive(datasets: Path, settings: Settings) -> Iterator[Upload]:
-    """The request's body on the volume. On leaving everything that was not published is gone, whatever happened.
+    """The request's body on the volume. On leaving, everything that was not published is gone.
 
-    Raises HttpProblem: 413, 415, and 400 for a client that went away.
+    Raises HttpProblem: 413, 415, 507, and 400 for a client that went away.
     """
-    folder = make_folder(datasets)
-    try:
+    with incoming_folder(datasets) as folder:
         yield _store(folder, settings)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _store(folder: Path, settings: Settings) -> Upload:
@@ -88,34 +81,18 @@ def _store(folder: Path, settings: Settings) -> Upload:
     hashed, size = sha256(), 0
     head: bytes = b""
     found: Format = "csv"
-    look_at = 0
     with (folder / "upload").open("xb") as file:
-        for piece in pieces(max(most_bytes.values())):
+        for piece in receive_pieces(folder, max(most_bytes.values()), settings.volume_reserve_bytes):
             if len(head) < HEAD_BYTES:
                 head += piece
                 found = format_of(head)
             hashed.update(piece)
             size += len(piece)
             check_size(max(size, request.content_length or 0), most_bytes[found])
-            if size >= look_at:
-                look_at += _LOOK_BYTES
-                leave_reserve(folder, max(len(piece), (request.content_length or 0) - size), settings)
             file.write(piece)
     if not size:
         raise Refused([Problem("#", "the body is empty, expected CSV, Parquet, zip, tar or npz", "empty")])
     return Upload(folder, found, size, hashed.hexdigest())
-
-
-def leave_reserve(folder: Path, coming: int, settings: Settings) -> None:
-    """Raise HttpProblem 507 where the volume would have less free space than its reserve after `coming` bytes more."""
-    found = os.statvfs(folder)
-    free, reserve = found.f_bavail * found.f_frsize, settings.volume_reserve_bytes
-    if free - coming < reserve:
-        detail = (
-            f"the volume has {free} bytes free, the upload needs {coming} more, and {reserve} stay free for jobs "
-            "(FITSTOP_VOLUME_RESERVE_BYTES): delete datasets or jobs, or enlarge the volume"
-        )
-        raise HttpProblem(507, "volume_full", detail)
 
 
 def _most_bytes(found: Format, settings: Settings) -> int:
@@ -131,10 +108,8 @@ def _most_bytes(found: Format, settings: Settings) -> int:
 
 def ingest_environment() -> dict[str, str]:
     """The environment of the process that parses an upload."""
-    # What parses foreign bytes knows no secret.
-    environment = {name: value for name, value in os.environ.items() if is_for_training(name)}
     # Arrow's own allocator reserves 1 GiB of addresses at once, which would count as memory.
-    return {**environment, "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    return {**parser_environment(), "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 
 def _answer(folder: Path, order: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:

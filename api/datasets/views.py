@@ -170,7 +170,7 @@ def _check_request(dataset_id: str) -> None:
 
 
 def _taken(dataset_id: str) -> Conflict:
-    """Of a dataset of another project; nothing of it is told, not even whether its data is the same."""
+    """The refusal of an id that another project has. It says nothing about that dataset."""
     return Conflict(f'the id "{dataset_id}" is taken by another project; choose another id')
 
 

@@ -1,8 +1,6 @@
 """A file of weights on its way in: received and hashed in a folder that nobody sees, then published or gone."""
 
 import hashlib
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from api.http.body import pieces
-from api.state.incoming import make_folder
+from api.state.incoming import incoming_folder, parser_environment, receive_pieces
 from shared.durable import sync_file
 from shared.problems import Problem, Refused
-from shared.settings import PREFIX
+from shared.settings import Settings
 from shared.weights import WEIGHTS_FILE
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -36,23 +33,20 @@ class WeightsUpload:
 
 
 @contextmanager
-def receive(beside: Path, most_bytes: int) -> Iterator[WeightsUpload]:
+def receive(beside: Path, settings: Settings) -> Iterator[WeightsUpload]:
     """The request's body on the volume. On leaving, everything that was not published is gone.
 
-    Raises Refused for a body that is no file of weights, and HttpProblem as `api.http.body`.
+    Raises Refused for a body that is no file of weights, and HttpProblem as `api.state.incoming`.
     """
-    folder = make_folder(beside)
-    try:
-        yield _store(folder, most_bytes)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with incoming_folder(beside) as folder:
+        yield _store(folder, settings)
 
 
-def _store(folder: Path, most_bytes: int) -> WeightsUpload:
-    hashed, size = hashlib.sha256(), 0
+def _store(folder: Path, settings: Settings) -> WeightsUpload:
+    hashed, size, most_bytes = hashlib.sha256(), 0, settings.max_model_bytes
     upload, kept = folder / "upload", folder / WEIGHTS_FILE
     with upload.open("xb") as file:
-        for piece in pieces(most_bytes):
+        for piece in receive_pieces(folder, most_bytes, settings.volume_reserve_bytes):
             hashed.update(piece)
             size += len(piece)
             file.write(piece)
@@ -72,8 +66,7 @@ def _store(folder: Path, most_bytes: int) -> WeightsUpload:
 
 def _unpack(folder: Path, most_bytes: int) -> None:
     command = [sys.executable, "-P", "-m", "api.models.unpack", str(folder), str(most_bytes)]
-    # What reads foreign bytes knows no secret.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment = parser_environment()
     try:
         done = subprocess.run(command, capture_output=True, env=environment, timeout=_UNPACK_SECONDS, check=False)
     except subprocess.TimeoutExpired:

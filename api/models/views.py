@@ -1,6 +1,7 @@
 """PUT, GET and DELETE /models/{id}, GET /models: uploaded weights that a job's model starts from."""
 
 import logging
+from itertools import islice
 
 from flask import Response, request
 
@@ -56,7 +57,7 @@ def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
     if is_weights_id_taken(weights_id):
         raise _taken(weights_id)
     check_bytes(request.content_length or 0)
-    with uploading(), receive(held.volume.datasets, held.settings.max_model_bytes) as upload:
+    with uploading(), receive(held.volume.datasets, held.settings) as upload:
         check_bytes(upload.bytes)
         info, is_new = _keep(upload, weights_id, name)
     if not reaches(info.project):
@@ -82,7 +83,8 @@ def show_all() -> Response:
         after = query.parse("after", str, "")
         project = read_project(query)
     readable = (_read(one) for one in service().volume.weights.ids() if one > after)
-    found = [info for info in readable if info is not None and project in {None, info.project}]
+    own = (info for info in readable if info is not None and project in {None, info.project})
+    found = list(islice(own, limit + 1))
     items = [_report(info) for info in found[:limit]]
     return json_response(Page[ModelWeights](object="list", data=items, has_more=len(found) > limit))
 
@@ -143,7 +145,7 @@ def _check_request(weights_id: str) -> None:
 
 
 def _taken(weights_id: str) -> Conflict:
-    """Of weights of another project; nothing of them is told."""
+    """The refusal of an id that another project has. It says nothing about those weights."""
     return Conflict(f'the id "{weights_id}" is taken by another project; choose another id')
 
 

@@ -90,7 +90,7 @@ def _project(name: str) -> ProjectLimits:
         name=name,
         weight=weight_of(settings.project_weights, name),
         bytes=_quota(quota.bytes, lambda: usage.bytes(name)),
-        unfinished_jobs=_quota(quota.unfinished_jobs, lambda: usage.unfinished_jobs(name)),
+        unfinished_jobs=_quota(quota.unfinished_jobs, lambda: usage.count_unfinished_jobs(name)),
         gpu_seconds_per_month=_quota(quota.gpu_seconds_per_month, lambda: usage.spent(name).gpu_seconds),
         cost_per_month=_quota(quota.cost_per_month, lambda: usage.spent(name).cost),
         currency=settings.currency,

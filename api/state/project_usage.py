@@ -72,7 +72,7 @@ class ProjectUsage:
         self._bytes: LockedCache[str, int] = LockedCache(LRUCache(_MOST_KEPT))
         self._spent: LockedCache[tuple[str, str], Spent] = LockedCache(LRUCache(_MOST_KEPT))
 
-    def unfinished_jobs(self, project: str) -> int:
+    def count_unfinished_jobs(self, project: str) -> int:
         """The number of jobs without a result, by the names of their markers."""
         markers = (OpenJob.parse(entry.name) for entry in os.scandir(self._volume.open))
         return sum(marker is not None and marker.project == project for marker in markers)

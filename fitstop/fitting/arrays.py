@@ -33,7 +33,7 @@ class Rows:
         weights = None if self.weights is None else self.weights[start:end]
         return Rows(inputs, self.target[start:end], weights)
 
-    def named(self, suffix: str = "") -> dict[str, "Array"]:
+    def by_name(self, suffix: str = "") -> dict[str, "Array"]:
         """The arrays by their names in a dataset."""
         weights = {} if self.weights is None else {WEIGHTS: self.weights}
         return {f"{name}{suffix}": one for name, one in {**self.inputs, TARGET: self.target, **weights}.items()}
@@ -62,7 +62,7 @@ def read_arrays(data: FitData, problems: Problems) -> dict[str, "Array"]:
     else:
         training, validation = _split(training, data.validation_split, problems)
     training = _with_class_weight(training, data, problems)
-    return {} if validation is None else {**training.named(), **validation.named(SUFFIX)}
+    return {} if validation is None else {**training.by_name(), **validation.by_name(SUFFIX)}
 
 
 def _validation(data: FitData, problems: Problems) -> Rows | None:

@@ -59,7 +59,7 @@ class _Reader:
         if one.baseline is not None:
             self._problems.add(f"EarlyStopping was given baseline={one.baseline!r}")
         return {
-            **self._monitored(one),
+            **self._read_monitor(one),
             # Keras changes the sign for what is better when it is smaller.
             "min_delta": abs(one.min_delta),
             # Keras stops after one epoch without improvement with 0 as with 1.
@@ -69,7 +69,7 @@ class _Reader:
 
     def reduce_lr(self, one: Any) -> Json:
         return {
-            **self._monitored(one),
+            **self._read_monitor(one),
             "factor": float(one.factor),
             "patience": max(1, int(one.patience)),
             "min_delta": abs(one.min_delta),
@@ -85,7 +85,7 @@ class _Reader:
         filename, has_fields = self._filename(str(one.filepath))
         is_h5 = str(one.filepath).endswith((".h5", ".hdf5")) and not one.save_weights_only
         return {
-            **self._monitored(one),
+            **self._read_monitor(one),
             "save_best_only": bool(one.save_best_only),
             "filename": filename,
             "format": "h5" if is_h5 else "keras",
@@ -94,7 +94,7 @@ class _Reader:
 
     def best_alone(self, stopping: Any | None) -> Json:
         """The best model by what early stopping monitors, or by the validation loss."""
-        monitored = {"monitor": "val_loss", "mode": "auto"} if stopping is None else self._monitored(stopping)
+        monitored = {"monitor": "val_loss", "mode": "auto"} if stopping is None else self._read_monitor(stopping)
         return {**monitored, "save_best_only": True, "keep": 1}
 
     def csv_logger(self, one: Any) -> Json:
@@ -102,7 +102,7 @@ class _Reader:
             self._problems.add("CSVLogger was given append=True; a job's log is complete from its first epoch")
         return {"separator": str(one.sep)}
 
-    def _monitored(self, one: Any) -> Json:
+    def _read_monitor(self, one: Any) -> Json:
         logged = self._names.logged(str(one.monitor))
         if logged is None:
             shown = ", ".join(self._names.shown)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
+from fitstop.upload import count_sent
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BLOCK_BYTES = 4 * 1024**2
@@ -41,12 +43,7 @@ class ArraysUpload:
 
     def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
         """The bytes of the file. `on_sent` gets the bytes that were sent so far, and all."""
-        sent = 0
-        for piece in self._pieces():
-            yield piece
-            sent += len(piece)
-            if on_sent is not None:
-                on_sent(sent, self.size)
+        return count_sent(self._pieces(), self.size, on_sent)
 
     @cached_property
     def _measured(self) -> tuple[str, int]:

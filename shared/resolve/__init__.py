@@ -4,6 +4,5 @@ What an answer refuses and what a training does with the rows rest on the same c
 """
 
 from shared.resolve.job import Resolved, auto_monitor, problems_without_data, resolve
-from shared.resolve.table import class_values
 
-__all__ = ["Resolved", "auto_monitor", "class_values", "problems_without_data", "resolve"]
+__all__ = ["Resolved", "auto_monitor", "problems_without_data", "resolve"]

@@ -131,7 +131,7 @@ class Child:
 
 
 def _open_handle(pid: int | None) -> int | None:
-    """A descriptor that names this very process, whoever its parent is; None where the system has none (macOS)."""
+    """A descriptor of this process, which need not be a child of ours; None where the system has none (macOS)."""
     if pid is None or not hasattr(os, "pidfd_open"):
         return None
     try:

@@ -101,7 +101,7 @@ def _logs(told: EpochProgress) -> dict[str, Any]:
 def _at_best(
     point: ResumePoint, inherited: AttemptFolder, record: JobRecord, model: keras.Model, told: Sequence[EpochProgress]
 ) -> ResumePoint:
-    """The point after the best checkpoint's epoch, the last one that is told of."""
+    """The point after the best checkpoint's epoch, which is the last recorded one."""
     manifest = read_manifest(inherited.manifest_file)
     best = manifest.find(manifest.best) if manifest.best else None
     if best is None or best.epoch != len(told):

@@ -65,7 +65,7 @@ class _Counted:
 
 
 def read_header(read: Callable[[int], bytes], file_bytes: int) -> Header:
-    """The header of a file of that length; `read` stands behind it then. Raises BadArray."""
+    """The header of a file of that length; leaves `read` right after it. Raises BadArray."""
     file = _Counted(read)
     try:
         with warnings.catch_warnings():
@@ -95,7 +95,7 @@ def _check_shape(header: Header, file_bytes: int) -> None:
 
 
 def read_blocks(read: Callable[[int], bytes], header: Header, folder: Path) -> Iterator[NumberArray]:
-    """The numbers behind the header in C order, in flat blocks of `kept_dtype` that need little memory.
+    """The numbers after the header in C order, in flat blocks of `kept_dtype` that need little memory.
 
     An array in Fortran order passes through a file without a name in `folder`.
     """

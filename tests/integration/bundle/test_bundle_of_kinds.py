@@ -3,7 +3,6 @@
 import io
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import keras
@@ -13,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from fitstop.cli.main import main
-from shared.manifest import read_manifest
 from shared.settings import Settings
+from tests.support.bundles import best_metrics, download
 from tests.support.jobs import claim
 from tests.support.keys import ADMIN_KEY
 from tests.support.kinds import digit_images, digits
@@ -45,18 +44,6 @@ def train(api, volume, dataset_id, tmp_path):
     assert run(attempt, StopRequests(attempt, 60), settings).ending.status == "succeeded"
     assert job.record().spec.model.kind == "cnn"
     return job, load_data(attempt, job.record(), settings)
-
-
-def download(api, job, to):
-    answer = api.ask("GET", f"/jobs/{job.id}/bundle.zip")
-    assert answer.status == 200
-    zipfile.ZipFile(io.BytesIO(answer.body)).extractall(to)
-    return to / job.id
-
-
-def best_metrics(job):
-    manifest = read_manifest(job.attempts()[0].manifest_file)
-    return manifest.find(manifest.best).metrics
 
 
 def put_folder(api, folder, monkeypatch):

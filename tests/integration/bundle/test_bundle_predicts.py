@@ -1,16 +1,14 @@
 """To the end of the way: upload, train, download, and predict elsewhere as well as the manifest says."""
 
-import io
 import subprocess
 import sys
-import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from shared.manifest import read_manifest
+from tests.support.bundles import best_metrics, download
 from tests.support.jobs import claim
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
@@ -78,18 +76,6 @@ def train(api, volume, dataset):
     attempt = claim(job)
     assert run(attempt, StopRequests(attempt, 60)).ending.status == "succeeded"
     return job
-
-
-def download(api, job, to):
-    answer = api.ask("GET", f"/jobs/{job.id}/bundle.zip")
-    assert answer.status == 200
-    zipfile.ZipFile(io.BytesIO(answer.body)).extractall(to)
-    return to / job.id
-
-
-def best_metrics(job):
-    manifest = read_manifest(job.attempts()[0].manifest_file)
-    return manifest.find(manifest.best).metrics
 
 
 def validation_rows(frame, dataset):

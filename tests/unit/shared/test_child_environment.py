@@ -1,8 +1,14 @@
 """A training process gets what its libraries read, and no secret whatever its name."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
-from shared.child_environment import leave_for_training
+from shared.child_environment import is_for_training, leave_for_training
+from shared.settings import Settings, variable
+
+TRAINING = Path(__file__).parents[3] / "worker" / "training"
 
 
 @pytest.mark.parametrize(
@@ -30,3 +36,13 @@ def test_what_training_reads_stays(name):
     environment = {name: "1"}
     leave_for_training(environment)
     assert environment == {name: "1"}
+
+
+def test_every_setting_that_training_reads_reaches_it():
+    nodes = (node for file in TRAINING.rglob("*.py") for node in ast.walk(ast.parse(file.read_text())))
+    read = {
+        node.attr for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("settings")
+    }
+    read &= set(Settings.model_fields)
+    assert {"cache", "cache_bytes", "resume_seconds"} <= read
+    assert [name for name in sorted(read) if not is_for_training(variable(name))] == []

@@ -83,7 +83,7 @@ def device() -> str:
 def _against_xla(spec: JobSpec, on: str) -> str:
     """Why XLA is not chosen for what is computed; empty where nothing speaks against it.
 
-    On a CPU its convolutions are 20 to 30 times slower than TensorFlow's own (measured: a small network on 28 x 28).
+    On a CPU its convolutions are many times slower than TensorFlow's own.
     """
     model, data = spec.model, spec.dataset
     if isinstance(data, ImagesSpec) and data.augment and data.augment.is_geometric:

@@ -121,7 +121,7 @@ def show(name: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in cut)
 
 
-def damaged(why: str, name: str | None = None) -> Refused:
+def damage_refusal(why: str, name: str | None = None) -> Refused:
     """The refusal of an archive, or of one of its entries, that cannot be read to its end."""
     place = "#" if name is None else pointer("files", show(name))
     return refusal(place, f"is damaged or cut short: {why}", "damaged_archive")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from api.datasets.ingest.archive.entries import HEAD_BYTES, Content, Entry, Survey, damaged
+from api.datasets.ingest.archive.entries import HEAD_BYTES, Content, Entry, Survey, damage_refusal
 
 _GZIP = b"\x1f\x8b"
 _PIECE_BYTES = 1024**2
@@ -15,7 +15,7 @@ _PIECE_BYTES = 1024**2
 
 def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iterator[Entry]:
     """Judge each entry, and yield the files that are taken. Raises Refused for an archive that is damaged."""
-    with _opened(path) as archive:
+    with _open(path) as archive:
         for member in _members(archive):
             found.count(max(member.size, 0))
             name = found.take(member.name, _fault(member), is_folder=member.isdir())
@@ -26,7 +26,7 @@ def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iter
 
 def read(path: Path, wanted: Callable[[str], bool]) -> Iterator[Content]:
     """The wanted files, in the archive's order."""
-    with _opened(path) as archive:
+    with _open(path) as archive:
         for member in _members(archive):
             name = "/".join(part for part in member.name.split("/") if part not in {"", "."})
             if member.isreg() and wanted(name):
@@ -34,10 +34,10 @@ def read(path: Path, wanted: Callable[[str], bool]) -> Iterator[Content]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+def _open(path: Path) -> Iterator[tarfile.TarFile]:
     with path.open("rb") as file:
         is_gzip = file.read(len(_GZIP)) == _GZIP
-    with _translated():
+    with _translate_errors():
         archive = tarfile.open(path, "r:gz" if is_gzip else "r:")  # noqa: SIM115  closed below
     with archive:
         yield archive
@@ -46,7 +46,7 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     before = -1
     while True:
-        with _translated():
+        with _translate_errors():
             member = archive.next()
         if member is None:
             return
@@ -54,7 +54,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         archive.members.clear()  # type: ignore[attr-defined]
         # A negative size leads back to an earlier member, without end (CVE-2025-8194).
         if member.size < 0 or archive.offset <= before:
-            raise damaged("the size of an entry is negative", member.name)
+            raise damage_refusal("the size of an entry is negative", member.name)
         before = archive.offset
         yield member
 
@@ -71,41 +71,41 @@ def _fault(member: tarfile.TarInfo) -> str | None:
 
 def _check_end(archive: tarfile.TarFile, found: Survey) -> None:
     """Raise Refused unless the archive ends as it must: tarfile takes a damaged header for the end."""
-    with _translated():
+    with _translate_errors():
         file = archive.fileobj
         assert file is not None
         file.seek(archive.offset)
         end = file.read(tarfile.BLOCKSIZE)
         if len(end) < tarfile.BLOCKSIZE or any(end):
-            raise damaged("the mark of its end is missing")
+            raise damage_refusal("the mark of its end is missing")
         # The checksum of gzip is behind everything else.
         while piece := file.read(_PIECE_BYTES):
             found.count_bytes(len(piece))
 
 
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, size: int) -> bytes:
-    with _translated(member.name):
+    with _translate_errors(member.name):
         file = archive.extractfile(member)
         assert file is not None, "a regular file has content"
         return file.read(size)
 
 
 def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[int], bytes]:
-    with _translated(member.name):
+    with _translate_errors(member.name):
         file = archive.extractfile(member)
     assert file is not None, "a regular file has content"
 
     def read_some(size: int) -> bytes:
-        with _translated(member.name):
+        with _translate_errors(member.name):
             return file.read(size)
 
     return read_some
 
 
 @contextmanager
-def _translated(name: str | None = None) -> Iterator[None]:
+def _translate_errors(name: str | None = None) -> Iterator[None]:
     """A chain of headers that name headers ends in a RecursionError."""
     try:
         yield
     except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError, RecursionError):
-        raise damaged("it cannot be read as a tar archive", name) from None
+        raise damage_refusal("it cannot be read as a tar archive", name) from None

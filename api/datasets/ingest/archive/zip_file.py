@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from api.datasets.ingest.archive.entries import HEAD_BYTES, Content, Entry, Survey, damaged
+from api.datasets.ingest.archive.entries import HEAD_BYTES, Content, Entry, Survey, damage_refusal
 
 _ENCRYPTED, _UTF_8 = 0x1, 0x800
 _LOCAL_HEADER_BYTES = 30
@@ -16,7 +16,7 @@ _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iterator[Entry]:
     """Judge all entries, then yield the files that are taken. Raises Refused for an archive that is no safe zip."""
-    with _opened(path) as archive:
+    with _open(path) as archive:
         infos = _in_order(archive)
         for info in infos:
             found.count(info.file_size)
@@ -31,7 +31,7 @@ def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iter
 
 def read(path: Path, wanted: Callable[[str], bool]) -> Iterator[Content]:
     """The wanted files, in the order in which they lie in the archive."""
-    with _opened(path) as archive:
+    with _open(path) as archive:
         # Its limits hold since the survey, and names are clean since then.
         for info in _in_order(archive):
             name = "/".join(part for part in _name(info).split("/") if part not in {"", "."})
@@ -41,11 +41,11 @@ def read(path: Path, wanted: Callable[[str], bool]) -> Iterator[Content]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def _open(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
-        raise damaged(_reason(error)) from None
+        raise damage_refusal(_reason(error)) from None
     with archive:
         yield archive
 
@@ -111,7 +111,7 @@ def _entry(info: zipfile.ZipInfo) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise damaged(_reason(error), _name(info)) from None
+        raise damage_refusal(_reason(error), _name(info)) from None
 
 
 def _reason(error: Exception) -> str:

@@ -1,18 +1,22 @@
 """An upload leaves the volume its reserve, and says the numbers where it cannot."""
 
+import pytest
+
 from api import create_app
 from shared.settings import Settings
 from tests.support.keys import ADMIN_KEY, authorized
+from tests.support.weights import HDF5
 
 CSV = b"a,b\n" + b"1,2\n3,4\n" * 20
 
 
-def test_an_upload_that_would_use_the_reserve_is_refused_with_the_numbers(tmp_path):
+@pytest.mark.parametrize(("path", "content"), [("/datasets/x", CSV), ("/models/x", HDF5)])
+def test_an_upload_that_would_use_the_reserve_is_refused_with_the_numbers(tmp_path, path, content):
     settings = Settings(
         volume=tmp_path / "volume", redis_url="redis://127.0.0.1:1/0", admin_key=ADMIN_KEY, volume_reserve_bytes=2**60
     )
     client = authorized(create_app(settings))
-    answer = client.put("/datasets/x", data=CSV)
+    answer = client.put(path, data=content)
     assert (answer.status_code, answer.json["code"]) == (507, "volume_full")
     assert f"{2**60} stay free" in answer.json["detail"]
     assert list((tmp_path / "volume" / "datasets").iterdir()) == []

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import subprocess
 import zipfile
 
 import pytest
@@ -23,6 +24,16 @@ def keras_file(content=HDF5, name=ENTRY):
         archive.writestr("config.json", "{}")
         archive.writestr(name, content)
     return packed.getvalue()
+
+
+def test_what_unpacks_an_archive_gets_no_secret(client, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("FITSTOP_ADMIN_KEY", "secret")
+    given, run = [], subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *command, **how: given.append(how["env"]) or run(*command, **how))
+    assert client.put("/models/x", data=keras_file()).status_code == 201
+    assert "PATH" in given[0]
+    assert "secret" not in given[0].values()
 
 
 def keras_spec(**model):
