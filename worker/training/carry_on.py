@@ -26,8 +26,8 @@ from shared.spec import Callbacks as CallbacksSpec
 from shared.spec import EarlyStoppingSpec, ReduceLROnPlateauSpec
 from worker.training.callbacks.early_stopping import PatientStopping
 from worker.training.callbacks.reduce_lr import ReduceLROnPlateau
+from worker.training.hashing import sha256_of
 from worker.training.resume.point import DamagedPoint, Place, ResumePoint
-from worker.training.resume.take_over import sha256_of
 
 
 def carry_on(point: ResumePoint, inherited: AttemptFolder, record: JobRecord, model: keras.Model) -> ResumePoint:

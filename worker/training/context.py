@@ -6,6 +6,7 @@ from shared.events import EventWriter
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
+from worker.ipc import pulse
 from worker.training.background import BackgroundWriter
 from worker.training.budget import BudgetWatch
 from worker.training.stop_requests import StopRequests
@@ -27,3 +28,8 @@ class RunContext:
         """Raise where somebody wants the run to stop, or its budget is used up."""
         self.stop_requests.check()
         self.budget.check()
+
+    def go_on(self) -> None:
+        """Check, and tell the worker that the run is still getting ready for its first batch."""
+        self.check()
+        pulse.send(pulse.Pulse(self.settings.first_batch_seconds, "0:0"))

@@ -55,7 +55,7 @@ def _conclusion(run: RunContext) -> Conclusion:
     try:
         run.events.write([_started_event()])
         run.check()
-        data = load_data(run.attempt, record, run.settings)
+        data = load_data(run.attempt, record, run.settings, run.go_on)
         write_inference_facts(run.attempt, data)
         run.events.write([_data_event(data)])
         run.check()

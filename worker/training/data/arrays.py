@@ -1,6 +1,6 @@
 """Arrays as they were uploaded: memory-mapped, and trained on as they are."""
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.dataset import ArrayProfile, DatasetInfo
+from shared.dataset import ArrayProfile, DatasetInfo, hash_files
 from shared.durable import replace_file
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
@@ -17,19 +17,22 @@ from shared.spec import ArraysSpec
 from shared.storage import at_path
 from shared.volume import arrays_folder_of
 from worker.training import prepare_arrays
-from worker.training.data.files import check_unchanged, find_profile, sha256_of
+from worker.training.data.files import check_unchanged, find_profile
 from worker.training.data.rows import Array, Data, Part
 from worker.training.errors import BadData, DataMissing
+from worker.training.hashing import do_nothing, sha256_of
 
 
-def load_arrays(attempt: AttemptFolder, record: JobRecord, spec: ArraysSpec) -> Data:
+def load_arrays(
+    attempt: AttemptFolder, record: JobRecord, spec: ArraysSpec, go_on: Callable[[], None] = do_nothing
+) -> Data:
     """The arrays of both parts; targets of shape (rows, outputs), float32, or int32 class numbers where multi-class.
 
     Raises DataMissing, DataChanged, BadData.
     """
     profile = find_profile(attempt, spec.id)
     folder = arrays_folder_of(attempt.job, spec.id)
-    _check_files(folder, profile, record.data_sha256)
+    _check_files(folder, profile, record.data_sha256, go_on)
     training = _part(folder, profile, "training", record)
     replace_file(attempt.prepare_file, Path(prepare_arrays.__file__).read_bytes())
     replace_file(
@@ -41,13 +44,12 @@ def load_arrays(attempt: AttemptFolder, record: JobRecord, spec: ArraysSpec) -> 
     return Data(replace(training, selected=train), replace(training, selected=validation), record.task.classes)
 
 
-def _check_files(folder: Path, profile: DatasetInfo, expected: str) -> None:
+def _check_files(folder: Path, profile: DatasetInfo, expected: str, go_on: Callable[[], None]) -> None:
     try:
-        files = sorted(one.file_name for one in profile.arrays)
-        lines = "".join(f"{sha256_of(folder / name)}  {name}\n" for name in files)
+        sums = {one.file_name: sha256_of(folder / one.file_name, go_on) for one in profile.arrays}
     except FileNotFoundError as error:
         raise DataMissing("the dataset is not on the volume") from error
-    check_unchanged(hashlib.sha256(lines.encode()).hexdigest(), expected)
+    check_unchanged(hash_files(sums), expected)
 
 
 def _part(folder: Path, profile: DatasetInfo, part: str, record: JobRecord) -> Part:

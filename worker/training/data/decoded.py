@@ -9,8 +9,8 @@ dataset alone. What has not been used for longest goes first when there is no ro
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,22 @@ import pyarrow.parquet as pq
 
 from shared.settings import Settings
 from shared.storage import at_path
+from worker.training.hashing import do_nothing
 from worker.training.prepare_images import Preparation
 
 Pixels = npt.NDArray[np.uint8]
 
 _BATCH_IMAGES = 512
+_LOCK_SECONDS = 0.5
 
 
 def find_decoded(
-    path: Path, sha256: str, preparation: Preparation, settings: Settings
+    path: Path, sha256: str, preparation: Preparation, settings: Settings, go_on: Callable[[], None] = do_nothing
 ) -> tuple[Pixels, dict[str, Any]]:
     """All images of a dataset, memory-mapped, and what decoding them took: `images`, `seconds`, `bytes`.
 
-    Decodes those that are not in the cache. Raises OSError where the disk cannot hold them.
+    Decodes those that are not in the cache. `go_on` is called every few seconds meanwhile, and ends it by what it
+    raises. Raises OSError where the disk cannot hold them.
     """
     folder = settings.cache / "images"
     form = f"{preparation.height}x{preparation.width}x{preparation.channels}-{preparation.resize}"
@@ -41,9 +44,9 @@ def find_decoded(
     with at_path(folder):
         folder.mkdir(parents=True, exist_ok=True)
         began, count = time.monotonic(), 0
-        with _one_at_a_time(_lock_of(file)):
+        with _take_turn(_lock_of(file), go_on):
             while (pixels := _use(file)) is None:
-                count = _decode(path, file, preparation, settings.cache_bytes)
+                count = _decode(path, file, preparation, settings.cache_bytes, go_on)
     return pixels, {"images": count, "seconds": round(time.monotonic() - began, 2), "bytes": pixels.nbytes}
 
 
@@ -62,17 +65,28 @@ def _lock_of(file: Path) -> Path:
 
 
 @contextmanager
-def _one_at_a_time(lock: Path, *, wait: bool = True) -> Iterator[None]:
-    """Two slots of a worker do not decode the same images twice. The kernel frees the lock of a killed process.
-
-    Without `wait` it raises BlockingIOError where another process holds the lock.
-    """
-    with lock.open("wb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+def _take_turn(lock: Path, go_on: Callable[[], None]) -> Iterator[None]:
+    """Two slots of a worker do not decode the same images twice: one waits for the other."""
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(_lock_now(lock))
+                break
+            except BlockingIOError:
+                go_on()
+                time.sleep(_LOCK_SECONDS)  # flock knows no time limit
         yield
 
 
-def _decode(path: Path, file: Path, preparation: Preparation, cache_bytes: int) -> int:
+@contextmanager
+def _lock_now(lock: Path) -> Iterator[None]:
+    """Raises BlockingIOError where another process holds the lock. The kernel frees that of a killed process."""
+    with lock.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _decode(path: Path, file: Path, preparation: Preparation, cache_bytes: int, go_on: Callable[[], None]) -> int:
     """Decode all images into `file`; the number of images."""
     with pq.ParquetFile(path) as source:
         count = source.metadata.num_rows
@@ -88,6 +102,7 @@ def _decode(path: Path, file: Path, preparation: Preparation, cache_bytes: int) 
                 encoded = batch.column("image").to_pylist()
                 preparation.decode_all([_reader(one) for one in encoded], pixels[place : place + len(encoded)])
                 place += len(encoded)
+                go_on()
             pixels.flush()
             del pixels
             draft.replace(file)
@@ -125,7 +140,7 @@ def _by_use(folder: Path) -> Iterator[tuple[float, int, Path]]:
 def _remove_abandoned(folder: Path) -> None:
     """Remove what killed processes left half decoded: nobody holds its lock."""
     for draft in folder.glob("*.draft"):
-        with suppress(BlockingIOError), _one_at_a_time(_lock_of(draft), wait=False):
+        with suppress(BlockingIOError), _lock_now(_lock_of(draft)):
             draft.unlink(missing_ok=True)
 
 

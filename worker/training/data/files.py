@@ -1,13 +1,13 @@
 """The files of a dataset on the volume: found, and the same that the job was posted with."""
 
-import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from shared.dataset import DatasetInfo
 from shared.job_folder import AttemptFolder
-from shared.storage import at_path
 from shared.volume import data_file_of, dataset_of
 from worker.training.errors import DataChanged, DataMissing
+from worker.training.hashing import do_nothing, sha256_of
 
 
 def find_profile(attempt: AttemptFolder, dataset_id: str) -> DatasetInfo:
@@ -18,20 +18,16 @@ def find_profile(attempt: AttemptFolder, dataset_id: str) -> DatasetInfo:
     return profile
 
 
-def find_data_file(attempt: AttemptFolder, dataset_id: str, sha256: str) -> Path:
+def find_data_file(
+    attempt: AttemptFolder, dataset_id: str, sha256: str, go_on: Callable[[], None] = do_nothing
+) -> Path:
     """The dataset's `data.parquet`. Raises DataMissing, DataChanged."""
     path = data_file_of(attempt.job, dataset_id)
     try:
-        check_unchanged(sha256_of(path), sha256)
+        check_unchanged(sha256_of(path, go_on), sha256)
     except FileNotFoundError as error:
         raise DataMissing("the dataset is not on the volume") from error
     return path
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with at_path(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_unchanged(found: str, expected: str) -> None:

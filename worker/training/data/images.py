@@ -1,5 +1,6 @@
 """Images: decoded once into a cache on this machine's own disk, and memory-mapped from there."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,21 @@ from worker.training.prepare_images import Preparation
 Rows = npt.NDArray[np.int64]
 
 
-def load_images(attempt: AttemptFolder, record: JobRecord, spec: ImagesSpec, settings: Settings) -> Data:
+def load_images(
+    attempt: AttemptFolder, record: JobRecord, spec: ImagesSpec, settings: Settings, go_on: Callable[[], None]
+) -> Data:
     """The images as uint8 of shape (images, height, width, channels), and their class numbers as targets.
 
     Targets are float32 where there are two classes, else int32, of shape (images, 1). Raises DataMissing, DataChanged,
     BadData.
     """
-    path = find_data_file(attempt, spec.id, record.data_sha256)
+    path = find_data_file(attempt, spec.id, record.data_sha256, go_on)
     profile = find_profile(attempt, spec.id).images
     assert profile is not None
     preparation = Preparation(*spec.shape, spec.resize)
     replace_file(attempt.prepare_file, Path(prepare_images.__file__).read_bytes())
     replace_file(attempt.schema_file, preparation.to_json())
-    pixels, decoding = find_decoded(path, record.data_sha256, preparation, settings)
+    pixels, decoding = find_decoded(path, record.data_sha256, preparation, settings, go_on)
     with at_path(path):
         columns = pq.read_table(path, columns=["label", "split"], use_threads=False)
     number_of = {name: number for number, name in enumerate(profile.class_names)}

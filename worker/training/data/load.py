@@ -1,5 +1,6 @@
 """The data of a job, whatever its kind, ready to train on."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,30 +18,37 @@ from worker.training.data.images import load_images
 from worker.training.data.rows import Data, Part
 from worker.training.data.table import load_table
 from worker.training.errors import DataLargerThanMemory
+from worker.training.hashing import do_nothing
 
 _ONE_HOT_LOSSES = {"categorical_crossentropy", "categorical_focal_crossentropy"}
 
 
-def load_data(attempt: AttemptFolder, record: JobRecord, settings: Settings | None = None) -> Data:
+def load_data(
+    attempt: AttemptFolder,
+    record: JobRecord,
+    settings: Settings | None = None,
+    go_on: Callable[[], None] = do_nothing,
+) -> Data:
     """The job's data; what a prediction needs to prepare its rows is left in the attempt's folder.
 
-    Of the settings it reads `cache` and `cache_bytes`. Raises DataMissing, DataChanged, DataLargerThanMemory, or
-    BadData with a sentence that says how to fix it.
+    `go_on` is called every few seconds where that takes long, and ends it by what it raises. Of the settings it reads
+    `cache` and `cache_bytes`. Raises DataMissing, DataChanged, DataLargerThanMemory, or BadData with a sentence that
+    says how to fix it.
     """
     try:
-        data = _load(attempt, record, settings or Settings())
+        data = _load(attempt, record, settings or Settings(), go_on)
         data = replace(data, train=_with_weights(data.train, record))
         return _one_hot(data) if record.spec.hyperparameters.chosen_loss.name in _ONE_HOT_LOSSES else data
     except MemoryError as error:
         raise DataLargerThanMemory(data_shortage(attempt).message) from error
 
 
-def _load(attempt: AttemptFolder, record: JobRecord, settings: Settings) -> Data:
+def _load(attempt: AttemptFolder, record: JobRecord, settings: Settings, go_on: Callable[[], None]) -> Data:
     spec = record.spec.dataset
     if isinstance(spec, ImagesSpec):
-        return load_images(attempt, record, spec, settings)
+        return load_images(attempt, record, spec, settings, go_on)
     if isinstance(spec, ArraysSpec):
-        return load_arrays(attempt, record, spec)
+        return load_arrays(attempt, record, spec, go_on)
     return load_table(attempt, record, spec)
 
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 from shared.document import parse_document
 from shared.durable import link_file, make_folder, replace_file, sync_folder
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint, Manifest, write_manifest
+from worker.training.hashing import sha256_of
 from worker.training.resume.point import DamagedPoint, ResumePoint
 
 
@@ -58,9 +58,3 @@ def _link(one: Checkpoint, earlier: AttemptFolder, attempt: AttemptFolder) -> bo
     target.unlink(missing_ok=True)
     link_file(source, target)
     return True
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

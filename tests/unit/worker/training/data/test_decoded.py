@@ -1,10 +1,12 @@
 """The cache of decoded images: whole or absent, decoded once, and the least recently used goes first."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +179,33 @@ def test_a_disk_without_room_is_an_error_and_leaves_nothing(encoded: Path, tmp_p
         assert files(disk.folder) == files(disk.folder, "draft") == []
     finally:
         disk.close()
+
+
+def test_decoding_tells_that_it_goes_on_and_is_ended_by_what_that_raises(encoded: Path, cache: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        find_decoded(encoded, "a" * 64, SMALL, Settings(cache=cache), stop)
+    assert not list(cache.rglob("*.draft")) + list(cache.rglob("*.npy"))
+
+
+def test_who_waits_for_another_slot_goes_on_meanwhile(encoded: Path, cache: Path) -> None:
+    (cache / "images").mkdir(parents=True)
+    calls: list[int] = []
+    with ExitStack() as other:
+        lock = cache / "images" / f"{'a' * 64}-{SMALL.height}x{SMALL.width}x{SMALL.channels}-{SMALL.resize}.lock"
+        held = other.enter_context(lock.open("wb"))
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        def go_on() -> None:
+            calls.append(len(calls))
+            if len(calls) == 2:
+                fcntl.flock(held, fcntl.LOCK_UN)
+
+        _, facts = find_decoded(encoded, "a" * 64, SMALL, Settings(cache=cache), go_on)
+    assert len(calls) > 2
+    assert facts["images"] == COUNT
