@@ -76,7 +76,7 @@ make_neighbour() { # make_neighbour TAG < DOCKERFILE
 build() { # build TAG EXTRA
   buildah bud --isolation chroot --network host --format docker --layers -t "$1" -f Dockerfile.gpu \
     --build-arg BASE_IMAGE="$BASE" --build-arg TF_EXTRA="$2" . > "$W/build.log" 2>&1 || { tail -30 "$W/build.log"; return 1; }
-  podman images --format '{{.Repository}}:{{.Tag}} {{.Size}}' | grep -F -m1 "$1"
+  podman images --filter "reference=$1" --format '{{.Repository}}:{{.Tag}} {{.Size}}'
 }
 
 # Run a command where containers, their networks and their ports exist, and nowhere else. The loop is the clock of the
