@@ -11,6 +11,7 @@ from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import PROJECT, find_dataset, is_taken, reaches, read_project
 from api.auth.quotas import uploading
+from api.auth.uploads import check_request, check_unused, taken_id
 from api.datasets.upload import Upload, receive
 from api.datasets.upload_options import UPLOAD_PARAMETERS, UploadOptions, read_options
 from api.http.answer import json_response
@@ -23,12 +24,10 @@ from api.state.service import service
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
 from shared.durable import create_file, encode
-from shared.ids import DATASET_ID_PATTERN, is_dataset_id
-from shared.job import JobRecord
-from shared.problems import Conflict, NotFound, Problem, Refused, list_names, pointer
+from shared.ids import is_dataset_id
+from shared.problems import Conflict, NotFound
 from shared.spec import Text
 from shared.times import utc_now
-from shared.volume import OpenJob
 
 _MOST_NAME = 256
 _FILE = {"type": "string", "format": "binary"}
@@ -66,9 +65,9 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     with Query("name", "missing_values", "column_kinds") as query:
         name = query.parse("name", _source_name, None)
         options = read_options(query)
-    _check_request(dataset_id)
+    check_request(is_id=is_dataset_id(dataset_id))
     if is_taken(dataset_id):
-        raise _taken(dataset_id)
+        raise taken_id(dataset_id)
     is_repeated = find_dataset(dataset_id) is not None
     if not is_repeated:
         check_bytes(request.content_length or 0)
@@ -77,7 +76,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
             check_bytes(upload.bytes)
         info, is_new = _keep(upload, dataset_id, name, options)
     if not reaches(info.project):
-        raise _taken(dataset_id)
+        raise taken_id(dataset_id)
     if is_new:
         service().usage.forget(info.project)
     if info.sha256 != upload.sha256:
@@ -137,41 +136,11 @@ def delete(dataset_id: str) -> tuple[str, int]:
     volume, info = service().volume, find_dataset(dataset_id)
     if info is None:
         raise NotFound("there is no dataset with this id")
-    users = [job for job in map(_open_record, volume.open_jobs()) if job and job.spec.dataset.id == dataset_id]
-    if users:
-        # A job of an admin's key may be of another project.
-        names = list_names([job.id for job in users if reaches(job.project)], 5) or "jobs of other projects"
-        raise Conflict(f"unfinished jobs use the dataset: {names}; cancel them or wait for their end")
+    check_unused("dataset", lambda job: job.spec.dataset.id == dataset_id)
     if not volume.remove_dataset(dataset_id):
         raise NotFound("there is no dataset with this id")
     service().usage.forget(info.project)
     return "", 204
-
-
-def _open_record(marker: OpenJob) -> JobRecord | None:
-    """The record of a job that has no result yet; a damaged one never reads its data."""
-    folder = service().volume.job_folder(marker.job_id)
-    try:
-        return None if folder.result_file.exists() else folder.record()
-    except UnusableDocument:
-        return None
-
-
-def _check_request(dataset_id: str) -> None:
-    if not is_dataset_id(dataset_id):
-        detail = f"expected an id that matches {DATASET_ID_PATTERN}"
-        raise Refused([Problem(pointer("id"), detail, "invalid_id")])
-    if request.mimetype == "multipart/form-data":
-        raise HttpProblem(415, "form", "send the file itself as the body, not a form: curl -T FILE")
-    if "Content-Range" in request.headers:
-        # RFC 9110, 14.4: a part must not be taken for the whole.
-        detail = "received Content-Range, expected the whole file: an upload cannot be continued; send it again"
-        raise HttpProblem(400, "partial_upload", detail)
-
-
-def _taken(dataset_id: str) -> Conflict:
-    """The refusal of an id that another project has. It says nothing about that dataset."""
-    return Conflict(f'the id "{dataset_id}" is taken by another project; choose another id')
 
 
 def _keep(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> tuple[DatasetInfo, bool]:

@@ -9,9 +9,9 @@ from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import PROJECT, find_weights, is_weights_id_taken, reaches, read_project
 from api.auth.quotas import uploading
+from api.auth.uploads import check_request, check_unused, taken_id
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
-from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
 from api.models.upload import WeightsUpload, receive
 from api.shapes.base import Page, take_fields
@@ -19,11 +19,9 @@ from api.shapes.service import ModelWeights
 from api.state.service import service
 from shared.document import UnusableDocument
 from shared.durable import create_file, encode
-from shared.ids import DATASET_ID_PATTERN, is_weights_id
-from shared.job import JobRecord
-from shared.problems import Conflict, NotFound, Problem, Refused, list_names, pointer
+from shared.ids import is_weights_id
+from shared.problems import Conflict, NotFound
 from shared.times import utc_now
-from shared.volume import OpenJob
 from shared.weights import DOCUMENT, WeightsInfo, weights_of
 
 _FILE = {"type": "string", "format": "binary"}
@@ -52,16 +50,19 @@ def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
     """
     with Query("name") as query:
         name = query.parse("name", _source_name, None)
-    _check_request(weights_id)
+    check_request(is_id=is_weights_id(weights_id))
     held = service()
     if is_weights_id_taken(weights_id):
-        raise _taken(weights_id)
-    check_bytes(request.content_length or 0)
+        raise taken_id(weights_id)
+    is_repeated = find_weights(weights_id) is not None
+    if not is_repeated:
+        check_bytes(request.content_length or 0)
     with uploading(), receive(held.volume.datasets, held.settings) as upload:
-        check_bytes(upload.bytes)
+        if not is_repeated:
+            check_bytes(upload.bytes)
         info, is_new = _keep(upload, weights_id, name)
     if not reaches(info.project):
-        raise _taken(weights_id)
+        raise taken_id(weights_id)
     if is_new:
         held.usage.forget(info.project)
     if info.sha256 != upload.sha256:
@@ -114,39 +115,11 @@ def delete(weights_id: str) -> tuple[str, int]:
     volume, info = service().volume, find_weights(weights_id)
     if info is None:
         raise NotFound(_MISSING)
-    users = [job for job in map(_open_record, volume.open_jobs()) if job and weights_of(job.spec) == weights_id]
-    if users:
-        # A job of an admin's key may be of another project.
-        names = list_names([job.id for job in users if reaches(job.project)], 5) or "jobs of other projects"
-        raise Conflict(f"unfinished jobs use the weights: {names}; cancel them or wait for their end")
+    check_unused("weights", lambda job: weights_of(job.spec) == weights_id)
     if not volume.remove_weights(weights_id):
         raise NotFound(_MISSING)
     service().usage.forget(info.project)
     return "", 204
-
-
-def _open_record(marker: OpenJob) -> JobRecord | None:
-    """The record of a job that has no result yet; a damaged one never reads its weights."""
-    folder = service().volume.job_folder(marker.job_id)
-    try:
-        return None if folder.result_file.exists() else folder.record()
-    except UnusableDocument:
-        return None
-
-
-def _check_request(weights_id: str) -> None:
-    if not is_weights_id(weights_id):
-        raise Refused([Problem(pointer("id"), f"expected an id that matches {DATASET_ID_PATTERN}", "invalid_id")])
-    if request.mimetype == "multipart/form-data":
-        raise HttpProblem(415, "form", "send the file itself as the body, not a form: curl -T FILE")
-    if "Content-Range" in request.headers:
-        detail = "received Content-Range, expected the whole file: an upload cannot be continued; send it again"
-        raise HttpProblem(400, "partial_upload", detail)
-
-
-def _taken(weights_id: str) -> Conflict:
-    """The refusal of an id that another project has. It says nothing about those weights."""
-    return Conflict(f'the id "{weights_id}" is taken by another project; choose another id')
 
 
 def _keep(upload: WeightsUpload, weights_id: str, name: str | None) -> tuple[WeightsInfo, bool]:

@@ -215,6 +215,13 @@ def look_at_place(volume: Path, environment: Mapping[str, str] = os.environ) -> 
 # Redis
 
 
+# By how Redis's own error begins.
+_FIX_OF_ANSWER = {
+    ("NOPERM",): "give Redis's user the rights that docker/entrypoint gives it (ACL SETUSER)",
+    ("NOAUTH", "WRONGPASS"): "fix the password in FITSTOP_REDIS_URL; it must match Redis's `requirepass`",
+}
+
+
 def look_at_redis(url: str) -> list[Finding]:
     """Whether the Redis in FITSTOP_REDIS_URL accepts us, and its clock; without it, whether `up` finds a Redis."""
     if not url:
@@ -245,9 +252,10 @@ def _redis_fix(error: Exception) -> str:
         return "nothing listens there: start Redis or the tunnel to it, or fix the address in FITSTOP_REDIS_URL"
     if isinstance(error, OSError):
         return "fix the address in FITSTOP_REDIS_URL, or the network and firewall between this machine and Redis"
-    if str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
-        return "fix the password in FITSTOP_REDIS_URL; it must match Redis's `requirepass`"
-    return "the program there may not be Redis: fix the address in FITSTOP_REDIS_URL"
+    return next(
+        (fix for codes, fix in _FIX_OF_ANSWER.items() if str(error).startswith(codes)),
+        "the program there may not be Redis: fix the address in FITSTOP_REDIS_URL",
+    )
 
 
 def read_redis_clock(url: str, seconds: float = 3) -> float:

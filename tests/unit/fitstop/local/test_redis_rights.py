@@ -8,6 +8,7 @@ import redis
 
 from api.state.shared_counts import RedisCounts
 from fitstop.local import redis_server
+from fitstop.local.doctor import look_at_redis
 from fitstop.local.redis_server import ALLOWED, RedisPlan, find_redis_server, warn_of_old
 from shared.queue import JobQueue, make_celery
 from shared.settings import Settings
@@ -42,6 +43,10 @@ def test_notifications_and_counts_work(plan):
     counts.put("t", "a", "1")
     assert (counts.members("z"), counts.table("t")) == (set(), {"a": "1"})
     counts.close()
+
+
+def test_the_doctor_may_compare_the_clocks(plan):
+    assert [found.status for found in look_at_redis(plan.url)] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize(
