@@ -23,7 +23,7 @@ def check(work: Work) -> None:
     hub.up("redis", "api")
     service = Service(hub.key)
     service.ask("PUT", "/datasets/wine", work.data, "text/csv")
-    gateway = run("podman", "network", "inspect", "fitstop_default", "-f", "{{(index .Subnets 0).Gateway}}").stdout
+    gateway = run("podman", "network", "inspect", "fitstop_outside", "-f", "{{(index .Subnets 0).Gateway}}").stdout
     folder = work.folder / "joining"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
