@@ -1,6 +1,10 @@
 """docker-compose.yml without a GPU: the article's job, a worker's container that is killed, down and up."""
 
+import io
 import json
+import struct
+import zipfile
+import zlib
 
 from tests.container.support import (
     ARTICLE,
@@ -31,6 +35,7 @@ def check(work: Work) -> None:
     article = service.post(ARTICLE)
     done = service.ended(article)
     holds(f"the article's job ends: {done['stop']}", done["status"] == "succeeded")
+    check_images(service)
     check_hardening()
     check_doctor()
     untouched = service.post(LONG)
@@ -39,6 +44,33 @@ def check(work: Work) -> None:
     killed_in_the_middle(compose, service, work)
     holds_after_down_and_up(compose, service, article)
     compose("down", "-v", "-t", "20")
+
+
+def check_images(service: Service) -> None:
+    service.ask("PUT", "/datasets/dots", zip_of_dots(), "application/zip")
+    done = service.ended(service.post({"dataset": {"id": "dots"}, "hyperparameters": {"epochs": 2}}))
+    holds(f"a job on images ends: {done['error']}", done["status"] == "succeeded")
+    cached = run("podman", "exec", "fitstop-worker-1", "ls", "/cache/images").stdout.split()
+    holds("they were decoded into the volume for it, not into memory", any(one.endswith(".npy") for one in cached))
+
+
+def zip_of_dots() -> bytes:
+    """Dark and bright grey images of 16 x 16, as PNG, in two class folders."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for number in range(40):
+            name = ("dark", "bright")[number % 2]
+            archive.writestr(f"{name}/{number}.png", png_of(number if name == "dark" else 255 - number))
+    return content.getvalue()
+
+
+def png_of(grey: int, side: int = 16) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    rows = (b"\0" + bytes([grey]) * side) * side
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def killed_in_the_middle(compose: Composed, service: Service, work: Work) -> None:
