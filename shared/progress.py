@@ -30,8 +30,7 @@ class LastImprovement(_Frozen):
     """
 
     epoch: Count
-    # An infinite validation loss of the first epoch is one: every later one is better.
-    value: Annotated[float, Field(allow_inf_nan=True)]
+    value: float
     min_delta: float | None
 
 
