@@ -210,7 +210,7 @@ def _budget_reason(budget: Json, last: int | None) -> str:
 
 def _what_it_trains(spec: Json) -> list[tuple[str, object]]:
     if program := spec.get("program"):
-        words = " ".join([program.get("entry") or "", *program.get("arguments") or []])
+        words = " ".join([program.get("entry") or "", *(program.get("arguments") or [])])
         return [("program", literal(f"{program.get('id')}: {words}"))]
     return [
         ("dataset", _dataset_words(spec.get("dataset") or {})),

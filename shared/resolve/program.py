@@ -62,4 +62,6 @@ def _judge_entry(asked: ProgramJobSpec, program: ProgramInfo | None, found: Find
         near = nearest(wanted.entry, scripts)
         detail = f'received "{wanted.entry}", which the program "{program.id}" does not hold.{near}'
         found.problem(("program", "entry"), f"{detail} It holds {list_names(scripts)}", "unknown_entry")
+    elif wanted.entry in program.broken:
+        found.problem(("program", "entry"), f"does not compile: {program.broken[wanted.entry]}", "does_not_compile")
     return wanted.entry

@@ -3,13 +3,14 @@
 from shared.events import Event, EventWriter
 from shared.job import pin_program
 from tests.support.jobs import claim
+from tests.support.keys import authorized
 from tests.support.programs import put_program
 
-SCRIPT = {"train.py": "import keras\n", "lib/help.py": ""}
+SCRIPT = {"train.py": b"import keras\n", "lib/help.py": b""}
 
 
 def test_a_job_pins_the_version_of_its_program_and_of_each_dataset(client, volume, grades):
-    program = put_program(volume, SCRIPT)
+    program = put_program(volume, files=SCRIPT)
     answer = client.post("/jobs", json={"program": {"id": "mine", "datasets": [grades.id], "arguments": ["--fast"]}})
     assert answer.status_code == 202
     record = volume.job(answer.json["id"]).record()
@@ -24,7 +25,7 @@ def test_a_job_pins_the_version_of_its_program_and_of_each_dataset(client, volum
 
 
 def test_everything_that_is_not_there_is_named_in_one_answer(client, volume):
-    put_program(volume, {"a.py": "", "b.py": ""}, "two")
+    put_program(volume, "two", {"a.py": b"", "b.py": b""})
     wrong = {"id": "two", "entry": "c.py", "datasets": ["none", "nothing"], "environment": {"HOME": "x"}}
     budget = {"deadline": "2020-01-01T00:00:00Z"}
     answer = client.post("/jobs", json={"program": wrong, "budget": budget})
@@ -42,18 +43,28 @@ def test_everything_that_is_not_there_is_named_in_one_answer(client, volume):
     assert [(one["pointer"], one["code"]) for one in several] == [("#/program/entry", "missing")]
 
 
+def test_a_key_of_scope_write_may_not_run_a_program(app, client, volume):
+    put_program(volume, files=SCRIPT)
+    key = client.post("/keys", json={"name": "w", "scope": "write"}).json["key"]
+    writer = authorized(app, key)
+    answer = writer.post("/jobs", json={"program": {"id": "mine", "datasets": ["none"]}})
+    assert {one["code"] for one in answer.json["errors"]} == {"scope", "unknown_dataset"}
+    coder = authorized(app, client.post("/keys", json={"name": "c", "scope": "code"}).json["key"])
+    assert coder.post("/jobs", json={"program": {"id": "mine"}}).status_code == 202
+
+
 def test_a_retry_runs_only_the_version_that_failed(client, volume):
-    put_program(volume, SCRIPT)
+    put_program(volume, files=SCRIPT)
     job = client.post("/jobs", json={"program": {"id": "mine"}}).json["id"]
     client.post(f"/jobs/{job}/cancel")
     assert client.post(f"/jobs/{job}/retry").status_code == 202
-    put_program(volume, {"train.py": "pass\n"})
+    put_program(volume, files={"train.py": b"pass\n"})
     answer = client.post(f"/jobs/{job}/retry")
     assert (answer.status_code, "another version" in answer.json["detail"]) == (409, True)
 
 
 def test_every_reader_says_something_true_of_a_job_without_a_dataset(client, volume):
-    put_program(volume, SCRIPT)
+    put_program(volume, files=SCRIPT)
     job = client.post("/jobs", json={"program": {"id": "mine"}}).json["id"]
     attempt = claim(volume.job(job))
     with EventWriter(attempt.events_file, 0.0) as events:
