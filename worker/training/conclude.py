@@ -17,11 +17,12 @@ def stop_evidence(run: RunContext, callbacks: Callbacks | None, reason: str) -> 
 
     A run that ends before it was put together says what the attempts before it recorded.
     """
-    epochs = run.record.data_spec.hyperparameters.epochs
     if callbacks is None:
         told = _last_told(run)
+        epochs = run.record.spec.max_epochs or (told.epochs if told else 0)
         last_epoch, best, state = (told.epoch, told.best, told.early_stopping) if told else (0, None, None)
     else:
+        epochs = callbacks.epochs
         last_epoch, best = callbacks.narrator.last_epoch, callbacks.narrator.best
         rule = callbacks.early_stopping
         state = rule.patience_used(last_epoch, epochs) if rule else None

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from functools import partial
 
 from shared.events import Event, EventWriter
 from shared.job import Conclusion, Ending
@@ -12,6 +13,7 @@ from worker.ipc.beat import moment_of_claim
 from worker.training.background import BackgroundWriter
 from worker.training.budget import BudgetWatch
 from worker.training.callbacks import Callbacks
+from worker.training.callbacks.rules import rules_of
 from worker.training.carry_on import carry_on
 from worker.training.conclude import budget_event, stop_evidence, within_budget
 from worker.training.context import RunContext
@@ -21,6 +23,7 @@ from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.plan import decide
 from worker.training.errors import BudgetUsedUp, Superseded, TrainingStopped, failure
+from worker.training.fit_settings import settings_of
 from worker.training.inference import write_inference_facts
 from worker.training.models.build import build_model, describe
 from worker.training.models.weights import load_weights
@@ -65,10 +68,11 @@ def _conclusion(run: RunContext) -> Conclusion:
         load_weights(model, record, run.attempt)
         build_variables(model, data.train.first_row)
         run.events.write([describe(model, record)])
-        engine = ready_engine(run, model, data, plan)
+        settings = settings_of(record)
+        engine = ready_engine(run, model, data, settings, plan)
         run.check()
-        resume = ResumeSession(run, model, carry_on)
-        callbacks = Callbacks(run, resume)
+        resume = ResumeSession(run, model, settings, partial(carry_on, record, model))
+        callbacks = Callbacks(run, resume, rules_of(run))
         with callbacks:
             # A run that a callback had stopped is only put back together, so that it can say why.
             engine.fit(callbacks, resume.place.epoch if resume.was_stopped else resume.epochs)
