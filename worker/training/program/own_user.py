@@ -5,9 +5,9 @@ Numbers from 52,000 on belong to nobody, by the rules of Debian and systemd, and
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from worker.machine.ownership import change_owner
 from worker.training.program.kernel import (
     PR_SET_DUMPABLE,
     PR_SET_KEEPCAPS,
@@ -40,7 +40,7 @@ def become_own_user(write: Sequence[Path], needed: Iterable[Path], devices: Iter
     groups = _groups_of(devices)
     _check_number(user)
     for path in write:
-        hand_over(path, user)
+        change_owner(path, user, user)
     prctl(PR_SET_KEEPCAPS, 1)
     os.setgroups(groups)
     os.setresgid(user, user, user)
@@ -48,15 +48,6 @@ def become_own_user(write: Sequence[Path], needed: Iterable[Path], devices: Iter
     keep_capabilities(kept)
     # Else /proc/self belongs to root, and CUDA could not name its threads.
     prctl(PR_SET_DUMPABLE, 1)
-
-
-def hand_over(folder: Path, user: int) -> None:
-    """Make `user`, and the group of the same number, the owner of a folder and of all in it. Links are not followed."""
-    os.chown(folder, user, user, follow_symlinks=False)
-    for _, folders, files, descriptor in os.fwalk(folder):
-        for name in (*folders, *files):
-            with suppress(FileNotFoundError):
-                os.chown(name, user, user, dir_fd=descriptor, follow_symlinks=False)
 
 
 def _check_number(user: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.boxed import Boxed
+from worker.machine.ownership import take_back
 from worker.training.program.landlock import landlock_abi
 
 pytestmark = pytest.mark.skipif(landlock_abi() < 6, reason="this kernel's Landlock is older than Linux 6.12")
@@ -150,6 +151,22 @@ def test_a_program_has_no_secret_in_its_environment(home: Path) -> None:
     variables = Boxed(home, environment=secret).run(code)["said"]["variables"]
     assert not secret.keys() & variables.keys()
     assert (variables["HOME"], variables["TMPDIR"]) == (str(home), str(home / ".tmp"))
+
+
+def test_a_worker_owns_again_what_a_program_left(home: Path) -> None:
+    code = """
+import os
+os.mkdir("folder")
+open("folder/file", "w").write("x")
+open("/dev/shm/left-" + str(os.getuid()), "w").write("x")
+said["user"] = os.getuid()
+"""
+    user = Boxed(home).run(code)["said"]["user"]
+    left = home / "folder" / "file"
+    assert (left.stat().st_uid, home.stat().st_uid) == (user, user)
+    take_back(home)
+    assert {path.stat().st_uid for path in (home, left.parent, left)} == {0}
+    assert not Path(f"/dev/shm/left-{user}").exists()
 
 
 def test_multiprocessing_works_in_the_box(home: Path) -> None:
