@@ -71,14 +71,17 @@ function know(document) {
   showActions(job);
   if (job.ledger) showLedger(byId("ledger"), job.ledger);
   byId("ledger").hidden = !(job.ledger?.gpu_seconds.total > 0);
-  panel.setJob(ownRule(job.spec, betterMode), job.spec.hyperparameters.epochs, priceOf(job), Boolean(job.stop));
+  // The rule of a script is its own, and the page does not know all of it.
+  byId("patience-panel").hidden = Boolean(job.spec.program);
+  if (!job.spec.program) panel.setJob(ownRule(job.spec, betterMode), job.spec.hyperparameters.epochs, priceOf(job), Boolean(job.stop));
   setText(byId("spec"), JSON.stringify(job.spec, null, 2));
   drawSoon();
   questions.ask();
 }
 
 /** The metric whose chart is the great one: what early stopping looks at, else what the checkpoints do. */
-function monitorOf({ spec }) {
+function monitorOf({ spec, progress }) {
+  if (spec.program) return (progress?.early_stopping ?? progress?.best)?.monitor ?? "val_loss";
   return ownRule(spec, betterMode).monitor;
 }
 
