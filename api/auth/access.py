@@ -24,7 +24,7 @@ RouteScope = Literal["public", "page"] | Scope
 SIGN_IN = "/page/sign-in"
 
 _KEY = "fitstop_scopes"
-_REACH: dict[RouteScope, int] = {"public": 0, "page": 1, "read": 1, "write": 2, "admin": 3}
+_REACH: dict[RouteScope, int] = {"public": 0, "page": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOW = "send `Authorization: Bearer <key>`"
 # Above this nothing is a key, and nothing is hashed.

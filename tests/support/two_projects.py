@@ -18,7 +18,7 @@ from tests.support.keys import authorized
 from tests.support.weights import put_weights
 
 PROJECTS = ("red", "blue")
-SCOPES: tuple[Literal["read", "write", "admin"], ...] = ("read", "write", "admin")
+SCOPES: tuple[Literal["read", "write", "code", "admin"], ...] = ("read", "write", "code", "admin")
 MOMENTS = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z|\"(?:last_seen_seconds|request_id)\": *(?:[0-9.]+|\"[^\"]*\")")
 
 

@@ -18,7 +18,7 @@ from tests.support.jobs import learnable_frame, put_dataset
 from tests.support.two_projects import MOMENTS, PROJECTS, files_of, ids_of, put_things, secrets_of, steady, two_projects
 from tests.support.weights import put_weights
 
-REACH = {"public": 0, "page": 1, "read": 1, "write": 2, "admin": 3}
+REACH = {"public": 0, "page": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
 
 # ONE: the path names one job or dataset. LIST: the answer is of the caller's project alone. SAME: nothing in it belongs
 # to a project, or to that of the caller alone. PUT: an upload. POST: a job on a dataset. ALL: for admins.
@@ -153,7 +153,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
         if ROUTES[method, rule] != ONE:
             continue
         for own, other in (PROJECTS, PROJECTS[::-1]):
-            for scope in ("read", "write"):
+            for scope in ("read", "write", "code"):
                 if REACH[scope] < REACH[scope_of(world.app, endpoint)]:
                     continue
                 before = files_of(world.volume, world.things[other])
@@ -176,7 +176,7 @@ def test_own_things_are_reached_and_an_admin_reaches_all(world):
         if ROUTES[method, rule] != ONE:
             continue
         scope = scope_of(world.app, endpoint)
-        for who in [("red", "write" if scope == "write" else "read"), ("blue", "admin")]:
+        for who in [("red", "read" if scope == "page" else scope), ("blue", "admin")]:
             answer = ask(world.clients[who], method, rule, fresh(world, "red", method, rule))
             assert answer.status_code < 300, (who, method, rule, answer.get_data(as_text=True))
             reached += 1
@@ -202,7 +202,7 @@ def test_no_answer_names_what_belongs_to_another_project(world):
         if ROUTES[method, rule] not in {LIST, SAME} or method != "GET":
             continue
         for own, other in (PROJECTS, PROJECTS[::-1]):
-            for scope in ("read", "write"):
+            for scope in ("read", "write", "code"):
                 if REACH[scope] < REACH[scope_of(world.app, endpoint)]:
                     continue
                 text = ask(world.clients[own, scope], method, rule, world.things[own]).get_data(as_text=True)
@@ -276,7 +276,7 @@ def test_the_event_stream_of_another_project_is_not_there(world):
 
 @pytest.mark.parametrize("rule", sorted(FILTERED))
 def test_only_an_admin_lists_another_project(world, rule):
-    for scope in ("read", "write"):
+    for scope in ("read", "write", "code"):
         assert world.clients["red", scope].get(f"{rule}?project=red").status_code == 200
         refused = world.clients["red", scope].get(f"{rule}?project=blue")
         assert refused.status_code == 422
