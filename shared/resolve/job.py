@@ -193,12 +193,9 @@ class _Judge:
             return asked.loss
         losses = losses_of(self._kind, is_mixed=is_mixed)
         if is_mixed and asked.loss_name not in ("auto", *losses):
-            detail = (
-                f'received "{asked.loss_name}", which takes one class for each image; mixup gives an image shares of '
-            )
-            self._problem(
-                ("hyperparameters", "loss"), f"{detail}two classes: use {' or '.join(losses)}", "loss_does_not_fit"
-            )
+            mixed = "mixup gives an image shares of two classes: use " + " or ".join(losses)
+            detail = f'received "{asked.loss_name}", which takes one class for each image; {mixed}'
+            self._problem(("hyperparameters", "loss"), detail, "loss_does_not_fit")
         return losses[0] if asked.loss == "auto" else asked.loss
 
     def _callbacks(self, names: tuple[str, ...]) -> Callbacks:
