@@ -40,6 +40,7 @@ _HEADERS = {
 _PATH_PARAMETERS: dict[str, Schema] = {
     "weights_id": text("Id of the weights, chosen at the upload.", pattern=DATASET_ID_PATTERN),
     "dataset_id": text("Id of the dataset, chosen at the upload.", pattern=DATASET_ID_PATTERN),
+    "program_id": text("Id of the program, chosen at the upload.", pattern=DATASET_ID_PATTERN),
     "job_id": text("Id of the job.", pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$"),
     "name": text("Name from the list of checkpoints.", minLength=1, maxLength=255, pattern="^[A-Za-z0-9._-]+$"),
     "key_id": text("Id of the API key.", pattern="^[A-Za-z0-9_]{1,64}$"),
@@ -59,7 +60,7 @@ def show_job_schema() -> Response:
 
 
 def job_schema() -> Schema:
-    """JSON Schema 2020-12 of what POST /jobs takes."""
+    """JSON Schema 2020-12 of what POST /jobs takes for a job that names its data and model."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "/schema/job.json",
