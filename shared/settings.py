@@ -154,6 +154,10 @@ class Settings(BaseModel):
         default=50 * 1024**3, ge=1024, description="maximum bytes of a dataset of arrays, packed and unpacked"
     )
     max_model_bytes: int = Field(default=2 * 1024**3, ge=1024, description="maximum bytes of a file of weights")
+    max_program_bytes: int = Field(
+        default=64 * 1024**2, ge=1024, description="maximum bytes of a program, packed and unpacked"
+    )
+    max_program_files: int = Field(default=2000, ge=1, description="maximum files of a program")
     max_dataset_images: int = Field(
         default=2_000_000, ge=2, description="maximum images of a dataset; its archive may have twice as many entries"
     )

@@ -241,6 +241,7 @@ def _urls(job_id: str) -> shapes.JobUrls:
         self=own,
         events=f"{own}/events",
         epochs=f"{own}/epochs",
+        output=f"{own}/output",
         log=f"{own}/training_log.csv",
         checkpoints=f"{own}/checkpoints",
         model=f"{own}/model",

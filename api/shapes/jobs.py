@@ -106,6 +106,7 @@ class JobUrls(Shape):
     self: Path
     events: Path
     epochs: Path
+    output: Path
     log: Path
     checkpoints: Path
     model: Path
@@ -200,6 +201,24 @@ class Event(Shape):
 
 class EventPage(Page[Event]):
     """One page of a job's events, oldest first; `next` is the cursor after the last one."""
+
+    next: str
+
+
+class OutputPiece(Shape):
+    """Text that one attempt printed, with control characters as escapes.
+
+    `skipped_bytes` before it are not kept: of long output the middle is removed.
+    """
+
+    attempt: int
+    host: str | None
+    text: str
+    skipped_bytes: Count
+
+
+class OutputPage(Page[OutputPiece]):
+    """Output of the training processes in order; `next` is the cursor after it."""
 
     next: str
 

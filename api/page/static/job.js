@@ -12,6 +12,7 @@ import { showExplanation, showSummary } from "./job_summary.js";
 import { showLedger } from "./ledger_bar.js";
 import { follow } from "./live.js";
 import { notice } from "./notice.js";
+import { OutputPanel } from "./output_panel.js";
 import { ownRule, PatiencePanel } from "./patience_panel.js";
 import { Regularly } from "./regularly.js";
 import { betterMode } from "./series.js";
@@ -29,6 +30,7 @@ const view = keptView();
 const controls = controlsOf(view);
 const charts = new JobCharts(view, curves, controls);
 const panel = new PatiencePanel(byId("patience-panel"), curves, showWhatIf);
+const output = new OutputPanel(jobId, complain);
 const questions = new Regularly(BETWEEN_QUESTIONS_MS, ask);
 let job = null;
 let forecast = null;
@@ -61,6 +63,7 @@ function drawSoon() {
 
 function know(document) {
   job = document;
+  output.setStatus(job.status);
   charts.monitor = monitorOf(job);
   charts.stop = job.stop?.last_epoch || curves.stop?.epoch || null;
   if (job.stop) charts.forecast = null;
