@@ -46,7 +46,7 @@ class StockEngine:
             initial_epoch=place.epoch,
             epochs=epochs,
             validation_data=self._validation() if len(self._data.validation) else None,
-            callbacks=[*callbacks.in_order, _EachBatch(callbacks)],
+            callbacks=[*callbacks.in_order, EachBatch(callbacks)],
             shuffle=False,
             verbose=0,
         )
@@ -110,7 +110,7 @@ def _batches_from_disk(part: Part, orders: Orders, batch_size: int) -> Any:
     )
 
 
-class _EachBatch(keras.callbacks.Callback):
+class EachBatch(keras.callbacks.Callback):
     """Tells the run's callbacks of each batch, as the fused engine does after each of its calls."""
 
     def __init__(self, callbacks: Callbacks) -> None:
