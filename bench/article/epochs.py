@@ -33,10 +33,10 @@ from worker.training.carry_on import carry_on
 from worker.training.data.rows import Data, Part
 from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
-from worker.training.engine.order import permutation
 from worker.training.engine.plan import decide
 from worker.training.fit_settings import settings_of
 from worker.training.models.build import build_model
+from worker.training.order import permutation
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
 

@@ -36,12 +36,15 @@ def main(arguments: list[str]) -> int:
         if (process := this_process()) is not None:
             attempt.name_process(process)
         # Imported only now: a request to stop that comes during the seconds of TensorFlow's import is heard.
+        from worker.training.program.stage import set_stage
         from worker.training.run import run
 
         # Until here nothing of the job was read: who does not come so far has a sick worker.
         pulse.send(pulse.Pulse(settings.first_batch_seconds, "0:0"))
+        # Before the first thread: a program's box binds no thread that began before.
+        stage = set_stage(attempt, settings)
         with Lifeline(attempt, settings):
-            attempt.conclude(run(attempt, stop_requests, settings))
+            attempt.conclude(run(attempt, stop_requests, settings, stage))
     except Superseded as superseded:
         log.warning("nothing more is written: %s", superseded)
         return SUPERSEDED

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.job import JobRecord
-from worker.training.engine.order import permutation
+from worker.training.order import permutation
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
             patience=spec.patience,
             start_from_epoch=spec.start_from_epoch,
         )
-        self._spec = spec
+        self.settings = self._spec = spec
         self.has_stopped = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

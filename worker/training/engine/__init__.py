@@ -1,6 +1,5 @@
 """How the epochs are computed: two engines behind one call of Keras's `fit`.
 
-    order.py     which rows make which batch of which epoch: the same for both engines
     plan.py      which engine, with XLA or without, with how many threads, and why
     fused.py     many steps in one call of one compiled program, on data that lies on the device
     blocks.py    its data: all of it on the device, or block after block

@@ -104,7 +104,7 @@ class JobLog(CSVLog):
 
 
 def direction(callback: Any) -> Any:
-    """ "min" or "max" where a monitoring callback has decided it, else "auto"."""
+    """What a monitoring callback takes for better, "min" or "max"; "auto" where it has not decided it."""
     decided = getattr(callback, "monitor_op", None)
     if decided is None:
         return "auto"

@@ -1,11 +1,12 @@
 """One call of `fit` in a script, as a run of Fitstop's.
 
-The script's model is compiled by the script, its callbacks act as Keras has them act, and `fit` returns the history that
-Keras would. What is Fitstop's: the order of the rows, the engine, the resume points, the evidence.
+The script's model is compiled by the script, its callbacks act as Keras has them act, and `fit` returns the history
+that Keras would. What is Fitstop's: the order of the rows, the engine, the resume points, the evidence.
 """
 
 import inspect
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
@@ -14,13 +15,14 @@ from typing import Any
 import keras
 
 from shared.events import Event
-from shared.fits import EVENT, FitCall
+from shared.fits import EVENT, FitCall, Kept
 from shared.job import EnginePlan, Stop
-from shared.job_folder import AttemptFolder
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.spec import CSVLoggerSpec
 from worker.training.callbacks import Callbacks
 from worker.training.callbacks.early_stopping import PatientStopping
 from worker.training.callbacks.learning_rate import LearningRateLog
-from worker.training.callbacks.rules import Rules, Stopping
+from worker.training.callbacks.rules import Rules
 from worker.training.conclude import stop_evidence
 from worker.training.context import RunContext
 from worker.training.data.rows import Data
@@ -98,7 +100,8 @@ class ScriptFit:
         self.number = before.calls + 1
         self._offset = before.epochs - int(arguments["initial_epoch"])
         self._reasons: list[str] = []
-        self._kind = "exact"
+        self._kind: Kept = "exact"
+        self._rule: Any = None
         self.callbacks: Callbacks | None = None
 
     @property
@@ -119,8 +122,10 @@ class ScriptFit:
             block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(data)))
             block.set_model(self._model)
             saves_inside = data is not None and not any(map(uses_batches, chosen))
-            rules = self._rules(block, data, mark, saves_inside=saves_inside)
+            self._rule, added = self._stopping(block)
+            rules = self._rules(block, data, mark, added, saves_inside=saves_inside)
             self.callbacks = Callbacks(self._run, session, rules)
+            self.callbacks.narrator.last_epoch = self._before.epochs
             self._judge_resume(chosen, why_not)
             engine = None if session.finished_by else self._engine(data, why_not, settings, chosen)
         with self.callbacks:
@@ -164,13 +169,19 @@ class ScriptFit:
         steps = ceil(len(data.train) / batch_size) if data else asked["steps_per_epoch"]
         return {"verbose": 0, "epochs": asked["epochs"], "steps": steps}
 
-    def _rules(self, block: ScriptCallbacks, data: Data | None, mark: CallState, *, saves_inside: bool) -> Rules:
+    def _rules(
+        self,
+        block: ScriptCallbacks,
+        data: Data | None,
+        mark: CallState,
+        added: list[PatientStopping],
+        *,
+        saves_inside: bool,
+    ) -> Rules:
         has_validation = bool(len(data.validation)) if data else self._arguments["validation_data"] is not None
         checkpoint = best_model(self._run, self._model, block.callbacks, has_validation=has_validation)
-        csv_log = JobLog(_CSV, self._run.attempt.training_log)
+        csv_log = JobLog(CSVLoggerSpec(), self._run.attempt.training_log)
         plateau = block.find(keras.callbacks.ReduceLROnPlateau)
-        stopping, added = self._stopping(block)
-        self._rule = stopping
         lines = [EpochLines(self._arguments["epochs"], self._offset)] if self._arguments["verbose"] != 0 else []
         return Rules(
             in_order=[block, *added, LearningRateLog(), checkpoint, csv_log, *lines],
@@ -185,7 +196,7 @@ class ScriptFit:
             },
             checkpoint=checkpoint,
             reduce_lr=ScriptPlateau(plateau, block) if plateau is not None else None,
-            early_stopping=stopping,
+            early_stopping=self._rule,
             csv_log=csv_log,
             saves_inside_epochs=saves_inside,
         )
@@ -201,7 +212,11 @@ class ScriptFit:
         probe = keras.callbacks.EarlyStopping(monitor, mode=spec.mode)
         probe.set_model(self._model)
         probe._set_monitor_op()
-        changes = {"monitor": monitor, "mode": direction(probe), "start_from_epoch": spec.start_from_epoch + self._offset}
+        changes = {
+            "monitor": monitor,
+            "mode": direction(probe),
+            "start_from_epoch": spec.start_from_epoch + self._offset,
+        }
         added = PatientStopping(spec.model_copy(update=changes))
         return added, [added]
 
@@ -241,7 +256,7 @@ class ScriptFit:
         assert self.callbacks is not None
         session.restore(self.callbacks.parts)
         self._model.stop_training = block.stopped_by is not None
-        self._run.events.write([Event("fit", f"call {self.number} of fit had ended: its end is put back")])
+        self._run.events.write([Event(EVENT, f"call {self.number} of fit had ended: its end is put back", {})])
 
     # The training
 
@@ -257,11 +272,10 @@ class ScriptFit:
         against = self._against_fused(data, chosen)
         batch_size = min(settings.batch_size, len(data.train))
         validated = int(self._arguments["validation_batch_size"] or settings.batch_size)
-        kept = self._run.attempt.job.plan()
         return EnginePlan(
             engine="stock" if against else "fused",
             xla=False,
-            threads=kept.threads if kept else threads_here(),
+            threads=plan_of_machine(self._run.attempt.job).threads,
             validation_batch=max(1, min(validated, len(data.validation))),
             steps_per_epoch=ceil(len(data.train) / batch_size),
             reason=against or "all data is in arrays",
@@ -301,6 +315,7 @@ class ScriptFit:
     def _train(self, engine: Engine, session: ResumeSession) -> None:
         callbacks = self.callbacks
         assert callbacks is not None
+        jit = self._model.jit_compile
         try:
             # A run that a callback had stopped is only put back together.
             engine.fit(callbacks, session.place.epoch if session.was_stopped else session.epochs)
@@ -308,6 +323,10 @@ class ScriptFit:
             callbacks.resume_saver.save_here()
             callbacks.finish()
             raise
+        finally:
+            # What the engines have put in place of Keras's functions.
+            self._model.train_function = self._model.test_function = None
+            self._model.jit_compile = jit
         self._files.keeps_next = True
         callbacks.resume_saver.save_finished(self._record_name)
         callbacks.finish()
@@ -322,6 +341,21 @@ class ScriptFit:
         taken_up = session.finished_by or None
         after = Before(self.number, max(self._before.epochs, self.callbacks.narrator.last_epoch), taken_up)
         return Ended(block.history, after, stop)
+
+
+def plan_of_machine(job: JobFolder) -> EnginePlan:
+    """What is decided before the script's first line: the threads, as in the job's first attempt."""
+    kept = job.plan()
+    threads = kept.threads if kept else len(os.sched_getaffinity(0))
+    return EnginePlan(engine="stock", xla=False, threads=threads, validation_batch=1, steps_per_epoch=1, reason="")
+
+
+def _data_events(data: Data | None) -> list[Event]:
+    if data is None:
+        return []
+    train, validation = len(data.train), len(data.validation)
+    message = f"{train} rows to train on, {validation} to validate on"
+    return [Event("data", message, {"training_rows": train, "validation_rows": validation})]
 
 
 def by_name(fit: Fit, model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:

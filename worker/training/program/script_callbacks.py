@@ -1,7 +1,7 @@
 """The callbacks that a script passes to `fit`: they act as Keras has them act, and Fitstop watches.
 
-Nothing of a callback is replaced, so every argument means what it means to Keras. What Fitstop adds: their states in the
-resume points, the script's own numbers of its epochs, and who it was that ended the training.
+Nothing of a callback is replaced, so every argument means what it means to Keras. What Fitstop adds: their states in
+the resume points, the script's own numbers of its epochs, and who it was that ended the training.
 """
 
 from collections.abc import Mapping, Sequence

@@ -44,5 +44,3 @@ def decode(value: Any, arrays: Arrays) -> Any:
 
 
 _LISTS = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
-
-

@@ -50,7 +50,9 @@ class WorkFiles:
         """Copy what is in the folder now, and say where."""
         self._number += 1
         name = f"{self._number:06d}"
-        stamps = self._within_limits({path: stamp for path, stamp in _stamps(self.folder) if self._own.get(path) != stamp})
+        stamps = self._within_limits(
+            {path: stamp for path, stamp in _stamps(self.folder) if self._own.get(path) != stamp}
+        )
         place = self._attempt.resume / _COPIES / name
         place.mkdir(parents=True)
         for path, stamp in stamps.items():

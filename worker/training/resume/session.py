@@ -95,7 +95,7 @@ class ResumeSession:
         callback.restore({key: saved.get(key, value) for key, value in fresh.items()})
         missing = [key for key in fresh if key not in saved]
         if missing:
-            self._tell_inexact(
+            self.tell_inexact(
                 f"the resume point holds no {list_names(missing)} of {name}, which starts from its default"
             )
 
@@ -148,7 +148,7 @@ class ResumeSession:
         """Write an event of type "resume"."""
         self._events.write([Event("resume", message, facts, level)])
 
-    def _tell_inexact(self, reason: str) -> None:
+    def tell_inexact(self, reason: str) -> None:
         """Say that from here on the run may differ from one that was never interrupted, and why."""
         self.tell(f"not an exact resume: {reason}", exact=False)
 
@@ -165,7 +165,7 @@ class ResumeSession:
         self.tell_place(point.place, earlier)
         changed = differences(point.built_with, self._built_with)
         if changed:
-            self._tell_inexact(f"the numbers may differ in their last bits ({'; '.join(changed)})")
+            self.tell_inexact(f"the numbers may differ in their last bits ({'; '.join(changed)})")
         return point
 
     def tell_place(self, place: Place, earlier: AttemptFolder) -> None:
