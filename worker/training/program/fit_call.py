@@ -13,6 +13,8 @@ from math import ceil
 from typing import Any
 
 import keras
+import tensorflow as tf
+from keras import tree
 
 from shared.events import Event
 from shared.fits import EVENT, FitCall, Kept
@@ -149,7 +151,7 @@ class ScriptFit:
     def _build(self, first_row: tuple[Any, ...] | None) -> None:
         """Make all variables exist. Without rows Keras takes a batch from the script's own data."""
         if first_row is not None:
-            build_variables(self._model, first_row)
+            build_variables(self._model, tree.map_structure(_with_texts_as_tensors, first_row))
             return
         probe = {**self._arguments, "epochs": self._arguments["initial_epoch"], "callbacks": None, "verbose": 0}
         self._fit(self._model, **probe)
@@ -356,6 +358,11 @@ def _data_events(data: Data | None) -> list[Event]:
     train, validation = len(data.train), len(data.validation)
     message = f"{train} rows to train on, {validation} to validate on"
     return [Event("data", message, {"training_rows": train, "validation_rows": validation})]
+
+
+def _with_texts_as_tensors(array: Any) -> Any:
+    """Keras takes the shape and type of a tensor of texts, and of no array of them."""
+    return tf.constant(array) if array.dtype.kind == "U" else array
 
 
 def by_name(fit: Fit, model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
