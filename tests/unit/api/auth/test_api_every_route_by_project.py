@@ -29,6 +29,10 @@ ROUTES = {
     ("GET", "/datasets/<dataset_id>"): ONE,
     ("GET", "/datasets/<dataset_id>/images"): ONE,
     ("DELETE", "/datasets/<dataset_id>"): ONE,
+    ("PUT", "/datasets/<dataset_id>/uploads/<upload_id>"): PUT,
+    ("GET", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
+    ("PATCH", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
+    ("DELETE", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
     ("GET", "/models"): LIST,
     ("PUT", "/models/<weights_id>"): PUT,
     ("GET", "/models/<weights_id>"): ONE,
@@ -106,6 +110,8 @@ def ask(client, method, rule, thing=None, **more):
     """One request; `thing` fills the places of the rule."""
     body = {"json": BODIES[rule]} if rule in BODIES else {}
     headers = {"Sec-Fetch-Site": "same-origin"} if rule.startswith("/page") else {}
+    if method == "PATCH":
+        headers = {"Content-Type": "application/partial-upload", "Upload-Offset": "0", "Upload-Complete": "?0"}
     path = re.sub(r"<(\w+)>", lambda place: value_of(place[1], method, rule, thing), rule)
     return client.open(path, method=method, headers=headers, buffered=True, **{**body, **more})
 
@@ -113,8 +119,8 @@ def ask(client, method, rule, thing=None, **more):
 def value_of(place, method, rule, thing):
     if place == "dataset_id":
         return thing.images if rule.endswith("/images") else thing.dataset
-    if place in {"weights_id", "key_id"}:
-        return thing.weights if place == "weights_id" else thing.key_id
+    if place in {"weights_id", "key_id", "upload_id"}:
+        return getattr(thing, place if place == "key_id" else place.removesuffix("_id"))
     if place == "name":
         return "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css"
     if rule.endswith("/cancel"):
@@ -147,6 +153,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
         dataset="no-such-data",
         images="no-such-images",
         weights="no-such-weights",
+        upload="no-such-upload",
         **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
     )
     seen = 0
