@@ -15,6 +15,7 @@ from api.state.index import Behind
 from api.state.service import Service
 from shared.ids import new_job_id
 from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.programs import put_program
 from tests.support.two_projects import MOMENTS, PROJECTS, files_of, ids_of, put_things, secrets_of, steady, two_projects
 from tests.support.weights import put_weights
 
@@ -37,6 +38,10 @@ ROUTES = {
     ("PUT", "/models/<weights_id>"): PUT,
     ("GET", "/models/<weights_id>"): ONE,
     ("DELETE", "/models/<weights_id>"): ONE,
+    ("GET", "/programs"): LIST,
+    ("PUT", "/programs/<program_id>"): PUT,
+    ("GET", "/programs/<program_id>"): ONE,
+    ("DELETE", "/programs/<program_id>"): ONE,
     ("POST", "/jobs"): POST,
     ("GET", "/jobs"): LIST,
     ("GET", "/jobs/<job_id>"): ONE,
@@ -84,7 +89,7 @@ ROUTES = {
     ("GET", "/page/static/vendor/<name>"): SAME,
 }
 # Takes the parameter `project`.
-FILTERED = {"/datasets", "/models", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows"}
+FILTERED = {"/datasets", "/models", "/programs", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows"}
 BODIES = {
     "/jobs/<job_id>/extend": {"epochs": 50, "early_stopping": {"patience": 9}},
     "/jobs/<job_id>/replay": {"patience": 2},
@@ -119,8 +124,9 @@ def ask(client, method, rule, thing=None, **more):
 def value_of(place, method, rule, thing):
     if place == "dataset_id":
         return thing.images if rule.endswith("/images") else thing.dataset
-    if place in {"weights_id", "key_id", "upload_id"}:
-        return getattr(thing, place if place == "key_id" else place.removesuffix("_id"))
+    own = {"weights_id": "weights", "key_id": "key_id", "upload_id": "upload", "program_id": "program"}
+    if place in own:
+        return getattr(thing, own[place])
     if place == "name":
         return "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css"
     if rule.endswith("/cancel"):
@@ -154,6 +160,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
         images="no-such-images",
         weights="no-such-weights",
         upload="no-such-upload",
+        program="no-such-program",
         **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
     )
     seen = 0
@@ -202,6 +209,9 @@ def fresh(world, name, method, rule):
     if (method, rule) == ("DELETE", "/models/<weights_id>"):
         thing.weights = f"{name}-{thing.finished[-8:].lower()}"
         put_weights(world.volume, thing.weights, project=name)
+    if (method, rule) == ("DELETE", "/programs/<program_id>"):
+        thing.program = f"{name}-{thing.finished[-8:].lower()}"
+        put_program(world.volume, thing.program, project=name)
     return thing
 
 
