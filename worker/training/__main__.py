@@ -46,7 +46,7 @@ def main(arguments: list[str], begin_thread: Callable[[], None] = do_nothing) ->
 
         # Until here nothing of the job was read: who does not come so far has a sick worker.
         pulse.send(pulse.Pulse(settings.first_batch_seconds, "0:0"))
-        stage = set_stage(attempt, settings)
+        stage = set_stage(attempt, settings, stop_requests.check)
         begin_thread()
         with Lifeline(attempt, settings):
             attempt.conclude(run(attempt, stop_requests, settings, stage))

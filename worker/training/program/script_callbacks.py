@@ -4,6 +4,7 @@ Nothing of a callback is replaced, so every argument means what it means to Kera
 the resume points, the script's own numbers of its epochs, and who it was that ended the training.
 """
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -223,8 +224,9 @@ def _write_on(logger: Any) -> None:
     """Have a CSVLogger append to the file that was put back, where rows stand already."""
     logger.csv_file.close()
     logger.csv_file = open(logger.filename, "a")  # noqa: PTH123, SIM115  as Keras opens it
-    logger.writer = None
-    logger.append_header = logger.keys is None and logger.append_header
+    if logger.keys is not None:
+        names = ["epoch", *logger.keys]
+        logger.writer = csv.DictWriter(logger.csv_file, names, dialect=csv.excel, delimiter=logger.sep)
 
 
 def _settle_direction(callback: Any) -> None:

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,14 @@ from shared.document import UnusableDocument
 from shared.durable import make_folder
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
-from shared.program import program_folder_of, unpack
+from shared.program import REQUIREMENTS, program_folder_of, unpack
 from shared.settings import Settings
 from shared.spec import ProgramJobSpec, ProgramSpec
 from shared.volume import arrays_folder_of, data_file_of, dataset_of
 from worker.training.errors import DataChanged, DataMissing
+from worker.training.hashing import do_nothing
 from worker.training.program.box import Box, confine
+from worker.training.program.requirements import Limits, overlay
 
 _NOT_IN_NAMES = re.compile("[^A-Z0-9]")
 
@@ -30,8 +32,10 @@ class Stage:
     error: Exception | None = None
 
 
-def set_stage(attempt: AttemptFolder, settings: Settings) -> Stage | None:
+def set_stage(attempt: AttemptFolder, settings: Settings, go_on: Callable[[], None] = do_nothing) -> Stage | None:
     """Make all ready for the script of a job that runs a program, and confine this process to it; None for other jobs.
+
+    `go_on` is called several times a second while packages are installed, and ends that by what it raises.
 
     Call it while this process has one thread: the box binds no thread that began before. What goes wrong is in the
     answer, for the run to report.
@@ -44,9 +48,11 @@ def set_stage(attempt: AttemptFolder, settings: Settings) -> Stage | None:
     try:
         _unpack(attempt, record, folder)
         datasets = dict(_datasets(attempt, record))
-        read = (attempt.job.path, *(path.parent for path in datasets.values()))
+        packages = _packages(attempt, folder, settings, go_on)
+        read = (attempt.job.path, *(path.parent for path in datasets.values()), *packages)
         confine(Box(read, (attempt.path,), record.spec.program.network, None, folder), settings.allow_code)
         _enter(record.spec.program, folder, script, datasets)
+        sys.path.extend(map(str, packages))
     except Exception as error:
         # The edge of what comes before a run: it is recorded as the job's error there.
         return Stage(folder, script, error)
@@ -63,6 +69,18 @@ def _unpack(attempt: AttemptFolder, record: JobRecord, folder: Path) -> None:
         unpack(version, folder)
     except UnusableDocument as error:
         raise DataChanged(str(error)) from error
+
+
+def _packages(attempt: AttemptFolder, folder: Path, settings: Settings, go_on: Callable[[], None]) -> tuple[Path, ...]:
+    """The folder of the packages that the program requires; none where the worker has all."""
+    wanted = folder / REQUIREMENTS
+    if not wanted.exists():
+        return ()
+    limits = Limits(settings.requirements_bytes, settings.requirements_seconds)
+    found = overlay(
+        wanted.read_text(), settings.cache, limits, kept_lock=attempt.job.path / "requirements.lock", go_on=go_on
+    )
+    return () if found.folder is None else (found.folder,)
 
 
 def _datasets(attempt: AttemptFolder, record: JobRecord) -> Iterator[tuple[str, Path]]:
