@@ -52,7 +52,8 @@ def job_report(
         progress=_progress(event),
         stop=_stop(state, event),
         checkpoints=_checkpoint_summary(runs, unread),
-        engine=None if is_new else _engine(folder, unread),
+        # The script of a program has an engine for each call of `fit`, in its events.
+        engine=None if is_new or record.task is None else _engine(folder, unread),
         worker=_worker(state),
         error=result.ending.error if result else None,
         attempts=_attempt_counts(ended),

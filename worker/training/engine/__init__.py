@@ -40,18 +40,21 @@ class Engine(Protocol):
 def ready_engine(run: RunContext, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan) -> Engine:
     """The engine of the plan, compiled; where that cannot be, the next simpler one, with an event.
 
-    The job keeps to what it is from now on. Compiling leaves the model's state untouched. Raises TrainingStopped where
-    a program kept from an earlier job may be why it cannot be.
+    The job keeps to what it is from now on. Raises what `compile_engine` raises.
     """
-    engine, kept = _compile(run, model, data, settings, plan)
+    engine, kept = compile_engine(run, model, data, settings, plan)
     run.attempt.job.keep_to(kept)
     run.events.write([describe_engine(kept)])
     return engine
 
 
-def _compile(
+def compile_engine(
     run: RunContext, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan
 ) -> tuple[Engine, EnginePlan]:
+    """The engine of the plan or a simpler one, and what it is. Compiling leaves the model's state untouched.
+
+    Raises TrainingStopped where a program kept from an earlier job may be why it cannot be.
+    """
     on_device = data_bytes(run.settings.device_data_bytes)
     while plan.engine == "fused":
         missing = missing_in_keras()

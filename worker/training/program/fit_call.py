@@ -6,7 +6,6 @@ that Keras would. What is Fitstop's: the order of the rows, the engine, the resu
 
 import inspect
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
@@ -19,7 +18,7 @@ from keras import tree
 from shared.events import Event
 from shared.fits import EVENT, FitCall, Kept
 from shared.job import EnginePlan, Stop
-from shared.job_folder import AttemptFolder, JobFolder
+from shared.job_folder import AttemptFolder
 from shared.spec import CSVLoggerSpec
 from worker.training.callbacks import Callbacks
 from worker.training.callbacks.early_stopping import PatientStopping
@@ -28,7 +27,8 @@ from worker.training.callbacks.rules import Rules
 from worker.training.conclude import stop_evidence
 from worker.training.context import RunContext
 from worker.training.data.rows import Data
-from worker.training.engine import Engine, ready_engine
+from worker.training.engine import Engine, compile_engine
+from worker.training.engine.plan import describe_engine
 from worker.training.errors import TrainingStopped
 from worker.training.fit_settings import FitSettings
 from worker.training.program import random_state
@@ -37,6 +37,7 @@ from worker.training.program.evidence import JobLog, ScriptPlateau, ScriptStoppi
 from worker.training.program.own_loop import OwnLoop
 from worker.training.program.printing import EpochLines
 from worker.training.program.script_callbacks import Numbering, ScriptCallbacks, choose, forgets, uses_batches
+from worker.training.program.stage import plan_of_machine
 from worker.training.program.work_files import WorkFiles
 from worker.training.resume.point import Place, ResumePoint
 from worker.training.resume.session import ResumeSession
@@ -268,7 +269,10 @@ class ScriptFit:
             engine: Engine = OwnLoop(self._fit, self._model, self._arguments)
             self._run.events.write([Event("engine", f"Keras's own fit: {why_not}", {"engine": "stock"})])
             return engine
-        return ready_engine(self._run, self._model, data, settings, self._plan(data, settings, chosen))
+        plan = self._plan(data, settings, chosen)
+        engine, kept = compile_engine(self._run, self._model, data, settings, plan)
+        self._run.events.write([describe_engine(kept)])
+        return engine
 
     def _plan(self, data: Data, settings: FitSettings, chosen: list[Any]) -> EnginePlan:
         against = self._against_fused(data, chosen)
@@ -343,13 +347,6 @@ class ScriptFit:
         taken_up = session.finished_by or None
         after = Before(self.number, max(self._before.epochs, self.callbacks.narrator.last_epoch), taken_up)
         return Ended(block.history, after, stop)
-
-
-def plan_of_machine(job: JobFolder) -> EnginePlan:
-    """What is decided before the script's first line: the threads, as in the job's first attempt."""
-    kept = job.plan()
-    threads = kept.threads if kept else len(os.sched_getaffinity(0))
-    return EnginePlan(engine="stock", xla=False, threads=threads, validation_batch=1, steps_per_epoch=1, reason="")
 
 
 def _data_events(data: Data | None) -> list[Event]:

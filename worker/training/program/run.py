@@ -26,10 +26,10 @@ from worker.training.engine.fused import missing_in_keras
 from worker.training.errors import Superseded, TrainingError, TrainingStopped, is_out_of_memory
 from worker.training.program.between_calls import BetweenCalls, Unwind
 from worker.training.program.box import BoxOpen
-from worker.training.program.fit_call import Before, ScriptFit, by_name, plan_of_machine
+from worker.training.program.fit_call import Before, ScriptFit, by_name
 from worker.training.program.printing import LastStates
 from worker.training.program.random_state import unchanged
-from worker.training.program.stage import Stage
+from worker.training.program.stage import Stage, plan_of_machine
 from worker.training.program.work_files import WorkFiles
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from shared.document import UnusableDocument
 from shared.durable import make_folder
-from shared.job import JobRecord
-from shared.job_folder import AttemptFolder
+from shared.job import EnginePlan, JobRecord
+from shared.job_folder import AttemptFolder, JobFolder
 from shared.program import REQUIREMENTS, program_folder_of, unpack
 from shared.settings import Settings
 from shared.spec import ProgramJobSpec, ProgramSpec
@@ -47,6 +47,7 @@ def set_stage(attempt: AttemptFolder, settings: Settings, go_on: Callable[[], No
     script = folder / (record.spec.program.entry or "")
     try:
         _unpack(attempt, record, folder)
+        plan_of_machine(attempt.job)
         datasets = dict(_datasets(attempt, record))
         packages = _packages(attempt, folder, settings, go_on)
         read = (attempt.job.path, *(path.parent for path in datasets.values()), *packages)
@@ -57,6 +58,19 @@ def set_stage(attempt: AttemptFolder, settings: Settings, go_on: Callable[[], No
         # The edge of what comes before a run: it is recorded as the job's error there.
         return Stage(folder, script, error)
     return Stage(folder, script)
+
+
+def plan_of_machine(job: JobFolder) -> EnginePlan:
+    """What is decided before the script's first line, once for all attempts: the number of threads."""
+    kept = job.plan()
+    if kept is None:
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        reason = "each call of fit has an engine of its own"
+        kept = EnginePlan(
+            engine="stock", xla=False, threads=threads, validation_batch=1, steps_per_epoch=1, reason=reason
+        )
+        job.keep_to(kept)
+    return kept
 
 
 def _unpack(attempt: AttemptFolder, record: JobRecord, folder: Path) -> None:
