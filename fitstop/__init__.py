@@ -27,6 +27,7 @@ from fitstop.errors import (
 )
 from fitstop.fitting.fit import fit
 from fitstop.run import Run, attach, submit
+from fitstop.script import dataset_path
 
 __all__ = [
     "Answered",
@@ -46,6 +47,7 @@ __all__ = [
     "Unreachable",
     "Unsendable",
     "attach",
+    "dataset_path",
     "find_connection",
     "fit",
     "submit",

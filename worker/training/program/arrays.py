@@ -1,7 +1,7 @@
 """The data that a script gives `fit`, as rows in the structure that its model takes."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,15 @@ class TreePart(Part):
 
 
 def read_data(arguments: Mapping[str, Any]) -> Data:
-    """The rows of a call of `fit`, from its arguments by name. Raises NotRows; what Keras raises for bad arrays."""
+    """The rows of a call of `fit`, from its arguments by name.
+
+    Raises NotRows; ValueError for a generator, which nobody can begin again; and what Keras raises for bad arrays.
+    """
+    if isinstance(arguments["x"], Iterator):
+        raise ValueError(
+            "fit was given a generator, which cannot be begun again after an interruption; "
+            "pass arrays, a keras.utils.PyDataset or a tf.data.Dataset"
+        )
     _check_ways(arguments)
     x, y, weights = arguments["x"], arguments["y"], arguments["sample_weight"]
     if not can_convert_arrays((x, y, weights)):

@@ -129,5 +129,10 @@ def best_model(run: RunContext, model: keras.Model, callbacks: Sequence[Any], *,
 
 
 def _is_logged(callback: Any, model: keras.Model) -> bool:
+    return len(callback.monitor) <= 64 and callback.monitor in logged_names(model, has_validation=True)
+
+
+def logged_names(model: keras.Model, *, has_validation: bool) -> list[str]:
+    """The names in each epoch's logs of a model that is built, sorted."""
     names = {*model.get_metrics_result(), "loss"}
-    return len(callback.monitor) <= 64 and callback.monitor.removeprefix("val_") in names
+    return sorted(names | {f"val_{name}" for name in names} if has_validation else names)

@@ -19,6 +19,7 @@ from shared.events import Event
 from shared.fits import EVENT, FitCall, Kept
 from shared.job import EnginePlan, Stop
 from shared.job_folder import AttemptFolder
+from shared.problems import list_names
 from shared.spec import CSVLoggerSpec
 from worker.training.callbacks import Callbacks
 from worker.training.callbacks.early_stopping import PatientStopping
@@ -33,10 +34,17 @@ from worker.training.errors import TrainingStopped
 from worker.training.fit_settings import FitSettings
 from worker.training.program import random_state
 from worker.training.program.arrays import NotRows, fingerprint, has_texts, read_data
-from worker.training.program.evidence import JobLog, ScriptPlateau, ScriptStopping, best_model, direction
+from worker.training.program.evidence import JobLog, ScriptPlateau, ScriptStopping, best_model, direction, logged_names
 from worker.training.program.own_loop import OwnLoop
 from worker.training.program.printing import EpochLines
-from worker.training.program.script_callbacks import Numbering, ScriptCallbacks, choose, forgets, uses_batches
+from worker.training.program.script_callbacks import (
+    Numbering,
+    ScriptCallbacks,
+    UnsuitableCallback,
+    choose,
+    forgets,
+    uses_batches,
+)
 from worker.training.program.stage import plan_of_machine
 from worker.training.program.work_files import WorkFiles
 from worker.training.resume.point import Place, ResumePoint
@@ -125,7 +133,7 @@ class ScriptFit:
             block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(data)))
             block.set_model(self._model)
             saves_inside = data is not None and not any(map(uses_batches, chosen))
-            self._rule, added = self._stopping(block)
+            self._rule, added = self._stopping(block, has_validation=self._has_validation(data))
             rules = self._rules(block, data, mark, added, saves_inside=saves_inside)
             self.callbacks = Callbacks(self._run, session, rules)
             self.callbacks.narrator.last_epoch = self._before.epochs
@@ -181,7 +189,7 @@ class ScriptFit:
         *,
         saves_inside: bool,
     ) -> Rules:
-        has_validation = bool(len(data.validation)) if data else self._arguments["validation_data"] is not None
+        has_validation = self._has_validation(data)
         checkpoint = best_model(self._run, self._model, block.callbacks, has_validation=has_validation)
         csv_log = JobLog(CSVLoggerSpec(), self._run.attempt.training_log)
         plateau = block.find(keras.callbacks.ReduceLROnPlateau)
@@ -204,14 +212,23 @@ class ScriptFit:
             saves_inside_epochs=saves_inside,
         )
 
-    def _stopping(self, block: ScriptCallbacks) -> tuple[Any, list[PatientStopping]]:
+    def _has_validation(self, data: Data | None) -> bool:
+        return bool(len(data.validation)) if data else self._arguments["validation_data"] is not None
+
+    def _stopping(self, block: ScriptCallbacks, *, has_validation: bool) -> tuple[Any, list[PatientStopping]]:
         """The script's own early stopping, else that of the job's spec, which is added."""
         own, spec = block.find(keras.callbacks.EarlyStopping), self._run.record.spec.callbacks.early_stopping
         if own is not None:
             return ScriptStopping(own, block, self._offset), []
         if spec is None:
             return None, []
-        monitor = spec.monitor if spec.monitor != "auto" else "val_loss"
+        names = logged_names(self._model, has_validation=has_validation)
+        monitor = spec.monitor if spec.monitor != "auto" else "val_loss" if has_validation else "loss"
+        if monitor not in names:
+            raise UnsuitableCallback(
+                f'the job\'s early stopping monitors "{monitor}", which call {self.number} of fit does not log; '
+                f"it logs {list_names(names)}"
+            )
         probe = keras.callbacks.EarlyStopping(monitor, mode=spec.mode)
         probe.set_model(self._model)
         probe._set_monitor_op()

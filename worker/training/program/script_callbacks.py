@@ -49,6 +49,7 @@ class ScriptCallbacks(keras.callbacks.Callback):
         super().__init__()
         self.callbacks = list(callbacks)
         self.history = keras.callbacks.History()
+        self.history.epoch = []
         self.stopped_by: Any = None
         self.rates: tuple[float, float] | None = None
         self._numbering = numbering
