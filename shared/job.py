@@ -31,6 +31,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Ancestor(_Part):
+    """A model that another one was trained from: the job that trained it, its file there, and its epoch (from 1)."""
+
+    job: str
+    name: str | None = None
+    checkpoint: str
+    sha256: str
+    epoch: Count
+
+
 class JobRecord(Document):
     """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted.
 
@@ -38,6 +48,7 @@ class JobRecord(Document):
     point or from its best checkpoint, as `extends_from` says.
     `key_id` is the API key that posted it, where that was written down, and `project` the key's project.
     `weights_sha256` is that of the uploaded weights that its model starts from, None where it draws its own.
+    `lineage` is the model of an earlier job that it starts from, and those before that one, the newest first.
     """
 
     id: str
@@ -51,6 +62,7 @@ class JobRecord(Document):
     extends_from: Literal["last", "best"] | None = None
     key_id: str | None = None
     weights_sha256: str | None = None
+    lineage: tuple[Ancestor, ...] = ()
     project: ProjectName = DEFAULT_PROJECT
 
 

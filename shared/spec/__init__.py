@@ -20,6 +20,7 @@ from shared.spec.callbacks import (
 from shared.spec.cnn import CnnSpec
 from shared.spec.dataset import DATASET_KINDS, DatasetSpec
 from shared.spec.dense import DenseSpec
+from shared.spec.earlier_job import EarlierJobSpec
 from shared.spec.hyperparameters import Hyperparameters, Metric
 from shared.spec.images import AugmentSpec, ImagesSpec
 from shared.spec.job import JobSpec
@@ -33,8 +34,8 @@ from shared.spec.table import Positive, TableSpec
 __all__ = [
     "DATASET_KINDS", "MODEL_KINDS", "MOST_EPOCHS", "MOST_PARAMETERS", "ApplicationName", "ApplicationSpec",
     "ArraysSpec", "AugmentSpec", "Budget", "CSVLoggerSpec", "Callbacks", "CnnSpec", "Column", "DatasetSpec",
-    "DenseSpec", "EarlyStoppingSpec", "Filename", "Hyperparameters", "ImagesSpec", "JobSpec", "KerasSpec",
-    "LearningRateScheduleSpec", "Loss", "LossSpec", "Metric", "Mode", "ModelCheckpointSpec", "ModelSpec", "Monitor",
-    "OptimizerSpec", "Positive", "ReduceLROnPlateauSpec", "Scalar", "Strict", "TableSpec", "Text", "auto",
+    "DenseSpec", "EarlierJobSpec", "EarlyStoppingSpec", "Filename", "Hyperparameters", "ImagesSpec", "JobSpec",
+    "KerasSpec", "LearningRateScheduleSpec", "Loss", "LossSpec", "Metric", "Mode", "ModelCheckpointSpec", "ModelSpec",
+    "Monitor", "OptimizerSpec", "Positive", "ReduceLROnPlateauSpec", "Scalar", "Strict", "TableSpec", "Text", "auto",
     "filename_fields",
 ]  # fmt: skip
