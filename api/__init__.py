@@ -27,7 +27,7 @@ def create_app(settings: "Settings") -> "Flask":
     from api.document import views as document
     from api.http import every_request, problems
     from api.insight import explain, forecast, replay, usage
-    from api.jobs import bundle, end, events, extend, files, post
+    from api.jobs import bundle, end, events, extend, files, output, post
     from api.jobs import list as job_list
     from api.jobs import show as job_view
     from api.models import views as models
@@ -70,6 +70,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("POST", "/jobs/<job_id>/extend", "write", extend.extend),
         ("GET", "/jobs/<job_id>/events", "read", events.show),
         ("GET", "/jobs/<job_id>/epochs", "read", events.show_epochs),
+        ("GET", "/jobs/<job_id>/output", "read", output.show),
         ("GET", "/jobs/<job_id>/training_log.csv", "read", files.training_log),
         ("GET", "/jobs/<job_id>/checkpoints", "read", files.checkpoints),
         ("GET", "/jobs/<job_id>/checkpoints/<name>", "read", files.checkpoint),

@@ -266,6 +266,15 @@ class Client:
                 return
             after = page["next"]
 
+    def output(self, job_id: str, after: str | None = None, lines: int | None = None) -> Json:
+        """One page of what the training processes printed, oldest first, after the cursor `after`; or the last lines.
+
+        `next` is the cursor after it. Each piece of `data` is text of one attempt.
+        """
+        asked = {"after": after, "lines": lines}
+        params = {name: value for name, value in asked.items() if value is not None}
+        return self._json("GET", _job_path(job_id, "output"), params=params, headers={"Accept": "application/json"})
+
     def checkpoints(self, job_id: str) -> Json:
         """The list of a job's checkpoints with bytes, sha256 and metrics."""
         return self._json("GET", _job_path(job_id, "checkpoints"))

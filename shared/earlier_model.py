@@ -27,7 +27,7 @@ from shared.keras_head import Head, find_head
 from shared.manifest import Checkpoint, read_manifest
 from shared.plain_files import open_plain, read_plain
 from shared.problems import FitstopError
-from shared.spec import TableSpec
+from shared.spec import ProgramJobSpec, TableSpec
 
 EARLIER = "earlier"
 # A chain of fine-tunings names its newest models.
@@ -95,7 +95,7 @@ class EarlierModel:
     @cached_property
     def columns(self) -> tuple[Column, ...] | None:
         """The input columns of a table; None for other data. Raises CannotStart."""
-        if not isinstance(self.record.spec.dataset, TableSpec):
+        if not isinstance(self.record.data_spec.dataset, TableSpec):
             return None
         content = read_plain(self.folder / _SCHEMA)
         if content is None or not (self.folder / _STEPS).exists():
@@ -108,6 +108,8 @@ def find_best(job: JobFolder, sha256: str | None = None) -> EarlierModel:
     record = job.record()
     if record is None:
         raise CannotStart("there is no job with this id")
+    if isinstance(record.spec, ProgramJobSpec):
+        raise CannotStart("it runs a program, of which the classes and the preprocessing of its model are not known")
     for attempt in reversed(job.runs()):
         manifest = read_manifest(attempt.manifest_file)
         wanted = [

@@ -17,6 +17,7 @@ from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
+from shared.program import ProgramInfo
 from shared.project import PROJECT_PATTERN, is_project_name
 from shared.weights import DOCUMENT, WeightsInfo
 
@@ -77,6 +78,12 @@ def find_weights(weights_id: str) -> WeightsInfo | None:
     """Uploaded weights that the caller reaches; None for every other id, whatever it holds. Raises UnusableDocument."""
     store = service().volume.weights
     info = _if_readable(lambda: store.find(weights_id), lambda: store.place(weights_id) / DOCUMENT)
+    return info if info is not None and reaches(info.project) else None
+
+
+def find_program(program_id: str) -> ProgramInfo | None:
+    """The newest version of a program that the caller reaches; None for every other id. Raises UnusableDocument."""
+    info = service().volume.programs.find(program_id)
     return info if info is not None and reaches(info.project) else None
 
 

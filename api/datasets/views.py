@@ -136,7 +136,7 @@ def delete(dataset_id: str) -> tuple[str, int]:
     volume, info = service().volume, find_dataset(dataset_id)
     if info is None:
         raise NotFound("there is no dataset with this id")
-    check_unused("dataset", lambda job: job.spec.dataset.id == dataset_id)
+    check_unused("dataset", lambda job: dataset_id in job.spec.dataset_ids)
     if not volume.remove_dataset(dataset_id):
         raise NotFound("there is no dataset with this id")
     service().usage.forget(info.project)

@@ -59,7 +59,7 @@ def show_job_schema() -> Response:
 
 
 def job_schema() -> Schema:
-    """JSON Schema 2020-12 of what POST /jobs takes."""
+    """JSON Schema 2020-12 of what POST /jobs takes for a job that names its data and model."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "/schema/job.json",

@@ -71,7 +71,7 @@ def _item(place: int, job_id: str, workers: _Workers) -> QueuedJob | None:
         object="queued_job",
         id=job_id,
         project=state.record.project,
-        name=state.record.spec.name or state.record.spec.dataset.id,
+        name=state.record.spec.name or state.record.spec.source_id,
         priority=state.record.spec.priority,
         position=place,
         created_at=state.record.created_at,
@@ -83,8 +83,11 @@ def _reason(place: int, state: JobState, workers: _Workers) -> Waits:
     until = backs_off_until(state.end)
     ahead = place - 1
     reason: WaitReason
-    if state.lacked_data and not service().volume.has_files(state.record.spec):
-        reason, detail = "data_missing", "its dataset or its weights are not on the volume; upload the same bytes again"
+    if state.lacked_data and not service().volume.has_files(state.record):
+        reason, detail = (
+            "data_missing",
+            "its program, its dataset or its weights are not on the volume; upload the same bytes again",
+        )
     elif until is not None:
         reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"
     else:

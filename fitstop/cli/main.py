@@ -14,6 +14,7 @@ from fitstop.cli.insight import explain, patience, replay, usage
 from fitstop.cli.jobs import cancel, events, log, ps, retry, rm, show, submit, watch_command
 from fitstop.cli.keys import keys
 from fitstop.cli.local import demo, up
+from fitstop.cli.logs import logs
 from fitstop.cli.plot import plot
 from fitstop.cli.service import config, open_page, queue, workers
 from fitstop.terminal.output import discard_stdout, open_streams
@@ -40,7 +41,7 @@ def main(url: str | None) -> None:
     """
 
 
-_RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, retry, extend, rm, download, bundle)
+_RUN = (up, demo, submit, ps, show, watch_command, events, logs, log, cancel, retry, extend, rm, download, bundle)
 _UNDERSTAND = (explain, replay, patience, usage, plot)
 _SERVE = (open_page, datasets, keys, workers, queue, config, doctor)
 

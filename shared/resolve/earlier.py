@@ -50,7 +50,7 @@ def take_preparation(
     asked: JobSpec, given: Collection[str], earlier: EarlierModel, data: DatasetInfo, found: Findings
 ) -> JobSpec:
     """The spec with the earlier job's preprocessing but for the fields of the dataset that are `given`."""
-    wanted, before = asked.dataset, earlier.record.spec.dataset
+    wanted, before = asked.dataset, earlier.record.data_spec.dataset
     if isinstance(wanted, ImagesSpec):
         taken = _image_preparation(earlier)
     elif isinstance(wanted, TableSpec) and isinstance(before, TableSpec):
@@ -76,7 +76,7 @@ def _table_preparation(before: TableSpec, earlier: EarlierModel, target: str, da
 
 def _image_preparation(earlier: EarlierModel) -> dict[str, Any]:
     """Size and channels that the model takes, and how its images were resized."""
-    before, shapes = earlier.record.spec.dataset, list(input_shapes(earlier.config).values())
+    before, shapes = earlier.record.data_spec.dataset, list(input_shapes(earlier.config).values())
     taken: dict[str, Any] = {"resize": before.resize} if isinstance(before, ImagesSpec) else {}
     if len(shapes) == 1 and len(shapes[0]) == _RANK_OF_IMAGE and None not in shapes[0][:2]:
         height, width, channels = shapes[0]
@@ -90,7 +90,7 @@ def judge_earlier(asked: JobSpec, earlier: EarlierModel, data: JudgedData, info:
     target = Target(data.kind, data.classes, data.outputs)
     for one in [*column_misfits(earlier, data.spec, info), *model_misfits(earlier, asked, target, data.inputs)]:
         found.problem(one.place, one.detail, one.code)
-    before = earlier.record.spec.dataset
+    before = earlier.record.data_spec.dataset
     if before.kind != data.spec.kind and "table" not in {before.kind, data.spec.kind}:
         found.warn(
             f"the earlier model was trained on {before.kind} and gets {data.spec.kind}: their values must have the "
@@ -106,7 +106,7 @@ def _warn_of_unread(dropped: Collection[str], found: Findings) -> None:
 
 def of_earlier(data: JudgedData, earlier: EarlierModel) -> JudgedData:
     """What is certain of a table whose columns are prepared as for the earlier model."""
-    features = earlier.record.task.features
+    features = earlier.record.data_task.features
     return replace(data, features=features, inputs={"rows": (features,)}) if earlier.columns is not None else data
 
 
@@ -114,7 +114,7 @@ def model_misfits(
     earlier: EarlierModel, spec: JobSpec, target: Target, inputs: Mapping[str, tuple[int, ...]]
 ) -> list[Misfit]:
     """Why the model does not take rows of these shapes, or cannot get the head that the target needs."""
-    before = earlier.record.spec.dataset
+    before = earlier.record.data_spec.dataset
     if "table" in {before.kind, spec.dataset.kind} and before.kind != spec.dataset.kind:
         detail = f"its model was trained on {before.kind}; a model of a table is trained on tables only"
         return [Misfit(JOB, detail, "wrong_kind")]
@@ -127,7 +127,7 @@ def model_misfits(
 
 def _head_misfits(earlier: EarlierModel, spec: JobSpec, target: Target) -> list[Misfit]:
     place = ("hyperparameters", "loss")
-    gives_logits = _gives_logits(earlier.record.spec)
+    gives_logits = _gives_logits(earlier.record.data_spec)
     if keeps_head(earlier, spec.dataset, target):
         if gives_logits == _gives_logits(spec):
             return []
@@ -152,9 +152,9 @@ def _gives_logits(spec: JobSpec) -> bool:
 def keeps_head(earlier: EarlierModel, dataset: DatasetSpec, target: Target) -> bool:
     """Whether the earlier model predicts the same: the task, the classes, the target and the number of outputs."""
     before = earlier.record
-    same = (before.task.kind, before.task.classes) == (target.kind, target.classes)
+    same = (before.data_task.kind, before.data_task.classes) == (target.kind, target.classes)
     units = earlier.head.units if isinstance(earlier.head, Head) else target.outputs
-    return same and units == target.outputs and _target_of(before.spec.dataset) == _target_of(dataset)
+    return same and units == target.outputs and _target_of(before.data_spec.dataset) == _target_of(dataset)
 
 
 def _target_of(dataset: DatasetSpec) -> tuple[object, ...]:
@@ -163,7 +163,7 @@ def _target_of(dataset: DatasetSpec) -> tuple[object, ...]:
 
 def column_misfits(earlier: EarlierModel, spec: DatasetSpec, data: DatasetInfo) -> list[Misfit]:
     """Why the columns of a table are not those that the earlier model was trained on."""
-    before = earlier.record.spec.dataset
+    before = earlier.record.data_spec.dataset
     if earlier.columns is None or not isinstance(spec, TableSpec) or not isinstance(before, TableSpec):
         return []
     return [*_setting_misfits(before, spec), *_names_misfits(earlier.columns, spec, data)]

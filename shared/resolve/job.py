@@ -146,7 +146,7 @@ class _Judge:
                 "dataset": data.spec,
                 "hyperparameters": self._hyperparameters(metrics, data.training_rows),
                 "callbacks": self._callbacks(names),
-                "budget": self._budget(),
+                "budget": judge_budget(self._asked.budget, self.found),
             }
         )
         return spec, names, judge_model(self._asked.model, data, self.found)
@@ -304,13 +304,13 @@ class _Judge:
     def _default_names(self) -> tuple[str, ...]:
         return log_names(DEFAULT_METRICS[self._kind]) if self._kind else ()
 
-    def _budget(self) -> Budget | None:
-        """The same budget; None where it limits nothing."""
-        asked = self._asked.budget
-        if asked and asked.deadline and seconds_until(asked.deadline) <= 0:
-            detail = f'received "{asked.deadline}", which has passed: it is {utc_now()} here'
-            self._problem(("budget", "deadline"), detail, "passed")
-        return None if asked == Budget() else asked
+
+def judge_budget(asked: Budget | None, found: Findings) -> Budget | None:
+    """The same budget; None where it limits nothing."""
+    if asked and asked.deadline and seconds_until(asked.deadline) <= 0:
+        detail = f'received "{asked.deadline}", which has passed: it is {utc_now()} here'
+        found.problem(("budget", "deadline"), detail, "passed")
+    return None if asked == Budget() else asked
 
 
 def auto_monitor(names: Sequence[str]) -> str:

@@ -120,7 +120,7 @@ def _has_more_memory(state: JobState) -> bool:
 
 def _lacks_data(volume: Volume, state: JobState) -> bool:
     """Whether the job was handed back for want of its data, which is not there yet; the others are served meanwhile."""
-    return state.lacked_data and not volume.has_files(state.record.spec)
+    return state.lacked_data and not volume.has_files(state.record)
 
 
 def _inspect(volume: Volume, open_job: OpenJob) -> JobState | None:

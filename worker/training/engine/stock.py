@@ -26,7 +26,7 @@ class StockEngine:
     def __init__(self, model: keras.Model, data: Data, record: JobRecord, plan: EnginePlan, device_bytes: int) -> None:
         self._model = model
         self._data = data
-        self._spec = record.spec.hyperparameters
+        self._spec = record.data_spec.hyperparameters
         self._plan = plan
         self._device_bytes = device_bytes
 

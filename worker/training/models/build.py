@@ -52,7 +52,7 @@ def build_model(record: JobRecord, data: Data, earlier: EarlierModel | None = No
     Sets Python's, numpy's and Keras's seed, and Keras's dtype policy. Raises BadData where a model of one's own cannot
     be built.
     """
-    spec = record.spec.hyperparameters
+    spec = record.data_spec.hyperparameters
     keras.utils.set_random_seed(spec.seed)
     keras.config.set_dtype_policy(spec.precision)
     model = _build(record, data, earlier)
@@ -60,7 +60,7 @@ def build_model(record: JobRecord, data: Data, earlier: EarlierModel | None = No
     model.compile(
         optimizer=_optimizer(spec),
         loss=_loss(spec),
-        metrics=[_metric(name, record.task.kind, is_one_hot=is_one_hot) for name in spec.chosen_metrics],
+        metrics=[_metric(name, record.data_task.kind, is_one_hot=is_one_hot) for name in spec.chosen_metrics],
         # The engine compiles; a saved model stays a plain one.
         jit_compile=False,
     )
@@ -68,18 +68,18 @@ def build_model(record: JobRecord, data: Data, earlier: EarlierModel | None = No
 
 
 def _build(record: JobRecord, data: Data, earlier: EarlierModel | None) -> keras.Model:
-    spec = record.spec.model
+    spec = record.data_spec.model
     if isinstance(spec, EarlierJobSpec):
         assert earlier is not None, "found before the data was loaded"
-        return build_earlier(spec, record, data, earlier, partial(_output, record.task.kind, data))
+        return build_earlier(spec, record, data, earlier, partial(_output, record.data_task.kind, data))
     if isinstance(spec, KerasSpec):
         return build_keras(spec, data)
     if isinstance(spec, DenseSpec):
         model = build_dense(spec, data)
         # Made last, as in every version: a layer draws its seed when it is made, so the first weights stay the same.
-        model.add(_output(record.task.kind, data))
+        model.add(_output(record.data_task.kind, data))
         return model
-    output = _output(record.task.kind, data)
+    output = _output(record.data_task.kind, data)
     if isinstance(spec, CnnSpec):
         return build_cnn(spec, data, output)
     return build_application(spec, data, output)
@@ -87,7 +87,7 @@ def _build(record: JobRecord, data: Data, earlier: EarlierModel | None) -> keras
 
 def describe(model: keras.Model, record: JobRecord) -> Event:
     """The event that says what is trained, for every model but that of an earlier job."""
-    parameters, kind = model.count_params(), record.spec.model.kind
+    parameters, kind = model.count_params(), record.data_spec.model.kind
     facts = {"kind": kind, "parameters": parameters}
     if kind == "dense":
         widths = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]

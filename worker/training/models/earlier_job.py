@@ -55,13 +55,13 @@ def build_earlier(
     Raises BadData where the model does not fit the data, by the code that judged it at the post.
     """
     target = target_of(record, data)
-    misfits = model_misfits(earlier, record.spec, target, data.shapes)
+    misfits = model_misfits(earlier, record.data_spec, target, data.shapes)
     if misfits:
         raise BadData(f"the model of {spec.job}: {misfits[0].detail}")
     model = build_config(_with_precision(earlier, record))
     _take_weights(model, earlier)
     head = earlier.head
-    if not keeps_head(earlier, record.spec.dataset, target):
+    if not keeps_head(earlier, record.data_spec.dataset, target):
         assert isinstance(head, Head), "judged above"
         model, head = _with_new_head(model, head, make_head)
     _freeze(model, head, spec)
@@ -73,7 +73,7 @@ def describe_earlier(model: keras.Model, record: JobRecord, data: Data, earlier:
     """The event that says what is trained: how much of which model, and with which head."""
     parameters = model.count_params()
     trained = sum(int(np.prod(one.shape)) for one in model.trainable_weights)
-    is_kept = keeps_head(earlier, record.spec.dataset, target_of(record, data))
+    is_kept = keeps_head(earlier, record.data_spec.dataset, target_of(record, data))
     head = "the same head" if is_kept else "a new head"
     message = f"the model of {earlier.ancestor.job} with {head}, {parameters} parameters, {trained} of them trained"
     facts = {"kind": "job", "job": earlier.ancestor.job, "parameters": parameters, "trained": trained}
@@ -83,8 +83,8 @@ def describe_earlier(model: keras.Model, record: JobRecord, data: Data, earlier:
 def target_of(record: JobRecord, data: Data) -> Target:
     """What the model is to predict, as the data has it."""
     columns = data.train.targets.shape[1]
-    outputs = len(record.task.classes or ()) or columns if record.task.kind == "multiclass" else columns
-    return Target(record.task.kind, record.task.classes, outputs)
+    outputs = len(record.data_task.classes or ()) or columns if record.data_task.kind == "multiclass" else columns
+    return Target(record.data_task.kind, record.data_task.classes, outputs)
 
 
 def _with_precision(earlier: EarlierModel, record: JobRecord) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _with_precision(earlier: EarlierModel, record: JobRecord) -> dict[str, Any]:
 
     The head keeps its own: the loss needs all bits.
     """
-    before, now = earlier.record.spec.hyperparameters.precision, record.spec.hyperparameters.precision
+    before, now = earlier.record.data_spec.hyperparameters.precision, record.data_spec.hyperparameters.precision
     config = deepcopy(earlier.config)
     if before != now:
         head = earlier.head.layer if isinstance(earlier.head, Head) else None

@@ -42,6 +42,7 @@ ROUTES = {
     ("POST", "/jobs/<job_id>/extend"): ONE,
     ("GET", "/jobs/<job_id>/events"): ONE,
     ("GET", "/jobs/<job_id>/epochs"): ONE,
+    ("GET", "/jobs/<job_id>/output"): ONE,
     ("GET", "/jobs/<job_id>/training_log.csv"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints/<name>"): ONE,
