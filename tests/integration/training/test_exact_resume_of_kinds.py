@@ -1,6 +1,6 @@
 """A killed run on images and arrays equals one that was never touched.
 
-Two kinds here, each on one engine; `make resume-proof-kinds` kills as many jobs as are wanted, of every kind.
+Three kinds here, each on one engine; `make resume-proof-kinds` kills as many jobs as are wanted, of every kind.
 """
 
 from multiprocessing.context import ForkServerContext
@@ -18,6 +18,7 @@ from tests.support.kinds import put_kinds
 KILLS = {
     ("augmented images", "fused"): [Kill("decoded image", 70), Kill("batch", 8), Kill("half file", 9)],
     ("two inputs", "stock"): [Kill("batch", 7), Kill("half row", 2)],
+    ("earlier job", "stock"): [Kill("half file", 3), Kill("batch", 4)],
 }
 
 

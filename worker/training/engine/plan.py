@@ -10,7 +10,7 @@ from shared.earlier_model import EarlierModel
 from shared.events import Event
 from shared.job import EnginePlan, JobRecord
 from shared.keras_config import layer_classes
-from shared.spec import CnnSpec, DenseSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
+from shared.spec import CnnSpec, DenseSpec, EarlierJobSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
 from worker.training.data.rows import Data
 from worker.training.engine.order import validation_batch
 
@@ -92,6 +92,8 @@ def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
     model, data = spec.model, spec.dataset
     if isinstance(data, ImagesSpec) and data.augment and data.augment.is_geometric:
         return "XLA does not compile the shift, rotation and zoom of images"
+    if isinstance(model, EarlierJobSpec) and earlier is None:
+        raise ValueError("of what an earlier job's model is made is not known")
     own = earlier.config if earlier else model.config if isinstance(model, KerasSpec) else None
     layers = _LAYERS.get(model.kind, set()) if own is None else layer_classes(own)
     random = sorted(layer for layer in layers if layer.startswith("Random"))

@@ -135,7 +135,9 @@ def _with_new_head(model: keras.Model, head: Head, make_head: Callable[[str], An
 
 def _freeze(model: keras.Model, head: Head | str, spec: EarlierJobSpec) -> None:
     """Keep the layers as they are that are not to be trained, with the moving averages of their batch normalization."""
-    model.trainable = True
+    # One by one: of a model from a configuration the setter does not reach every layer.
+    for layer in model._flatten_layers():
+        layer.trainable = True
     before = layers_before(model, head)
     kept = 0 if spec.trainable == "head" else spec.trainable
     if kept != "all":
