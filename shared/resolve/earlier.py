@@ -116,7 +116,8 @@ def model_misfits(
     """Why the model does not take rows of these shapes, or cannot get the head that the target needs."""
     before = earlier.record.data_spec.dataset
     if "table" in {before.kind, spec.dataset.kind} and before.kind != spec.dataset.kind:
-        detail = f"its model was trained on {before.kind}; a model of a table is trained on tables only"
+        trained_on = "a table" if before.kind == "table" else before.kind
+        detail = f"its model was trained on {trained_on}; a model of a table is trained on tables only"
         return [Misfit(JOB, detail, "wrong_kind")]
     details = mismatches(input_shapes(earlier.config), inputs) if inputs else []
     found = [Misfit(JOB, f"its model cannot read the data: {one}", "wrong_shape") for one in details]
