@@ -33,6 +33,7 @@ def create_app(settings: "Settings") -> "Flask":
     from api.models import views as models
     from api.operate import health, limits, metrics, queue, workers
     from api.page import rows
+    from api.programs import views as programs
     from api.state import histories, volume_check
     from api.state.service import Service
 
@@ -61,6 +62,10 @@ def create_app(settings: "Settings") -> "Flask":
         ("PUT", "/models/<weights_id>", "write", models.take_in),
         ("GET", "/models/<weights_id>", "read", models.show),
         ("DELETE", "/models/<weights_id>", "write", models.delete),
+        ("GET", "/programs", "read", programs.show_all),
+        ("PUT", "/programs/<program_id>", "code", programs.take_in),
+        ("GET", "/programs/<program_id>", "read", programs.show),
+        ("DELETE", "/programs/<program_id>", "code", programs.delete),
         ("POST", "/jobs", "write", post.submit),
         ("GET", "/jobs", "read", job_list.show_all),
         ("GET", "/jobs/<job_id>", "read", job_view.show),

@@ -81,15 +81,28 @@ def find_weights(weights_id: str) -> WeightsInfo | None:
     return info if info is not None and reaches(info.project) else None
 
 
-def find_program(program_id: str) -> ProgramInfo | None:
-    """The newest version of a program that the caller reaches; None for every other id. Raises UnusableDocument."""
-    info = service().volume.programs.find(program_id)
-    return info if info is not None and reaches(info.project) else None
-
-
 def is_weights_id_taken(weights_id: str) -> bool:
     """Whether weights that the caller does not reach have this id."""
     return service().volume.weights.place(weights_id).exists() and find_weights(weights_id) is None
+
+
+def find_program(program_id: str, version: str | None = None) -> ProgramInfo | None:
+    """A version of a program that the caller reaches, by default the latest; None for every other id or version.
+
+    Raises UnusableDocument.
+    """
+    store = service().volume.programs
+    latest = _if_readable(lambda: store.latest(program_id), lambda: store.latest_file(program_id))
+    return store.find(program_id, version) if latest is not None and reaches(latest.project) else None
+
+
+def is_program_id_taken(program_id: str) -> bool:
+    """Whether a program that the caller does not reach has this id."""
+    store = service().volume.programs
+    if not store.place(program_id).exists():
+        return False
+    latest = _if_readable(lambda: store.latest(program_id), lambda: store.latest_file(program_id))
+    return latest is None or not reaches(latest.project)
 
 
 def _if_reached(dataset_id: str, read: Callable[[str], _Read | None]) -> _Read | None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from typing import Any
 
 from flask import Response, request
 from pydantic import TypeAdapter, ValidationError
@@ -16,7 +15,6 @@ from api.datasets.upload import Upload, receive
 from api.datasets.upload_options import UPLOAD_PARAMETERS, UploadOptions, read_options
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
-from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
 from api.shapes.base import Page, take_fields
 from api.shapes.service import Dataset
@@ -168,19 +166,9 @@ def _describe(upload: Upload, dataset_id: str, name: str | None, options: Upload
         "source_format": upload.format,
         "sha256": upload.sha256,
         "bytes": upload.bytes,
-        **_parse(upload, options),
+        **upload.parse(service().settings, options),
     }
     return DatasetInfo.model_validate_json(json.dumps(facts))
-
-
-def _parse(upload: Upload, options: UploadOptions) -> dict[str, Any]:
-    held = service()
-    if not held.parsers.acquire(timeout=held.settings.ingest_timeout_seconds):
-        raise HttpProblem(503, "busy", "other uploads are being read; try again later", retry_after=10)
-    try:
-        return upload.parse(held.settings, options)
-    finally:
-        held.parsers.release()
 
 
 def _readable() -> list[DatasetInfo]:

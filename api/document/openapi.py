@@ -40,6 +40,7 @@ _HEADERS = {
 _PATH_PARAMETERS: dict[str, Schema] = {
     "weights_id": text("Id of the weights, chosen at the upload.", pattern=DATASET_ID_PATTERN),
     "dataset_id": text("Id of the dataset, chosen at the upload.", pattern=DATASET_ID_PATTERN),
+    "program_id": text("Id of the program, chosen at the upload.", pattern=DATASET_ID_PATTERN),
     "job_id": text("Id of the job.", pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$"),
     "name": text("Name from the list of checkpoints.", minLength=1, maxLength=255, pattern="^[A-Za-z0-9._-]+$"),
     "key_id": text("Id of the API key.", pattern="^[A-Za-z0-9_]{1,64}$"),

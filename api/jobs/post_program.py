@@ -7,6 +7,7 @@ from api.auth.projects import find_known_dataset, find_program
 from shared.findings import NO_FAULTS, Faults, Findings
 from shared.job import JobRecord, pin_program
 from shared.problems import Refused, at_most_shown
+from shared.program import ProgramInfo
 from shared.resolve.draft import make_draft
 from shared.resolve.program import resolve_program
 from shared.spec import ProgramJobSpec
@@ -27,9 +28,12 @@ def make_program_record(document: dict[str, Any], job_id: str) -> JobRecord:
 def new_program_record(
     asked: ProgramJobSpec, job_id: str, faults: Faults = NO_FAULTS, *, project: str | None = None, **of_another: Any
 ) -> JobRecord:
-    """The record of a new job on the newest version of its program; the arguments are those of `new_record`."""
+    """The record of a new job on the version of its program that it names, or on the latest.
+
+    The arguments are those of `new_record`.
+    """
     found = Findings(faults)
-    program = find_program(asked.program.id) if found.is_sure("program/id") else None
+    program = _find(asked, found)
     known = {dataset_id: find_known_dataset(dataset_id) for dataset_id in asked.program.datasets}
     datasets = {dataset_id: one[0] if one else None for dataset_id, one in known.items()}
     spec = resolve_program(asked, program, datasets, found, may_run_code=may_run_code())
@@ -48,3 +52,9 @@ def new_program_record(
         project=project or caller().project,
         **of_another,
     )
+
+
+def _find(asked: ProgramJobSpec, found: Findings) -> ProgramInfo | None:
+    """The version of the program that runs; None where there is none, or where it is not sure which."""
+    is_sure = found.is_sure("program/id") and found.is_sure("program/version")
+    return find_program(asked.program.id, asked.program.version) if is_sure else None

@@ -31,6 +31,8 @@ from shared.spec import (
     Hyperparameters,
     ImagesSpec,
     JobSpec,
+    Loss,
+    LossSpec,
     Metric,
     ModelCheckpointSpec,
     ReduceLROnPlateauSpec,
@@ -46,6 +48,7 @@ from shared.task import (
     better_mode,
     is_between_0_and_1,
     log_names,
+    losses_of,
 )
 from shared.times import seconds_until, utc_now
 
@@ -193,8 +196,19 @@ class _Judge:
         if asked.class_weight and self._kind == "regression":
             detail = f'received "{asked.class_weight}"; a regression has no classes to balance'
             self._problem(("hyperparameters", "class_weight"), detail, "not_classes")
-        loss = LOSSES[self._kind][0] if self._kind and asked.loss == "auto" else asked.loss
-        return asked.model_copy(update={"metrics": metrics, "loss": loss, "batch_size": batch_size})
+        return asked.model_copy(update={"metrics": metrics, "loss": self._loss(), "batch_size": batch_size})
+
+    def _loss(self) -> Loss | LossSpec:
+        asked, data = self._asked.hyperparameters, self._asked.dataset
+        is_mixed = isinstance(data, ImagesSpec) and data.augment is not None and data.augment.mixup > 0
+        if not self._kind:
+            return asked.loss
+        losses = losses_of(self._kind, is_mixed=is_mixed)
+        if is_mixed and asked.loss_name not in ("auto", *losses):
+            mixed = "mixup gives an image shares of two classes: use " + " or ".join(losses)
+            detail = f'received "{asked.loss_name}", which takes one class for each image; {mixed}'
+            self._problem(("hyperparameters", "loss"), detail, "loss_does_not_fit")
+        return losses[0] if asked.loss == "auto" else asked.loss
 
     def _callbacks(self, names: tuple[str, ...]) -> Callbacks:
         asked = self._with_one_rule_for_the_rate(self._asked.callbacks)

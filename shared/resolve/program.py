@@ -7,7 +7,7 @@ from shared.findings import Findings
 from shared.problems import list_names, nearest
 from shared.program import ProgramInfo
 from shared.resolve.job import judge_budget
-from shared.spec import ProgramJobSpec
+from shared.spec import ProgramJobSpec, ProgramSpec
 
 
 def resolve_program(
@@ -25,7 +25,8 @@ def resolve_program(
     if not may_run_code:
         detail = "this key may not run programs; use a key with the scope code"
         found.problem(("program",), detail, "scope")
-    entry = _judge_entry(asked, program, found) if found.is_sure("program/id") else None
+    is_named = found.is_sure("program/id") and found.is_sure("program/version")
+    entry = _judge_entry(asked, program, found) if is_named else None
     for index, dataset_id in enumerate(asked.program.datasets):
         if datasets[dataset_id] is None:
             detail = f'there is no dataset "{dataset_id}"; PUT /datasets/{dataset_id} first'
@@ -37,7 +38,7 @@ def resolve_program(
     return asked.model_copy(
         update={
             "name": asked.name or asked.program.id,
-            "program": asked.program.model_copy(update={"entry": entry}),
+            "program": asked.program.model_copy(update={"entry": entry, "version": program and program.version}),
             "budget": budget,
         }
     )
@@ -47,8 +48,7 @@ def _judge_entry(asked: ProgramJobSpec, program: ProgramInfo | None, found: Find
     """The script that runs."""
     wanted = asked.program
     if program is None:
-        detail = f'there is no program "{wanted.id}"; PUT /programs/{wanted.id} first'
-        found.problem(("program", "id"), detail, "unknown_program")
+        _refuse_missing(wanted, found)
         return None
     if not found.is_sure("program/entry"):
         return None
@@ -65,3 +65,12 @@ def _judge_entry(asked: ProgramJobSpec, program: ProgramInfo | None, found: Find
     elif wanted.entry in program.broken:
         found.problem(("program", "entry"), f"does not compile: {program.broken[wanted.entry]}", "does_not_compile")
     return wanted.entry
+
+
+def _refuse_missing(wanted: ProgramSpec, found: Findings) -> None:
+    if wanted.version is None:
+        detail = f'there is no program "{wanted.id}"; PUT /programs/{wanted.id} first'
+        found.problem(("program", "id"), detail, "unknown_program")
+    else:
+        detail = f'there is no such version of a program "{wanted.id}"; PUT /programs/{wanted.id} first'
+        found.problem(("program", "version"), detail, "unknown_version")

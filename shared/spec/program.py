@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from shared.ids import DatasetId, ProgramId
+from shared.ids import DatasetId, ProgramId, ProgramVersion
 from shared.spec.base import Strict, Text
 from shared.spec.callbacks import EarlyStoppingSpec
 
@@ -43,6 +43,8 @@ class ProgramSpec(Strict):
 
     id: ProgramId
     """Id of an uploaded program."""
+    version: ProgramVersion | None = None
+    """Version of the program. Default: the latest."""
     entry: EntryPath | None = None
     """Script to run. Default: the only .py file at the top of the program, or main.py, or train.py."""
     arguments: tuple[_Value, ...] = Field(default=(), max_length=256)

@@ -15,6 +15,7 @@ from shared.worker_card import RunningAttempt, WorkerCard
 from tests.support.finished_job import finished_job
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import authorized
+from tests.support.programs import put_program
 from tests.support.weights import put_weights
 
 PROJECTS = ("red", "blue")
@@ -49,6 +50,7 @@ def put_things(volume: Volume, name: str) -> SimpleNamespace:
         put_dataset(volume, learnable_frame(), dataset, name)
         put_images(volume, f"{name}-images", name)
         put_weights(volume, f"{name}-weights", project=name)
+        put_program(volume, f"{name}-program", project=name)
     spec = small_spec(name=f"{name}-job", dataset={"id": dataset})
     finished = finished_job(volume, name, dataset)
     waiting, running, failed = (put_job(volume, spec, name) for _ in range(3))
@@ -56,7 +58,7 @@ def put_things(volume: Volume, name: str) -> SimpleNamespace:
     failed.settle(Ending(status="failed"), None)
     volume.close_job(OpenJob(5, failed.id, name))
     ids = {"finished": finished.id, "waiting": waiting.id, "running": running.id, "failed": failed.id}
-    others = {"images": f"{name}-images", "weights": f"{name}-weights"}
+    others = {"images": f"{name}-images", "weights": f"{name}-weights", "program": f"{name}-program"}
     return SimpleNamespace(name=name, dataset=dataset, spec=spec, **others, **ids)
 
 
@@ -73,13 +75,13 @@ def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
 
 def ids_of(thing: SimpleNamespace) -> list[str]:
     """What a request for it may name."""
-    return [thing.dataset, thing.images, thing.weights, thing.finished, thing.waiting, thing.failed]
+    return [thing.dataset, thing.images, thing.weights, thing.program, thing.finished, thing.waiting, thing.failed]
 
 
 def secrets_of(thing: SimpleNamespace) -> list[str]:
     """What nobody of another project may see."""
     jobs = [thing.finished, thing.waiting, thing.running, thing.failed]
-    return [thing.dataset, thing.images, thing.weights, f"{thing.name}-job", *jobs]
+    return [thing.dataset, thing.images, thing.weights, thing.program, f"{thing.name}-job", *jobs]
 
 
 def files_of(volume: Volume, thing: SimpleNamespace) -> dict[str, bytes]:
@@ -88,6 +90,7 @@ def files_of(volume: Volume, thing: SimpleNamespace) -> dict[str, bytes]:
         volume.dataset_folder(thing.dataset),
         volume.dataset_folder(thing.images),
         volume.weights.place(thing.weights),
+        volume.programs.place(thing.program),
         *volume.open.glob(f"*.{thing.name}"),
     ]
     folders += [

@@ -1,6 +1,7 @@
 """The compiled model of a job, whatever its kind."""
 
 from functools import partial
+from typing import Any
 
 import keras
 
@@ -64,6 +65,8 @@ def build_model(record: JobRecord, data: Data, earlier: EarlierModel | None = No
         # The engine compiles; a saved model stays a plain one.
         jit_compile=False,
     )
+    if data.train.is_mixed and record.data_task.kind == "binary":
+        _count_larger_share(model)
     return model
 
 
@@ -83,6 +86,19 @@ def _build(record: JobRecord, data: Data, earlier: EarlierModel | None) -> keras
     if isinstance(spec, CnnSpec):
         return build_cnn(spec, data, output)
     return build_application(spec, data, output)
+
+
+def _count_larger_share(model: keras.Model) -> None:
+    """Have metrics count a mixed image as of the class with the larger share, as those of several classes do.
+
+    Keras compares a share of a class with 0 and 1, so no prediction would ever be right.
+    """
+    compute_metrics = model.compute_metrics
+
+    def rounded(x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return compute_metrics(x, keras.ops.round(y), y_pred, sample_weight)
+
+    model.compute_metrics = rounded
 
 
 def describe(model: keras.Model, record: JobRecord) -> Event:

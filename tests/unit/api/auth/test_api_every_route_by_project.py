@@ -15,6 +15,7 @@ from api.state.index import Behind
 from api.state.service import Service
 from shared.ids import new_job_id
 from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.programs import put_program
 from tests.support.two_projects import MOMENTS, PROJECTS, files_of, ids_of, put_things, secrets_of, steady, two_projects
 from tests.support.weights import put_weights
 
@@ -33,6 +34,10 @@ ROUTES = {
     ("PUT", "/models/<weights_id>"): PUT,
     ("GET", "/models/<weights_id>"): ONE,
     ("DELETE", "/models/<weights_id>"): ONE,
+    ("GET", "/programs"): LIST,
+    ("PUT", "/programs/<program_id>"): PUT,
+    ("GET", "/programs/<program_id>"): ONE,
+    ("DELETE", "/programs/<program_id>"): ONE,
     ("POST", "/jobs"): POST,
     ("GET", "/jobs"): LIST,
     ("GET", "/jobs/<job_id>"): ONE,
@@ -80,7 +85,7 @@ ROUTES = {
     ("GET", "/page/static/vendor/<name>"): SAME,
 }
 # Takes the parameter `project`.
-FILTERED = {"/datasets", "/models", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows"}
+FILTERED = {"/datasets", "/models", "/programs", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows"}
 BODIES = {
     "/jobs/<job_id>/extend": {"epochs": 50, "early_stopping": {"patience": 9}},
     "/jobs/<job_id>/replay": {"patience": 2},
@@ -113,8 +118,9 @@ def ask(client, method, rule, thing=None, **more):
 def value_of(place, method, rule, thing):
     if place == "dataset_id":
         return thing.images if rule.endswith("/images") else thing.dataset
-    if place in {"weights_id", "key_id"}:
-        return thing.weights if place == "weights_id" else thing.key_id
+    own = {"weights_id": "weights", "key_id": "key_id", "program_id": "program"}
+    if place in own:
+        return getattr(thing, own[place])
     if place == "name":
         return "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css"
     if rule.endswith("/cancel"):
@@ -147,6 +153,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
         dataset="no-such-data",
         images="no-such-images",
         weights="no-such-weights",
+        program="no-such-program",
         **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
     )
     seen = 0
@@ -195,6 +202,9 @@ def fresh(world, name, method, rule):
     if (method, rule) == ("DELETE", "/models/<weights_id>"):
         thing.weights = f"{name}-{thing.finished[-8:].lower()}"
         put_weights(world.volume, thing.weights, project=name)
+    if (method, rule) == ("DELETE", "/programs/<program_id>"):
+        thing.program = f"{name}-{thing.finished[-8:].lower()}"
+        put_program(world.volume, thing.program, project=name)
     return thing
 
 

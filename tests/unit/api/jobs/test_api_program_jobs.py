@@ -5,6 +5,8 @@ from shared.job import pin_program
 from tests.support.jobs import claim
 from tests.support.keys import authorized
 from tests.support.programs import put_program
+from tests.support.waiting import wait_for
+from tests.unit.api.operate.test_api_workers import card
 
 SCRIPT = {"train.py": b"import keras\n", "lib/help.py": b""}
 
@@ -53,14 +55,37 @@ def test_a_key_of_scope_write_may_not_run_a_program(app, client, volume):
     assert coder.post("/jobs", json={"program": {"id": "mine"}}).status_code == 202
 
 
-def test_a_retry_runs_only_the_version_that_failed(client, volume):
-    put_program(volume, files=SCRIPT)
+def test_a_job_runs_the_latest_version_or_the_one_that_it_names(client, volume):
+    first, second = put_program(volume, files=SCRIPT), put_program(volume, files={"train.py": b"pass\n"})
+    for asked, version in (({}, second.version), ({"version": first.version}, first.version)):
+        job = client.post("/jobs", json={"program": {"id": "mine", **asked}})
+        record = volume.job(job.json["id"]).record()
+        assert (record.program_version, record.spec.program.version) == (version, version)
+    missing = client.post("/jobs", json={"program": {"id": "mine", "version": "0" * 64}}).json["errors"]
+    assert [(one["pointer"], one["code"]) for one in missing] == [("#/program/version", "unknown_version")]
+    wrong = client.post("/jobs", json={"program": {"id": "mine", "version": "newest"}}).json["errors"]
+    assert [one["pointer"] for one in wrong] == ["#/program/version"]
+
+
+def test_a_retry_runs_the_version_that_failed(client, volume):
+    first = put_program(volume, files=SCRIPT)
     job = client.post("/jobs", json={"program": {"id": "mine"}}).json["id"]
     client.post(f"/jobs/{job}/cancel")
-    assert client.post(f"/jobs/{job}/retry").status_code == 202
     put_program(volume, files={"train.py": b"pass\n"})
-    answer = client.post(f"/jobs/{job}/retry")
-    assert (answer.status_code, "another version" in answer.json["detail"]) == (409, True)
+    again = client.post(f"/jobs/{job}/retry")
+    assert (again.status_code, volume.job(again.json["id"]).record().program_version) == (202, first.version)
+    volume.remove_program("mine")
+    gone = client.post(f"/jobs/{job}/retry")
+    assert [one["pointer"] for one in gone.json["errors"]] == ["#/program/version"]
+
+
+def test_a_program_of_an_unfinished_job_is_not_deleted(client, volume):
+    put_program(volume, files=SCRIPT)
+    job = client.post("/jobs", json={"program": {"id": "mine"}}).json["id"]
+    refused = client.delete("/programs/mine")
+    assert (refused.status_code, job in refused.json["detail"]) == (409, True)
+    client.post(f"/jobs/{job}/cancel")
+    assert client.delete("/programs/mine").status_code == 204
 
 
 def test_every_reader_says_something_true_of_a_job_without_a_dataset(client, volume):
@@ -96,3 +121,20 @@ def _epoch(number: int, value: float) -> dict:
         "epoch": number, "epochs": 9, "metrics": {"loss": 1.0, "val_mine": value}, "learning_rate": 0.001,
         "seconds": 0.1, "best": None, "early_stopping": stopping, "reduce_lr": None,
     }  # fmt: skip
+
+
+def test_a_queued_program_says_that_no_worker_runs_programs(client, volume):
+    put_program(volume, files=SCRIPT)
+    job = client.post("/jobs", json={"program": {"id": "mine"}}).json
+    assert not any("no worker runs programs" in one for one in job["warnings"])
+    volume.show_worker(card(no_programs="FITSTOP_ALLOW_CODE=no"))
+    volume.show_worker(card(worker="old-1", host="old"))
+    reason = "no worker runs programs (gpu-1: FITSTOP_ALLOW_CODE=no; old: too old for programs)"
+    wait_for(lambda: client.get(f"/jobs/{job['id']}").json["warnings"][-1].startswith(reason), 5)
+    [queued] = client.get("/queue").json["data"]
+    assert (queued["waits"]["reason"], queued["waits"]["detail"].startswith(reason)) == ("no_code_worker", True)
+    again = client.post("/jobs", json={"program": {"id": "mine"}}).json
+    assert again["warnings"][-1].startswith(reason)
+    volume.show_worker(card(worker="gpu-2-abc", programs="boxed"))
+    assert not any("no worker runs" in one for one in client.get(f"/jobs/{again['id']}").json["warnings"])
+    assert [one["waits"]["reason"] for one in client.get("/queue").json["data"]] == ["next", "busy"]
