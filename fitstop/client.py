@@ -22,6 +22,7 @@ import httpx2
 
 from fitstop.connection import Connection, find_connection
 from fitstop.errors import Damaged, Unreachable, error_of
+from fitstop.resumable import RESUMABLE_BYTES, ResumableUpload
 from fitstop.upload import Sendable, open_upload
 
 Json = dict[str, Any]
@@ -115,18 +116,23 @@ class Client:
         """Upload a table, images or arrays. The same bytes again change nothing; others raise Refused (conflict).
 
         A folder of images is packed as a tar while it is sent, and raises Unsendable where it cannot be.
+        A large upload continues after a cut connection, and after this process was killed when it is sent again.
         `missing_values` are the cells that stand for a missing value, separated by commas; each of `column_kinds` is
         NAME:KIND, the kind text, number or datetime. `on_sent` gets the bytes that were sent so far, and all.
         """
         asked = {} if missing_values is None else {"missing_values": missing_values}
         upload = open_upload(path) if isinstance(path, Path) else path
+        place = f"/datasets/{quote(dataset_id, safe='')}"
+        params = {"name": name or upload.name, "column_kinds": list(column_kinds), **asked}
+        if upload.size >= RESUMABLE_BYTES:
+            return ResumableUpload(self._send, place, params, upload, _parse_timeout(upload)).send(on_sent)
         return self._json(
             "PUT",
-            f"/datasets/{quote(dataset_id, safe='')}",
-            params={"name": name or upload.name, "column_kinds": list(column_kinds), **asked},
+            place,
+            params=params,
             content=upload.pieces(on_sent),
             headers={"Content-Type": upload.media_type, "Content-Length": str(upload.size)},
-            timeout=httpx2.Timeout(_PARSE_SECONDS * (1 + upload.size // 1024**3), connect=5),
+            timeout=_parse_timeout(upload),
         )
 
     def dataset_images(self, dataset_id: str, class_name: str | None = None, limit: int = 24) -> Json:
@@ -354,6 +360,10 @@ class Client:
     def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
         reason = str(error) or type(error).__name__
         return Unreachable(f"no answer from {self.connection.url} ({self.connection.source}): {reason}")
+
+
+def _parse_timeout(upload: Sendable) -> httpx2.Timeout:
+    return httpx2.Timeout(_PARSE_SECONDS * (1 + upload.size // 1024**3), connect=5)
 
 
 def _job_path(job_id: str, *parts: str) -> str:
