@@ -27,6 +27,7 @@ from fitstop.errors import (
 )
 from fitstop.fitting.fit import fit
 from fitstop.run import Run, attach, submit
+from fitstop.script import run_script
 
 __all__ = [
     "Answered",
@@ -48,5 +49,6 @@ __all__ = [
     "attach",
     "find_connection",
     "fit",
+    "run_script",
     "submit",
 ]

@@ -73,6 +73,10 @@ class Client:
         """The list of workers, each with its `status`."""
         return self._json("GET", "/workers")
 
+    def limits(self) -> Json:
+        """What the service takes at most, by subject."""
+        return self._json("GET", "/limits")
+
     def sign_in_address(self) -> str:
         """An address of the page that logs one browser in with our key, once, within ten minutes."""
         code = self._json("POST", "/page/codes")["code"]
@@ -166,6 +170,44 @@ class Client:
     def delete_model(self, weights_id: str) -> None:
         """Remove weights that no unfinished job uses."""
         self._send("DELETE", f"/models/{quote(weights_id, safe='')}")
+
+    # Programs
+
+    def put_program(
+        self, program_id: str, upload: Sendable, *, on_sent: Callable[[int, int], None] | None = None
+    ) -> Json:
+        """Upload a script, or a packed folder, as a version of a program; that version.
+
+        It is the latest one afterwards. The same files again are the same version. `on_sent` gets the bytes that were
+        sent so far, and all.
+        """
+        is_script = upload.name.endswith(".py")
+        return self._json(
+            "PUT",
+            _program_path(program_id),
+            params={"name": upload.name} if is_script else {},
+            content=upload.pieces(on_sent),
+            headers={"Content-Type": upload.media_type, "Content-Length": str(upload.size)},
+            timeout=httpx2.Timeout(_PARSE_SECONDS, connect=5),
+        )
+
+    def program(self, program_id: str, version: str | None = None) -> Json:
+        """A version of a program, by default the latest: its files, size and entry, and the other versions."""
+        return self._json("GET", _program_path(program_id), params={} if version is None else {"version": version})
+
+    def all_programs(self) -> Iterator[Json]:
+        """Every program by its id with its latest version, page by page."""
+        after = ""
+        while True:
+            page = self._json("GET", "/programs", params={"limit": 100, "after": after})
+            yield from page["data"]
+            if not page["has_more"] or not page["data"]:
+                return
+            after = page["data"][-1]["id"]
+
+    def delete_program(self, program_id: str) -> None:
+        """Remove a program, with all versions, that no unfinished job uses."""
+        self._send("DELETE", _program_path(program_id))
 
     # Jobs
 
@@ -358,6 +400,10 @@ class Client:
 
 def _job_path(job_id: str, *parts: str) -> str:
     return "/".join(["/jobs", *(quote(part, safe="") for part in (job_id, *parts))])
+
+
+def _program_path(program_id: str) -> str:
+    return f"/programs/{quote(program_id, safe='')}"
 
 
 def check_download(
