@@ -5,7 +5,8 @@
 >>> run.history["val_accuracy"], run.best_model(), run.stop
 
 The law of this folder: it talks only HTTP, and it starts the local stack as separate processes (`fitstop.service`). It
-imports nothing of the service's code, and needs click, httpx2 and rich alone; numpy and Keras are those of its user.
+imports nothing of the service's code, and needs click, httpx2, pathspec and rich alone; numpy and Keras are those of
+its user.
 """
 
 from fitstop.client import Client

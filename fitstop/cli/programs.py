@@ -10,7 +10,7 @@ from fitstop.packing import pack
 from fitstop.script import find_version, send_program
 from fitstop.terminal.datasets import show_sent
 from fitstop.terminal.output import age, fields, hint, literal, print_json, show_rows, size, table
-from fitstop.terminal.programs import count_files, describe_pack
+from fitstop.terminal.programs import count_files, describe_pack, list_warnings
 
 
 @click.group(cls=FitstopGroup)
@@ -40,7 +40,7 @@ def put(ctx: click.Context, program_id: str, script: Path, alone: bool, output: 
         print_json(version)
         return
     click.echo(version["version"])
-    for warning in version.get("warnings", ()):
+    for warning in list_warnings(version):
         hint(f"warning: {warning}")
 
 

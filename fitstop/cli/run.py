@@ -13,12 +13,12 @@ from fitstop.script import find_version, pin, program_id_of, send_program
 from fitstop.set_options import assign
 from fitstop.terminal.datasets import show_sent
 from fitstop.terminal.output import hint, plain
-from fitstop.terminal.programs import describe_pack
+from fitstop.terminal.programs import describe_pack, list_warnings
 
 _EXAMPLES = (
     "fitstop run train.py",
     "fitstop run train.py --dataset wine-quality -- --epochs 50",
-    "fitstop run . --entry src/train.py --early-stopping monitor=val_loss,patience=10",
+    "fitstop run . --entry src/train.py --dry-run",
 )
 
 
@@ -91,7 +91,7 @@ def _send(ctx: click.Context, packed: Pack, program_id: str) -> Json:
         hint(line.plain)
     with show_sent() as on_sent:
         version = send_program(client, packed, program_id, on_sent)
-    for warning in version.get("warnings", ()):
+    for warning in list_warnings(version):
         hint(f"warning: {warning}")
     return version
 

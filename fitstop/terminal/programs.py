@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from fitstop.client import Json
 from fitstop.packing import Pack
 from fitstop.terminal.output import literal, size
 
@@ -23,6 +24,12 @@ def describe_pack(packed: Pack, program_id: str) -> Iterator[Text]:
     for why, names in packed.left_out.items():
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         yield literal(f"  left out, {why}: {', '.join(names[:_MOST_NAMES])}{more}", "dim")
+
+
+def list_warnings(version: Json) -> Iterator[str]:
+    """What a person should know of a version that was uploaded."""
+    yield from version.get("warnings", ())
+    yield from (f"{path} does not compile: {why}" for path, why in version.get("broken", {}).items())
 
 
 def count_files(count: int) -> str:

@@ -29,7 +29,7 @@ def service(canned, script):
     """A service that has no program yet; what it was asked is in `canned.asked`."""
 
     def receive(asked):
-        return 201, {"id": "cats", "version": "v" * 64, "warnings": ["mind the gap"], "broken": {}}
+        return 201, {"id": "cats", "version": "v" * 64, "warnings": ["mind the gap"], "broken": {"a.py": "line 2: no"}}
 
     canned.on("GET", "/limits", LIMITS)
     canned.on("PUT", "/programs/cats", receive)
@@ -50,6 +50,7 @@ def test_a_script_is_sent_with_its_folder_and_a_job_runs_that_version(service, f
     assert (result.exit_code, result.stdout) == (0, f"{JOB}\n")
     assert "program cats: 1 file, 15 B" in result.stderr
     assert "warning: mind the gap" in result.stderr
+    assert "warning: a.py does not compile: line 2: no" in result.stderr
     sent = bodies(service)["PUT", "/programs/cats"]
     with tarfile.open(fileobj=io.BytesIO(sent.body)) as archive:
         assert archive.getnames() == ["train.py"]
