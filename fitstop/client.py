@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from fitstop.resumable import RESUMABLE_BYTES, ResumableUpload
 from fitstop.transport import Json, Transport, check_download, pieces_of
 from fitstop.upload import Sendable, open_upload
 
@@ -83,18 +84,23 @@ class Client(Transport):
         """Upload a table, images or arrays. The same bytes again change nothing; others raise Refused (conflict).
 
         A folder of images is packed as a tar while it is sent, and raises Unsendable where it cannot be.
+        A large upload continues after a cut connection, and after this process was killed when it is sent again.
         `missing_values` are the cells that stand for a missing value, separated by commas; each of `column_kinds` is
         NAME:KIND, the kind text, number or datetime. `on_sent` gets the bytes that were sent so far, and all.
         """
         asked = {} if missing_values is None else {"missing_values": missing_values}
         upload = open_upload(path) if isinstance(path, Path) else path
+        place = f"/datasets/{quote(dataset_id, safe='')}"
+        params = {"name": name or upload.name, "column_kinds": list(column_kinds), **asked}
+        if upload.size >= RESUMABLE_BYTES:
+            return ResumableUpload(self._send, place, params, upload, _parse_timeout(upload)).send(on_sent)
         return self._json(
             "PUT",
-            f"/datasets/{quote(dataset_id, safe='')}",
-            params={"name": name or upload.name, "column_kinds": list(column_kinds), **asked},
+            place,
+            params=params,
             content=upload.pieces(on_sent),
             headers={"Content-Type": upload.media_type, "Content-Length": str(upload.size)},
-            timeout=httpx2.Timeout(_PARSE_SECONDS * (1 + upload.size // 1024**3), connect=5),
+            timeout=_parse_timeout(upload),
         )
 
     def dataset_images(self, dataset_id: str, class_name: str | None = None, limit: int = 24) -> Json:
@@ -152,7 +158,7 @@ class Client(Transport):
             params={"name": upload.name} if is_script else {},
             content=upload.pieces(on_sent),
             headers={"Content-Type": upload.media_type, "Content-Length": str(upload.size)},
-            timeout=httpx2.Timeout(_PARSE_SECONDS, connect=5),
+            timeout=_parse_timeout(upload),
         )
 
     def program(self, program_id: str, version: str | None = None) -> Json:
@@ -307,6 +313,10 @@ class Client(Transport):
         Raises Damaged if the length or digest is not the announced one, or if it is not a zip file.
         """
         self._download(_job_path(job_id, "bundle.zip"), to, is_zip=True)
+
+
+def _parse_timeout(upload: Sendable) -> httpx2.Timeout:
+    return httpx2.Timeout(_PARSE_SECONDS * (1 + upload.size // 1024**3), connect=5)
 
 
 def _job_path(job_id: str, *parts: str) -> str:

@@ -1,5 +1,6 @@
 """What `datasets put` sends: a file as it is, or a folder as a tar that is packed on the way, without a copy of it."""
 
+import hashlib
 import os
 import stat
 import tarfile
@@ -23,7 +24,10 @@ _END = b"\0" * 2 * tarfile.BLOCKSIZE
 
 
 class Sendable(Protocol):
-    """What `PUT /datasets/{id}` can send: its name, its type, its exact length in bytes, and the bytes in pieces."""
+    """What `put_dataset` can send: its name, its type, its exact length in bytes, and the bytes in pieces.
+
+    `fingerprint` stays the same while the bytes do: an upload that was cut is continued by it.
+    """
 
     @property
     def name(self) -> str: ...
@@ -31,14 +35,18 @@ class Sendable(Protocol):
     def media_type(self) -> str: ...
     @property
     def size(self) -> int: ...
+    @property
+    def fingerprint(self) -> str: ...
     def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]: ...
 
 
 def count_sent(
-    pieces: Iterator[bytes], size: int, on_sent: Callable[[int, int], None] | None = None
+    pieces: Iterator[bytes], size: int, on_sent: Callable[[int, int], None] | None = None, sent: int = 0
 ) -> Iterator[bytes]:
-    """The pieces. After each of them `on_sent` gets the bytes that were sent so far, and all, which are `size`."""
-    sent = 0
+    """The pieces. After each of them `on_sent` gets the bytes that were sent so far, and all, which are `size`.
+
+    `sent` bytes were sent before.
+    """
     for piece in pieces:
         yield piece
         sent += len(piece)
@@ -78,6 +86,14 @@ class Upload:
     size: int
     files: tuple[_File, ...]
     end: bytes = b""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of names, lengths and times of change, without reading a file."""
+        digest = hashlib.sha256()
+        for file in self.files:
+            digest.update(f"{file.name}\n{file.size}\n{file.path.stat().st_mtime_ns}\n".encode())
+        return digest.hexdigest()
 
     def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
         """The bytes, in pieces. Raises Unsendable where a file is not as long as it was."""
