@@ -218,8 +218,9 @@ def _groups() -> Iterator[tuple[str, list[str]]]:
 def routes_page() -> str:
     """Every route of the API with the scope that it needs. Those of the page are left to the page."""
     introduction = """\
-A key of scope `write` may use the routes of `read`, and one of scope `admin` all. `public` routes need no key.
-[The API](../api.md) has errors, repeated requests and streams. `GET /docs` of a service has bodies and answers."""
+A key of scope `write` may use the routes of `read`, one of scope `code` also those of `write`, and one of scope `admin`
+all. `public` routes need no key. [The API](../api.md) has errors, repeated requests and streams. `GET /docs` of a
+service has bodies and answers."""
     groups: dict[str, list[tuple[str, ...]]] = {}
     for path, methods in _openapi()["paths"].items():
         for method, one in methods.items():

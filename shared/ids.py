@@ -14,6 +14,9 @@ _DATASET_ID = re.compile(DATASET_ID_PATTERN)
 JobId = Annotated[str, StringConstraints(pattern=f"^{_JOB_ID.pattern}$")]
 DatasetId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
 WeightsId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
+ProgramId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
+VERSION_PATTERN = "^[0-9a-f]{64}$"
+ProgramVersion = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 
 
 def new_job_id() -> str:
@@ -39,3 +42,13 @@ def is_dataset_id(text: str) -> bool:
 def is_weights_id(text: str) -> bool:
     """Whether `text` may name uploaded weights: by the rule of datasets."""
     return is_dataset_id(text)
+
+
+def is_program_id(text: str) -> bool:
+    """Whether `text` may name a program: by the rule of datasets."""
+    return is_dataset_id(text)
+
+
+def is_program_version(text: str) -> bool:
+    """Whether `text` may be a program's version: a SHA-256 in hex."""
+    return re.fullmatch(VERSION_PATTERN[1:-1], text) is not None

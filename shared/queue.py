@@ -18,6 +18,8 @@ from shared.settings import Settings
 QUEUE = "fitstop"
 # The first versions gave the task its name, and workers of different versions share a queue.
 TASK = "fitstop.ring"
+# More notifications than free slots only lie in Redis: a worker that has run a job looks at the volume by itself.
+MOST_PENDING = 50
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +95,14 @@ class JobQueue:
         self._app = app
 
     def notify(self, *job_ids: str) -> bool:
-        """Say that there is work. Answers within seconds: True once a notification for each job is in Redis."""
+        """Say that there is work. Answers within seconds: True once Redis has a notification for each job.
+
+        Where MOST_PENDING already wait there, they are enough: a message costs more than the rest of a post.
+        """
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
-                for job_id in job_ids:
+                room = MOST_PENDING - int(producer.channel.client.llen(QUEUE))
+                for job_id in job_ids[: max(0, room)]:
                     self._app.send_task(TASK, args=[job_id], ignore_result=True, producer=producer)
         except (OperationalError, RedisError, OSError) as error:
             if isinstance(error, ResponseError):

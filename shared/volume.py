@@ -3,6 +3,7 @@
 fitstop-volume.json            which volume this is (shared.volume_identity)
 datasets/<dataset id>/         data.parquet or arrays/, dataset.json
 models/<weights id>/           weights.h5, model.json: see shared.weights
+programs/<program id>/         latest.json, versions/<version>/: see shared.program
 open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; what it holds,
                                as a rule the spec, nobody reads. `.<project>` follows, but for the project `default`
 turns/<number>.<project>       whose turn it was (shared.turns)
@@ -38,8 +39,9 @@ from shared.ids import is_dataset_id, is_job_id, job_age_seconds
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.plain_files import guard
+from shared.program import ProgramInfo, ProgramStore
 from shared.project import DEFAULT_PROJECT, is_project_name
-from shared.spec import JobSpec
+from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
 from shared.volume_identity import VolumeIdentity
 from shared.weights import WeightsStore, weights_of
@@ -110,6 +112,7 @@ class Volume:
         self.workers = root / "workers"
         self.deleted = root / "deleted"
         self.weights = WeightsStore(root)
+        self.programs = ProgramStore(root)
         make_folder(root)
         guard(root)
         self._identity = VolumeIdentity(root)
@@ -157,8 +160,12 @@ class Volume:
         """Whether the data of a dataset is there."""
         return self.data_file(dataset_id).exists() or (self.dataset_folder(dataset_id) / ARRAYS).exists()
 
-    def has_files(self, spec: JobSpec) -> bool:
-        """Whether the data of a job is there, and the weights that its model starts from."""
+    def has_files(self, record: JobRecord) -> bool:
+        """Whether the data of a job is there, its program, and the weights that its model starts from."""
+        spec = record.spec
+        if isinstance(spec, ProgramJobSpec):
+            program = self.programs.version_folder(spec.program.id, record.program_version or "")
+            return program.exists() and all(map(self.has_data, spec.dataset_ids))
         weights = weights_of(spec)
         return self.has_data(spec.dataset.id) and (weights is None or self.weights.place(weights).exists())
 
@@ -219,6 +226,19 @@ class Volume:
 
     def _dataset_grave(self, dataset_id: str) -> Path:
         return self.deleted / f"{dataset_id}{_DATASET_GRAVE}"
+
+    # Programs
+
+    def program(self, program_id: str, version: str | None = None) -> ProgramInfo | None:
+        """A version of a program, by default the latest; None where there is none, whatever the texts hold.
+
+        Raises UnusableDocument.
+        """
+        return self.programs.find(program_id, version)
+
+    def remove_program(self, program_id: str) -> bool:
+        """Make a program not exist any more, with all versions, at once and whole; False where there is none."""
+        return self._remove(self.programs.place(program_id))
 
     # Jobs
 

@@ -24,7 +24,7 @@ RouteScope = Literal["public", "page"] | Scope
 SIGN_IN = "/page/sign-in"
 
 _KEY = "fitstop_scopes"
-_REACH: dict[RouteScope, int] = {"public": 0, "page": 1, "read": 1, "write": 2, "admin": 3}
+_REACH: dict[RouteScope, int] = {"public": 0, "page": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOW = "send `Authorization: Bearer <key>`"
 # Above this nothing is a key, and nothing is hashed.
@@ -74,6 +74,11 @@ def shows_key(app: Flask, environ: dict[str, Any]) -> bool:
         sent = request.headers.get("Authorization")
         known = _of_session() if sent is None else _of_header(sent)
         return known is not None and known.status == "active"
+
+
+def may_run_code() -> bool:
+    """Whether the caller may post programs and jobs that run them."""
+    return _REACH[caller().scope] >= _REACH["code"]
 
 
 def _check() -> Response | None:

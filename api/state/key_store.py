@@ -23,7 +23,7 @@ from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec import Text
 from shared.times import seconds_until, utc_now
 
-Scope = Literal["read", "write", "admin"]
+Scope = Literal["read", "write", "code", "admin"]
 KeyStatus = Literal["active", "expired", "revoked"]
 
 KeyName = Annotated[Text, Field(min_length=1, max_length=128)]

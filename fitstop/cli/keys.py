@@ -6,7 +6,7 @@ from rich.text import Text
 from fitstop.cli.base import FitstopGroup, open_client, output_option
 from fitstop.terminal.output import age, hint, literal, print_json, show_rows, table
 
-_SCOPES = ["read", "write", "admin"]
+_SCOPES = ["read", "write", "code", "admin"]
 
 
 @click.group(cls=FitstopGroup)

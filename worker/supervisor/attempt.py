@@ -16,10 +16,12 @@ from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.ipc.pulse import Pulse
 from worker.machine.memory import out_of_memory_kills
+from worker.machine.ownership import take_back
 from worker.supervisor.child import Child
 from worker.supervisor.clean_up import remove_halves, sweep_out
 from worker.supervisor.heartbeat import Heartbeat
 from worker.supervisor.outcome import Exit, decide
+from worker.supervisor.programs import FilesWatch
 
 _LOOK_SECONDS = 0.25
 
@@ -85,9 +87,10 @@ class AttemptRun:
     def _watch(self, child: Child, heartbeat: Heartbeat) -> Exit:
         """Wait for the child; ask it to stop when the worker drains, kill it where it does not hear or hangs."""
         kills_before = out_of_memory_kills()
+        files = FilesWatch(self._attempt, self._settings)
         because: str | None = None
         while because is None and not child.has_ended(_LOOK_SECONDS):
-            because = self._reason_to_kill(child, heartbeat)
+            because = self._reason_to_kill(child, heartbeat) or ("files" if files.is_too_much() else None)
         if because == "hang":
             child.kill_and_keep_stacks()
         elif because:
@@ -96,6 +99,10 @@ class AttemptRun:
         kills = out_of_memory_kills() - kills_before
         exit_ = Exit(child.exit_code(), because, self._pulse.place, kills, self._has_begun)
         child.close()
+        try:
+            take_back(self._attempt.path)
+        except OSError as error:
+            log.warning("the files of %s stay another user's: %s", self._attempt.job.id, error)
         return exit_
 
     def _reason_to_kill(self, child: Child, heartbeat: Heartbeat) -> str | None:

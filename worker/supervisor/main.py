@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from shared.child_environment import leave_for_training
@@ -19,6 +20,7 @@ from worker.machine.trial import try_training
 from worker.supervisor.celery_worker import serve
 from worker.supervisor.idle import run_hook
 from worker.supervisor.nursery import NoChildren, Nursery
+from worker.supervisor.programs import explain_no_programs
 from worker.supervisor.slots import Leaving, Worker
 
 _LOOK_SECONDS = 0.5
@@ -59,7 +61,7 @@ def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) 
         check_links(volume.root)
         app = make_celery(settings)
         worker = Worker(settings, volume, JobQueue(app), nursery)
-        _prepare(worker, nursery)
+        _prepare(worker, nursery, settings)
     except (OSError, NoChildren, DeviceUnusable) as error:
         log.error("the worker cannot start: %s", error)
         return 2
@@ -76,14 +78,17 @@ def _wait_for_volume(root: Path) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _prepare(worker: Worker, nursery: Nursery) -> None:
+def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
     """Warm up, and find out what the worker trains on and whether it may; meanwhile it shows that it is starting."""
     # Until Celery has a handler of its own: this can take minutes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.appear()
     try:
         log.info("warming up: the fork server imports Keras")
-        nursery.warm_up()
+        with ThreadPoolExecutor(1) as beside:
+            no_programs = beside.submit(explain_no_programs, settings.allow_code)
+            nursery.warm_up()
+        worker.no_programs = no_programs.result()
         worker.unfit = _why_unfit(worker, nursery)
         worker.device = device_name()
     except BaseException:

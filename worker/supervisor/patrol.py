@@ -16,7 +16,7 @@ from shared.document import UnusableDocument
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
 from shared.processes import is_gone
-from shared.queue import JobQueue
+from shared.queue import MOST_PENDING, JobQueue
 from shared.settings import Settings
 from shared.volume import OpenJob, Volume
 from worker.supervisor.claim import log_set_aside, waiting_jobs
@@ -28,8 +28,6 @@ _QUIET_BEATS = 1.5
 # Of a queue up to this length each look takes in all.
 _MOST_LOOKS = 200
 _HEAD = 50
-# More notifications than free slots would only lie in Redis.
-_MOST_NOTIFICATIONS = 50
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +120,7 @@ class Sweeper:
         pending = self._queue.count_pending() if waiting else None
         if pending is None:
             return
-        for job_id in waiting[pending:_MOST_NOTIFICATIONS]:
+        for job_id in waiting[pending:MOST_PENDING]:
             self._queue.notify(job_id)
 
 

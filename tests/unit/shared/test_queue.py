@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from shared.queue import QUEUE, TASK, JobQueue, make_celery
+from shared.queue import MOST_PENDING, QUEUE, TASK, JobQueue, make_celery
 from shared.settings import read_settings
 from tests.support.redis import free_port, redis_program, running_redis
 
@@ -39,6 +39,13 @@ def test_several_jobs_are_announced_at_once(redis_server):
     before = job_queue.count_pending()
     assert job_queue.notify("job_1", "job_2", "job_3")
     assert job_queue.count_pending() == before + 3
+
+
+def test_where_enough_notifications_wait_no_more_are_sent(redis_server):
+    job_queue = queue_at(redis_server.url)
+    assert job_queue.notify(*(f"job_{number}" for number in range(2 * MOST_PENDING)))
+    assert job_queue.notify("job_1")
+    assert job_queue.count_pending() == MOST_PENDING
 
 
 def test_no_notification_leaves_a_result_behind(redis_server):

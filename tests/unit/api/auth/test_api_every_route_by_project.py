@@ -15,10 +15,11 @@ from api.state.index import Behind
 from api.state.service import Service
 from shared.ids import new_job_id
 from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.programs import put_program
 from tests.support.two_projects import MOMENTS, PROJECTS, files_of, ids_of, put_things, secrets_of, steady, two_projects
 from tests.support.weights import put_weights
 
-REACH = {"public": 0, "page": 1, "read": 1, "write": 2, "admin": 3}
+REACH = {"public": 0, "page": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
 
 # ONE: the path names one job or dataset. LIST: the answer is of the caller's project alone. SAME: nothing in it belongs
 # to a project, or to that of the caller alone. PUT: an upload. POST: a job on a dataset. ALL: for admins.
@@ -29,10 +30,18 @@ ROUTES = {
     ("GET", "/datasets/<dataset_id>"): ONE,
     ("GET", "/datasets/<dataset_id>/images"): ONE,
     ("DELETE", "/datasets/<dataset_id>"): ONE,
+    ("PUT", "/datasets/<dataset_id>/uploads/<upload_id>"): PUT,
+    ("GET", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
+    ("PATCH", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
+    ("DELETE", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
     ("GET", "/models"): LIST,
     ("PUT", "/models/<weights_id>"): PUT,
     ("GET", "/models/<weights_id>"): ONE,
     ("DELETE", "/models/<weights_id>"): ONE,
+    ("GET", "/programs"): LIST,
+    ("PUT", "/programs/<program_id>"): PUT,
+    ("GET", "/programs/<program_id>"): ONE,
+    ("DELETE", "/programs/<program_id>"): ONE,
     ("POST", "/jobs"): POST,
     ("GET", "/jobs"): LIST,
     ("GET", "/jobs/<job_id>"): ONE,
@@ -42,6 +51,7 @@ ROUTES = {
     ("POST", "/jobs/<job_id>/extend"): ONE,
     ("GET", "/jobs/<job_id>/events"): ONE,
     ("GET", "/jobs/<job_id>/epochs"): ONE,
+    ("GET", "/jobs/<job_id>/output"): ONE,
     ("GET", "/jobs/<job_id>/training_log.csv"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints/<name>"): ONE,
@@ -79,7 +89,7 @@ ROUTES = {
     ("GET", "/page/static/vendor/<name>"): SAME,
 }
 # Takes the parameter `project`.
-FILTERED = {"/datasets", "/models", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows"}
+FILTERED = {"/datasets", "/models", "/programs", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows"}
 BODIES = {
     "/jobs/<job_id>/extend": {"epochs": 50, "early_stopping": {"patience": 9}},
     "/jobs/<job_id>/replay": {"patience": 2},
@@ -105,6 +115,8 @@ def ask(client, method, rule, thing=None, **more):
     """One request; `thing` fills the places of the rule."""
     body = {"json": BODIES[rule]} if rule in BODIES else {}
     headers = {"Sec-Fetch-Site": "same-origin"} if rule.startswith("/page") else {}
+    if method == "PATCH":
+        headers = {"Content-Type": "application/partial-upload", "Upload-Offset": "0", "Upload-Complete": "?0"}
     path = re.sub(r"<(\w+)>", lambda place: value_of(place[1], method, rule, thing), rule)
     return client.open(path, method=method, headers=headers, buffered=True, **{**body, **more})
 
@@ -112,8 +124,9 @@ def ask(client, method, rule, thing=None, **more):
 def value_of(place, method, rule, thing):
     if place == "dataset_id":
         return thing.images if rule.endswith("/images") else thing.dataset
-    if place in {"weights_id", "key_id"}:
-        return thing.weights if place == "weights_id" else thing.key_id
+    own = {"weights_id": "weights", "key_id": "key_id", "upload_id": "upload", "program_id": "program"}
+    if place in own:
+        return getattr(thing, own[place])
     if place == "name":
         return "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css"
     if rule.endswith("/cancel"):
@@ -146,6 +159,8 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
         dataset="no-such-data",
         images="no-such-images",
         weights="no-such-weights",
+        upload="no-such-upload",
+        program="no-such-program",
         **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
     )
     seen = 0
@@ -153,7 +168,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
         if ROUTES[method, rule] != ONE:
             continue
         for own, other in (PROJECTS, PROJECTS[::-1]):
-            for scope in ("read", "write"):
+            for scope in ("read", "write", "code"):
                 if REACH[scope] < REACH[scope_of(world.app, endpoint)]:
                     continue
                 before = files_of(world.volume, world.things[other])
@@ -176,7 +191,7 @@ def test_own_things_are_reached_and_an_admin_reaches_all(world):
         if ROUTES[method, rule] != ONE:
             continue
         scope = scope_of(world.app, endpoint)
-        for who in [("red", "write" if scope == "write" else "read"), ("blue", "admin")]:
+        for who in [("red", "read" if scope == "page" else scope), ("blue", "admin")]:
             answer = ask(world.clients[who], method, rule, fresh(world, "red", method, rule))
             assert answer.status_code < 300, (who, method, rule, answer.get_data(as_text=True))
             reached += 1
@@ -194,6 +209,9 @@ def fresh(world, name, method, rule):
     if (method, rule) == ("DELETE", "/models/<weights_id>"):
         thing.weights = f"{name}-{thing.finished[-8:].lower()}"
         put_weights(world.volume, thing.weights, project=name)
+    if (method, rule) == ("DELETE", "/programs/<program_id>"):
+        thing.program = f"{name}-{thing.finished[-8:].lower()}"
+        put_program(world.volume, thing.program, project=name)
     return thing
 
 
@@ -202,7 +220,7 @@ def test_no_answer_names_what_belongs_to_another_project(world):
         if ROUTES[method, rule] not in {LIST, SAME} or method != "GET":
             continue
         for own, other in (PROJECTS, PROJECTS[::-1]):
-            for scope in ("read", "write"):
+            for scope in ("read", "write", "code"):
                 if REACH[scope] < REACH[scope_of(world.app, endpoint)]:
                     continue
                 text = ask(world.clients[own, scope], method, rule, world.things[own]).get_data(as_text=True)
@@ -276,7 +294,7 @@ def test_the_event_stream_of_another_project_is_not_there(world):
 
 @pytest.mark.parametrize("rule", sorted(FILTERED))
 def test_only_an_admin_lists_another_project(world, rule):
-    for scope in ("read", "write"):
+    for scope in ("read", "write", "code"):
         assert world.clients["red", scope].get(f"{rule}?project=red").status_code == 200
         refused = world.clients["red", scope].get(f"{rule}?project=blue")
         assert refused.status_code == 422

@@ -71,7 +71,7 @@ def test_with_a_key_for_reading_every_write_is_403_and_every_look_is_answered(ap
     for method, path, scope in rules(app):
         answer = reader.open(path, method=method)
         is_refused = "insufficient_scope" in answer.headers.get("WWW-Authenticate", "")
-        assert is_refused == (scope in {"write", "admin"}), (method, path, answer.status_code)
+        assert is_refused == (scope in {"write", "code", "admin"}), (method, path, answer.status_code)
         if is_refused:
             assert f'scope="{scope}"' in answer.headers["WWW-Authenticate"]
         # A replay has a body and only reads; a session is worth no more than its key.
@@ -79,6 +79,17 @@ def test_with_a_key_for_reading_every_write_is_403_and_every_look_is_answered(ap
             writes += 1
             assert is_refused, (method, path)
     assert writes >= 4
+
+
+@pytest.mark.parametrize(
+    ("own", "needed", "status"), [("write", "code", 403), ("code", "code", 404), ("code", "admin", 403)]
+)
+def test_code_is_between_write_and_admin(app, keys, own, needed, status):
+    app.add_url_rule("/needs", "needs", lambda: ("", 404))
+    access.protect(app, "needs", needed)
+    answer = authorized(app, keys.create(own, own)[1]).get("/needs")
+    assert answer.status_code == status
+    assert ('scope="code"' in answer.headers.get("WWW-Authenticate", "")) == ((own, needed) == ("write", "code"))
 
 
 def test_a_key_for_writing_makes_no_keys(app, keys):
