@@ -48,8 +48,8 @@ def spec_page() -> str:
     introduction = """\
 Only `dataset.id` and `dataset.target` are required. `fitstop submit --dry-run` (`POST /jobs?dry_run=true`) shows a spec
 with all defaults filled in and every "auto" decided. `GET /schema/job.json` is this page as a JSON schema for editors.
-[A job](../jobs.md) explains the parts that need more than a line. A job that runs [your own script](../scripts.md) has `program`
-in place of `dataset`, `model` and `hyperparameters`; of `callbacks` it has `early_stopping` alone."""
+[A job](../jobs.md) explains the parts that need more than a line. A job that runs [your own script](../scripts.md) has
+`program` in place of `dataset`, `model` and `hyperparameters`; of `callbacks` it has `early_stopping` alone."""
     of_program = _sections("program", program["$defs"]["ProgramSpec"], program["$defs"])
     return _page("Job spec", introduction, *_sections("", schema, schema["$defs"]), *of_program)
 

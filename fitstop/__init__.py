@@ -5,11 +5,13 @@
 >>> run.history["val_accuracy"], run.best_model(), run.stop
 
 The law of this folder: it talks only HTTP, and it starts the local stack as separate processes (`fitstop.service`). It
-imports nothing of the service's code, and needs click, httpx2 and rich alone; numpy and Keras are those of its user.
+imports nothing of the service's code, and needs click, httpx2, pathspec and rich alone; numpy and Keras are those of
+its user.
 """
 
 from fitstop.client import Client
 from fitstop.connection import Connection, find_connection
+from fitstop.dataset_path import dataset_path
 from fitstop.errors import (
     Answered,
     ApiError,
@@ -27,7 +29,7 @@ from fitstop.errors import (
 )
 from fitstop.fitting.fit import fit
 from fitstop.run import Run, attach, submit
-from fitstop.script import dataset_path
+from fitstop.script import run_script
 
 __all__ = [
     "Answered",
@@ -50,5 +52,6 @@ __all__ = [
     "dataset_path",
     "find_connection",
     "fit",
+    "run_script",
     "submit",
 ]

@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -114,16 +114,22 @@ def open_upload(path: Path) -> Upload:
     files are left out.
     """
     if path.is_dir():
-        files = tuple(_File(found, found.stat().st_size, found.relative_to(path).as_posix()) for found in _walk(path))
+        files = [(found, found.relative_to(path).as_posix()) for found in _walk(path)]
         if not files:
             raise Unsendable(f"{path} holds no files; expected a folder for each class")
-        size = sum(len(file.head) + file.size + len(file.blanks) for file in files) + len(_END)
-        return Upload(f"{path.resolve().name or 'folder'}.tar", _TAR_TYPE, size, files, _END)
+        return pack_files(f"{path.resolve().name or 'folder'}.tar", files)
     with path.open("rb") as file:
         head = file.read(_TAR_PLACE + len(_TAR))
     kind = next((kind for magic, kind in _MEDIA_TYPES.items() if head.startswith(magic)), "text/csv")
     size = path.stat().st_size
     return Upload(path.name, _TAR_TYPE if head[_TAR_PLACE:] == _TAR else kind, size, (_File(path, size),))
+
+
+def pack_files(name: str, files: Iterable[tuple[Path, str]]) -> Upload:
+    """The upload of files as a tar, each with its name there. No times and no owners are in it."""
+    members = tuple(_File(path, path.stat().st_size, inner) for path, inner in files)
+    size = sum(len(file.head) + file.size + len(file.blanks) for file in members) + len(_END)
+    return Upload(name, _TAR_TYPE, size, members, _END)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
