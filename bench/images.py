@@ -8,7 +8,7 @@
 The JPEG files have the spectrum of photographs and about 20 kB each at 224 x 224. The network computes on 28 x 28 in
 each: its first layer averages larger images down to that (`--inside` sets another size). Each way runs in a process of
 its own, in turn, for several rounds; the figures are the median of the epochs from the third on, in the median round.
-Prints seconds and ratios.
+Prints seconds and ratios; on a busy machine those of all cores together say more.
 """
 
 import argparse
@@ -105,7 +105,7 @@ def stock(options: Options) -> dict[str, list[float]]:
                 for name, part in (("train", slice(train)), ("validation", slice(train, None)))
             ]  # fmt: skip
             model.fit(parts[0], validation_data=parts[1], epochs=options.epochs, verbose=0, callbacks=[ends])
-    return {"epochs": ends.seconds[_FIRST:]}
+    return {"epochs": ends.seconds[_FIRST:], "cpu": ends.cpu[_FIRST:]}
 
 
 def _write(folder: Path, pixels: Any, numbers: Any) -> Path:
@@ -153,7 +153,12 @@ def fitstop(options: Options) -> dict[str, list[float]]:
             with callbacks:
                 engine.fit(callbacks, options.epochs)
                 callbacks.finish()
-    return {"epochs": ends.seconds[_FIRST:], "bare": ends.bare[_FIRST:]}
+    return {
+        "epochs": ends.seconds[_FIRST:],
+        "cpu": ends.cpu[_FIRST:],
+        "bare": ends.bare[_FIRST:],
+        "bare_cpu": ends.bare_cpu[_FIRST:],
+    }
 
 
 def _job(volume: Any, options: Options) -> dict[str, Any]:
@@ -212,12 +217,13 @@ def _compare(title: str, rounds: int, one: Options, other: Options) -> None:
         firsts.append(_measure(one))
         seconds.append(_measure(other))
     first, second = (_median(found, "epochs") for found in (firsts, seconds))
-    bare = statistics.median(epoch / floor for found in seconds for epoch, floor in zip(*found.values(), strict=True))
+    bare, bare_cpu = (_against(seconds, *names) for names in (("epochs", "bare"), ("cpu", "bare_cpu")))
+    cpu = [_median(found, "cpu") for found in (firsts, seconds)]
     names = {True: "augmented", False: one.way}
     sys.stdout.write(
         f"{title}: {names[one.is_augmented]} {first:.3f} s, Fitstop {second:.3f} s an epoch, "
-        f"{first / second:.2f} times; "
-        f"Fitstop against its bare loop {bare:.2f} times\n"
+        f"{first / second:.2f} times; of all cores {cpu[0]:.3f} s and {cpu[1]:.3f} s, {cpu[0] / cpu[1]:.2f} times; "
+        f"Fitstop against its bare loop {bare:.2f} times, of all cores {bare_cpu:.2f}\n"
     )
     sys.stdout.flush()
 
@@ -227,6 +233,11 @@ def _measure(options: Options) -> dict[str, list[float]]:
     printed = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
     found: dict[str, list[float]] = json.loads(printed.splitlines()[-1])
     return found
+
+
+def _against(found: list[dict[str, list[float]]], name: str, other: str) -> float:
+    """The median ratio of the epochs by the one measure and by the other."""
+    return statistics.median(a / b for one in found for a, b in zip(one[name], one[other], strict=True))
 
 
 def _median(found: list[dict[str, list[float]]], name: str) -> float:
