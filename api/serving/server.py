@@ -17,10 +17,10 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.workers import gasgi  # type: ignore[import-untyped]
 
 from api import create_app
+from api.http.logs import start_logging
 from api.serving.asgi import Application
 from api.serving.connection import Connection, bound_writes
 from api.serving.exposure import Exposed, check
-from api.serving.logs import start_logging
 from api.state.key_store import KeyStore
 from api.state.service import Service
 from api.state.state_folder import open_state_folder

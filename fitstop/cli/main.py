@@ -16,6 +16,7 @@ from fitstop.cli.keys import keys
 from fitstop.cli.local import demo, up
 from fitstop.cli.plot import plot
 from fitstop.cli.service import config, open_page, queue, workers
+from fitstop.cli.webhooks import webhooks
 from fitstop.terminal.output import discard_stdout, open_streams
 
 _EXIT_STATUSES = "\n".join(["Exit status:", *(f"  {code.value:3}  {meaning}" for code, meaning in MEANINGS.items())])
@@ -42,7 +43,7 @@ def main(url: str | None) -> None:
 
 _RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, retry, extend, rm, download, bundle)
 _UNDERSTAND = (explain, replay, patience, usage, plot)
-_SERVE = (open_page, datasets, keys, workers, queue, config, doctor)
+_SERVE = (open_page, datasets, keys, webhooks, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)
