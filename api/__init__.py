@@ -22,17 +22,18 @@ def create_app(settings: "Settings") -> "Flask":
 
     from api import page
     from api.auth import access, keys, quotas
-    from api.datasets import thumbnails
+    from api.datasets import resumable, thumbnails
     from api.datasets import views as datasets
     from api.document import views as document
     from api.http import every_request, problems
     from api.insight import explain, forecast, replay, usage
-    from api.jobs import bundle, end, events, extend, files, post
+    from api.jobs import bundle, end, events, extend, files, output, post
     from api.jobs import list as job_list
     from api.jobs import show as job_view
     from api.models import views as models
     from api.operate import health, limits, metrics, queue, workers
     from api.page import rows
+    from api.programs import views as programs
     from api.state import histories, volume_check
     from api.state.service import Service
     from api.webhooks import views as webhooks
@@ -58,10 +59,18 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/datasets/<dataset_id>", "read", datasets.show),
         ("DELETE", "/datasets/<dataset_id>", "write", datasets.delete),
         ("GET", "/datasets/<dataset_id>/images", "read", thumbnails.show_images),
+        ("PUT", "/datasets/<dataset_id>/uploads/<upload_id>", "write", resumable.begin),
+        ("GET", "/datasets/<dataset_id>/uploads/<upload_id>", "write", resumable.show),
+        ("PATCH", "/datasets/<dataset_id>/uploads/<upload_id>", "write", resumable.append),
+        ("DELETE", "/datasets/<dataset_id>/uploads/<upload_id>", "write", resumable.cancel),
         ("GET", "/models", "read", models.show_all),
         ("PUT", "/models/<weights_id>", "write", models.take_in),
         ("GET", "/models/<weights_id>", "read", models.show),
         ("DELETE", "/models/<weights_id>", "write", models.delete),
+        ("GET", "/programs", "read", programs.show_all),
+        ("PUT", "/programs/<program_id>", "code", programs.take_in),
+        ("GET", "/programs/<program_id>", "read", programs.show),
+        ("DELETE", "/programs/<program_id>", "code", programs.delete),
         ("POST", "/jobs", "write", post.submit),
         ("GET", "/jobs", "read", job_list.show_all),
         ("GET", "/jobs/<job_id>", "read", job_view.show),
@@ -71,6 +80,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("POST", "/jobs/<job_id>/extend", "write", extend.extend),
         ("GET", "/jobs/<job_id>/events", "read", events.show),
         ("GET", "/jobs/<job_id>/epochs", "read", events.show_epochs),
+        ("GET", "/jobs/<job_id>/output", "read", output.show),
         ("GET", "/jobs/<job_id>/training_log.csv", "read", files.training_log),
         ("GET", "/jobs/<job_id>/checkpoints", "read", files.checkpoints),
         ("GET", "/jobs/<job_id>/checkpoints/<name>", "read", files.checkpoint),

@@ -12,15 +12,19 @@ from shared.worker_card import WorkerCard
 
 
 def explain(
-    state: JobState, progress: EpochProgress | None, queue_position: int | None, workers: Sequence[WorkerCard]
+    state: JobState,
+    progress: EpochProgress | None,
+    rule: EarlyStoppingSpec | None,
+    queue_position: int | None,
+    workers: Sequence[WorkerCard],
 ) -> list[str]:
-    """The sentences. `workers` are those that are alive; `progress` is the last epoch, or None."""
+    """The sentences. `workers` are those that are alive; `progress` is the last epoch, `rule` its early stopping."""
     if state.result is not None:
         stop = state.result.ending.stop
-        return _why_it_stopped(state, stop.with_best(progress) if stop else None, state.result.ending.error)
+        return _why_it_stopped(stop.with_best(progress) if stop else None, rule, state.result.ending.error)
     if state.status == "queued":
         return _why_it_waits(state, queue_position, workers)
-    return _why_it_runs(state, progress)
+    return _why_it_runs(state, progress, rule)
 
 
 def _why_it_waits(state: JobState, position: int | None, workers: Sequence[WorkerCard]) -> list[str]:
@@ -61,7 +65,7 @@ def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:
     return f"All {slots} slots of the workers are busy." if busy >= slots else "The workers are not ready yet."
 
 
-def _why_it_runs(state: JobState, progress: EpochProgress | None) -> list[str]:
+def _why_it_runs(state: JobState, progress: EpochProgress | None, rule: EarlyStoppingSpec | None) -> list[str]:
     sentences = []
     if state.cancel is not None:
         sentences.append(f"Cancellation was requested at {state.cancel.requested_at}; it saves its state first.")
@@ -69,7 +73,7 @@ def _why_it_runs(state: JobState, progress: EpochProgress | None) -> list[str]:
         where = f" on {state.claim.host}" if state.claim else ""
         sentences.append(f"It has started{where}, and no epoch has finished yet.")
     else:
-        sentences += _what_it_continues_for(progress, state.record.spec.callbacks.early_stopping)
+        sentences += _what_it_continues_for(progress, rule)
     return [*sentences, *_what_its_budget_is(state)]
 
 
@@ -114,23 +118,23 @@ def _better_than(value: float, spec: EarlyStoppingSpec) -> str:
     return f"falls below {_value(value - spec.min_delta)}"
 
 
-def _why_it_stopped(state: JobState, stop: Stop | None, error: JobError | None) -> list[str]:
+def _why_it_stopped(stop: Stop | None, rule: EarlyStoppingSpec | None, error: JobError | None) -> list[str]:
     sentences = []
     if stop is not None:
-        sentences += [_the_stop(state, stop), *_the_best_model(stop)]
+        sentences += [_the_stop(stop, rule), *_the_best_model(stop)]
     if error is not None:
         sentences.append(f"{error.message[:1].upper()}{error.message[1:]} ({error.code}).")
     if stop is not None and stop.epochs_not_run:
-        epochs = state.record.spec.hyperparameters.epochs
+        epochs = stop.last_epoch + stop.epochs_not_run
         sentences.append(f"{stop.epochs_not_run} of the {epochs} maximum epochs were not run.")
     if stop is not None and stop.budget is not None and stop.last_epoch:
         sentences.append("It can be extended.")
     return sentences or ["It has finished, and no reason was recorded."]
 
 
-def _the_stop(state: JobState, stop: Stop) -> str:
+def _the_stop(stop: Stop, rule: EarlyStoppingSpec | None) -> str:
     if stop.reason == "early_stopping":
-        return _stopped_early(stop, state.record.spec.callbacks.early_stopping)
+        return _stopped_early(stop, rule)
     if stop.reason == "epochs_completed":
         return f"It ran all of its {_epochs(stop.last_epoch)}."
     if stop.reason == "budget" and stop.budget is not None:

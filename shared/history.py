@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from shared.epoch_columns import NO_EPOCHS, EpochColumns, EpochRows, EpochTold
 from shared.events import Event, read_events
+from shared.fits import FitCall
 from shared.held import held_by, moment_of
 from shared.job import AttemptEnd, Claim, JobRecord, JobResult, JobStatus
 from shared.job_folder import AttemptFolder, JobFolder, derived_status
 from shared.points import Place
 from shared.progress import EpochProgress
+from shared.spec import EarlyStoppingSpec, JobSpec
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class AttemptHistory:
     `began` and `held`, how long it held its GPU by its end or by the last event, are in microseconds since the claim.
     `claimed` is when the claim was written, by the volume's clock: microseconds since 1970.
     `resumed` is the place where it went on, of attempt `from_attempt`; None where it began at the beginning. `inexact`
-    are the reasons why it may differ in its numbers from a run that was never interrupted.
+    are the reasons why it may differ in its numbers from a run that was never interrupted. `fit` is the last call of
+    `fit` of a program's script.
     """
 
     number: int
@@ -44,6 +47,7 @@ class AttemptHistory:
     from_attempt: int | None = None
     epochs: EpochRows = NO_EPOCHS
     inexact: tuple[str, ...] = ()
+    fit: FitCall | None = None
 
     @property
     def has_trained(self) -> bool:
@@ -145,6 +149,29 @@ class JobHistory:
         last = self.last_epoch()
         return last.best_epoch if last else None
 
+    @property
+    def fit(self) -> FitCall | None:
+        """The last call of `fit` of a program's script; None of other jobs and before the first call."""
+        return next((attempt.fit for attempt in reversed(self.attempts) if attempt.fit is not None), None)
+
+    @property
+    def rule(self) -> EarlyStoppingSpec | None:
+        """The early stopping that the job runs under: of a program's job that of its last call of `fit`."""
+        return self.fit.rule if self.fit else self.record.spec.callbacks.early_stopping
+
+    @property
+    def max_epochs(self) -> int:
+        """The maximum number of epochs; of a program's job as far as its script has said."""
+        last = self.last_epoch()
+        told = self.fit.epochs if self.fit else last.epoch if last else 0
+        return self.record.spec.max_epochs or told
+
+    def batch_size(self, attempt: AttemptHistory) -> int | None:
+        """The rows of a batch; None where the attempt did not say it."""
+        if isinstance(self.record.spec, JobSpec):
+            return self.record.spec.hyperparameters.batch_size
+        return attempt.fit.batch_size if attempt.fit else None
+
     def inexact(self) -> list[str]:
         """Why the run may differ from one that was never interrupted; of attempts whose work was dropped nothing."""
         used = self.used()
@@ -165,6 +192,7 @@ class _AttemptReader:
     resumed: Place | None = None
     from_attempt: int | None = None
     inexact: tuple[str, ...] = ()
+    fit: FitCall | None = None
     claim: Claim | None = None
     end: AttemptEnd | None = None
     told: int = 0
@@ -195,6 +223,7 @@ class _AttemptReader:
             from_attempt=self.from_attempt,
             epochs=self.epochs.now(),
             inexact=self.inexact,
+            fit=self.fit,
         )
 
     def read_events(self) -> None:
@@ -209,6 +238,7 @@ class _AttemptReader:
             self._moment(event)
         if event.data.get("exact") is False:
             self.inexact += (event.message,)
+        self.fit = FitCall.of(event) or self.fit
         if event.type == "epoch":
             progress = _progress(event)
             if progress is not None:

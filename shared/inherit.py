@@ -78,7 +78,7 @@ def _inherited_events(job: JobFolder, epochs: int, record: JobRecord) -> Iterato
         if kind is not None and isinstance(epoch, int) and epoch <= epochs:
             last[epoch, kind] = placed.event
     told = [EpochProgress.of(last[epoch, _EPOCH].data) for epoch in range(1, epochs + 1)]
-    now_judged = {one.epoch: one for one in rejudge(told, record.spec)}
+    now_judged = {one.epoch: one for one in rejudge(told, record.data_spec)}
     for epoch, kind in sorted(last):
         event = last[epoch, kind]
         data = now_judged[epoch].event_data() if kind == _EPOCH else event.data

@@ -11,6 +11,8 @@ attempts/<n>/
   end.json       AttemptEnd   how the attempt ended; by its worker, or the one that found it lost
 """
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -18,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.document import Document
 from shared.progress import Best, Count, EpochProgress, LastImprovement, Seconds, take_old_names
 from shared.project import DEFAULT_PROJECT, ProjectName
-from shared.spec import JobSpec
+from shared.spec import AnyJobSpec, JobSpec, ProgramJobSpec
 from shared.task import Task
 from shared.times import Time
 
@@ -38,12 +40,14 @@ class JobRecord(Document):
     point or from its best checkpoint, as `extends_from` says.
     `key_id` is the API key that posted it, where that was written down, and `project` the key's project.
     `weights_sha256` is that of the uploaded weights that its model starts from, None where it draws its own.
+    Of a job that runs a program `task` is None, `program_version` is the version that runs, `datasets_sha256` holds the
+    `data_sha256` of each dataset that it may read, and its own `data_sha256` is that of all of them (`pin_program`).
     """
 
     id: str
     created_at: Time
-    spec: JobSpec
-    task: Task
+    spec: AnyJobSpec
+    task: Task | None
     data_sha256: str
     warnings: tuple[str, ...] = ()
     retry_of: str | None = None
@@ -52,6 +56,28 @@ class JobRecord(Document):
     key_id: str | None = None
     weights_sha256: str | None = None
     project: ProjectName = DEFAULT_PROJECT
+    program_version: str | None = None
+    datasets_sha256: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def data_spec(self) -> JobSpec:
+        """The spec of a job that names its data and model. Raises ValueError for a job that runs a program."""
+        if isinstance(self.spec, ProgramJobSpec):
+            raise ValueError(f"{self.id} runs a program and names no data")
+        return self.spec
+
+    @property
+    def data_task(self) -> Task:
+        """The task of such a job. Raises ValueError for a job that runs a program."""
+        if self.task is None:
+            raise ValueError(f"{self.id} runs a program and has no task")
+        return self.task
+
+
+def pin_program(version: str, datasets: Mapping[str, str]) -> str:
+    """The `data_sha256` of a job that runs this version of a program on datasets, by the `data_sha256` of each."""
+    lines = [f"program {version}\n", *(f"{sha256} {name}\n" for name, sha256 in sorted(datasets.items()))]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class EnginePlan(Document):

@@ -137,10 +137,10 @@ def _stopped_itself(job: JobHistory, attempt: AttemptHistory) -> bool:
 
 def _batch_time(job: JobHistory, attempt: AttemptHistory, typical: float | None) -> int | None:
     """A batch's share of the median epoch, in microseconds; None where either is unknown."""
-    rows = attempt.training_rows
-    if not rows or typical is None:
+    rows, batch_size = attempt.training_rows, job.batch_size(attempt)
+    if not rows or typical is None or not batch_size:
         return None
-    batches = ceil(rows / min(job.record.spec.hyperparameters.batch_size, rows))
+    batches = ceil(rows / min(batch_size, rows))
     return round(typical * 1e6 / batches)
 
 

@@ -35,6 +35,8 @@ BAD_ENVIRONMENT_STATUS = 78
 # Read by the command `fitstop` alone.
 CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_WINE_URL", DATA_VARIABLE)
 
+AllowCode = Literal["no", "boxed", "unboxed"]
+
 log = logging.getLogger(__name__)
 
 
@@ -167,6 +169,10 @@ class Settings(BaseModel):
         default=50 * 1024**3, ge=1024, description="maximum bytes of a dataset of arrays, packed and unpacked"
     )
     max_model_bytes: int = Field(default=2 * 1024**3, ge=1024, description="maximum bytes of a file of weights")
+    max_program_bytes: int = Field(
+        default=64 * 1024**2, ge=1024, description="maximum bytes of a program, packed and unpacked"
+    )
+    max_program_files: int = Field(default=2000, ge=1, description="maximum files of a program")
     max_dataset_images: int = Field(
         default=2_000_000, ge=2, description="maximum images of a dataset; its archive may have twice as many entries"
     )
@@ -183,6 +189,17 @@ class Settings(BaseModel):
         default=None, ge=0, le=1_000_000, description="price per hour of one slot's GPU, for the ledger"
     )
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="the currency of that price")
+    allow_code: AllowCode = Field(
+        default="no",
+        description="whether this worker runs programs: no; boxed, where the kernel of its machine can confine them; "
+        "unboxed, with all rights of the worker",
+    )
+    requirements_bytes: int = Field(
+        default=10 * 1024**3,
+        ge=1024**2,
+        description="maximum bytes that the packages of programs take in the cache; also of one program alone",
+    )
+    requirements_seconds: float = Field(default=600, gt=0, description="maximum time to install a program's packages")
     child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="how a training child starts")
     child_start_seconds: float = Field(
         default=20, gt=0, description="maximum time for a training child to start; then its worker is unfit"

@@ -22,5 +22,5 @@ def settle_if_decided(folder: JobFolder, state: JobState) -> bool:
 def stop_after_events(folder: JobFolder, record: JobRecord | None, reason: str) -> Stop:
     """The stop of a run that could not record it: after the last epoch of its events."""
     last_epoch = epochs_done(folder)
-    epochs = record.spec.hyperparameters.epochs if record else last_epoch
+    epochs = (record.spec.max_epochs if record else None) or last_epoch
     return Stop(reason=reason, last_epoch=last_epoch, epochs_not_run=epochs - last_epoch)

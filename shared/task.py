@@ -32,6 +32,8 @@ LOSSES: dict[TaskKind, tuple[Loss, ...]] = {
         "poisson",
     ),
 }
+# It takes class numbers; all others take the shares of two classes, which mixup makes.
+_CLASS_NUMBER_LOSSES = frozenset({"sparse_categorical_crossentropy"})
 METRICS: dict[TaskKind, tuple[Metric, ...]] = {
     "binary": ("accuracy", "precision", "recall", "auc", "f1"),
     "multiclass": ("accuracy", "top_5_accuracy"),
@@ -67,6 +69,11 @@ class Task(BaseModel):
 def task_of_loss(loss: Loss) -> TaskKind | None:
     """The task that a loss belongs to; None for "auto"."""
     return next((kind for kind, losses in LOSSES.items() if loss in losses), None)
+
+
+def losses_of(kind: TaskKind, *, is_mixed: bool = False) -> tuple[Loss, ...]:
+    """The losses of a task, its default first; with `is_mixed` those that take the shares of two classes."""
+    return tuple(loss for loss in LOSSES[kind] if not (is_mixed and loss in _CLASS_NUMBER_LOSSES))
 
 
 def task_of_column(target: Column) -> TaskKind:

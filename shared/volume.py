@@ -41,7 +41,7 @@ from shared.job_folder import JobFolder
 from shared.plain_files import guard
 from shared.program import ProgramInfo, ProgramStore
 from shared.project import DEFAULT_PROJECT, is_project_name
-from shared.spec import JobSpec
+from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
 from shared.volume_identity import VolumeIdentity
 from shared.weights import WeightsStore, weights_of
@@ -160,8 +160,12 @@ class Volume:
         """Whether the data of a dataset is there."""
         return self.data_file(dataset_id).exists() or (self.dataset_folder(dataset_id) / ARRAYS).exists()
 
-    def has_files(self, spec: JobSpec) -> bool:
-        """Whether the data of a job is there, and the weights that its model starts from."""
+    def has_files(self, record: JobRecord) -> bool:
+        """Whether the data of a job is there, its program, and the weights that its model starts from."""
+        spec = record.spec
+        if isinstance(spec, ProgramJobSpec):
+            program = self.programs.version_folder(spec.program.id, record.program_version or "")
+            return program.exists() and all(map(self.has_data, spec.dataset_ids))
         weights = weights_of(spec)
         return self.has_data(spec.dataset.id) and (weights is None or self.weights.place(weights).exists())
 

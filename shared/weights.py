@@ -12,7 +12,7 @@ from shared.durable import make_folder, sync_folder
 from shared.ids import WeightsId, is_weights_id
 from shared.job_folder import JobFolder
 from shared.project import DEFAULT_PROJECT, ProjectName
-from shared.spec import ApplicationSpec, JobSpec, KerasSpec
+from shared.spec import AnyJobSpec, ApplicationSpec, KerasSpec, ProgramJobSpec
 
 MODELS = "models"
 DOCUMENT = "model.json"
@@ -76,8 +76,10 @@ class WeightsStore:
         return True
 
 
-def weights_of(spec: JobSpec) -> str | None:
+def weights_of(spec: AnyJobSpec) -> str | None:
     """The id of the weights that a job starts from; None where it draws its own."""
+    if isinstance(spec, ProgramJobSpec):
+        return None
     return spec.model.weights if isinstance(spec.model, KerasSpec | ApplicationSpec) else None
 
 

@@ -68,6 +68,11 @@ def caller() -> Caller:
     return found
 
 
+def may_run_code() -> bool:
+    """Whether the caller may post programs and jobs that run them."""
+    return _REACH[caller().scope] >= _REACH["code"]
+
+
 def _check() -> Response | None:
     # A path that nobody serves is told only to those who have a key.
     needed: RouteScope = scope_of(current_app, request.endpoint) if request.endpoint else "read"

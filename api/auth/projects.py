@@ -10,14 +10,17 @@ from typing import TypeVar
 from api.auth.access import caller
 from api.http.operation import Schema, text
 from api.http.query import Query
+from api.state import partial_uploads
 from api.state.dataset_cache import KnownDataset
 from api.state.job_projects import project_of
+from api.state.partial_uploads import PartialUpload
 from api.state.service import service
 from api.state.webhook_store import WebhookRecord
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
 from shared.job_folder import JobFolder
 from shared.problems import NotFound
+from shared.program import ProgramInfo
 from shared.project import PROJECT_PATTERN, is_project_name
 from shared.weights import DOCUMENT, WeightsInfo
 
@@ -63,6 +66,20 @@ def find_dataset(dataset_id: str) -> DatasetInfo | None:
     return info if info is not None and reaches(info.project) else None
 
 
+def find_upload(dataset_id: str, upload_id: str) -> PartialUpload:
+    """An unfinished upload that the caller reaches. Raises NotFound for every other id, and UnusableDocument."""
+    datasets = service().volume.datasets
+    own = partial_uploads.find_upload(datasets, caller().project, dataset_id, upload_id)
+    if own is not None:
+        return own
+    ids = (dataset_id, upload_id)
+    reached = [one for one in partial_uploads.all_uploads(datasets) if reaches(one.info.project)]
+    found = next((one for one in reached if ids == (one.info.dataset_id, one.info.upload_id)), None)
+    if found is None:
+        raise partial_uploads.gone()
+    return found
+
+
 def find_known_dataset(dataset_id: str) -> KnownDataset | None:
     """The same from the cache, with its rows."""
     known = _if_reached(dataset_id, service().datasets.find)
@@ -92,6 +109,25 @@ def find_webhook(webhook_id: str) -> WebhookRecord:
 def is_weights_id_taken(weights_id: str) -> bool:
     """Whether weights that the caller does not reach have this id."""
     return service().volume.weights.place(weights_id).exists() and find_weights(weights_id) is None
+
+
+def find_program(program_id: str, version: str | None = None) -> ProgramInfo | None:
+    """A version of a program that the caller reaches, by default the latest; None for every other id or version.
+
+    Raises UnusableDocument.
+    """
+    store = service().volume.programs
+    latest = _if_readable(lambda: store.latest(program_id), lambda: store.latest_file(program_id))
+    return store.find(program_id, version) if latest is not None and reaches(latest.project) else None
+
+
+def is_program_id_taken(program_id: str) -> bool:
+    """Whether a program that the caller does not reach has this id."""
+    store = service().volume.programs
+    if not store.place(program_id).exists():
+        return False
+    latest = _if_readable(lambda: store.latest(program_id), lambda: store.latest_file(program_id))
+    return latest is None or not reaches(latest.project)
 
 
 def _if_reached(dataset_id: str, read: Callable[[str], _Read | None]) -> _Read | None:

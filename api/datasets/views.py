@@ -2,7 +2,6 @@
 
 import json
 import logging
-from typing import Any
 
 from flask import Response, request
 from pydantic import TypeAdapter, ValidationError
@@ -16,7 +15,6 @@ from api.datasets.upload import Upload, receive
 from api.datasets.upload_options import UPLOAD_PARAMETERS, UploadOptions, read_options
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
-from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
 from api.shapes.base import Page, take_fields
 from api.shapes.service import Dataset
@@ -31,6 +29,7 @@ from shared.times import utc_now
 
 _MOST_NAME = 256
 _FILE = {"type": "string", "format": "binary"}
+UPLOAD_QUERY = {"name": text("Original file name.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS}
 _LINKS = {name: (name, {"dataset_id": "$response.body#/id"}) for name in ("showDataset", "deleteDataset")}
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 
@@ -45,7 +44,7 @@ log = logging.getLogger(__name__)
         200: json_answer("Dataset unchanged.", Dataset, headers=("Location",), links=_LINKS),
         201: json_answer("Dataset created.", Dataset, headers=("Location",), links=_LINKS),
     },
-    query={"name": text("Original file name.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS},
+    query=UPLOAD_QUERY,
     body={
         "text/csv": {"type": "string", "minLength": 1},
         "application/vnd.apache.parquet": _FILE,
@@ -63,7 +62,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     `image` and `label`, is a dataset of images; npz is one of arrays.
     """
     with Query("name", "missing_values", "column_kinds") as query:
-        name = query.parse("name", _source_name, None)
+        name = query.parse("name", source_name, None)
         options = read_options(query)
     check_request(is_id=is_dataset_id(dataset_id))
     if is_taken(dataset_id):
@@ -74,7 +73,14 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     with uploading(), receive(service().volume.datasets, service().settings) as upload:
         if not is_repeated:
             check_bytes(upload.bytes)
-        info, is_new = _keep(upload, dataset_id, name, options)
+        return publish(upload, dataset_id, name, options)
+
+
+def publish(
+    upload: Upload, dataset_id: str, name: str | None, options: UploadOptions
+) -> tuple[Response, int, dict[str, str]]:
+    """Make what came the dataset, and answer. Raises Refused, Conflict, HttpProblem."""
+    info, is_new = _keep(upload, dataset_id, name, options)
     if not reaches(info.project):
         raise taken_id(dataset_id)
     if is_new:
@@ -136,7 +142,7 @@ def delete(dataset_id: str) -> tuple[str, int]:
     volume, info = service().volume, find_dataset(dataset_id)
     if info is None:
         raise NotFound("there is no dataset with this id")
-    check_unused("dataset", lambda job: job.spec.dataset.id == dataset_id)
+    check_unused("dataset", lambda job: dataset_id in job.spec.dataset_ids)
     if not volume.remove_dataset(dataset_id):
         raise NotFound("there is no dataset with this id")
     service().usage.forget(info.project)
@@ -168,19 +174,9 @@ def _describe(upload: Upload, dataset_id: str, name: str | None, options: Upload
         "source_format": upload.format,
         "sha256": upload.sha256,
         "bytes": upload.bytes,
-        **_parse(upload, options),
+        **upload.parse(service().settings, options),
     }
     return DatasetInfo.model_validate_json(json.dumps(facts))
-
-
-def _parse(upload: Upload, options: UploadOptions) -> dict[str, Any]:
-    held = service()
-    if not held.parsers.acquire(timeout=held.settings.ingest_timeout_seconds):
-        raise HttpProblem(503, "busy", "other uploads are being read; try again later", retry_after=10)
-    try:
-        return upload.parse(held.settings, options)
-    finally:
-        held.parsers.release()
 
 
 def _readable() -> list[DatasetInfo]:
@@ -209,7 +205,8 @@ def _cursor(text: str) -> tuple[str, str]:
     return origin.created_at, text
 
 
-def _source_name(text: str) -> str:
+def source_name(text: str) -> str:
+    """The parameter `name`. Raises ValueError that says what is expected."""
     if not 1 <= len(text) <= _MOST_NAME:
         raise ValueError(f"1 to {_MOST_NAME} characters")
     try:

@@ -8,6 +8,7 @@ from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.jobs.report import epoch_progress
 from api.shapes.jobs import Explanation
+from api.state.histories import histories
 from api.state.service import service
 from shared.events import last_epoch_event
 from shared.explain import explain
@@ -36,6 +37,7 @@ def show(job_id: str) -> Response:
     sentences = explain(
         state,
         epoch_progress(event) if event else None,
+        state.record.spec.callbacks.early_stopping if state.record.task else histories().of(folder).rule,
         service().places.of(OpenJob.of(state.record)).get(job_id) if is_queued else None,
         _alive() if is_queued else [],
     )

@@ -50,8 +50,8 @@ def forecast_of(history: JobHistory) -> shapes.Forecast:
 def _answer(history: JobHistory) -> dict[str, Any]:
     """The other fields of `shapes.Forecast`."""
     epochs = history.epochs()
-    allowed = history.record.spec.hyperparameters.epochs
-    spec = history.record.spec.callbacks.early_stopping
+    allowed = history.max_epochs
+    spec = history.rule
     told = {"epoch": epochs[-1].epoch if epochs else 0, "epochs": allowed}
     if history.result is not None:
         return {**told, **_none("the job has finished")}
@@ -59,6 +59,8 @@ def _answer(history: JobHistory) -> dict[str, Any]:
         ends = _within_budget(history, epochs, allowed)
         because = f"its budget ends it near epoch {ends}" if ends < allowed else f"it ends at epoch {allowed}"
         return {**told, **_none(f"early stopping is off: {because}")}
+    if history.fit is not None and history.fit.number > 1:
+        return {**told, **_none(f"its script is in call {history.fit.number} of fit, and early stopping began again")}
     try:
         values = monitored_values([one.metrics for one in epochs], spec.monitor)
     except KeyError:

@@ -36,7 +36,7 @@ from shared.replay import (
     replay,
     smallest_patience,
 )
-from shared.spec import EarlyStoppingSpec
+from shared.spec import EarlyStoppingSpec, JobSpec, Mode
 from shared.task import better_mode
 from shared.validation import validate
 
@@ -65,6 +65,10 @@ def replay_job(job_id: str) -> Response:
     epochs = history.epochs()
     if not epochs:
         raise Conflict("no epoch of this job has ended yet, so there is nothing to replay")
+    if history.fit is not None and history.fit.number > 1:
+        raise Conflict(
+            f"its script called fit {history.fit.number} times, and early stopping begins again in each call"
+        )
     spec = _spec(history, asked, epochs)
     with costly_read():
         values = monitored_values([told.metrics for told in epochs], spec.monitor)
@@ -114,10 +118,11 @@ def patience() -> Response:
 
 def own_rule(history: JobHistory) -> EarlyStoppingSpec:
     """The job's early stopping; where it is off, the default one on what the job's checkpoints monitor."""
-    callbacks = history.record.spec.callbacks
-    if callbacks.early_stopping is not None:
-        return callbacks.early_stopping
-    monitor = callbacks.model_checkpoint.monitor if callbacks.model_checkpoint else "val_loss"
+    if history.rule is not None:
+        return history.rule
+    spec = history.record.spec
+    checkpoint = spec.callbacks.model_checkpoint if isinstance(spec, JobSpec) else None
+    monitor = checkpoint.monitor if checkpoint else "val_loss"
     return EarlyStoppingSpec(monitor=monitor, mode=better_mode(monitor))
 
 
@@ -129,12 +134,25 @@ def _spec(history: JobHistory, asked: ReplaySettings, epochs: Sequence[EpochTold
     if any(monitor not in told.metrics for told in epochs):
         detail = f'received "{monitor}", expected one of {list_names(known)}.{nearest(monitor, known)}'
         raise Refused([Problem(pointer("monitor"), detail, "unknown_monitor")])
-    mode = better_mode(monitor)
+    mode = _mode(monitor, own, given.get("mode"))
     if given.get("mode", mode) != mode:
         better = "greater" if mode == "max" else "smaller"
         detail = f'received "{given["mode"]}"; {monitor} is better the {better} it is: "{mode}"'
         raise Refused([Problem(pointer("mode"), detail, "wrong_mode")])
     return own.model_copy(update={**given, "mode": mode})
+
+
+def _mode(monitor: str, own: EarlyStoppingSpec, asked: Mode | None) -> Mode:
+    """Whether the metric is better when it is greater or smaller; of a script's own metric by its rule or as asked."""
+    if monitor == own.monitor and own.mode != "auto":
+        return own.mode
+    try:
+        return better_mode(monitor)
+    except ValueError:
+        if asked in {"min", "max"}:
+            return asked
+        detail = f'missing: {monitor} is a metric of the script\'s own; expected "min" or "max"'
+        raise Refused([Problem(pointer("mode"), detail, "missing")]) from None
 
 
 def _answer(
@@ -143,7 +161,7 @@ def _answer(
     past = replay(values, spec)
     stop = past.stop(spec.patience)
     last = epochs[-1].epoch
-    allowed = history.record.spec.hyperparameters.epochs
+    allowed = history.max_epochs
     is_known = stop is not None or last >= allowed
     at = stop.epoch if stop else last
     improvement = stop.last_improvement if stop else past.last_improvement
@@ -227,6 +245,8 @@ def _curve(history: JobHistory) -> Curve | str:
         return "it has not finished"
     if not epochs:
         return "none of its epochs has finished"
+    if history.fit is not None and history.fit.number > 1:
+        return "its script called fit several times"
     spec = own_rule(history)
     try:
         values = monitored_values([told.metrics for told in epochs], spec.monitor)
@@ -237,7 +257,7 @@ def _curve(history: JobHistory) -> Curve | str:
         values=values,
         seconds=[told.seconds for told in epochs],
         spec=spec,
-        is_complete=epochs[-1].epoch >= history.record.spec.hyperparameters.epochs,
+        is_complete=epochs[-1].epoch >= history.max_epochs,
         price_per_hour=claim.gpu_price_per_hour,
         currency=claim.currency,
     )

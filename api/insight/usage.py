@@ -123,7 +123,7 @@ def _over(folder: JobFolder) -> _Over | None:
     known: _Over | None = histories().finished.find(folder.id)
     if known is None and (result := folder.result()) and (record := folder.record()):
         ledger = histories().ledger(folder)
-        known = _Over(result.finished_at, record.spec.dataset.id, record.key_id, record.project, ledger)
+        known = _Over(result.finished_at, record.spec.source_id, record.key_id, record.project, ledger)
         histories().finished.keep(folder.id, known)
     return known
 

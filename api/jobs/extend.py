@@ -25,7 +25,7 @@ from shared.manifest import read_manifest
 from shared.points import place_of, points_of, with_points
 from shared.problems import Conflict, NotFound, Problem, Refused, pointer
 from shared.replay import monitored_values, replay
-from shared.spec import MOST_EPOCHS, Budget, EarlyStoppingSpec, JobSpec, Strict
+from shared.spec import MOST_EPOCHS, Budget, EarlyStoppingSpec, JobSpec, ProgramJobSpec, Strict
 from shared.validation import validate
 
 # Where the new spec has what this request has nearer at hand.
@@ -84,6 +84,8 @@ def extend(job_id: str) -> tuple[Response, int, dict[str, str]]:
 
 def _origin(job: JobFolder, asked: ExtendRequest) -> _Origin:
     state = state_of(job)
+    if isinstance(state.record.spec, ProgramJobSpec):
+        raise Conflict("the job runs a program, whose script sets its epochs; change its arguments and post it again")
     if state.result is None:
         raise Conflict(f"the job is {state.status}; only a finished job can be extended")
     source = with_points(job)
@@ -111,7 +113,7 @@ def _inherit(origin: _Origin, record: JobRecord, into: JobFolder) -> None:
 def _extend_record(origin: _Origin, asked: ExtendRequest, job_id: str) -> JobRecord:
     """The new job's record. Raises Refused with everything that is wrong, Conflict where the data is other data."""
     before, problems = origin.record, []
-    wanted = _change_spec(before.spec, asked)
+    wanted = _change_spec(before.data_spec, asked)
     if wanted.hyperparameters.epochs <= origin.epochs:
         problems.append(_nothing_left(wanted, origin, asked))
     try:

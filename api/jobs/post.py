@@ -14,6 +14,7 @@ from api.http.query import Query, no_query
 from api.http.strict_json import read_object
 from api.jobs.find import state_of
 from api.jobs.once import ONCE, store_once
+from api.jobs.post_program import make_program_record, new_program_record
 from api.jobs.report import dry_run_report
 from api.jobs.show import job_document, new_job_document
 from api.shapes.jobs import DryRun, Job
@@ -27,7 +28,7 @@ from shared.problems import Conflict, FitstopError, Problem, Refused, at_most_sh
 from shared.resolve import problems_without_data, resolve
 from shared.resolve.draft import make_draft
 from shared.resolve.memory import MemoryLimits
-from shared.spec import JobSpec
+from shared.spec import JobSpec, ProgramJobSpec
 from shared.times import utc_now
 from shared.weights import WeightsInfo, weights_of
 
@@ -37,6 +38,8 @@ _MODEL = ("model", "config")
 _IMAGE_RANK = 4
 # Stand for what a bad document does not say; nothing is looked up or judged by them.
 _UNKNOWN = {"dataset": {"id": "unknown", "target": "unknown"}}
+# A job that names its data and model, or one that runs a program; both are described with the answers.
+_EITHER: Schema = {"anyOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in (JobSpec, ProgramJobSpec)]}
 
 README_JOB: Schema = {
     "name": "wine-quality",
@@ -70,7 +73,7 @@ JOB_LINKS = {
     },
     query={"dry_run": {"type": "boolean", "default": False, "description": "Whether to only check the spec."}},
     headers=ONCE,
-    body={JSON: JobSpec},
+    body={JSON: _EITHER},
     example=README_JOB,
     errors=(*BODY_ERRORS, 404, 409, 503, 507),
 )
@@ -114,6 +117,8 @@ def answer_post(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int
 
 
 def _make_record(document: dict[str, Any], job_id: str) -> JobRecord:
+    if "program" in document:
+        return make_program_record(document, job_id)
     draft = make_draft(JobSpec, _fill_in_kinds(document), _UNKNOWN)
     if draft.value is None:
         raise Refused(at_most_shown(draft.faults.problems))
@@ -139,7 +144,10 @@ def _usual_model(data: DatasetInfo) -> str:
 
 
 def _retry_record(before: JobRecord, job_id: str) -> JobRecord:
-    record = new_record(before.spec, job_id, project=before.project, retry_of=before.id)
+    if isinstance(before.spec, ProgramJobSpec):
+        record = new_program_record(before.spec, job_id, project=before.project, retry_of=before.id)
+    else:
+        record = new_record(before.spec, job_id, project=before.project, retry_of=before.id)
     on_the_same_data(record, before)
     return record
 
@@ -147,7 +155,10 @@ def _retry_record(before: JobRecord, job_id: str) -> JobRecord:
 def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
     """Raise Conflict where a new job would not have the data that the one before it had."""
     if record.data_sha256 != before.data_sha256:
-        raise Conflict(f'the dataset "{record.spec.dataset.id}" has other data now; post the spec as a new job')
+        what = f'the dataset "{record.spec.source_id}" has other data'
+        if record.program_version is not None:
+            what = f'the program "{record.spec.source_id}" or one of its datasets has another version'
+        raise Conflict(f"{what} now; post the spec as a new job")
     if record.weights_sha256 != before.weights_sha256:
         raise Conflict("its model would start from other weights now; post the spec as a new job")
 

@@ -20,7 +20,7 @@ from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.manifest import Checkpoint, Manifest, read_manifest
 from shared.progress import EpochProgress
 from shared.settings import Settings
-from shared.spec import KerasSpec
+from shared.spec import JobSpec, KerasSpec
 
 _Read = TypeVar("_Read")
 
@@ -41,7 +41,7 @@ def job_report(
         id=folder.id,
         object="job",
         project=record.project,
-        name=record.spec.name or record.spec.dataset.id,
+        name=record.spec.name or record.spec.source_id,
         retry_of=record.retry_of,
         extends=record.extends,
         extends_from=record.extends_from,
@@ -68,7 +68,7 @@ def job_report(
 
 def without_config(job: shapes.Job) -> shapes.Job:
     """The job as lists show it: without the layers of a Keras model, which may be long."""
-    if not isinstance(job.spec.model, KerasSpec):
+    if not isinstance(job.spec, JobSpec) or not isinstance(job.spec.model, KerasSpec):
         return job
     model = job.spec.model.model_copy(update={"config": {}})
     return job.model_copy(update={"spec": job.spec.model_copy(update={"model": model})})
@@ -241,6 +241,7 @@ def _urls(job_id: str) -> shapes.JobUrls:
         self=own,
         events=f"{own}/events",
         epochs=f"{own}/epochs",
+        output=f"{own}/output",
         log=f"{own}/training_log.csv",
         checkpoints=f"{own}/checkpoints",
         model=f"{own}/model",

@@ -16,6 +16,7 @@ from api.shapes.service import (
     KeyLimits,
     Limits,
     ModelLimits,
+    ProgramLimits,
     ProjectLimits,
     Quota,
     RequestLimits,
@@ -40,6 +41,7 @@ def show() -> Response:
             job=_job(settings),
             dataset=_dataset(settings),
             model=ModelLimits(bytes=settings.max_model_bytes),
+            program=ProgramLimits(bytes=settings.max_program_bytes, files=settings.max_program_files),
             key=KeyLimits(
                 requests_per_minute=settings.requests_per_minute,
                 unfinished_jobs=settings.max_unfinished_jobs,

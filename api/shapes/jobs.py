@@ -10,20 +10,22 @@ from shared.events import Level
 from shared.job import JobError, JobStatus, Stop
 from shared.manifest import Checkpoint as SavedCheckpoint
 from shared.progress import Best, Patience, PlateauWait
-from shared.spec import JobSpec
+from shared.spec import AnyJobSpec, ProgramJobSpec
 from shared.task import Task
 
 
-def as_posted(spec: JobSpec) -> dict[str, Any]:
+def as_posted(spec: AnyJobSpec) -> dict[str, Any]:
     """The spec as a client could post it again."""
     shown = spec.model_dump(mode="json")
+    if isinstance(spec, ProgramJobSpec):
+        return shown
     for part, name in (("dataset", "positive"), ("hyperparameters", "loss"), ("hyperparameters", "optimizer")):
         if isinstance(value := shown[part].get(name), dict):
             shown[part][name] = {field: one for field, one in value.items() if one is not None}
     return shown
 
 
-PostedSpec = Annotated[JobSpec, PlainSerializer(as_posted)]
+PostedSpec = Annotated[AnyJobSpec, PlainSerializer(as_posted)]
 
 
 class Progress(Shape):
@@ -104,6 +106,7 @@ class JobUrls(Shape):
     self: Path
     events: Path
     epochs: Path
+    output: Path
     log: Path
     checkpoints: Path
     model: Path
@@ -157,7 +160,7 @@ class Job(Shape):
     max_failures: int
     max_losses: int
     warnings: list[str]
-    task: Task
+    task: Annotated[Task | None, Field(description="Null for a job that runs a program")]
     spec: Annotated[PostedSpec, Field(description="In lists the `config` of a Keras model is empty")]
     urls: JobUrls
     ledger: Annotated[Ledger | None, Field(description="Omitted in lists")] = None
@@ -180,7 +183,7 @@ class DryRun(Shape):
 
     object: Literal["dry_run"]
     warnings: list[str]
-    task: Task
+    task: Annotated[Task | None, Field(description="Null for a job that runs a program")]
     spec: PostedSpec
 
 
@@ -198,6 +201,24 @@ class Event(Shape):
 
 class EventPage(Page[Event]):
     """One page of a job's events, oldest first; `next` is the cursor after the last one."""
+
+    next: str
+
+
+class OutputPiece(Shape):
+    """Text that one attempt printed, with control characters as escapes.
+
+    `skipped_bytes` before it are not kept: of long output the middle is removed.
+    """
+
+    attempt: int
+    host: str | None
+    text: str
+    skipped_bytes: Count
+
+
+class OutputPage(Page[OutputPiece]):
+    """Output of the training processes in order; `next` is the cursor after it."""
 
     next: str
 

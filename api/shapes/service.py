@@ -5,11 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from api.shapes.base import JobId, Shape, Time
+from api.shapes.base import Count, JobId, Shape, Time
 from api.shapes.jobs import EpochPage
 from api.state.key_store import KeyStatus, Scope
 from shared.dataset import DatasetInfo
 from shared.document import FORMAT
+from shared.ids import ProgramVersion
+from shared.program import ProgramFile
 from shared.weights import WeightsInfo
 from shared.worker_card import WorkerCard
 
@@ -26,6 +28,45 @@ class ModelWeights(WeightsInfo):
 
     format: SkipJsonSchema[int] = Field(default=FORMAT, exclude=True)
     object: Literal["model_weights"]
+
+
+class UnfinishedUpload(Shape):
+    """Upload that has begun and is not a dataset yet. `offset` is the number of bytes that have arrived."""
+
+    object: Literal["upload"]
+    id: str
+    dataset_id: str
+    length: Count
+    offset: Count
+    kept_seconds: Annotated[int, Field(description="Time without a new byte after which the upload is removed")]
+
+
+class _ProgramFacts(Shape):
+    id: str
+    version: Annotated[ProgramVersion, Field(description="SHA-256 of the paths and the contents of its files")]
+    project: str
+    created_at: Time
+    bytes: int
+    file_count: int
+
+
+class ProgramSummary(_ProgramFacts):
+    """Latest version of a program."""
+
+    object: Literal["program_summary"]
+
+
+class Program(_ProgramFacts):
+    """Version of a program. `versions` lists the newest 100, and `broken` the `.py` files that do not compile."""
+
+    object: Literal["program"]
+    files: list[ProgramFile]
+    default_entry: Annotated[str | None, Field(description="File that runs where a job names no entry")]
+    has_requirements: Annotated[bool, Field(description="Whether requirements.txt is at the top")]
+    broken: dict[str, str]
+    warnings: list[str]
+    versions: list[ProgramVersion]
+    version_count: int
 
 
 class DatasetImage(Shape):
@@ -52,7 +93,11 @@ class Worker(WorkerCard):
     last_seen_seconds: float
 
 
-WaitReason = Literal["next", "busy", "no_worker", "starting", "unfit", "draining", "backoff", "volume", "data_missing"]
+# fmt: off
+WaitReason = Literal[
+    "next", "busy", "no_worker", "no_code_worker", "starting", "unfit", "draining", "backoff", "volume", "data_missing"
+]
+# fmt: on
 
 
 class Waits(Shape):
@@ -113,6 +158,13 @@ class ModelLimits(Shape):
     bytes: int
 
 
+class ProgramLimits(Shape):
+    """Limits of a program."""
+
+    bytes: Annotated[int, Field(description="Bytes of all files, packed and unpacked")]
+    files: int
+
+
 class RequestLimits(Shape):
     """Limits of a request."""
 
@@ -158,6 +210,7 @@ class Limits(Shape):
     job: JobLimits
     dataset: DatasetLimits
     model: ModelLimits
+    program: ProgramLimits
     request: RequestLimits
     key: KeyLimits
     project: ProjectLimits

@@ -12,6 +12,7 @@ from shared.explain import explain
 from shared.held import held_by, held_so_far
 from shared.job import AttemptEnd, Claim, JobRecord
 from shared.job_folder import AttemptFolder, JobFolder, JobState
+from shared.spec import JobSpec
 from shared.times import microseconds, utc_now
 
 # Of a limit, when it is nearly used.
@@ -67,7 +68,9 @@ def _over(state: JobState, job: JobFolder) -> list[Fact]:
     assert state.result is not None
     ending, at = state.result.ending, state.result.finished_at
     moment = _modified(job.result_file)
-    message = " ".join(explain(state, None, None, []))
+    # Of a program, the rule is that of its script's callback, which only its events say.
+    rule = state.record.spec.callbacks.early_stopping if isinstance(state.record.spec, JobSpec) else None
+    message = " ".join(explain(state, None, rule, None, []))
     more = {"stop": ending.stop and ending.stop.model_dump(mode="json"), "error": _error_of(ending.error)}
     stopped_early = ending.stop is not None and ending.stop.reason == "early_stopping"
     kinds: list[EventType] = ["job.early_stopping"] if stopped_early else []
@@ -125,7 +128,7 @@ def _fact(kind: EventType, state: JobState, moment_ns: int, at: str, message: st
     attempt = more.get("attempt")
     data = {
         "id": record.id,
-        "name": record.spec.name or record.spec.dataset.id,
+        "name": record.spec.name or record.spec.source_id,
         "project": record.project,
         "metadata": dict(record.spec.metadata),
         "status": state.status,

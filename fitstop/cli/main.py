@@ -14,7 +14,10 @@ from fitstop.cli.insight import explain, patience, replay, usage
 from fitstop.cli.jobs import cancel, events, log, ps, retry, rm, show, submit, watch_command
 from fitstop.cli.keys import keys
 from fitstop.cli.local import demo, up
+from fitstop.cli.logs import logs
 from fitstop.cli.plot import plot
+from fitstop.cli.programs import programs
+from fitstop.cli.run import run as run_command
 from fitstop.cli.service import config, open_page, queue, workers
 from fitstop.cli.webhooks import webhooks
 from fitstop.terminal.output import discard_stdout, open_streams
@@ -41,9 +44,26 @@ def main(url: str | None) -> None:
     """
 
 
-_RUN = (up, demo, submit, ps, show, watch_command, events, log, cancel, retry, extend, rm, download, bundle)
+_RUN = (
+    up,
+    demo,
+    run_command,
+    submit,
+    ps,
+    show,
+    watch_command,
+    events,
+    logs,
+    log,
+    cancel,
+    retry,
+    extend,
+    rm,
+    download,
+    bundle,
+)
 _UNDERSTAND = (explain, replay, patience, usage, plot)
-_SERVE = (open_page, datasets, keys, webhooks, workers, queue, config, doctor)
+_SERVE = (open_page, datasets, programs, keys, webhooks, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)

@@ -59,6 +59,33 @@ def follow(
         time.sleep(look_seconds)
 
 
+def follow_output(client: Client, job_id: str, page: Json, *, look_seconds: float = LOOK_SECONDS) -> Iterator[Json]:
+    """The pieces of `page`, and those that are printed after it until the job has finished.
+
+    Without an answer it tries again, and raises the error after LOST_SECONDS.
+    """
+    yield from page["data"]
+    lost_since: float | None = None
+    while True:
+        try:
+            # Asked before the output: nothing is printed after the end.
+            is_over = client.job(job_id)["status"] in TERMINAL
+            while True:
+                page = client.output(job_id, page["next"])
+                yield from page["data"]
+                if not page["has_more"]:
+                    break
+            lost_since = None
+        except (Unreachable, ApiError):
+            lost_since = lost_since or time.monotonic()
+            if time.monotonic() - lost_since > LOST_SECONDS:
+                raise
+            is_over = False
+        if is_over:
+            return
+        time.sleep(look_seconds)
+
+
 def _events_after(client: Client, job_id: str, cursor: str | None) -> tuple[list[Json], str | None]:
     events: list[Json] = []
     while True:

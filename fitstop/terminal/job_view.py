@@ -208,6 +208,16 @@ def _budget_reason(budget: Json, last: int | None) -> str:
     return f"{where}: budget used up, {number(budget.get('used'))} of {number(budget.get('limit'))} {unit}".rstrip()
 
 
+def _what_it_trains(spec: Json) -> list[tuple[str, object]]:
+    if program := spec.get("program"):
+        words = " ".join([program.get("entry") or "", *(program.get("arguments") or [])])
+        return [("program", literal(f"{program.get('id')}: {words}"))]
+    return [
+        ("dataset", _dataset_words(spec.get("dataset") or {})),
+        ("model", literal(model_words(spec.get("model") or {}))),
+    ]
+
+
 def job_fields(job: Json) -> Table:
     """One job for `fitstop show`."""
     progress = job.get("progress") or {}
@@ -217,8 +227,7 @@ def job_fields(job: Json) -> Table:
         ("id", job["id"]),
         ("name", job.get("name") or "-"),
         ("status", status_text(job["status"])),
-        ("dataset", _dataset_words(spec.get("dataset") or {})),
-        ("model", literal(model_words(spec.get("model") or {}))),
+        *_what_it_trains(spec),
         ("created", job.get("created_at")),
         ("started", job.get("started_at") or "-"),
         ("finished", job.get("finished_at") or "-"),

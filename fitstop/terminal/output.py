@@ -93,6 +93,11 @@ def plain(value: object) -> str:
     return "".join(character if character.isprintable() else _visible(character) for character in str(value))
 
 
+def plain_lines(text: str) -> str:
+    """`plain` for text of several lines: line feeds and tabs stay."""
+    return "\n".join("\t".join(plain(cell) for cell in line.split("\t")) for line in text.split("\n"))
+
+
 def _visible(character: str) -> str:
     if unicodedata.category(character) == "Zs":
         return " "

@@ -29,6 +29,8 @@ from shared.spec import (
     Hyperparameters,
     ImagesSpec,
     JobSpec,
+    Loss,
+    LossSpec,
     Metric,
     ModelCheckpointSpec,
     ReduceLROnPlateauSpec,
@@ -44,6 +46,7 @@ from shared.task import (
     better_mode,
     is_between_0_and_1,
     log_names,
+    losses_of,
 )
 from shared.times import seconds_until, utc_now
 
@@ -134,7 +137,7 @@ class _Judge:
                 "dataset": data.spec,
                 "hyperparameters": self._hyperparameters(metrics, data.training_rows),
                 "callbacks": self._callbacks(names),
-                "budget": self._budget(),
+                "budget": judge_budget(self._asked.budget, self.found),
             }
         )
         return spec, names, judge_model(self._asked.model, data, self.found)
@@ -181,8 +184,19 @@ class _Judge:
         if asked.class_weight and self._kind == "regression":
             detail = f'received "{asked.class_weight}"; a regression has no classes to balance'
             self._problem(("hyperparameters", "class_weight"), detail, "not_classes")
-        loss = LOSSES[self._kind][0] if self._kind and asked.loss == "auto" else asked.loss
-        return asked.model_copy(update={"metrics": metrics, "loss": loss, "batch_size": batch_size})
+        return asked.model_copy(update={"metrics": metrics, "loss": self._loss(), "batch_size": batch_size})
+
+    def _loss(self) -> Loss | LossSpec:
+        asked, data = self._asked.hyperparameters, self._asked.dataset
+        is_mixed = isinstance(data, ImagesSpec) and data.augment is not None and data.augment.mixup > 0
+        if not self._kind:
+            return asked.loss
+        losses = losses_of(self._kind, is_mixed=is_mixed)
+        if is_mixed and asked.loss_name not in ("auto", *losses):
+            mixed = "mixup gives an image shares of two classes: use " + " or ".join(losses)
+            detail = f'received "{asked.loss_name}", which takes one class for each image; {mixed}'
+            self._problem(("hyperparameters", "loss"), detail, "loss_does_not_fit")
+        return losses[0] if asked.loss == "auto" else asked.loss
 
     def _callbacks(self, names: tuple[str, ...]) -> Callbacks:
         asked = self._with_one_rule_for_the_rate(self._asked.callbacks)
@@ -292,13 +306,13 @@ class _Judge:
     def _default_names(self) -> tuple[str, ...]:
         return log_names(DEFAULT_METRICS[self._kind]) if self._kind else ()
 
-    def _budget(self) -> Budget | None:
-        """The same budget; None where it limits nothing."""
-        asked = self._asked.budget
-        if asked and asked.deadline and seconds_until(asked.deadline) <= 0:
-            detail = f'received "{asked.deadline}", which has passed: it is {utc_now()} here'
-            self._problem(("budget", "deadline"), detail, "passed")
-        return None if asked == Budget() else asked
+
+def judge_budget(asked: Budget | None, found: Findings) -> Budget | None:
+    """The same budget; None where it limits nothing."""
+    if asked and asked.deadline and seconds_until(asked.deadline) <= 0:
+        detail = f'received "{asked.deadline}", which has passed: it is {utc_now()} here'
+        found.problem(("budget", "deadline"), detail, "passed")
+    return None if asked == Budget() else asked
 
 
 def auto_monitor(names: Sequence[str]) -> str:

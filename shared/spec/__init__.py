@@ -22,19 +22,21 @@ from shared.spec.dataset import DATASET_KINDS, DatasetSpec
 from shared.spec.dense import DenseSpec
 from shared.spec.hyperparameters import Hyperparameters, Metric
 from shared.spec.images import AugmentSpec, ImagesSpec
-from shared.spec.job import JobSpec
+from shared.spec.job import AnyJobSpec, JobSpec, ProgramJobSpec
 from shared.spec.keras_model import KerasSpec
 from shared.spec.loss import Loss, LossSpec
 from shared.spec.model import MODEL_KINDS, ModelSpec
 from shared.spec.optimizer import OptimizerSpec
+from shared.spec.program import ProgramCallbacks, ProgramSpec
 from shared.spec.schedule import LearningRateScheduleSpec
 from shared.spec.table import Positive, TableSpec
 
 __all__ = [
-    "DATASET_KINDS", "MODEL_KINDS", "MOST_EPOCHS", "MOST_PARAMETERS", "ApplicationName", "ApplicationSpec",
-    "ArraysSpec", "AugmentSpec", "Budget", "CSVLoggerSpec", "Callbacks", "CnnSpec", "Column", "DatasetSpec",
-    "DenseSpec", "EarlyStoppingSpec", "Filename", "Hyperparameters", "ImagesSpec", "JobSpec", "KerasSpec",
+    "DATASET_KINDS", "MODEL_KINDS", "MOST_EPOCHS", "MOST_PARAMETERS", "AnyJobSpec", "ApplicationName",
+    "ApplicationSpec", "ArraysSpec", "AugmentSpec", "Budget", "CSVLoggerSpec", "Callbacks", "CnnSpec", "Column",
+    "DatasetSpec", "DenseSpec", "EarlyStoppingSpec", "Filename", "Hyperparameters", "ImagesSpec", "JobSpec",
+    "KerasSpec",
     "LearningRateScheduleSpec", "Loss", "LossSpec", "Metric", "Mode", "ModelCheckpointSpec", "ModelSpec", "Monitor",
-    "OptimizerSpec", "Positive", "ReduceLROnPlateauSpec", "Scalar", "Strict", "TableSpec", "Text", "auto",
-    "filename_fields",
+    "OptimizerSpec", "Positive", "ProgramCallbacks", "ProgramJobSpec", "ProgramSpec",
+    "ReduceLROnPlateauSpec", "Scalar", "Strict", "TableSpec", "Text", "auto", "filename_fields",
 ]  # fmt: skip

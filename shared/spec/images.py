@@ -29,6 +29,8 @@ class AugmentSpec(Strict):
     """Maximum change of contrast: 0.2 scales the distance from the mean by 0.8 to 1.2."""
     cutout: float = Field(default=0.0, ge=0, lt=1)
     """Side of a square that is set to 0 at a random place, as a fraction of the image's size."""
+    mixup: float = Field(default=0.0, ge=0, le=4)
+    """Alpha of mixup: a second image and its label are mixed in, with a share of Beta(alpha, alpha); usually 0.2."""
 
     @model_validator(mode="after")
     def _changes_something(self) -> "AugmentSpec":

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from api.datasets.upload import ingest_environment
+from api.state.parser import ingest_environment
 
 ORDER: dict[str, Any] = {
     "format": "csv",

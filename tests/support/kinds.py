@@ -217,6 +217,11 @@ _JOBS: dict[str, Callable[[], dict[str, Any]]] = {
         "model": {"kind": "cnn", "filters": [6, 8], "dense": [16], "dropout": 0.2},
         "hyperparameters": {"metrics": ["accuracy", "top_5_accuracy"]},
     },
+    "mixed images": lambda: {
+        "dataset": {"kind": "images", "id": "two-digits", "augment": {"mixup": 0.4, "flip_horizontal": True}},
+        "model": {"kind": "cnn", "filters": [6, 8], "dense": [16]},
+        "hyperparameters": {"class_weight": "balanced", "batch_size": 7},
+    },
     "application": lambda: {
         "dataset": {"kind": "images", "id": "two-digits", "size": [32, 32], "channels": 3},
         "model": {"kind": "application", "name": "MobileNetV3Small"},

@@ -7,6 +7,7 @@ from typing import Literal
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from api.state.partial_uploads import PartialInfo, begin_upload, find_upload
 from api.state.service import Service
 from shared.job import Ending
 from shared.times import utc_now
@@ -15,6 +16,7 @@ from shared.worker_card import RunningAttempt, WorkerCard
 from tests.support.finished_job import finished_job
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import authorized
+from tests.support.programs import put_program
 from tests.support.webhooks import put_webhook
 from tests.support.weights import put_weights
 
@@ -51,6 +53,8 @@ def put_things(service: Service, name: str) -> SimpleNamespace:
         put_dataset(volume, learnable_frame(), dataset, name)
         put_images(volume, f"{name}-images", name)
         put_weights(volume, f"{name}-weights", project=name)
+        put_program(volume, f"{name}-program", project=name)
+    put_upload(volume, name)
     spec = small_spec(name=f"{name}-job", dataset={"id": dataset})
     finished = finished_job(volume, name, dataset)
     waiting, running, failed = (put_job(volume, spec, name) for _ in range(3))
@@ -58,9 +62,21 @@ def put_things(service: Service, name: str) -> SimpleNamespace:
     failed.settle(Ending(status="failed"), None)
     volume.close_job(OpenJob(5, failed.id, name))
     ids = {"finished": finished.id, "waiting": waiting.id, "running": running.id, "failed": failed.id}
-    webhook = put_webhook(service.webhooks, name)
-    others = {"images": f"{name}-images", "weights": f"{name}-weights", "webhook": webhook.id}
+    kinds = ("upload", "images", "weights", "program")
+    others = {kind: f"{name}-{kind}" for kind in kinds}
+    others["webhook"] = put_webhook(service.webhooks, name).id
     return SimpleNamespace(name=name, dataset=dataset, spec=spec, **others, **ids)
+
+
+def put_upload(volume: Volume, name: str) -> None:
+    """An upload of a project that has begun."""
+    begin_upload(
+        volume.datasets,
+        PartialInfo(
+            dataset_id=f"{name}-data", upload_id=f"{name}-upload", project=name, length=100, name=None,
+            missing_values=None, column_kinds={},
+        ),
+    )  # fmt: skip
 
 
 def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
@@ -76,15 +92,15 @@ def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
 
 def ids_of(thing: SimpleNamespace) -> list[str]:
     """What a request for it may name."""
-    return [
-        thing.dataset, thing.images, thing.weights, thing.webhook, thing.finished, thing.waiting, thing.failed
-    ]  # fmt: skip
+    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook]
+    return [*own, thing.finished, thing.waiting, thing.failed]
 
 
 def secrets_of(thing: SimpleNamespace) -> list[str]:
     """What nobody of another project may see."""
     jobs = [thing.finished, thing.waiting, thing.running, thing.failed]
-    return [thing.dataset, thing.images, thing.weights, thing.webhook, f"{thing.name}-job", *jobs]
+    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook]
+    return [*own, f"{thing.name}-job", *jobs]
 
 
 def files_of(service: Service, thing: SimpleNamespace) -> dict[str, bytes]:
@@ -95,8 +111,11 @@ def files_of(service: Service, thing: SimpleNamespace) -> dict[str, bytes]:
         volume.dataset_folder(thing.dataset),
         volume.dataset_folder(thing.images),
         volume.weights.place(thing.weights),
+        volume.programs.place(thing.program),
         *volume.open.glob(f"*.{thing.name}"),
     ]
+    upload = find_upload(volume.datasets, thing.name, thing.dataset, thing.upload)
+    folders += [upload.folder] if upload else []
     folders += [
         volume.job_folder(job_id).path for job_id in (thing.finished, thing.waiting, thing.running, thing.failed)
     ]

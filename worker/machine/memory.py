@@ -35,11 +35,12 @@ def memory_bytes() -> int | None:
 def data_shortage(attempt: AttemptFolder) -> JobError:
     """The error of an attempt whose data did not fit into this machine's memory, with both sizes."""
     record = attempt.job.record()
-    info = dataset_of(attempt.job, record.spec.dataset.id) if record else None
+    task = record.task if record else None
+    info = dataset_of(attempt.job, record.data_spec.dataset.id) if record and task else None
     sizes = ""
-    if record and info:
-        size = _gibibytes(info.rows * record.task.features * _NUMBER_BYTES)
-        sizes = f": {info.rows:,} rows of {record.task.features:,} features of {_NUMBER_BYTES} bytes are {size}"
+    if task and info:
+        size = _gibibytes(info.rows * task.features * _NUMBER_BYTES)
+        sizes = f": {info.rows:,} rows of {task.features:,} features of {_NUMBER_BYTES} bytes are {size}"
     has = memory_bytes()
     here = "this worker has" if has is None else f"the {_gibibytes(has)} that this worker has"
     message = (

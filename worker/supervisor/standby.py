@@ -15,6 +15,7 @@ from pathlib import Path
 from shared.job_folder import AttemptFolder
 from shared.storage import classify_storage_error
 from worker.ipc import pulse
+from worker.ipc.bounded_output import BoundedOutput
 from worker.ipc.die_with_parent import die_with_parent
 from worker.ipc.exit_statuses import STATUS_OF_STORAGE
 
@@ -58,15 +59,13 @@ def _next_attempt(pipe: Connection) -> tuple[str, dict[str, str]]:
 
 
 def _print_into(attempt: AttemptFolder) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
     try:
-        descriptor = os.open(attempt.output_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        BoundedOutput(attempt.path).watch()
     except OSError as error:
         traceback.print_exc()
         raise SystemExit(STATUS_OF_STORAGE[classify_storage_error(error, attempt.volume_root)]) from None
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        os.dup2(descriptor, stream.fileno())
-    os.close(descriptor)
 
 
 def let_go_of_output() -> None:

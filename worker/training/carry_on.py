@@ -37,7 +37,7 @@ def carry_on(point: ResumePoint, inherited: AttemptFolder, record: JobRecord, mo
         point = _at_best(point, inherited, record, model, told)
     if len(told) < point.place.epoch:
         raise DamagedPoint(f"{point.place.epoch} epochs lie before it and {len(told)} are recorded")
-    stopping = record.spec.callbacks.early_stopping
+    stopping = record.data_spec.callbacks.early_stopping
     if stopping is None:
         return dataclasses.replace(point, is_stopped=False)
     state = stopping_state(told[: point.place.epoch], stopping)
@@ -106,7 +106,7 @@ def _at_best(
     best = manifest.find(manifest.best) if manifest.best else None
     if best is None or best.epoch != len(told):
         raise DamagedPoint("its best checkpoint is not there")
-    spec = record.spec
+    spec = record.data_spec
     rate, callbacks = float(told[-1].learning_rate), {**point.callbacks, **_callbacks_at(best, told, spec.callbacks)}
     if spec.callbacks.reduce_lr_on_plateau:
         first_rate = spec.hyperparameters.learning_rate

@@ -17,7 +17,7 @@ def stop_evidence(run: RunContext, callbacks: Callbacks | None, reason: str) -> 
 
     A run that ends before it was put together says what the attempts before it recorded.
     """
-    epochs = run.record.spec.hyperparameters.epochs
+    epochs = run.record.data_spec.hyperparameters.epochs
     if callbacks is None:
         told = _last_told(run)
         last_epoch, best, state = (told.epoch, told.best, told.early_stopping) if told else (0, None, None)

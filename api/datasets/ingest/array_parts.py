@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from api.datasets.ingest.archive.entries import show
+from api.archive.entries import show
 from api.datasets.ingest.npy import Header
 from shared.problems import Problem, list_names, pointer
 

@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from api.datasets.ingest.archive import read_archive, survey_archive
-from api.datasets.ingest.archive.entries import ArchiveLimits, Content, show
+from api.archive import read_archive, survey_archive
+from api.archive.entries import ArchiveLimits, Content, show
 from api.datasets.ingest.array_numbers import Numbers
 from api.datasets.ingest.array_parts import ArrayFile, check_parts, split_name
 from api.datasets.ingest.npy import BadArray, file_header, read_blocks, read_header

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from api.datasets.ingest.archive import ArchiveFormat, read_archive, survey_archive
-from api.datasets.ingest.archive.entries import ArchiveLimits, Entry, show
+from api.archive import ArchiveFormat, read_archive, survey_archive
+from api.archive.entries import ArchiveLimits, Entry, show
 from api.datasets.ingest.archive_files import FileKind, fault_of, kind_of, wants_head
 from api.datasets.ingest.image_labels import Label, label_images
 from api.datasets.ingest.images import MOST_NAMES_LEFT_OUT, ImageItem, Images, store_images

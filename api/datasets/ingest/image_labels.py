@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from api.datasets.ingest.archive.entries import show
+from api.archive.entries import show
 from shared.problems import Problem, list_names, pointer
 from shared.spec import Column as ClassName
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
-from api.datasets.ingest.archive.entries import show
+from api.archive.entries import show
 from api.datasets.ingest.image_labels import SPLITS, Label
 from api.datasets.ingest.images import ImageItem, Images, store_images
 from api.datasets.ingest.limits import ImageLimits, refusal

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from api.datasets.ingest.archive.entries import show
+from api.archive.entries import show
 from api.datasets.ingest.image_decode import BadImage, Decoded, decode
 from api.datasets.ingest.image_files import ImageFile, ThumbnailFile
 from api.datasets.ingest.image_labels import Label

@@ -32,7 +32,7 @@ from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint
 from shared.plain_files import MOST_FILE_BYTES, read_plain
 from shared.problems import NotFound
-from shared.spec import TableSpec
+from shared.spec import ProgramJobSpec, TableSpec
 
 _PIECE_BYTES = 256 * 1024
 _OLDEST = (1980, 1, 1, 0, 0, 0)
@@ -68,6 +68,11 @@ def bundle(job_id: str) -> Response:
     no_query()
     job = find_job(job_id)
     record = job.record()
+    if record is not None and isinstance(record.spec, ProgramJobSpec):
+        raise NotFound(
+            "a job that runs a program has no bundle: only its script knows how rows become inputs; "
+            f"download its model (GET /jobs/{job_id}/model)"
+        )
     kept = kept_checkpoints(job.runs())
     best = kept[1].find(kept[1].best) if kept and kept[1].best else None
     if record is None or kept is None or best is None:
@@ -110,7 +115,7 @@ def _texts(record: JobRecord, attempt: AttemptFolder, best: Checkpoint, facts: I
         "model": _model_name(best),
         "checkpoint": best.model_dump(mode="json"),
         "classes": facts.classes,
-        "task": record.task.model_dump(mode="json"),
+        "task": record.data_task.model_dump(mode="json"),
         "data_sha256": record.data_sha256,
         "spec": as_posted(record.spec),
     }
@@ -130,7 +135,7 @@ def _preparation(record: JobRecord, attempt: AttemptFolder) -> dict[str, bytes]:
     """
     program, schema = read_plain(attempt.prepare_file), read_plain(attempt.schema_file)
     found = None if program is None or schema is None else {"prepare.py": program, "schema.json": schema}
-    if not isinstance(record.spec.dataset, TableSpec):
+    if not isinstance(record.data_spec.dataset, TableSpec):
         if found is None:
             raise NotFound("the program that prepares the rows is not with the model")
         return found

@@ -16,7 +16,7 @@ export class Problem extends Error {
 
 /** The parsed answer of a GET. */
 export async function get(path, { signal } = {}) {
-  return parsed(await asked(path, { signal }));
+  return parsed(await asked(path, { signal, headers: { Accept: "application/json" } }));
 }
 
 /**

@@ -25,7 +25,7 @@ function download(url, words, kind = "") {
 
 function table(job, checkpoints) {
   if (!checkpoints.length) return element("p", { class: "muted" }, job.finished_at ? "No checkpoint was saved." : "No checkpoint has been saved yet.");
-  const { monitor } = job.spec.callbacks.model_checkpoint ?? {};
+  const { monitor } = (job.spec.program ? job.progress?.best : job.spec.callbacks.model_checkpoint) ?? {};
   const names = ["Epoch", monitor ?? "", "Size", "File and SHA-256"];
   const head = element("tr", {}, names.map((name, place) => element("th", { class: place < 3 ? "num" : "", scope: "col" }, name)));
   const rows = [...checkpoints].reverse().map((one) => row(one, monitor));

@@ -27,7 +27,8 @@ export class ComparedJob {
   }
 
   get monitor() {
-    const { early_stopping: stopping, model_checkpoint: checkpoint } = this.document.spec.callbacks;
+    const { spec, progress } = this.document;
+    const { early_stopping: stopping, model_checkpoint: checkpoint } = spec.program ? { early_stopping: progress?.early_stopping ?? progress?.best } : spec.callbacks;
     return (stopping ?? checkpoint)?.monitor ?? "val_loss";
   }
 

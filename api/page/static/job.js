@@ -12,6 +12,7 @@ import { showExplanation, showSummary } from "./job_summary.js";
 import { showLedger } from "./ledger_bar.js";
 import { follow } from "./live.js";
 import { notice } from "./notice.js";
+import { OutputPanel } from "./output_panel.js";
 import { ownRule, PatiencePanel } from "./patience_panel.js";
 import { Regularly } from "./regularly.js";
 import { betterMode } from "./series.js";
@@ -29,6 +30,7 @@ const view = keptView();
 const controls = controlsOf(view);
 const charts = new JobCharts(view, curves, controls);
 const panel = new PatiencePanel(byId("patience-panel"), curves, showWhatIf);
+const output = new OutputPanel(jobId, complain);
 const questions = new Regularly(BETWEEN_QUESTIONS_MS, ask);
 let job = null;
 let forecast = null;
@@ -61,6 +63,7 @@ function drawSoon() {
 
 function know(document) {
   job = document;
+  output.setStatus(job.status);
   charts.monitor = monitorOf(job);
   charts.stop = job.stop?.last_epoch || curves.stop?.epoch || null;
   if (job.stop) charts.forecast = null;
@@ -68,14 +71,17 @@ function know(document) {
   showActions(job);
   if (job.ledger) showLedger(byId("ledger"), job.ledger);
   byId("ledger").hidden = !(job.ledger?.gpu_seconds.total > 0);
-  panel.setJob(ownRule(job.spec, betterMode), job.spec.hyperparameters.epochs, priceOf(job), Boolean(job.stop));
+  // The rule of a script is its own, and the page does not know all of it.
+  byId("patience-panel").hidden = Boolean(job.spec.program);
+  if (!job.spec.program) panel.setJob(ownRule(job.spec, betterMode), job.spec.hyperparameters.epochs, priceOf(job), Boolean(job.stop));
   setText(byId("spec"), JSON.stringify(job.spec, null, 2));
   drawSoon();
   questions.ask();
 }
 
 /** The metric whose chart is the great one: what early stopping looks at, else what the checkpoints do. */
-function monitorOf({ spec }) {
+function monitorOf({ spec, progress }) {
+  if (spec.program) return (progress?.early_stopping ?? progress?.best)?.monitor ?? "val_loss";
   return ownRule(spec, betterMode).monitor;
 }
 

@@ -21,7 +21,7 @@ export function showActions(job) {
 function writing(job) {
   const isOver = TERMINAL.has(job.status);
   return [
-    isOver && job.progress ? button("Extend job", () => extend(job)) : null,
+    isOver && job.progress && !job.spec.program ? button("Extend job", () => extend(job)) : null,
     job.status === "failed" || job.status === "cancelled" ? button("Retry job", () => retry(job)) : null,
     isOver ? button("Delete job", () => remove(job), "danger") : cancelButton(job),
   ];

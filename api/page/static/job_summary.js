@@ -30,7 +30,12 @@ function lineage(job) {
   if (job.extends) parts.push("extends ", link(job.extends));
   const worker = job.worker ? [`on ${job.worker.host}`, job.worker.device].filter(Boolean).join(", ") : "";
   const posted = element("time", { datetime: job.created_at }, `posted ${moment(job.created_at)}`);
-  return [`${modelWords(job.spec.model)} · ${dataWords(job)} · `, posted, worker ? ` · ${worker}` : "", parts.length ? " · " : "", parts];
+  return [`${madeOf(job)} · `, posted, worker ? ` · ${worker}` : "", parts.length ? " · " : "", parts];
+}
+
+function madeOf(job) {
+  const { program, model } = job.spec;
+  return program ? `program ${program.id}, ${program.entry}` : `${modelWords(model)} · ${dataWords(job)}`;
 }
 
 function link(id) {
@@ -43,7 +48,7 @@ function fact(name, value, note, extra = null) {
 
 function epochFact(job, forecast) {
   const { progress } = job;
-  if (!progress) return fact("Epoch", "–", `of ${number(job.spec.hyperparameters.epochs)} allowed`);
+  if (!progress) return fact("Epoch", "–", job.spec.program ? "its script says how many" : `of ${number(job.spec.hyperparameters.epochs)} allowed`);
   const each = `${duration(progress.epoch_seconds)} each`;
   const end = forecast?.stop && !job.finished_at ? `likely to stop at ${forecast.stop.p50}` : `of ${number(progress.epochs)} allowed`;
   return fact("Epoch", number(progress.epoch), `${end}, ${each}`);
@@ -57,7 +62,7 @@ function bestFact(job) {
 
 function patienceFact(job) {
   const own = job.progress?.early_stopping;
-  const spec = job.spec.callbacks.early_stopping;
+  const spec = job.spec.program ? own : job.spec.callbacks.early_stopping;
   if (!spec) return fact("Patience", "off", "runs all its epochs");
   const wait = own?.wait ?? 0;
   const left = Math.max(0, spec.patience - wait);

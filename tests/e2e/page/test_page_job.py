@@ -373,3 +373,25 @@ def test_what_others_wrote_is_what_they_wrote():
     said = (vendor / "README.md").read_text()
     assert hashes
     assert all(digest in said for digest in hashes.values())
+
+
+def test_the_output_is_shown_searched_and_followed_and_stays_text(still):
+    volume = still.api.volume
+    job = put_job(volume, small_spec())
+    attempt = claim(job)
+    attempt.output_file.write_text(f"compiling\n{EVIL}\n\x1b[2Jcleared\n")
+    with still.page() as page:
+        opened(page, job.id)
+        page.locator("#output summary").click()
+        text = page.locator("#output-text")
+        text.get_by_text("compiling").wait_for()
+        lines = text.inner_text().splitlines()
+        assert lines[0].startswith("==> attempt 1 on ")
+        assert lines[1:] == ["compiling", EVIL, "\\x1b[2Jcleared"]
+        page.get_by_label("Search", exact=True).fill("COMP")
+        page.locator("#output-note", has_text="1 of 4 lines").wait_for()
+        assert text.inner_text() == "compiling"
+        with attempt.output_file.open("a") as file:
+            file.write("compiled in 3 s\n")
+        page.locator("#output-note", has_text="2 of 5 lines").wait_for()
+        assert text.inner_text() == "compiling\ncompiled in 3 s"

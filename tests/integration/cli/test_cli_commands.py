@@ -319,3 +319,52 @@ def test_a_post_whose_answer_broke_off_is_repeated_under_the_same_key(fitstop, c
     assert len(set(keys)) == 1
     fitstop("submit", "--set", "a=1")
     assert canned.asked[-1].headers["Idempotency-Key"] not in keys
+
+
+def output_page(*pieces, after="0:0", has_more=False):
+    data = [{"attempt": one[0], "host": "gpu-1", "text": one[1], "skipped_bytes": one[2]} for one in pieces]
+    return {"object": "list", "data": data, "has_more": has_more, "next": after}
+
+
+def test_logs_prints_each_attempt_under_its_name_and_nothing_that_a_terminal_executes(fitstop, canned, listed):
+    job_id = listed[0]["id"]
+    pages = {
+        None: output_page((1, "one\nto", 0), (1, "rn", 0), after="1:8", has_more=True),
+        "1:8": output_page((2, "\x1b[2J\ttwo\n", 77), after="2:80"),
+    }
+    canned.on("GET", f"/jobs/{job_id}/output", lambda asked: (200, pages[asked.query.get("after")]))
+    result = fitstop("logs", job_id)
+    assert result.stdout == (
+        "==> attempt 1 on gpu-1 <==\none\ntorn\n==> attempt 2 on gpu-1 <==\n"
+        "[... 77 bytes were removed here ...]\n\\x1b[2J\ttwo\n"
+    )
+    assert canned.asked[-1].headers["Accept"] == "application/json"
+
+
+def test_logs_n_asks_for_the_last_lines_alone(fitstop, canned, listed):
+    job_id = listed[0]["id"]
+    canned.on("GET", f"/jobs/{job_id}/output", output_page((1, "last\n", 0), after="1:5", has_more=True))
+    assert fitstop("logs", job_id, "-n", 1).stdout == "==> attempt 1 on gpu-1 <==\nlast\n"
+    assert [asked.query for asked in canned.asked if asked.path.endswith("/output")] == [{"lines": "1"}]
+
+
+def test_logs_f_prints_until_the_job_has_finished_and_bears_a_service_that_restarts(fitstop, canned, listed):
+    job_id = listed[1]["id"]
+    answers = [
+        (200, output_page((1, "one\n", 0), after="1:4")),
+        (503, {"status": 503, "title": "Service unavailable", "detail": "it restarts"}),
+        (200, output_page((1, "two\n", 0), after="1:8")),
+    ]
+    asked_after = []
+
+    def answer(asked):
+        asked_after.append(asked.query.get("after"))
+        if len(answers) == 1:
+            canned.on("GET", f"/jobs/{job_id}", {**listed[1], "status": "succeeded"})
+        return answers.pop(0) if answers else (200, output_page(after=asked.query["after"]))
+
+    canned.on("GET", f"/jobs/{job_id}/output", answer)
+    result = fitstop("logs", job_id, "-f")
+    assert result.exit_code == 0
+    assert result.stdout == "==> attempt 1 on gpu-1 <==\none\ntwo\n"
+    assert asked_after == [None, "1:4", "1:4", "1:8"]

@@ -1,6 +1,6 @@
 """A killed run on images and arrays equals one that was never touched.
 
-Two kinds here, each on one engine; `make resume-proof-kinds` kills as many jobs as are wanted, of every kind.
+Three kinds here, each on one engine; `make resume-proof-kinds` kills as many jobs as are wanted, of every kind.
 """
 
 from multiprocessing.context import ForkServerContext
@@ -17,6 +17,7 @@ from tests.support.kinds import put_kinds
 # Each dies while it decodes or reads, between two batches of an epoch, and with half a file written.
 KILLS = {
     ("augmented images", "fused"): [Kill("decoded image", 70), Kill("batch", 8), Kill("half file", 9)],
+    ("mixed images", "fused"): [Kill("batch", 11)],
     ("two inputs", "stock"): [Kill("batch", 7), Kill("half row", 2)],
 }
 

@@ -46,16 +46,20 @@ class Callbacks:
     def __init__(self, run: RunContext, resume: ResumeSession) -> None:
         self.resume = resume
         self._run = run
-        spec = run.record.spec.callbacks
+        spec = run.record.data_spec.callbacks
         self.not_finite = NotFinite()
         self.checkpoint = WholeCheckpoint(spec.model_checkpoint, run) if spec.model_checkpoint else None
         self.reduce_lr = ReduceLROnPlateau(spec.reduce_lr_on_plateau) if spec.reduce_lr_on_plateau else None
-        rate, schedule = run.record.spec.hyperparameters.learning_rate, spec.learning_rate_schedule
+        rate, schedule = run.record.data_spec.hyperparameters.learning_rate, spec.learning_rate_schedule
         self._schedule = LearningRateSchedule(schedule, rate) if schedule else None
         self.early_stopping = PatientStopping(spec.early_stopping) if spec.early_stopping else None
         self.csv_log = CSVLog(spec.csv_logger, run.attempt.training_log) if spec.csv_logger else None
         self.narrator = Narrator(
-            run.record.spec.hyperparameters.epochs, run.events, self.checkpoint, self.reduce_lr, self.early_stopping
+            run.record.data_spec.hyperparameters.epochs,
+            run.events,
+            self.checkpoint,
+            self.reduce_lr,
+            self.early_stopping,
         )
         self.resume_saver = ResumeSaver(resume, self._parts(), run.writer)
         self._pulse = ProgressPulse(run.settings.hang_seconds)

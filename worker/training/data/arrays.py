@@ -39,9 +39,9 @@ def load_arrays(
         attempt.schema_file, prepare_arrays.describe({name: one.shape[1:] for name, one in training.inputs.items()})
     )
     if profile.array("target", "validation") is not None:
-        return Data(training, _part(folder, profile, "validation", record), record.task.classes)
+        return Data(training, _part(folder, profile, "validation", record), record.data_task.classes)
     train, validation = _split(training, spec)
-    return Data(replace(training, selected=train), replace(training, selected=validation), record.task.classes)
+    return Data(replace(training, selected=train), replace(training, selected=validation), record.data_task.classes)
 
 
 def _check_files(folder: Path, profile: DatasetInfo, expected: str, go_on: Callable[[], None]) -> None:
@@ -72,7 +72,7 @@ def _map(folder: Path, one: ArrayProfile) -> Array:
 
 def _targets(array: Array, record: JobRecord) -> Array:
     rows = array.reshape(len(array), -1)
-    is_class_number = record.task.kind == "multiclass" and rows.shape[1] == 1
+    is_class_number = record.data_task.kind == "multiclass" and rows.shape[1] == 1
     return np.asarray(rows, np.int32 if is_class_number else np.float32)
 
 

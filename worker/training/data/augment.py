@@ -2,8 +2,13 @@
 
 One table for each epoch says what is done to each image: row i belongs to image i of the training part. So an image is
 changed in the same way whatever batch it is in, on every engine, and after every resume. The table is computed by numpy
-and the step only applies it: TensorFlow rounds the same arithmetic in another way in another program.
+and the step only applies it: TensorFlow rounds the same arithmetic in another way in another program. By mixup two
+images of any batches become one before it is changed further.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +17,11 @@ import tensorflow as tf
 from shared.spec import AugmentSpec
 
 Table = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.float64]
+Partners = npt.NDArray[np.int32]
 
-# Whether to mirror; contrast factor; brightness offset; the square that is cut out; and what
-# ImageProjectiveTransformV3 takes: input x = (a0 x + a1 y + a2) / (c0 x + c1 y + 1).
-_COLUMNS = ("flip_x", "flip_y", "contrast", "brightness", "top", "bottom", "left", "right")
+# Whether to mirror; contrast factor; brightness offset; the square that is cut out; the image's own share in mixup; and
+# what ImageProjectiveTransformV3 takes: input x = (a0 x + a1 y + a2) / (c0 x + c1 y + 1).
+_COLUMNS = ("flip_x", "flip_y", "contrast", "brightness", "top", "bottom", "left", "right", "share")
 _TRANSFORM = 8
 WIDTH = len(_COLUMNS) + _TRANSFORM
 _DRAWS = 10
@@ -25,10 +30,31 @@ _BRIGHTEST = 255.0
 _COUNTER = (0, 0, 0, 1)
 
 
-def draw(seed: int, epoch: int, rows: int, size: tuple[int, int], spec: AugmentSpec) -> Table:
-    """What is done to each image in an epoch (from 0): float32 of shape (rows, WIDTH), by numpy's Philox generator.
+@dataclass(frozen=True)
+class Changes:
+    """How each row is changed in an epoch: `numbers` are its row of the table, float32 of shape (rows, numbers).
 
-    `size` is height and width in pixels.
+    `partners` are the rows that are mixed into each, int32 of shape (rows, partners). Without changes both have no
+    columns.
+    """
+
+    numbers: Table
+    partners: Partners
+
+    def of(self, rows: npt.NDArray[Any]) -> "Changes":
+        """Those of some rows, in their order."""
+        return Changes(self.numbers[rows], self.partners[rows])
+
+
+def unchanged(rows: int) -> Changes:
+    """Of rows that stay as they are."""
+    return Changes(np.empty((rows, 0), np.float32), np.empty((rows, 0), np.int32))
+
+
+def draw(seed: int, epoch: int, rows: int, size: tuple[int, int], spec: AugmentSpec) -> Changes:
+    """What is done to each image in an epoch (from 0), by numpy's Philox generator: WIDTH numbers, at most one partner.
+
+    `size` is height and width in pixels. In mixup each image is the partner of one image.
     """
     generator = np.random.Generator(np.random.Philox(key=[seed, epoch], counter=_COUNTER))
     drawn = generator.random((_DRAWS, rows))
@@ -44,9 +70,11 @@ def draw(seed: int, epoch: int, rows: int, size: tuple[int, int], spec: AugmentS
         np.round((cut_y + half) * height),
         np.round((cut_x - half) * width),
         np.round((cut_x + half) * width),
+        generator.beta(spec.mixup, spec.mixup, rows) if spec.mixup else np.ones(rows),
         *_transforms(2 * drawn[6:] - 1, size, spec),
     ]
-    return np.stack(columns, axis=1).astype(np.float32)
+    partners = generator.permutation(rows).astype("i4") if spec.mixup else np.empty((0, rows), "i4")
+    return Changes(np.stack(columns, axis=1).astype(np.float32), partners.reshape(-1, rows).T)
 
 
 def _transforms(
@@ -66,10 +94,24 @@ def _transforms(
     ]  # fmt: skip
 
 
+def mix(rows: Sequence[tf.Tensor], partners: Sequence[tf.Tensor], table: tf.Tensor) -> list[tf.Tensor]:
+    """Each array of `rows` with its share of the same array of `partners` mixed in, float32, of the same shape.
+
+    Images, targets and weights are mixed alike. `table` are the rows' numbers of `draw`.
+    """
+    share = table[:, _COLUMNS.index("share")]
+    return [_mix(*pair, share) for pair in zip(rows, partners, strict=True)]
+
+
+def _mix(row: tf.Tensor, partner: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    own = tf.reshape(share, (-1, *(1 for _ in row.shape[1:])))
+    return own * tf.cast(row, tf.float32) + (1 - own) * tf.cast(partner, tf.float32)
+
+
 def augment(images: tf.Tensor, table: tf.Tensor, spec: AugmentSpec) -> tf.Tensor:
     """The changed images, float32 of the shape of `images`: (batch, height, width, channels), pixels from 0 to 255.
 
-    `table` are the images' rows of `draw`, of shape (batch, WIDTH).
+    `table` are the images' numbers of `draw`, of shape (batch, WIDTH).
     """
     numbers = tf.unstack(table[:, : len(_COLUMNS)], num=len(_COLUMNS), axis=1)
     one = {name: tf.reshape(values, (-1, 1, 1, 1)) for name, values in zip(_COLUMNS, numbers, strict=True)}

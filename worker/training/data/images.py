@@ -45,7 +45,7 @@ def load_images(
     number_of = {name: number for number, name in enumerate(profile.class_names)}
     numbers = np.array([number_of[label] for label in columns["label"].to_pylist()], np.int32)
     train, validation = _split(numbers, np.array(columns["split"].to_pylist(), object), spec)
-    targets = numbers.astype(np.float32 if record.task.kind == "binary" else np.int32).reshape(-1, 1)
+    targets = numbers.astype(np.float32 if record.data_task.kind == "binary" else np.int32).reshape(-1, 1)
     inputs = {"image": pixels}
     return Data(
         Part(inputs, targets, selected=train, augment=spec.augment),

@@ -38,13 +38,13 @@ def load_data(
     try:
         data = _load(attempt, record, settings or Settings(), go_on)
         data = replace(data, train=_with_weights(data.train, record))
-        return _one_hot(data) if record.spec.hyperparameters.chosen_loss.name in _ONE_HOT_LOSSES else data
+        return _one_hot(data) if record.data_spec.hyperparameters.chosen_loss.name in _ONE_HOT_LOSSES else data
     except MemoryError as error:
         raise DataLargerThanMemory(data_shortage(attempt).message) from error
 
 
 def _load(attempt: AttemptFolder, record: JobRecord, settings: Settings, go_on: Callable[[], None]) -> Data:
-    spec = record.spec.dataset
+    spec = record.data_spec.dataset
     if isinstance(spec, ImagesSpec):
         return load_images(attempt, record, spec, settings, go_on)
     if isinstance(spec, ArraysSpec):
@@ -54,7 +54,7 @@ def _load(attempt: AttemptFolder, record: JobRecord, settings: Settings, go_on: 
 
 def _with_weights(train: Part, record: JobRecord) -> Part:
     """By "balanced" each class counts for as much as any other: rows / (classes * rows of the class)."""
-    if record.spec.hyperparameters.class_weight is None:
+    if record.data_spec.hyperparameters.class_weight is None:
         return train
     rows = np.arange(len(train.targets)) if train.selected is None else train.selected
     balanced = compute_sample_weight("balanced", _class_numbers(train.targets[rows])).astype(np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.spec import AugmentSpec
-from worker.training.data.augment import augment, draw
+from worker.training.data.augment import Changes, augment, draw, mix, unchanged
 
 Array = npt.NDArray[Any]
 
@@ -52,9 +52,10 @@ class Part:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all rows of the part."""
+        """The bytes of all rows of the part, and of those that are mixed into them."""
         each = zip(self.arrays, self.dtypes, strict=True)
-        return sum(len(self) * dtype.itemsize * int(np.prod(one.shape[1:])) for one, dtype in each)
+        copies = 2 if self.is_mixed else 1
+        return copies * sum(len(self) * dtype.itemsize * int(np.prod(one.shape[1:])) for one, dtype in each)
 
     def take(self, rows: npt.NDArray[Any] | slice) -> tuple[Array, ...]:
         """These rows of the part, of each array, as they are trained."""
@@ -63,25 +64,37 @@ class Part:
         return tuple(np.ascontiguousarray(one[chosen], dtype) for one, dtype in pairs)
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether another row is mixed into each."""
+        return bool(self.augment and self.augment.mixup)
+
+    @property
     def first_row(self) -> tuple[Any, ...]:
         """A batch of one row, as a step of Keras's takes it."""
-        row = self.take(slice(1))
-        return self.batch((*row, self.draw(0, 0)[:1]) if self.augment else row)
+        return self.batch(self.take_changed(np.arange(1), self.draw(0, 0)))
 
-    def draw(self, seed: int, epoch: int) -> npt.NDArray[np.float32]:
-        """How each row is changed in an epoch (from 0): of shape (rows, numbers), without numbers where none is."""
+    def take_changed(self, rows: npt.NDArray[Any], changes: Changes) -> tuple[Array, ...]:
+        """What `batch` needs of these rows: each array, each array of their partners, and their numbers."""
+        own = changes.of(rows)
+        arrays = [array for which in (rows, *own.partners.T) for array in self.take(which)]
+        return (*arrays, own.numbers) if self.augment else tuple(arrays)
+
+    def draw(self, seed: int, epoch: int) -> Changes:
+        """How each row is changed in an epoch (from 0)."""
         if self.augment is None:
-            return np.empty((len(self), 0), np.float32)
+            return unchanged(len(self))
         return draw(seed, epoch, len(self), self.x.shape[1:3], self.augment)
 
     def batch(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
         """What a step of Keras's takes: x, y, and weights.
 
-        From one tensor for each of `arrays`, and with `augment` one more: the numbers that say how each row is changed.
+        From tensors of what `take_changed` gives.
         """
         count = len(self.inputs)
         if self.augment:
             *arrays, numbers = arrays
+            if self.is_mixed:
+                arrays = mix(arrays[: len(self.arrays)], arrays[len(self.arrays) :], numbers)
             arrays[0] = augment(arrays[0], numbers, self.augment)
         x = arrays[0] if count == 1 else dict(zip(self.inputs, arrays, strict=False))
         return (x, *arrays[count:])

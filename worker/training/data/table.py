@@ -61,7 +61,7 @@ def schema_of(
         tuple(_input(column, spec) for column in info.columns if column.name not in left_out),
         missing=spec.missing,
         scaling=spec.scaling,
-        task=record.task.kind,
+        task=record.data_task.kind,
         seed=spec.split_seed,
         text_marks=own_marks or TEXT_MARKS,
         number_marks=own_marks or NUMBER_MARKS,
@@ -113,7 +113,7 @@ def _select(path: Path, used: pd.DataFrame, record: JobRecord, spec: TableSpec) 
             'or use "missing": "impute"'
         )
     try:
-        rows = select_rows(columns, spec, kept, has_classes=record.task.kind != "regression")
+        rows = select_rows(columns, spec, kept, has_classes=record.data_task.kind != "regression")
     except CannotSplit as error:
         raise BadData(
             f"the rows cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
@@ -126,7 +126,7 @@ def _select(path: Path, used: pd.DataFrame, record: JobRecord, spec: TableSpec) 
 def _targets(column: "pd.Series[Any]", rows: Selection, record: JobRecord) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """The targets of both parts, each of shape (rows, 1)."""
     if rows.codes is not None:
-        dtype = np.float32 if record.task.kind == "binary" else np.int32
+        dtype = np.float32 if record.data_task.kind == "binary" else np.int32
         numbers = rows.codes.numbers.astype(dtype).reshape(-1, 1)
         return numbers[rows.train], numbers[rows.validation]
     train, validation = column.iloc[rows.train], column.iloc[rows.validation]

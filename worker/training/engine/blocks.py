@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from shared.storage import at_path
+from worker.training.data.augment import Changes
 from worker.training.data.rows import Part
 from worker.training.engine.programs import Specs, Tensors
 
@@ -23,14 +24,13 @@ from worker.training.engine.programs import Specs, Tensors
 _TEMPORARY = Path("/tmp")  # noqa: S108
 
 Order = npt.NDArray[np.int32]
-Numbers = npt.NDArray[np.float32]
 
 
 class Blocks(Protocol):
     """`full_batches` batches of `batch_size` rows in blocks of `batches_per_block`, and a tail of fewer rows.
 
     Epochs are begun in turn: `begin` takes the order of all rows, None for the order in which they lie. A block holds
-    the arrays of the part, and the numbers that say how each row is changed, where it has some.
+    what `Part.batch` needs.
     """
 
     full_batches: int
@@ -40,8 +40,8 @@ class Blocks(Protocol):
     def specs(self) -> Specs:
         """The shapes and types of a block."""
 
-    def begin(self, order: Order | None, numbers: Numbers) -> None:
-        """Begin an epoch, with the numbers that say how each row is changed."""
+    def begin(self, order: Order | None, changes: Changes) -> None:
+        """Begin an epoch, with what says how each row is changed."""
 
     def block(self, index: int) -> Tensors:
         """A block of the epoch that has begun; what lies after the last full batch is filled with zeros."""
@@ -63,7 +63,7 @@ class ResidentBlocks:
 
     def __init__(self, part: Part, batch_size: int) -> None:
         self._rows = tuple(tf.constant(array) for array in part.take(slice(None)))
-        self._numbers = part.draw(0, 0)[:0]
+        self._one_row = part.take_changed(np.arange(1), part.draw(0, 0))
         self._batch_size = batch_size
         self.full_batches = self.batches_per_block = len(part) // batch_size
         self._arranged = tf.function(self._arrange, autograph=False)
@@ -73,14 +73,14 @@ class ResidentBlocks:
 
     @property
     def specs(self) -> Specs:
-        return _specs(self.full_batches, self._batch_size, _and_numbers(self._rows, self._numbers))
+        return _specs(self.full_batches, self._batch_size, self._one_row)
 
-    def begin(self, order: Order | None, numbers: Numbers) -> None:
+    def begin(self, order: Order | None, changes: Changes) -> None:
         if order is None and self._is_as_it_lies:
             return
         self._is_as_it_lies = order is None
         order = np.arange(len(self._rows[0]), dtype="i4") if order is None else order
-        self._ordered, tail = self._arranged(tf.constant(order), tf.constant(numbers))
+        self._ordered, tail = self._arranged(*map(tf.constant, (order, changes.numbers, changes.partners)))
         self._tail = tail or None
 
     def block(self, index: int) -> Tensors:
@@ -91,8 +91,8 @@ class ResidentBlocks:
     def tail(self) -> Tensors | None:
         return self._tail
 
-    def _arrange(self, order: tf.Tensor, numbers: tf.Tensor) -> tuple[Tensors, Tensors]:
-        rows = tuple(tf.gather(one, order) for one in _and_numbers(self._rows, numbers))
+    def _arrange(self, order: tf.Tensor, numbers: tf.Tensor, partners: tf.Tensor) -> tuple[Tensors, Tensors]:
+        rows = gather_changed(self._rows, order, tf.gather(numbers, order), tf.gather(partners, order))
         full = self.full_batches * self._batch_size
         block = tuple(tf.reshape(one[:full], (self.full_batches, self._batch_size, *one.shape[1:])) for one in rows)
         return block, tuple(one[full:] for one in rows) if order.shape[0] > full else ()
@@ -108,50 +108,46 @@ class StreamedBlocks:
         batch_bytes = max(1, part.nbytes // len(part) * batch_size)
         self.batches_per_block = max(1, min(self.full_batches, block_bytes // batch_bytes))
         self._order: Order = np.arange(len(part), dtype="i4")
-        self._numbers = part.draw(0, 0)
+        self._changes = part.draw(0, 0)
         self._thread = ThreadPoolExecutor(1, "blocks")
         self._next: tuple[int, Future[Tensors]] | None = None
 
     @property
     def specs(self) -> Specs:
-        shapes = [
-            tf.TensorSpec(one.shape, dtype) for one, dtype in zip(self._part.arrays, self._part.dtypes, strict=True)
-        ]
-        return _specs(self.batches_per_block, self._batch_size, _and_numbers(shapes, self._numbers))
+        one_row = self._part.take_changed(np.arange(1), self._changes)
+        return _specs(self.batches_per_block, self._batch_size, one_row)
 
-    def begin(self, order: Order | None, numbers: Numbers) -> None:
-        self._numbers = numbers
+    def begin(self, order: Order | None, changes: Changes) -> None:
+        self._changes = changes
         self._order = np.arange(len(self._part), dtype="i4") if order is None else order
         self._next = None
 
     def block(self, index: int) -> Tensors:
         ready, self._next = self._next, None
-        tensors = ready[1].result() if ready and ready[0] == index else self._gather(self._order, self._numbers, index)
+        tensors = ready[1].result() if ready and ready[0] == index else self._gather(self._order, self._changes, index)
         if (index + 1) * self.batches_per_block < self.full_batches:
-            self._next = index + 1, self._thread.submit(self._gather, self._order, self._numbers, index + 1)
+            self._next = index + 1, self._thread.submit(self._gather, self._order, self._changes, index + 1)
         return tensors
 
     def tail(self) -> Tensors | None:
         rows = self._order[self.full_batches * self._batch_size :]
-        return tuple(tf.constant(one) for one in self._take(self._numbers, rows)) if len(rows) else None
+        return tuple(map(tf.constant, self._part.take_changed(rows, self._changes))) if len(rows) else None
 
-    def _take(self, numbers: Numbers, rows: Order) -> Sequence[npt.NDArray[Any]]:
-        return _and_numbers(self._part.take(rows), numbers[rows])
-
-    def _gather(self, order: Order, numbers: Numbers, index: int) -> Tensors:
+    def _gather(self, order: Order, changes: Changes, index: int) -> Tensors:
         begin = index * self.batches_per_block * self._batch_size
         end = min(begin + self.batches_per_block * self._batch_size, self.full_batches * self._batch_size)
         tensors = []
-        for one, spec in zip(self._take(numbers, order[begin:end]), self.specs, strict=True):
+        for one, spec in zip(self._part.take_changed(order[begin:end], changes), self.specs, strict=True):
             block = np.zeros(spec.shape, one.dtype)
             block.reshape(-1, *one.shape[1:])[: end - begin] = one
             tensors.append(tf.constant(block))
         return tuple(tensors)
 
 
-def _and_numbers(arrays: Sequence[Any], numbers: Any) -> tuple[Any, ...]:
-    """The arrays, and the numbers where there are some for each row."""
-    return (*arrays, numbers) if numbers.shape[1] else tuple(arrays)
+def gather_changed(arrays: Tensors, rows: tf.Tensor, numbers: tf.Tensor, partners: tf.Tensor) -> Tensors:
+    """As `Part.take_changed`, from tensors of all rows and from what says how these `rows` are changed."""
+    taken = [tf.gather(one, which) for which in (rows, *tf.unstack(partners, axis=1)) for one in arrays]
+    return (*taken, numbers) if numbers.shape[1] else tuple(taken)
 
 
 def on_disk(part: Part) -> Part:

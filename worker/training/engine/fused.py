@@ -51,12 +51,12 @@ class FusedEngine:
 
     def __init__(self, model: keras.Model, data: Data, record: JobRecord, plan: EnginePlan, device_bytes: int) -> None:
         self._model = model
-        self._seed = record.spec.hyperparameters.seed
+        self._seed = record.data_spec.hyperparameters.seed
         self._data = data
         self._rows = len(data.train)
         self._epoch = _EpochNumber()
         self._place = Place(0, 0)
-        batch_size = min(record.spec.hyperparameters.batch_size, self._rows)
+        batch_size = min(record.data_spec.hyperparameters.batch_size, self._rows)
         train, validation = data.train, data.validation
         self._training = blocks_of(train, batch_size, device_bytes)
         self._validation = blocks_of(validation, plan.validation_batch, device_bytes)

@@ -32,7 +32,7 @@ _LIKELY_PATIENCES = 3
 
 def decide(record: JobRecord, data: Data) -> EnginePlan:
     """The plan of a job that has none yet: what its spec asks for, and the rule's choice where that says "auto"."""
-    asked = record.spec.hyperparameters
+    asked = record.data_spec.hyperparameters
     rows = len(data.train)
     batch_size = min(asked.batch_size, rows)
     steps = ceil(rows / batch_size)
@@ -42,7 +42,7 @@ def decide(record: JobRecord, data: Data) -> EnginePlan:
         engine=engine,
         xla=xla,
         threads=_threads(record, batch_size),
-        validation_batch=_validation_batch(record.spec.model, data, batch_size),
+        validation_batch=_validation_batch(record.data_spec.model, data, batch_size),
         steps_per_epoch=steps,
         reason=f"{_engine_reason(asked.engine)}; {why}",
     )
@@ -101,12 +101,12 @@ def _against_xla(spec: JobSpec, on: str) -> str:
 
 
 def _with_xla(record: JobRecord, steps: int, engine: str, on: str) -> tuple[bool, str]:
-    asked = record.spec.hyperparameters.xla
+    asked = record.data_spec.hyperparameters.xla
     if asked != "auto":
         return asked, f"{'with' if asked else 'without'} XLA: asked for"
     if engine == "stock":
         return False, "without XLA: the stock engine compiles each batch size again"
-    against = _against_xla(record.spec, on)
+    against = _against_xla(record.data_spec, on)
     if against:
         return False, f"without XLA: {against}"
     likely = steps * likely_epochs(record)
@@ -117,7 +117,7 @@ def _with_xla(record: JobRecord, steps: int, engine: str, on: str) -> tuple[bool
 
 def likely_epochs(record: JobRecord) -> int:
     """How many epochs the job will hardly exceed by much: the spec's, or a few times the patience."""
-    spec = record.spec
+    spec = record.data_spec
     stopping = spec.callbacks.early_stopping
     if stopping is None:
         return spec.hyperparameters.epochs
@@ -125,9 +125,9 @@ def likely_epochs(record: JobRecord) -> int:
 
 
 def _threads(record: JobRecord, batch_size: int) -> int:
-    if not isinstance(record.spec.model, DenseSpec) or record.task.parameters is None:
+    if not isinstance(record.data_spec.model, DenseSpec) or record.data_task.parameters is None:
         return _cores()  # a convolution does more work than its parameters tell
-    operations = 6 * record.task.parameters * batch_size
+    operations = 6 * record.data_task.parameters * batch_size
     return 1 if operations < _SMALL_STEP_OPERATIONS else _cores()
 
 

@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from shared.job import EnginePlan, JobRecord
 from worker.training.callbacks import Callbacks
+from worker.training.data.augment import Changes
 from worker.training.data.rows import Data, Part
-from worker.training.engine.blocks import Numbers, Order, on_disk
+from worker.training.engine.blocks import Order, gather_changed, on_disk
 from worker.training.engine.order import permutation
 from worker.training.resume.point import Place
 
 # The order of the rows and how each is changed, for each time that they are all read.
-Orders = Callable[[], Iterator[tuple[Order, Numbers]]]
+Orders = Callable[[], Iterator[tuple[Order, Changes]]]
 
 
 class StockEngine:
@@ -26,7 +27,7 @@ class StockEngine:
     def __init__(self, model: keras.Model, data: Data, record: JobRecord, plan: EnginePlan, device_bytes: int) -> None:
         self._model = model
         self._data = data
-        self._spec = record.spec.hyperparameters
+        self._spec = record.data_spec.hyperparameters
         self._plan = plan
         self._device_bytes = device_bytes
 
@@ -54,13 +55,13 @@ class StockEngine:
             verbose=0,
         )
 
-    def _orders(self, place: Place, batch_size: int) -> Iterator[tuple[Order, Numbers]]:
-        """The rows of each epoch from `place` on in its order, and how each is changed."""
+    def _orders(self, place: Place, batch_size: int) -> Iterator[tuple[Order, Changes]]:
+        """The rows of each epoch from `place` on in its order, and how all rows are changed."""
         train, seed = self._data.train, self._spec.seed
         for epoch in range(place.epoch, self._spec.epochs):
             done = place.step * batch_size if epoch == place.epoch else 0
             order = permutation(seed, epoch, len(train))[done:]
-            yield order, train.draw(seed, epoch)[order]
+            yield order, train.draw(seed, epoch)
 
 
 def _batches(part: Part, orders: Orders, batch_size: int, device_bytes: int) -> Any:
@@ -68,15 +69,23 @@ def _batches(part: Part, orders: Orders, batch_size: int, device_bytes: int) -> 
     if part.nbytes > device_bytes:
         return _batches_from_disk(on_disk(part), orders, batch_size)
     tensors = tuple(tf.constant(array) for array in part.take(slice(None)))
-    width = part.draw(0, 0).shape[1]
-    specs = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, width), tf.float32)
+    none = part.draw(0, 0).of(np.arange(0))
+    specs = (
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((None, none.numbers.shape[1]), tf.float32),
+        tf.TensorSpec((None, none.partners.shape[1]), tf.int32),
+    )
 
-    def batch_of(rows: tf.Tensor, numbers: tf.Tensor) -> tuple[Any, ...]:
-        gathered = [tf.gather(one, rows) for one in tensors]
-        return part.batch([*gathered, numbers] if width else gathered)
+    def epochs() -> Iterator[tuple[Any, ...]]:
+        for order, changes in orders():
+            own = changes.of(order)
+            yield order, own.numbers, own.partners
+
+    def batch_of(rows: tf.Tensor, numbers: tf.Tensor, partners: tf.Tensor) -> tuple[Any, ...]:
+        return part.batch(gather_changed(tensors, rows, numbers, partners))
 
     return (
-        tf.data.Dataset.from_generator(orders, output_signature=specs)
+        tf.data.Dataset.from_generator(epochs, output_signature=specs)
         .flat_map(lambda *order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
         .map(batch_of)
         .prefetch(8)
@@ -84,20 +93,15 @@ def _batches(part: Part, orders: Orders, batch_size: int, device_bytes: int) -> 
 
 
 def _batches_from_disk(part: Part, orders: Orders, batch_size: int) -> Any:
-    width = part.draw(0, 0).shape[1]
-
     def batches() -> Iterator[tuple[Any, ...]]:
-        for order, numbers in orders():
+        for order, changes in orders():
             for start in range(0, len(order), batch_size):
-                rows = slice(start, start + batch_size)
-                taken = part.take(order[rows])
-                yield (*taken, numbers[rows]) if width else taken
+                yield part.take_changed(order[start : start + batch_size], changes)
 
-    pairs = list(zip(part.arrays, part.dtypes, strict=True))
-    specs = [tf.TensorSpec((None, *one.shape[1:]), dtype) for one, dtype in pairs]
-    specs += [tf.TensorSpec((None, width), tf.float32)] if width else []
+    one_row = part.take_changed(np.arange(1), part.draw(0, 0))
+    specs = tuple(tf.TensorSpec((None, *one.shape[1:]), one.dtype) for one in one_row)
     return (
-        tf.data.Dataset.from_generator(batches, output_signature=tuple(specs))
+        tf.data.Dataset.from_generator(batches, output_signature=specs)
         .map(lambda *tensors: part.batch(tensors))
         .prefetch(2)
     )

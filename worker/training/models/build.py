@@ -1,5 +1,7 @@
 """The compiled model of a job, whatever its kind."""
 
+from typing import Any
+
 import keras
 
 from shared.events import Event
@@ -48,7 +50,7 @@ def build_model(record: JobRecord, data: Data) -> keras.Model:
     Sets Python's, numpy's and Keras's seed, and Keras's dtype policy. Raises BadData where a model of one's own cannot
     be built.
     """
-    spec = record.spec.hyperparameters
+    spec = record.data_spec.hyperparameters
     keras.utils.set_random_seed(spec.seed)
     keras.config.set_dtype_policy(spec.precision)
     model = _build(record, data)
@@ -56,31 +58,46 @@ def build_model(record: JobRecord, data: Data) -> keras.Model:
     model.compile(
         optimizer=_optimizer(spec),
         loss=_loss(spec),
-        metrics=[_metric(name, record.task.kind, is_one_hot=is_one_hot) for name in spec.chosen_metrics],
+        metrics=[_metric(name, record.data_task.kind, is_one_hot=is_one_hot) for name in spec.chosen_metrics],
         # The engine compiles; a saved model stays a plain one.
         jit_compile=False,
     )
+    if data.train.is_mixed and record.data_task.kind == "binary":
+        _count_larger_share(model)
     return model
 
 
 def _build(record: JobRecord, data: Data) -> keras.Model:
-    spec = record.spec.model
+    spec = record.data_spec.model
     if isinstance(spec, KerasSpec):
         return build_keras(spec, data)
     if isinstance(spec, DenseSpec):
         model = build_dense(spec, data)
         # Made last, as in every version: a layer draws its seed when it is made, so the first weights stay the same.
-        model.add(_output(record.task.kind, data))
+        model.add(_output(record.data_task.kind, data))
         return model
-    output = _output(record.task.kind, data)
+    output = _output(record.data_task.kind, data)
     if isinstance(spec, CnnSpec):
         return build_cnn(spec, data, output)
     return build_application(spec, data, output)
 
 
+def _count_larger_share(model: keras.Model) -> None:
+    """Have metrics count a mixed image as of the class with the larger share, as those of several classes do.
+
+    Keras compares a share of a class with 0 and 1, so no prediction would ever be right.
+    """
+    compute_metrics = model.compute_metrics
+
+    def rounded(x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return compute_metrics(x, keras.ops.round(y), y_pred, sample_weight)
+
+    model.compute_metrics = rounded
+
+
 def describe(model: keras.Model, record: JobRecord) -> Event:
     """The event that says what is trained."""
-    parameters, kind = model.count_params(), record.spec.model.kind
+    parameters, kind = model.count_params(), record.data_spec.model.kind
     facts = {"kind": kind, "parameters": parameters}
     if kind == "dense":
         widths = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]

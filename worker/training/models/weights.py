@@ -34,7 +34,7 @@ def load_weights(model: keras.Model, record: JobRecord, attempt: AttemptFolder) 
     Those of a network of `keras.applications` go into the network alone, and its own head is left out. Raises
     DataMissing, DataChanged, or BadData that names the first variable that differs.
     """
-    weights_id = weights_of(record.spec)
+    weights_id = weights_of(record.data_spec)
     if weights_id is None:
         return
     try:
@@ -53,7 +53,7 @@ def load_weights(model: keras.Model, record: JobRecord, attempt: AttemptFolder) 
 
 def _load(model: keras.Model, record: JobRecord, content: BinaryIO) -> None:
     networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    is_network = isinstance(record.spec.model, ApplicationSpec)
+    is_network = isinstance(record.data_spec.model, ApplicationSpec)
     with h5py.File(content, "r") as file:
         _take(file, _places(networks[0] if is_network else model), takes_part=is_network)
 

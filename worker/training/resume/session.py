@@ -46,7 +46,7 @@ class ResumeSession:
         """`carried_on` makes an inherited point the beginning of this run."""
         self._carried_on = carried_on
         self.interval_seconds = run.settings.resume_seconds
-        self.epochs = run.record.spec.hyperparameters.epochs
+        self.epochs = run.record.data_spec.hyperparameters.epochs
         self.attempt = run.attempt
         self._saving = RecentSeconds()
         self._writer = run.writer

@@ -16,6 +16,7 @@ from api.state.service import Service
 from api.state.webhook_store import new_webhook_id
 from shared.ids import new_job_id
 from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.programs import put_program
 from tests.support.two_projects import MOMENTS, PROJECTS, files_of, ids_of, put_things, secrets_of, steady, two_projects
 from tests.support.weights import put_weights
 
@@ -30,10 +31,18 @@ ROUTES = {
     ("GET", "/datasets/<dataset_id>"): ONE,
     ("GET", "/datasets/<dataset_id>/images"): ONE,
     ("DELETE", "/datasets/<dataset_id>"): ONE,
+    ("PUT", "/datasets/<dataset_id>/uploads/<upload_id>"): PUT,
+    ("GET", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
+    ("PATCH", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
+    ("DELETE", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
     ("GET", "/models"): LIST,
     ("PUT", "/models/<weights_id>"): PUT,
     ("GET", "/models/<weights_id>"): ONE,
     ("DELETE", "/models/<weights_id>"): ONE,
+    ("GET", "/programs"): LIST,
+    ("PUT", "/programs/<program_id>"): PUT,
+    ("GET", "/programs/<program_id>"): ONE,
+    ("DELETE", "/programs/<program_id>"): ONE,
     ("POST", "/jobs"): POST,
     ("GET", "/jobs"): LIST,
     ("GET", "/jobs/<job_id>"): ONE,
@@ -43,6 +52,7 @@ ROUTES = {
     ("POST", "/jobs/<job_id>/extend"): ONE,
     ("GET", "/jobs/<job_id>/events"): ONE,
     ("GET", "/jobs/<job_id>/epochs"): ONE,
+    ("GET", "/jobs/<job_id>/output"): ONE,
     ("GET", "/jobs/<job_id>/training_log.csv"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints/<name>"): ONE,
@@ -86,7 +96,9 @@ ROUTES = {
     ("GET", "/page/static/vendor/<name>"): SAME,
 }
 # Takes the parameter `project`.
-FILTERED = {"/datasets", "/models", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows", "/webhooks"}
+FILTERED = {
+    "/datasets", "/models", "/programs", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows", "/webhooks"
+}  # fmt: skip
 BODIES = {
     "/webhooks": {"address": "https://example.com/hook", "events": ["job.failed"]},
     "/jobs/<job_id>/extend": {"epochs": 50, "early_stopping": {"patience": 9}},
@@ -113,6 +125,8 @@ def ask(client, method, rule, thing=None, **more):
     """One request; `thing` fills the places of the rule."""
     body = {"json": BODIES[rule]} if rule in BODIES else {}
     headers = {"Sec-Fetch-Site": "same-origin"} if rule.startswith("/page") else {}
+    if method == "PATCH":
+        headers = {"Content-Type": "application/partial-upload", "Upload-Offset": "0", "Upload-Complete": "?0"}
     path = re.sub(r"<(\w+)>", lambda place: value_of(place[1], method, rule, thing), rule)
     return client.open(path, method=method, headers=headers, buffered=True, **{**body, **more})
 
@@ -120,8 +134,12 @@ def ask(client, method, rule, thing=None, **more):
 def value_of(place, method, rule, thing):
     if place == "dataset_id":
         return thing.images if rule.endswith("/images") else thing.dataset
-    if place in {"weights_id", "key_id", "webhook_id"}:
-        return {"weights_id": thing.weights, "webhook_id": thing.webhook, "key_id": getattr(thing, "key_id", "")}[place]
+    own = {
+        "weights_id": "weights", "key_id": "key_id", "upload_id": "upload", "program_id": "program",
+        "webhook_id": "webhook",
+    }  # fmt: skip
+    if place in own:
+        return getattr(thing, own[place])
     if place == "name":
         return "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css"
     if rule.endswith("/cancel"):
@@ -155,6 +173,8 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
         images="no-such-images",
         weights="no-such-weights",
         webhook=new_webhook_id(),
+        upload="no-such-upload",
+        program="no-such-program",
         **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
     )
     seen = 0
@@ -203,6 +223,9 @@ def fresh(world, name, method, rule):
     if (method, rule) == ("DELETE", "/models/<weights_id>"):
         thing.weights = f"{name}-{thing.finished[-8:].lower()}"
         put_weights(world.volume, thing.weights, project=name)
+    if (method, rule) == ("DELETE", "/programs/<program_id>"):
+        thing.program = f"{name}-{thing.finished[-8:].lower()}"
+        put_program(world.volume, thing.program, project=name)
     return thing
 
 

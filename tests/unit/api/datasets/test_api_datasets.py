@@ -210,12 +210,13 @@ def test_a_parser_that_takes_too_long_or_too_much_is_a_refusal(settings, volume)
     assert in_folder(volume) == []
 
 
-def test_a_large_upload_has_more_time(tmp_path, settings, monkeypatch):
+def test_a_large_upload_has_more_time(tmp_path, settings, app, monkeypatch):
     asked = []
-    monkeypatch.setattr("api.datasets.upload._answer", lambda *given: asked.append(given[-1]) or {"facts": {}})
+    monkeypatch.setattr("api.state.parser._run", lambda *given: asked.append(given[-1]) or {"facts": {}})
     for size in (0, 1024**3 - 1, 5 * 1024**3):
         (tmp_path / "upload").touch()
-        Upload(tmp_path, "zip", size, "").parse(settings, UploadOptions())
+        with app.app_context():
+            Upload(tmp_path, "zip", size, "").parse(settings, UploadOptions())
     assert asked == [300, 300, 1800]
 
 
@@ -227,7 +228,7 @@ def test_a_volume_that_fails_while_the_upload_is_read_is_named_by_its_error(tmp_
 
 @pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EIO, 503), (errno.EROFS, 503)])
 def test_a_volume_that_fails_under_an_upload_is_no_error_of_ours(client, volume, monkeypatch, number, status):
-    monkeypatch.setattr("api.datasets.upload._answer", lambda *_: {"errno": number})
+    monkeypatch.setattr("api.state.parser._run", lambda *_: {"errno": number})
     assert client.put("/datasets/wine", data=WINE).status_code == status
     assert in_folder(volume) == []
 

@@ -207,7 +207,7 @@ def test_a_page_out_of_range_is_422(client, job, path):
 
 
 def test_a_stream_with_nothing_to_say_keeps_its_connection_alive(client, job, monkeypatch):
-    monkeypatch.setattr("api.jobs.events._KEEP_ALIVE_SECONDS", 0.0)
+    monkeypatch.setattr("api.jobs.event_stream._KEEP_ALIVE_SECONDS", 0.0)
     answer = client.get(f"/jobs/{job.id}/events", headers=STREAM)
     pieces = iter(answer.iter_encoded())
     assert next(pieces).startswith(b": connected")

@@ -190,6 +190,6 @@ def test_a_job_without_its_weights_lacks_its_files(volume, grades):
     spec = keras_spec(weights="first")
     del spec["model"]["layers"]
     job = put_job(volume, spec)
-    assert not volume.has_files(job.record().spec)
+    assert not volume.has_files(job.record())
     put_weights(volume)
-    assert volume.has_files(job.record().spec)
+    assert volume.has_files(job.record())

@@ -324,3 +324,24 @@ def test_arguments_that_are_not_taken_are_named_with_those_that_are(part: dict[s
         validate(JobSpec, {"dataset": ARRAYS, "model": DENSE, "hyperparameters": part})
     text = " ".join(f"{problem.pointer} {problem.detail}" for problem in refused.value.problems)
     assert words in text
+
+
+MIXUP = {"dataset": {**IMAGES, "augment": {"mixup": 0.2}}}
+
+
+@pytest.mark.parametrize(("classes", "loss"), [(3, "categorical_crossentropy"), (2, "binary_crossentropy")])
+def test_mixup_takes_a_loss_of_shares_by_itself(classes: int, loss: str) -> None:
+    assert judged(images(classes), model=CNN, **MIXUP).spec.hyperparameters.loss == loss
+
+
+def test_mixup_refuses_a_loss_of_class_numbers_and_names_those_that_fit() -> None:
+    asked = {"loss": "sparse_categorical_crossentropy"}
+    found = refusals(images(), model=CNN, hyperparameters=asked, **MIXUP)
+    detail = found["#/hyperparameters/loss"]
+    assert "shares of two classes: use categorical_crossentropy or categorical_focal_crossentropy" in detail
+    focal = {"loss": {"name": "categorical_focal_crossentropy", "gamma": 1.0}}
+    assert (
+        judged(images(), model=CNN, hyperparameters=focal, **MIXUP).spec.hyperparameters.loss_name
+        == focal["loss"]["name"]
+    )
+    assert judged(images(), model=CNN, hyperparameters=asked).spec.hyperparameters.loss == asked["loss"]

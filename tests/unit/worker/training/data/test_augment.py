@@ -23,20 +23,20 @@ SIZE = (12, 10)
 
 
 def changed(spec: AugmentSpec, images: Any = IMAGES, table: Any = None, *, seed: int = 1, epoch: int = 0) -> Any:
-    table = draw(seed, epoch, len(images), images.shape[1:3], spec) if table is None else table
+    table = draw(seed, epoch, len(images), images.shape[1:3], spec).numbers if table is None else table
     return augment(tf.constant(images), tf.constant(table), spec).numpy()
 
 
 @settings(max_examples=20)
 @given(rows=st.integers(1, 300), epoch=st.integers(0, 10**6), seed=st.integers(0, 2**32 - 1))
 def test_the_table_follows_from_seed_and_epoch_alone(rows: int, epoch: int, seed: int) -> None:
-    table = draw(seed, epoch, rows, SIZE, ALL)
+    table = draw(seed, epoch, rows, SIZE, ALL).numbers
     assert table.shape == (rows, WIDTH)
     assert table.dtype == np.float32
     assert np.isfinite(table).all()
-    assert np.array_equal(table, draw(seed, epoch, rows, SIZE, ALL))
-    assert not np.array_equal(table, draw(seed, epoch + 1, rows, SIZE, ALL))
-    assert not np.array_equal(table, draw(seed ^ 1, epoch, rows, SIZE, ALL))
+    assert np.array_equal(table, draw(seed, epoch, rows, SIZE, ALL).numbers)
+    assert not np.array_equal(table, draw(seed, epoch + 1, rows, SIZE, ALL).numbers)
+    assert not np.array_equal(table, draw(seed ^ 1, epoch, rows, SIZE, ALL).numbers)
 
 
 def test_what_is_done_to_an_image_tells_nothing_of_the_order_of_the_rows() -> None:
@@ -56,7 +56,7 @@ def test_an_image_is_changed_in_the_same_way_whatever_batch_it_is_in(cuts: list[
     if not any(flags.values()):
         return
     spec = AugmentSpec(**{name: bool(value) if name.startswith("flip") else value for name, value in flags.items()})
-    table = draw(1, 2, 40, SIZE, spec)
+    table = draw(1, 2, 40, SIZE, spec).numbers
     whole = changed(spec, table=table)
     bounds = [0, *sorted(cuts), 40]
     parts = [changed(spec, IMAGES[a:b], table[a:b]) for a, b in pairwise(bounds)]
@@ -64,7 +64,7 @@ def test_an_image_is_changed_in_the_same_way_whatever_batch_it_is_in(cuts: list[
 
 
 def test_the_eager_and_the_compiled_step_change_it_in_the_same_way() -> None:
-    table = draw(1, 0, 40, SIZE, ALL)
+    table = draw(1, 0, 40, SIZE, ALL).numbers
     compiled = tf.function(lambda images, numbers: augment(images, numbers, ALL), autograph=False)
     np.testing.assert_allclose(compiled(tf.constant(IMAGES), tf.constant(table)), changed(ALL, table=table), atol=1e-3)
 
@@ -149,7 +149,7 @@ def test_an_augmentation_that_changes_nothing_is_refused() -> None:
 
 def test_a_part_without_augmentation_draws_no_numbers_and_leaves_its_batches() -> None:
     part = Part({"image": IMAGES}, np.zeros((40, 1), np.float32))
-    assert part.draw(1, 5).shape == (40, 0)
+    assert part.draw(1, 5).numbers.shape == part.draw(1, 5).partners.shape == (40, 0)
     images, targets = part.batch(part.take(slice(0, 4)))
     assert np.array_equal(images, IMAGES[:4])
     assert targets.shape == (4, 1)
@@ -162,3 +162,49 @@ def test_a_first_row_is_as_a_step_takes_it() -> None:
     two = Part({"a": IMAGES, "b": IMAGES[..., 0]}, np.zeros((40, 1), np.float32))
     inputs, _ = two.first_row
     assert list(inputs) == ["a", "b"]
+
+
+MIXUP = AugmentSpec(mixup=0.4)
+
+
+def mixed_part(rows: int = 40) -> Part:
+    seed = np.random.default_rng(5)
+    targets = np.eye(3, dtype=np.float32)[seed.integers(0, 3, rows)]
+    weights = seed.random(rows).astype(np.float32)
+    return Part({"image": seed.integers(0, 256, (rows, 4, 4, 1), np.uint8)}, targets, weights, augment=MIXUP)
+
+
+def test_mixup_mixes_images_targets_and_weights_with_the_same_share() -> None:
+    part = mixed_part()
+    changes = part.draw(1, 3)
+    share, partners = changes.numbers[:, WIDTH - 8 - 1], changes.partners[:, 0]
+    rows = np.array([7, 0, 31])
+    for result, array in zip(part.batch(part.take_changed(rows, changes)), part.arrays, strict=True):
+        own = share[rows].reshape(-1, *(1 for _ in array.shape[1:])).astype(np.float64)
+        np.testing.assert_allclose(result, own * array[rows] + (1 - own) * array[partners[rows]], rtol=1e-5, atol=1e-4)
+
+
+def test_each_image_is_mixed_into_one_other_in_each_epoch_and_shares_follow_beta() -> None:
+    spec = AugmentSpec(mixup=0.2)
+    first, second = (draw(1, epoch, 5000, SIZE, spec) for epoch in (0, 1))
+    assert np.array_equal(np.sort(first.partners[:, 0]), np.arange(5000))
+    assert not np.array_equal(first.partners, second.partners)
+    shares = first.numbers[:, WIDTH - 8 - 1]
+    assert shares.mean() == pytest.approx(0.5, abs=0.03)
+    assert shares.var() == pytest.approx(0.25 / 1.4, rel=0.05), "the variance of Beta(0.2, 0.2)"
+
+
+def test_mixup_leaves_the_other_numbers_of_the_table_as_they_were() -> None:
+    own = WIDTH - 8 - 1
+    with_mixup = draw(1, 2, 40, SIZE, AugmentSpec(**AUGMENT, mixup=0.3)).numbers
+    assert np.array_equal(np.delete(with_mixup, own, 1), np.delete(draw(1, 2, 40, SIZE, ALL).numbers, own, 1))
+
+
+@pytest.mark.parametrize("cuts", [[1], [3, 20], [13, 14, 39]])
+def test_an_image_is_mixed_in_the_same_way_whatever_batch_it_is_in(cuts: list[int]) -> None:
+    part = mixed_part()
+    changes, order = part.draw(1, 0), permutation(1, 0, 40)
+    whole = part.batch(part.take_changed(order, changes))
+    parts = [part.batch(part.take_changed(order[a:b], changes)) for a, b in pairwise([0, *cuts, 40])]
+    for index, array in enumerate(whole):
+        assert np.array_equal(np.concatenate([one[index] for one in parts]), array)

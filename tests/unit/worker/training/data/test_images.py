@@ -93,7 +93,7 @@ def test_only_the_training_part_is_augmented(volume: Volume, cache: Settings) ->
     images, *_ = data.validation.take(slice(0, 5))
     unchanged, _ = data.validation.batch((images, None))
     assert unchanged is images
-    assert data.validation.draw(0, 0).shape == (20, 0)
+    assert data.validation.draw(0, 0).numbers.shape == (20, 0)
 
 
 def test_both_parts_share_one_mapped_array(volume: Volume, cache: Settings) -> None:

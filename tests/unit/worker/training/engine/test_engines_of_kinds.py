@@ -84,6 +84,19 @@ def test_the_saved_model_takes_plain_images_and_gives_what_the_log_says(volume: 
     assert "augment" not in str(model.get_config()).lower()
 
 
+@pytest.mark.parametrize("engine", ["fused", "stock"])
+def test_of_mixed_images_training_metrics_count_the_class_with_the_larger_share(volume: Volume, engine: str) -> None:
+    spec = kind_job("mixed images", epochs=6, engine=engine, metrics=["accuracy", "precision"])
+    attempt = trained(volume, spec)
+    rows = rows_of(attempt.training_log)
+    assert rows["accuracy"].iloc[-1] > 0.6, "compared with a share, no prediction would be right"
+    record = attempt.job.record()
+    assert record is not None
+    validation = load_data(attempt, record, Settings(cache=volume.root.parent / "cache")).validation
+    assert not validation.is_mixed
+    assert set(validation.batch(validation.take(slice(None)))[1].ravel()) == {0, 1}
+
+
 def test_mixed_precision_trains_and_the_output_stays_float32(volume: Volume) -> None:
     attempt = trained(volume, kind_job("arrays of images", precision="mixed_bfloat16", epochs=1))
     manifest = read_manifest(attempt.manifest_file)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
-from api.datasets.ingest.limits import refusal
 from shared.problems import Problem, Refused, at_most_shown, pointer
 from shared.spec import Text
 
@@ -62,7 +61,7 @@ class Survey:
         self.entries += 1
         if self.entries > self.limits.entries:
             detail = f"holds more than {self.limits.entries} entries, the maximum"
-            raise refusal("#", detail, "too_many_entries")
+            raise Refused([Problem("#", detail, "too_many_entries")])
         self.count_bytes(size)
 
     def count_bytes(self, size: int) -> None:
@@ -70,7 +69,7 @@ class Survey:
         self.bytes += size
         if self.bytes > self.limits.bytes:
             detail = f"opens to more than {self.limits.bytes} bytes, the maximum"
-            raise refusal("#", detail, "too_many_bytes")
+            raise Refused([Problem("#", detail, "too_many_bytes")])
 
     def take(self, raw_name: str, fault: str | None, *, is_folder: bool = False) -> str | None:
         """The name of an entry without what is wrong with it, else None: `fault` or its name becomes a problem."""
@@ -124,7 +123,7 @@ def show(name: str) -> str:
 def damage_refusal(why: str, name: str | None = None) -> Refused:
     """The refusal of an archive, or of one of its entries, that cannot be read to its end."""
     place = "#" if name is None else pointer("files", show(name))
-    return refusal(place, f"is damaged or cut short: {why}", "damaged_archive")
+    return Refused([Problem(place, f"is damaged or cut short: {why}", "damaged_archive")])
 
 
 def _clean(name: str) -> str:

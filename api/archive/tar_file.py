@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from api.datasets.ingest.archive.entries import HEAD_BYTES, Content, Entry, Survey, damage_refusal
+from api.archive.entries import HEAD_BYTES, Content, Entry, Survey, damage_refusal
 
 _GZIP = b"\x1f\x8b"
 _PIECE_BYTES = 1024**2

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.datasets.ingest.archive import read_archive, survey_archive
-from api.datasets.ingest.archive.entries import ArchiveLimits
+from api.archive import read_archive, survey_archive
+from api.archive.entries import ArchiveLimits
 from shared.problems import Refused
 from tests.support.archives import tar_of, zip_of
 

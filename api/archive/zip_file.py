@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from api.datasets.ingest.archive.entries import HEAD_BYTES, Content, Entry, Survey, damage_refusal
+from api.archive.entries import HEAD_BYTES, Content, Entry, Survey, damage_refusal
 
 _ENCRYPTED, _UTF_8 = 0x1, 0x800
 _LOCAL_HEADER_BYTES = 30
@@ -22,11 +22,10 @@ def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iter
             found.count(info.file_size)
         names = [(info, _take(info, found)) for info in infos]
         _refuse_overlaps(infos, found)
-        if found.problems:
-            return
+        is_safe = not found.problems
         for info, name in names:
             if name is not None and not info.is_dir():
-                yield Entry(name, info.file_size, _head(archive, info) if wants_head(name) else b"")
+                yield Entry(name, info.file_size, _head(archive, info) if is_safe and wants_head(name) else b"")
 
 
 def read(path: Path, wanted: Callable[[str], bool]) -> Iterator[Content]:

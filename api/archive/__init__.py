@@ -2,14 +2,17 @@
 
 `survey_archive` judges every entry before the first is read; `read_archive` reads those that were taken. What is wrong
 with an archive is a Refused whose sentence names the entry, never an exception of zipfile or tarfile.
+
+The law of this folder: only the throw-away processes that parse uploads use it.
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from api.datasets.ingest.archive import tar_file, zip_file
-from api.datasets.ingest.archive.entries import ArchiveLimits, Content, Entry, Survey
+from api.archive import tar_file, zip_file
+from api.archive.entries import ArchiveLimits, Content, Entry, Survey
+from shared.problems import Problem
 
 ArchiveFormat = Literal["zip", "tar"]
 
@@ -26,6 +29,17 @@ def survey_archive(
     files = list(read(path, survey, wants_head))
     survey.stop_at_problems()
     return files
+
+
+def survey_names(path: Path, kind: ArchiveFormat, limits: ArchiveLimits) -> tuple[list[Entry], list[Problem]]:
+    """All files of the archive that can be taken, in its order, and the problems of the other entries.
+
+    Raises Refused above a limit and for an archive that is damaged.
+    """
+    survey = Survey(limits)
+    read = zip_file.survey if kind == "zip" else tar_file.survey
+    files = list(read(path, survey, lambda _name: False))
+    return files, survey.problems
 
 
 def read_archive(path: Path, kind: ArchiveFormat, wanted: Callable[[str], bool]) -> Iterator[Content]:

@@ -1,0 +1,205 @@
+"""PUT, GET and DELETE /programs/{id}, GET /programs: the scripts that a job with `program` runs."""
+
+import json
+import logging
+import re
+from itertools import islice
+
+from flask import Response, request
+
+from api.auth.access import caller
+from api.auth.project_quotas import check_bytes
+from api.auth.projects import PROJECT, find_program, is_program_id_taken, read_project
+from api.auth.quotas import uploading
+from api.auth.uploads import check_request, check_unused, taken_id
+from api.http.answer import json_response
+from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
+from api.http.query import Query, no_query
+from api.programs.upload import DEFAULT_SCRIPT, ProgramUpload, receive
+from api.shapes.base import Page, take_fields
+from api.shapes.service import Program, ProgramSummary
+from api.state.service import service
+from shared.document import UnusableDocument
+from shared.durable import create_file, encode, sync_file
+from shared.ids import VERSION_PATTERN, is_program_id, is_program_version
+from shared.problems import Conflict, NotFound
+from shared.program import ARCHIVE, DOCUMENT, LatestVersion, ProgramInfo
+from shared.spec import ProgramJobSpec
+from shared.times import utc_now
+
+_FILE = {"type": "string", "format": "binary"}
+_LINKS = {name: (name, {"program_id": "$response.body#/id"}) for name in ("showProgram", "deleteProgram")}
+_MISSING = "there is no program with this id, or no such version of it"
+_SCRIPT_PATTERN = r"^[A-Za-z0-9_-]{1,100}\.py$"
+_MOST_VERSIONS_SHOWN = 100
+
+log = logging.getLogger(__name__)
+
+
+@operation(
+    "putProgram",
+    "programs",
+    "Upload a program",
+    {
+        200: json_answer("Version known already. It is the latest now.", Program, headers=("Location",), links=_LINKS),
+        201: json_answer("Version created.", Program, headers=("Location",), links=_LINKS),
+    },
+    query={"name": text(f"Name of a single script; default: {DEFAULT_SCRIPT}.", pattern=_SCRIPT_PATTERN)},
+    body={
+        "text/x-python": {"type": "string", "minLength": 1},
+        "application/zip": _FILE,
+        "application/x-tar": _FILE,
+        "application/gzip": _FILE,
+    },
+    example="import keras\n\nprint(keras.__version__)\n",
+    errors=(*BODY_ERRORS, 409, 503, 507),
+)
+def take_in(program_id: str) -> tuple[Response, int, dict[str, str]]:
+    """Store a `.py` file, or a zip, tar or tar.gz of a folder, as a version of a program, and make it the latest: 201.
+
+    The hash of the files' paths and contents names the version. The same files again: 200. Nothing of it is run.
+    """
+    with Query("name") as query:
+        name = query.parse("name", _script_name, None)
+    check_request(is_id=is_program_id(program_id))
+    held = service()
+    if is_program_id_taken(program_id):
+        raise taken_id(program_id)
+    check_bytes(request.content_length or 0)
+    with uploading(), receive(held.volume.datasets, held.settings, name) as upload:
+        check_bytes(upload.bytes)
+        info, is_new = _keep(upload, program_id)
+    if is_new:
+        held.usage.forget(info.project)
+    return json_response(_report(info)), 201 if is_new else 200, {"Location": f"/programs/{program_id}"}
+
+
+@operation(
+    "listPrograms",
+    "programs",
+    "List the programs",
+    {200: json_answer("One page.", Page[ProgramSummary])},
+    query={"limit": integer(1, 100, 20), "after": text("Last id of the previous page."), "project": PROJECT},
+)
+def show_all() -> Response:
+    """List the programs by their ids, each with its latest version; `after` is the last id of the previous page."""
+    with Query("limit", "after", "project") as query:
+        limit = query.integer("limit", 20, 1, 100)
+        after = query.parse("after", str, "")
+        project = read_project(query)
+    readable = (_read(one) for one in service().volume.programs.ids() if one > after)
+    own = (info for info in readable if info is not None and project in {None, info.project})
+    found = list(islice(own, limit + 1))
+    items = [
+        take_fields(ProgramSummary, info, object="program_summary", file_count=len(info.files))
+        for info in found[:limit]
+    ]
+    return json_response(Page[ProgramSummary](object="list", data=items, has_more=len(found) > limit))
+
+
+@operation(
+    "showProgram",
+    "programs",
+    "Show a version of a program",
+    {200: json_answer("The version.", Program)},
+    query={"version": text("Version to show; default: the latest.", pattern=VERSION_PATTERN)},
+    errors=(404,),
+)
+def show(program_id: str) -> Response:
+    """Show the files of a program's version, and which versions there are."""
+    with Query("version") as query:
+        version = query.parse("version", _version, None)
+    info = find_program(program_id, version)
+    if info is None:
+        raise NotFound(_MISSING)
+    return json_response(_report(info))
+
+
+@operation(
+    "deleteProgram",
+    "programs",
+    "Delete a program that no unfinished job uses",
+    {204: Answer("Deleted.")},
+    errors=(404, 409),
+)
+def delete(program_id: str) -> tuple[str, int]:
+    """Delete all versions of a program that no unfinished job uses: 204. Finished jobs keep their files and models."""
+    no_query()
+    volume, info = service().volume, find_program(program_id)
+    if info is None:
+        raise NotFound(_MISSING)
+    check_unused("program", lambda job: isinstance(job.spec, ProgramJobSpec) and job.spec.program.id == program_id)
+    if not volume.remove_program(program_id):
+        raise NotFound(_MISSING)
+    service().usage.forget(info.project)
+    return "", 204
+
+
+def _keep(upload: ProgramUpload, program_id: str) -> tuple[ProgramInfo, bool]:
+    """The version that is the latest afterwards, and whether this upload made it."""
+    store, moment = service().volume.programs, utc_now()
+    known = store.latest(program_id)
+    version = upload.facts["version"]
+    project, created_at = (known.project, known.created_at) if known else (caller().project, moment)
+    latest = LatestVersion(id=program_id, project=project, created_at=created_at, version=version, updated_at=moment)
+    info = ProgramInfo.model_validate_json(
+        json.dumps({**upload.facts, "id": program_id, "project": project, "created_at": moment})
+    )
+    create_file(upload.version_folder / DOCUMENT, encode(info.model_dump(mode="json")))
+    sync_file(upload.version_folder / ARCHIVE)
+    store.make_folder()
+    if known is None and store.create(upload.version_folder, latest):
+        return info, True
+    if is_program_id_taken(program_id):
+        raise taken_id(program_id)
+    return _add(upload, latest)
+
+
+def _add(upload: ProgramUpload, latest: LatestVersion) -> tuple[ProgramInfo, bool]:
+    store = service().volume.programs
+    try:
+        is_new = store.add_version(upload.version_folder, latest.id, latest.version)
+        store.set_latest(latest)
+        standing = store.find(latest.id, latest.version)
+    except FileNotFoundError:
+        standing = None
+    if standing is None:
+        raise Conflict(f'the program "{latest.id}" was deleted at this moment; send it again')
+    return standing, is_new
+
+
+def _read(program_id: str) -> ProgramInfo | None:
+    """The latest version of a program; of a document that cannot be read the log alone."""
+    try:
+        return service().volume.program(program_id)
+    except UnusableDocument as error:
+        log.error("the program %s is left out of the list: %s", program_id, error)
+        return None
+
+
+def _script_name(text: str) -> str:
+    if re.fullmatch(_SCRIPT_PATTERN[1:-1], text) is None:
+        raise ValueError("a file name such as train.py, of letters, digits, underscores and hyphens")
+    return text
+
+
+def _version(text: str) -> str:
+    if not is_program_version(text):
+        raise ValueError("64 hexadecimal digits")
+    return text
+
+
+def _report(info: ProgramInfo) -> Program:
+    versions = service().volume.programs.versions(info.id)
+    return take_fields(
+        Program,
+        info,
+        object="program",
+        file_count=len(info.files),
+        files=list(info.files),
+        warnings=list(info.warnings),
+        default_entry=info.default_entry,
+        has_requirements=info.has_requirements,
+        versions=versions[:_MOST_VERSIONS_SHOWN],
+        version_count=len(versions),
+    )

@@ -1,0 +1,63 @@
+"""`fitstop logs`: what the training processes of a job printed."""
+
+import click
+
+from fitstop.cli.base import examples, open_client
+from fitstop.cli.job_ids import find_job_id
+from fitstop.client import Client, Json
+from fitstop.terminal.follow import follow_output
+from fitstop.terminal.output import hint, plain, plain_lines
+
+
+@click.command(epilog=examples("fitstop logs JOB -n 50", "fitstop logs JOB -f"))
+@click.argument("job")
+@click.option("-f", "--follow", is_flag=True, help="Print new output until the job has finished. Ctrl-C ends it.")
+@click.option("-n", "--lines", type=click.IntRange(1, 10_000), help="Print only the last N lines of the output so far.")
+@click.pass_context
+def logs(ctx: click.Context, job: str, follow: bool, lines: int | None) -> None:  # noqa: FBT001  an option
+    """Print what a job's training processes printed.
+
+    Attempts follow one another, each after a line with its number. Of long output the beginning and the end are kept.
+    Control characters are printed as escapes.
+    """
+    client = open_client(ctx)
+    job_id = find_job_id(client, job)
+    page = client.output(job_id, lines=lines)
+    printer = _Printer()
+    try:
+        for piece in follow_output(client, job_id, page) if follow else _pieces(client, job_id, page, lines):
+            printer.print(piece)
+    except KeyboardInterrupt:
+        hint("")
+    if printer.attempt is None:
+        hint("No output: no training process has printed anything.")
+
+
+def _pieces(client: Client, job_id: str, page: Json, lines: int | None) -> list[Json]:
+    pieces: list[Json] = page["data"]
+    while lines is None and page["has_more"]:
+        page = client.output(job_id, page["next"])
+        pieces += page["data"]
+    return pieces
+
+
+class _Printer:
+    """Prints pieces one after the other, and where another attempt begins."""
+
+    def __init__(self) -> None:
+        self.attempt: int | None = None
+        self._is_inside_line = False
+
+    def print(self, piece: Json) -> None:
+        if piece["attempt"] != self.attempt:
+            self.attempt = piece["attempt"]
+            host = piece.get("host")
+            self._print_line(f"==> attempt {self.attempt}{f' on {host}' if host else ''} <==")
+        if piece.get("skipped_bytes"):
+            self._print_line(f"[... {piece['skipped_bytes']} bytes were removed here ...]")
+        click.echo(plain_lines(piece["text"]), nl=False)
+        self._is_inside_line = not piece["text"].endswith("\n")
+
+    def _print_line(self, text: str) -> None:
+        click.echo(("\n" if self._is_inside_line else "") + plain(text))
+        self._is_inside_line = False

@@ -1,0 +1,42 @@
+"""The calls of `fit` of a program's script, as the training process reports them: one event of type "fit" for each.
+
+A job's epochs count over all calls: the first epoch of the second call follows the last one of the first.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.events import Event
+from shared.spec import EarlyStoppingSpec
+
+EVENT = "fit"
+
+
+class FitCall(BaseModel):
+    """One call of `fit`, which trains the epochs of the job after `after_epoch` and up to `epochs`.
+
+    `rule` is its early stopping, None where it has none.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    number: int = Field(ge=1)
+    after_epoch: int = Field(ge=0)
+    epochs: int = Field(ge=0)
+    batch_size: int = Field(ge=1)
+    rule: EarlyStoppingSpec | None = None
+
+    @classmethod
+    def of(cls, event: Event) -> "FitCall | None":
+        """The call that an event reports; None for other events and for one that does not say it whole."""
+        if event.type != EVENT:
+            return None
+        try:
+            return cls.model_validate(event.data)
+        except ValidationError:
+            return None
+
+    def event_data(self) -> dict[str, Any]:
+        """The data of the event."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,146 @@
+"""What the training process of an attempt printed: bounded files, read by position, without control characters.
+
+    output.log              the beginning
+    output-<start>.log      what follows from the byte `<start>` on: the newest two of these files
+
+A process that prints much leaves its beginning and its end; the middle is removed (`worker.ipc.bounded_output`). A
+position counts every byte that was printed, so it stays the same when the middle is removed.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.events import Cursor
+from shared.job_folder import AttemptFolder
+from shared.plain_files import open_plain
+
+SEGMENT_BYTES = 1024**2
+MOST_SEGMENT_BYTES = 2 * SEGMENT_BYTES
+
+_NAME = re.compile(r"output-([0-9]{1,18})\.log")
+# Those of C0 and C1 but tab and line feed; marks that reorder text; separators that some programs take for lines.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+_LINE_ENDS = re.compile(r"\r\n?")
+
+
+def segment_name(start: int) -> str:
+    """The name of the file that holds what was printed from the byte `start` on."""
+    return f"output-{start}.log" if start else "output.log"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive bytes of one attempt. `skipped_bytes` before them are not kept. `after` is the place after them."""
+
+    attempt: AttemptFolder
+    content: bytes
+    skipped_bytes: int
+    after: Cursor
+
+    @property
+    def text(self) -> str:
+        """The bytes as text that no terminal executes."""
+        return printable(self.content)
+
+
+def printable(content: bytes) -> str:
+    r"""UTF-8 as text: line ends are \n; control characters, and what is no UTF-8, are written as escapes (\x1b)."""
+    text = _LINE_ENDS.sub("\n", content.decode("utf-8", "backslashreplace"))
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def read_output(attempts: Sequence[AttemptFolder], after: Cursor, most_bytes: int) -> Iterator[Piece]:
+    """What the attempts printed after a place, oldest first, in pieces of at most `most_bytes`.
+
+    A character or a line end that is not complete yet is left for the next call while the attempt may print more.
+    Raises UnusableDocument, OSError.
+    """
+    for attempt in attempts:
+        if attempt.number >= after.attempt:
+            place = after.offset if attempt.number == after.attempt else 0
+            yield from _read_attempt(attempt, place, most_bytes)
+
+
+def last_bytes(attempt: AttemptFolder, most_bytes: int) -> Iterator[Piece]:
+    """The pieces that the last `most_bytes` of one attempt are in."""
+    yield from _read_attempt(attempt, max(0, output_bytes(attempt) - most_bytes), most_bytes)
+
+
+def output_bytes(attempt: AttemptFolder) -> int:
+    """The number of bytes that the attempt has printed, with those that are not kept."""
+    return max((segment.end for segment in _segments(attempt)), default=0)
+
+
+@dataclass(frozen=True)
+class _Segment:
+    path: Path
+    start: int
+    end: int
+
+    def read(self, place: int, size: int) -> bytes:
+        with open_plain(self.path) as file:
+            file.seek(place - self.start)
+            return file.read(min(size, self.end - place))
+
+
+def _segments(attempt: AttemptFolder) -> list[_Segment]:
+    """The files with something in them, by their beginning."""
+    try:
+        names = [path.name for path in attempt.path.iterdir()]
+    except FileNotFoundError:
+        return []
+    starts = [0, *(int(found[1]) for name in names if (found := _NAME.fullmatch(name)))]
+    segments = [_segment(attempt.path / segment_name(start), start) for start in sorted(starts)]
+    return [segment for segment in segments if segment.end > segment.start]
+
+
+def _segment(path: Path, start: int) -> _Segment:
+    try:
+        with open_plain(path) as file:
+            return _Segment(path, start, start + file.seek(0, 2))
+    except FileNotFoundError:  # removed meanwhile, or nothing was printed
+        return _Segment(path, start, start)
+
+
+def _read_attempt(attempt: AttemptFolder, place: int, most_bytes: int) -> Iterator[Piece]:
+    # Asked before the files are read: nothing is printed after the end.
+    is_over = attempt.end_file.exists()
+    segments, told = _segments(attempt), place
+    for segment in segments:
+        place = max(place, segment.start)
+        while place < segment.end:
+            content = _next(segment, place, most_bytes)
+            if not content:  # removed meanwhile
+                break
+            is_last = segment is segments[-1] and place + len(content) == segment.end
+            content = _whole(content) if not (is_last and is_over) else content
+            if not content:
+                return
+            place += len(content)
+            yield Piece(attempt, content, place - len(content) - told, Cursor(attempt.number, place))
+            told = place
+
+
+def _next(segment: _Segment, place: int, most_bytes: int) -> bytes:
+    try:
+        content = segment.read(place, most_bytes)
+    except FileNotFoundError:
+        return b""
+    if place + len(content) == segment.end:
+        return content
+    return content[: content.rfind(b"\n") + 1] or _whole(content)
+
+
+def _whole(content: bytes) -> bytes:
+    r"""Without an incomplete character and without a `\r` at the end, which may be half a line end."""
+    for length in range(1, min(4, len(content)) + 1):
+        byte = content[-length]
+        if byte >= 0xC0:  # the first byte of a character
+            size = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            content = content[:-length] if length < size else content
+            break
+        if byte < 0x80:
+            break
+    return content.removesuffix(b"\r")

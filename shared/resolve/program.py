@@ -1,0 +1,76 @@
+"""The judgement of a job that runs a program: whether what it names is there."""
+
+from collections.abc import Mapping
+
+from shared.dataset import DatasetInfo
+from shared.findings import Findings
+from shared.problems import list_names, nearest
+from shared.program import ProgramInfo
+from shared.resolve.job import judge_budget
+from shared.spec import ProgramJobSpec, ProgramSpec
+
+
+def resolve_program(
+    asked: ProgramJobSpec,
+    program: ProgramInfo | None,
+    datasets: Mapping[str, DatasetInfo | None],
+    found: Findings,
+    *,
+    may_run_code: bool,
+) -> ProgramJobSpec:
+    """Fill in and judge `asked` against what it names: None where that is not there. Raises Refused with every problem.
+
+    The monitor of early stopping is judged when the script calls `fit`: before that nobody knows its metrics.
+    """
+    if not may_run_code:
+        detail = "this key may not run programs; use a key with the scope code"
+        found.problem(("program",), detail, "scope")
+    is_named = found.is_sure("program/id") and found.is_sure("program/version")
+    entry = _judge_entry(asked, program, found) if is_named else None
+    for index, dataset_id in enumerate(asked.program.datasets):
+        if datasets[dataset_id] is None:
+            detail = f'there is no dataset "{dataset_id}"; PUT /datasets/{dataset_id} first'
+            found.problem(("program", "datasets", index), detail, "unknown_dataset")
+    budget = judge_budget(asked.budget, found)
+    if asked.budget is None and asked.callbacks.early_stopping is None:
+        found.warn("nothing stops this job but its script: it has no budget, and early stopping only if the script has")
+    found.stop_at_problems()
+    return asked.model_copy(
+        update={
+            "name": asked.name or asked.program.id,
+            "program": asked.program.model_copy(update={"entry": entry, "version": program and program.version}),
+            "budget": budget,
+        }
+    )
+
+
+def _judge_entry(asked: ProgramJobSpec, program: ProgramInfo | None, found: Findings) -> str | None:
+    """The script that runs."""
+    wanted = asked.program
+    if program is None:
+        _refuse_missing(wanted, found)
+        return None
+    if not found.is_sure("program/entry"):
+        return None
+    scripts = [path for path in program.paths if path.endswith(".py")]
+    if wanted.entry is None:
+        if program.default_entry is None:
+            detail = f'missing: the program "{program.id}" holds several scripts; name one of {list_names(scripts)}'
+            found.problem(("program", "entry"), detail, "missing")
+        return program.default_entry
+    if wanted.entry not in scripts:
+        near = nearest(wanted.entry, scripts)
+        detail = f'received "{wanted.entry}", which the program "{program.id}" does not hold.{near}'
+        found.problem(("program", "entry"), f"{detail} It holds {list_names(scripts)}", "unknown_entry")
+    elif wanted.entry in program.broken:
+        found.problem(("program", "entry"), f"does not compile: {program.broken[wanted.entry]}", "does_not_compile")
+    return wanted.entry
+
+
+def _refuse_missing(wanted: ProgramSpec, found: Findings) -> None:
+    if wanted.version is None:
+        detail = f'there is no program "{wanted.id}"; PUT /programs/{wanted.id} first'
+        found.problem(("program", "id"), detail, "unknown_program")
+    else:
+        detail = f'there is no such version of a program "{wanted.id}"; PUT /programs/{wanted.id} first'
+        found.problem(("program", "version"), detail, "unknown_version")

@@ -1,0 +1,68 @@
+"""What a training process prints, kept within a few megabytes: its beginning and its end (`shared.output`).
+
+Not a pipe: what is in one is lost with its reader, and a process that is killed must leave its last words. Standard
+output is a file, and a thread goes on to the next file when it is full. Not logging.handlers: libraries in C print too.
+"""
+
+import os
+import secrets
+import threading
+from collections import deque
+from pathlib import Path
+
+from shared.durable import TEMPORARY_SUFFIX
+from shared.output import MOST_SEGMENT_BYTES, SEGMENT_BYTES, segment_name
+
+_LOOK_SECONDS = 0.1
+_STREAMS = (1, 2)
+_KEPT_AT_THE_END = 2
+
+
+class BoundedOutput:
+    """Standard output and standard error of this process, as files in `folder`. Raises OSError."""
+
+    def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES, streams: tuple[int, ...] = _STREAMS) -> None:
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._streams = streams
+        self._start = 0
+        self._newest: deque[Path] = deque()
+        self._file = _open(folder / segment_name(0))
+        self._use()
+
+    def watch(self) -> None:
+        """Have a thread look at the size from now on."""
+        threading.Thread(target=self._watch, name="output", daemon=True).start()
+
+    def look(self) -> None:
+        """Go on to the next file where this one is full, and remove the oldest but the first."""
+        if os.fstat(self._file).st_size < self._segment_bytes:
+            return
+        draft = self._folder / f".output.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+        full, self._file = self._file, _open(draft)
+        self._use()
+        # Its size is final only now: its end is the beginning of the next file.
+        size = os.fstat(full).st_size
+        if size > MOST_SEGMENT_BYTES:
+            os.ftruncate(full, MOST_SEGMENT_BYTES)
+        os.close(full)
+        self._start += size
+        self._newest.append(draft.rename(self._folder / segment_name(self._start)))
+        while len(self._newest) > _KEPT_AT_THE_END:
+            self._newest.popleft().unlink(missing_ok=True)
+
+    def _use(self) -> None:
+        for stream in self._streams:
+            os.dup2(self._file, stream)
+
+    def _watch(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(_LOOK_SECONDS):
+            try:
+                self.look()
+            except OSError:  # the volume fails, which ends the run by other means
+                continue
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
