@@ -200,6 +200,14 @@ class Settings(BaseModel):
         description="maximum bytes that the packages of programs take in the cache; also of one program alone",
     )
     requirements_seconds: float = Field(default=600, gt=0, description="maximum time to install a program's packages")
+    program_files_bytes: int = Field(
+        default=50 * 1024**3,
+        ge=1024**2,
+        description="maximum bytes that one attempt of a program keeps on the volume, beyond which it is ended",
+    )
+    program_memory_bytes: int = Field(
+        default=0, ge=0, description="maximum memory of each process of a program (RLIMIT_DATA); 0: no limit"
+    )
     child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="how a training child starts")
     child_start_seconds: float = Field(
         default=20, gt=0, description="maximum time for a training child to start; then its worker is unfit"
