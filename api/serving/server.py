@@ -19,10 +19,10 @@ from gunicorn.workers import gasgi  # type: ignore[import-untyped]
 
 from api import create_app
 from api.auth.access import shows_key
+from api.http.logs import start_logging
 from api.serving.asgi import Application
 from api.serving.connection import Connection, bound_writes
 from api.serving.exposure import Exposed, check
-from api.serving.logs import start_logging
 from api.serving.strangers import Strangers
 from api.state.key_store import KeyStore
 from api.state.service import Service
