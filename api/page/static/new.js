@@ -167,7 +167,7 @@ function showBad(problem) {
 
 /** What the form calls a place of the spec; the place itself where it is no field. */
 function labelOf(pointer) {
-  const own = { "#/dataset/id": "Dataset", "#/dataset/target": "Target", "#/dataset/positive": "Positive class", "#/model/kind": "Model", "#/model/config": "Model", "#/metadata": "Metadata" };
+  const own = { "#/dataset/id": "Dataset", "#/dataset/target": "Target", "#/dataset/positive": "Positive class", "#/model/kind": "Model", "#/model/config": "Model", "#/model/job": "Earlier job", "#/metadata": "Metadata" };
   const place = (known) => pointer === known || pointer.startsWith(`${known}/`);
   const known = Object.keys(own).find(place);
   return known ? own[known] : (fieldOf(pointer)?.label ?? pointer);
@@ -184,7 +184,7 @@ function showProblems(errors) {
   const at = (pointer) => errors.filter((one) => one.pointer === pointer || one.pointer.startsWith(`${pointer}/`)).map((one) => one.detail).join("; ");
   for (const field of fields) field.showProblem(errors.filter((one) => fieldOf(one.pointer) === field).map((one) => one.detail).join("; "));
   target.showProblem(at("#/dataset/target"), at("#/dataset/positive"));
-  model.showProblem([at("#/model/kind"), at("#/model/config")].filter(Boolean).join("; "));
+  model.showProblem([at("#/model/kind"), at("#/model/config"), at("#/model/job")].filter(Boolean).join("; "));
   data.showProblem(at("#/dataset/id"));
   setText(metadataError, at("#/metadata"));
 }

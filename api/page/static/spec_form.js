@@ -18,6 +18,7 @@ const MODEL = {
   cnn: [["model/filters", "Filters"], ["model/kernel_size", "Kernel size"], ["model/pooling", "Pooling"], ["model/batch_normalization", "Batch normalization"], ["model/activation", "Activation"], ["model/dense", "Dense layers"], ["model/dropout", "Dropout"]],
   application: [["model/name", "Network"], ["model/weights", "Weights"], ["model/trainable", "Trainable layers"], ["model/dropout", "Dropout"]],
   keras: [["model/weights", "Weights"]],
+  job: [["model/trainable", "Trainable layers"]],
 };
 
 const TRAINING = [
