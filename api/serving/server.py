@@ -19,15 +19,16 @@ from gunicorn.workers import gasgi  # type: ignore[import-untyped]
 
 from api import create_app
 from api.auth.access import shows_key
+from api.http.logs import start_logging
 from api.serving.asgi import Application
 from api.serving.connection import Connection, bound_writes
 from api.serving.exposure import Exposed, check
-from api.serving.logs import start_logging
 from api.serving.strangers import Strangers
 from api.state.key_store import KeyStore
 from api.state.service import Service
 from api.state.state_folder import open_state_folder
 from shared.durable import check_links
+from shared.processes import hide_memory
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 
@@ -50,6 +51,7 @@ def main() -> int:
     except BadEnvironment as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
+    hide_memory()
     os.umask(int(settings.umask, 8))
     start_logging(settings.log_level, secrets_of(settings))
     try:

@@ -50,6 +50,7 @@ class ResumeSession:
         self._finished = finished
         self.finished_by: AttemptFolder | None = None
         self.interval_seconds = run.settings.resume_seconds
+        self._reserve_bytes = run.settings.volume_reserve_bytes
         self.epochs, self._first_epoch = fit.epochs, fit.first_epoch
         self.attempt = run.attempt
         self._saving = RecentSeconds()
@@ -129,7 +130,7 @@ class ResumeSession:
                 tensors=tensors,
             )
             self._events.sync()
-            save_point(self.attempt, point, finished)
+            save_point(self.attempt, point, self._reserve_bytes, finished)
             if parts.checkpoints:
                 self._kept_manifests.append({one.name for one in parts.checkpoints.manifest.checkpoints})
                 parts.checkpoints.clear_away(set().union(*self._kept_manifests))

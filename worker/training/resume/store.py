@@ -37,14 +37,15 @@ def first_owner_of(spec: bytes) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def save_point(attempt: AttemptFolder, point: ResumePoint, finished: str | None = None) -> int:
+def save_point(attempt: AttemptFolder, point: ResumePoint, reserve_bytes: int = 0, finished: str | None = None) -> int:
     """Write a point, then forget all but the last two. The answer is its size in bytes.
 
-    Under the name `finished` it is the record of a run that has ended, and is never forgotten.
+    Under the name `finished` it is the record of a run that has ended, and is never forgotten. Raises OSError (ENOSPC)
+    and writes nothing where the volume has no room for it beside `reserve_bytes`.
     """
     make_folder(attempt.resume, within=attempt.path)
     name = finished or point_name(point.place.epoch, point.place.step)
-    size = write_point(attempt.resume / name, point)
+    size = write_point(attempt.resume / name, point, reserve_bytes)
     for old in points_of(attempt)[_KEPT:]:
         old.unlink(missing_ok=True)
     return size
