@@ -9,6 +9,8 @@ Python has no wrapper for it, and some sandboxes have no such call.
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -58,6 +60,23 @@ def open_plain(path: Path | str) -> BinaryIO:
     return open(descriptor, "rb")  # noqa: PTH123  the caller closes it
 
 
+@contextmanager
+def open_folder(path: Path | str) -> Iterator[int]:
+    """A descriptor of the folder at `path`, to look into. Raises as `open_plain`."""
+    name = os.fspath(path)
+    try:
+        descriptor = _open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        error.filename = name
+        if error.errno in _NOT_PLAIN:
+            raise UnusableDocument(f"{document_name(name)} is not a folder, or is reached through a link") from error
+        raise
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def read_plain(path: Path | str, most_bytes: int = MOST_DOCUMENT_BYTES) -> bytes | None:
     """What the file holds; None where there is none. Raises UnusableDocument, also for more than `most_bytes`."""
     try:
@@ -82,10 +101,10 @@ def _not_plain(name: str) -> UnusableDocument:
     return UnusableDocument(f"{document_name(name)} is not a regular file, or is reached through a link")
 
 
-def _open(name: str) -> int:
+def _open(name: str, flags: int = _PLAIN) -> int:
     root = _guard_of(name)
     if root is None:
-        return os.open(name, _PLAIN)
+        return os.open(name, flags)
     *folders, last = name[len(root) + 1 :].split("/")
     if ".." in folders:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
@@ -94,7 +113,7 @@ def _open(name: str) -> int:
         for folder in folders:
             above, here = here, os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=here)
             os.close(above)
-        return os.open(last, _PLAIN, dir_fd=here)
+        return os.open(last, flags, dir_fd=here)
     finally:
         os.close(here)
 
