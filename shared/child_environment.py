@@ -30,7 +30,7 @@ _NAMES = frozenset(
         *map(variable, ("heartbeat_seconds", "self_stop_seconds", "take_over_seconds", "hang_seconds")),
         *map(variable, ("first_batch_seconds", "resume_seconds", "device_data_bytes", "log_level")),
         *map(variable, ("cache", "cache_bytes", "allow_code", "requirements_bytes")),
-        variable("requirements_seconds"),
+        *map(variable, ("requirements_seconds", "program_memory_bytes")),
     }
 )
 _PREFIXES = (

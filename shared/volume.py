@@ -40,6 +40,7 @@ from shared.ids import is_dataset_id, is_job_id, job_age_seconds
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.plain_files import guard
+from shared.problems import FitstopError
 from shared.program import ProgramInfo, ProgramStore
 from shared.project import DEFAULT_PROJECT, is_project_name
 from shared.spec import ProgramJobSpec
@@ -271,8 +272,8 @@ class Volume:
 
         First `prepare` puts into its folder what the job begins with. The spec is written as the job's marker, and then
         linked to its place: a job that exists is always marked, and a marker without a job means nothing. Raises
-        OSError where the volume cannot take it; then nothing is left, unless the id `is_shared` with others who may be
-        storing the same job at this moment: what is there could be theirs.
+        OSError where the volume cannot take it, and what `prepare` raises; then nothing is left, unless the id
+        `is_shared` with others who may be storing the same job at this moment: what is there could be theirs.
         """
         folder = self.job_folder(record.id)
         shard = folder.path.parent.name
@@ -280,7 +281,7 @@ class Volume:
         try:
             prepare(folder)
             folder.store(record, self.open, *self._above(shard), draft=marker)
-        except OSError:
+        except (OSError, FitstopError):
             if not is_shared and not folder.spec_file.exists():
                 marker.unlink(missing_ok=True)
                 shutil.rmtree(folder.path, ignore_errors=True)

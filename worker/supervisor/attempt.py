@@ -21,6 +21,7 @@ from worker.supervisor.child import Child
 from worker.supervisor.clean_up import remove_halves, sweep_out
 from worker.supervisor.heartbeat import Heartbeat
 from worker.supervisor.outcome import Exit, decide
+from worker.supervisor.programs import FilesWatch
 
 _LOOK_SECONDS = 0.25
 
@@ -86,9 +87,10 @@ class AttemptRun:
     def _watch(self, child: Child, heartbeat: Heartbeat) -> Exit:
         """Wait for the child; ask it to stop when the worker drains, kill it where it does not hear or hangs."""
         kills_before = out_of_memory_kills()
+        files = FilesWatch(self._attempt, self._settings)
         because: str | None = None
         while because is None and not child.has_ended(_LOOK_SECONDS):
-            because = self._reason_to_kill(child, heartbeat)
+            because = self._reason_to_kill(child, heartbeat) or ("files" if files.is_too_much() else None)
         if because == "hang":
             child.kill_and_keep_stacks()
         elif because:
