@@ -19,6 +19,7 @@ from shared.epoch_columns import EpochTold
 from shared.forecast import Forecast, forecast
 from shared.history import JobHistory
 from shared.replay import monitored_values
+from shared.spec import ProgramJobSpec
 
 _RECENT = 20
 
@@ -55,6 +56,8 @@ def _answer(history: JobHistory) -> dict[str, Any]:
     told = {"epoch": epochs[-1].epoch if epochs else 0, "epochs": allowed}
     if history.result is not None:
         return {**told, **_none("the job has finished")}
+    if history.fit is None and isinstance(history.record.spec, ProgramJobSpec):
+        return {**told, **_none("its script has not called fit yet")}
     if spec is None:
         ends = _within_budget(history, epochs, allowed)
         because = f"its budget ends it near epoch {ends}" if ends < allowed else f"it ends at epoch {allowed}"

@@ -37,6 +37,8 @@ def test_a_program_shows_its_script_and_the_files_that_it_made(still, job, size)
         assert card.get_by_role("link").all_inner_texts() == [NAME, "out/scores.csv"]
         assert "1 link or special file not listed" in card.inner_text()
         assert serious_faults(page) == []
+        page.get_by_text("its script has not called fit yet").wait_for()
+        assert page.locator("#notices").inner_text() == ""
         with page.expect_download() as download:
             card.get_by_role("link", name=NAME).click()
         assert download.value.path().read_text() == "hostile"

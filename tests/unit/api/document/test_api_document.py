@@ -31,7 +31,7 @@ def test_every_route_is_in_the_document_and_nothing_else(app, api):
     served = {(method, rule) for method, rule, _ in routes(app)}
     names = [operation_of(app.view_functions[endpoint]).name for *_, endpoint in routes(app)]
     shown = {
-        (method.upper(), re.sub(r"{(\w+)}", r"<\1>", path))
+        (method.upper(), re.sub(r"{(\w+)}", r"<\1>", path).replace("<path>", "<path:path>"))
         for path, methods in api["paths"].items()
         for method in set(methods) - {"parameters"}
     }
