@@ -272,6 +272,24 @@ class Checkpoint(SavedCheckpoint):
     url: Path
 
 
+class JobFile(Shape):
+    """File that a script made or changed in its working folder."""
+
+    object: Literal["job_file"]
+    path: str
+    bytes: int
+    changed_at: Time | None
+
+
+class JobFiles(Shape):
+    """Files of a job; `left_out` counts links, devices and names that are no plain UTF-8."""
+
+    object: Literal["list"]
+    data: list[JobFile]
+    has_more: bool
+    left_out: int
+
+
 class Explanation(Shape):
     """Reason why a job waits, runs or stopped; `text` joins the sentences."""
 
