@@ -45,6 +45,7 @@ from worker.training.program.script_callbacks import (
     forgets,
     uses_batches,
 )
+from worker.training.program.sequence_loop import SequenceLoop, find_sequence
 from worker.training.program.stage import plan_of_machine
 from worker.training.program.work_files import WorkFiles
 from worker.training.resume.point import Place, ResumePoint
@@ -132,13 +133,13 @@ class ScriptFit:
             settings = self._as_resumed(settings, mark, session)
             block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(data)))
             block.set_model(self._model)
-            saves_inside = data is not None and not any(map(uses_batches, chosen))
+            saves_inside = not why_not and not any(map(uses_batches, chosen))
             self._rule, added = self._stopping(block, has_validation=self._has_validation(data))
             rules = self._rules(block, data, mark, added, saves_inside=saves_inside)
             self.callbacks = Callbacks(self._run, session, rules)
             self.callbacks.narrator.last_epoch = self._before.epochs
             self._judge_resume(chosen, why_not)
-            engine = None if session.finished_by else self._engine(data, why_not, settings, chosen)
+            engine = None if session.finished_by else self._engine(data, why_not, settings, chosen, session.place)
         with self.callbacks:
             if session.finished_by is not None:
                 self._put_back(session, block)
@@ -151,7 +152,9 @@ class ScriptFit:
     # What is trained
 
     def _read_data(self) -> tuple[Data | None, str]:
-        """The rows, or why the data is left to Keras."""
+        """The rows; or None, and why the data is left to Keras where it is."""
+        if find_sequence(self._arguments) is not None:
+            return None, ""
         try:
             return read_data(self._arguments), ""
         except NotRows as reason:
@@ -177,7 +180,9 @@ class ScriptFit:
 
     def _params(self, data: Data | None) -> dict[str, Any]:
         asked, batch_size = self._arguments, int(self._arguments["batch_size"] or _USUAL_BATCH)
+        sequence = find_sequence(asked)
         steps = ceil(len(data.train) / batch_size) if data else asked["steps_per_epoch"]
+        steps = steps if sequence is None else len(sequence)
         return {"verbose": 0, "epochs": asked["epochs"], "steps": steps}
 
     def _rules(
@@ -280,8 +285,14 @@ class ScriptFit:
 
     # The training
 
-    def _engine(self, data: Data | None, why_not: str, settings: FitSettings, chosen: list[Any]) -> Engine:
+    def _engine(
+        self, data: Data | None, why_not: str, settings: FitSettings, chosen: list[Any], place: Place
+    ) -> Engine:
         self._report_call(data, settings)
+        if data is None and not why_not:
+            message = "stock engine: the batches of a PyDataset by their numbers"
+            self._run.events.write([Event("engine", message, {"engine": "stock"})])
+            return SequenceLoop(self._fit, self._model, self._arguments, settings, place)
         if data is None:
             engine: Engine = OwnLoop(self._fit, self._model, self._arguments)
             self._run.events.write([Event("engine", f"Keras's own fit: {why_not}", {"engine": "stock"})])
