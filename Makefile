@@ -79,9 +79,9 @@ sick-workers: $(VENV)/.dev  ## make workers sick in eight ways and check the job
 many-streams: $(VENV)/.dev  ## measure the API during many event streams: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m proofs.many_streams --streams $(STREAMS) --slow $(SLOW)
 
-SHARE ?= 1
+SHARE ?= 2
 
-hostile-clients: $(VENV)/.dev  ## attack the API as clients without a key: make hostile-clients [SHARE=]
+hostile-clients: $(VENV)/.dev  ## attack the API as clients with and without a key: make hostile-clients [SHARE=]
 	$(BIN)/python -m proofs.hostile_clients --share $(SHARE)
 
 container-test:  ## build the image and run it in every way (root, Debian, podman): make container-test [DATA=]

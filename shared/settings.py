@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -53,6 +53,15 @@ def _hard_to_guess(key: SecretStr) -> SecretStr:
             f"has {len(text)} characters, expected 32 to 512 of plain ASCII, such as `openssl rand -hex 32`"
         )
     return key
+
+
+def _networks(text: str) -> str:
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            ip_network(part)
+        except ValueError as error:
+            raise ValueError(f"{error}; expected networks such as 10.0.0.0/8, separated by commas") from None
+    return text
 
 
 def _volume() -> Path:
@@ -133,6 +142,10 @@ class Settings(BaseModel):
     )
     project_quotas: ProjectQuotas = Field(
         default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
+    )
+    webhook_networks: Annotated[str, AfterValidator(_networks)] = Field(
+        default="",
+        description="networks that webhooks may reach beside public addresses, separated by commas; also allows http",
     )
     max_job_bytes: int = Field(default=2 * 1024**2, ge=1024, description="maximum bytes of a POST /jobs body")
     max_table_bytes: int = Field(

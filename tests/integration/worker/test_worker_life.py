@@ -94,17 +94,25 @@ def test_a_worker_without_redis_finds_jobs_when_redis_is_back(
         worker.stop()
 
 
+def _spoil(redis_server: RedisServer) -> None:
+    """Give every key that Celery uses, and that older versions used, a type that is none of theirs."""
+    bindings = (f"_kombu.binding.{QUEUE}", f"_kombu.binding_permanent.{QUEUE}", "_kombu.binding.celery")
+    with redis_server.client() as client:
+        found = {name.decode() for name in client.keys("*")}
+        for name in {QUEUE, f"{QUEUE}\x06\x163", "unacked", "unacked_index", "unacked_mutex", *bindings, *found}:
+            client.delete(name)
+            client.set(name, "no list, set or table")
+
+
 def test_keys_of_a_wrong_type_in_redis_do_not_end_a_worker(
     volume: Volume, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     put_dataset(volume, learnable_frame())
     worker = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
+    _spoil(redis_server)
     worker.start()
     try:
-        with redis_server.client() as client:
-            for name in (QUEUE, f"{QUEUE}\x06\x163"):
-                client.delete(name)
-                client.set(name, "no list, set or table")
+        _spoil(redis_server)
         first = put_job(volume, small_spec())
         assert wait_for(first.result, 90).ending.status == "succeeded"
         second = put_job(volume, small_spec())
