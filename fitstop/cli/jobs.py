@@ -38,7 +38,7 @@ _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
     epilog=examples(
         "fitstop submit job.json --set hyperparameters.epochs=50",
         "fitstop submit --set dataset.id=wine-quality --set dataset.target=quality",
-        "fitstop submit --from 01K3ZQ --set model.trainable=head --set dataset.id=pets",
+        "fitstop submit --from 01K3ZQ --set dataset.id=pets",
     )
 )
 @click.argument("file", type=click.File("rb"), required=False)
