@@ -12,7 +12,6 @@ deleted/                       what is on its way out: taken from its place whol
 workers/<worker>.json          what each worker last said of itself; only for people to read
 """
 
-import errno
 import json
 import logging
 import os
@@ -32,6 +31,7 @@ from shared.durable import (
     make_folder,
     read_bytes,
     remove_file,
+    remove_tree,
     replace_file,
     sync_folder,
 )
@@ -44,6 +44,7 @@ from shared.program import ProgramInfo, ProgramStore
 from shared.project import DEFAULT_PROJECT, is_project_name
 from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
+from shared.storage import check_room
 from shared.volume_identity import VolumeIdentity
 from shared.weights import WeightsStore, weights_of
 from shared.worker_card import WorkerCard
@@ -51,8 +52,6 @@ from shared.worker_card import WorkerCard
 # The folder of a dataset of arrays, in place of data.parquet.
 ARRAYS = "arrays"
 _PIECE_BYTES = 1024**2
-# Files that a volume must be able to take beside its bytes.
-_LEAST_FREE_FILES = 64
 # Longer than an Idempotency-Key is kept.
 _REMEMBERED_SECONDS = 7 * 24 * 3600.0
 # What is kept of a dataset that was removed: its place in the list, for a client between two pages.
@@ -130,10 +129,7 @@ class Volume:
 
     def check_room(self, least_bytes: int) -> None:
         """Raise OSError (ENOSPC) where the filesystem says that less is free. Knows nothing of quotas."""
-        found = os.statvfs(self.root)
-        no_files = found.f_files > 0 and found.f_favail < _LEAST_FREE_FILES
-        if no_files or found.f_bavail * found.f_frsize < least_bytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
+        check_room(self.root, least_bytes)
 
     def probe(self, size: int) -> None:
         """Write a file of `size` bytes, bring it onto the disk and remove it. Raises OSError where that fails."""
@@ -324,7 +320,7 @@ class Volume:
                 if time.time() - grave.stat().st_mtime > _REMEMBERED_SECONDS:
                     grave.unlink(missing_ok=True)
             elif not is_job_id(grave.name):
-                shutil.rmtree(grave, ignore_errors=True)
+                remove_tree(grave)
             elif job_age_seconds(grave.name) > _REMEMBERED_SECONDS:
                 grave.unlink(missing_ok=True)
 
@@ -336,7 +332,7 @@ class Volume:
             return False
         sync_folder(folder.parent)
         sync_folder(self.deleted)
-        shutil.rmtree(grave, ignore_errors=True)
+        remove_tree(grave)
         return True
 
     def forget_marker(self, job_id: str) -> None:
