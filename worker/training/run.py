@@ -21,6 +21,7 @@ from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.plan import decide
 from worker.training.errors import BudgetUsedUp, Superseded, TrainingStopped, failure
+from worker.training.evaluation import evaluate_best
 from worker.training.inference import write_inference_facts
 from worker.training.models.build import build_model, describe
 from worker.training.models.weights import load_weights
@@ -52,6 +53,7 @@ def run(attempt: AttemptFolder, stop_requests: StopRequests, settings: Settings 
 def _conclusion(run: RunContext) -> Conclusion:
     record = run.record
     callbacks: Callbacks | None = None
+    is_trained = False
     try:
         run.events.write([_started_event()])
         run.check()
@@ -73,11 +75,14 @@ def _conclusion(run: RunContext) -> Conclusion:
             # A run that a callback had stopped is only put back together, so that it can say why.
             engine.fit(callbacks, resume.place.epoch if resume.was_stopped else resume.epochs)
             callbacks.finish()
+        is_trained = True
+        evaluate_best(run, model, data, plan.validation_batch, callbacks)
     except Superseded:
         run.writer.give_up()
         raise
     except TrainingStopped as stopped:
-        if callbacks is not None:
+        # The point after the last epoch is saved already, with what early stopping decided there.
+        if callbacks is not None and not is_trained:
             callbacks.resume_saver.save_here()
             callbacks.finish()
         return _stopped(run, callbacks, stopped)
@@ -117,12 +122,14 @@ def _data_event(data: Data) -> Event:
     decoding = data.facts.get("decoding", {})
     message = (
         f"{len(data.train)} rows to train on, {len(data.validation)} to validate on, {data.features} features"
+        + (f"; {len(data.test)} rows kept aside to test on" if data.test else "")
         + (f"; {data.dropped_rows} rows with a missing value dropped" if data.dropped_rows else "")
         + (f"; {decoding['images']} images decoded in {decoding['seconds']:g} s" if decoding.get("images") else "")
     )
     facts = {
         "training_rows": len(data.train),
         "validation_rows": len(data.validation),
+        "test_rows": len(data.test) if data.test else 0,
         "features": data.features,
         "dropped_rows": data.dropped_rows,
         "classes": None if data.classes is None else len(data.classes),
