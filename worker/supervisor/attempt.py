@@ -16,6 +16,7 @@ from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.ipc.pulse import Pulse
 from worker.machine.memory import out_of_memory_kills
+from worker.machine.ownership import take_back
 from worker.supervisor.child import Child
 from worker.supervisor.clean_up import remove_halves, sweep_out
 from worker.supervisor.heartbeat import Heartbeat
@@ -96,6 +97,10 @@ class AttemptRun:
         kills = out_of_memory_kills() - kills_before
         exit_ = Exit(child.exit_code(), because, self._pulse.place, kills, self._has_begun)
         child.close()
+        try:
+            take_back(self._attempt.path)
+        except OSError as error:
+            log.warning("the files of %s stay another user's: %s", self._attempt.job.id, error)
         return exit_
 
     def _reason_to_kill(self, child: Child, heartbeat: Heartbeat) -> str | None:

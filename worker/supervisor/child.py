@@ -117,10 +117,11 @@ class Child:
             self._on_close()
 
     def discard(self) -> None:
-        """End it, whatever it does; for one that no slot has taken."""
+        """End it and all that it has started, whatever it does; for one that no slot has taken."""
         self._is_closed = True
         self._pipe.close()
         self._process.kill()
+        self._end_group()
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -128,6 +129,12 @@ class Child:
         if wait([self._process.sentinel], _DISCARD_SECONDS):
             self._process.join()
             self._process.close()
+
+    def _end_group(self) -> None:
+        """What a program has started may outlive it, but cannot leave the group that it leads (`box.py`)."""
+        if self._process.pid is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _open_handle(pid: int | None) -> int | None:

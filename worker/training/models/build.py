@@ -62,7 +62,7 @@ def build_model(record: JobRecord, data: Data) -> keras.Model:
         # The engine compiles; a saved model stays a plain one.
         jit_compile=False,
     )
-    if data.train.is_mixed and record.task.kind == "binary":
+    if data.train.is_mixed and record.data_task.kind == "binary":
         _count_larger_share(model)
     return model
 

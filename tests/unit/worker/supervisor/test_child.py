@@ -3,9 +3,10 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 from multiprocessing import forkserver
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from shared.settings import Settings
 from worker.ipc.exit_statuses import CPU_ONLY, STATUS_OF_STORAGE
+from worker.ipc.kept_programs import KeptPrograms
 from worker.supervisor import nursery as module
 from worker.supervisor.child import Child
 from worker.supervisor.nursery import NoChildren, Nursery
@@ -111,3 +113,21 @@ def test_a_child_that_outlives_its_fork_server_is_gone_before_its_end_is_told() 
     assert wait([handle], 0), "it is still at work"
     os.close(handle)
     child.close()
+
+
+def starts_a_process_in_a_group_of_its_own(pipe: Connection) -> None:
+    os.setpgid(0, 0)
+    pipe.send(subprocess.Popen(["sleep", "600"]).pid)
+    signal.pause()
+
+
+def test_what_a_child_has_started_in_its_group_ends_with_it() -> None:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=starts_a_process_in_a_group_of_its_own, args=(there,))
+    process.start()
+    child = Child(process, here, KeptPrograms(), lambda: None)
+    started = os.pidfd_open(here.recv())
+    child.close()
+    assert wait([started], 10)
+    os.close(started)

@@ -2,6 +2,8 @@
 
 import errno
 import multiprocessing
+import os
+import pickle
 import signal
 from pathlib import Path
 
@@ -190,10 +192,32 @@ def test_a_worker_hears_that_a_child_has_hung_up_after_its_last_pulse() -> None:
     receiver, sender = multiprocessing.Pipe(duplex=False)
     with receiver:
         with sender:
-            sender.send((60, "0:1"))
+            os.write(sender.fileno(), b"60 0:1\n")
         assert pulse.newest(receiver) == pulse.Pulse(60, "0:1")
         with pytest.raises(EOFError):
             pulse.newest(receiver)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pickle.dumps((60, "0:1")),
+        b"\x7f\xff\xff\xff",
+        b"60",
+        b"nan 0:1\n",
+        b"1e999 0:1\n",
+        b"1e+9e 0:1\n",
+        b"60 ../../x\n",
+        b"\n",
+    ],
+)
+def test_what_is_no_pulse_is_ignored_without_a_wait(said: bytes) -> None:
+    receiver, sender = multiprocessing.Pipe()
+    with receiver, sender:
+        os.write(sender.fileno(), said)
+        assert pulse.newest(receiver) is None
+        os.write(sender.fileno(), b"\n61.5 3:4\n")
+        assert pulse.newest(receiver) == pulse.Pulse(61.5, "3:4")
 
 
 @pytest.mark.parametrize(("child", "how"), [

@@ -1,0 +1,292 @@
+"""The box of a program: what stands between somebody's script and everything that is not its own.
+
+Entered once, by the training process itself, after Keras has been imported and before the script's first line. There
+is no way out. Layers overlap on purpose, and each that the kernel lacks is reported: the caller decides by the setting
+`allow_code`.
+
+What stays within reach: the processor, the GPU, this process's memory and pipe, and all that is in `Box.write`: the
+attempt's own evidence, too. A script may forge what it reports of itself, and of nothing else.
+
+`python -m worker.training.program.box` tries the box and prints its report as JSON.
+"""
+
+import json
+import os
+import resource
+import shutil
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.child_environment import leave_for_training
+from worker.ipc.die_with_parent import die_with_parent
+from worker.training.program import landlock, seccomp
+from worker.training.program.kernel import (
+    PR_SET_NO_NEW_PRIVS,
+    NotGiven,
+    keep_capabilities,
+    permitted_capabilities,
+    prctl,
+)
+from worker.training.program.own_user import become_own_user
+
+_OPEN_FILES = 65_536
+_PROCESSES = 4096
+_FILE_BYTES = 64 * 1024**3
+
+# What Python, TensorFlow and CUDA read. Not /etc as a whole: no passwords, no keys of hosts.
+_SYSTEM = (
+    *("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt/cuda", "/sys", "/proc/cpuinfo", "/proc/meminfo"),
+    *("/proc/stat", "/proc/loadavg", "/proc/uptime", "/proc/version", "/proc/filesystems", "/proc/devices"),
+    *("/proc/modules", "/proc/sys", "/proc/driver/nvidia", "/proc/driver/nvidia-uvm", "/dev/urandom", "/dev/random"),
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/timezone"),
+    *("/etc/nsswitch.conf", "/etc/mime.types", "/etc/fonts", "/etc/OpenCL", "/etc/vulkan", "/etc/alternatives"),
+)
+_NETWORK = (
+    *("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols"),
+    *("/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/ca-certificates.conf", "/usr/local/share/ca-certificates"),
+)
+_LIBRARIES = frozenset({"site-packages", "dist-packages"})
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+_DEVICES = ("null", "zero", "full", "nvidia*", "dri", "dxg", "kfd")
+
+
+@dataclass(frozen=True)
+class Box:
+    """What a program may use beside Python, its libraries and the GPU.
+
+    `read`, `write`: files and folders, with all beneath. `home`: in one of `write`; HOME, with the folder of temporary
+    files beneath it (`.tmp`). `memory_bytes`: of one process; its threads' stacks count. None: no limit.
+    """
+
+    read: tuple[Path, ...]
+    write: tuple[Path, ...]
+    network: bool
+    memory_bytes: int | None
+    home: Path
+
+
+@dataclass(frozen=True)
+class Lack:
+    """A layer that is missing, why, and whether something that it keeps out is kept out by no other layer."""
+
+    layer: str
+    reason: str
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class BoxReport:
+    """Which layers of the box are in force, and which are not."""
+
+    layers: tuple[str, ...]
+    lacks: tuple[Lack, ...]
+    seconds: float
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the box keeps what it promises."""
+        return not any(lack.is_open for lack in self.lacks)
+
+
+def enter_box(box: Box, *, abi: int | None = None) -> BoxReport:
+    """Confine this process, and all that it will ever start, to `box`.
+
+    The folders of `box` exist. The variables of the environment that are not for training are removed: those that the
+    program names are set afterwards. Call it while this process has one thread: without Landlock's ABI 8 the threads
+    that there are already keep their access to files, and the report says that the box is open.
+
+    `abi`: Landlock as an older kernel has it, for tests; 0 for none. Raises OSError where a path cannot be opened or
+    given to another user.
+    """
+    began = time.perf_counter()
+    entry = _Entry(box, landlock.landlock_abi() if abi is None else min(abi, landlock.landlock_abi()))
+    entry.enter()
+    return BoxReport(tuple(entry.layers), tuple(entry.lacks), time.perf_counter() - began)
+
+
+class _Entry:
+    """One way into a box, layer by layer."""
+
+    def __init__(self, box: Box, abi: int) -> None:
+        self._box = box
+        self._abi = abi
+        self.layers: list[str] = []
+        self.lacks: list[Lack] = []
+
+    def enter(self) -> None:
+        if not sys.platform.startswith("linux"):
+            self._lack("all", "the box needs Linux", is_open=True)
+            return
+        self._clean_environment()
+        _leave_helpers()
+        files = self._prepare_files()
+        self._lead_group()
+        has_own_user = self._become_own_user()
+        die_with_parent()  # a change of the user switches it off
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
+        self.layers.append("no new privileges")
+        self._limit(has_own_user=has_own_user)
+        if files is not None:
+            self._enforce(files)
+        self._filter(has_own_user=has_own_user)
+
+    def _lack(self, layer: str, reason: str, *, is_open: bool) -> None:
+        self.lacks.append(Lack(layer, reason, is_open))
+
+    def _clean_environment(self) -> None:
+        temporary = self._box.home / ".tmp"
+        temporary.mkdir(exist_ok=True)
+        leave_for_training(os.environ)
+        for name in ("KEPT_PROGRAMS", "KERAS_HOME", "MAIL", "OLDPWD", "TEMP", "TMP", "XDG_CACHE_HOME"):
+            os.environ.pop(name, None)
+        os.environ |= {"HOME": str(self._box.home), "TMPDIR": str(temporary)}
+        tempfile.tempdir = None
+        self.layers.append("environment without secrets")
+
+    def _prepare_files(self) -> landlock.Ruleset | None:
+        """Open what may be used while this process still may."""
+        try:
+            return landlock.Ruleset(self._allowed(), tcp=self._box.network, abi=self._abi)
+        except NotGiven as lack:
+            self._lack("files", str(lack), is_open=True)
+            return None
+
+    def _allowed(self) -> Iterator[landlock.Allowed]:
+        system = (*map(Path, _SYSTEM), *_python(), *(map(Path, _NETWORK) if self._box.network else ()))
+        for path in system:
+            if any(ours.is_relative_to(path) for ours in self._box.write):
+                self._lack("files", f"the data lie in {path}, which every program reads", is_open=True)
+        yield from landlock.allow((*system, *self._box.read), landlock.READ)
+        yield from landlock.allow(self._box.write, landlock.WRITE)
+        yield from landlock.allow(_devices(), landlock.DEVICE)
+        if any(ours.is_relative_to(_SHARED_MEMORY) for ours in (*self._box.write, *self._box.read)):
+            self._lack("shared memory", "the data lie there, so that the program gets none", is_open=False)
+        else:
+            yield landlock.Allowed(_SHARED_MEMORY, landlock.SHARED_MEMORY)
+        yield landlock.Allowed(Path("/proc/self"), landlock.OWN_PROCESS)
+
+    def _lead_group(self) -> None:
+        """What the script starts stays in this group, and the worker ends the group."""
+        if os.getpgrp() != os.getpid():
+            os.setpgid(0, 0)
+        self.layers.append("process group")
+
+    def _become_own_user(self) -> bool:
+        needed = (*_python(), *self._box.read, *self._box.write)
+        try:
+            become_own_user(self._box.write, needed, _devices())
+        except NotGiven as lack:
+            self._lack("own user", str(lack), is_open=False)
+            if permitted_capabilities():
+                keep_capabilities(0)
+            return False
+        self.layers.append("own user")
+        return True
+
+    def _limit(self, *, has_own_user: bool) -> None:
+        limits = {
+            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_NOFILE: _OPEN_FILES,
+            resource.RLIMIT_FSIZE: _FILE_BYTES,
+            resource.RLIMIT_NPROC: _PROCESSES if has_own_user else _PROCESSES + _count_own_threads(),
+        }
+        if self._box.memory_bytes is not None:
+            limits[resource.RLIMIT_DATA] = self._box.memory_bytes
+        for kind, limit in limits.items():
+            _, hard = resource.getrlimit(kind)
+            lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+            resource.setrlimit(kind, (lower, lower))
+        if os.geteuid() == 0:
+            self._lack("number of processes", "the kernel does not count those of root", is_open=True)
+        self.layers.append("limits")
+
+    def _enforce(self, files: landlock.Ruleset) -> None:
+        files.enforce()
+        threads = len(list(Path("/proc/self/task").iterdir()))
+        if threads > 1 and self._abi < landlock.THREADS_ABI:
+            reason = (
+                f"{threads - 1} threads had begun before, and this kernel's Landlock confines the calling one alone"
+            )
+            self._lack("files", reason, is_open=True)
+            return
+        self.layers.append(f"files (Landlock {self._abi})")
+        if self._abi >= landlock.TCP_ABI and not self._box.network:
+            self.layers.append("no TCP (Landlock)")
+        if self._abi >= landlock.SCOPES_ABI:
+            self.layers.append("signals (Landlock)")
+
+    def _filter(self, *, has_own_user: bool) -> None:
+        need = seccomp.Need(
+            network=self._box.network,
+            signals=self._abi < landlock.SCOPES_ABI and not has_own_user,
+            attributes=not has_own_user,
+            truncation=self._abi < landlock.TRUNCATION_ABI,
+        )
+        try:
+            seccomp.enforce(need)
+        except NotGiven as lack:
+            self._lack("system calls", str(lack), is_open=True)
+            return
+        self.layers.append("system calls (seccomp)")
+        if not self._box.network:
+            self.layers.append("no network (seccomp)")
+
+
+def _python() -> list[Path]:
+    """The folders of the interpreter, of its libraries and of the service."""
+    service = [Path(__file__).parents[3] / name for name in ("fitstop", "shared", "worker")]
+    libraries = [path for path in sys.path if Path(path).name in _LIBRARIES]
+    return sorted({*map(Path, (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *libraries)), *service})
+
+
+def _devices() -> list[Path]:
+    return [path for pattern in _DEVICES for path in Path("/dev").glob(pattern)]
+
+
+def _leave_helpers() -> None:
+    """Have `multiprocessing` start helpers of its own, in the box: those that it knows are the worker's."""
+    from multiprocessing import forkserver, resource_tracker
+
+    tracker: Any = resource_tracker._resource_tracker
+    server: Any = forkserver._forkserver
+    for helper, name in ((tracker, "_fd"), (server, "_forkserver_alive_fd")):
+        descriptor = getattr(helper, name)
+        if descriptor is not None:
+            os.close(descriptor)
+            setattr(helper, name, None)
+    tracker._pid = server._forkserver_address = server._forkserver_pid = None
+
+
+def _count_own_threads() -> int:
+    """The threads of this user, since the kernel counts them against its limit of processes."""
+    return sum(_count_threads(path) for path in Path("/proc").iterdir() if path.name.isdecimal())
+
+
+def _count_threads(process: Path) -> int:
+    try:
+        if process.stat().st_uid != os.getuid():
+            return 0
+        return process.joinpath("task").stat().st_nlink - 2
+    except OSError:  # it has ended
+        return 0
+
+
+def try_box() -> BoxReport:
+    """Enter an empty box, which this process then never leaves."""
+    home = Path(tempfile.mkdtemp(prefix="fitstop-box-"))
+    try:
+        return enter_box(Box((), (home,), network=False, memory_bytes=None, home=home))
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    report = try_box()
+    lacks = [vars(lack) for lack in report.lacks]
+    print(json.dumps({"layers": report.layers, "lacks": lacks, "seconds": report.seconds}))  # noqa: T201

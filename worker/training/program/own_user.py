@@ -1,0 +1,76 @@
+"""A user of its own for one program, where this process may become another user: it is root, as in many containers.
+
+Numbers from 52,000 on belong to nobody, by the rules of Debian and systemd, and every container maps them.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from worker.machine.ownership import change_owner
+from worker.training.program.kernel import (
+    PR_SET_DUMPABLE,
+    PR_SET_KEEPCAPS,
+    NotGiven,
+    keep_capabilities,
+    permitted_capabilities,
+    prctl,
+)
+
+FIRST_USER, USERS = 52_000, 8_000
+
+_CHOWN, _READ_EVERYTHING, _SETGID, _SETUID = (1 << bit for bit in (0, 2, 6, 7))
+_NEEDED = _CHOWN | _SETGID | _SETUID
+
+
+def become_own_user(write: Sequence[Path], needed: Iterable[Path], devices: Iterable[Path]) -> None:
+    """Give the files beneath `write` to a user that no other process has, and become that user, for good.
+
+    Where the paths `needed` lie in somebody's private folder, they can still be read: this process keeps the
+    capability to read everything, where it has it, and Landlock alone says what. Raises NotGiven, with nothing
+    changed, where this process may not switch, or the user could not read what is needed.
+    """
+    permitted = permitted_capabilities()
+    if os.geteuid() != 0 or permitted & _NEEDED != _NEEDED:
+        raise NotGiven("this process is not root, and cannot become another user")
+    user = FIRST_USER + os.getpid() % USERS
+    kept = permitted & _READ_EVERYTHING
+    if not kept and (hidden := _hidden_from(user, needed)):
+        raise NotGiven(f"another user could not read {hidden[0]}")
+    groups = _groups_of(devices)
+    _check_number(user)
+    for path in write:
+        change_owner(path, user, user)
+    prctl(PR_SET_KEEPCAPS, 1)
+    os.setgroups(groups)
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    keep_capabilities(kept)
+    # Else /proc/self belongs to root, and CUDA could not name its threads.
+    prctl(PR_SET_DUMPABLE, 1)
+
+
+def _check_number(user: int) -> None:
+    """A container in a container may know fewer users."""
+    try:
+        os.seteuid(user)
+    except OSError as error:
+        raise NotGiven(f"this container has no user {user} ({error.strerror})") from error
+    os.seteuid(0)
+
+
+def _hidden_from(user: int, needed: Iterable[Path]) -> list[Path]:
+    try:
+        os.seteuid(user)
+    except OSError:
+        return []  # another check says so
+    try:
+        return [path for path in needed if not os.access(path, os.R_OK, effective_ids=True)]
+    finally:
+        os.seteuid(0)
+
+
+def _groups_of(devices: Iterable[Path]) -> list[int]:
+    """The groups that may use a device which not everybody may use."""
+    facts = [path.stat() for path in devices if path.exists()]
+    return sorted({fact.st_gid for fact in facts if not fact.st_mode & 0o006 and fact.st_gid})
