@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from shared.findings import Findings
-from shared.rows import part_sizes
+from shared.rows import CannotSplit, part_sizes, split_parts
 from shared.spec import ArraysSpec, ImagesSpec, TableSpec
 
+NO_THREE_PARTS = (
+    "received true; after the test part is split off, a class has too few rows for the other two: use a smaller "
+    "test_fraction, or more rows of the rare classes"
+)
 FRACTIONS = ("dataset/validation_fraction", "dataset/test_fraction")
 
 
@@ -29,17 +35,40 @@ def judge_split(  # noqa: PLR0913  one for each part of the dataset's own
     validation_fraction = None if has_validation else spec.validation_fraction
     test_fraction = None if has_test else spec.test_fraction
     sizes = part_sizes(rows, validation_fraction, test_fraction)
-    if not found.is_sure(*FRACTIONS) or not check_sizes(rows, validation_fraction, test_fraction, found):
-        return sizes[0]
-    smaller = min(size for size in sizes if size)
-    if spec.stratify and class_rows is not None and smaller < rows:
-        held = [count for count in class_rows if count]
-        if 1 in held:
-            found.problem(("dataset", "stratify"), "received true; a class has one row only", "lone_class")
-        elif smaller < len(held):
-            detail = f"received true; the smaller part has {smaller} rows for {len(held)} classes"
-            found.problem(("dataset", "stratify"), detail, "too_few_rows")
+    if validation_fraction is None and test_fraction is None:
+        return rows
+    is_whole = found.is_sure(*FRACTIONS) and check_sizes(rows, validation_fraction, test_fraction, found)
+    if is_whole and spec.stratify and class_rows is not None:
+        _judge_strata(spec, [count for count in class_rows if count], sizes, validation_fraction, found)
     return sizes[0]
+
+
+def _judge_strata(
+    spec: ImagesSpec | ArraysSpec,
+    class_rows: Sequence[int],
+    sizes: Sequence[int],
+    validation_fraction: float | None,
+    found: Findings,
+) -> None:
+    """Report a class that cannot be in each part; `sizes` are those of the parts."""
+    place, smaller = ("dataset", "stratify"), min(size for size in sizes if size)
+    if 1 in class_rows:
+        found.problem(place, "received true; a class has one row only", "lone_class")
+    elif smaller < len(class_rows):
+        detail = f"received true; the smaller part has {smaller} rows for {len(class_rows)} classes"
+        found.problem(place, detail, "too_few_rows")
+    elif sizes[2] and not _splits(spec, class_rows, validation_fraction):
+        found.problem(place, NO_THREE_PARTS, "too_few_rows")
+
+
+def _splits(spec: ImagesSpec | ArraysSpec, class_rows: Sequence[int], validation_fraction: float | None) -> bool:
+    """Whether classes of these sizes can be split. How many rows of each go where does not depend on their order."""
+    strata = np.repeat(np.arange(len(class_rows)), class_rows)
+    try:
+        split_parts(len(strata), validation_fraction, spec.test_fraction, spec.split_seed, strata)
+    except CannotSplit:
+        return False
+    return True
 
 
 def check_sizes(

@@ -8,7 +8,7 @@ from shared.findings import Findings, Place, could_mean
 from shared.problems import list_names, nearest
 from shared.resolve.judged import Class, JudgedData, asked_kind
 from shared.resolve.row_facts import DatasetRows, Parts, RowFacts, inputs_of, squares_fit_float32
-from shared.resolve.split import FRACTIONS, check_sizes, smallest_part
+from shared.resolve.split import FRACTIONS, NO_THREE_PARTS, check_sizes, smallest_part
 from shared.rows import FLOAT32_MAX, part_sizes
 from shared.spec import JobSpec, TableSpec
 from shared.task import MOST_CATEGORIES, MOST_CLASSES, TaskKind, task_of_column
@@ -287,6 +287,8 @@ class TableJudge:
         elif 0 < smaller_part < len(classes):
             detail = f"received true; the smaller part has {smaller_part} rows for {len(classes)} classes"
             self._found.problem(place, detail, "too_few_rows")
+        elif self._wanted.test_fraction is not None and self._rows is not None and facts.parts is None:
+            self._found.problem(place, NO_THREE_PARTS, "too_few_rows")
 
     def _after_dropping(self, facts: RowFacts) -> str:
         dropped = self._data.rows - facts.left

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { showCheckpoints } from "./checkpoints_panel.js";
 import { Curves } from "./curves.js";
 import { byId, setText } from "./dom.js";
+import { showEvaluation } from "./evaluation_panel.js";
 import { EventLog } from "./event_log.js";
 import { showImages } from "./images_panel.js";
 import { showActions } from "./job_actions.js";
@@ -35,6 +36,7 @@ const questions = new Regularly(BETWEEN_QUESTIONS_MS, ask);
 let job = null;
 let forecast = null;
 let savedBefore = null;
+let isEvaluated = false;
 
 byId("view-controls").append(controls.node);
 
@@ -64,6 +66,10 @@ function drawSoon() {
 function know(document) {
   job = document;
   output.setStatus(job.status);
+  if (job.status === "succeeded" && !isEvaluated) {
+    isEvaluated = true;
+    void showEvaluation(byId("evaluation"), jobId).catch(complain);
+  }
   charts.monitor = monitorOf(job);
   charts.stop = job.stop?.last_epoch || curves.stop?.epoch || null;
   if (job.stop) charts.forecast = null;

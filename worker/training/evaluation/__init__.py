@@ -1,6 +1,6 @@
 """How good the best model is: predicted, measured and written once, after the last epoch.
 
-    predict.py   the model's outputs for the rows of one part
+    outputs.py   the model's outputs for the rows of one part
     classes.py   a classification: confusion matrix, classes, ROC curve, calibration
     numbers.py   a regression: residuals
     mistakes.py  the worst predictions
@@ -26,7 +26,7 @@ from worker.training.data.rows import Data, Part
 from worker.training.errors import BudgetUsedUp, Superseded, TrainingStopped, first_line
 from worker.training.evaluation.classes import measure_classes
 from worker.training.evaluation.numbers import measure_numbers
-from worker.training.evaluation.predict import Predicted, predict
+from worker.training.evaluation.outputs import Predicted, predict
 from worker.training.hashing import sha256_of
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from sklearn.metrics import auc, confusion_matrix, precision_recall_fscore_suppo
 from shared.evaluation import CalibrationBin, ClassResult, Confusion, Mistake, PartResult, Roc
 from worker.training.data.rows import Part
 from worker.training.evaluation.mistakes import MOST_MISTAKES, dataset_rows, thumbnails
-from worker.training.evaluation.predict import Predicted
+from worker.training.evaluation.outputs import Predicted
 
 MOST_CLASSES_IN_MATRIX = 100
 _MOST_CONFUSIONS = 50

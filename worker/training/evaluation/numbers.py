@@ -9,7 +9,7 @@ from sklearn.metrics import mean_absolute_error, median_absolute_error, r2_score
 from shared.evaluation import Mistake, PartResult, Residuals, Value
 from worker.training.data.rows import Part
 from worker.training.evaluation.mistakes import MOST_MISTAKES, dataset_rows
-from worker.training.evaluation.predict import Predicted
+from worker.training.evaluation.outputs import Predicted
 
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _BINS = 40

@@ -52,6 +52,7 @@ ROUTES = {
     ("GET", "/jobs/<job_id>/checkpoints"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints/<name>"): ONE,
     ("GET", "/jobs/<job_id>/model"): ONE,
+    ("GET", "/jobs/<job_id>/evaluation"): ONE,
     ("GET", "/jobs/<job_id>/bundle.zip"): ONE,
     ("GET", "/jobs/<job_id>/explain"): ONE,
     ("GET", "/jobs/<job_id>/forecast"): ONE,

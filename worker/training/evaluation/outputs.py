@@ -29,8 +29,8 @@ class Predicted:
 def predict(model: keras.Model, part: Part, batch_size: int, go_on: Callable[[], None]) -> Predicted:
     """Predict batch after batch, for MOST_SECONDS at most.
 
-    `go_on` is called between two, and ends it by what it raises. A sample consists of whole batches in a random order, which is always the same. Raises ValueError for outputs that
-    are not finite.
+    `go_on` is called between two batches, and ends it by what it raises. A sample consists of whole batches in a random
+    order, which is always the same. Raises ValueError for outputs that are not finite.
     """
     outputs = int(model.output_shape[-1])
     most_batches = max(1, min(MOST_ROWS, _MOST_NUMBERS // outputs) // batch_size)
