@@ -35,6 +35,8 @@ BAD_ENVIRONMENT_STATUS = 78
 # Read by the command `fitstop` alone.
 CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_WINE_URL", DATA_VARIABLE)
 
+AllowCode = Literal["no", "boxed", "unboxed"]
+
 log = logging.getLogger(__name__)
 
 
@@ -174,6 +176,11 @@ class Settings(BaseModel):
         default=None, ge=0, le=1_000_000, description="price per hour of one slot's GPU, for the ledger"
     )
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="the currency of that price")
+    allow_code: AllowCode = Field(
+        default="no",
+        description="whether this worker runs programs: no; boxed, where the kernel of its machine can confine them; "
+        "unboxed, with all rights of the worker",
+    )
     child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="how a training child starts")
     child_start_seconds: float = Field(
         default=20, gt=0, description="maximum time for a training child to start; then its worker is unfit"

@@ -6,6 +6,7 @@ For people to read; nothing is decided by it.
 from pydantic import BaseModel, ConfigDict
 
 from shared.document import Document
+from shared.settings import AllowCode
 from shared.times import Time
 
 
@@ -35,6 +36,7 @@ class WorkerCard(Document):
 
     `gpu` is None on a CPU, and where the driver does not say. `idle_gpu` names a GPU that is there and is not used,
     since the installed TensorFlow is built for the CPU alone. `memory_bytes` is the memory of its machine or container.
+    `programs`: how it runs programs; `no_programs`: why it takes none, empty where it does.
     """
 
     worker: str
@@ -44,6 +46,8 @@ class WorkerCard(Document):
     gpu: GpuUse | None = None
     idle_gpu: str = ""
     memory_bytes: int | None = None
+    programs: AllowCode = "no"
+    no_programs: str = ""
     slots: int
     child_start: str
     ready: bool

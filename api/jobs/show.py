@@ -16,6 +16,7 @@ from api.jobs.ledger import ledger_report
 from api.jobs.report import job_report
 from api.shapes.jobs import Job, Resume
 from api.state.changes import mark, wait_for_look
+from api.state.code_workers import explain_no_programs
 from api.state.histories import histories
 from api.state.report_cache import View
 from api.state.service import Service, service
@@ -23,6 +24,7 @@ from shared.document import UnusableDocument
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
 from shared.ledger import Ledger
+from shared.spec import ProgramJobSpec
 from shared.volume import OpenJob
 
 MOST_WAIT_SECONDS = 60
@@ -82,7 +84,11 @@ def new_job_document(folder: JobFolder, record: JobRecord) -> Job:
 
 def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> Job:
     places = held.places.of(OpenJob.of(state.record)) if state.status == "queued" else {}
-    return job_report(folder, state, places.get(folder.id), held.settings, is_new=is_new)
+    report = job_report(folder, state, places.get(folder.id), held.settings, is_new=is_new)
+    if state.status == "queued" and isinstance(state.record.spec, ProgramJobSpec):
+        waits = explain_no_programs(held.volume.worker_cards(), held.settings.take_over_seconds)
+        return report.model_copy(update={"warnings": [*report.warnings, *([waits] if waits else [])]})
+    return report
 
 
 def view_of(held: Service, folder: JobFolder) -> View:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Self
 
 from flask import Response
 
@@ -13,11 +14,13 @@ from api.http.query import Query
 from api.operate.workers import worker_status
 from api.shapes.base import Page
 from api.shapes.service import QueuedJob, WaitReason, Waits
+from api.state.code_workers import explain_no_programs
 from api.state.queue_order import queued_jobs
 from api.state.service import service
 from shared.backoff import backs_off_until
 from shared.ids import is_job_id
 from shared.job_folder import JobState
+from shared.spec import ProgramJobSpec
 from shared.worker_card import WorkerCard
 
 
@@ -31,6 +34,24 @@ class _Workers:
     paused: str
     starting: int
     free_slots: int
+
+
+@dataclass(frozen=True)
+class _Fleet:
+    """All workers that are there, those that run programs, and why none does, if so."""
+
+    all: _Workers
+    of_programs: _Workers
+    no_programs: str
+
+    @classmethod
+    def of(cls, cards: Sequence[WorkerCard], lost_after_seconds: float) -> Self:
+        of_programs = [card for card in cards if card.programs != "no"]
+        return cls(
+            _workers(cards, lost_after_seconds),
+            _workers(of_programs, lost_after_seconds),
+            explain_no_programs(cards, lost_after_seconds),
+        )
 
 
 @operation(
@@ -53,13 +74,13 @@ def show_all() -> Response:
     queue = enumerate(queued_jobs(held.volume, held.settings.project_weights), 1)
     waiting = [(place, job.job_id) for place, job in queue if project in {None, job.project}]
     start = next((number for number, (_, job_id) in enumerate(waiting, 1) if job_id == after), 0)
-    workers = _workers(held.volume.worker_cards(), held.settings.take_over_seconds)
+    workers = _Fleet.of(list(held.volume.worker_cards()), held.settings.take_over_seconds)
     shown = (_item(place, job_id, workers) for place, job_id in waiting[start:])
     found = list(islice((item for item in shown if item is not None), limit + 1))
     return json_response(Page[QueuedJob](object="list", data=found[:limit], has_more=len(found) > limit))
 
 
-def _item(place: int, job_id: str, workers: _Workers) -> QueuedJob | None:
+def _item(place: int, job_id: str, fleet: _Fleet) -> QueuedJob | None:
     """One waiting job; None for one that was taken or deleted meanwhile, or cannot be read."""
     try:
         state = service().volume.job_folder(job_id).state()
@@ -75,12 +96,14 @@ def _item(place: int, job_id: str, workers: _Workers) -> QueuedJob | None:
         priority=state.record.spec.priority,
         position=place,
         created_at=state.record.created_at,
-        waits=_reason(place, state, workers),
+        waits=_reason(place, state, fleet),
     )
 
 
-def _reason(place: int, state: JobState, workers: _Workers) -> Waits:
+def _reason(place: int, state: JobState, fleet: _Fleet) -> Waits:
     until = backs_off_until(state.end)
+    runs_program = isinstance(state.record.spec, ProgramJobSpec)
+    workers = fleet.of_programs if runs_program else fleet.all
     ahead = place - 1
     reason: WaitReason
     if state.lacked_data and not service().volume.has_files(state.record):
@@ -88,6 +111,8 @@ def _reason(place: int, state: JobState, workers: _Workers) -> Waits:
             "data_missing",
             "its program, its dataset or its weights are not on the volume; upload the same bytes again",
         )
+    elif runs_program and fleet.no_programs:
+        reason, detail = "no_code_worker", fleet.no_programs
     elif until is not None:
         reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"
     else:

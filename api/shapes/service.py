@@ -82,7 +82,11 @@ class Worker(WorkerCard):
     last_seen_seconds: float
 
 
-WaitReason = Literal["next", "busy", "no_worker", "starting", "unfit", "draining", "backoff", "volume", "data_missing"]
+# fmt: off
+WaitReason = Literal[
+    "next", "busy", "no_worker", "no_code_worker", "starting", "unfit", "draining", "backoff", "volume", "data_missing"
+]
+# fmt: on
 
 
 class Waits(Shape):

@@ -109,6 +109,7 @@ def _print_screen(stack: LocalStack, data: Path, card: Json) -> None:
         ("API", stack.url),
         ("page", f"{stack.url}/ (to log in: fitstop open)"),
         ("key", _where_the_key_is(stack)),
+        ("programs", _how_programs_run(card)),
         ("volume", stack.volume),
         ("logs", stack.logs),
         ("Redis", f"{find_redis_server()}, for the queue only"),
@@ -124,6 +125,16 @@ def _print_screen(stack: LocalStack, data: Path, card: Json) -> None:
         screen.print(literal(words, "yellow"))
     screen.print()
     screen.print(Text("Ctrl-C stops the service."), style="dim")
+
+
+def _how_programs_run(card: Json) -> str:
+    """What became of FITSTOP_ALLOW_CODE, which is `boxed` unless the environment says otherwise."""
+    programs = card.get("programs", "no")
+    if programs == "boxed":
+        return "run in a box (FITSTOP_ALLOW_CODE=boxed): fitstop run train.py"
+    if programs == "unboxed":
+        return "run with all rights of this user (FITSTOP_ALLOW_CODE=unboxed)"
+    return f"do not run: {card.get('no_programs') or 'the worker is too old'}"
 
 
 def _where_the_key_is(stack: LocalStack) -> str:

@@ -64,6 +64,8 @@ def workers(ctx: click.Context, output: str) -> None:
         for one in document["data"]:
             if reason := one.get("unfit") or one.get("paused"):
                 hint(f"{one['host']} takes no jobs: {reason}")
+            elif one.get("no_programs", "").startswith("the box"):
+                hint(f"{one['host']} runs no programs: {one['no_programs']}")
             if one.get("idle_gpu"):
                 hint(f"{one['host']} trains on the CPU and its {one['idle_gpu']} is idle: TensorFlow is the CPU build")
     else:

@@ -132,6 +132,7 @@ class LocalStack:
     def _settings(self, redis: RedisPlan) -> dict[str, str]:
         """The environment of the API and the worker."""
         return {
+            "FITSTOP_ALLOW_CODE": "boxed",
             **clean_environment(self._environment),
             "FITSTOP_VOLUME": str(self.volume),
             "FITSTOP_REDIS_URL": redis.url,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from worker.machine.box_trial import BoxTrial, try_box
 from worker.machine.device import DeviceUnusable, device_name
 from worker.machine.libraries import DRIVERS_OWN, Libraries, look_at_libraries
 from worker.machine.trial import PROGRAM, try_training
@@ -40,7 +41,23 @@ def main() -> int:
 
 
 def findings() -> list[Finding]:
-    """The GPU, its driver, CUDA's libraries, what TensorFlow carries for it, and whether it trains."""
+    """The box of programs; the GPU, its driver, CUDA's libraries, what TensorFlow carries for it, whether it trains."""
+    return [of_box(try_box()), *_of_device()]
+
+
+def of_box(trial: BoxTrial) -> Finding:
+    """What this machine's kernel gives of the box that programs run in, and what it lacks."""
+    lacks = f"; missing: {'; '.join(trial.lacks)}" if trial.lacks else ""
+    if not trial.openings:
+        return _finding("program box", "ok", f"closed: {', '.join(trial.layers)}{lacks}")
+    fix = (
+        "programs need Linux 5.13 or newer with Landlock, and a container of Docker 23 or newer; "
+        "FITSTOP_ALLOW_CODE=unboxed runs them with all rights of the worker"
+    )
+    return _finding("program box", "warning", f"open: {trial.openings}", fix)
+
+
+def _of_device() -> list[Finding]:
     try:
         name = device_name()
     except DeviceUnusable as error:

@@ -11,6 +11,7 @@ from shared.document import UnusableDocument
 from shared.job import AttemptEnd, Claim, ProcessIdentity
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.settling import settle_if_decided
+from shared.spec import ProgramJobSpec
 from shared.times import utc_now
 from shared.turns import Turns, read_turns, record_turn
 from shared.volume import OpenJob, Volume
@@ -56,13 +57,17 @@ class Owner:
         )
 
 
-def claim_next(volume: Volume, owner: Owner, weights: Mapping[str, int] | None = None) -> AttemptFolder | None:
+def claim_next(
+    volume: Volume, owner: Owner, weights: Mapping[str, int] | None = None, *, takes_programs: bool = True
+) -> AttemptFolder | None:
     """Claim the first job in order that waits for a worker; None where there is none. `weights`: of the projects.
+
+    Without `takes_programs` jobs that run a program are left to other workers.
 
     Of any number of workers that ask at once, each job goes to exactly one. A job that is cancelled while it is
     claimed is not started.
     """
-    for waiting in _in_turns(volume, weights or {}):
+    for waiting in _in_turns(volume, weights or {}, takes_programs=takes_programs):
         number = waiting.attempt.number + 1 if waiting.attempt else 1
         folder = volume.job_folder(waiting.record.id)
         if not _is_usable(folder):
@@ -79,12 +84,12 @@ def claim_next(volume: Volume, owner: Owner, weights: Mapping[str, int] | None =
     return None
 
 
-def _in_turns(volume: Volume, weights: Mapping[str, int]) -> Iterator[JobState]:
+def _in_turns(volume: Volume, weights: Mapping[str, int], *, takes_programs: bool) -> Iterator[JobState]:
     """The jobs that may run now, in the order in which the projects take turns."""
     queues: dict[str, list[OpenJob]] = {}
     for marker in volume.open_jobs():
         queues.setdefault(marker.project, []).append(marker)
-    waiting = {project: waiting_jobs(volume, among) for project, among in queues.items()}
+    waiting = {project: waiting_jobs(volume, among, takes_programs=takes_programs) for project, among in queues.items()}
     return Turns(read_turns(volume.turns), weights).merge(waiting)
 
 
@@ -99,11 +104,18 @@ def _take(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | No
         return None
 
 
-def waiting_jobs(volume: Volume, among: Iterable[OpenJob] | None = None) -> Iterator[JobState]:
-    """The queued jobs that may run now, in the order of `among`; on the way, jobs that are over leave the queue."""
+def waiting_jobs(
+    volume: Volume, among: Iterable[OpenJob] | None = None, *, takes_programs: bool = True
+) -> Iterator[JobState]:
+    """The queued jobs that may run now, in the order of `among`; on the way, jobs that are over leave the queue.
+
+    Without `takes_programs` those that run a program are left out.
+    """
     for open_job in volume.open_jobs() if among is None else among:
         state = _inspect(volume, open_job)
         if state is None or state.status != "queued":
+            continue
+        if not takes_programs and isinstance(state.record.spec, ProgramJobSpec):
             continue
         may_run = backs_off_until(state.end) is None or _has_more_memory(state)
         if may_run and not _lacks_data(volume, state):

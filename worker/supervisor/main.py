@@ -6,20 +6,22 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from shared.child_environment import leave_for_training
 from shared.durable import check_links
 from shared.queue import JobQueue, make_celery
-from shared.settings import BadEnvironment, Settings, read_settings
+from shared.settings import AllowCode, BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 from shared.volume_identity import is_volume
+from worker.machine.box_trial import try_box
 from worker.machine.device import DeviceUnusable, device_name
 from worker.machine.trial import try_training
 from worker.supervisor.celery_worker import serve
 from worker.supervisor.idle import run_hook
 from worker.supervisor.nursery import NoChildren, Nursery
-from worker.supervisor.slots import Leaving, Worker
+from worker.supervisor.slots import NO_CODE, Leaving, Worker
 
 _LOOK_SECONDS = 0.5
 
@@ -83,12 +85,28 @@ def _prepare(worker: Worker, nursery: Nursery) -> None:
     worker.appear()
     try:
         log.info("warming up: the fork server imports Keras")
-        nursery.warm_up()
+        with ThreadPoolExecutor(1) as beside:
+            no_programs = beside.submit(why_no_programs, worker.allow_code)
+            nursery.warm_up()
+        worker.no_programs = no_programs.result()
         worker.unfit = _why_unfit(worker, nursery)
         worker.device = device_name()
     except BaseException:
         worker.end()
         raise
+
+
+def why_no_programs(allow_code: AllowCode) -> str:
+    """Why this worker takes no programs; empty where it does."""
+    if allow_code == "no":
+        return NO_CODE
+    if allow_code == "unboxed":
+        log.warning("FITSTOP_ALLOW_CODE=unboxed: programs run with all rights of this worker")
+        return ""
+    openings = try_box().openings
+    if openings:
+        log.warning("no programs: the box does not close on this machine: %s", openings)
+    return f"the box does not close on this machine: {openings}" if openings else ""
 
 
 def _why_unfit(worker: Worker, nursery: Nursery) -> str:

@@ -35,6 +35,8 @@ _FORGET_SECONDS = 24 * 3600
 # One bad answer of the driver is no loss; a GPU that a container lost stays away until it is started again.
 _LOST_LOOKS = 2
 
+NO_CODE = "FITSTOP_ALLOW_CODE=no"
+
 log = logging.getLogger(__name__)
 
 
@@ -50,7 +52,8 @@ class Worker:
     """Runs at most one job in each slot. `drain` is set when the worker is being taken away: no new claims.
 
     `leaving` says why it ends where nobody asked it to; `unfit` why it never takes a job, empty where it does;
-    `idle_gpu` names a GPU that this TensorFlow cannot use.
+    `idle_gpu` names a GPU that this TensorFlow cannot use; `no_programs` says why it takes no programs, empty where
+    it does.
     """
 
     def __init__(self, settings: Settings, volume: Volume, job_queue: JobQueue, nursery: Nursery) -> None:
@@ -61,6 +64,8 @@ class Worker:
         self.device = device_name()
         self.unfit = ""
         self.idle_gpu = ""
+        self.allow_code = settings.allow_code
+        self.no_programs = NO_CODE
         self._settings = settings
         self._volume = volume
         self._queue = job_queue
@@ -154,7 +159,9 @@ class Worker:
             return False
         attempt = None
         try:
-            attempt = claim_next(self._volume, owner, self._settings.project_weights)
+            attempt = claim_next(
+                self._volume, owner, self._settings.project_weights, takes_programs=not self.no_programs
+            )
         finally:
             if attempt is None:
                 self._nursery.put_back(child)
@@ -226,7 +233,9 @@ class Worker:
             self._leave(Leaving.DEVICE_GONE)
 
     def _work_waits(self) -> bool:
-        return not self.unfit and not self._disk.problem and next(waiting_jobs(self._volume), None) is not None
+        if self.unfit or self._disk.problem:
+            return False
+        return next(waiting_jobs(self._volume, takes_programs=not self.no_programs), None) is not None
 
     def _leave(self, why: Leaving) -> None:
         """End as after a SIGTERM: no new claims, running jobs save and are handed back."""
@@ -264,6 +273,8 @@ class Worker:
             gpu=device_use(),
             idle_gpu=self.idle_gpu,
             memory_bytes=memory_bytes(),
+            programs="no" if self.no_programs else self.allow_code,
+            no_programs=self.no_programs,
             slots=self._settings.slots,
             child_start=self._nursery.child_start,
             ready=self.may_take() and len(running) < self._settings.slots,

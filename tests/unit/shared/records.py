@@ -10,7 +10,7 @@ from shared.job import AttemptEnd, Claim, Ending, JobError, JobRecord, Stop
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.points import point_name
 from shared.resolve import Resolved, resolve
-from shared.spec import JobSpec
+from shared.spec import JobSpec, ProgramJobSpec, ProgramSpec
 from shared.times import utc_now
 from shared.validation import validate
 from shared.volume import Volume
@@ -90,6 +90,15 @@ def record(priority: int = 5, document: dict[str, Any] | None = None) -> JobReco
 def posted(volume: Volume, priority: int = 5) -> JobFolder:
     """A new job on the volume."""
     return volume.store_job(record(priority))
+
+
+def posted_program(volume: Volume) -> JobFolder:
+    """A new job on the volume that runs a program."""
+    spec = ProgramJobSpec(program=ProgramSpec(id="mine", entry="train.py"))
+    new = JobRecord(
+        id=new_job_id(), created_at=utc_now(), spec=spec, task=None, data_sha256="2" * 64, program_version="3" * 64
+    )
+    return volume.store_job(new)
 
 
 def claim(number: int = 1, owner: str = "somebody") -> Claim:

@@ -92,7 +92,7 @@ def test_a_variable_of_another_version_is_a_warning_and_said_once(caplog):
     assert "sesame" not in told.message
 
 
-@pytest.mark.parametrize("name", ["MAX_SWEEP_TRIALS", "ALLOW_CODE", "PROBE_SECONDS", "LOG_FORMAT"])
+@pytest.mark.parametrize("name", ["MAX_SWEEP_TRIALS", "ALLOW_SWEEPS", "PROBE_SECONDS", "LOG_FORMAT"])
 def test_names_that_a_later_version_may_have_stop_no_start(name):
     assert read_settings({f"FITSTOP_{name}": "1"}) == Settings()
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.child_environment import leave_for_training
+from shared.settings import AllowCode
 from worker.ipc.die_with_parent import die_with_parent
 from worker.training.program import landlock, seccomp
 from worker.training.program.kernel import (
@@ -89,9 +90,33 @@ class BoxReport:
     seconds: float
 
     @property
+    def openings(self) -> str:
+        """What the box does not keep of what it promises; empty where it keeps all."""
+        return "; ".join(f"{lack.layer}: {lack.reason}" for lack in self.lacks if lack.is_open)
+
+    @property
     def is_closed(self) -> bool:
         """Whether the box keeps what it promises."""
-        return not any(lack.is_open for lack in self.lacks)
+        return not self.openings
+
+
+class BoxOpen(Exception):
+    """This process must not run a stranger's script: the setting does not allow it, or the box does not close."""
+
+
+def confine(box: Box, allow_code: AllowCode) -> BoxReport | None:
+    """Do what the setting `allow_code` asks for before a script runs: enter the box, or, unboxed, nothing.
+
+    Raises BoxOpen where the script must not run; the worker then takes no programs any more.
+    """
+    if allow_code == "unboxed":
+        return None
+    if allow_code == "no":
+        raise BoxOpen("FITSTOP_ALLOW_CODE=no: this worker runs no programs")
+    report = enter_box(box)
+    if not report.is_closed:
+        raise BoxOpen(f"the box does not close here ({report.openings})")
+    return report
 
 
 def enter_box(box: Box, *, abi: int | None = None) -> BoxReport:
@@ -158,7 +183,9 @@ class _Entry:
             return None
 
     def _allowed(self) -> Iterator[landlock.Allowed]:
-        system = (*map(Path, _SYSTEM), *_python(), *(map(Path, _NETWORK) if self._box.network else ()))
+        system = [*map(Path, _SYSTEM), *_python(), *(map(Path, _NETWORK) if self._box.network else ())]
+        # Kernels that a driver compiled. Others trust them, so that a program cannot add to them.
+        system += [Path(folder) for folder in (os.environ.get("CUDA_CACHE_PATH"),) if folder]
         for path in system:
             if any(ours.is_relative_to(path) for ours in self._box.write):
                 self._lack("files", f"the data lie in {path}, which every program reads", is_open=True)
@@ -288,5 +315,5 @@ def try_box() -> BoxReport:
 
 if __name__ == "__main__":
     report = try_box()
-    lacks = [vars(lack) for lack in report.lacks]
-    print(json.dumps({"layers": report.layers, "lacks": lacks, "seconds": report.seconds}))  # noqa: T201
+    lacks = [f"{lack.layer}: {lack.reason}" for lack in report.lacks]
+    print(json.dumps({"layers": report.layers, "lacks": lacks, "openings": report.openings}))  # noqa: T201

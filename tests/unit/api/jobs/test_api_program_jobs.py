@@ -5,6 +5,8 @@ from shared.job import pin_program
 from tests.support.jobs import claim
 from tests.support.keys import authorized
 from tests.support.programs import put_program
+from tests.support.waiting import wait_for
+from tests.unit.api.operate.test_api_workers import card
 
 SCRIPT = {"train.py": b"import keras\n", "lib/help.py": b""}
 
@@ -119,3 +121,20 @@ def _epoch(number: int, value: float) -> dict:
         "epoch": number, "epochs": 9, "metrics": {"loss": 1.0, "val_mine": value}, "learning_rate": 0.001,
         "seconds": 0.1, "best": None, "early_stopping": stopping, "reduce_lr": None,
     }  # fmt: skip
+
+
+def test_a_queued_program_says_that_no_worker_runs_programs(client, volume):
+    put_program(volume, files=SCRIPT)
+    job = client.post("/jobs", json={"program": {"id": "mine"}}).json
+    assert not any("no worker runs programs" in one for one in job["warnings"])
+    volume.show_worker(card(no_programs="FITSTOP_ALLOW_CODE=no"))
+    volume.show_worker(card(worker="old-1", host="old"))
+    reason = "no worker runs programs (gpu-1: FITSTOP_ALLOW_CODE=no; old: too old for programs)"
+    wait_for(lambda: client.get(f"/jobs/{job['id']}").json["warnings"][-1].startswith(reason), 5)
+    [queued] = client.get("/queue").json["data"]
+    assert (queued["waits"]["reason"], queued["waits"]["detail"].startswith(reason)) == ("no_code_worker", True)
+    again = client.post("/jobs", json={"program": {"id": "mine"}}).json
+    assert again["warnings"][-1].startswith(reason)
+    volume.show_worker(card(worker="gpu-2-abc", programs="boxed"))
+    assert not any("no worker runs" in one for one in client.get(f"/jobs/{again['id']}").json["warnings"])
+    assert [one["waits"]["reason"] for one in client.get("/queue").json["data"]] == ["next", "busy"]

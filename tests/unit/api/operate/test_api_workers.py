@@ -47,6 +47,13 @@ def test_a_worker_is_shown_with_its_status(client, volume, parts, status):
     assert shown["last_seen_seconds"] >= 0
 
 
+def test_a_worker_says_whether_it_runs_programs(client, volume):
+    volume.show_worker(card(no_programs="FITSTOP_ALLOW_CODE=no"))
+    volume.show_worker(card(worker="gpu-2-abc", programs="boxed"))
+    shown = [(one["programs"], one["no_programs"]) for one in client.get("/workers").json["data"]]
+    assert shown == [("no", "FITSTOP_ALLOW_CODE=no"), ("boxed", "")]
+
+
 def test_a_worker_that_was_seen_makes_its_check_hold(client, volume):
     volume.show_worker(card())
     assert client.get("/readyz").json["checks"]["workers"]["ok"] is True

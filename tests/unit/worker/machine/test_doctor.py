@@ -1,5 +1,6 @@
 """What a GPU, its driver's libraries and TensorFlow's code are judged by, from what they say of themselves."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worker.machine.doctor import Card, of_card, of_code, of_libraries
+from worker.machine.box_trial import BoxTrial, try_box
+from worker.machine.doctor import Card, of_box, of_card, of_code, of_libraries
 from worker.machine.libraries import Libraries, look_at_libraries, missing_from
 from worker.machine.trial import try_training
+from worker.supervisor import main
 
 L4 = Card("NVIDIA L4", (8, 9), "570.86.15", 23 * 10**9, 24 * 10**9)
 # What the wheel of TensorFlow 2.21 says of itself.
@@ -80,3 +83,27 @@ def test_a_trial_that_fails_says_why():
     trial = try_training("GPU")
     assert trial.report == {}
     assert "built for the CPU alone" in trial.failure
+
+
+def test_the_doctor_says_what_the_kernel_gives_of_the_box_and_what_it_lacks():
+    closed = of_box(BoxTrial(("files (Landlock 7)",), ("own user: this process is not root",)))
+    assert closed["status"] == "ok"
+    assert closed["detail"] == "closed: files (Landlock 7); missing: own user: this process is not root"
+    opened = of_box(BoxTrial((), (), "files: the kernel has no Landlock"))
+    assert (opened["status"], opened["detail"]) == ("warning", "open: files: the kernel has no Landlock")
+    assert "FITSTOP_ALLOW_CODE=unboxed" in opened["fix"]
+
+
+def test_a_trial_of_the_box_reports_the_layers_of_another_process():
+    trial = try_box()
+    assert trial.layers or trial.openings
+    assert os.environ.get("HOME"), "this process is in no box"
+
+
+def test_a_worker_takes_programs_by_its_setting_and_by_its_kernel(monkeypatch):
+    monkeypatch.setattr(main, "try_box", lambda: BoxTrial(openings="files: no Landlock"))
+    assert main.why_no_programs("no") == "FITSTOP_ALLOW_CODE=no"
+    assert main.why_no_programs("boxed") == "the box does not close on this machine: files: no Landlock"
+    assert main.why_no_programs("unboxed") == ""
+    monkeypatch.setattr(main, "try_box", BoxTrial)
+    assert main.why_no_programs("boxed") == ""

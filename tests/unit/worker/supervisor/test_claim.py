@@ -9,7 +9,7 @@ from shared.job import AttemptEnd, JobError
 from shared.settling import settle_if_decided
 from shared.times import time_in, utc_now
 from tests.unit.shared.crash import dying_at
-from tests.unit.shared.records import ending, finished, handed_back, posted, taken
+from tests.unit.shared.records import ending, finished, handed_back, posted, posted_program, taken
 from worker.supervisor.claim import Owner, claim_next, waiting_jobs
 
 WORKERS = 8
@@ -38,6 +38,15 @@ def test_many_workers_that_ask_at_once_get_each_job_exactly_once(volume):
     with ThreadPoolExecutor(WORKERS) as pool:
         claimed = [job_id for mine in pool.map(work, range(WORKERS)) for job_id in mine]
     assert sorted(claimed) == sorted(jobs)
+
+
+def test_a_worker_that_allows_no_code_leaves_programs_to_others(volume):
+    program = posted_program(volume)
+    other = posted(volume)
+    assert [state.record.id for state in waiting_jobs(volume, takes_programs=False)] == [other.id]
+    assert claim_next(volume, owner(), takes_programs=False).job.id == other.id
+    assert claim_next(volume, owner(), takes_programs=False) is None
+    assert claim_next(volume, owner()).job.id == program.id
 
 
 def test_many_workers_that_ask_for_a_job_that_came_back_get_its_next_attempt_once(volume):

@@ -180,7 +180,7 @@ def test_a_child_is_put_back_where_there_is_no_job_or_the_volume_cannot_be_read(
     worker.run_next()
     assert nursery.returned == [nursery.child]
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("worker.supervisor.slots.claim_next", refuse)
