@@ -47,6 +47,7 @@ def create_app(settings: "Settings") -> "Flask":
     rows.install(app)
     every_request.install(app)
     problems.install(app)
+    page.install(app)
     metrics.install(app)
     volume_check.install(app)
     access.install(app)

@@ -53,7 +53,6 @@ def run(attempt: AttemptFolder, stop_requests: StopRequests, settings: Settings 
 def _conclusion(run: RunContext) -> Conclusion:
     record = run.record
     callbacks: Callbacks | None = None
-    is_trained = False
     try:
         run.events.write([_started_event()])
         run.check()
@@ -75,14 +74,12 @@ def _conclusion(run: RunContext) -> Conclusion:
             # A run that a callback had stopped is only put back together, so that it can say why.
             engine.fit(callbacks, resume.place.epoch if resume.was_stopped else resume.epochs)
             callbacks.finish()
-        is_trained = True
         evaluate_best(run, model, data, plan.validation_batch, callbacks)
     except Superseded:
         run.writer.give_up()
         raise
     except TrainingStopped as stopped:
-        # The point after the last epoch is saved already, with what early stopping decided there.
-        if callbacks is not None and not is_trained:
+        if callbacks is not None:
             callbacks.resume_saver.save_here()
             callbacks.finish()
         return _stopped(run, callbacks, stopped)

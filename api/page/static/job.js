@@ -76,6 +76,7 @@ function know(document) {
   showSummary(job, forecast);
   showActions(job);
   if (job.ledger) showLedger(byId("ledger"), job.ledger);
+  byId("curves").hidden = Boolean(job.finished_at) && !job.progress && !curves.length;
   byId("ledger").hidden = !(job.ledger?.gpu_seconds.total > 0);
   // The rule of a script is its own, and the page does not know all of it.
   byId("patience-panel").hidden = Boolean(job.spec.program);
@@ -97,7 +98,7 @@ function priceOf({ worker }) {
 
 /** What only the service knows: why, where it will stop, and which models it keeps. */
 async function ask() {
-  await Promise.all([showExplanation(jobId), askForecast(), askCheckpoints()]).catch(complain);
+  await Promise.all([showExplanation(job), askForecast(), askCheckpoints()]).catch(complain);
 }
 
 async function askForecast() {

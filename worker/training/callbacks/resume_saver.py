@@ -62,13 +62,17 @@ class ResumeSaver(keras.callbacks.Callback):
         if is_stopped or epoch + 1 == self._session.epochs or self._is_due(0.0):
             self.save_here(is_stopped=is_stopped)
 
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        # The point after the last epoch is saved, with what early stopping decided there: nothing may replace it.
+        self._place = None
+
     @property
     def place(self) -> str | None:
-        """Where the run is, as `epoch:step`; None inside a validation."""
+        """Where the run is, as `epoch:step`; None inside a validation and after training."""
         return f"{self._place.epoch}:{self._place.step}" if self._place else None
 
     def save_here(self, *, is_stopped: bool = False) -> None:
-        """Save the run where it is; nothing inside a validation, from which the last point leads here again."""
+        """Save the run where it is; nothing inside a validation or after training: the last point leads here again."""
         if self._place is None:
             return
         self._session.save(self._parts, self._place, is_stopped=is_stopped)
