@@ -22,7 +22,7 @@ def create_app(settings: "Settings") -> "Flask":
 
     from api import page
     from api.auth import access, keys, quotas
-    from api.datasets import thumbnails
+    from api.datasets import resumable, thumbnails
     from api.datasets import views as datasets
     from api.document import views as document
     from api.http import every_request, problems
@@ -59,6 +59,10 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/datasets/<dataset_id>", "read", datasets.show),
         ("DELETE", "/datasets/<dataset_id>", "write", datasets.delete),
         ("GET", "/datasets/<dataset_id>/images", "read", thumbnails.show_images),
+        ("PUT", "/datasets/<dataset_id>/uploads/<upload_id>", "write", resumable.begin),
+        ("GET", "/datasets/<dataset_id>/uploads/<upload_id>", "write", resumable.show),
+        ("PATCH", "/datasets/<dataset_id>/uploads/<upload_id>", "write", resumable.append),
+        ("DELETE", "/datasets/<dataset_id>/uploads/<upload_id>", "write", resumable.cancel),
         ("GET", "/models", "read", models.show_all),
         ("PUT", "/models/<weights_id>", "write", models.take_in),
         ("GET", "/models/<weights_id>", "read", models.show),

@@ -5,7 +5,8 @@
 >>> run.history["val_accuracy"], run.best_model(), run.stop
 
 The law of this folder: it talks only HTTP, and it starts the local stack as separate processes (`fitstop.service`). It
-imports nothing of the service's code, and needs click, httpx2 and rich alone; numpy and Keras are those of its user.
+imports nothing of the service's code, and needs click, httpx2, pathspec and rich alone; numpy and Keras are those of
+its user.
 """
 
 from fitstop.client import Client
@@ -27,6 +28,7 @@ from fitstop.errors import (
 )
 from fitstop.fitting.fit import fit
 from fitstop.run import Run, attach, submit
+from fitstop.script import run_script
 
 __all__ = [
     "Answered",
@@ -48,5 +50,6 @@ __all__ = [
     "attach",
     "find_connection",
     "fit",
+    "run_script",
     "submit",
 ]

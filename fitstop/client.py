@@ -4,61 +4,26 @@ with Client(find_connection()) as client:
     job = client.submit({"dataset": {"id": "wine-quality", "target": "quality", "positive": {"at_least": 6}}})
 """
 
-import hashlib
-import os
-import re
-import weakref
-import zipfile
-from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 from urllib.parse import quote
-from uuid import uuid4
 
 import httpx2
 
-from fitstop.connection import Connection, find_connection
-from fitstop.errors import Damaged, Unreachable, error_of
+from fitstop.resumable import RESUMABLE_BYTES, ResumableUpload
+from fitstop.transport import Json, Transport, check_download, pieces_of
 from fitstop.upload import Sendable, open_upload
 
-Json = dict[str, Any]
+__all__ = ["TERMINAL", "Client", "Json"]
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 
-_TIMEOUT = httpx2.Timeout(30, connect=5)
 # The service parses an upload before it answers; it takes five minutes at most for each GiB.
 _PARSE_SECONDS = 360
 
 
-class Client:
+class Client(Transport):
     """Talks to one service. Usable from one thread; close it, or use it in a `with`."""
-
-    def __init__(self, connection: Connection | None = None) -> None:
-        self.connection = connection or find_connection()
-        key = self.connection.api_key
-        self._http = httpx2.Client(
-            base_url=self.connection.url,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=_TIMEOUT,
-            trust_env=not self.connection.is_local,
-        )
-        # A Run of a notebook is never closed by anybody.
-        weakref.finalize(self, self._http.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     # The service
 
@@ -72,6 +37,10 @@ class Client:
     def workers(self) -> Json:
         """The list of workers, each with its `status`."""
         return self._json("GET", "/workers")
+
+    def limits(self) -> Json:
+        """What the service takes at most, by subject."""
+        return self._json("GET", "/limits")
 
     def sign_in_address(self) -> str:
         """An address of the page that logs one browser in with our key, once, within ten minutes."""
@@ -115,18 +84,23 @@ class Client:
         """Upload a table, images or arrays. The same bytes again change nothing; others raise Refused (conflict).
 
         A folder of images is packed as a tar while it is sent, and raises Unsendable where it cannot be.
+        A large upload continues after a cut connection, and after this process was killed when it is sent again.
         `missing_values` are the cells that stand for a missing value, separated by commas; each of `column_kinds` is
         NAME:KIND, the kind text, number or datetime. `on_sent` gets the bytes that were sent so far, and all.
         """
         asked = {} if missing_values is None else {"missing_values": missing_values}
         upload = open_upload(path) if isinstance(path, Path) else path
+        place = f"/datasets/{quote(dataset_id, safe='')}"
+        params = {"name": name or upload.name, "column_kinds": list(column_kinds), **asked}
+        if upload.size >= RESUMABLE_BYTES:
+            return ResumableUpload(self._send, place, params, upload, _parse_timeout(upload)).send(on_sent)
         return self._json(
             "PUT",
-            f"/datasets/{quote(dataset_id, safe='')}",
-            params={"name": name or upload.name, "column_kinds": list(column_kinds), **asked},
+            place,
+            params=params,
             content=upload.pieces(on_sent),
             headers={"Content-Type": upload.media_type, "Content-Length": str(upload.size)},
-            timeout=httpx2.Timeout(_PARSE_SECONDS * (1 + upload.size // 1024**3), connect=5),
+            timeout=_parse_timeout(upload),
         )
 
     def dataset_images(self, dataset_id: str, class_name: str | None = None, limit: int = 24) -> Json:
@@ -166,6 +140,44 @@ class Client:
     def delete_model(self, weights_id: str) -> None:
         """Remove weights that no unfinished job uses."""
         self._send("DELETE", f"/models/{quote(weights_id, safe='')}")
+
+    # Programs
+
+    def put_program(
+        self, program_id: str, upload: Sendable, *, on_sent: Callable[[int, int], None] | None = None
+    ) -> Json:
+        """Upload a script, or a packed folder, as a version of a program; that version.
+
+        It is the latest one afterwards. The same files again are the same version. `on_sent` gets the bytes that were
+        sent so far, and all.
+        """
+        is_script = upload.name.endswith(".py")
+        return self._json(
+            "PUT",
+            _program_path(program_id),
+            params={"name": upload.name} if is_script else {},
+            content=upload.pieces(on_sent),
+            headers={"Content-Type": upload.media_type, "Content-Length": str(upload.size)},
+            timeout=_parse_timeout(upload),
+        )
+
+    def program(self, program_id: str, version: str | None = None) -> Json:
+        """A version of a program, by default the latest: its files, size and entry, and the other versions."""
+        return self._json("GET", _program_path(program_id), params={} if version is None else {"version": version})
+
+    def all_programs(self) -> Iterator[Json]:
+        """Every program by its id with its latest version, page by page."""
+        after = ""
+        while True:
+            page = self._json("GET", "/programs", params={"limit": 100, "after": after})
+            yield from page["data"]
+            if not page["has_more"] or not page["data"]:
+                return
+            after = page["data"][-1]["id"]
+
+    def delete_program(self, program_id: str) -> None:
+        """Remove a program, with all versions, that no unfinished job uses."""
+        self._send("DELETE", _program_path(program_id))
 
     # Jobs
 
@@ -287,7 +299,7 @@ class Client:
         """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end if some are missing."""
         received = 0
         with self._stream(_job_path(job_id, "training_log.csv")) as response:
-            for piece in _pieces(response):
+            for piece in pieces_of(response):
                 received += len(piece)
                 yield piece
             check_download(response.headers, received)
@@ -306,89 +318,14 @@ class Client:
         """
         self._download(_job_path(job_id, "bundle.zip"), to, is_zip=True)
 
-    def _download(self, path: str, to: Path, sha256: str | None = None, *, is_zip: bool = False) -> None:
-        beside = to.with_name(f".{to.name}.{os.getpid()}.part")
-        digest, received = hashlib.sha256(), 0
-        try:
-            with self._stream(path) as response, beside.open("wb") as file:
-                for piece in _pieces(response):
-                    digest.update(piece)
-                    received += len(piece)
-                    file.write(piece)
-            check_download(response.headers, received, digest, sha256)
-            if is_zip and not zipfile.is_zipfile(beside):
-                raise Damaged(f"the download ({received} bytes) is not a zip file; try again")
-            beside.replace(to)
-        finally:
-            beside.unlink(missing_ok=True)
 
-    def _post_once(self, path: str, document: Json) -> Json:
-        headers = {"Idempotency-Key": str(uuid4())}
-        try:
-            return self._json("POST", path, json=document, headers=headers)
-        except Unreachable:
-            return self._json("POST", path, json=document, headers=headers)
-
-    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        try:
-            response = self._http.request(method, path, **options)
-        except httpx2.HTTPError as error:
-            raise self._unreachable(error) from error
-        if not response.is_success:
-            raise error_of(response.status_code, _document(response))
-        return response
-
-    def _json(self, method: str, path: str, **options: Any) -> Json:
-        document = _document(self._send(method, path, **options))
-        if not isinstance(document, dict):
-            raise error_of(502, {"title": f"{self.connection.url} answers, but it is not a Fitstop service"})
-        return document
-
-    @contextmanager
-    def _stream(self, path: str) -> Iterator[httpx2.Response]:
-        try:
-            with self._http.stream("GET", path) as response:
-                if not response.is_success:
-                    response.read()
-                    raise error_of(response.status_code, _document(response))
-                yield response
-        except httpx2.HTTPError as error:
-            raise self._unreachable(error) from error
-
-    def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
-        reason = str(error) or type(error).__name__
-        return Unreachable(f"no answer from {self.connection.url} ({self.connection.source}): {reason}")
+def _parse_timeout(upload: Sendable) -> httpx2.Timeout:
+    return httpx2.Timeout(_PARSE_SECONDS * (1 + upload.size // 1024**3), connect=5)
 
 
 def _job_path(job_id: str, *parts: str) -> str:
     return "/".join(["/jobs", *(quote(part, safe="") for part in (job_id, *parts))])
 
 
-def check_download(
-    headers: httpx2.Headers, received: int, digest: "hashlib._Hash | None" = None, sha256: str | None = None
-) -> None:
-    """Raise Damaged if an answer does not match its headers or the `sha256` (hexadecimal).
-
-    `received` is in bytes; `digest` is their SHA-256. The header Repr-Digest is that of RFC 9530.
-    """
-    announced = headers.get("Content-Length")
-    if announced is not None and int(announced) != received:
-        raise Damaged(f"the download has {received} bytes, expected {announced}; try again")
-    if digest is None:
-        return
-    own = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", headers.get("Repr-Digest", ""))
-    wanted = {one for one in (sha256, b64decode(own[1]).hex() if own else None) if one is not None}
-    if wanted - {digest.hexdigest()}:
-        listed = " and ".join(sorted(wanted))
-        raise Damaged(f"the download has the sha256 {digest.hexdigest()}, expected {listed}; try again")
-
-
-def _pieces(response: httpx2.Response) -> Iterator[bytes]:
-    yield from response.iter_bytes(64 * 1024)
-
-
-def _document(response: httpx2.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError:
-        return None
+def _program_path(program_id: str) -> str:
+    return f"/programs/{quote(program_id, safe='')}"

@@ -1,9 +1,10 @@
 """What `datasets put` sends: a file as it is, or a folder as a tar that is packed on the way, without a copy of it."""
 
+import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +24,10 @@ _END = b"\0" * 2 * tarfile.BLOCKSIZE
 
 
 class Sendable(Protocol):
-    """What `PUT /datasets/{id}` can send: its name, its type, its exact length in bytes, and the bytes in pieces."""
+    """What `put_dataset` can send: its name, its type, its exact length in bytes, and the bytes in pieces.
+
+    `fingerprint` stays the same while the bytes do: an upload that was cut is continued by it.
+    """
 
     @property
     def name(self) -> str: ...
@@ -31,14 +35,18 @@ class Sendable(Protocol):
     def media_type(self) -> str: ...
     @property
     def size(self) -> int: ...
+    @property
+    def fingerprint(self) -> str: ...
     def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]: ...
 
 
 def count_sent(
-    pieces: Iterator[bytes], size: int, on_sent: Callable[[int, int], None] | None = None
+    pieces: Iterator[bytes], size: int, on_sent: Callable[[int, int], None] | None = None, sent: int = 0
 ) -> Iterator[bytes]:
-    """The pieces. After each of them `on_sent` gets the bytes that were sent so far, and all, which are `size`."""
-    sent = 0
+    """The pieces. After each of them `on_sent` gets the bytes that were sent so far, and all, which are `size`.
+
+    `sent` bytes were sent before.
+    """
     for piece in pieces:
         yield piece
         sent += len(piece)
@@ -79,6 +87,14 @@ class Upload:
     files: tuple[_File, ...]
     end: bytes = b""
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of names, lengths and times of change, without reading a file."""
+        digest = hashlib.sha256()
+        for file in self.files:
+            digest.update(f"{file.name}\n{file.size}\n{file.path.stat().st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
     def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
         """The bytes, in pieces. Raises Unsendable where a file is not as long as it was."""
         return count_sent(self._pieces(), self.size, on_sent)
@@ -98,16 +114,22 @@ def open_upload(path: Path) -> Upload:
     files are left out.
     """
     if path.is_dir():
-        files = tuple(_File(found, found.stat().st_size, found.relative_to(path).as_posix()) for found in _walk(path))
+        files = [(found, found.relative_to(path).as_posix()) for found in _walk(path)]
         if not files:
             raise Unsendable(f"{path} holds no files; expected a folder for each class")
-        size = sum(len(file.head) + file.size + len(file.blanks) for file in files) + len(_END)
-        return Upload(f"{path.resolve().name or 'folder'}.tar", _TAR_TYPE, size, files, _END)
+        return pack_files(f"{path.resolve().name or 'folder'}.tar", files)
     with path.open("rb") as file:
         head = file.read(_TAR_PLACE + len(_TAR))
     kind = next((kind for magic, kind in _MEDIA_TYPES.items() if head.startswith(magic)), "text/csv")
     size = path.stat().st_size
     return Upload(path.name, _TAR_TYPE if head[_TAR_PLACE:] == _TAR else kind, size, (_File(path, size),))
+
+
+def pack_files(name: str, files: Iterable[tuple[Path, str]]) -> Upload:
+    """The upload of files as a tar, each with its name there. No times and no owners are in it."""
+    members = tuple(_File(path, path.stat().st_size, inner) for path, inner in files)
+    size = sum(len(file.head) + file.size + len(file.blanks) for file in members) + len(_END)
+    return Upload(name, _TAR_TYPE, size, members, _END)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -10,11 +10,27 @@ from shared.settings import variable
 
 _NAMES = frozenset(
     {
-        *("HOME", "HOSTNAME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "PWD", "SHELL", "TEMP", "TMP", "TMPDIR", "TZ"),
+        *(
+            "HOME",
+            "HOSTNAME",
+            "LANG",
+            "LANGUAGE",
+            "LOGNAME",
+            "PATH",
+            "PWD",
+            "SHELL",
+            "SSL_CERT_DIR",
+            "SSL_CERT_FILE",
+            "TEMP",
+            "TMP",
+            "TMPDIR",
+            "TZ",
+        ),
         *("TZDIR", "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME"),
         *map(variable, ("heartbeat_seconds", "self_stop_seconds", "take_over_seconds", "hang_seconds")),
         *map(variable, ("first_batch_seconds", "resume_seconds", "device_data_bytes", "log_level")),
-        *map(variable, ("cache", "cache_bytes", "allow_code")),
+        *map(variable, ("cache", "cache_bytes", "allow_code", "requirements_bytes")),
+        variable("requirements_seconds"),
     }
 )
 _PREFIXES = (

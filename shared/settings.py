@@ -181,6 +181,12 @@ class Settings(BaseModel):
         description="whether this worker runs programs: no; boxed, where the kernel of its machine can confine them; "
         "unboxed, with all rights of the worker",
     )
+    requirements_bytes: int = Field(
+        default=10 * 1024**3,
+        ge=1024**2,
+        description="maximum bytes that the packages of programs take in the cache; also of one program alone",
+    )
+    requirements_seconds: float = Field(default=600, gt=0, description="maximum time to install a program's packages")
     child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="how a training child starts")
     child_start_seconds: float = Field(
         default=20, gt=0, description="maximum time for a training child to start; then its worker is unfit"

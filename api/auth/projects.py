@@ -10,8 +10,10 @@ from typing import TypeVar
 from api.auth.access import caller
 from api.http.operation import Schema, text
 from api.http.query import Query
+from api.state import partial_uploads
 from api.state.dataset_cache import KnownDataset
 from api.state.job_projects import project_of
+from api.state.partial_uploads import PartialUpload
 from api.state.service import service
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
@@ -61,6 +63,20 @@ def find_dataset(dataset_id: str) -> DatasetInfo | None:
     """A dataset that the caller reaches; None for every other id, whatever it holds. Raises UnusableDocument."""
     info = _if_reached(dataset_id, service().volume.dataset)
     return info if info is not None and reaches(info.project) else None
+
+
+def find_upload(dataset_id: str, upload_id: str) -> PartialUpload:
+    """An unfinished upload that the caller reaches. Raises NotFound for every other id, and UnusableDocument."""
+    datasets = service().volume.datasets
+    own = partial_uploads.find_upload(datasets, caller().project, dataset_id, upload_id)
+    if own is not None:
+        return own
+    ids = (dataset_id, upload_id)
+    reached = [one for one in partial_uploads.all_uploads(datasets) if reaches(one.info.project)]
+    found = next((one for one in reached if ids == (one.info.dataset_id, one.info.upload_id)), None)
+    if found is None:
+        raise partial_uploads.gone()
+    return found
 
 
 def find_known_dataset(dataset_id: str) -> KnownDataset | None:

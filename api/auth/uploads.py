@@ -24,7 +24,7 @@ def check_request(*, is_id: bool) -> None:
         raise HttpProblem(415, "form", "send the file itself as the body, not a form: curl -T FILE")
     if "Content-Range" in request.headers:
         # RFC 9110, 14.4: a part must not be taken for the whole.
-        detail = "received Content-Range, expected the whole file: an upload cannot be continued; send it again"
+        detail = "received Content-Range, expected the whole file; /datasets/{id}/uploads/{id} takes a file in parts"
         raise HttpProblem(400, "partial_upload", detail)
 
 

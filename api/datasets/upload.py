@@ -65,25 +65,29 @@ def receive(datasets: Path, settings: Settings) -> Iterator[Upload]:
 
 
 def _store(folder: Path, settings: Settings) -> Upload:
-    most_bytes = {kind: _most_bytes(kind, settings) for kind in get_args(Format)}
     hashed, size = sha256(), 0
     head: bytes = b""
     found: Format = "csv"
     with (folder / "upload").open("xb") as file:
-        for piece in receive_pieces(folder, max(most_bytes.values()), settings.volume_reserve_bytes):
+        for piece in receive_pieces(folder, most_of_all(settings), settings.volume_reserve_bytes):
             if len(head) < HEAD_BYTES:
                 head += piece
                 found = format_of(head)
             hashed.update(piece)
             size += len(piece)
-            check_size(max(size, request.content_length or 0), most_bytes[found])
+            check_size(max(size, request.content_length or 0), most_bytes(found, settings))
             file.write(piece)
     if not size:
         raise Refused([Problem("#", "the body is empty, expected CSV, Parquet, zip, tar or npz", "empty")])
     return Upload(folder, found, size, hashed.hexdigest())
 
 
-def _most_bytes(found: Format, settings: Settings) -> int:
+def most_of_all(settings: Settings) -> int:
+    """The maximum size of a file whose kind is not known yet."""
+    return max(most_bytes(kind, settings) for kind in get_args(Format))
+
+
+def most_bytes(found: Format, settings: Settings) -> int:
     """The maximum size of a file: of its kind's limits the largest, where only its end says which kind it is."""
     tables, images, arrays = (
         settings.max_dataset_bytes,

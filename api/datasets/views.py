@@ -29,6 +29,7 @@ from shared.times import utc_now
 
 _MOST_NAME = 256
 _FILE = {"type": "string", "format": "binary"}
+UPLOAD_QUERY = {"name": text("Original file name.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS}
 _LINKS = {name: (name, {"dataset_id": "$response.body#/id"}) for name in ("showDataset", "deleteDataset")}
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
         200: json_answer("Dataset unchanged.", Dataset, headers=("Location",), links=_LINKS),
         201: json_answer("Dataset created.", Dataset, headers=("Location",), links=_LINKS),
     },
-    query={"name": text("Original file name.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS},
+    query=UPLOAD_QUERY,
     body={
         "text/csv": {"type": "string", "minLength": 1},
         "application/vnd.apache.parquet": _FILE,
@@ -61,7 +62,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     `image` and `label`, is a dataset of images; npz is one of arrays.
     """
     with Query("name", "missing_values", "column_kinds") as query:
-        name = query.parse("name", _source_name, None)
+        name = query.parse("name", source_name, None)
         options = read_options(query)
     check_request(is_id=is_dataset_id(dataset_id))
     if is_taken(dataset_id):
@@ -72,7 +73,14 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     with uploading(), receive(service().volume.datasets, service().settings) as upload:
         if not is_repeated:
             check_bytes(upload.bytes)
-        info, is_new = _keep(upload, dataset_id, name, options)
+        return publish(upload, dataset_id, name, options)
+
+
+def publish(
+    upload: Upload, dataset_id: str, name: str | None, options: UploadOptions
+) -> tuple[Response, int, dict[str, str]]:
+    """Make what came the dataset, and answer. Raises Refused, Conflict, HttpProblem."""
+    info, is_new = _keep(upload, dataset_id, name, options)
     if not reaches(info.project):
         raise taken_id(dataset_id)
     if is_new:
@@ -197,7 +205,8 @@ def _cursor(text: str) -> tuple[str, str]:
     return origin.created_at, text
 
 
-def _source_name(text: str) -> str:
+def source_name(text: str) -> str:
+    """The parameter `name`. Raises ValueError that says what is expected."""
     if not 1 <= len(text) <= _MOST_NAME:
         raise ValueError(f"1 to {_MOST_NAME} characters")
     try:

@@ -33,6 +33,10 @@ _HEADERS = {
     "ETag": "Version of the resource, for If-None-Match.",
     "Location": "Path of the resource.",
     "Repr-Digest": "SHA-256 of the whole file (RFC 9530).",
+    "Upload-Complete": "Whether all bytes have arrived: `?0` or `?1`.",
+    "Upload-Limit": "`max-age`: time without a new byte after which the upload is removed.",
+    "Upload-Length": "Length of the file in bytes.",
+    "Upload-Offset": "Number of bytes that have arrived.",
     "Retry-After": "Seconds to wait before the next request.",
 }
 
@@ -40,6 +44,7 @@ _HEADERS = {
 _PATH_PARAMETERS: dict[str, Schema] = {
     "weights_id": text("Id of the weights, chosen at the upload.", pattern=DATASET_ID_PATTERN),
     "dataset_id": text("Id of the dataset, chosen at the upload.", pattern=DATASET_ID_PATTERN),
+    "upload_id": text("Id of the upload, chosen by the client.", pattern=DATASET_ID_PATTERN),
     "program_id": text("Id of the program, chosen at the upload.", pattern=DATASET_ID_PATTERN),
     "job_id": text("Id of the job.", pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$"),
     "name": text("Name from the list of checkpoints.", minLength=1, maxLength=255, pattern="^[A-Za-z0-9._-]+$"),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from api.shapes.base import JobId, Shape, Time
+from api.shapes.base import Count, JobId, Shape, Time
 from api.shapes.jobs import EpochPage
 from api.state.key_store import KeyStatus, Scope
 from shared.dataset import DatasetInfo
@@ -28,6 +28,17 @@ class ModelWeights(WeightsInfo):
 
     format: SkipJsonSchema[int] = Field(default=FORMAT, exclude=True)
     object: Literal["model_weights"]
+
+
+class UnfinishedUpload(Shape):
+    """Upload that has begun and is not a dataset yet. `offset` is the number of bytes that have arrived."""
+
+    object: Literal["upload"]
+    id: str
+    dataset_id: str
+    length: Count
+    offset: Count
+    kept_seconds: Annotated[int, Field(description="Time without a new byte after which the upload is removed")]
 
 
 class _ProgramFacts(Shape):

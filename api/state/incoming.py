@@ -45,12 +45,12 @@ def receive_pieces(folder: Path, most_bytes: int, reserve_bytes: int) -> Iterato
     for piece in pieces(most_bytes):
         if size >= look_at:
             look_at += _LOOK_BYTES
-            _leave_reserve(folder, max(len(piece), announced - size), reserve_bytes)
+            check_reserve(folder, max(len(piece), announced - size), reserve_bytes)
         size += len(piece)
         yield piece
 
 
-def _leave_reserve(folder: Path, coming: int, reserve: int) -> None:
+def check_reserve(folder: Path, coming: int, reserve: int) -> None:
     """Raise HttpProblem where the volume would have less free space than its reserve after `coming` bytes more."""
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize

@@ -22,6 +22,7 @@ from cachetools import LRUCache
 from api.state.index import Behind, JobIndex
 from api.state.index_file import Wanted
 from api.state.locked_cache import LockedCache
+from api.state.partial_uploads import all_uploads
 from shared.dataset import DatasetInfo
 from shared.document import Document, UnusableDocument, read_document
 from shared.durable import create_file, encode, make_folder
@@ -79,7 +80,7 @@ class ProjectUsage:
         return sum(marker is not None and marker.project == project for marker in markers)
 
     def bytes(self, project: str) -> int:
-        """The bytes of the project's datasets, weights, programs and jobs, as far as they are known."""
+        """The bytes of the project's datasets, unfinished uploads, weights, programs and jobs, as far as known."""
         return self._sum("bytes", project) or 0
 
     def spent(self, project: str) -> Spent:
@@ -130,13 +131,16 @@ class ProjectUsage:
             for dataset_id in self._volume.dataset_ids()
             if self._is_of(project, partial(self._volume.dataset, dataset_id))
         )
+        # At their whole length: what was admitted must fit.
+        coming = sum(one.info.length for one in all_uploads(self._volume.datasets) if one.info.project == project)
         store = self._volume.weights
         weights = (_size(store.place(one)) for one in store.ids() if self._is_of(project, partial(store.find, one)))
         found = self._volume.programs
         programs = (_size(found.place(one)) for one in found.ids() if self._is_of(project, partial(found.latest, one)))
         jobs = self._index.ids(Wanted(project=project))
         return (
-            sum(datasets)
+            coming
+            + sum(datasets)
             + sum(weights)
             + sum(programs)
             + sum(self._bytes_of(self._volume.job_folder(job_id)) for job_id, _ in jobs)

@@ -13,6 +13,7 @@ from api.state.job_projects import JobProjects
 from api.state.key_places import KeyPlaces
 from api.state.key_store import KeyStore
 from api.state.notifier import Notifier
+from api.state.partial_uploads import remove_expired
 from api.state.project_usage import ProjectUsage
 from api.state.queue_order import QueuePlaces
 from api.state.report_cache import Views
@@ -63,6 +64,7 @@ class Service:
         counts = SharedCounts(settings.redis_url.get_secret_value())
         job_queue = JobQueue(make_celery(settings, _NOTIFY_SECONDS))
         remove_leftovers(volume.datasets)
+        remove_expired(volume.datasets)
         threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
         index = JobIndex(volume, settings.index_folder)
         state_folder = open_state_folder(settings)

@@ -51,7 +51,8 @@ def put(
     """Upload FILE as dataset ID. Uploading the same bytes again changes nothing.
 
     FILE is a table (CSV, Parquet), images (a folder with a folder for each class, a zip or a tar) or arrays (npz). A
-    folder is packed while it is sent.
+    folder is packed while it is sent. A large upload continues after a cut connection, and when a command that was
+    killed is run again.
 
     Samples: wine-quality (the data of the article, from UCI), and breast-cancer and digits (images), which come from
     scikit-learn and need no internet.
@@ -59,8 +60,12 @@ def put(
     if is_sample == (file is not None):
         raise click.UsageError("give either a FILE or --sample")
     path = file or _sample(ctx, dataset_id)
-    with show_sent() as on_sent:
-        document = open_client(ctx).put_dataset(dataset_id, path, on_sent=on_sent, **reading)
+    try:
+        with show_sent() as on_sent:
+            document = open_client(ctx).put_dataset(dataset_id, path, on_sent=on_sent, **reading)
+    except KeyboardInterrupt:
+        hint("Cancelled. The same command continues a large upload where it stopped, within a day.")
+        raise
     if output == "json":
         print_json(document)
     else:

@@ -17,6 +17,8 @@ from fitstop.cli.keys import keys
 from fitstop.cli.local import demo, up
 from fitstop.cli.logs import logs
 from fitstop.cli.plot import plot
+from fitstop.cli.programs import programs
+from fitstop.cli.run import run as run_command
 from fitstop.cli.service import config, open_page, queue, workers
 from fitstop.terminal.output import discard_stdout, open_streams
 
@@ -42,9 +44,26 @@ def main(url: str | None) -> None:
     """
 
 
-_RUN = (up, demo, submit, ps, show, watch_command, events, logs, log, cancel, retry, extend, rm, download, bundle)
+_RUN = (
+    up,
+    demo,
+    run_command,
+    submit,
+    ps,
+    show,
+    watch_command,
+    events,
+    logs,
+    log,
+    cancel,
+    retry,
+    extend,
+    rm,
+    download,
+    bundle,
+)
 _UNDERSTAND = (evaluation, explain, replay, patience, usage, plot)
-_SERVE = (open_page, datasets, keys, workers, queue, config, doctor)
+_SERVE = (open_page, datasets, programs, keys, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)

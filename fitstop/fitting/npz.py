@@ -37,6 +37,11 @@ class ArraysUpload:
         return self._measured[0]
 
     @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the file."""
+        return self.sha256
+
+    @property
     def size(self) -> int:
         """The length of the file in bytes."""
         return self._measured[1]

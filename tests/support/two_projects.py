@@ -7,6 +7,7 @@ from typing import Literal
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from api.state.partial_uploads import PartialInfo, begin_upload, find_upload
 from api.state.service import Service
 from shared.job import Ending
 from shared.times import utc_now
@@ -52,6 +53,7 @@ def put_things(volume: Volume, name: str) -> SimpleNamespace:
         put_images(volume, f"{name}-images", name)
         put_weights(volume, f"{name}-weights", project=name)
         put_program(volume, f"{name}-program", project=name)
+    put_upload(volume, name)
     spec = small_spec(name=f"{name}-job", dataset={"id": dataset})
     finished = finished_job(volume, name, dataset)
     leave_evaluation(finished.attempts()[0], "regression", measured_numbers([1.0, 2.0], [1.0, 3.0]))
@@ -60,8 +62,20 @@ def put_things(volume: Volume, name: str) -> SimpleNamespace:
     failed.settle(Ending(status="failed"), None)
     volume.close_job(OpenJob(5, failed.id, name))
     ids = {"finished": finished.id, "waiting": waiting.id, "running": running.id, "failed": failed.id}
-    others = {"images": f"{name}-images", "weights": f"{name}-weights", "program": f"{name}-program"}
+    kinds = ("upload", "images", "weights", "program")
+    others = {kind: f"{name}-{kind}" for kind in kinds}
     return SimpleNamespace(name=name, dataset=dataset, spec=spec, **others, **ids)
+
+
+def put_upload(volume: Volume, name: str) -> None:
+    """An upload of a project that has begun."""
+    begin_upload(
+        volume.datasets,
+        PartialInfo(
+            dataset_id=f"{name}-data", upload_id=f"{name}-upload", project=name, length=100, name=None,
+            missing_values=None, column_kinds={},
+        ),
+    )  # fmt: skip
 
 
 def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
@@ -77,13 +91,15 @@ def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
 
 def ids_of(thing: SimpleNamespace) -> list[str]:
     """What a request for it may name."""
-    return [thing.dataset, thing.images, thing.weights, thing.program, thing.finished, thing.waiting, thing.failed]
+    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program]
+    return [*own, thing.finished, thing.waiting, thing.failed]
 
 
 def secrets_of(thing: SimpleNamespace) -> list[str]:
     """What nobody of another project may see."""
     jobs = [thing.finished, thing.waiting, thing.running, thing.failed]
-    return [thing.dataset, thing.images, thing.weights, thing.program, f"{thing.name}-job", *jobs]
+    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program]
+    return [*own, f"{thing.name}-job", *jobs]
 
 
 def files_of(volume: Volume, thing: SimpleNamespace) -> dict[str, bytes]:
@@ -95,6 +111,8 @@ def files_of(volume: Volume, thing: SimpleNamespace) -> dict[str, bytes]:
         volume.programs.place(thing.program),
         *volume.open.glob(f"*.{thing.name}"),
     ]
+    upload = find_upload(volume.datasets, thing.name, thing.dataset, thing.upload)
+    folders += [upload.folder] if upload else []
     folders += [
         volume.job_folder(job_id).path for job_id in (thing.finished, thing.waiting, thing.running, thing.failed)
     ]

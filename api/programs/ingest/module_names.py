@@ -15,7 +15,7 @@ _LIBRARIES = frozenset(
         *("prompt_toolkit", "pyarrow", "pydantic", "pydantic_core", "pygments", "pynvml", "redis"),
         *("requests", "rich", "scipy", "setuptools", "six", "sklearn", "skops", "tensorflow", "termcolor"),
         *("threadpoolctl", "tomlkit", "trove_classifiers", "truststore", "typing_extensions"),
-        *("typing_inspection", "tzlocal", "ulid", "urllib3", "vine", "wcwidth", "wheel", "wrapt"),
+        *("typing_inspection", "tzlocal", "ulid", "urllib3", "uv", "vine", "wcwidth", "wheel", "wrapt"),
     }
 )
 

@@ -30,6 +30,10 @@ ROUTES = {
     ("GET", "/datasets/<dataset_id>"): ONE,
     ("GET", "/datasets/<dataset_id>/images"): ONE,
     ("DELETE", "/datasets/<dataset_id>"): ONE,
+    ("PUT", "/datasets/<dataset_id>/uploads/<upload_id>"): PUT,
+    ("GET", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
+    ("PATCH", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
+    ("DELETE", "/datasets/<dataset_id>/uploads/<upload_id>"): ONE,
     ("GET", "/models"): LIST,
     ("PUT", "/models/<weights_id>"): PUT,
     ("GET", "/models/<weights_id>"): ONE,
@@ -112,6 +116,8 @@ def ask(client, method, rule, thing=None, **more):
     """One request; `thing` fills the places of the rule."""
     body = {"json": BODIES[rule]} if rule in BODIES else {}
     headers = {"Sec-Fetch-Site": "same-origin"} if rule.startswith("/page") else {}
+    if method == "PATCH":
+        headers = {"Content-Type": "application/partial-upload", "Upload-Offset": "0", "Upload-Complete": "?0"}
     path = re.sub(r"<(\w+)>", lambda place: value_of(place[1], method, rule, thing), rule)
     return client.open(path, method=method, headers=headers, buffered=True, **{**body, **more})
 
@@ -119,7 +125,7 @@ def ask(client, method, rule, thing=None, **more):
 def value_of(place, method, rule, thing):
     if place == "dataset_id":
         return thing.images if rule.endswith("/images") else thing.dataset
-    own = {"weights_id": "weights", "key_id": "key_id", "program_id": "program"}
+    own = {"weights_id": "weights", "key_id": "key_id", "upload_id": "upload", "program_id": "program"}
     if place in own:
         return getattr(thing, own[place])
     if place == "name":
@@ -154,6 +160,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
         dataset="no-such-data",
         images="no-such-images",
         weights="no-such-weights",
+        upload="no-such-upload",
         program="no-such-program",
         **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
     )

@@ -1,0 +1,163 @@
+"""Uploads that continue after a cut connection: a folder for each on the volume, which no process owns.
+
+    .partial-<digest>/upload.json   which dataset it is to be, its length, how it is read
+    .partial-<digest>/data          the bytes so far; its size is the offset at which the upload continues
+
+The bytes are written as they arrive, so a process that is killed loses none. Who appends or publishes holds a lock on
+`data`, which the kernel frees with the process. A project's uploads are no one else's: the digest contains its name.
+"""
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+from api.http.problems import HttpProblem
+from api.state.incoming import incoming_folder
+from shared.dataset import AskedKind
+from shared.document import Document, read_document
+from shared.durable import create_file, encode, sync_folder
+from shared.problems import NotFound
+
+# An upload without a new byte for this long is removed.
+KEPT_SECONDS = 86_400
+
+_PARTIAL = ".partial-"
+_RETRY_SECONDS = 5
+
+
+class PartialInfo(Document):
+    """`upload.json`: what the upload was begun with. `length` is in bytes."""
+
+    dataset_id: str
+    upload_id: str
+    project: str
+    length: int
+    name: str | None
+    missing_values: tuple[str, ...] | None
+    column_kinds: dict[str, AskedKind]
+
+
+@dataclass(frozen=True)
+class PartialUpload:
+    """An upload that has begun and is not a dataset yet."""
+
+    folder: Path
+    info: PartialInfo
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def offset(self) -> int:
+        """The number of bytes that are here."""
+        return self.data.stat().st_size
+
+    @contextmanager
+    def open(self) -> Iterator[FileIO]:
+        """Its data at the end, to append to: every write reaches the system at once.
+
+        Raises HttpProblem 409 while another request holds it, and NotFound where it has just ended.
+        """
+        with _existing(self.data) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                detail = "another request sends or publishes this upload; try again later"
+                raise HttpProblem(409, "upload_in_use", detail, retry_after=_RETRY_SECONDS) from None
+            if not _is_at(self.data, file):  # it ended before it was locked
+                raise gone()
+            file.seek(0, os.SEEK_END)
+            yield file
+
+    def remove(self) -> None:
+        """Make it not exist any more, at once."""
+        with incoming_folder(self.folder.parent) as grave:
+            self.folder.rename(grave / self.folder.name)
+
+
+def begin_upload(datasets: Path, info: PartialInfo) -> PartialUpload:
+    """The upload with that dataset, id and project: a new one, or the one that is there whatever it was begun with."""
+    folder = _folder(datasets, info.project, info.dataset_id, info.upload_id)
+    with incoming_folder(datasets) as prepared:
+        create_file(prepared / "upload.json", encode(info.model_dump(mode="json")))
+        (prepared / "data").touch()
+        sync_folder(prepared)
+        try:
+            prepared.rename(folder)
+        except OSError:  # it is there
+            if not folder.exists():
+                raise
+    sync_folder(datasets)
+    begun = find_upload(datasets, info.project, info.dataset_id, info.upload_id)
+    if begun is None:  # it ended meanwhile
+        raise gone()
+    return begun
+
+
+def find_upload(datasets: Path, project: str, dataset_id: str, upload_id: str) -> PartialUpload | None:
+    """The upload that a project has begun. Raises UnusableDocument."""
+    folder = _folder(datasets, project, dataset_id, upload_id)
+    info = read_document(folder / "upload.json", PartialInfo)
+    return None if info is None else PartialUpload(folder, info)
+
+
+def all_uploads(datasets: Path) -> list[PartialUpload]:
+    """Every upload that has begun, without those that cannot be read."""
+    found = []
+    for folder in datasets.glob(f"{_PARTIAL}*"):
+        try:
+            info = read_document(folder / "upload.json", PartialInfo)
+        except (ValueError, OSError):
+            continue
+        found += [PartialUpload(folder, info)] if info else []
+    return found
+
+
+def remove_expired(datasets: Path) -> None:
+    """Remove the uploads that nobody has continued for KEPT_SECONDS, by the volume's own clock."""
+    probe = datasets / f"{_PARTIAL}{secrets.token_hex(6)}"
+    probe.mkdir()
+    now = probe.stat().st_mtime
+    probe.rmdir()
+    for folder in datasets.glob(f"{_PARTIAL}*"):
+        data = folder / "data"
+        try:
+            with data.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if now - data.stat().st_mtime < KEPT_SECONDS:
+                    continue
+                with incoming_folder(datasets) as grave:
+                    folder.rename(grave / folder.name)
+        except OSError:  # in use, or just removed
+            continue
+
+
+def _folder(datasets: Path, project: str, dataset_id: str, upload_id: str) -> Path:
+    name = "\n".join((project, dataset_id, upload_id))
+    return datasets / f"{_PARTIAL}{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def _is_at(path: Path, file: FileIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _existing(data: Path) -> FileIO:
+    try:
+        return FileIO(data, "r+")
+    except FileNotFoundError:
+        raise gone() from None
+
+
+def gone() -> NotFound:
+    """There is no such upload."""
+    return NotFound("there is no unfinished upload with this id: it was never begun, has ended, or has expired")

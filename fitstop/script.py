@@ -1,0 +1,96 @@
+"""A script on the queue: its folder becomes a program, and a job runs it."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fitstop.client import Client, Json
+from fitstop.errors import NotFound, Unsendable
+from fitstop.packing import Pack, pack
+from fitstop.run import Run, open_client
+from fitstop.terminal.output import size
+
+_MOST_ID = 64
+_SHOWN_FILES = 5
+
+
+def run_script(  # noqa: PLR0913  one argument for each choice of `fitstop run`
+    script: str | Path,
+    arguments: Sequence[str] = (),
+    *,
+    requirements: str | Path | None = None,
+    datasets: Sequence[str] = (),
+    network: bool = False,
+    early_stopping: Mapping[str, Any] | None = None,
+    budget: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    program: str | None = None,
+    name: str | None = None,
+    client: Client | None = None,
+    url: str | None = None,
+) -> Run:
+    """Run a script, or a folder with a `main.py` or `train.py`, as a job on the service, and do not wait.
+
+    The script's folder is packed without what .gitignore and .fitstopignore name, and uploaded unless the service has
+    these files. `program` is the program's id there; default: the folder's name. The other arguments are those of
+    `program` in a job's spec. Raises Unsendable for a folder that cannot be packed, and Refused with every problem.
+    """
+    opened, packed = open_client(client, url), pack(Path(script), None if requirements is None else Path(requirements))
+    program_id = program or program_id_of(packed)
+    version = find_version(opened, packed, program_id) or send_program(opened, packed, program_id)
+    spec = {
+        "program": {
+            **pin(version),
+            "entry": packed.entry,
+            "arguments": list(arguments),
+            "datasets": list(datasets),
+            "environment": dict(environment or {}),
+            "network": network,
+        },
+        "callbacks": {"early_stopping": early_stopping and dict(early_stopping)},
+        "budget": budget and dict(budget),
+        "name": name,
+    }
+    return Run(opened, opened.submit(spec)["id"])
+
+
+def program_id_of(packed: Pack) -> str:
+    """The id that a program has where none is chosen: the folder's name, in the characters of an id."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", packed.folder.resolve().name.lower()).lstrip("._-").rstrip("-")
+    return name[:_MOST_ID] or "program"
+
+
+def find_version(client: Client, packed: Pack, program_id: str) -> Json | None:
+    """The version of these files where the service has it already."""
+    with suppress(NotFound):
+        return client.program(program_id, packed.version)
+    return None
+
+
+def send_program(
+    client: Client, packed: Pack, program_id: str, on_sent: Callable[[int, int], None] | None = None
+) -> Json:
+    """Upload the files as the latest version of the program; that version. Raises Unsendable above the limits."""
+    _check_limits(packed, client.limits()["program"])
+    return client.put_program(program_id, packed.upload(), on_sent=on_sent)
+
+
+def pin(version: Json) -> Json:
+    """What a job's spec says of the version that it runs."""
+    return {"id": version["id"], "version": version["version"]}
+
+
+def _check_limits(packed: Pack, limits: Json) -> None:
+    """Raise Unsendable with the largest files where the service takes no program of this size."""
+    advice = "upload data as a dataset (fitstop datasets put), or name it in .fitstopignore"
+    if packed.bytes > limits["bytes"]:
+        largest = sorted(packed.files, key=lambda file: file.size, reverse=True)[:_SHOWN_FILES]
+        listed = ", ".join(f"{file.name} ({size(file.size)})" for file in largest)
+        detail = f"the program has {size(packed.bytes)}, and the service takes {size(limits['bytes'])}"
+        raise Unsendable(f"{detail}; {advice}. The largest files: {listed}")
+    if len(packed.files) > limits["files"]:
+        raise Unsendable(
+            f"the program has {len(packed.files)} files, and the service takes {limits['files']}; {advice}"
+        )

@@ -1,0 +1,137 @@
+"""Folders of packages that are kept for later programs: whole or absent, least recently used goes first."""
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+_NAME = re.compile("[0-9a-f]{64}")
+_WORK = ".work-"
+_LOCK_SECONDS = 0.2
+# Held for the rest of this process: what it uses is not removed.
+_in_use: list[IO[bytes]] = []
+
+
+class OverlayCache:
+    """The folders below `folder`, together at most `most_bytes`, but for those that are in use."""
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder = folder
+        self._most_bytes = most_bytes
+
+    def get(self, name: str, make: Callable[[Path], None], go_on: Callable[[], None]) -> Path:
+        """The folder `name`, which this process uses from now on; `make` fills one that is not there.
+
+        Of several processes one makes it while the others wait. Raises what `make` and `go_on` raise.
+        """
+        place = self._folder / name
+        held = place.with_suffix(".lock").open("ab")
+        try:
+            while not self._use(place, held):
+                if not _lock(held, fcntl.LOCK_EX):
+                    go_on()
+                    time.sleep(_LOCK_SECONDS)  # flock knows no time limit
+                elif not place.exists():
+                    self._make(place, make)
+        except BaseException:
+            held.close()
+            raise
+        _in_use.append(held)
+        self._make_room(place)
+        return place
+
+    def _use(self, place: Path, held: IO[bytes]) -> bool:
+        """Whether the folder is there and cannot be removed any more."""
+        if not _lock(held, fcntl.LOCK_SH) or not place.exists():
+            return False
+        os.utime(place)
+        return True
+
+    def _make(self, place: Path, make: Callable[[Path], None]) -> None:
+        draft = place.with_suffix(".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        try:
+            make(draft)
+            os.sync()  # else a power cut may leave the name without the files
+            draft.replace(place)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _make_room(self, kept: Path) -> None:
+        """Remove the folders that have not been used for longest, as long as all of them are too large."""
+        others = [place for place in self._folder.iterdir() if _NAME.fullmatch(place.name) and place != kept]
+        size = size_of(kept) + sum(map(size_of, others))
+        for place in sorted(others, key=_used_at):
+            if size <= self._most_bytes:
+                return
+            size -= _remove(place)
+
+
+@contextmanager
+def work_folder(folder: Path) -> Iterator[Path]:
+    """A folder of this process in `folder`, which goes with it; those of killed processes are removed."""
+    _remove_abandoned(folder)
+    with tempfile.TemporaryDirectory(prefix=_WORK, dir=folder) as work:
+        opened = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            yield Path(work)
+        finally:
+            os.close(opened)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for work in folder.glob(f"{_WORK}*"):
+        with suppress(OSError):
+            opened = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(work, ignore_errors=True)
+            finally:
+                os.close(opened)
+    for draft in folder.glob("*.draft"):
+        with draft.with_suffix(".lock").open("ab") as held:
+            if _lock(held, fcntl.LOCK_EX):
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def _lock(held: IO[bytes], kind: int) -> bool:
+    """Whether this process has the lock now. A change of its kind may lose it to another process for a moment."""
+    try:
+        fcntl.flock(held, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove(place: Path) -> int:
+    """The bytes that this freed: 0 where a process uses the folder."""
+    with place.with_suffix(".lock").open("ab") as held:
+        if not _lock(held, fcntl.LOCK_EX):
+            return 0
+        size = size_of(place)
+        shutil.rmtree(place, ignore_errors=True)
+        return size
+
+
+def _used_at(place: Path) -> float:
+    with suppress(FileNotFoundError):
+        return place.stat().st_mtime
+    return 0.0
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of all files beneath, each counted once; those that vanish meanwhile are none."""
+    sizes: dict[tuple[int, int], int] = {}
+    for _, _, names, descriptor in os.fwalk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                stat = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                sizes[stat.st_dev, stat.st_ino] = stat.st_blocks * 512
+    return sum(sizes.values())

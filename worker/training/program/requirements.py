@@ -1,0 +1,291 @@
+"""A program's `requirements.txt`: which packages it needs beside those of the worker, and a folder that has them.
+
+    <cache>/requirements/<hash>/        the packages of one lock, whole or absent
+    <cache>/requirements/<hash>.lock    held by each process that uses them
+    <cache>/requirements/locks/<hash>   what was resolved today, by the lines and the worker's versions
+
+`uv` resolves with the worker's versions as constraints. What the worker has is left out, so that a program never gets a
+second NumPy, and the rest is installed as wheels alone: no code of a package runs outside the box.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import distributions
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from shared.durable import create_file
+from worker.training.errors import TrainingError
+from worker.training.hashing import do_nothing
+from worker.training.program.overlay_cache import OverlayCache, size_of, work_folder
+
+_DAY_SECONDS = 24 * 3600
+_LOOK_SECONDS = 0.1
+_MOST_LINES = 1000
+_MOST_SAID = 2000
+# TensorFlow has a name for each kind of machine; the worker has one of them.
+_TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos", "tf-nightly")
+_WITHOUT_EXTRAS = frozenset({"keras", "numpy", *_TENSORFLOW})
+_PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
+
+
+class RequirementsRefused(TrainingError):
+    """A line that cannot be taken, a conflict, or more than the limits allow; never retried."""
+
+    code = "requirements_refused"
+
+
+class RequirementsUnavailable(TrainingError):
+    """The package registry did not answer; another attempt may fare better."""
+
+    code = "requirements_unavailable"
+    may_retry = True
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one program's packages may take: bytes on the disk, for all programs together, and seconds."""
+
+    most_bytes: int = 10 * 1024**3
+    seconds: float = 600
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """`folder`: to append to `sys.path`; None where the worker has all. `lock`: every package, pinned, with hashes.
+
+    `packages`: what is in the folder, as `name==version`.
+    """
+
+    folder: Path | None
+    lock: str
+    packages: tuple[str, ...]
+    seconds: float
+
+
+def overlay(
+    requirements: str,
+    cache_folder: Path,
+    limits: Limits = Limits(),
+    *,
+    kept_lock: Path | None = None,
+    go_on: Callable[[], None] = do_nothing,
+) -> Overlay:
+    """Make a program's packages ready on this machine.
+
+    `kept_lock`: the job's own lock, which the first attempt creates and later ones read, so that they have the same
+    versions. `go_on` is called several times a second meanwhile, and ends it by what it raises. Raises
+    RequirementsRefused with every line that is wrong, RequirementsUnavailable, and OSError.
+    """
+    began = time.monotonic()
+    folder = cache_folder / "requirements"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = read_requirements(requirements)
+    lock = _kept(kept_lock)
+    with work_folder(folder) as work:
+        uv = _Uv(work, limits, began, go_on)
+        if lock is None:
+            lock = _resolve(wanted, uv, folder / "locks") if wanted else ""
+            lock = _keep(kept_lock, lock)
+        missing = _without_the_workers(lock)
+        if not missing:
+            return Overlay(None, lock, (), time.monotonic() - began)
+        name = hashlib.sha256("\n".join([_platform(), *missing]).encode()).hexdigest()
+        place = OverlayCache(folder, limits.most_bytes).get(name, lambda into: uv.install(missing, into), go_on)
+    return Overlay(place, lock, tuple(_pinned(missing)), time.monotonic() - began)
+
+
+def read_requirements(text: str) -> list[Requirement]:
+    """What is to be resolved: the lines but those that the worker's own packages satisfy.
+
+    Raises RequirementsRefused with every line that names no package of a registry, or another version of a package
+    that the worker has.
+    """
+    lines = list(_lines(text))
+    found, problems = [], []
+    for number, line in lines[:_MOST_LINES]:
+        try:
+            requirement = _read_line(line)
+        except RequirementsRefused as refused:
+            problems.append(f"line {number}: {line[:200]!r}: {refused}")
+            continue
+        if requirement is not None:
+            found.append(requirement)
+    if len(lines) > _MOST_LINES:
+        problems.append(f"{len(lines)} lines, expected at most {_MOST_LINES}")
+    if problems:
+        raise RequirementsRefused("requirements.txt: " + "; ".join(problems))
+    return found
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = re.sub(r"(^|\s)#.*", "", line).strip()
+        if bare:
+            yield number, bare
+
+
+def _read_line(line: str) -> Requirement | None:
+    """The requirement; None for one that this worker satisfies, and for one that is for other machines."""
+    if line.startswith("-"):
+        raise RequirementsRefused("options are not taken; name packages alone")
+    if "--hash" in line or line.endswith("\\"):
+        raise RequirementsRefused("hashes and continued lines are not taken; Fitstop makes a lock of its own")
+    if "://" in line or line.startswith((".", "/", "~")) or line.endswith((".whl", ".tar.gz", ".zip")):
+        raise RequirementsRefused("addresses and paths are not taken, expected a package of the registry by its name")
+    try:
+        requirement = Requirement(line)
+    except InvalidRequirement as error:
+        raise RequirementsRefused(f"no requirement ({str(error).splitlines()[0]})") from None
+    if requirement.url is not None:
+        raise RequirementsRefused("addresses and paths are not taken, expected a package of the registry by its name")
+    if requirement.marker is not None and not requirement.marker.evaluate():
+        return None
+    return None if _is_satisfied(requirement) else requirement
+
+
+def _is_satisfied(requirement: Requirement) -> bool:
+    """Whether the worker has it, with nothing to add. Raises RequirementsRefused where it has another version."""
+    name = canonicalize_name(requirement.name)
+    version = worker_versions().get(name)
+    if version is None:
+        if name in _WITHOUT_EXTRAS:
+            raise RequirementsRefused(f"this worker has no {name}, and programs do not bring it")
+        return False
+    if not requirement.specifier.contains(version, prereleases=True):
+        raise RequirementsRefused(
+            f"this worker has {name} {version}, which its programs share; ask for that version or none"
+        )
+    return not requirement.extras or name in _WITHOUT_EXTRAS
+
+
+@cache
+def worker_versions() -> Mapping[str, str]:
+    """The version of each package that the worker has, by its canonical name."""
+    found = {
+        str(canonicalize_name(one.metadata["Name"])): one.version for one in distributions() if one.metadata["Name"]
+    }
+    tensorflow = next((found[name] for name in _TENSORFLOW if name in found), None)
+    return found if tensorflow is None else {**dict.fromkeys(_TENSORFLOW, tensorflow), **found}
+
+
+def _kept(file: Path | None) -> str | None:
+    return file.read_text() if file is not None and file.exists() else None
+
+
+def _keep(file: Path | None, lock: str) -> str:
+    """The job's lock: this one, or that of an attempt that was quicker."""
+    if file is not None and not create_file(file, lock.encode()):
+        return file.read_text()
+    return lock
+
+
+def _resolve(wanted: Sequence[Requirement], uv: "_Uv", locks: Path) -> str:
+    """Every package that is needed, pinned, with hashes; today's answer where there is one."""
+    asked = "".join(f"{one}\n" for one in sorted(map(str, wanted)))
+    constraints = "".join(f"{name}=={version}\n" for name, version in sorted(worker_versions().items()))
+    known = locks / hashlib.sha256(f"{_platform()}\n{asked}\n{constraints}".encode()).hexdigest()
+    with suppress(FileNotFoundError):
+        if time.time() - known.stat().st_mtime < _DAY_SECONDS:
+            return known.read_text()
+    lock = uv.resolve(asked, constraints)
+    locks.mkdir(exist_ok=True)
+    beside = uv.work / "lock"
+    beside.write_text(lock)
+    beside.replace(known)
+    return lock
+
+
+def _platform() -> str:
+    return f"{sys.implementation.cache_tag} {sys.platform} {os.uname().machine}"
+
+
+def _without_the_workers(lock: str) -> list[str]:
+    """The entries of a lock, each with its hashes, but those that the worker has."""
+    entries, held = re.split(r"\n(?=\S)", lock.strip()), worker_versions()
+    return [one for one in entries if (found := _PINNED.match(one)) and canonicalize_name(found[1]) not in held]
+
+
+def _pinned(entries: Sequence[str]) -> Iterator[str]:
+    return (found[0] for one in entries if (found := _PINNED.match(one)))
+
+
+class _Uv:
+    """Runs `uv` within the limits, with a cache of its own in the folder `work`."""
+
+    def __init__(self, work: Path, limits: Limits, began: float, go_on: Callable[[], None]) -> None:
+        self.work = work
+        self._limits = limits
+        self._began = began
+        self._go_on = go_on
+
+    def resolve(self, requirements: str, constraints: str) -> str:
+        (self.work / "requirements.in").write_text(requirements)
+        (self.work / "constraints.txt").write_text(constraints)
+        options = ("--constraint", "constraints.txt", "--generate-hashes", "--no-header", "--no-annotate")
+        self._run("compile", "requirements.in", *options, "--output-file", "requirements.lock")
+        return (self.work / "requirements.lock").read_text()
+
+    def install(self, entries: Sequence[str], into: Path) -> None:
+        (self.work / "missing.lock").write_text("\n".join(entries) + "\n")
+        options = ("--no-deps", "--require-hashes", "--target", str(into))
+        self._run("install", "-r", "missing.lock", *options)
+
+    def _run(self, *command: str) -> None:
+        """Raises what `overlay` raises."""
+        from uv import find_uv_bin
+
+        always = ("--only-binary", ":all:", "--python", sys.executable, "--quiet", "--no-progress", "--color", "never")
+        said = self.work / "said"
+        with said.open("wb") as log:
+            process = subprocess.Popen(
+                [find_uv_bin(), "pip", *command, *always, "--cache-dir", "cache"],
+                cwd=self.work,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                self._watch(process)
+            finally:
+                process.kill()
+                process.wait()
+        if process.returncode:
+            raise _explain(said.read_text(errors="replace"))
+
+    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
+        looked = time.monotonic()
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_SECONDS)
+                break
+            self._go_on()
+            now = time.monotonic()
+            if now - self._began > self._limits.seconds:
+                raise RequirementsRefused(f"the requirements took more than {self._limits.seconds:g} s to install")
+            if now - looked > 1:
+                looked = now
+                self._check_size()
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if size_of(self.work) > self._limits.most_bytes:
+            limit = f"{self._limits.most_bytes / 1024**3:g} GiB"
+            raise RequirementsRefused(f"the requirements take more than {limit} (FITSTOP_REQUIREMENTS_BYTES)")
+
+
+def _explain(said: str) -> TrainingError:
+    text = " ".join(said.split())[:_MOST_SAID]
+    if "No solution found" in text or "hash" in text.lower():
+        return RequirementsRefused(f"the requirements cannot be met beside what this worker has: {text}")
+    return RequirementsUnavailable(f"the package registry did not give what the program requires: {text}")
