@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -79,10 +79,13 @@ sick-workers: $(VENV)/.dev  ## make workers sick in eight ways and check the job
 many-streams: $(VENV)/.dev  ## measure the API during many event streams: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m proofs.many_streams --streams $(STREAMS) --slow $(SLOW)
 
-SHARE ?= 1
+SHARE ?= 2
 
-hostile-clients: $(VENV)/.dev  ## attack the API as clients without a key: make hostile-clients [SHARE=]
+hostile-clients: $(VENV)/.dev  ## attack the API as clients with and without a key: make hostile-clients [SHARE=]
 	$(BIN)/python -m proofs.hostile_clients --share $(SHARE)
+
+hostile-script: $(VENV)/.dev  ## run a script that attacks its worker, by user and kernel: make hostile-script [FORKS=6000]
+	$(BIN)/python -m proofs.hostile_script --forks $(or $(FORKS),0)
 
 container-test:  ## build the image and run it in every way (root, Debian, podman): make container-test [DATA=]
 	DATA="$(DATA)" nice -n 10 tests/container/run

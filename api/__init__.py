@@ -36,6 +36,7 @@ def create_app(settings: "Settings") -> "Flask":
     from api.programs import views as programs
     from api.state import histories, volume_check
     from api.state.service import Service
+    from api.webhooks import views as webhooks
 
     app = Flask("api", static_folder=None, template_folder="page/templates")
     app.url_map.merge_slashes = False
@@ -91,6 +92,11 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/jobs/<job_id>/forecast", "read", forecast.show),
         ("POST", "/jobs/<job_id>/replay", "read", replay.replay_job),
         ("GET", "/replay/patience", "read", replay.patience),
+        ("GET", "/webhooks", "read", webhooks.show_all),
+        ("POST", "/webhooks", "write", webhooks.create),
+        ("GET", "/webhooks/<webhook_id>", "read", webhooks.show),
+        ("DELETE", "/webhooks/<webhook_id>", "write", webhooks.delete),
+        ("POST", "/webhooks/<webhook_id>/test", "write", webhooks.test),
         ("GET", "/usage", "read", usage.show),
         ("GET", "/workers", "read", workers.show_all),
         ("GET", "/queue", "read", queue.show_all),
@@ -110,6 +116,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/page/new", "page", page.new),
         ("GET", "/page/usage", "page", page.usage),
         ("GET", "/page/workers", "page", page.workers),
+        ("GET", "/page/webhooks", "page", page.webhooks),
         # Whoever signs in has shown no key yet; the files hold nothing that is not in the package.
         ("GET", "/page/sign-in", "public", page.show_sign_in),
         ("POST", "/page/sign-in", "public", page.sign_in),

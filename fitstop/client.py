@@ -6,6 +6,7 @@ with Client(find_connection()) as client:
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
@@ -64,6 +65,28 @@ class Client(Transport):
     def revoke_key(self, key_id: str) -> Json:
         """Revoke a key."""
         return self._json("POST", f"/keys/{quote(key_id, safe='')}/revoke")
+
+    # Webhooks
+
+    def create_webhook(self, address: str, events: Sequence[str], **more: Any) -> Json:
+        """Create a webhook; only this answer contains its `secret`. `more`: name, job_name, metadata."""
+        return self._json("POST", "/webhooks", json={"address": address, "events": list(events), **more})
+
+    def webhooks(self) -> Json:
+        """The list of webhooks."""
+        return self._json("GET", "/webhooks")
+
+    def webhook(self, webhook_id: str) -> Json:
+        """One webhook and its last `deliveries`, newest first."""
+        return self._json("GET", f"/webhooks/{quote(webhook_id, safe='')}")
+
+    def test_webhook(self, webhook_id: str) -> Json:
+        """Send a test; answers its delivery, which `webhook` shows again."""
+        return self._json("POST", f"/webhooks/{quote(webhook_id, safe='')}/test")
+
+    def delete_webhook(self, webhook_id: str) -> None:
+        """Delete a webhook, with what was not delivered to it."""
+        self._send("DELETE", f"/webhooks/{quote(webhook_id, safe='')}")
 
     def queue(self) -> Json:
         """The head of the queue, each job with why it waits."""

@@ -7,6 +7,7 @@ attempts/0/
   checkpoints/, resume/               its files, linked: they stay when the other job is deleted
   preprocessing.skops, schema.json, prepare.py, inference.json
 plan.json                             how both are computed
+earlier/                              the model of an earlier job that both start from, where they do
 
 Nothing of the other job is changed. Whoever makes it once more, because the post is repeated, finds it as it is.
 """
@@ -14,6 +15,7 @@ Nothing of the other job is changed. Whoever makes it once more, because the pos
 from collections.abc import Iterator
 
 from shared.durable import create_file, link_file, make_folder, sync_folder
+from shared.earlier_model import find_kept, keep
 from shared.events import Event, job_events
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
@@ -50,9 +52,17 @@ def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFold
     _copy_rows(source, taken, epochs)
     lines = b"".join(event.line() for event in _inherited_events(source.job, epochs, record))
     create_file(taken.events_file, lines)
+    _keep_earlier(source.job, record, into)
     plan = source.job.plan()
     if plan is not None:
         into.keep_to(plan)
+
+
+def _keep_earlier(job: JobFolder, record: JobRecord, into: JobFolder) -> None:
+    """What its model is built from: the same as that of the other job."""
+    earlier = find_kept(job, record)
+    if earlier is not None:
+        keep(earlier, into, is_final=True)
 
 
 def _link_files(source: AttemptFolder, taken: AttemptFolder, name: str) -> None:

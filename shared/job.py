@@ -33,6 +33,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Ancestor(_Part):
+    """A model that another one was trained from: the job that trained it, its file there, and its epoch (from 1)."""
+
+    job: str
+    name: str | None = None
+    checkpoint: str
+    sha256: str
+    epoch: Count
+
+
 class JobRecord(Document):
     """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted.
 
@@ -40,6 +50,7 @@ class JobRecord(Document):
     point or from its best checkpoint, as `extends_from` says.
     `key_id` is the API key that posted it, where that was written down, and `project` the key's project.
     `weights_sha256` is that of the uploaded weights that its model starts from, None where it draws its own.
+    `lineage` is the model of an earlier job that it starts from, and those before that one, the newest first.
     Of a job that runs a program `task` is None, `program_version` is the version that runs, `datasets_sha256` holds the
     `data_sha256` of each dataset that it may read, and its own `data_sha256` is that of all of them (`pin_program`).
     """
@@ -55,6 +66,7 @@ class JobRecord(Document):
     extends_from: Literal["last", "best"] | None = None
     key_id: str | None = None
     weights_sha256: str | None = None
+    lineage: tuple[Ancestor, ...] = ()
     project: ProjectName = DEFAULT_PROJECT
     program_version: str | None = None
     datasets_sha256: dict[str, str] = Field(default_factory=dict)

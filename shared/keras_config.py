@@ -12,10 +12,10 @@ from math import prod
 from typing import Any
 
 from shared.findings import Place
-from shared.keras_names import CLASSES, DTYPES, LAYERS, MODELS, TEXTS
+from shared.keras_names import CLASSES, CONVNEXT_LAYERS, DTYPES, LAYERS, MODELS, TEXTS
 
 # What Keras writes beside an object's architecture, of models inside the model too; it is dropped before building.
-_DROPPED = ("compile_config", "build_config")
+_DROPPED = ("compile_config", "build_config", "shared_object_id")
 _MOST_OBJECTS = 60_000
 _MOST_DEPTH = 60
 _MOST_TEXT = 256
@@ -71,7 +71,7 @@ def without_extras(config: Any) -> Any:
 def layer_classes(config: dict[str, Any]) -> set[str]:
     """The names of the classes of all layers, also of those inside another model."""
     found = (value.get("class_name") for _, value in _walk(config) if isinstance(value, dict))
-    return {name for name in found if isinstance(name, str) and name in LAYERS}
+    return {name for name in found if isinstance(name, str) and name in LAYERS | CONVNEXT_LAYERS}
 
 
 def input_shapes(config: dict[str, Any]) -> dict[str, tuple[int | None, ...]]:

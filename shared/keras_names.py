@@ -31,8 +31,11 @@ _INITIALIZERS = frozenset(
 _REGULARIZERS = frozenset({"L1", "L2", "L1L2", "OrthogonalRegularizer"})
 _CONSTRAINTS = frozenset({"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"})
 
-# What `a + b` in a functional model makes.
-_ARITHMETIC = frozenset({"Add", "Divide", "Multiply", "Negative", "Subtract", "TrueDivide"})
+# Layers of Keras that are not in keras.layers.
+CONVNEXT_LAYERS = frozenset({"LayerScale", "StochasticDepth"})
+
+# What `a + b` in a functional model makes, and the order of the colours before a ResNet.
+_OPERATIONS = frozenset({"Add", "Divide", "Flip", "Multiply", "Negative", "Subtract", "TrueDivide"})
 
 CLASSES: dict[str, frozenset[str]] = {
     "keras": MODELS | {"DTypePolicy"},
@@ -40,7 +43,8 @@ CLASSES: dict[str, frozenset[str]] = {
     "keras.src.models.functional": frozenset({"Functional"}),
     "keras.src.models.sequential": frozenset({"Sequential"}),
     "keras.layers": LAYERS,
-    "keras.src.ops.numpy": _ARITHMETIC,
+    "keras.src.applications.convnext": CONVNEXT_LAYERS,
+    "keras.src.ops.numpy": _OPERATIONS,
     "keras.initializers": _INITIALIZERS,
     "keras.regularizers": _REGULARIZERS,
     "keras.constraints": _CONSTRAINTS,

@@ -5,11 +5,13 @@ volume, and workers look there by themselves every few seconds. The job's id in 
 """
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from kombu.transport.redis import Channel
+from redis.exceptions import RedisError, ResponseError
 
 from shared.settings import Settings
 
@@ -57,7 +59,9 @@ def make_celery(settings: Settings, answer_seconds: float = 3) -> Celery:
 def _transport_options(answer_seconds: float) -> dict[str, Any]:
     """A socket's time-out must be longer than the worker's own blocking pop of one second."""
     return {
-        "visibility_timeout": 300,
+        # What a worker has received is never sent again: a notification may be lost. So Redis holds no keys for it, and
+        # its user needs no script.
+        "ack_emulation": False,
         "health_check_interval": 5,
         "socket_timeout": answer_seconds,
         "socket_connect_timeout": 0.5,
@@ -68,6 +72,20 @@ def _transport_options(answer_seconds: float) -> dict[str, Any]:
         "interval_start": 0,
         "interval_step": 0,
     }
+
+
+def remove_wrong_types(client: Any) -> None:
+    """Remove each key that kombu uses for our queue and that has another type: it would end workers, and stop sending.
+
+    Only somebody who has Redis's password can have made one.
+    """
+    lists = [QUEUE, *(f"{QUEUE}{Channel.sep}{priority}" for priority in Channel.priority_steps)]
+    sets = [Channel.keyprefix_queue % QUEUE, Channel.keyprefix_binding_permanent % QUEUE]
+    for kind, keys in (("list", lists), ("set", sets)):
+        for key in keys:
+            if client.type(key) not in {kind.encode(), b"none"}:
+                log.warning("removed a key of the queue in Redis that is no %s", kind)
+                client.delete(key)
 
 
 class JobQueue:
@@ -87,10 +105,16 @@ class JobQueue:
                 for job_id in job_ids[: max(0, room)]:
                     self._app.send_task(TASK, args=[job_id], ignore_result=True, producer=producer)
         except (OperationalError, RedisError, OSError) as error:
+            if isinstance(error, ResponseError):
+                self._clean_keys()
             told = ", ".join(job_ids)
             log.warning("the notification for %s did not reach Redis (%s); a worker's sweep will find it", told, error)
             return False
         return True
+
+    def _clean_keys(self) -> None:
+        with suppress(OperationalError, RedisError, OSError), self._app.producer_pool.acquire(block=True) as producer:
+            remove_wrong_types(producer.channel.client)
 
     def count_pending(self) -> int | None:
         """Number of notifications that no worker has received yet; None while Redis is away."""

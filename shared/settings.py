@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -53,6 +53,15 @@ def _hard_to_guess(key: SecretStr) -> SecretStr:
             f"has {len(text)} characters, expected 32 to 512 of plain ASCII, such as `openssl rand -hex 32`"
         )
     return key
+
+
+def _networks(text: str) -> str:
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            ip_network(part)
+        except ValueError as error:
+            raise ValueError(f"{error}; expected networks such as 10.0.0.0/8, separated by commas") from None
+    return text
 
 
 def _volume() -> Path:
@@ -134,6 +143,10 @@ class Settings(BaseModel):
     project_quotas: ProjectQuotas = Field(
         default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
     )
+    webhook_networks: Annotated[str, AfterValidator(_networks)] = Field(
+        default="",
+        description="networks that webhooks may reach beside public addresses, separated by commas; also allows http",
+    )
     max_job_bytes: int = Field(default=2 * 1024**2, ge=1024, description="maximum bytes of a POST /jobs body")
     max_table_bytes: int = Field(
         default=16 * 1024**3,
@@ -187,6 +200,19 @@ class Settings(BaseModel):
         description="maximum bytes that the packages of programs take in the cache; also of one program alone",
     )
     requirements_seconds: float = Field(default=600, gt=0, description="maximum time to install a program's packages")
+    program_files_bytes: int = Field(
+        default=50 * 1024**3,
+        ge=1024**2,
+        description="maximum bytes that one attempt of a program keeps on the volume, beyond which it is ended",
+    )
+    program_memory_bytes: int = Field(
+        default=0, ge=0, description="maximum memory of each process of a program (RLIMIT_DATA); 0: no limit"
+    )
+    max_training_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="maximum memory of one training process; 0: nine tenths of the machine's or the container's",
+    )
     child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="how a training child starts")
     child_start_seconds: float = Field(
         default=20, gt=0, description="maximum time for a training child to start; then its worker is unfit"
@@ -216,7 +242,7 @@ class Settings(BaseModel):
     volume_reserve_bytes: int = Field(
         default=64 * 1024**2,
         ge=0,
-        description="free space on the volume, below which no job is claimed and no upload is taken",
+        description="free space that uploads, checkpoints and resume points leave; below it no job is claimed",
     )
     max_failures: int = Field(
         default=3, ge=1, le=100, description="failed attempts in a row without progress after which the job fails"

@@ -1,7 +1,9 @@
 """From pydantic's errors to problems that a person can fix: what came, what was expected, all places at once."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, TypeVar
 
@@ -22,6 +24,11 @@ from shared.problems import (
 )
 
 _MOST_SHOWN = 60
+# Making the pointer of each of many thousands takes long.
+_UNLISTED = pointer()
+# Number of characters, or of bytes.
+_LARGE = 16 * 1024
+_ONE_LARGE = threading.Lock()
 # How pydantic marks a problem with a name of an object whose names are the client's own.
 _NAME = "[key]"
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -29,10 +36,21 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 def validate(model: type[_Model], document: Any) -> _Model:
     """`document`, a parsed JSON value, as a `model`. Raises Refused with every problem at once."""
-    try:
-        return model.model_validate_json(json.dumps(document))
-    except ValidationError as error:
-        raise Refused(at_most_shown(list(found_problems(error, document, schema_of(model)).values()))) from None
+    text = json.dumps(document)
+    with one_if_large(text):
+        try:
+            return model.model_validate_json(text)
+        except ValidationError as error:
+            found = found_problems(error, document, schema_of(model))
+    raise Refused(at_most_shown(list(found.values())))
+
+
+def one_if_large(text: str | bytes) -> AbstractContextManager[object]:
+    """Let large documents of this process be parsed and judged one after the other.
+
+    Both hold Python's lock for long, for which the event loop waits, and many thousands of problems take much memory.
+    """
+    return _ONE_LARGE if len(text) > _LARGE else nullcontext()
 
 
 @cache
@@ -53,7 +71,7 @@ def found_problems(error: ValidationError, document: Any, schema: Mapping[str, A
         if len(found) < 2 * MOST_PROBLEMS:
             found[place] = problem(one["type"], one["msg"], place, document, schema)
         else:
-            found[place] = Problem(pointer(*place), "is not listed", one["type"])
+            found[place] = Problem(_UNLISTED, "is not listed", one["type"])
     wholes = {place[:end] for place in found for end in range(len(place))}
     return {place: problem for place, problem in found.items() if place not in wholes}
 

@@ -12,7 +12,6 @@ deleted/                       what is on its way out: taken from its place whol
 workers/<worker>.json          what each worker last said of itself; only for people to read
 """
 
-import errno
 import json
 import logging
 import os
@@ -39,10 +38,12 @@ from shared.ids import is_dataset_id, is_job_id, job_age_seconds
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.plain_files import guard
+from shared.problems import FitstopError
 from shared.program import ProgramInfo, ProgramStore
 from shared.project import DEFAULT_PROJECT, is_project_name
 from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
+from shared.storage import check_room
 from shared.volume_identity import VolumeIdentity
 from shared.weights import WeightsStore, weights_of
 from shared.worker_card import WorkerCard
@@ -50,8 +51,6 @@ from shared.worker_card import WorkerCard
 # The folder of a dataset of arrays, in place of data.parquet.
 ARRAYS = "arrays"
 _PIECE_BYTES = 1024**2
-# Files that a volume must be able to take beside its bytes.
-_LEAST_FREE_FILES = 64
 # Longer than an Idempotency-Key is kept.
 _REMEMBERED_SECONDS = 7 * 24 * 3600.0
 # What is kept of a dataset that was removed: its place in the list, for a client between two pages.
@@ -129,10 +128,7 @@ class Volume:
 
     def check_room(self, least_bytes: int) -> None:
         """Raise OSError (ENOSPC) where the filesystem says that less is free. Knows nothing of quotas."""
-        found = os.statvfs(self.root)
-        no_files = found.f_files > 0 and found.f_favail < _LEAST_FREE_FILES
-        if no_files or found.f_bavail * found.f_frsize < least_bytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
+        check_room(self.root, least_bytes)
 
     def probe(self, size: int) -> None:
         """Write a file of `size` bytes, bring it onto the disk and remove it. Raises OSError where that fails."""
@@ -270,8 +266,8 @@ class Volume:
 
         First `prepare` puts into its folder what the job begins with. The spec is written as the job's marker, and then
         linked to its place: a job that exists is always marked, and a marker without a job means nothing. Raises
-        OSError where the volume cannot take it; then nothing is left, unless the id `is_shared` with others who may be
-        storing the same job at this moment: what is there could be theirs.
+        OSError where the volume cannot take it, and what `prepare` raises; then nothing is left, unless the id
+        `is_shared` with others who may be storing the same job at this moment: what is there could be theirs.
         """
         folder = self.job_folder(record.id)
         shard = folder.path.parent.name
@@ -279,7 +275,7 @@ class Volume:
         try:
             prepare(folder)
             folder.store(record, self.open, *self._above(shard), draft=marker)
-        except OSError:
+        except (OSError, FitstopError):
             if not is_shared and not folder.spec_file.exists():
                 marker.unlink(missing_ok=True)
                 shutil.rmtree(folder.path, ignore_errors=True)

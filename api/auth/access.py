@@ -6,7 +6,7 @@ cookie. Not Flask-HTTPAuth: it would replace the reading of one header.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 from urllib.parse import urlencode
 
 from flask import Flask, current_app, g, redirect, request
@@ -68,6 +68,14 @@ def caller() -> Caller:
     return found
 
 
+def shows_key(app: Flask, environ: dict[str, Any]) -> bool:
+    """Whether a request (PEP 3333) shows an active key, or a session of one. Reads the state folder alone."""
+    with app.request_context(environ):
+        sent = request.headers.get("Authorization")
+        known = _of_session() if sent is None else _of_header(sent)
+        return known is not None and known.status == "active"
+
+
 def may_run_code() -> bool:
     """Whether the caller may post programs and jobs that run them."""
     return _REACH[caller().scope] >= _REACH["code"]
@@ -97,11 +105,21 @@ def _check() -> Response | None:
 
 def _find_session_key() -> KnownKey | None:
     """The key of the browser's session. A write by it comes from our own page or is refused."""
-    secret = read_secret()
-    known = service().sessions.find(secret) if secret is not None else None
+    known = _of_session()
     if known is not None and request.method not in _SAFE_METHODS:
         check_origin()
     return known
+
+
+def _of_session() -> KnownKey | None:
+    secret = read_secret()
+    return service().sessions.find(secret) if secret is not None else None
+
+
+def _of_header(sent: str) -> KnownKey | None:
+    """The key of an Authorization header."""
+    key = sent.partition(" ")[2].strip(" ")
+    return service().keys.find(key) if key.isascii() and len(key) <= _MOST_CHARACTERS else None
 
 
 def _redirect_to_sign_in() -> Response:
@@ -118,10 +136,9 @@ def _refuse() -> NoReturn:
 def _find_key() -> KnownKey:
     sent = request.headers["Authorization"]
     scheme, _, key = sent.partition(" ")
-    key = key.strip(" ")
-    if scheme.lower() != "bearer" or not key:
+    if scheme.lower() != "bearer" or not key.strip(" "):
         raise _unauthorized("no_key", f"the Authorization header has no key: {_HOW}")
-    known = service().keys.find(key) if key.isascii() and len(key) <= _MOST_CHARACTERS else None
+    known = _of_header(sent)
     if known is None:
         service().volume.check()
         raise _unauthorized("unknown_key", f"unknown API key; keys of this service match {PATTERN}", is_token=True)

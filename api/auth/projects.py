@@ -15,6 +15,7 @@ from api.state.dataset_cache import KnownDataset
 from api.state.job_projects import project_of
 from api.state.partial_uploads import PartialUpload
 from api.state.service import service
+from api.state.webhook_store import WebhookRecord
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
 from shared.job_folder import JobFolder
@@ -95,6 +96,14 @@ def find_weights(weights_id: str) -> WeightsInfo | None:
     store = service().volume.weights
     info = _if_readable(lambda: store.find(weights_id), lambda: store.place(weights_id) / DOCUMENT)
     return info if info is not None and reaches(info.project) else None
+
+
+def find_webhook(webhook_id: str) -> WebhookRecord:
+    """A webhook that the caller reaches. Raises NotFound for every other id, whatever it holds."""
+    found = service().webhooks.find(webhook_id)
+    if found is None or not reaches(found.project):
+        raise NotFound("there is no webhook with this id")
+    return found
 
 
 def is_weights_id_taken(weights_id: str) -> bool:

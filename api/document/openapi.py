@@ -20,6 +20,7 @@ from api.auth.access import scope_of
 from api.http.operation import ERRORS, JSON, PROBLEM, Answer, Operation, Schema, operation_of, text
 from api.http.problems import ProblemDocument
 from api.http.query import no_query
+from api.state.webhook_store import WEBHOOK_ID_PATTERN
 from shared.ids import DATASET_ID_PATTERN
 from shared.spec import JobSpec
 
@@ -48,6 +49,7 @@ _PATH_PARAMETERS: dict[str, Schema] = {
     "program_id": text("Id of the program, chosen at the upload.", pattern=DATASET_ID_PATTERN),
     "job_id": text("Id of the job.", pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$"),
     "name": text("Name from the list of checkpoints.", minLength=1, maxLength=255, pattern="^[A-Za-z0-9._-]+$"),
+    "webhook_id": text("Id of the webhook.", pattern=WEBHOOK_ID_PATTERN),
     "key_id": text("Id of the API key.", pattern="^[A-Za-z0-9_]{1,64}$"),
 }
 

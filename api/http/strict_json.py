@@ -15,6 +15,7 @@ from flask import request
 from api.http.body import pieces
 from api.http.problems import HttpProblem
 from shared.problems import Problem, Refused, at_most_shown, pointer
+from shared.validation import one_if_large
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _MOST_SHOWN = 60
@@ -35,7 +36,9 @@ def read_object(most_bytes: int, most_depth: int, uncounted: tuple[str, ...] = (
     """
     if request.mimetype != "application/json":
         raise HttpProblem(415, "not_json", "send the body as Content-Type: application/json")
-    return parse_object(b"".join(pieces(most_bytes)), most_depth, uncounted)
+    content = b"".join(pieces(most_bytes))
+    with one_if_large(content):
+        return parse_object(content, most_depth, uncounted)
 
 
 def parse_object(content: bytes, most_depth: int, uncounted: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from api.http.operation import BODY_ERRORS, JSON, Schema, json_answer, operation
 from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
 from api.http.strict_json import read_object
+from api.jobs.earlier import find_earlier, keep_earlier, names_earlier
 from api.jobs.find import state_of
 from api.jobs.once import ONCE, store_once
 from api.jobs.post_program import make_program_record, new_program_record
@@ -88,7 +89,8 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     document = read_object(settings.max_job_bytes, settings.max_json_depth, _MODEL)
     if is_dry:
         return json_response(dry_run_report(_make_record(document, new_job_id()))), 200, {}
-    return answer_post(*store_once(document, partial(_make_record, document)))
+    make_record = partial(_make_record, document)
+    return answer_post(*store_once(document, make_record, keep_earlier if names_earlier(document) else None))
 
 
 @operation(
@@ -105,7 +107,8 @@ def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
     state = state_of(find_job(job_id))
     if state.status not in {"failed", "cancelled"}:
         raise Conflict(f"the job is {state.status}; only a failed or cancelled job can be retried")
-    return answer_post(*store_once({"retry_of": job_id}, partial(_retry_record, state.record)))
+    prepare = keep_earlier if state.record.lineage else None
+    return answer_post(*store_once({"retry_of": job_id}, partial(_retry_record, state.record), prepare))
 
 
 def answer_post(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int, dict[str, str]]:
@@ -133,7 +136,8 @@ def _fill_in_kinds(document: dict[str, Any]) -> dict[str, Any]:
     if known is None or not isinstance(asked, dict):
         return document
     filled = {**document, "dataset": {"kind": known[0].kind, **asked}}
-    return {**filled, "model": {"kind": _usual_model(known[0]), **model}} if isinstance(model, dict) else filled
+    usual = "job" if names_earlier(document) else _usual_model(known[0])
+    return {**filled, "model": {"kind": usual, **model}} if isinstance(model, dict) else filled
 
 
 def _usual_model(data: DatasetInfo) -> str:
@@ -161,6 +165,7 @@ def on_the_same_data(record: JobRecord, before: JobRecord) -> None:
         raise Conflict(f"{what} now; post the spec as a new job")
     if record.weights_sha256 != before.weights_sha256:
         raise Conflict("its model would start from other weights now; post the spec as a new job")
+    assert record.lineage == before.lineage, "a job's own copy of the model that it starts from is final"
 
 
 def new_record(
@@ -179,8 +184,10 @@ def new_record(
     settings = service().settings
     memory = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
     weights, missing = _find_weights(asked, faults)
+    earlier, no_earlier = find_earlier(asked, faults, of_another.get("retry_of") or of_another.get("extends"))
+    missing += no_earlier
     try:
-        resolved = resolve(asked, data, rows, faults, memory)
+        resolved = resolve(asked, data, rows, faults, memory, earlier=earlier)
     except Refused as refused:
         raise Refused(at_most_shown([*refused.problems, *missing])) from None
     if missing:
@@ -194,6 +201,7 @@ def new_record(
         warnings=resolved.warnings,
         key_id=caller().key_id,
         weights_sha256=weights.data_sha256 if weights else None,
+        lineage=earlier.lineage if earlier else (),
         project=project or caller().project,
         **of_another,
     )
@@ -211,7 +219,11 @@ def _find_weights(asked: JobSpec, faults: Faults) -> tuple[WeightsInfo | None, l
 
 def _without_data(asked: JobSpec, faults: Faults) -> FitstopError:
     """404 where an unknown dataset is all that is wrong, else a refusal that names it among the other problems."""
-    problems = [*problems_without_data(asked, faults), *_find_weights(asked, faults)[1]]
+    problems = [
+        *problems_without_data(asked, faults),
+        *_find_weights(asked, faults)[1],
+        *find_earlier(asked, faults)[1],
+    ]
     if not Findings(faults).is_sure("dataset/id"):
         return Refused(at_most_shown(problems))
     dataset_id = asked.dataset.id

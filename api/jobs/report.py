@@ -45,6 +45,7 @@ def job_report(
         retry_of=record.retry_of,
         extends=record.extends,
         extends_from=record.extends_from,
+        lineage=[take_fields(shapes.Ancestor, one) for one in record.lineage],
         status=state.status,
         **_times(state, _or_none(attempts[0].claim, unread) if attempts else None, event),
         queue_position=queue_position,

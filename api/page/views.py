@@ -64,6 +64,12 @@ def workers() -> Response:
     return _for_caller("workers.html", "workers")
 
 
+@operation("webhooksPage", "page", "Page of the webhooks", _SHOWN)
+def webhooks() -> Response:
+    """Page of the webhooks and their last deliveries."""
+    return _for_caller("webhooks.html", "webhooks")
+
+
 @operation("signInPage", "page", "Page to log in", {200: _HTML})
 def show_sign_in() -> Response:
     """Page to log in; `next` is the address to open afterwards."""

@@ -7,15 +7,21 @@ that reads or writes slowly, the other writes every body to the disk before a ke
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from flask import Flask
+from ulid import ULID
 
+from api.auth.access import SIGN_IN
 from api.http.body import PIECE_SECONDS
+from api.serving.connection import problem
+from api.serving.strangers import Strangers
 from api.state.changes import LOOK_SECONDS
 
+_ALIVE = "/healthz"
 # A body up to this size is received before a thread sees its request. A larger one is read while the view runs.
 _SMALL_BODY_BYTES = 64 * 1024
 _SMALL_BODY_SECONDS = 10.0
@@ -32,10 +38,14 @@ class Application:
     A thread is held while `app` computes, and while it reads a large body. An answer is asked for piece by piece, each
     after the client took the one before. An empty piece means that there is nothing yet (PEP 3333): the next one is
     asked for `LOOK_SECONDS` later, and none where the client has left.
+
+    A client that shows no valid key waits for one of few threads, gets one answer on a connection, and no body of it is
+    read but that of a log-in. `GET /healthz` is answered on the event loop: it reads nothing and waits for nobody.
     """
 
-    def __init__(self, app: Flask, threads: int) -> None:
+    def __init__(self, app: Flask, threads: int, strangers: Strangers) -> None:
         self.app = app
+        self.strangers = strangers
         self._threads = ThreadPoolExecutor(threads, "request")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -45,17 +55,27 @@ class Application:
             return
         client = _Client(receive)
         environ = _environ(scope, client)
-        if "HTTP_TRANSFER_ENCODING" not in environ and int(environ.get("CONTENT_LENGTH", 0)) <= _SMALL_BODY_BYTES:
+        is_stranger = await self.strangers.include(environ)
+        threads = self._choose_threads(environ, is_stranger=is_stranger)
+        if threads is None:
+            await _refuse(send)
+            return
+        if not is_stranger:
+            self.strangers.trust(scope["client"])
+        if _has_small_body(environ, is_stranger=is_stranger):
             await client.fill(sys.maxsize, _SMALL_BODY_SECONDS)
+        await self._answer(environ, client, send, threads)
+
+    async def _answer(self, environ: dict[str, Any], client: "_Client", send: Send, threads: Executor) -> None:
         answer = _Answer(self.app, environ)
-        step: Future[Any] = self._threads.submit(answer.begin)
+        step: Future[Any] = threads.submit(answer.begin)
         try:
             head, body = await asyncio.wrap_future(step)
             if not client.has_sent_all:
                 head["headers"].append((b"connection", b"close"))
             await send(head)
             while body is None:
-                step = self._threads.submit(answer.next)
+                step = threads.submit(answer.next)
                 piece = await asyncio.wrap_future(step)
                 if piece is None or (not piece and await client.has_left_within(LOOK_SECONDS)):
                     body = b""
@@ -66,7 +86,43 @@ class Application:
             client.forget()
             # After the step: gunicorn cancels us where the client is gone, while the thread may be in the middle of it.
             if not answer.is_closed:
-                step.add_done_callback(lambda _: self._threads.submit(answer.close))
+                step.add_done_callback(lambda _: threads.submit(answer.close))
+
+    def _choose_threads(self, environ: dict[str, Any], *, is_stranger: bool) -> Executor | None:
+        """What answers a request; None for a stranger's that is one too many."""
+        if environ["PATH_INFO"] == _ALIVE:
+            return _HERE
+        if not is_stranger:
+            return self._threads
+        return self.strangers.threads if self.strangers.admit(environ) else None
+
+
+class _Here(Executor):
+    """Not a thread, but the event loop itself."""
+
+    def submit(self, work: Callable[[], Any], /) -> Future[Any]:  # type: ignore[override]
+        future: Future[Any] = Future()
+        future.set_result(work())
+        return future
+
+
+_HERE = _Here()
+
+
+async def _refuse(send: Send) -> None:
+    """Answer one request too many, without a thread."""
+    headers, content = problem(HTTPStatus.TOO_MANY_REQUESTS, f"req_{ULID()}")
+    encoded = [(name.lower().encode(), value.encode()) for name, value in (*headers.items(), ("Retry-After", "1"))]
+    await send({"type": "http.response.start", "status": HTTPStatus.TOO_MANY_REQUESTS.value, "headers": encoded})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _has_small_body(environ: dict[str, Any], *, is_stranger: bool) -> bool:
+    """Whether the event loop waits for the body, or for its absence, before a thread sees the request."""
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        return False
+    is_wanted = not is_stranger or environ["PATH_INFO"] == SIGN_IN
+    return int(environ.get("CONTENT_LENGTH", 0)) <= (_SMALL_BODY_BYTES if is_wanted else 0)
 
 
 class _Client:

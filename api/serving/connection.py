@@ -44,8 +44,33 @@ class Connection(gasgi.ASGIProtocol):  # type: ignore[misc]
     _closed: bool
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._keepalive_handle = self.worker.loop.call_later(_HEAD_SECONDS, self._keepalive_timeout)
+        """Wait for the first byte: gunicorn prepares much more, and an attacker may never send one."""
+        self.transport = transport
+        self.client = transport.get_extra_info("peername")[:2]
+        self.abort = transport.abort
+        self._keepalive = 0
+        self.app.strangers.connect(self)
+        self._keepalive_handle = self.worker.loop.call_later(_HEAD_SECONDS, self._end_without_head)
+
+    def data_received(self, data: bytes) -> None:
+        if self._task is None:
+            super().connection_made(self.transport)
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.app.strangers.disconnect(self.client)
+        if self._task is not None:
+            super().connection_lost(exc)
+
+    def _end_without_head(self) -> None:
+        if self._task is None:
+            self.abort()
+        else:
+            self._keepalive_timeout()
+
+    def keep(self) -> None:
+        """Stay for further requests after the one that is being answered."""
+        self._keepalive = self.cfg.keepalive
 
     def eof_received(self) -> bool:
         """Keep the connection for the answer to a client that has sent all that it wants to send."""
@@ -74,24 +99,28 @@ class Connection(gasgi.ASGIProtocol):  # type: ignore[misc]
 
 def raw_problem(status: int, request_id: str) -> bytes:
     """A whole HTTP response that says so; the connection ends after it."""
-    phrase = HTTPStatus(status).phrase
-    code = phrase.lower().replace(" ", "_").replace("-", "_")
+    head, content = problem(HTTPStatus(status), request_id)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in {"Connection": "close", **head}.items())
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n".encode() + content
+
+
+def problem(status: HTTPStatus, request_id: str) -> tuple[dict[str, str], bytes]:
+    """The headers and the content of a problem document that needs no application."""
+    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
     body = {
         "type": f"urn:fitstop:problem:{code}",
-        "title": phrase,
-        "status": status,
-        "detail": HTTPStatus(status).description or "this is not a request that can be read",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": status.description or "this is not a request that can be read",
         "code": code,
         "request_id": request_id,
     }
     content = json.dumps(body).encode() + b"\n"
     head = {
-        "Connection": "close",
         "Content-Type": "application/problem+json",
-        "Content-Length": len(content),
+        "Content-Length": str(len(content)),
         "X-Request-Id": request_id,
         "Cache-Control": "no-store",
         **SAFE_HEADERS,
     }
-    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-    return f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n".encode() + content
+    return head, content

@@ -6,6 +6,7 @@ import gc
 import os
 import resource
 import shutil
+import socket
 import sys
 import tempfile
 from functools import partial
@@ -17,18 +18,25 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.workers import gasgi  # type: ignore[import-untyped]
 
 from api import create_app
+from api.auth.access import shows_key
+from api.http.logs import start_logging
 from api.serving.asgi import Application
 from api.serving.connection import Connection, bound_writes
 from api.serving.exposure import Exposed, check
-from api.serving.logs import start_logging
+from api.serving.strangers import Strangers
 from api.state.key_store import KeyStore
 from api.state.service import Service
 from api.state.state_folder import open_state_folder
 from shared.durable import check_links
+from shared.processes import hide_memory
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 
 GRACEFUL_SECONDS = 5
+# Seconds for which a thread keeps Python's lock while others wait: the event loop waits for it after each system call.
+_SWITCH_SECONDS = 0.001
+# Number of new connections that the event loop accepts before it looks at those that it has.
+_ACCEPTED_AT_ONCE = 8
 # Number of new objects after which Python looks for garbage: 700 is its own rule, in Python 3.11.
 _NEW_OBJECTS = 20_000
 
@@ -43,6 +51,7 @@ def main() -> int:
     except BadEnvironment as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
+    hide_memory()
     os.umask(int(settings.umask, 8))
     start_logging(settings.log_level, secrets_of(settings))
     try:
@@ -105,7 +114,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Application:
-        return Application(create_app(self._settings), self._settings.api_threads)
+        app = create_app(self._settings)
+        strangers = Strangers(partial(shows_key, app), self._settings.trusted_proxies)
+        return Application(app, self._settings.api_threads, strangers)
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -140,6 +151,7 @@ def _listen(arbiter: Any) -> None:
 def _ready(worker: Any) -> None:
     end_streams_with(worker)
     keep_long_queue(worker.loop, worker.cfg.backlog)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     # What is loaded by now stays: looking through all of it for garbage would stop every request for tens of
     # milliseconds. What a request leaves goes by itself but for few cycles, which are looked for more seldom.
     gc.collect()
@@ -148,11 +160,19 @@ def _ready(worker: Any) -> None:
 
 
 def keep_long_queue(loop: asyncio.AbstractEventLoop, backlog: int) -> None:
-    """Let `loop` listen with a queue of `backlog` new connections, before it does.
+    """Let `loop` listen with a queue of `backlog` new connections and accept few at a time, before it does.
 
-    gunicorn names none, and asyncio's own 100 would drop others beside 2,000 at once.
+    gunicorn names no queue, and asyncio's own 100 would drop others beside 2,000 at once. asyncio accepts as many in a
+    row as the queue is long, and answers nobody meanwhile.
     """
-    loop.create_server = partial(loop.create_server, backlog=backlog)  # type: ignore[method-assign]
+    create_server = loop.create_server
+
+    async def create(*args: Any, sock: socket.socket, **options: Any) -> asyncio.Server:
+        server = await create_server(*args, sock=sock, backlog=_ACCEPTED_AT_ONCE, **options)
+        sock.listen(backlog)
+        return server
+
+    loop.create_server = create  # type: ignore[method-assign,assignment]
 
 
 def end_streams_with(worker: Any) -> None:

@@ -133,6 +133,16 @@ class SetAside(Shape):
     message: str
 
 
+class Ancestor(Shape):
+    """Best model of an earlier job, as it was when the job that starts from it was posted."""
+
+    job: JobId
+    name: str | None
+    checkpoint: str
+    sha256: str
+    epoch: Annotated[int, Field(ge=0, description="Epoch after which it was saved")]
+
+
 class Job(Shape):
     """One job. When it has finished, `stop` says why, with the evidence."""
 
@@ -142,6 +152,10 @@ class Job(Shape):
     name: str
     retry_of: Annotated[JobId | None, Field(description="Job that this one retries")]
     extends: Annotated[JobId | None, Field(description="Job that this one extends")]
+    lineage: Annotated[
+        list[Ancestor],
+        Field(description="Models of earlier jobs that its model was trained from, the newest first: fine-tuning"),
+    ]
     extends_from: Annotated[Literal["last", "best"] | None, Field(description="Its last resume point or best model")]
     status: JobStatus
     created_at: Time

@@ -21,6 +21,7 @@ from api.state.sessions import SessionStore
 from api.state.shared_counts import SharedCounts
 from api.state.state_folder import open_state_folder
 from api.state.unfinished_jobs import UnfinishedJobs
+from api.state.webhook_store import WebhookStore
 from shared.queue import JobQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
@@ -47,6 +48,7 @@ class Service:
     projects: JobProjects
     keys: KeyStore
     sessions: SessionStore
+    webhooks: WebhookStore
     counts: SharedCounts
     unfinished: UnfinishedJobs
     streams: threading.BoundedSemaphore
@@ -78,6 +80,7 @@ class Service:
             index=index,
             keys=keys,
             sessions=SessionStore(state_folder, keys),
+            webhooks=WebhookStore(state_folder),
             views=Views(),
             places=QueuePlaces(volume, settings.project_weights),
             projects=JobProjects(volume),

@@ -38,12 +38,14 @@ _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
     epilog=examples(
         "fitstop submit job.json --set hyperparameters.epochs=50",
         "fitstop submit --set dataset.id=wine-quality --set dataset.target=quality",
+        "fitstop submit --from 01K3ZQ --set model.trainable=head --set dataset.id=pets",
     )
 )
 @click.argument("file", type=click.File("rb"), required=False)
 @click.option(
     "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec, as JSON or as text."
 )
+@click.option("--from", "earlier", metavar="JOB", help="Fine-tune the best model of this job on the spec's data.")
 @click.option("--watch", "watching", is_flag=True, help="Watch the job; Ctrl-C leaves it running.")
 @click.option("--dry-run", is_flag=True, help="Check the spec and print what would run; store nothing.")
 @output_option
@@ -52,6 +54,7 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
     ctx: click.Context,
     file: Any,
     assignments: tuple[str, ...],
+    earlier: str | None,
     watching: bool,  # noqa: FBT001
     dry_run: bool,  # noqa: FBT001
     output: str,
@@ -59,11 +62,14 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
     """Submit a job and print its id.
 
     FILE is the spec as JSON; - reads stdin. --set works without a FILE. With --watch the exit status says whether the
-    job succeeded.
+    job succeeded. With --from the model of the spec is that of another job, given by its id, or the beginning or end of
+    it; model.trainable says which of its layers are trained.
     """
     if file is None and not assignments:
         raise click.UsageError("no spec: give a FILE, - for stdin, or --set")
     spec = _spec(file, assignments)
+    if earlier is not None:
+        spec = _from_job(spec, find_job_id(open_client(ctx), earlier))
     if dry_run:
         print_json(_print_warnings(open_client(ctx).dry_run(spec)))
         return
@@ -90,6 +96,13 @@ def _spec(file: Any, assignments: tuple[str, ...]) -> Json:
         return assign(spec, list(assignments))
     except (ValueError, RecursionError) as error:
         raise click.UsageError(str(error)) from error
+
+
+def _from_job(spec: Json, job_id: str) -> Json:
+    """The spec with the model of another job; of its own model only the choice of what is trained stays."""
+    own = spec.get("model")
+    kept = {"trainable": own["trainable"]} if isinstance(own, dict) and "trainable" in own else {}
+    return {**spec, "model": {"kind": "job", "job": job_id, **kept}}
 
 
 def _print_warnings(job: Json) -> Json:

@@ -20,6 +20,7 @@ from fitstop.cli.plot import plot
 from fitstop.cli.programs import programs
 from fitstop.cli.run import run as run_command
 from fitstop.cli.service import config, open_page, queue, workers
+from fitstop.cli.webhooks import webhooks
 from fitstop.terminal.output import discard_stdout, open_streams
 
 _EXIT_STATUSES = "\n".join(["Exit status:", *(f"  {code.value:3}  {meaning}" for code, meaning in MEANINGS.items())])
@@ -63,7 +64,7 @@ _RUN = (
     bundle,
 )
 _UNDERSTAND = (evaluation, explain, replay, patience, usage, plot)
-_SERVE = (open_page, datasets, programs, keys, workers, queue, config, doctor)
+_SERVE = (open_page, datasets, programs, keys, webhooks, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)

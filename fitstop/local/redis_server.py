@@ -66,12 +66,9 @@ def _find_bundled() -> str | None:
 _LEAST_OF_SYSTEM = (6, 2)
 # Fixes CVE-2025-49844 (a script that leaves its sandbox) in 6.2.
 _SAFE = (6, 2, 20)
-# All that notifications and counts need: their own keys, no CONFIG, no KEYS, no FLUSHALL. Celery's lock releases itself
-# by a script, and `fitstop doctor` compares the clocks.
-ALLOWED = (
-    "~fitstop* ~_kombu* ~unacked* -@all +@read +@write +@transaction +@connection +@blocking -@dangerous "
-    "+eval +evalsha +script|load +time"
-)
+# All that notifications and counts need: their own keys, no CONFIG, no KEYS, no FLUSHALL, no script. `fitstop doctor`
+# compares the clocks.
+ALLOWED = "~fitstop* ~_kombu* -@all +@read +@write +@transaction +@connection +@blocking -@dangerous +time"
 
 
 @dataclass(frozen=True)

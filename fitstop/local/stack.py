@@ -1,8 +1,8 @@
-"""The local stack: Redis, the API and a worker as processes of their own, with their data in one folder.
+"""The local stack: Redis, the API, the sender of webhooks and a worker as processes, with their data in one folder.
 
 <data>/volume        everything true about datasets and jobs
-<data>/api           keys and sessions, for the API alone
-<data>/logs/         redis.log, api.log, worker.log
+<data>/api           keys, sessions and webhooks, for the API and the sender of webhooks alone
+<data>/logs/         redis.log, api.log, webhooks.log, worker.log
 <data>/redis         Redis's working folder; it keeps nothing there
 <data>/admin_key     the stack's own API key, of scope admin, where FITSTOP_ADMIN_KEY names none
 <data>/cuda-cache    kernels that a driver compiled for its GPU
@@ -54,7 +54,7 @@ class StackOptions:
 
 
 class LocalStack:
-    """The three processes, as a context manager: ends them in the order worker, API, Redis on the way out.
+    """The processes, as a context manager: ends them in the order worker, sender, API, Redis on the way out.
 
     A process that dies is restarted, and `report` is called (from another thread); after five quick deaths `check`
     raises GaveUp. All state is on the volume, so the next start finds it.
@@ -166,6 +166,9 @@ class LocalStack:
                 before_restart=self._leave_taken_port,
             ),
             Component(
+                "the sender of webhooks", service_command("api.webhooks"), service, self.logs / "webhooks.log", 5
+            ),
+            Component(
                 "the worker",
                 service_command("worker"),
                 {"CUDA_CACHE_PATH": str(self.data / "cuda-cache"), **service, **self._of_the_provider()},
@@ -248,7 +251,7 @@ class LocalStack:
             time.sleep(_LOOK_SECONDS)
 
     def stop(self) -> None:
-        """End worker, API and Redis, in this order. A second Ctrl-C while it waits kills what is left."""
+        """End worker, sender, API and Redis, in this order. A second Ctrl-C while it waits kills what is left."""
         self._ending = True
         with self._guard:
             try:

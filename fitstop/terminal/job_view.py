@@ -237,6 +237,7 @@ def job_fields(job: Json) -> Table:
         rows.append(("project", job["project"]))
     if job.get("extends"):
         rows.append(("extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")))
+    rows += [("fine-tunes", Text("\n").join(map(_ancestor_words, job["lineage"])))] if job.get("lineage") else []
     if job["status"] == "queued":
         rows.append(("queue", queue_place(job)))
     if job.get("worker"):
@@ -281,10 +282,19 @@ def _dataset_words(dataset: Json) -> str:
     return f"{dataset.get('id', '-')}{target}"
 
 
+def _ancestor_words(one: Json) -> Text:
+    name = f" ({one['name']})" if one.get("name") else ""
+    return literal(f"{one.get('job')}{name}, its model of epoch {one.get('epoch')}")
+
+
 def model_words(model: Json) -> str:
     """The network in a few words."""
     if model.get("kind") == "application":
         return str(model.get("name"))
+    if model.get("kind") == "job":
+        trained = {"all": "all layers", "head": "the head"}
+        trainable = model.get("trainable", "all")
+        return f"fine-tuned: {trained.get(str(trainable)) or f'the last {trainable} layers and the head'}"
     if model.get("kind") == "keras":
         inner = (model.get("config") or {}).get("config") or {}
         layers = len(inner.get("layers") or [])

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.findings import Faults, Place
 from shared.problems import MOST_PROBLEMS, Problem
-from shared.validation import found_problems, meant_field, schema_of
+from shared.validation import found_problems, meant_field, one_if_large, schema_of
 
 _Model = TypeVar("_Model", bound=BaseModel)
 # Leaving something out can leave something else incomplete; each round leaves out more.
@@ -46,6 +46,10 @@ class _Drafting(Generic[_Model]):
         self._items: dict[Place, list[int]] = {}
 
     def draft(self) -> Draft[_Model]:
+        with one_if_large(json.dumps(self._document)):
+            return self._draft()
+
+    def _draft(self) -> Draft[_Model]:
         left = self._document
         for _ in range(_MOST_ROUNDS):
             try:

@@ -12,9 +12,11 @@ from typing import TypeVar, get_args
 from shared.aliases import meant_log_name
 from shared.column_names import use_own_names
 from shared.dataset import DatasetInfo
+from shared.earlier_model import EarlierModel
 from shared.findings import NO_FAULTS, Faults, Findings, Place
 from shared.problems import Problem, did_you_mean, list_names, nearest
 from shared.resolve.arrays import judge_arrays
+from shared.resolve.earlier import judge_earlier, of_earlier, take_preparation
 from shared.resolve.images import judge_images
 from shared.resolve.judged import JudgedData, asked_kind
 from shared.resolve.memory import MemoryLimits, judge_memory
@@ -62,21 +64,27 @@ class Resolved:
     warnings: tuple[str, ...]
 
 
-def resolve(
+def resolve(  # noqa: PLR0913  one for each thing that it is judged by
     asked: JobSpec,
     data: DatasetInfo,
     rows: DatasetRows | None = None,
     faults: Faults = NO_FAULTS,
     memory: MemoryLimits | None = None,
+    *,
+    earlier: EarlierModel | None = None,
 ) -> Resolved:
     """Fill in and judge `asked` against the data that it names. Raises Refused with every problem at once.
 
     With `rows` the rows that will be trained on and validated on are judged, without them the columns' profiles alone.
     `faults` are those of the document that `asked` was read from. Without `memory` no limit is judged by.
+    `earlier` is the model of an earlier job that `asked` starts from; without it nothing is judged by that.
     """
+    given, found = asked.dataset.model_fields_set, Findings(faults)
     if isinstance(asked.dataset, TableSpec):
         asked = asked.model_copy(update={"dataset": use_own_names(asked.dataset, data)})
-    return _Judge(asked, Findings(faults)).resolved(data, rows, memory)
+    if earlier is not None:
+        asked = take_preparation(asked, given, earlier, data, found)
+    return _Judge(asked, found, earlier).resolved(data, rows, memory)
 
 
 def problems_without_data(asked: JobSpec, faults: Faults = NO_FAULTS) -> tuple[Problem, ...]:
@@ -90,14 +98,17 @@ def problems_without_data(asked: JobSpec, faults: Faults = NO_FAULTS) -> tuple[P
 class _Judge:
     """Collects what is wrong, part by part, so that a client hears all of it in one answer."""
 
-    def __init__(self, asked: JobSpec, found: Findings) -> None:
+    def __init__(self, asked: JobSpec, found: Findings, earlier: EarlierModel | None = None) -> None:
         self._asked = asked
+        self._earlier = earlier
         self.found = found
         self._kind: TaskKind | None = None
 
     def resolved(self, data: DatasetInfo, rows: DatasetRows | None, memory: MemoryLimits | None) -> Resolved:
         judged = self._judge_data(data, rows)
         spec, names, parameters = self.judge(judged)
+        if self._earlier is not None and self.found.is_sure("dataset"):
+            judge_earlier(spec, self._earlier, judged, data, self.found)
         if memory is not None:
             judge_memory(spec, judged, memory, self.found)
         self.found.stop_at_problems()
@@ -124,7 +135,8 @@ class _Judge:
             return judge_images(asked, wanted, data, self.found)
         if isinstance(wanted, ArraysSpec):
             return judge_arrays(asked, wanted, data, self.found)
-        return TableJudge(asked, wanted, data, rows, self.found).judged()
+        judged = TableJudge(asked, wanted, data, rows, self.found).judged()
+        return judged if self._earlier is None else of_earlier(judged, self._earlier)
 
     def judge(self, data: JudgedData) -> tuple[JobSpec, tuple[str, ...], int | None]:
         """The spec with nothing left open, the names of its logs, and the number of its model's parameters."""

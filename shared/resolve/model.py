@@ -1,12 +1,13 @@
 """The judgement of a model: whether it takes the data's shape, and how many parameters it has."""
 
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 
 from shared.findings import Findings
 from shared.keras_config import check_config, input_shapes
 from shared.resolve.judged import JudgedData
-from shared.spec import MOST_PARAMETERS, ApplicationSpec, CnnSpec, DenseSpec, KerasSpec, ModelSpec
+from shared.spec import MOST_PARAMETERS, ApplicationSpec, CnnSpec, DenseSpec, EarlierJobSpec, KerasSpec, ModelSpec
 
 # Keras builds none of its networks for less; Xception's last blocks need more.
 _SMALLEST_SIDE = 32
@@ -15,6 +16,8 @@ _SMALLEST_XCEPTION = 71
 
 def judge_model(model: ModelSpec, data: JudgedData, found: Findings) -> int | None:
     """Report what is wrong with the model; the number of its parameters, None where only building it tells."""
+    if isinstance(model, EarlierJobSpec):
+        return None  # judged with the earlier model's own facts
     if isinstance(model, KerasSpec):
         _judge_keras(model, data, found)
         return None
@@ -93,18 +96,18 @@ def _judge_keras(model: KerasSpec, data: JudgedData, found: Findings) -> None:
         found.problem(("model", "config", *problem.place), problem.detail, problem.code)
     if problems or not data.inputs:
         return
-    for detail in _mismatches(input_shapes(model.config), data):
+    for detail in mismatches(input_shapes(model.config), data.inputs):
         found.problem(("model", "config"), detail, "wrong_shape")
 
 
-def _mismatches(shapes: dict[str, tuple[int | None, ...]], data: JudgedData) -> list[str]:
-    """What of the model's inputs does not fit the data; a model with one input takes it whatever its name is."""
-    if len(shapes) == 1 and data.only_input is not None:
-        pairs = {"its input": (next(iter(shapes.values())), data.only_input)}
-    elif set(shapes) != set(data.inputs):
-        return [f"has the inputs {', '.join(shapes)}; the data has {', '.join(data.inputs)}"]
+def mismatches(shapes: Mapping[str, tuple[int | None, ...]], inputs: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """What of the model's inputs does not fit the data's; a model with one input takes it whatever its name is."""
+    if len(shapes) == 1 and len(inputs) == 1:
+        pairs = {"its input": (next(iter(shapes.values())), next(iter(inputs.values())))}
+    elif set(shapes) != set(inputs):
+        return [f"has the inputs {', '.join(shapes)}; the data has {', '.join(inputs)}"]
     else:
-        pairs = {f'its input "{name}"': (shape, data.inputs[name]) for name, shape in shapes.items()}
+        pairs = {f'its input "{name}"': (shape, inputs[name]) for name, shape in shapes.items()}
     return [
         f"{name} takes rows of shape {shape}; those of the data have {found}"
         for name, (shape, found) in pairs.items()

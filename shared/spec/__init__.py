@@ -20,6 +20,7 @@ from shared.spec.callbacks import (
 from shared.spec.cnn import CnnSpec
 from shared.spec.dataset import DATASET_KINDS, DatasetSpec
 from shared.spec.dense import DenseSpec
+from shared.spec.earlier_job import EarlierJobSpec
 from shared.spec.hyperparameters import Hyperparameters, Metric
 from shared.spec.images import AugmentSpec, ImagesSpec
 from shared.spec.job import AnyJobSpec, JobSpec, ProgramJobSpec
@@ -32,11 +33,47 @@ from shared.spec.schedule import LearningRateScheduleSpec
 from shared.spec.table import Positive, TableSpec
 
 __all__ = [
-    "DATASET_KINDS", "MODEL_KINDS", "MOST_EPOCHS", "MOST_PARAMETERS", "AnyJobSpec", "ApplicationName",
-    "ApplicationSpec", "ArraysSpec", "AugmentSpec", "Budget", "CSVLoggerSpec", "Callbacks", "CnnSpec", "Column",
-    "DatasetSpec", "DenseSpec", "EarlyStoppingSpec", "Filename", "Hyperparameters", "ImagesSpec", "JobSpec",
+    "DATASET_KINDS",
+    "MODEL_KINDS",
+    "MOST_EPOCHS",
+    "MOST_PARAMETERS",
+    "AnyJobSpec",
+    "ApplicationName",
+    "ApplicationSpec",
+    "ArraysSpec",
+    "AugmentSpec",
+    "Budget",
+    "CSVLoggerSpec",
+    "Callbacks",
+    "CnnSpec",
+    "Column",
+    "DatasetSpec",
+    "DenseSpec",
+    "EarlierJobSpec",
+    "EarlyStoppingSpec",
+    "Filename",
+    "Hyperparameters",
+    "ImagesSpec",
+    "JobSpec",
     "KerasSpec",
-    "LearningRateScheduleSpec", "Loss", "LossSpec", "Metric", "Mode", "ModelCheckpointSpec", "ModelSpec", "Monitor",
-    "OptimizerSpec", "Positive", "ProgramCallbacks", "ProgramJobSpec", "ProgramSpec",
-    "ReduceLROnPlateauSpec", "Scalar", "Strict", "TableSpec", "Text", "auto", "filename_fields",
+    "LearningRateScheduleSpec",
+    "Loss",
+    "LossSpec",
+    "Metric",
+    "Mode",
+    "ModelCheckpointSpec",
+    "ModelSpec",
+    "Monitor",
+    "OptimizerSpec",
+    "Positive",
+    "ProgramCallbacks",
+    "ProgramJobSpec",
+    "ProgramSpec",
+    "ReduceLROnPlateauSpec",
+    "Scalar",
+    "Strict",
+    "TableSpec",
+    "Text",
+    "auto",
+    "filename_fields",
 ]  # fmt: skip

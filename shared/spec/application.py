@@ -22,6 +22,7 @@ ApplicationName = Literal[
     "DenseNet121",
     "Xception",
 ]
+Trainable = Literal["all", "head"] | Annotated[int, Field(ge=1, le=1000)]
 
 
 class ApplicationSpec(Strict):
@@ -33,7 +34,7 @@ class ApplicationSpec(Strict):
     """Name of the network in `keras.applications`."""
     weights: WeightsId | None = None
     """Id of uploaded weights of the network without its head (`PUT /models/{id}`); null: random weights by the seed."""
-    trainable: Literal["all", "head"] | Annotated[int, Field(ge=1, le=1000)] = "all"
+    trainable: Trainable = "all"
     """Layers of the network that are trained: all, none but the new head, or the last ones by their number."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout rate before the output layer."""

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from shared.spec.base import Strict
 
@@ -34,6 +34,8 @@ _ARGUMENTS: dict[LossName, tuple[str, ...]] = {
 
 class LossSpec(Strict):
     """Loss function with arguments. What is left out has Keras's default."""
+
+    model_config = ConfigDict(json_schema_extra={"x-arguments": {name: list(own) for name, own in _ARGUMENTS.items()}})
 
     name: LossName
     """Name of the loss function."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from shared.spec.base import Strict
 from shared.spec.loss import check_arguments
@@ -28,6 +28,10 @@ _ARGUMENTS: dict[OptimizerName, tuple[str, ...]] = {
 
 class OptimizerSpec(Strict):
     """Optimizer with arguments. What is left out has Keras's default."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"x-arguments": {name: [*own, *_COMMON] for name, own in _ARGUMENTS.items()}}
+    )
 
     name: OptimizerName
     """Name of the optimizer."""

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from shared.dataset import Column, ColumnKind, DatasetInfo, ImageClass, ImagesProfile, ValueCount
+from shared.earlier_model import find_best, keep
 from shared.ids import new_job_id
 from shared.job import Claim, JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.project import DEFAULT_PROJECT
 from shared.resolve import resolve
-from shared.spec import JobSpec
+from shared.spec import EarlierJobSpec, JobSpec
 from shared.times import utc_now
 from shared.validation import validate
 from shared.volume import Volume
@@ -88,24 +89,29 @@ def small_spec(**parts: Any) -> dict[str, Any]:
     return spec
 
 
-def put_job(volume: Volume, spec: dict[str, Any], project: str = DEFAULT_PROJECT) -> JobFolder:
+def put_job(
+    volume: Volume, spec: dict[str, Any], project: str = DEFAULT_PROJECT, job_id: str | None = None
+) -> JobFolder:
     """Post a job as the API does, without ringing for it."""
     asked = validate(JobSpec, spec)
     data = volume.dataset(asked.dataset.id)
     assert data is not None
-    resolved = resolve(asked, data)
+    earlier = find_best(volume.job_folder(asked.model.job)) if isinstance(asked.model, EarlierJobSpec) else None
+    resolved = resolve(asked, data, earlier=earlier)
     weights = volume.weights.find(weights_of(asked) or "none")
     return volume.store_job(
         JobRecord(
-            id=new_job_id(),
+            id=job_id or new_job_id(),
             created_at=utc_now(),
             spec=resolved.spec,
             task=resolved.task,
             data_sha256=data.data_sha256,
             warnings=resolved.warnings,
             weights_sha256=weights.data_sha256 if weights else None,
+            lineage=earlier.lineage if earlier else (),
             project=project,
-        )
+        ),
+        (lambda job: keep(earlier, job, is_final=False)) if earlier else lambda _: None,
     )
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 from shared.dataset import ArrayProfile, DatasetInfo, ImageClass, ImagesProfile, ValueCount, hash_files
 from shared.times import utc_now
 from shared.volume import Volume
+from tests.support.earlier import keras_bytes, put_earlier_job, small_cnn
 
 Array = npt.NDArray[Any]
 Split = Literal["", "train", "validation", "test"]
@@ -26,6 +27,8 @@ Split = Literal["", "train", "validation", "test"]
 _ROLES: dict[str, Literal["target", "sample_weight"]] = {"y": "target", "sample_weight": "sample_weight"}
 _KEPT: dict[str, Any] = {"source_name": None, "sha256": "0" * 64, "bytes": 1}
 _SIDE = 16
+# Of which the job of the kind "earlier job" trains the best model further.
+EARLIER_JOB = "job_01JZZZZZZZZZZZZZZZZZZZZZZZ"
 
 AUGMENT: dict[str, Any] = {
     "flip_horizontal": True,
@@ -181,8 +184,14 @@ def put_kinds(volume: Volume, count: int = 200) -> None:
         rows_validation=x[last:, ..., 0].mean(axis=2),
         y_validation=(y[last:] > 4).astype(np.int64),
     )
+    put_earlier_job(volume, kind_job("augmented images"), _earlier_model(), EARLIER_JOB)
     outputs = flat @ seed.normal(size=(64, 3))
     put_arrays(volume, "quantities", x=flat, y=outputs.astype(np.float32))
+
+
+@cache
+def _earlier_model() -> bytes:
+    return keras_bytes(small_cnn())
 
 
 @cache
@@ -239,6 +248,10 @@ _JOBS: dict[str, Callable[[], dict[str, Any]]] = {
             "class_weight": "balanced",
             "loss": {"name": "categorical_crossentropy", "label_smoothing": 0.1},
         },
+    },
+    "earlier job": lambda: {
+        "dataset": {"kind": "images", "id": "two-digits", "augment": {"flip_horizontal": True}},
+        "model": {"kind": "job", "job": EARLIER_JOB, "trainable": 3},
     },
     "several outputs": lambda: {
         "dataset": {"kind": "arrays", "id": "quantities"},

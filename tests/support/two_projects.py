@@ -18,6 +18,7 @@ from tests.support.finished_job import finished_job
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import authorized
 from tests.support.programs import put_program
+from tests.support.webhooks import put_webhook
 from tests.support.weights import put_weights
 
 PROJECTS = ("red", "blue")
@@ -33,7 +34,7 @@ def two_projects(app: Flask) -> SimpleNamespace:
         for name in PROJECTS
         for scope in SCOPES
     }
-    things = {name: put_things(service.volume, name) for name in PROJECTS}
+    things = {name: put_things(service, name) for name in PROJECTS}
     show_worker(service.volume, things)
     return SimpleNamespace(
         app=app,
@@ -45,8 +46,9 @@ def two_projects(app: Flask) -> SimpleNamespace:
     )
 
 
-def put_things(volume: Volume, name: str) -> SimpleNamespace:
-    """A dataset and weights of a project, and jobs in every state."""
+def put_things(service: Service, name: str) -> SimpleNamespace:
+    """A dataset and weights of a project, jobs in every state, and a webhook."""
+    volume = service.volume
     dataset = f"{name}-data"
     if volume.dataset(dataset) is None:
         put_dataset(volume, learnable_frame(), dataset, name)
@@ -64,6 +66,7 @@ def put_things(volume: Volume, name: str) -> SimpleNamespace:
     ids = {"finished": finished.id, "waiting": waiting.id, "running": running.id, "failed": failed.id}
     kinds = ("upload", "images", "weights", "program")
     others = {kind: f"{name}-{kind}" for kind in kinds}
+    others["webhook"] = put_webhook(service.webhooks, name).id
     return SimpleNamespace(name=name, dataset=dataset, spec=spec, **others, **ids)
 
 
@@ -91,20 +94,22 @@ def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
 
 def ids_of(thing: SimpleNamespace) -> list[str]:
     """What a request for it may name."""
-    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program]
+    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook]
     return [*own, thing.finished, thing.waiting, thing.failed]
 
 
 def secrets_of(thing: SimpleNamespace) -> list[str]:
     """What nobody of another project may see."""
     jobs = [thing.finished, thing.waiting, thing.running, thing.failed]
-    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program]
+    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook]
     return [*own, f"{thing.name}-job", *jobs]
 
 
-def files_of(volume: Volume, thing: SimpleNamespace) -> dict[str, bytes]:
-    """All that a project has on the volume, with its content."""
+def files_of(service: Service, thing: SimpleNamespace) -> dict[str, bytes]:
+    """All that a project has, with its content."""
+    volume = service.volume
     folders = [
+        service.webhooks.place(thing.webhook),
         volume.dataset_folder(thing.dataset),
         volume.dataset_folder(thing.images),
         volume.weights.place(thing.weights),

@@ -13,7 +13,7 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from shared.queue import QUEUE, TASK
 from shared.settings import Settings
-from worker.supervisor.gate import make_gate
+from worker.supervisor.gate import declare_on_clean_keys, make_gate
 from worker.supervisor.slots import Worker
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def serve(app: Celery, worker: Worker, settings: Settings) -> None:
     def on_shutdown(**_: Any) -> None:
         worker.end()
 
+    declare_on_clean_keys(app)
     app.steps["consumer"].add(make_gate(worker.may_take, worker.when_free))
     worker_ready.connect(on_ready, weak=False)
     worker_shutting_down.connect(on_shutting_down, weak=False)

@@ -1,10 +1,12 @@
-"""What may come through the queue, and when: three things that Celery and kombu do not do by themselves.
+"""What may come through the queue, and when: what Celery and kombu do not do by themselves.
 
 A worker takes a message only while it could start a job at once, so that others get it otherwise. As soon as a slot is
 free it listens again; kombu's loop would notice up to a second later. And whatever else lies in the list is dropped
-with a log line: kombu ends the whole worker at the first item that is not a message (celery#4308, kombu#2421).
+with a log line: kombu ends the whole worker at the first item that is not a message (celery#4308, kombu#2421), and at
+a key of another type than its own.
 
-They put functions in the place of kombu's own (`qos.can_consume`, `channel.handlers`); integration tests pin them.
+They put functions in the place of Celery's own (`amqp.TaskConsumer`) and kombu's (`qos.can_consume`,
+`channel.handlers`); integration tests pin them.
 """
 
 import logging
@@ -13,10 +15,10 @@ from functools import partial
 from queue import Empty
 from typing import Any
 
-from celery import bootsteps
+from celery import Celery, bootsteps
 from redis.exceptions import ResponseError
 
-from shared.queue import QUEUE
+from shared.queue import remove_wrong_types
 
 # The task's function says that its slot is free a moment before Celery has counted the task as done.
 _LOOK_AGAIN_SECONDS = 0.005
@@ -66,15 +68,19 @@ def _drop_what_is_no_message(handlers: dict[str, Callable[..., Any]], client: An
             log.warning("dropped an item of the queue that is no notification: %s: %.200s", type(error).__name__, error)
             raise Empty from None
         except ResponseError as error:
-            log.warning("a key of the queue in Redis is no list and is removed: %s", error)
-            _remove_what_is_no_list(client)
+            log.warning("a key of the queue in Redis has a wrong type: %s", error)
+            remove_wrong_types(client)
             raise Empty from None
 
     handlers["BRPOP"] = read
 
 
-def _remove_what_is_no_list(client: Any) -> None:
-    """The queue has a list for each of kombu's priorities."""
-    for key in [QUEUE, *(f"{QUEUE}\x06\x16{priority}" for priority in (3, 6, 9))]:
-        if client.type(key) not in {b"list", b"none"}:
-            client.delete(key)
+def declare_on_clean_keys(app: Celery) -> None:
+    """Remove keys of a wrong type before each declaration of the queue, which would end the worker."""
+    celerys_own = app.amqp.TaskConsumer
+
+    def declare(connection: Any, *args: Any, **options: Any) -> Any:
+        remove_wrong_types(connection.default_channel.client)
+        return celerys_own(connection, *args, **options)
+
+    app.amqp.TaskConsumer = declare

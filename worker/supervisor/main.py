@@ -11,17 +11,18 @@ from pathlib import Path
 
 from shared.child_environment import leave_for_training
 from shared.durable import check_links
+from shared.processes import hide_memory
 from shared.queue import JobQueue, make_celery
-from shared.settings import AllowCode, BadEnvironment, Settings, read_settings
+from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 from shared.volume_identity import is_volume
-from worker.machine.box_trial import try_box
 from worker.machine.device import DeviceUnusable, device_name
 from worker.machine.trial import try_training
 from worker.supervisor.celery_worker import serve
 from worker.supervisor.idle import run_hook
 from worker.supervisor.nursery import NoChildren, Nursery
-from worker.supervisor.slots import NO_CODE, Leaving, Worker
+from worker.supervisor.programs import explain_no_programs
+from worker.supervisor.slots import Leaving, Worker
 
 _LOOK_SECONDS = 0.5
 
@@ -40,6 +41,7 @@ def main() -> int:
     except BadEnvironment as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    hide_memory()
     os.umask(int(settings.umask, 8))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
@@ -61,7 +63,7 @@ def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) 
         check_links(volume.root)
         app = make_celery(settings)
         worker = Worker(settings, volume, JobQueue(app), nursery)
-        _prepare(worker, nursery)
+        _prepare(worker, nursery, settings)
     except (OSError, NoChildren, DeviceUnusable) as error:
         log.error("the worker cannot start: %s", error)
         return 2
@@ -78,7 +80,7 @@ def _wait_for_volume(root: Path) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _prepare(worker: Worker, nursery: Nursery) -> None:
+def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
     """Warm up, and find out what the worker trains on and whether it may; meanwhile it shows that it is starting."""
     # Until Celery has a handler of its own: this can take minutes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -86,7 +88,7 @@ def _prepare(worker: Worker, nursery: Nursery) -> None:
     try:
         log.info("warming up: the fork server imports Keras")
         with ThreadPoolExecutor(1) as beside:
-            no_programs = beside.submit(why_no_programs, worker.allow_code)
+            no_programs = beside.submit(explain_no_programs, settings.allow_code)
             nursery.warm_up()
         worker.no_programs = no_programs.result()
         worker.unfit = _why_unfit(worker, nursery)
@@ -94,19 +96,6 @@ def _prepare(worker: Worker, nursery: Nursery) -> None:
     except BaseException:
         worker.end()
         raise
-
-
-def why_no_programs(allow_code: AllowCode) -> str:
-    """Why this worker takes no programs; empty where it does."""
-    if allow_code == "no":
-        return NO_CODE
-    if allow_code == "unboxed":
-        log.warning("FITSTOP_ALLOW_CODE=unboxed: programs run with all rights of this worker")
-        return ""
-    openings = try_box().openings
-    if openings:
-        log.warning("no programs: the box does not close on this machine: %s", openings)
-    return f"the box does not close on this machine: {openings}" if openings else ""
 
 
 def _why_unfit(worker: Worker, nursery: Nursery) -> str:

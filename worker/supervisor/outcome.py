@@ -28,11 +28,16 @@ from worker.machine.memory import DATA_LARGER_THAN_MEMORY, data_shortage
 # How an attempt counts that broke off, by the code of its error: whatever is in none of these is a failure.
 _LOSSES = frozenset({"worker_lost", "killed"})
 # The worker's own sickness: another one can do the job.
-_LOCAL = frozenset({"no_child", "worker_disk_full", "worker_disk_error"})
+_LOCAL = frozenset({"no_box", "no_child", "worker_disk_full", "worker_disk_error"})
 # The service's: no worker can do any job, and none claims one until it is over.
 _CONDITIONS = frozenset({"volume_full", "volume_error", "data_missing"})
 # An attempt that continues from the last resume point meets the same end.
 _FAILS_AGAIN = frozenset({"data_changed", "diverged"})
+
+_TOO_MANY_FILES = JobError(
+    code="files_too_large",
+    message="the program left more in its folder than FITSTOP_PROGRAM_FILES_BYTES, or more than 100,000 files",
+)
 
 # Before a job that was handed back with an error is taken again: it must not circle without rest.
 _LEAST_REST_SECONDS = 0.1
@@ -58,13 +63,15 @@ class Exit(NamedTuple):
 
 def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEnd:
     """The attempt's end, from the child's own conclusion where it left one, else from how it died."""
-    conclusion = _conclusion_of(attempt)
+    conclusion = None if child.was_killed_because == "files" else _conclusion_of(attempt)
     if conclusion is not None:
         return _concluded(attempt, conclusion, settings)
     if attempt.job.cancel() is not None:
         return _finished(Ending(status="cancelled", stop=_stop(attempt, "cancelled")))
     if child.was_killed_because == "drain":
         return _handed_back(attempt)
+    if child.was_killed_because == "files":
+        return _finished(Ending(status="failed", stop=_stop(attempt, "error"), error=_TOO_MANY_FILES))
     return failed_attempt(attempt, _death(attempt, child), settings, place=child.place)
 
 
@@ -219,10 +226,12 @@ def _death_by_signal(attempt: AttemptFolder, child: Exit, number: int) -> JobErr
         return JobError(code="crash", message=f"the training process crashed ({name})")
     if number == signal.SIGABRT:
         return JobError(code="crash", message="the training process aborted (SIGABRT), often because memory ran out")
-    if child.out_of_memory_kills and child.was_killed_because is None:
+    is_over_limit = child.was_killed_because == "memory"
+    if is_over_limit or (child.out_of_memory_kills and child.was_killed_because is None):
         if not _has_data(attempt):
             return data_shortage(attempt)
-        message = "the kernel killed the training process because memory ran out; a smaller batch_size helps"
+        what = "took more than its limit of memory" if is_over_limit else "was killed by the kernel for want of memory"
+        message = f"the training process {what}; a smaller batch_size helps"
         return JobError(code="out_of_memory_host", message=message)
     return JobError(code="killed", message=f"the training process was killed ({name})")
 

@@ -28,14 +28,13 @@ from worker.supervisor.idle import IdleClock
 from worker.supervisor.local_disk import LocalDisk
 from worker.supervisor.nursery import Nursery
 from worker.supervisor.patrol import Sweeper
+from worker.supervisor.programs import NO_CODE, explain_no_programs
 from worker.supervisor.volume_watch import VolumeWatch
 
 _CARD_SECONDS = 2
 _FORGET_SECONDS = 24 * 3600
 # One bad answer of the driver is no loss; a GPU that a container lost stays away until it is started again.
 _LOST_LOOKS = 2
-
-NO_CODE = "FITSTOP_ALLOW_CODE=no"
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,6 @@ class Worker:
         self.device = device_name()
         self.unfit = ""
         self.idle_gpu = ""
-        self.allow_code = settings.allow_code
         self.no_programs = NO_CODE
         self._settings = settings
         self._volume = volume
@@ -199,6 +197,9 @@ class Worker:
             self._nursery.distrust(error.message)
         elif error.code in {"worker_disk_full", "worker_disk_error"}:
             self._disk.suspect(error.message)
+        elif error.code == "no_box":
+            # A program's own word is not believed: the box is tried again.
+            self.no_programs = explain_no_programs(self._settings.allow_code)
 
     def _notify_again(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
         """Announce a job that is queued again as soon as it may run, rather than at the next sweep."""
@@ -273,7 +274,7 @@ class Worker:
             gpu=device_use(),
             idle_gpu=self.idle_gpu,
             memory_bytes=memory_bytes(),
-            programs="no" if self.no_programs else self.allow_code,
+            programs="no" if self.no_programs else self._settings.allow_code,
             no_programs=self.no_programs,
             slots=self._settings.slots,
             child_start=self._nursery.child_start,

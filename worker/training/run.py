@@ -24,6 +24,7 @@ from worker.training.errors import BudgetUsedUp, Superseded, TrainingStopped, fa
 from worker.training.evaluation import evaluate_best
 from worker.training.inference import write_inference_facts
 from worker.training.models.build import build_model, describe
+from worker.training.models.earlier_job import describe_earlier, find_earlier
 from worker.training.models.weights import load_weights
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
@@ -56,16 +57,17 @@ def _conclusion(run: RunContext) -> Conclusion:
     try:
         run.events.write([_started_event()])
         run.check()
-        data = load_data(run.attempt, record, run.settings, run.go_on)
+        earlier = find_earlier(run.attempt.job, record, run.go_on)
+        data = load_data(run.attempt, record, run.settings, run.go_on, earlier)
         write_inference_facts(run.attempt, data)
         run.events.write([_data_event(data)])
         run.check()
-        plan = run.attempt.job.plan() or decide(record, data)
+        plan = run.attempt.job.plan() or decide(record, data, earlier)
         prepare_tensorflow(plan)
-        model = build_model(record, data)
+        model = build_model(record, data, earlier)
         load_weights(model, record, run.attempt)
         build_variables(model, data.train.first_row)
-        run.events.write([describe(model, record)])
+        run.events.write([describe_earlier(model, record, data, earlier) if earlier else describe(model, record)])
         engine = ready_engine(run, model, data, plan)
         run.check()
         resume = ResumeSession(run, model, carry_on)

@@ -4,11 +4,11 @@ import { counted, number } from "./format.js";
 
 /** The models for each kind of dataset, the usual one first. */
 export const MODELS = {
-  table: ["dense", "keras"],
-  images: ["cnn", "application", "keras"],
-  arrays: ["dense", "cnn", "application", "keras"],
+  table: ["dense", "keras", "job"],
+  images: ["cnn", "application", "keras", "job"],
+  arrays: ["dense", "cnn", "application", "keras", "job"],
 };
-export const MODEL_LABELS = { dense: "Dense network", cnn: "Convolutional network", application: "Keras application", keras: "Keras model from JSON" };
+export const MODEL_LABELS = { dense: "Dense network", cnn: "Convolutional network", application: "Keras application", keras: "Keras model from JSON", job: "Model of an earlier job" };
 
 const RANK_OF_IMAGES = 4;
 
@@ -31,8 +31,14 @@ export function modelWords(model) {
   const widths = (list) => list.map((one) => number(one)).join(" → ");
   if (model.kind === "application") return model.name;
   if (model.kind === "keras") return kerasWords(model.config);
+  if (model.kind === "job") return `fine-tuned (${trainableWords(model.trainable)})`;
   if (model.kind === "cnn") return `CNN ${widths(model.filters)}`;
   return `dense ${widths(model.layers)}`;
+}
+
+function trainableWords(trainable) {
+  if (trainable === "all") return "all layers";
+  return trainable === "head" ? "head" : `head and ${counted(trainable, "layer")}`;
 }
 
 /** The name and the number of layers of a Keras model. */

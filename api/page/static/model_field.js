@@ -1,6 +1,7 @@
-// Which kind of model is trained; of a Keras model, its JSON.
+// Which kind of model is trained; of a Keras model, its JSON, and of an earlier job's, that job.
 
 import { element, replace, setAttribute, setText } from "./dom.js";
+import { EarlierField } from "./earlier_field.js";
 import { kerasWords, MODEL_LABELS, MODELS } from "./kinds.js";
 
 export class ModelField {
@@ -13,7 +14,8 @@ export class ModelField {
     this.words = element("p", { class: "hint" });
     this.error = element("p", { class: "field-error", id: "model-error" });
     this.own = element("div", { class: "field" }, element("label", { for: "model-file" }, "Model as JSON"), this.file, this.words);
-    this.node = [element("div", { class: "field" }, element("label", { for: "model-kind" }, "Kind"), this.kind, this.error), this.own];
+    this.earlier = new EarlierField((job) => this.onChange({ ...this.model, job }));
+    this.node = [element("div", { class: "field" }, element("label", { for: "model-kind" }, "Kind"), this.kind, this.error), this.own, this.earlier.node];
   }
 
   show(spec, kinds) {
@@ -21,6 +23,8 @@ export class ModelField {
     replace(this.kind, offered.map((one) => element("option", { value: one }, MODEL_LABELS[one])));
     this.kind.value = kinds.model;
     this.own.hidden = kinds.model !== "keras";
+    this.model = spec.model;
+    this.earlier.show(spec.model?.job, kinds.model === "job");
     const { config } = spec.model ?? {};
     setText(this.words, config && Object.keys(config).length ? kerasWords(config) : "File that holds model.to_json().");
   }
@@ -32,7 +36,7 @@ export class ModelField {
 
   changed() {
     const kind = this.kind.value;
-    const more = { application: { name: this.firstNetwork() }, keras: { config: {} } };
+    const more = { application: { name: this.firstNetwork() }, keras: { config: {} }, job: { job: "" } };
     this.onChange({ kind, ...more[kind] });
   }
 

@@ -7,10 +7,12 @@ import * as format from "./format.js";
 import { valueAt, withValue } from "./json_pointer.js";
 import { kindsOf, modelWords, MODELS, shapeWords, usualModel } from "./kinds.js";
 import { ModelField } from "./model_field.js";
+import { argumentFields, asLabel, nameAt, NameField } from "./named_field.js";
 import { notice } from "./notice.js";
+import { PartSwitch } from "./part_switch.js";
 import { Field } from "./spec_field.js";
 import { groupsOf } from "./spec_form.js";
-import { schemaAt } from "./spec_schema.js";
+import { fieldsAt, schemaAt } from "./spec_schema.js";
 import { TargetField } from "./target_field.js";
 
 const CHECK_MS = 350;
@@ -26,6 +28,8 @@ let timer = null;
 // One for each spec, so that posting again after a lost answer makes no second job.
 let key = { text: null, value: null };
 let fields = [];
+// What the API makes of the spec, as far as it was asked.
+let effective = {};
 let switches = [];
 const target = new TargetField(changed);
 const model = new ModelField((value) => changed("model", value), () => schemaAt(schema, "model/name", { model: "application" }).enum[0]);
@@ -69,7 +73,7 @@ function take(next) {
 function show() {
   showKinds();
   for (const field of fields) field.show(spec);
-  for (const one of switches) one.show();
+  for (const one of switches) one.show(spec);
   target.show(spec);
   model.show(spec, kinds);
   data.showTarget(valueAt(spec, "#/dataset/target"));
@@ -78,13 +82,16 @@ function show() {
 
 /** The fields of the spec's kinds; what somebody is at keeps the focus. */
 function showKinds() {
-  const next = kindsOf(spec, known?.id === valueAt(spec, "#/dataset/id") ? known : null);
-  if (next.dataset === kinds.dataset && next.model === kinds.model) return;
+  const own = kindsOf(spec, known?.id === valueAt(spec, "#/dataset/id") ? known : null);
+  const next = { ...own, optimizer: nameAt(spec, "hyperparameters/optimizer", schema), loss: nameAt(spec, "hyperparameters/loss", schema) };
+  if (JSON.stringify(next) === JSON.stringify(kinds)) return;
+  const opened = new Set([...document.querySelectorAll("#fields details[open]")].map((one) => one.id));
   kinds = next;
   [fields, switches] = [[], []];
   const focused = document.activeElement?.id;
   replace(byId("fields"), groupsOf(kinds).map(section));
-  for (const field of fields) field.showDefault({});
+  for (const field of fields) field.showDefault(effective);
+  for (const id of opened) byId(id)?.setAttribute("open", "");
   if (focused) byId(focused)?.focus();
 }
 
@@ -122,7 +129,8 @@ function showGood(told) {
   setText(byId("check-state"), "ready to post");
   setAttribute(byId("check-state"), "class", "small good");
   showProblems([]);
-  for (const field of fields) field.showDefault(told.spec);
+  effective = told.spec;
+  for (const field of fields) field.showDefault(effective);
   const facts = factsOf(told);
   const list = element("dl", { class: "model-facts small" }, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
   const warnings = told.warnings.map((text) => element("li", { class: "warn small" }, text));
@@ -161,18 +169,24 @@ function showBad(problem) {
 
 /** What the form calls a place of the spec; the place itself where it is no field. */
 function labelOf(pointer) {
-  const own = { "#/dataset/id": "Dataset", "#/dataset/target": "Target", "#/dataset/positive": "Positive class", "#/model/kind": "Model", "#/model/config": "Model", "#/metadata": "Metadata" };
+  const own = { "#/dataset/id": "Dataset", "#/dataset/target": "Target", "#/dataset/positive": "Positive class", "#/model/kind": "Model", "#/model/config": "Model", "#/model/job": "Earlier job", "#/metadata": "Metadata" };
   const place = (known) => pointer === known || pointer.startsWith(`${known}/`);
   const known = Object.keys(own).find(place);
-  return known ? own[known] : (fields.find((field) => place(field.pointer))?.label ?? pointer);
+  return known ? own[known] : (fieldOf(pointer)?.label ?? pointer);
+}
+
+/** The field of a place, or of the narrowest place that it lies in. */
+function fieldOf(pointer) {
+  const around = fields.filter((field) => pointer === field.pointer || pointer.startsWith(`${field.pointer}/`));
+  return around.sort((one, other) => other.pointer.length - one.pointer.length)[0];
 }
 
 /** Each problem beside the field of its place, or of the place that it lies in. */
 function showProblems(errors) {
   const at = (pointer) => errors.filter((one) => one.pointer === pointer || one.pointer.startsWith(`${pointer}/`)).map((one) => one.detail).join("; ");
-  for (const field of fields) field.showProblem(at(field.pointer));
+  for (const field of fields) field.showProblem(errors.filter((one) => fieldOf(one.pointer) === field).map((one) => one.detail).join("; "));
   target.showProblem(at("#/dataset/target"), at("#/dataset/positive"));
-  model.showProblem([at("#/model/kind"), at("#/model/config")].filter(Boolean).join("; "));
+  model.showProblem([at("#/model/kind"), at("#/model/config"), at("#/model/job")].filter(Boolean).join("; "));
   data.showProblem(at("#/dataset/id"));
   setText(metadataError, at("#/metadata"));
 }
@@ -211,30 +225,45 @@ function metadataProblem() {
 }
 
 function section(group) {
-  const made = group.places.map(([place, label]) => [place, label, schemaAt(schema, place, kinds)]).filter(([, , found]) => found);
-  if (!made.length && !group.extra) return null;
-  const own = made.map(([place, label, found]) => new Field(place, label, found, changed));
+  const change = group.switch ? (place, value) => fill(keepPart(withValue(spec, place, value), group.switch)) : changed;
+  const own = placesOf(group).map(([place, label]) => new Field(place, label, schemaAt(schema, place, kinds), change));
+  if (group.named) own.unshift(new NameField(...group.named, schema, changed, () => spec));
+  if (!own.length && !group.extra) return null;
   // Several callbacks have a monitor and a patience.
   if (group.switch) own.forEach((field) => (field.label = `${group.title}, ${field.label}`));
   fields.push(...own);
   const extra = { target: target.node, model: model.node, metadata: metadataNode() }[group.extra] ?? null;
   const body = element("div", { class: "fields" }, extra, own.map((field) => field.node));
-  const card = element("section", { class: "card", "aria-label": group.title }, element("div", { class: "card-head" }, group.switch ? switchOf(group, body) : element("h2", {}, group.title)), body);
-  return card;
+  const head = element("div", { class: "card-head" }, group.switch ? switchOf(group, body) : element("h2", {}, group.title));
+  return element("section", { class: "card", "aria-label": group.title }, head, body, group.named ? argumentsNode(group) : null);
 }
 
-/** A callback that null switches off. */
+/** The group's places with their labels: those of the form, and the other fields of the schema. */
+function placesOf(group) {
+  const named = new Set(group.places.map(([place]) => place));
+  const others = (group.all ? fieldsAt(schema, group.all, kinds) : []).map((name) => [`${group.all}/${name}`, asLabel(name)]);
+  return [...group.places, ...others.filter(([place]) => !named.has(place))].filter(([place]) => schemaAt(schema, place, kinds));
+}
+
+/** A part without a default stays in the spec while it is on, though all of its fields are left out. */
+function keepPart(next, place) {
+  const isKept = schemaAt(schema, place).default === null && valueAt(next, place) === undefined;
+  return isKept ? withValue(next, place, {}) : next;
+}
+
+function argumentsNode({ named: [place, label] }) {
+  const own = argumentFields(place, schema, changed, () => spec);
+  if (!own.length) return null;
+  fields.push(...own);
+  const isOpen = own.some((field) => (valueAt(spec, field.pointer) ?? null) !== null);
+  const body = element("div", { class: "fields" }, own.map((field) => field.node));
+  return element("details", { class: "arguments", id: `arguments-${label}`, open: isOpen }, element("summary", {}, `${label} arguments`), body);
+}
+
 function switchOf(group, body) {
-  const flip = () => changed(group.switch, box.checked ? undefined : null);
-  const box = element("input", { type: "checkbox", on: { change: flip } });
-  switches.push({
-    show() {
-      box.checked = valueAt(spec, group.switch) !== null;
-      body.parentElement.classList.toggle("off", !box.checked);
-      body.inert = !box.checked;
-    },
-  });
-  return element("h2", {}, element("label", { class: "switch" }, box, group.title));
+  const part = new PartSwitch(group, body, schemaAt(schema, group.switch).default === null, (change) => fill(change(spec)));
+  switches.push(part);
+  return element("h2", {}, part.node);
 }
 
 function metadataNode() {

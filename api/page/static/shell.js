@@ -41,11 +41,14 @@ const menu = document.querySelector("details.menu");
 document.addEventListener("click", (event) => menu && !menu.contains(event.target) && (menu.open = false));
 document.addEventListener("keydown", (event) => event.key === "Escape" && menu && (menu.open = false));
 
-byId("sign-out")?.addEventListener("click", async () => {
+async function logOut(query) {
   try {
-    await send("POST", "/page/sign-out");
+    await send("POST", `/page/sign-out${query}`);
     location.assign("/page/sign-in");
   } catch (problem) {
     notice(problem.message, "bad");
   }
-});
+}
+
+byId("sign-out")?.addEventListener("click", () => logOut(""));
+byId("sign-out-everywhere")?.addEventListener("click", () => logOut("?everywhere=true"));

@@ -144,3 +144,88 @@ def test_arrays_show_their_shapes(visitor, tmp_path):
         page.get_by_text("6 rows · 2 arrays").wait_for()
         row = page.get_by_role("row", name="x input, training")
         assert row.inner_text().split("\t") == ["x", "input, training", f"6 {TIMES} 4", "float32", "1 to 1", "0"]
+
+
+def test_optimizer_loss_and_schedule_have_their_arguments_by_the_keyboard_alone(visitor):
+    visitor.api.ask("PUT", "/datasets/keys", zip_of(class_folders(20, names=("elk", "owl", "yak"))))
+    with visitor.page() as page:
+        page.goto("/page/new")
+        page.get_by_label("Dataset").select_option("keys")
+        page.get_by_text("ready to post").wait_for()
+        page.locator("#field-hyperparameters-optimizer").focus()
+        keys = page.keyboard
+        keys.type("sgd")
+        keys.press("Tab")  # the learning rate
+        keys.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Optimizer arguments"
+        keys.press("Enter")
+        keys.press("Tab")
+        keys.type("0.9")
+        keys.press("Tab")
+        keys.press("Space")
+        sgd = {"name": "sgd", "momentum": 0.9, "nesterov": True}
+        assert spec_of(page)["hyperparameters"] == {"optimizer": sgd}
+        page.locator("#field-hyperparameters-optimizer").focus()
+        keys.type("rms")
+        assert spec_of(page)["hyperparameters"]["optimizer"] == {"name": "rmsprop", "momentum": 0.9}, (
+            "nesterov is sgd's"
+        )
+        page.locator("#field-hyperparameters-optimizer-momentum").fill("2")
+        page.locator("#field-hyperparameters-optimizer-momentum-error:not(:empty)").wait_for()
+        assert not page.locator("#field-hyperparameters-optimizer-error").inner_text()
+        page.locator("#field-hyperparameters-optimizer-momentum").fill("")
+        assert spec_of(page)["hyperparameters"] == {"optimizer": "rmsprop"}
+        page.locator("#field-hyperparameters-optimizer").select_option("")
+        page.locator("#field-hyperparameters-loss").select_option("categorical_crossentropy")
+        page.get_by_text("Loss arguments").click()
+        page.get_by_label("Label smoothing").fill("0.1")
+        page.get_by_role("checkbox", name="Learning-rate schedule").focus()
+        keys.press("Space")
+        assert not page.get_by_role("checkbox", name="Reduce learning rate on plateau").is_checked()
+        page.get_by_label("Warm-up epochs").fill("3")
+        page.get_by_label("Mixup").fill("0.2")
+        page.get_by_label("Metrics").fill("accuracy, top_5_accuracy")
+        page.get_by_text("ready to post").wait_for()
+        assert spec_of(page) == {
+            "dataset": {"id": "keys", "augment": {"mixup": 0.2}},
+            "hyperparameters": {
+                "loss": {"name": "categorical_crossentropy", "label_smoothing": 0.1},
+                "metrics": ["accuracy", "top_5_accuracy"],
+            },
+            "callbacks": {"learning_rate_schedule": {"warmup_epochs": 3}},
+        }
+        page.get_by_label("Warm-up epochs").fill("")
+        assert spec_of(page)["callbacks"] == {"learning_rate_schedule": {}}, "it stays on"
+        page.get_by_role("checkbox", name="Reduce learning rate on plateau").check()
+        assert not page.get_by_role("checkbox", name="Learning-rate schedule").is_checked()
+        assert "callbacks" not in spec_of(page)
+
+
+def test_every_argument_of_the_schema_has_a_field(visitor):
+    visitor.api.ask("PUT", "/datasets/every", zip_of(class_folders(20, names=("elk", "owl"))))
+    definitions = visitor.api.ask("GET", "/schema/job.json").json["$defs"]
+    with visitor.page() as page:
+        page.goto("/page/new")
+        page.get_by_label("Dataset").select_option("every")
+        page.locator("#field-dataset-augment-mixup").wait_for()
+
+        def fields(place):
+            start = f"field-{place}-"
+            all_ids = page.locator(f'input[id^="{start}"], select[id^="{start}"]').evaluate_all(
+                "all => all.map((one) => one.id)"
+            )
+            return sorted(one.removeprefix(start) for one in all_ids)
+
+        assert fields("dataset-augment") == sorted(definitions["AugmentSpec"]["properties"])
+        schedule = sorted(definitions["LearningRateScheduleSpec"]["properties"])
+        assert fields("callbacks-learning_rate_schedule") == schedule
+        for name, kind in (("optimizer", "OptimizerSpec"), ("loss", "LossSpec")):
+            shown = set()
+            for choice, taken in definitions[kind]["x-arguments"].items():
+                page.locator(f"#field-hyperparameters-{name}").evaluate(
+                    "(node, choice) => { node.value = choice; node.dispatchEvent(new Event('change')); }",
+                    "" if choice == "adam" else choice,
+                )
+                assert fields(f"hyperparameters-{name}") == sorted(taken), choice
+                shown |= set(taken)
+            assert shown == set(definitions[kind]["properties"]) - {"name"}

@@ -44,10 +44,21 @@ def test_signing_out_ends_the_session_and_every_page_leads_to_signing_in(visitor
     with visitor.page() as page:
         page.goto("/")
         page.get_by_label("Logged in as").click()
-        page.get_by_role("button", name="Log out").click()
+        page.get_by_role("button", name="Log out", exact=True).click()
         page.wait_for_url("**/page/sign-in")
         page.goto("/page/workers")
         assert "/page/sign-in?next=" in page.url
+
+
+def test_logging_out_everywhere_ends_the_sessions_of_other_browsers_too(visitor):
+    with visitor.page() as elsewhere, visitor.page() as page:
+        elsewhere.goto("/")
+        page.goto("/")
+        page.get_by_label("Logged in as").click()
+        page.get_by_role("button", name="Log out everywhere").click()
+        page.wait_for_url("**/page/sign-in")
+        elsewhere.goto("/page/workers")
+        assert "/page/sign-in?next=" in elsewhere.url
 
 
 def test_a_session_that_ends_while_a_page_is_open_leads_to_signing_in(visitor):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from api.serving import strangers
 from shared.job import Ending
 from shared.queue import QUEUE
 from shared.volume import Volume
@@ -161,6 +162,27 @@ def test_what_is_not_http_gets_a_problem(api, request_line, status):
     head, _, body = raw(api, request_line + b"\r\nHost: x\r\n\r\n").partition(b"\r\n\r\n")
     assert head.split()[1] == status
     assert json.loads(body)["status"] == int(status)
+
+
+@pytest.mark.parametrize(("key_line", "answers"), [(b"", 1), (KEY_LINE, 3)])
+def test_without_a_key_a_connection_ends_after_its_first_answer(api, key_line, answers):
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + key_line + b"\r\n"
+    assert raw(api, request * 3).count(b"HTTP/1.1 200 ") == answers
+
+
+def test_beside_a_flood_of_its_address_a_valid_key_is_served(api):
+    """Above every limit of its address: silent connections, and requests without a key."""
+    silent = [socket.create_connection(("127.0.0.1", api.port)) for _ in range(strangers.MOST_CONNECTIONS + 20)]
+    codes = []
+    for _ in range(2 * strangers.MOST_REQUESTS_PER_SECOND):
+        connection = api.connect()
+        connection.request("GET", "/jobs")
+        codes.append(connection.getresponse().status)
+        connection.close()
+    assert set(codes) <= {401, 429}
+    assert api.ask("GET", "/jobs").status == 200
+    for connection in silent:
+        connection.close()
 
 
 def test_many_jobs_posted_at_once_are_all_there(api):

@@ -89,6 +89,17 @@ def test_submit_reads_stdin_or_needs_no_file_at_all(fitstop, canned, make_job):
     assert json.loads(canned.asked[-1].body) == {"a": 2}
 
 
+def test_submit_from_a_job_names_it_by_a_part_of_its_id_and_keeps_what_is_trained(fitstop, canned, listed, tmp_path):
+    canned.on("POST", "/jobs", listed[0], 202)
+    (tmp_path / "job.json").write_text('{"dataset": {"id": "pets"}, "model": {"kind": "cnn", "filters": [8]}}')
+    asked = ("submit", "job.json", "--from", listed[1]["id"][-3:])
+    assert fitstop(*asked).exit_code == 0
+    expected = {"kind": "job", "job": listed[1]["id"]}
+    assert json.loads(canned.asked[-1].body) == {"dataset": {"id": "pets"}, "model": expected}
+    assert fitstop(*asked, "--set", "model.trainable=3").exit_code == 0
+    assert json.loads(canned.asked[-1].body)["model"] == {**expected, "trainable": 3}
+
+
 @pytest.mark.parametrize("arguments", [[], ["-"], ["--set", "a"], ["nowhere.json"]])
 def test_what_is_no_spec_is_a_usage_error(fitstop, canned, arguments):
     assert fitstop("submit", *arguments, stdin="[1]").exit_code == 2

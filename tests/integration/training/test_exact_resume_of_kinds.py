@@ -19,6 +19,7 @@ KILLS = {
     ("augmented images", "fused"): [Kill("decoded image", 70), Kill("batch", 8), Kill("half file", 9)],
     ("mixed images", "fused"): [Kill("batch", 11)],
     ("two inputs", "stock"): [Kill("batch", 7), Kill("half row", 2)],
+    ("earlier job", "stock"): [Kill("half file", 3), Kill("batch", 4)],
 }
 
 

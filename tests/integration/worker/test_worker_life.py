@@ -94,17 +94,25 @@ def test_a_worker_without_redis_finds_jobs_when_redis_is_back(
         worker.stop()
 
 
+def _spoil(redis_server: RedisServer) -> None:
+    """Give every key that Celery uses, and that older versions used, a type that is none of theirs."""
+    bindings = (f"_kombu.binding.{QUEUE}", f"_kombu.binding_permanent.{QUEUE}", "_kombu.binding.celery")
+    with redis_server.client() as client:
+        found = {name.decode() for name in client.keys("*")}
+        for name in {QUEUE, f"{QUEUE}\x06\x163", "unacked", "unacked_index", "unacked_mutex", *bindings, *found}:
+            client.delete(name)
+            client.set(name, "no list, set or table")
+
+
 def test_keys_of_a_wrong_type_in_redis_do_not_end_a_worker(
     volume: Volume, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     put_dataset(volume, learnable_frame())
     worker = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
+    _spoil(redis_server)
     worker.start()
     try:
-        with redis_server.client() as client:
-            for name in (QUEUE, f"{QUEUE}\x06\x163"):
-                client.delete(name)
-                client.set(name, "no list, set or table")
+        _spoil(redis_server)
         first = put_job(volume, small_spec())
         assert wait_for(first.result, 90).ending.status == "succeeded"
         second = put_job(volume, small_spec())
@@ -181,3 +189,26 @@ def test_a_frozen_machine_is_taken_over_and_when_it_thaws_its_child_stops_and_no
         assert wait_for(job.result).attempt == 2
     finally:
         other.stop()
+
+
+def test_a_training_process_that_takes_more_memory_than_its_limit_is_ended_and_the_worker_lives(
+    volume: Volume, redis_server: RedisServer, tmp_path: Path, job_queue: JobQueue
+) -> None:
+    put_dataset(volume, learnable_frame())
+    worker = WorkerProcess(
+        volume,
+        redis_server.url,
+        tmp_path / "worker.log",
+        FITSTOP_MAX_TRAINING_BYTES="1000000",
+        FITSTOP_MAX_FAILURES="1",
+    )
+    worker.start()
+    try:
+        job = put_job(volume, small_spec())
+        job_queue.notify(job.id)
+        error = wait_for(job.result, 60).ending.error
+        assert error is not None
+        assert error.code in {"data_larger_than_memory", "out_of_memory_host"}
+        assert worker.is_alive()
+    finally:
+        worker.stop()

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.class_weight import compute_sample_weight
 
+from shared.earlier_model import EarlierModel
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
@@ -28,28 +29,36 @@ def load_data(
     record: JobRecord,
     settings: Settings | None = None,
     go_on: Callable[[], None] = do_nothing,
+    earlier: EarlierModel | None = None,
 ) -> Data:
     """The job's data; what a prediction needs to prepare its rows is left in the attempt's folder.
 
-    `go_on` is called every few seconds where that takes long, and ends it by what it raises. Of the settings it reads
-    `cache` and `cache_bytes`. Raises DataMissing, DataChanged, DataLargerThanMemory, or BadData with a sentence that
-    says how to fix it.
+    A table is prepared as for the `earlier` model that the job starts from, where there is one. `go_on` is called every
+    few seconds where that takes long, and ends it by what it raises. Of the settings it reads `cache` and
+    `cache_bytes`. Raises DataMissing, DataChanged, DataLargerThanMemory, or BadData with a sentence that says how to
+    fix it.
     """
     try:
-        data = _load(attempt, record, settings or Settings(), go_on)
+        data = _load(attempt, record, settings or Settings(), go_on, earlier)
         data = replace(data, train=_with_weights(data.train, record))
         return _one_hot(data) if record.data_spec.hyperparameters.chosen_loss.name in _ONE_HOT_LOSSES else data
     except MemoryError as error:
         raise DataLargerThanMemory(data_shortage(attempt).message) from error
 
 
-def _load(attempt: AttemptFolder, record: JobRecord, settings: Settings, go_on: Callable[[], None]) -> Data:
+def _load(
+    attempt: AttemptFolder,
+    record: JobRecord,
+    settings: Settings,
+    go_on: Callable[[], None],
+    earlier: EarlierModel | None,
+) -> Data:
     spec = record.data_spec.dataset
     if isinstance(spec, ImagesSpec):
         return load_images(attempt, record, spec, settings, go_on)
     if isinstance(spec, ArraysSpec):
         return load_arrays(attempt, record, spec, go_on)
-    return load_table(attempt, record, spec)
+    return load_table(attempt, record, spec, earlier)
 
 
 def _with_weights(train: Part, record: JobRecord) -> Part:

@@ -13,9 +13,11 @@ import skops.io
 
 from shared.dataset import NUMBER_MARKS, TEXT_MARKS, Column, DatasetInfo
 from shared.durable import replace_file
+from shared.earlier_model import EarlierModel
 from shared.features import encoding_of
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
+from shared.resolve.earlier import column_misfits
 from shared.rows import CannotSplit, Columns, Rows, Selection, complete_rows, first_beyond_float32, select_rows
 from shared.spec import TableSpec
 from shared.storage import at_path
@@ -25,8 +27,10 @@ from worker.training.data.rows import Data, Part
 from worker.training.errors import BadData
 
 
-def load_table(attempt: AttemptFolder, record: JobRecord, spec: TableSpec) -> Data:
+def load_table(attempt: AttemptFolder, record: JobRecord, spec: TableSpec, earlier: EarlierModel | None = None) -> Data:
     """The rows of the table, ready to train on; leaves the fitted preprocessing in the attempt's folder.
+
+    That of an `earlier` model is used as it was fitted: the model was trained on its numbers.
 
     Inputs are float32 of shape (rows, features), targets of shape (rows, 1): float32 (0 and 1 where binary), int32
     class numbers where multi-class. Raises DataMissing, DataChanged, or BadData with a sentence that says how to fix
@@ -38,8 +42,14 @@ def load_table(attempt: AttemptFolder, record: JobRecord, spec: TableSpec) -> Da
     rows = _select(path, used, record, spec)
     train_y, validation_y, test_y = _targets(used[spec.target], rows, record)
     inputs = used.drop(columns=spec.target)
-    schema = schema_of(find_profile(attempt, spec.id), record, spec, _version(attempt))
-    preparation, matrix = prepare.fit(inputs.iloc[rows.train], train_y.ravel(), schema)
+    train_x = inputs.iloc[rows.train]
+    profile = find_profile(attempt, spec.id)
+    if earlier is None:
+        schema = schema_of(profile, record, spec, _version(attempt))
+        preparation, matrix = prepare.fit(train_x, train_y.ravel(), schema)
+    else:
+        preparation = _earlier_preparation(earlier, spec, profile)
+        matrix = preparation.transform(train_x)
 
     def held_part(chosen: Rows, targets: npt.NDArray[Any]) -> Part:
         prepared = _finite(preparation.transform(inputs.iloc[chosen]), inputs)
@@ -54,6 +64,13 @@ def load_table(attempt: AttemptFolder, record: JobRecord, spec: TableSpec) -> Da
     )
     _keep(preparation, attempt)
     return data
+
+
+def _earlier_preparation(earlier: EarlierModel, spec: TableSpec, profile: DatasetInfo) -> prepare.Preparation:
+    misfits = column_misfits(earlier, spec, profile)
+    if misfits:
+        raise BadData(f"the model of {earlier.ancestor.job}: {misfits[0].detail}")
+    return prepare.load(earlier.folder)
 
 
 def schema_of(

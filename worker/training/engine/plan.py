@@ -6,10 +6,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from shared.earlier_model import EarlierModel
 from shared.events import Event
 from shared.job import EnginePlan, JobRecord
 from shared.keras_config import layer_classes
-from shared.spec import CnnSpec, DenseSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
+from shared.spec import CnnSpec, DenseSpec, EarlierJobSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
 from worker.training.data.rows import Data
 from worker.training.engine.order import validation_batch
 
@@ -30,14 +31,17 @@ _FASTER_BY_XLA_ON_CPU = frozenset(
 _LIKELY_PATIENCES = 3
 
 
-def decide(record: JobRecord, data: Data) -> EnginePlan:
-    """The plan of a job that has none yet: what its spec asks for, and the rule's choice where that says "auto"."""
+def decide(record: JobRecord, data: Data, earlier: EarlierModel | None = None) -> EnginePlan:
+    """The plan of a job that has none yet: what its spec asks for, and the rule's choice where that says "auto".
+
+    `earlier` is the model of an earlier job that it starts from.
+    """
     asked = record.data_spec.hyperparameters
     rows = len(data.train)
     batch_size = min(asked.batch_size, rows)
     steps = ceil(rows / batch_size)
     engine = "fused" if asked.engine == "auto" else asked.engine
-    xla, why = _with_xla(record, steps, engine, device())
+    xla, why = _with_xla(record, steps, engine, device(), earlier)
     return EnginePlan(
         engine=engine,
         xla=xla,
@@ -80,7 +84,7 @@ def device() -> str:
     return "GPU" if has_card and not is_hidden and tf.test.is_built_with_cuda() else "CPU"
 
 
-def _against_xla(spec: JobSpec, on: str) -> str:
+def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
     """Why XLA is not chosen for what is computed; empty where nothing speaks against it.
 
     On a CPU its convolutions are many times slower than TensorFlow's own.
@@ -88,7 +92,10 @@ def _against_xla(spec: JobSpec, on: str) -> str:
     model, data = spec.model, spec.dataset
     if isinstance(data, ImagesSpec) and data.augment and data.augment.is_geometric:
         return "XLA does not compile the shift, rotation and zoom of images"
-    layers = layer_classes(model.config) if isinstance(model, KerasSpec) else _LAYERS.get(model.kind, set())
+    if isinstance(model, EarlierJobSpec) and earlier is None:
+        raise ValueError("of what an earlier job's model is made is not known")
+    own = earlier.config if earlier else model.config if isinstance(model, KerasSpec) else None
+    layers = _LAYERS.get(model.kind, set()) if own is None else layer_classes(own)
     random = sorted(layer for layer in layers if layer.startswith("Random"))
     if random:
         return f"XLA does not compile {random[0]}"
@@ -100,13 +107,13 @@ def _against_xla(spec: JobSpec, on: str) -> str:
     return f"XLA is not known to make {unknown[0]} faster on a CPU" if unknown else ""
 
 
-def _with_xla(record: JobRecord, steps: int, engine: str, on: str) -> tuple[bool, str]:
+def _with_xla(record: JobRecord, steps: int, engine: str, on: str, earlier: EarlierModel | None) -> tuple[bool, str]:
     asked = record.data_spec.hyperparameters.xla
     if asked != "auto":
         return asked, f"{'with' if asked else 'without'} XLA: asked for"
     if engine == "stock":
         return False, "without XLA: the stock engine compiles each batch size again"
-    against = _against_xla(record.data_spec, on)
+    against = _against_xla(record.data_spec, on, earlier)
     if against:
         return False, f"without XLA: {against}"
     likely = steps * likely_epochs(record)

@@ -1,17 +1,20 @@
 """The compiled model of a job, whatever its kind."""
 
+from functools import partial
 from typing import Any
 
 import keras
 
+from shared.earlier_model import EarlierModel
 from shared.events import Event
 from shared.job import JobRecord
-from shared.spec import CnnSpec, DenseSpec, Hyperparameters, KerasSpec, Metric
+from shared.spec import CnnSpec, DenseSpec, EarlierJobSpec, Hyperparameters, KerasSpec, Metric
 from shared.task import TaskKind
 from worker.training.data.rows import Data
 from worker.training.models.application import build_application
 from worker.training.models.cnn import build_cnn
 from worker.training.models.dense import build_dense
+from worker.training.models.earlier_job import build_earlier
 from worker.training.models.keras_json import build_keras
 
 _OPTIMIZERS = {
@@ -44,8 +47,8 @@ _METRICS = {
 }
 
 
-def build_model(record: JobRecord, data: Data) -> keras.Model:
-    """The compiled model, its first weights drawn from the spec's seed.
+def build_model(record: JobRecord, data: Data, earlier: EarlierModel | None = None) -> keras.Model:
+    """The compiled model, its first weights drawn from the spec's seed, or those of the model that it starts from.
 
     Sets Python's, numpy's and Keras's seed, and Keras's dtype policy. Raises BadData where a model of one's own cannot
     be built.
@@ -53,7 +56,7 @@ def build_model(record: JobRecord, data: Data) -> keras.Model:
     spec = record.data_spec.hyperparameters
     keras.utils.set_random_seed(spec.seed)
     keras.config.set_dtype_policy(spec.precision)
-    model = _build(record, data)
+    model = _build(record, data, earlier)
     is_one_hot = data.train.targets.shape[1] > 1
     model.compile(
         optimizer=_optimizer(spec),
@@ -67,8 +70,11 @@ def build_model(record: JobRecord, data: Data) -> keras.Model:
     return model
 
 
-def _build(record: JobRecord, data: Data) -> keras.Model:
+def _build(record: JobRecord, data: Data, earlier: EarlierModel | None) -> keras.Model:
     spec = record.data_spec.model
+    if isinstance(spec, EarlierJobSpec):
+        assert earlier is not None, "found before the data was loaded"
+        return build_earlier(spec, record, data, earlier, partial(_output, record.data_task.kind, data))
     if isinstance(spec, KerasSpec):
         return build_keras(spec, data)
     if isinstance(spec, DenseSpec):
@@ -96,7 +102,7 @@ def _count_larger_share(model: keras.Model) -> None:
 
 
 def describe(model: keras.Model, record: JobRecord) -> Event:
-    """The event that says what is trained."""
+    """The event that says what is trained, for every model but that of an earlier job."""
     parameters, kind = model.count_params(), record.data_spec.model.kind
     facts = {"kind": kind, "parameters": parameters}
     if kind == "dense":
@@ -107,13 +113,13 @@ def describe(model: keras.Model, record: JobRecord) -> Event:
     return Event("model", f"{names[kind]}, {parameters} parameters", facts)
 
 
-def _output(task: TaskKind, data: Data) -> keras.layers.Layer:
+def _output(task: TaskKind, data: Data, name: str | None = None) -> keras.layers.Layer:
     """The last layer, in float32 also where the others compute with fewer bits: the loss needs them."""
     if task == "binary":
-        return keras.layers.Dense(1, activation="sigmoid", dtype="float32")
+        return keras.layers.Dense(1, activation="sigmoid", dtype="float32", name=name)
     if task == "multiclass":
-        return keras.layers.Dense(len(data.classes or ()), activation="softmax", dtype="float32")
-    return keras.layers.Dense(data.train.targets.shape[1], dtype="float32")
+        return keras.layers.Dense(len(data.classes or ()), activation="softmax", dtype="float32", name=name)
+    return keras.layers.Dense(data.train.targets.shape[1], dtype="float32", name=name)
 
 
 def _optimizer(spec: Hyperparameters) -> keras.optimizers.Optimizer:

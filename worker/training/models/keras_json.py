@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -22,15 +23,20 @@ def build_keras(spec: KerasSpec, data: Data) -> keras.Model:
     The configuration is checked here as it was at the post. It is built without memory first: its size is known before
     a weight exists.
     """
-    problems = check_config(spec.config)
+    model = build_config(spec.config)
+    check_outputs(model, data)
+    return model
+
+
+def build_config(config: dict[str, Any]) -> keras.Model:
+    """The model of a configuration, with new weights. Raises BadData where it cannot be built."""
+    problems = check_config(config)
     if problems:
         raise BadData(f"the model's configuration {problems[0].detail}")
-    text = json.dumps(without_extras(spec.config))
+    text = json.dumps(without_extras(config))
     with _refusing():
         _check_size(text)
-        model = keras.models.model_from_json(text)
-    _check_outputs(model, data)
-    return model
+        return keras.models.model_from_json(text)
 
 
 @contextmanager
@@ -71,7 +77,8 @@ def _all_outputs(model: keras.Model) -> Iterator[tuple[str, keras.KerasTensor]]:
                 yield from ((operation.name, output) for output in node.outputs)
 
 
-def _check_outputs(model: keras.Model, data: Data) -> None:
+def check_outputs(model: keras.Model, data: Data) -> None:
+    """Raise BadData where the model has not one output for each class or column of the target."""
     if len(model.outputs) != 1:
         raise BadData(f"the model has {len(model.outputs)} outputs; models with one output can be trained")
     (output,) = model.outputs

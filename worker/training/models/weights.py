@@ -51,6 +51,11 @@ def load_weights(model: keras.Model, record: JobRecord, attempt: AttemptFolder) 
         raise BadData(f'the weights "{weights_id}" cannot be read as HDF5: {error}') from error
 
 
+def take_arrays(file: h5py.File, model: keras.Model) -> None:
+    """Put the arrays of a whole model's file into the model. Raises BadData that names the first that differs."""
+    _take(file, _places(model), takes_part=False)
+
+
 def _load(model: keras.Model, record: JobRecord, content: BinaryIO) -> None:
     networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     is_network = isinstance(record.data_spec.model, ApplicationSpec)

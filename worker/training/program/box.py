@@ -19,6 +19,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from typing import Any
 from shared.child_environment import leave_for_training
 from shared.settings import AllowCode
 from worker.ipc.die_with_parent import die_with_parent
+from worker.training.errors import TrainingError
 from worker.training.program import landlock, seccomp
 from worker.training.program.kernel import (
     PR_SET_NO_NEW_PRIVS,
@@ -100,8 +102,14 @@ class BoxReport:
         return not self.openings
 
 
-class BoxOpen(Exception):
-    """This process must not run a stranger's script: the setting does not allow it, or the box does not close."""
+class BoxOpen(TrainingError):
+    """This process must not run a stranger's script: the setting does not allow it, or the box does not close.
+
+    Another worker may.
+    """
+
+    code = "no_box"
+    may_retry = True
 
 
 def confine(box: Box, allow_code: AllowCode) -> BoxReport | None:
@@ -229,6 +237,9 @@ class _Entry:
             _, hard = resource.getrlimit(kind)
             lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (lower, lower))
+        # Where memory runs out the kernel ends this process, and not its worker.
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("500")
         if os.geteuid() == 0:
             self._lack("number of processes", "the kernel does not count those of root", is_open=True)
         self.layers.append("limits")

@@ -13,6 +13,7 @@ from api.auth.access import scope_of
 from api.document.openapi import routes
 from api.state.index import Behind
 from api.state.service import Service
+from api.state.webhook_store import new_webhook_id
 from shared.ids import new_job_id
 from tests.support.jobs import learnable_frame, put_dataset
 from tests.support.programs import put_program
@@ -62,6 +63,11 @@ ROUTES = {
     ("GET", "/jobs/<job_id>/forecast"): ONE,
     ("POST", "/jobs/<job_id>/replay"): ONE,
     ("GET", "/replay/patience"): LIST,
+    ("GET", "/webhooks"): LIST,
+    ("POST", "/webhooks"): SAME,
+    ("GET", "/webhooks/<webhook_id>"): ONE,
+    ("DELETE", "/webhooks/<webhook_id>"): ONE,
+    ("POST", "/webhooks/<webhook_id>/test"): ONE,
     ("GET", "/usage"): LIST,
     ("GET", "/workers"): LIST,
     ("GET", "/queue"): LIST,
@@ -81,6 +87,7 @@ ROUTES = {
     ("GET", "/page/new"): SAME,
     ("GET", "/page/usage"): SAME,
     ("GET", "/page/workers"): SAME,
+    ("GET", "/page/webhooks"): SAME,
     ("GET", "/page/sign-in"): SAME,
     ("POST", "/page/sign-in"): SAME,
     ("POST", "/page/sign-out"): SAME,
@@ -90,8 +97,11 @@ ROUTES = {
     ("GET", "/page/static/vendor/<name>"): SAME,
 }
 # Takes the parameter `project`.
-FILTERED = {"/datasets", "/models", "/programs", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows"}
+FILTERED = {
+    "/datasets", "/models", "/programs", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows", "/webhooks"
+}  # fmt: skip
 BODIES = {
+    "/webhooks": {"address": "https://example.com/hook", "events": ["job.failed"]},
     "/jobs/<job_id>/extend": {"epochs": 50, "early_stopping": {"patience": 9}},
     "/jobs/<job_id>/replay": {"patience": 2},
     "/keys": {"name": "ci"},
@@ -125,7 +135,10 @@ def ask(client, method, rule, thing=None, **more):
 def value_of(place, method, rule, thing):
     if place == "dataset_id":
         return thing.images if rule.endswith("/images") else thing.dataset
-    own = {"weights_id": "weights", "key_id": "key_id", "upload_id": "upload", "program_id": "program"}
+    own = {
+        "weights_id": "weights", "key_id": "key_id", "upload_id": "upload", "program_id": "program",
+        "webhook_id": "webhook",
+    }  # fmt: skip
     if place in own:
         return getattr(thing, own[place])
     if place == "name":
@@ -160,6 +173,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
         dataset="no-such-data",
         images="no-such-images",
         weights="no-such-weights",
+        webhook=new_webhook_id(),
         upload="no-such-upload",
         program="no-such-program",
         **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
@@ -172,7 +186,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
             for scope in ("read", "write", "code"):
                 if REACH[scope] < REACH[scope_of(world.app, endpoint)]:
                     continue
-                before = files_of(world.volume, world.things[other])
+                before = files_of(Service.of(world.app), world.things[other])
                 client = world.clients[own, scope]
                 for verb in (method, "HEAD") if method == "GET" else (method,):
                     foreign = ask(client, verb, rule, world.things[other])
@@ -182,7 +196,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
                     assert foreign.status_code == 404, (verb, rule, foreign.status_code)
                     assert set(foreign.headers.keys()) == set(none.headers.keys())
                     seen += 1
-                assert files_of(world.volume, world.things[other]) == before, (method, rule)
+                assert files_of(Service.of(world.app), world.things[other]) == before, (method, rule)
     assert seen > 80
 
 
@@ -203,7 +217,7 @@ def fresh(world, name, method, rule):
     """Things of which nothing was deleted or cancelled yet."""
     if method == "GET" or rule.endswith("replay"):
         return world.things[name]
-    thing = put_things(world.volume, name)
+    thing = put_things(Service.of(world.app), name)
     if (method, rule) == ("DELETE", "/datasets/<dataset_id>"):
         thing.dataset = f"{name}-{thing.finished[-8:].lower()}"
         put_dataset(world.volume, learnable_frame(10), thing.dataset, name)
@@ -239,7 +253,7 @@ def test_lists_and_counts_do_not_change_with_what_another_project_does(world):
     before = look()
     assert json.loads(before["/datasets"])["data"], "there is something to see"
     for _ in range(3):
-        put_things(world.volume, "blue")
+        put_things(Service.of(world.app), "blue")
     put_dataset(world.volume, learnable_frame(), "blue-other", "blue")
     for name in PROJECTS:
         usage.forget(name)

@@ -44,7 +44,7 @@ def test_without_a_key_every_route_but_the_sign_of_life_is_401_and_every_page_le
     seen = list(rules(app))
     assert {path for _, path, scope in seen if scope == "public"} == PUBLIC
     assert {path for _, path, scope in seen if scope == "page"} == {
-        "/", *(f"/page/{name}" for name in ("jobs/x", "compare", "new", "usage", "workers"))
+        "/", *(f"/page/{name}" for name in ("jobs/x", "compare", "new", "usage", "webhooks", "workers"))
     }  # fmt: skip
     assert len(seen) > 30
     for method, path, scope in seen:

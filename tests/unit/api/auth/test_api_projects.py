@@ -44,7 +44,7 @@ def test_not_even_the_kind_of_data_of_another_project_is_told(world, kind):
 
 
 def test_an_upload_under_an_id_of_another_project_is_a_conflict_that_tells_nothing(world):
-    client, before = world.clients["red", "write"], files_of(world.volume, world.things["blue"])
+    client, before = world.clients["red", "write"], files_of(Service.of(world.app), world.things["blue"])
     info = world.volume.dataset("blue-data")
     same = (world.volume.data_file("blue-data")).read_bytes()
     for body in (CSV, same):
@@ -52,7 +52,7 @@ def test_an_upload_under_an_id_of_another_project_is_a_conflict_that_tells_nothi
         assert (refused.status_code, refused.json["detail"]) == (
             409, 'the id "blue-data" is taken by another project; choose another id',
         )  # fmt: skip
-    assert files_of(world.volume, world.things["blue"]) == before
+    assert files_of(Service.of(world.app), world.things["blue"]) == before
     assert world.volume.dataset("blue-data") == info
     made = client.put("/datasets/new-data", data=CSV)
     assert (made.status_code, made.json["project"]) == (201, "red")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.auth.access import protect
-from api.serving.logs import JsonLine
+from api.http.logs import JsonLine
 from api.state.service import Service
 from shared.api_key import new_api_key
 from tests.support.keys import authorized

@@ -38,7 +38,9 @@ def test_a_post_that_is_repeated_is_one_job(client, volume, grades):
 
 def test_a_post_is_resolved_once_and_a_repeated_one_not_at_all(client, grades, monkeypatch):
     resolved = []
-    monkeypatch.setattr(api.jobs.post, "resolve", lambda *given: (resolved.append(given), resolve(*given))[1])
+    monkeypatch.setattr(
+        api.jobs.post, "resolve", lambda *given, **more: (resolved.append(given), resolve(*given, **more))[1]
+    )
     post(client, "one")
     assert len(resolved) == 1
     post(client, "one")

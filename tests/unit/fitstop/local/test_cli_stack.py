@@ -104,11 +104,13 @@ def test_the_api_alone_is_given_the_key(tmp_path):
     stack = LocalStack(StackOptions(tmp_path), lambda text: None, {"PATH": "/bin", "FITSTOP_API_KEY": "another"})
     stack.api_key = "x" * 40
     plan = RedisPlan(tmp_path, tmp_path / "log")
-    redis, api, worker = stack._plan("redis-server", plan, stack._settings(plan))
+    redis, api, sender, worker = stack._plan("redis-server", plan, stack._settings(plan))
     assert api.environment["FITSTOP_ADMIN_KEY"] == stack.api_key
-    for component in (redis, worker):
+    for component in (redis, sender, worker):
         assert stack.api_key not in component.environment.values()
-    assert not [part for component in (redis, api, worker) for part in component.command if stack.api_key in part]
+    assert not [
+        part for component in (redis, api, sender, worker) for part in component.command if stack.api_key in part
+    ]
 
 
 def test_a_worker_may_try_its_gpu_for_longer_than_others_may_start(tmp_path, monkeypatch):

@@ -83,6 +83,19 @@ def test_show_says_what_the_gpu_time_bought():
     assert "0.0163 EUR; 2.50 avoided" in text
 
 
+def test_show_names_the_models_that_a_job_was_trained_from():
+    lineage = [
+        {"job": "job_01M85E63EV6GPRF7Q82FVD7MMB", "name": "cats", "epoch": 7},
+        {"job": "job_01M85E63EV6GPRF7Q82FVD7MMC", "name": None, "epoch": 3},
+    ]
+    spec = {"model": {"kind": "job", "job": "job_01M85E63EV6GPRF7Q82FVD7MMB", "trainable": 3}}
+    text = rendered(job_fields({**JOB, "spec": spec, "lineage": lineage}), 120)
+    assert "fine-tunes     job_01M85E63EV6GPRF7Q82FVD7MMB (cats), its model of epoch 7" in text
+    assert "job_01M85E63EV6GPRF7Q82FVD7MMC, its model of epoch 3" in text
+    assert "fine-tuned: the last 3 layers and the head" in text
+    assert model_words({"kind": "job", "trainable": "head"}) == "fine-tuned: the head"
+
+
 BUDGET = {"max_gpu_seconds": 60, "max_cost": 2.5, "deadline": "2030-01-31T06:00:00Z"}
 PAID = {"gpu_seconds": {"total": 23.4}, "costs": [{"currency": "EUR", "total": 0.0163, "avoided": 0.0}]}
 

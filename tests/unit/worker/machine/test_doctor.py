@@ -12,7 +12,7 @@ from worker.machine.box_trial import BoxTrial, try_box
 from worker.machine.doctor import Card, of_box, of_card, of_code, of_libraries
 from worker.machine.libraries import Libraries, look_at_libraries, missing_from
 from worker.machine.trial import try_training
-from worker.supervisor import main
+from worker.supervisor import programs
 
 L4 = Card("NVIDIA L4", (8, 9), "570.86.15", 23 * 10**9, 24 * 10**9)
 # What the wheel of TensorFlow 2.21 says of itself.
@@ -101,9 +101,9 @@ def test_a_trial_of_the_box_reports_the_layers_of_another_process():
 
 
 def test_a_worker_takes_programs_by_its_setting_and_by_its_kernel(monkeypatch):
-    monkeypatch.setattr(main, "try_box", lambda: BoxTrial(openings="files: no Landlock"))
-    assert main.why_no_programs("no") == "FITSTOP_ALLOW_CODE=no"
-    assert main.why_no_programs("boxed") == "the box does not close on this machine: files: no Landlock"
-    assert main.why_no_programs("unboxed") == ""
-    monkeypatch.setattr(main, "try_box", BoxTrial)
-    assert main.why_no_programs("boxed") == ""
+    monkeypatch.setattr(programs, "try_box", lambda: BoxTrial(openings="files: no Landlock"))
+    assert programs.explain_no_programs("no") == "FITSTOP_ALLOW_CODE=no"
+    assert programs.explain_no_programs("boxed") == "the box does not close on this machine: files: no Landlock"
+    assert programs.explain_no_programs("unboxed") == ""
+    monkeypatch.setattr(programs, "try_box", BoxTrial)
+    assert programs.explain_no_programs("boxed") == ""

@@ -12,6 +12,7 @@ from shared.times import time_in
 from shared.worker_card import WorkerCard
 from tests.support.waiting import wait_for
 from tests.unit.shared.records import posted
+from worker.machine.box_trial import BoxTrial
 from worker.supervisor.attempt import AttemptRun
 from worker.supervisor.claim import Owner
 from worker.supervisor.gate import _listen_again
@@ -237,3 +238,15 @@ def test_a_worker_leaves_when_it_is_beyond_help_but_not_while_a_job_runs(volume,
     worker._running.clear()
     worker._look_at_itself()
     assert (worker.leaving, killed) == (Leaving.SICK, [(os.getpid(), signal.SIGTERM)])
+
+
+def test_a_worker_whose_box_is_reported_open_tries_it_again_before_it_leaves_programs(volume, monkeypatch):
+    worker = Worker(Settings(allow_code="boxed"), volume, FakeQueue(), EmptyNursery())
+    worker.no_programs = ""
+    report = JobError(code="no_box", message="the box does not close here")
+    monkeypatch.setattr("worker.supervisor.programs.try_box", BoxTrial)
+    worker._heed(report)
+    assert worker.no_programs == ""
+    monkeypatch.setattr("worker.supervisor.programs.try_box", lambda: BoxTrial(openings="files: no Landlock"))
+    worker._heed(report)
+    assert "no Landlock" in worker.no_programs

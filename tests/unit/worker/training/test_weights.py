@@ -41,7 +41,7 @@ def given(volume: Volume, tmp_path: Path):
     def load(file: Path, model: keras.Model, spec: object = None, sha256: str | None = None) -> None:
         info = put_weights_file(volume, file)
         spec = spec or KerasSpec(kind="keras", config={}, weights="first")
-        record = SimpleNamespace(spec=SimpleNamespace(model=spec), weights_sha256=sha256 or info.data_sha256)
+        record = SimpleNamespace(data_spec=SimpleNamespace(model=spec), weights_sha256=sha256 or info.data_sha256)
         attempt = SimpleNamespace(job=SimpleNamespace(volume_root=volume.root))
         load_weights(model, record, attempt)  # type: ignore[arg-type]
 
@@ -183,7 +183,7 @@ def test_a_link_in_the_place_of_the_weights_is_not_followed(given, volume: Volum
     spec = SimpleNamespace(model=KerasSpec(kind="keras", config={}, weights="first"))
     attempt = SimpleNamespace(job=SimpleNamespace(volume_root=volume.root))
     with pytest.raises(BadData, match="not a regular file"):
-        load_weights(network(), SimpleNamespace(spec=spec, weights_sha256="0" * 64), attempt)  # type: ignore[arg-type]
+        load_weights(network(), SimpleNamespace(data_spec=spec, weights_sha256="0" * 64), attempt)  # type: ignore[arg-type]
 
 
 def test_weights_that_have_changed_or_are_gone_are_told_apart(given, volume: Volume, file: Path) -> None:
@@ -191,7 +191,7 @@ def test_weights_that_have_changed_or_are_gone_are_told_apart(given, volume: Vol
         given(file, network(), sha256="0" * 64)
     volume.remove_weights("first")
     (volume.weights.make_folder() / "first").mkdir()
-    record = SimpleNamespace(spec=SimpleNamespace(model=KerasSpec(kind="keras", config={}, weights="first")))
+    record = SimpleNamespace(data_spec=SimpleNamespace(model=KerasSpec(kind="keras", config={}, weights="first")))
     with pytest.raises(DataMissing, match='the weights "first" are not on the volume'):
         load_weights(network(), record, SimpleNamespace(job=SimpleNamespace(volume_root=volume.root)))  # type: ignore[arg-type]
 

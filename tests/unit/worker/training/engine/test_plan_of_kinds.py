@@ -15,6 +15,7 @@ from tests.support.kinds import AUGMENT, KINDS, kind_job, put_kinds
 from worker.training.data.rows import Data, Part
 from worker.training.engine import plan
 from worker.training.engine.plan import decide
+from worker.training.models.earlier_job import find_earlier
 
 # Enough to pay for XLA's compile by far.
 ROWS, EPOCHS = 50_000, 1000
@@ -31,10 +32,11 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
 def chosen(volume: Volume, spec: dict[str, Any], on: str, monkeypatch: pytest.MonkeyPatch) -> EnginePlan:
     spec = {**spec, "hyperparameters": {**spec.get("hyperparameters", {}), "epochs": EPOCHS, "batch_size": 32}}
     spec["callbacks"] = {"early_stopping": None}
-    record = put_job(volume, spec).record()
+    job = put_job(volume, spec)
+    record = job.record()
     assert record is not None
     monkeypatch.setattr(plan, "device", lambda: on)
-    return decide(record, many_rows(record))
+    return decide(record, many_rows(record), find_earlier(job, record))
 
 
 def many_rows(record: JobRecord) -> Data:
@@ -51,7 +53,7 @@ def test_what_holds_a_convolution_is_never_compiled_by_xla_on_a_cpu(
     has_convolutions = kind not in {"two inputs", "several outputs"}
     assert found.engine == "fused"
     assert found.xla != has_convolutions, found.reason
-    if kind in {"application", "arrays of images"}:
+    if kind in {"application", "arrays of images", "earlier job"}:
         assert found.reason.endswith("without XLA: XLA makes convolutions many times slower on a CPU")
     if has_convolutions:
         assert found.threads == len(os.sched_getaffinity(0))

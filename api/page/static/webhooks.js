@@ -1,0 +1,167 @@
+// The webhooks of the project: add, test and delete them, and see what they got.
+
+import { get, send } from "./api.js";
+import { asked, confirmed } from "./dialogs.js";
+import { byId, element, replace } from "./dom.js";
+import * as format from "./format.js";
+import { notice } from "./notice.js";
+
+const LOOK_MS = 3000;
+const LISTED = 10;
+const MAY_WRITE = document.body.dataset.scope !== "read";
+const EVENTS = [
+  ["job.succeeded", "Succeeded", true],
+  ["job.failed", "Failed", true],
+  ["job.cancelled", "Cancelled", false],
+  ["job.early_stopping", "Stopped early", false],
+  ["job.worker_lost", "Worker lost", false],
+  ["job.budget_nearly_used", "Budget nearly used", false],
+];
+const STATES = { delivered: ["Delivered", "good"], pending: ["Waiting", "accent"], given_up: ["Given up", "bad"] };
+
+let timer = null;
+let shown = null;
+
+async function look() {
+  clearTimeout(timer);
+  try {
+    const list = (await get("/webhooks")).data;
+    const webhooks = await Promise.all(list.map((one) => get(`/webhooks/${one.id}`)));
+    const text = JSON.stringify(webhooks);
+    if (text !== shown) show(webhooks);
+    shown = text;
+  } catch (problem) {
+    if (problem.status !== 404) notice(problem.message, "bad");
+  }
+  if (!document.hidden) timer = setTimeout(look, LOOK_MS);
+}
+
+function show(webhooks) {
+  const focused = document.activeElement?.dataset?.act;
+  const none = element("p", { class: "card empty" }, "No webhook yet. Add an address to be notified when jobs end.");
+  replace(byId("webhooks"), webhooks.length ? webhooks.map(card) : none);
+  if (focused) document.querySelector(`[data-act="${CSS.escape(focused)}"]`)?.focus();
+}
+
+function card(webhook) {
+  const heading = `head-${webhook.id}`;
+  const filters = [webhook.job_name && ["name", webhook.job_name], ...Object.entries(webhook.metadata)].filter(Boolean);
+  return element("section", { class: "card webhook", "aria-labelledby": heading },
+    element("div", { class: "card-head" },
+      element("h2", { id: heading }, webhook.name ?? webhook.address),
+      element("code", { class: "address muted" }, webhook.name ? webhook.address : webhook.id),
+      MAY_WRITE ? element("div", { class: "end" }, button("Send test", "test", webhook, test), button("Delete webhook", "delete", webhook, remove, "danger")) : null),
+    element("div", { class: "events" },
+      webhook.events.map((one) => element("span", { class: "chip" }, label(one))),
+      filters.map(([name, value]) => element("span", { class: "chip" }, `${name} = ${value}`))),
+    webhook.deliveries.length ? deliveries(webhook) : element("p", { class: "muted small" }, "Nothing was sent yet."));
+}
+
+function deliveries(webhook) {
+  const list = webhook.deliveries.slice(0, LISTED);
+  const head = ["Event", "Job", "Status", "When", "Last try"].map((name) => element("th", { scope: "col" }, name));
+  return element("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": `Last deliveries of ${webhook.name ?? webhook.id}` },
+    element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, list.map(row))));
+}
+
+function row(delivery) {
+  const [words, tone] = STATES[delivery.status] ?? [delivery.status, "muted"];
+  const job = delivery.job ? element("a", { class: "in-text", href: `/page/jobs/${delivery.job}` }, format.shortId(delivery.job)) : "–";
+  return element("tr", {},
+    element("td", {}, label(delivery.type)),
+    element("td", {}, job),
+    element("td", {}, element("span", { class: `status ${tone}` }, words)),
+    element("td", { title: format.moment(delivery.created_at) }, format.clock(delivery.created_at)),
+    element("td", {}, lastTry(delivery)));
+}
+
+function lastTry(delivery) {
+  if (!delivery.tries) return "–";
+  const outcome = delivery.error ?? (delivery.answer === null ? "delivered" : `answered ${delivery.answer}`);
+  const again = delivery.next_try_at ? `; next at ${format.clock(delivery.next_try_at)}` : "";
+  return `${format.counted(delivery.tries, "try", "tries")}: ${outcome}${again}`;
+}
+
+function label(type) {
+  return EVENTS.find(([name]) => name === type)?.[1] ?? (type === "test" ? "Test" : type);
+}
+
+function button(words, act, webhook, run, kind = "") {
+  const click = async (event) => {
+    event.target.disabled = true;
+    try {
+      await run(webhook);
+      await look();
+    } catch (problem) {
+      notice(problem.message, "bad");
+    }
+    event.target.disabled = false;
+  };
+  return element("button", { type: "button", class: kind, dataset: { act: `${act} ${webhook.id}` }, on: { click } }, words);
+}
+
+async function test(webhook) {
+  await send("POST", `/webhooks/${webhook.id}/test`);
+  notice("The test is sent within seconds.");
+}
+
+async function remove(webhook) {
+  const words = "What was not delivered to it is deleted too.";
+  if (!(await confirmed("Delete this webhook?", words, "Delete webhook", "Keep webhook"))) return;
+  await send("DELETE", `/webhooks/${webhook.id}`);
+}
+
+async function add() {
+  const error = element("p", { class: "field-error", role: "alert" });
+  const form = element("form", { class: "webhook-form", novalidate: true },
+    element("label", { for: "new-address" }, "Address"),
+    element("input", { id: "new-address", name: "address", autocomplete: "off", required: true, "aria-describedby": "address-hint" }),
+    element("p", { id: "address-hint", class: "muted small" }, "An https address, or one of Apprise: mail, Slack, Telegram and others."),
+    element("label", { for: "new-name" }, "Name (optional)"),
+    element("input", { id: "new-name", name: "name", autocomplete: "off", maxlength: "128" }),
+    element("fieldset", {}, element("legend", {}, "Events"), EVENTS.map(check)),
+    error,
+    element("div", { class: "dialog-end" },
+      element("button", { type: "button", on: { click: () => form.closest("dialog").close("") } }, "Cancel"),
+      element("button", { class: "primary" }, "Add webhook")));
+  let made = null;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const values = new FormData(form);
+    const body = { address: values.get("address").trim(), name: values.get("name").trim() || null, events: values.getAll("events") };
+    try {
+      made = await send("POST", "/webhooks", body);
+      form.closest("dialog").close("made");
+    } catch (problem) {
+      replace(error, problem.errors.length ? problem.errors.map((one) => `${labelOf(one.pointer)}: ${one.detail}`).join(" ") : problem.message);
+    }
+  });
+  await asked("Add webhook", form);
+  await look();
+  if (made?.secret) await showSecret(made.secret);
+  byId("add").focus();
+}
+
+function check([name, words, isChosen]) {
+  return element("label", { class: "check" }, element("input", { type: "checkbox", name: "events", value: name, checked: isChosen }), words);
+}
+
+function labelOf(pointer) {
+  return { "#/address": "Address", "#/name": "Name", "#/events": "Events" }[pointer] ?? pointer;
+}
+
+async function showSecret(secret) {
+  const field = element("input", { readonly: true, value: secret, "aria-label": "Secret", class: "mono" });
+  const form = element("form", { method: "dialog", class: "webhook-form" },
+    element("p", {}, "Your receiver checks signatures with this secret. It is not shown again."),
+    field,
+    element("div", { class: "dialog-end" }, element("button", { class: "primary" }, "Close")));
+  const closed = asked("Secret of the webhook", form);
+  field.select();
+  await closed;
+}
+
+byId("add").hidden = !MAY_WRITE;
+byId("add").addEventListener("click", () => void add());
+document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : void look()));
+void look();

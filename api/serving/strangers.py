@@ -1,0 +1,118 @@
+"""What clients may cost that have shown no valid API key: few threads, few connections, and few requests a second.
+
+The limits count for each address, so that one client does not use up what is there for others. No limit holds for a
+client with a valid key, also behind an address that is above every limit.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from hashlib import sha256
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, Protocol
+
+from cachetools import TTLCache
+
+# More would only wait for Python's lock, and the event loop with them.
+THREADS = 2
+MOST_CONNECTIONS = 256
+MOST_REQUESTS_PER_SECOND = 100
+_WINDOW_SECONDS = 1.0
+# A revoked key is refused at once all the same, by a thread of another pool.
+_KNOWN_SECONDS = 30.0
+_MOST_KNOWN = 10_000
+
+Client = tuple[str, int]
+Environ = dict[str, Any]
+
+
+class Connection(Protocol):
+    """What is asked of a connection. It ends after its first answer if it is not told to stay."""
+
+    client: Client
+
+    def keep(self) -> None:
+        """Stay for further requests."""
+
+    def abort(self) -> None:
+        """End now."""
+
+
+class Strangers:
+    """Tells clients with a valid key from others, and counts the others. To be used on the event loop alone.
+
+    `shows_key` runs in a thread; `trusted_proxies` are addresses and networks whose X-Forwarded-For counts.
+    """
+
+    def __init__(self, shows_key: Callable[[Environ], bool], trusted_proxies: str = "") -> None:
+        self.threads = ThreadPoolExecutor(THREADS, "stranger")
+        self._shows_key = shows_key
+        # Of its own: a stranger's request may wait for a volume that hangs.
+        self._checks = ThreadPoolExecutor(1, "key")
+        self._known: TTLCache[bytes, bool] = TTLCache(_MOST_KNOWN, _KNOWN_SECONDS)
+        self._proxies = [ip_network(one, strict=False) for one in trusted_proxies.replace(",", " ").split()]
+        self._connections: defaultdict[str, dict[Client, Connection]] = defaultdict(dict)
+        self._requests: Counter[str] = Counter()
+        self._window_ends = 0.0
+
+    def connect(self, connection: Connection) -> None:
+        """Note a new connection; above MOST_CONNECTIONS of its address, abort the oldest: the newest may show a key."""
+        if self._is_proxy(connection.client[0]):
+            connection.keep()
+            return
+        standing = self._connections[_group(connection.client[0])]
+        standing[connection.client] = connection
+        if len(standing) > MOST_CONNECTIONS:
+            standing.pop(next(iter(standing))).abort()
+
+    def trust(self, client: Client) -> None:
+        """Keep the connection of a client that has shown a key."""
+        connection = self.disconnect(client)
+        if connection is not None:
+            connection.keep()
+
+    def disconnect(self, client: Client) -> Connection | None:
+        """Forget a connection."""
+        standing = self._connections[_group(client[0])]
+        connection = standing.pop(client, None)
+        if not standing:
+            del self._connections[_group(client[0])]
+        return connection
+
+    async def include(self, environ: Environ) -> bool:
+        """Whether a request shows no valid key. A request without any credentials takes no thread."""
+        shown = [environ.get(name, "") for name in ("HTTP_AUTHORIZATION", "HTTP_COOKIE")]
+        if not any(shown):
+            return True
+        digest = sha256("\n".join((*shown, environ.get("HTTP_HOST", ""))).encode("latin-1")).digest()
+        if digest not in self._known:
+            if not await asyncio.wrap_future(self._checks.submit(self._shows_key, environ)):
+                return True
+            self._known[digest] = True
+        return False
+
+    def admit(self, environ: Environ) -> bool:
+        """Count a request; False above MOST_REQUESTS_PER_SECOND of its address."""
+        address: str = environ["REMOTE_ADDR"]
+        if self._is_proxy(address):
+            address = environ.get("HTTP_X_FORWARDED_FOR", address).rpartition(",")[2].strip()
+        now = asyncio.get_running_loop().time()
+        if now >= self._window_ends:
+            self._window_ends, self._requests = now + _WINDOW_SECONDS, Counter()
+        self._requests[_group(address)] += 1
+        return self._requests[_group(address)] <= MOST_REQUESTS_PER_SECOND
+
+    def _is_proxy(self, address: str) -> bool:
+        return any(ip_address(address) in network for network in self._proxies)
+
+
+@lru_cache(10_000)
+def _group(address: str) -> str:
+    """What counts as one address: of IPv6 a whole /64, which one host can use alone."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return "unknown"
+    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else address

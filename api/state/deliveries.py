@@ -1,0 +1,125 @@
+"""`deliveries.jsonl`: what one webhook was sent and is to be sent, one line for each change of a delivery.
+
+A line holds the whole delivery, so the last one of an id counts. The sender alone appends. It writes the file again at
+its start and when it has grown: then it holds the deliveries that wait, those that could be asked for again, and the
+newest of the others. A sender that was replaced without noticing it appends to a file that nobody reads any more.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from shared.document import Document
+from shared.durable import encode, replace_file
+from shared.plain_files import open_plain
+
+DeliveryStatus = Literal["pending", "delivered", "given_up"]
+
+MOST_LISTED = 50
+_TAIL_BYTES = 512 * 1024
+
+
+class Delivery(Document):
+    """One event on its way to one webhook. `id` is the same in every try, and for the same event after a restart.
+
+    `job` and `order` say after which other deliveries it comes; a test has no job. `answer` is the HTTP status of the
+    last try, None where nobody answered; `error` says what went wrong in it.
+    """
+
+    id: str
+    type: str
+    job: str | None
+    body: dict[str, Any]
+    created_at: str
+    status: DeliveryStatus = "pending"
+    tries: Annotated[int, Field(ge=0)] = 0
+    last_try_at: str | None = None
+    next_try_at: str | None = None
+    answer: int | None = None
+    error: str | None = None
+
+
+class Journal:
+    """The file of one webhook, for the sender. Its folder may be removed at any moment: then nothing is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self.bytes = 0
+
+    def read(self) -> dict[str, Delivery]:
+        """Every delivery by its id, in the order in which they were asked for."""
+        try:
+            with open_plain(self._path) as file:
+                return _newest(file.read().split(b"\n"))
+        except FileNotFoundError:
+            return {}
+
+    def rewrite(self, kept: Iterable[Delivery]) -> None:
+        """Put `kept` in place of what the file holds, and append to it from now on. Raises OSError."""
+        content = b"".join(map(_line, kept))
+        replace_file(self._path, content)
+        self.close()
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self.bytes = len(content)
+
+    def append(self, changed: Iterable[Delivery]) -> None:
+        """Bring these deliveries, as they are now, onto the disk."""
+        assert self._descriptor is not None, "rewrite comes first"
+        lines = b"".join(map(_line, changed))
+        self.bytes += len(lines)
+        while lines:
+            lines = lines[os.write(self._descriptor, lines) :]
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = None
+
+
+def last_deliveries(folder: Path) -> list[Delivery]:
+    """The deliveries of the webhook in `folder` that changed last, newest first; from the file's end alone."""
+    try:
+        with open_plain(journal_file(folder)) as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - _TAIL_BYTES))
+            lines = file.read(_TAIL_BYTES).split(b"\n")
+    except FileNotFoundError:
+        return []
+    found: dict[str, Delivery] = {}
+    for line in reversed(lines):
+        delivery = _parse(line)
+        if delivery is not None:
+            found.setdefault(delivery.id, delivery)
+        if len(found) == MOST_LISTED:
+            break
+    return list(found.values())
+
+
+def journal_file(folder: Path) -> Path:
+    return folder / "deliveries.jsonl"
+
+
+def _newest(lines: Iterable[bytes]) -> dict[str, Delivery]:
+    found: dict[str, Delivery] = {}
+    for line in lines:
+        delivery = _parse(line)
+        if delivery is not None:
+            found[delivery.id] = delivery
+    return found
+
+
+def _line(delivery: Delivery) -> bytes:
+    return encode(delivery.model_dump(mode="json"))
+
+
+def _parse(line: bytes) -> Delivery | None:
+    """The delivery of a line; None for one that a crash tore, or that the tail begins in."""
+    try:
+        return Delivery.model_validate_json(line, extra="ignore")
+    except ValidationError:
+        return None

@@ -1,0 +1,70 @@
+"""The address of a webhook: what may be one, and what is shown of it."""
+
+import json
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+from api.state.incoming import parser_environment
+from api.state.webhook_store import WebhookKind
+from api.webhooks.guard import Networks, is_reachable
+from shared.problems import Problem, Refused, pointer
+
+APPRISE_COMMAND = [sys.executable, "-P", "-B", "-m", "api.webhooks.apprise_child"]
+_APPRISE_SECONDS = 30
+
+
+def read_address(address: str, networks: Networks) -> tuple[WebhookKind, str]:
+    """The kind of an address, and what is shown of it. Raises Refused for what cannot be one.
+
+    A name is not resolved: the address that counts is the one that is connected to.
+    """
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise _refused(f"not an address: {error}") from None
+    scheme = parts.scheme.lower()
+    if scheme not in {"http", "https"}:
+        _check_apprise(address)
+        return "apprise", f"{scheme}://…"
+    if scheme == "http" and not networks:
+        raise _refused("received an http address, expected https; FITSTOP_WEBHOOK_NETWORKS of the service allows http")
+    if not host:
+        raise _refused("has no host, expected an address such as https://example.com/fitstop")
+    _check_host(host, networks)
+    return "webhook", f"{scheme}://{_host_and_port(parts.netloc)}/…"
+
+
+def _check_host(host: str, networks: Networks) -> None:
+    try:
+        if not is_reachable(host, networks):
+            raise _refused(f"{host} is no public address; FITSTOP_WEBHOOK_NETWORKS of the service allows others")
+    except ValueError:
+        return  # a name
+
+
+def _host_and_port(netloc: str) -> str:
+    return netloc.rpartition("@")[2]
+
+
+def _check_apprise(address: str) -> None:
+    """Ask Apprise, in a process of its own: it loads 150 services, and the API needs none of them."""
+    try:
+        done = subprocess.run(
+            APPRISE_COMMAND,
+            input=json.dumps({"address": address, "networks": ""}).encode(),
+            env=parser_environment(),
+            capture_output=True,
+            timeout=_APPRISE_SECONDS,
+            check=True,
+        )
+        is_known = json.loads(done.stdout)["ok"]
+    except (subprocess.SubprocessError, ValueError, KeyError) as error:
+        raise RuntimeError(f"Apprise could not check an address: {type(error).__name__}") from None
+    if not is_known:
+        raise _refused("expected an https address, or one that Apprise knows, such as slack://… or mailto://…")
+
+
+def _refused(detail: str) -> Refused:
+    return Refused([Problem(pointer("address"), detail, "bad_address")])

@@ -1,0 +1,72 @@
+"""One message to an address of Apprise, in a process that ends afterwards: `python -m api.webhooks.apprise_child`.
+
+stdin holds `address` and `networks`, and for a message `title` and `body`; stdout gets `ok`, and `error` where there is
+more to say. Without a message it only says whether Apprise knows the address.
+
+Apprise has services that show a message on this machine, run a program, or send a local file as a template. None of
+them is wanted from a service that others give addresses to: the process starts nothing, opens only Python's own files
+and those of the system's libraries, and connects as `guard` allows.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+from api.webhooks.guard import install, parse_networks
+
+_STARTS = ("os.exec", "os.fork", "os.posix_spawn", "os.system", "pty.spawn", "subprocess.Popen", "syslog.")
+_READABLE = tuple(
+    os.path.realpath(place)
+    for place in (sys.prefix, sys.base_prefix, "/etc/ssl", "/etc/mime.types", "/usr/lib", "/usr/share", "/dev/urandom")
+)
+_refusals: list[str] = []
+
+
+def main() -> int:
+    """Answer the order on stdin."""
+    order = json.load(sys.stdin)
+    answer = _obey(order)
+    if _refusals and not answer["ok"]:
+        answer["error"] = _refusals[0]
+    json.dump(answer, sys.stdout)
+    return 0
+
+
+def _obey(order: dict[str, Any]) -> dict[str, Any]:
+    import apprise
+
+    sys.addaudithook(_check)
+    install(parse_networks(order["networks"]), _refusals.append)
+    asset = apprise.AppriseAsset(secure_logging=True, async_mode=False)
+    found = apprise.Apprise.instantiate(order["address"], asset=asset, suppress_exceptions=True)
+    if found is None or "body" not in order:
+        return {"ok": found is not None}
+    try:
+        return {"ok": bool(found.notify(title=order["title"], body=order["body"]))}
+    except Exception as error:
+        return {"ok": False, "error": f"Apprise failed: {type(error).__name__}"}
+
+
+def _check(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and not _may_open(*arguments):
+        _refuse("Apprise wanted to open a file of this machine")
+    if event.startswith(_STARTS):
+        _refuse("Apprise wanted to start a program")
+
+
+def _may_open(path: object, _mode: object, flags: int) -> bool:
+    if isinstance(path, int):
+        return True
+    writes = flags & (os.O_WRONLY | os.O_RDWR)
+    name = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
+    return not writes and name.startswith(_READABLE)
+
+
+def _refuse(reason: str) -> None:
+    _refusals.append(reason)
+    raise PermissionError(reason)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

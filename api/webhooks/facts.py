@@ -1,0 +1,151 @@
+"""What happened to a job that a webhook may be for, derived from the job's files: the same after each restart."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from api.state.webhook_store import EventType
+from shared.budget import Held, Limit, nearest_limit, used_words
+from shared.explain import explain
+from shared.held import held_by, held_so_far
+from shared.job import AttemptEnd, Claim, JobRecord
+from shared.job_folder import AttemptFolder, JobFolder, JobState
+from shared.spec import JobSpec
+from shared.times import microseconds, utc_now
+
+# Of a limit, when it is nearly used.
+NEARLY = 0.9
+_MOST_MESSAGE = 2000
+_OF_STATUS: dict[str, EventType] = {
+    "succeeded": "job.succeeded",
+    "failed": "job.failed",
+    "cancelled": "job.cancelled",
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One event of a job. `moment_ns` is by the volume's clock, and `key` names it among those of its job."""
+
+    type: EventType
+    key: str
+    record: JobRecord
+    moment_ns: int
+    body: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return f"{self.record.id}-{self.key}"
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    folder: AttemptFolder
+    claim: Claim
+    end: AttemptEnd | None
+
+
+def facts_of(job: JobFolder) -> tuple[list[Fact], bool] | None:
+    """What happened to a job, in order, and whether it is over; None for a job that is gone. Raises UnusableDocument.
+
+    The result is read first, the ends of the attempts after it, and their events last. So what is found is always the
+    beginning of what a later look finds.
+    """
+    state = job.state()
+    if state is None:
+        return None
+    found = [(folder, folder.claim(), folder.end()) for folder in job.attempts()]
+    attempts = [_Attempt(folder, claim, end) for folder, claim, end in found if claim is not None]
+    over = _over(state, job) if state.result is not None else []
+    budget = _nearly_used(state, attempts)
+    *before, newest = [[_lost(state, one)] if _is_lost(one) else [] for one in attempts] or [[]]
+    return [*(fact for facts in before for fact in facts), *budget, *newest, *over], state.result is not None
+
+
+def _over(state: JobState, job: JobFolder) -> list[Fact]:
+    assert state.result is not None
+    ending, at = state.result.ending, state.result.finished_at
+    moment = _modified(job.result_file)
+    # Of a program, the rule is that of its script's callback, which only its events say.
+    rule = state.record.spec.callbacks.early_stopping if isinstance(state.record.spec, JobSpec) else None
+    message = " ".join(explain(state, None, rule, None, []))
+    more = {"stop": ending.stop and ending.stop.model_dump(mode="json"), "error": _error_of(ending.error)}
+    stopped_early = ending.stop is not None and ending.stop.reason == "early_stopping"
+    kinds: list[EventType] = ["job.early_stopping"] if stopped_early else []
+    return [_fact(kind, state, moment, at, message, **more) for kind in (*kinds, _OF_STATUS[ending.status])]
+
+
+def _is_lost(attempt: _Attempt) -> bool:
+    return attempt.end is not None and attempt.end.outcome == "lost"
+
+
+def _lost(state: JobState, attempt: _Attempt) -> Fact:
+    assert attempt.end is not None
+    number, end = attempt.folder.number, attempt.end
+    reason = f": {end.error.message}" if end.error else ""
+    message = f"Attempt {number} on {attempt.claim.host} was lost with its worker{reason}"
+    more = {"error": _error_of(end.error), "attempt": number}
+    return _fact("job.worker_lost", state, _modified(attempt.folder.end_file), end.ended_at, message, **more)
+
+
+def _nearly_used(state: JobState, attempts: Sequence[_Attempt]) -> Iterator[Fact]:
+    """The first limit of the budget of which nine tenths are used. Of a job that is over, a deadline says nothing."""
+    budget = state.record.spec.budget
+    if budget is None or not attempts:
+        return
+    if state.result is not None:
+        budget = budget.model_copy(update={"deadline": None})
+    held = [Held(one.claim, _seconds_of(one)) for one in attempts]
+    limit = nearest_limit(budget, held)
+    if limit is None or not math.isfinite(limit.seconds_left):
+        return
+    total = _seconds_in_all(limit, sum(one.seconds for one in held), state.record)
+    early = limit.seconds_left - (1 - NEARLY) * total
+    if early > 0:
+        return
+    moment = _modified(attempts[-1].folder.claim_file) + round((held[-1].seconds + early) * 1e9)
+    used = limit.used.model_dump(mode="json")
+    message = f"The budget is nearly used: {used_words(limit.used)}"
+    yield _fact("job.budget_nearly_used", state, moment, utc_now(), message, budget=used)
+
+
+def _seconds_of(attempt: _Attempt) -> float:
+    claim, end = attempt.claim, attempt.end
+    return (held_by(attempt.folder, claim, end) if end else held_so_far(attempt.folder, claim)) / 1e6
+
+
+def _seconds_in_all(limit: Limit, held: float, record: JobRecord) -> float:
+    """From nothing to the limit: of compute time, or of the time since the job was posted."""
+    if limit.used.kind == "deadline":
+        return (microseconds(str(limit.used.limit)) - microseconds(record.created_at)) / 1e6
+    return held + limit.seconds_left
+
+
+def _fact(kind: EventType, state: JobState, moment_ns: int, at: str, message: str, **more: Any) -> Fact:
+    record = state.record
+    attempt = more.get("attempt")
+    data = {
+        "id": record.id,
+        "name": record.spec.name or record.spec.source_id,
+        "project": record.project,
+        "metadata": dict(record.spec.metadata),
+        "status": state.status,
+        "message": _cut(message),
+        **more,
+    }
+    key = kind.removeprefix("job.") + (f"-{attempt}" if attempt is not None else "")
+    return Fact(kind, key, record, moment_ns, {"type": kind, "timestamp": at, "data": data})
+
+
+def _error_of(error: Any) -> dict[str, str] | None:
+    return error and {"code": _cut(error.code), "message": _cut(error.message)}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_MESSAGE else text[: _MOST_MESSAGE - 1] + "…"
+
+
+def _modified(path: Path) -> int:
+    return path.stat(follow_symlinks=False).st_mtime_ns

@@ -1,0 +1,77 @@
+"""Which addresses a process may connect to: public ones, and the networks of FITSTOP_WEBHOOK_NETWORKS.
+
+The check is an audit hook (PEP 578): Python calls it with the address of each connection of any library, after the
+name was resolved. So a name that changes between a look and the connection changes nothing. A hook cannot be removed.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+_CONNECTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+# NAT64 (RFC 6052): the last 32 bits are an address of version 4.
+_NAT64 = ip_network("64:ff9b::/96")
+
+
+class RefusedAddress(PermissionError):
+    """A connection to an address that is neither public nor in an allowed network."""
+
+
+def install(networks: Networks, on_refusal: Callable[[str], None] = lambda _reason: None) -> None:
+    """Refuse every other address in this process from now on; `on_refusal` gets the reason of each."""
+
+    def check(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in _CONNECTS:
+            return
+        try:
+            check_address(arguments[1], networks)
+        except RefusedAddress as error:
+            on_refusal(str(error))
+            raise
+
+    sys.addaudithook(check)
+
+
+def check_address(address: object, networks: Networks) -> None:
+    """Raise RefusedAddress for the address of a socket that may not be connected to."""
+    if address is None:
+        return  # a message on a socket that is connected already
+    host = address[0] if isinstance(address, tuple) and address else None
+    try:
+        is_allowed = isinstance(host, str) and is_reachable(host, networks)
+    except ValueError:
+        is_allowed = False
+    if not is_allowed:
+        shown = host if isinstance(host, str) else "a socket of this machine"
+        raise RefusedAddress(f"{shown} is no public address; FITSTOP_WEBHOOK_NETWORKS does not allow it")
+
+
+def is_reachable(host: str, networks: Networks) -> bool:
+    """Whether an address, without brackets, may be connected to. Raises ValueError for what is none."""
+    found = ip_address(host.partition("%")[0])
+    meant = _meant(found)
+    return any(one in network for network in networks for one in {found, meant}) or (
+        _is_public(found) and _is_public(meant)
+    )
+
+
+def parse_networks(text: str) -> list[IPv4Network | IPv6Network]:
+    """The networks of the setting, separated by commas. Raises ValueError for one that is none."""
+    return [ip_network(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    return address.is_global and not address.is_multicast
+
+
+def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The address of version 4 that an address of version 6 leads to, where it does."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    teredo = address.teredo
+    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)

@@ -1,0 +1,120 @@
+"""One try to send one delivery: signed by the Standard Webhooks specification, or by Apprise in a process of its own.
+
+It ends within SECONDS, follows no redirect, and reads nothing of an answer but its status.
+"""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import httpx2
+from standardwebhooks import Webhook
+
+from api.state.deliveries import Delivery
+from api.state.incoming import parser_environment
+from api.state.webhook_store import WebhookRecord
+from api.webhooks.address import APPRISE_COMMAND
+from api.webhooks.guard import RefusedAddress
+
+SECONDS = 20.0
+
+_AGENT = "Fitstop-Webhooks"
+_WORDS: dict[str, str] = {
+    "job.succeeded": "succeeded",
+    "job.failed": "failed",
+    "job.cancelled": "was cancelled",
+    "job.early_stopping": "stopped early",
+    "job.worker_lost": "lost its worker",
+    "job.budget_nearly_used": "has nearly used its budget",
+}
+
+Outcome = tuple[int | None, str | None]
+"""The HTTP status of the answer, and what went wrong; None where nobody answered, and where nothing did."""
+
+
+def open_client() -> httpx2.AsyncClient:
+    """The client of all tries. Each connects anew, so that each is checked, and none asks a proxy to connect."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+    return httpx2.AsyncClient(trust_env=False, timeout=None, limits=limits, follow_redirects=False)
+
+
+async def try_once(client: httpx2.AsyncClient, webhook: WebhookRecord, delivery: Delivery, networks: str) -> Outcome:
+    """Send it. Raises nothing for what an address or its receiver does."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            if webhook.kind == "apprise":
+                return await _send_by_apprise(webhook, delivery, networks)
+            return await _post(client, webhook, delivery)
+    except TimeoutError:
+        return None, f"no answer within {SECONDS:g} s"
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        return None, _reason(error)
+
+
+async def _post(client: httpx2.AsyncClient, webhook: WebhookRecord, delivery: Delivery) -> Outcome:
+    assert webhook.secret is not None
+    text = json.dumps(delivery.body, ensure_ascii=False, separators=(",", ":"))
+    moment = datetime.now(UTC)
+    headers = {
+        "content-type": "application/json",
+        "user-agent": _AGENT,
+        "webhook-id": delivery.id,
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": Webhook(webhook.secret.get_secret_value()).sign(delivery.id, moment, text),
+    }
+    address = webhook.address.get_secret_value()
+    async with client.stream("POST", address, content=text.encode(), headers=headers) as response:
+        status = response.status_code
+    if response.is_success:
+        return status, None
+    return status, f"answered {status}" + ("; redirects are not followed" if response.is_redirect else "")
+
+
+async def _send_by_apprise(webhook: WebhookRecord, delivery: Delivery, networks: str) -> Outcome:
+    order = {"address": webhook.address.get_secret_value(), "networks": networks, **_message(delivery)}
+    child = await asyncio.create_subprocess_exec(
+        *APPRISE_COMMAND,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=parser_environment(),
+    )
+    try:
+        said, _ = await child.communicate(json.dumps(order).encode())
+    finally:
+        if child.returncode is None:
+            child.kill()
+    answer = json.loads(said)
+    return None, None if answer["ok"] else str(answer.get("error", "Apprise could not deliver it"))
+
+
+def _message(delivery: Delivery) -> dict[str, str]:
+    data = delivery.body["data"]
+    if delivery.job is None:
+        return {"title": "Fitstop: test", "body": data["message"]}
+    return {"title": f"{data['name']} {_WORDS[delivery.type]}", "body": f"{data['message']}\n{data['id']}"}
+
+
+def test_body(webhook: WebhookRecord, at: str) -> dict[str, object]:
+    """What a test sends."""
+    data = {"id": webhook.id, "name": webhook.name, "project": webhook.project, "message": "This is a test."}
+    return {"type": "test", "timestamp": at, "data": data}
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, without the address: it may hold a secret."""
+    refused = _find_refused(error)
+    if refused is not None:
+        return str(refused)
+    if isinstance(error, httpx2.ConnectError):
+        return "could not connect"
+    return f"{type(error).__name__}"
+
+
+def _find_refused(error: BaseException | None) -> RefusedAddress | None:
+    """The refusal in a chain of errors and groups of them."""
+    if error is None or isinstance(error, RefusedAddress):
+        return error
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    found = (_find_refused(one) for one in (*inner, error.__cause__, error.__context__))
+    return next((one for one in found if one is not None), None)

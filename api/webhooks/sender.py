@@ -1,0 +1,240 @@
+"""The sender: reads what happened on the volume, and sends it to the webhooks that it is for.
+
+At least once, and in order for each job: an event is in the file of its webhook before its job counts as settled, and
+is delivered before the next one of its job is tried. So a kill at any moment loses nothing; what had been sent when
+nobody noted it any more is sent again with the same id.
+
+Each webhook has a task of its own, so that a receiver that hangs delays no other. Of several senders on one state
+folder one works, the one that holds the lock; the kernel frees it with its process.
+"""
+
+import asyncio
+import errno
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from api.http.logs import start_logging
+from api.state.deliveries import Delivery
+from api.state.state_folder import open_state_folder
+from api.state.webhook_store import WebhookRecord, WebhookStore
+from api.webhooks.facts import Fact
+from api.webhooks.guard import install, parse_networks
+from api.webhooks.line import Line
+from api.webhooks.send import open_client, test_body, try_once
+from api.webhooks.watch import Seen, Watch
+from shared.durable import make_folder
+from shared.settings import BadEnvironment, Settings, read_settings
+from shared.times import utc_now
+from shared.volume import Volume
+
+LOOK_SECONDS = 1.0
+FIRST_WAIT_SECONDS = 1.0
+# After the volume or the state folder failed.
+_PAUSE_SECONDS = 5.0
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
+
+# Of these, names that are not resolved hold one each for a while.
+_THREADS = 128
+
+_Send = Callable[[WebhookRecord], Coroutine[Any, Any, None]]
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Send until a signal. Exit status 2 for an environment that cannot be used."""
+    try:
+        settings = read_settings()
+        networks = parse_networks(settings.webhook_networks)
+    except (BadEnvironment, ValueError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    os.umask(int(settings.umask, 8))
+    start_logging(settings.log_level)
+    # They log each address, with the secrets in it.
+    for name in ("httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    install(networks)
+    with suppress(asyncio.CancelledError):
+        asyncio.run(_run_until_signal(settings))
+    return 0
+
+
+async def _run_until_signal(settings: Settings) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    while True:
+        try:
+            folder = WebhookStore(open_state_folder(settings)).folder
+            with await _hold_lock(folder):
+                await Sender(settings).run()
+        except OSError as error:
+            log.error("the sender pauses: %s", error)
+        except Exception:
+            # The edge of the process: what is on the disk is true, and a new sender begins with it.
+            log.exception("the sender begins again")
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _hold_lock(folder: Path) -> IO[bytes]:
+    """Wait until this process alone may send. A filesystem without locks gives them to everybody."""
+    file = (folder / "lock").open("ab")
+    while True:
+        _show_life(folder)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(LOOK_SECONDS)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                file.close()
+                raise
+            log.warning("%s has no locks: run one sender only", folder)
+            return file
+        else:
+            return file
+
+
+def _show_life(folder: Path) -> None:
+    """For health checks: a file of this host, whose time is now."""
+    make_folder(folder / "senders")
+    (folder / "senders" / socket.gethostname()).touch()
+
+
+class Sender:
+    """Sends until it is cancelled. Raises OSError where the volume or the state folder fails; start another then."""
+
+    def __init__(self, settings: Settings, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:
+        self._networks = settings.webhook_networks
+        self._store = WebhookStore(open_state_folder(settings))
+        self._volume = Volume(settings.volume)
+        self._first_wait = first_wait_seconds
+        self._watch: Watch | None = None
+        self._lines: dict[str, Line] = {}
+
+    async def run(self) -> None:
+        """Look once a second, and keep one task for each webhook."""
+        try:
+            async with open_client() as self._client, _Tasks() as tasks:
+                while True:
+                    webhooks = await self._look()
+                    tasks.keep({one.id: one for one in webhooks}, self._send_all)
+                    _show_life(self._store.folder)
+                    await asyncio.sleep(LOOK_SECONDS)
+                    tasks.check()
+        finally:
+            self._close_lines(set())
+
+    async def _look(self) -> list[WebhookRecord]:
+        """Find what happened, and put it into the line of each webhook that it is for. Returns the webhooks."""
+        webhooks = self._store.all()
+        if not webhooks:
+            self._close_lines(set())
+            return []
+        since = min(one.since_ns for one in webhooks)
+        seen = await asyncio.to_thread(self._look_at_jobs, since)
+        # Listed after the look: a webhook made before something happened is among them.
+        webhooks = self._store.all()
+        self._close_lines({one.id for one in webhooks})
+        for webhook in webhooks:
+            self._queue(webhook, seen)
+        self._watch_of_jobs.settle(one.job_id for one in seen if one.is_over)
+        return webhooks
+
+    def _look_at_jobs(self, since_ns: int) -> list[Seen]:
+        self._volume.check()
+        return self._watch_of_jobs.look(since_ns)
+
+    @property
+    def _watch_of_jobs(self) -> Watch:
+        if self._watch is None:
+            self._watch = Watch(self._volume, self._store.folder)
+        return self._watch
+
+    def _queue(self, webhook: WebhookRecord, seen: list[Seen]) -> None:
+        with suppress(FileNotFoundError):  # it was deleted meanwhile
+            line = self._line(webhook)
+            line.add(delivery_of(fact) for one in seen for fact in one.facts if is_for(webhook, fact))
+            for test in list(self._store.tests(webhook.id)):
+                body = test_body(webhook, test.requested_at)
+                line.add([Delivery(id=test.id, type="test", job=None, body=body, created_at=test.requested_at)])
+                self._store.end_test(webhook.id, test.id)
+
+    def _line(self, webhook: WebhookRecord) -> Line:
+        if webhook.id not in self._lines:
+            place = self._store.place(webhook.id)
+            self._lines[webhook.id] = Line(place, self._watch_of_jobs.is_settled, self._first_wait)
+        return self._lines[webhook.id]
+
+    def _close_lines(self, there: set[str]) -> None:
+        for webhook_id in self._lines.keys() - there:
+            self._lines.pop(webhook_id).close()
+
+    async def _send_all(self, webhook: WebhookRecord) -> None:
+        line = self._lines.get(webhook.id)
+        while line is not None:
+            line.wake.clear()
+            delivery, wait = line.next()
+            if delivery is None or wait > 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(line.wake.wait(), wait or None)
+                continue
+            outcome = await try_once(self._client, webhook, delivery, self._networks)
+            line.note(delivery, *outcome)
+
+
+def is_for(webhook: WebhookRecord, fact: Fact) -> bool:
+    """Whether a webhook was made for such an event, before it happened."""
+    spec = fact.record.spec
+    return (
+        fact.type in webhook.events
+        and fact.record.project == webhook.project
+        and fact.moment_ns >= webhook.since_ns
+        and webhook.job_name in {None, spec.name}
+        and webhook.metadata.items() <= spec.metadata.items()
+    )
+
+
+def delivery_of(fact: Fact) -> Delivery:
+    return Delivery(id=fact.id, type=fact.type, job=fact.record.id, body=fact.body, created_at=utc_now())
+
+
+class _Tasks:
+    """One task for each webhook; all end with the context."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def __aenter__(self) -> "_Tasks":
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def keep(self, webhooks: dict[str, WebhookRecord], send: _Send) -> None:
+        """End the tasks of webhooks that are gone, and start those of new ones."""
+        for gone in self._tasks.keys() - webhooks.keys():
+            self._tasks.pop(gone).cancel()
+        for webhook_id in webhooks.keys() - self._tasks.keys():
+            self._tasks[webhook_id] = asyncio.create_task(send(webhooks[webhook_id]))
+
+    def check(self) -> None:
+        """Raise what ended a task."""
+        for task in self._tasks.values():
+            if task.done():
+                task.result()

@@ -1,0 +1,156 @@
+"""Which jobs the sender looks at, and which of them are settled: their end is with every webhook that it is for.
+
+A job is found by its folder's name, like in the index (`api.state.index`): a shard of `jobs/` is listed where it has
+changed. At each look: the jobs that have just ended, those at work, and 200 of the others in turn.
+
+`settled` holds one job's id a line. It is written again at the start, without the jobs that were deleted.
+"""
+
+import logging
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from api.state.index import SETTLE_SECONDS
+from api.webhooks.facts import Fact, facts_of
+from shared.document import UnusableDocument
+from shared.durable import replace_file
+from shared.ids import is_job_id
+from shared.stamps import Stamp, file_stamp
+from shared.volume import Volume
+
+_MOST_IN_TURN = 200
+# Budgets are used up without any other change of a job.
+_BUDGET_SECONDS = 5
+
+_Signature = tuple[Stamp | None, int, Stamp | None, int]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at a job found."""
+
+    job_id: str
+    facts: list[Fact]
+    is_over: bool
+
+
+@dataclass
+class _Shard:
+    changed: int
+    since: float
+    is_settled: bool = False
+
+
+class Watch:
+    """The jobs of a volume that are not settled. Raises OSError where a folder cannot be read or written."""
+
+    def __init__(self, volume: Volume, folder: Path) -> None:
+        self._volume = volume
+        self._file = folder / "settled"
+        there = volume.job_ids()
+        known = self._file.read_text().split("\n") if self._file.exists() else []
+        self._settled = set(there).intersection(known)
+        replace_file(self._file, _lines(sorted(self._settled)))
+        self._unsettled: set[str] = set()
+        self._signatures: dict[str, _Signature] = {}
+        self._shards: dict[str, _Shard] = {}
+        self._last_in_turn = ""
+
+    def is_settled(self, job_id: str) -> bool:
+        """Whether nothing of the job is looked for any more. A job that is gone is settled."""
+        return job_id not in self._unsettled
+
+    def look(self, since_ns: int) -> list[Seen]:
+        """Look at the jobs whose turn it is. `since_ns`: of what happened before it, nobody wants to know."""
+        self._find_new()
+        marked = {marker.job_id for marker in self._volume.open_jobs()}
+        found = [self._look_at(job_id, since_ns) for job_id in self._in_turn(marked)]
+        return [one for one in found if one is not None]
+
+    def settle(self, job_ids: Iterable[str]) -> None:
+        """Look at these jobs never again."""
+        settled = sorted(set(job_ids) & self._unsettled)
+        if not settled:
+            return
+        with self._file.open("ab") as file:
+            file.write(_lines(settled))
+            file.flush()
+            os.fsync(file.fileno())
+        self._settled.update(settled)
+        for job_id in settled:
+            self._forget(job_id)
+
+    def _find_new(self) -> None:
+        for entry in os.scandir(self._volume.jobs):
+            if not entry.is_dir(follow_symlinks=False):
+                continue
+            changed, now = entry.stat(follow_symlinks=False).st_mtime_ns, time.monotonic()
+            shard = self._shards.get(entry.name)
+            if shard is None or shard.changed != changed:
+                shard = self._shards[entry.name] = _Shard(changed, now)
+            elif shard.is_settled:
+                continue
+            names = [one.name for one in os.scandir(entry.path)]
+            self._unsettled.update(name for name in names if is_job_id(name) and name not in self._settled)
+            shard.is_settled = now - shard.since > SETTLE_SECONDS
+
+    def _in_turn(self, marked: set[str]) -> list[str]:
+        # A job's marker goes only after its result has come.
+        urgent = (self._unsettled - marked) | (self._signatures.keys() & self._unsettled)
+        others = sorted(self._unsettled - urgent)
+        begin = bisect_right(others, self._last_in_turn)
+        chosen = (others[begin:] + others[:begin])[:_MOST_IN_TURN]
+        self._last_in_turn = chosen[-1] if chosen else ""
+        return [*sorted(urgent), *chosen]
+
+    def _look_at(self, job_id: str, since_ns: int) -> Seen | None:
+        folder = self._volume.job_folder(job_id)
+        try:
+            result = file_stamp(folder.result_file)
+            if result is not None and result[-1] < since_ns:
+                return Seen(job_id, [], is_over=True)
+            if not self._has_changed(job_id, result):
+                return None
+            found = facts_of(folder)
+        except UnusableDocument as error:
+            _log_once(f"{job_id} is passed over: {error}")
+            return None
+        except FileNotFoundError:
+            found = None
+        if found is None:
+            if not folder.path.exists():
+                self._forget(job_id)
+            return None
+        return Seen(job_id, *found)
+
+    def _has_changed(self, job_id: str, result: Stamp | None) -> bool:
+        """Whether a look can find something new; remembers the jobs that have attempts."""
+        attempts = self._volume.job_folder(job_id).attempts()
+        if not attempts:
+            return True
+        newest = attempts[-1]
+        clock = int(time.monotonic() / _BUDGET_SECONDS)
+        signature = (result, newest.number, file_stamp(newest.end_file), clock)
+        before, self._signatures[job_id] = self._signatures.get(job_id), signature
+        return signature != before
+
+    def _forget(self, job_id: str) -> None:
+        self._unsettled.discard(job_id)
+        self._signatures.pop(job_id, None)
+
+
+@lru_cache(maxsize=1000)
+def _log_once(problem: str) -> None:
+    """Not at each look."""
+    log.warning("%s", problem)
+
+
+def _lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()

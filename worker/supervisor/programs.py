@@ -1,0 +1,85 @@
+"""What a worker knows of programs: whether it takes them, and how much a running one may leave on the volume."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from shared.document import UnusableDocument
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.settings import AllowCode, Settings
+from shared.spec import ProgramJobSpec
+from worker.machine.box_trial import try_box
+
+NO_CODE = "FITSTOP_ALLOW_CODE=no"
+MOST_FILES = 100_000
+_LOOK_SECONDS = 5
+# Looking takes at most this part of the time: on a network filesystem many files take long to look at.
+_PART_OF_TIME = 0.05
+
+log = logging.getLogger(__name__)
+
+
+def explain_no_programs(allow_code: AllowCode) -> str:
+    """Why this worker takes no programs; empty where it does. Tries the box, which takes a fraction of a second."""
+    if allow_code == "no":
+        return NO_CODE
+    if allow_code == "unboxed":
+        log.warning("FITSTOP_ALLOW_CODE=unboxed: programs run with all rights of this worker")
+        return ""
+    openings = try_box().openings
+    if not openings:
+        return ""
+    log.warning("no programs: the box does not close on this machine: %s", openings)
+    return f"the box does not close on this machine: {openings}"
+
+
+def runs_program(job: JobFolder) -> bool:
+    """Whether the job runs a program. A job that cannot be read runs none."""
+    with suppress(UnusableDocument, OSError):
+        record = job.record()
+        return record is not None and isinstance(record.spec, ProgramJobSpec)
+    return False
+
+
+class FilesWatch:
+    """Looks from time to time at what a program has put into its attempt's folder; at nothing for other jobs."""
+
+    def __init__(self, attempt: AttemptFolder, settings: Settings) -> None:
+        self._folder = attempt.path
+        self._most_bytes = settings.program_files_bytes
+        self._next_look = time.monotonic() + _LOOK_SECONDS if runs_program(attempt.job) else float("inf")
+
+    def is_too_much(self) -> bool:
+        """Whether there are more bytes or more files than a program may leave."""
+        began = time.monotonic()
+        if began < self._next_look:
+            return False
+        found = _measure(self._folder, self._most_bytes)
+        taken = time.monotonic() - began
+        self._next_look = time.monotonic() + max(_LOOK_SECONDS, taken / _PART_OF_TIME)
+        return found
+
+
+def _measure(folder: Path, most_bytes: int) -> bool:
+    files = size = 0
+    with suppress(OSError):
+        for used in _blocks(folder):
+            files, size = files + 1, size + used
+            if files > MOST_FILES or size > most_bytes:
+                return True
+    return False
+
+
+def _blocks(folder: Path) -> Iterator[int]:
+    """The bytes on the disk of each file and folder beneath; what vanishes meanwhile is none."""
+    seen: set[tuple[int, int]] = set()
+    for _, folders, names, descriptor in os.fwalk(folder):
+        for name in (*folders, *names):
+            with suppress(OSError):
+                found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                if (found.st_dev, found.st_ino) not in seen:
+                    seen.add((found.st_dev, found.st_ino))
+                    yield found.st_blocks * 512
