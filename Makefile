@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -97,6 +97,12 @@ schemathesis: $(VENV)/.dev  ## check the API against its OpenAPI document: make 
 
 fuzz-api: $(VENV)/.dev  ## send invalid requests: make fuzz-api [REQUESTS= SEED=]
 	$(BIN)/python -m proofs.fuzz_api --requests $(REQUESTS) --seed $(SEED)
+
+hostile-inputs: $(VENV)/.dev  ## send 160 hostile archives, images, arrays, weights and models: each is refused and leaves nothing
+	$(BIN)/python -m proofs.hostile_inputs
+
+many-images: $(VENV)/.dev  ## upload 100,000 small images: make many-images [IMAGES=]
+	$(BIN)/python -m proofs.many_images --images $(if $(filter command line,$(origin IMAGES)),$(IMAGES),100000)
 
 memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymous memory
 	$(BIN)/python -m proofs.memory_of_arrays
