@@ -90,6 +90,10 @@ def _conclusion(run: RunContext) -> Conclusion:
         log.exception("the run failed")
         run.writer.give_up()
         return _failed(run, callbacks, error)
+    return _succeeded(run, callbacks)
+
+
+def _succeeded(run: RunContext, callbacks: Callbacks) -> Conclusion:
     reason = "early_stopping" if callbacks.stopped_early else "epochs_completed"
     return Conclusion(ending=Ending(status="succeeded", stop=stop_evidence(run, callbacks, reason)))
 

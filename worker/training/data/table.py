@@ -51,19 +51,20 @@ def load_table(attempt: AttemptFolder, record: JobRecord, spec: TableSpec, earli
         preparation = _earlier_preparation(earlier, spec, profile)
         matrix = preparation.transform(train_x)
 
-    def held_part(chosen: Rows, targets: npt.NDArray[Any]) -> Part:
-        prepared = _finite(preparation.transform(inputs.iloc[chosen]), inputs)
-        return Part({"rows": prepared}, targets, dataset_rows=chosen)
-
     data = Data(
         Part({"rows": _finite(matrix, inputs)}, train_y),
-        held_part(rows.validation, validation_y),
+        _held_part(preparation, inputs, rows.validation, validation_y),
         rows.codes.values if rows.codes and spec.positive is None else None,
         len(used) - len(rows.train) - len(rows.validation) - len(rows.test),
-        test=held_part(rows.test, test_y) if len(rows.test) else None,
+        test=_held_part(preparation, inputs, rows.test, test_y) if len(rows.test) else None,
     )
     _keep(preparation, attempt)
     return data
+
+
+def _held_part(preparation: prepare.Preparation, inputs: pd.DataFrame, rows: Rows, targets: npt.NDArray[Any]) -> Part:
+    """Rows that are not trained on."""
+    return Part({"rows": _finite(preparation.transform(inputs.iloc[rows]), inputs)}, targets, dataset_rows=rows)
 
 
 def _earlier_preparation(earlier: EarlierModel, spec: TableSpec, profile: DatasetInfo) -> prepare.Preparation:
