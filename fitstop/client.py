@@ -337,6 +337,14 @@ class Client(Transport):
         """
         self._download(_job_path(job_id, "checkpoints", checkpoint["name"]), to, checkpoint["sha256"])
 
+    def files(self, job_id: str) -> Json:
+        """The list of the files that a job's script made, with path, bytes and time of change."""
+        return self._json("GET", _job_path(job_id, "files"))
+
+    def download_file(self, job_id: str, path: str, to: Path) -> None:
+        """Fetch a file (one of `files`) to `to`, whole or not at all."""
+        self._download(_job_path(job_id, "files", *path.split("/")), to)
+
     def download_bundle(self, job_id: str, to: Path) -> None:
         """Download the bundle to `to`, whole or not at all.
 

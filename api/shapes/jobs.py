@@ -283,6 +283,24 @@ class Evaluation(Shape):
     test: Annotated[PartResult | None, Field(description="The part kept aside; null where none was")]
 
 
+class JobFile(Shape):
+    """File that a script made or changed in its working folder."""
+
+    object: Literal["job_file"]
+    path: str
+    bytes: int
+    changed_at: Time | None
+
+
+class JobFiles(Shape):
+    """Files of a job; `left_out` counts links, devices and names that are no plain UTF-8."""
+
+    object: Literal["list"]
+    data: list[JobFile]
+    has_more: bool
+    left_out: int
+
+
 class Explanation(Shape):
     """Reason why a job waits, runs or stopped; `text` joins the sentences."""
 

@@ -15,6 +15,7 @@ import { follow } from "./live.js";
 import { notice } from "./notice.js";
 import { OutputPanel } from "./output_panel.js";
 import { ownRule, PatiencePanel } from "./patience_panel.js";
+import { ProgramPanel } from "./program_panel.js";
 import { Regularly } from "./regularly.js";
 import { betterMode } from "./series.js";
 import { keptView } from "./url_view.js";
@@ -32,6 +33,7 @@ const controls = controlsOf(view);
 const charts = new JobCharts(view, curves, controls);
 const panel = new PatiencePanel(byId("patience-panel"), curves, showWhatIf);
 const output = new OutputPanel(jobId, complain);
+const program = new ProgramPanel(byId("program"), complain);
 const questions = new Regularly(BETWEEN_QUESTIONS_MS, ask);
 let job = null;
 let forecast = null;
@@ -70,6 +72,7 @@ function know(document) {
     isEvaluated = true;
     void showEvaluation(byId("evaluation"), jobId).catch(complain);
   }
+  program.setJob(job);
   charts.monitor = monitorOf(job);
   charts.stop = job.stop?.last_epoch || curves.stop?.epoch || null;
   if (job.stop) charts.forecast = null;
