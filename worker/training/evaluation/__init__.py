@@ -84,7 +84,7 @@ def _between_batches(callbacks: Callbacks) -> Callable[[], None]:
 
 
 def _load_best(run: RunContext, model: keras.Model, callbacks: Callbacks, go_on: Callable[[], None]) -> _Model:
-    manifest = callbacks.checkpoint.store.manifest if callbacks.checkpoint else None
+    manifest = callbacks.parts.checkpoints.manifest if callbacks.parts.checkpoints else None
     best = manifest.find(manifest.best) if manifest and manifest.best else None
     if best is None:
         return _Model(None, callbacks.narrator.last_epoch)
