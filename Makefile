@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -60,6 +60,11 @@ resume-proof: $(VENV)/.dev  ## compare interrupted runs with an uninterrupted on
 resume-proof-kinds: $(VENV)/.dev  ## the same on images and arrays, with models of every kind: make resume-proof-kinds [JOBS= SEED=]
 	$(BIN)/python -m proofs.resume_proof --kinds --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),60) --seed $(SEED)
 
+KILLS ?= 10
+
+script-proof: $(VENV)/.dev  ## the same of the scripts in examples/scripts: make script-proof [KILLS= SEED= SCRIPTS=]
+	$(BIN)/python -m proofs.script_proof --kills $(KILLS) --seed $(SEED) $(SCRIPTS)
+
 LOSSES ?= 25
 
 lost-often: $(VENV)/.dev  ## lose a job in every way, with the default limits: make lost-often [LOSSES= SEED=]
@@ -97,6 +102,12 @@ schemathesis: $(VENV)/.dev  ## check the API against its OpenAPI document: make 
 
 fuzz-api: $(VENV)/.dev  ## send invalid requests: make fuzz-api [REQUESTS= SEED=]
 	$(BIN)/python -m proofs.fuzz_api --requests $(REQUESTS) --seed $(SEED)
+
+hostile-inputs: $(VENV)/.dev  ## send 160 hostile archives, images, arrays, weights and models: each is refused and leaves nothing
+	$(BIN)/python -m proofs.hostile_inputs
+
+many-images: $(VENV)/.dev  ## upload 100,000 small images: make many-images [IMAGES=]
+	$(BIN)/python -m proofs.many_images --images $(if $(filter command line,$(origin IMAGES)),$(IMAGES),100000)
 
 memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymous memory
 	$(BIN)/python -m proofs.memory_of_arrays

@@ -5,12 +5,14 @@ with Client(find_connection()) as client:
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 
+from fitstop.errors import NotFound
 from fitstop.resumable import RESUMABLE_BYTES, ResumableUpload
 from fitstop.transport import Json, Transport, check_download, pieces_of
 from fitstop.upload import Sendable, open_upload
@@ -116,7 +118,8 @@ class Client(Transport):
         place = f"/datasets/{quote(dataset_id, safe='')}"
         params = {"name": name or upload.name, "column_kinds": list(column_kinds), **asked}
         if upload.size >= RESUMABLE_BYTES:
-            return ResumableUpload(self._send, place, params, upload, _parse_timeout(upload)).send(on_sent)
+            with suppress(NotFound):  # a service of an earlier version has no such route
+                return ResumableUpload(self._send, place, params, upload, _parse_timeout(upload)).send(on_sent)
         return self._json(
             "PUT",
             place,
@@ -329,6 +332,14 @@ class Client(Transport):
         Raises Damaged where its length or its sha256 is not the recorded one; then `to` is as it was.
         """
         self._download(_job_path(job_id, "checkpoints", checkpoint["name"]), to, checkpoint["sha256"])
+
+    def files(self, job_id: str) -> Json:
+        """The list of the files that a job's script made, with path, bytes and time of change."""
+        return self._json("GET", _job_path(job_id, "files"))
+
+    def download_file(self, job_id: str, path: str, to: Path) -> None:
+        """Fetch a file (one of `files`) to `to`, whole or not at all."""
+        self._download(_job_path(job_id, "files", *path.split("/")), to)
 
     def download_bundle(self, job_id: str, to: Path) -> None:
         """Download the bundle to `to`, whole or not at all.

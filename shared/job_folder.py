@@ -91,6 +91,11 @@ class AttemptFolder:
         return self.path / "inference.json"
 
     @property
+    def files(self) -> Path:
+        """The folder that a script works in; whoever wrote the script decides what is in it."""
+        return self.path / "files"
+
+    @property
     def resume(self) -> Path:
         return self.path / "resume"
 

@@ -28,13 +28,15 @@ from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, sma
 from tests.support.runs import run_context
 from worker.training.callbacks import Callbacks
 from worker.training.callbacks.resume_saver import ResumeSaver
+from worker.training.callbacks.rules import rules_of
 from worker.training.carry_on import carry_on
 from worker.training.data.rows import Data, Part
 from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
-from worker.training.engine.order import permutation
 from worker.training.engine.plan import decide
+from worker.training.fit_settings import settings_of
 from worker.training.models.build import build_model
+from worker.training.order import permutation
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
 
@@ -97,24 +99,32 @@ def stock(options: Options) -> dict[str, list[float]]:
 
 
 class _Ends(keras.callbacks.Callback):
-    """The seconds from the end of one epoch to that of the next; what `between` takes at each end is left out."""
+    """The seconds, and those of all cores, of each epoch; what `between` takes at each end is left out."""
 
     def __init__(self, between: Callable[[int], float] | None = None) -> None:
         super().__init__()
         self.seconds: list[float] = []
+        self.cpu: list[float] = []
         self.bare: list[float] = []
+        self.bare_cpu: list[float] = []
         self._between = between
-        self._began = 0.0
+        self._began = self._cpu_began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if not self.seconds:
-            self._began = time.perf_counter()
+            self._begin()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.seconds.append(time.perf_counter() - self._began)
+        self.cpu.append(time.process_time() - self._cpu_began)
         if self._between is not None:
+            began = time.process_time()
             self.bare.append(self._between(epoch))
-        self._began = time.perf_counter()
+            self.bare_cpu.append(time.process_time() - began)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._began, self._cpu_began = time.perf_counter(), time.process_time()
 
 
 def fitstop(options: Options) -> dict[str, list[float]]:
@@ -148,12 +158,13 @@ def fitstop(options: Options) -> dict[str, list[float]]:
         record = record.model_copy(update={"spec": spec, "task": task})
         attempt = claim(job)
         with run_context(attempt, record) as run:
-            plan = decide(record, data)
+            plan, settings = decide(record, data), settings_of(record)
             prepare_tensorflow(plan)
             model = build_model(record, data)
             build_variables(model, data.train.first_row)
-            engine: Any = ready_engine(run, model, data, plan)
-            all_callbacks = Callbacks(run, ResumeSession(run, model, carry_on))
+            engine: Any = ready_engine(run, model, data, settings, plan)
+            resume = ResumeSession(run, model, settings, partial(carry_on, record, model))
+            all_callbacks = Callbacks(run, resume, rules_of(run))
             floor = partial(bare_epoch, engine, record.spec.hyperparameters.seed)
             ends = _Ends(floor if options.is_paired else None)
             all_callbacks.in_order.append(ends)

@@ -14,6 +14,7 @@ import { follow } from "./live.js";
 import { notice } from "./notice.js";
 import { OutputPanel } from "./output_panel.js";
 import { ownRule, PatiencePanel } from "./patience_panel.js";
+import { ProgramPanel } from "./program_panel.js";
 import { Regularly } from "./regularly.js";
 import { betterMode } from "./series.js";
 import { keptView } from "./url_view.js";
@@ -31,6 +32,7 @@ const controls = controlsOf(view);
 const charts = new JobCharts(view, curves, controls);
 const panel = new PatiencePanel(byId("patience-panel"), curves, showWhatIf);
 const output = new OutputPanel(jobId, complain);
+const program = new ProgramPanel(byId("program"), complain);
 const questions = new Regularly(BETWEEN_QUESTIONS_MS, ask);
 let job = null;
 let forecast = null;
@@ -64,6 +66,7 @@ function drawSoon() {
 function know(document) {
   job = document;
   output.setStatus(job.status);
+  program.setJob(job);
   charts.monitor = monitorOf(job);
   charts.stop = job.stop?.last_epoch || curves.stop?.epoch || null;
   if (job.stop) charts.forecast = null;

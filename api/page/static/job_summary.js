@@ -64,7 +64,7 @@ function bestFact(job) {
 function patienceFact(job) {
   const own = job.progress?.early_stopping;
   const spec = job.spec.program ? own : job.spec.callbacks.early_stopping;
-  if (!spec) return fact("Patience", "off", "runs all its epochs");
+  if (!spec) return fact("Patience", "off", job.spec.program && !job.progress ? "its script may switch it on" : "runs all its epochs");
   const wait = own?.wait ?? 0;
   const left = Math.max(0, spec.patience - wait);
   const note = job.stop ? reason(job.stop.reason) : `${left} left for ${spec.monitor}`;
