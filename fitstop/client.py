@@ -317,6 +317,10 @@ class Client(Transport):
         """The list of a job's checkpoints with bytes, sha256 and metrics."""
         return self._json("GET", _job_path(job_id, "checkpoints"))
 
+    def evaluation(self, job_id: str) -> Json:
+        """How good the best model is on rows that did not train it. Raises NotFound where it was not evaluated."""
+        return self._json("GET", _job_path(job_id, "evaluation"))
+
     def training_log(self, job_id: str) -> Iterator[bytes]:
         """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end if some are missing."""
         received = 0
