@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof hostile-clients schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 

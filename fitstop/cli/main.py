@@ -8,6 +8,7 @@ import click
 from fitstop.cli.base import FitstopGroup, as_written
 from fitstop.cli.doctor import doctor
 from fitstop.cli.exit_codes import MEANINGS, ExitCode
+from fitstop.cli.export import export
 from fitstop.cli.extend import extend
 from fitstop.cli.files import bundle, datasets, download
 from fitstop.cli.insight import explain, patience, replay, usage
@@ -62,7 +63,7 @@ _RUN = (
     download,
     bundle,
 )
-_UNDERSTAND = (explain, replay, patience, usage, plot)
+_UNDERSTAND = (explain, replay, patience, usage, plot, export)
 _SERVE = (open_page, datasets, programs, keys, webhooks, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
