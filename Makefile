@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof hostile-clients schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -79,10 +79,18 @@ sick-workers: $(VENV)/.dev  ## make workers sick in eight ways and check the job
 many-streams: $(VENV)/.dev  ## measure the API during many event streams: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m proofs.many_streams --streams $(STREAMS) --slow $(SLOW)
 
+KILLS ?= 50
+
+webhooks-proof: $(VENV)/.dev  ## kill the sender of webhooks, the API and Redis: make webhooks-proof [KILLS= SEED=]
+	$(BIN)/python -m proofs.webhooks --kills $(KILLS) --seed $(SEED)
+
 SHARE ?= 2
 
 hostile-clients: $(VENV)/.dev  ## attack the API as clients with and without a key: make hostile-clients [SHARE=]
 	$(BIN)/python -m proofs.hostile_clients --share $(SHARE)
+
+hostile-script: $(VENV)/.dev  ## run a script that attacks its worker, by user and kernel: make hostile-script [FORKS=6000]
+	$(BIN)/python -m proofs.hostile_script --forks $(or $(FORKS),0)
 
 container-test:  ## build the image and run it in every way (root, Debian, podman): make container-test [DATA=]
 	DATA="$(DATA)" nice -n 10 tests/container/run
@@ -94,6 +102,12 @@ schemathesis: $(VENV)/.dev  ## check the API against its OpenAPI document: make 
 
 fuzz-api: $(VENV)/.dev  ## send invalid requests: make fuzz-api [REQUESTS= SEED=]
 	$(BIN)/python -m proofs.fuzz_api --requests $(REQUESTS) --seed $(SEED)
+
+hostile-inputs: $(VENV)/.dev  ## send 160 hostile archives, images, arrays, weights and models: each is refused and leaves nothing
+	$(BIN)/python -m proofs.hostile_inputs
+
+many-images: $(VENV)/.dev  ## upload 100,000 small images: make many-images [IMAGES=]
+	$(BIN)/python -m proofs.many_images --images $(if $(filter command line,$(origin IMAGES)),$(IMAGES),100000)
 
 memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymous memory
 	$(BIN)/python -m proofs.memory_of_arrays

@@ -5,12 +5,14 @@ with Client(find_connection()) as client:
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 
+from fitstop.errors import NotFound
 from fitstop.resumable import RESUMABLE_BYTES, ResumableUpload
 from fitstop.transport import Json, Transport, check_download, pieces_of
 from fitstop.upload import Sendable, open_upload
@@ -116,7 +118,8 @@ class Client(Transport):
         place = f"/datasets/{quote(dataset_id, safe='')}"
         params = {"name": name or upload.name, "column_kinds": list(column_kinds), **asked}
         if upload.size >= RESUMABLE_BYTES:
-            return ResumableUpload(self._send, place, params, upload, _parse_timeout(upload)).send(on_sent)
+            with suppress(NotFound):  # a service of an earlier version has no such route
+                return ResumableUpload(self._send, place, params, upload, _parse_timeout(upload)).send(on_sent)
         return self._json(
             "PUT",
             place,

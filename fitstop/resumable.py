@@ -20,6 +20,7 @@ RESUMABLE_BYTES = 16 * 1024**2
 # may pass a request on only when all of it is there.
 _FIRST_PART_BYTES, _PART_BYTES = 64 * 1024, 32 * 1024**2
 
+_UPLOADS = "uploads"
 _MOST_PAUSE_SECONDS = 30.0
 # Without a new byte for this long the upload is given up; the service keeps it for a day.
 _PATIENCE_SECONDS = 600.0
@@ -44,7 +45,7 @@ class ResumableUpload:
         self._content = content
         self._timeout = timeout
         own = "\n".join((content.fingerprint, str(content.size), repr(sorted(params.items()))))
-        self._place = f"{place}/uploads/{hashlib.sha256(own.encode()).hexdigest()[:32]}"
+        self._place = f"{place}/{_UPLOADS}/{hashlib.sha256(own.encode()).hexdigest()[:32]}"
         self._sha256 = ""
 
     def send(self, on_sent: Callable[[int, int], None] | None = None) -> Json:

@@ -28,7 +28,10 @@ _NAMES = frozenset(
         ),
         *("TZDIR", "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME"),
         *map(variable, ("heartbeat_seconds", "self_stop_seconds", "take_over_seconds", "hang_seconds")),
-        *map(variable, ("first_batch_seconds", "resume_seconds", "device_data_bytes", "log_level")),
+        *map(
+            variable,
+            ("first_batch_seconds", "resume_seconds", "device_data_bytes", "log_level", "volume_reserve_bytes"),
+        ),
         *map(variable, ("cache", "cache_bytes", "allow_code", "requirements_bytes")),
         *map(variable, ("requirements_seconds", "program_memory_bytes")),
     }

@@ -9,6 +9,7 @@ Python has no wrapper for it, and some sandboxes have no such call.
 import errno
 import os
 import stat
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -19,7 +20,7 @@ MOST_DOCUMENT_BYTES = 16 * 1024**2
 # Above a training log of a million epochs.
 MOST_FILE_BYTES = 256 * 1024**2
 
-_PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # Linux alone has O_PATH, which needs no right to list the folder.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 # A link in the place of the file or of a folder above it; a socket.
@@ -44,9 +45,17 @@ def open_plain(path: Path | str) -> BinaryIO:
 
     Raises UnusableDocument for what is no regular file or is reached by a link, FileNotFoundError, OSError.
     """
-    name = os.fspath(path)
+    return open(_open_regular(os.fspath(path), os.O_RDONLY), "rb")
+
+
+def open_plain_to_write(path: Path | str) -> FileIO:
+    """The file at `path`, which exists, to read and to write without a buffer. Raises as `open_plain`."""
+    return FileIO(_open_regular(os.fspath(path), os.O_RDWR), "r+")
+
+
+def _open_regular(name: str, mode: int) -> int:
     try:
-        descriptor = _open(name)
+        descriptor = _open(name, mode)
     except OSError as error:
         error.filename = name
         if error.errno in _NOT_PLAIN:
@@ -55,7 +64,7 @@ def open_plain(path: Path | str) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise _not_plain(name)
-    return open(descriptor, "rb")  # noqa: PTH123  the caller closes it
+    return descriptor
 
 
 def read_plain(path: Path | str, most_bytes: int = MOST_DOCUMENT_BYTES) -> bytes | None:
@@ -82,10 +91,10 @@ def _not_plain(name: str) -> UnusableDocument:
     return UnusableDocument(f"{document_name(name)} is not a regular file, or is reached through a link")
 
 
-def _open(name: str) -> int:
+def _open(name: str, mode: int) -> int:
     root = _guard_of(name)
     if root is None:
-        return os.open(name, _PLAIN)
+        return os.open(name, mode | _PLAIN)
     *folders, last = name[len(root) + 1 :].split("/")
     if ".." in folders:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
@@ -94,7 +103,7 @@ def _open(name: str) -> int:
         for folder in folders:
             above, here = here, os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=here)
             os.close(above)
-        return os.open(last, _PLAIN, dir_fd=here)
+        return os.open(last, mode | _PLAIN, dir_fd=here)
     finally:
         os.close(here)
 

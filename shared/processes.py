@@ -5,11 +5,14 @@ a host's name. Within one boot (its random id) and the same namespaces of pids a
 is one process for ever. Where any of that cannot be read, nobody is judged.
 """
 
+import ctypes
 import os
+import sys
 from pathlib import Path
 
 from shared.job import ProcessIdentity
 
+_PR_SET_DUMPABLE = 4
 _PROC = Path("/proc")
 _BOOT_ID = _PROC / "sys/kernel/random/boot_id"
 # Fields of /proc/<pid>/stat (proc_pid_stat(5)), counted from the one after the name in brackets.
@@ -52,6 +55,16 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def hide_memory() -> None:
+    """Keep other processes of this user from reading the memory and the environment of this one (prctl(2)).
+
+    They hold secrets that a training process of the same user must not see. Holds until this process becomes another
+    program, also for those that it forks. Elsewhere than on Linux nothing happens.
+    """
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _is_zombie(facts: list[str]) -> bool:

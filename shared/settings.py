@@ -208,6 +208,11 @@ class Settings(BaseModel):
     program_memory_bytes: int = Field(
         default=0, ge=0, description="maximum memory of each process of a program (RLIMIT_DATA); 0: no limit"
     )
+    max_training_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="maximum memory of one training process; 0: nine tenths of the machine's or the container's",
+    )
     child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="how a training child starts")
     child_start_seconds: float = Field(
         default=20, gt=0, description="maximum time for a training child to start; then its worker is unfit"
@@ -237,7 +242,7 @@ class Settings(BaseModel):
     volume_reserve_bytes: int = Field(
         default=64 * 1024**2,
         ge=0,
-        description="free space on the volume, below which no job is claimed and no upload is taken",
+        description="free space that uploads, checkpoints and resume points leave; below it no job is claimed",
     )
     max_failures: int = Field(
         default=3, ge=1, le=100, description="failed attempts in a row without progress after which the job fails"

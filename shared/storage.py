@@ -15,6 +15,8 @@ from typing import Literal
 
 StorageCode = Literal["volume_full", "volume_error", "worker_disk_full", "worker_disk_error"]
 
+# Files that a filesystem must be able to take beside its bytes.
+_LEAST_FREE_FILES = 64
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BROKEN = frozenset(
     {
@@ -51,6 +53,14 @@ def at_path(path: Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = os.fspath(path)
         raise
+
+
+def check_room(folder: Path, least_bytes: int) -> None:
+    """Raise OSError (ENOSPC) where the filesystem of `folder` says that less is free. Knows nothing of quotas."""
+    found = os.statvfs(folder)
+    no_files = found.f_files > 0 and found.f_favail < _LEAST_FREE_FILES
+    if no_files or found.f_bavail * found.f_frsize < least_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def is_storage_error(error: OSError) -> bool:

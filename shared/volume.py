@@ -12,7 +12,6 @@ deleted/                       what is on its way out: taken from its place whol
 workers/<worker>.json          what each worker last said of itself; only for people to read
 """
 
-import errno
 import json
 import logging
 import os
@@ -44,6 +43,7 @@ from shared.program import ProgramInfo, ProgramStore
 from shared.project import DEFAULT_PROJECT, is_project_name
 from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
+from shared.storage import check_room
 from shared.volume_identity import VolumeIdentity
 from shared.weights import WeightsStore, weights_of
 from shared.worker_card import WorkerCard
@@ -51,8 +51,6 @@ from shared.worker_card import WorkerCard
 # The folder of a dataset of arrays, in place of data.parquet.
 ARRAYS = "arrays"
 _PIECE_BYTES = 1024**2
-# Files that a volume must be able to take beside its bytes.
-_LEAST_FREE_FILES = 64
 # Longer than an Idempotency-Key is kept.
 _REMEMBERED_SECONDS = 7 * 24 * 3600.0
 # What is kept of a dataset that was removed: its place in the list, for a client between two pages.
@@ -130,10 +128,7 @@ class Volume:
 
     def check_room(self, least_bytes: int) -> None:
         """Raise OSError (ENOSPC) where the filesystem says that less is free. Knows nothing of quotas."""
-        found = os.statvfs(self.root)
-        no_files = found.f_files > 0 and found.f_favail < _LEAST_FREE_FILES
-        if no_files or found.f_bavail * found.f_frsize < least_bytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
+        check_room(self.root, least_bytes)
 
     def probe(self, size: int) -> None:
         """Write a file of `size` bytes, bring it onto the disk and remove it. Raises OSError where that fails."""

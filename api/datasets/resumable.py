@@ -42,11 +42,13 @@ from api.state.partial_uploads import (
 from api.state.service import service
 from shared.durable import link_file
 from shared.ids import is_dataset_id
+from shared.plain_files import open_plain
 from shared.problems import Conflict, Problem, Refused
 
 _PART_TYPE = "application/partial-upload"
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
 _MOST_OF_A_PROJECT = 32
+_HASHED_BYTES = 1024 * 1024
 _STATE_HEADERS = ("Upload-Offset", "Upload-Length", "Upload-Complete", "Upload-Limit")
 _COMPLETE = text("`?1`: the upload is complete with this request. `?0`: more will follow.", enum=["?0", "?1"])
 
@@ -213,7 +215,7 @@ def _complete(upload: PartialUpload, sha256: str) -> Answered:
 
 def _find_format(upload: PartialUpload) -> Format:
     """The format of the file by its beginning. One that cannot become a dataset ends the upload."""
-    with _removing_refused(upload), upload.data.open("rb") as file:
+    with _removing_refused(upload), open_plain(upload.data) as file:
         found = format_of(file.read(HEAD_BYTES))
         check_size(upload.info.length, most_bytes(found, service().settings))
         return found
@@ -234,8 +236,11 @@ def _removing_refused(upload: PartialUpload) -> Iterator[None]:
 
 
 def _hash(upload: PartialUpload) -> str:
-    with upload.data.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with open_plain(upload.data) as file:
+        while piece := file.read(_HASHED_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _report(upload: PartialUpload, status: int = 200, more: dict[str, str] | None = None) -> Answered:

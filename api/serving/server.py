@@ -28,6 +28,7 @@ from api.state.key_store import KeyStore
 from api.state.service import Service
 from api.state.state_folder import open_state_folder
 from shared.durable import check_links
+from shared.processes import hide_memory
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 
@@ -50,6 +51,7 @@ def main() -> int:
     except BadEnvironment as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
+    hide_memory()
     os.umask(int(settings.umask, 8))
     start_logging(settings.log_level, secrets_of(settings))
     try:

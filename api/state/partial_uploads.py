@@ -20,8 +20,9 @@ from pathlib import Path
 from api.http.problems import HttpProblem
 from api.state.incoming import incoming_folder
 from shared.dataset import AskedKind
-from shared.document import Document, read_document
+from shared.document import Document, UnusableDocument, read_document
 from shared.durable import create_file, encode, sync_folder
+from shared.plain_files import open_plain_to_write
 from shared.problems import NotFound
 
 # An upload without a new byte for this long is removed.
@@ -57,7 +58,7 @@ class PartialUpload:
     @property
     def offset(self) -> int:
         """The number of bytes that are here."""
-        return self.data.stat().st_size
+        return self.data.lstat().st_size
 
     @contextmanager
     def open(self) -> Iterator[FileIO]:
@@ -129,13 +130,13 @@ def remove_expired(datasets: Path) -> None:
     for folder in datasets.glob(f"{_PARTIAL}*"):
         data = folder / "data"
         try:
-            with data.open("r+b") as file:
+            with open_plain_to_write(data) as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if now - data.stat().st_mtime < KEPT_SECONDS:
                     continue
                 with incoming_folder(datasets) as grave:
                     folder.rename(grave / folder.name)
-        except OSError:  # in use, or just removed
+        except (OSError, UnusableDocument):  # in use, just removed, or none of ours
             continue
 
 
@@ -153,7 +154,7 @@ def _is_at(path: Path, file: FileIO) -> bool:
 
 def _existing(data: Path) -> FileIO:
     try:
-        return FileIO(data, "r+")
+        return open_plain_to_write(data)
     except FileNotFoundError:
         raise gone() from None
 

@@ -97,24 +97,32 @@ def stock(options: Options) -> dict[str, list[float]]:
 
 
 class _Ends(keras.callbacks.Callback):
-    """The seconds from the end of one epoch to that of the next; what `between` takes at each end is left out."""
+    """The seconds, and those of all cores, of each epoch; what `between` takes at each end is left out."""
 
     def __init__(self, between: Callable[[int], float] | None = None) -> None:
         super().__init__()
         self.seconds: list[float] = []
+        self.cpu: list[float] = []
         self.bare: list[float] = []
+        self.bare_cpu: list[float] = []
         self._between = between
-        self._began = 0.0
+        self._began = self._cpu_began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if not self.seconds:
-            self._began = time.perf_counter()
+            self._begin()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.seconds.append(time.perf_counter() - self._began)
+        self.cpu.append(time.process_time() - self._cpu_began)
         if self._between is not None:
+            began = time.process_time()
             self.bare.append(self._between(epoch))
-        self._began = time.perf_counter()
+            self.bare_cpu.append(time.process_time() - began)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._began, self._cpu_began = time.perf_counter(), time.process_time()
 
 
 def fitstop(options: Options) -> dict[str, list[float]]:

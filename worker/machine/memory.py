@@ -12,11 +12,14 @@ from shared.volume import dataset_of
 
 DATA_LARGER_THAN_MEMORY = "data_larger_than_memory"
 
+_PROC = Path("/proc")
 _VMSTAT = Path("/proc/vmstat")
 _CGROUP_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _NUMBER_BYTES = 4
+# Of the machine, what a training process may take where no limit is set: the rest is its worker's and the system's.
+_TRAINING_SHARE = 0.9
 
 
 def out_of_memory_kills() -> int:
@@ -30,6 +33,23 @@ def memory_bytes() -> int | None:
     total = (int(line.split()[1]) * 1024 for line in _read(_MEMINFO) if line.startswith("MemTotal:"))
     limits = (int(line) for path in _CGROUP_LIMITS for line in _read(path) if line.isdecimal())
     return min((*total, *limits), default=None)
+
+
+def training_limit(asked_bytes: int) -> int | None:
+    """What one training process may take; None where the machine does not say what it has."""
+    has = memory_bytes()
+    return asked_bytes or (None if has is None else int(has * _TRAINING_SHARE))
+
+
+def held_bytes(pid: int) -> int:
+    """The memory of a process and of all that it has started, without the files that they have mapped.
+
+    0 for one that has ended, and where nothing says it. Not a cgroup: making one needs rights that a worker, above all
+    in a container, does not have.
+    """
+    own = sum(int(line.split()[1]) * 1024 for line in _read(_PROC / f"{pid}/status") if line.startswith("RssAnon:"))
+    started = (int(child) for line in _read(_PROC / f"{pid}/task/{pid}/children") for child in line.split())
+    return own + sum(map(held_bytes, started))
 
 
 def data_shortage(attempt: AttemptFolder) -> JobError:

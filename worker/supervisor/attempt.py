@@ -15,7 +15,7 @@ from shared.storage import classify_storage_error, is_storage_error, storage_mes
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.ipc.pulse import Pulse
-from worker.machine.memory import out_of_memory_kills
+from worker.machine.memory import held_bytes, out_of_memory_kills, training_limit
 from worker.machine.ownership import take_back
 from worker.supervisor.child import Child
 from worker.supervisor.clean_up import remove_halves, sweep_out
@@ -88,9 +88,12 @@ class AttemptRun:
         """Wait for the child; ask it to stop when the worker drains, kill it where it does not hear or hangs."""
         kills_before = out_of_memory_kills()
         files = FilesWatch(self._attempt, self._settings)
+        most_bytes = training_limit(self._settings.max_training_bytes)
         because: str | None = None
         while because is None and not child.has_ended(_LOOK_SECONDS):
             because = self._reason_to_kill(child, heartbeat) or ("files" if files.is_too_much() else None)
+            if because is None and most_bytes is not None and held_bytes(child.pid or 0) > most_bytes:
+                because = "memory"
         if because == "hang":
             child.kill_and_keep_stacks()
         elif because:

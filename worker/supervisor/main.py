@@ -11,6 +11,7 @@ from pathlib import Path
 
 from shared.child_environment import leave_for_training
 from shared.durable import check_links
+from shared.processes import hide_memory
 from shared.queue import JobQueue, make_celery
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
@@ -40,6 +41,7 @@ def main() -> int:
     except BadEnvironment as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    hide_memory()
     os.umask(int(settings.umask, 8))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr

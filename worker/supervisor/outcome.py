@@ -226,10 +226,12 @@ def _death_by_signal(attempt: AttemptFolder, child: Exit, number: int) -> JobErr
         return JobError(code="crash", message=f"the training process crashed ({name})")
     if number == signal.SIGABRT:
         return JobError(code="crash", message="the training process aborted (SIGABRT), often because memory ran out")
-    if child.out_of_memory_kills and child.was_killed_because is None:
+    is_over_limit = child.was_killed_because == "memory"
+    if is_over_limit or (child.out_of_memory_kills and child.was_killed_because is None):
         if not _has_data(attempt):
             return data_shortage(attempt)
-        message = "the kernel killed the training process because memory ran out; a smaller batch_size helps"
+        what = "took more than its limit of memory" if is_over_limit else "was killed by the kernel for want of memory"
+        message = f"the training process {what}; a smaller batch_size helps"
         return JobError(code="out_of_memory_host", message=message)
     return JobError(code="killed", message=f"the training process was killed ({name})")
 

@@ -63,7 +63,7 @@ class VolumeWatch:
         if code in {"volume_full", "volume_error"}:
             # A program may have put anything where its points are.
             largest = 0 if runs_program(attempt.job) else _largest_point(attempt)
-            self._probe_bytes = max(self._reserve, _POINTS * largest)
+            self._probe_bytes = self._reserve + _POINTS * largest
             self._pause(end.error.message if end.error else code)
 
     def look(self) -> bool:

@@ -13,14 +13,16 @@ from shared.durable import make_folder, replace_file
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint, Manifest, read_manifest, write_manifest
 from shared.spec import ModelCheckpointSpec
+from shared.storage import check_room
 from shared.times import utc_now
 
 
 class CheckpointStore:
     """Used by the writer's thread alone, once the run has begun."""
 
-    def __init__(self, spec: ModelCheckpointSpec, attempt: AttemptFolder) -> None:
+    def __init__(self, spec: ModelCheckpointSpec, attempt: AttemptFolder, reserve_bytes: int = 0) -> None:
         self._attempt = attempt
+        self._reserve_bytes = reserve_bytes
         self._keep = spec.keep
         self._monitor = spec.monitor
         self._sign = 1.0 if spec.mode == "max" else -1.0
@@ -28,7 +30,10 @@ class CheckpointStore:
         self.manifest = read_manifest(attempt.manifest_file)
 
     def publish(self, name: str, content: bytes, epoch: int, metrics: Mapping[str, float | None]) -> Checkpoint:
-        """Put a checkpoint on the disk, then into the manifest; forget the worst above `keep`."""
+        """Put a checkpoint on the disk, then into the manifest; forget the worst above `keep`.
+
+        Raises OSError (ENOSPC) and writes nothing where the volume has no room for it beside `reserve_bytes`.
+        """
         checkpoint = Checkpoint(
             name=name,
             epoch=epoch,
@@ -38,6 +43,7 @@ class CheckpointStore:
             metrics=dict(metrics),
         )
         make_folder(self._attempt.checkpoints, within=self._attempt.path)
+        check_room(self._attempt.checkpoints, self._reserve_bytes + len(content))
         replace_file(self._attempt.checkpoints / name, content)
         self._remember(checkpoint)
         return checkpoint

@@ -102,6 +102,12 @@ def test_a_refusal_of_the_file_is_read_though_the_client_has_much_more_to_send(a
     assert unfinished(api) == []
 
 
+def test_a_service_of_an_earlier_version_gets_the_file_in_one_piece(api, arrays, monkeypatch):
+    with Client(Connection(f"http://127.0.0.1:{api.port}", ADMIN_KEY)) as client:
+        monkeypatch.setattr("fitstop.resumable._UPLOADS", "no-such-route")
+        assert client.put_dataset("in-one-piece", arrays)["sha256"] == sha256(arrays)
+
+
 def command(port, path):
     return [
         sys.executable,

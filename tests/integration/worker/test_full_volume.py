@@ -22,7 +22,7 @@ from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
 
 MB = 1024**2
-# A resume point of 6 MB: two of them and a checkpoint do not fit into what is left.
+# A resume point of 6 MB.
 LARGE = small_spec(
     model={"layers": [700, 700]}, hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None}
 )
@@ -104,8 +104,10 @@ def test_a_full_volume_fails_no_job_and_all_end_after_there_is_room(
     running = post(LARGE)
     wait_for(lambda: has_saved(running))
     queued = [post(small_spec()) for _ in range(7)]
-    disk.fill(leave_bytes=3 * MB)
+    # More than a resume point, but not beside the reserve.
+    disk.fill(leave_bytes=12 * MB)
     end = wait_for(running.attempts()[0].end, 30)
+    assert disk.free_bytes >= 8 * MB
     assert (end.outcome, end.error.code if end.error else None) == ("handed_back", "volume_full")
     wait_for(lambda: any(card.paused for card in volume.worker_cards()), saying="the worker's card says why it waits")
     disk.fill()

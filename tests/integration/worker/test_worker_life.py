@@ -189,3 +189,26 @@ def test_a_frozen_machine_is_taken_over_and_when_it_thaws_its_child_stops_and_no
         assert wait_for(job.result).attempt == 2
     finally:
         other.stop()
+
+
+def test_a_training_process_that_takes_more_memory_than_its_limit_is_ended_and_the_worker_lives(
+    volume: Volume, redis_server: RedisServer, tmp_path: Path, job_queue: JobQueue
+) -> None:
+    put_dataset(volume, learnable_frame())
+    worker = WorkerProcess(
+        volume,
+        redis_server.url,
+        tmp_path / "worker.log",
+        FITSTOP_MAX_TRAINING_BYTES="1000000",
+        FITSTOP_MAX_FAILURES="1",
+    )
+    worker.start()
+    try:
+        job = put_job(volume, small_spec())
+        job_queue.notify(job.id)
+        error = wait_for(job.result, 60).ending.error
+        assert error is not None
+        assert error.code in {"data_larger_than_memory", "out_of_memory_host"}
+        assert worker.is_alive()
+    finally:
+        worker.stop()

@@ -78,3 +78,29 @@ def test_a_process_whose_start_cannot_be_read_is_there(other, monkeypatch):
     monkeypatch.setattr(processes, "_facts", hidden)
     monkeypatch.setattr(processes, "this_process", lambda: here)
     assert not is_gone(identity.model_copy(update={"started": 0}))
+
+
+@pytest.mark.parametrize(("dumpable", "said"), [(0, "refused"), (1, "read")])
+def test_a_process_of_the_same_user_reads_the_environment_of_none_that_hides_its_memory(dumpable, said):
+    program = f"""
+import ctypes, os
+from shared.processes import hide_memory
+if os.getuid() == 0:
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+hide_memory()
+if {dumpable}:
+    ctypes.CDLL(None).prctl(4, 1)
+if os.fork() == 0:
+    ctypes.CDLL(None).prctl(4, 1)
+    try:
+        open(f"/proc/{{os.getppid()}}/environ", "rb").read()
+    except PermissionError:
+        print("refused", flush=True)
+    else:
+        print("read", flush=True)
+    os._exit(0)
+os.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == said

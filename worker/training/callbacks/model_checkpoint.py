@@ -31,7 +31,7 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
         self._events = run.events
         self._sign = 1.0 if spec.mode == "max" else -1.0
         self._wishes = _SaveWishes()
-        self.store = CheckpointStore(spec, run.attempt)
+        self.store = CheckpointStore(spec, run.attempt, run.settings.volume_reserve_bytes)
         self.best_so_far: Best | None = None
         # Without its folder, which Keras would make: while the volume is away, in the place of the volume.
         super().__init__(

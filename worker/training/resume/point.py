@@ -18,7 +18,7 @@ import numpy.typing as npt
 from shared.document import FORMAT, check_number
 from shared.durable import replace_file
 from shared.problems import FitstopError
-from shared.storage import at_path
+from shared.storage import at_path, check_room
 
 MAGIC = b"FITSTOP1"
 _HASH_BYTES = 32
@@ -61,11 +61,16 @@ class ResumePoint:
     tensors: tuple[tuple[str, Any], ...]
 
 
-def write_point(path: Path, point: ResumePoint) -> int:
-    """Put `point` at `path`, whole; the answer is its size in bytes."""
+def write_point(path: Path, point: ResumePoint, reserve_bytes: int = 0) -> int:
+    """Put `point` at `path`, whole; the answer is its size in bytes.
+
+    Raises OSError (ENOSPC) and writes nothing where there is no room for it beside `reserve_bytes`.
+    """
     parts = _pack(point)
+    size = sum(part.nbytes if isinstance(part, memoryview) else len(part) for part in parts)
+    check_room(path.parent, reserve_bytes + size)
     replace_file(path, *parts)
-    return sum(part.nbytes if isinstance(part, memoryview) else len(part) for part in parts)
+    return size
 
 
 def read_point(path: Path) -> ResumePoint:

@@ -46,6 +46,7 @@ class ResumeSession:
         """`carried_on` makes an inherited point the beginning of this run."""
         self._carried_on = carried_on
         self.interval_seconds = run.settings.resume_seconds
+        self._reserve_bytes = run.settings.volume_reserve_bytes
         self.epochs = run.record.data_spec.hyperparameters.epochs
         self.attempt = run.attempt
         self._saving = RecentSeconds()
@@ -120,7 +121,7 @@ class ResumeSession:
                 tensors=tensors,
             )
             self._events.sync()
-            save_point(self.attempt, point)
+            save_point(self.attempt, point, self._reserve_bytes)
             if parts.checkpoints:
                 self._kept_manifests.append({one.name for one in parts.checkpoints.manifest.checkpoints})
                 parts.checkpoints.clear_away(set().union(*self._kept_manifests))

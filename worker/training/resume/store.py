@@ -37,10 +37,13 @@ def first_owner_of(spec: bytes) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def save_point(attempt: AttemptFolder, point: ResumePoint) -> int:
-    """Write a point, then forget all but the last two. The answer is its size in bytes."""
+def save_point(attempt: AttemptFolder, point: ResumePoint, reserve_bytes: int = 0) -> int:
+    """Write a point, then forget all but the last two. The answer is its size in bytes.
+
+    Raises OSError (ENOSPC) and writes nothing where the volume has no room for it beside `reserve_bytes`.
+    """
     make_folder(attempt.resume, within=attempt.path)
-    size = write_point(attempt.resume / point_name(point.place.epoch, point.place.step), point)
+    size = write_point(attempt.resume / point_name(point.place.epoch, point.place.step), point, reserve_bytes)
     for old in points_of(attempt)[_KEPT:]:
         old.unlink(missing_ok=True)
     return size

@@ -196,3 +196,18 @@ def test_a_project_has_a_maximum_of_unfinished_uploads_and_is_told_which_one_to_
     refused = Upload(client, dataset="c").begin()
     assert (refused.status_code, refused.json["code"]) == (429, "too_many_unfinished_uploads")
     assert "/datasets/" in refused.json["detail"]
+
+
+def test_a_link_in_the_place_of_the_data_is_never_followed(upload, volume, tmp_path):
+    upload.begin()
+    (begun,) = all_uploads(volume.datasets)
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    begun.data.unlink()
+    begun.data.symlink_to(secret)
+    for answer in (upload.append(6, 100), upload.append(0, 100), upload.client.delete(upload.path)):
+        assert answer.status_code >= 400
+    old = begun.data.lstat().st_mtime - KEPT_SECONDS - 60
+    os.utime(begun.data, (old, old), follow_symlinks=False)
+    remove_expired(volume.datasets)
+    assert secret.read_bytes() == b"secret"

@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker.ipc import pulse
 from worker.ipc.exit_statuses import STATUS_OF_STORAGE
-from worker.machine.memory import memory_bytes, out_of_memory_kills
+from worker.machine.memory import held_bytes, memory_bytes, out_of_memory_kills, training_limit
 from worker.supervisor.outcome import MOST_BACKOFF_SECONDS, Exit, decide
 from worker.training.errors import BadData, Diverged, failure
 
@@ -54,6 +56,7 @@ def ended(attempt: AttemptFolder, child: Exit) -> AttemptEnd:
         (Exit(0), "no_conclusion"),
         (Exit(1), "no_conclusion"),
         (Exit(-signal.SIGKILL, out_of_memory_kills=1), "out_of_memory_host"),
+        (Exit(-signal.SIGKILL, "memory"), "out_of_memory_host"),
         (Exit(-signal.SIGSEGV), "crash"),
         (Exit(-signal.SIGBUS), "crash"),
         (Exit(-signal.SIGABRT), "crash"),
@@ -155,6 +158,29 @@ def test_foreign_errors_become_a_code_and_a_rule(error: Exception, code: str, ma
     told, again = failure(error, Path("/volume"))
     assert (told.code, again) == (code, may_retry)
     assert "\n" not in told.message
+
+
+def test_the_memory_of_a_process_counts_what_it_has_started_and_no_mapped_files(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(64 * 1024**2))
+    grandchild = "import sys; held = bytearray(b'x' * 64 * 1024**2); print(flush=True); sys.stdin.read()"
+    program = f"""
+import mmap, subprocess, sys
+file = open({str(tmp_path / "file")!r}, "rb")
+mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+assert len(bytes(mapped[::4096])) == 16384
+subprocess.run([sys.executable, "-c", {grandchild!r}])
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        assert 64 * 1024**2 < held_bytes(process.pid) < 110 * 1024**2
+        process.communicate()
+    assert held_bytes(process.pid) == 0
+
+
+def test_the_limit_of_a_training_process_is_the_settings_or_a_part_of_the_machines_memory() -> None:
+    assert training_limit(5) == 5
+    assert training_limit(0) == int((memory_bytes() or 0) * 0.9)
 
 
 def test_the_kernels_count_of_memory_kills_is_read() -> None:

@@ -135,7 +135,7 @@ def test_the_probe_is_as_large_as_what_did_not_fit(
     watch.learn_from(attempt, AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=error))
     now[0] += 20
     assert watch.look()
-    assert probed == [10_000]
+    assert probed == [SMALL + 10_000]
 
 
 def test_a_worker_whose_claim_fails_pauses_shows_it_and_continues_by_itself(
