@@ -317,6 +317,10 @@ class Client(Transport):
         """The list of a job's checkpoints with bytes, sha256 and metrics."""
         return self._json("GET", _job_path(job_id, "checkpoints"))
 
+    def evaluation(self, job_id: str) -> Json:
+        """How good the best model is on rows that did not train it. Raises NotFound where it was not evaluated."""
+        return self._json("GET", _job_path(job_id, "evaluation"))
+
     def training_log(self, job_id: str) -> Iterator[bytes]:
         """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end if some are missing."""
         received = 0
@@ -332,6 +336,14 @@ class Client(Transport):
         Raises Damaged where its length or its sha256 is not the recorded one; then `to` is as it was.
         """
         self._download(_job_path(job_id, "checkpoints", checkpoint["name"]), to, checkpoint["sha256"])
+
+    def files(self, job_id: str) -> Json:
+        """The list of the files that a job's script made, with path, bytes and time of change."""
+        return self._json("GET", _job_path(job_id, "files"))
+
+    def download_file(self, job_id: str, path: str, to: Path) -> None:
+        """Fetch a file (one of `files`) to `to`, whole or not at all."""
+        self._download(_job_path(job_id, "files", *path.split("/")), to)
 
     def download_bundle(self, job_id: str, to: Path) -> None:
         """Download the bundle to `to`, whole or not at all.

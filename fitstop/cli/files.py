@@ -8,6 +8,7 @@ import click
 
 from fitstop.cli.base import FitstopGroup, examples, fail, open_client, output_option
 from fitstop.cli.job_ids import find_job_id
+from fitstop.cli.work_files import download_files
 from fitstop.client import Client, Json
 from fitstop.connection import DATA_VARIABLE, DEFAULT_DATA
 from fitstop.errors import NotFound, Problem
@@ -142,12 +143,18 @@ def bundle(ctx: click.Context, job: str, to: Path | None) -> None:
 @click.command()
 @click.argument("job")
 @click.option("--checkpoint", metavar="NAME", help="Checkpoint to download. Default: the best model.")
+@click.option("--files", "wants_files", is_flag=True, help="Download the files that the job's script made instead.")
 @click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="File or folder to write to.")
 @click.pass_context
-def download(ctx: click.Context, job: str, checkpoint: str | None, to: Path | None) -> None:
-    """Download a job's best model and check its sha256. The file is written whole or not at all."""
+def download(ctx: click.Context, job: str, checkpoint: str | None, wants_files: bool, to: Path | None) -> None:  # noqa: FBT001
+    """Download a job's best model and check its sha256. Each file is written whole or not at all.
+
+    With --files: the files that a script left in its working folder, into the folder JOB-files or that of -o.
+    """
     client = open_client(ctx)
     job_id = find_job_id(client, job)
+    if wants_files:
+        ctx.exit(download_files(client, job_id, to or Path(f"{job_id}-files")))
     chosen = choose_checkpoint(client, job_id, checkpoint)
     path = _target(chosen["name"], to)
     client.download_checkpoint(job_id, chosen, path)

@@ -37,13 +37,15 @@ function cancelButton(job) {
 function button(words, act, kind = "") {
   const on = {
     click: async (event) => {
-      event.target.disabled = true;
+      // Not disabled: a disabled button cannot have the focus back when its dialog closes.
+      if (event.target.ariaBusy === "true") return;
+      event.target.ariaBusy = "true";
       try {
         await act();
       } catch (problem) {
         notice(problem.message, "bad");
       }
-      event.target.disabled = false;
+      event.target.ariaBusy = null;
     },
   };
   return element("button", { type: "button", class: kind, on }, words);

@@ -379,3 +379,26 @@ def test_logs_f_prints_until_the_job_has_finished_and_bears_a_service_that_resta
     assert result.exit_code == 0
     assert result.stdout == "==> attempt 1 on gpu-1 <==\none\ntwo\n"
     assert asked_after == [None, "1:4", "1:4", "1:8"]
+
+
+def test_evaluation_prints_the_matrix_the_classes_and_the_mistakes(fitstop, canned, listed):
+    job_id = listed[2]["id"]
+    classes = [
+        {"name": "c\x1bat", "support": 3, "predicted": 2, "precision": 1.0, "recall": 0.6667, "f1": 0.8},
+        {"name": "dog", "support": 1, "predicted": 2, "precision": 0.5, "recall": 1.0, "f1": 0.6667},
+    ]
+    mistake = {"row": 17, "true": "cat", "predicted": "dog", "probability": 0.75, "loss": 1.4}
+    part = {
+        "rows": 4, "of": 9, "metrics": {"accuracy": 0.75}, "classes": classes, "confusion": [[2, 1], [0, 1]],
+        "most_confused": [], "residuals": None, "mistakes": [mistake],
+    }  # fmt: skip
+    document = {"object": "evaluation", "epoch": 3, "checkpoint": None, "validation": part, "test": None}
+    canned.on("GET", f"/jobs/{job_id}/evaluation", document)
+    lines = fitstop("evaluation", job_id).stdout.splitlines()
+    assert lines[0] == "model of epoch 3 (not saved)"
+    assert "validation: accuracy 0.7500 (4 of 9 rows)" in lines
+    cells = [line.split() for line in lines]
+    assert [r"c\x1bat", "3", "2", "1.0000", "0.6667", "0.8000"] in cells
+    assert [r"c\x1bat", "2", "1"] in cells
+    assert ["17", "cat", "dog", "0.7500", "1.4000"] in cells
+    assert json.loads(fitstop("evaluation", job_id, "-o", "json").stdout) == document
