@@ -205,9 +205,6 @@ class Settings(BaseModel):
         ge=1024**2,
         description="maximum bytes that one attempt of a program keeps on the volume, beyond which it is ended",
     )
-    program_memory_bytes: int = Field(
-        default=0, ge=0, description="maximum memory of each process of a program (RLIMIT_DATA); 0: no limit"
-    )
     max_training_bytes: int = Field(
         default=0,
         ge=0,

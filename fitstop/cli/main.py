@@ -13,12 +13,13 @@ from fitstop.cli.export import export
 from fitstop.cli.extend import extend
 from fitstop.cli.files import bundle, datasets, download
 from fitstop.cli.insight import explain, patience, replay, usage
-from fitstop.cli.jobs import cancel, events, log, ps, retry, rm, show, submit, watch_command
+from fitstop.cli.jobs import cancel, events, log, retry, rm, show, submit, watch_command
 from fitstop.cli.keys import keys
 from fitstop.cli.local import demo, up
 from fitstop.cli.logs import logs
 from fitstop.cli.plot import plot
 from fitstop.cli.programs import programs
+from fitstop.cli.ps import ps
 from fitstop.cli.run import run as run_command
 from fitstop.cli.service import config, open_page, queue, workers
 from fitstop.cli.webhooks import webhooks
