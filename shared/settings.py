@@ -33,7 +33,7 @@ DEFAULT_DATA = "fitstop-data"
 # EX_CONFIG of sysexits.h.
 BAD_ENVIRONMENT_STATUS = 78
 # Read by the command `fitstop` alone.
-CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_WINE_URL", DATA_VARIABLE)
+CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_MLFLOW_URI", "FITSTOP_WINE_URL", DATA_VARIABLE)
 
 AllowCode = Literal["no", "boxed", "unboxed"]
 

@@ -9,6 +9,7 @@ from fitstop.cli.base import FitstopGroup, as_written
 from fitstop.cli.doctor import doctor
 from fitstop.cli.evaluation import evaluation
 from fitstop.cli.exit_codes import MEANINGS, ExitCode
+from fitstop.cli.export import export
 from fitstop.cli.extend import extend
 from fitstop.cli.files import bundle, datasets, download
 from fitstop.cli.insight import explain, patience, replay, usage
@@ -65,7 +66,7 @@ _RUN = (
     download,
     bundle,
 )
-_UNDERSTAND = (evaluation, explain, replay, patience, usage, plot)
+_UNDERSTAND = (evaluation, explain, replay, patience, usage, plot, export)
 _SERVE = (open_page, datasets, models, programs, keys, webhooks, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
