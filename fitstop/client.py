@@ -148,16 +148,32 @@ class Client(Transport):
 
     # Weights of models
 
-    def put_model(self, weights_id: str, path: Path) -> Json:
-        """Upload a `.weights.h5` or a `.keras` file. The same bytes again change nothing; others raise Refused."""
-        with path.open("rb") as file:
-            return self._json(
-                "PUT",
-                f"/models/{quote(weights_id, safe='')}",
-                content=file,
-                headers={"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)},
-                timeout=httpx2.Timeout(_PARSE_SECONDS, connect=5),
-            )
+    def put_model(
+        self,
+        weights_id: str,
+        path: Path,
+        name: str | None = None,
+        *,
+        on_sent: Callable[[int, int], None] | None = None,
+    ) -> Json:
+        """Upload weights: a `.weights.h5`, a `.keras`, or a `.h5` file. The same bytes again change nothing.
+
+        Others raise Refused (conflict). `name` is kept as the name of the file. `on_sent` as in `put_dataset`.
+        """
+        upload = open_upload(path)
+        return self._json(
+            "PUT",
+            f"/models/{quote(weights_id, safe='')}",
+            params={} if name is None else {"name": name},
+            content=upload.pieces(on_sent),
+            headers={"Content-Type": "application/octet-stream", "Content-Length": str(upload.size)},
+            timeout=_parse_timeout(upload),
+        )
+
+    def models(self, *, limit: int = 100, after: str | None = None) -> Json:
+        """One page of the uploaded weights, by their ids; `after` is the last id of the page before it."""
+        asked = {"limit": limit, "after": after}
+        return self._json("GET", "/models", params={key: value for key, value in asked.items() if value is not None})
 
     def model(self, weights_id: str) -> Json:
         """Uploaded weights: their size and sha256."""
@@ -230,16 +246,19 @@ class Client(Transport):
         """Delete a finished job with its models and logs."""
         self._send("DELETE", _job_path(job_id))
 
-    def jobs(self, *, limit: int = 100, after: str | None = None, status: str | None = None) -> Json:
-        """One page of the jobs, newest first; `after` is the last id of the page before it."""
-        asked = {"limit": limit, "after": after, "status": status}
+    def jobs(self, *, limit: int = 100, after: str | None = None, **filters: Any) -> Json:
+        """One page of the jobs, newest first; `after` is the last id of the page before it.
+
+        `filters` are those of GET /jobs, such as `status`, `name`, `search`, or `metadata.NAME`.
+        """
+        asked = {"limit": limit, "after": after, **filters}
         return self._json("GET", "/jobs", params={key: value for key, value in asked.items() if value is not None})
 
-    def all_jobs(self, *, status: str | None = None) -> Iterator[Json]:
-        """Every job, newest first, page by page."""
+    def all_jobs(self, **filters: Any) -> Iterator[Json]:
+        """Every job that the filters of `jobs` let through, newest first, page by page."""
         after = None
         while True:
-            page = self.jobs(after=after, status=status)
+            page = self.jobs(after=after, **filters)
             yield from page["data"]
             if not page["has_more"] or not page["data"]:
                 return
@@ -316,6 +335,10 @@ class Client(Transport):
     def checkpoints(self, job_id: str) -> Json:
         """The list of a job's checkpoints with bytes, sha256 and metrics."""
         return self._json("GET", _job_path(job_id, "checkpoints"))
+
+    def evaluation(self, job_id: str) -> Json:
+        """How good the best model is on rows that did not train it. Raises NotFound where it was not evaluated."""
+        return self._json("GET", _job_path(job_id, "evaluation"))
 
     def training_log(self, job_id: str) -> Iterator[bytes]:
         """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end if some are missing."""
