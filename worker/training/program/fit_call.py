@@ -12,6 +12,7 @@ from math import ceil
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import tree
 
@@ -45,7 +46,7 @@ from worker.training.program.script_callbacks import (
     forgets,
     uses_batches,
 )
-from worker.training.program.sequence_loop import SequenceLoop, find_sequence
+from worker.training.program.sequence_loop import SequenceLoop, find_sequence, first_batch
 from worker.training.program.stage import plan_of_machine
 from worker.training.program.work_files import WorkFiles
 from worker.training.resume.point import Place, ResumePoint
@@ -125,8 +126,7 @@ class ScriptFit:
         with random_state.unchanged():
             chosen = choose(self._arguments["callbacks"])
             data, why_not = self._read_data()
-            build = data.train.first_row if data else None
-            self._build(build)
+            self._build(data)
             settings = self._settings()
             mark = CallState(self.number, settings.seed, fingerprint(data) if data else "")
             session = ResumeSession(self._run, self._model, settings, self._is_of_this_call, self._record_name)
@@ -160,10 +160,11 @@ class ScriptFit:
         except NotRows as reason:
             return None, str(reason)
 
-    def _build(self, first_row: tuple[Any, ...] | None) -> None:
-        """Make all variables exist. Without rows Keras takes a batch from the script's own data."""
-        if first_row is not None:
-            build_variables(self._model, tree.map_structure(_with_texts_as_tensors, first_row))
+    def _build(self, data: Data | None) -> None:
+        """Make all variables exist, from a first batch."""
+        batch = data.train.first_row if data else first_batch(self._arguments["x"])
+        if batch is not None:
+            build_variables(self._model, tree.map_structure(_with_texts_as_tensors, batch))
             return
         probe = {**self._arguments, "epochs": self._arguments["initial_epoch"], "callbacks": None, "verbose": 0}
         self._fit(self._model, **probe)
@@ -387,7 +388,8 @@ def _data_events(data: Data | None) -> list[Event]:
 
 def _with_texts_as_tensors(array: Any) -> Any:
     """Keras takes the shape and type of a tensor of texts, and of no array of them."""
-    return tf.constant(array) if array.dtype.kind == "U" else array
+    is_text = isinstance(array, np.ndarray) and array.dtype.kind == "U"
+    return tf.constant(array) if is_text else array
 
 
 def by_name(fit: Fit, model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:

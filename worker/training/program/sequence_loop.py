@@ -34,6 +34,17 @@ def find_sequence(arguments: Mapping[str, Any]) -> Any:
     return x if is_plain and isinstance(arguments["shuffle"], bool) else None
 
 
+def first_batch(x: Any) -> Any:
+    """A batch of a PyDataset or of a tf.data dataset, as a step of Keras's takes it; None of other things."""
+    if isinstance(x, keras.utils.PyDataset):
+        batch = x[0]
+    elif isinstance(x, tf.data.Dataset):
+        batch = next(iter(x), None)
+    else:
+        return None
+    return tuple(batch) if isinstance(batch, list) else batch
+
+
 class SequenceLoop:
     """Keras's own training function over the batches of a PyDataset, one after the other."""
 
@@ -51,8 +62,11 @@ class SequenceLoop:
         self._arguments = arguments
         self._settings = settings
         self._sequence = arguments["x"]
+        validation = arguments["validation_data"]
         for _ in range(settings.first_epoch, place.epoch):
             self._sequence.on_epoch_end()
+            if isinstance(validation, keras.utils.PyDataset):
+                validation.on_epoch_end()
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
         """Train from the run's place until a callback stops it or `epochs` are done."""
