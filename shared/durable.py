@@ -131,6 +131,30 @@ def sync_folder(path: Path) -> None:
     _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all beneath it, however deep it is; what cannot be removed stays.
+
+    Not `shutil.rmtree`: it fails where folders are nested deeper than Python recurses or a path may be long, and a
+    script of a user can nest them so.
+    """
+    pending, number = [folder], 0
+    while pending:
+        here = pending.pop()
+        try:
+            with os.scandir(here) as entries:
+                found = [(Path(entry.path), entry.is_dir(follow_symlinks=False)) for entry in entries]
+            for path, is_folder in found:
+                if not is_folder:
+                    path.unlink()
+                    continue
+                # Beside the folder, so that paths stay short.
+                number += 1
+                pending.append(path.rename(folder.with_name(f"{folder.name}.{number}")))
+            here.rmdir()
+        except OSError:
+            continue
+
+
 def remove_file(path: Path) -> None:
     """Remove `path` for good; nothing happens where it is gone already."""
     path.unlink(missing_ok=True)

@@ -91,6 +91,11 @@ class AttemptFolder:
         return self.path / "inference.json"
 
     @property
+    def files(self) -> Path:
+        """The folder that a script works in; whoever wrote the script decides what is in it."""
+        return self.path / "files"
+
+    @property
     def resume(self) -> Path:
         return self.path / "resume"
 
@@ -101,6 +106,11 @@ class AttemptFolder:
     @property
     def end_file(self) -> Path:
         return self.path / "end.json"
+
+    @property
+    def evaluation_file(self) -> Path:
+        """How good the best model is, once the training program has measured it."""
+        return self.path / "evaluation.json"
 
     @property
     def output_file(self) -> Path:

@@ -9,6 +9,8 @@ Python has no wrapper for it, and some sandboxes have no such call.
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -65,6 +67,23 @@ def _open_regular(name: str, mode: int) -> int:
         os.close(descriptor)
         raise _not_plain(name)
     return descriptor
+
+
+@contextmanager
+def open_folder(path: Path | str) -> Iterator[int]:
+    """A descriptor of the folder at `path`, to look into. Raises as `open_plain`."""
+    name = os.fspath(path)
+    try:
+        descriptor = _open(name, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        error.filename = name
+        if error.errno in _NOT_PLAIN:
+            raise UnusableDocument(f"{document_name(name)} is not a folder, or is reached through a link") from error
+        raise
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def read_plain(path: Path | str, most_bytes: int = MOST_DOCUMENT_BYTES) -> bytes | None:

@@ -25,7 +25,7 @@ from shared.job_folder import JobFolder
 from shared.plain_files import open_plain
 from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec.base import Strict
-from shared.times import Time
+from shared.times import Time, microseconds
 
 PROGRAMS = "programs"
 DOCUMENT = "program.json"
@@ -83,6 +83,11 @@ class ProgramInfo(_ProgramDocument):
     def paths(self) -> list[str]:
         """The paths of all files, sorted."""
         return [file.path for file in self.files]
+
+    @property
+    def uploaded_at(self) -> int:
+        """The time of the upload in nanoseconds since 1970: that of the files once they are unpacked."""
+        return microseconds(self.created_at) * 1000
 
     @property
     def has_requirements(self) -> bool:
@@ -242,8 +247,9 @@ def write_archive(path: Path, files: Iterable[tuple[str, IO[bytes]]]) -> None:
 def unpack(version_folder: Path, into: Path) -> None:
     """Write the files of a version beneath `into`, which is made where it is missing.
 
-    A file that is there is replaced. Nothing is written through a link. Raises UnusableDocument where the version is
-    missing, damaged, or not the one that its folder is named by; files written by then stay.
+    Their time is that of the version's upload. A file that is there is replaced. Nothing is written through a link.
+    Raises UnusableDocument where the version is missing, damaged, or not the one that its folder is named by; files
+    written by then stay.
     """
     info = read_document(version_folder / DOCUMENT, ProgramInfo)
     if info is None:
@@ -254,6 +260,7 @@ def unpack(version_folder: Path, into: Path) -> None:
         for file in info.files:
             with archive.open(file.path) as content, _new_file(top, file.path) as target:
                 sums.append((file.path, _copy(content, target, file)))
+                os.utime(target, ns=(info.uploaded_at, info.uploaded_at))
     if hash_program(sums) != version_folder.name:
         raise UnusableDocument(f"{ARCHIVE} is damaged: its files are not those of version {version_folder.name}")
 

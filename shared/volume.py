@@ -31,6 +31,7 @@ from shared.durable import (
     make_folder,
     read_bytes,
     remove_file,
+    remove_tree,
     replace_file,
     sync_folder,
 )
@@ -319,7 +320,7 @@ class Volume:
                 if time.time() - grave.stat().st_mtime > _REMEMBERED_SECONDS:
                     grave.unlink(missing_ok=True)
             elif not is_job_id(grave.name):
-                shutil.rmtree(grave, ignore_errors=True)
+                remove_tree(grave)
             elif job_age_seconds(grave.name) > _REMEMBERED_SECONDS:
                 grave.unlink(missing_ok=True)
 
@@ -331,7 +332,7 @@ class Volume:
             return False
         sync_folder(folder.parent)
         sync_folder(self.deleted)
-        shutil.rmtree(grave, ignore_errors=True)
+        remove_tree(grave)
         return True
 
     def forget_marker(self, job_id: str) -> None:

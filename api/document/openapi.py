@@ -49,6 +49,7 @@ _PATH_PARAMETERS: dict[str, Schema] = {
     "program_id": text("Id of the program, chosen at the upload.", pattern=DATASET_ID_PATTERN),
     "job_id": text("Id of the job.", pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$"),
     "name": text("Name from the list of checkpoints.", minLength=1, maxLength=255, pattern="^[A-Za-z0-9._-]+$"),
+    "path": text("Path from the list of files, with / between folders.", minLength=1, maxLength=4096),
     "webhook_id": text("Id of the webhook.", pattern=WEBHOOK_ID_PATTERN),
     "key_id": text("Id of the API key.", pattern="^[A-Za-z0-9_]{1,64}$"),
 }
@@ -88,11 +89,11 @@ def document(app: Flask) -> Schema:
     for method, rule, endpoint, operation in table:
         scope = scope_of(app, endpoint)
         entry = _operation(operation, references, scope, inspect.getdoc(app.view_functions[endpoint]) or "")
-        path = re.sub(r"<(\w+)>", r"{\1}", rule)
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
         parameters = [
             {"name": name, "in": "path", "required": True, "schema": _bare(_PATH_PARAMETERS[name]),
              "description": _PATH_PARAMETERS[name]["description"]}
-            for name in re.findall(r"<(\w+)>", rule)
+            for name in re.findall(r"<(?:\w+:)?(\w+)>", rule)
         ]  # fmt: skip
         paths.setdefault(path, {"parameters": parameters} if parameters else {})[method.lower()] = entry
     return {

@@ -19,6 +19,7 @@ from shared.epoch_columns import EpochTold
 from shared.forecast import Forecast, forecast
 from shared.history import JobHistory
 from shared.replay import monitored_values
+from shared.spec import ProgramJobSpec
 
 _RECENT = 20
 
@@ -56,9 +57,7 @@ def _answer(history: JobHistory) -> dict[str, Any]:
     if history.result is not None:
         return {**told, **_none("the job has finished")}
     if spec is None:
-        ends = _within_budget(history, epochs, allowed)
-        because = f"its budget ends it near epoch {ends}" if ends < allowed else f"it ends at epoch {allowed}"
-        return {**told, **_none(f"early stopping is off: {because}")}
+        return {**told, **_none(_why_without_rule(history, epochs, allowed))}
     if history.fit is not None and history.fit.number > 1:
         return {**told, **_none(f"its script is in call {history.fit.number} of fit, and early stopping began again")}
     try:
@@ -69,6 +68,14 @@ def _answer(history: JobHistory) -> dict[str, Any]:
     if found is None:
         return {**told, **_none("too few epochs have finished")}
     return {**told, **_report(history, epochs, found), "reason": None}
+
+
+def _why_without_rule(history: JobHistory, epochs: list[EpochTold], allowed: int) -> str:
+    if history.fit is None and isinstance(history.record.spec, ProgramJobSpec):
+        return "its script has not called fit yet"
+    ends = _within_budget(history, epochs, allowed)
+    because = f"its budget ends it near epoch {ends}" if ends < allowed else f"it ends at epoch {allowed}"
+    return f"early stopping is off: {because}"
 
 
 def _within_budget(history: JobHistory, epochs: list[EpochTold], allowed: int) -> int:

@@ -6,7 +6,9 @@ from pydantic import Field, PlainSerializer, SerializerFunctionWrapHandler, mode
 
 from api.shapes.base import Count, JobId, Page, Path, Shape, Time
 from api.shapes.insight import Ledger
+from shared.evaluation import PartResult
 from shared.events import Level
+from shared.fits import Kept
 from shared.job import JobError, JobStatus, Stop
 from shared.manifest import Checkpoint as SavedCheckpoint
 from shared.progress import Best, Patience, PlateauWait
@@ -110,6 +112,7 @@ class JobUrls(Shape):
     log: Path
     checkpoints: Path
     model: Path
+    evaluation: Path
     bundle: Path
     cancel: Path
     retry: Path
@@ -117,10 +120,14 @@ class JobUrls(Shape):
 
 
 class Resume(Shape):
-    """Whether the run is known to be bit for bit the same as one without interruptions."""
+    """Whether the run is known to be bit for bit the same as one without interruptions, and would stay so."""
 
     exact: bool
-    reasons: Annotated[list[str], Field(description="Reason for each resume that was not exact")]
+    kind: Annotated[
+        Kept,
+        Field(description="What an interruption changes: nothing, the memory of some callbacks, or the numbers"),
+    ]
+    reasons: Annotated[list[str], Field(description="Reason for each resume that was not exact, or would not be")]
 
 
 class SetAside(Shape):
@@ -265,6 +272,38 @@ class Checkpoint(SavedCheckpoint):
     object: Literal["checkpoint"]
     is_best: bool
     url: Path
+
+
+class Evaluation(Shape):
+    """Quality of the best model on rows that did not train it. `checkpoint` is null for the model of the last epoch."""
+
+    object: Literal["evaluation"]
+    job: JobId
+    computed_at: Time
+    seconds: float
+    task: Literal["binary", "multiclass", "regression"]
+    checkpoint: str | None
+    epoch: Count
+    validation: PartResult
+    test: Annotated[PartResult | None, Field(description="The part kept aside; null where none was")]
+
+
+class JobFile(Shape):
+    """File that a script made or changed in its working folder."""
+
+    object: Literal["job_file"]
+    path: str
+    bytes: int
+    changed_at: Time | None
+
+
+class JobFiles(Shape):
+    """Files of a job; `left_out` counts links, devices and names that are no plain UTF-8."""
+
+    object: Literal["list"]
+    data: list[JobFile]
+    has_more: bool
+    left_out: int
 
 
 class Explanation(Shape):

@@ -38,6 +38,8 @@ def finished_job(volume: Volume, project: str = DEFAULT_PROJECT, dataset_id: str
         metrics={"loss": 0.5},
     )
     write_manifest(attempt.manifest_file, Manifest(best=best.name, checkpoints=(best,)))
+    (attempt.files / "out").mkdir(parents=True)
+    (attempt.files / "out" / "scores.csv").write_text("fold,score\n1,0.5\n")
     attempt.resume.mkdir()
     (attempt.resume / point_name(4, 0)).write_bytes(b"a point")
     attempt.preprocessing_file.write_bytes(b"the fitted steps")

@@ -6,7 +6,7 @@ import { thumbnailsOf } from "./thumbnails.js";
 
 /** Show them; `node` stays hidden for other data, and where the dataset was deleted or is another one by now. */
 export async function showImages(node, { created_at: posted, spec: { dataset: asked } }) {
-  if (asked.kind !== "images") return;
+  if (asked?.kind !== "images") return;
   const dataset = await get(`/datasets/${encodeURIComponent(asked.id)}`).catch(whereNone);
   if (!dataset?.images || Date.parse(dataset.created_at) > Date.parse(posted)) return;
   replace(node, element("div", { class: "card-head" }, element("h2", {}, "Sample images")), thumbnailsOf(dataset));

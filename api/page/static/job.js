@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { showCheckpoints } from "./checkpoints_panel.js";
 import { Curves } from "./curves.js";
 import { byId, setText } from "./dom.js";
+import { showEvaluation } from "./evaluation_panel.js";
 import { EventLog } from "./event_log.js";
 import { showImages } from "./images_panel.js";
 import { showActions } from "./job_actions.js";
@@ -14,6 +15,7 @@ import { follow } from "./live.js";
 import { notice } from "./notice.js";
 import { OutputPanel } from "./output_panel.js";
 import { ownRule, PatiencePanel } from "./patience_panel.js";
+import { ProgramPanel } from "./program_panel.js";
 import { Regularly } from "./regularly.js";
 import { betterMode } from "./series.js";
 import { keptView } from "./url_view.js";
@@ -31,10 +33,12 @@ const controls = controlsOf(view);
 const charts = new JobCharts(view, curves, controls);
 const panel = new PatiencePanel(byId("patience-panel"), curves, showWhatIf);
 const output = new OutputPanel(jobId, complain);
+const program = new ProgramPanel(byId("program"), complain);
 const questions = new Regularly(BETWEEN_QUESTIONS_MS, ask);
 let job = null;
 let forecast = null;
 let savedBefore = null;
+let isEvaluated = false;
 
 byId("view-controls").append(controls.node);
 
@@ -64,12 +68,18 @@ function drawSoon() {
 function know(document) {
   job = document;
   output.setStatus(job.status);
+  if (job.status === "succeeded" && !isEvaluated) {
+    isEvaluated = true;
+    void showEvaluation(byId("evaluation"), jobId).catch(complain);
+  }
+  program.setJob(job);
   charts.monitor = monitorOf(job);
   charts.stop = job.stop?.last_epoch || curves.stop?.epoch || null;
   if (job.stop) charts.forecast = null;
   showSummary(job, forecast);
   showActions(job);
   if (job.ledger) showLedger(byId("ledger"), job.ledger);
+  byId("curves").hidden = Boolean(job.finished_at) && !job.progress && !curves.length;
   byId("ledger").hidden = !(job.ledger?.gpu_seconds.total > 0);
   // The rule of a script is its own, and the page does not know all of it.
   byId("patience-panel").hidden = Boolean(job.spec.program);
@@ -91,7 +101,7 @@ function priceOf({ worker }) {
 
 /** What only the service knows: why, where it will stop, and which models it keeps. */
 async function ask() {
-  await Promise.all([showExplanation(jobId), askForecast(), askCheckpoints()]).catch(complain);
+  await Promise.all([showExplanation(job), askForecast(), askCheckpoints()]).catch(complain);
 }
 
 async function askForecast() {

@@ -21,6 +21,7 @@ from shared.durable import (
     make_folder,
     read_bytes,
     remove_file,
+    remove_tree,
     replace_file,
     sync_folder,
 )
@@ -288,3 +289,19 @@ def test_a_process_killed_at_any_system_call_leaves_the_old_content_or_the_new_o
     assert seen[0] == old
     assert seen[-1] == new
     assert seen == sorted(seen, key=lambda content: content == new)
+
+
+def test_a_tree_is_removed_however_deep_it_is_and_through_no_link(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "kept.txt").write_text("kept")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "outside")
+    here = os.open(tmp_path / "tree", os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("deep", dir_fd=here)
+        os.close(os.open("file", os.O_CREAT, dir_fd=here))
+        above, here = here, os.open("deep", os.O_RDONLY, dir_fd=here)
+        os.close(above)
+    os.close(here)
+    remove_tree(tmp_path / "tree")
+    assert [path.name for path in tmp_path.rglob("*")] == ["outside", "kept.txt"]

@@ -76,6 +76,7 @@ def test_unpacking_writes_the_files_and_replaces_what_is_there(volume, tmp_path)
     into = tmp_path / "into"
     unpack(folder, into)
     assert unpacked(into) == FILES
+    assert (into / "train.py").stat().st_mtime_ns == volume.program("mine").uploaded_at
     (into / "train.py").write_bytes(b"changed")
     (into / "own.txt").write_bytes(b"kept")
     unpack(folder, into)

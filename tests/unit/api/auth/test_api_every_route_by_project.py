@@ -56,7 +56,10 @@ ROUTES = {
     ("GET", "/jobs/<job_id>/training_log.csv"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints/<name>"): ONE,
+    ("GET", "/jobs/<job_id>/files"): ONE,
+    ("GET", "/jobs/<job_id>/files/<path:path>"): ONE,
     ("GET", "/jobs/<job_id>/model"): ONE,
+    ("GET", "/jobs/<job_id>/evaluation"): ONE,
     ("GET", "/jobs/<job_id>/bundle.zip"): ONE,
     ("GET", "/jobs/<job_id>/explain"): ONE,
     ("GET", "/jobs/<job_id>/forecast"): ONE,
@@ -127,7 +130,7 @@ def ask(client, method, rule, thing=None, **more):
     headers = {"Sec-Fetch-Site": "same-origin"} if rule.startswith("/page") else {}
     if method == "PATCH":
         headers = {"Content-Type": "application/partial-upload", "Upload-Offset": "0", "Upload-Complete": "?0"}
-    path = re.sub(r"<(\w+)>", lambda place: value_of(place[1], method, rule, thing), rule)
+    path = re.sub(r"<(?:\w+:)?(\w+)>", lambda place: value_of(place[1], method, rule, thing), rule)
     return client.open(path, method=method, headers=headers, buffered=True, **{**body, **more})
 
 
@@ -140,8 +143,16 @@ def value_of(place, method, rule, thing):
     }  # fmt: skip
     if place in own:
         return getattr(thing, own[place])
-    if place == "name":
-        return "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css"
+    if place in {"name", "path"}:
+        return (
+            "out/scores.csv"
+            if place == "path"
+            else "model-01.keras"
+            if "checkpoints" in rule
+            else "uPlot.min.css"
+            if "vendor" in rule
+            else "base.css"
+        )
     if rule.endswith("/cancel"):
         return thing.waiting
     if rule.endswith("/retry"):

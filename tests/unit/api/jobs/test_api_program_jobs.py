@@ -92,6 +92,7 @@ def test_every_reader_says_something_true_of_a_job_without_a_dataset(client, vol
     put_program(volume, files=SCRIPT)
     job = client.post("/jobs", json={"program": {"id": "mine"}}).json["id"]
     attempt = claim(volume.job(job))
+    assert client.get(f"/jobs/{job}/forecast").json["reason"] == "its script has not called fit yet"
     with EventWriter(attempt.events_file, 0.0) as events:
         rule = {"monitor": "val_mine", "mode": "max", "patience": 2, "min_delta": 0.0, "start_from_epoch": 0}
         call = {"number": 1, "after_epoch": 0, "epochs": 9, "batch_size": 8, "rule": rule}

@@ -1,0 +1,46 @@
+"""download --files: what a script left in its working folder."""
+
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import click
+
+from fitstop.cli.exit_codes import ExitCode, exit_code
+from fitstop.client import Client
+from fitstop.errors import ClientError
+from fitstop.terminal.output import hint, plain, print_error, size
+from fitstop.terminal.programs import count_files
+
+
+def download_files(client: Client, job_id: str, folder: Path) -> ExitCode:
+    """Write the files of a job's script below `folder`, also after one that fails; the highest exit status."""
+    listing = client.files(job_id)
+    worst, written = ExitCode.OK, 0
+    for file in listing["data"]:
+        path = str(file["path"])
+        if not _is_below(path):
+            hint(f"not written, its name leads elsewhere on this system: {plain(path)}")
+            continue
+        target = folder.joinpath(*path.split("/"))
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            client.download_file(job_id, path, target)
+        except ClientError as error:
+            hint(plain(path))
+            print_error(error)
+            worst = max(worst, exit_code(error))
+            continue
+        written += 1
+        click.echo(plain(target))
+    total = sum(file["bytes"] for file in listing["data"])
+    hint(f"{count_files(written)} of {len(listing['data'])}, {size(total)}")
+    if listing["has_more"]:
+        hint("The job has more files than one list holds.")
+    return worst
+
+
+def _is_below(path: str) -> bool:
+    """Whether a path from the service stays below a folder of this system."""
+    if {"", ".", ".."} & set(path.split("/")) or "\0" in path:
+        return False
+    kind = type(Path())
+    return issubclass(kind, PurePosixPath) or not (PureWindowsPath(path).drive or "\\" in path or ":" in path)
