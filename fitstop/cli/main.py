@@ -9,6 +9,7 @@ from fitstop.cli.base import FitstopGroup, as_written
 from fitstop.cli.doctor import doctor
 from fitstop.cli.evaluation import evaluation
 from fitstop.cli.exit_codes import MEANINGS, ExitCode
+from fitstop.cli.export import export
 from fitstop.cli.extend import extend
 from fitstop.cli.files import bundle, datasets, download
 from fitstop.cli.insight import explain, patience, replay, usage
@@ -16,6 +17,7 @@ from fitstop.cli.jobs import cancel, events, log, retry, rm, show, submit, watch
 from fitstop.cli.keys import keys
 from fitstop.cli.local import demo, up
 from fitstop.cli.logs import logs
+from fitstop.cli.models import models
 from fitstop.cli.plot import plot
 from fitstop.cli.programs import programs
 from fitstop.cli.ps import ps
@@ -64,8 +66,8 @@ _RUN = (
     download,
     bundle,
 )
-_UNDERSTAND = (evaluation, explain, replay, patience, usage, plot)
-_SERVE = (open_page, datasets, programs, keys, webhooks, workers, queue, config, doctor)
+_UNDERSTAND = (evaluation, explain, replay, patience, usage, plot, export)
+_SERVE = (open_page, datasets, models, programs, keys, webhooks, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)
