@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -59,6 +59,11 @@ resume-proof: $(VENV)/.dev  ## compare interrupted runs with an uninterrupted on
 
 resume-proof-kinds: $(VENV)/.dev  ## the same on images and arrays, with models of every kind: make resume-proof-kinds [JOBS= SEED=]
 	$(BIN)/python -m proofs.resume_proof --kinds --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),60) --seed $(SEED)
+
+KILLS ?= 10
+
+script-proof: $(VENV)/.dev  ## the same of the scripts in examples/scripts: make script-proof [KILLS= SEED= SCRIPTS=]
+	$(BIN)/python -m proofs.script_proof --kills $(KILLS) --seed $(SEED) $(SCRIPTS)
 
 LOSSES ?= 25
 

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from api import create_app
 from fitstop.cli.main import main as command
 from shared.settings import Settings, variable
-from shared.spec import JobSpec
+from shared.spec import JobSpec, ProgramJobSpec
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "reference"
@@ -44,12 +44,14 @@ def pages() -> dict[str, str]:
 
 def spec_page() -> str:
     """Every field of a job's spec with its values, its default and its meaning."""
-    schema = JobSpec.model_json_schema()
+    schema, program = JobSpec.model_json_schema(), ProgramJobSpec.model_json_schema()
     introduction = """\
 Only `dataset.id` and `dataset.target` are required. `fitstop submit --dry-run` (`POST /jobs?dry_run=true`) shows a spec
 with all defaults filled in and every "auto" decided. `GET /schema/job.json` is this page as a JSON schema for editors.
-[A job](../jobs.md) explains the parts that need more than a line."""
-    return _page("Job spec", introduction, *_sections("", schema, schema["$defs"]))
+[A job](../jobs.md) explains the parts that need more than a line. A job that runs [your own script](../scripts.md) has
+`program` in place of `dataset`, `model` and `hyperparameters`; of `callbacks` it has `early_stopping` alone."""
+    of_program = _sections("program", program["$defs"]["ProgramSpec"], program["$defs"])
+    return _page("Job spec", introduction, *_sections("", schema, schema["$defs"]), *of_program)
 
 
 def _sections(path: str, schema: Schema, definitions: Schema) -> Iterator[str]:

@@ -11,6 +11,7 @@ its user.
 
 from fitstop.client import Client
 from fitstop.connection import Connection, find_connection
+from fitstop.dataset_path import dataset_path
 from fitstop.errors import (
     Answered,
     ApiError,
@@ -48,6 +49,7 @@ __all__ = [
     "Unreachable",
     "Unsendable",
     "attach",
+    "dataset_path",
     "find_connection",
     "fit",
     "run_script",

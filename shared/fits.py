@@ -3,7 +3,7 @@
 A job's epochs count over all calls: the first epoch of the second call follows the last one of the first.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,21 +11,25 @@ from shared.events import Event
 from shared.spec import EarlyStoppingSpec
 
 EVENT = "fit"
+Kept = Literal["exact", "epoch", "inexact"]
 
 
 class FitCall(BaseModel):
     """One call of `fit`, which trains the epochs of the job after `after_epoch` and up to `epochs`.
 
-    `rule` is its early stopping, None where it has none.
+    `rule` is its early stopping, None where it has none. `resume` says how it goes on after an interruption: as if
+    nothing had happened, with the memory of some callbacks lost, or with other numbers; `reasons` why not exactly.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     number: int = Field(ge=1)
     after_epoch: int = Field(ge=0)
     epochs: int = Field(ge=0)
     batch_size: int = Field(ge=1)
     rule: EarlyStoppingSpec | None = None
+    resume: Kept = "exact"
+    reasons: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, event: Event) -> "FitCall | None":

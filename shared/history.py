@@ -5,8 +5,8 @@ line from the newest attempt back to the first; what an attempt did after the pl
 trained for nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from shared.epoch_columns import NO_EPOCHS, EpochColumns, EpochRows, EpochTold
 from shared.events import Event, read_events
-from shared.fits import FitCall
+from shared.fits import FitCall, Kept
 from shared.held import held_by, moment_of
 from shared.job import AttemptEnd, Claim, JobRecord, JobResult, JobStatus
 from shared.job_folder import AttemptFolder, JobFolder, derived_status
@@ -33,7 +33,7 @@ class AttemptHistory:
     `claimed` is when the claim was written, by the volume's clock: microseconds since 1970.
     `resumed` is the place where it went on, of attempt `from_attempt`; None where it began at the beginning. `inexact`
     are the reasons why it may differ in its numbers from a run that was never interrupted. `fit` is the last call of
-    `fit` of a program's script.
+    `fit` of a program's script, and `limits` are the reasons why an interruption of a call would not be exact.
     """
 
     number: int
@@ -48,6 +48,7 @@ class AttemptHistory:
     epochs: EpochRows = NO_EPOCHS
     inexact: tuple[str, ...] = ()
     fit: FitCall | None = None
+    limits: Mapping[str, Kept] = field(default_factory=dict)
 
     @property
     def has_trained(self) -> bool:
@@ -172,6 +173,10 @@ class JobHistory:
             return self.record.spec.hyperparameters.batch_size
         return attempt.fit.batch_size if attempt.fit else None
 
+    def limits(self) -> dict[str, Kept]:
+        """Why an interruption of a program's job would not be exact, and what it would be then."""
+        return {reason: kept for attempt in self.attempts for reason, kept in attempt.limits.items()}
+
     def inexact(self) -> list[str]:
         """Why the run may differ from one that was never interrupted; of attempts whose work was dropped nothing."""
         used = self.used()
@@ -193,6 +198,7 @@ class _AttemptReader:
     from_attempt: int | None = None
     inexact: tuple[str, ...] = ()
     fit: FitCall | None = None
+    limits: Mapping[str, Kept] = field(default_factory=dict)
     claim: Claim | None = None
     end: AttemptEnd | None = None
     told: int = 0
@@ -224,6 +230,7 @@ class _AttemptReader:
             epochs=self.epochs.now(),
             inexact=self.inexact,
             fit=self.fit,
+            limits=self.limits,
         )
 
     def read_events(self) -> None:
@@ -238,7 +245,9 @@ class _AttemptReader:
             self._moment(event)
         if event.data.get("exact") is False:
             self.inexact += (event.message,)
-        self.fit = FitCall.of(event) or self.fit
+        if call := FitCall.of(event):
+            self.fit = call
+            self.limits = {**self.limits, **dict.fromkeys(call.reasons, call.resume)}
         if event.type == "epoch":
             progress = _progress(event)
             if progress is not None:

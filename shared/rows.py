@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shared.plain_files import open_plain
+from shared.parquet_files import open_parquet
 from shared.problems import FitstopError
 from shared.spec import Positive, TableSpec
 
@@ -59,39 +59,38 @@ class Selection:
 
 
 class Columns:
-    """The columns of a dataset's Parquet file, each read when it is asked for. Raises OSError where the file fails.
+    """The columns of a dataset's Parquet file, each read when it is asked for.
 
-    pyarrow is imported with the first column: who never reads one does without it.
+    `rows` is their number where it is known. Raises UnusableDocument for a file that is none, or not of that dataset,
+    OSError where the volume fails.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rows: int | None = None) -> None:
         self._path = path
+        self._rows = rows
 
     def is_missing(self, name: str) -> npt.NDArray[np.bool_]:
         """Which rows have no value, of shape (rows,). Never holds the whole of a text column."""
-        from pyarrow.parquet import ParquetFile
-
-        with open_plain(self._path) as opened, ParquetFile(opened) as file:
+        with open_parquet(self._path, rows=self._rows, dictionary=[name]) as file:
             batches = file.iter_batches(batch_size=_BATCH, columns=[name], use_threads=False)
             masks = [_mask(batch.column(name)) for batch in batches]
         return np.concatenate([np.empty(0, np.bool_), *masks])
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
         """A column of numbers, of shape (rows,) and its own dtype; any number where a value is missing."""
-        return _plain(self._read(name).combine_chunks())
+        with open_parquet(self._path, rows=self._rows) as file:
+            return _plain(_read(file, name).combine_chunks())
 
     def codes(self, name: str) -> Codes:
         """The column's different values, sorted, and which of them stands in each row."""
-        cells = self._read(name, as_dictionary=True).dictionary_encode().unify_dictionaries().combine_chunks()
-        return _sorted_codes(cells.dictionary.to_pylist(), np.where(_mask(cells), -1, _plain(cells.indices)))
+        with open_parquet(self._path, rows=self._rows, dictionary=[name]) as file:
+            cells = _read(file, name).dictionary_encode().unify_dictionaries().combine_chunks()
+            return _sorted_codes(cells.dictionary.to_pylist(), np.where(_mask(cells), -1, _plain(cells.indices)))
 
-    def _read(self, name: str, *, as_dictionary: bool = False) -> Any:
-        from pyarrow.parquet import ParquetFile
 
-        columns = [name] if as_dictionary else None
-        with open_plain(self._path) as opened, ParquetFile(opened, read_dictionary=columns) as file:
-            # A name may select the columns that it is a prefix of, as well.
-            return file.read(columns=[name], use_threads=False).column(name)
+def _read(file: Any, name: str) -> Any:
+    # A name may select the columns that it is a prefix of, as well.
+    return file.read(columns=[name], use_threads=False).column(name)
 
 
 def _plain(array: Any) -> npt.NDArray[Any]:

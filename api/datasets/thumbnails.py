@@ -9,7 +9,6 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from flask import Response
 
 from api.auth.projects import find_dataset
@@ -19,10 +18,15 @@ from api.http.query import Query
 from api.shapes.base import Page
 from api.shapes.service import DatasetImage
 from api.state.service import service
-from shared.plain_files import open_plain
+from shared.parquet_files import open_parquet
 from shared.problems import NotFound
 
 _MOST, _USUAL = 100, 24
+# Above what ingest writes: 24 of each class, or one of each of 65,536 classes.
+_MOST_ROWS = 100_000
+# Of one picture, or of its name.
+_MOST_BYTES = 1024**2
+_TEXTS = ("path", "label", "split", "image", "type")
 
 
 @operation(
@@ -55,12 +59,19 @@ def show_images(dataset_id: str) -> Response:
 
 def _read(path: Path, name: str | None, limit: int) -> tuple[list[dict[str, Any]], bool]:
     """The first rows of the class, or of all classes in turn, and whether there are more. Reads few row groups."""
-    with open_plain(path) as opened, pq.ParquetFile(opened) as file:
-        labels = file.read(["label"], use_threads=False)["label"].to_pylist()
+    with open_parquet(path, most_rows=_MOST_ROWS, dictionary=_TEXTS) as file:
+        labels = _labels(file)
         chosen = _in_turn(labels) if name is None else [at for at, label in enumerate(labels) if label == name]
         wanted = chosen[:limit]
         found = dict(_rows_at(file, set(wanted)))
-    return [found[at] for at in wanted], len(chosen) > limit
+        return [found[at] for at in wanted], len(chosen) > limit
+
+
+def _labels(file: Any) -> list[str]:
+    """The label of each row; those of one class are one object."""
+    cells = file.read(["label"], use_threads=False)["label"].unify_dictionaries().combine_chunks()
+    names = [_checked(one) for one in cells.dictionary.to_pylist()]
+    return [names[index] for index in cells.indices.to_pylist()]
 
 
 def _in_turn(labels: list[str]) -> list[int]:
@@ -72,14 +83,22 @@ def _in_turn(labels: list[str]) -> list[int]:
     return [place for place in chain.from_iterable(turns) if place is not None]
 
 
-def _rows_at(file: pq.ParquetFile, places: set[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows_at(file: Any, places: set[int]) -> Iterator[tuple[int, dict[str, Any]]]:
     start = 0
     for group in range(file.num_row_groups):
         end = start + file.metadata.row_group(group).num_rows
         if any(start <= place < end for place in places):
-            rows = file.read_row_group(group, use_threads=False).to_pylist()
-            yield from ((start + at, row) for at, row in enumerate(rows) if start + at in places)
+            rows = file.read_row_group(group, use_threads=False)
+            for place in places & set(range(start, end)):
+                yield place, {name: _checked(rows[name][place - start].as_py()) for name in rows.column_names}
         start = end
+
+
+def _checked(value: Any) -> Any:
+    """A value of the file. Raises ValueError for one that ingest did not write."""
+    if isinstance(value, str | bytes) and len(value) > _MOST_BYTES:
+        raise ValueError(f"a value of {len(value)} bytes")
+    return value
 
 
 def _shown(row: dict[str, Any]) -> DatasetImage:

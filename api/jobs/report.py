@@ -53,7 +53,7 @@ def job_report(
         progress=_progress(event),
         stop=_stop(state, event),
         checkpoints=_checkpoint_summary(runs, unread),
-        engine=None if is_new else _engine(folder, unread),
+        engine=None if is_new or record.task is None else _engine(folder, unread),
         worker=_worker(state),
         error=result.ending.error if result else None,
         attempts=_attempt_counts(ended),
@@ -143,7 +143,7 @@ def _or_none(read: Callable[[], _Read], unread: list[str]) -> _Read | None:
 
 
 def _engine(folder: JobFolder, unread: list[str]) -> shapes.Engine | None:
-    """How the job is computed; None before an attempt has decided that."""
+    """How the job is computed; None before an attempt has decided that. A script has one for each call of `fit`."""
     plan = _or_none(folder.plan, unread)
     return None if plan is None else shapes.Engine.model_construct(**plan.model_dump(exclude={"format"}))
 

@@ -21,6 +21,8 @@ from api.state.histories import histories
 from api.state.report_cache import View
 from api.state.service import Service, service
 from shared.document import UnusableDocument
+from shared.fits import Kept
+from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
 from shared.ledger import Ledger
@@ -30,7 +32,7 @@ from shared.volume import OpenJob
 MOST_WAIT_SECONDS = 60
 _RUNNING_SECONDS, _QUEUED_SECONDS = 2, 5
 # Of a job that nobody has taken yet.
-_EXACT = Resume(exact=True, reasons=[])
+_EXACT = Resume(exact=True, kind="exact", reasons=[])
 _NEW_LEDGER = ledger_report(Ledger(waiting=0, held=(), avoided_epochs=0, avoided=0, median_epoch_seconds=None))
 
 
@@ -66,13 +68,20 @@ def job_document(folder: JobFolder) -> Job:
     held = service()
     report = _report(held, folder, state_of(folder))
     try:
-        ledger, inexact = ledger_report(histories().ledger(folder)), histories().of(folder).inexact()
+        ledger, history = ledger_report(histories().ledger(folder)), histories().of(folder)
     except UnusableDocument as error:
         # What the report could not read of the same is a warning in it already.
-        warnings = dict.fromkeys([*report.warnings, str(error)])
-        return report.model_copy(update={"warnings": list(warnings), "ledger": None})
-    resume = Resume(exact=not inexact, reasons=inexact)
-    return report.model_copy(update={"warnings": [*report.warnings, *inexact], "ledger": ledger, "resume": resume})
+        unread = dict.fromkeys([*report.warnings, str(error)])
+        return report.model_copy(update={"warnings": list(unread), "ledger": None})
+    warnings = [*report.warnings, *history.inexact(), *history.limits()]
+    return report.model_copy(update={"warnings": warnings, "ledger": ledger, "resume": _resume(history)})
+
+
+def _resume(history: JobHistory) -> Resume:
+    inexact, limits = history.inexact(), history.limits()
+    kinds = {"inexact"} if inexact else set(limits.values())
+    kind: Kept = "inexact" if "inexact" in kinds else "epoch" if "epoch" in kinds else "exact"
+    return Resume(exact=not inexact, kind=kind, reasons=[*inexact, *limits])
 
 
 def new_job_document(folder: JobFolder, record: JobRecord) -> Job:

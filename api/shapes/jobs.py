@@ -7,6 +7,7 @@ from pydantic import Field, PlainSerializer, SerializerFunctionWrapHandler, mode
 from api.shapes.base import Count, JobId, Page, Path, Shape, Time
 from api.shapes.insight import Ledger
 from shared.events import Level
+from shared.fits import Kept
 from shared.job import JobError, JobStatus, Stop
 from shared.manifest import Checkpoint as SavedCheckpoint
 from shared.progress import Best, Patience, PlateauWait
@@ -117,10 +118,14 @@ class JobUrls(Shape):
 
 
 class Resume(Shape):
-    """Whether the run is known to be bit for bit the same as one without interruptions."""
+    """Whether the run is known to be bit for bit the same as one without interruptions, and would stay so."""
 
     exact: bool
-    reasons: Annotated[list[str], Field(description="Reason for each resume that was not exact")]
+    kind: Annotated[
+        Kept,
+        Field(description="What an interruption changes: nothing, the memory of some callbacks, or the numbers"),
+    ]
+    reasons: Annotated[list[str], Field(description="Reason for each resume that was not exact, or would not be")]
 
 
 class SetAside(Shape):

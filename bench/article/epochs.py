@@ -28,13 +28,15 @@ from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, sma
 from tests.support.runs import run_context
 from worker.training.callbacks import Callbacks
 from worker.training.callbacks.resume_saver import ResumeSaver
+from worker.training.callbacks.rules import rules_of
 from worker.training.carry_on import carry_on
 from worker.training.data.rows import Data, Part
 from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
-from worker.training.engine.order import permutation
 from worker.training.engine.plan import decide
+from worker.training.fit_settings import settings_of
 from worker.training.models.build import build_model
+from worker.training.order import permutation
 from worker.training.resume.session import ResumeSession
 from worker.training.resume.state import build_variables
 
@@ -156,12 +158,13 @@ def fitstop(options: Options) -> dict[str, list[float]]:
         record = record.model_copy(update={"spec": spec, "task": task})
         attempt = claim(job)
         with run_context(attempt, record) as run:
-            plan = decide(record, data)
+            plan, settings = decide(record, data), settings_of(record)
             prepare_tensorflow(plan)
             model = build_model(record, data)
             build_variables(model, data.train.first_row)
-            engine: Any = ready_engine(run, model, data, plan)
-            all_callbacks = Callbacks(run, ResumeSession(run, model, carry_on))
+            engine: Any = ready_engine(run, model, data, settings, plan)
+            resume = ResumeSession(run, model, settings, partial(carry_on, record, model))
+            all_callbacks = Callbacks(run, resume, rules_of(run))
             floor = partial(bare_epoch, engine, record.spec.hyperparameters.seed)
             ends = _Ends(floor if options.is_paired else None)
             all_callbacks.in_order.append(ends)

@@ -76,7 +76,7 @@ class DatasetRows:
     """
 
     def __init__(self, path: Path, data: DatasetInfo) -> None:
-        self._columns = Columns(path)
+        self._columns = Columns(path, data.rows)
         self._data = data
         self._cached = lru_cache(_KEPT_ANSWERS)(self._facts)
 

@@ -168,9 +168,11 @@ def train(
     """Runs in a child: the training program, killed at the moment that `kill` names."""
     attempt = AttemptFolder(Path(folder), int(Path(folder).name))
     os.environ["FITSTOP_RESUME_SECONDS"] = resume_seconds
+    os.environ["FITSTOP_ALLOW_CODE"] = "unboxed"
     os.environ["FITSTOP_CACHE"] = str(attempt.volume_root.parent / f"cache-of-{attempt.job.id}")
     if programs is not None:
         os.environ[kept_programs.VARIABLE] = str(programs)
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     sink = os.open(str(Path(folder) / "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(sink, 1)
     os.dup2(sink, 2)

@@ -38,11 +38,11 @@ def stand_by(pipe: Connection, is_forked: bool) -> None:  # noqa: FBT001  its ar
     train = importlib.import_module(f"{PROGRAM}.__main__").main
     folder, environment = _next_attempt(pipe)
     os.environ.update(environment)
-    _print_into(AttemptFolder(Path(folder), int(Path(folder).name)))
+    output = _print_into(AttemptFolder(Path(folder), int(Path(folder).name)))
     faulthandler.enable()
     pulse.send_to(pipe)
     try:
-        raise SystemExit(train([folder]))
+        raise SystemExit(train([folder], output.watch))
     finally:
         let_go_of_output()
 
@@ -58,11 +58,11 @@ def _next_attempt(pipe: Connection) -> tuple[str, dict[str, str]]:
     return folder, environment
 
 
-def _print_into(attempt: AttemptFolder) -> None:
+def _print_into(attempt: AttemptFolder) -> BoundedOutput:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     try:
-        BoundedOutput(attempt.path).watch()
+        return BoundedOutput(attempt.path)
     except OSError as error:
         traceback.print_exc()
         raise SystemExit(STATUS_OF_STORAGE[classify_storage_error(error, attempt.volume_root)]) from None

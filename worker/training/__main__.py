@@ -6,6 +6,7 @@ word is the file, never the status.
 
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from shared.job_folder import AttemptFolder
@@ -15,14 +16,18 @@ from shared.storage import classify_storage_error, is_storage_error
 from worker.ipc import pulse
 from worker.ipc.exit_statuses import STATUS_OF_STORAGE, SUPERSEDED
 from worker.training.errors import Superseded
+from worker.training.hashing import do_nothing
 from worker.training.lifeline import Lifeline
 from worker.training.stop_requests import StopRequests
 
 log = logging.getLogger("worker.training")
 
 
-def main(arguments: list[str]) -> int:
-    """Train the attempt in the folder that `arguments` names."""
+def main(arguments: list[str], begin_thread: Callable[[], None] = do_nothing) -> int:
+    """Train the attempt in the folder that `arguments` names.
+
+    `begin_thread` begins a thread of the caller's, after the box of a program has closed.
+    """
     if len(arguments) != 1 or not arguments[0].rstrip("/").rpartition("/")[2].isdecimal():
         sys.stderr.write("usage: python -m worker.training <volume>/jobs/<aa>/<job id>/attempts/<n>\n")
         return 2
@@ -36,12 +41,15 @@ def main(arguments: list[str]) -> int:
         if (process := this_process()) is not None:
             attempt.name_process(process)
         # Imported only now: a request to stop that comes during the seconds of TensorFlow's import is heard.
+        from worker.training.program.stage import set_stage
         from worker.training.run import run
 
         # Until here nothing of the job was read: who does not come so far has a sick worker.
         pulse.send(pulse.Pulse(settings.first_batch_seconds, "0:0"))
+        stage = set_stage(attempt, settings, stop_requests.check)
+        begin_thread()
         with Lifeline(attempt, settings):
-            attempt.conclude(run(attempt, stop_requests, settings))
+            attempt.conclude(run(attempt, stop_requests, settings, stage))
     except Superseded as superseded:
         log.warning("nothing more is written: %s", superseded)
         return SUPERSEDED

@@ -30,8 +30,13 @@ from worker.training.hashing import sha256_of
 from worker.training.resume.point import DamagedPoint, Place, ResumePoint
 
 
-def carry_on(point: ResumePoint, inherited: AttemptFolder, record: JobRecord, model: keras.Model) -> ResumePoint:
-    """`point`, which was inherited, as the one that the job of `record` goes on from. Raises DamagedPoint."""
+def carry_on(record: JobRecord, model: keras.Model, point: ResumePoint, inherited: AttemptFolder) -> ResumePoint:
+    """A point as the one that the job of `record` goes on from: an inherited one changed, its own as it is.
+
+    Raises DamagedPoint.
+    """
+    if inherited.number:
+        return point
     told = _read_epochs(inherited)
     if record.extends_from == "best":
         point = _at_best(point, inherited, record, model, told)

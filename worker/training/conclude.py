@@ -4,10 +4,11 @@ from pydantic import ValidationError
 
 from shared.budget import used_words
 from shared.events import Event, last_epoch_event
-from shared.job import Ending, JobError, Stop
+from shared.job import Conclusion, Ending, JobError, Stop
 from shared.progress import EpochProgress
 from worker.training.callbacks import Callbacks
 from worker.training.context import RunContext
+from worker.training.errors import BudgetUsedUp, TrainingStopped, failure
 
 _RULE = ("monitor", "last_improvement", "wait", "patience")
 
@@ -17,16 +18,48 @@ def stop_evidence(run: RunContext, callbacks: Callbacks | None, reason: str) -> 
 
     A run that ends before it was put together says what the attempts before it recorded.
     """
-    epochs = run.record.data_spec.hyperparameters.epochs
     if callbacks is None:
         told = _last_told(run)
+        epochs = run.record.spec.max_epochs or (told.epochs if told else 0)
         last_epoch, best, state = (told.epoch, told.best, told.early_stopping) if told else (0, None, None)
     else:
+        epochs = callbacks.epochs
         last_epoch, best = callbacks.narrator.last_epoch, callbacks.narrator.best
         rule = callbacks.early_stopping
         state = rule.patience_used(last_epoch, epochs) if rule else None
     evidence = {name: getattr(state, name) for name in _RULE} if state else {}
     return Stop(reason=reason, best=best, last_epoch=last_epoch, epochs_not_run=epochs - last_epoch, **evidence)
+
+
+def failed(run: RunContext, callbacks: Callbacks | None, raised: Exception) -> Conclusion:
+    """The run ends by an error."""
+    error, may_retry = failure(raised, run.attempt.volume_root)
+    stop = stop_evidence(run, callbacks, "diverged" if error.code == "diverged" else "error")
+    place = callbacks.resume_saver.place if callbacks else None
+    return Conclusion(ending=Ending(status="failed", stop=stop, error=error), may_retry=may_retry, place=place)
+
+
+def stopped(
+    run: RunContext, callbacks: Callbacks | None, request: TrainingStopped, last: Stop | None = None
+) -> Conclusion:
+    """The run stops before its end: for ever, or to hand the job to another attempt.
+
+    Where no callbacks are at work, `last` is the stop of those that were.
+    """
+    if isinstance(request, BudgetUsedUp):
+        stop = _evidence(run, callbacks, "budget", last).model_copy(update={"budget": request.used})
+        run.events.write([budget_event(stop)])
+        return Conclusion(ending=within_budget(stop))
+    if request.reason == "cancelled":
+        stop = _evidence(run, callbacks, "cancelled", last)
+        return Conclusion(ending=Ending(status="cancelled", stop=stop))
+    return Conclusion(ending=None, may_retry=True)
+
+
+def _evidence(run: RunContext, callbacks: Callbacks | None, reason: str, last: Stop | None) -> Stop:
+    if callbacks is None and last is not None:
+        return last.model_copy(update={"reason": reason})
+    return stop_evidence(run, callbacks, reason)
 
 
 def _last_told(run: RunContext) -> EpochProgress | None:

@@ -169,7 +169,7 @@ def test_links_and_fifos_in_the_volumes_own_folders_spoil_no_list(served, outsid
         assert check(served, path).status == 200, path
 
 
-@pytest.mark.parametrize("plant", [link, fifo, terabyte])
+@pytest.mark.parametrize("plant", [link, fifo, terabyte, nonsense])
 def test_the_rows_of_a_dataset_are_read_from_its_own_file_alone(served, outside, plant):
     name = f"rows-{plant.__name__}"
     put_dataset(served.volume, learnable_frame(), name)

@@ -156,7 +156,7 @@ def test_a_point_is_still_its_jobs_where_a_model_has_grown(model: type[BaseModel
     with grown(model):
         found = newest_point(AttemptFolder(job.attempts_folder / "2", 2), lambda _, point: point, told.append)
     assert found is not None
-    assert (found[1].place.epoch, told) == (17, [])
+    assert (found[2].place.epoch, told) == (17, [])
 
 
 def test_a_running_job_resumes_equal_where_every_model_has_grown(old: OldVolume) -> None:

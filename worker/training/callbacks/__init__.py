@@ -2,9 +2,9 @@
 
 The order matters. First the pulse, since a batch is done whatever comes of it; then what may end the epoch before
 anything is kept of it (a number that is not finite, a validation for which the budget is too small: the resume point
-must not hear of that validation); then the article's four, Keras's own classes under the hood; then the narrator,
-which tells what the others did; then the resume point, which saves what all of them are; last the requests to stop.
-Between two batches the budget comes last too, so that a run that is stopped knows its place.
+must not hear of that validation); then those that decide (`rules`), Keras's own classes under the hood; then the
+narrator, which tells what the others did; then the resume point, which saves what all of them are; last the requests to
+stop. Between two batches the budget comes last too, so that a run that is stopped knows its place.
 """
 
 from collections.abc import Mapping
@@ -14,19 +14,14 @@ from typing import Any, Protocol, Self
 import keras
 
 from worker.training.callbacks.budget import StopWithinBudget
-from worker.training.callbacks.csv_log import CSVLog
-from worker.training.callbacks.early_stopping import PatientStopping
-from worker.training.callbacks.learning_rate import LearningRateLog
-from worker.training.callbacks.learning_rate_schedule import LearningRateSchedule
-from worker.training.callbacks.model_checkpoint import WholeCheckpoint
 from worker.training.callbacks.narrator import Narrator
 from worker.training.callbacks.not_finite import NotFinite
 from worker.training.callbacks.progress_pulse import ProgressPulse
-from worker.training.callbacks.reduce_lr import ReduceLROnPlateau
 from worker.training.callbacks.resume_saver import ResumeSaver
+from worker.training.callbacks.rules import Rules
 from worker.training.callbacks.stopping import StopBetweenBatches
 from worker.training.context import RunContext
-from worker.training.resume.parts import Parts, Stateful
+from worker.training.resume.parts import Parts
 from worker.training.resume.session import ResumeSession
 
 # What the disk may be slower by at the end than it was.
@@ -43,25 +38,16 @@ class BetweenSteps(Protocol):
 class Callbacks:
     """The callbacks of one run; as a context, closes what they hold open however the run ends."""
 
-    def __init__(self, run: RunContext, resume: ResumeSession) -> None:
+    def __init__(self, run: RunContext, resume: ResumeSession, rules: Rules) -> None:
         self.resume = resume
         self._run = run
-        spec = run.record.data_spec.callbacks
+        self._rules = rules
+        self.early_stopping, self.csv_log = rules.early_stopping, rules.csv_log
+        self.epochs = resume.epochs
         self.not_finite = NotFinite()
-        self.checkpoint = WholeCheckpoint(spec.model_checkpoint, run) if spec.model_checkpoint else None
-        self.reduce_lr = ReduceLROnPlateau(spec.reduce_lr_on_plateau) if spec.reduce_lr_on_plateau else None
-        rate, schedule = run.record.data_spec.hyperparameters.learning_rate, spec.learning_rate_schedule
-        self._schedule = LearningRateSchedule(schedule, rate) if schedule else None
-        self.early_stopping = PatientStopping(spec.early_stopping) if spec.early_stopping else None
-        self.csv_log = CSVLog(spec.csv_logger, run.attempt.training_log) if spec.csv_logger else None
-        self.narrator = Narrator(
-            run.record.data_spec.hyperparameters.epochs,
-            run.events,
-            self.checkpoint,
-            self.reduce_lr,
-            self.early_stopping,
-        )
-        self.resume_saver = ResumeSaver(resume, self._parts(), run.writer)
+        self.narrator = Narrator(resume.epochs, run.events, rules.checkpoint, rules.reduce_lr, rules.early_stopping)
+        self.parts = self._parts()
+        self.resume_saver = ResumeSaver(resume, self.parts, run.writer, is_inside_epochs=rules.saves_inside_epochs)
         self._pulse = ProgressPulse(run.settings.hang_seconds)
         self._stopping = StopBetweenBatches(run.stop_requests)
         self._budget = StopWithinBudget(run.budget, self._writing_seconds)
@@ -72,35 +58,20 @@ class Callbacks:
             self._stopping,
             self._budget,
         )
-        self.in_order = self._ordered()
-
-    def _ordered(self) -> list[keras.callbacks.Callback]:
-        ordered = [
+        self.in_order: list[keras.callbacks.Callback] = [
             self._pulse,
             self.not_finite,
             self._budget,
-            LearningRateLog(),
-            self._schedule,
-            self.checkpoint,
-            self.reduce_lr,
-            self.early_stopping,
-            self.csv_log,
+            *rules.in_order,
             self.narrator,
             self.resume_saver,
             self._stopping,
         ]
-        return [callback for callback in ordered if callback is not None]
 
     def _parts(self) -> Parts:
-        named: dict[str, Stateful | None] = {
-            "model_checkpoint": self.checkpoint,
-            "reduce_lr_on_plateau": self.reduce_lr,
-            "early_stopping": self.early_stopping,
-            "csv_logger": self.csv_log,
-            "narrator": self.narrator,
-        }
-        stateful = {name: callback for name, callback in named.items() if callback is not None}
-        return Parts(stateful, self.csv_log, self.checkpoint.store if self.checkpoint else None)
+        checkpoint = self._rules.checkpoint
+        stateful = {**self._rules.stateful, "narrator": self.narrator}
+        return Parts(stateful, self.csv_log, checkpoint.store if checkpoint else None)
 
     def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:
         """The engine's word that `step` batches of the epoch are done; raises where the run cannot or must not go on.

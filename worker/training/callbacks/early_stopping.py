@@ -21,12 +21,12 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
             patience=spec.patience,
             start_from_epoch=spec.start_from_epoch,
         )
-        self._spec = spec
+        self.settings = self._spec = spec
         self.has_stopped = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_end(epoch, logs)
-        self.has_stopped = bool(self.model.stop_training)
+        self.has_stopped = self.stopped_epoch == epoch > 0
 
     def state(self) -> dict[str, Any]:
         """What Keras forgets when a run goes on elsewhere (keras#14862): the wait, and what it is measured against."""

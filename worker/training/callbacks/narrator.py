@@ -11,9 +11,9 @@ import keras
 
 from shared.events import Event, EventWriter
 from shared.progress import Best, EpochProgress
-from worker.training.callbacks.early_stopping import PatientStopping
 from worker.training.callbacks.model_checkpoint import WholeCheckpoint
-from worker.training.callbacks.reduce_lr import Drop, ReduceLROnPlateau
+from worker.training.callbacks.reduce_lr import Drop
+from worker.training.callbacks.rules import Plateau, Stopping
 from worker.training.checkpoints import finite_metrics
 
 
@@ -25,8 +25,8 @@ class Narrator(keras.callbacks.Callback):
         epochs: int,
         events: EventWriter,
         checkpoint: WholeCheckpoint | None,
-        reduce_lr: ReduceLROnPlateau | None,
-        early_stopping: PatientStopping | None,
+        reduce_lr: Plateau | None,
+        early_stopping: Stopping | None,
     ) -> None:
         super().__init__()
         self._epochs = epochs
@@ -96,7 +96,7 @@ def _drop_event(epoch: int, drop: Drop) -> Event:
     return Event("learning_rate", message, facts)
 
 
-def _stop_event(epoch: int, stopping: PatientStopping, best: Best | None) -> Event:
+def _stop_event(epoch: int, stopping: Stopping, best: Best | None) -> Event:
     state = stopping.patience_used(epoch, epoch)
     last = state.last_improvement
     words = f"; its last improvement was {last.value:.4f} at epoch {last.epoch}" if last else ""

@@ -23,8 +23,12 @@ class ResumeSaver(keras.callbacks.Callback):
     after Keras has reset the other callbacks there.
     """
 
-    def __init__(self, session: ResumeSession, parts: Parts, writer: BackgroundWriter) -> None:
+    def __init__(
+        self, session: ResumeSession, parts: Parts, writer: BackgroundWriter, *, is_inside_epochs: bool = True
+    ) -> None:
+        """With `is_inside_epochs` false a run is saved at the ends of epochs alone."""
         super().__init__()
+        self._is_inside_epochs = is_inside_epochs
         self._session = session
         self._parts = parts
         self._writer = writer
@@ -49,7 +53,7 @@ class ResumeSaver(keras.callbacks.Callback):
     def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:  # noqa: ARG002
         assert self._place is not None
         self._place = Place(self._place.epoch, max(self._first_step, step))
-        if self._is_due(self._interval):
+        if self._is_inside_epochs and self._is_due(self._interval):
             self.save_here()
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
@@ -62,6 +66,11 @@ class ResumeSaver(keras.callbacks.Callback):
         if is_stopped or epoch + 1 == self._session.epochs or self._is_due(0.0):
             self.save_here(is_stopped=is_stopped)
 
+    def save_finished(self, name: str) -> None:
+        """Save the run as it is after its end under a name of its own, which stays while the job does."""
+        place = self._place or self._session.place
+        self._session.save(self._parts, place, is_stopped=True, finished=name)
+
     @property
     def place(self) -> str | None:
         """Where the run is, as `epoch:step`; None inside a validation."""
@@ -69,7 +78,7 @@ class ResumeSaver(keras.callbacks.Callback):
 
     def save_here(self, *, is_stopped: bool = False) -> None:
         """Save the run where it is; nothing inside a validation, from which the last point leads here again."""
-        if self._place is None:
+        if self._place is None or (self._place.step and not self._is_inside_epochs):
             return
         self._session.save(self._parts, self._place, is_stopped=is_stopped)
         self._saved_at = time.monotonic()

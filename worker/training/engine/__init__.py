@@ -1,6 +1,5 @@
 """How the epochs are computed: two engines behind one call of Keras's `fit`.
 
-    order.py     which rows make which batch of which epoch: the same for both engines
     plan.py      which engine, with XLA or without, with how many threads, and why
     fused.py     many steps in one call of one compiled program, on data that lies on the device
     blocks.py    its data: all of it on the device, or block after block
@@ -26,6 +25,7 @@ from worker.training.engine.fused import FusedEngine, missing_in_keras
 from worker.training.engine.plan import describe_engine
 from worker.training.engine.stock import StockEngine
 from worker.training.errors import TrainingStopped, first_line, is_out_of_memory
+from worker.training.fit_settings import FitSettings
 
 log = logging.getLogger(__name__)
 
@@ -37,26 +37,32 @@ class Engine(Protocol):
         """Train from the run's place until a callback stops it or `epochs` (from 1) are done."""
 
 
-def ready_engine(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan) -> Engine:
+def ready_engine(run: RunContext, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan) -> Engine:
     """The engine of the plan, compiled; where that cannot be, the next simpler one, with an event.
 
-    The job keeps to what it is from now on. Compiling leaves the model's state untouched. Raises TrainingStopped where
-    a program kept from an earlier job may be why it cannot be.
+    The job keeps to what it is from now on. Raises what `compile_engine` raises.
     """
-    engine, kept = _compile(run, model, data, plan)
+    engine, kept = compile_engine(run, model, data, settings, plan)
     run.attempt.job.keep_to(kept)
     run.events.write([describe_engine(kept)])
     return engine
 
 
-def _compile(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan) -> tuple[Engine, EnginePlan]:
+def compile_engine(
+    run: RunContext, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan
+) -> tuple[Engine, EnginePlan]:
+    """The engine of the plan or a simpler one, and what it is. Compiling leaves the model's state untouched.
+
+    Raises TrainingStopped where a program kept from an earlier job may be why it cannot be.
+    """
+    on_device = data_bytes(run.settings.device_data_bytes)
     while plan.engine == "fused":
         missing = missing_in_keras()
         if missing:
             plan = _simpler(run, plan, f"this Keras lacks {missing}")
             continue
         try:
-            return FusedEngine(model, data, run.record, plan, data_bytes(run.settings.device_data_bytes)), plan
+            return FusedEngine(model, data, settings, plan, on_device), plan
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -66,7 +72,7 @@ def _compile(run: RunContext, model: keras.Model, data: Data, plan: EnginePlan) 
                 run.events.write([Event("engine", message, plan.model_dump(mode="json"), "warning")])
                 raise TrainingStopped("handed_back") from error
             plan = _simpler(run, plan, f"the model could not be compiled ({first_line(error)})")
-    return StockEngine(model, data, run.record, plan, data_bytes(run.settings.device_data_bytes)), plan
+    return StockEngine(model, data, settings, plan, on_device), plan
 
 
 def _simpler(run: RunContext, plan: EnginePlan, because: str) -> EnginePlan:

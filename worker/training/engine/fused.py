@@ -15,12 +15,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from shared.job import EnginePlan, JobRecord
+from shared.job import EnginePlan
 from worker.training.callbacks import Callbacks
 from worker.training.data.rows import Data
 from worker.training.engine.blocks import Blocks, blocks_of
-from worker.training.engine.order import permutation
 from worker.training.engine.programs import tail_program, training_program, validation_program
+from worker.training.fit_settings import FitSettings
 from worker.training.resume.point import Place
 
 try:
@@ -49,19 +49,23 @@ def missing_in_keras() -> str | None:
 class FusedEngine:
     """Compiles for the model and its data when it is made; the model's state is untouched by that."""
 
-    def __init__(self, model: keras.Model, data: Data, record: JobRecord, plan: EnginePlan, device_bytes: int) -> None:
+    def __init__(
+        self, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan, device_bytes: int
+    ) -> None:
         self._model = model
-        self._seed = record.data_spec.hyperparameters.seed
+        self._settings = settings
         self._data = data
         self._rows = len(data.train)
         self._epoch = _EpochNumber()
         self._place = Place(0, 0)
-        batch_size = min(record.data_spec.hyperparameters.batch_size, self._rows)
+        batch_size = min(settings.batch_size, self._rows)
         train, validation = data.train, data.validation
         self._training = blocks_of(train, batch_size, device_bytes)
-        self._validation = blocks_of(validation, plan.validation_batch, device_bytes)
+        self._validation = blocks_of(validation, plan.validation_batch, device_bytes) if len(validation) else None
         self._train = training_program(model, self._training.specs, train.batch, xla=plan.xla)
-        self._validate = validation_program(model, self._validation.specs, validation.batch, xla=plan.xla)
+        self._validate: Any = None
+        if self._validation is not None:
+            self._validate = validation_program(model, self._validation.specs, validation.batch, xla=plan.xla)
         self._train_tail = tail_program(model.train_step, train.batch)
         self._validate_tail = tail_program(model.test_step, validation.batch)
         self._finite: Any = None
@@ -75,11 +79,12 @@ class FusedEngine:
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
         self._place = callbacks.resume.place
-        callbacks.not_finite.weights_are_finite = lambda: self._finite
+        if self._validation is not None:
+            callbacks.not_finite.weights_are_finite = lambda: self._finite
         with self._in_place_of_keras(callbacks):
             self._model.fit(
                 _Once(),
-                validation_data=_Once(),
+                validation_data=None if self._validation is None else _Once(),
                 initial_epoch=self._place.epoch,
                 epochs=epochs,
                 callbacks=[self._epoch, *callbacks.in_order],
@@ -106,13 +111,14 @@ class FusedEngine:
         """Trace and compile all programs; none of them takes a step."""
         nothing, no = tf.constant(0), tf.constant(value=False)
         for program, blocks in ((self._train, self._training), (self._validate, self._validation)):
-            program(tuple(tf.zeros(spec.shape, spec.dtype) for spec in blocks.specs), nothing, nothing, no)
+            if blocks is not None:
+                program(tuple(tf.zeros(spec.shape, spec.dtype) for spec in blocks.specs), nothing, nothing, no)
 
     def _train_epoch(self, steps_done: Callable[[int, Any], None], _: Any) -> Any:
         """One epoch, or the rest of one; `steps_done` hears how far it is and may raise to end it."""
         begun = self._place.step if self._epoch.number == self._place.epoch else 0
         blocks, epoch = self._training, self._epoch.number
-        blocks.begin(permutation(self._seed, epoch, self._rows), self._data.train.draw(self._seed, epoch))
+        blocks.begin(self._settings.order(epoch, self._rows), self._data.train.draw(self._settings.seed, epoch))
         logs: Any = None
         for block, start, stop in _calls(blocks, begun, self._training_pace):
             with self._training_pace.measure(stop - start):
@@ -128,6 +134,7 @@ class FusedEngine:
 
     def _validate_all(self, validated: Callable[[int], None], _: Any) -> Any:
         blocks = self._validation
+        assert blocks is not None
         blocks.begin(None, self._data.validation.draw(0, 0))
         logs: Any = None
         for block, start, stop in _calls(blocks, 0, self._validation_pace):

@@ -12,7 +12,7 @@ from shared.job import EnginePlan, JobRecord
 from shared.keras_config import layer_classes
 from shared.spec import CnnSpec, DenseSpec, EarlierJobSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
 from worker.training.data.rows import Data
-from worker.training.engine.order import validation_batch
+from worker.training.order import validation_batch
 
 # XLA's own compile costs about half a second more than TensorFlow's; it has paid after this number of small steps.
 _STEPS_THAT_PAY_XLA = 4000

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared.job import EnginePlan, JobRecord
+from shared.job import EnginePlan
 from worker.training.callbacks import Callbacks
 from worker.training.data.augment import Changes
 from worker.training.data.rows import Data, Part
 from worker.training.engine.blocks import Order, gather_changed, on_disk
-from worker.training.engine.order import permutation
+from worker.training.fit_settings import FitSettings
 from worker.training.resume.point import Place
 
 # The order of the rows and how each is changed, for each time that they are all read.
@@ -24,43 +24,46 @@ Orders = Callable[[], Iterator[tuple[Order, Changes]]]
 class StockEngine:
     """Keras's `fit` on a dataset that draws each epoch's order as the fused engine does."""
 
-    def __init__(self, model: keras.Model, data: Data, record: JobRecord, plan: EnginePlan, device_bytes: int) -> None:
+    def __init__(
+        self, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan, device_bytes: int
+    ) -> None:
         self._model = model
         self._data = data
-        self._spec = record.data_spec.hyperparameters
+        self._settings = settings
         self._plan = plan
         self._device_bytes = device_bytes
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
         place = callbacks.resume.place
-        rows, validation = len(self._data.train), self._data.validation
-        validated_at_once = self._plan.validation_batch
-        batch_size = min(self._spec.batch_size, rows)
+        rows = len(self._data.train)
+        batch_size = min(self._settings.batch_size, rows)
         self._model.jit_compile = self._plan.xla
         self._model.make_train_function(force=True)
         self._model.train_function = _without_done_batches(self._model, place)
-        as_it_lies = np.arange(len(validation), dtype="i4"), validation.draw(0, 0)
-        counted = tf.data.experimental.assert_cardinality(ceil(len(validation) / validated_at_once))
         self._model.fit(
             _batches(self._data.train, partial(self._orders, place, batch_size), batch_size, self._device_bytes),
             steps_per_epoch=ceil(rows / batch_size),
             initial_epoch=place.epoch,
             epochs=epochs,
-            # Keras warns at the end of a dataset whose length it does not know.
-            validation_data=_batches(
-                validation, lambda: iter([as_it_lies]), validated_at_once, self._device_bytes
-            ).apply(counted),
-            callbacks=[*callbacks.in_order, _EachBatch(callbacks)],
+            validation_data=self._validation() if len(self._data.validation) else None,
+            callbacks=[*callbacks.in_order, EachBatch(callbacks)],
             shuffle=False,
             verbose=0,
         )
 
+    def _validation(self) -> Any:
+        part, batch_size = self._data.validation, self._plan.validation_batch
+        as_it_lies = np.arange(len(part), dtype="i4"), part.draw(0, 0)
+        # Keras warns at the end of a dataset whose length it does not know.
+        counted = tf.data.experimental.assert_cardinality(ceil(len(part) / batch_size))
+        return _batches(part, lambda: iter([as_it_lies]), batch_size, self._device_bytes).apply(counted)
+
     def _orders(self, place: Place, batch_size: int) -> Iterator[tuple[Order, Changes]]:
         """The rows of each epoch from `place` on in its order, and how all rows are changed."""
-        train, seed = self._data.train, self._spec.seed
-        for epoch in range(place.epoch, self._spec.epochs):
+        train, seed = self._data.train, self._settings.seed
+        for epoch in range(place.epoch, self._settings.epochs):
             done = place.step * batch_size if epoch == place.epoch else 0
-            order = permutation(seed, epoch, len(train))[done:]
+            order = self._settings.order(epoch, len(train))[done:]
             yield order, train.draw(seed, epoch)
 
 
@@ -107,7 +110,7 @@ def _batches_from_disk(part: Part, orders: Orders, batch_size: int) -> Any:
     )
 
 
-class _EachBatch(keras.callbacks.Callback):
+class EachBatch(keras.callbacks.Callback):
     """Tells the run's callbacks of each batch, as the fused engine does after each of its calls."""
 
     def __init__(self, callbacks: Callbacks) -> None:

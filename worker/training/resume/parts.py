@@ -1,7 +1,7 @@
 """What a resume point holds beside the model: the callbacks' states, the CSV log and the checkpoints."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from worker.training.checkpoints import CheckpointStore
 
@@ -14,6 +14,17 @@ class Stateful(Protocol):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Be as it was when `state` was taken."""
+
+
+@runtime_checkable
+class WithArrays(Protocol):
+    """A callback whose state holds arrays beside its JSON values."""
+
+    def arrays(self) -> list[Any]:
+        """The arrays, in an order that its state knows; asked for after the state."""
+
+    def restore_arrays(self, arrays: list[Any]) -> None:
+        """Take the arrays back; after the state."""
 
 
 class Log(Protocol):

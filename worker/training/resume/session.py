@@ -10,14 +10,13 @@ from typing import Any
 import keras
 
 from shared.events import Event
-from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
-from shared.points import point_name
 from shared.problems import list_names
 from worker.training.context import RunContext
+from worker.training.fit_settings import FitSettings
 from worker.training.recent import RecentSeconds
 from worker.training.resume.computed_by import computed_by, differences
-from worker.training.resume.parts import Parts, Stateful
+from worker.training.resume.parts import Parts, Stateful, WithArrays
 from worker.training.resume.point import DamagedPoint, Place, ResumePoint
 from worker.training.resume.state import (
     capture_random,
@@ -33,7 +32,8 @@ from worker.training.resume.take_over import check_log, check_manifest, take_ove
 
 log = logging.getLogger(__name__)
 
-CarryOn = Callable[[ResumePoint, AttemptFolder, JobRecord, keras.Model], ResumePoint]
+# What makes a point of an earlier attempt this run's own; None for one that is of something else.
+Accept = Callable[[ResumePoint, AttemptFolder], ResumePoint | None]
 
 
 class ResumeSession:
@@ -42,12 +42,16 @@ class ResumeSession:
     `resumed` is the point that this run goes on from, None where it begins at the beginning.
     """
 
-    def __init__(self, run: RunContext, model: keras.Model, carried_on: CarryOn) -> None:
-        """`carried_on` makes an inherited point the beginning of this run."""
-        self._carried_on = carried_on
+    def __init__(
+        self, run: RunContext, model: keras.Model, fit: FitSettings, accept: Accept, finished: str | None = None
+    ) -> None:
+        """`finished` is the name of the record of this run if it has ended: then `finished_by` is its attempt."""
+        self._accept = accept
+        self._finished = finished
+        self.finished_by: AttemptFolder | None = None
         self.interval_seconds = run.settings.resume_seconds
         self._reserve_bytes = run.settings.volume_reserve_bytes
-        self.epochs = run.record.data_spec.hyperparameters.epochs
+        self.epochs, self._first_epoch = fit.epochs, fit.first_epoch
         self.attempt = run.attempt
         self._saving = RecentSeconds()
         self._writer = run.writer
@@ -64,7 +68,7 @@ class ResumeSession:
     @property
     def place(self) -> Place:
         """Where the run begins."""
-        return self.resumed.place if self.resumed else Place(0, 0)
+        return self.resumed.place if self.resumed else Place(self._first_epoch, 0)
 
     @property
     def save_seconds(self) -> float:
@@ -83,6 +87,8 @@ class ResumeSession:
         restore_random(self.resumed)
         for name, callback in parts.stateful.items():
             self._restore_callback(name, callback, self.resumed.callbacks.get(name, {}))
+            if isinstance(callback, WithArrays):
+                callback.restore_arrays(_arrays_of(name, self.resumed))
 
     def _restore_callback(self, name: str, callback: Stateful, saved: dict[str, Any]) -> None:
         """Put a callback's state back; what the point's version did not know of it starts from its default."""
@@ -90,7 +96,7 @@ class ResumeSession:
         callback.restore({key: saved.get(key, value) for key, value in fresh.items()})
         missing = [key for key in fresh if key not in saved]
         if missing:
-            self._tell_inexact(
+            self.tell_inexact(
                 f"the resume point holds no {list_names(missing)} of {name}, which starts from its default"
             )
 
@@ -99,12 +105,15 @@ class ResumeSession:
         assert self.resumed is not None
         restore_metrics(self._model, self.resumed)
 
-    def save(self, parts: Parts, place: Place, *, is_stopped: bool) -> None:
-        """Give the run as it is at `place` to the writer, which then removes what no point needs any more."""
+    def save(self, parts: Parts, place: Place, *, is_stopped: bool, finished: str | None = None) -> None:
+        """Give the run as it is at `place` to the writer, which then removes what no point needs any more.
+
+        With `finished` it is the record of that name, of a run that has ended.
+        """
         log_bytes = parts.log.length if parts.log else 0
         states = {name: callback.state() for name, callback in parts.stateful.items()}
         random = capture_random()
-        tensors = snapshot_tensors(self._model, inside_epoch=place.step > 0)
+        tensors = (*snapshot_tensors(self._model, inside_epoch=place.step > 0), *_callback_arrays(parts))
 
         def write() -> None:
             began = time.monotonic()
@@ -121,7 +130,7 @@ class ResumeSession:
                 tensors=tensors,
             )
             self._events.sync()
-            save_point(self.attempt, point, self._reserve_bytes)
+            save_point(self.attempt, point, self._reserve_bytes, finished)
             if parts.checkpoints:
                 self._kept_manifests.append({one.name for one in parts.checkpoints.manifest.checkpoints})
                 parts.checkpoints.clear_away(set().union(*self._kept_manifests))
@@ -140,34 +149,55 @@ class ResumeSession:
         """Write an event of type "resume"."""
         self._events.write([Event("resume", message, facts, level)])
 
-    def _tell_inexact(self, reason: str) -> None:
+    def tell_inexact(self, reason: str) -> None:
         """Say that from here on the run may differ from one that was never interrupted, and why."""
         self.tell(f"not an exact resume: {reason}", exact=False)
 
     def _find(self) -> ResumePoint | None:
-        found = newest_point(self.attempt, self._usable, self.tell)
+        found = newest_point(self.attempt, self._usable, self.tell, self._finished)
         if found is None:
             return None
-        earlier, point = found
+        earlier, path, point = found
         take_over(earlier, self.attempt, point)
-        self._resumed_from = earlier.resume / point_name(point.place.epoch, point.place.step)
-        facts = {"epoch": point.place.epoch + 1, "batch": point.place.step, "from_attempt": earlier.number}
-        whose = f"attempt {earlier.number}" if earlier.number else self._record.extends
-        self.tell(f"resumed at {point.place} from {whose}", "info", **facts)
+        if path.name == self._finished:
+            self.finished_by = earlier
+            return point
+        self._resumed_from = path
+        self.tell_place(point.place, earlier)
         changed = differences(point.built_with, self._built_with)
         if changed:
-            self._tell_inexact(f"the numbers may differ in their last bits ({'; '.join(changed)})")
+            self.tell_inexact(f"the numbers may differ in their last bits ({'; '.join(changed)})")
         return point
 
-    def _usable(self, earlier: AttemptFolder, point: ResumePoint) -> ResumePoint:
-        if earlier.number == 0:
-            point = self._carried_on(point, earlier, self._record, self._model)
+    def tell_place(self, place: Place, earlier: AttemptFolder) -> None:
+        """Say where this attempt goes on, and whose work it takes up."""
+        facts = {"epoch": place.epoch + 1, "batch": place.step, "from_attempt": earlier.number}
+        whose = f"attempt {earlier.number}" if earlier.number else self._record.extends
+        self.tell(f"resumed at {place} from {whose}", "info", **facts)
+
+    def _usable(self, earlier: AttemptFolder, found: ResumePoint) -> ResumePoint | None:
+        point = self._accept(found, earlier)
+        if point is None:
+            return None
         check_log(earlier, point)
         check_manifest(point)
         check_tensors(self._model, point)
         check_random(point)
         _check_states(point)
         return point
+
+
+def _callback_arrays(parts: Parts) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        (f"callback:{name}:{index}", array)
+        for name, callback in parts.stateful.items()
+        if isinstance(callback, WithArrays)
+        for index, array in enumerate(callback.arrays())
+    )
+
+
+def _arrays_of(name: str, point: ResumePoint) -> list[Any]:
+    return [array for tensor, array in point.tensors if tensor.startswith(f"callback:{name}:")]
 
 
 def _check_states(point: ResumePoint) -> None:

@@ -51,7 +51,7 @@ def check_tensors(model: keras.Model, point: ResumePoint) -> None:
     """Raise DamagedPoint where the point is not of this model: another library may build it otherwise."""
     inside_epoch = point.place.step > 0
     variables = _variables(model, inside_epoch=inside_epoch)
-    saved = [(name, array) for name, array in point.tensors if not name.startswith("random:")]
+    saved = [(name, array) for name, array in point.tensors if not name.startswith(("random:", "callback:"))]
     if [name for name, _ in saved] != [name for name, _ in variables]:
         raise DamagedPoint("it is of another model")
     for (name, array), (_, variable) in zip(saved, variables, strict=True):

@@ -37,13 +37,15 @@ def first_owner_of(spec: bytes) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def save_point(attempt: AttemptFolder, point: ResumePoint, reserve_bytes: int = 0) -> int:
+def save_point(attempt: AttemptFolder, point: ResumePoint, reserve_bytes: int = 0, finished: str | None = None) -> int:
     """Write a point, then forget all but the last two. The answer is its size in bytes.
 
-    Raises OSError (ENOSPC) and writes nothing where the volume has no room for it beside `reserve_bytes`.
+    Under the name `finished` it is the record of a run that has ended, and is never forgotten. Raises OSError (ENOSPC)
+    and writes nothing where the volume has no room for it beside `reserve_bytes`.
     """
     make_folder(attempt.resume, within=attempt.path)
-    size = write_point(attempt.resume / point_name(point.place.epoch, point.place.step), point, reserve_bytes)
+    name = finished or point_name(point.place.epoch, point.place.step)
+    size = write_point(attempt.resume / name, point, reserve_bytes)
     for old in points_of(attempt)[_KEPT:]:
         old.unlink(missing_ok=True)
     return size
@@ -73,32 +75,37 @@ def remove_replaced(attempt: AttemptFolder, resumed_from: Path | None) -> bool:
 
 def newest_point(
     attempt: AttemptFolder,
-    usable: Callable[[AttemptFolder, ResumePoint], ResumePoint],
+    usable: Callable[[AttemptFolder, ResumePoint], ResumePoint | None],
     tell: Callable[[str], None],
-) -> tuple[AttemptFolder, ResumePoint] | None:
+    finished: str | None = None,
+) -> tuple[AttemptFolder, Path, ResumePoint] | None:
     """The newest point of the attempts before this one that is whole and ours; None where there is none.
 
+    A record with the name `finished` goes before all points.
+
     What was inherited counts as an attempt, whose points belong to the job that it was inherited from. `usable` makes
-    the point this run's own and raises DamagedPoint where what it refers to is not there. Each point that cannot be
-    used is reported: damaged, or written by a version that this one does not understand. So is that none can.
+    the point this run's own, answers None for a point of another run of the job, and raises DamagedPoint where what it
+    refers to is not there. Each point that cannot be used is reported: damaged, or written by a version that this one
+    does not understand. So is that none can.
     Raises OSError where none can be used and a point could not be read: the volume fails, and beginning at the
     beginning would throw away what it holds.
     """
     unread: OSError | None = None
     is_refused = False
-    for earlier, path in _candidates(attempt):
+    for earlier, path in _candidates(attempt, finished):
         try:
             point = read_point(path)
             if not _is_owned(point, earlier):
                 raise DamagedPoint(f"{path.name} belongs to another job or to other data")
-            point = usable(earlier, point)
+            own = usable(earlier, point)
         except (DamagedPoint, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             is_refused = True
             if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
                 unread = error
             tell(f"a resume point of attempt {earlier.number} cannot be used: {error}; trying the one before it")
             continue
-        return earlier, point
+        if own is not None:
+            return earlier, path, own
     if unread is not None:
         raise unread
     if is_refused:
@@ -112,8 +119,10 @@ def _is_owned(point: ResumePoint, earlier: AttemptFolder) -> bool:
     return point.owner in {owner_of(spec), first_owner_of(spec)}
 
 
-def _candidates(attempt: AttemptFolder) -> Iterator[tuple[AttemptFolder, Path]]:
+def _candidates(attempt: AttemptFolder, finished: str | None) -> Iterator[tuple[AttemptFolder, Path]]:
     earlier = [other for other in attempt.job.runs() if other.number < attempt.number]
+    records = [(other, other.resume / finished) for other in reversed(earlier)] if finished else []
+    yield from ((other, path) for other, path in records if path.exists())
     for other in reversed(earlier):
         for path in points_of(other):
             yield other, path

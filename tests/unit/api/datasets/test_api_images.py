@@ -445,6 +445,21 @@ def test_an_archive_becomes_a_dataset_that_is_listed_shown_and_deleted(client, v
     assert client.get("/datasets/pets/images").status_code == 404
 
 
+@pytest.mark.parametrize("field", ["image", "path", "label", "type", "split"])
+def test_thumbnails_that_somebody_planted_on_the_volume_are_a_damaged_record(client, volume, field):
+    """One value of 8 MB for each of 50,000 rows: 400 GB where each row would hold it."""
+    assert put(client, zip_of(class_folders(3))).status_code == 201
+    path = volume.dataset_folder("pets") / "thumbnails.parquet"
+    row = pq.read_table(path).slice(0, 1)
+    rows = row.take(np.zeros(50_000, np.int64))
+    indices = pa.array(np.zeros(50_000, np.int32))
+    kind = rows.schema.field(field).type
+    long = pa.DictionaryArray.from_arrays(indices, pa.array(["x" * 8_000_000]).cast(kind))
+    pq.write_table(rows.set_column(rows.schema.get_field_index(field), field, long), path)
+    answer = client.get("/datasets/pets/images")
+    assert (answer.status_code, answer.json["code"]) == (500, "damaged_record")
+
+
 def test_a_refused_archive_leaves_nothing_behind(client, volume):
     answer = put(client, zip_of(class_folders() | {"cat/bad.png": b"x"}))
     assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "#/files/cat~1bad.png")

@@ -23,8 +23,8 @@ from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, rows_of, small_spec
 from tests.support.waiting import wait_for
 from worker.ipc.beat import Beat, write_beat
-from worker.training.engine.order import permutation
 from worker.training.errors import Superseded
+from worker.training.order import permutation
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 

@@ -15,7 +15,7 @@ from shared.validation import validate
 from tests.support.kinds import AUGMENT
 from worker.training.data.augment import WIDTH, augment, draw
 from worker.training.data.rows import Part
-from worker.training.engine.order import permutation
+from worker.training.order import permutation
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (40, 12, 10, 3), np.uint8)
 ALL = AugmentSpec(**AUGMENT)

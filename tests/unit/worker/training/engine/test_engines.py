@@ -92,7 +92,7 @@ def test_without_xla_both_engines_give_the_same_numbers_and_save_the_same_epochs
 
 
 def test_validation_in_batches_gives_the_same_in_both(graded: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.training.engine.order._MOST_VALIDATION_ROWS", 20)
+    monkeypatch.setattr("worker.training.order._MOST_VALIDATION_ROWS", 20)
     jobs = [trained(graded, engine, hyperparameters={"batch_size": 16}) for engine in ("stock", "fused")]
     assert plan_of(jobs[1]).validation_batch == 20
     np.testing.assert_allclose(log_of(jobs[0]).to_numpy(), log_of(jobs[1]).to_numpy(), rtol=1e-6, atol=1e-6)

@@ -11,8 +11,8 @@ from shared.spec import JobSpec
 from shared.validation import validate
 from tests.unit.shared.records import GRADES, dataset, record, spec
 from worker.training.data.rows import Data, Part
-from worker.training.engine.order import validation_batch
 from worker.training.engine.plan import decide, likely_epochs
+from worker.training.order import validation_batch
 
 
 def a_record(**parts: Any) -> JobRecord:

@@ -1,0 +1,20 @@
+"""What a script that runs as a job's program can ask for (`fitstop run`)."""
+
+import os
+import re
+from pathlib import Path
+
+_NOT_IN_NAMES = re.compile("[^A-Z0-9]")
+
+
+def dataset_path(dataset_id: str) -> Path:
+    """Where a dataset of the job is: `data.parquet`, or of arrays the folder with one `.npy` for each.
+
+    On one's own machine, without a job, set the environment variable that the error names. Raises LookupError where the
+    job does not name the dataset.
+    """
+    variable = f"FITSTOP_DATASET_{_NOT_IN_NAMES.sub('_', dataset_id.upper())}"
+    place = os.environ.get(variable)
+    if place is None:
+        raise LookupError(f'the job names no dataset "{dataset_id}"; add it to program.datasets, or set {variable}')
+    return Path(place)

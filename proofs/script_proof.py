@@ -1,0 +1,60 @@
+"""Scripts that are killed and resumed, against untouched ones: `python -m proofs.script_proof --kills 10 --seed 1`.
+
+Each script of `examples/scripts` runs once untouched, and then as many times as asked, killed one to three times at
+random batches, file operations, half-written files, half-saved models and half rows. What is promised to be exact must
+end the same: the stop, the log, each file that the script leaves, and the whole state after each call of `fit`. What is
+not must say so, and come to its end.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from shared.volume import Volume
+from tests.support.dying_scripts import INEXACT, kinds_of_resume, random_kills, run_script
+from tests.support.killing import deaths, preloaded_forks
+from tests.support.scripts import SCRIPTS, ScriptOutcome, script_outcome
+
+
+def main() -> int:
+    asked = _arguments()
+    names = asked.names or sorted(path.stem for path in SCRIPTS.glob("*.py"))
+    with tempfile.TemporaryDirectory(prefix="fitstop-scripts-") as folder:
+        broken = sum(_prove(Volume(Path(folder) / name), name, asked.kills, asked.seed) for name in names)
+    print(f"seed {asked.seed}: {len(names)} scripts, {asked.kills} killed runs each, {broken} promises broken")
+    return 1 if broken else 0
+
+
+def _prove(volume: Volume, name: str, times: int, seed: int) -> int:
+    """How many of the killed runs of one script broke the promise."""
+    forks, script = preloaded_forks(), SCRIPTS / f"{name}.py"
+    job = run_script(volume, forks, script)
+    untouched, said = script_outcome(job), kinds_of_resume(job)
+    broken = 0 if said == ({"inexact"} if name in INEXACT else {"exact"}) else 1
+    print(f"{name}: {', '.join(sorted(said))}, {untouched.ending['stop']['last_epoch']} epochs", flush=True)
+    for number in range(times):
+        chance = random.Random(f"{name} {seed} {number}")
+        kills = random_kills(chance)
+        killed = run_script(volume, forks, script, kills, chance.choice([60, 0.05]))
+        differs = _differences(untouched, script_outcome(killed)) if name not in INEXACT else []
+        broken += bool(differs)
+        print(f"  killed at {', '.join(deaths(killed))}: {', '.join(differs) or 'as promised'}", flush=True)
+    return broken
+
+
+def _differences(one: ScriptOutcome, other: ScriptOutcome) -> list[str]:
+    return [f"another {name}" for name in vars(one) if getattr(one, name) != getattr(other, name)]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""Scripts that run as jobs, in this process, on small data."""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from shared.events import Event, read_events
+from shared.job import Conclusion
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.settings import Settings
+from shared.volume import Volume
+from tests.support.jobs import claim, rows_of
+from tests.support.scripts import put_script_job
+from tests.support.waiting import wait_for
+from worker.training.order import permutation
+from worker.training.program import random_state
+from worker.training.program.stage import set_stage
+from worker.training.run import run
+from worker.training.stop_requests import StopRequests
+
+SETTINGS = Settings(allow_code="unboxed")
+
+DATA = """
+import keras, numpy as np
+keras.utils.set_random_seed(3)
+rng = np.random.default_rng(3)
+x = rng.normal(size=(90, 4)); y = (x[:, 0] > 0).astype("float32")
+def make():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6, activation="relu"), keras.layers.Dropout(0.2),
+                              keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    return model
+model = make()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """A script changes the process that it runs in."""
+    folder, arguments, path, environment = Path.cwd(), sys.argv, sys.path[:], dict(os.environ)
+    yield
+    os.chdir(folder)
+    sys.argv, sys.path[:] = arguments, path
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def play(volume: Volume, script: str, **spec: Any) -> tuple[JobFolder, Conclusion]:
+    job = put_script_job(volume, script, **spec)
+    return job, play_attempt(claim(job))
+
+
+def play_attempt(attempt: AttemptFolder) -> Conclusion:
+    return run(attempt, StopRequests(attempt, 60), SETTINGS, set_stage(attempt, SETTINGS))
+
+
+def events_of(job: JobFolder, kind: str) -> list[Event]:
+    return [event for _, event in read_events(job.attempts()[-1].events_file) if event.type == kind]
+
+
+def file_of(job: JobFolder, name: str) -> Path:
+    return job.attempts()[-1].path / "files" / name
+
+
+def test_the_log_is_the_one_that_the_script_writes_by_itself_in_the_same_order_of_batches(
+    volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = DATA + (
+        "stop = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)\n"
+        "h = model.fit(x, y, validation_split=0.2, epochs=9, batch_size=16,\n"
+        "  callbacks=[keras.callbacks.ReduceLROnPlateau(patience=1), stop, keras.callbacks.CSVLogger('log.csv')])\n"
+        "np.save('weights.npy', np.concatenate([one.ravel() for one in model.get_weights()]))\n"
+    )
+    job, conclusion = play(volume, script)
+    assert conclusion.ending is not None
+    assert conclusion.ending.status == "succeeded"
+    log, weights = file_of(job, "log.csv").read_bytes(), np.load(file_of(job, "weights.npy"))
+    monkeypatch.setattr(keras.Model, "fit", stock_fit(keras.Model.fit))
+    os.chdir(tmp_path)
+    keras.utils.clear_session()
+    exec(compile(script, "train.py", "exec"), {"__name__": "__main__"})
+    assert (tmp_path / "log.csv").read_bytes() == log
+    assert np.array_equal(np.load(tmp_path / "weights.npy"), weights)
+
+
+def stock_fit(own: Any) -> Any:
+    """Keras's own `fit` and its own training function, over the batches that Fitstop takes."""
+
+    def fit(model: Any, x: Any, y: Any, *, validation_split: float, epochs: int, batch_size: int, **more: Any) -> Any:
+        seed, rows = random_state.seed_here(1), int(len(x) * (1 - validation_split))
+
+        def batches() -> Iterator[Any]:
+            for epoch in range(epochs):
+                order = permutation(seed, epoch, rows)
+                for start in range(0, rows, batch_size):
+                    chosen = order[start : start + batch_size]
+                    yield x[chosen].astype("float32"), y[chosen]
+
+        specs = tf.TensorSpec((None, x.shape[1]), tf.float32), tf.TensorSpec((None,), tf.float32)
+        return own(
+            model,
+            tf.data.Dataset.from_generator(batches, output_signature=specs),
+            steps_per_epoch=ceil(rows / batch_size),
+            epochs=epochs,
+            validation_data=(x[rows:], y[rows:]),
+            validation_batch_size=batch_size,
+            shuffle=False,
+            verbose=0,
+            **more,
+        )
+
+    return fit
+
+
+def test_the_evidence_of_a_stop_is_that_of_the_scripts_early_stopping(volume: Volume) -> None:
+    script = DATA + (
+        "stop = keras.callbacks.EarlyStopping(monitor='val_accuracy', min_delta=0.2, patience=3)\n"
+        "h = model.fit(x, y, validation_split=0.2, epochs=50, callbacks=[stop])\n"
+        "print(len(h.epoch), stop.stopped_epoch)\n"
+    )
+    job, conclusion = play(volume, script)
+    assert conclusion.ending is not None
+    stop = conclusion.ending.stop
+    assert stop is not None
+    assert (stop.reason, stop.monitor, stop.wait, stop.patience) == ("early_stopping", "val_accuracy", 3, 3)
+    assert stop.last_improvement is not None
+    assert stop.last_epoch == stop.last_improvement.epoch + 3 == 50 - stop.epochs_not_run
+    assert stop.best is not None
+    (call,) = events_of(job, "fit")
+    assert call.data["rule"]["mode"] == "max"
+    assert (call.data["resume"], "early stopping ends it sooner" in call.message) == ("exact", True)
+    assert len(rows_of(job.attempts()[0].training_log)) == stop.last_epoch
+
+
+def test_epochs_count_over_all_calls_and_the_script_sees_its_own(volume: Volume) -> None:
+    script = DATA + (
+        "class Told(keras.callbacks.Callback):\n"
+        "    def __init__(self): super().__init__(); self.epochs = []\n"
+        "    def on_epoch_end(self, epoch, logs=None): self.epochs.append(epoch)\n"
+        "one, two = Told(), Told()\n"
+        "a = model.fit(x, y, epochs=2, callbacks=[one])\n"
+        "b = make().fit(x, y, epochs=7, initial_epoch=4, callbacks=[two], shuffle=False)\n"
+        "seen = [a.epoch, one.epochs, b.epoch, two.epochs, sorted(b.history)]\n"
+        "import json, pathlib; pathlib.Path('told.json').write_text(json.dumps(seen))\n"
+    )
+    job, conclusion = play(volume, script)
+    assert conclusion.ending is not None
+    assert conclusion.ending.stop is not None
+    assert (conclusion.ending.stop.reason, conclusion.ending.stop.last_epoch) == ("epochs_completed", 5)
+    assert json.loads(file_of(job, "told.json").read_text()) == [
+        [0, 1], [0, 1], [4, 5, 6], [4, 5, 6], ["accuracy", "loss"],
+    ]  # fmt: skip
+    assert [event.data["epoch"] for event in events_of(job, "epoch")] == [1, 2, 3, 4, 5]
+    assert "nothing stops it sooner" in events_of(job, "fit")[0].message
+
+
+def test_the_specs_early_stopping_is_added_where_a_script_has_none(volume: Volume) -> None:
+    rule = {"monitor": "val_accuracy", "patience": 2, "min_delta": 0.9}
+    script = DATA + "model.fit(x, y, epochs=2)\n" + "make().fit(x, y, validation_split=0.2, epochs=30)\n"
+    _, missing = play(volume, script, callbacks={"early_stopping": rule})
+    assert missing.ending is not None
+    assert missing.ending.error is not None
+    assert "which call 1 of fit does not log; it logs accuracy, loss" in missing.ending.error.message
+    script = DATA + "model.fit(x, y, validation_split=0.2, epochs=30)\n"
+    _, conclusion = play(volume, script, callbacks={"early_stopping": rule})
+    assert conclusion.ending is not None
+    assert conclusion.ending.stop is not None
+    stop = conclusion.ending.stop
+    assert (stop.reason, stop.monitor, stop.patience, stop.last_epoch) == ("early_stopping", "val_accuracy", 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("raise KeyError('x')", "script_failed", "(train.py, line 2)"),
+        ("import nothing_of_this_name", "script_failed", "requirements.txt"),
+        ("open('not there')", "script_failed", "FileNotFoundError"),
+        ("import sys; sys.exit(3)", "script_failed", "sys.exit(3)"),
+        ("import sys; sys.exit(0)", None, ""),
+        ("import keras\nkeras.Sequential([keras.layers.Dense(1)]).fit([1])", "script_failed", "compile"),
+        (DATA + "model.fit(iter([(x, y)]), epochs=2)", "script_failed", "generator"),
+        (DATA + "model.fit(x, y, callbacks=[keras.callbacks.SwapEMAWeights()])", "script_failed", "SwapEMAWeights"),
+        (DATA + "model.fit(x * float('nan'), y, epochs=2, verbose=0)", "diverged", "not finite"),
+    ],
+)
+def test_a_scripts_end_is_the_jobs(volume: Volume, line: str, code: str | None, words: str) -> None:
+    _, conclusion = play(volume, f"# a script\n{line}\n")
+    assert conclusion.ending is not None
+    error = conclusion.ending.error
+    assert (error.code if error else None) == code
+    assert words in (error.message if error else "")
+    assert not conclusion.may_retry
+
+
+# As Keras warns by itself.
+@pytest.mark.filterwarnings("ignore:.*shuffle=True.*:UserWarning")
+def test_what_cannot_be_exact_is_said_with_its_reason(volume: Volume) -> None:
+    script = DATA + (
+        "import tensorflow as tf\n"
+        "class Forgets(keras.callbacks.Callback):\n"
+        "    def __init__(self): super().__init__(); self.writer = lambda: 0; self.client = object()\n"
+        "model.fit(x, y, epochs=2, callbacks=[Forgets()])\n"
+        "model.fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(30), epochs=2)\n"
+    )
+    job, conclusion = play(volume, script)
+    assert conclusion.ending is not None
+    assert conclusion.ending.status == "succeeded"
+    forgetful, pipeline = events_of(job, "fit")
+    assert (forgetful.data["resume"], pipeline.data["resume"]) == ("epoch", "inexact")
+    assert "Forgets holds client" in forgetful.data["reasons"][0]
+    assert "a tf.data dataset" in pipeline.data["reasons"][0]
+
+
+def test_a_script_is_cancelled_outside_of_fit_too(volume: Volume) -> None:
+    job = put_script_job(
+        volume,
+        "import time\nopen('begun', 'w').close()\n"
+        "while True:\n    try:\n        time.sleep(30)\n    except Exception:\n        pass\n",
+    )
+    attempt = claim(job)
+
+    def cancel() -> None:
+        wait_for((attempt.path / "files" / "begun").exists, 30)
+        job.request_cancel()
+
+    threading.Thread(target=cancel).start()
+    conclusion = play_attempt(attempt)
+    assert conclusion.ending is not None
+    assert conclusion.ending.status == "cancelled"
+
+
+def test_a_model_that_fits_another_inside_its_own_callbacks_trains_it_by_keras(volume: Volume) -> None:
+    script = DATA + (
+        "class Nested(keras.callbacks.Callback):\n"
+        "    def on_epoch_end(self, epoch, logs=None): make().fit(x, y, epochs=1, verbose=0)\n"
+        "model.fit(x, y, epochs=2, callbacks=[Nested()])\n"
+    )
+    job, conclusion = play(volume, script)
+    assert conclusion.ending is not None
+    assert conclusion.ending.status == "succeeded"
+    assert len(events_of(job, "epoch")) == 2

@@ -1,0 +1,130 @@
+"""The data that a script gives `fit`, as rows in the structure that its model takes."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import tree
+
+# Private names: with them the arrays are judged, packed and split by Keras's own code. A test pins them.
+from keras.src.trainers.data_adapters import array_slicing
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter, can_convert_arrays
+
+from worker.training.data.rows import Array, Data, Part
+
+_PIECE_ROWS_BYTES = 16 * 1024**2
+_KINDS = "biufU"
+
+
+class NotRows(Exception):
+    """Data that this module does not train on by itself, or a way of going through it that it does not know; why."""
+
+
+@dataclass(frozen=True)
+class TreePart(Part):
+    """Rows in a structure of the script's: the leaves are the inputs in turn, and the targets are the last one."""
+
+    structure: Any = None
+
+    def batch(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
+        """What a step of Keras's takes: x, y and weights, as the script gave them."""
+        packed: tuple[Any, ...] = tree.pack_sequence_as(self.structure, list(arrays))
+        return packed
+
+
+def read_data(arguments: Mapping[str, Any]) -> Data:
+    """The rows of a call of `fit`, from its arguments by name.
+
+    Raises NotRows; ValueError for a generator, which nobody can begin again; and what Keras raises for bad arrays.
+    """
+    if isinstance(arguments["x"], Iterator):
+        raise ValueError(
+            "fit was given a generator, which cannot be begun again after an interruption; "
+            "pass arrays, a keras.utils.PyDataset or a tf.data.Dataset"
+        )
+    _check_ways(arguments)
+    x, y, weights = arguments["x"], arguments["y"], arguments["sample_weight"]
+    if not can_convert_arrays((x, y, weights)):
+        raise NotRows(f"x is {_kind_of(x)}")
+    validation = arguments["validation_data"]
+    if validation is None and arguments["validation_split"]:
+        (x, y, weights), validation = array_slicing.train_validation_split(
+            (x, y, weights), validation_split=arguments["validation_split"]
+        )
+    train = _part(x, y, weights, arguments["class_weight"])
+    return Data(train, _validation(validation) if validation is not None else _empty(train))
+
+
+def _check_ways(arguments: Mapping[str, Any]) -> None:
+    for name, usual in (("steps_per_epoch", None), ("validation_steps", None), ("validation_freq", 1)):
+        if arguments[name] != usual:
+            raise NotRows(f"{name} is given")
+    if not isinstance(arguments["shuffle"], bool):
+        raise NotRows(f"shuffle is {arguments['shuffle']!r}")
+
+
+def _validation(given: Any) -> Part:
+    if not isinstance(given, tuple | list) or len(given) not in {1, 2, 3} or not can_convert_arrays(tuple(given)):
+        raise NotRows(f"validation_data is {_kind_of(given)}")
+    x, y, weights = (*given, None, None)[:3]
+    return _part(x, y, weights, None)
+
+
+def _part(x: Any, y: Any, weights: Any, class_weight: Any) -> TreePart:
+    packed = ArrayDataAdapter(x, y, weights, batch_size=1, class_weight=class_weight)._inputs
+    leaves = [_array(leaf) for leaf in tree.flatten(packed)]
+    if not len(leaves[-1]):
+        raise NotRows("the arrays have no rows")
+    structure = tree.map_structure(lambda _: 0, packed)
+    return _in_structure(leaves, structure)
+
+
+def _in_structure(leaves: Sequence[Array], structure: Any) -> TreePart:
+    inputs = {str(number): leaf for number, leaf in enumerate(leaves[:-1])}
+    return TreePart(inputs=inputs, targets=leaves[-1], structure=structure)
+
+
+def _empty(train: TreePart) -> TreePart:
+    return _in_structure([one[:0] for one in train.arrays], train.structure)
+
+
+def _array(leaf: Any) -> Array:
+    if type(leaf).__module__.startswith("pandas"):
+        values = leaf.to_numpy()
+        leaf = np.expand_dims(values, axis=-1) if type(leaf).__name__ == "Series" else values
+    if not hasattr(leaf, "__array__") or hasattr(leaf, "tocsr"):
+        raise NotRows(f"an array is {_kind_of(leaf)}")
+    array = np.asarray(leaf)
+    if array.dtype.kind in "OS" and array.size and isinstance(array.flat[0], str | bytes):
+        array = np.char.decode(array.astype("S"), "utf-8") if isinstance(array.flat[0], bytes) else array.astype("U")
+    if array.dtype.kind not in _KINDS or not array.ndim:
+        raise NotRows(f"an array holds {array.dtype}")
+    return array
+
+
+def has_texts(data: Data) -> bool:
+    """Whether some of the arrays hold texts, which no program of XLA's or of blocks takes."""
+    return any(one.dtype.kind == "U" for one in data.train.arrays)
+
+
+def fingerprint(data: Data) -> str:
+    """A hash of all arrays: an attempt that goes on is to have the data that the attempt before it had."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (data.train, data.validation):
+        for array in part.arrays:
+            digest.update(f"{array.dtype} {array.shape}\n".encode())
+            rows = max(1, _PIECE_ROWS_BYTES // max(1, array.nbytes // max(1, len(array))))
+            for start in range(0, len(array), rows):
+                digest.update(np.ascontiguousarray(array[start : start + rows]).data)
+    return digest.hexdigest()
+
+
+def _kind_of(value: Any) -> str:
+    kind = type(value)
+    if kind.__module__.startswith("tensorflow.python.data"):
+        return "a tf.data dataset"
+    if any(one.__name__ == "PyDataset" for one in kind.__mro__):
+        return f"the PyDataset {kind.__name__}"
+    return f"of the type {kind.__name__}"

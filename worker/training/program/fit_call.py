@@ -1,0 +1,387 @@
+"""One call of `fit` in a script, as a run of Fitstop's.
+
+The script's model is compiled by the script, its callbacks act as Keras has them act, and `fit` returns the history
+that Keras would. What is Fitstop's: the order of the rows, the engine, the resume points, the evidence.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import tree
+
+from shared.events import Event
+from shared.fits import EVENT, FitCall, Kept
+from shared.job import EnginePlan, Stop
+from shared.job_folder import AttemptFolder
+from shared.problems import list_names
+from shared.spec import CSVLoggerSpec
+from worker.training.callbacks import Callbacks
+from worker.training.callbacks.early_stopping import PatientStopping
+from worker.training.callbacks.learning_rate import LearningRateLog
+from worker.training.callbacks.rules import Rules
+from worker.training.conclude import stop_evidence
+from worker.training.context import RunContext
+from worker.training.data.rows import Data
+from worker.training.engine import Engine, compile_engine
+from worker.training.engine.plan import describe_engine
+from worker.training.errors import TrainingStopped
+from worker.training.fit_settings import FitSettings
+from worker.training.program import random_state
+from worker.training.program.arrays import NotRows, fingerprint, has_texts, read_data
+from worker.training.program.evidence import JobLog, ScriptPlateau, ScriptStopping, best_model, direction, logged_names
+from worker.training.program.own_loop import OwnLoop
+from worker.training.program.printing import EpochLines
+from worker.training.program.script_callbacks import (
+    Numbering,
+    ScriptCallbacks,
+    UnsuitableCallback,
+    choose,
+    forgets,
+    uses_batches,
+)
+from worker.training.program.stage import plan_of_machine
+from worker.training.program.work_files import WorkFiles
+from worker.training.resume.point import Place, ResumePoint
+from worker.training.resume.session import ResumeSession
+from worker.training.resume.state import build_variables
+
+log = logging.getLogger(__name__)
+
+Fit = Callable[..., Any]
+_USUAL_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Before:
+    """What the calls before this one left: their number, their epochs, and whose work this attempt has taken up."""
+
+    calls: int = 0
+    epochs: int = 0
+    taken_up: AttemptFolder | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A call that has ended: what `fit` returns, what comes after it, and why it stopped."""
+
+    history: keras.callbacks.History
+    before: Before
+    stop: Stop
+
+
+class CallState:
+    """What a resume point says of the call that it belongs to."""
+
+    def __init__(self, number: int, seed: int, data: str) -> None:
+        self.number, self.seed, self.data = number, seed, data
+
+    def state(self) -> dict[str, Any]:
+        """The call, the seed of its order, the hash of its data, and the state of Keras's own random generator."""
+        return {"number": self.number, "seed": self.seed, "data": self.data, "keras": random_state.keras_state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put Keras's random generator back."""
+        random_state.restore_keras(state["keras"])
+
+
+class ScriptFit:
+    """A call of `fit` that is about to run, or whose recorded end is put back."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  a call, and what it is made within
+        self,
+        run: RunContext,
+        files: WorkFiles,
+        before: Before,
+        fit: Fit,
+        model: keras.Model,
+        arguments: Mapping[str, Any],
+    ) -> None:
+        self._run = run
+        self._files = files
+        self._before = before
+        self._fit = fit
+        self._model = model
+        self._arguments = arguments
+        self.number = before.calls + 1
+        self._offset = before.epochs - int(arguments["initial_epoch"])
+        self._reasons: list[str] = []
+        self._kind: Kept = "exact"
+        self._rule: Any = None
+        self.callbacks: Callbacks | None = None
+
+    @property
+    def _record_name(self) -> str:
+        return f"fit-{self.number:04d}.bin"
+
+    def end(self) -> Ended:
+        """Train, or put back the end that an earlier attempt recorded."""
+        with random_state.unchanged():
+            chosen = choose(self._arguments["callbacks"])
+            data, why_not = self._read_data()
+            build = data.train.first_row if data else None
+            self._build(build)
+            settings = self._settings()
+            mark = CallState(self.number, settings.seed, fingerprint(data) if data else "")
+            session = ResumeSession(self._run, self._model, settings, self._is_of_this_call, self._record_name)
+            settings = self._as_resumed(settings, mark, session)
+            block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(data)))
+            block.set_model(self._model)
+            saves_inside = data is not None and not any(map(uses_batches, chosen))
+            self._rule, added = self._stopping(block, has_validation=self._has_validation(data))
+            rules = self._rules(block, data, mark, added, saves_inside=saves_inside)
+            self.callbacks = Callbacks(self._run, session, rules)
+            self.callbacks.narrator.last_epoch = self._before.epochs
+            self._judge_resume(chosen, why_not)
+            engine = None if session.finished_by else self._engine(data, why_not, settings, chosen)
+        with self.callbacks:
+            if session.finished_by is not None:
+                self._put_back(session, block)
+            else:
+                assert engine is not None
+                self._tell_place(session)
+                self._train(engine, session)
+            return self._ended(block, session)
+
+    # What is trained
+
+    def _read_data(self) -> tuple[Data | None, str]:
+        """The rows, or why the data is left to Keras."""
+        try:
+            return read_data(self._arguments), ""
+        except NotRows as reason:
+            return None, str(reason)
+
+    def _build(self, first_row: tuple[Any, ...] | None) -> None:
+        """Make all variables exist. Without rows Keras takes a batch from the script's own data."""
+        if first_row is not None:
+            build_variables(self._model, tree.map_structure(_with_texts_as_tensors, first_row))
+            return
+        probe = {**self._arguments, "epochs": self._arguments["initial_epoch"], "callbacks": None, "verbose": 0}
+        self._fit(self._model, **probe)
+
+    def _settings(self) -> FitSettings:
+        asked = self._arguments
+        return FitSettings(
+            epochs=max(self._before.epochs, int(asked["epochs"]) + self._offset),
+            batch_size=int(asked["batch_size"] or _USUAL_BATCH),
+            seed=random_state.seed_here(self.number),
+            first_epoch=self._before.epochs,
+            shuffle=bool(asked["shuffle"]),
+        )
+
+    def _params(self, data: Data | None) -> dict[str, Any]:
+        asked, batch_size = self._arguments, int(self._arguments["batch_size"] or _USUAL_BATCH)
+        steps = ceil(len(data.train) / batch_size) if data else asked["steps_per_epoch"]
+        return {"verbose": 0, "epochs": asked["epochs"], "steps": steps}
+
+    def _rules(
+        self,
+        block: ScriptCallbacks,
+        data: Data | None,
+        mark: CallState,
+        added: list[PatientStopping],
+        *,
+        saves_inside: bool,
+    ) -> Rules:
+        has_validation = self._has_validation(data)
+        checkpoint = best_model(self._run, self._model, block.callbacks, has_validation=has_validation)
+        csv_log = JobLog(CSVLoggerSpec(), self._run.attempt.training_log)
+        plateau = block.find(keras.callbacks.ReduceLROnPlateau)
+        lines = [EpochLines(self._arguments["epochs"], self._offset)] if self._arguments["verbose"] != 0 else []
+        return Rules(
+            in_order=[block, *added, LearningRateLog(), checkpoint, csv_log, *lines],
+            # The files first: a log goes on in the file that was put back.
+            stateful={
+                "fit": mark,
+                "files": self._files,
+                "script": block,
+                "model_checkpoint": checkpoint,
+                "csv_logger": csv_log,
+                **({"early_stopping": added[0]} if added else {}),
+            },
+            checkpoint=checkpoint,
+            reduce_lr=ScriptPlateau(plateau, block) if plateau is not None else None,
+            early_stopping=self._rule,
+            csv_log=csv_log,
+            saves_inside_epochs=saves_inside,
+        )
+
+    def _has_validation(self, data: Data | None) -> bool:
+        return bool(len(data.validation)) if data else self._arguments["validation_data"] is not None
+
+    def _stopping(self, block: ScriptCallbacks, *, has_validation: bool) -> tuple[Any, list[PatientStopping]]:
+        """The script's own early stopping, else that of the job's spec, which is added."""
+        own, spec = block.find(keras.callbacks.EarlyStopping), self._run.record.spec.callbacks.early_stopping
+        if own is not None:
+            return ScriptStopping(own, block, self._offset), []
+        if spec is None:
+            return None, []
+        names = logged_names(self._model, has_validation=has_validation)
+        monitor = spec.monitor if spec.monitor != "auto" else "val_loss" if has_validation else "loss"
+        if monitor not in names:
+            raise UnsuitableCallback(
+                f'the job\'s early stopping monitors "{monitor}", which call {self.number} of fit does not log; '
+                f"it logs {list_names(names)}"
+            )
+        probe = keras.callbacks.EarlyStopping(monitor, mode=spec.mode)
+        probe.set_model(self._model)
+        probe._set_monitor_op()
+        changes = {
+            "monitor": monitor,
+            "mode": direction(probe),
+            "start_from_epoch": spec.start_from_epoch + self._offset,
+        }
+        added = PatientStopping(spec.model_copy(update=changes))
+        return added, [added]
+
+    # Where it goes on
+
+    def _is_of_this_call(self, point: ResumePoint, earlier: AttemptFolder) -> ResumePoint | None:  # noqa: ARG002
+        return point if point.callbacks.get("fit", {}).get("number") == self.number else None
+
+    def _as_resumed(self, settings: FitSettings, mark: CallState, session: ResumeSession) -> FitSettings:
+        """With the seed of the attempt before, whose data this is to be."""
+        if session.resumed is None:
+            return settings
+        saved = session.resumed.callbacks["fit"]
+        if saved["data"] != mark.data:
+            session.tell_inexact(
+                f"call {self.number} of fit has other data than before the interruption; seed what the script draws"
+            )
+        mark.seed = int(saved["seed"])
+        return replace(settings, seed=mark.seed)
+
+    def _judge_resume(self, chosen: list[Any], why_not: str) -> None:
+        """What is promised of an interruption, and why it is not more."""
+        reasons = [reason for one in chosen if (reason := forgets(one))]
+        if reasons:
+            self._kind = "epoch"
+        if why_not:
+            self._kind = "inexact"
+            reasons.append(f"{why_not}, which Keras itself goes through: what it draws there cannot be put back")
+        self._reasons = reasons
+
+    def _tell_place(self, session: ResumeSession) -> None:
+        """In the first call that trains, say whose work was taken up by those that only returned."""
+        if session.resumed is None and self._before.taken_up is not None:
+            session.tell_place(Place(self._before.epochs, 0), self._before.taken_up)
+
+    def _put_back(self, session: ResumeSession, block: ScriptCallbacks) -> None:
+        assert self.callbacks is not None
+        session.restore(self.callbacks.parts)
+        self._model.stop_training = block.stopped_by is not None
+        self._run.events.write([Event(EVENT, f"call {self.number} of fit had ended: its end is put back", {})])
+
+    # The training
+
+    def _engine(self, data: Data | None, why_not: str, settings: FitSettings, chosen: list[Any]) -> Engine:
+        self._report_call(data, settings)
+        if data is None:
+            engine: Engine = OwnLoop(self._fit, self._model, self._arguments)
+            self._run.events.write([Event("engine", f"Keras's own fit: {why_not}", {"engine": "stock"})])
+            return engine
+        plan = self._plan(data, settings, chosen)
+        engine, kept = compile_engine(self._run, self._model, data, settings, plan)
+        self._run.events.write([describe_engine(kept)])
+        return engine
+
+    def _plan(self, data: Data, settings: FitSettings, chosen: list[Any]) -> EnginePlan:
+        against = self._against_fused(data, chosen)
+        batch_size = min(settings.batch_size, len(data.train))
+        validated = int(self._arguments["validation_batch_size"] or settings.batch_size)
+        return EnginePlan(
+            engine="stock" if against else "fused",
+            xla=False,
+            threads=plan_of_machine(self._run.attempt.job).threads,
+            validation_batch=max(1, min(validated, len(data.validation))),
+            steps_per_epoch=ceil(len(data.train) / batch_size),
+            reason=against or "all data is in arrays",
+        )
+
+    def _against_fused(self, data: Data, chosen: list[Any]) -> str:
+        """Why many steps cannot be one call; empty where they can."""
+        if self._model.run_eagerly:
+            return "the model runs eagerly"
+        if has_texts(data):
+            return "the data holds texts"
+        for method in ("train_step", "test_step", "make_train_function", "get_metrics_result"):
+            if not getattr(type(self._model), method).__module__.startswith("keras."):
+                return f"the model has a {method} of its own"
+        acting = [type(one).__name__ for one in chosen if uses_batches(one)]
+        return f"{acting[0]} acts after each batch" if acting else ""
+
+    def _report_call(self, data: Data | None, settings: FitSettings) -> None:
+        rule = self._rule.spec if isinstance(self._rule, ScriptStopping) else None
+        added = self._rule.settings if isinstance(self._rule, PatientStopping) else None
+        call = FitCall(
+            number=self.number,
+            after_epoch=self._before.epochs,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            rule=rule or added,
+            resume=self._kind,
+            reasons=tuple(self._reasons),
+        )
+        ends = "early stopping ends it sooner" if self._rule else "nothing stops it sooner but the job's budget"
+        name, parameters = self._model.name, self._model.count_params()
+        message = f"call {self.number} of fit: up to {self._arguments['epochs']} epochs; {ends}"
+        self._run.events.write([Event(EVENT, message, call.event_data()), *_data_events(data)])
+        model = {"kind": "program", "parameters": parameters}
+        self._run.events.write([Event("model", f'Keras model "{name}", {parameters} parameters', model)])
+
+    def _train(self, engine: Engine, session: ResumeSession) -> None:
+        callbacks = self.callbacks
+        assert callbacks is not None
+        jit = self._model.jit_compile
+        try:
+            # A run that a callback had stopped is only put back together.
+            engine.fit(callbacks, session.place.epoch if session.was_stopped else session.epochs)
+        except TrainingStopped:
+            callbacks.resume_saver.save_here()
+            callbacks.finish()
+            raise
+        finally:
+            # What the engines have put in place of Keras's functions.
+            self._model.train_function = self._model.test_function = None
+            self._model.jit_compile = jit
+        self._files.keeps_next = True
+        callbacks.resume_saver.save_finished(self._record_name)
+        callbacks.finish()
+
+    def _ended(self, block: ScriptCallbacks, session: ResumeSession) -> Ended:
+        assert self.callbacks is not None
+        self._model.history = block.history
+        reason = "early_stopping" if self.callbacks.stopped_early else "epochs_completed"
+        if block.stopped_by is not None and not self.callbacks.stopped_early:
+            reason = "callback"
+        stop = stop_evidence(self._run, self.callbacks, reason)
+        taken_up = session.finished_by or None
+        after = Before(self.number, max(self._before.epochs, self.callbacks.narrator.last_epoch), taken_up)
+        return Ended(block.history, after, stop)
+
+
+def _data_events(data: Data | None) -> list[Event]:
+    if data is None:
+        return []
+    train, validation = len(data.train), len(data.validation)
+    message = f"{train} rows to train on, {validation} to validate on"
+    return [Event("data", message, {"training_rows": train, "validation_rows": validation})]
+
+
+def _with_texts_as_tensors(array: Any) -> Any:
+    """Keras takes the shape and type of a tensor of texts, and of no array of them."""
+    return tf.constant(array) if array.dtype.kind == "U" else array
+
+
+def by_name(fit: Fit, model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call of `fit` by their names, with Keras's defaults. Raises TypeError as the call would."""
+    bound = inspect.signature(fit).bind(model, *arguments, **named)
+    bound.apply_defaults()
+    _, *rest = bound.arguments.items()
+    return dict(rest)

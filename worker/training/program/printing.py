@@ -1,0 +1,61 @@
+"""What a script prints, as a log keeps it: a progress bar as its last state, an epoch as one line."""
+
+import time
+from typing import Any, TextIO
+
+import keras
+
+
+class LastStates:
+    """A text stream in which only the last state of a line arrives: what a carriage return takes back never does."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        """Write the whole lines of `text`; keep the rest of it until its line ends."""
+        *whole, rest = (self._line + text).split("\n")
+        self._line = _last_state(rest)
+        if whole:
+            self._stream.write("".join(f"{_last_state(line)}\n" for line in whole))
+            self._stream.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """A line that has not ended may still be taken back; a prompt without an end waits for it."""
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """Write what has no end."""
+        if self._line:
+            self._stream.write(f"{self._line}\n")
+            self._line = ""
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _last_state(line: str) -> str:
+    kept = line.replace("\b", "").rstrip("\r")
+    return kept.rpartition("\r")[2]
+
+
+class EpochLines(keras.callbacks.Callback):
+    """A line for each epoch, as Keras's `fit` prints with `verbose=2`."""
+
+    def __init__(self, epochs: int, offset: int) -> None:
+        super().__init__()
+        self._epochs = epochs
+        self._offset = offset
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        seconds = time.monotonic() - self._began
+        values = " - ".join(f"{name}: {float(value):.4f}" for name, value in (logs or {}).items())
+        number = epoch - self._offset + 1
+        print(f"Epoch {number}/{self._epochs} - {seconds:.2f}s - {values}", flush=True)  # noqa: T201

@@ -1,0 +1,192 @@
+"""The life of a program's run: its script from the first line to the last, each call of `fit` a run of Fitstop's.
+
+An attempt that goes on begins at the first line again. Calls of `fit` that had ended return what they returned, with
+the model, the files and the random generators as they were then; the interrupted one goes on where it was.
+"""
+
+import linecache
+import logging
+import runpy
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
+
+import keras
+
+from shared.events import Event
+from shared.job import Conclusion, Ending, JobError, Stop
+from shared.storage import is_storage_error
+from worker.training.callbacks import Callbacks
+from worker.training.conclude import failed, stop_evidence, stopped
+from worker.training.context import RunContext
+from worker.training.engine.device import prepare_tensorflow
+from worker.training.engine.fused import missing_in_keras
+from worker.training.errors import Superseded, TrainingError, TrainingStopped, is_out_of_memory
+from worker.training.program.between_calls import BetweenCalls, Unwind
+from worker.training.program.box import BoxOpen
+from worker.training.program.fit_call import Before, ScriptFit, by_name
+from worker.training.program.printing import LastStates
+from worker.training.program.random_state import unchanged
+from worker.training.program.stage import Stage, plan_of_machine
+from worker.training.program.work_files import WorkFiles
+
+log = logging.getLogger(__name__)
+
+
+def run_program(run: RunContext, stage: Stage) -> Conclusion:
+    """Run the script, and say how its job ended. Raises Superseded."""
+    show = _Show(run, stage)
+    try:
+        if stage.error is not None:
+            raise stage.error
+        run.check()
+        show.play()
+    except Unwind as unwound:
+        return show.end(unwound.cause)
+    except SystemExit as left:
+        return show.leave(left.code)
+    except Exception as error:
+        return show.end(error)
+    return show.succeed()
+
+
+class _Show:
+    """One run of the script."""
+
+    def __init__(self, run: RunContext, stage: Stage) -> None:
+        self._run = run
+        self._stage = stage
+        self._files = WorkFiles(run.attempt, lambda text: run.events.write([Event("files", text, {}, "warning")]))
+        self._before = Before()
+        self._stop: Stop | None = None
+        self._call: ScriptFit | None = None
+        self._original = keras.Model.fit
+
+    # The script
+
+    def play(self) -> None:
+        prepare_tensorflow(plan_of_machine(self._run.attempt.job))
+        with unchanged():
+            missing_in_keras()
+        # The names that Keras gives layers count from here, as in a process of the script's own.
+        keras.utils.clear_session()
+        self._files.begin()
+        script = self._stage.script
+        message = f"runs {script.relative_to(self._stage.folder)}"
+        self._run.events.write([Event("program", message, {"entry": str(script.relative_to(self._stage.folder))})])
+        with _as_a_log(), BetweenCalls(self._run) as self._watch, self._fit_replaced():
+            runpy.run_path(str(script), run_name="__main__")
+
+    @contextmanager
+    def _fit_replaced(self) -> Iterator[None]:
+        def fit(model: keras.Model, *arguments: Any, **named: Any) -> Any:
+            return self._fit(model, arguments, named)
+
+        keras.Model.fit = fit
+        try:
+            yield
+        finally:
+            keras.Model.fit = self._original
+
+    def _fit(self, model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """One call: of the script, or of what runs within such a call, which is Keras's own."""
+        if self._call is not None or not model.compiled:
+            return self._original(model, *arguments, **named)
+        given = by_name(self._original, model, arguments, named)
+        with self._watch.in_fit():
+            self._call = ScriptFit(self._run, self._files, self._before, self._original, model, given)
+            try:
+                self._run.check()
+                ended = self._call.end()
+            except (TrainingStopped, Superseded) as cause:
+                raise Unwind(cause) from cause
+            except OSError as error:
+                if is_storage_error(error):
+                    raise Unwind(error) from error
+                raise
+            self._before, self._stop, self._call = ended.before, ended.stop, None
+        return ended.history
+
+    # Its end
+
+    @property
+    def _callbacks(self) -> Callbacks | None:
+        return self._call.callbacks if self._call else None
+
+    def succeed(self) -> Conclusion:
+        """The script has come to its last line."""
+        if self._before.taken_up is not None:
+            self._run.events.write([_all_returned(self._before)])
+        stop = self._stop or Stop(reason="script_ended")
+        return Conclusion(ending=Ending(status="succeeded", stop=stop))
+
+    def leave(self, code: Any) -> Conclusion:
+        """The script has called `sys.exit`."""
+        if code in {None, 0}:
+            return self.succeed()
+        return self._fail(JobError(code="script_failed", message=f"the script ended by sys.exit({code!r})"))
+
+    def end(self, error: Exception) -> Conclusion:
+        """The script has ended before its last line."""
+        if isinstance(error, Superseded):
+            self._run.writer.give_up()
+            raise error
+        if isinstance(error, TrainingStopped):
+            self._run.writer.finish()
+            return stopped(self._run, self._callbacks, error, self._stop)
+        self._run.writer.give_up()
+        if isinstance(error, BoxOpen):
+            return Conclusion(ending=None, may_retry=True)
+        is_ours = isinstance(error, TrainingError) or (isinstance(error, OSError) and not self._frames(error))
+        if is_ours or is_out_of_memory(error):
+            log.exception("the run failed", exc_info=error)
+            return failed(self._run, self._callbacks, error)
+        return self._fail(self._error_of_the_script(error))
+
+    def _fail(self, error: JobError) -> Conclusion:
+        stop = stop_evidence(self._run, self._callbacks, "error")
+        return Conclusion(ending=Ending(status="failed", stop=stop, error=error))
+
+    def _frames(self, error: Exception) -> list[traceback.FrameSummary]:
+        """Where in the program's own files an error passed."""
+        folder = str(self._stage.folder)
+        return [one for one in traceback.extract_tb(error.__traceback__) if one.filename.startswith(folder)]
+
+    def _error_of_the_script(self, error: Exception) -> JobError:
+        """What Python would print, printed; the same in a sentence."""
+        trace = error.__traceback__
+        while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(str(self._stage.folder)):
+            trace = trace.tb_next
+        traceback.print_exception(type(error), error, trace or error.__traceback__)
+        frames = self._frames(error)
+        where = ""
+        if frames:
+            name = frames[-1].filename.removeprefix(f"{self._stage.folder}/")
+            where = f" ({name}, line {frames[-1].lineno})"
+        hint = ""
+        if isinstance(error, ModuleNotFoundError):
+            hint = "; name it in the program's requirements.txt"
+        text = (str(error).splitlines() or [""])[0][:300]
+        return JobError(code="script_failed", message=f"{type(error).__name__}: {text}{where}{hint}")
+
+
+def _all_returned(before: Before) -> Event:
+    """Of an attempt in which every call of `fit` had ended: whose work it took up."""
+    assert before.taken_up is not None
+    facts = {"epoch": before.epochs + 1, "batch": 0, "from_attempt": before.taken_up.number}
+    return Event("resume", f"resumed after the last call of fit, of attempt {before.taken_up.number}", facts)
+
+
+@contextmanager
+def _as_a_log() -> Iterator[None]:
+    """Standard output and standard error, line by line."""
+    linecache.checkcache()
+    out, error = LastStates(sys.stdout), LastStates(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(error):
+        try:
+            yield
+        finally:
+            out.finish()
+            error.finish()

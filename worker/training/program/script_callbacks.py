@@ -1,0 +1,239 @@
+"""The callbacks that a script passes to `fit`: they act as Keras has them act, and Fitstop watches.
+
+Nothing of a callback is replaced, so every argument means what it means to Keras. What Fitstop adds: their states in
+the resume points, the script's own numbers of its epochs, and who it was that ended the training.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from worker.training.program.values import Arrays, NotPlain, decode, encode
+
+EXACT, FROM_EPOCH, INEXACT = "exact", "epoch", "inexact"
+
+# What Keras itself keeps of a callback and what is never part of its state.
+_NOT_STATE = frozenset({"_model", "model", "params", "validation_data", "csv_file", "writer", "monitor_op"})
+# Fitstop does what they do, or nobody sees it.
+_IDLE = ("ProgbarLogger", "History", "BackupAndRestore")
+_UNSUITABLE = {"SwapEMAWeights": "it exchanges the model's weights between the epochs, where they are saved"}
+_WITH_FUNCTIONS = ("LambdaCallback",)
+_BATCH_HOOKS = (
+    *("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
+    *("on_test_batch_begin", "on_test_batch_end"),
+)
+
+
+class UnsuitableCallback(ValueError):
+    """A callback with which a run cannot be resumed."""
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """How the script counts: its epochs are the job's less `offset`; `params` are what its callbacks are told."""
+
+    offset: int
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ScriptCallbacks(keras.callbacks.Callback):
+    """All of them as one, in the script's order, and after them the history that `fit` returns.
+
+    `stopped_by` is the one that ended the training, None while none has.
+    """
+
+    def __init__(self, callbacks: Sequence[Any], numbering: Numbering) -> None:
+        super().__init__()
+        self.callbacks = list(callbacks)
+        self.history = keras.callbacks.History()
+        self.history.epoch = []
+        self.stopped_by: Any = None
+        self.rates: tuple[float, float] | None = None
+        self._numbering = numbering
+        self._saved: Arrays = []
+        self._restoring: dict[str, Any] = {}
+        self._plateau = self.find(keras.callbacks.ReduceLROnPlateau)
+
+    def find(self, kind: type[Any]) -> Any:
+        """The first of a kind; None where there is none."""
+        return next((one for one in self.callbacks if isinstance(one, kind)), None)
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        for one in self._all:
+            one.set_model(model)
+            if hasattr(one, "_set_monitor_op"):
+                _settle_direction(one)
+
+    def set_params(self, params: Any) -> None:  # noqa: ARG002
+        self.params = dict(self._numbering.params)
+        for one in self._all:
+            one.set_params(self.params)
+
+    @property
+    def _all(self) -> list[Any]:
+        return [*self.callbacks, self.history]
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_train_begin", logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_train_end", logs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_epoch_begin", epoch - self._numbering.offset, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.rates = None
+        self._call("on_epoch_end", epoch - self._numbering.offset, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_train_batch_begin", batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_train_batch_end", batch, logs)
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_test_begin", logs)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_test_end", logs)
+
+    def on_test_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_test_batch_begin", batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._call("on_test_batch_end", batch, logs)
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        for one in self._all:
+            was_stopped, before = self.model.stop_training, self._rate_before(one, hook)
+            getattr(one, hook)(*arguments)
+            if self.model.stop_training and not was_stopped:
+                self.stopped_by = one
+            if before is not None:
+                self.rates = before, float(self.model.optimizer.learning_rate)
+
+    def _rate_before(self, one: Any, hook: str) -> float | None:
+        is_drop = one is self._plateau and hook == "on_epoch_end"
+        return float(self.model.optimizer.learning_rate) if is_drop else None
+
+    # Its state
+
+    def state(self) -> dict[str, Any]:
+        """What its callbacks know, and the history."""
+        self._saved = []
+        stopped = self.callbacks.index(self.stopped_by) if self.stopped_by in self.callbacks else None
+        return {
+            "history": encode({"epoch": self.history.epoch, "history": self.history.history}, self._saved),
+            "callbacks": [_state_of(one, self._saved) for one in self.callbacks],
+            "stopped_by": stopped,
+        }
+
+    def arrays(self) -> Arrays:
+        """The arrays of the last state."""
+        return self._saved
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take the JSON values back; the rest comes with the arrays."""
+        self._restoring = state
+
+    def restore_arrays(self, arrays: Arrays) -> None:
+        """Put all back; after `on_train_begin`, in which callbacks forget."""
+        history = decode(self._restoring["history"], arrays)
+        self.history.epoch, self.history.history = history["epoch"], history["history"]
+        stopped = self._restoring["stopped_by"]
+        self.stopped_by = None if stopped is None else self.callbacks[stopped]
+        for one, state in zip(self.callbacks, self._restoring["callbacks"], strict=True):
+            _restore(one, decode(state, arrays))
+
+
+def choose(callbacks: Any) -> list[Any]:
+    """The callbacks of a script that act in a run of Fitstop's. Raises UnsuitableCallback."""
+    given = callbacks if isinstance(callbacks, list | tuple) else [] if callbacks is None else [callbacks]
+    for one in given:
+        if _keras_name(one) in _UNSUITABLE:
+            raise UnsuitableCallback(f"{_keras_name(one)} cannot be used: {_UNSUITABLE[str(_keras_name(one))]}")
+        if not isinstance(one, keras.callbacks.Callback):
+            raise UnsuitableCallback(f"callbacks holds {type(one).__name__}, expected keras.callbacks.Callback")
+    return [one for one in given if _keras_name(one) not in _IDLE]
+
+
+def forgets(callback: Any) -> str | None:
+    """Why a callback begins without memory after an interruption; None for one whose state is kept whole."""
+    name = type(callback).__name__
+    if hasattr(callback, "get_state") and hasattr(callback, "set_state"):
+        return None
+    if _keras_name(callback) is not None and _keras_name(callback) not in _WITH_FUNCTIONS:
+        return None
+    lost = [field for field, value in _fields(callback).items() if not _is_plain(value)]
+    if not lost:
+        return None
+    return f"the callback {name} holds {', '.join(lost[:3])}, which cannot be kept; give it get_state and set_state"
+
+
+def uses_batches(callback: Any) -> bool:
+    """Whether a callback acts before or after a batch."""
+    if _keras_name(callback) == "ModelCheckpoint":
+        return bool(callback.save_freq != "epoch")
+    if _keras_name(callback) == "TensorBoard":
+        return bool(callback.update_freq != "epoch")
+    defined = (one for one in type(callback).__mro__ if not one.__module__.startswith("keras."))
+    own = {hook for one in defined for hook in _BATCH_HOOKS if hook in vars(one)}
+    return bool(own) or any(hook in vars(callback) for hook in _BATCH_HOOKS)
+
+
+def _keras_name(callback: Any) -> str | None:
+    """The name of a callback's class where it is Keras's own."""
+    kind = type(callback)
+    return kind.__name__ if kind.__module__.startswith("keras.") else None
+
+
+def _fields(callback: Any) -> dict[str, Any]:
+    own = {"_chief_worker_only", "_supports_tf_logs", "async_safe"}
+    return {name: value for name, value in vars(callback).items() if name not in _NOT_STATE | own}
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        encode(value, [])
+    except NotPlain:
+        return False
+    return True
+
+
+def _state_of(callback: Any, arrays: Arrays) -> Any:
+    if hasattr(callback, "get_state") and hasattr(callback, "set_state"):
+        return encode({"own": callback.get_state()}, arrays)
+    return encode({name: value for name, value in _fields(callback).items() if _is_plain(value)}, arrays)
+
+
+def _restore(callback: Any, state: dict[str, Any]) -> None:
+    if hasattr(callback, "get_state") and hasattr(callback, "set_state"):
+        callback.set_state(state["own"])
+        return
+    for name, value in state.items():
+        setattr(callback, name, value)
+    if isinstance(callback, keras.callbacks.CSVLogger) and callback.csv_file and not callback.csv_file.closed:
+        _write_on(callback)
+
+
+def _write_on(logger: Any) -> None:
+    """Have a CSVLogger append to the file that was put back, where rows stand already."""
+    logger.csv_file.close()
+    logger.csv_file = open(logger.filename, "a")  # noqa: PTH123, SIM115  as Keras opens it
+    if logger.keys is not None:
+        names = ["epoch", *logger.keys]
+        logger.writer = csv.DictWriter(logger.csv_file, names, dialect=csv.excel, delimiter=logger.sep)
+
+
+def _settle_direction(callback: Any) -> None:
+    """Have a callback decide now what is better; it would at the first epoch's end, and change its `min_delta`."""
+    if callback.monitor_op is None:
+        try:
+            callback._set_monitor_op()
+        except ValueError:
+            return  # it says so itself at that moment

@@ -1,0 +1,46 @@
+"""A callback's attributes as JSON values and arrays, and back: what a resume point can hold."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+Arrays = list[Any]
+
+
+class NotPlain(Exception):
+    """A value that is more than numbers, texts, arrays, and lists and dictionaries of them."""
+
+
+def encode(value: Any, arrays: Arrays) -> Any:
+    """`value` as a JSON value; its arrays are appended to `arrays`. Raises NotPlain."""
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
+        arrays.append(np.array(value))
+        return {"array": len(arrays) - 1, "is_number": isinstance(value, np.generic)}
+    if isinstance(value, list | tuple | set | frozenset):
+        return {type(value).__name__: [encode(one, arrays) for one in value]}
+    if isinstance(value, dict):
+        return {"dict": [[encode(name, arrays), encode(one, arrays)] for name, one in value.items()]}
+    raise NotPlain(type(value).__name__)
+
+
+def decode(value: Any, arrays: Arrays) -> Any:
+    """What `encode` was given. Raises KeyError, TypeError or IndexError where it did not make `value`."""
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        array = np.array(arrays[value["array"]])
+        return array[()] if value["is_number"] else array
+    ((kind, inner),) = value.items()
+    if kind == "float":
+        return float(inner)
+    if kind == "dict":
+        return {decode(name, arrays): decode(one, arrays) for name, one in inner}
+    return _LISTS[kind](decode(one, arrays) for one in inner)
+
+
+_LISTS = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
