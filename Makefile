@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -83,6 +83,11 @@ sick-workers: $(VENV)/.dev  ## make workers sick in eight ways and check the job
 
 many-streams: $(VENV)/.dev  ## measure the API during many event streams: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m proofs.many_streams --streams $(STREAMS) --slow $(SLOW)
+
+KILLS ?= 50
+
+webhooks-proof: $(VENV)/.dev  ## kill the sender of webhooks, the API and Redis: make webhooks-proof [KILLS= SEED=]
+	$(BIN)/python -m proofs.webhooks --kills $(KILLS) --seed $(SEED)
 
 SHARE ?= 2
 

@@ -27,7 +27,7 @@ def create_app(settings: "Settings") -> "Flask":
     from api.document import views as document
     from api.http import every_request, problems
     from api.insight import explain, forecast, replay, usage
-    from api.jobs import bundle, end, events, extend, files, output, post, work_files
+    from api.jobs import bundle, end, evaluation, events, extend, files, output, post, work_files
     from api.jobs import list as job_list
     from api.jobs import show as job_view
     from api.models import views as models
@@ -48,6 +48,7 @@ def create_app(settings: "Settings") -> "Flask":
     rows.install(app)
     every_request.install(app)
     problems.install(app)
+    page.install(app)
     metrics.install(app)
     volume_check.install(app)
     access.install(app)
@@ -87,6 +88,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/jobs/<job_id>/files", "read", work_files.show_all),
         ("GET", "/jobs/<job_id>/files/<path:path>", "read", work_files.show),
         ("GET", "/jobs/<job_id>/model", "read", files.model),
+        ("GET", "/jobs/<job_id>/evaluation", "read", evaluation.show),
         ("GET", "/jobs/<job_id>/bundle.zip", "read", bundle.bundle),
         ("GET", "/jobs/<job_id>/explain", "read", explain.show),
         ("GET", "/jobs/<job_id>/forecast", "read", forecast.show),

@@ -230,16 +230,19 @@ class Client(Transport):
         """Delete a finished job with its models and logs."""
         self._send("DELETE", _job_path(job_id))
 
-    def jobs(self, *, limit: int = 100, after: str | None = None, status: str | None = None) -> Json:
-        """One page of the jobs, newest first; `after` is the last id of the page before it."""
-        asked = {"limit": limit, "after": after, "status": status}
+    def jobs(self, *, limit: int = 100, after: str | None = None, **filters: Any) -> Json:
+        """One page of the jobs, newest first; `after` is the last id of the page before it.
+
+        `filters` are those of GET /jobs, such as `status`, `name`, `search`, or `metadata.NAME`.
+        """
+        asked = {"limit": limit, "after": after, **filters}
         return self._json("GET", "/jobs", params={key: value for key, value in asked.items() if value is not None})
 
-    def all_jobs(self, *, status: str | None = None) -> Iterator[Json]:
-        """Every job, newest first, page by page."""
+    def all_jobs(self, **filters: Any) -> Iterator[Json]:
+        """Every job that the filters of `jobs` let through, newest first, page by page."""
         after = None
         while True:
-            page = self.jobs(after=after, status=status)
+            page = self.jobs(after=after, **filters)
             yield from page["data"]
             if not page["has_more"] or not page["data"]:
                 return
@@ -316,6 +319,10 @@ class Client(Transport):
     def checkpoints(self, job_id: str) -> Json:
         """The list of a job's checkpoints with bytes, sha256 and metrics."""
         return self._json("GET", _job_path(job_id, "checkpoints"))
+
+    def evaluation(self, job_id: str) -> Json:
+        """How good the best model is on rows that did not train it. Raises NotFound where it was not evaluated."""
+        return self._json("GET", _job_path(job_id, "evaluation"))
 
     def training_log(self, job_id: str) -> Iterator[bytes]:
         """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end if some are missing."""

@@ -111,6 +111,14 @@ class Run:
         else:
             watch(self.client, self.id, timeout)
 
+    @property
+    def evaluation(self) -> Json:
+        """How good the best model is on the rows of `validation`, and of `test` where some were kept aside.
+
+        Raises NotFound where it was not evaluated, or not yet.
+        """
+        return self.client.evaluation(self.id)
+
     def best_model_path(self, folder: str | Path = ".") -> Path:
         """Download the best model until now into `folder`; its path. Raises ClientError where there is none."""
         saved = self.client.checkpoints(self.id)["data"]

@@ -10,6 +10,7 @@ import argparse
 import http.client
 import json
 import random
+import re
 import socket
 import string
 import sys
@@ -23,6 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
+from api import create_app
+from shared.settings import Settings
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
 from tests.support.jobs import small_spec
@@ -43,25 +48,6 @@ CSV = b"kind,a,b,c,grade\n" + b"".join(
 )
 
 _METHODS = ("GET", "GET", "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "TRACE", "BREW")
-PATHS = (
-    *("/jobs", "/jobs/{id}", "/jobs/{id}/cancel", "/jobs/{id}/events", "/jobs/{id}/epochs", "/jobs/{id}/model"),
-    *("/jobs/{id}/training_log.csv", "/jobs/{id}/checkpoints", "/jobs/{id}/checkpoints/{id}", "/jobs/{id}/retry"),
-    *("/jobs/{id}/extend", "/jobs/{id}/replay", "/jobs/{id}/explain", "/jobs/{id}/forecast", "/replay/patience"),
-    *(
-        "/jobs/{id}/bundle.zip",
-        "/datasets",
-        "/datasets/{id}",
-        "/datasets/{id}/images",
-        "/keys",
-        "/keys/{id}/revoke",
-        "/workers",
-        "/queue",
-    ),
-    *("/models", "/models/{id}"),
-    *("/usage", "/healthz", "/readyz", "/limits", "/metrics", "/openapi.json", "/docs", "/schema/job.json"),
-    *("/", "/page/jobs/{id}", "/page/compare", "/page/new", "/page/usage", "/page/workers", "/page/rows"),
-    *("/page/sign-in", "/page/sign-out", "/page/codes", "/page/static/{id}", "/page/static/vendor/{id}", "/{id}"),
-)
 _NAMES = ("limit", "after", "status", "name", "wait", "dry_run", "metadata.a", "created_after", "key", "", "x")
 _STRANGE = (
     *("", " ", "0", "-1", "1e9", "9" * 400, "NaN", "null", "true", "..", "../../etc/passwd", "%2e%2e", "%00", "%ff"),
@@ -119,8 +105,9 @@ class Request:
 class Sender:
     """One client: makes requests and judges their answers."""
 
-    def __init__(self, api: ApiProcess, chance: random.Random) -> None:
+    def __init__(self, api: ApiProcess, paths: list[str], chance: random.Random) -> None:
         self._api = api
+        self._paths = paths
         self._chance = chance
         self._ids = ["x", "grades"]
         self._connection: socket.socket | None = None
@@ -249,7 +236,7 @@ class Sender:
         )
 
     def _anything(self) -> Request:
-        path = self._chance.choice(PATHS)
+        path = self._chance.choice(self._paths)
         while "{id}" in path:
             path = path.replace("{id}", self._id(), 1)
         names = [self._chance.choice(_NAMES) for _ in range(self._chance.choice((0, 0, 1, 2)))]
@@ -289,7 +276,7 @@ class Sender:
 
     def _stranger(self) -> Request:
         header = self._chance.choice(("", "Bearer", "Bearer x", "Basic eDp4", f"Bearer {ADMIN_KEY}x", self._text()))
-        return self._request("GET", self._chance.choice(PATHS), b"", {"Authorization": header})
+        return self._request("GET", self._chance.choice(self._paths), b"", {"Authorization": header})
 
     def _upload(self) -> Request:
         content = bytearray(CSV)
@@ -298,7 +285,7 @@ class Sender:
         if self._chance.random() < 0.5:
             magic = (b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"\x80\x04", b"", b"\xff\xfe", b'"' * 999)
             content = bytearray(self._chance.choice(magic) + self._chance.randbytes(200))
-        place = self._chance.choice(("datasets", "models"))
+        place = self._chance.choice(("datasets", "models", "programs"))
         return self._request("PUT", f"/{place}/{self._id()}", bytes(content), {"Content-Type": "text/csv"})
 
     def _no_http(self) -> Request:
@@ -320,13 +307,20 @@ class Sender:
         return Request(head + b"\r\n\r\n" + body, method)
 
 
+def known_paths(folder: Path) -> list[str]:
+    """The path of each route, with `{id}` in its places, and one that is no route."""
+    app = create_app(Settings(volume=folder / "routes", redis_url=SecretStr("redis://127.0.0.1:1/0")))
+    return sorted({re.sub(r"<[^>]+>", "{id}", rule.rule) for rule in app.url_map.iter_rules()} | {"/{id}"})
+
+
 def fuzzed(requests: int, seed: int, folder: Path, say: Callable[[str], object] = lambda text: None) -> Judged:
     """Send so many requests to an API of its own, and judge."""
     judged = Judged()
     with running_redis(folder) as redis:
         api = ApiProcess(Volume(folder / "volume"), redis.url, folder / "api.log", **UNLIMITED)
         api.start()
-        senders = [Sender(api, random.Random(f"{seed}-{number}")) for number in range(CLIENTS)]
+        paths = known_paths(folder)
+        senders = [Sender(api, paths, random.Random(f"{seed}-{number}")) for number in range(CLIENTS)]
         try:
             assert api.ask("PUT", "/datasets/grades", CSV).status == 201
             parts = 10

@@ -29,9 +29,9 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     # Scikit-learn's one seed is Fitstop's two.
     "random_state": (_HYPER + "seed", "dataset.split_seed"),
     # Dataset
-    "test_size validation_split val_split validation_size test_fraction test_split valid_size val_size": (
-        "dataset.validation_fraction",
-    ),
+    "validation_split val_split validation_size valid_size val_size": ("dataset.validation_fraction",),
+    # Scikit-learn's test part is Keras's validation part.
+    "test_size test_split": ("dataset.validation_fraction", "dataset.test_fraction"),
     "train_size train_fraction": ("dataset.validation_fraction",),
     "y label labels target_column output class_column y_col": ("dataset.target",),
     "drop dropp ignore exclude skip drop_column dropcols drop_cols ignore_columns exclude_columns": (

@@ -33,7 +33,7 @@ _NAMES = frozenset(
             ("first_batch_seconds", "resume_seconds", "device_data_bytes", "log_level", "volume_reserve_bytes"),
         ),
         *map(variable, ("cache", "cache_bytes", "allow_code", "requirements_bytes")),
-        *map(variable, ("requirements_seconds", "program_memory_bytes")),
+        variable("requirements_seconds"),
     }
 )
 _PREFIXES = (

@@ -108,6 +108,11 @@ class AttemptFolder:
         return self.path / "end.json"
 
     @property
+    def evaluation_file(self) -> Path:
+        """How good the best model is, once the training program has measured it."""
+        return self.path / "evaluation.json"
+
+    @property
     def output_file(self) -> Path:
         """What the training program printed."""
         return self.path / "output.log"

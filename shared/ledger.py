@@ -5,7 +5,7 @@
     learning    epochs up to that of the best saved model; where none is saved, up to the last improvement
     patience    epochs after that one, to the stop
     redone      what an interruption made it train twice, and the silence until others took over
-    saving      between two epochs, and after the last one
+    saving      between two epochs, and after the last one, with the evaluation of the best model
 
 All but waiting add up to the time that the attempts held the GPU, to the microsecond: an attempt's time is cut into
 pieces, and each piece goes to one part. The attempt's owner measured that time (`shared/held.py`); waiting is what the

@@ -6,7 +6,7 @@ side may depend on its version, and the API does not load it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Codes:
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of both parts by their numbers in the dataset, in the order of training.
+    """The rows of the parts by their numbers in the dataset, in the order of training. `test` may be empty.
 
     `codes` are the target's classes by number, where it has some; with `positive` 0 and 1.
     """
@@ -50,6 +50,7 @@ class Selection:
     train: Rows
     validation: Rows
     codes: Codes | None
+    test: Rows = field(default_factory=lambda: np.empty(0, np.int64))
 
     def class_rows(self, part: Rows) -> list[int]:
         """The number of rows of each class in one part; empty for a regression."""
@@ -137,14 +138,41 @@ def select_rows(columns: Columns, spec: TableSpec, kept: Rows, *, has_classes: b
     """Split the rows that are `kept`. Raises CannotSplit where they cannot be split as the spec asks."""
     codes = class_codes(columns, spec.target, spec.positive, kept) if has_classes else None
     strata = codes.numbers[kept] if codes is not None and spec.stratify else None
-    train, validation = split_rows(len(kept), spec.validation_fraction, spec.split_seed, strata)
-    return Selection(kept[train], kept[validation], codes)
+    train, validation, test = split_parts(
+        len(kept), spec.validation_fraction, spec.test_fraction, spec.split_seed, strata
+    )
+    return Selection(kept[train], kept[validation], codes, kept[test])
 
 
-def part_sizes(rows: int, validation_fraction: float) -> tuple[int, int]:
-    """How many of `rows` are trained on and validated on."""
-    validation = ceil(validation_fraction * rows)
-    return rows - validation, validation
+def part_sizes(
+    rows: int, validation_fraction: float | None, test_fraction: float | None = None
+) -> tuple[int, int, int]:
+    """How many of `rows` are trained on, validated on and kept aside for the test."""
+    test = ceil((test_fraction or 0.0) * rows)
+    validation = ceil((validation_fraction or 0.0) * (rows - test))
+    return rows - test - validation, validation, test
+
+
+def split_parts(
+    rows: int,
+    validation_fraction: float | None,
+    test_fraction: float | None,
+    seed: int,
+    strata: npt.NDArray[Any] | None = None,
+) -> tuple[Rows, Rows, Rows]:
+    """The places from 0 to `rows` of the training, validation and test part; without a fraction the part is empty.
+
+    First the test part is split off, then the validation part from the rest, each as `split_rows` does. Raises
+    CannotSplit.
+    """
+    left, validation, test = np.arange(rows), np.empty(0, np.int64), np.empty(0, np.int64)
+    if test_fraction is not None:
+        left, test = split_rows(rows, test_fraction, seed, strata)
+    if validation_fraction is not None:
+        of_left = None if strata is None else strata[left]
+        train, held = split_rows(len(left), validation_fraction, seed, of_left)
+        left, validation = left[train], left[held]
+    return left, validation, test
 
 
 def split_rows(
@@ -155,7 +183,7 @@ def split_rows(
     Equal to `train_test_split(range(rows), test_size=…, random_state=seed, stratify=strata)` of scikit-learn with
     `strata` of shape (rows, 1). Raises CannotSplit where a part would be empty or lack a class.
     """
-    train, validation = part_sizes(rows, validation_fraction)
+    train, validation, _ = part_sizes(rows, validation_fraction)
     if train < 1 or validation < 1:
         raise CannotSplit(f"of {rows} rows {train} are left to train on and {validation} to validate on")
     random = np.random.RandomState(seed)

@@ -33,7 +33,7 @@ DEFAULT_DATA = "fitstop-data"
 # EX_CONFIG of sysexits.h.
 BAD_ENVIRONMENT_STATUS = 78
 # Read by the command `fitstop` alone.
-CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_WINE_URL", DATA_VARIABLE)
+CLIENT_VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY", "FITSTOP_MLFLOW_URI", "FITSTOP_WINE_URL", DATA_VARIABLE)
 
 AllowCode = Literal["no", "boxed", "unboxed"]
 
@@ -204,9 +204,6 @@ class Settings(BaseModel):
         default=50 * 1024**3,
         ge=1024**2,
         description="maximum bytes that one attempt of a program keeps on the volume, beyond which it is ended",
-    )
-    program_memory_bytes: int = Field(
-        default=0, ge=0, description="maximum memory of each process of a program (RLIMIT_DATA); 0: no limit"
     )
     max_training_bytes: int = Field(
         default=0,

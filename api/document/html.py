@@ -40,6 +40,7 @@ def page(api: Schema) -> Markup:
     return Markup(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} API</title>'
         '<meta name="viewport" content="width=device-width"><style>{style}</style></head><body>'
+        '<p><a href="/">← {title}</a></p>'
         "<h1>{title} API {version}</h1><p>{summary} {description}</p>"
         "<p>For programs: <code>/openapi.json</code>; a job's spec for editors: <code>/schema/job.json</code>.</p>"
         "{tags}<h2>Shapes</h2>{schemas}</body></html>\n"

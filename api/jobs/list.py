@@ -1,6 +1,7 @@
 """GET /jobs: pages of jobs, newest first, narrowed by state, name, time and metadata."""
 
 import logging
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
@@ -28,12 +29,14 @@ from shared.volume import OpenJob
 _METADATA = "metadata."
 _MOMENT = {"type": "string", "format": "date-time", "examples": [utc_now()]}
 _STATUSES = get_args(JobStatus)
+_MOST_SEARCH = 128
 # What `wanted_of` reads.
 WANTED: dict[str, Schema] = {
     "after": AFTER_JOB,
     "project": PROJECT,
     "status": {"type": "array", "items": {"type": "string", "enum": [*_STATUSES]}, "description": "May be repeated."},
     "name": text("Name of the jobs."),
+    "search": text("Part of the name that the jobs are shown under, in any case.", minLength=1, maxLength=_MOST_SEARCH),
     "created_after": {**_MOMENT, "description": "Only jobs posted after this time."},
     "created_before": {**_MOMENT, "description": "Only jobs posted before this time."},
     f"{_METADATA}NAME": text("Only jobs whose metadata has this value under NAME."),
@@ -95,6 +98,7 @@ def wanted_of(query: Query) -> Wanted:
         project=read_project(query),
         statuses=query.choices("status", frozenset(_STATUSES)),
         name=query.parse("name", str, None),
+        search=query.parse("search", _search, None),
         created_after=query.parse("created_after", _moment, None),
         created_before=query.parse("created_before", _moment, None),
         metadata=query.family(_METADATA),
@@ -178,9 +182,15 @@ def is_wanted(record: JobRecord, status: str, wanted: Wanted) -> bool:
         wanted.project in {None, record.project}
         and (not wanted.statuses or status in wanted.statuses)
         and wanted.name in {None, record.spec.name}
+        and (wanted.search is None or _holds(record.spec.name or record.spec.source_id, wanted.search))
         and _is_within(record, wanted)
         and set(wanted.metadata) <= set(record.spec.metadata.items())
     )
+
+
+def _holds(name: str, part: str) -> bool:
+    """As SQLite's LIKE compares: without the case of Latin letters."""
+    return re.search(re.escape(part), name, re.IGNORECASE | re.ASCII) is not None
 
 
 def _is_within(record: JobRecord, wanted: Wanted) -> bool:
@@ -201,6 +211,12 @@ def _read(folder: JobFolder, aside: _SetAside) -> _Found | None:
 def _job_cursor(text: str) -> str:
     if not is_job_id(text):
         raise ValueError("a job's id")
+    return text
+
+
+def _search(text: str) -> str:
+    if not 1 <= len(text) <= _MOST_SEARCH:
+        raise ValueError(f"1 to {_MOST_SEARCH} characters")
     return text
 
 

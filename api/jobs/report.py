@@ -246,6 +246,7 @@ def _urls(job_id: str) -> shapes.JobUrls:
         log=f"{own}/training_log.csv",
         checkpoints=f"{own}/checkpoints",
         model=f"{own}/model",
+        evaluation=f"{own}/evaluation",
         bundle=f"{own}/bundle.zip",
         cancel=f"{own}/cancel",
         retry=f"{own}/retry",

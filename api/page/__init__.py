@@ -5,6 +5,7 @@ page shows or does it asks the API for as any client would, signed in by a cooki
 No script and no style stands inside the HTML (`POLICY`), no text becomes markup, and it runs without a build step.
 """
 
+from api.page.problem_page import install
 from api.page.sign_in import code, sign_in, sign_out
 from api.page.static_files import show_file, show_vendored
 from api.page.views import compare, job, jobs, new, show_sign_in, usage, webhooks, workers
@@ -12,6 +13,7 @@ from api.page.views import compare, job, jobs, new, show_sign_in, usage, webhook
 __all__ = [
     "code",
     "compare",
+    "install",
     "job",
     "jobs",
     "new",

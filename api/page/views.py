@@ -1,6 +1,8 @@
 """The pages themselves. Each is a frame that its script fills by asking the API."""
 
-from flask import Response, render_template
+from typing import Any
+
+from flask import Response, g, render_template
 
 from api.auth.access import caller
 from api.auth.projects import find_job
@@ -72,6 +74,14 @@ def webhooks() -> Response:
 def show_sign_in() -> Response:
     """Page to log in; `next` is the address to open afterwards."""
     return _page("sign_in.html", place="sign-in", scope="none")
+
+
+def problem_page(problem: dict[str, Any]) -> Response:
+    """Page of a problem document: what is wrong, and a way back; without a session, the way to log in."""
+    shown = {name: str(problem[name]) for name in ("title", "detail", "status", "request_id")}
+    if "caller" in g:
+        return _for_caller("problem.html", "problem", **shown)
+    return _page("problem.html", place="sign-in", scope="none", **shown)
 
 
 def _for_caller(template: str, place: str, **values: str) -> Response:

@@ -6,6 +6,7 @@ from pydantic import Field, PlainSerializer, SerializerFunctionWrapHandler, mode
 
 from api.shapes.base import Count, JobId, Page, Path, Shape, Time
 from api.shapes.insight import Ledger
+from shared.evaluation import PartResult
 from shared.events import Level
 from shared.fits import Kept
 from shared.job import JobError, JobStatus, Stop
@@ -111,6 +112,7 @@ class JobUrls(Shape):
     log: Path
     checkpoints: Path
     model: Path
+    evaluation: Path
     bundle: Path
     cancel: Path
     retry: Path
@@ -270,6 +272,20 @@ class Checkpoint(SavedCheckpoint):
     object: Literal["checkpoint"]
     is_best: bool
     url: Path
+
+
+class Evaluation(Shape):
+    """Quality of the best model on rows that did not train it. `checkpoint` is null for the model of the last epoch."""
+
+    object: Literal["evaluation"]
+    job: JobId
+    computed_at: Time
+    seconds: float
+    task: Literal["binary", "multiclass", "regression"]
+    checkpoint: str | None
+    epoch: Count
+    validation: PartResult
+    test: Annotated[PartResult | None, Field(description="The part kept aside; null where none was")]
 
 
 class JobFile(Shape):

@@ -4,6 +4,7 @@ import atexit
 import fcntl
 import hashlib
 import logging
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -24,10 +25,11 @@ from shared.volume import Volume
 OPEN, UNBORN, DAMAGED = "open", "unborn", "damaged"
 
 _PAGE = 128
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
-  id TEXT PRIMARY KEY, shard TEXT, status TEXT, name TEXT, created_at TEXT, project TEXT, finished_at TEXT
+  id TEXT PRIMARY KEY, shard TEXT, status TEXT, name TEXT, created_at TEXT, project TEXT, finished_at TEXT,
+  shown TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS job_shard ON job (shard);
 CREATE INDEX IF NOT EXISTS job_status ON job (status, id);
@@ -47,13 +49,15 @@ log = logging.getLogger(__name__)
 class Wanted:
     """Which jobs a list is to hold. Times are RFC 3339 in UTC with milliseconds, as a job's `created_at` is.
 
-    Only terminal jobs have finished: with `finished_after` or `finished_before` no other one is listed.
+    `name` is the whole name that a job was given, `search` a part of the one that it is shown under, in any case of its
+    Latin letters. Only terminal jobs have finished: with `finished_after` or `finished_before` no other one is listed.
     """
 
     after: str = ""
     project: str | None = None
     statuses: frozenset[str] = frozenset()
     name: str | None = None
+    search: str | None = None
     created_after: str | None = None
     created_before: str | None = None
     finished_after: str | None = None
@@ -63,7 +67,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Entry:
-    """One job as it is indexed."""
+    """One job as it is indexed; `shown` is its name, or the id of what it is made from."""
 
     id: str
     status: str
@@ -72,6 +76,7 @@ class Entry:
     metadata: tuple[tuple[str, str], ...] = ()
     project: str | None = None
     finished_at: str | None = None
+    shown: str = ""
 
 
 class IndexFile:
@@ -131,11 +136,12 @@ class IndexFile:
     def put(self, entries: Sequence[Entry], shards: Sequence[tuple[str, int]] = ()) -> None:
         """Put these jobs in place of what was known of them; `shards` are wholly known with them."""
         rows = [
-            (one.id, one.id[-2:], one.status, one.name, one.created_at, one.project, one.finished_at) for one in entries
+            (one.id, one.id[-2:], one.status, one.name, one.created_at, one.project, one.finished_at, one.shown)
+            for one in entries
         ]
         pairs = [(key, value, one.id) for one in entries for key, value in one.metadata]
         self._write(
-            ("REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?)", rows),
+            ("REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows),
             ("REPLACE INTO metadata VALUES (?, ?, ?)", pairs),
             ("REPLACE INTO shard VALUES (?, ?)", shards),
         )
@@ -174,6 +180,10 @@ def index_path(folder: Path, volume: Volume) -> Path:
         return own / name
 
 
+def _pattern(search: str | None) -> str | None:
+    return None if search is None else "%" + re.sub("[!%_]", r"!\g<0>", search) + "%"
+
+
 def _query(wanted: Wanted, after: str) -> tuple[str, list[Any]]:
     states = sorted(wanted.statuses & TERMINAL | {OPEN}) if wanted.statuses else [None]
     parts = [_part(wanted, after, state) for state in states]
@@ -189,6 +199,7 @@ def _part(wanted: Wanted, after: str, state: str | None) -> tuple[str, list[Any]
         ("id < ?", [after or None]),
         ("project = ?", [wanted.project]),
         ("name = ?", [wanted.name]),
+        ("shown LIKE ? ESCAPE '!'", [_pattern(wanted.search)]),
         ("created_at > ?", [wanted.created_after]),
         ("created_at < ?", [wanted.created_before]),
         ("finished_at >= ?", [wanted.finished_after]),

@@ -46,9 +46,10 @@ class Line:
         return found, _wait_of(found) if found else 0.0
 
     def note(self, delivery: Delivery, answer: int | None, error: str | None) -> Delivery:
-        """Bring the outcome of a try onto the disk: without `error` it was delivered."""
+        """Bring the outcome of a try onto the disk: without `error` it was delivered. A test is tried once."""
         tries = delivery.tries + 1
-        is_over = tries >= LEAST_TRIES and seconds_since(delivery.created_at) > KEPT_SECONDS
+        is_old = tries >= LEAST_TRIES and seconds_since(delivery.created_at) > KEPT_SECONDS
+        is_over = is_old or delivery.job is None
         status = "delivered" if error is None else "given_up" if is_over else "pending"
         again = time_in(self._wait_after(tries)) if status == "pending" else None
         tried = {"status": status, "tries": tries, "last_try_at": utc_now(), "next_try_at": again}

@@ -13,7 +13,7 @@ from fitstop.client import Client, Json
 from fitstop.connection import DATA_VARIABLE, DEFAULT_DATA
 from fitstop.errors import NotFound, Problem
 from fitstop.local.wine import SAMPLES, UCI_URL, NoWine, sample
-from fitstop.terminal.datasets import describe_content, show_sent
+from fitstop.terminal.datasets import dataset_fields, dataset_parts, describe_content, show_sent
 from fitstop.terminal.output import age, hint, literal, print_json, show_rows, size, table
 
 
@@ -113,6 +113,21 @@ def list_datasets(ctx: click.Context, output: str) -> None:
         hint("No datasets. `fitstop datasets put ID FILE` uploads one.")
 
 
+@datasets.command(name="show")
+@click.argument("dataset_id", metavar="ID")
+@output_option
+@click.pass_context
+def show_dataset(ctx: click.Context, dataset_id: str, output: str) -> None:
+    """Show a dataset: its columns, its classes, or its arrays."""
+    document = open_client(ctx).dataset(dataset_id)
+    if output == "json":
+        print_json(document)
+        return
+    show_rows(dataset_fields(document))
+    click.echo("")
+    show_rows(dataset_parts(document))
+
+
 @datasets.command(name="rm")
 @click.argument("dataset_id", metavar="ID")
 @click.pass_context
@@ -122,18 +137,22 @@ def remove_dataset(ctx: click.Context, dataset_id: str) -> None:
     hint(f"{dataset_id}: deleted")
 
 
+_force = click.option("--force", is_flag=True, help="Replace a file that exists.")
+
+
 @click.command()
 @click.argument("job")
 @click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="File or folder to write to.")
+@_force
 @click.pass_context
-def bundle(ctx: click.Context, job: str, to: Path | None) -> None:
+def bundle(ctx: click.Context, job: str, to: Path | None, force: bool) -> None:  # noqa: FBT001  an option
     """Download the best model with its preprocessing.
 
     The zip file contains a program that predicts without Fitstop.
     """
     client = open_client(ctx)
     job_id = find_job_id(client, job)
-    path = _target(f"{job_id}.zip", to)
+    path = _target(f"{job_id}.zip", to, force=force)
     client.download_bundle(job_id, path)
     click.echo(str(path))
     hint(f"python3 -m zipfile -e {path} . && cd {job_id}")
@@ -145,8 +164,16 @@ def bundle(ctx: click.Context, job: str, to: Path | None) -> None:
 @click.option("--checkpoint", metavar="NAME", help="Checkpoint to download. Default: the best model.")
 @click.option("--files", "wants_files", is_flag=True, help="Download the files that the job's script made instead.")
 @click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="File or folder to write to.")
+@_force
 @click.pass_context
-def download(ctx: click.Context, job: str, checkpoint: str | None, wants_files: bool, to: Path | None) -> None:  # noqa: FBT001
+def download(  # noqa: PLR0913, PLR0917  one for each option
+    ctx: click.Context,
+    job: str,
+    checkpoint: str | None,
+    wants_files: bool,  # noqa: FBT001
+    to: Path | None,
+    force: bool,  # noqa: FBT001
+) -> None:
     """Download a job's best model and check its sha256. Each file is written whole or not at all.
 
     With --files: the files that a script left in its working folder, into the folder JOB-files or that of -o.
@@ -156,7 +183,7 @@ def download(ctx: click.Context, job: str, checkpoint: str | None, wants_files: 
     if wants_files:
         ctx.exit(download_files(client, job_id, to or Path(f"{job_id}-files")))
     chosen = choose_checkpoint(client, job_id, checkpoint)
-    path = _target(chosen["name"], to)
+    path = _target(chosen["name"], to, force=force)
     client.download_checkpoint(job_id, chosen, path)
     click.echo(str(path))
     hint(f"{size(chosen.get('bytes'))}, epoch {chosen.get('epoch')}, sha256 {chosen['sha256']}")
@@ -173,10 +200,12 @@ def choose_checkpoint(client: Client, job_id: str, name: str | None) -> Json:
     raise NotFound(Problem(404, "Not found", f"{job_id} has {wanted}; it has: {names}", "not_found"))
 
 
-def _target(name: str, to: Path | None) -> Path:
+def _target(name: str, to: Path | None, *, force: bool) -> Path:
     # The name comes from the service: only its last part may say where the file goes.
     own = Path(Path(name).name)
     path = own if to is None else to / own if to.is_dir() else to
     if not path.parent.is_dir():
         raise click.UsageError(f"the folder {path.parent} does not exist")
+    if path.exists() and not force:
+        raise click.UsageError(f"{path} exists already; --force replaces it, -o names another file or folder")
     return path

@@ -1,4 +1,4 @@
-"""Jobs by a part of their id: its beginning (with or without `job_`) or its end, where only one job has it."""
+"""Jobs by a part of their id (its beginning, with or without `job_`, or its end) or by name, where one job has it."""
 
 import re
 
@@ -14,16 +14,19 @@ NEWEST = 100
 def find_job_id(client: Client, text: str) -> str:
     """The id that `text` means. A complete id is returned as it is; a part is searched in the newest 100 jobs.
 
-    Raises NotFound where no job has that part, and click's usage error where several have.
+    What is no part of an id is the name of a job. Raises NotFound where no job has it, and click's usage error where
+    several have.
     """
     if _WHOLE.fullmatch(text):
         return text
     found = matches(text, [job["id"] for job in client.jobs(limit=NEWEST)["data"]])
     if not found:
-        detail = f'none of the newest {NEWEST} jobs has an id that begins or ends with "{text}"'
+        found = [job["id"] for job in client.jobs(limit=NEWEST, name=text)["data"] if job["name"] == text]
+    if not found:
+        detail = f'no job has the name "{text}", and none of the newest {NEWEST} an id that begins or ends with it'
         raise NotFound(Problem(404, "Not found", detail, "not_found"))
     if len(found) > 1:
-        raise click.UsageError(f'"{text}" matches {len(found)} ids: {", ".join(found[:5])}')
+        raise click.UsageError(f'"{text}" matches {len(found)} jobs: {", ".join(found[:5])}')
     return found[0]
 
 

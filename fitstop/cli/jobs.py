@@ -1,13 +1,11 @@
-"""Jobs: submit, ps, show, watch, events, log, cancel, retry, rm."""
+"""Jobs: submit, show, watch, events, log, cancel, retry, rm."""
 
-import itertools
 import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
-from rich.table import Table
 
 from fitstop.cli.base import examples, open_client, output_option
 from fitstop.cli.exit_codes import ExitCode, exit_code
@@ -15,23 +13,16 @@ from fitstop.cli.job_ids import find_job_id
 from fitstop.client import TERMINAL, Client, Json
 from fitstop.errors import ClientError
 from fitstop.set_options import assign
+from fitstop.terminal.follow import follow
 from fitstop.terminal.job_view import ending, job_fields
 from fitstop.terminal.output import (
-    age,
     console,
     hint,
-    literal,
-    number,
     print_error,
     print_json,
     show_rows,
-    status_text,
-    table,
 )
 from fitstop.terminal.watch import event_line, print_ending, watch
-
-RECENT_FINISHED = 5
-_STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 @click.command(
@@ -79,6 +70,12 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
 def print_submitted(ctx: click.Context, job: Json, output: str, *, watching: bool) -> None:
     """Print a submitted job. With `watching`, watch it and exit with the status of its end."""
     _print_warnings(job)
+    if watching and output == "json":
+        # One document: the job as it ended. What happens meanwhile is for people.
+        client = open_client(ctx)
+        status = watch_to_the_end(client, job["id"], err=True)
+        print_json(client.job(job["id"]))
+        ctx.exit(status)
     if output == "json":
         print_json(job)
     else:
@@ -111,11 +108,11 @@ def _print_warnings(job: Json) -> Json:
     return job
 
 
-def watch_to_the_end(client: Client, job_id: str) -> ExitCode:
+def watch_to_the_end(client: Client, job_id: str, *, err: bool = False) -> ExitCode:
     """Watch a job; Ctrl-C detaches. The status says how the job ended; it is 0 for a detach."""
     try:
-        job = watch(client, job_id)
-        print_ending(job)
+        job = watch(client, job_id, err=err)
+        print_ending(job, err=err)
     except KeyboardInterrupt:
         hint("")
         hint("Detached. The job continues to run. To watch it again, or to cancel it:")
@@ -123,68 +120,6 @@ def watch_to_the_end(client: Client, job_id: str) -> ExitCode:
         hint(f"  fitstop cancel {job_id}")
         return ExitCode.OK
     return ExitCode.OK if job["status"] == "succeeded" else ExitCode.JOB_FAILED
-
-
-@click.command()
-@click.option("-a", "--all", "everything", is_flag=True, help="List all jobs.")
-@click.option("-n", "count", type=click.IntRange(1), help="List the newest N jobs.")
-@click.option("--status", type=click.Choice(_STATUSES), help="List only jobs with this status.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
-@output_option
-@click.pass_context
-def ps(  # noqa: PLR0913, PLR0917  one for each option
-    ctx: click.Context,
-    everything: bool,  # noqa: FBT001
-    count: int | None,
-    status: str | None,
-    quiet: bool,  # noqa: FBT001
-    output: str,
-) -> None:
-    """List unfinished jobs and the latest finished ones."""
-    client = open_client(ctx)
-    if everything or count or status:
-        jobs = list(itertools.islice(client.all_jobs(status=status), None if everything else count or 100))
-    else:
-        jobs = _unfinished_and_recent(client)
-    if output == "json":
-        print_json({"object": "list", "data": jobs})
-        return
-    if quiet:
-        for job in jobs:
-            click.echo(job["id"])
-        return
-    if jobs:
-        show_rows(_job_table(jobs))
-    else:
-        hint("No jobs. `fitstop demo` runs an example; `fitstop submit job.json` submits yours.")
-    for one in client.jobs(limit=1).get("set_aside") or []:
-        hint(f"not listed: {one['id']}: {one['message']}")
-
-
-def _unfinished_and_recent(client: Client) -> list[Json]:
-    newest = client.jobs(limit=100)["data"]
-    unfinished = [*client.all_jobs(status="running"), *client.all_jobs(status="queued")]
-    finished = [job for job in newest if job["status"] in TERMINAL][:RECENT_FINISHED]
-    # A job that ended between the two requests is in both.
-    chosen = {job["id"]: job for job in [*unfinished, *finished]}
-    return [chosen[job_id] for job_id in sorted(chosen, reverse=True)]
-
-
-def _job_table(jobs: list[Json]) -> Table:
-    grid = table("ID", "NAME", "STATUS", "EPOCH", "BEST", "AGE", right=("EPOCH", "BEST", "AGE"))
-    for job in jobs:
-        progress = job.get("progress") or {}
-        best = (progress.get("best") or {}).get("value")
-        epoch = f"{progress['epoch']}/{progress['epochs']}" if progress else "-"
-        grid.add_row(
-            job["id"],
-            literal(job.get("name") or "-"),
-            status_text(job["status"]),
-            epoch,
-            number(best),
-            age(job.get("created_at")),
-        )
-    return grid
 
 
 @click.command()
@@ -216,16 +151,19 @@ def watch_command(ctx: click.Context, job: str) -> None:
 
 @click.command()
 @click.argument("job")
+@click.option("-f", "--follow", "following", is_flag=True, help="Print new events until the job has finished.")
 @output_option
 @click.pass_context
-def events(ctx: click.Context, job: str, output: str) -> None:
+def events(ctx: click.Context, job: str, following: bool, output: str) -> None:  # noqa: FBT001  an option
     """Print the events of a job.
 
     With -o json: one event on each line.
     """
     client = open_client(ctx)
     screen = console()
-    for event in client.all_events(find_job_id(client, job)):
+    job_id = find_job_id(client, job)
+    followed = (event for moment in follow(client, job_id) for event in moment.events)
+    for event in followed if following else client.all_events(job_id):
         if output == "json":
             click.echo(json.dumps(event))
         else:

@@ -7,16 +7,19 @@ import click
 
 from fitstop.cli.base import FitstopGroup, as_written
 from fitstop.cli.doctor import doctor
+from fitstop.cli.evaluation import evaluation
 from fitstop.cli.exit_codes import MEANINGS, ExitCode
+from fitstop.cli.export import export
 from fitstop.cli.extend import extend
 from fitstop.cli.files import bundle, datasets, download
 from fitstop.cli.insight import explain, patience, replay, usage
-from fitstop.cli.jobs import cancel, events, log, ps, retry, rm, show, submit, watch_command
+from fitstop.cli.jobs import cancel, events, log, retry, rm, show, submit, watch_command
 from fitstop.cli.keys import keys
 from fitstop.cli.local import demo, up
 from fitstop.cli.logs import logs
 from fitstop.cli.plot import plot
 from fitstop.cli.programs import programs
+from fitstop.cli.ps import ps
 from fitstop.cli.run import run as run_command
 from fitstop.cli.service import config, open_page, queue, workers
 from fitstop.cli.webhooks import webhooks
@@ -62,7 +65,7 @@ _RUN = (
     download,
     bundle,
 )
-_UNDERSTAND = (explain, replay, patience, usage, plot)
+_UNDERSTAND = (evaluation, explain, replay, patience, usage, plot, export)
 _SERVE = (open_page, datasets, programs, keys, webhooks, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):

@@ -22,12 +22,12 @@ _LEVEL_STYLES = {"warning": "yellow", "error": "red"}
 _TYPE_STYLES = {"checkpoint": "green", "learning_rate": "magenta", "stop": "bold"}
 
 
-def watch(client: Client, job_id: str, timeout: float | None = None) -> Json:
+def watch(client: Client, job_id: str, timeout: float | None = None, *, err: bool = False) -> Json:
     """Show a job until it has finished, and return it. KeyboardInterrupt passes through; the job continues to run.
 
-    Raises TimeoutError where it has not finished after `timeout` seconds.
+    With `err` it is shown on stderr. Raises TimeoutError where it has not finished after `timeout` seconds.
     """
-    screen = console()
+    screen = console(err=err)
     with catch_interrupts() as interrupted:
         moments = _until(interrupted, follow(client, job_id, timeout=timeout))
         return _watch_live(screen, moments, Foresight(client)) if screen.is_terminal else _watch_lines(screen, moments)
@@ -63,9 +63,9 @@ def _until(interrupted: threading.Event, moments: Iterator[Moment]) -> Iterator[
         yield moment
 
 
-def print_ending(job: Json) -> None:
+def print_ending(job: Json, *, err: bool = False) -> None:
     """Say how a job ended."""
-    screen = console()
+    screen = console(err=err)
     for line in ending(job):
         screen.print(line)
 

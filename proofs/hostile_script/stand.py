@@ -34,7 +34,7 @@ from pathlib import Path
 order = json.loads(sys.argv[1])
 attempt, home = Path(order["attempt"]), Path(order["home"])
 from worker.training.program.box import Box, enter_box
-box = Box((Path(order["dataset"]),), (attempt,), network=False, memory_bytes=None, home=home)
+box = Box((Path(order["dataset"]),), (attempt,), network=False, home=home)
 report = enter_box(box, abi=order["abi"])
 os.environ.update(TARGETS=json.dumps(order["targets"]), FITSTOP_DATASET_MINE=order["dataset"])
 os.chdir(home)

@@ -88,12 +88,10 @@ def _width(target: ArrayProfile) -> int:
 
 def _judge_parts(spec: ArraysSpec, data: DatasetInfo, target: ArrayProfile, found: Findings) -> int:
     rows = target.shape[0]
-    if data.array("target", "validation") is None:
-        class_rows = None if target.values is None else [one.rows for one in target.values]
-        if spec.stratify and class_rows is None:
-            detail = "received true; y has no listed classes to stratify by"
-            found.problem(("dataset", "stratify"), detail, "not_classes")
-        return judge_split(spec, rows, class_rows, found)
-    if spec.validation_fraction != ArraysSpec.model_fields["validation_fraction"].default:
-        found.warn("validation_fraction is not used: the dataset has a validation part of its own")
-    return rows
+    has_validation = data.array("target", "validation") is not None
+    class_rows = None if target.values is None else [one.rows for one in target.values]
+    is_split = not has_validation or spec.test_fraction is not None
+    if is_split and spec.stratify and class_rows is None:
+        detail = "received true; y has no listed classes to stratify by"
+        found.problem(("dataset", "stratify"), detail, "not_classes")
+    return judge_split(spec, rows, class_rows, found, has_validation=has_validation)

@@ -60,16 +60,16 @@ def _kind(asked: JobSpec, classes: int, found: Findings) -> TaskKind | None:
 def _judge_parts(spec: ImagesSpec, profile: ImagesProfile, found: Findings) -> int:
     """The number of images to train on."""
     to_split = [one.unsplit + one.train for one in profile.classes]
-    if not any(one.validation for one in profile.classes):
-        return judge_split(spec, sum(to_split), to_split, found)
+    has_validation, has_test = (any(getattr(one, name) for one in profile.classes) for name in ("validation", "test"))
+    rows = judge_split(spec, sum(to_split), to_split, found, has_validation=has_validation, has_test=has_test)
+    if not has_validation:
+        return rows
     if profile.in_train_and_validation:
         found.warn(
             f"{profile.in_train_and_validation} images are in the training part and in the validation part: "
             "the validation metrics are better than they should be"
         )
-    if spec.validation_fraction != ImagesSpec.model_fields["validation_fraction"].default:
-        found.warn("validation_fraction is not used: the dataset has a validation part of its own")
     absent = [one.name for one, rows in zip(profile.classes, to_split, strict=True) if not rows]
     if absent:
         found.problem(("dataset", "id"), f'its training part has no image of "{absent[0]}"', "empty_class")
-    return sum(to_split)
+    return rows

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ _KEPT_ANSWERS = 64
 
 @dataclass(frozen=True)
 class Parts:
-    """Both parts of the rows that are left.
+    """The parts of the rows that are left.
 
     The class rows are by class number, empty for a regression. `distinct` counts the different values of an input in
     the training part, for categories, and for numbers where it could be 0 or 1 (2 stands for more). `beyond_float32`
@@ -39,13 +40,15 @@ class Parts:
 
     train_class_rows: tuple[int, ...]
     validation_class_rows: tuple[int, ...]
+    test_class_rows: tuple[int, ...] = ()
     distinct: Mapping[str, int] = field(default_factory=dict)
     beyond_float32: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def class_rows(self) -> list[int]:
-        """The number of rows of each class in both parts together."""
-        return [sum(rows) for rows in zip(self.train_class_rows, self.validation_class_rows, strict=True)]
+        """The number of rows of each class in all parts together."""
+        parts = (self.train_class_rows, self.validation_class_rows, self.test_class_rows)
+        return [sum(rows) for rows in zip_longest(*parts, fillvalue=0)]
 
     @property
     def train_classes(self) -> int:
@@ -131,6 +134,7 @@ class DatasetRows:
         return Parts(
             tuple(rows.class_rows(rows.train)),
             tuple(rows.class_rows(rows.validation)),
+            tuple(rows.class_rows(rows.test)),
             {name: count for name, count in distinct if count is not None},
             {name: number for name, number in beyond if number is not None},
         )

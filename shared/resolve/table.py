@@ -8,6 +8,7 @@ from shared.findings import Findings, Place, could_mean
 from shared.problems import list_names, nearest
 from shared.resolve.judged import Class, JudgedData, asked_kind
 from shared.resolve.row_facts import DatasetRows, Parts, RowFacts, inputs_of, squares_fit_float32
+from shared.resolve.split import FRACTIONS, NO_THREE_PARTS, check_sizes, smallest_part
 from shared.rows import FLOAT32_MAX, part_sizes
 from shared.spec import JobSpec, TableSpec
 from shared.task import MOST_CATEGORIES, MOST_CLASSES, TaskKind, task_of_column
@@ -140,7 +141,8 @@ class TableJudge:
         return RowFacts(self._data.rows - max(column.missing for column in used), target, None)
 
     def _training_rows(self, facts: RowFacts | None) -> int | None:
-        return part_sizes(facts.left, self._wanted.validation_fraction)[0] if facts else None
+        wanted = self._wanted
+        return part_sizes(facts.left, wanted.validation_fraction, wanted.test_fraction)[0] if facts else None
 
     def _check_left(self, facts: RowFacts) -> bool:
         """Whether dropping leaves rows to split. Many dropped rows are a warning that names the columns to blame."""
@@ -258,18 +260,13 @@ class TableJudge:
         if wanted.stratify and kind == "regression":
             detail = "received true; a regression has no classes to stratify by"
             self._found.problem(("dataset", "stratify"), detail, "not_classes")
-        if not self._found.is_sure("dataset/validation_fraction"):
+        if not self._found.is_sure(*FRACTIONS):
             return
-        train, validation = part_sizes(facts.left, wanted.validation_fraction)
-        if train < 1 or validation < 1:
-            detail = (
-                f"received {wanted.validation_fraction:g}: of {facts.left} usable rows {train} are left to train "
-                f"on and {validation} to validate on; both need one"
-            )
-            self._found.problem(("dataset", "validation_fraction"), detail, "empty_part")
+        if not check_sizes(facts.left, wanted.validation_fraction, wanted.test_fraction, self._found, "usable "):
             return
+        train, validation, _ = part_sizes(facts.left, wanted.validation_fraction, wanted.test_fraction)
         if wanted.stratify and kind in {"binary", "multiclass"}:
-            self._check_strata(facts, min(train, validation))
+            self._check_strata(facts, smallest_part(wanted, facts.left))
         self._warn_of_single_rows(train, validation)
         if train == 1:
             self._check_means()
@@ -290,6 +287,8 @@ class TableJudge:
         elif 0 < smaller_part < len(classes):
             detail = f"received true; the smaller part has {smaller_part} rows for {len(classes)} classes"
             self._found.problem(place, detail, "too_few_rows")
+        elif self._wanted.test_fraction is not None and self._rows is not None and facts.parts is None:
+            self._found.problem(place, NO_THREE_PARTS, "too_few_rows")
 
     def _after_dropping(self, facts: RowFacts) -> str:
         dropped = self._data.rows - facts.left

@@ -59,10 +59,13 @@ class ImagesSpec(Strict):
     """Number of channels: 1 for grey, 3 for colour. "auto": 1 if all images are grey."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Fraction of the images used for validation, where the dataset has no validation part of its own."""
+    test_fraction: float | None = Field(default=None, gt=0, lt=1)
+    """Fraction of the images kept aside to evaluate the best model: neither trained on nor validated on. null: none,
+    or the dataset's own test part. validation_fraction is of the other images."""
     stratify: bool = True
-    """Whether the split is stratified: both parts have the same class proportions."""
+    """Whether the split is stratified: all parts have the same class proportions."""
     split_seed: int = Field(default=42, ge=0, le=2**32 - 1)
-    """Seed of the validation split."""
+    """Seed of the splits."""
     augment: AugmentSpec | None = None
     """Random changes of the training images; null: none."""
 

@@ -62,9 +62,12 @@ class TableSpec(Strict):
     """Number of columns that each categorical column is hashed into."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Fraction of the rows used for validation."""
+    test_fraction: float | None = Field(default=None, gt=0, lt=1)
+    """Fraction of the rows kept aside to evaluate the best model: neither trained on nor validated on. null: none.
+    validation_fraction is of the other rows."""
     stratify: bool = False
-    """Whether the split is stratified: both parts have the same class proportions."""
+    """Whether the split is stratified: all parts have the same class proportions."""
     split_seed: int = Field(default=42, ge=0, le=2**32 - 1)
-    """Seed of the validation split."""
+    """Seed of the splits."""
     scaling: Literal["standard", "minmax", "robust", "none"] = "standard"
     """Scaling of the inputs, fitted on the training rows only."""

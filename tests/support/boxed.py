@@ -20,7 +20,7 @@ from pathlib import Path
 from worker.training.program.box import Box, enter_box
 order = json.loads(sys.argv[1])
 read, home = tuple(map(Path, order["read"])), Path(order["home"])
-box = Box(read, (home,), order["network"], order["memory"], home)
+box = Box(read, (home,), order["network"], home)
 report = enter_box(box, abi=order["abi"])
 said = {}
 exec(order["code"], {"said": said, "order": order})
@@ -40,7 +40,6 @@ class Boxed:
     user: str = "root"
     abi: int | None = None
     network: bool = False
-    memory: int | None = None
     read: tuple[Path, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -51,7 +50,7 @@ class Boxed:
         if self.user == "plain" and os.geteuid() == 0:
             os.chown(self.home, PLAIN_USER, PLAIN_USER)
         order |= {"home": str(self.home), "read": list(map(str, self.read)), "abi": self.abi, "code": code}
-        order |= {"network": self.network, "memory": self.memory}
+        order |= {"network": self.network}
         done = subprocess.run(
             [python_of(self.user), "-c", _PROGRAM, json.dumps(order)],
             cwd=self.home,

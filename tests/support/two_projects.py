@@ -13,6 +13,7 @@ from shared.job import Ending
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from shared.worker_card import RunningAttempt, WorkerCard
+from tests.support.evaluations import leave_evaluation, measured_numbers
 from tests.support.finished_job import finished_job
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import authorized
@@ -57,6 +58,7 @@ def put_things(service: Service, name: str) -> SimpleNamespace:
     put_upload(volume, name)
     spec = small_spec(name=f"{name}-job", dataset={"id": dataset})
     finished = finished_job(volume, name, dataset)
+    leave_evaluation(finished.attempts()[0], "regression", measured_numbers([1.0, 2.0], [1.0, 3.0]))
     waiting, running, failed = (put_job(volume, spec, name) for _ in range(3))
     claim(running)
     failed.settle(Ending(status="failed"), None)

@@ -36,6 +36,9 @@ def remove_halves(attempt: AttemptFolder) -> None:
 
 def _remove_halves(attempt: AttemptFolder) -> None:
     shutil.rmtree(attempt.checkpoints / ".partial", ignore_errors=True)
+    files = attempt.path / "files"
+    shutil.rmtree(files / ".tmp", ignore_errors=True)
     for path in attempt.path.rglob(".*"):
-        if is_temporary(path):
+        # What a program calls its files is its own matter.
+        if is_temporary(path) and not path.is_relative_to(files):
             path.unlink(missing_ok=True)

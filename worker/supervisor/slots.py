@@ -28,7 +28,7 @@ from worker.supervisor.idle import IdleClock
 from worker.supervisor.local_disk import LocalDisk
 from worker.supervisor.nursery import Nursery
 from worker.supervisor.patrol import Sweeper
-from worker.supervisor.programs import NO_CODE, explain_no_programs
+from worker.supervisor.programs import NO_CODE, explain_no_programs, runs_program
 from worker.supervisor.volume_watch import VolumeWatch
 
 _CARD_SECONDS = 2
@@ -182,14 +182,26 @@ class Worker:
     def _look_back(self, attempt: AttemptFolder) -> None:
         """What an attempt's end means for the ones to come."""
         end = attempt.end()
-        if end is not None:
-            self._watch.learn_from(attempt, end)
-        if end is not None and end.counts_as_failure:
-            self._nursery.forget_programs()
-        if end is not None and end.error is not None:
-            self._heed(end.error)
+        if end is not None and runs_program(attempt.job):
+            self._look_after_program(end)
+        elif end is not None:
+            self._learn_from(attempt, end)
         if end is not None and end.ending is None:
             self._notify_again(attempt, end)
+
+    def _look_after_program(self, end: AttemptEnd) -> None:
+        """A program may have forged its end: what it says of the worker is a reason to look, and no more."""
+        self._watch.may_claim()
+        self._disk.look()
+        if end.error is not None and end.error.code == "no_box":
+            self.no_programs = explain_no_programs(self._settings.allow_code)
+
+    def _learn_from(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
+        self._watch.learn_from(attempt, end)
+        if end.counts_as_failure:
+            self._nursery.forget_programs()
+        if end.error is not None:
+            self._heed(end.error)
 
     def _heed(self, error: JobError) -> None:
         """Take no other job where an attempt ended for what is wrong with this worker, until that is put right."""
@@ -197,9 +209,6 @@ class Worker:
             self._nursery.distrust(error.message)
         elif error.code in {"worker_disk_full", "worker_disk_error"}:
             self._disk.suspect(error.message)
-        elif error.code == "no_box":
-            # A program's own word is not believed: the box is tried again.
-            self.no_programs = explain_no_programs(self._settings.allow_code)
 
     def _notify_again(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
         """Announce a job that is queued again as soon as it may run, rather than at the next sweep."""

@@ -13,7 +13,6 @@ from shared.job_folder import AttemptFolder
 from shared.points import points_of
 from shared.storage import classify_storage_error, is_storage_error, storage_message
 from shared.volume import Volume
-from worker.supervisor.programs import runs_program
 
 _FIRST_REST_SECONDS = 2
 _MOST_REST_SECONDS = 20
@@ -61,9 +60,7 @@ class VolumeWatch:
         if code == "data_missing":
             self.may_claim()
         if code in {"volume_full", "volume_error"}:
-            # A program may have put anything where its points are.
-            largest = 0 if runs_program(attempt.job) else _largest_point(attempt)
-            self._probe_bytes = self._reserve + _POINTS * largest
+            self._probe_bytes = self._reserve + _POINTS * _largest_point(attempt)
             self._pause(end.error.message if end.error else code)
 
     def look(self) -> bool:

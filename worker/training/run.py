@@ -23,6 +23,7 @@ from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.plan import decide
 from worker.training.errors import Superseded, TrainingStopped
+from worker.training.evaluation import evaluate_best
 from worker.training.fit_settings import settings_of
 from worker.training.inference import write_inference_facts
 from worker.training.models.build import build_model, describe
@@ -90,6 +91,7 @@ def _conclusion(run: RunContext) -> Conclusion:
             # A run that a callback had stopped is only put back together, so that it can say why.
             engine.fit(callbacks, resume.place.epoch if resume.was_stopped else resume.epochs)
             callbacks.finish()
+        evaluate_best(run, model, data, plan.validation_batch, callbacks)
     except Superseded:
         run.writer.give_up()
         raise
@@ -103,6 +105,10 @@ def _conclusion(run: RunContext) -> Conclusion:
         log.exception("the run failed")
         run.writer.give_up()
         return failed(run, callbacks, error)
+    return _succeeded(run, callbacks)
+
+
+def _succeeded(run: RunContext, callbacks: Callbacks) -> Conclusion:
     reason = "early_stopping" if callbacks.stopped_early else "epochs_completed"
     return Conclusion(ending=Ending(status="succeeded", stop=stop_evidence(run, callbacks, reason)))
 
@@ -115,12 +121,14 @@ def _data_event(data: Data) -> Event:
     decoding = data.facts.get("decoding", {})
     message = (
         f"{len(data.train)} rows to train on, {len(data.validation)} to validate on, {data.features} features"
+        + (f"; {len(data.test)} rows kept aside to test on" if data.test else "")
         + (f"; {data.dropped_rows} rows with a missing value dropped" if data.dropped_rows else "")
         + (f"; {decoding['images']} images decoded in {decoding['seconds']:g} s" if decoding.get("images") else "")
     )
     facts = {
         "training_rows": len(data.train),
         "validation_rows": len(data.validation),
+        "test_rows": len(data.test) if data.test else 0,
         "features": data.features,
         "dropped_rows": data.dropped_rows,
         "classes": None if data.classes is None else len(data.classes),

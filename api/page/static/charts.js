@@ -79,7 +79,8 @@ export class Chart {
   }
 
   #legendButton(curve, index) {
-    curve.output = element("output", {});
+    // No <output>, which is read aloud at each change.
+    curve.output = element("span", { class: "value" });
     const pen = { stroke: `var(${curve.colour})`, "stroke-width": 2.5, "stroke-dasharray": curve.dash?.join(" ") };
     const sample = svg("svg", { width: 22, height: 8, "aria-hidden": "true" }, svg("path", { d: "M0 4h22", ...pen }));
     const on = { click: () => this.#toggle(index) };

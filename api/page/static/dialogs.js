@@ -6,11 +6,13 @@ import { element } from "./dom.js";
 export function asked(title, ...content) {
   const heading = element("h2", { id: "dialog-title" }, title);
   const dialog = element("dialog", { "aria-labelledby": "dialog-title" }, heading, content);
+  const opener = document.activeElement;
   document.body.append(dialog);
   dialog.showModal();
   return new Promise((done) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
+      opener?.focus();
       done(dialog.returnValue);
     });
   });

@@ -31,19 +31,21 @@ export async function extend(job) {
     element("option", { value: "last" }, `the last epoch (${epoch})`),
     element("option", { value: "best", disabled: !job.progress.best }, `the best model (epoch ${job.progress.best?.epoch ?? "–"})`),
   ]);
+  // After an early stop the same patience would stop the new job at once.
+  const patience = own && (job.stop?.reason === "early_stopping" ? 2 * own.patience : own.patience);
   const post = async (event) => {
-    if (event.submitter?.value === "") return;
     event.preventDefault();
     await posted(job, body(event.target.elements, own), problems);
   };
   const form = element("form", { method: "dialog", class: "extend-form", on: { submit: post } }, [
     field("Continue from", from),
     field("Max epochs", numeric("epochs", Math.max(epochs, epoch + 1), { min: 1, required: true })),
-    own ? field("Patience", numeric("patience", own.patience, { min: 1, required: true })) : null,
+    own ? field("Patience", numeric("patience", patience, { min: 1, required: true })) : null,
     BUDGET.map(({ name, label, made }) => field(label, made(name, limits[name] ?? ""))),
     problems,
     element("div", { class: "dialog-end" }, [
-      element("button", { value: "", formnovalidate: true }, "Close"),
+      // No submit button: Enter in a field is the act.
+      element("button", { type: "button", on: { click: (event) => event.target.closest("dialog").close("") } }, "Close"),
       element("button", { value: "yes", class: "primary" }, "Extend job"),
     ]),
   ]);

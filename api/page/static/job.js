@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { showCheckpoints } from "./checkpoints_panel.js";
 import { Curves } from "./curves.js";
 import { byId, setText } from "./dom.js";
+import { showEvaluation } from "./evaluation_panel.js";
 import { EventLog } from "./event_log.js";
 import { showImages } from "./images_panel.js";
 import { showActions } from "./job_actions.js";
@@ -37,6 +38,7 @@ const questions = new Regularly(BETWEEN_QUESTIONS_MS, ask);
 let job = null;
 let forecast = null;
 let savedBefore = null;
+let isEvaluated = false;
 
 byId("view-controls").append(controls.node);
 
@@ -66,6 +68,10 @@ function drawSoon() {
 function know(document) {
   job = document;
   output.setStatus(job.status);
+  if (job.status === "succeeded" && !isEvaluated) {
+    isEvaluated = true;
+    void showEvaluation(byId("evaluation"), jobId).catch(complain);
+  }
   program.setJob(job);
   charts.monitor = monitorOf(job);
   charts.stop = job.stop?.last_epoch || curves.stop?.epoch || null;
@@ -73,6 +79,7 @@ function know(document) {
   showSummary(job, forecast);
   showActions(job);
   if (job.ledger) showLedger(byId("ledger"), job.ledger);
+  byId("curves").hidden = Boolean(job.finished_at) && !job.progress && !curves.length;
   byId("ledger").hidden = !(job.ledger?.gpu_seconds.total > 0);
   // The rule of a script is its own, and the page does not know all of it.
   byId("patience-panel").hidden = Boolean(job.spec.program);
@@ -94,7 +101,7 @@ function priceOf({ worker }) {
 
 /** What only the service knows: why, where it will stop, and which models it keeps. */
 async function ask() {
-  await Promise.all([showExplanation(jobId), askForecast(), askCheckpoints()]).catch(complain);
+  await Promise.all([showExplanation(job), askForecast(), askCheckpoints()]).catch(complain);
 }
 
 async function askForecast() {

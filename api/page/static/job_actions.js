@@ -5,6 +5,7 @@ import { confirmed } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
 import { extend } from "./extend_dialog.js";
 import { notice } from "./notice.js";
+import { notifyButton, reportEnd } from "./job_notify.js";
 
 const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 
@@ -15,7 +16,8 @@ export function showActions(job) {
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const again = element("a", { class: "button", href: `/page/new?like=${job.id}` }, "Copy to new job");
-  replace(node, document.body.dataset.scope === "read" ? [] : [writing(job), again]);
+  replace(node, notifyButton(job), document.body.dataset.scope === "read" ? [] : [writing(job), again]);
+  reportEnd(job);
 }
 
 function writing(job) {
@@ -35,13 +37,15 @@ function cancelButton(job) {
 function button(words, act, kind = "") {
   const on = {
     click: async (event) => {
-      event.target.disabled = true;
+      // Not disabled: a disabled button cannot have the focus back when its dialog closes.
+      if (event.target.ariaBusy === "true") return;
+      event.target.ariaBusy = "true";
       try {
         await act();
       } catch (problem) {
         notice(problem.message, "bad");
       }
-      event.target.disabled = false;
+      event.target.ariaBusy = null;
     },
   };
   return element("button", { type: "button", class: kind, on }, words);

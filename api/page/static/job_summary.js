@@ -12,15 +12,17 @@ export function showSummary(job, forecast) {
   const { label, tone } = status(job.status);
   setText(byId("status"), label);
   setAttribute(byId("status"), "class", `status ${tone}`);
+  // Read aloud: the changes of state alone, not each epoch.
+  setText(byId("status-said"), `${job.name}: ${label}`);
   replace(byId("lineage"), lineage(job));
   replace(byId("facts"), [epochFact(job, forecast), bestFact(job), patienceFact(job), costFact(job), endFact(job, forecast), budgetFact(job), attemptsFact(job)]);
   showTrouble(job);
 }
 
-/** The sentences of GET /jobs/{id}/explain. */
-export async function showExplanation(jobId) {
-  const { sentences } = await get(`/jobs/${jobId}/explain`);
-  setText(byId("explanation"), sentences.join(" "));
+/** The sentences of GET /jobs/{id}/explain, but for the error, which has its own place. */
+export async function showExplanation({ id, error }) {
+  const { sentences } = await get(`/jobs/${id}/explain`);
+  setText(byId("explanation"), sentences.filter((one) => !error || !one.endsWith(`(${error.code}).`)).join(" "));
 }
 
 function lineage(job) {
@@ -79,6 +81,7 @@ function costFact(job) {
   const { ledger } = job;
   if (!ledger) return fact("Paid", "–", "");
   const paid = costs(ledger.costs, "total");
+  if (!ledger.gpu_seconds.total) return fact("Paid", "–", job.finished_at ? "no compute time used" : "no compute time used yet");
   const time = duration(ledger.gpu_seconds.total);
   return paid === "–" ? fact("Compute time", time, "no price is set") : fact("Paid", paid, `${time} of compute time`);
 }
@@ -147,7 +150,7 @@ function leftFact(forecast) {
 function showTrouble(job) {
   const lines = [];
   if (job.error) lines.push(element("p", { class: "notice bad" }, element("span", {}, element("b", {}, job.error.code), ` ${job.error.message}`)));
-  const failures = job.failures.filter((failure) => failure.is_failure && failure.message);
+  const failures = job.failures.filter((failure) => failure.is_failure && failure.message && failure.message !== job.error?.message);
   lines.push(...failures.map((one) => element("p", { class: "notice warn" }, `Attempt ${one.attempt} ${one.outcome}: ${one.message}`)));
   lines.push(...job.warnings.map((words) => element("p", { class: "notice warn" }, words)));
   replace(byId("trouble"), lines);

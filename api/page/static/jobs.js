@@ -10,6 +10,7 @@ import * as format from "./format.js";
 const STATUSES = ["running", "queued", "succeeded", "failed", "cancelled"];
 const LIVE_MS = 2000;
 const STILL_MS = 5000;
+const TYPED_MS = 250;
 const LIMIT = 50;
 const MOST_COMPARED = 20;
 
@@ -24,17 +25,17 @@ function filters() {
   const query = new URLSearchParams(location.search);
   const kept = new URLSearchParams();
   for (const [name, value] of query) {
-    if (["status", "name", "after", "limit"].includes(name) || name.startsWith("metadata.")) kept.append(name, value);
+    if (["status", "name", "search", "after", "limit"].includes(name) || name.startsWith("metadata.")) kept.append(name, value);
   }
   if (!kept.has("limit")) kept.set("limit", LIMIT);
   return kept;
 }
 
-function go(query) {
+function go(query, { replaces = false } = {}) {
   query.delete("after");
   if (query.get("limit") === String(LIMIT)) query.delete("limit");
   const text = query.toString();
-  history.pushState(null, "", text ? `/?${text}` : "/");
+  history[replaces ? "replaceState" : "pushState"](null, "", text ? `/?${text}` : "/");
   begin();
 }
 
@@ -175,6 +176,8 @@ function showFilters() {
     const { status } = button.dataset;
     setAttribute(button, "aria-pressed", String(status ? chosen.includes(status) : chosen.length === 0));
   }
+  const field = byId("filter-text");
+  if (document.activeElement !== field) field.value = query.get("search") ?? "";
   const chips = [...query].filter(([name]) => name === "name" || name.startsWith("metadata."));
   replace(byId("filter-chips"), ...chips.map(([name, value]) => chip(name, value)));
 }
@@ -200,18 +203,34 @@ function toggle(status) {
   go(query);
 }
 
+/** Find a part of a name as it is typed; `key=value` waits for Enter, and becomes a filter of the metadata. */
+function search(text) {
+  const query = filters();
+  if (text.includes("=") || text === (query.get("search") ?? "")) return;
+  if (text) query.set("search", text);
+  else query.delete("search");
+  // One step back in the history for a search, not one for each letter.
+  go(query, { replaces: new URLSearchParams(location.search).has("search") });
+}
+
 function startFilters() {
   const button = (status, label) =>
     element("button", { type: "button", "aria-pressed": "false", dataset: status ? { status } : {}, on: { click: () => toggle(status) } }, label);
   replace(byId("statuses"), button(null, "All"), ...STATUSES.map((name) => button(name, format.status(name).label)));
+  const field = byId("filter-text");
+  let typed = null;
+  field.addEventListener("input", () => {
+    clearTimeout(typed);
+    typed = setTimeout(() => search(field.value.trim()), TYPED_MS);
+  });
   byId("filter").addEventListener("submit", (event) => {
     event.preventDefault();
-    const field = byId("filter-text");
+    clearTimeout(typed);
     const [name, ...value] = field.value.trim().split("=");
-    if (!name) return;
+    if (!name || !value.length) return search(name);
     const query = filters();
-    if (value.length) query.set(`metadata.${name}`, value.join("="));
-    else query.set("name", name);
+    query.set(`metadata.${name}`, value.join("="));
+    query.delete("search");
     field.value = "";
     go(query);
   });

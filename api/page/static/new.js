@@ -138,6 +138,8 @@ async function check() {
   const checked = spec;
   checking = checked;
   if (isUndecided()) return showBad({ message: "no data is chosen" });
+  const wrong = document.activeElement === byId("json") ? null : metadataProblem();
+  if (wrong) return showBad({ errors: [{ pointer: "#/metadata", detail: wrong }] });
   try {
     const told = await send("POST", "/jobs?dry_run=true", checked);
     if (checking === checked) showGood(told);
@@ -239,9 +241,20 @@ async function post(event) {
 }
 
 function asMetadata(text) {
-  const pairs = text.split(",").map((one) => one.trim()).filter(Boolean);
-  if (!pairs.length) return undefined;
-  return Object.fromEntries(pairs.map((one) => [one.split("=")[0].trim(), one.split("=").slice(1).join("=").trim()]));
+  const pairs = pairsOf(text);
+  return pairs.length ? Object.fromEntries(pairs) : undefined;
+}
+
+/** Names and values; a name without a value has null. */
+function pairsOf(text) {
+  const parts = text.split(",").map((one) => one.trim()).filter(Boolean);
+  return parts.map((one) => one.split("=")).map(([name, ...rest]) => [name.trim(), rest.length ? rest.join("=").trim() : null]);
+}
+
+/** What is wrong with the metadata as it is typed; the API never sees it. */
+function metadataProblem() {
+  const [name] = pairsOf(metadata.value).find(([, value]) => value === null) ?? [];
+  return name === undefined ? null : `"${name}" has no value: write ${name}=VALUE`;
 }
 
 function section(group) {
@@ -310,4 +323,8 @@ for (const [id, isProgram] of [["on-data", false], ["on-program", true]]) {
 }
 byId("json").addEventListener("input", readJson);
 byId("form").addEventListener("submit", post);
+// Posting costs money: only its button posts. Enter in a field would press it.
+byId("form").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target.matches("input")) event.preventDefault();
+});
 begin().catch((problem) => notice(problem.message, "bad"));

@@ -26,7 +26,7 @@ export class PatiencePanel {
     this.stop = null;
     this.slider = element("input", { type: "range", id: "patience", min: 1, max: LEAST_REACH, value: 1, on: { input: () => this.#moved() } });
     this.value = element("output", { class: "patience-value", for: "patience" });
-    this.text = element("p", { class: "patience-text", role: "status" });
+    this.text = element("p", { class: "patience-text" });
     this.facts = element("dl", { class: "patience-facts" });
     this.reset = element("button", { type: "button", class: "quiet small", hidden: true, on: { click: () => this.#goBack() } }, "Reset");
     const label = element("div", { class: "patience-label" }, element("label", { for: "patience" }, "Patience"), this.value, this.reset);

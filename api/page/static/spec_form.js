@@ -1,10 +1,10 @@
 // The parts of the form: which places of the spec they show, and what a person calls them.
 
-const SPLIT = [["dataset/validation_fraction", "Validation split"], ["dataset/stratify", "Stratified split"]];
+const SPLIT = [["dataset/validation_fraction", "Validation split"], ["dataset/test_fraction", "Test split"], ["dataset/stratify", "Stratified split"]];
 
 /** By the kind of the dataset. */
 const DATA = {
-  table: [{ title: "Prediction and preprocessing", places: [["dataset/validation_fraction", "Validation split"], ["dataset/missing", "Missing values"], ["dataset/categorical_encoding", "Categorical encoding"], ["dataset/scaling", "Scaling"], ["dataset/drop_columns", "Excluded columns"], ["dataset/stratify", "Stratified split"]], extra: "target" }],
+  table: [{ title: "Prediction and preprocessing", places: [["dataset/validation_fraction", "Validation split"], ["dataset/test_fraction", "Test split"], ["dataset/missing", "Missing values"], ["dataset/categorical_encoding", "Categorical encoding"], ["dataset/scaling", "Scaling"], ["dataset/drop_columns", "Excluded columns"], ["dataset/stratify", "Stratified split"]], extra: "target" }],
   images: [
     { title: "Images", places: [["dataset/size", "Image size"], ["dataset/resize", "Resizing"], ["dataset/channels", "Channels"], ...SPLIT] },
     { title: "Augmentation", all: "dataset/augment", places: [["dataset/augment/flip_horizontal", "Horizontal flip"], ["dataset/augment/flip_vertical", "Vertical flip"]] },

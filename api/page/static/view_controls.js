@@ -8,7 +8,7 @@ const SCALES = { linear: "Linear", log: "Log" };
 
 /** A row of controls for a view; `points` is where the number of points is told. */
 export function controlsOf(view) {
-  const points = element("span", { class: "small muted points", role: "status" });
+  const points = element("span", { class: "small muted points" });
   const reset = element("button", { type: "button", class: "quiet small", hidden: !view.zoom, on: { click: () => view.zoomTo(null) } }, "Reset zoom");
   const node = element("div", { class: "view-controls" }, [
     choice("Horizontal axis", AXES, view, "axis"),

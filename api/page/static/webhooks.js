@@ -79,7 +79,7 @@ function lastTry(delivery) {
   if (!delivery.tries) return "–";
   const outcome = delivery.error ?? (delivery.answer === null ? "delivered" : `answered ${delivery.answer}`);
   const again = delivery.next_try_at ? `; next at ${format.clock(delivery.next_try_at)}` : "";
-  return `${format.counted(delivery.tries, "try", "tries")}: ${outcome}${again}`;
+  return `${delivery.tries === 1 ? "1 try" : `${delivery.tries} tries`}: ${outcome}${again}`;
 }
 
 function label(type) {

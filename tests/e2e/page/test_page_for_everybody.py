@@ -8,7 +8,10 @@ from tests.support.browser import DESKTOP, PHONE, serious_faults
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec
 
-PAGES = ("/", "/page/new?like={job}", "/page/usage", "/page/usage?by=dataset", "/page/workers", "/page/sign-in")
+PAGES = (
+    *("/", "/page/new?like={job}", "/page/usage", "/page/usage?by=dataset", "/page/workers", "/page/webhooks"),
+    "/page/sign-in",
+)
 
 
 def something_to_see(volume):
@@ -29,6 +32,7 @@ def something_to_see(volume):
 def test_everybody_can_use_every_page(still, size, theme):
     over, running = something_to_see(still.api.volume)
     still.api.ask("POST", f"/jobs/{over.id}/cancel")
+    still.api.ask("POST", "/webhooks", {"address": f"https://{'x' * 60}.example.com/", "events": ["job.failed"]})
     with still.page(size, theme) as page:
         for path in PAGES:
             page.goto(path.format(job=running.id), wait_until="networkidle")

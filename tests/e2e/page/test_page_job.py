@@ -5,13 +5,15 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shared.job import BudgetUsed, Ending, Stop
 from shared.volume import OpenJob
-from tests.e2e.page.past_jobs import held_up, interrupted_job, long_job, over, posted
+from tests.e2e.page.past_jobs import finished_job, held_up, interrupted_job, long_job, over, posted
 from tests.support.browser import DESKTOP, PHONE, serious_faults
 from tests.support.epochs import epoch, tell
+from tests.support.evaluations import classified, leave_evaluation, measured_numbers
 from tests.support.jobs import claim, put_job, small_spec
 from tests.unit.shared.histories import trained
 
@@ -395,3 +397,49 @@ def test_the_output_is_shown_searched_and_followed_and_stays_text(still):
             file.write("compiled in 3 s\n")
         page.locator("#output-note", has_text="2 of 5 lines").wait_for()
         assert text.inner_text() == "compiling\ncompiled in 3 s"
+
+
+def evaluated_job(volume, task, validation, test=None):
+    """A finished job whose best model was evaluated."""
+    job = finished_job(volume, 4, 0.8)
+    leave_evaluation(job.attempts()[0], task, validation, test)
+    return job
+
+
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "dark"), (PHONE, "light")])
+def test_an_evaluation_is_a_matrix_curves_and_pictures_of_the_worst_mistakes(still, size, theme):
+    random = np.random.default_rng(3)
+    true = random.integers(0, 2, 60).tolist()
+    shares = np.clip(np.array(true) * 0.4 + random.random(60) * 0.6, 0, 1)[:, None]
+    pictures = random.integers(0, 256, (60, 12, 12, 3), np.uint8)
+    validation = classified(("<b>cat</b>", "dog"), true, shares.tolist(), pictures)
+    test = measured_numbers([1.0, 2.0, 4.0], [1.5, 2.0, 3.0])
+    job = evaluated_job(still.api.volume, "binary", validation, test)
+    with still.page(size=size, theme=theme) as page:
+        opened(page, job.id)
+        part = page.get_by_role("region", name="Evaluation on the validation part")
+        cells = part.get_by_role("region", name="Confusion matrix").locator("tbody td").all_inner_texts()
+        assert [int(one) for one in cells] == [count for row in validation.confusion for count in row]
+        assert "<b>cat</b>" in part.get_by_role("region", name="Classes of the validation part").inner_text()
+        part.get_by_role("img", name=f"ROC curve: AUC {validation.roc.auc:.4f}").wait_for()
+        part.get_by_role("img", name="Calibration").wait_for()
+        first = part.locator(".thumbnails img").first
+        assert first.get_attribute("src") == validation.mistakes[0].thumbnail
+        assert first.evaluate("image => image.complete && image.naturalWidth") == 12
+        numbers = page.get_by_role("region", name="Evaluation on the test part")
+        assert numbers.locator(".evaluated-table tbody tr").first.locator("td").all_inner_texts() == [
+            "2",
+            "4",
+            "3",
+            "1.0000",
+        ]
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        assert serious_faults(page) == []
+
+
+def test_a_job_without_an_evaluation_shows_none(still):
+    job = finished_job(still.api.volume, 4, 0.8)
+    with still.page() as page:
+        opened(page, job.id)
+        page.locator("#status", has_text="Succeeded").wait_for()
+        assert page.locator("#evaluation").is_hidden()

@@ -21,10 +21,16 @@ from shared.worker_card import WorkerCard
 from tests.support.finished_job import MODEL, finished_job
 from tests.support.jobs import learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
+from tests.support.programs import SCRIPT, put_program
 from tests.support.weights import HDF5, put_weights
 
 CSV = b"kind,label\n" + b"red,1\nblue,0\nred,0\n" * 20
-UPLOADS = {"/datasets/<dataset_id>": CSV, "/models/<weights_id>": HDF5}
+PARTS = "/datasets/<dataset_id>/uploads/<upload_id>"
+SENT = {"/datasets/<dataset_id>": CSV, "/models/<weights_id>": HDF5, "/programs/<program_id>": SCRIPT}
+PART_HEADERS = {
+    "PUT": {"Upload-Length": str(len(CSV))},
+    "PATCH": {"Content-Type": "application/partial-upload", "Upload-Offset": "0", "Upload-Complete": "?0"},
+}
 # Own to each answer, or said by the server alone.
 NOT_COMPARED = {"date", "server", "connection", "x-request-id", "set-cookie", "transfer-encoding"}
 # Counted while the test runs.
@@ -40,7 +46,9 @@ BODIES = {
     ("POST", "/jobs/<job_id>/extend"): {"epochs": 50, "early_stopping": {"patience": 9}},
     ("POST", "/jobs/<job_id>/replay"): {"patience": 2},
     ("POST", "/keys"): {"name": "ci"},
+    ("POST", "/webhooks"): {"address": "https://example.com/hook", "events": ["job.failed"]},
     ("POST", "/page/sign-in"): {"key": ADMIN_KEY},
+    ("PATCH", PARTS): CSV[:9],
 }
 # Counters of the process that answers.
 BODY_DIFFERS = {("GET", "/metrics")}
@@ -73,12 +81,26 @@ def worker(api):
     api.volume.remove_worker("w")
 
 
-def fresh_weights(volume, method, number):
-    """A path of weights that are to be uploaded, or of some that are to be deleted."""
-    name = f"{method.lower()}-{number}"
+def put_dataset_with(volume, name):
+    put_dataset(volume, learnable_frame(), name)
+
+
+# What is made anew for each request that takes it in or away.
+PUT = {"datasets": put_dataset_with, "models": put_weights, "programs": put_program}
+
+
+def fresh(api, method, rule, number):
+    """A path of what is to be uploaded, or of what was made for this request to change or delete it."""
+    name = "shown" if method == "GET" else f"{method.lower()}-{number}"
+    kind = rule.split("/")[1]
+    if rule == PARTS:
+        path = f"/datasets/{name}/uploads/one"
+        if method != "PUT":
+            assert api.ask("PUT", path, **PART_HEADERS["PUT"]).status in {200, 201}
+        return path
     if method == "DELETE":
-        put_weights(volume, name)
-    return f"/models/{name}"
+        PUT[kind](api.volume, name)
+    return f"/{kind}/{name}"
 
 
 @pytest.fixture
@@ -89,17 +111,15 @@ def target(api, worker):
         put_dataset(volume, learnable_frame())
         put_weights(volume)
         put_images(volume)
+        put_program(volume)
     numbers = iter(range(100))
 
+    def make_webhook():
+        return api.ask("POST", "/webhooks", BODIES["POST", "/webhooks"]).json["id"]
+
     def fill(method, rule):
-        if rule == "/datasets/<dataset_id>" and method == "PUT":
-            return f"/datasets/sent-{method.lower()}-{next(numbers)}"
-        if rule == "/models/<weights_id>" and method != "GET":
-            return fresh_weights(volume, method, next(numbers))
-        if rule == "/datasets/<dataset_id>" and method == "DELETE":
-            name = f"doomed-{next(numbers)}"
-            put_dataset(volume, learnable_frame(), name)
-            return f"/datasets/{name}"
+        if rule == PARTS or (rule in SENT and method != "GET"):
+            return fresh(api, method, rule, next(numbers))
         if rule in {"/jobs/<job_id>/cancel", "/jobs/<job_id>/retry"}:
             job = put_job(volume, small_spec())
             if rule.endswith("retry"):
@@ -110,14 +130,18 @@ def target(api, worker):
         values = {
             "dataset_id": "pictures" if rule.endswith("/images") else "grades",
             "weights_id": "first",
+            "program_id": "mine",
+            "webhook_id": make_webhook() if method != "GET" else fill.webhook,
+            "path": "out/scores.csv",
             "job_id": job.id,
             "key_id": fill.key,
             "name": "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css",
         }
-        return re.sub(r"<(\w+)>", lambda place: values[place[1]], rule)
+        return re.sub(r"<(?:\w+:)?(\w+)>", lambda place: values[place[1]], rule)
 
     fill.finished = finished_job(volume)
     fill.key = api.ask("POST", "/keys", {"name": "own"}).json["id"]
+    fill.webhook = make_webhook()
     return fill
 
 
@@ -132,8 +156,9 @@ def test_every_route_answers_over_a_server_what_the_application_gives(api, here,
 
 
 def differences(api, here, target, verb, method, rule):
-    sent = UPLOADS[rule] if method == "PUT" else BODIES.get((method, rule))
+    sent = SENT.get(rule) if method == "PUT" else BODIES.get((method, rule))
     headers = {"Sec-Fetch-Site": "same-origin"} if rule.startswith("/page") else {}
+    headers |= PART_HEADERS.get(method, {}) if rule == PARTS else {}
     content = {"json": sent} if isinstance(sent, dict) else {"data": sent}
     ours = here.open(target(method, rule), method=verb, buffered=True, headers=headers, **content)
     theirs = api.ask(verb, target(method, rule), sent, **headers)

@@ -46,6 +46,38 @@ def test_ps_for_all_goes_through_every_page(fitstop, canned, make_job, make_page
     assert fitstop("ps", "-a", "-q").stdout.split() == [one["id"] for one in jobs]
 
 
+def best(value):
+    return {"epoch": 3, "epochs": 9, "best": {"epoch": 2, "monitor": "val_accuracy", "value": value}}
+
+
+def test_ps_sorts_and_shows_what_the_best_value_is_of(fitstop, canned, make_job, make_page):
+    jobs = [
+        make_job(3, "succeeded", name="b", progress=best(0.5)),
+        make_job(2, "succeeded", name="C", progress=best(0.9)),
+        make_job(1, "succeeded", name="a"),
+    ]
+    canned.on("GET", "/jobs", make_page(*jobs))
+    orders = {"age": [0, 1, 2], "name": [2, 0, 1], "best": [1, 0, 2], "epoch": [0, 1, 2]}
+    for sort, order in orders.items():
+        assert fitstop("ps", "-a", "-q", "--sort", sort).stdout.split() == [jobs[place]["id"] for place in order]
+    assert "val_accuracy 0.9000" in fitstop("ps", "-a").stdout
+
+
+def test_ps_asks_for_a_part_of_a_name_and_for_metadata(fitstop, canned, listed):
+    assert fitstop("ps", "--name", "wine", "--metadata", "team=a=b", "--metadata", "run=3").exit_code == 0
+    asked = next(one.query for one in canned.asked if one.path == "/jobs")
+    assert asked == {"limit": "100", "search": "wine", "metadata.team": "a=b", "metadata.run": "3"}
+    wrong = fitstop("ps", "--metadata", "team")
+    assert (wrong.exit_code, 'received "team", expected NAME=VALUE' in wrong.stderr) == (2, True)
+
+
+def test_a_job_is_named_by_its_name_where_one_job_has_it(fitstop, canned, listed, make_job, make_page):
+    assert fitstop("show", "[red]x\x1b[2J").exit_code == 0
+    several = fitstop("show", "wine")
+    assert several.exit_code == 2
+    assert '"wine" matches 2 jobs' in several.stderr
+
+
 def test_an_empty_list_says_what_to_do_on_stderr(fitstop, canned, make_page):
     canned.on("GET", "/jobs", make_page())
     canned.on("GET", "/datasets", make_page())
@@ -67,7 +99,7 @@ def test_a_part_that_names_no_job_or_several_is_refused(fitstop, listed):
     assert fitstop("show", "ZZZ").exit_code == 3
     several = fitstop("show", "01K8")
     assert several.exit_code == 2
-    assert "3 ids" in several.stderr
+    assert "3 jobs" in several.stderr
 
 
 def test_submit_posts_the_file_with_what_was_set_and_prints_the_id(fitstop, canned, make_job, tmp_path):
@@ -252,6 +284,38 @@ def test_log_is_the_csv_byte_for_byte(fitstop, canned, make_job):
     assert fitstop("log", make_job(1)["id"]).exit_code == 3
 
 
+def test_events_f_prints_each_event_until_the_job_has_finished(fitstop, canned, make_job):
+    job_id = make_job(1)["id"]
+    jobs = iter(["running", "running", "succeeded"])
+    canned.on("GET", f"/jobs/{job_id}", lambda _: (200, make_job(1, next(jobs))))
+
+    def answer(asked):
+        place = int(asked.query.get("after", "1:0")[2:])
+        event = {"id": f"1:{place + 1}", "type": "epoch", "message": f"epoch {place}", "time": None, "level": "info"}
+        return 200, {"object": "list", "data": [event], "has_more": False, "next": f"1:{place + 1}"}
+
+    canned.on("GET", f"/jobs/{job_id}/events", answer)
+    lines = fitstop("events", job_id, "-f", "-o", "json").stdout.splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["epoch 0", "epoch 1", "epoch 2"]
+
+
+def test_datasets_show_prints_what_is_in_one(fitstop, canned):
+    columns = [{"name": "a\x1b", "kind": "float", "missing": 2, "distinct": 5, "minimum": 0.5, "maximum": 3.0}]
+    classes = [{"name": "cat", "unsplit": 7, "train": 0, "validation": 0, "test": 3}]
+    arrays = [{"name": "x", "role": "input", "part": "training", "shape": [5, 3], "dtype": "float32"}]
+    first = {"object": "dataset", "rows": 10, "bytes": 2000, "created_at": None, "sha256": "ab", "columns": []}
+    shown = {
+        "table": ({"columns": columns}, [r"a\x1b", "float", "2", "5", "0.5000", "to", "3.0000"]),
+        "images": ({"images": {"classes": classes}}, ["cat", "7", "0", "0", "3"]),
+        "arrays": ({"arrays": arrays}, ["x", "input", "training", "5", "x", "3", "float32"]),
+    }
+    for kind, (content, cells) in shown.items():
+        document = {**first, "id": kind, "kind": kind, **content}
+        canned.on("GET", f"/datasets/{kind}", document)
+        assert cells in [line.split() for line in fitstop("datasets", "show", kind).stdout.splitlines()]
+        assert json.loads(fitstop("datasets", "show", kind, "-o", "json").stdout) == document
+
+
 def test_events_are_lines_or_json_lines(fitstop, canned, make_job, make_page):
     event = {"id": "1:9", "attempt": 1, "time": "2026-11-23T19:12:00Z", "type": "stop", "level": "info", "data": {}}
     path = f"/jobs/{make_job(1)['id']}/events"
@@ -301,11 +365,25 @@ def test_download_takes_the_best_or_the_named_one_to_where_it_should(fitstop, sa
     assert "model-01-0.70.keras" in unknown.stderr
 
 
+def test_a_file_that_exists_is_replaced_only_by_force(fitstop, saved, canned, tmp_path):
+    job_id, contents = saved
+    canned.on("GET", f"/jobs/{job_id}/bundle.zip", b"a bundle")
+    (tmp_path / "model-09-0.78.keras").write_bytes(b"mine")
+    (tmp_path / f"{job_id}.zip").write_bytes(b"mine")
+    for command in ("download", "bundle"):
+        result = fitstop(command, job_id)
+        assert result.exit_code == 2
+        assert "exists already; --force replaces it" in result.stderr
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"mine"}
+    assert fitstop("download", job_id, "--force").exit_code == 0
+    assert (tmp_path / "model-09-0.78.keras").read_bytes() == contents["model-09-0.78.keras"]
+
+
 def test_a_damaged_download_leaves_what_was_there(fitstop, saved, canned, tmp_path):
     job_id, _contents = saved
     canned.on("GET", f"/jobs/{job_id}/checkpoints/model-09-0.78.keras", b"other bytes")
     (tmp_path / "model.keras").write_bytes(b"before")
-    result = fitstop("download", job_id, "-o", "model.keras")
+    result = fitstop("download", job_id, "-o", "model.keras", "--force")
     assert result.exit_code == 7
     assert "expected" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
@@ -379,3 +457,26 @@ def test_logs_f_prints_until_the_job_has_finished_and_bears_a_service_that_resta
     assert result.exit_code == 0
     assert result.stdout == "==> attempt 1 on gpu-1 <==\none\ntwo\n"
     assert asked_after == [None, "1:4", "1:4", "1:8"]
+
+
+def test_evaluation_prints_the_matrix_the_classes_and_the_mistakes(fitstop, canned, listed):
+    job_id = listed[2]["id"]
+    classes = [
+        {"name": "c\x1bat", "support": 3, "predicted": 2, "precision": 1.0, "recall": 0.6667, "f1": 0.8},
+        {"name": "dog", "support": 1, "predicted": 2, "precision": 0.5, "recall": 1.0, "f1": 0.6667},
+    ]
+    mistake = {"row": 17, "true": "cat", "predicted": "dog", "probability": 0.75, "loss": 1.4}
+    part = {
+        "rows": 4, "of": 9, "metrics": {"accuracy": 0.75}, "classes": classes, "confusion": [[2, 1], [0, 1]],
+        "most_confused": [], "residuals": None, "mistakes": [mistake],
+    }  # fmt: skip
+    document = {"object": "evaluation", "epoch": 3, "checkpoint": None, "validation": part, "test": None}
+    canned.on("GET", f"/jobs/{job_id}/evaluation", document)
+    lines = fitstop("evaluation", job_id).stdout.splitlines()
+    assert lines[0] == "model of epoch 3 (not saved)"
+    assert "validation: accuracy 0.7500 (4 of 9 rows)" in lines
+    cells = [line.split() for line in lines]
+    assert [r"c\x1bat", "3", "2", "1.0000", "0.6667", "0.8000"] in cells
+    assert [r"c\x1bat", "2", "1"] in cells
+    assert ["17", "cat", "dog", "0.7500", "1.4000"] in cells
+    assert json.loads(fitstop("evaluation", job_id, "-o", "json").stdout) == document

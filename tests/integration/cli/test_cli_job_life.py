@@ -114,7 +114,7 @@ def test_a_bundle_that_did_not_come_whole_is_an_error_and_leaves_what_was_there(
 ):
     canned.on("GET", f"/jobs/{jobs[0]['id']}/bundle.zip", lambda _asked: (200, content, headers))
     (tmp_path / "mine").write_bytes(b"before")
-    result = fitstop("bundle", jobs[0]["id"], "-o", "mine")
+    result = fitstop("bundle", jobs[0]["id"], "-o", "mine", "--force")
     assert (result.exit_code in {5, 7}, result.stdout) == (True, "")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("mine", b"before")]
 

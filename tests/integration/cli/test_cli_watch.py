@@ -1,5 +1,6 @@
 """Watching: order of events, the end, a lost service, a detach."""
 
+import json
 import signal
 
 import pytest
@@ -109,6 +110,14 @@ def test_submit_and_watch_ends_like_the_job(fitstop, script, canned, make_job):
     result = fitstop("submit", "--set", "a=1", "--watch")
     assert result.exit_code == 1
     assert result.stdout.splitlines()[0] == make_job(1)["id"]
+
+
+def test_submit_and_watch_as_json_is_one_document_the_job_as_it_ended(fitstop, script, canned, make_job):
+    script("running", "failed", "failed")
+    canned.on("POST", "/jobs", make_job(1, "queued"), 202)
+    result = fitstop("submit", "--set", "a=1", "--watch", "-o", "json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["status"] == "failed"
 
 
 def test_ctrl_c_detaches_and_says_how_to_come_back(fitstop, script, monkeypatch):

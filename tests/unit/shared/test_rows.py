@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from shared.rows import CannotSplit, Columns, class_codes, complete_rows, first_beyond_float32, split_rows
+from shared.rows import (
+    CannotSplit,
+    Columns,
+    class_codes,
+    complete_rows,
+    first_beyond_float32,
+    part_sizes,
+    split_parts,
+    split_rows,
+)
 from shared.spec import Positive
 
 FRACTIONS = st.floats(0, 1, exclude_min=True, exclude_max=True) | st.sampled_from([0.1, 0.2, 0.25, 1 / 3, 0.5, 0.9])
@@ -50,6 +59,23 @@ def test_classes_are_kept_in_proportion_as_scikit_learn_keeps_them(sizes, fracti
 def test_parts_of_known_sizes_are_the_same(rows):
     compare(rows, 0.2, 42)
     compare(rows, 0.2, 42, (np.arange(rows) * 7919 % 12).astype(np.int32))
+
+
+@pytest.mark.parametrize("strata", [None, np.arange(300) * 7919 % 4])
+def test_a_test_part_is_split_off_before_the_others_as_scikit_learn_would(strata):
+    rest, test = sklearns(300, 0.15, 7, None if strata is None else strata[:, None])
+    left = None if strata is None else strata[rest][:, None]
+    train, validation = train_test_split(rest, test_size=0.2, random_state=7, stratify=left)
+    parts = split_parts(300, 0.2, 0.15, 7, strata)
+    for ours, theirs in zip(parts, (train, validation, test), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(300))
+    assert part_sizes(300, 0.2, 0.15) == tuple(len(part) for part in parts)
+
+
+def test_without_a_test_fraction_the_split_is_as_it_was():
+    for ours, before in zip(split_parts(10, 0.3, None, 42), (*split_rows(10, 0.3, 42), []), strict=True):
+        np.testing.assert_array_equal(ours, before)
 
 
 def test_the_split_of_a_stored_job_never_changes():

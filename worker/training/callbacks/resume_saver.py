@@ -38,6 +38,7 @@ class ResumeSaver(keras.callbacks.Callback):
         self._told = False
         self._place: Place | None = None
         self._first_step = 0
+        self._has_ended = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         if self._resumed is not None:
@@ -66,6 +67,10 @@ class ResumeSaver(keras.callbacks.Callback):
         if is_stopped or epoch + 1 == self._session.epochs or self._is_due(0.0):
             self.save_here(is_stopped=is_stopped)
 
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        # The point after the last epoch is saved, with what early stopping decided there: nothing may replace it.
+        self._has_ended = True
+
     def save_finished(self, name: str) -> None:
         """Save the run as it is after its end under a name of its own, which stays while the job does."""
         place = self._place or self._session.place
@@ -77,8 +82,8 @@ class ResumeSaver(keras.callbacks.Callback):
         return f"{self._place.epoch}:{self._place.step}" if self._place else None
 
     def save_here(self, *, is_stopped: bool = False) -> None:
-        """Save the run where it is; nothing inside a validation, from which the last point leads here again."""
-        if self._place is None or (self._place.step and not self._is_inside_epochs):
+        """Save the run where it is; nothing inside a validation or after training: the last point leads here again."""
+        if self._place is None or self._has_ended or (self._place.step and not self._is_inside_epochs):
             return
         self._session.save(self._parts, self._place, is_stopped=is_stopped)
         self._saved_at = time.monotonic()

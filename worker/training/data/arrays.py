@@ -12,12 +12,12 @@ from shared.dataset import ArrayProfile, DatasetInfo, hash_files
 from shared.durable import replace_file
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
-from shared.rows import CannotSplit, split_rows
+from shared.rows import CannotSplit, Rows, split_parts
 from shared.spec import ArraysSpec
 from shared.storage import at_path
 from shared.volume import arrays_folder_of
 from worker.training import prepare_arrays
-from worker.training.data.files import check_unchanged, find_profile
+from worker.training.data.files import cannot_split, check_unchanged, find_profile
 from worker.training.data.rows import Array, Data, Part
 from worker.training.errors import BadData, DataMissing
 from worker.training.hashing import do_nothing, sha256_of
@@ -26,7 +26,7 @@ from worker.training.hashing import do_nothing, sha256_of
 def load_arrays(
     attempt: AttemptFolder, record: JobRecord, spec: ArraysSpec, go_on: Callable[[], None] = do_nothing
 ) -> Data:
-    """The arrays of both parts; targets of shape (rows, outputs), float32, or int32 class numbers where multi-class.
+    """The arrays of the parts; targets of shape (rows, outputs), float32, or int32 class numbers where multi-class.
 
     Raises DataMissing, DataChanged, BadData.
     """
@@ -38,10 +38,14 @@ def load_arrays(
     replace_file(
         attempt.schema_file, prepare_arrays.describe({name: one.shape[1:] for name, one in training.inputs.items()})
     )
-    if profile.array("target", "validation") is not None:
-        return Data(training, _part(folder, profile, "validation", record), record.data_task.classes)
-    train, validation = _split(training, spec)
-    return Data(replace(training, selected=train), replace(training, selected=validation), record.data_task.classes)
+    has_validation = profile.array("target", "validation") is not None
+    train, validation, test = _split(training, spec, None if has_validation else spec.validation_fraction)
+    return Data(
+        replace(training, selected=train) if len(train) < len(training) else training,
+        _part(folder, profile, "validation", record) if has_validation else replace(training, selected=validation),
+        record.data_task.classes,
+        test=replace(training, selected=test) if len(test) else None,
+    )
 
 
 def _check_files(folder: Path, profile: DatasetInfo, expected: str, go_on: Callable[[], None]) -> None:
@@ -76,14 +80,12 @@ def _targets(array: Array, record: JobRecord) -> Array:
     return np.asarray(rows, np.int32 if is_class_number else np.float32)
 
 
-def _split(training: Part, spec: ArraysSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _split(training: Part, spec: ArraysSpec, validation_fraction: float | None) -> tuple[Rows, Rows, Rows]:
     strata: npt.NDArray[Any] | None = None
     if spec.stratify:
         targets = training.targets
         strata = targets.ravel().astype(np.int64) if targets.shape[1] == 1 else targets.argmax(axis=1)
     try:
-        return split_rows(len(training), spec.validation_fraction, spec.split_seed, strata)
+        return split_parts(len(training), validation_fraction, spec.test_fraction, spec.split_seed, strata)
     except CannotSplit as error:
-        raise BadData(
-            f"the rows cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
-        ) from None
+        raise BadData(cannot_split("rows", spec, error)) from None

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from shared.dataset import DatasetInfo
 from shared.job_folder import AttemptFolder
+from shared.rows import CannotSplit
+from shared.spec import DatasetSpec
 from shared.volume import data_file_of, dataset_of
 from worker.training.errors import DataChanged, DataMissing
 from worker.training.hashing import do_nothing, sha256_of
@@ -28,6 +30,12 @@ def find_data_file(
     except FileNotFoundError as error:
         raise DataMissing("the dataset is not on the volume") from error
     return path
+
+
+def cannot_split(what: str, spec: DatasetSpec, error: CannotSplit) -> str:
+    """Say that the rows cannot be split as the spec asks, and why."""
+    test = "" if spec.test_fraction is None else f" and test_fraction {spec.test_fraction:g}"
+    return f"the {what} cannot be split with validation_fraction {spec.validation_fraction:g}{test}: {error}"
 
 
 def check_unchanged(found: str, expected: str) -> None:

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 from shared.durable import replace_file
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
-from shared.rows import CannotSplit, split_rows
+from shared.rows import CannotSplit, split_parts
 from shared.settings import Settings
 from shared.spec import ImagesSpec
 from shared.storage import at_path
 from worker.training import prepare_images
 from worker.training.data.decoded import find_decoded
-from worker.training.data.files import find_data_file, find_profile
+from worker.training.data.files import cannot_split, find_data_file, find_profile
 from worker.training.data.rows import Data, Part
 from worker.training.errors import BadData
 from worker.training.prepare_images import Preparation
@@ -44,7 +44,7 @@ def load_images(
         columns = pq.read_table(path, columns=["label", "split"], use_threads=False)
     number_of = {name: number for number, name in enumerate(profile.class_names)}
     numbers = np.array([number_of[label] for label in columns["label"].to_pylist()], np.int32)
-    train, validation = _split(numbers, np.array(columns["split"].to_pylist(), object), spec)
+    train, validation, test = _split(numbers, np.array(columns["split"].to_pylist(), object), spec)
     targets = numbers.astype(np.float32 if record.data_task.kind == "binary" else np.int32).reshape(-1, 1)
     inputs = {"image": pixels}
     return Data(
@@ -52,20 +52,25 @@ def load_images(
         Part(inputs, targets, selected=validation),
         profile.class_names,
         facts={"decoding": decoding},
+        test=Part(inputs, targets, selected=test) if len(test) else None,
     )
 
 
-def _split(numbers: npt.NDArray[np.int32], splits: npt.NDArray[Any], spec: ImagesSpec) -> tuple[Rows, Rows]:
-    """The rows of both parts: the archive's own validation part, else by the spec's seed."""
+def _split(numbers: npt.NDArray[np.int32], splits: npt.NDArray[Any], spec: ImagesSpec) -> tuple[Rows, Rows, Rows]:
+    """The rows of the parts: the archive's own validation and test part, else by the spec's seed."""
     to_split = np.flatnonzero((splits == "") | (splits == "train"))
-    own = np.flatnonzero(splits == "validation")
-    if len(own):
-        return to_split, own
+    own_validation, own_test = (np.flatnonzero(splits == name) for name in ("validation", "test"))
     strata = numbers[to_split] if spec.stratify else None
+    fractions = (
+        None if len(own_validation) else spec.validation_fraction,
+        None if len(own_test) else spec.test_fraction,
+    )
     try:
-        train, validation = split_rows(len(to_split), spec.validation_fraction, spec.split_seed, strata)
+        train, validation, test = split_parts(len(to_split), *fractions, spec.split_seed, strata)
     except CannotSplit as error:
-        raise BadData(
-            f"the images cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
-        ) from None
-    return to_split[train], to_split[validation]
+        raise BadData(cannot_split("images", spec, error)) from None
+    return (
+        to_split[train],
+        own_validation if len(own_validation) else to_split[validation],
+        own_test if len(own_test) else to_split[test],
+    )

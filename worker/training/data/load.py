@@ -85,4 +85,5 @@ def _one_hot(data: Data) -> Data:
             return part
         return replace(part, targets=np.eye(classes, dtype=np.float32)[part.targets.ravel()])
 
-    return replace(data, train=spread(data.train), validation=spread(data.validation))
+    test = spread(data.test) if data.test else None
+    return replace(data, train=spread(data.train), validation=spread(data.validation), test=test)

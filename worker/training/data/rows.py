@@ -23,6 +23,7 @@ class Part:
     `inputs` by name, each of shape (rows, …); `targets` of shape (rows, outputs); `weights` is what a row counts for in
     the loss, of shape (rows,), None where all count for one. `selected` are the numbers of the rows that belong to the
     part, in its order; None where all rows of the arrays do. `augment` changes the only input, images, in each epoch.
+    `dataset_rows` are the numbers of the part's rows in the dataset where they differ from those in the arrays.
     """
 
     inputs: Mapping[str, Array]
@@ -30,6 +31,7 @@ class Part:
     weights: Array | None = None
     selected: npt.NDArray[np.int64] | None = None
     augment: AugmentSpec | None = None
+    dataset_rows: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.targets if self.selected is None else self.selected)
@@ -56,6 +58,10 @@ class Part:
         each = zip(self.arrays, self.dtypes, strict=True)
         copies = 2 if self.is_mixed else 1
         return copies * sum(len(self) * dtype.itemsize * int(np.prod(one.shape[1:])) for one, dtype in each)
+
+    def numbers_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The numbers in the arrays of rows of the part."""
+        return rows if self.selected is None else self.selected[rows]
 
     def take(self, rows: npt.NDArray[Any] | slice) -> tuple[Array, ...]:
         """These rows of the part, of each array, as they are trained."""
@@ -102,13 +108,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Data:
-    """The rows of a run. `classes` are the target's values by number, None for a regression and for `positive`."""
+    """The rows of a run. `classes` are the target's values by number, None for a regression and for `positive`.
+
+    `test` is kept aside until the best model is evaluated; None where nothing is.
+    """
 
     train: Part
     validation: Part
     classes: tuple[Any, ...] | None = None
     dropped_rows: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
+    test: Part | None = None
 
     @property
     def features(self) -> int:

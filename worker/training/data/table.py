@@ -18,11 +18,11 @@ from shared.features import encoding_of
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder
 from shared.resolve.earlier import column_misfits
-from shared.rows import CannotSplit, Columns, Selection, complete_rows, first_beyond_float32, select_rows
+from shared.rows import CannotSplit, Columns, Rows, Selection, complete_rows, first_beyond_float32, select_rows
 from shared.spec import TableSpec
 from shared.storage import at_path
 from worker.training import prepare
-from worker.training.data.files import find_data_file, find_profile
+from worker.training.data.files import cannot_split, find_data_file, find_profile
 from worker.training.data.rows import Data, Part
 from worker.training.errors import BadData
 
@@ -40,9 +40,9 @@ def load_table(attempt: AttemptFolder, record: JobRecord, spec: TableSpec, earli
     frame = _read(path)
     used = frame.drop(columns=list(spec.drop_columns))
     rows = _select(path, used, record, spec)
-    train_y, validation_y = _targets(used[spec.target], rows, record)
+    train_y, validation_y, test_y = _targets(used[spec.target], rows, record)
     inputs = used.drop(columns=spec.target)
-    train_x, validation_x = inputs.iloc[rows.train], inputs.iloc[rows.validation]
+    train_x = inputs.iloc[rows.train]
     profile = find_profile(attempt, spec.id)
     if earlier is None:
         schema = schema_of(profile, record, spec, _version(attempt))
@@ -50,14 +50,21 @@ def load_table(attempt: AttemptFolder, record: JobRecord, spec: TableSpec, earli
     else:
         preparation = _earlier_preparation(earlier, spec, profile)
         matrix = preparation.transform(train_x)
+
     data = Data(
         Part({"rows": _finite(matrix, inputs)}, train_y),
-        Part({"rows": _finite(preparation.transform(validation_x), inputs)}, validation_y),
+        _held_part(preparation, inputs, rows.validation, validation_y),
         rows.codes.values if rows.codes and spec.positive is None else None,
-        len(used) - len(rows.train) - len(rows.validation),
+        len(used) - len(rows.train) - len(rows.validation) - len(rows.test),
+        test=_held_part(preparation, inputs, rows.test, test_y) if len(rows.test) else None,
     )
     _keep(preparation, attempt)
     return data
+
+
+def _held_part(preparation: prepare.Preparation, inputs: pd.DataFrame, rows: Rows, targets: npt.NDArray[Any]) -> Part:
+    """Rows that are not trained on."""
+    return Part({"rows": _finite(preparation.transform(inputs.iloc[rows]), inputs)}, targets, dataset_rows=rows)
 
 
 def _earlier_preparation(earlier: EarlierModel, spec: TableSpec, profile: DatasetInfo) -> prepare.Preparation:
@@ -131,26 +138,25 @@ def _select(path: Path, used: pd.DataFrame, record: JobRecord, spec: TableSpec) 
     try:
         rows = select_rows(columns, spec, kept, has_classes=record.data_task.kind != "regression")
     except CannotSplit as error:
-        raise BadData(
-            f"the rows cannot be split with validation_fraction {spec.validation_fraction:g}: {error}"
-        ) from None
+        raise BadData(cannot_split("rows", spec, error)) from None
     if rows.codes and sum(held > 0 for held in rows.class_rows(rows.train)) < 2:
         raise BadData(f'the training part holds one class of "{spec.target}" only; use "stratify": true or more rows')
     return rows
 
 
-def _targets(column: "pd.Series[Any]", rows: Selection, record: JobRecord) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The targets of both parts, each of shape (rows, 1)."""
+def _targets(column: "pd.Series[Any]", rows: Selection, record: JobRecord) -> list[npt.NDArray[Any]]:
+    """The targets of the training, validation and test part, each of shape (rows, 1)."""
+    parts = (rows.train, rows.validation, rows.test)
     if rows.codes is not None:
         dtype = np.float32 if record.data_task.kind == "binary" else np.int32
         numbers = rows.codes.numbers.astype(dtype).reshape(-1, 1)
-        return numbers[rows.train], numbers[rows.validation]
-    train, validation = column.iloc[rows.train], column.iloc[rows.validation]
-    for part in (train, validation):
+        return [numbers[part] for part in parts]
+    found = [column.iloc[part] for part in parts]
+    for part in found:
         beyond = first_beyond_float32(part.to_numpy(np.float64))
         if beyond is not None:
             raise BadData(f'the target "{column.name}" holds {beyond:g}, too large for float32; fix or remove its row')
-    return train.to_numpy(np.float32).reshape(-1, 1), validation.to_numpy(np.float32).reshape(-1, 1)
+    return [part.to_numpy(np.float32).reshape(-1, 1) for part in found]
 
 
 def _finite(matrix: npt.NDArray[np.float32], inputs: pd.DataFrame) -> npt.NDArray[np.float32]:

@@ -64,13 +64,12 @@ class Box:
     """What a program may use beside Python, its libraries and the GPU.
 
     `read`, `write`: files and folders, with all beneath. `home`: in one of `write`; HOME, with the folder of temporary
-    files beneath it (`.tmp`). `memory_bytes`: of one process; its threads' stacks count. None: no limit.
+    files beneath it (`.tmp`).
     """
 
     read: tuple[Path, ...]
     write: tuple[Path, ...]
     network: bool
-    memory_bytes: int | None
     home: Path
 
 
@@ -231,8 +230,6 @@ class _Entry:
             resource.RLIMIT_FSIZE: _FILE_BYTES,
             resource.RLIMIT_NPROC: _PROCESSES if has_own_user else _PROCESSES + _count_own_threads(),
         }
-        if self._box.memory_bytes is not None:
-            limits[resource.RLIMIT_DATA] = self._box.memory_bytes
         for kind, limit in limits.items():
             _, hard = resource.getrlimit(kind)
             lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
@@ -319,7 +316,7 @@ def try_box() -> BoxReport:
     """Enter an empty box, which this process then never leaves."""
     home = Path(tempfile.mkdtemp(prefix="fitstop-box-"))
     try:
-        return enter_box(Box((), (home,), network=False, memory_bytes=None, home=home))
+        return enter_box(Box((), (home,), network=False, home=home))
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

@@ -25,7 +25,6 @@ from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.fused import missing_in_keras
 from worker.training.errors import Superseded, TrainingError, TrainingStopped, is_out_of_memory
 from worker.training.program.between_calls import BetweenCalls, Unwind
-from worker.training.program.box import BoxOpen
 from worker.training.program.fit_call import Before, ScriptFit, by_name
 from worker.training.program.printing import LastStates
 from worker.training.program.random_state import unchanged
@@ -137,8 +136,6 @@ class _Show:
             self._run.writer.finish()
             return stopped(self._run, self._callbacks, error, self._stop)
         self._run.writer.give_up()
-        if isinstance(error, BoxOpen):
-            return Conclusion(ending=None, may_retry=True)
         is_ours = isinstance(error, TrainingError) or (isinstance(error, OSError) and not self._frames(error))
         if is_ours or is_out_of_memory(error):
             log.exception("the run failed", exc_info=error)

@@ -51,7 +51,7 @@ def set_stage(attempt: AttemptFolder, settings: Settings, go_on: Callable[[], No
         datasets = dict(_datasets(attempt, record))
         packages = _packages(attempt, folder, settings, go_on)
         read = (attempt.job.path, *(path.parent for path in datasets.values()), *packages)
-        confine(Box(read, (attempt.path,), record.spec.program.network, None, folder), settings.allow_code)
+        confine(Box(read, (attempt.path,), record.spec.program.network, folder), settings.allow_code)
         _enter(record.spec.program, folder, script, datasets)
         sys.path.extend(map(str, packages))
     except Exception as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.durable import sync_file
+from shared.durable import link_file, sync_file
 from shared.job_folder import AttemptFolder
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class WorkFiles:
         target = place / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if self._last is not None and self._last[1].get(path) == stamp:
-            os.link(self._last[0] / path, target)
+            link_file(self._last[0] / path, target)
             return
         shutil.copy2(self.folder / path, target)
         sync_file(target)

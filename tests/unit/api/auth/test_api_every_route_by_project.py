@@ -59,6 +59,7 @@ ROUTES = {
     ("GET", "/jobs/<job_id>/files"): ONE,
     ("GET", "/jobs/<job_id>/files/<path:path>"): ONE,
     ("GET", "/jobs/<job_id>/model"): ONE,
+    ("GET", "/jobs/<job_id>/evaluation"): ONE,
     ("GET", "/jobs/<job_id>/bundle.zip"): ONE,
     ("GET", "/jobs/<job_id>/explain"): ONE,
     ("GET", "/jobs/<job_id>/forecast"): ONE,

@@ -124,6 +124,17 @@ def test_a_class_with_one_row_left_cannot_be_stratified(dry_run):
     assert dry_run(RARE, dataset={"target": "kind", "stratify": True, "missing": "impute"}).status_code == 200
 
 
+def test_a_test_part_needs_rows_and_leaves_rows_of_each_class(dry_run):
+    asked = {"target": "kind", "test_fraction": 0.5}
+    assert dry_run(RARE, dataset=asked).status_code == 200
+    problem = problems(dry_run(RARE, dataset={**asked, "stratify": True, "missing": "impute"}))["#/dataset/stratify"]
+    assert "after the test part is split off, a class has too few rows" in problem["detail"]
+    problem = problems(dry_run(RARE, dataset={**asked, "test_fraction": 0.99}))["#/dataset/test_fraction"]
+    assert problem["detail"] == (
+        "received 0.99: of 61 usable rows 0 are left to train on, 0 to validate on and 61 to test on; each needs one"
+    )
+
+
 def test_a_validation_part_of_one_class_is_a_warning_that_names_stratify(dry_run):
     [warning] = warnings(dry_run(FRAUD, dataset={"target": "class"}))
     assert 'the validation part holds one class of "class" only' in warning

@@ -1,6 +1,5 @@
 """Which addresses are connected to: decided on the resolved address, in every library."""
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -79,34 +78,23 @@ def test_a_name_that_resolves_to_this_machine_is_refused_at_the_connection(kind)
         assert receiver.received == []
 
 
+def send_by_apprise(address, networks=""):
+    """What the process for one message answers."""
+    order = {"address": address, "networks": networks, "title": "t", "body": "b"}
+    command = [sys.executable, "-P", "-B", "-m", "api.webhooks.apprise_child"]
+    done = subprocess.run(command, input=json.dumps(order).encode(), capture_output=True, timeout=60, check=True)
+    return json.loads(done.stdout)
+
+
 def test_an_apprise_address_opens_no_file_of_the_machine_and_starts_nothing(tmp_path):
     secret = tmp_path / "admin_key"
     secret.write_text("{}")
-    orders = [
-        {"address": f"msteams://a@b/c/d/e/?template={secret}", "networks": "", "title": "t", "body": "b"},
-        {"address": "syslog://", "networks": "", "title": "t", "body": "b"},
-    ]
-    for order in orders:
-        done = subprocess.run(
-            [sys.executable, "-P", "-B", "-m", "api.webhooks.apprise_child"], input=json.dumps(order).encode(),
-            capture_output=True, timeout=60, check=True,
-        )  # fmt: skip
-        assert json.loads(done.stdout)["ok"] is False, order
+    for address in (f"msteams://a@b/c/d/e/?template={secret}", "syslog://"):
+        assert send_by_apprise(address)["ok"] is False, address
 
 
 def test_an_allowed_network_gets_the_message_by_apprise():
     with Receiver() as receiver:
         port = receiver.url.rpartition(":")[2].partition("/")[0]
-        order = {"address": f"json://localhost:{port}/", "networks": "127.0.0.0/8, ::1/128", "title": "t", "body": "b"}
-        taken = asyncio.run(_send(order))
-        assert taken == {"ok": True}
+        assert send_by_apprise(f"json://localhost:{port}/", "127.0.0.0/8, ::1/128") == {"ok": True}
         assert receiver.received[0]["message"] == "b"
-
-
-async def _send(order):
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-B", "-m", "api.webhooks.apprise_child",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    said, _ = await child.communicate(json.dumps(order).encode())
-    return json.loads(said)

@@ -167,6 +167,38 @@ def test_a_warning_says_what_an_own_validation_part_makes_of_the_split() -> None
     assert any("validation_fraction is not used" in one for one in found.warnings)
 
 
+def test_a_test_part_leaves_fewer_images_to_train_on_and_an_own_one_is_used_instead() -> None:
+    data = images(2, 50)
+    assert judged(data, model=CNN, dataset={**IMAGES, "test_fraction": 0.2}).spec.dataset.test_fraction == 0.2
+    own = tuple(ImageClass(name=name, unsplit=20, test=2) for name in "ab")
+    found = judged(images(2, own=own), model=CNN, dataset={**IMAGES, "test_fraction": 0.3})
+    assert any("test_fraction is not used: the dataset has a test part of its own" in one for one in found.warnings)
+    assert not any("test_fraction" in one for one in judged(images(2, own=own), model=CNN).warnings)
+
+
+@pytest.mark.parametrize(
+    ("data", "dataset", "pointer", "words"),
+    [
+        (
+            images(2, 2),
+            {**IMAGES, "stratify": False, "test_fraction": 0.9},
+            "#/dataset/test_fraction",
+            "received 0.9: of 4 rows 0 are left to train on, 0 to validate on and 4 to test on; each needs one",
+        ),
+        (
+            images(own=tuple(ImageClass(name=name, unsplit=rows) for name, rows in (("a", 40), ("b", 40), ("c", 2)))),
+            {**IMAGES, "test_fraction": 0.5},
+            "#/dataset/stratify",
+            "after the test part is split off",
+        ),
+    ],
+)
+def test_a_test_part_that_leaves_too_little_is_refused_at_the_post(
+    data: DatasetInfo, dataset: dict[str, Any], pointer: str, words: str
+) -> None:
+    assert words in refusals(data, model=CNN, dataset=dataset)[pointer]
+
+
 # Arrays
 
 

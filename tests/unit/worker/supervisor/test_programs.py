@@ -4,15 +4,13 @@ import os
 
 import pytest
 
-from shared.job import AttemptEnd, Conclusion, Ending, JobError
-from shared.points import point_name
+from shared.job import Conclusion, Ending, JobError
 from shared.settings import Settings
-from shared.times import utc_now
 from tests.unit.shared.records import ending, posted, posted_program, taken
 from worker.supervisor import programs
+from worker.supervisor.clean_up import remove_halves
 from worker.supervisor.outcome import Exit, decide
 from worker.supervisor.programs import FilesWatch
-from worker.supervisor.volume_watch import VolumeWatch
 
 
 @pytest.fixture
@@ -62,14 +60,13 @@ def test_a_program_that_meets_an_open_box_is_handed_back(volume):
     assert (end.outcome, end.ending, end.error.code) == ("handed_back", None, "no_box")
 
 
-def test_a_program_cannot_make_its_worker_want_room_for_what_it_calls_a_resume_point(volume):
-    end = AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=JobError(code="volume_full", message="full"))
-    for job, is_believed in ((posted(volume), True), (posted_program(volume), False)):
-        attempt = taken(job)
-        attempt.resume.mkdir()
-        point = attempt.resume / point_name(1, 0)
-        point.touch()
-        os.truncate(point, 1024**4)
-        watch = VolumeWatch(volume, reserve_bytes=1024)
-        watch.learn_from(attempt, end)
-        assert (watch._probe_bytes > 1024**4) is is_believed
+def test_of_the_files_of_a_program_only_those_in_its_temporary_folder_are_removed(volume):
+    attempt = taken(posted_program(volume))
+    files = attempt.path / "files"
+    (files / ".tmp").mkdir(parents=True)
+    (files / ".tmp" / "left").touch()
+    (files / ".mine.tmp").touch()
+    (attempt.path / ".half.tmp").touch()
+    remove_halves(attempt)
+    assert [path.name for path in files.iterdir()] == [".mine.tmp"]
+    assert not (attempt.path / ".half.tmp").exists()

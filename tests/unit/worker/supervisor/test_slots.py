@@ -6,12 +6,12 @@ import signal
 
 import pytest
 
-from shared.job import JobError
+from shared.job import AttemptEnd, JobError
 from shared.settings import Settings
-from shared.times import time_in
+from shared.times import time_in, utc_now
 from shared.worker_card import WorkerCard
 from tests.support.waiting import wait_for
-from tests.unit.shared.records import posted
+from tests.unit.shared.records import posted, posted_program, taken
 from worker.machine.box_trial import BoxTrial
 from worker.supervisor.attempt import AttemptRun
 from worker.supervisor.claim import Owner
@@ -240,13 +240,23 @@ def test_a_worker_leaves_when_it_is_beyond_help_but_not_while_a_job_runs(volume,
     assert (worker.leaving, killed) == (Leaving.SICK, [(os.getpid(), signal.SIGTERM)])
 
 
-def test_a_worker_whose_box_is_reported_open_tries_it_again_before_it_leaves_programs(volume, monkeypatch):
-    worker = Worker(Settings(allow_code="boxed"), volume, FakeQueue(), EmptyNursery())
-    worker.no_programs = ""
-    report = JobError(code="no_box", message="the box does not close here")
+@pytest.mark.parametrize("code", ["no_box", "no_child", "volume_full", "volume_error", "worker_disk_full"])
+def test_what_a_program_says_of_its_worker_is_a_reason_to_look_and_no_more(volume, monkeypatch, code):
     monkeypatch.setattr("worker.supervisor.programs.try_box", BoxTrial)
-    worker._heed(report)
+    worker = Worker(Settings(allow_code="boxed"), volume, FakeQueue(), EmptyNursery())
+    worker._ready, worker.no_programs = True, ""
+    attempt = taken(posted_program(volume))
+    error = JobError(code=code, message="forged")
+    attempt.close(AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=error))
+    worker._look_back(attempt)
+    assert worker.may_take()
     assert worker.no_programs == ""
+
+
+def test_a_worker_whose_box_is_open_by_now_takes_no_programs_any_more(volume, monkeypatch):
     monkeypatch.setattr("worker.supervisor.programs.try_box", lambda: BoxTrial(openings="files: no Landlock"))
-    worker._heed(report)
+    worker = Worker(Settings(allow_code="boxed"), volume, FakeQueue(), EmptyNursery())
+    worker._look_after_program(
+        AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=JobError(code="no_box", message=""))
+    )
     assert "no Landlock" in worker.no_programs

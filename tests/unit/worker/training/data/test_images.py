@@ -9,7 +9,7 @@ import pytest
 from shared.settings import Settings
 from shared.volume import Volume
 from tests.support.jobs import claim, put_job
-from tests.support.kinds import Split, digit_images, put_images
+from tests.support.kinds import AUGMENT, Split, digit_images, put_images
 from worker.training.data.load import load_data
 from worker.training.data.rows import Data
 from worker.training.errors import DataChanged, DataMissing
@@ -58,6 +58,18 @@ def test_the_archives_own_validation_part_is_kept_and_its_test_part_is_not_train
     counts = [(one.validation, one.train + one.unsplit) for one in profile.images.classes]
     assert np.bincount(labels(data.validation)).tolist() == [held for held, _ in counts]
     assert np.bincount(labels(data.train)).tolist() == [held for _, held in counts]
+    assert data.test is not None
+    assert np.bincount(labels(data.test)).tolist() == [one.test for one in profile.images.classes]
+
+
+def test_a_test_part_is_in_no_other_part(volume: Volume, cache: Settings) -> None:
+    put_images(volume, digit_images(200))
+    data = loaded(volume, cache, test_fraction=0.25, augment=AUGMENT)
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (120, 30, 50)
+    assert data.test.augment is None
+    rows = [part.selected for part in (data.train, data.validation, data.test)]
+    assert sorted(np.concatenate([one for one in rows if one is not None])) == list(range(200))
 
 
 def test_two_classes_have_one_number_and_more_have_class_numbers(volume: Volume, cache: Settings) -> None:

@@ -1,0 +1,28 @@
+"""What a person sees who opens an address that is refused: a page with a way back, in place of a problem document."""
+
+from flask import Flask, Response, request
+
+from api.http.problems import MEDIA_TYPE
+from api.page.views import problem_page
+
+
+def install(app: Flask) -> None:
+    """Answer a browser that opens an address with a page. Programs get the problem document."""
+    app.after_request(_as_page)
+
+
+def _as_page(response: Response) -> Response:
+    if response.mimetype != MEDIA_TYPE or request.method != "GET" or not _is_navigation():
+        return response
+    problem = response.get_json()
+    page = problem_page(problem)
+    page.status_code = response.status_code
+    for name, value in response.headers:
+        if name not in page.headers and name != "Content-Length":
+            page.headers[name] = value
+    return page
+
+
+def _is_navigation() -> bool:
+    """Whether somebody opens the address itself: only browsers prefer HTML, and scripts of theirs do not."""
+    return request.accept_mimetypes.best_match([MEDIA_TYPE, "application/json", "text/html"]) == "text/html"

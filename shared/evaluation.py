@@ -1,0 +1,118 @@
+"""`evaluation.json`: how good a job's best model is, on the rows that did not train it. Computed once, at the end.
+
+Its size is bounded: of many classes, long curves and many mistakes it holds a part, and says of how many.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.document import Document, read_document
+from shared.job_folder import AttemptFolder
+from shared.progress import Count
+from shared.times import Time
+
+# A class, a number, or the first numbers of a row with several outputs.
+Value = int | float | bool | str | tuple[float, ...]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ClassResult(_Part):
+    """One class; null where nothing was predicted as it, or no row is of it."""
+
+    name: int | float | bool | str
+    support: Annotated[int, Field(ge=0, description="Number of rows of the class")]
+    predicted: Annotated[int, Field(ge=0, description="Number of rows predicted as the class")]
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class Confusion(_Part):
+    """How many rows of one class were predicted as another; classes by their place in `classes`."""
+
+    true: Count
+    predicted: Count
+    rows: Count
+
+
+class Roc(_Part):
+    """ROC curve of the positive class."""
+
+    auc: float
+    false_positive_rate: tuple[float, ...]
+    true_positive_rate: tuple[float, ...]
+
+
+class CalibrationBin(_Part):
+    """Rows whose predicted probability is in one interval: its mean, and the fraction that is positive."""
+
+    rows: Count
+    mean_predicted: float
+    fraction_positive: float
+
+
+class Residuals(_Part):
+    """True minus predicted value: quantiles, a histogram of `rows` between `edges`, and pairs of some rows."""
+
+    mean: float
+    std: float
+    quantiles: dict[str, float]
+    edges: tuple[float, ...]
+    rows: tuple[int, ...]
+    pairs: Annotated[tuple[tuple[float, float], ...], Field(description="True and predicted value of some rows")]
+
+
+class Mistake(_Part):
+    """One of the worst predictions. `row` counts the dataset's rows from 0.
+
+    `thumbnail` is a data URI, for images.
+    """
+
+    row: Count
+    true: Value
+    predicted: Value
+    probability: Annotated[float | None, Field(description="Probability of the predicted class")]
+    loss: float
+    thumbnail: str | None = None
+
+
+class PartResult(_Part):
+    """One part of the data. If `rows` is less than `of`, the rows are a random sample.
+
+    `confusion` has a row for each true class and a column for each predicted one; null for more than 100 classes.
+    """
+
+    rows: Count
+    of: Count
+    metrics: dict[str, float | None]
+    classes: tuple[ClassResult, ...] | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    most_confused: tuple[Confusion, ...] = ()
+    roc: Roc | None = None
+    calibration: tuple[CalibrationBin, ...] | None = None
+    residuals: Residuals | None = None
+    mistakes: tuple[Mistake, ...] = ()
+
+
+class Evaluation(Document):
+    """The best model on the validation part, and on the test part where there is one.
+
+    `checkpoint` is its file, null for the model of the last epoch where no checkpoint was saved.
+    """
+
+    computed_at: Time
+    seconds: Annotated[float, Field(ge=0)]
+    task: Literal["binary", "multiclass", "regression"]
+    checkpoint: str | None
+    epoch: Count
+    validation: PartResult
+    test: PartResult | None = None
+
+
+def read_evaluation(attempt: AttemptFolder) -> Evaluation | None:
+    """The evaluation that an attempt left; None where it left none. Raises UnusableDocument."""
+    return read_document(attempt.evaluation_file, Evaluation)

@@ -1,0 +1,63 @@
+"""The outputs of a model for the rows of one part: all of them, or a random sample where they are many or slow."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from worker.training.data.rows import Part
+
+MOST_SECONDS = 120.0
+MOST_ROWS = 1_000_000
+# Outputs of all rows that are held at once: 200 MB.
+_MOST_NUMBERS = 50_000_000
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """`outputs` of shape (rows, outputs), float32, for the rows of the part with the numbers `rows`, in their order."""
+
+    rows: npt.NDArray[np.int64]
+    outputs: npt.NDArray[np.float32]
+
+
+def predict(model: keras.Model, part: Part, batch_size: int, go_on: Callable[[], None]) -> Predicted:
+    """Predict batch after batch, for MOST_SECONDS at most.
+
+    `go_on` is called between two batches, and ends it by what it raises. A sample consists of whole batches in a random
+    order, which is always the same. Raises ValueError for outputs that are not finite.
+    """
+    outputs = int(model.output_shape[-1])
+    most_batches = max(1, min(MOST_ROWS, _MOST_NUMBERS // outputs) // batch_size)
+    order = np.random.default_rng(0).permutation(ceil(len(part) / batch_size))[:most_batches]
+    step = tf.function(lambda x: model(x, training=False), autograph=False, reduce_retracing=True)
+    found: dict[int, npt.NDArray[np.float32]] = {}
+    began = time.monotonic()
+    for number in order.tolist():
+        go_on()
+        found[number] = _predict_batch(step, part, number * batch_size, batch_size)
+        if time.monotonic() - began > MOST_SECONDS:
+            break
+    return _joined(found, batch_size)
+
+
+def _predict_batch(
+    step: "tf.types.experimental.GenericFunction", part: Part, start: int, size: int
+) -> npt.NDArray[np.float32]:
+    taken = part.take(slice(start, start + size))
+    x, *_ = part.batch([tf.constant(one) for one in taken])
+    return np.asarray(step(x).numpy(), np.float32).reshape(len(taken[0]), -1)
+
+
+def _joined(found: dict[int, npt.NDArray[np.float32]], batch_size: int) -> Predicted:
+    numbers = sorted(found)
+    outputs = np.concatenate([found[number] for number in numbers])
+    if not np.isfinite(outputs).all():
+        raise ValueError("the model predicts numbers that are not finite")
+    rows = [np.arange(len(found[number])) + number * batch_size for number in numbers]
+    return Predicted(np.concatenate(rows), outputs)
