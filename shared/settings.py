@@ -106,7 +106,7 @@ class Settings(BaseModel):
     # The API
     state_folder: Path = Field(
         default_factory=_state_folder,
-        description="the API's own folder, which no worker mounts: keys and sessions; default: beside the volume",
+        description="folder of keys, sessions and webhooks, which no worker mounts; default: beside the volume",
     )
     host: str = Field(default="127.0.0.1", description="the address that the API listens on")
     admin_key: Annotated[SecretStr, AfterValidator(_hard_to_guess)] | None = Field(
