@@ -80,35 +80,51 @@ class SequenceLoop:
             steps_per_epoch=len(self._sequence),
             initial_epoch=place.epoch,
             epochs=epochs,
-            validation_data=self._arguments["validation_data"],
+            validation_data=self._validation(),
             validation_batch_size=self._arguments["validation_batch_size"],
-            callbacks=[_EndOfEpoch(self._sequence), *callbacks.in_order, EachBatch(callbacks)],
+            callbacks=[*callbacks.in_order, EachBatch(callbacks)],
             shuffle=False,
             verbose=0,
         )
 
     def _batches(self, place: Place) -> Any:
-        first = [self._sequence[number] for number in range(min(_PROBED, len(self._sequence)))]
-        specs = data_adapter_utils.get_tensor_spec(first)
-        data = tf.data.Dataset.from_generator(lambda: self._in_order(place), output_signature=specs)
-        options = tf.data.Options()
-        # No batch of the next epoch is made before this one has ended.
-        options.experimental_optimization.inject_prefetch = False
-        return data.with_options(options)
+        return tf.data.Dataset.from_generator(lambda: self._in_order(place), output_signature=_specs(self._sequence))
+
+    def _validation(self) -> Any:
+        """What is validated on: a PyDataset batch by batch, too."""
+        given = self._arguments["validation_data"]
+        if not isinstance(given, keras.utils.PyDataset) or given.num_batches is None:
+            return given
+        batches = _Validations(given)
+        data = tf.data.Dataset.from_generator(batches.next, output_signature=_specs(given))
+        return data.apply(tf.data.experimental.assert_cardinality(len(given)))
 
     def _in_order(self, place: Place) -> Iterator[Any]:
         for epoch in range(place.epoch, self._settings.epochs):
             done = place.step if epoch == place.epoch else 0
             for number in self._settings.order(epoch, len(self._sequence))[done:]:
                 yield self._sequence[int(number)]
+            # Here and not in a callback: batches may be made before their turn, and none before this.
+            self._sequence.on_epoch_end()
 
 
-class _EndOfEpoch(keras.callbacks.Callback):
-    """Tells the PyDataset, as Keras does."""
+class _Validations:
+    """The validations of a run, each over all batches; between two of them the data hears of the epoch's end."""
 
     def __init__(self, sequence: Any) -> None:
-        super().__init__()
         self._sequence = sequence
+        self._has_begun = False
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        self._sequence.on_epoch_end()
+    def next(self) -> Iterator[Any]:
+        """The batches of the next validation."""
+        if self._has_begun:
+            self._sequence.on_epoch_end()
+        self._has_begun = True
+        for number in range(len(self._sequence)):
+            yield self._sequence[number]
+
+
+def _specs(sequence: Any) -> Any:
+    """The shapes and types of the batches, by the first ones."""
+    first = [sequence[number] for number in range(min(_PROBED, len(sequence)))]
+    return data_adapter_utils.get_tensor_spec(first)
