@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 
 PROGRAM = "worker.training.program.box"
@@ -23,13 +24,14 @@ class BoxTrial:
 
 def try_box() -> BoxTrial:
     """Enter an empty box in another process. Takes a fraction of a second."""
-    command = [sys.executable, "-P", "-m", PROGRAM]
-    try:
-        done = subprocess.run(
-            command, env=dict(os.environ), capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return BoxTrial(openings=f"no end after {_SECONDS} s")
+    with tempfile.TemporaryDirectory(prefix="fitstop-box-", ignore_cleanup_errors=True) as folder:
+        command = [sys.executable, "-P", "-m", PROGRAM, folder]
+        try:
+            done = subprocess.run(
+                command, env=dict(os.environ), capture_output=True, text=True, timeout=_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return BoxTrial(openings=f"no end after {_SECONDS} s")
     if done.returncode:
         said = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
         return BoxTrial(openings=said[:500])

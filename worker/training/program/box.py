@@ -7,13 +7,13 @@ is no way out. Layers overlap on purpose, and each that the kernel lacks is repo
 What stays within reach: the processor, the GPU, this process's memory and pipe, and all that is in `Box.write`: the
 attempt's own evidence, too. A script may forge what it reports of itself, and of nothing else.
 
-`python -m worker.training.program.box` tries the box and prints its report as JSON.
+`python -m worker.training.program.box FOLDER` tries the box, with an empty folder as its only one, and prints its
+report as JSON.
 """
 
 import json
 import os
 import resource
-import shutil
 import sys
 import sysconfig
 import tempfile
@@ -312,16 +312,8 @@ def _count_threads(process: Path) -> int:
         return 0
 
 
-def try_box() -> BoxReport:
-    """Enter an empty box, which this process then never leaves."""
-    home = Path(tempfile.mkdtemp(prefix="fitstop-box-"))
-    try:
-        return enter_box(Box((), (home,), network=False, home=home))
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    report = try_box()
+    folder = Path(sys.argv[1])
+    report = enter_box(Box((), (folder,), network=False, home=folder))
     lacks = [f"{lack.layer}: {lack.reason}" for lack in report.lacks]
     print(json.dumps({"layers": report.layers, "lacks": lacks, "openings": report.openings}))  # noqa: T201

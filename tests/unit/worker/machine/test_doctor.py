@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,8 +96,10 @@ def test_the_doctor_says_what_the_kernel_gives_of_the_box_and_what_it_lacks():
 
 
 def test_a_trial_of_the_box_reports_the_layers_of_another_process():
+    before = set(Path(tempfile.gettempdir()).glob("fitstop-box-*"))
     trial = try_box()
     assert trial.layers or trial.openings
+    assert set(Path(tempfile.gettempdir()).glob("fitstop-box-*")) <= before
     assert os.environ.get("HOME"), "this process is in no box"
 
 

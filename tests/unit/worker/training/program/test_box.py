@@ -207,7 +207,12 @@ def test_threads_that_began_before_leave_the_box_open_where_the_kernel_confines_
 import threading
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 """
-    program = code + "from worker.training.program import box; print(box.try_box().is_closed)"
+    enter = "print(enter_box(Box((), (home,), network=False, home=home)).is_closed)"
+    program = (
+        code + "from pathlib import Path\nfrom worker.training.program.box import Box, enter_box\n"
+        f"home = Path({str(home)!r})\n{enter}"
+    )
+    home.mkdir()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(landlock_abi() >= 8)
 
