@@ -148,16 +148,32 @@ class Client(Transport):
 
     # Weights of models
 
-    def put_model(self, weights_id: str, path: Path) -> Json:
-        """Upload a `.weights.h5` or a `.keras` file. The same bytes again change nothing; others raise Refused."""
-        with path.open("rb") as file:
-            return self._json(
-                "PUT",
-                f"/models/{quote(weights_id, safe='')}",
-                content=file,
-                headers={"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)},
-                timeout=httpx2.Timeout(_PARSE_SECONDS, connect=5),
-            )
+    def put_model(
+        self,
+        weights_id: str,
+        path: Path,
+        name: str | None = None,
+        *,
+        on_sent: Callable[[int, int], None] | None = None,
+    ) -> Json:
+        """Upload weights: a `.weights.h5`, a `.keras`, or a `.h5` file. The same bytes again change nothing.
+
+        Others raise Refused (conflict). `name` is kept as the name of the file. `on_sent` as in `put_dataset`.
+        """
+        upload = open_upload(path)
+        return self._json(
+            "PUT",
+            f"/models/{quote(weights_id, safe='')}",
+            params={} if name is None else {"name": name},
+            content=upload.pieces(on_sent),
+            headers={"Content-Type": "application/octet-stream", "Content-Length": str(upload.size)},
+            timeout=_parse_timeout(upload),
+        )
+
+    def models(self, *, limit: int = 100, after: str | None = None) -> Json:
+        """One page of the uploaded weights, by their ids; `after` is the last id of the page before it."""
+        asked = {"limit": limit, "after": after}
+        return self._json("GET", "/models", params={key: value for key, value in asked.items() if value is not None})
 
     def model(self, weights_id: str) -> Json:
         """Uploaded weights: their size and sha256."""

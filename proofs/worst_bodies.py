@@ -40,6 +40,7 @@ def main() -> int:
             f"/jobs/{job.id}/replay": SMALL_BODY_BYTES,
             f"/jobs/{job.id}/extend": SMALL_BODY_BYTES,
             "/keys": SMALL_BODY_BYTES,
+            "/webhooks": SMALL_BODY_BYTES,
         }
         for route, most_bytes in routes.items():
             for name, body in worst_bodies(most_bytes).items():

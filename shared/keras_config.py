@@ -169,8 +169,8 @@ def _class_refusal(value: dict[str, Any]) -> str:
     if name not in CLASSES.get(module or "", ()) or registered not in (None, name):
         full = _short(f"{module}.{name}" if module else name)
         return (
-            f"names the class {full}, which is not one of the layers of Keras that can be sent; a script with its own "
-            "layers cannot be trained from its configuration"
+            f"names the class {full}{_layer_words(value)}, which is not one of the layers of Keras that can be sent; a "
+            "script with its own layers cannot be trained from its configuration"
         )
     if name == "DTypePolicy":
         policy = value.get("config")
@@ -180,6 +180,13 @@ def _class_refusal(value: dict[str, Any]) -> str:
             "" if is_known else f"names the dtype policy {_short(dtype)}; expected one of {', '.join(sorted(DTYPES))}"
         )
     return ""
+
+
+def _layer_words(value: dict[str, Any]) -> str:
+    """The name that the model gives a layer, where it has one."""
+    inner = value.get("config")
+    name = inner.get("name") if isinstance(inner, dict) else None
+    return f' (the layer "{_short(name)}")' if isinstance(name, str) else ""
 
 
 def _short(value: Any) -> str:

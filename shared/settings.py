@@ -106,7 +106,7 @@ class Settings(BaseModel):
     # The API
     state_folder: Path = Field(
         default_factory=_state_folder,
-        description="the API's own folder, which no worker mounts: keys and sessions; default: beside the volume",
+        description="folder of keys, sessions and webhooks, which no worker mounts; default: beside the volume",
     )
     host: str = Field(default="127.0.0.1", description="the address that the API listens on")
     admin_key: Annotated[SecretStr, AfterValidator(_hard_to_guess)] | None = Field(
@@ -116,7 +116,7 @@ class Settings(BaseModel):
     trusted_proxies: str = Field(
         default="",
         pattern=r"^[0-9A-Fa-f.:/, ]*$",
-        description="addresses and networks of proxies whose X-Forwarded-Proto counts, separated by commas",
+        description="addresses and networks of proxies whose X-Forwarded headers count, separated by commas",
     )
     api_processes: int = Field(default=1, ge=1, le=64, description="the API's worker processes")
     api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")

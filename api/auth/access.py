@@ -5,11 +5,13 @@ signed in at the page sends a cookie instead (`api.auth.cookie`), which stands f
 cookie. Not Flask-HTTPAuth: it would replace the reading of one header.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 from urllib.parse import urlencode
 
 from flask import Flask, current_app, g, redirect, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from api.auth.cookie import check_origin, read_secret
@@ -69,11 +71,15 @@ def caller() -> Caller:
 
 
 def shows_key(app: Flask, environ: dict[str, Any]) -> bool:
-    """Whether a request (PEP 3333) shows an active key, or a session of one. Reads the state folder alone."""
-    with app.request_context(environ):
+    """Whether a request (PEP 3333) shows an active key, or a session of one. Reads the state folder alone.
+
+    False also where that cannot be found out: what is wrong is said when the request is answered.
+    """
+    with app.request_context(environ), suppress(OSError, ValueError, HTTPException):
         sent = request.headers.get("Authorization")
         known = _of_session() if sent is None else _of_header(sent)
         return known is not None and known.status == "active"
+    return False
 
 
 def may_run_code() -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Protocol
 
 from cachetools import TTLCache
@@ -105,14 +105,23 @@ class Strangers:
         return self._requests[_group(address)] <= MOST_REQUESTS_PER_SECOND
 
     def _is_proxy(self, address: str) -> bool:
-        return any(ip_address(address) in network for network in self._proxies)
+        found = _parse(address)
+        return found is not None and any(found in network for network in self._proxies)
 
 
 @lru_cache(10_000)
 def _group(address: str) -> str:
     """What counts as one address: of IPv6 a whole /64, which one host can use alone."""
+    found = _parse(address)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Network((int(found), 64), strict=False))
+    return str(found)
+
+
+def _parse(address: str) -> IPv4Address | IPv6Address | None:
+    """The address; of an IPv4 client at a socket of both kinds its IPv4 address."""
     try:
         found = ip_address(address)
     except ValueError:
-        return "unknown"
-    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else address
+        return None
+    return getattr(found, "ipv4_mapped", None) or found

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import threading
 from urllib.parse import urlsplit
 
+from api.http.problems import HttpProblem
 from api.state.incoming import parser_environment
 from api.state.webhook_store import WebhookKind
 from api.webhooks.guard import Networks, is_reachable
@@ -12,6 +14,9 @@ from shared.problems import Problem, Refused, pointer
 
 APPRISE_COMMAND = [sys.executable, "-P", "-B", "-m", "api.webhooks.apprise_child"]
 _APPRISE_SECONDS = 30
+# Each takes a second of a core.
+_checks = threading.BoundedSemaphore(2)
+_MOST_WAIT_SECONDS = 5
 
 
 def read_address(address: str, networks: Networks) -> tuple[WebhookKind, str]:
@@ -50,6 +55,8 @@ def _host_and_port(netloc: str) -> str:
 
 def _check_apprise(address: str) -> None:
     """Ask Apprise, in a process of its own: it loads 150 services, and the API needs none of them."""
+    if not _checks.acquire(timeout=_MOST_WAIT_SECONDS):
+        raise HttpProblem(503, "busy", "other addresses are being checked", headers={"Retry-After": "5"})
     try:
         done = subprocess.run(
             APPRISE_COMMAND,
@@ -62,6 +69,8 @@ def _check_apprise(address: str) -> None:
         is_known = json.loads(done.stdout)["ok"]
     except (subprocess.SubprocessError, ValueError, KeyError) as error:
         raise RuntimeError(f"Apprise could not check an address: {type(error).__name__}") from None
+    finally:
+        _checks.release()
     if not is_known:
         raise _refused("expected an https address, or one that Apprise knows, such as slack://… or mailto://…")
 

@@ -165,13 +165,17 @@ class Sender:
         return self._watch
 
     def _queue(self, webhook: WebhookRecord, seen: list[Seen]) -> None:
-        with suppress(FileNotFoundError):  # it was deleted meanwhile
+        try:
             line = self._line(webhook)
             line.add(delivery_of(fact) for one in seen for fact in one.facts if is_for(webhook, fact))
             for test in list(self._store.tests(webhook.id)):
                 body = test_body(webhook, test.requested_at)
                 line.add([Delivery(id=test.id, type="test", job=None, body=body, created_at=test.requested_at)])
                 self._store.end_test(webhook.id, test.id)
+        except FileNotFoundError:
+            if self._store.find(webhook.id) is not None:
+                raise
+            # It was deleted meanwhile.
 
     def _line(self, webhook: WebhookRecord) -> Line:
         if webhook.id not in self._lines:

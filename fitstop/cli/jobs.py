@@ -29,7 +29,7 @@ from fitstop.terminal.watch import event_line, print_ending, watch
     epilog=examples(
         "fitstop submit job.json --set hyperparameters.epochs=50",
         "fitstop submit --set dataset.id=wine-quality --set dataset.target=quality",
-        "fitstop submit --from 01K3ZQ --set model.trainable=head --set dataset.id=pets",
+        "fitstop submit --from 01K3ZQ --set dataset.id=pets",
     )
 )
 @click.argument("file", type=click.File("rb"), required=False)

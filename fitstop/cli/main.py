@@ -17,6 +17,7 @@ from fitstop.cli.jobs import cancel, events, log, retry, rm, show, submit, watch
 from fitstop.cli.keys import keys
 from fitstop.cli.local import demo, up
 from fitstop.cli.logs import logs
+from fitstop.cli.models import models
 from fitstop.cli.plot import plot
 from fitstop.cli.programs import programs
 from fitstop.cli.ps import ps
@@ -66,7 +67,7 @@ _RUN = (
     bundle,
 )
 _UNDERSTAND = (evaluation, explain, replay, patience, usage, plot, export)
-_SERVE = (open_page, datasets, programs, keys, webhooks, workers, queue, config, doctor)
+_SERVE = (open_page, datasets, models, programs, keys, webhooks, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):
     main.add_command(command)

@@ -19,7 +19,7 @@ from tests.container.support import (
     wait_for,
 )
 
-SERVICES = ("redis", "api", "worker")
+SERVICES = ("redis", "api", "webhooks", "worker")
 
 
 def check(work: Work) -> None:
@@ -30,7 +30,10 @@ def check(work: Work) -> None:
     compose.up(*SERVICES)
     service = Service(compose.key)
     wait_for("the service is ready", service.is_ready)
-    holds("compose starts Redis, the API and a worker; all healthy", compose("ps", "-q").stdout.count("\n") == 3)
+    holds(
+        "compose starts Redis, the API, the sender and a worker; all healthy",
+        compose("ps", "-q").stdout.count("\n") == 4,
+    )
     service.ask("PUT", "/datasets/wine", work.data, "text/csv")
     article = service.post(ARTICLE)
     done = service.ended(article)

@@ -418,6 +418,7 @@ def test_an_evaluation_is_a_matrix_curves_and_pictures_of_the_worst_mistakes(sti
     with still.page(size=size, theme=theme) as page:
         opened(page, job.id)
         part = page.get_by_role("region", name="Evaluation on the validation part")
+        part.get_by_role("region", name="Confusion matrix").wait_for()
         cells = part.get_by_role("region", name="Confusion matrix").locator("tbody td").all_inner_texts()
         assert [int(one) for one in cells] == [count for row in validation.confusion for count in row]
         assert "<b>cat</b>" in part.get_by_role("region", name="Classes of the validation part").inner_text()
@@ -425,7 +426,7 @@ def test_an_evaluation_is_a_matrix_curves_and_pictures_of_the_worst_mistakes(sti
         part.get_by_role("img", name="Calibration").wait_for()
         first = part.locator(".thumbnails img").first
         assert first.get_attribute("src") == validation.mistakes[0].thumbnail
-        assert first.evaluate("image => image.complete && image.naturalWidth") == 12
+        page.wait_for_function("() => document.querySelector('.thumbnails img').naturalWidth === 12")
         numbers = page.get_by_role("region", name="Evaluation on the test part")
         assert numbers.locator(".evaluated-table tbody tr").first.locator("td").all_inner_texts() == [
             "2",

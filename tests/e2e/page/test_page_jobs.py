@@ -59,7 +59,7 @@ def test_a_name_is_shown_literally_whatever_it_holds(still):
         page.goto("/")
         row(page, job).locator("a.job-name").get_by_text("<img").wait_for()
         assert row(page, job).get_by_role("link").inner_text() == EVIL
-        page.get_by_label("Name, or metadata").fill(EVIL.replace("=", "\u2009"))
+        page.get_by_label("Search in names, or metadata").fill(EVIL.replace("=", "\u2009"))
         page.keyboard.press("Enter")
         page.get_by_text("No job matches the filters").wait_for()
         page.goto("/page/new?like=" + job.id)
@@ -81,7 +81,7 @@ def test_filters_are_in_the_address_and_survive_a_reload(still):
         page.get_by_role("button", name="Running").click()
         row(page, other).wait_for(state="detached")
         assert page.url.endswith("/?status=running")
-        page.get_by_label("Name, or metadata").fill("team=cellar")
+        page.get_by_label("Search in names, or metadata").fill("team=cellar")
         page.keyboard.press("Enter")
         page.wait_for_url("**/?status=running&metadata.team=cellar")
         page.reload()

@@ -170,6 +170,16 @@ def test_without_a_key_a_connection_ends_after_its_first_answer(api, key_line, a
     assert raw(api, request * 3).count(b"HTTP/1.1 200 ") == answers
 
 
+@pytest.mark.parametrize("host", [b"x:99999999", b"x:port", b"[::1", b"\xff", b"a b"])
+@pytest.mark.parametrize("credentials", [b"Cookie: fitstop_session=" + b"x" * 43, b"Authorization: Bearer \xff", b""])
+def test_credentials_beside_a_strange_host_get_a_problem(api, host, credentials):
+    head, _, body = raw(api, b"GET /jobs HTTP/1.1\r\nHost: " + host + b"\r\n" + credentials + b"\r\n\r\n").partition(
+        b"\r\n\r\n"
+    )
+    assert 400 <= int(head.split()[1]) < 500, head
+    assert json.loads(body)["status"] == int(head.split()[1])
+
+
 def test_beside_a_flood_of_its_address_a_valid_key_is_served(api):
     """Above every limit of its address: silent connections, and requests without a key."""
     silent = [socket.create_connection(("127.0.0.1", api.port)) for _ in range(strangers.MOST_CONNECTIONS + 20)]

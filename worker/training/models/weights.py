@@ -22,10 +22,11 @@ from shared.spec import ApplicationSpec
 from shared.storage import at_path
 from shared.weights import weights_file_of, weights_of
 from worker.training.errors import BadData, DataChanged, DataMissing
+from worker.training.models.legacy_weights import is_legacy, legacy_places
 
 _MOST_ITEMS = 100_000
 # What a compiled model saves beside its own weights.
-_NOT_OF_THE_MODEL = ("optimizer/", "metrics/")
+_NOT_OF_THE_MODEL = ("optimizer/", "metrics/", "optimizer_weights/")
 
 
 def load_weights(model: keras.Model, record: JobRecord, attempt: AttemptFolder) -> None:
@@ -53,18 +54,20 @@ def load_weights(model: keras.Model, record: JobRecord, attempt: AttemptFolder) 
 
 def take_arrays(file: h5py.File, model: keras.Model) -> None:
     """Put the arrays of a whole model's file into the model. Raises BadData that names the first that differs."""
-    _take(file, _places(model), takes_part=False)
+    _take(dict(_arrays(file)), _places(model), takes_part=False)
 
 
 def _load(model: keras.Model, record: JobRecord, content: BinaryIO) -> None:
     networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     is_network = isinstance(record.data_spec.model, ApplicationSpec)
+    target = networks[0] if is_network else model
     with h5py.File(content, "r") as file:
-        _take(file, _places(networks[0] if is_network else model), takes_part=is_network)
+        arrays = dict(_arrays(file))
+        places = legacy_places(file, target) if is_legacy(file) else _places(target)
+        _take(arrays, places, takes_part=is_network)
 
 
-def _take(file: h5py.File, places: Mapping[str, Any], *, takes_part: bool) -> None:
-    arrays = dict(_arrays(file))
+def _take(arrays: Mapping[str, h5py.Dataset], places: Mapping[str, Any], *, takes_part: bool) -> None:
     for name, variable in places.items():
         _check(arrays.get(name), variable)
     more = [name for name in arrays if name not in places]

@@ -66,7 +66,7 @@ def test_the_worst_job_is_judged_within_a_bounded_amount_of_work(client, name):
     check(client, "/jobs?dry_run=true", worst_bodies(client.most_bytes)[name])
 
 
-@pytest.mark.parametrize("route", ["/jobs/{}/replay", "/jobs/{}/extend", "/keys"])
+@pytest.mark.parametrize("route", ["/jobs/{}/replay", "/jobs/{}/extend", "/keys", "/webhooks"])
 def test_the_worst_settings_are_judged_within_a_bounded_amount_of_work(client, route):
     for body in worst_bodies(SMALL_BODY_BYTES).values():
         check(client, route.format(client.job.id), body)
@@ -79,7 +79,7 @@ def test_a_job_that_is_not_there_is_404_before_its_body_is_judged(client, route)
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize("route", ["/jobs/{}/replay", "/jobs/{}/extend", "/keys"])
+@pytest.mark.parametrize("route", ["/jobs/{}/replay", "/jobs/{}/extend", "/keys", "/webhooks"])
 def test_a_body_of_settings_is_small(client, route):
     answer = client.post(
         route.format(client.job.id), data=b" " * (SMALL_BODY_BYTES + 1), content_type="application/json"

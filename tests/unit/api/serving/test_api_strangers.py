@@ -87,6 +87,9 @@ def test_connections_of_a_trusted_proxy_are_kept_and_its_clients_are_told_apart(
         ("192.0.2.1", "192.0.2.2", False),
         ("2001:db8::1", "2001:db8::ffff:2", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
     ],
 )
 def test_requests_are_counted_for_each_address_and_each_network_of_64_bits(first, second, is_one):
