@@ -81,7 +81,7 @@ class CannotSend(ClientError):
     def __init__(self, problems: tuple[str, ...]) -> None:
         self.problems = problems
         listed = "".join(f"\n- {one}" for one in problems)
-        advice = "Change these parts, or train here with model.fit: a service cannot run code of your own yet."
+        advice = "Change these parts, or run the whole script as a job, with code of your own: fitstop run train.py"
         super().__init__(f"this call cannot be sent:{listed}\n{advice}")
 
 

@@ -18,7 +18,7 @@ IGNORE_FILES = (".gitignore", ".fitstopignore")
 _MOST_FILES = 20_000
 # Folders that hold one of these: virtual environments, conda environments, the data of a service.
 _MARKS = frozenset({"pyvenv.cfg", "conda-meta", "fitstop-volume.json", "admin_key"})
-_GENERATED = frozenset({"__pycache__", "node_modules", "__MACOSX", "Thumbs.db", "desktop.ini"})
+_GENERATED = frozenset({"__pycache__", "node_modules", "__macosx", "thumbs.db", "desktop.ini"})
 # Whatever .fitstopignore says.
 _SECRETS = GitIgnoreSpec.from_lines(
     [
@@ -149,7 +149,7 @@ def _why_never(entry: os.DirEntry[str]) -> str | None:
     """The reason why something is never sent, whatever the ignore files say."""
     if entry.name.startswith("."):
         return "hidden"
-    if entry.name in _GENERATED:
+    if entry.name.lower() in _GENERATED:
         return "generated"
     if entry.is_symlink():
         return "links"

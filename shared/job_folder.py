@@ -92,7 +92,7 @@ class AttemptFolder:
 
     @property
     def files(self) -> Path:
-        """The folder that a script works in; whoever wrote the script decides what is in it."""
+        """The folder that a script works in. Its names and contents are a stranger's."""
         return self.path / "files"
 
     @property

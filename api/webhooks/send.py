@@ -19,6 +19,7 @@ from api.webhooks.guard import RefusedAddress
 SECONDS = 20.0
 
 _AGENT = "Fitstop-Webhooks"
+_MOST_REASON = 200
 _WORDS: dict[str, str] = {
     "job.succeeded": "succeeded",
     "job.failed": "failed",
@@ -33,7 +34,7 @@ Outcome = tuple[int | None, str | None]
 
 
 def open_client() -> httpx2.AsyncClient:
-    """The client of all tries. Each connects anew, so that each is checked, and none asks a proxy to connect."""
+    """The client of all tries. Each opens a connection of its own, so that each is checked, and none uses a proxy."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
     return httpx2.AsyncClient(trust_env=False, timeout=None, limits=limits, follow_redirects=False)
 
@@ -107,7 +108,7 @@ def _reason(error: BaseException) -> str:
     if refused is not None:
         return str(refused)
     if isinstance(error, httpx2.ConnectError):
-        return "could not connect"
+        return f"could not connect: {error}"[:_MOST_REASON]
     return f"{type(error).__name__}"
 
 

@@ -77,6 +77,7 @@ class AttemptRun:
     def _train(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
         """Say how the training ended; None where the attempt belongs to others by then."""
         if (before := self._attempt.before) is not None:
+            _own(before)
             remove_halves(before)
         child.begin(self._attempt)
         self._heard_at = time.monotonic()
@@ -102,10 +103,7 @@ class AttemptRun:
         kills = out_of_memory_kills() - kills_before
         exit_ = Exit(child.exit_code(), because, self._pulse.place, kills, self._has_begun)
         child.close()
-        try:
-            take_back(self._attempt.path)
-        except OSError as error:
-            log.warning("the files of %s stay another user's: %s", self._attempt.job.id, error)
+        _own(self._attempt)
         return exit_
 
     def _reason_to_kill(self, child: Child, heartbeat: Heartbeat) -> str | None:
@@ -200,6 +198,14 @@ class AttemptRun:
                 writer.sync()
         except OSError as error:
             log.warning("events of %s were not written: %s", self._attempt.job.id, error)
+
+
+def _own(attempt: AttemptFolder) -> None:
+    """Own what a program of another user left."""
+    try:
+        take_back(attempt.path)
+    except OSError as error:
+        log.warning("the files of %s stay another user's: %s", attempt.job.id, error)
 
 
 def _claim_event(attempt: AttemptFolder) -> Event:

@@ -13,7 +13,8 @@ function downloads(job) {
   const links = [];
   if (job.checkpoints.best) {
     links.push(download(urls.model, "Best model", "primary"));
-    links.push(download(urls.bundle, "Bundle with predict.py"));
+    // Only a script knows how rows become its model's inputs.
+    if (!job.spec.program) links.push(download(urls.bundle, "Bundle with predict.py"));
   }
   if (job.progress) links.push(download(urls.log, "Training log (CSV)"));
   return links.length ? element("div", { class: "downloads" }, links) : null;

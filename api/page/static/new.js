@@ -10,6 +10,7 @@ import { ModelField } from "./model_field.js";
 import { argumentFields, asLabel, nameAt, NameField } from "./named_field.js";
 import { notice } from "./notice.js";
 import { PartSwitch } from "./part_switch.js";
+import { ProgramForm } from "./program_form.js";
 import { Field } from "./spec_field.js";
 import { groupsOf } from "./spec_form.js";
 import { fieldsAt, schemaAt } from "./spec_schema.js";
@@ -40,6 +41,7 @@ const data = new DataPanel((dataset, id) => {
   if (id !== valueAt(spec, "#/dataset/id")) chosen(id, before);
   else show();
 });
+const program = new ProgramForm(byId("program-card"), (value) => fill({ ...spec, program: value }));
 const metadata = element("input", { id: "metadata", type: "text", autocomplete: "off", placeholder: "team=cellar, run=3", "aria-describedby": "metadata-hint metadata-error", on: { input: () => changed("metadata", asMetadata(metadata.value)) } });
 const metadataError = element("p", { class: "field-error", id: "metadata-error" });
 
@@ -71,6 +73,7 @@ function take(next) {
 }
 
 function show() {
+  showBranch();
   showKinds();
   for (const field of fields) field.show(spec);
   for (const one of switches) one.show(spec);
@@ -78,6 +81,28 @@ function show() {
   model.show(spec, kinds);
   data.showTarget(valueAt(spec, "#/dataset/target"));
   if (document.activeElement !== metadata) metadata.value = Object.entries(spec.metadata ?? {}).map((pair) => pair.join("=")).join(", ");
+}
+
+/** A job trains on data, or runs a program, which has few fields of its own. */
+function showBranch() {
+  const isProgram = Boolean(spec.program);
+  program.show(spec.program);
+  for (const id of ["data-card", "fields"]) byId(id).hidden = isProgram;
+  setAttribute(byId("on-data"), "aria-pressed", String(!isProgram));
+  setAttribute(byId("on-program"), "aria-pressed", String(isProgram));
+}
+
+/** Go to the other branch with what both have. */
+async function branch(isProgram) {
+  if (isProgram === Boolean(spec.program)) return;
+  const { name, priority, budget, metadata: own } = spec;
+  const kept = JSON.parse(JSON.stringify({ name, priority, budget, metadata: own }));
+  fill(isProgram ? { program: { id: await program.list() }, ...kept } : kept);
+}
+
+/** Whether nothing was chosen yet: everybody begins so. */
+function isUndecided() {
+  return !(spec.program ? spec.program.id : valueAt(spec, "#/dataset/id"));
 }
 
 /** The fields of the spec's kinds; what somebody is at keeps the focus. */
@@ -112,8 +137,7 @@ function readJson() {
 async function check() {
   const checked = spec;
   checking = checked;
-  // Nothing to check yet: everybody begins so.
-  if (!valueAt(spec, "#/dataset/id")) return showBad({ message: "no data is chosen" });
+  if (isUndecided()) return showBad({ message: "no data is chosen" });
   const wrong = document.activeElement === byId("json") ? null : metadataProblem();
   if (wrong) return showBad({ errors: [{ pointer: "#/metadata", detail: wrong }] });
   try {
@@ -139,6 +163,7 @@ function showGood(told) {
 }
 
 function factsOf({ task, spec: whole }) {
+  if (whole.program) return programFacts(whole.program);
   const predicted = { binary: "two classes", multiclass: `${task.classes?.length ?? "many"} classes`, regression: "a quantity" };
   const { callbacks: { early_stopping: stopping }, hyperparameters: { loss, epochs } } = whole;
   return [
@@ -151,6 +176,14 @@ function factsOf({ task, spec: whole }) {
   ];
 }
 
+function programFacts({ entry, arguments: given, version, datasets }) {
+  return [
+    ["Runs", [entry, ...given].join(" ")],
+    ["Version", version.slice(0, 12)],
+    ["Datasets", datasets.join(", ") || "none"],
+  ];
+}
+
 /** The numbers in one row of the model's inputs. */
 function inputsOf({ size, channels }, { features }) {
   return size ? `images of ${shapeWords([...size, channels])}` : format.counted(features, "number");
@@ -159,8 +192,8 @@ function inputsOf({ size, channels }, { features }) {
 function showBad(problem) {
   byId("post").disabled = true;
   const errors = problem.errors?.length ? problem.errors : [{ pointer: problem.code === "unknown_dataset" ? "#/dataset/id" : "#", detail: problem.message }];
-  const isEmpty = !valueAt(spec, "#/dataset/id");
-  setText(byId("check-state"), isEmpty ? "choose data to begin with" : format.counted(errors.length, "problem"));
+  const isEmpty = isUndecided();
+  setText(byId("check-state"), isEmpty ? spec.program ? "choose a program" : "choose data to begin with" : format.counted(errors.length, "problem"));
   setAttribute(byId("check-state"), "class", isEmpty ? "small muted" : "small bad");
   showProblems(isEmpty ? [] : errors);
   replace(byId("check"), isEmpty ? null : element("ul", { class: "check-list", "aria-label": "Problems" },
@@ -169,7 +202,7 @@ function showBad(problem) {
 
 /** What the form calls a place of the spec; the place itself where it is no field. */
 function labelOf(pointer) {
-  const own = { "#/dataset/id": "Dataset", "#/dataset/target": "Target", "#/dataset/positive": "Positive class", "#/model/kind": "Model", "#/model/config": "Model", "#/model/job": "Earlier job", "#/metadata": "Metadata" };
+  const own = { "#/dataset/id": "Dataset", "#/dataset/target": "Target", "#/dataset/positive": "Positive class", "#/model/kind": "Model", "#/model/config": "Model", "#/model/job": "Earlier job", "#/metadata": "Metadata", "#/program/id": "Program", "#/program/entry": "Script", "#/program/arguments": "Arguments" };
   const place = (known) => pointer === known || pointer.startsWith(`${known}/`);
   const known = Object.keys(own).find(place);
   return known ? own[known] : (fieldOf(pointer)?.label ?? pointer);
@@ -280,10 +313,14 @@ async function begin() {
   take(before ? before.spec : spec);
   byId("json").value = JSON.stringify(spec, null, 2);
   // Last: what somebody chooses stands from the moment on at which there is something to choose.
-  await data.list();
+  await Promise.all([data.list(), program.list()]);
+  program.show(spec.program);
   await data.show(valueAt(spec, "#/dataset/id"));
 }
 
+for (const [id, isProgram] of [["on-data", false], ["on-program", true]]) {
+  byId(id).addEventListener("click", () => void branch(isProgram).catch((problem) => notice(problem.message, "bad")));
+}
 byId("json").addEventListener("input", readJson);
 byId("form").addEventListener("submit", post);
 // Posting costs money: only its button posts. Enter in a field would press it.

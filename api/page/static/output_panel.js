@@ -89,8 +89,8 @@ export class OutputPanel {
     const { scrollTop, clientHeight, scrollHeight } = this.text;
     const isAtTheEnd = scrollTop + clientHeight >= scrollHeight - 24;
     setText(this.text, shown.join("\n"));
-    const found = wanted ? `${number(shown.length)} of ${counted(all.length, "line")}` : counted(all.length, "line");
-    setText(this.note, all.length ? `${this.cut || all.length >= FIRST_LINES ? "the last " : ""}${found}` : "Nothing was printed yet.");
+    const lines = `${this.cut || all.length >= FIRST_LINES ? "the last " : ""}${counted(all.length, "line")}`;
+    setText(this.note, all.length ? `${wanted ? `${number(shown.length)} of ` : ""}${lines}` : "Nothing was printed yet.");
     if (isAtTheEnd) this.text.scrollTop = this.text.scrollHeight;
   }
 }

@@ -397,6 +397,13 @@ def test_the_output_is_shown_searched_and_followed_and_stays_text(still):
             file.write("compiled in 3 s\n")
         page.locator("#output-note", has_text="2 of 5 lines").wait_for()
         assert text.inner_text() == "compiling\ncompiled in 3 s"
+        with attempt.output_file.open("a") as file:
+            file.write("".join(f"line {number}\n" for number in range(200)))
+        page.get_by_label("Search", exact=True).fill("")
+        page.locator("#output-note", has_text="205 lines").wait_for()
+        assert text.evaluate("node => node.scrollTop + node.clientHeight >= node.scrollHeight - 2"), (
+            "its end is in sight"
+        )
 
 
 def evaluated_job(volume, task, validation, test=None):

@@ -46,3 +46,30 @@ def test_a_program_shows_its_script_and_the_files_that_it_made(still, job, size)
         (attempt.files / "later.txt").write_text("x")
         card.get_by_role("button", name="Refresh").click()
         card.get_by_role("link", name="later.txt").wait_for()
+
+
+def test_a_job_is_posted_from_the_form_and_copied_to_another(still):
+    put_program(still.api.volume, "dogs", {"train.py": b"import keras\n", "other.py": b"", "lib/help.py": b""})
+    with still.page() as page:
+        page.goto("/page/new")
+        page.get_by_text("choose data to begin with").wait_for()
+        page.get_by_role("button", name="Program").click()
+        page.get_by_label("Program", exact=True).locator("select").first.wait_for()
+        page.locator("#program-id").select_option("dogs")
+        page.locator("#program-entry").get_by_text("train.py (default)").wait_for(state="attached")
+        page.locator("#program-entry").select_option("other.py")
+        page.get_by_label("Arguments, one on each line").fill("--epochs\n5 6")
+        page.get_by_text("ready to post").wait_for()
+        page.get_by_text("other.py --epochs 5 6").wait_for()
+        assert not page.get_by_label("Dataset", exact=True).is_visible()
+        assert serious_faults(page) == []
+        page.get_by_role("button", name="Post job").click()
+        page.wait_for_url("**/page/jobs/job_*")
+        job = still.api.volume.job(page.url.rpartition("/")[2]).record().spec.program
+        assert (job.id, job.entry, job.arguments) == ("dogs", "other.py", ("--epochs", "5 6"))
+        page.get_by_role("link", name="Copy to new job").or_(page.get_by_role("button", name="Copy to new job")).click()
+        page.get_by_text("ready to post").wait_for()
+        assert page.locator("#program-entry").input_value() == "other.py"
+        page.get_by_role("button", name="Data and model").click()
+        page.get_by_text("choose data to begin with").wait_for()
+        page.get_by_label("Dataset", exact=True).wait_for()

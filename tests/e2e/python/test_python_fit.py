@@ -174,7 +174,7 @@ def test_a_cnn_with_a_custom_layer_raises_the_error_that_names_the_layer(client)
     assert len(told.value.problems) == 4
     assert 'the layer "my_blur" is of a class of your own, Blur' in str(told.value)
     assert 'the layer "scale" is a Lambda' in str(told.value)
-    assert "train here with model.fit" in str(told.value)
+    assert "fitstop run train.py" in str(told.value)
     assert len(client.jobs()["data"]) == jobs
 
 

@@ -29,7 +29,7 @@ def test_the_files_of_a_script_are_written_below_a_folder(canned, fitstop, job, 
     assert (tmp_path / "here" / "a.csv").read_bytes() == b"one"
 
 
-def test_a_name_that_leads_elsewhere_is_not_written_and_a_lost_file_is_told(canned, fitstop, job, tmp_path):
+def test_a_name_that_leads_elsewhere_is_not_written_and_a_lost_file_is_reported(canned, fitstop, job, tmp_path):
     canned.on("GET", f"/jobs/{job}/files", listing("../out.csv", "/etc/x", "a//b", "gone.csv", "a.csv"))
     canned.on("GET", f"/jobs/{job}/files/a.csv", b"one")
     result = fitstop("download", job, "--files", "-o", "here")

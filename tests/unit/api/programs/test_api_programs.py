@@ -138,7 +138,7 @@ def test_an_entry_that_does_not_compile_is_refused_with_its_line(client, volume,
     assert leaves_nothing(volume)
 
 
-def test_another_file_that_does_not_compile_is_told(client):
+def test_another_file_that_does_not_compile_is_listed(client):
     answer = client.put("/programs/mine", data=zip_of({"train.py": SCRIPT, "old/broken.py": b"print 'x'\n"}))
     assert answer.status_code == 201
     assert answer.json["broken"].keys() == {"old/broken.py"}

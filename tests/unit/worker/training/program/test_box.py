@@ -1,14 +1,16 @@
 """What a program in its box can do, and what it cannot: by layers, users and kernels. Each test is a process."""
 
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
 
-from tests.support.boxed import Boxed
+from tests.support.boxed import PLAIN_USER, Boxed, environment_of, python_of, skip_where_it_cannot, switch_to
 from worker.machine.ownership import take_back
 from worker.training.program.landlock import landlock_abi
 
@@ -208,3 +210,34 @@ threading.Thread(target=threading.Event().wait, daemon=True).start()
     program = code + "from worker.training.program import box; print(box.try_box().is_closed)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(landlock_abi() >= 8)
+
+
+@EVERYBODY
+def test_a_program_ends_with_the_process_that_started_it(home: Path, user: str) -> None:
+    skip_where_it_cannot(user)
+    code = f"""
+import os, sys, time
+from pathlib import Path
+from worker.training.program.box import Box, enter_box
+home = Path({str(home)!r})
+child = os.fork()
+if not child:
+    enter_box(Box((), (home,), network=False, home=home))
+    (home / "pid").write_text(str(os.getpid()))
+    time.sleep(600)
+while not (home / "pid").exists() or not (home / "pid").read_text():
+    time.sleep(0.01)
+print((home / "pid").read_text(), flush=True)
+time.sleep(600)
+"""
+    home.mkdir()
+    if user == "plain" and os.geteuid() == 0:
+        os.chown(home, PLAIN_USER, PLAIN_USER)
+    command = [python_of(user), "-c", code]
+    pipe, environment = subprocess.PIPE, environment_of(user)
+    with subprocess.Popen(command, env=environment, stdout=pipe, text=True, **switch_to(user)) as parent:
+        assert parent.stdout is not None
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+    assert wait([child], 30)
+    os.close(child)
