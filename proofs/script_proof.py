@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from shared.events import job_events
+from shared.job_folder import JobFolder
 from shared.volume import Volume
 from tests.support.dying_scripts import INEXACT, kinds_of_resume, random_kills, run_script
 from tests.support.killing import deaths, preloaded_forks
@@ -39,9 +41,15 @@ def _prove(volume: Volume, name: str, times: int, seed: int) -> int:
         kills = random_kills(chance)
         killed = run_script(volume, forks, script, kills, chance.choice([60, 0.05]))
         differs = _differences(untouched, script_outcome(killed)) if name not in INEXACT else []
+        differs += [message for message in _refused(killed) if "another model" in message]
         broken += bool(differs)
         print(f"  killed at {', '.join(deaths(killed))}: {', '.join(differs) or 'as promised'}", flush=True)
     return broken
+
+
+def _refused(job: JobFolder) -> list[str]:
+    """What the job says of resume points that could not be used."""
+    return [one.event.message for one in job_events(job) if one.event.type == "resume" and one.event.level == "warning"]
 
 
 def _differences(one: ScriptOutcome, other: ScriptOutcome) -> list[str]:

@@ -21,7 +21,9 @@ def explain(
     """The sentences. `workers` are those that are alive; `progress` is the last epoch, `rule` its early stopping."""
     if state.result is not None:
         stop = state.result.ending.stop
-        return _why_it_stopped(stop.with_best(progress) if stop else None, rule, state.result.ending.error)
+        sentences = _why_it_stopped(stop.with_best(progress) if stop else None, rule, state.result.ending.error)
+        can_extend = stop is not None and stop.budget is not None and stop.last_epoch and state.record.task is not None
+        return [*sentences, *(["It can be extended."] if can_extend else [])]
     if state.status == "queued":
         return _why_it_waits(state, queue_position, workers)
     return _why_it_runs(state, progress, rule)
@@ -127,8 +129,6 @@ def _why_it_stopped(stop: Stop | None, rule: EarlyStoppingSpec | None, error: Jo
     if stop is not None and stop.epochs_not_run:
         epochs = stop.last_epoch + stop.epochs_not_run
         sentences.append(f"{stop.epochs_not_run} of the {epochs} maximum epochs were not run.")
-    if stop is not None and stop.budget is not None and stop.last_epoch:
-        sentences.append("It can be extended.")
     return sentences or ["It has finished, and no reason was recorded."]
 
 
@@ -144,7 +144,12 @@ def _the_stop(stop: Stop, rule: EarlyStoppingSpec | None) -> str:
         when = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch"
         return f"It was cancelled {when}."
     where = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch had finished"
-    words = {"error": "It failed", "diverged": "It diverged (its numbers were no longer finite) and stopped"}
+    words = {
+        "callback": "A callback of its script stopped it",
+        "script_ended": "Its script came to its end",
+        "error": "It failed",
+        "diverged": "It diverged (its numbers were no longer finite) and stopped",
+    }
     return f"{words.get(stop.reason, f'It stopped ({stop.reason})')} {where}."
 
 

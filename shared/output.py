@@ -107,7 +107,7 @@ def _segment(path: Path, start: int) -> _Segment:
 def _read_attempt(attempt: AttemptFolder, place: int, most_bytes: int) -> Iterator[Piece]:
     # Asked before the files are read: nothing is printed after the end.
     is_over = attempt.end_file.exists()
-    segments, told = _segments(attempt), place
+    segments, read_until = _segments(attempt), place
     for segment in segments:
         place = max(place, segment.start)
         while place < segment.end:
@@ -119,8 +119,8 @@ def _read_attempt(attempt: AttemptFolder, place: int, most_bytes: int) -> Iterat
             if not content:
                 return
             place += len(content)
-            yield Piece(attempt, content, place - len(content) - told, Cursor(attempt.number, place))
-            told = place
+            yield Piece(attempt, content, place - len(content) - read_until, Cursor(attempt.number, place))
+            read_until = place
 
 
 def _next(segment: _Segment, place: int, most_bytes: int) -> bytes:

@@ -7,17 +7,21 @@ keras.utils.set_random_seed(11)
 
 
 class Waves(keras.utils.PyDataset):
-    """Batch number i is the same in each epoch."""
+    """Batch number i of an epoch is the same whenever it is asked for."""
 
     def __init__(self, batches: int, **named) -> None:
         super().__init__(**named)
         self.batches = batches
+        self.epoch = 0
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
 
     def __len__(self) -> int:
         return self.batches
 
     def __getitem__(self, index: int):
-        rng = np.random.default_rng(index)
+        rng = np.random.default_rng([self.epoch, index])
         x = rng.uniform(-3, 3, size=(16, 4)).astype("float32")
         return x, np.sin(x).sum(axis=1, keepdims=True)
 

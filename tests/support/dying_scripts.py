@@ -13,7 +13,7 @@ from tests.support.scripts import put_script_job
 # For a run of a script of `examples/scripts` how many moments of each kind there are, about.
 SCRIPT_MOMENTS: dict[Kind, int] = {"batch": 60, "operation": 150, "half file": 15, "half row": 8, "half model": 3}
 # What cannot be exact, and says so.
-INEXACT = frozenset({"tf_data", "py_dataset"})
+INEXACT = frozenset({"tf_data"})
 
 
 def run_script(

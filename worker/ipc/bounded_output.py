@@ -1,7 +1,7 @@
 """What a training process prints, kept within a few megabytes: its beginning and its end (`shared.output`).
 
 Not a pipe: what is in one is lost with its reader, and a process that is killed must leave its last words. Standard
-output is a file, and a thread goes on to the next file when it is full. Not logging.handlers: libraries in C print too.
+output is a file, and a thread opens the next file when it is full. Not logging.handlers: libraries in C print too.
 """
 
 import os
@@ -35,7 +35,7 @@ class BoundedOutput:
         threading.Thread(target=self._watch, name="output", daemon=True).start()
 
     def look(self) -> None:
-        """Go on to the next file where this one is full, and remove the oldest but the first."""
+        """Open the next file where this one is full, and remove the oldest but the first."""
         if os.fstat(self._file).st_size < self._segment_bytes:
             return
         draft = self._folder / f".output.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"

@@ -177,9 +177,9 @@ def _failed_too_often(error: JobError, failures: int) -> JobError:
 
 def _with_a_way_on(job: JobFolder, error: JobError) -> JobError:
     """The error of a job that has failed, and what can be done with what it has trained."""
-    source = with_points(job)
-    if source is None or error.code in _FAILS_AGAIN:
-        return error
+    source, record = with_points(job), job.record()
+    if source is None or record is None or record.task is None or error.code in _FAILS_AGAIN:
+        return error  # a job that runs a program cannot be extended
     place = place_of(points_of(source)[0])
     way_on = f"`extend` continues from its last resume point, in epoch {place.epochs + 1}; `retry` starts at epoch 1"
     return JobError(code=error.code, message=f"{error.message.rstrip('.')}. {way_on}")

@@ -1,6 +1,6 @@
 """A script that is killed and begins at its first line again ends as one that was never touched.
 
-Two seeded scripts here; `make script-proof` kills all of `examples/scripts` as often as wanted.
+Three scripts here; `make script-proof` kills all of `examples/scripts` as often as wanted.
 """
 
 from multiprocessing.context import ForkServerContext
@@ -23,7 +23,10 @@ def forks() -> ForkServerContext:
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -> dict[str, ScriptOutcome]:
     volume = Volume(tmp_path_factory.mktemp("untouched"))
-    jobs = {name: run_script(volume, forks, SCRIPTS / f"{name}.py") for name in ("two_stages", "own_callbacks")}
+    jobs = {
+        name: run_script(volume, forks, SCRIPTS / f"{name}.py")
+        for name in ("two_stages", "own_callbacks", "py_dataset")
+    }
     assert all(kinds_of_resume(job) == {"exact"} for job in jobs.values())
     return {name: script_outcome(job) for name, job in jobs.items()}
 
@@ -38,6 +41,14 @@ def test_a_script_of_two_stages_is_exact_in_each_of_them(
 ) -> None:
     job = run_script(volume, forks, SCRIPTS / "two_stages.py", [kill], 1e-6)
     assert script_outcome(job) == untouched["two_stages"]
+    assert resumed_at(job)
+
+
+def test_a_py_dataset_goes_on_inside_an_epoch(
+    volume: Volume, forks: ForkServerContext, untouched: dict[str, ScriptOutcome]
+) -> None:
+    job = run_script(volume, forks, SCRIPTS / "py_dataset.py", [Kill("batch", 41)], 1e-6)
+    assert script_outcome(job) == untouched["py_dataset"]
     assert resumed_at(job)
 
 

@@ -39,7 +39,7 @@ class StockEngine:
         batch_size = min(self._settings.batch_size, rows)
         self._model.jit_compile = self._plan.xla
         self._model.make_train_function(force=True)
-        self._model.train_function = _without_done_batches(self._model, place)
+        self._model.train_function = without_done_batches(self._model, place)
         self._model.fit(
             _batches(self._data.train, partial(self._orders, place, batch_size), batch_size, self._device_bytes),
             steps_per_epoch=ceil(rows / batch_size),
@@ -124,7 +124,7 @@ class EachBatch(keras.callbacks.Callback):
         self._callbacks.validated(batch + 1)
 
 
-def _without_done_batches(model: keras.Model, place: Place) -> Callable[[Any], Any]:
+def without_done_batches(model: keras.Model, place: Place) -> Callable[[Any], Any]:
     """Keras's training function, which does nothing for the first calls: those batches of the epoch are done."""
     train_on = model.train_function
     done = place.step

@@ -12,6 +12,7 @@ from math import ceil
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import tree
 
@@ -45,6 +46,7 @@ from worker.training.program.script_callbacks import (
     forgets,
     uses_batches,
 )
+from worker.training.program.sequence_loop import SequenceLoop, find_sequence, first_batch
 from worker.training.program.stage import plan_of_machine
 from worker.training.program.work_files import WorkFiles
 from worker.training.resume.point import Place, ResumePoint
@@ -124,21 +126,20 @@ class ScriptFit:
         with random_state.unchanged():
             chosen = choose(self._arguments["callbacks"])
             data, why_not = self._read_data()
-            build = data.train.first_row if data else None
-            self._build(build)
+            self._build(data)
             settings = self._settings()
             mark = CallState(self.number, settings.seed, fingerprint(data) if data else "")
             session = ResumeSession(self._run, self._model, settings, self._is_of_this_call, self._record_name)
             settings = self._as_resumed(settings, mark, session)
             block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(data)))
             block.set_model(self._model)
-            saves_inside = data is not None and not any(map(uses_batches, chosen))
+            saves_inside = not why_not and not any(map(uses_batches, chosen))
             self._rule, added = self._stopping(block, has_validation=self._has_validation(data))
             rules = self._rules(block, data, mark, added, saves_inside=saves_inside)
             self.callbacks = Callbacks(self._run, session, rules)
             self.callbacks.narrator.last_epoch = self._before.epochs
             self._judge_resume(chosen, why_not)
-            engine = None if session.finished_by else self._engine(data, why_not, settings, chosen)
+            engine = None if session.finished_by else self._engine(data, why_not, settings, chosen, session.place)
         with self.callbacks:
             if session.finished_by is not None:
                 self._put_back(session, block)
@@ -151,16 +152,19 @@ class ScriptFit:
     # What is trained
 
     def _read_data(self) -> tuple[Data | None, str]:
-        """The rows, or why the data is left to Keras."""
+        """The rows; or None, and why the data is left to Keras where it is."""
+        if find_sequence(self._arguments) is not None:
+            return None, ""
         try:
             return read_data(self._arguments), ""
         except NotRows as reason:
             return None, str(reason)
 
-    def _build(self, first_row: tuple[Any, ...] | None) -> None:
-        """Make all variables exist. Without rows Keras takes a batch from the script's own data."""
-        if first_row is not None:
-            build_variables(self._model, tree.map_structure(_with_texts_as_tensors, first_row))
+    def _build(self, data: Data | None) -> None:
+        """Make all variables exist, from a first batch."""
+        batch = data.train.first_row if data else first_batch(self._arguments["x"])
+        if batch is not None:
+            build_variables(self._model, tree.map_structure(_with_texts_as_tensors, batch))
             return
         probe = {**self._arguments, "epochs": self._arguments["initial_epoch"], "callbacks": None, "verbose": 0}
         self._fit(self._model, **probe)
@@ -177,7 +181,9 @@ class ScriptFit:
 
     def _params(self, data: Data | None) -> dict[str, Any]:
         asked, batch_size = self._arguments, int(self._arguments["batch_size"] or _USUAL_BATCH)
+        sequence = find_sequence(asked)
         steps = ceil(len(data.train) / batch_size) if data else asked["steps_per_epoch"]
+        steps = steps if sequence is None else len(sequence)
         return {"verbose": 0, "epochs": asked["epochs"], "steps": steps}
 
     def _rules(
@@ -280,8 +286,14 @@ class ScriptFit:
 
     # The training
 
-    def _engine(self, data: Data | None, why_not: str, settings: FitSettings, chosen: list[Any]) -> Engine:
+    def _engine(
+        self, data: Data | None, why_not: str, settings: FitSettings, chosen: list[Any], place: Place
+    ) -> Engine:
         self._report_call(data, settings)
+        if data is None and not why_not:
+            message = "stock engine: the batches of a PyDataset by their numbers"
+            self._run.events.write([Event("engine", message, {"engine": "stock"})])
+            return SequenceLoop(self._fit, self._model, self._arguments, settings, place)
         if data is None:
             engine: Engine = OwnLoop(self._fit, self._model, self._arguments)
             self._run.events.write([Event("engine", f"Keras's own fit: {why_not}", {"engine": "stock"})])
@@ -376,7 +388,8 @@ def _data_events(data: Data | None) -> list[Event]:
 
 def _with_texts_as_tensors(array: Any) -> Any:
     """Keras takes the shape and type of a tensor of texts, and of no array of them."""
-    return tf.constant(array) if array.dtype.kind == "U" else array
+    is_text = isinstance(array, np.ndarray) and array.dtype.kind == "U"
+    return tf.constant(array) if is_text else array
 
 
 def by_name(fit: Fit, model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:

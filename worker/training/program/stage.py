@@ -19,6 +19,7 @@ from worker.training.errors import DataChanged, DataMissing
 from worker.training.hashing import do_nothing
 from worker.training.program.box import Box, confine
 from worker.training.program.requirements import Limits, overlay
+from worker.training.resume.store import remove_older
 
 _NOT_IN_NAMES = re.compile("[^A-Z0-9]")
 
@@ -48,6 +49,7 @@ def set_stage(attempt: AttemptFolder, settings: Settings, go_on: Callable[[], No
     try:
         _unpack(attempt, record, folder)
         plan_of_machine(attempt.job)
+        remove_older(attempt)
         datasets = dict(_datasets(attempt, record))
         packages = _packages(attempt, folder, settings, go_on)
         read = (attempt.job.path, *(path.parent for path in datasets.values()), *packages)

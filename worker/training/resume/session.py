@@ -1,6 +1,7 @@
 """The resume points of one run: found before it begins, put back when it does, saved while it goes."""
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -140,6 +141,8 @@ class ResumeSession:
         self._writer.write(write)
 
     def _remove_replaced(self) -> None:
+        if not os.access(self.attempt.path.parent, os.W_OK):
+            return  # a program's process: its next attempt removes what is older (`remove_older`)
         try:
             self._has_replaced_all = self._has_replaced_all or remove_replaced(self.attempt, self._resumed_from)
         except OSError as error:

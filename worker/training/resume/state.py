@@ -103,9 +103,19 @@ def build_variables(model: keras.Model, batch: tuple[Any, ...]) -> None:
     model._symbolic_build(data_batch=batch)
 
 
+def _own_optimizers(model: keras.Model) -> list[tuple[str, Any]]:
+    """The optimizers that a model's own class keeps beside the one that it was compiled with, by attribute."""
+    found = sorted(
+        (name, value) for name, value in vars(model).items() if isinstance(value, keras.optimizers.Optimizer)
+    )
+    return [(name, value) for name, value in found if value is not model.optimizer]
+
+
 def _variables(model: keras.Model, *, inside_epoch: bool) -> list[tuple[str, Any]]:
     named = [(f"model:{index}", variable) for index, variable in enumerate(model.variables)]
     named += [(f"optimizer:{index}", variable) for index, variable in enumerate(model.optimizer.variables)]
+    for attribute, optimizer in _own_optimizers(model):
+        named += [(f"{attribute}:{index}", variable) for index, variable in enumerate(optimizer.variables)]
     if inside_epoch:
         named += [(f"metric:{index}", variable) for index, variable in enumerate(model.metrics_variables)]
     return named

@@ -51,6 +51,21 @@ def save_point(attempt: AttemptFolder, point: ResumePoint, reserve_bytes: int = 
     return size
 
 
+def remove_older(attempt: AttemptFolder) -> None:
+    """Before an attempt begins whose process may not write to the folders before it: remove what two points replace.
+
+    The last two points over all attempts stay, with all points of the attempts that they are of.
+    """
+    newer = 0
+    for earlier in reversed(attempt.job.attempts()):
+        if earlier.number >= attempt.number:
+            continue
+        points = points_of(earlier)
+        for path in points if newer >= _KEPT else ():
+            path.unlink(missing_ok=True)
+        newer += len(points)
+
+
 def remove_replaced(attempt: AttemptFolder, resumed_from: Path | None) -> bool:
     """Remove what a point of `attempt`, on the disk by now, replaces; True once it has replaced everything.
 

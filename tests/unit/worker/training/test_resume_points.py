@@ -23,7 +23,7 @@ from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker.training.resume.point import DamagedPoint, Place, ResumePoint, read_point, write_point
-from worker.training.resume.store import newest_point, remove_replaced, save_point
+from worker.training.resume.store import newest_point, remove_older, remove_replaced, save_point
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -293,3 +293,18 @@ def test_a_volume_that_cannot_be_read_does_not_let_a_job_begin_at_the_beginning(
         newest_point(second, lambda _, point: point, told.append)
     assert classify_storage_error(failed.value, volume.root) == "volume_error"
     assert len(told) == 2
+
+
+def test_before_a_program_begins_what_two_newer_points_replace_is_removed(volume: Volume) -> None:
+    put_dataset(volume, learnable_frame())
+    job = put_job(volume, small_spec())
+    for number, points in ((1, 2), (2, 1), (3, 1), (4, 0)):
+        attempt = claim(job, number)
+        attempt.resume.mkdir()
+        for epoch in range(points):
+            (attempt.resume / f"point-{10 * number + epoch:07d}-000000000.bin").touch()
+        (attempt.resume / "fit-0001.bin").touch()
+        attempt.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    remove_older(claim(job, 5))
+    left = [[path.name[:5] for path in sorted(one.resume.iterdir())] for one in job.attempts()[:4]]
+    assert left == [["fit-0"], ["fit-0", "point"], ["fit-0", "point"], ["fit-0"]]

@@ -25,6 +25,7 @@ from tests.support.waiting import wait_for
 from worker.training.order import permutation
 from worker.training.program import random_state
 from worker.training.program.stage import set_stage
+from worker.training.resume.point import read_point
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -249,3 +250,30 @@ def test_a_model_that_fits_another_inside_its_own_callbacks_trains_it_by_keras(v
     assert conclusion.ending is not None
     assert conclusion.ending.status == "succeeded"
     assert len(events_of(job, "epoch")) == 2
+
+
+def test_the_optimizers_that_a_model_keeps_beside_its_own_are_in_its_records(volume: Volume) -> None:
+    script = DATA + (
+        "class Two(keras.Model):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(); self.a = keras.layers.Dense(1); self.b = keras.layers.Dense(1)\n"
+        "        self.second = keras.optimizers.Adam(0.01)\n"
+        "    def call(self, x): return self.a(x) + self.b(x)\n"
+        "    def train_step(self, data):\n"
+        "        import tensorflow as tf\n"
+        "        x, y = data\n"
+        "        with tf.GradientTape(persistent=True) as tape:\n"
+        "            loss = keras.ops.mean(keras.ops.square(self(x)[:, 0] - y))\n"
+        "        for layer, optimizer in ((self.a, self.optimizer), (self.b, self.second)):\n"
+        "            optimizer.apply(tape.gradient(loss, layer.trainable_variables), layer.trainable_variables)\n"
+        "        return {'loss': loss}\n"
+        "two = Two(); two(x[:1]); two.second.build(two.b.trainable_variables); two.compile('sgd')\n"
+        "print(two.fit(x, y, epochs=2).history)\n"
+    )
+    job, conclusion = play(volume, script)
+    assert conclusion.ending is not None
+    assert conclusion.ending.status == "succeeded", conclusion.ending
+    record = read_point(job.attempts()[0].resume / "fit-0001.bin")
+    assert sum(name.startswith("second:") for name, _ in record.tensors) == len(
+        ["iteration", "learning_rate", "kernel m", "kernel v", "bias m", "bias v"]
+    )

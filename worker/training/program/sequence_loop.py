@@ -1,0 +1,130 @@
+"""A PyDataset of a script: its batches by their numbers, in an order that a resumed run has again.
+
+Batch number i must be the same whenever it is asked for, until `on_epoch_end` changes it: a run that goes on calls that
+for each epoch that lies behind it, as the first run did.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+# A private name: the shapes and types of the batches by Keras's own code. A test pins it.
+from keras.src.trainers.data_adapters import data_adapter_utils
+
+from worker.training.callbacks import Callbacks
+from worker.training.engine.stock import EachBatch, without_done_batches
+from worker.training.fit_settings import FitSettings
+from worker.training.resume.point import Place
+
+_PROBED = 2
+
+
+def find_sequence(arguments: Mapping[str, Any]) -> Any:
+    """The PyDataset of a call of `fit` where its batches can be taken by their numbers, else None.
+
+    Not where it loads by several workers or has no end, and not with a weight for each class or steps of one's own.
+    """
+    x = arguments["x"]
+    if not isinstance(x, keras.utils.PyDataset) or x.workers > 1 or x.num_batches is None:
+        return None
+    special = (arguments["class_weight"], arguments["steps_per_epoch"], arguments["validation_steps"])
+    is_plain = special == (None, None, None) and arguments["validation_freq"] == 1
+    return x if is_plain and isinstance(arguments["shuffle"], bool) else None
+
+
+def first_batch(x: Any) -> Any:
+    """A batch of a PyDataset or of a tf.data dataset, as a step of Keras's takes it; None of other things."""
+    if isinstance(x, keras.utils.PyDataset):
+        batch = x[0]
+    elif isinstance(x, tf.data.Dataset):
+        batch = next(iter(x), None)
+    else:
+        return None
+    return tuple(batch) if isinstance(batch, list) else batch
+
+
+class SequenceLoop:
+    """Keras's own training function over the batches of a PyDataset, one after the other."""
+
+    def __init__(
+        self,
+        fit: Callable[..., Any],
+        model: keras.Model,
+        arguments: Mapping[str, Any],
+        settings: FitSettings,
+        place: Place,
+    ) -> None:
+        """Bring the data to where the run goes on."""
+        self._fit = fit
+        self._model = model
+        self._arguments = arguments
+        self._settings = settings
+        self._sequence = arguments["x"]
+        validation = arguments["validation_data"]
+        for _ in range(settings.first_epoch, place.epoch):
+            self._sequence.on_epoch_end()
+            if isinstance(validation, keras.utils.PyDataset):
+                validation.on_epoch_end()
+
+    def fit(self, callbacks: Callbacks, epochs: int) -> None:
+        """Train from the run's place until a callback stops it or `epochs` are done."""
+        place, model = callbacks.resume.place, self._model
+        model.jit_compile = False
+        model.make_train_function(force=True)
+        model.train_function = without_done_batches(model, place)
+        self._fit(
+            model,
+            self._batches(place),
+            steps_per_epoch=len(self._sequence),
+            initial_epoch=place.epoch,
+            epochs=epochs,
+            validation_data=self._validation(),
+            validation_batch_size=self._arguments["validation_batch_size"],
+            callbacks=[*callbacks.in_order, EachBatch(callbacks)],
+            shuffle=False,
+            verbose=0,
+        )
+
+    def _batches(self, place: Place) -> Any:
+        return tf.data.Dataset.from_generator(lambda: self._in_order(place), output_signature=_specs(self._sequence))
+
+    def _validation(self) -> Any:
+        """What is validated on: a PyDataset batch by batch, too."""
+        given = self._arguments["validation_data"]
+        if not isinstance(given, keras.utils.PyDataset) or given.num_batches is None:
+            return given
+        batches = _Validations(given)
+        data = tf.data.Dataset.from_generator(batches.next, output_signature=_specs(given))
+        return data.apply(tf.data.experimental.assert_cardinality(len(given)))
+
+    def _in_order(self, place: Place) -> Iterator[Any]:
+        for epoch in range(place.epoch, self._settings.epochs):
+            done = place.step if epoch == place.epoch else 0
+            for number in self._settings.order(epoch, len(self._sequence))[done:]:
+                yield self._sequence[int(number)]
+            # Here and not in a callback: batches may be made before their turn, and none before this.
+            self._sequence.on_epoch_end()
+
+
+class _Validations:
+    """The validations of a run, each over all batches; between two of them the data hears of the epoch's end."""
+
+    def __init__(self, sequence: Any) -> None:
+        self._sequence = sequence
+        self._has_begun = False
+
+    def next(self) -> Iterator[Any]:
+        """The batches of the next validation."""
+        if self._has_begun:
+            self._sequence.on_epoch_end()
+        self._has_begun = True
+        for number in range(len(self._sequence)):
+            yield self._sequence[number]
+
+
+def _specs(sequence: Any) -> Any:
+    """The shapes and types of the batches, by the first ones."""
+    first = [sequence[number] for number in range(min(_PROBED, len(sequence)))]
+    return data_adapter_utils.get_tensor_spec(first)
