@@ -49,7 +49,10 @@ class ResumableUpload:
         self._sha256 = ""
 
     def send(self, on_sent: Callable[[int, int], None] | None = None) -> Json:
-        """The dataset, when it is there. Raises as `put_dataset`; Unreachable after ten minutes without a new byte."""
+        """The dataset, when it is there.
+
+        Raises as `put_dataset`; Unreachable where no service answers at first, or after ten minutes without a new byte.
+        """
         progress = _Progress()
         while True:
             try:
@@ -104,7 +107,8 @@ class _Progress:
             self._offset, self._since, self._pause = offset, time.monotonic(), 0.5
 
     def may_wait(self) -> bool:
-        return time.monotonic() - self._since < _PATIENCE_SECONDS
+        """Not before anything was reached: then no service may be there."""
+        return self._offset >= 0 and time.monotonic() - self._since < _PATIENCE_SECONDS
 
     def wait(self) -> None:
         time.sleep(self._pause)

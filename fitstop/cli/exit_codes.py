@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
 # What `fitstop --help` says of each.
 MEANINGS = {
     ExitCode.OK: "done",
-    ExitCode.JOB_FAILED: "the job failed or was cancelled (watch, demo, submit --watch); a test of a webhook failed",
+    ExitCode.JOB_FAILED: "a watched job failed or was cancelled; the test of a webhook failed",
     ExitCode.USAGE: "wrong usage",
     ExitCode.NOT_FOUND: "not found",
     ExitCode.DENIED: "the API key is missing, wrong, or not allowed to do this",

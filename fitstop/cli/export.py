@@ -28,7 +28,7 @@ def export() -> None:
     """Copy the logs of jobs to TensorBoard or MLflow, each epoch once."""
 
 
-@export.command(epilog=examples("fitstop export tensorboard JOB --to runs", "tensorboard --logdir runs"))
+@export.command(epilog=examples("fitstop export tensorboard JOB --to runs"))
 @_jobs
 @click.option(
     "--to", type=click.Path(file_okay=False, path_type=Path), default="runs", show_default=True,

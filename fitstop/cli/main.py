@@ -41,7 +41,7 @@ _EXIT_STATUSES = "\n".join(["Exit status:", *(f"  {code.value:3}  {meaning}" for
 )
 @click.version_option(version("fitstop"), prog_name="fitstop")
 def main(url: str | None) -> None:
-    """Train Keras models on tables, as jobs in a queue, with early stopping.
+    """Train Keras models as jobs in a queue, with early stopping.
 
     Name a job by its id, or by the beginning or end of its id where that is unique. Data goes to stdout, messages go to
     stderr. NO_COLOR switches colours off.

@@ -37,7 +37,7 @@ def webhooks() -> None:
 @click.argument("address")
 @click.option(
     "--event", "events", type=click.Choice(_EVENTS), multiple=True, default=_DEFAULT, show_default=True,
-    help="Event to send. Repeat it for more.",
+    metavar="EVENT", help=f"Event to send: {', '.join(_EVENTS)}. Repeat it for more.",
 )  # fmt: skip
 @click.option("--name", help="What the webhook is for.")
 @click.option("--job-name", help="Only jobs with this name.")

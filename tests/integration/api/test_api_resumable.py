@@ -12,11 +12,13 @@ import pytest
 from api.state.partial_uploads import all_uploads
 from fitstop.client import Client
 from fitstop.connection import Connection
+from fitstop.errors import Unreachable
 from fitstop.resumable import RESUMABLE_BYTES
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
 from tests.support.cutting_proxy import cutting_proxy
 from tests.support.keys import ADMIN_KEY
+from tests.support.redis import free_port
 from tests.support.waiting import wait_for
 
 MIB = 1024**2
@@ -106,6 +108,11 @@ def test_a_service_of_an_earlier_version_gets_the_file_in_one_piece(api, arrays,
     with Client(Connection(f"http://127.0.0.1:{api.port}", ADMIN_KEY)) as client:
         monkeypatch.setattr("fitstop.resumable._UPLOADS", "no-such-route")
         assert client.put_dataset("in-one-piece", arrays)["sha256"] == sha256(arrays)
+
+
+def test_where_no_service_answers_nobody_waits(arrays):
+    with Client(Connection(f"http://127.0.0.1:{free_port()}", ADMIN_KEY)) as client, pytest.raises(Unreachable):
+        client.put_dataset("nowhere", arrays)
 
 
 def command(port, path):

@@ -1,6 +1,7 @@
 """A user of its own for one program, where this process may become another user: it is root, as in many containers.
 
-Numbers from 52,000 on belong to nobody, by the rules of Debian and systemd, and every container maps them.
+Its number follows from the process's: from a range that hardly any machine gives to people, and that containers have.
+Two programs of one machine seldom share a number, and then Landlock still keeps them apart.
 """
 
 import os
@@ -24,7 +25,7 @@ _NEEDED = _CHOWN | _SETGID | _SETUID
 
 
 def become_own_user(write: Sequence[Path], needed: Iterable[Path], devices: Iterable[Path]) -> None:
-    """Give the files beneath `write` to a user that no other process has, and become that user, for good.
+    """Give the files beneath `write` to a user of this process's own, and become that user, for good.
 
     Where the paths `needed` lie in somebody's private folder, they can still be read: this process keeps the
     capability to read everything, where it has it, and Landlock alone says what. Raises NotGiven, with nothing
