@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from shared.events import Level
+from shared.problems import list_names
 from shared.progress import LastImprovement, Patience, PlateauWait
 from shared.replay import patience_after
 from shared.spec import EarlyStoppingSpec, ModelCheckpointSpec
@@ -37,7 +39,7 @@ class ScriptStopping:
         return self._block.stopped_by is self._rule
 
     @property
-    def spec(self) -> EarlyStoppingSpec:
+    def settings(self) -> EarlyStoppingSpec:
         """Its settings, by the job's epochs."""
         return EarlyStoppingSpec(
             monitor=str(self._rule.monitor)[:64],
@@ -50,7 +52,7 @@ class ScriptStopping:
 
     def patience_used(self, epoch: int, epochs: int) -> Patience:
         """The state after `epoch` (from 1) of `epochs`."""
-        spec, best, last = self.spec, self._rule.best, None
+        spec, best, last = self.settings, self._rule.best, None
         if best is not None and math.isfinite(float(best)):
             at = int(getattr(self._rule, "best_epoch", 0)) + 1 + self._offset
             last = LastImprovement(epoch=at, value=float(best), min_delta=spec.min_delta)
@@ -126,6 +128,16 @@ def best_model(run: RunContext, model: keras.Model, callbacks: Sequence[Any], *,
         keep=_KEPT if saving else 1,
     )
     return BestModel(spec, run)
+
+
+def how_it_ends(rule: Any, logged: Sequence[str]) -> tuple[str, Level]:
+    """What stops a call of `fit` before its last epoch, and how grave that is. Keras only warns of a missing metric."""
+    if rule is None:
+        return "nothing stops it sooner but the job's budget", "info"
+    if rule.settings.monitor in logged:
+        return "early stopping ends it sooner", "info"
+    missing = f'early stopping monitors "{rule.settings.monitor}", and the model logs {list_names(logged)}'
+    return f"nothing stops it sooner but the job's budget: {missing}", "warning"
 
 
 def _is_logged(callback: Any, model: keras.Model) -> bool:

@@ -7,7 +7,7 @@ that Keras would. What is Fitstop's: the order of the rows, the engine, the resu
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -18,7 +18,7 @@ from keras import tree
 
 from shared.events import Event
 from shared.fits import EVENT, FitCall, Kept
-from shared.job import EnginePlan, Stop
+from shared.job import EnginePlan
 from shared.job_folder import AttemptFolder
 from shared.problems import list_names
 from shared.spec import CSVLoggerSpec
@@ -35,7 +35,16 @@ from worker.training.errors import TrainingStopped
 from worker.training.fit_settings import FitSettings
 from worker.training.program import random_state
 from worker.training.program.arrays import NotRows, fingerprint, has_texts, read_data
-from worker.training.program.evidence import JobLog, ScriptPlateau, ScriptStopping, best_model, direction, logged_names
+from worker.training.program.calls import Before, CallState, Ended
+from worker.training.program.evidence import (
+    JobLog,
+    ScriptPlateau,
+    ScriptStopping,
+    best_model,
+    direction,
+    how_it_ends,
+    logged_names,
+)
 from worker.training.program.own_loop import OwnLoop
 from worker.training.program.printing import EpochLines
 from worker.training.program.script_callbacks import (
@@ -57,39 +66,6 @@ log = logging.getLogger(__name__)
 
 Fit = Callable[..., Any]
 _USUAL_BATCH = 32
-
-
-@dataclass(frozen=True)
-class Before:
-    """What the calls before this one left: their number, their epochs, and whose work this attempt has taken up."""
-
-    calls: int = 0
-    epochs: int = 0
-    taken_up: AttemptFolder | None = None
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A call that has ended: what `fit` returns, what comes after it, and why it stopped."""
-
-    history: keras.callbacks.History
-    before: Before
-    stop: Stop
-
-
-class CallState:
-    """What a resume point says of the call that it belongs to."""
-
-    def __init__(self, number: int, seed: int, data: str) -> None:
-        self.number, self.seed, self.data = number, seed, data
-
-    def state(self) -> dict[str, Any]:
-        """The call, the seed of its order, the hash of its data, and the state of Keras's own random generator."""
-        return {"number": self.number, "seed": self.seed, "data": self.data, "keras": random_state.keras_state()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Put Keras's random generator back."""
-        random_state.restore_keras(state["keras"])
 
 
 class ScriptFit:
@@ -329,21 +305,19 @@ class ScriptFit:
         return f"{acting[0]} acts after each batch" if acting else ""
 
     def _report_call(self, data: Data | None, settings: FitSettings) -> None:
-        rule = self._rule.spec if isinstance(self._rule, ScriptStopping) else None
-        added = self._rule.settings if isinstance(self._rule, PatientStopping) else None
         call = FitCall(
             number=self.number,
             after_epoch=self._before.epochs,
             epochs=settings.epochs,
             batch_size=settings.batch_size,
-            rule=rule or added,
+            rule=self._rule.settings if self._rule else None,
             resume=self._kind,
             reasons=tuple(self._reasons),
         )
-        ends = "early stopping ends it sooner" if self._rule else "nothing stops it sooner but the job's budget"
+        ends, level = how_it_ends(self._rule, logged_names(self._model, has_validation=self._has_validation(data)))
         name, parameters = self._model.name, self._model.count_params()
         message = f"call {self.number} of fit: up to {self._arguments['epochs']} epochs; {ends}"
-        self._run.events.write([Event(EVENT, message, call.event_data()), *_data_events(data)])
+        self._run.events.write([Event(EVENT, message, call.event_data(), level), *_data_events(data)])
         model = {"kind": "program", "parameters": parameters}
         self._run.events.write([Event("model", f'Keras model "{name}", {parameters} parameters', model)])
 

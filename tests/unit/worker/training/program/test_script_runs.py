@@ -165,6 +165,16 @@ def test_epochs_count_over_all_calls_and_the_script_sees_its_own(volume: Volume)
     assert "nothing stops it sooner" in events_of(job, "fit")[0].message
 
 
+def test_early_stopping_that_can_never_act_is_a_warning(volume: Volume) -> None:
+    stop = "keras.callbacks.EarlyStopping(monitor='val_loss', patience=1)"
+    script = f"import warnings; warnings.simplefilter('ignore')\n{DATA}model.fit(x, y, epochs=2, callbacks=[{stop}])\n"
+    job, conclusion = play(volume, script)
+    assert conclusion.ending is not None
+    assert conclusion.ending.status == "succeeded", conclusion.ending
+    (call,) = events_of(job, "fit")
+    assert (call.level, 'monitors "val_loss", and the model logs accuracy, loss' in call.message) == ("warning", True)
+
+
 def test_the_specs_early_stopping_is_added_where_a_script_has_none(volume: Volume) -> None:
     rule = {"monitor": "val_accuracy", "patience": 2, "min_delta": 0.9}
     script = DATA + "model.fit(x, y, epochs=2)\n" + "make().fit(x, y, validation_split=0.2, epochs=30)\n"
