@@ -183,6 +183,12 @@ def ending(job: Json) -> list[Text]:
     return lines
 
 
+_OF_SCRIPTS = {
+    "callback": "stopped by a callback of its script",
+    "script_ended": "its script ended without a call of fit",
+}
+
+
 def _reason(job: Json, stop: Json) -> str:
     reason, last = stop.get("reason"), stop.get("last_epoch")
     if reason == "early_stopping":
@@ -197,7 +203,8 @@ def _reason(job: Json, stop: Json) -> str:
         return f"after epoch {last}" if last else "before its first epoch"
     if reason is None:
         return "no reason was recorded" if job["status"] in TERMINAL else "not finished"
-    return f"{reason} at epoch {last}" if last else str(reason)
+    words = _OF_SCRIPTS.get(str(reason), str(reason))
+    return f"{words} at epoch {last}" if last else words
 
 
 def _budget_reason(budget: Json, last: int | None) -> str:

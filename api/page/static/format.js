@@ -121,6 +121,8 @@ const REASONS = {
   budget: "budget used up",
   cancelled: "cancelled",
   error: "error",
+  callback: "stopped by its script",
+  script_ended: "its script ended",
 };
 
 /** Why a job stopped, in words; the API's list of reasons is open. */
