@@ -17,8 +17,8 @@ Kept = Literal["exact", "epoch", "inexact"]
 class FitCall(BaseModel):
     """One call of `fit`, which trains the epochs of the job after `after_epoch` and up to `epochs`.
 
-    `rule` is its early stopping, None where it has none. `resume` says how it goes on after an interruption: as if
-    nothing had happened, with the memory of some callbacks lost, or with other numbers; `reasons` why not exactly.
+    `rule` is its early stopping, None where it has none. `resume` says what an interruption changes:
+    nothing ("exact"), the memory of some callbacks ("epoch"), or the numbers ("inexact"). `reasons` say why.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -110,7 +110,7 @@ def has_texts(data: Data) -> bool:
 
 
 def fingerprint(data: Data) -> str:
-    """A hash of all arrays: an attempt that goes on is to have the data that the attempt before it had."""
+    """A hash of all arrays: an attempt that resumes is to have the data that the attempt before it had."""
     digest = hashlib.blake2b(digest_size=16)
     for part in (data.train, data.validation):
         for array in part.arrays:

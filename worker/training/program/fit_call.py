@@ -178,7 +178,7 @@ class ScriptFit:
         lines = [EpochLines(self._arguments["epochs"], self._offset)] if self._arguments["verbose"] != 0 else []
         return Rules(
             in_order=[block, *added, LearningRateLog(), checkpoint, csv_log, *lines],
-            # The files first: a log goes on in the file that was put back.
+            # The files first: a log continues in the file that was put back.
             stateful={
                 "fit": mark,
                 "files": self._files,
@@ -222,7 +222,7 @@ class ScriptFit:
         added = PatientStopping(spec.model_copy(update=changes))
         return added, [added]
 
-    # Where it goes on
+    # Where it resumes
 
     def _is_of_this_call(self, point: ResumePoint, earlier: AttemptFolder) -> ResumePoint | None:  # noqa: ARG002
         return point if point.callbacks.get("fit", {}).get("number") == self.number else None

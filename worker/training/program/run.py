@@ -1,7 +1,7 @@
 """The life of a program's run: its script from the first line to the last, each call of `fit` a run of Fitstop's.
 
-An attempt that goes on begins at the first line again. Calls of `fit` that had ended return what they returned, with
-the model, the files and the random generators as they were then; the interrupted one goes on where it was.
+An attempt that resumes begins at the first line again. Calls of `fit` that had ended return what they returned, with
+the model, the files and the random generators as they were then. The interrupted one continues where it was.
 """
 
 import linecache

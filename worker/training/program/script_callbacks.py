@@ -33,7 +33,7 @@ class UnsuitableCallback(ValueError):
 
 @dataclass(frozen=True)
 class Numbering:
-    """How the script counts: its epochs are the job's less `offset`; `params` are what its callbacks are told."""
+    """How the script counts: its epochs are the job's less `offset`; `params` are those of its callbacks."""
 
     offset: int
     params: Mapping[str, Any] = field(default_factory=dict)

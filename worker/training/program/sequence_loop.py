@@ -1,7 +1,7 @@
 """A PyDataset of a script: its batches by their numbers, in an order that a resumed run has again.
 
-Batch number i must be the same whenever it is asked for, until `on_epoch_end` changes it: a run that goes on calls that
-for each epoch that lies behind it, as the first run did.
+Batch number i must be the same whenever it is asked for, until `on_epoch_end` changes it. A resumed run calls that
+for each epoch before its place, as the first run did.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +56,7 @@ class SequenceLoop:
         settings: FitSettings,
         place: Place,
     ) -> None:
-        """Bring the data to where the run goes on."""
+        """Bring the data to where the run resumes."""
         self._fit = fit
         self._model = model
         self._arguments = arguments
