@@ -1,4 +1,4 @@
-"""The callbacks that decide about a run, of a spec or of a script: what Fitstop's own callbacks need to know of them."""
+"""The callbacks that decide about a run, of a spec or of a script, and what Fitstop's own need to know of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
