@@ -72,7 +72,7 @@ def show_all(job_id: str) -> Response:
         304: NOT_MODIFIED,
     },
     headers={**KNOWN, "Range": text("Range of bytes."), "If-Range": text("ETag of the ranged file.")},
-    errors=(404, 416),
+    errors=(404, 414, 416),
 )
 def show(job_id: str, path: str) -> Response:
     """Download one file of the list as it is now: a script that runs may change it."""

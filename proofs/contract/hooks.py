@@ -10,6 +10,9 @@ import schemathesis
 DATASET, CHECKPOINT = "contract", "model-01.keras"
 JOBS_VARIABLE = "CONTRACT_JOBS"
 
+# A part of a file is bytes.
+schemathesis.serializer.alias("application/partial-upload", "application/octet-stream")
+
 _JOB_ID = re.compile(r"job_[0-9A-HJKMNP-TV-Z]{26}")
 
 

@@ -126,9 +126,9 @@ def _operation(name: str, ours: Callable[..., Any], real: Callable[..., Any]) ->
     return operation
 
 
-def _open_plain(open_: Callable[[str, int], int], name: str) -> int:
+def _open_plain(open_: Callable[[str, int], int], name: str, mode: int) -> int:
     """One operation for the whole path: nobody here puts links on the volume."""
-    return open_(name, os.O_RDONLY)
+    return open_(name, mode)
 
 
 def _before(changes: bool) -> None:

@@ -6,7 +6,8 @@ _SERVICE = frozenset({"api", "fitstop", "shared", "worker"})
 # The top-level modules of requirements/worker.txt and requirements/gpu.txt. A test compares them.
 _LIBRARIES = frozenset(
     {
-        *("_distutils_hack", "absl", "amqp", "annotated_types", "anyio", "astunparse", "billiard", "celery"),
+        *("_distutils_hack", "absl", "amqp", "annotated_types", "anyio", "astunparse", "async_timeout", "billiard"),
+        "celery",
         *("certifi", "charset_normalizer", "clang", "click", "click_didyoumean", "click_plugins"),
         *("click_repl", "cloudpickle", "dateutil", "editables", "flatbuffers", "gast", "google", "grpc"),
         *("h11", "h5py", "hatchling", "httpcore2", "httpx2", "idna", "joblib", "keras", "kombu"),

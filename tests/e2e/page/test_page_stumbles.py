@@ -10,7 +10,6 @@ from tests.e2e.page.past_jobs import finished_job
 from tests.support.browser import serious_faults
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec
-from tests.support.waiting import wait_for
 
 NOTE_WHAT_IS_SAID = """() => {
   window.said = [];
@@ -40,15 +39,14 @@ def stopped_early(volume, patience):
 def test_the_extend_dialog_offers_a_patience_that_is_taken_and_enter_extends(still):
     job = stopped_early(still.api.volume, 4)
     with still.page() as page:
-        asked = []
-        page.route("**/extend", lambda route: (asked.append(route.request.post_data_json), route.abort()))
+        page.route("**/extend", lambda route: route.abort())
         opened(page, job.id)
         page.get_by_role("button", name="Extend job").press("Enter")
         dialog = page.get_by_role("dialog", name="Extend this job")
         assert dialog.get_by_label("Patience").input_value() == "8"
-        dialog.get_by_label("Max epochs").press("Enter")
-        wait_for(lambda: asked, 10, every=0.05, saying="Enter posted the extension")
-        assert asked[0]["early_stopping"] == {"patience": 8}
+        with page.expect_request("**/extend") as posted:
+            dialog.get_by_label("Max epochs").press("Enter")
+        assert posted.value.post_data_json["early_stopping"] == {"patience": 8}
         assert dialog.is_visible()
 
 

@@ -7,6 +7,7 @@ bundle was, since all its tests asked in process.
 import io
 import json
 import re
+import shutil
 import zipfile
 
 import pytest
@@ -18,6 +19,7 @@ from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import OpenJob
 from shared.worker_card import WorkerCard
+from tests.support.evaluations import classified, leave_evaluation
 from tests.support.finished_job import MODEL, finished_job
 from tests.support.jobs import learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
@@ -140,9 +142,12 @@ def target(api, worker):
         return re.sub(r"<(?:\w+:)?(\w+)>", lambda place: values[place[1]], rule)
 
     fill.finished = finished_job(volume)
+    leave_evaluation(fill.finished.attempts()[0], "binary", classified(("a", "b"), [0, 1], [[0.9, 0.1], [0.2, 0.8]]))
     fill.key = api.ask("POST", "/keys", {"name": "own"}).json["id"]
     fill.webhook = make_webhook()
-    return fill
+    yield fill
+    for upload in volume.datasets.glob(".partial-*"):
+        shutil.rmtree(upload)
 
 
 def test_every_route_answers_over_a_server_what_the_application_gives(api, here, target):

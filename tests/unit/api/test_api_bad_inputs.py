@@ -33,7 +33,7 @@ PROBLEM = "application/problem+json"
 CSV = b"type,ph,quality\nred,3.1,5\nwhite,2.9,6\nred,3.3,6\n"
 GOOD = {"dataset": {"id": "grades", "target": "grade", "positive": {"at_least": 3}}}
 INTEGRATION = "tests/integration/api/test_api_server.py"
-ARCHIVES = "tests/unit/api/datasets/test_api_archives.py"
+ARCHIVES = "tests/unit/api/archive/test_api_archives.py"
 IMAGES = "tests/unit/api/datasets/test_api_images.py"
 ARRAYS = "tests/unit/api/datasets/test_api_arrays.py"
 

@@ -266,9 +266,6 @@ class _Uv:
     def _watch(self, process: "subprocess.Popen[bytes]") -> None:
         looked = time.monotonic()
         while True:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_LOOK_SECONDS)
-                break
             self._go_on()
             now = time.monotonic()
             if now - self._began > self._limits.seconds:
@@ -276,6 +273,9 @@ class _Uv:
             if now - looked > 1:
                 looked = now
                 self._check_size()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_SECONDS)
+                break
         self._check_size()
 
     def _check_size(self) -> None:

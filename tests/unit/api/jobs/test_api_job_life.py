@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+import shared.volume
 from shared.job import Ending
 from shared.volume import OpenJob, Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, small_spec
@@ -105,7 +106,7 @@ def test_a_job_that_is_not_over_is_not_deleted(client, new_job):
         assert job.spec_file.exists()
 
 
-@pytest.mark.parametrize("killed_at", ["unlink", "rename", "rmtree"])
+@pytest.mark.parametrize("killed_at", ["unlink", "rename", "remove_tree"])
 def test_a_delete_that_is_killed_leaves_a_whole_job_or_none(client, volume, job, monkeypatch, killed_at):
     """At every step: the marker, the move, the removal of what was moved."""
     finish(volume, job, "succeeded")
@@ -115,11 +116,11 @@ def test_a_delete_that_is_killed_leaves_a_whole_job_or_none(client, volume, job,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr({"unlink": os, "rename": os, "rmtree": shutil}[killed_at], killed_at, killed)
+        patch.setattr({"unlink": os, "rename": os, "remove_tree": shared.volume}[killed_at], killed_at, killed)
         with pytest.raises(KeyboardInterrupt):
             volume.remove_job(OpenJob(5, job.id))
     after = Volume(volume.root)
-    if killed_at == "rmtree":
+    if killed_at == "remove_tree":
         assert after.job(job.id) is None
         assert any(grave.is_dir() for grave in after.deleted.iterdir())
         after.remove_leftovers()

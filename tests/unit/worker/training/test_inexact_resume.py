@@ -62,7 +62,7 @@ def shown(volume: Volume, job: JobFolder) -> Any:
 
 def test_a_resume_on_the_same_machine_is_exact(volume: Volume, lost: JobFolder) -> None:
     assert [event.level for event in resumed(lost)] == ["info"]
-    assert shown(volume, lost)["resume"] == {"exact": True, "reasons": []}
+    assert shown(volume, lost)["resume"] == {"exact": True, "kind": "exact", "reasons": []}
 
 
 def test_another_processor_is_a_warning_and_the_job_shows_it(volume: Volume, lost: JobFolder) -> None:
@@ -74,7 +74,7 @@ def test_another_processor_is_a_warning_and_the_job_shows_it(volume: Volume, los
     assert "CPU features lost: " in told.message
     assert "amx_tile" in told.message
     found = shown(volume, lost)
-    assert found["resume"] == {"exact": False, "reasons": [told.message]}
+    assert found["resume"] == {"exact": False, "kind": "inexact", "reasons": [told.message]}
     assert told.message in found["warnings"]
 
 
