@@ -6,11 +6,14 @@ job.
 
 import logging
 import threading
+import time
 from queue import Empty, SimpleQueue
 
 from shared.queue import JobQueue
 
 _MOST_AT_ONCE = 256
+# In a storm of posts the jobs of this time share one look into Redis.
+_PAUSE_SECONDS = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class Notifier:
             except Exception:
                 # At the edge of a thread: without it nobody would notify any more.
                 log.exception("the notification failed for %s; a worker's patrol finds the jobs", ", ".join(job_ids))
+            time.sleep(_PAUSE_SECONDS)
 
     def _waiting_too(self) -> list[str]:
         found: list[str] = []

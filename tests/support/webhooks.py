@@ -83,6 +83,10 @@ class Receiver:
     def types(self) -> list[str]:
         return [one["type"] for one in self.accepted]
 
+    def count_messages(self) -> int:
+        """Number of different messages that it accepted: a sender that was stopped may repeat one."""
+        return len({one["webhook-id"] for one in self.accepted})
+
     def _take(self, request: BaseHTTPRequestHandler) -> None:
         content = request.rfile.read(int(request.headers["content-length"]))
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -161,11 +161,11 @@ def test_deleted_and_damaged_jobs_and_webhooks_stop_nothing(settings, store, vol
         os.mkfifo(damaged.result_file)
         run_until(settings, (store.folder / "settled").exists)
         end(volume, gone)
-        run_until(settings, lambda: len(receiver.accepted) == 2 and down.received)
+        run_until(settings, lambda: receiver.count_messages() == 2 and down.received)
         volume.remove_job(OpenJob(5, gone.id))
         store.delete(gone_webhook.id)
         end(volume, new_job())
-        run_until(settings, lambda: len(receiver.accepted) == 4)
+        run_until(settings, lambda: receiver.count_messages() == 4)
 
 
 def test_a_test_is_sent_when_somebody_asks_and_is_tried_once(settings, store, volume, grades, new_job):
