@@ -1,9 +1,13 @@
-"""What a script prints, as a log keeps it: a progress bar as its last state, an epoch as one line."""
+"""What a script prints, as a log keeps it: a progress bar as its last state and without colours, an epoch as one line."""
 
+import re
 import time
 from typing import Any, TextIO
 
 import keras
+
+# Keras colours its progress bars whatever they are written to. Other escape sequences stay, and are shown as text.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class LastStates:
@@ -38,7 +42,7 @@ class LastStates:
 
 
 def _last_state(line: str) -> str:
-    kept = line.replace("\b", "").rstrip("\r")
+    kept = _COLOUR.sub("", line).replace("\b", "").rstrip("\r")
     return kept.rpartition("\r")[2]
 
 
