@@ -1,4 +1,4 @@
-"""What a script prints, as a log keeps it: a progress bar as its last state and without colours, an epoch as one line."""
+"""What a script prints, as a log keeps it: a progress bar as its last state, without colours; an epoch as one line."""
 
 import re
 import time
@@ -20,7 +20,8 @@ class LastStates:
     def write(self, text: str) -> int:
         """Write the whole lines of `text`; keep the rest of it until its line ends."""
         *whole, rest = (self._line + text).split("\n")
-        self._line = _last_state(rest)
+        # One that returns at its end is taken back by what follows.
+        self._line = _last_state(rest) + ("\r" if rest.endswith("\r") else "")
         if whole:
             self._stream.write("".join(f"{_last_state(line)}\n" for line in whole))
             self._stream.flush()
@@ -33,7 +34,7 @@ class LastStates:
     def finish(self) -> None:
         """Write what has no end."""
         if self._line:
-            self._stream.write(f"{self._line}\n")
+            self._stream.write(f"{_last_state(self._line)}\n")
             self._line = ""
         self._stream.flush()
 
