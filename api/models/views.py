@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
     },
     query={"name": text("Original file name.", pattern=r"^[A-Za-z0-9._ -]{1,256}$")},
     body={"application/octet-stream": _FILE},
-    errors=(*BODY_ERRORS, 409, 507),
+    errors=(*BODY_ERRORS, 409, 503, 507),
 )
 def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a `.weights.h5` file, or the weights of a `.keras` file, under an id: 201. The same bytes again: 200.
