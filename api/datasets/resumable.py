@@ -19,7 +19,7 @@ from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import find_dataset, find_upload, is_taken
 from api.auth.quotas import uploading
-from api.auth.uploads import check_request, taken_id
+from api.auth.uploads import check_request
 from api.datasets.file_formats import HEAD_BYTES, Format, format_of
 from api.datasets.upload import Upload, most_bytes, most_of_all
 from api.datasets.upload_options import UploadOptions, read_options
@@ -76,9 +76,7 @@ def begin(dataset_id: str, upload_id: str) -> Answered:
     with Query("name", "missing_values", "column_kinds") as query:
         name = query.parse("name", source_name, None)
         options = read_options(query)
-    check_request(is_id=is_dataset_id(dataset_id) and is_dataset_id(upload_id))
-    if is_taken(dataset_id):
-        raise taken_id(dataset_id)
+    check_request(dataset_id, is_taken, is_id=is_dataset_id(dataset_id) and is_dataset_id(upload_id))
     length = _read_number("Upload-Length")
     info = PartialInfo(
         dataset_id=dataset_id,
