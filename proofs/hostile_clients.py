@@ -26,7 +26,7 @@ from tests.support.redis import running_redis
 from tests.support.worst_bodies import worst_bodies
 
 MOST_MILLISECONDS = 200
-# A process that was not attacked holds about 105.
+# A process that was not attacked holds about 80.
 MOST_MEGABYTES = 300
 _DRIP_SECONDS = 0.5
 _PROCESSES = multiprocessing.get_context("spawn")
