@@ -1,4 +1,4 @@
-"""A job is notified for behind its answer."""
+"""Workers are notified of a job after its answer."""
 
 import threading
 
