@@ -35,6 +35,16 @@ from worker.training.errors import TrainingStopped
 from worker.training.fit_settings import FitSettings
 from worker.training.program import random_state
 from worker.training.program.arrays import NotRows, fingerprint, has_texts, read_data
+from worker.training.program.built_datasets import (
+    BuiltDatasets,
+    CountedPasses,
+    count_batches,
+    digest,
+    find_built,
+    first_of,
+    how_to_be_exact,
+    unlike_batches,
+)
 from worker.training.program.calls import Before, CallState, Ended
 from worker.training.program.evidence import (
     JobLog,
@@ -104,7 +114,7 @@ class ScriptFit:
             data, why_not = self._read_data()
             self._build(data)
             settings = self._settings()
-            mark = CallState(self.number, settings.seed, fingerprint(data) if data else "")
+            mark = CallState(self.number, settings.seed, self._fingerprint(data))
             session = ResumeSession(self._run, self._model, settings, self._is_of_this_call, self._record_name)
             settings = self._as_resumed(settings, mark, session)
             block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(data)))
@@ -114,7 +124,7 @@ class ScriptFit:
             rules = self._rules(block, data, mark, added, saves_inside=saves_inside)
             self.callbacks = Callbacks(self._run, session, rules)
             self.callbacks.narrator.last_epoch = self._before.epochs
-            self._judge_resume(chosen, why_not, session)
+            self._judge_resume(data, chosen, why_not, session)
             engine = None if session.finished_by else self._engine(data, why_not, settings, chosen, session.place)
         with self.callbacks:
             if session.finished_by is not None:
@@ -129,21 +139,24 @@ class ScriptFit:
 
     def _read_data(self) -> tuple[Data | None, str]:
         """The rows; or None, and why the data is left to Keras where it is."""
-        if find_sequence(self._arguments) is not None:
+        if find_sequence(self._arguments) is not None or find_built(self._arguments) is not None:
             return None, ""
         try:
             return read_data(self._arguments), ""
         except NotRows as reason:
             return None, str(reason)
 
+    def _fingerprint(self, data: Data | None) -> str:
+        """A hash of what is trained on, as far as it is known before; of datasets of the epochs, of the first batch."""
+        built = find_built(self._arguments)
+        return fingerprint(data) if data else digest(first_of(built)) if built else ""
+
     def _build(self, data: Data | None) -> None:
         """Make all variables exist, from a first batch."""
-        batch = data.train.first_row if data else first_batch(self._arguments["x"])
+        built = find_built(self._arguments)
+        batch = data.train.first_row if data else first_of(built) if built else first_batch(self._arguments)
         if batch is not None:
             build_variables(self._model, tree.map_structure(_with_texts_as_tensors, batch))
-            return
-        probe = {**self._arguments, "epochs": self._arguments["initial_epoch"], "callbacks": None, "verbose": 0}
-        self._fit(self._model, **probe)
 
     def _settings(self) -> FitSettings:
         asked = self._arguments
@@ -160,6 +173,8 @@ class ScriptFit:
         sequence = find_sequence(asked)
         steps = ceil(len(data.train) / batch_size) if data else asked["steps_per_epoch"]
         steps = steps if sequence is None else len(sequence)
+        if find_built(asked) is not None:
+            steps = count_batches(asked["x"])
         return {"verbose": 0, "epochs": asked["epochs"], "steps": steps}
 
     def _rules(
@@ -183,6 +198,7 @@ class ScriptFit:
                 "fit": mark,
                 "files": self._files,
                 "script": block,
+                **self._passes(),
                 "model_checkpoint": checkpoint,
                 "csv_logger": csv_log,
                 **({"early_stopping": added[0]} if added else {}),
@@ -193,6 +209,11 @@ class ScriptFit:
             csv_log=csv_log,
             saves_inside_epochs=saves_inside,
         )
+
+    def _passes(self) -> dict[str, CountedPasses]:
+        """Those of the datasets that the script builds for each epoch."""
+        counted = CountedPasses(self._arguments)
+        return {"passes": counted} if counted.state() else {}
 
     def _has_validation(self, data: Data | None) -> bool:
         return bool(len(data.validation)) if data else self._arguments["validation_data"] is not None
@@ -239,14 +260,18 @@ class ScriptFit:
         mark.seed = int(saved["seed"])
         return replace(settings, seed=mark.seed)
 
-    def _judge_resume(self, chosen: list[Any], why_not: str, session: ResumeSession) -> None:
+    def _judge_resume(self, data: Data | None, chosen: list[Any], why_not: str, session: ResumeSession) -> None:
         """Decide what is promised of an interruption, and why it is not more; after one, report the reasons."""
         reasons = [reason for one in chosen if (reason := forgets(one))]
         if reasons:
             self._kind = "epoch"
+        inexact = unlike_batches(self._arguments) if data is None and not why_not else []
         if why_not:
+            cure = how_to_be_exact(self._arguments)
+            inexact = [f"{why_not}: Keras itself goes through the data, and what it draws cannot be put back{cure}"]
+        if inexact:
             self._kind = "inexact"
-            reasons.append(f"{why_not}, which Keras itself goes through: what it draws there cannot be put back")
+            reasons += inexact
         self._reasons = reasons
         if session.resumed is not None and session.finished_by is None:
             for reason in reasons:
@@ -269,6 +294,10 @@ class ScriptFit:
         self, data: Data | None, why_not: str, settings: FitSettings, chosen: list[Any], place: Place
     ) -> Engine:
         self._report_call(data, settings)
+        if find_built(self._arguments) is not None:
+            message = "stock engine: the batches of the datasets that the script builds for the epochs"
+            self._run.events.write([Event("engine", message, {"engine": "stock"})])
+            return BuiltDatasets(self._fit, self._model, self._arguments, settings)
         if data is None and not why_not:
             message = "stock engine: the batches of a PyDataset by their numbers"
             self._run.events.write([Event("engine", message, {"engine": "stock"})])
