@@ -54,8 +54,7 @@ def main() -> int:
     """Send until a signal. Exit status 2 for an environment that cannot be used."""
     try:
         settings = read_settings()
-        networks = parse_networks(settings.webhook_networks)
-    except (BadEnvironment, ValueError) as error:
+    except BadEnvironment as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     os.umask(int(settings.umask, 8))
@@ -63,7 +62,7 @@ def main() -> int:
     # They log each address, with the secrets in it.
     for name in ("httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    install(networks)
+    install(parse_networks(settings.webhook_networks))
     with suppress(asyncio.CancelledError):
         asyncio.run(_run_until_signal(settings))
     return 0

@@ -114,7 +114,7 @@ def show(webhook_id: str) -> Response:
     """Show a webhook and its last 50 deliveries."""
     no_query()
     record = find_webhook(webhook_id)
-    waiting = [_asked_test(one.id, one.requested_at) for one in service().webhooks.tests(webhook_id)]
+    waiting = [_waiting_test(one.id, one.requested_at) for one in service().webhooks.tests(webhook_id)]
     sent = [_report(one) for one in last_deliveries(service().webhooks.place(webhook_id))]
     return json_response(WebhookDetail(**_facts(record), deliveries=[*reversed(waiting), *sent]))
 
@@ -139,7 +139,7 @@ def test(webhook_id: str) -> Response:
     """Send a message of type `test`. GET /webhooks/{id} shows whether it was delivered."""
     no_query()
     asked = service().webhooks.ask_test(find_webhook(webhook_id).id)
-    return json_response(_asked_test(asked.id, asked.requested_at), 202)
+    return json_response(_waiting_test(asked.id, asked.requested_at), 202)
 
 
 def _check_count(project: str) -> None:
@@ -158,7 +158,7 @@ def _facts(record: WebhookRecord) -> dict[str, Any]:
     return {"object": "webhook", "address": record.shown, "events": list(record.events), **shown}
 
 
-def _asked_test(test_id: str, at: str) -> WebhookDelivery:
+def _waiting_test(test_id: str, at: str) -> WebhookDelivery:
     return _report(Delivery(id=test_id, type="test", job=None, body={}, created_at=at))
 
 
