@@ -13,8 +13,8 @@ from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, JSON, Answer, json_answer, operation
 from api.http.query import Query, no_query
 from api.http.strict_json import SMALL_BODY_BYTES, read_object
-from api.shapes.base import Page, take_fields
-from api.shapes.webhooks import NewWebhook, Webhook, WebhookDelivery, WebhookDetail
+from api.shapes.base import take_fields
+from api.shapes.webhooks import NewWebhook, Webhook, WebhookDelivery, WebhookDetail, WebhookPage
 from api.state.deliveries import Delivery, last_deliveries
 from api.state.key_store import KeyName
 from api.state.service import service
@@ -96,7 +96,7 @@ def create() -> tuple[Response, int, dict[str, str]]:
     "listWebhooks",
     "webhooks",
     "List the webhooks",
-    {200: json_answer("The complete list.", Page[Webhook])},
+    {200: json_answer("The complete list.", WebhookPage)},
     query={"project": PROJECT},
 )
 def show_all() -> Response:
@@ -104,7 +104,8 @@ def show_all() -> Response:
     with Query("project") as query:
         project = read_project(query)
     own = [Webhook(**_facts(one)) for one in service().webhooks.all() if project in {None, one.project}]
-    return json_response(Page[Webhook](object="list", data=own, has_more=False))
+    has_sender = service().webhooks.has_sender()
+    return json_response(WebhookPage(object="list", data=own, has_more=False, has_sender=has_sender))
 
 
 @operation(
