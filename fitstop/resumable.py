@@ -63,7 +63,7 @@ class ResumableUpload:
                 progress.wait()
 
     def _try(self, progress: "_Progress", on_sent: Callable[[int, int], None] | None) -> Json:
-        if self._sha256 and (known := self._published()):
+        if self._sha256 and (known := self._find_published()):
             return known
         begun = self._send("PUT", self._place, params=self._params, headers={"Upload-Length": str(self._content.size)})
         offset, size, reader = int(begun.json()["offset"]), self._content.size, _Reader(self._content.pieces())
@@ -85,7 +85,7 @@ class ResumableUpload:
         headers = {"Content-Type": "application/partial-upload", "Upload-Offset": str(offset), **headers}
         return self._send("PATCH", self._place, content=part, headers=headers, timeout=self._timeout)
 
-    def _published(self) -> Json | None:
+    def _find_published(self) -> Json | None:
         """The dataset, where an answer that it is there was lost."""
         try:
             known: Json = self._send("GET", self._dataset).json()

@@ -125,7 +125,7 @@ class Sender:
         self.wrong: list[Wrong] = []
 
     def send(self, count: int) -> None:
-        """Send so many requests."""
+        """Send this number of requests."""
         kinds, weights = zip(*self._kinds, strict=True)
         for _ in range(count):
             request = self._cancel() if self._posted else self._chance.choices(kinds, weights)[0]()
@@ -240,7 +240,7 @@ class Sender:
         while "{id}" in path:
             path = path.replace("{id}", self._id(), 1)
         names = [self._chance.choice(_NAMES) for _ in range(self._chance.choice((0, 0, 1, 2)))]
-        query = "&".join(f"{name}={_quoted(self._text()[:200])}" for name in names)
+        query = "&".join(f"{name}={_quote(self._text()[:200])}" for name in names)
         headers = {}
         for name in ("Accept", "Range", "If-None-Match", "Last-Event-ID", "X-Request-Id", "Content-Type", "If-Range"):
             if self._chance.random() < 0.1:
@@ -249,7 +249,7 @@ class Sender:
         return self._request(self._chance.choice(_METHODS), f"{path}?{query}" if query else path, body, headers)
 
     def _id(self) -> str:
-        return self._chance.choice(self._ids) if self._chance.random() < 0.6 else _quoted(self._text()[:300])
+        return self._chance.choice(self._ids) if self._chance.random() < 0.6 else _quote(self._text()[:300])
 
     def _broken_json(self) -> Request:
         content = bytearray(json.dumps(small_spec()).encode())
@@ -313,8 +313,8 @@ def known_paths(folder: Path) -> list[str]:
     return sorted({re.sub(r"<[^>]+>", "{id}", rule.rule) for rule in app.url_map.iter_rules()} | {"/{id}"})
 
 
-def fuzzed(requests: int, seed: int, folder: Path, say: Callable[[str], object] = lambda text: None) -> Judged:
-    """Send so many requests to an API of its own, and judge."""
+def fuzz(requests: int, seed: int, folder: Path, say: Callable[[str], object] = lambda text: None) -> Judged:
+    """Send requests to an API of its own, and judge."""
     judged = Judged()
     with running_redis(folder) as redis:
         api = ApiProcess(Volume(folder / "volume"), redis.url, folder / "api.log", **UNLIMITED)
@@ -355,7 +355,7 @@ def main() -> int:
     asked = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        judged = fuzzed(asked.requests, asked.seed, Path(folder), sys.stdout.write)
+        judged = fuzz(asked.requests, asked.seed, Path(folder), sys.stdout.write)
     for wrong in judged.wrong[:20]:
         sys.stdout.write(f"{wrong.why}\n    {wrong.request[:1000]!r}\n")
     for line in judged.log[:20]:
@@ -380,7 +380,7 @@ def _is_json(line: str) -> bool:
         return False
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     from urllib.parse import quote
 
     return text if text.startswith("%") else quote(text, safe="", errors="surrogatepass")

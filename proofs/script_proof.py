@@ -41,13 +41,13 @@ def _prove(volume: Volume, name: str, times: int, seed: int) -> int:
         kills = random_kills(chance)
         killed = run_script(volume, forks, script, kills, chance.choice([60, 0.05]))
         differs = _differences(untouched, script_outcome(killed)) if name not in INEXACT else []
-        differs += [message for message in _refused(killed) if "another model" in message]
+        differs += [message for message in _resume_warnings(killed) if "another model" in message]
         broken += bool(differs)
         print(f"  killed at {', '.join(deaths(killed))}: {', '.join(differs) or 'as promised'}", flush=True)
     return broken
 
 
-def _refused(job: JobFolder) -> list[str]:
+def _resume_warnings(job: JobFolder) -> list[str]:
     """What the job says of resume points that could not be used."""
     return [one.event.message for one in job_events(job) if one.event.type == "resume" and one.event.level == "warning"]
 

@@ -166,7 +166,4 @@ def keep(model: EarlierModel, into: JobFolder, *, is_final: bool) -> None:
 
 def _sha256(path: Path) -> str:
     with open_plain(path) as file:
-        digest = hashlib.sha256()
-        while piece := file.read(1024**2):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

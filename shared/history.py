@@ -46,7 +46,7 @@ class AttemptHistory:
     resumed: Place | None = None
     from_attempt: int | None = None
     epochs: EpochRows = NO_EPOCHS
-    inexact: tuple[str, ...] = ()
+    inexact: Mapping[str, Kept] = field(default_factory=dict)
     fit: FitCall | None = None
     limits: Mapping[str, Kept] = field(default_factory=dict)
 
@@ -174,13 +174,21 @@ class JobHistory:
         return attempt.fit.batch_size if attempt.fit else None
 
     def limits(self) -> dict[str, Kept]:
-        """Why an interruption of a program's job would not be exact, and what it would be then."""
-        return {reason: kept for attempt in self.attempts for reason, kept in attempt.limits.items()}
+        """Why an interruption of a program's job would not be exact, and what it would be then.
 
-    def inexact(self) -> list[str]:
-        """Why the run may differ from one that was never interrupted; of attempts whose work was dropped nothing."""
+        Without the reasons that `inexact` gives: there was such an interruption.
+        """
+        limits = {reason: kept for attempt in self.attempts for reason, kept in attempt.limits.items()}
+        reported = self.inexact()
+        return {reason: kept for reason, kept in limits.items() if not any(one.endswith(reason) for one in reported)}
+
+    def inexact(self) -> dict[str, Kept]:
+        """Why the run may differ from one that was never interrupted, and in what; not of attempts whose work was
+        dropped.
+        """
         used = self.used()
-        return [reason for attempt in self.attempts if used[attempt.number] != Place() for reason in attempt.inexact]
+        kept = (attempt.inexact for attempt in self.attempts if used[attempt.number] != Place())
+        return {reason: kind for reasons in kept for reason, kind in reasons.items()}
 
     def _epochs_told(self) -> list[tuple[int, EpochRows]]:
         return [(0, self.inherited), *((attempt.number, attempt.epochs) for attempt in self.attempts)]
@@ -196,7 +204,7 @@ class _AttemptReader:
     training_rows: int | None = None
     resumed: Place | None = None
     from_attempt: int | None = None
-    inexact: tuple[str, ...] = ()
+    inexact: Mapping[str, Kept] = field(default_factory=dict)
     fit: FitCall | None = None
     limits: Mapping[str, Kept] = field(default_factory=dict)
     claim: Claim | None = None
@@ -244,7 +252,8 @@ class _AttemptReader:
         if event.at is not None:
             self._moment(event)
         if event.data.get("exact") is False:
-            self.inexact += (event.message,)
+            kind: Kept = "epoch" if event.data.get("kind") == "epoch" else "inexact"
+            self.inexact = {**self.inexact, event.message: kind}
         if call := FitCall.of(event):
             self.fit = call
             self.limits = {**self.limits, **dict.fromkeys(call.reasons, call.resume)}

@@ -8,6 +8,7 @@ position counts every byte that was printed, so it stays the same when the middl
 """
 
 import re
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from shared.plain_files import open_plain
 SEGMENT_BYTES = 1024**2
 MOST_SEGMENT_BYTES = 2 * SEGMENT_BYTES
 
+_Decoder = getincrementaldecoder("utf-8")
 _NAME = re.compile(r"output-([0-9]{1,18})\.log")
 # Those of C0 and C1 but tab and line feed; marks that reorder text; separators that some programs take for lines.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
@@ -135,12 +137,7 @@ def _next(segment: _Segment, place: int, most_bytes: int) -> bytes:
 
 def _whole(content: bytes) -> bytes:
     r"""Without an incomplete character and without a `\r` at the end, which may be half a line end."""
-    for length in range(1, min(4, len(content)) + 1):
-        byte = content[-length]
-        if byte >= 0xC0:  # the first byte of a character
-            size = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            content = content[:-length] if length < size else content
-            break
-        if byte < 0x80:
-            break
-    return content.removesuffix(b"\r")
+    decoder = _Decoder("backslashreplace")
+    decoder.decode(content[-4:])
+    incomplete, _ = decoder.getstate()
+    return content[: len(content) - len(incomplete)].removesuffix(b"\r")

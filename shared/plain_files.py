@@ -11,9 +11,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from shared.problems import FitstopError
 
@@ -42,7 +42,7 @@ def guard(root: Path) -> None:
     _guarded.add(os.fspath(root))
 
 
-def open_plain(path: Path | str) -> BinaryIO:
+def open_plain(path: Path | str) -> BufferedReader:
     """The file at `path`, to read. Never waits for another process.
 
     Raises UnusableDocument for what is no regular file or is reached by a link, FileNotFoundError, OSError.

@@ -18,7 +18,7 @@ from shared.settings import Settings
 QUEUE = "fitstop"
 # The first versions gave the task its name, and workers of different versions share a queue.
 TASK = "fitstop.ring"
-# More notifications than free slots only lie in Redis: a worker that has run a job looks at the volume by itself.
+# More rarely help: a worker that has run a job looks at the volume by itself, and a patrol notifies of the others.
 MOST_PENDING = 50
 
 log = logging.getLogger(__name__)
@@ -95,9 +95,9 @@ class JobQueue:
         self._app = app
 
     def notify(self, *job_ids: str) -> bool:
-        """Say that there is work. Answers within seconds: True once Redis has a notification for each job.
+        """Say that there is work. Answers within seconds: False where Redis did not take what was sent.
 
-        Where MOST_PENDING already wait there, they are enough: a message costs more than the rest of a post.
+        Above MOST_PENDING that wait nothing is sent: a message costs more than the rest of a post.
         """
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
@@ -107,8 +107,8 @@ class JobQueue:
         except (OperationalError, RedisError, OSError) as error:
             if isinstance(error, ResponseError):
                 self._clean_keys()
-            told = ", ".join(job_ids)
-            log.warning("the notification for %s did not reach Redis (%s); a worker's sweep will find it", told, error)
+            named = ", ".join(job_ids)
+            log.warning("the notification for %s did not reach Redis (%s); a worker's patrol finds it", named, error)
             return False
         return True
 

@@ -14,13 +14,14 @@ import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from shared.networks import parse_networks
 from shared.problems import FitstopError
 from shared.project import ProjectQuotas, ProjectWeights
 
@@ -55,12 +56,11 @@ def _hard_to_guess(key: SecretStr) -> SecretStr:
     return key
 
 
-def _networks(text: str) -> str:
-    for part in filter(None, map(str.strip, text.split(","))):
-        try:
-            ip_network(part)
-        except ValueError as error:
-            raise ValueError(f"{error}; expected networks such as 10.0.0.0/8, separated by commas") from None
+def _check_networks(text: str) -> str:
+    try:
+        parse_networks(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; expected networks such as 10.0.0.0/8, separated by commas") from None
     return text
 
 
@@ -110,12 +110,11 @@ class Settings(BaseModel):
     )
     host: str = Field(default="127.0.0.1", description="the address that the API listens on")
     admin_key: Annotated[SecretStr, AfterValidator(_hard_to_guess)] | None = Field(
-        default=None, description="an API key of scope admin, beside those on the volume"
+        default=None, description="an API key of scope admin, beside those of the state folder"
     )
     port: int = Field(default=8000, ge=0, le=65_535, description="the port that the API listens on")
-    trusted_proxies: str = Field(
+    trusted_proxies: Annotated[str, AfterValidator(_check_networks)] = Field(
         default="",
-        pattern=r"^[0-9A-Fa-f.:/, ]*$",
         description="addresses and networks of proxies whose X-Forwarded headers count, separated by commas",
     )
     api_processes: int = Field(default=1, ge=1, le=64, description="the API's worker processes")
@@ -143,7 +142,7 @@ class Settings(BaseModel):
     project_quotas: ProjectQuotas = Field(
         default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
     )
-    webhook_networks: Annotated[str, AfterValidator(_networks)] = Field(
+    webhook_networks: Annotated[str, AfterValidator(_check_networks)] = Field(
         default="",
         description="networks that webhooks may reach beside public addresses, separated by commas; also allows http",
     )

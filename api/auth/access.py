@@ -77,7 +77,7 @@ def shows_key(app: Flask, environ: dict[str, Any]) -> bool:
     """
     with app.request_context(environ), suppress(OSError, ValueError, HTTPException):
         sent = request.headers.get("Authorization")
-        known = _of_session() if sent is None else _of_header(sent)
+        known = _find_by_cookie() if sent is None else _find_by_header(sent)
         return known is not None and known.status == "active"
     return False
 
@@ -88,7 +88,7 @@ def may_run_code() -> bool:
 
 
 def _check() -> Response | None:
-    # A path that nobody serves is told only to those who have a key.
+    # Only those who have a key see that nobody serves a path.
     needed: RouteScope = scope_of(current_app, request.endpoint) if request.endpoint else "read"
     if needed == "public":
         return None
@@ -111,18 +111,18 @@ def _check() -> Response | None:
 
 def _find_session_key() -> KnownKey | None:
     """The key of the browser's session. A write by it comes from our own page or is refused."""
-    known = _of_session()
+    known = _find_by_cookie()
     if known is not None and request.method not in _SAFE_METHODS:
         check_origin()
     return known
 
 
-def _of_session() -> KnownKey | None:
+def _find_by_cookie() -> KnownKey | None:
     secret = read_secret()
     return service().sessions.find(secret) if secret is not None else None
 
 
-def _of_header(sent: str) -> KnownKey | None:
+def _find_by_header(sent: str) -> KnownKey | None:
     """The key of an Authorization header."""
     key = sent.partition(" ")[2].strip(" ")
     return service().keys.find(key) if key.isascii() and len(key) <= _MOST_CHARACTERS else None
@@ -144,7 +144,7 @@ def _find_key() -> KnownKey:
     scheme, _, key = sent.partition(" ")
     if scheme.lower() != "bearer" or not key.strip(" "):
         raise _unauthorized("no_key", f"the Authorization header has no key: {_HOW}")
-    known = _of_header(sent)
+    known = _find_by_header(sent)
     if known is None:
         service().volume.check()
         raise _unauthorized("unknown_key", f"unknown API key; keys of this service match {PATTERN}", is_token=True)

@@ -76,7 +76,7 @@ def find_upload(dataset_id: str, upload_id: str) -> PartialUpload:
     reached = [one for one in partial_uploads.all_uploads(datasets) if reaches(one.info.project)]
     found = next((one for one in reached if ids == (one.info.dataset_id, one.info.upload_id)), None)
     if found is None:
-        raise partial_uploads.gone()
+        raise partial_uploads.no_such_upload()
     return found
 
 

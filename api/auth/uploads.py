@@ -1,23 +1,40 @@
-"""What every upload under an id of the client's choice has in common: its request, its id, and who uses it."""
+"""What all uploads under an id of the client's choice have in common: request, id, list, users, and removal."""
 
+import logging
 from collections.abc import Callable
+from itertools import islice
+from typing import TypeVar
 
 from flask import request
 
-from api.auth.projects import reaches
+from api.auth.projects import PROJECT, reaches, read_project
+from api.http.operation import integer, text
 from api.http.problems import HttpProblem
+from api.http.query import Query
 from api.state.service import service
+from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
 from shared.ids import DATASET_ID_PATTERN
 from shared.job import JobRecord
-from shared.problems import Conflict, Problem, Refused, list_names, pointer
+from shared.problems import Conflict, NotFound, Problem, Refused, list_names, pointer
+from shared.program import ProgramInfo
 from shared.volume import OpenJob
+from shared.weights import WeightsInfo
 
+LIST_QUERY = {"limit": integer(1, 100, 20), "after": text("Last id of the previous page."), "project": PROJECT}
 _MOST_NAMED = 5
 
+_Upload = DatasetInfo | ProgramInfo | WeightsInfo
+_Info = TypeVar("_Info", DatasetInfo, ProgramInfo, WeightsInfo)
 
-def check_request(*, is_id: bool) -> None:
-    """Raise Refused for what is no id, and HttpProblem for a body that is not the whole file itself."""
+log = logging.getLogger(__name__)
+
+
+def check_request(upload_id: str, is_taken: Callable[[str], bool], *, is_id: bool) -> None:
+    """Raise Refused for what is no id, HttpProblem for a body that is not the whole file itself, Conflict where taken.
+
+    `is_taken(upload_id)` says whether another project has the id.
+    """
     if not is_id:
         raise Refused([Problem(pointer("id"), f"expected an id that matches {DATASET_ID_PATTERN}", "invalid_id")])
     if request.mimetype == "multipart/form-data":
@@ -26,6 +43,8 @@ def check_request(*, is_id: bool) -> None:
         # RFC 9110, 14.4: a part must not be taken for the whole.
         detail = "received Content-Range, expected the whole file; /datasets/{id}/uploads/{id} takes a file in parts"
         raise HttpProblem(400, "partial_upload", detail)
+    if is_taken(upload_id):
+        raise taken_id(upload_id)
 
 
 def taken_id(upload_id: str) -> Conflict:
@@ -33,8 +52,45 @@ def taken_id(upload_id: str) -> Conflict:
     return Conflict(f'the id "{upload_id}" is taken by another project; choose another id')
 
 
-def check_unused(what: str, is_user: Callable[[JobRecord], bool]) -> None:
-    """Raise Conflict where an unfinished job uses `what`."""
+def read_page(what: str, ids: list[str], find: Callable[[str], _Info | None]) -> tuple[list[_Info], bool]:
+    """The uploads of the page that the query (LIST_QUERY) asks for, and whether there are more. `ids` are sorted."""
+    with Query("limit", "after", "project") as query:
+        limit = query.integer("limit", 20, 1, 100)
+        after = query.parse("after", str, "")
+        project = read_project(query)
+    readable = (read_listed(what, one, find) for one in ids if one > after)
+    own = (info for info in readable if info is not None and project in {None, info.project})
+    found = list(islice(own, limit + 1))
+    return found[:limit], len(found) > limit
+
+
+def read_listed(what: str, upload_id: str, find: Callable[[str], _Info | None]) -> _Info | None:
+    """What is known of an upload; None, and a line in the log, where its document cannot be read."""
+    try:
+        return find(upload_id)
+    except UnusableDocument as error:
+        log.error("the %s %s is left out of the list: %s", what, upload_id, error)
+        return None
+
+
+def remove_unused(
+    what: str,
+    info: _Upload | None,
+    is_user: Callable[[JobRecord], bool],
+    remove: Callable[[str], bool],
+    missing: str,
+) -> tuple[str, int]:
+    """Remove an upload that no unfinished job uses: 204. Raises NotFound, which says `missing`, and Conflict."""
+    if info is None:
+        raise NotFound(missing)
+    _check_unused(what, is_user)
+    if not remove(info.id):
+        raise NotFound(missing)
+    service().usage.forget(info.project)
+    return "", 204
+
+
+def _check_unused(what: str, is_user: Callable[[JobRecord], bool]) -> None:
     users = [job for job in map(_open_record, service().volume.open_jobs()) if job and is_user(job)]
     if users:
         # A job of an admin's key may be of another project.

@@ -19,7 +19,7 @@ from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import find_dataset, find_upload, is_taken
 from api.auth.quotas import uploading
-from api.auth.uploads import check_request, taken_id
+from api.auth.uploads import check_request
 from api.datasets.file_formats import HEAD_BYTES, Format, format_of
 from api.datasets.upload import Upload, most_bytes, most_of_all
 from api.datasets.upload_options import UploadOptions, read_options
@@ -30,6 +30,7 @@ from api.http.operation import BODY_ERRORS, Answer, json_answer, operation, text
 from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
 from api.shapes.service import Dataset, UnfinishedUpload
+from api.state import partial_uploads
 from api.state.incoming import check_reserve, incoming_folder, receive_pieces
 from api.state.partial_uploads import (
     KEPT_SECONDS,
@@ -48,7 +49,6 @@ from shared.problems import Conflict, Problem, Refused
 _PART_TYPE = "application/partial-upload"
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
 _MOST_OF_A_PROJECT = 32
-_HASHED_BYTES = 1024 * 1024
 _STATE_HEADERS = ("Upload-Offset", "Upload-Length", "Upload-Complete", "Upload-Limit")
 _COMPLETE = text("`?1`: the upload is complete with this request. `?0`: more will follow.", enum=["?0", "?1"])
 
@@ -76,9 +76,7 @@ def begin(dataset_id: str, upload_id: str) -> Answered:
     with Query("name", "missing_values", "column_kinds") as query:
         name = query.parse("name", source_name, None)
         options = read_options(query)
-    check_request(is_id=is_dataset_id(dataset_id) and is_dataset_id(upload_id))
-    if is_taken(dataset_id):
-        raise taken_id(dataset_id)
+    check_request(dataset_id, is_taken, is_id=is_dataset_id(dataset_id) and is_dataset_id(upload_id))
     length = _read_number("Upload-Length")
     info = PartialInfo(
         dataset_id=dataset_id,
@@ -90,15 +88,15 @@ def begin(dataset_id: str, upload_id: str) -> Answered:
     )
     datasets = service().volume.datasets
     remove_expired(datasets)
-    is_new = info not in [one.info for one in all_uploads(datasets)]
-    if is_new:
+    known = partial_uploads.find_upload(datasets, info.project, dataset_id, upload_id)
+    if known is None:
         _check_new(info)
-    upload = begin_upload(datasets, info)
+    upload = known or begin_upload(datasets, info)
     if upload.info != info:
         raise Conflict("this upload was begun with another length, name or options; choose another id, or delete it")
     service().usage.forget(info.project)
     location = f"/datasets/{dataset_id}/uploads/{upload_id}"
-    return _report(upload, 201 if is_new else 200, {"Location": location})
+    return _report(upload, 200 if known else 201, {"Location": location})
 
 
 @operation(
@@ -200,7 +198,7 @@ def _complete(upload: PartialUpload, sha256: str) -> Answered:
         detail = f"{size} of {info.length} bytes have arrived; send the others before Upload-Complete: ?1"
         raise HttpProblem(409, "incomplete_upload", detail, headers={"Upload-Offset": str(size)})
     found = _find_format(upload)
-    with _removing_refused(upload), incoming_folder(upload.folder.parent) as folder:
+    with _remove_if_refused(upload), incoming_folder(upload.folder.parent) as folder:
         own = _hash(upload)
         if own != sha256:
             detail = f"the file that arrived has the SHA-256 {own}, expected {sha256}; send it again"
@@ -215,14 +213,14 @@ def _complete(upload: PartialUpload, sha256: str) -> Answered:
 
 def _find_format(upload: PartialUpload) -> Format:
     """The format of the file by its beginning. One that cannot become a dataset ends the upload."""
-    with _removing_refused(upload), open_plain(upload.data) as file:
+    with _remove_if_refused(upload), open_plain(upload.data) as file:
         found = format_of(file.read(HEAD_BYTES))
         check_size(upload.info.length, most_bytes(found, service().settings))
         return found
 
 
 @contextmanager
-def _removing_refused(upload: PartialUpload) -> Iterator[None]:
+def _remove_if_refused(upload: PartialUpload) -> Iterator[None]:
     """Remove the upload where its file is refused: the same file would be refused again."""
     try:
         yield
@@ -236,11 +234,8 @@ def _removing_refused(upload: PartialUpload) -> Iterator[None]:
 
 
 def _hash(upload: PartialUpload) -> str:
-    digest = hashlib.sha256()
     with open_plain(upload.data) as file:
-        while piece := file.read(_HASHED_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _report(upload: PartialUpload, status: int = 200, more: dict[str, str] | None = None) -> Answered:

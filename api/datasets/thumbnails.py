@@ -54,7 +54,7 @@ def show_images(dataset_id: str) -> Response:
         raise NotFound("the dataset has no class with this name")
     path = service().volume.dataset_folder(dataset_id) / "thumbnails.parquet"
     rows, has_more = _read(path, name, limit)
-    return json_response(Page[DatasetImage](object="list", data=[_shown(row) for row in rows], has_more=has_more))
+    return json_response(Page[DatasetImage](object="list", data=[_describe(row) for row in rows], has_more=has_more))
 
 
 def _read(path: Path, name: str | None, limit: int) -> tuple[list[dict[str, Any]], bool]:
@@ -70,7 +70,7 @@ def _read(path: Path, name: str | None, limit: int) -> tuple[list[dict[str, Any]
 def _labels(file: Any) -> list[str]:
     """The label of each row; those of one class are one object."""
     cells = file.read(["label"], use_threads=False)["label"].unify_dictionaries().combine_chunks()
-    names = [_checked(one) for one in cells.dictionary.to_pylist()]
+    names = [_check_size(one) for one in cells.dictionary.to_pylist()]
     return [names[index] for index in cells.indices.to_pylist()]
 
 
@@ -90,18 +90,18 @@ def _rows_at(file: Any, places: set[int]) -> Iterator[tuple[int, dict[str, Any]]
         if any(start <= place < end for place in places):
             rows = file.read_row_group(group, use_threads=False)
             for place in places & set(range(start, end)):
-                yield place, {name: _checked(rows[name][place - start].as_py()) for name in rows.column_names}
+                yield place, {name: _check_size(rows[name][place - start].as_py()) for name in rows.column_names}
         start = end
 
 
-def _checked(value: Any) -> Any:
+def _check_size(value: Any) -> Any:
     """A value of the file. Raises ValueError for one that ingest did not write."""
     if isinstance(value, str | bytes) and len(value) > _MOST_BYTES:
         raise ValueError(f"a value of {len(value)} bytes")
     return value
 
 
-def _shown(row: dict[str, Any]) -> DatasetImage:
+def _describe(row: dict[str, Any]) -> DatasetImage:
     content, media_type = row.pop("image"), row.pop("type")
     uri = f"data:{media_type};base64,{b64encode(content).decode()}"
     return DatasetImage(object="dataset_image", thumbnail=uri, **row)

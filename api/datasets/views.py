@@ -1,26 +1,24 @@
 """PUT /datasets/{id}, GET /datasets, GET and DELETE /datasets/{id}."""
 
 import json
-import logging
 
 from flask import Response, request
 from pydantic import TypeAdapter, ValidationError
 
 from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
-from api.auth.projects import PROJECT, find_dataset, is_taken, reaches, read_project
+from api.auth.projects import find_dataset, is_taken, reaches, read_project
 from api.auth.quotas import uploading
-from api.auth.uploads import check_request, check_unused, taken_id
+from api.auth.uploads import LIST_QUERY, check_request, read_listed, remove_unused, taken_id
 from api.datasets.upload import Upload, receive
 from api.datasets.upload_options import UPLOAD_PARAMETERS, UploadOptions, read_options
 from api.http.answer import json_response
-from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
+from api.http.operation import BODY_ERRORS, Answer, json_answer, operation, text
 from api.http.query import Query, no_query
 from api.shapes.base import Page, take_fields
 from api.shapes.service import Dataset
 from api.state.service import service
 from shared.dataset import DatasetInfo
-from shared.document import UnusableDocument
 from shared.durable import create_file, encode
 from shared.ids import is_dataset_id
 from shared.problems import Conflict, NotFound
@@ -31,9 +29,8 @@ _MOST_NAME = 256
 _FILE = {"type": "string", "format": "binary"}
 UPLOAD_QUERY = {"name": text("Original file name.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS}
 _LINKS = {name: (name, {"dataset_id": "$response.body#/id"}) for name in ("showDataset", "deleteDataset")}
+_MISSING = "there is no dataset with this id"
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
-
-log = logging.getLogger(__name__)
 
 
 @operation(
@@ -64,9 +61,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     with Query("name", "missing_values", "column_kinds") as query:
         name = query.parse("name", source_name, None)
         options = read_options(query)
-    check_request(is_id=is_dataset_id(dataset_id))
-    if is_taken(dataset_id):
-        raise taken_id(dataset_id)
+    check_request(dataset_id, is_taken, is_id=is_dataset_id(dataset_id))
     is_repeated = find_dataset(dataset_id) is not None
     if not is_repeated:
         check_bytes(request.content_length or 0)
@@ -98,7 +93,7 @@ def publish(
     "datasets",
     "List the datasets",
     {200: json_answer("One page.", Page[Dataset])},
-    query={"limit": integer(1, 100, 20), "after": text("Last id of the previous page."), "project": PROJECT},
+    query=LIST_QUERY,
 )
 def show_all() -> Response:
     """List the datasets, newest first; `after` is the last id of the previous page."""
@@ -125,7 +120,7 @@ def show(dataset_id: str) -> Response:
     no_query()
     info = find_dataset(dataset_id)
     if info is None:
-        raise NotFound("there is no dataset with this id")
+        raise NotFound(_MISSING)
     return json_response(dataset_report(info))
 
 
@@ -139,14 +134,13 @@ def show(dataset_id: str) -> Response:
 def delete(dataset_id: str) -> tuple[str, int]:
     """Delete a dataset that no unfinished job uses: 204. Finished jobs keep their models."""
     no_query()
-    volume, info = service().volume, find_dataset(dataset_id)
-    if info is None:
-        raise NotFound("there is no dataset with this id")
-    check_unused("dataset", lambda job: dataset_id in job.spec.dataset_ids)
-    if not volume.remove_dataset(dataset_id):
-        raise NotFound("there is no dataset with this id")
-    service().usage.forget(info.project)
-    return "", 204
+    return remove_unused(
+        "dataset",
+        find_dataset(dataset_id),
+        lambda job: dataset_id in job.spec.dataset_ids,
+        service().volume.remove_dataset,
+        _MISSING,
+    )
 
 
 def _keep(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> tuple[DatasetInfo, bool]:
@@ -181,16 +175,9 @@ def _describe(upload: Upload, dataset_id: str, name: str | None, options: Upload
 
 def _readable() -> list[DatasetInfo]:
     """All datasets; one that cannot be read is logged and left out, so that the others are seen."""
-    found = (_read(dataset_id) for dataset_id in service().volume.dataset_ids())
+    volume = service().volume
+    found = (read_listed("dataset", dataset_id, volume.dataset) for dataset_id in volume.dataset_ids())
     return [info for info in found if info is not None]
-
-
-def _read(dataset_id: str) -> DatasetInfo | None:
-    try:
-        return service().volume.dataset(dataset_id)
-    except UnusableDocument as error:
-        log.error("dataset %s is left out of the list: %s", dataset_id, error)
-        return None
 
 
 def _age(info: DatasetInfo) -> tuple[str, str]:

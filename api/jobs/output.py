@@ -3,7 +3,7 @@
 Nothing of it is kept between two requests. Control characters are escapes, so no terminal and no browser executes it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from flask import Response, request
@@ -72,7 +72,7 @@ def show(job_id: str) -> Response:
         pieces = _last_lines(attempts, lines) if lines else list(_page(attempts, after, kind))
         if kind == JSON:
             return json_response(_as_page(attempts, pieces, after))
-        return _as_text(_joined(attempts, pieces))
+        return _as_text(_join(attempts, pieces))
 
 
 def _attempts(job: JobFolder, number: int) -> list[AttemptFolder]:
@@ -89,18 +89,28 @@ def _page(attempts: Sequence[AttemptFolder], after: Cursor, kind: str | None) ->
 
 
 def _last_lines(attempts: Sequence[AttemptFolder], count: int) -> list[Piece]:
-    """The pieces that hold the last lines, the first of them cut."""
+    """The last lines as pieces: one of each attempt, and one after each removed part."""
     found: list[Piece] = []
     for attempt in reversed(attempts):
-        pieces = list(last_bytes(attempt, _LINES_BYTES))
-        lines = b"".join(piece.content for piece in pieces).splitlines(keepends=True)
-        if lines:
-            kept = b"".join(lines[-count:])
-            found.insert(0, Piece(attempt, kept, 0, pieces[-1].after))
+        runs = _runs(last_bytes(attempt, _LINES_BYTES))
+        for run in reversed(runs):
+            lines = b"".join(piece.content for piece in run).splitlines(keepends=True)
+            skipped_bytes = run[0].skipped_bytes if len(lines) <= count and run is not runs[0] else 0
+            found.insert(0, Piece(attempt, b"".join(lines[-count:]), skipped_bytes, run[-1].after))
             count -= len(lines)
-        if count <= 0:
-            break
+            if count <= 0:
+                return found
     return found
+
+
+def _runs(pieces: Iterable[Piece]) -> list[list[Piece]]:
+    """Pieces between which nothing was removed."""
+    runs: list[list[Piece]] = []
+    for piece in pieces:
+        if piece.skipped_bytes or not runs:
+            runs.append([])
+        runs[-1].append(piece)
+    return runs
 
 
 def _as_page(attempts: Sequence[AttemptFolder], pieces: Sequence[Piece], after: Cursor) -> OutputPage:
@@ -130,8 +140,8 @@ def _host(attempt: AttemptFolder) -> str | None:
     return claim.host if claim else None
 
 
-def _joined(attempts: Sequence[AttemptFolder], pieces: Sequence[Piece]) -> str:
-    """One text: it only grows at its end while nothing is removed."""
+def _join(attempts: Sequence[AttemptFolder], pieces: Sequence[Piece]) -> str:
+    """Join the pieces to one text, which only grows at its end while nothing is removed."""
     parts: list[str] = []
     before = None
     for piece in pieces:

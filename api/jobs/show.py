@@ -79,7 +79,7 @@ def job_document(folder: JobFolder) -> Job:
 
 def _resume(history: JobHistory) -> Resume:
     inexact, limits = history.inexact(), history.limits()
-    kinds = {"inexact"} if inexact else set(limits.values())
+    kinds = {*inexact.values(), *limits.values()}
     kind: Kept = "inexact" if "inexact" in kinds else "epoch" if "epoch" in kinds else "exact"
     return Resume(exact=not inexact, kind=kind, reasons=[*inexact, *limits])
 

@@ -1,41 +1,43 @@
-"""Take the weights out of a `.keras` archive: `python -m api.models.unpack FOLDER MOST_BYTES`, a throw-away process.
+"""Take the weights out of a `.keras` archive: `<folder>/weights.h5` of `<folder>/upload`, in a throw-away process.
 
-It reads `FOLDER/upload` and writes `FOLDER/weights.h5`. Nothing else of the archive is opened. The status is 1, with a
-sentence on stdout, where the archive cannot be taken.
+Nothing else of the archive is opened. The order has `max_bytes`; see `api.state.parsing_process`.
 """
 
-import resource
 import shutil
-import sys
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
+
+from api.state import parsing_process
+from shared.problems import Problem, Refused
+from shared.weights import WEIGHTS_FILE
 
 ENTRY = "model.weights.h5"
-_MEMORY_BYTES = 1024**3
 _PIECE_BYTES = 1024**2
-_CANNOT = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError, MemoryError)
+_CANNOT = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
-def unpack(folder: Path, most_bytes: int) -> str:
-    """Why the archive cannot be taken; empty where the weights are beside it."""
+def unpack(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
+    """Write the weights beside the archive. Raises Refused where it cannot be taken."""
     try:
         with zipfile.ZipFile(folder / "upload") as archive:
             entry = archive.getinfo(ENTRY)
-            if entry.file_size > most_bytes:
-                return f"the weights have {entry.file_size} bytes, expected at most {most_bytes}"
+            if entry.file_size > order["max_bytes"]:
+                raise _refusal(f"the weights have {entry.file_size} bytes, expected at most {order['max_bytes']}")
             # zipfile ends a file at its announced size.
-            with archive.open(entry) as packed, (folder / "weights.h5").open("xb") as kept:
+            with archive.open(entry) as packed, (folder / WEIGHTS_FILE).open("xb") as kept:
                 shutil.copyfileobj(packed, kept, _PIECE_BYTES)
     except KeyError:
-        return f"the archive holds no {ENTRY}, expected a .keras file that Keras 3 has saved"
+        raise _refusal(f"the archive holds no {ENTRY}, expected a .keras file that Keras 3 has saved") from None
     except _CANNOT:
-        return "the archive is damaged, expected a .keras file that Keras 3 has saved"
-    return ""
+        raise _refusal("the archive is damaged, expected a .keras file that Keras 3 has saved") from None
+    return {}
+
+
+def _refusal(detail: str) -> Refused:
+    return Refused([Problem("#", detail, "no_weights")])
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    refusal = unpack(Path(sys.argv[1]), int(sys.argv[2]))
-    sys.stdout.write(refusal)
-    sys.exit(1 if refusal else 0)
+    parsing_process.run(unpack)

@@ -1,15 +1,14 @@
 """A file of weights on its way in: received and hashed in a folder that nobody sees, then published or gone."""
 
 import hashlib
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from api.state.incoming import incoming_folder, parser_environment, receive_pieces
+from api.state.incoming import incoming_folder, receive_pieces
+from api.state.parser import parse_upload
 from shared.durable import sync_file
 from shared.problems import Problem, Refused
 from shared.settings import Settings
@@ -18,7 +17,6 @@ from shared.weights import WEIGHTS_FILE
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 _EXPECTED = "expected a .weights.h5 file of Keras 3 (HDF5), or a .keras file"
-_UNPACK_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,8 @@ class WeightsUpload:
 def receive(beside: Path, settings: Settings) -> Iterator[WeightsUpload]:
     """The request's body on the volume. On leaving, everything that was not published is gone.
 
-    Raises Refused for a body that is no file of weights, and HttpProblem as `api.state.incoming`.
+    Raises Refused for a body that is no file of weights, and others as `api.state.incoming` and
+    `api.state.parser`.
     """
     with incoming_folder(beside) as folder:
         yield _store(folder, settings)
@@ -52,7 +51,7 @@ def _store(folder: Path, settings: Settings) -> WeightsUpload:
             file.write(piece)
     is_archive = _head(upload).startswith(_ZIP)
     if is_archive:
-        _unpack(folder, most_bytes)
+        parse_upload("api.models.unpack", folder, size, {"max_bytes": most_bytes})
         upload.unlink()
     else:
         upload.rename(kept)
@@ -62,19 +61,6 @@ def _store(folder: Path, settings: Settings) -> WeightsUpload:
     sync_file(kept)
     digest = _sha256(kept) if is_archive else hashed.hexdigest()
     return WeightsUpload(folder, "keras" if is_archive else "h5", size, hashed.hexdigest(), digest)
-
-
-def _unpack(folder: Path, most_bytes: int) -> None:
-    command = [sys.executable, "-P", "-m", "api.models.unpack", str(folder), str(most_bytes)]
-    environment = parser_environment()
-    try:
-        done = subprocess.run(command, capture_output=True, env=environment, timeout=_UNPACK_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise Refused([Problem("#", f"took longer than {_UNPACK_SECONDS} seconds to read", "too_heavy")]) from None
-    if done.returncode == 1 and done.stdout:
-        raise Refused([Problem("#", done.stdout.decode(), "no_weights")])
-    if done.returncode:
-        raise OSError(f"unpacking an upload failed: {done.stderr[-2000:].decode(errors='replace')}")
 
 
 def _head(path: Path) -> bytes:

@@ -1,23 +1,19 @@
 """PUT, GET and DELETE /models/{id}, GET /models: uploaded weights that a job's model starts from."""
 
-import logging
-from itertools import islice
-
 from flask import Response, request
 
 from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
-from api.auth.projects import PROJECT, find_weights, is_weights_id_taken, reaches, read_project
+from api.auth.projects import find_weights, is_weights_id_taken, reaches
 from api.auth.quotas import uploading
-from api.auth.uploads import check_request, check_unused, taken_id
+from api.auth.uploads import LIST_QUERY, check_request, read_page, remove_unused, taken_id
 from api.http.answer import json_response
-from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
+from api.http.operation import BODY_ERRORS, Answer, json_answer, operation, text
 from api.http.query import Query, no_query
 from api.models.upload import WeightsUpload, receive
 from api.shapes.base import Page, take_fields
 from api.shapes.service import ModelWeights
 from api.state.service import service
-from shared.document import UnusableDocument
 from shared.durable import create_file, encode
 from shared.ids import is_weights_id
 from shared.problems import Conflict, NotFound
@@ -27,8 +23,6 @@ from shared.weights import DOCUMENT, WeightsInfo, weights_of
 _FILE = {"type": "string", "format": "binary"}
 _LINKS = {name: (name, {"weights_id": "$response.body#/id"}) for name in ("showModel", "deleteModel")}
 _MISSING = "there are no weights with this id"
-
-log = logging.getLogger(__name__)
 
 
 @operation(
@@ -41,7 +35,7 @@ log = logging.getLogger(__name__)
     },
     query={"name": text("Original file name.", pattern=r"^[A-Za-z0-9._ -]{1,256}$")},
     body={"application/octet-stream": _FILE},
-    errors=(*BODY_ERRORS, 409, 507),
+    errors=(*BODY_ERRORS, 409, 503, 507),
 )
 def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a `.weights.h5` file, or the weights of a `.keras` file, under an id: 201. The same bytes again: 200.
@@ -50,10 +44,8 @@ def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
     """
     with Query("name") as query:
         name = query.parse("name", _source_name, None)
-    check_request(is_id=is_weights_id(weights_id))
+    check_request(weights_id, is_weights_id_taken, is_id=is_weights_id(weights_id))
     held = service()
-    if is_weights_id_taken(weights_id):
-        raise taken_id(weights_id)
     is_repeated = find_weights(weights_id) is not None
     if not is_repeated:
         check_bytes(request.content_length or 0)
@@ -75,19 +67,14 @@ def take_in(weights_id: str) -> tuple[Response, int, dict[str, str]]:
     "models",
     "List uploaded weights",
     {200: json_answer("One page.", Page[ModelWeights])},
-    query={"limit": integer(1, 100, 20), "after": text("Last id of the previous page."), "project": PROJECT},
+    query=LIST_QUERY,
 )
 def show_all() -> Response:
     """List uploaded weights by their ids; `after` is the last id of the previous page."""
-    with Query("limit", "after", "project") as query:
-        limit = query.integer("limit", 20, 1, 100)
-        after = query.parse("after", str, "")
-        project = read_project(query)
-    readable = (_read(one) for one in service().volume.weights.ids() if one > after)
-    own = (info for info in readable if info is not None and project in {None, info.project})
-    found = list(islice(own, limit + 1))
-    items = [_report(info) for info in found[:limit]]
-    return json_response(Page[ModelWeights](object="list", data=items, has_more=len(found) > limit))
+    store = service().volume.weights
+    found, has_more = read_page("weights", store.ids(), store.find)
+    items = [_report(info) for info in found]
+    return json_response(Page[ModelWeights](object="list", data=items, has_more=has_more))
 
 
 @operation(
@@ -112,14 +99,13 @@ def show(weights_id: str) -> Response:
 def delete(weights_id: str) -> tuple[str, int]:
     """Delete weights that no unfinished job uses: 204. Finished jobs keep their models."""
     no_query()
-    volume, info = service().volume, find_weights(weights_id)
-    if info is None:
-        raise NotFound(_MISSING)
-    check_unused("weights", lambda job: weights_of(job.spec) == weights_id)
-    if not volume.remove_weights(weights_id):
-        raise NotFound(_MISSING)
-    service().usage.forget(info.project)
-    return "", 204
+    return remove_unused(
+        "weights",
+        find_weights(weights_id),
+        lambda job: weights_of(job.spec) == weights_id,
+        service().volume.remove_weights,
+        _MISSING,
+    )
 
 
 def _keep(upload: WeightsUpload, weights_id: str, name: str | None) -> tuple[WeightsInfo, bool]:
@@ -145,15 +131,6 @@ def _keep(upload: WeightsUpload, weights_id: str, name: str | None) -> tuple[Wei
     standing = store.find(weights_id)
     assert standing is not None, "publishing fails only where others are"
     return standing, False
-
-
-def _read(weights_id: str) -> WeightsInfo | None:
-    """What is known of the weights; of a document that cannot be read the log alone."""
-    try:
-        return service().volume.weights.find(weights_id)
-    except UnusableDocument as error:
-        log.error("the weights %s are left out of the list: %s", weights_id, error)
-        return None
 
 
 def _source_name(text: str) -> str:

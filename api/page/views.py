@@ -8,7 +8,6 @@ from api.auth.access import caller
 from api.auth.projects import find_job
 from api.http.operation import Answer, operation
 from api.state.service import service
-from shared.problems import NotFound
 
 # What a browser may do on a page of ours: run our files, show our style, ask our API. uPlot styles by CSSOM, which this
 # allows.
@@ -28,15 +27,10 @@ def jobs() -> Response:
     return _for_caller("jobs.html", "jobs")
 
 
-@operation("jobPage", "page", "Page of one job, live", {**_SHOWN, 404: _HTML})
+@operation("jobPage", "page", "Page of one job, live", _SHOWN, errors=(404,))
 def job(job_id: str) -> Response:
-    """Page of one job, live; a 404 page if there is none."""
-    try:
-        find_job(job_id)
-    except NotFound:
-        response = _for_caller("missing.html", "jobs")
-        response.status_code = 404
-        return response
+    """Page of one job, live."""
+    find_job(job_id)
     return _for_caller("job.html", "jobs", job_id=job_id)
 
 

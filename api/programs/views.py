@@ -1,25 +1,22 @@
 """PUT, GET and DELETE /programs/{id}, GET /programs: the scripts that a job with `program` runs."""
 
 import json
-import logging
 import re
-from itertools import islice
 
 from flask import Response, request
 
 from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
-from api.auth.projects import PROJECT, find_program, is_program_id_taken, read_project
+from api.auth.projects import find_program, is_program_id_taken
 from api.auth.quotas import uploading
-from api.auth.uploads import check_request, check_unused, taken_id
+from api.auth.uploads import LIST_QUERY, check_request, read_page, remove_unused, taken_id
 from api.http.answer import json_response
-from api.http.operation import BODY_ERRORS, Answer, integer, json_answer, operation, text
+from api.http.operation import BODY_ERRORS, Answer, json_answer, operation, text
 from api.http.query import Query, no_query
 from api.programs.upload import DEFAULT_SCRIPT, ProgramUpload, receive
 from api.shapes.base import Page, take_fields
 from api.shapes.service import Program, ProgramSummary
 from api.state.service import service
-from shared.document import UnusableDocument
 from shared.durable import create_file, encode, sync_file
 from shared.ids import VERSION_PATTERN, is_program_id, is_program_version
 from shared.problems import Conflict, NotFound
@@ -32,8 +29,6 @@ _LINKS = {name: (name, {"program_id": "$response.body#/id"}) for name in ("showP
 _MISSING = "there is no program with this id, or no such version of it"
 _SCRIPT_PATTERN = r"^[A-Za-z0-9_-]{1,100}\.py$"
 _MOST_VERSIONS_SHOWN = 100
-
-log = logging.getLogger(__name__)
 
 
 @operation(
@@ -61,10 +56,8 @@ def take_in(program_id: str) -> tuple[Response, int, dict[str, str]]:
     """
     with Query("name") as query:
         name = query.parse("name", _script_name, None)
-    check_request(is_id=is_program_id(program_id))
+    check_request(program_id, is_program_id_taken, is_id=is_program_id(program_id))
     held = service()
-    if is_program_id_taken(program_id):
-        raise taken_id(program_id)
     check_bytes(request.content_length or 0)
     with uploading(), receive(held.volume.datasets, held.settings, name) as upload:
         check_bytes(upload.bytes)
@@ -79,22 +72,14 @@ def take_in(program_id: str) -> tuple[Response, int, dict[str, str]]:
     "programs",
     "List the programs",
     {200: json_answer("One page.", Page[ProgramSummary])},
-    query={"limit": integer(1, 100, 20), "after": text("Last id of the previous page."), "project": PROJECT},
+    query=LIST_QUERY,
 )
 def show_all() -> Response:
     """List the programs by their ids, each with its latest version; `after` is the last id of the previous page."""
-    with Query("limit", "after", "project") as query:
-        limit = query.integer("limit", 20, 1, 100)
-        after = query.parse("after", str, "")
-        project = read_project(query)
-    readable = (_read(one) for one in service().volume.programs.ids() if one > after)
-    own = (info for info in readable if info is not None and project in {None, info.project})
-    found = list(islice(own, limit + 1))
-    items = [
-        take_fields(ProgramSummary, info, object="program_summary", file_count=len(info.files))
-        for info in found[:limit]
-    ]
-    return json_response(Page[ProgramSummary](object="list", data=items, has_more=len(found) > limit))
+    store = service().volume.programs
+    found, has_more = read_page("program", store.ids(), store.find)
+    items = [take_fields(ProgramSummary, info, object="program_summary", file_count=len(info.files)) for info in found]
+    return json_response(Page[ProgramSummary](object="list", data=items, has_more=has_more))
 
 
 @operation(
@@ -125,14 +110,13 @@ def show(program_id: str) -> Response:
 def delete(program_id: str) -> tuple[str, int]:
     """Delete all versions of a program that no unfinished job uses: 204. Finished jobs keep their files and models."""
     no_query()
-    volume, info = service().volume, find_program(program_id)
-    if info is None:
-        raise NotFound(_MISSING)
-    check_unused("program", lambda job: isinstance(job.spec, ProgramJobSpec) and job.spec.program.id == program_id)
-    if not volume.remove_program(program_id):
-        raise NotFound(_MISSING)
-    service().usage.forget(info.project)
-    return "", 204
+    return remove_unused(
+        "program",
+        find_program(program_id),
+        lambda job: isinstance(job.spec, ProgramJobSpec) and job.spec.program.id == program_id,
+        service().volume.remove_program,
+        _MISSING,
+    )
 
 
 def _keep(upload: ProgramUpload, program_id: str) -> tuple[ProgramInfo, bool]:
@@ -166,15 +150,6 @@ def _add(upload: ProgramUpload, latest: LatestVersion) -> tuple[ProgramInfo, boo
     if standing is None:
         raise Conflict(f'the program "{latest.id}" was deleted at this moment; send it again')
     return standing, is_new
-
-
-def _read(program_id: str) -> ProgramInfo | None:
-    """The latest version of a program; of a document that cannot be read the log alone."""
-    try:
-        return service().volume.program(program_id)
-    except UnusableDocument as error:
-        log.error("the program %s is left out of the list: %s", program_id, error)
-        return None
 
 
 def _script_name(text: str) -> str:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Protocol
 
 from cachetools import TTLCache
+
+from shared.networks import parse_networks
 
 # More would only wait for Python's lock, and the event loop with them.
 THREADS = 2
@@ -52,7 +54,7 @@ class Strangers:
         # Of its own: a stranger's request may wait for a volume that hangs.
         self._checks = ThreadPoolExecutor(1, "key")
         self._known: TTLCache[bytes, bool] = TTLCache(_MOST_KNOWN, _KNOWN_SECONDS)
-        self._proxies = [ip_network(one, strict=False) for one in trusted_proxies.replace(",", " ").split()]
+        self._proxies = parse_networks(trusted_proxies)
         self._connections: defaultdict[str, dict[Client, Connection]] = defaultdict(dict)
         self._requests: Counter[str] = Counter()
         self._window_ends = 0.0

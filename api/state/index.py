@@ -241,10 +241,9 @@ def _entry(job_id: str, folder: str) -> Entry:
         asked = record["spec"]
         project, finished_at = record.get("project", DEFAULT_PROJECT), end and end["finished_at"]
         metadata = tuple(asked["metadata"].items())
-        texts = (status, asked["name"] or "", record["created_at"], project, finished_at or "")
-        _check_texts(*texts, *(text for pair in metadata for text in pair))
         shown = asked["name"] or (asked.get("dataset") or asked["program"])["id"]
-        _check_texts(shown)
+        texts = (status, shown, record["created_at"], project, finished_at or "")
+        _check_texts(*texts, *(text for pair in metadata for text in pair))
         return Entry(job_id, status, asked["name"], record["created_at"], metadata, project, finished_at, shown)
     except (ValueError, KeyError, TypeError, AttributeError):
         log.error("%s is damaged and left out of every list", job_id)

@@ -1,4 +1,7 @@
-"""The throw-away processes that parse uploads, seen from the API: an order in, facts or every problem out."""
+"""The throw-away processes that parse uploads, seen from the API: an order in, facts or every problem out.
+
+Their other side is `api.state.parsing_process`.
+"""
 
 import json
 import logging

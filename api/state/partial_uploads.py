@@ -66,21 +66,20 @@ class PartialUpload:
 
         Raises HttpProblem 409 while another request holds it, and NotFound where it has just ended.
         """
-        with _existing(self.data) as file:
+        with _open_existing(self.data) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 detail = "another request sends or publishes this upload; try again later"
                 raise HttpProblem(409, "upload_in_use", detail, retry_after=_RETRY_SECONDS) from None
             if not _is_at(self.data, file):  # it ended before it was locked
-                raise gone()
+                raise no_such_upload()
             file.seek(0, os.SEEK_END)
             yield file
 
     def remove(self) -> None:
         """Make it not exist any more, at once."""
-        with incoming_folder(self.folder.parent) as grave:
-            self.folder.rename(grave / self.folder.name)
+        _remove(self.folder)
 
 
 def begin_upload(datasets: Path, info: PartialInfo) -> PartialUpload:
@@ -98,7 +97,7 @@ def begin_upload(datasets: Path, info: PartialInfo) -> PartialUpload:
     sync_folder(datasets)
     begun = find_upload(datasets, info.project, info.dataset_id, info.upload_id)
     if begun is None:  # it ended meanwhile
-        raise gone()
+        raise no_such_upload()
     return begun
 
 
@@ -134,10 +133,14 @@ def remove_expired(datasets: Path) -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if now - data.stat().st_mtime < KEPT_SECONDS:
                     continue
-                with incoming_folder(datasets) as grave:
-                    folder.rename(grave / folder.name)
+                _remove(folder)
         except (OSError, UnusableDocument):  # in use, just removed, or none of ours
             continue
+
+
+def _remove(folder: Path) -> None:
+    with incoming_folder(folder.parent) as grave:
+        folder.rename(grave / folder.name)
 
 
 def _folder(datasets: Path, project: str, dataset_id: str, upload_id: str) -> Path:
@@ -152,13 +155,13 @@ def _is_at(path: Path, file: FileIO) -> bool:
         return False
 
 
-def _existing(data: Path) -> FileIO:
+def _open_existing(data: Path) -> FileIO:
     try:
         return open_plain_to_write(data)
     except FileNotFoundError:
-        raise gone() from None
+        raise no_such_upload() from None
 
 
-def gone() -> NotFound:
+def no_such_upload() -> NotFound:
     """There is no such upload."""
     return NotFound("there is no unfinished upload with this id: it was never begun, has ended, or has expired")

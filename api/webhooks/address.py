@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from api.http.problems import HttpProblem
 from api.state.incoming import parser_environment
 from api.state.webhook_store import WebhookKind
-from api.webhooks.guard import Networks, is_reachable
+from api.webhooks.guard import is_reachable
+from shared.networks import Networks
 from shared.problems import Problem, Refused, pointer
 
 APPRISE_COMMAND = [sys.executable, "-P", "-B", "-m", "api.webhooks.apprise_child"]

@@ -13,7 +13,8 @@ import os
 import sys
 from typing import Any
 
-from api.webhooks.guard import install, parse_networks
+from api.webhooks.guard import install
+from shared.networks import parse_networks
 
 _STARTS = ("os.exec", "os.fork", "os.posix_spawn", "os.system", "pty.spawn", "subprocess.Popen", "syslog.")
 _READABLE = tuple(

@@ -5,11 +5,11 @@ name was resolved. So a name that changes between a look and the connection chan
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
-Networks = Sequence[IPv4Network | IPv6Network]
+from shared.networks import Networks
 
 _CONNECTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 # NAT64 (RFC 6052): the last 32 bits are an address of version 4.
@@ -56,11 +56,6 @@ def is_reachable(host: str, networks: Networks) -> bool:
     return any(one in network for network in networks for one in {found, meant}) or (
         _is_public(found) and _is_public(meant)
     )
-
-
-def parse_networks(text: str) -> list[IPv4Network | IPv6Network]:
-    """The networks of the setting, separated by commas. Raises ValueError for one that is none."""
-    return [ip_network(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:

@@ -25,10 +25,11 @@ from api.state.deliveries import Delivery
 from api.state.state_folder import open_state_folder
 from api.state.webhook_store import WebhookRecord, WebhookStore
 from api.webhooks.facts import Fact
-from api.webhooks.guard import install, parse_networks
+from api.webhooks.guard import install
 from api.webhooks.line import Line
 from api.webhooks.send import open_client, test_body, try_once
 from api.webhooks.watch import Seen, Watch
+from shared.networks import parse_networks
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.times import utc_now
 from shared.volume import Volume

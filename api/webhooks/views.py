@@ -20,7 +20,7 @@ from api.state.key_store import KeyName
 from api.state.service import service
 from api.state.webhook_store import EventType, WebhookRecord, new_webhook_id, volume_now
 from api.webhooks.address import read_address
-from api.webhooks.guard import parse_networks
+from shared.networks import parse_networks
 from shared.problems import Conflict, NotFound
 from shared.spec import Text
 from shared.times import utc_now

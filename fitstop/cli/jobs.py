@@ -11,7 +11,7 @@ from fitstop.cli.base import examples, open_client, output_option
 from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.cli.job_ids import find_job_id
 from fitstop.client import TERMINAL, Client, Json
-from fitstop.errors import ClientError
+from fitstop.errors import ClientError, NotFound
 from fitstop.set_options import assign
 from fitstop.terminal.follow import follow
 from fitstop.terminal.job_view import ending, job_fields
@@ -133,7 +133,17 @@ def show(ctx: click.Context, job: str, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        show_rows(job_fields(document))
+        show_rows(job_fields(document, _evaluation(client, document)))
+
+
+def _evaluation(client: Client, job: Json) -> Json | None:
+    """None where the best model was not evaluated."""
+    if job["status"] != "succeeded":
+        return None
+    try:
+        return client.evaluation(job["id"])
+    except NotFound:
+        return None
 
 
 @click.command(name="watch")

@@ -1,5 +1,7 @@
 """`fitstop logs`: what the training processes of a job printed."""
 
+from collections.abc import Iterator
+
 import click
 
 from fitstop.cli.base import examples, open_client
@@ -33,12 +35,11 @@ def logs(ctx: click.Context, job: str, follow: bool, lines: int | None) -> None:
         hint("No output: no training process has printed anything.")
 
 
-def _pieces(client: Client, job_id: str, page: Json, lines: int | None) -> list[Json]:
-    pieces: list[Json] = page["data"]
+def _pieces(client: Client, job_id: str, page: Json, lines: int | None) -> Iterator[Json]:
+    yield from page["data"]
     while lines is None and page["has_more"]:
         page = client.output(job_id, page["next"])
-        pieces += page["data"]
-    return pieces
+        yield from page["data"]
 
 
 class _Printer:

@@ -2,6 +2,7 @@
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from fitstop.client import Json
 from fitstop.terminal.output import fields, literal, number, show_rows, table
@@ -14,20 +15,27 @@ _MOST_ROWS = 20
 def print_evaluation(document: Json) -> None:
     """Print the validation part and, where there is one, the test part."""
     show_rows(literal(f"model of epoch {document['epoch']} ({document.get('checkpoint') or 'not saved'})"))
-    for name in ("validation", "test"):
-        if document.get(name):
-            _print_part(name, document[name])
+    for name, part in _parts(document):
+        _print_part(name, part)
 
 
-def part_words(part: Json) -> str:
-    """The metrics of one part in a line."""
+def evaluation_words(document: Json) -> Text:
+    """The metrics of each part in a line."""
+    return Text("\n").join(literal(_part_words(name, part)) for name, part in _parts(document))
+
+
+def _parts(document: Json) -> list[tuple[str, Json]]:
+    return [(name, document[name]) for name in ("validation", "test") if document.get(name)]
+
+
+def _part_words(name: str, part: Json) -> str:
     shown = ", ".join(f"{name} {number(value)}" for name, value in part["metrics"].items())
     rows = f"{part['rows']} rows" if part["rows"] == part["of"] else f"{part['rows']} of {part['of']} rows"
-    return f"{shown} ({rows})"
+    return f"{name}: {shown} ({rows})"
 
 
 def _print_part(name: str, part: Json) -> None:
-    _print_title(f"{name}: {part_words(part)}")
+    _print_title(_part_words(name, part))
     if part.get("classes"):
         show_rows(_classes(part["classes"]))
     if part.get("confusion") and len(part["classes"]) <= _MOST_COLUMNS:

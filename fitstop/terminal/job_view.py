@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fitstop.client import TERMINAL, Json
+from fitstop.terminal.evaluation import evaluation_words
 from fitstop.terminal.output import duration, fields, literal, money, number, rate, status_text
 
 
@@ -225,8 +226,8 @@ def _what_it_trains(spec: Json) -> list[tuple[str, object]]:
     ]
 
 
-def job_fields(job: Json) -> Table:
-    """One job for `fitstop show`."""
+def job_fields(job: Json, evaluation: Json | None = None) -> Table:
+    """One job for `fitstop show`, with the evaluation of its best model where there is one."""
     progress = job.get("progress") or {}
     checkpoints = job.get("checkpoints") or {}
     spec = job.get("spec") or {}
@@ -256,6 +257,7 @@ def job_fields(job: Json) -> Table:
         rows += list(_metric_rows(progress.get("metrics") or {}))
     if checkpoints.get("count"):
         rows.append(("checkpoints", f"{checkpoints['count']}, the best is {checkpoints.get('best')}"))
+    rows += [("evaluation", evaluation_words(evaluation))] if evaluation else []
     rows += [(_kind_of(one), failure_words(one)) for one in job.get("failures") or []]
     rows += [("warning", one) for one in job.get("warnings") or []]
     rows += [("budget", words)] if (words := budget_words(job)) else []

@@ -53,8 +53,8 @@ def _facts(ended: Ended) -> list[tuple[str, object]]:
 
 
 def _epochs(job: Json) -> object:
-    told = (job.get("progress") or {}).get("epochs", "?")
-    return ((job.get("spec") or {}).get("hyperparameters") or {}).get("epochs", told)
+    reported = (job.get("progress") or {}).get("epochs", "?")
+    return ((job.get("spec") or {}).get("hyperparameters") or {}).get("epochs", reported)
 
 
 def _rate_drops(ended: Ended) -> list[Text]:

@@ -61,7 +61,7 @@ def other():
     raise PermissionError("no other job can be seen")
 
 
-def changed(path, change):
+def try_to_change(path, change):
     """What `change` does to a file's facts: a call may succeed and do nothing."""
     before = os.stat(path)
     change()
@@ -233,13 +233,13 @@ def forge_the_heartbeat_of_another_job():
 @attack
 def truncate_a_file_of_another_job():
     target = other() / "output.log"
-    return changed(target, lambda: os.truncate(target, 0))
+    return try_to_change(target, lambda: os.truncate(target, 0))
 
 
 @attack
 def empty_a_file_of_another_job_by_opening_it():
     target = other() / "output.log"
-    return changed(target, lambda: os.close(os.open(target, 3 | os.O_TRUNC)))
+    return try_to_change(target, lambda: os.close(os.open(target, 3 | os.O_TRUNC)))
 
 
 @attack
@@ -290,28 +290,28 @@ def make_a_device():
 
 @attack
 def change_the_rights_of_another_job():
-    return changed(other(), lambda: os.chmod(other(), 0o777))
+    return try_to_change(other(), lambda: os.chmod(other(), 0o777))
 
 
 @attack
 def change_the_rights_of_the_volume():
-    return changed(VOLUME, lambda: os.chmod(VOLUME, 0))
+    return try_to_change(VOLUME, lambda: os.chmod(VOLUME, 0))
 
 
 @attack
 def change_the_owner_of_another_job():
-    return changed(other(), lambda: os.chown(other(), 12345, 12345))
+    return try_to_change(other(), lambda: os.chown(other(), 12345, 12345))
 
 
 @attack
 def change_the_times_of_another_job():
-    return changed(other(), lambda: os.utime(other(), (1, 1)))
+    return try_to_change(other(), lambda: os.utime(other(), (1, 1)))
 
 
 @attack
 def change_a_dataset():
     data = next(Path(path) for name, path in os.environ.items() if name.startswith("FITSTOP_DATASET_"))
-    return changed(data, lambda: data.write_bytes(b"x"))
+    return try_to_change(data, lambda: data.write_bytes(b"x"))
 
 
 @attack
@@ -439,22 +439,23 @@ def bind_the_worker_to_one_core():
 @attack
 def outlive_the_job():
     """A grandchild in a session of its own that sleeps: it must be gone after the job."""
+    reader, writer = os.pipe()
     child = os.fork()
     if not child:
         try:
             os.setsid()
-            told = "session"
+            whose = "session"
         except OSError:
-            told = "none"
+            whose = "none"
         if not os.fork():
-            Path("grandchild").write_text(f"{told} {os.getpid()}")
+            Path("grandchild").write_text(f"{whose} {os.getpid()}")
+            os.write(writer, b"written")
             for descriptor in range(3):
                 os.close(descriptor)
-            time.sleep(600)
+            signal.pause()
         os._exit(0)
     os.waitpid(child, 0)
-    while not Path("grandchild").exists():
-        time.sleep(0.01)
+    os.read(reader, 16)
     if Path("grandchild").read_text().startswith("session"):
         return "in a session of its own"
     raise Harmless("it is in the group of the job")

@@ -17,9 +17,10 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Any
+from typing import IO, Any
 
 from worker.ipc import pulse
 from worker.machine.ownership import take_back
@@ -122,16 +123,12 @@ class Stand:
             [sys.executable, "-c", _ENTER, json.dumps(order)], env=environment, pass_fds=[sender.fileno()]
         )
         sender.close()
-        until = time.monotonic() + _SECONDS
-        while process.poll() is None:
-            with suppress(EOFError):
-                pulse.newest(receiver)
-            time.sleep(0.05)
-            if time.monotonic() > until:
-                self.wrong.append(f"no end after {_SECONDS} s")
-                process.kill()
+        if not _hear_to_the_end(process, receiver):
+            self.wrong.append(f"no end after {_SECONDS} s")
+            process.kill()
+        process.wait()
         self._clean_up(process)
-        return self._said()
+        return self._read_report()
 
     def _clean_up(self, process: "subprocess.Popen[bytes]") -> None:
         """As a worker does (`Child.close`, `AttemptRun`)."""
@@ -143,7 +140,7 @@ class Stand:
         if _is_alive(self.home / "grandchild"):
             self.wrong.append("a process outlives the job")
 
-    def _said(self) -> dict[str, Any]:
+    def _read_report(self) -> dict[str, Any]:
         report = json.loads((self.home / "report.json").read_text())
         report["attacks"] = json.loads((self.home / "attacks.json").read_text())
         report["worked"] = sorted(name for name, (what, _) in report["attacks"].items() if what == "DID")
@@ -209,18 +206,32 @@ def _self() -> tuple[Any, ...]:
     )
 
 
+def _hear_to_the_end(process: "subprocess.Popen[bytes]", receiver: Connection) -> bool:
+    """Read the pulses of a process as a worker does; False where it has not ended after `_SECONDS`."""
+    until, heard = time.monotonic() + _SECONDS, [receiver]
+    with _open_handle(process.pid) as handle:
+        while ready := wait([handle, *heard], max(0.0, until - time.monotonic())):
+            if handle in ready:
+                return True
+            try:
+                pulse.newest(receiver)
+            except EOFError:
+                heard.clear()
+    return False
+
+
 def _is_alive(note: Path) -> bool:
-    pid = int(note.read_text().split()[1])
-    until = time.monotonic() + 5
-    while time.monotonic() < until:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return False
-        if state == "Z":
-            return False
-        time.sleep(0.02)
-    return True
+    """Whether the process that `note` names does not end within 5 s."""
+    try:
+        with _open_handle(int(note.read_text().split()[1])) as handle:
+            return not wait([handle], 5)
+    except ProcessLookupError:
+        return False
+
+
+def _open_handle(pid: int) -> IO[bytes]:
+    """What is ready when a process has ended."""
+    return os.fdopen(os.pidfd_open(pid), "rb")
 
 
 def main(arguments: list[str]) -> int:

@@ -12,7 +12,7 @@ class SimulatedQueue:
         self.notified = Signal()
         self._kernel = kernel
 
-    def notify(self, _job_id: str) -> bool:
+    def notify(self, *_job_ids: str) -> bool:
         if self._kernel.now < self.away_until:
             return False
         self.notifications += self._kernel.chance.choice([0, 1, 1, 1, 1, 2])

@@ -34,7 +34,7 @@ from worker.ipc import kept_programs
 
 _KILLED_AT = "killed at: "
 
-Kind = Literal["batch", "operation", "half file", "half model", "half row", "decoded image"]
+Kind = Literal["batch", "operation", "half file", "half model", "half row", "decoded image", "evaluated batch"]
 # For a run of RESUME_JOB how many moments of each kind there are, about.
 MOMENTS: dict[Kind, int] = {"batch": 60, "operation": 200, "half file": 40, "half model": 5, "half row": 8}
 # The same for a run of `kind_resume_job`.
@@ -277,6 +277,7 @@ def _arm(kill: Kill) -> None:
         "half model": _kill_in_model,
         "half row": _kill_in_row,
         "decoded image": _kill_while_decoding,
+        "evaluated batch": _kill_while_evaluating,
     }
     arm[kill.kind](reached)
     _kill_at_conclusion()
@@ -301,6 +302,20 @@ def _kill_at_batch(reached: Any) -> None:
         ours(self, step, logs)
 
     StopBetweenBatches.steps_done = steps_done  # type: ignore[method-assign]
+
+
+def _kill_while_evaluating(reached: Any) -> None:
+    from worker.training.evaluation import outputs
+
+    ours = outputs._predict_batch
+
+    def predict_batch(*arguments: Any) -> Any:
+        outputs_of_batch = ours(*arguments)
+        if reached():
+            _die("evaluated batch")
+        return outputs_of_batch
+
+    outputs._predict_batch = predict_batch
 
 
 def _kill_at_operation(reached: Any) -> None:

@@ -47,9 +47,14 @@ def held_bytes(pid: int) -> int:
     0 for one that has ended, and where nothing says it. Not a cgroup: making one needs rights that a worker, above all
     in a container, does not have.
     """
-    own = sum(int(line.split()[1]) * 1024 for line in _read(_PROC / f"{pid}/status") if line.startswith("RssAnon:"))
-    started = (int(child) for line in _read(_PROC / f"{pid}/task/{pid}/children") for child in line.split())
-    return own + sum(map(held_bytes, started))
+    total, pending = 0, [str(pid)]
+    while pending:
+        process = _PROC / pending.pop()
+        total += sum(int(line.split()[1]) * 1024 for line in _read(process / "status") if line.startswith("RssAnon:"))
+        # A child belongs to the thread that started it.
+        for children in process.glob("task/*/children"):
+            pending += "".join(_read(children)).split()
+    return total
 
 
 def data_shortage(attempt: AttemptFolder) -> JobError:

@@ -118,10 +118,9 @@ class Sweeper:
 
     def _notify_of(self, waiting: list[str]) -> None:
         pending = self._queue.count_pending() if waiting else None
-        if pending is None:
-            return
-        for job_id in waiting[pending:MOST_PENDING]:
-            self._queue.notify(job_id)
+        unannounced = [] if pending is None else waiting[pending:MOST_PENDING]
+        if unannounced:
+            self._queue.notify(*unannounced)
 
 
 def _has_no_process(attempt: AttemptFolder) -> bool:

@@ -5,7 +5,7 @@ the new settings would have had at that place, by Keras's own rule over the epoc
 that had these settings from the start, bit for bit where a resume is.
 
 From the best checkpoint the weights and the optimizer are those of its file, and all callbacks are judged again up to
-its epoch. The file holds no random state: that goes on from where the other run was last. So this repeats no run bit
+its epoch. The file holds no random state: that continues from where the other run was last. So this repeats no run bit
 for bit.
 """
 
@@ -31,31 +31,31 @@ from worker.training.resume.point import DamagedPoint, Place, ResumePoint
 
 
 def carry_on(record: JobRecord, model: keras.Model, point: ResumePoint, inherited: AttemptFolder) -> ResumePoint:
-    """A point as the one that the job of `record` goes on from: an inherited one changed, its own as it is.
+    """A point as the one that the job of `record` continues from: an inherited one changed, its own as it is.
 
     Raises DamagedPoint.
     """
     if inherited.number:
         return point
-    told = _read_epochs(inherited)
+    epochs = _read_epochs(inherited)
     if record.extends_from == "best":
-        point = _at_best(point, inherited, record, model, told)
-    if len(told) < point.place.epoch:
-        raise DamagedPoint(f"{point.place.epoch} epochs lie before it and {len(told)} are recorded")
+        point = _at_best(point, inherited, record, model, epochs)
+    if len(epochs) < point.place.epoch:
+        raise DamagedPoint(f"{point.place.epoch} epochs lie before it and {len(epochs)} are recorded")
     stopping = record.data_spec.callbacks.early_stopping
     if stopping is None:
         return dataclasses.replace(point, is_stopped=False)
-    state = stopping_state(told[: point.place.epoch], stopping)
+    state = stopping_state(epochs[: point.place.epoch], stopping)
     callbacks = {**point.callbacks, "early_stopping": state}
     return dataclasses.replace(point, callbacks=callbacks, is_stopped=state["has_stopped"])
 
 
-def stopping_state(told: Sequence[EpochProgress], spec: EarlyStoppingSpec) -> dict[str, Any]:
+def stopping_state(epochs: Sequence[EpochProgress], spec: EarlyStoppingSpec) -> dict[str, Any]:
     """The state of Keras's EarlyStopping with these settings after these epochs, or at the one where it stops."""
     rule = PatientStopping(spec)
     rule.set_model(_StandIn(0.0))
     rule.on_train_begin()
-    for one in told:
+    for one in epochs:
         rule.on_epoch_end(one.epoch - 1, _logs(one))
         if rule.has_stopped:
             break
@@ -63,13 +63,13 @@ def stopping_state(told: Sequence[EpochProgress], spec: EarlyStoppingSpec) -> di
 
 
 def plateau_state(
-    told: Sequence[EpochProgress], spec: ReduceLROnPlateauSpec, learning_rate: float
+    epochs: Sequence[EpochProgress], spec: ReduceLROnPlateauSpec, learning_rate: float
 ) -> tuple[dict[str, Any], float]:
     """The state of Keras's ReduceLROnPlateau after these epochs, and the learning rate that it leaves."""
     rule, stand_in = ReduceLROnPlateau(spec), _StandIn(learning_rate)
     rule.set_model(stand_in)
     rule.on_train_begin()
-    for one in told:
+    for one in epochs:
         rule.on_epoch_end(one.epoch - 1, _logs(one))
     return rule.state(), float(stand_in.learning_rate)
 
@@ -99,23 +99,26 @@ def _read_epochs(inherited: AttemptFolder) -> list[EpochProgress]:
     return [EpochProgress.of(event.data) for event in events]
 
 
-def _logs(told: EpochProgress) -> dict[str, Any]:
-    return {name: math.nan if value is None else value for name, value in told.metrics.items()}
+def _logs(epoch: EpochProgress) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in epoch.metrics.items()}
 
 
 def _at_best(
-    point: ResumePoint, inherited: AttemptFolder, record: JobRecord, model: keras.Model, told: Sequence[EpochProgress]
+    point: ResumePoint, inherited: AttemptFolder, record: JobRecord, model: keras.Model, epochs: Sequence[EpochProgress]
 ) -> ResumePoint:
     """The point after the best checkpoint's epoch, which is the last recorded one."""
     manifest = read_manifest(inherited.manifest_file)
     best = manifest.find(manifest.best) if manifest.best else None
-    if best is None or best.epoch != len(told):
+    if best is None or best.epoch != len(epochs):
         raise DamagedPoint("its best checkpoint is not there")
     spec = record.data_spec
-    rate, callbacks = float(told[-1].learning_rate), {**point.callbacks, **_callbacks_at(best, told, spec.callbacks)}
+    rate, callbacks = (
+        float(epochs[-1].learning_rate),
+        {**point.callbacks, **_callbacks_at(best, epochs, spec.callbacks)},
+    )
     if spec.callbacks.reduce_lr_on_plateau:
         first_rate = spec.hyperparameters.learning_rate
-        state, rate = plateau_state(told, spec.callbacks.reduce_lr_on_plateau, first_rate)
+        state, rate = plateau_state(epochs, spec.callbacks.reduce_lr_on_plateau, first_rate)
         callbacks["reduce_lr_on_plateau"] = state
     kept = Manifest(best=best.name, checkpoints=tuple(one for one in manifest.checkpoints if one.epoch <= best.epoch))
     has_log = inherited.training_log.exists()
@@ -130,8 +133,8 @@ def _at_best(
     )
 
 
-def _callbacks_at(best: Checkpoint, told: Sequence[EpochProgress], spec: CallbacksSpec) -> dict[str, Any]:
-    so_far = told[-1].best
+def _callbacks_at(best: Checkpoint, epochs: Sequence[EpochProgress], spec: CallbacksSpec) -> dict[str, Any]:
+    so_far = epochs[-1].best
     assert so_far is not None
     assert spec.model_checkpoint is not None
     value = so_far.value if spec.model_checkpoint.save_best_only else None

@@ -1,15 +1,10 @@
 """Parse `<folder>/upload` into what is kept of it: `data.parquet`, or the folder `arrays`.
 
-stdin holds one JSON document: `format`, `missing_values`, `column_kinds`, `memory_bytes`, and the limits `max_…`.
-stdout gets one: `{"facts": …}`, `{"problems": […]}` with every reason why the data cannot be taken, or `{"errno": …}`
-where the volume fails.
+The order has `format`, `missing_values`, `column_kinds`, and the limits `max_…`; see `api.state.parsing_process`.
 """
 
 import hashlib
-import json
 import os
-import resource
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +18,10 @@ from api.datasets.ingest.limits import ImageLimits, Limits, refusal
 from api.datasets.ingest.parquet_file import read_parquet
 from api.datasets.ingest.reading import Reading
 from api.datasets.ingest.table import check, profile, write
+from api.state import parsing_process
 from shared.problems import Problem, Refused, pointer
 
 _MOST_WARNINGS = 100
-
-
-def main(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
-    """The answer for stdout."""
-    _bound_memory(order["memory_bytes"])
-    try:
-        return {"facts": _facts(folder, order)}
-    except Refused as refused:
-        return {"problems": [vars(problem) for problem in refused.problems]}
-    except MemoryError:
-        detail = f"needs more than {order['memory_bytes']} bytes of memory to be read"
-        return {"problems": [vars(Problem("#", detail, "too_heavy"))]}
-    except OSError as error:
-        if error.errno is None:
-            raise
-        return {"errno": error.errno}
 
 
 def _facts(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
@@ -106,20 +86,10 @@ def _first(warnings: list[str]) -> list[str]:
     return [*warnings[:_MOST_WARNINGS], f"and {more} more warnings"] if more > 0 else warnings
 
 
-def _bound_memory(memory_bytes: int) -> None:
-    """Let this process take so much more address space than it has now; where the system cannot, nothing happens."""
+if __name__ == "__main__":
     pa.set_memory_pool(pa.system_memory_pool())
     pa.set_cpu_count(1)
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    except (OSError, ValueError):
-        return
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), json.load(sys.stdin))), flush=True)  # noqa: T201
+    parsing_process.run(_facts)
     # Without the interpreter's end: pyarrow's threads wait there for each other, without limit, when a reader of CSV
     # was given up before the end of its file (pyarrow 26: `BackgroundGenerator::Cleanup` on its own thread).
     os._exit(0)

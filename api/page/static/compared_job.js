@@ -1,8 +1,8 @@
 // One of several jobs, as far as a comparison needs it. Nothing here touches the page.
 
+import { TERMINAL } from "./format.js";
 import { betterMode, extremeRow, lastRow } from "./series.js";
 
-const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 const MOST_POINTS = 2000;
 
 /** A job and its epochs; only what is new is fetched when it is read again. `get(path)` asks the API. */

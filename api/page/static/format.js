@@ -109,6 +109,9 @@ const STATUSES = {
   cancelled: { label: "Cancelled", tone: "warn" },
 };
 
+/** The statuses of a job that has ended. */
+export const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
+
 /** A status as a word, and the tone (a class of base.css) that it is shown in. */
 export function status(name) {
   return STATUSES[name] ?? { label: name, tone: "muted" };

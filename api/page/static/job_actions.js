@@ -4,10 +4,9 @@ import { send } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
 import { extend } from "./extend_dialog.js";
-import { notice } from "./notice.js";
+import { TERMINAL } from "./format.js";
 import { notifyButton, reportEnd } from "./job_notify.js";
-
-const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
+import { notice } from "./notice.js";
 
 /** Show the buttons that make sense now. */
 export function showActions(job) {

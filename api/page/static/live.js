@@ -1,8 +1,8 @@
 // Following one job: by server-sent events, and by asking again and again where those do not come through.
 
 import { get, getChanged, goToSignIn } from "./api.js";
+import { TERMINAL } from "./format.js";
 
-const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 // Between two looks at the job's document: behind an event, without one, and while no stream comes through.
 const SOON_MS = 500;
 const SELDOM_MS = 5000;

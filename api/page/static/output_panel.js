@@ -2,12 +2,11 @@
 
 import { get } from "./api.js";
 import { byId, setText } from "./dom.js";
-import { counted, number } from "./format.js";
+import { TERMINAL, counted, number } from "./format.js";
 
 const FIRST_LINES = 5000;
 const MOST_LINES = 20_000;
 const LOOK_MS = 1500;
-const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 
 /** The panel is empty, and asks for nothing, until somebody opens it. */
 export class OutputPanel {

@@ -159,7 +159,7 @@ def test_a_job_that_runs_is_read_aloud_at_its_changes_of_state_alone(still):
         assert page.evaluate("said") == ["aloud: Succeeded"]
 
 
-@pytest.mark.parametrize("address", ["/page/nothing", "/jobs/job_0", "/nowhere", "/datasets/none"])
+@pytest.mark.parametrize("address", ["/page/nothing", "/page/jobs/job_0", "/jobs/job_0", "/nowhere", "/datasets/none"])
 def test_an_address_that_is_not_there_is_a_page_with_a_way_back(still, address):
     with still.page() as page:
         assert page.goto(address).status == 404

@@ -1,10 +1,10 @@
 """A short seeded part of `make fuzz-api`."""
 
-from proofs.fuzz_api import MOST_GROWTH_MB, bad_lines, fuzzed
+from proofs.fuzz_api import MOST_GROWTH_MB, bad_lines, fuzz
 
 
 def test_two_thousand_strange_requests_meet_no_error_of_ours(tmp_path):
-    judged = fuzzed(2000, 1, tmp_path)
+    judged = fuzz(2000, 1, tmp_path)
     assert [(one.why, one.request[:300]) for one in judged.wrong] == []
     assert judged.log == []
     assert sum(judged.statuses.values()) > 1800

@@ -480,3 +480,5 @@ def test_evaluation_prints_the_matrix_the_classes_and_the_mistakes(fitstop, cann
     assert [r"c\x1bat", "2", "1"] in cells
     assert ["17", "cat", "dog", "0.7500", "1.4000"] in cells
     assert json.loads(fitstop("evaluation", job_id, "-o", "json").stdout) == document
+    (shown,) = [line for line in fitstop("show", job_id).stdout.splitlines() if line.startswith("evaluation")]
+    assert shown.split(maxsplit=1)[1] == "validation: accuracy 0.7500 (4 of 9 rows)"

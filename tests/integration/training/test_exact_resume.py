@@ -6,13 +6,26 @@ A few seeded jobs on each engine here; `make resume-proof` runs as many as are w
 import random
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shared.evaluation import read_evaluation
 from shared.events import job_events
+from shared.job_folder import JobFolder
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
-from tests.support.killing import ENGINES, Kill, Outcome, outcome, preloaded_forks, resume_job, run_killed, some_kills
+from tests.support.killing import (
+    ENGINES,
+    Kill,
+    Outcome,
+    deaths,
+    outcome,
+    preloaded_forks,
+    resume_job,
+    run_killed,
+    some_kills,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +60,22 @@ def test_a_run_that_is_killed_at_random_equals_the_untouched_one(
     kills = some_kills(chance)
     job = run_killed(graded, forks, kills, chance.choice([60, 0.05]), resume_job(engine), programs)
     assert outcome(job) == untouched[engine], kills
+
+
+def test_a_run_that_is_killed_while_its_best_model_is_evaluated_is_evaluated_by_the_next_attempt(
+    graded: Volume, forks: ForkServerContext, untouched: dict[str, Outcome]
+) -> None:
+    whole = run_killed(graded, forks, [], 60, resume_job("fused"))
+    job = run_killed(graded, forks, [Kill("evaluated batch", 1)] * 2, 60, resume_job("fused"))
+    assert deaths(job) == ["evaluated batch"] * 2
+    assert outcome(job) == untouched["fused"]
+    assert evaluations(job) == [None, None, *evaluations(whole)]
+
+
+def evaluations(job: JobFolder) -> list[dict[str, Any] | None]:
+    """What the evaluation of each attempt says of the model."""
+    found = [read_evaluation(attempt) for attempt in job.attempts()]
+    return [one and one.model_dump(exclude={"computed_at", "seconds"}) for one in found]
 
 
 @pytest.mark.parametrize("batch", [37])

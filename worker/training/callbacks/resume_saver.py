@@ -93,7 +93,7 @@ class ResumeSaver(keras.callbacks.Callback):
         least = self._session.save_seconds / _MOST_SHARE
         if least > self._interval and not self._told:
             self._told = True
-            self._session.tell(
+            self._session.report(
                 f"saving the run takes {self._session.save_seconds:.1f} s, so it is saved every {least:.0f} s "
                 f"and not every {self._interval:g} s"
             )

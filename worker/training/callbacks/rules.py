@@ -1,7 +1,7 @@
 """The callbacks that decide about a run, of a spec or of a script, and what Fitstop's own need to know of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import keras
@@ -54,7 +54,7 @@ class Rules:
     reduce_lr: Plateau | None = None
     early_stopping: Stopping | None = None
     csv_log: CSVLog | None = None
-    saves_inside_epochs: bool = field(default=True)
+    saves_inside_epochs: bool = True
 
 
 def rules_of(run: RunContext) -> Rules:

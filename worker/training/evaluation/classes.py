@@ -27,12 +27,13 @@ Probabilities = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Judged:
-    """For each row the number of its class, the predicted one, and the probability of each."""
+    """For each row the number of its class, the predicted one, the probability of each, and the cross-entropy."""
 
     names: tuple[Any, ...]
     true: Numbers
     chosen: Numbers
     shares: Probabilities
+    losses: Probabilities
 
 
 def measure_classes(
@@ -43,19 +44,21 @@ def measure_classes(
     true = class_numbers(part.targets[part.numbers_of(predicted.rows)])
     shares = probabilities(predicted.outputs, from_logits=from_logits)
     chosen = chosen_classes(shares)
+    losses = _losses(true, shares)
     matrix = confusion_matrix(true, chosen, labels=np.arange(len(names)))
     is_binary = len(names) == 2
+    roc = _roc(true, shares[:, 1]) if is_binary else None
     results = _classes(names, true, chosen, matrix)
     return PartResult(
         rows=len(true),
         of=len(part),
-        metrics=_metrics(true, shares, matrix, results),
+        metrics=_metrics(matrix, results, losses, roc),
         classes=results,
         confusion=tuple(map(tuple, matrix.tolist())) if len(names) <= MOST_CLASSES_IN_MATRIX else None,
         most_confused=_most_confused(matrix),
-        roc=_roc(true, shares[:, 1]) if is_binary else None,
+        roc=roc,
         calibration=_calibration(true, shares[:, 1]) if is_binary else None,
-        mistakes=_mistakes(part, predicted, _Judged(names, true, chosen, shares)),
+        mistakes=_mistakes(part, predicted, _Judged(names, true, chosen, shares, losses)),
     )
 
 
@@ -96,16 +99,15 @@ def _classes(names: Sequence[Any], true: Numbers, chosen: Numbers, matrix: Numbe
 
 
 def _metrics(
-    true: Numbers, shares: Probabilities, matrix: Numbers, results: Sequence[ClassResult]
+    matrix: Numbers, results: Sequence[ClassResult], losses: Probabilities, roc: Roc | None
 ) -> dict[str, float | None]:
     scores = [one.f1 for one in results if one.support]
     metrics = {
-        "accuracy": _finite(np.trace(matrix) / max(len(true), 1)),
+        "accuracy": _finite(np.trace(matrix) / len(losses)),
         "macro_f1": _finite(np.mean([score or 0.0 for score in scores])) if scores else None,
-        "log_loss": _finite(np.mean(_losses(true, shares))),
+        "log_loss": _finite(np.mean(losses)),
     }
-    curve = _roc(true, shares[:, 1]) if shares.shape[1] == 2 else None
-    return {**metrics, "auc": curve.auc} if curve else metrics
+    return {**metrics, "auc": roc.auc} if roc else metrics
 
 
 def _losses(true: Numbers, shares: Probabilities) -> Probabilities:
@@ -157,7 +159,7 @@ def _calibration(true: Numbers, positive: Probabilities) -> tuple[CalibrationBin
 
 
 def _mistakes(part: Part, predicted: Predicted, judged: _Judged) -> tuple[Mistake, ...]:
-    losses = np.where(judged.chosen == judged.true, -np.inf, _losses(judged.true, judged.shares))
+    losses = np.where(judged.chosen == judged.true, -np.inf, judged.losses)
     worst = [place for place in np.argsort(-losses, kind="stable")[:MOST_MISTAKES].tolist() if losses[place] > -np.inf]
     rows = predicted.rows[worst]
     shown = zip(worst, dataset_rows(part, rows), thumbnails(part, rows), strict=True)

@@ -43,7 +43,7 @@ def predict(model: keras.Model, part: Part, batch_size: int, go_on: Callable[[],
         found[number] = _predict_batch(step, part, number * batch_size, batch_size)
         if time.monotonic() - began > MOST_SECONDS:
             break
-    return _joined(found, batch_size)
+    return _join(found, batch_size)
 
 
 def _predict_batch(
@@ -54,7 +54,7 @@ def _predict_batch(
     return np.asarray(step(x).numpy(), np.float32).reshape(len(taken[0]), -1)
 
 
-def _joined(found: dict[int, npt.NDArray[np.float32]], batch_size: int) -> Predicted:
+def _join(found: dict[int, npt.NDArray[np.float32]], batch_size: int) -> Predicted:
     numbers = sorted(found)
     outputs = np.concatenate([found[number] for number in numbers])
     if not np.isfinite(outputs).all():

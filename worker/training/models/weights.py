@@ -7,9 +7,8 @@ array the shape and the type are compared before a number is read, so the model 
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import h5py
 import keras
@@ -41,7 +40,7 @@ def load_weights(model: keras.Model, record: JobRecord, attempt: AttemptFolder) 
     try:
         # Hashed and read through one handle: nobody puts another file in its place in between.
         with open_plain(weights_file_of(attempt.job, weights_id)) as content:
-            if hashlib.file_digest(cast("BufferedReader", content), "sha256").hexdigest() != record.weights_sha256:
+            if hashlib.file_digest(content, "sha256").hexdigest() != record.weights_sha256:
                 raise DataChanged("the weights have changed since the job was posted; post the job again")
             _load(model, record, content)
     except FileNotFoundError as error:

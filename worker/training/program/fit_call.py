@@ -114,14 +114,14 @@ class ScriptFit:
             rules = self._rules(block, data, mark, added, saves_inside=saves_inside)
             self.callbacks = Callbacks(self._run, session, rules)
             self.callbacks.narrator.last_epoch = self._before.epochs
-            self._judge_resume(chosen, why_not)
+            self._judge_resume(chosen, why_not, session)
             engine = None if session.finished_by else self._engine(data, why_not, settings, chosen, session.place)
         with self.callbacks:
             if session.finished_by is not None:
                 self._put_back(session, block)
             else:
                 assert engine is not None
-                self._tell_place(session)
+                self._report_place(session)
                 self._train(engine, session)
             return self._ended(block, session)
 
@@ -233,14 +233,14 @@ class ScriptFit:
             return settings
         saved = session.resumed.callbacks["fit"]
         if saved["data"] != mark.data:
-            session.tell_inexact(
+            session.report_inexact(
                 f"call {self.number} of fit has other data than before the interruption; seed what the script draws"
             )
         mark.seed = int(saved["seed"])
         return replace(settings, seed=mark.seed)
 
-    def _judge_resume(self, chosen: list[Any], why_not: str) -> None:
-        """What is promised of an interruption, and why it is not more."""
+    def _judge_resume(self, chosen: list[Any], why_not: str, session: ResumeSession) -> None:
+        """Decide what is promised of an interruption, and why it is not more; after one, report the reasons."""
         reasons = [reason for one in chosen if (reason := forgets(one))]
         if reasons:
             self._kind = "epoch"
@@ -248,11 +248,14 @@ class ScriptFit:
             self._kind = "inexact"
             reasons.append(f"{why_not}, which Keras itself goes through: what it draws there cannot be put back")
         self._reasons = reasons
+        if session.resumed is not None and session.finished_by is None:
+            for reason in reasons:
+                session.report_inexact(reason, self._kind)
 
-    def _tell_place(self, session: ResumeSession) -> None:
+    def _report_place(self, session: ResumeSession) -> None:
         """In the first call that trains, say whose work was taken up by those that only returned."""
         if session.resumed is None and self._before.taken_up is not None:
-            session.tell_place(Place(self._before.epochs, 0), self._before.taken_up)
+            session.report_place(Place(self._before.epochs, 0), self._before.taken_up)
 
     def _put_back(self, session: ResumeSession, block: ScriptCallbacks) -> None:
         assert self.callbacks is not None

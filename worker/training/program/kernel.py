@@ -23,18 +23,19 @@ def call(number: int, *arguments: "int | ctypes._CArgObject | None") -> int:
     """The result of a system call. Raises OSError."""
     longs = (ctypes.c_long(value) if isinstance(value, int) else value for value in arguments)
     _libc.syscall.restype = ctypes.c_long
-    result = int(_libc.syscall(ctypes.c_long(number), *longs))
-    if result == -1:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
+    return _check(_libc.syscall(ctypes.c_long(number), *longs))
 
 
 def prctl(option: int, *values: int) -> None:
     """Change an attribute of this process, as prctl does. Raises OSError."""
-    if _libc.prctl(option, *(ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4])) == -1:
+    _check(_libc.prctl(option, *(ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4])))
+
+
+def _check(result: int) -> int:
+    if result == -1:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+    return result
 
 
 class _CapabilityHeader(ctypes.Structure):
@@ -60,8 +61,6 @@ def keep_capabilities(kept: int) -> None:
     """Give up all capabilities of this thread but `kept` (bits of the lower 32), which what it starts has too."""
     header, halves = _CapabilityHeader(_CAPABILITY_VERSION, 0), (_CapabilityHalf * 2)()
     halves[0] = _CapabilityHalf(kept, kept, kept)
-    if _libc.capset(ctypes.byref(header), halves) == -1:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    _check(_libc.capset(ctypes.byref(header), halves))
     for capability in (bit for bit in range(32) if kept >> bit & 1):
         prctl(_PR_CAP_AMBIENT, _RAISE, capability)

@@ -58,7 +58,7 @@ class _Show:
     def __init__(self, run: RunContext, stage: Stage) -> None:
         self._run = run
         self._stage = stage
-        self._files = WorkFiles(run.attempt, lambda text: run.events.write([Event("files", text, {}, "warning")]))
+        self._files = WorkFiles(run.attempt, self._report_files)
         self._before = Before()
         self._stop: Stop | None = None
         self._call: ScriptFit | None = None
@@ -78,6 +78,9 @@ class _Show:
         self._run.events.write([Event("program", message, {"entry": str(script.relative_to(self._stage.folder))})])
         with _as_a_log(), BetweenCalls(self._run) as self._watch, self._fit_replaced():
             runpy.run_path(str(script), run_name="__main__")
+
+    def _report_files(self, message: str, **facts: Any) -> None:
+        self._run.events.write([Event("files", message, facts, "warning")])
 
     @contextmanager
     def _fit_replaced(self) -> Iterator[None]:

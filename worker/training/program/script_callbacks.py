@@ -13,8 +13,6 @@ import keras
 
 from worker.training.program.values import Arrays, NotPlain, decode, encode
 
-EXACT, FROM_EPOCH, INEXACT = "exact", "epoch", "inexact"
-
 # What Keras itself keeps of a callback and what is never part of its state.
 _NOT_STATE = frozenset({"_model", "model", "params", "validation_data", "csv_file", "writer", "monitor_op"})
 # Fitstop does what they do, or nobody sees it.

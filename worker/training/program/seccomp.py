@@ -17,7 +17,6 @@ from worker.training.program.syscalls import NUMBERS
 
 # Of each machine: its number for the filter, seccomp(2), and its column of the table.
 _MACHINES = {"x86_64": (0xC000003E, 317, 0), "aarch64": (0xC00000B7, 277, 1)}
-_X32 = 0x4000_0000
 _FILTER_OF_ALL_THREADS = (1, 1)
 
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06

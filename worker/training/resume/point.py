@@ -32,7 +32,7 @@ class DamagedPoint(FitstopError):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run goes on: the epoch (from 0), and how many of its batches are done. Sorts by time."""
+    """Where a run resumes: the epoch (from 0), and how many of its batches are done. Sorts by time."""
 
     epoch: int
     step: int

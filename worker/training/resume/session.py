@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from shared.events import Event
+from shared.fits import Kept
 from shared.job_folder import AttemptFolder
 from shared.problems import list_names
 from worker.training.context import RunContext
@@ -40,7 +41,7 @@ Accept = Callable[[ResumePoint, AttemptFolder], ResumePoint | None]
 class ResumeSession:
     """What one attempt's run and its resume points have to do with each other.
 
-    `resumed` is the point that this run goes on from, None where it begins at the beginning.
+    `resumed` is the point that this run continues from, None where it begins at the beginning.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class ResumeSession:
         callback.restore({key: saved.get(key, value) for key, value in fresh.items()})
         missing = [key for key in fresh if key not in saved]
         if missing:
-            self.tell_inexact(
+            self.report_inexact(
                 f"the resume point holds no {list_names(missing)} of {name}, which starts from its default"
             )
 
@@ -148,16 +149,16 @@ class ResumeSession:
         except OSError as error:
             log.warning("what this attempt replaces is not removed yet: %s", error)
 
-    def tell(self, message: str, level: Any = "warning", **facts: Any) -> None:
+    def report(self, message: str, level: Any = "warning", **facts: Any) -> None:
         """Write an event of type "resume"."""
         self._events.write([Event("resume", message, facts, level)])
 
-    def tell_inexact(self, reason: str) -> None:
+    def report_inexact(self, reason: str, kind: Kept = "inexact") -> None:
         """Say that from here on the run may differ from one that was never interrupted, and why."""
-        self.tell(f"not an exact resume: {reason}", exact=False)
+        self.report(f"not an exact resume: {reason}", exact=False, kind=kind)
 
     def _find(self) -> ResumePoint | None:
-        found = newest_point(self.attempt, self._usable, self.tell, self._finished)
+        found = newest_point(self.attempt, self._usable, self.report, self._finished)
         if found is None:
             return None
         earlier, path, point = found
@@ -166,17 +167,17 @@ class ResumeSession:
             self.finished_by = earlier
             return point
         self._resumed_from = path
-        self.tell_place(point.place, earlier)
+        self.report_place(point.place, earlier)
         changed = differences(point.built_with, self._built_with)
         if changed:
-            self.tell_inexact(f"the numbers may differ in their last bits ({'; '.join(changed)})")
+            self.report_inexact(f"the numbers may differ in their last bits ({'; '.join(changed)})")
         return point
 
-    def tell_place(self, place: Place, earlier: AttemptFolder) -> None:
-        """Say where this attempt goes on, and whose work it takes up."""
+    def report_place(self, place: Place, earlier: AttemptFolder) -> None:
+        """Say where this attempt resumes, and whose work it takes up."""
         facts = {"epoch": place.epoch + 1, "batch": place.step, "from_attempt": earlier.number}
         whose = f"attempt {earlier.number}" if earlier.number else self._record.extends
-        self.tell(f"resumed at {place} from {whose}", "info", **facts)
+        self.report(f"resumed at {place} from {whose}", "info", **facts)
 
     def _usable(self, earlier: AttemptFolder, found: ResumePoint) -> ResumePoint | None:
         point = self._accept(found, earlier)

@@ -91,7 +91,7 @@ def remove_replaced(attempt: AttemptFolder, resumed_from: Path | None) -> bool:
 def newest_point(
     attempt: AttemptFolder,
     usable: Callable[[AttemptFolder, ResumePoint], ResumePoint | None],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     finished: str | None = None,
 ) -> tuple[AttemptFolder, Path, ResumePoint] | None:
     """The newest point of the attempts before this one that is whole and ours; None where there is none.
@@ -117,14 +117,14 @@ def newest_point(
             is_refused = True
             if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
                 unread = error
-            tell(f"a resume point of attempt {earlier.number} cannot be used: {error}; trying the one before it")
+            report(f"a resume point of attempt {earlier.number} cannot be used: {error}; trying the one before it")
             continue
         if own is not None:
             return earlier, path, own
     if unread is not None:
         raise unread
     if is_refused:
-        tell("no resume point can be used, so training starts again from epoch 1")
+        report("no resume point can be used, so training starts again from epoch 1")
     return None
 
 

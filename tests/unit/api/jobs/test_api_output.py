@@ -5,6 +5,7 @@ import json
 import pytest
 
 from shared.job import AttemptEnd, Ending
+from shared.output import segment_name
 from shared.times import utc_now
 from tests.support.jobs import claim
 
@@ -60,6 +61,17 @@ def test_the_last_lines_reach_into_earlier_attempts(client, printed):
     assert "torn\n==> attempt 2" in text
     assert "red" not in text
     assert text_of(client, printed, "?lines=2&attempt=1")[1].endswith(" <==\n\\x1b[31mred\ntorn")
+
+
+def test_the_last_lines_say_where_output_between_them_was_removed(client, job):
+    attempt = claim(job)
+    attempt.output_file.write_bytes(b"one\ntwo\n")
+    (attempt.path / segment_name(100)).write_bytes(b"three\nfour\n")
+    assert text_of(client, job, "?lines=3")[1].endswith(
+        " <==\ntwo\n[... 92 bytes were removed here ...]\nthree\nfour\n"
+    )
+    assert text_of(client, job, "?lines=2")[1].endswith(" <==\n[... 92 bytes were removed here ...]\nthree\nfour\n")
+    assert text_of(client, job, "?lines=1")[1].endswith(" <==\nfour\n")
 
 
 def test_pages_follow_a_cursor(client, printed):

@@ -1,5 +1,6 @@
 """PUT /models/{id}: uploaded weights, what is known of them, and the jobs that start from them."""
 
+import errno
 import hashlib
 import io
 import subprocess
@@ -7,10 +8,12 @@ import zipfile
 
 import pytest
 
+from api import create_app
 from api.models.unpack import ENTRY
 from shared.job import Ending
 from shared.volume import OpenJob
 from tests.support.jobs import put_job, small_spec
+from tests.support.keys import authorized
 from tests.support.two_projects import two_projects
 from tests.support.weights import HDF5, put_weights
 
@@ -100,6 +103,18 @@ def test_what_is_no_file_of_weights_is_refused_and_leaves_nothing(client, volume
     assert says in answer.json["errors"][0]["detail"]
     assert not volume.weights.folder.exists()
     assert list(volume.datasets.iterdir()) == []
+
+
+def test_an_archive_that_takes_too_long_is_refused(settings):
+    hasty = authorized(create_app(settings.model_copy(update={"ingest_timeout_seconds": 0.01})))
+    answer = hasty.put("/models/x", data=keras_file())
+    assert (answer.status_code, answer.json["errors"][0]["code"]) == (422, "too_heavy")
+
+
+def test_a_volume_that_is_full_while_an_archive_is_unpacked_is_named(client, monkeypatch):
+    monkeypatch.setattr("api.state.parser._run", lambda *_given: {"errno": errno.ENOSPC})
+    answer = client.put("/models/x", data=keras_file())
+    assert (answer.status_code, answer.json["code"]) == (507, "volume_full")
 
 
 @pytest.fixture

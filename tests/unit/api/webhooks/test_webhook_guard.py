@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from api.webhooks.guard import RefusedAddress, check_address, is_reachable, parse_networks
+from api.webhooks.guard import RefusedAddress, check_address, is_reachable
+from shared.networks import parse_networks
 from shared.settings import BadEnvironment, read_settings
 from tests.support.webhooks import Receiver
 
@@ -40,8 +41,9 @@ def test_what_is_no_resolved_address_is_refused():
 
 
 def test_a_network_that_is_none_stops_the_start():
-    with pytest.raises(BadEnvironment, match=r"FITSTOP_WEBHOOK_NETWORKS=10\.0\.0\.1/8"):
-        read_settings({"FITSTOP_WEBHOOK_NETWORKS": "10.0.0.1/8"})
+    for name in ("FITSTOP_WEBHOOK_NETWORKS", "FITSTOP_TRUSTED_PROXIES"):
+        with pytest.raises(BadEnvironment, match=rf"{name}=10\.0\.0\.1/8"):
+            read_settings({name: "10.0.0.1/8"})
 
 
 PROGRAM = """

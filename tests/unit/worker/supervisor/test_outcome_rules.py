@@ -164,11 +164,11 @@ def test_the_memory_of_a_process_counts_what_it_has_started_and_no_mapped_files(
     (tmp_path / "file").write_bytes(bytes(64 * 1024**2))
     grandchild = "import sys; held = bytearray(b'x' * 64 * 1024**2); print(flush=True); sys.stdin.read()"
     program = f"""
-import mmap, subprocess, sys
+import mmap, subprocess, sys, threading
 file = open({str(tmp_path / "file")!r}, "rb")
 mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
 assert len(bytes(mapped[::4096])) == 16384
-subprocess.run([sys.executable, "-c", {grandchild!r}])
+threading.Thread(target=subprocess.run, args=([sys.executable, "-c", {grandchild!r}],)).start()
 """
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -176,6 +176,17 @@ subprocess.run([sys.executable, "-c", {grandchild!r}])
         assert 64 * 1024**2 < held_bytes(process.pid) < 110 * 1024**2
         process.communicate()
     assert held_bytes(process.pid) == 0
+
+
+def test_the_memory_of_a_long_chain_of_processes_is_all_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.machine.memory, "_PROC", tmp_path)
+    for pid in range(1, 1501):
+        (tmp_path / f"{pid}/task/{pid}").mkdir(parents=True)
+        (tmp_path / f"{pid}/status").write_text("RssAnon:\t1 kB\n")
+        (tmp_path / f"{pid}/task/{pid}/children").write_text(f"{pid + 1} ")
+    assert held_bytes(1) == 1500 * 1024
 
 
 def test_the_limit_of_a_training_process_is_the_settings_or_a_part_of_the_machines_memory() -> None:

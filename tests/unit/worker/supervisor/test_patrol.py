@@ -315,8 +315,8 @@ class QuietQueue:
         self.notified = []
         self._pending = pending
 
-    def notify(self, job_id):
-        self.notified.append(job_id)
+    def notify(self, *job_ids):
+        self.notified.extend(job_ids)
 
     def count_pending(self):
         return self._pending

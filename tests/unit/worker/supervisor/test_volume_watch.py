@@ -30,7 +30,7 @@ QUICK = Settings(
 
 
 class FakeQueue:
-    def notify(self, _job_id: str) -> bool:
+    def notify(self, *_job_ids: str) -> bool:
         return True
 
     def count_pending(self) -> int:

@@ -69,7 +69,7 @@ def test_another_processor_is_a_warning_and_the_job_shows_it(volume: Volume, los
     other = {"cpu": "x86_64 GenuineIntel 6 143", "cpu_features": "avx avx2 amx_tile"}
     rewrite(lost, lambda point: dataclasses.replace(point, built_with={**point.built_with, **other}))
     _, told = resumed(lost)
-    assert (told.level, told.data) == ("warning", {"exact": False})
+    assert (told.level, told.data) == ("warning", {"exact": False, "kind": "inexact"})
     assert "cpu: x86_64 GenuineIntel 6 143 before" in told.message
     assert "CPU features lost: " in told.message
     assert "amx_tile" in told.message
@@ -106,7 +106,7 @@ def test_a_callback_without_a_state_starts_from_its_default_and_says_so(
     rewrite(lost, forget)
     _, event = resumed(lost)
     assert told in event.message
-    assert event.data == {"exact": False}
+    assert event.data == {"exact": False, "kind": "inexact"}
 
 
 def test_a_state_that_this_version_does_not_know_is_ignored(lost: JobFolder) -> None:

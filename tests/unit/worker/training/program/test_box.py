@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,11 +40,14 @@ def home() -> Iterator[Path]:
 @EVERYBODY
 @EVERY_KERNEL
 def test_the_box_is_closed_and_takes_less_than_50_ms(home: Path, user: str, abi: int | None) -> None:
-    report = Boxed(home, user, abi).run("")
-    assert report["closed"], report["lacks"]
-    assert ("own user" in report["layers"]) == (user == "root")
+    def enter() -> dict[str, Any]:
+        report = Boxed(home, user, abi).run("")
+        assert report["closed"], report["lacks"]
+        assert ("own user" in report["layers"]) == (user == "root")
+        return report
+
     # Of several, since this machine may be busy.
-    assert any(Boxed(home, user, abi).run("")["seconds"] < 0.05 for _ in range(5))
+    assert any(enter()["seconds"] < 0.05 for _ in range(6))
 
 
 @EVERYBODY
@@ -203,15 +207,14 @@ def test_a_kernel_without_landlock_leaves_the_box_open_and_says_so(home: Path) -
 
 
 def test_threads_that_began_before_leave_the_box_open_where_the_kernel_confines_one(home: Path) -> None:
-    code = """
+    program = f"""
 import threading
+from pathlib import Path
+from worker.training.program.box import Box, enter_box
 threading.Thread(target=threading.Event().wait, daemon=True).start()
+home = Path({str(home)!r})
+print(enter_box(Box((), (home,), network=False, home=home)).is_closed)
 """
-    enter = "print(enter_box(Box((), (home,), network=False, home=home)).is_closed)"
-    program = (
-        code + "from pathlib import Path\nfrom worker.training.program.box import Box, enter_box\n"
-        f"home = Path({str(home)!r})\n{enter}"
-    )
     home.mkdir()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(landlock_abi() >= 8)
@@ -221,19 +224,19 @@ threading.Thread(target=threading.Event().wait, daemon=True).start()
 def test_a_program_ends_with_the_process_that_started_it(home: Path, user: str) -> None:
     skip_where_it_cannot(user)
     code = f"""
-import os, sys, time
+import os, signal
 from pathlib import Path
 from worker.training.program.box import Box, enter_box
 home = Path({str(home)!r})
+reader, writer = os.pipe()
 child = os.fork()
 if not child:
     enter_box(Box((), (home,), network=False, home=home))
-    (home / "pid").write_text(str(os.getpid()))
-    time.sleep(600)
-while not (home / "pid").exists() or not (home / "pid").read_text():
-    time.sleep(0.01)
-print((home / "pid").read_text(), flush=True)
-time.sleep(600)
+    os.write(writer, b"in the box")
+    signal.pause()
+os.read(reader, 16)
+print(child, flush=True)
+signal.pause()
 """
     home.mkdir()
     if user == "plain" and os.geteuid() == 0:

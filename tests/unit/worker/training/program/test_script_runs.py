@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from api import create_app
 from shared.events import Event, read_events
-from shared.job import Conclusion
+from shared.job import AttemptEnd, Ending, Stop
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.settings import Settings
+from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, rows_of
+from tests.support.keys import ADMIN_KEY, authorized
 from tests.support.scripts import put_script_job
 from tests.support.waiting import wait_for
 from worker.training.order import permutation
@@ -56,13 +59,23 @@ def _as_before() -> Iterator[None]:
     os.environ.update(environment)
 
 
-def play(volume: Volume, script: str, **spec: Any) -> tuple[JobFolder, Conclusion]:
+def play(volume: Volume, script: str, **spec: Any) -> tuple[JobFolder, Ending]:
     job = put_script_job(volume, script, **spec)
     return job, play_attempt(claim(job))
 
 
-def play_attempt(attempt: AttemptFolder) -> Conclusion:
-    return run(attempt, StopRequests(attempt, 60), SETTINGS, set_stage(attempt, SETTINGS))
+def play_attempt(attempt: AttemptFolder) -> Ending:
+    conclusion = run(attempt, StopRequests(attempt, 60), SETTINGS, set_stage(attempt, SETTINGS))
+    assert conclusion.ending is not None
+    assert not conclusion.may_retry
+    return conclusion.ending
+
+
+def succeed(volume: Volume, script: str, **spec: Any) -> tuple[JobFolder, Stop]:
+    job, ending = play(volume, script, **spec)
+    assert ending.status == "succeeded", ending
+    assert ending.stop is not None
+    return job, ending.stop
 
 
 def events_of(job: JobFolder, kind: str) -> list[Event]:
@@ -82,9 +95,7 @@ def test_the_log_is_the_one_that_the_script_writes_by_itself_in_the_same_order_o
         "  callbacks=[keras.callbacks.ReduceLROnPlateau(patience=1), stop, keras.callbacks.CSVLogger('log.csv')])\n"
         "np.save('weights.npy', np.concatenate([one.ravel() for one in model.get_weights()]))\n"
     )
-    job, conclusion = play(volume, script)
-    assert conclusion.ending is not None
-    assert conclusion.ending.status == "succeeded"
+    job, _ = succeed(volume, script)
     log, weights = file_of(job, "log.csv").read_bytes(), np.load(file_of(job, "weights.npy"))
     monkeypatch.setattr(keras.Model, "fit", stock_fit(keras.Model.fit))
     os.chdir(tmp_path)
@@ -129,10 +140,7 @@ def test_the_evidence_of_a_stop_is_that_of_the_scripts_early_stopping(volume: Vo
         "h = model.fit(x, y, validation_split=0.2, epochs=50, callbacks=[stop])\n"
         "print(len(h.epoch), stop.stopped_epoch)\n"
     )
-    job, conclusion = play(volume, script)
-    assert conclusion.ending is not None
-    stop = conclusion.ending.stop
-    assert stop is not None
+    job, stop = succeed(volume, script)
     assert (stop.reason, stop.monitor, stop.wait, stop.patience) == ("early_stopping", "val_accuracy", 3, 3)
     assert stop.last_improvement is not None
     assert stop.last_epoch == stop.last_improvement.epoch + 3 == 50 - stop.epochs_not_run
@@ -145,20 +153,18 @@ def test_the_evidence_of_a_stop_is_that_of_the_scripts_early_stopping(volume: Vo
 
 def test_epochs_count_over_all_calls_and_the_script_sees_its_own(volume: Volume) -> None:
     script = DATA + (
-        "class Told(keras.callbacks.Callback):\n"
+        "class Seen(keras.callbacks.Callback):\n"
         "    def __init__(self): super().__init__(); self.epochs = []\n"
         "    def on_epoch_end(self, epoch, logs=None): self.epochs.append(epoch)\n"
-        "one, two = Told(), Told()\n"
+        "one, two = Seen(), Seen()\n"
         "a = model.fit(x, y, epochs=2, callbacks=[one])\n"
         "b = make().fit(x, y, epochs=7, initial_epoch=4, callbacks=[two], shuffle=False)\n"
         "seen = [a.epoch, one.epochs, b.epoch, two.epochs, sorted(b.history)]\n"
-        "import json, pathlib; pathlib.Path('told.json').write_text(json.dumps(seen))\n"
+        "import json, pathlib; pathlib.Path('seen.json').write_text(json.dumps(seen))\n"
     )
-    job, conclusion = play(volume, script)
-    assert conclusion.ending is not None
-    assert conclusion.ending.stop is not None
-    assert (conclusion.ending.stop.reason, conclusion.ending.stop.last_epoch) == ("epochs_completed", 5)
-    assert json.loads(file_of(job, "told.json").read_text()) == [
+    job, stop = succeed(volume, script)
+    assert (stop.reason, stop.last_epoch) == ("epochs_completed", 5)
+    assert json.loads(file_of(job, "seen.json").read_text()) == [
         [0, 1], [0, 1], [4, 5, 6], [4, 5, 6], ["accuracy", "loss"],
     ]  # fmt: skip
     assert [event.data["epoch"] for event in events_of(job, "epoch")] == [1, 2, 3, 4, 5]
@@ -168,9 +174,7 @@ def test_epochs_count_over_all_calls_and_the_script_sees_its_own(volume: Volume)
 def test_early_stopping_that_can_never_act_is_a_warning(volume: Volume) -> None:
     stop = "keras.callbacks.EarlyStopping(monitor='val_loss', patience=1)"
     script = f"import warnings; warnings.simplefilter('ignore')\n{DATA}model.fit(x, y, epochs=2, callbacks=[{stop}])\n"
-    job, conclusion = play(volume, script)
-    assert conclusion.ending is not None
-    assert conclusion.ending.status == "succeeded", conclusion.ending
+    job, _ = succeed(volume, script)
     (call,) = events_of(job, "fit")
     assert (call.level, 'monitors "val_loss", and the model logs accuracy, loss' in call.message) == ("warning", True)
 
@@ -179,14 +183,10 @@ def test_the_specs_early_stopping_is_added_where_a_script_has_none(volume: Volum
     rule = {"monitor": "val_accuracy", "patience": 2, "min_delta": 0.9}
     script = DATA + "model.fit(x, y, epochs=2)\n" + "make().fit(x, y, validation_split=0.2, epochs=30)\n"
     _, missing = play(volume, script, callbacks={"early_stopping": rule})
-    assert missing.ending is not None
-    assert missing.ending.error is not None
-    assert "which call 1 of fit does not log; it logs accuracy, loss" in missing.ending.error.message
+    assert missing.error is not None
+    assert "which call 1 of fit does not log; it logs accuracy, loss" in missing.error.message
     script = DATA + "model.fit(x, y, validation_split=0.2, epochs=30)\n"
-    _, conclusion = play(volume, script, callbacks={"early_stopping": rule})
-    assert conclusion.ending is not None
-    assert conclusion.ending.stop is not None
-    stop = conclusion.ending.stop
+    _, stop = succeed(volume, script, callbacks={"early_stopping": rule})
     assert (stop.reason, stop.monitor, stop.patience, stop.last_epoch) == ("early_stopping", "val_accuracy", 2, 3)
 
 
@@ -205,12 +205,9 @@ def test_the_specs_early_stopping_is_added_where_a_script_has_none(volume: Volum
     ],
 )
 def test_a_scripts_end_is_the_jobs(volume: Volume, line: str, code: str | None, words: str) -> None:
-    _, conclusion = play(volume, f"# a script\n{line}\n")
-    assert conclusion.ending is not None
-    error = conclusion.ending.error
-    assert (error.code if error else None) == code
-    assert words in (error.message if error else "")
-    assert not conclusion.may_retry
+    _, ending = play(volume, f"# a script\n{line}\n")
+    assert (ending.error.code if ending.error else None) == code
+    assert words in (ending.error.message if ending.error else "")
 
 
 # As Keras warns by itself.
@@ -223,13 +220,46 @@ def test_what_cannot_be_exact_is_said_with_its_reason(volume: Volume) -> None:
         "model.fit(x, y, epochs=2, callbacks=[Forgets()])\n"
         "model.fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(30), epochs=2)\n"
     )
-    job, conclusion = play(volume, script)
-    assert conclusion.ending is not None
-    assert conclusion.ending.status == "succeeded"
+    job, _ = succeed(volume, script)
     forgetful, pipeline = events_of(job, "fit")
     assert (forgetful.data["resume"], pipeline.data["resume"]) == ("epoch", "inexact")
     assert "Forgets holds client" in forgetful.data["reasons"][0]
     assert "a tf.data dataset" in pipeline.data["reasons"][0]
+
+
+@pytest.mark.filterwarnings("ignore:.*shuffle=True.*:UserWarning")
+@pytest.mark.parametrize(
+    ("call", "kind", "reason"),
+    [
+        ("x, y, epochs=2", "exact", ""),
+        ("x, y, epochs=2, callbacks=[Forgets()]", "epoch", "Forgets holds client"),
+        ("tf.data.Dataset.from_tensor_slices((x, y)).batch(30), epochs=2", "inexact", "a tf.data dataset"),
+    ],
+)
+def test_a_job_says_before_and_after_an_interruption_whether_it_is_exact(
+    volume: Volume, call: str, kind: str, reason: str
+) -> None:
+    script = DATA + (
+        "import tensorflow as tf\n"
+        "class Forgets(keras.callbacks.Callback):\n"
+        "    def __init__(self): super().__init__(); self.client = object()\n"
+        f"model.fit({call})\n"
+    )
+    job, _ = succeed(volume, script)
+    before = shown_resume(volume, job)
+    (job.attempts()[0].resume / "fit-0001.bin").unlink()
+    job.attempts()[0].close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    play_attempt(claim(job, 2))
+    after = shown_resume(volume, job)
+    assert (before["exact"], before["kind"], after["exact"], after["kind"]) == (True, kind, kind == "exact", kind)
+    for found in (before, after):
+        assert len(found["reasons"]) == (kind != "exact")
+        assert reason in "".join(found["reasons"])
+
+
+def shown_resume(volume: Volume, job: JobFolder) -> Any:
+    settings = Settings(volume=volume.root, redis_url="redis://127.0.0.1:1/0", admin_key=ADMIN_KEY)
+    return authorized(create_app(settings)).get(f"/jobs/{job.id}").json["resume"]
 
 
 def test_a_script_is_cancelled_outside_of_fit_too(volume: Volume) -> None:
@@ -245,9 +275,7 @@ def test_a_script_is_cancelled_outside_of_fit_too(volume: Volume) -> None:
         job.request_cancel()
 
     threading.Thread(target=cancel).start()
-    conclusion = play_attempt(attempt)
-    assert conclusion.ending is not None
-    assert conclusion.ending.status == "cancelled"
+    assert play_attempt(attempt).status == "cancelled"
 
 
 def test_a_model_that_fits_another_inside_its_own_callbacks_trains_it_by_keras(volume: Volume) -> None:
@@ -256,9 +284,7 @@ def test_a_model_that_fits_another_inside_its_own_callbacks_trains_it_by_keras(v
         "    def on_epoch_end(self, epoch, logs=None): make().fit(x, y, epochs=1, verbose=0)\n"
         "model.fit(x, y, epochs=2, callbacks=[Nested()])\n"
     )
-    job, conclusion = play(volume, script)
-    assert conclusion.ending is not None
-    assert conclusion.ending.status == "succeeded"
+    job, _ = succeed(volume, script)
     assert len(events_of(job, "epoch")) == 2
 
 
@@ -280,9 +306,7 @@ def test_the_optimizers_that_a_model_keeps_beside_its_own_are_in_its_records(vol
         "two = Two(); two(x[:1]); two.second.build(two.b.trainable_variables); two.compile('sgd')\n"
         "print(two.fit(x, y, epochs=2).history)\n"
     )
-    job, conclusion = play(volume, script)
-    assert conclusion.ending is not None
-    assert conclusion.ending.status == "succeeded", conclusion.ending
+    job, _ = succeed(volume, script)
     record = read_point(job.attempts()[0].resume / "fit-0001.bin")
     assert sum(name.startswith("second:") for name, _ in record.tensors) == len(
         ["iteration", "learning_rate", "kernel m", "kernel v", "bias m", "bias v"]

@@ -56,6 +56,26 @@ def test_a_file_that_has_not_changed_is_kept_once(tmp_path: Path) -> None:
     assert copies[0].read_text() == "m"
 
 
+def test_a_file_that_a_child_of_the_script_removes_meanwhile_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = folders(tmp_path)
+    files = WorkFiles(first, print)
+    files.begin()
+    (files.folder / "kept").write_text("k")
+    (files.folder / "removed").write_text("r")
+    copy = shutil.copy2
+
+    def remove_and_copy(source: Path, target: Path) -> None:
+        (files.folder / "removed").unlink(missing_ok=True)
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copy2", remove_and_copy)
+    state = files.state()
+    WorkFiles(second, print).restore(state)
+    assert tree(second) == {"kept": "k"}
+
+
 def test_only_the_copies_that_a_point_may_need_stay(tmp_path: Path) -> None:
     first, _ = folders(tmp_path)
     files = WorkFiles(first, print)
@@ -67,17 +87,19 @@ def test_only_the_copies_that_a_point_may_need_stay(tmp_path: Path) -> None:
 
 def test_what_is_too_much_is_not_kept_and_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = folders(tmp_path)
-    told: list[str] = []
-    files = WorkFiles(first, told.append)
+    reports: list[str] = []
+    files = WorkFiles(first, reports.append)
     files.begin()
     monkeypatch.setattr(work_files, "MOST_BYTES", 5)
     (files.folder / "small").write_text("abc")
     (files.folder / "large").write_text("abcdef")
     files.state()
     state = files.state()
-    assert len(told) == 1
-    again = WorkFiles(second, print)
+    assert len(reports) == 1
+    facts: dict[str, bool] = {}
+    again = WorkFiles(second, lambda _, **more: facts.update(more))
     again.begin()
     again.restore(state)
+    assert facts == {"exact": False}
     assert sorted(tree(second)) == ["small", "train.py"]
     shutil.rmtree(first.resume)
