@@ -257,7 +257,7 @@ class Check(Shape):
 
 
 class Checks(Shape):
-    """Checks of what a job needs to be stored, queued and trained; and of the sender of webhooks, which no job needs."""
+    """Checks of what a job needs to be stored, queued and trained, and of the sender of webhooks, which is not needed."""
 
     volume: Check
     redis: Check
