@@ -120,14 +120,7 @@ class Client(Transport):
         if upload.size >= RESUMABLE_BYTES:
             with suppress(NotFound):  # a service of an earlier version has no such route
                 return ResumableUpload(self._send, place, params, upload, _parse_timeout(upload)).send(on_sent)
-        return self._json(
-            "PUT",
-            place,
-            params=params,
-            content=upload.pieces(on_sent),
-            headers={"Content-Type": upload.media_type, "Content-Length": str(upload.size)},
-            timeout=_parse_timeout(upload),
-        )
+        return self._put(place, params, upload, on_sent)
 
     def dataset_images(self, dataset_id: str, class_name: str | None = None, limit: int = 24) -> Json:
         """Some images of a dataset, each with a small one as a data URI in `thumbnail`."""
@@ -160,20 +153,18 @@ class Client(Transport):
 
         Others raise Refused (conflict). `name` is kept as the name of the file. `on_sent` as in `put_dataset`.
         """
-        upload = open_upload(path)
-        return self._json(
-            "PUT",
-            f"/models/{quote(weights_id, safe='')}",
-            params={} if name is None else {"name": name},
-            content=upload.pieces(on_sent),
-            headers={"Content-Type": "application/octet-stream", "Content-Length": str(upload.size)},
-            timeout=_parse_timeout(upload),
-        )
+        params = {} if name is None else {"name": name}
+        place = f"/models/{quote(weights_id, safe='')}"
+        return self._put(place, params, open_upload(path), on_sent, "application/octet-stream")
 
     def models(self, *, limit: int = 100, after: str | None = None) -> Json:
         """One page of the uploaded weights, by their ids; `after` is the last id of the page before it."""
         asked = {"limit": limit, "after": after}
         return self._json("GET", "/models", params={key: value for key, value in asked.items() if value is not None})
+
+    def all_models(self) -> Iterator[Json]:
+        """All uploaded weights by their ids, page by page."""
+        return _read_all(lambda after: self.models(after=after), None)
 
     def model(self, weights_id: str) -> Json:
         """Uploaded weights: their size and sha256."""
@@ -193,15 +184,8 @@ class Client(Transport):
         It is the latest one afterwards. The same files again are the same version. `on_sent` gets the bytes that were
         sent so far, and all.
         """
-        is_script = upload.name.endswith(".py")
-        return self._json(
-            "PUT",
-            _program_path(program_id),
-            params={"name": upload.name} if is_script else {},
-            content=upload.pieces(on_sent),
-            headers={"Content-Type": upload.media_type, "Content-Length": str(upload.size)},
-            timeout=_parse_timeout(upload),
-        )
+        params = {"name": upload.name} if upload.name.endswith(".py") else {}
+        return self._put(_program_path(program_id), params, upload, on_sent)
 
     def program(self, program_id: str, version: str | None = None) -> Json:
         """A version of a program, by default the latest: its files, size and entry, and the other versions."""
@@ -209,13 +193,7 @@ class Client(Transport):
 
     def all_programs(self) -> Iterator[Json]:
         """Every program by its id with its latest version, page by page."""
-        after = ""
-        while True:
-            page = self._json("GET", "/programs", params={"limit": 100, "after": after})
-            yield from page["data"]
-            if not page["has_more"] or not page["data"]:
-                return
-            after = page["data"][-1]["id"]
+        return _read_all(lambda after: self._json("GET", "/programs", params={"limit": 100, "after": after}), "")
 
     def delete_program(self, program_id: str) -> None:
         """Remove a program, with all versions, that no unfinished job uses."""
@@ -256,13 +234,7 @@ class Client(Transport):
 
     def all_jobs(self, **filters: Any) -> Iterator[Json]:
         """Every job that the filters of `jobs` let through, newest first, page by page."""
-        after = None
-        while True:
-            page = self.jobs(after=after, **filters)
-            yield from page["data"]
-            if not page["has_more"] or not page["data"]:
-                return
-            after = page["data"][-1]["id"]
+        return _read_all(lambda after: self.jobs(after=after, **filters), None)
 
     def job(self, job_id: str) -> Json:
         """The whole job."""
@@ -298,13 +270,10 @@ class Client(Transport):
 
     def all_epochs(self, job_id: str) -> Iterator[Json]:
         """Every epoch's row, oldest first, page by page."""
-        after = 0
-        while True:
-            page = self._json("GET", _job_path(job_id, "epochs"), params={"after": after, "limit": 10_000})
-            yield from page["data"]
-            if not page["has_more"] or not page["data"]:
-                return
-            after = page["data"][-1]["epoch"]
+        path = _job_path(job_id, "epochs")
+        return _read_all(
+            lambda after: self._json("GET", path, params={"after": after, "limit": 10_000}), 0, cursor="epoch"
+        )
 
     def events(self, job_id: str, after: str | None = None, limit: int = 1000) -> Json:
         """One page of a job's events, oldest first, after the cursor `after`; `next` is the cursor after them."""
@@ -370,6 +339,33 @@ class Client(Transport):
         Raises Damaged if the length or digest is not the announced one, or if it is not a zip file.
         """
         self._download(_job_path(job_id, "bundle.zip"), to, is_zip=True)
+
+    def _put(
+        self,
+        place: str,
+        params: Json,
+        upload: Sendable,
+        on_sent: Callable[[int, int], None] | None,
+        media_type: str | None = None,
+    ) -> Json:
+        return self._json(
+            "PUT",
+            place,
+            params=params,
+            content=upload.pieces(on_sent),
+            headers={"Content-Type": media_type or upload.media_type, "Content-Length": str(upload.size)},
+            timeout=_parse_timeout(upload),
+        )
+
+
+def _read_all(read_page: Callable[[Any], Json], after: Any, *, cursor: str = "id") -> Iterator[Json]:
+    """Every item of a list, page by page; the field `cursor` of a page's last item says where the next page begins."""
+    while True:
+        page = read_page(after)
+        yield from page["data"]
+        if not page["has_more"] or not page["data"]:
+            return
+        after = page["data"][-1][cursor]
 
 
 def _parse_timeout(upload: Sendable) -> httpx2.Timeout:

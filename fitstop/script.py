@@ -40,20 +40,47 @@ def run_script(  # noqa: PLR0913  one argument for each choice of `fitstop run`
     opened, packed = open_client(client, url), pack(Path(script), None if requirements is None else Path(requirements))
     program_id = program or program_id_of(packed)
     version = find_version(opened, packed, program_id) or send_program(opened, packed, program_id)
-    spec = {
+    spec = job_spec(
+        version,
+        entry=packed.entry,
+        arguments=arguments,
+        datasets=datasets,
+        environment=environment or {},
+        network=network,
+        early_stopping=early_stopping,
+        budget=budget,
+        name=name,
+    )
+    return Run(opened, opened.submit(spec)["id"])
+
+
+def job_spec(  # noqa: PLR0913  one argument for each choice of `fitstop run`
+    version: Json,
+    *,
+    entry: str | None,
+    arguments: Sequence[str],
+    datasets: Sequence[str],
+    environment: Mapping[str, str],
+    network: bool,
+    early_stopping: Mapping[str, Any] | None,
+    budget: Mapping[str, Any] | None,
+    name: str | None,
+) -> Json:
+    """The spec of a job that runs this version of a program."""
+    return {
         "program": {
-            **pin(version),
-            "entry": packed.entry,
+            "id": version["id"],
+            "version": version["version"],
+            "entry": entry,
             "arguments": list(arguments),
             "datasets": list(datasets),
-            "environment": dict(environment or {}),
+            "environment": dict(environment),
             "network": network,
         },
         "callbacks": {"early_stopping": early_stopping and dict(early_stopping)},
         "budget": budget and dict(budget),
         "name": name,
     }
-    return Run(opened, opened.submit(spec)["id"])
 
 
 def program_id_of(packed: Pack) -> str:
@@ -75,11 +102,6 @@ def send_program(
     """Upload the files as the latest version of the program; that version. Raises Unsendable above the limits."""
     _check_limits(packed, client.limits()["program"])
     return client.put_program(program_id, packed.upload(), on_sent=on_sent)
-
-
-def pin(version: Json) -> Json:
-    """What a job's spec says of the version that it runs."""
-    return {"id": version["id"], "version": version["version"]}
 
 
 def _check_limits(packed: Pack, limits: Json) -> None:

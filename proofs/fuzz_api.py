@@ -125,7 +125,7 @@ class Sender:
         self.wrong: list[Wrong] = []
 
     def send(self, count: int) -> None:
-        """Send so many requests."""
+        """Send this number of requests."""
         kinds, weights = zip(*self._kinds, strict=True)
         for _ in range(count):
             request = self._cancel() if self._posted else self._chance.choices(kinds, weights)[0]()
@@ -314,7 +314,7 @@ def known_paths(folder: Path) -> list[str]:
 
 
 def fuzz(requests: int, seed: int, folder: Path, say: Callable[[str], object] = lambda text: None) -> Judged:
-    """Send so many requests to an API of its own, and judge."""
+    """Send requests to an API of its own, and judge."""
     judged = Judged()
     with running_redis(folder) as redis:
         api = ApiProcess(Volume(folder / "volume"), redis.url, folder / "api.log", **UNLIMITED)

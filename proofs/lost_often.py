@@ -80,7 +80,7 @@ def _lose_often(stand: Stand, kinds: list[str], epochs: int, seed: int) -> list[
 
 
 def broken_promises(job: JobFolder, twin: JobFolder, losses: int) -> list[str]:
-    """How a job that was lost so many times differs from what it should be."""
+    """How a job that was lost a number of times differs from what it should be."""
     ends = [end for attempt in job.attempts() if (end := attempt.end()) is not None]
     failures = [f"attempt {number} failed: {end.error}" for number, end in enumerate(ends, 1) if end.is_failure]
     found = failures + ([] if outcome(job) == outcome(twin) else ["it differs from its untouched twin"])

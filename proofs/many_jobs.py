@@ -1,4 +1,4 @@
-"""Does a worker leak? `python -m proofs.many_jobs --jobs 1000`: one slot, so many small jobs one after another.
+"""Does a worker leak? `python -m proofs.many_jobs --jobs 1000`: one slot, small jobs one after another.
 
 With `--data winequalityN.csv` they are the article's. Prints the memory (resident, MB), open files and zombies of the
 worker and of its fork server on the way and at the end.
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def run_jobs(volume: Volume, job_queue: JobQueue, spec: dict[str, Any], count: int) -> None:
-    """Post so many jobs and wait until each has succeeded."""
+    """Post jobs and wait until each has succeeded."""
     jobs = [put_job(volume, spec) for _ in range(count)]
     for job in jobs:
         job_queue.notify(job.id)

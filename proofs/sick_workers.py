@@ -107,9 +107,9 @@ def play(way: str, redis_url: str, count: int, alone_seconds: float | None) -> s
                 sick_ends = bear(held, jobs, alone_seconds)
                 held.machine.cure()
             wait_for(lambda: all(job.result() for job in jobs) or (held.restart_sick() and None), 240, every=0.2)
-            return told(jobs, sick_ends)
+            return describe(jobs, sick_ends)
         except AssertionError as error:
-            return f"FAILED: {error}; {told(jobs, 0)}\n{held.sick.log.read_text()[-3000:]}"
+            return f"FAILED: {error}; {describe(jobs, 0)}\n{held.sick.log.read_text()[-3000:]}"
         finally:
             if healthy is not None:
                 healthy.stop()
@@ -124,7 +124,7 @@ def bear(held: Stage, jobs: list[JobFolder], seconds: float) -> int:
     return ends
 
 
-def told(jobs: list[JobFolder], sick_ends: int) -> str:
+def describe(jobs: list[JobFolder], sick_ends: int) -> str:
     results = [job.result() for job in jobs]
     ends = [end for job in jobs for attempt in job.attempts() if (end := attempt.end())]
     succeeded = sum(result is not None and result.ending.status == "succeeded" for result in results)

@@ -37,7 +37,7 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
 
 
 def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | None = None) -> bool:
-    """Create `path` whole, unless it is there already; of several callers at once exactly one is told True.
+    """Create `path` whole, unless it is there already; of several callers at once exactly one gets True.
 
     The content is written to a file beside `path`, or to `draft` where nobody has made that yet: it stays, as another
     name of the file. The names in the folders `resting_on` are on the disk before there is a `path`. Syncing them only

@@ -12,7 +12,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -73,7 +73,6 @@ class ProgramInfo(_ProgramDocument):
     version: ProgramVersion
     project: ProjectName = DEFAULT_PROJECT
     created_at: Time
-    source_name: str | None = None
     bytes: int
     files: tuple[ProgramFile, ...]
     broken: dict[str, str] = Field(default_factory=dict)
@@ -256,7 +255,7 @@ def unpack(version_folder: Path, into: Path) -> None:
         raise UnusableDocument(f"the program's version {version_folder.name} is not on the volume")
     into.mkdir(parents=True, exist_ok=True)
     sums = []
-    with _open_archive(version_folder / ARCHIVE) as archive, _opened(os.fspath(into), _FOLDER) as top:
+    with _open_archive(version_folder / ARCHIVE) as archive, _open_descriptor(os.fspath(into), _FOLDER) as top:
         for file in info.files:
             with archive.open(file.path) as content, _new_file(top, file.path) as target:
                 sums.append((file.path, _copy(content, target, file)))
@@ -294,27 +293,19 @@ def _new_file(top: int, path: str) -> Iterator[int]:
     """A new file at a path below the open folder `top`; its folders are made, and none of them is a link."""
     first, slash, rest = path.partition("/")
     if slash:
-        if not _exists(first, top):
+        with suppress(FileExistsError):
             os.mkdir(first, dir_fd=top)
-        with _opened(first, _FOLDER, top) as folder, _new_file(folder, rest) as file:
+        with _open_descriptor(first, _FOLDER, top) as folder, _new_file(folder, rest) as file:
             yield file
         return
-    if _exists(first, top):
+    with suppress(FileNotFoundError):
         os.unlink(first, dir_fd=top)
-    with _opened(first, _NEW_FILE, top) as file:
+    with _open_descriptor(first, _NEW_FILE, top) as file:
         yield file
 
 
-def _exists(name: str, folder: int) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
 @contextmanager
-def _opened(name: str, flags: int, folder: int | None = None) -> Iterator[int]:
+def _open_descriptor(name: str, flags: int, folder: int | None = None) -> Iterator[int]:
     descriptor = os.open(name, flags, 0o666, dir_fd=folder)
     try:
         yield descriptor

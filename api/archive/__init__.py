@@ -12,7 +12,7 @@ from typing import Literal
 
 from api.archive import tar_file, zip_file
 from api.archive.entries import ArchiveLimits, Content, Entry, Survey
-from shared.problems import Problem
+from shared.problems import Problem, Refused, at_most_shown
 
 ArchiveFormat = Literal["zip", "tar"]
 
@@ -24,21 +24,22 @@ def survey_archive(
 
     Raises Refused with every entry that cannot be taken.
     """
-    survey = Survey(limits)
-    read = zip_file.survey if kind == "zip" else tar_file.survey
-    files = list(read(path, survey, wants_head))
-    survey.stop_at_problems()
+    files, problems = survey_names(path, kind, limits, wants_head)
+    if problems:
+        raise Refused(at_most_shown(problems))
     return files
 
 
-def survey_names(path: Path, kind: ArchiveFormat, limits: ArchiveLimits) -> tuple[list[Entry], list[Problem]]:
+def survey_names(
+    path: Path, kind: ArchiveFormat, limits: ArchiveLimits, wants_head: Callable[[str], bool] = lambda _name: False
+) -> tuple[list[Entry], list[Problem]]:
     """All files of the archive that can be taken, in its order, and the problems of the other entries.
 
     Raises Refused above a limit and for an archive that is damaged.
     """
     survey = Survey(limits)
     read = zip_file.survey if kind == "zip" else tar_file.survey
-    files = list(read(path, survey, lambda _name: False))
+    files = list(read(path, survey, wants_head))
     return files, survey.problems
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.problems import Problem, Refused, at_most_shown, pointer
+from shared.problems import Problem, Refused, pointer
 from shared.spec import Text
 
 # The first bytes of a file that say what it is.
@@ -73,7 +73,7 @@ class Survey:
 
     def take(self, raw_name: str, fault: str | None, *, is_folder: bool = False) -> str | None:
         """The name of an entry without what is wrong with it, else None: `fault` or its name becomes a problem."""
-        name = _clean(raw_name)
+        name = clean_name(raw_name)
         fault = _name_fault(raw_name) or fault
         if fault is None and not is_folder:
             fault = self._double(name) or self._lookalike(name)
@@ -85,11 +85,6 @@ class Survey:
     def refuse(self, name: str, fault: str) -> None:
         """Add a problem of one entry."""
         self.problems.append(Problem(pointer("files", show(name)), fault, "bad_entry"))
-
-    def stop_at_problems(self) -> None:
-        """Raises Refused with the problems found."""
-        if self.problems:
-            raise Refused(at_most_shown(self.problems))
 
     def _double(self, name: str) -> str | None:
         if name in self._names:
@@ -114,6 +109,11 @@ class Survey:
         return f'differs from "{show(other)}" only by upper and lower case or by the form of its accents'
 
 
+def clean_name(name: str) -> str:
+    """The path without empty parts and dots: `./cat//1.png` is `cat/1.png`."""
+    return "/".join(part for part in name.split("/") if part not in {"", "."})
+
+
 def show(name: str) -> str:
     """A name for a person: cut, and with escapes in place of what cannot be printed."""
     cut = name if len(name) <= _SHOWN_NAME else name[:_SHOWN_NAME] + "…"
@@ -124,11 +124,6 @@ def damage_refusal(why: str, name: str | None = None) -> Refused:
     """The refusal of an archive, or of one of its entries, that cannot be read to its end."""
     place = "#" if name is None else pointer("files", show(name))
     return Refused([Problem(place, f"is damaged or cut short: {why}", "damaged_archive")])
-
-
-def _clean(name: str) -> str:
-    """The path without empty parts and dots: `./cat//1.png` is `cat/1.png`."""
-    return "/".join(part for part in name.split("/") if part not in {"", "."})
 
 
 def _name_fault(name: str) -> str | None:

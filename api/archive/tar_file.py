@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from api.archive.entries import HEAD_BYTES, Content, Entry, Survey, damage_refusal
+from api.archive.entries import HEAD_BYTES, Content, Entry, Survey, clean_name, damage_refusal
 
 _GZIP = b"\x1f\x8b"
 _PIECE_BYTES = 1024**2
@@ -28,7 +28,7 @@ def read(path: Path, wanted: Callable[[str], bool]) -> Iterator[Content]:
     """The wanted files, in the archive's order."""
     with _open(path) as archive:
         for member in _members(archive):
-            name = "/".join(part for part in member.name.split("/") if part not in {"", "."})
+            name = clean_name(member.name)
             if member.isreg() and wanted(name):
                 yield Content(name, member.size, _reader(archive, member))
 
@@ -78,16 +78,13 @@ def _check_end(archive: tarfile.TarFile, found: Survey) -> None:
         end = file.read(tarfile.BLOCKSIZE)
         if len(end) < tarfile.BLOCKSIZE or any(end):
             raise damage_refusal("the mark of its end is missing")
-        # The checksum of gzip is behind everything else.
+        # The checksum of gzip comes after everything else.
         while piece := file.read(_PIECE_BYTES):
             found.count_bytes(len(piece))
 
 
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, size: int) -> bytes:
-    with _translate_errors(member.name):
-        file = archive.extractfile(member)
-        assert file is not None, "a regular file has content"
-        return file.read(size)
+    return _reader(archive, member)(size)
 
 
 def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[int], bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from api.archive.entries import HEAD_BYTES, Content, Entry, Survey, damage_refusal
+from api.archive.entries import HEAD_BYTES, Content, Entry, Survey, clean_name, damage_refusal
 
 _ENCRYPTED, _UTF_8 = 0x1, 0x800
 _LOCAL_HEADER_BYTES = 30
@@ -33,7 +33,7 @@ def read(path: Path, wanted: Callable[[str], bool]) -> Iterator[Content]:
     with _open(path) as archive:
         # Its limits hold since the survey, and names are clean since then.
         for info in _in_order(archive):
-            name = "/".join(part for part in _name(info).split("/") if part not in {"", "."})
+            name = clean_name(_name(info))
             if not info.is_dir() and wanted(name):
                 with _entry(info), archive.open(info) as file:
                     yield Content(name, info.file_size, _reader(info, file.read))

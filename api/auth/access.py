@@ -88,7 +88,7 @@ def may_run_code() -> bool:
 
 
 def _check() -> Response | None:
-    # A path that nobody serves is told only to those who have a key.
+    # Only those who have a key see that nobody serves a path.
     needed: RouteScope = scope_of(current_app, request.endpoint) if request.endpoint else "read"
     if needed == "public":
         return None

@@ -1,7 +1,7 @@
 """The cookie of a browser that is signed in: what it is called, how it is set, and from where a write by it may come.
 
 It holds the secret of a session (`api.state.sessions`), never a key. No script reads it (HttpOnly) and no other site
-sends it (SameSite=Strict). Sites are told apart without their ports, so that is not enough on a machine with several
+sends it (SameSite=Strict). Sites are compared without their ports, so that is not enough on a machine with several
 servers: a write also has to come from our own page, by the word of the browser.
 """
 

@@ -54,7 +54,7 @@ def show_all(job_id: str) -> Response:
     no_query()
     job = find_job(job_id)
     attempt = _newest(job)
-    listing = _Listing(_unpacked_files(job))
+    listing = _Listing(_program_of(job))
     if attempt is not None:
         with costly_read():
             listing.read(attempt)
@@ -103,8 +103,8 @@ def _is_listed(path: str) -> bool:
     return not ({"", ".", ".."} | _HIDDEN_FOLDERS) & set(parts)
 
 
-def _unpacked_files(job: JobFolder) -> ProgramInfo | None:
-    """The version that the job runs; None where it runs none, or the version is gone or damaged."""
+def _program_of(job: JobFolder) -> ProgramInfo | None:
+    """The version that the job runs; None where it runs none, or the version was deleted or is damaged."""
     record = job.record()
     if record is None or not isinstance(record.spec, ProgramJobSpec):
         return None

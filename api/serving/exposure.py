@@ -34,9 +34,9 @@ def is_open(url: str) -> bool:
             url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, decode_responses=True
         ) as client:
             # One at a time: Redis 6 takes no more.
-            told = {name: client.config_get(name).get(name, "") for name in ("bind", "protected-mode", "requirepass")}
+            found = {name: client.config_get(name).get(name, "") for name in ("bind", "protected-mode", "requirepass")}
     except (redis.RedisError, OSError, ValueError):
         return False
-    addresses = set(told.get("bind", "").split()) or _ALL
+    addresses = set(found.get("bind", "").split()) or _ALL
     listens_outside = any(one in _ALL or not is_loopback(one.lstrip("-")) for one in addresses)
-    return listens_outside and not told.get("requirepass") and told.get("protected-mode") == "no"
+    return listens_outside and not found.get("requirepass") and found.get("protected-mode") == "no"

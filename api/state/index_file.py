@@ -100,7 +100,7 @@ class IndexFile:
             yield
 
     def delete(self) -> None:
-        """Take the file away; processes that have it open go on with what they have."""
+        """Take the file away; processes that have it open keep what they have."""
         for ending in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
 

@@ -9,9 +9,8 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 
-from shared.queue import JobQueue
+from shared.queue import MOST_PENDING, JobQueue
 
-_MOST_AT_ONCE = 256
 # In a storm of posts the jobs of this time share one look into Redis.
 _PAUSE_SECONDS = 0.01
 
@@ -19,7 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Notifies from a thread of its own, of all waiting jobs together: a Redis that is away is tried once."""
+    """Notifies from a thread of its own, of waiting jobs together: a Redis that is away is tried once for them.
+
+    Never of more than the queue takes at once, so that idle workers are notified of a whole burst.
+    """
 
     def __init__(self, job_queue: JobQueue) -> None:
         self._queue = job_queue
@@ -43,7 +45,7 @@ class Notifier:
     def _waiting_too(self) -> list[str]:
         found: list[str] = []
         try:
-            while len(found) < _MOST_AT_ONCE:
+            while len(found) < MOST_PENDING - 1:
                 found.append(self._waiting.get_nowait())
         except Empty:
             pass

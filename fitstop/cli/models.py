@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, open_client, output_option
-from fitstop.client import Client, Json
 from fitstop.terminal.datasets import show_sent
 from fitstop.terminal.output import age, fields, hint, literal, print_json, show_rows, size, table
 
@@ -46,7 +45,7 @@ def put(ctx: click.Context, weights_id: str, file: Path, output: str) -> None:
 @click.pass_context
 def list_models(ctx: click.Context, output: str) -> None:
     """List the uploaded weights."""
-    found = _all_models(open_client(ctx))
+    found = list(open_client(ctx).all_models())
     if output == "json":
         print_json({"object": "list", "data": found})
         return
@@ -89,12 +88,3 @@ def rm(ctx: click.Context, weights_id: str) -> None:
     """Delete weights that no unfinished job uses. Finished jobs keep their models."""
     open_client(ctx).delete_model(weights_id)
     hint(f"{weights_id}: deleted")
-
-
-def _all_models(client: Client) -> list[Json]:
-    found: list[Json] = []
-    while True:
-        page = client.models(after=found[-1]["id"] if found else None)
-        found += page["data"]
-        if not page["has_more"] or not page["data"]:
-            return found

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, open_client, output_option
-from fitstop.client import Json
-from fitstop.packing import pack
+from fitstop.client import Client, Json
+from fitstop.packing import Pack, pack
 from fitstop.script import find_version, send_program
 from fitstop.terminal.datasets import show_sent
 from fitstop.terminal.output import age, fields, hint, literal, print_json, show_rows, size, table
@@ -29,19 +29,26 @@ def put(ctx: click.Context, program_id: str, script: Path, alone: bool, output: 
 
     What is sent is the same as with `fitstop run`. The same files are the same version.
     """
-    client, packed = open_client(ctx), pack(script, alone=alone)
-    version = find_version(client, packed, program_id)
-    if version is None:
-        for line in describe_pack(packed, program_id):
-            hint(line.plain)
-        with show_sent() as on_sent:
-            version = send_program(client, packed, program_id, on_sent)
+    version = send_shown(open_client(ctx), pack(script, alone=alone), program_id)
     if output == "json":
         print_json(version)
         return
     click.echo(version["version"])
+
+
+def send_shown(client: Client, packed: Pack, program_id: str) -> Json:
+    """Upload the files where the service does not have them, and show what is sent; their version."""
+    version = find_version(client, packed, program_id)
+    if version is not None:
+        hint(f"program {program_id}: unchanged since version {packed.version[:12]}")
+    else:
+        for line in describe_pack(packed, program_id):
+            hint(line.plain)
+        with show_sent() as on_sent:
+            version = send_program(client, packed, program_id, on_sent)
     for warning in list_warnings(version):
         hint(f"warning: {warning}")
+    return version
 
 
 @programs.command(name="list")

@@ -7,13 +7,13 @@ import click
 
 from fitstop.cli.base import examples, open_client, output_option
 from fitstop.cli.jobs import print_submitted
+from fitstop.cli.programs import send_shown
 from fitstop.client import Json
 from fitstop.packing import Pack, pack
-from fitstop.script import find_version, pin, program_id_of, send_program
+from fitstop.script import job_spec, program_id_of
 from fitstop.set_options import assign
-from fitstop.terminal.datasets import show_sent
 from fitstop.terminal.output import hint, plain
-from fitstop.terminal.programs import describe_pack, list_warnings
+from fitstop.terminal.programs import describe_pack
 
 _EXAMPLES = (
     "fitstop run train.py",
@@ -73,27 +73,13 @@ def run(
     """
     packed = pack(script, choices["requirements"], alone=choices["alone"])
     chosen_id = choices["program_id"] or program_id_of(packed)
-    spec = _spec(packed, choices, arguments)
+    options = _options(packed, choices)
     if choices["dry_run"]:
         _show_files(packed, chosen_id)
         return
-    spec["program"] |= pin(_send(ctx, packed, chosen_id))
-    print_submitted(ctx, open_client(ctx).submit(spec), output, watching=not detach and output != "json")
-
-
-def _send(ctx: click.Context, packed: Pack, program_id: str) -> Json:
     client = open_client(ctx)
-    found = find_version(client, packed, program_id)
-    if found is not None:
-        hint(f"program {program_id}: unchanged since version {packed.version[:12]}")
-        return found
-    for line in describe_pack(packed, program_id):
-        hint(line.plain)
-    with show_sent() as on_sent:
-        version = send_program(client, packed, program_id, on_sent)
-    for warning in list_warnings(version):
-        hint(f"warning: {warning}")
-    return version
+    spec = job_spec(send_shown(client, packed, chosen_id), arguments=arguments, **options)
+    print_submitted(ctx, client.submit(spec), output, watching=not detach and output != "json")
 
 
 def _show_files(packed: Pack, program_id: str) -> None:
@@ -103,23 +89,20 @@ def _show_files(packed: Pack, program_id: str) -> None:
         click.echo(plain(file.name))
 
 
-def _spec(packed: Pack, choices: dict[str, Any], arguments: tuple[str, ...]) -> Json:
-    """The job's spec without the program's id and version. Raises UsageError."""
+def _options(packed: Pack, choices: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `job_spec` that options give. Raises UsageError."""
     if choices["entry"] and packed.entry:
         raise click.UsageError("--entry is for a folder; here SCRIPT is a file already")
     budget = {name: choices[name] for name in ("max_gpu_seconds", "max_cost", "deadline") if choices[name] is not None}
     stopping = choices["early_stopping"]
     return {
-        "name": choices["name"],
-        "program": {
-            "entry": choices["entry"] or packed.entry,
-            "arguments": list(arguments),
-            "datasets": list(choices["datasets"]),
-            "environment": _environment(choices["environment"]),
-            "network": choices["network"],
-        },
-        "callbacks": {"early_stopping": _assign(stopping.split(",")) if stopping else None},
+        "entry": choices["entry"] or packed.entry,
+        "datasets": choices["datasets"],
+        "environment": _environment(choices["environment"]),
+        "network": choices["network"],
+        "early_stopping": _assign(stopping.split(",")) if stopping else None,
         "budget": budget or None,
+        "name": choices["name"],
     }
 
 

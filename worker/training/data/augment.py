@@ -61,9 +61,9 @@ def draw(seed: int, epoch: int, rows: int, size: tuple[int, int], spec: AugmentS
     flip_x, flip_y, cut_y, cut_x = drawn[:4]
     contrast, brightness = 2 * drawn[4:6] - 1
     (height, width), half = size, spec.cutout / 2
+    flips = flip_x < 0.5, flip_y < 0.5
     columns = [
-        flip_x < 0.5,
-        flip_y < 0.5,
+        *flips,
         1 + spec.contrast * contrast,
         _BRIGHTEST * spec.brightness * brightness,
         np.round((cut_y - half) * height),
@@ -71,25 +71,29 @@ def draw(seed: int, epoch: int, rows: int, size: tuple[int, int], spec: AugmentS
         np.round((cut_x - half) * width),
         np.round((cut_x + half) * width),
         generator.beta(spec.mixup, spec.mixup, rows) if spec.mixup else np.ones(rows),
-        *_transforms(2 * drawn[6:] - 1, size, spec),
+        *_transforms(2 * drawn[6:] - 1, flips, size, spec),
     ]
     partners = generator.permutation(rows).astype("i4") if spec.mixup else np.empty((0, rows), "i4")
-    return Changes(np.stack(columns, axis=1).astype(np.float32), partners.reshape(-1, rows).T)
+    return Changes(np.stack(columns, axis=1, dtype=np.float32, casting="same_kind"), partners.reshape(-1, rows).T)
 
 
 def _transforms(
-    drawn: npt.NDArray[np.float64], size: tuple[int, int], spec: AugmentSpec
+    drawn: npt.NDArray[np.float64],
+    flips: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]],
+    size: tuple[int, int],
+    spec: AugmentSpec,
 ) -> list[npt.NDArray[np.float64]]:
-    """Rotation and zoom about the centre, then the shift, of numbers from -1 to 1."""
+    """The flips, then rotation and zoom about the centre, then the shift, of numbers from -1 to 1."""
     (height, width), (turn, zoom, shift_y, shift_x) = size, drawn
     angle, scale = turn * np.radians(spec.rotation), 1 / (1 + spec.zoom * zoom)
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
     to_x, to_y = centre_x + shift_x * spec.shift * width, centre_y + shift_y * spec.shift * height
+    way_x, way_y = 1 - 2 * (flips[0] & spec.flip_horizontal), 1 - 2 * (flips[1] & spec.flip_vertical)
     nothing = np.zeros_like(angle)
     return [
-        cosine, -sine, centre_x - cosine * to_x + sine * to_y,
-        sine, cosine, centre_y - sine * to_x - cosine * to_y,
+        way_x * cosine, -way_x * sine, centre_x - way_x * (cosine * to_x - sine * to_y),
+        way_y * sine, way_y * cosine, centre_y - way_y * (sine * to_x + cosine * to_y),
         nothing, nothing,
     ]  # fmt: skip
 
@@ -116,20 +120,26 @@ def augment(images: tf.Tensor, table: tf.Tensor, spec: AugmentSpec) -> tf.Tensor
     numbers = tf.unstack(table[:, : len(_COLUMNS)], num=len(_COLUMNS), axis=1)
     one = {name: tf.reshape(values, (-1, 1, 1, 1)) for name, values in zip(_COLUMNS, numbers, strict=True)}
     changed = tf.cast(images, tf.float32)
-    if spec.flip_horizontal:
-        changed = tf.where(one["flip_x"] > 0, tf.reverse(changed, [2]), changed)
-    if spec.flip_vertical:
-        changed = tf.where(one["flip_y"] > 0, tf.reverse(changed, [1]), changed)
     if spec.is_geometric:
         changed = _transform(changed, table[:, len(_COLUMNS) :])
+    elif spec.flip_horizontal or spec.flip_vertical:
+        changed = _flip(changed, one, spec)
     if spec.contrast:
         mean = tf.reduce_mean(changed, axis=[1, 2], keepdims=True)
-        changed = mean + (changed - mean) * one["contrast"]
-    if spec.brightness:
+        changed = one["contrast"] * changed + ((1 - one["contrast"]) * mean + one["brightness"])
+    elif spec.brightness:
         changed += one["brightness"]
     if spec.contrast or spec.brightness:
         changed = tf.clip_by_value(changed, 0, _BRIGHTEST)
     return _cut(changed, one) if spec.cutout else changed
+
+
+def _flip(images: tf.Tensor, one: dict[str, tf.Tensor], spec: AugmentSpec) -> tf.Tensor:
+    if spec.flip_horizontal:
+        images = tf.where(one["flip_x"] > 0, tf.reverse(images, [2]), images)
+    if spec.flip_vertical:
+        images = tf.where(one["flip_y"] > 0, tf.reverse(images, [1]), images)
+    return images
 
 
 def _transform(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:

@@ -62,7 +62,8 @@ class FusedEngine:
         train, validation = data.train, data.validation
         self._training = blocks_of(train, batch_size, device_bytes)
         self._validation = blocks_of(validation, plan.validation_batch, device_bytes) if len(validation) else None
-        self._train = training_program(model, self._training.specs, train.batch, xla=plan.xla)
+        ahead = train.augment is not None and not plan.xla
+        self._train = training_program(model, self._training.specs, train.batch, xla=plan.xla, ahead=ahead)
         self._validate: Any = None
         if self._validation is not None:
             self._validate = validation_program(model, self._validation.specs, validation.batch, xla=plan.xla)

@@ -1,5 +1,7 @@
 """An upload leaves the volume its reserve, and says the numbers where it cannot."""
 
+import shutil
+
 import pytest
 
 from api import create_app
@@ -20,6 +22,16 @@ def test_an_upload_that_would_use_the_reserve_is_refused_with_the_numbers(tmp_pa
     assert (answer.status_code, answer.json["code"]) == (507, "volume_full")
     assert f"{2**60} stay free" in answer.json["detail"]
     assert list((tmp_path / "volume" / "datasets").iterdir()) == []
+
+
+def test_an_upload_in_parts_is_refused_before_its_first_byte_by_its_announced_length(tmp_path):
+    (tmp_path / "volume").mkdir()
+    reserve = shutil.disk_usage(tmp_path).free - 512 * 1024**2
+    settings = Settings(
+        volume=tmp_path / "volume", redis_url="redis://127.0.0.1:1/0", admin_key=ADMIN_KEY, volume_reserve_bytes=reserve
+    )
+    answer = authorized(create_app(settings)).put("/datasets/x/uploads/one", headers={"Upload-Length": str(1024**3)})
+    assert (answer.status_code, answer.json["code"]) == (507, "volume_full")
 
 
 def test_an_upload_is_taken_while_there_is_room(client):

@@ -11,6 +11,7 @@ import pytest
 from api.state.incoming import remove_leftovers
 from api.state.partial_uploads import KEPT_SECONDS, all_uploads, remove_expired
 from api.state.service import Service
+from shared.problems import NotFound
 from tests.support.keys import authorized
 
 TABLE = b"kind,size,label\n" + b"".join(b"%s,%d.5,%d\n" % (b"red" if n % 2 else b"blue", n, n % 2) for n in range(900))
@@ -187,6 +188,23 @@ def test_an_upload_counts_with_its_whole_length_in_the_projects_quota(settings, 
     assert Upload(red).begin().status_code == 200, "the same again"
     assert red.delete(Upload(red).path).status_code == 204
     assert Upload(red, dataset="other").begin().status_code == 201
+
+
+def test_two_projects_send_uploads_of_the_same_name_and_see_their_own(app):
+    red, blue = (authorized(app, Service.of(app).keys.create(name, "write", None, name)[1]) for name in ("red", "blue"))
+    assert Upload(red).begin().status_code == 201
+    assert Upload(red).append(0, 4000).status_code == 204
+    assert Upload(blue).client.get(Upload(blue).path).status_code == 404
+    assert (Upload(blue).begin().status_code, Upload(blue).begin().json["offset"]) == (201, 0)
+    assert Upload(red).begin().json["offset"] == 4000
+
+
+def test_an_upload_that_ends_while_it_is_opened_is_gone(upload, volume, monkeypatch):
+    upload.begin()
+    (begun,) = all_uploads(volume.datasets)
+    monkeypatch.setattr("api.state.partial_uploads.fcntl.flock", lambda *_: begun.remove())
+    with pytest.raises(NotFound), begun.open():
+        pass
 
 
 def test_a_project_has_a_maximum_of_unfinished_uploads_and_is_told_which_one_to_delete(client, monkeypatch):

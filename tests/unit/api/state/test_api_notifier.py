@@ -3,6 +3,7 @@
 import threading
 
 from api.state.notifier import Notifier
+from shared.queue import MOST_PENDING
 from tests.support.waiting import wait_for
 
 
@@ -35,3 +36,14 @@ def test_no_post_waits_for_a_notification_and_those_that_waited_are_announced_at
     notifier.notify("e")
     wait_for(lambda: len(job_queue.notified) == 3, 30, saying="a failure does not end the thread")
     assert "nobody foresaw this" in caplog.text
+
+
+def test_of_a_burst_no_more_are_announced_at_once_than_the_queue_takes():
+    job_queue = FakeQueue()
+    notifier = Notifier(job_queue)
+    burst = tuple(f"job_{number}" for number in range(3 * MOST_PENDING))
+    for job_id in burst:
+        notifier.notify(job_id)
+    job_queue.go_on.set()
+    wait_for(lambda: sum(job_queue.notified, ()) == burst, 30)
+    assert max(map(len, job_queue.notified)) <= MOST_PENDING

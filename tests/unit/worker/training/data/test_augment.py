@@ -132,6 +132,23 @@ def test_a_rotation_turns_about_the_centre_by_no_more_than_its_degrees() -> None
     assert -91 < angles.min() < -85
 
 
+@pytest.mark.parametrize(("field", "axis"), [("flip_horizontal", 2), ("flip_vertical", 1)])
+def test_an_image_is_mirrored_before_it_is_shifted_turned_and_zoomed(field: str, axis: int) -> None:
+    geometry = {"shift": 0.2, "rotation": 30.0, "zoom": 0.2}
+    is_mirrored = draw(1, 0, 40, SIZE, ALL).numbers[:, 2 - axis] > 0
+    mirrored = np.where(is_mirrored.reshape(-1, 1, 1, 1), np.flip(IMAGES, axis), IMAGES)
+    both, alone = AugmentSpec(**{field: True}, **geometry), AugmentSpec(**geometry)
+    np.testing.assert_allclose(changed(both), changed(alone, mirrored), atol=1e-2)
+
+
+def test_contrast_is_about_the_mean_of_an_image_before_brightness_is_added() -> None:
+    grey = np.random.default_rng(4).integers(100, 156, (60, 8, 8, 1), np.uint8)
+    spec = AugmentSpec(contrast=0.5, brightness=0.1)
+    factor, offset = draw(1, 0, 60, (8, 8), spec).numbers[:, 2:4].T.reshape(2, -1, 1, 1, 1)
+    mean = grey.mean(axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(changed(spec, grey), mean + (grey - mean) * factor + offset, atol=1e-3)
+
+
 def test_zoom_in_shows_less_and_zoom_out_more() -> None:
     white = np.zeros((200, 20, 20, 1), np.uint8)
     white[:, 5:15, 5:15] = 255
