@@ -9,7 +9,7 @@ Arrays = list[Any]
 
 
 class NotPlain(Exception):
-    """A value that is more than numbers, texts, arrays, and lists and dictionaries of them; also a subclass of these."""
+    """A value that is more than numbers, texts, arrays, and lists and dictionaries of them; a subclass is more, too."""
 
 
 def encode(value: Any, arrays: Arrays) -> Any:
