@@ -257,7 +257,7 @@ class Check(Shape):
 
 
 class Checks(Shape):
-    """Checks of what a job needs to be stored, queued and trained, and of the sender of webhooks, which is not needed."""
+    """Checks of what a job needs to be stored, queued and trained, and of the sender of webhooks, which it does not."""
 
     volume: Check
     redis: Check
