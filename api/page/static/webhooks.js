@@ -22,8 +22,9 @@ const STATES = { delivered: ["Delivered", "good"], pending: ["Waiting", "accent"
 const poll = new Poll(read, show);
 
 async function read() {
-  const { data } = await get("/webhooks");
-  return (await Promise.all(data.map((one) => get(`/webhooks/${one.id}`).catch(whereNone)))).filter(Boolean);
+  const list = await get("/webhooks");
+  const webhooks = await Promise.all(list.data.map((one) => get(`/webhooks/${one.id}`).catch(whereNone)));
+  return { hasSender: list.has_sender, webhooks: webhooks.filter(Boolean) };
 }
 
 /** One that was deleted meanwhile. */
@@ -32,7 +33,8 @@ function whereNone(problem) {
   throw problem;
 }
 
-function show(webhooks) {
+function show({ hasSender, webhooks }) {
+  byId("no-sender").hidden = hasSender || !webhooks.length;
   const focused = document.activeElement?.dataset?.act;
   const none = element("p", { class: "card empty" }, "No webhook yet. Add an address to be notified when jobs end.");
   replace(byId("webhooks"), webhooks.length ? webhooks.map(card) : none);
