@@ -25,8 +25,9 @@ let shown = null;
 async function look() {
   clearTimeout(timer);
   try {
-    const list = (await get("/webhooks")).data;
-    const webhooks = await Promise.all(list.map((one) => get(`/webhooks/${one.id}`)));
+    const list = await get("/webhooks");
+    const webhooks = await Promise.all(list.data.map((one) => get(`/webhooks/${one.id}`)));
+    byId("no-sender").hidden = list.has_sender || !webhooks.length;
     const text = JSON.stringify(webhooks);
     if (text !== shown) show(webhooks);
     shown = text;

@@ -214,9 +214,19 @@ def _restore(callback: Any, state: dict[str, Any]) -> None:
         callback.set_state(state["own"])
         return
     for name, value in state.items():
-        setattr(callback, name, value)
+        if not _refill(vars(callback).get(name), value):
+            setattr(callback, name, value)
     if isinstance(callback, keras.callbacks.CSVLogger) and callback.csv_file and not callback.csv_file.closed:
         _write_on(callback)
+
+
+def _refill(held: Any, content: Any) -> bool:
+    """Put the content into a list, a set or a dictionary, which the script may hold, too; False for other values."""
+    if type(held) is not type(content) or not isinstance(held, list | set | dict):
+        return False
+    held.clear()
+    held.extend(content) if isinstance(held, list) else held.update(content)
+    return True
 
 
 def _write_on(logger: Any) -> None:

@@ -257,6 +257,21 @@ def test_a_job_says_before_and_after_an_interruption_whether_it_is_exact(
         assert reason in "".join(found["reasons"])
 
 
+def test_a_list_that_a_callback_and_the_script_share_is_one_list_after_an_interruption(volume: Volume) -> None:
+    script = DATA + (
+        "class Noted(keras.callbacks.Callback):\n"
+        "    def __init__(self, epochs): super().__init__(); self.epochs = epochs\n"
+        "    def on_epoch_end(self, epoch, logs=None): self.epochs.append(epoch)\n"
+        "epochs = []\n"
+        "model.fit(x, y, epochs=3, callbacks=[Noted(epochs)])\n"
+        "import pathlib; pathlib.Path('epochs').write_text(str(epochs))\n"
+    )
+    job, _ = succeed(volume, script)
+    job.attempts()[0].close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    play_attempt(claim(job, 2))
+    assert file_of(job, "epochs").read_text() == "[0, 1, 2]"
+
+
 def shown_resume(volume: Volume, job: JobFolder) -> Any:
     settings = Settings(volume=volume.root, redis_url="redis://127.0.0.1:1/0", admin_key=ADMIN_KEY)
     return authorized(create_app(settings)).get(f"/jobs/{job.id}").json["resume"]
