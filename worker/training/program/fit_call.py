@@ -108,7 +108,8 @@ class ScriptFit:
             mark = CallState(self.number, settings.seed, fingerprint(self._data) if self._data else "")
             session = ResumeSession(self._run, self._model, settings, self._is_of_this_call, self._record_name)
             settings = self._as_resumed(settings, mark, session)
-            block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(settings)))
+            begun = session.place.epoch if session.place.step else None
+            block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(settings), begun))
             block.set_model(self._model)
             saves_inside = not why_not and not any(map(uses_batches, chosen))
             self._rule, added = self._stopping(block)
