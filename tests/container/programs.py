@@ -9,11 +9,12 @@ SERVICES = ("redis", "api", "webhooks", "worker")
 REPOSITORY = Path(__file__).parents[2]
 # Slow enough that a kill finds it between its stages.
 LONG = b"""
-import keras, numpy as np
+import fitstop, keras, numpy as np  # fitstop lies elsewhere in an image than in a clone
 keras.utils.set_random_seed(4)
 x = np.random.default_rng(4).normal(size=(6000, 16)).astype("float32")
 y = (x[:, :4].sum(axis=1) > 0).astype("int64")
-model = keras.Sequential([keras.Input((16,)), keras.layers.Dense(32, activation="relu"), keras.layers.Dense(2, activation="softmax")])
+layers = keras.layers
+model = keras.Sequential([keras.Input((16,)), layers.Dense(32, "relu"), layers.Dense(2, "softmax")])
 for rate in (0.01, 0.001):
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, validation_split=0.25, epochs=150, batch_size=16, verbose=0)
