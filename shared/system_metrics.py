@@ -80,8 +80,12 @@ def machine_line(machine: Machine) -> bytes:
 
 def sample_line(sample: Sample) -> bytes:
     """One line of the file, of under 100 bytes for any machine there is."""
-    row = [_rounded(name, getattr(sample, name)) for name in COLUMNS]
-    return json.dumps(row, separators=(",", ":")).encode() + b"\n"
+    return json.dumps([*rounded(sample).values()], separators=(",", ":")).encode() + b"\n"
+
+
+def rounded(sample: Sample) -> dict[str, float | int | None]:
+    """The values of a sample by their columns, without digits that say nothing."""
+    return {name: _rounded(name, getattr(sample, name)) for name in COLUMNS}
 
 
 def read_system_metrics(attempt: AttemptFolder) -> SystemMetrics | None:

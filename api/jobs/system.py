@@ -16,7 +16,7 @@ from shared.document import UnusableDocument
 from shared.events import Cursor
 from shared.job_folder import JobFolder
 from shared.system_finding import Finding, find
-from shared.system_metrics import merge_all_to, read_system_metrics_of
+from shared.system_metrics import merge_all_to, read_system_metrics_of, rounded
 
 _MOST_ATTEMPTS = 50
 # For one that has trained long enough for a finding.
@@ -64,7 +64,7 @@ def _report(job: JobFolder, after: Cursor, points: int) -> SystemMetrics:
     new = [[sample for sample in one.samples if Cursor(one.attempt, _place(sample.at)) > after] for one in metrics]
     count, merged = sum(map(len, new)), merge_all_to(new, points)
     shown = [
-        SystemSample(attempt=one.attempt, **asdict(sample))
+        SystemSample(attempt=one.attempt, **rounded(sample))
         for one, samples in zip(metrics, merged, strict=True)
         for sample in samples
     ][-points:]
