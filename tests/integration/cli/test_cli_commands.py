@@ -132,6 +132,19 @@ def test_submit_from_a_job_names_it_by_a_part_of_its_id_and_keeps_what_is_traine
     assert json.loads(canned.asked[-1].body)["model"] == {**expected, "trainable": 3}
 
 
+def test_submit_takes_a_file_in_yaml_and_names_each_key_that_appears_twice(fitstop, canned, make_job, tmp_path):
+    canned.on("POST", "/jobs", make_job(1, "queued"), 202)
+    text = "dataset: {id: wine}  # the red ones\nhyperparameters:\n  learning_rate: 1e-3\n"
+    (tmp_path / "job.yaml").write_text(text)
+    assert fitstop("submit", "job.yaml", "--set", "hyperparameters.epochs=5").exit_code == 0
+    spec = {"dataset": {"id": "wine"}, "hyperparameters": {"learning_rate": 0.001, "epochs": 5}}
+    assert json.loads(canned.asked[-1].body) == spec
+    (tmp_path / "job.yaml").write_text(text + "  learning_rate: 1\n")
+    refused = fitstop("submit", "job.yaml")
+    assert refused.exit_code == 2
+    assert 'job.yaml: line 4, #/hyperparameters: the key "learning_rate" appears twice' in refused.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["-"], ["--set", "a"], ["nowhere.json"]])
 def test_what_is_no_spec_is_a_usage_error(fitstop, canned, arguments):
     assert fitstop("submit", *arguments, stdin="[1]").exit_code == 2
@@ -358,6 +371,7 @@ def test_download_takes_the_best_or_the_named_one_to_where_it_should(fitstop, sa
     (tmp_path / "models").mkdir()
     assert fitstop("download", job_id, "--checkpoint", "model-01-0.70.keras", "-o", "models").exit_code == 0
     assert (tmp_path / "models" / "model-01-0.70.keras").read_bytes() == b"first"
+    assert fitstop("download", job_id, "-o", "new/folder/").stdout == "new/folder/model-09-0.78.keras\n"
     assert fitstop("download", job_id, "-o", "mine.keras").stdout == "mine.keras\n"
     assert fitstop("download", job_id, "-o", "nowhere/mine.keras").exit_code == 2
     unknown = fitstop("download", job_id, "--checkpoint", "x")

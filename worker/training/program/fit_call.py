@@ -91,6 +91,7 @@ class ScriptFit:
         self._reasons: list[str] = []
         self._kind: Kept = "exact"
         self._rule: Any = None
+        self._data: Data | None = None
         self.callbacks: Callbacks | None = None
 
     @property
@@ -101,21 +102,22 @@ class ScriptFit:
         """Train, or put back the end that an earlier attempt recorded."""
         with random_state.unchanged():
             chosen = choose(self._arguments["callbacks"])
-            data, why_not = self._read_data()
-            self._build(data)
+            self._data, why_not = self._read_data()
+            self._build()
             settings = self._settings()
-            mark = CallState(self.number, settings.seed, fingerprint(data) if data else "")
+            mark = CallState(self.number, settings.seed, fingerprint(self._data) if self._data else "")
             session = ResumeSession(self._run, self._model, settings, self._is_of_this_call, self._record_name)
             settings = self._as_resumed(settings, mark, session)
-            block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(data)))
+            begun = session.place.epoch if session.place.step else None
+            block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(settings), begun))
             block.set_model(self._model)
             saves_inside = not why_not and not any(map(uses_batches, chosen))
-            self._rule, added = self._stopping(block, has_validation=self._has_validation(data))
-            rules = self._rules(block, data, mark, added, saves_inside=saves_inside)
+            self._rule, added = self._stopping(block)
+            rules = self._rules(block, mark, added, saves_inside=saves_inside)
             self.callbacks = Callbacks(self._run, session, rules)
             self.callbacks.narrator.last_epoch = self._before.epochs
             self._judge_resume(chosen, why_not, session)
-            engine = None if session.finished_by else self._engine(data, why_not, settings, chosen, session.place)
+            engine = None if session.finished_by else self._engine(why_not, settings, chosen, session.place)
         with self.callbacks:
             if session.finished_by is not None:
                 self._put_back(session, block)
@@ -136,9 +138,9 @@ class ScriptFit:
         except NotRows as reason:
             return None, str(reason)
 
-    def _build(self, data: Data | None) -> None:
+    def _build(self) -> None:
         """Make all variables exist, from a first batch."""
-        batch = data.train.first_row if data else first_batch(self._arguments["x"])
+        batch = self._data.train.first_row if self._data else first_batch(self._arguments["x"])
         if batch is not None:
             build_variables(self._model, tree.map_structure(_with_texts_as_tensors, batch))
             return
@@ -155,24 +157,22 @@ class ScriptFit:
             shuffle=bool(asked["shuffle"]),
         )
 
-    def _params(self, data: Data | None) -> dict[str, Any]:
-        asked, batch_size = self._arguments, int(self._arguments["batch_size"] or _USUAL_BATCH)
-        sequence = find_sequence(asked)
-        steps = ceil(len(data.train) / batch_size) if data else asked["steps_per_epoch"]
-        steps = steps if sequence is None else len(sequence)
+    def _params(self, settings: FitSettings) -> dict[str, Any]:
+        asked, sequence = self._arguments, find_sequence(self._arguments)
+        steps = asked["steps_per_epoch"] if sequence is None else len(sequence)
+        if self._data is not None:
+            steps = ceil(len(self._data.train) / settings.batch_size)
         return {"verbose": 0, "epochs": asked["epochs"], "steps": steps}
 
     def _rules(
         self,
         block: ScriptCallbacks,
-        data: Data | None,
         mark: CallState,
         added: list[PatientStopping],
         *,
         saves_inside: bool,
     ) -> Rules:
-        has_validation = self._has_validation(data)
-        checkpoint = best_model(self._run, self._model, block.callbacks, has_validation=has_validation)
+        checkpoint = best_model(self._run, self._model, block.callbacks, has_validation=self._has_validation)
         csv_log = JobLog(CSVLoggerSpec(), self._run.attempt.training_log)
         plateau = block.find(keras.callbacks.ReduceLROnPlateau)
         lines = [EpochLines(self._arguments["epochs"], self._offset)] if self._arguments["verbose"] != 0 else []
@@ -194,18 +194,19 @@ class ScriptFit:
             saves_inside_epochs=saves_inside,
         )
 
-    def _has_validation(self, data: Data | None) -> bool:
-        return bool(len(data.validation)) if data else self._arguments["validation_data"] is not None
+    @property
+    def _has_validation(self) -> bool:
+        return bool(len(self._data.validation)) if self._data else self._arguments["validation_data"] is not None
 
-    def _stopping(self, block: ScriptCallbacks, *, has_validation: bool) -> tuple[Any, list[PatientStopping]]:
+    def _stopping(self, block: ScriptCallbacks) -> tuple[Any, list[PatientStopping]]:
         """The script's own early stopping, else that of the job's spec, which is added."""
         own, spec = block.find(keras.callbacks.EarlyStopping), self._run.record.spec.callbacks.early_stopping
         if own is not None:
             return ScriptStopping(own, block, self._offset), []
         if spec is None:
             return None, []
-        names = logged_names(self._model, has_validation=has_validation)
-        monitor = spec.monitor if spec.monitor != "auto" else "val_loss" if has_validation else "loss"
+        names = logged_names(self._model, has_validation=self._has_validation)
+        monitor = spec.monitor if spec.monitor != "auto" else "val_loss" if self._has_validation else "loss"
         if monitor not in names:
             raise UnsuitableCallback(
                 f'the job\'s early stopping monitors "{monitor}", which call {self.number} of fit does not log; '
@@ -265,10 +266,9 @@ class ScriptFit:
 
     # The training
 
-    def _engine(
-        self, data: Data | None, why_not: str, settings: FitSettings, chosen: list[Any], place: Place
-    ) -> Engine:
-        self._report_call(data, settings)
+    def _engine(self, why_not: str, settings: FitSettings, chosen: list[Any], place: Place) -> Engine:
+        self._report_call(settings)
+        data = self._data
         if data is None and not why_not:
             message = "stock engine: the batches of a PyDataset by their numbers"
             self._run.events.write([Event("engine", message, {"engine": "stock"})])
@@ -307,7 +307,7 @@ class ScriptFit:
         acting = [type(one).__name__ for one in chosen if uses_batches(one)]
         return f"{acting[0]} acts after each batch" if acting else ""
 
-    def _report_call(self, data: Data | None, settings: FitSettings) -> None:
+    def _report_call(self, settings: FitSettings) -> None:
         call = FitCall(
             number=self.number,
             after_epoch=self._before.epochs,
@@ -317,10 +317,10 @@ class ScriptFit:
             resume=self._kind,
             reasons=tuple(self._reasons),
         )
-        ends, level = how_it_ends(self._rule, logged_names(self._model, has_validation=self._has_validation(data)))
+        ends, level = how_it_ends(self._rule, logged_names(self._model, has_validation=self._has_validation))
         name, parameters = self._model.name, self._model.count_params()
         message = f"call {self.number} of fit: up to {self._arguments['epochs']} epochs; {ends}"
-        self._run.events.write([Event(EVENT, message, call.event_data(), level), *_data_events(data)])
+        self._run.events.write([Event(EVENT, message, call.event_data(), level), *_data_events(self._data)])
         model = {"kind": "program", "parameters": parameters}
         self._run.events.write([Event("model", f'Keras model "{name}", {parameters} parameters', model)])
 
