@@ -83,7 +83,7 @@ def sample_line(sample: Sample) -> bytes:
     return json.dumps([*rounded(sample).values()], separators=(",", ":")).encode() + b"\n"
 
 
-def rounded(sample: Sample) -> dict[str, float | int | None]:
+def rounded(sample: Sample) -> dict[str, Any]:
     """The values of a sample by their columns, without digits that say nothing."""
     return {name: _rounded(name, getattr(sample, name)) for name in COLUMNS}
 
