@@ -35,6 +35,7 @@ CANCEL_FILE = "cancel.json"
 STOP_FILE = "stop.json"
 PLAN_FILE = "plan.json"
 ATTEMPTS = "attempts"
+SYSTEM = "system"
 _NUMBER = re.compile("[0-9]{1,9}")
 
 
@@ -118,6 +119,11 @@ class AttemptFolder:
     def output_file(self) -> Path:
         """What the training program printed."""
         return self.path / "output.log"
+
+    @property
+    def system_file(self) -> Path:
+        """What the attempt used of its machine. Not in its folder: a script may write there."""
+        return self.job.path / SYSTEM / f"{self.number}.jsonl"
 
     @property
     def extended_spec_file(self) -> Path:

@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, open_client, output_option
+from fitstop.cli.exit_codes import ExitCode
+from fitstop.cli.removal import confirm, find_jobs, runs_program, yes_option
 from fitstop.client import Client, Json
 from fitstop.packing import Pack, pack
 from fitstop.script import find_version, send_program
@@ -109,8 +111,16 @@ def _facts(document: Json) -> list[tuple[str, object]]:
 
 @programs.command(name="rm")
 @click.argument("program_id", metavar="ID")
+@yes_option
 @click.pass_context
-def remove_program(ctx: click.Context, program_id: str) -> None:
-    """Delete all versions of a program that no unfinished job uses. Finished jobs keep their files and models."""
-    open_client(ctx).delete_program(program_id)
+def remove_program(ctx: click.Context, program_id: str, yes: bool) -> None:  # noqa: FBT001  an option
+    """Delete all versions of a program that no unfinished job uses. Finished jobs keep their files and models.
+
+    Asks first if any of the newest 1,000 jobs ran it: such a job can no longer be retried or extended.
+    """
+    client = open_client(ctx)
+    users = find_jobs(client, runs_program(program_id))
+    if not confirm(program_id, users, "can then no longer be retried or extended", yes=yes):
+        ctx.exit(ExitCode.OK)
+    client.delete_program(program_id)
     hint(f"{program_id}: deleted")

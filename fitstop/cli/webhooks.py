@@ -17,6 +17,7 @@ _DEFAULT = ("job.succeeded", "job.failed")
 _STYLES = {"delivered": "green", "given_up": "red"}
 # The sender looks once a second, and a try takes 20 s at most.
 _TEST_SECONDS = 30
+_START_SENDER = "Start it on a host of the API: python -m fitstop.service api.webhooks"
 
 
 @click.group(cls=FitstopGroup)
@@ -86,6 +87,8 @@ def list_webhooks(ctx: click.Context, output: str) -> None:
             age(one["created_at"]),
         )
     show_rows(grid)
+    if document["data"] and not document.get("has_sender", True):
+        hint(f"Nothing is sent: no sender runs. {_START_SENDER}")
 
 
 @webhooks.command()
@@ -121,9 +124,7 @@ def test(ctx: click.Context, webhook_id: str) -> None:
     sent = client.test_webhook(webhook_id)
     delivery = _wait_for_outcome(client, webhook_id, sent["id"])
     if delivery is None:
-        fail(
-            ctx, "the test was not sent yet: see whether the sender runs (python -m api.webhooks)", ExitCode.UNREACHABLE
-        )
+        fail(ctx, f"the test was not sent yet: see whether the sender runs. {_START_SENDER}", ExitCode.UNREACHABLE)
     if delivery["status"] != "delivered":
         fail(ctx, f"the test was not delivered: {_outcome(delivery)}", ExitCode.JOB_FAILED)
     hint(f"The test was delivered: {_outcome(delivery)}")
