@@ -6,7 +6,7 @@ from rich.text import Text
 
 from fitstop.client import TERMINAL, Json
 from fitstop.terminal.evaluation import evaluation_words
-from fitstop.terminal.output import duration, fields, literal, money, number, rate, status_text
+from fitstop.terminal.output import duration, fields, literal, money, number, plain_lines, rate, status_text
 
 
 class Bar:
@@ -246,6 +246,7 @@ def job_fields(job: Json, evaluation: Json | None = None) -> Table:
     if job.get("extends"):
         rows.append(("extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")))
     rows += [("fine-tunes", Text("\n").join(map(_ancestor_words, job["lineage"])))] if job.get("lineage") else []
+    rows += _annotation_rows(job)
     if job["status"] == "queued":
         rows.append(("queue", queue_place(job)))
     if job.get("worker"):
@@ -265,6 +266,12 @@ def job_fields(job: Json, evaluation: Json | None = None) -> Table:
     if job["status"] in TERMINAL:
         rows.append(("ended", Text("\n").join(ending(job))))
     return fields(rows)
+
+
+def _annotation_rows(job: Json) -> list[tuple[str, object]]:
+    tags, note = job.get("tags"), job.get("note")
+    rows: list[tuple[str, object]] = [("tags", literal(", ".join(tags)))] if tags else []
+    return [*rows, ("note", Text(plain_lines(note)))] if note else rows
 
 
 def _ledger_rows(ledger: Json) -> list[tuple[str, object]]:
