@@ -11,7 +11,7 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
     """The path and the value of `a.b=c`. The value is JSON where it parses as JSON, else text.
 
     `hyperparameters.epochs=5` gives a number, `name="5"` the text 5, `callbacks.early_stopping=null` switches it off.
-    Raises ValueError for anything that is no assignment.
+    Raises ValueError for anything that is no assignment, and for JSON in which a key appears twice.
     """
     path, equals, value = text.partition("=")
     keys = path.split(".")
@@ -22,9 +22,24 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_doubles)
+    except _KeyTwice as error:
+        raise ValueError(f'the key "{error}" appears twice in {text}') from None
     except ValueError:
         return text
+
+
+class _KeyTwice(Exception):
+    """An object of JSON has a key twice."""
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> Json:
+    found: Json = {}
+    for key, value in pairs:
+        if key in found:
+            raise _KeyTwice(key)
+        found[key] = value
+    return found
 
 
 def _no_constant(name: str) -> Any:

@@ -16,11 +16,13 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from api.state.webhook_store import EVENT_TYPES
 from shared.job import AttemptEnd, Ending, JobError, Stop, TerminalStatus
 from shared.job_folder import JobFolder
 from shared.times import utc_now
@@ -32,9 +34,6 @@ from tests.support.waiting import wait_for
 from tests.support.webhooks import Receiver
 
 NETWORKS = {"FITSTOP_WEBHOOK_NETWORKS": "127.0.0.0/8"}
-EVENTS = [
-    "job.succeeded", "job.failed", "job.cancelled", "job.early_stopping", "job.worker_lost", "job.budget_nearly_used"
-]  # fmt: skip
 MOODS = [204, 500, 302, None]
 BROKEN = (OSError, http.client.HTTPException)
 
@@ -85,8 +84,8 @@ class World:
         return found.json
 
 
-def make_webhook(world: World, receiver: Receiver, events: list[str]) -> None:
-    made = world.ask("POST", "/webhooks", {"address": receiver.url, "events": events})
+def make_webhook(world: World, receiver: Receiver, events: Sequence[str]) -> None:
+    made = world.ask("POST", "/webhooks", {"address": receiver.url, "events": list(events)})
     receiver.secret = made["secret"]
 
 
@@ -108,7 +107,7 @@ def live(world: World, job: JobFolder, seed: float) -> None:
     status: TerminalStatus = chance.choice(["succeeded", "failed", "cancelled"])
     early = status == "succeeded" and chance.random() < 0.5
     for number in range(1, losses + 1):
-        claim(job, number).close(lost())
+        claim(job, number).close(loss())
         time.sleep(chance.uniform(0, 1.5))
     attempt = claim(job, losses + 1)
     ending = Ending(status=status, stop=Stop(reason="early_stopping" if early else "epochs_completed"))
@@ -121,7 +120,7 @@ def live(world: World, job: JobFolder, seed: float) -> None:
     world.events[job.id] = [*(f"worker_lost-{number}" for number in range(1, losses + 1)), *ends]
 
 
-def lost() -> AttemptEnd:
+def loss() -> AttemptEnd:
     error = JobError(code="worker_lost", message="its worker is gone")
     return AttemptEnd(outcome="lost", ended_at=utc_now(), error=error, is_loss=True, held_seconds=0.0)
 
@@ -158,19 +157,19 @@ def kill(world: World, kills: int) -> None:
             world.sender.start()
 
 
-def is_complete(world: World, receiver: Receiver, events: list[str]) -> bool:
-    return {one["webhook-id"] for one in list(receiver.accepted)} >= set(expected(world, events))
+def is_complete(world: World, receiver: Receiver, events: Sequence[str]) -> bool:
+    return {one["webhook-id"] for one in list(receiver.accepted)} >= set(expected_ids(world, events))
 
 
-def expected(world: World, events: list[str]) -> list[str]:
+def expected_ids(world: World, events: Sequence[str]) -> list[str]:
     """The ids of all deliveries, those of a job in order."""
     wanted = [(job, key) for job, keys in world.events.items() for key in keys]
     return [f"{job}-{key}" for job, key in wanted if f"job.{key.partition('-')[0]}" in events]
 
 
-def judge(world: World, name: str, receiver: Receiver, events: list[str]) -> list[str]:
+def judge(world: World, name: str, receiver: Receiver, events: Sequence[str]) -> list[str]:
     """What is wrong with what a receiver got."""
-    wanted = expected(world, events)
+    wanted = expected_ids(world, events)
     first = list(dict.fromkeys(one["webhook-id"] for one in receiver.accepted))
     wrong = [f"{name}: missing {one}" for one in wanted if one not in first]
     wrong += [f"{name}: not asked for: {one}" for one in first if one not in wanted]
@@ -196,7 +195,7 @@ def prove(folder: Path, *, jobs: int, kills: int, seed: int, long_hang: float) -
     with running_redis(folder) as redis, Receiver() as moody, Receiver() as steady, Receiver() as picky:
         api = ApiProcess(volume, redis.url, folder / "api.log", **NETWORKS)
         world = World(volume, redis, api, SenderProcess(volume, folder / "webhooks.log"), random.Random(seed))
-        receivers = {"moody": (moody, EVENTS), "steady": (steady, EVENTS), "picky": (picky, ["job.failed"])}
+        receivers = {"moody": (moody, EVENT_TYPES), "steady": (steady, EVENT_TYPES), "picky": (picky, ["job.failed"])}
         try:
             api.start()
             world.sender.start()
@@ -211,10 +210,12 @@ def prove(folder: Path, *, jobs: int, kills: int, seed: int, long_hang: float) -
             kill(world, kills)
             threads[1].join()
             wait_for(lambda: len(world.events) == jobs, saying="every job has ended")
-            wait_for(lambda: is_complete(world, steady, EVENTS), saying="the steady receiver has everything")
+            wait_for(lambda: is_complete(world, steady, EVENT_TYPES), saying="the steady receiver has everything")
             world.is_over.set()
             with suppress(AssertionError):
-                wait_for(lambda: is_complete(world, moody, EVENTS), 180, saying="the moody receiver has everything")
+                wait_for(
+                    lambda: is_complete(world, moody, EVENT_TYPES), 180, saying="the moody receiver has everything"
+                )
             print(f"killed {dict(world.killed)}; {jobs} jobs")
             return [wrong for name, (one, events) in receivers.items() for wrong in judge(world, name, one, events)]
         finally:

@@ -23,6 +23,7 @@ from shared.job import (
     JobResult,
     JobStatus,
     ProcessIdentity,
+    StopRequest,
     TrainingProcess,
     as_json,
 )
@@ -31,8 +32,10 @@ from shared.times import utc_now
 SPEC_FILE = "spec.json"
 RESULT_FILE = "result.json"
 CANCEL_FILE = "cancel.json"
+STOP_FILE = "stop.json"
 PLAN_FILE = "plan.json"
 ATTEMPTS = "attempts"
+SYSTEM = "system"
 _NUMBER = re.compile("[0-9]{1,9}")
 
 
@@ -116,6 +119,11 @@ class AttemptFolder:
     def output_file(self) -> Path:
         """What the training program printed."""
         return self.path / "output.log"
+
+    @property
+    def system_file(self) -> Path:
+        """What the attempt used of its machine. Not in its folder: a script may write there."""
+        return self.job.path / SYSTEM / f"{self.number}.jsonl"
 
     @property
     def extended_spec_file(self) -> Path:
@@ -207,6 +215,10 @@ class JobFolder:
     @property
     def cancel_file(self) -> Path:
         return self.path / CANCEL_FILE
+
+    @property
+    def stop_file(self) -> Path:
+        return self.path / STOP_FILE
 
     @property
     def result_file(self) -> Path:
@@ -333,6 +345,13 @@ class JobFolder:
         standing = self.cancel()
         assert standing is not None
         return standing
+
+    def stop_request(self) -> StopRequest | None:
+        return read_document(self.stop_file, StopRequest)
+
+    def request_stop(self, request: StopRequest) -> bool:
+        """Say that the job's sweep stops it; the first request stands."""
+        return create_file(self.stop_file, encode(as_json(request)))
 
     def settle(self, ending: Ending, attempt: int | None) -> bool:
         """Give the job its one terminal state. Condition: it has none; the first one stands for ever."""

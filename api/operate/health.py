@@ -35,10 +35,14 @@ def alive() -> Response:
     },
 )
 def ready() -> Response:
-    """Answer 200 if all checks pass, else 503; each check reports its result."""
+    """Answer 200 if the checks of what a job needs pass, else 503; each check reports its result.
+
+    The check `webhooks` fails where webhooks exist and no sender runs; it does not change the status.
+    """
     held = service()
-    checks = Checks(volume=_in_time(_volume, held), redis=_redis(held), workers=_in_time(_workers, held))
-    is_ready = all(check.ok for _, check in checks)
+    needed = {"volume": _in_time(_volume, held), "redis": _redis(held), "workers": _in_time(_workers, held)}
+    is_ready = all(check.ok for check in needed.values())
+    checks = Checks(**needed, webhooks=_webhooks(held))
     return json_response(Ready(status="ready" if is_ready else "not_ready", checks=checks), 200 if is_ready else 503)
 
 
@@ -86,6 +90,17 @@ def _workers(held: Service) -> Check:
     if reasons:
         detail += f"; {len(reasons)} claim no job: {reasons[0]}"
     return Check(ok=len(seen) > len(reasons), detail=detail)
+
+
+def _webhooks(held: Service) -> Check:
+    try:
+        if not held.webhooks.exist():
+            return Check(ok=True, detail="there are none")
+        if held.webhooks.has_sender():
+            return Check(ok=True, detail="a sender runs")
+    except OSError as error:
+        return Check(ok=False, detail=f"their folder cannot be read ({error.strerror})")
+    return Check(ok=False, detail="no sender runs, so nothing is sent; start python -m fitstop.service api.webhooks")
 
 
 @cache

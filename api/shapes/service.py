@@ -257,11 +257,12 @@ class Check(Shape):
 
 
 class Checks(Shape):
-    """Checks of what a job needs to be stored, queued and trained."""
+    """Checks of what a job needs to be stored, queued and trained, and of the sender of webhooks, which it does not."""
 
     volume: Check
     redis: Check
     workers: Check
+    webhooks: Check
 
 
 class Ready(Shape):

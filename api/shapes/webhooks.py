@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.shapes.base import Count, JobId, Shape, Time
+from api.shapes.base import Count, JobId, Page, Shape, Time
 from api.state.deliveries import DeliveryStatus
 from api.state.webhook_store import WEBHOOK_ID_PATTERN, EventType, WebhookKind
 
@@ -22,6 +22,12 @@ class Webhook(Shape):
     job_name: str | None
     metadata: dict[str, str]
     created_at: Time
+
+
+class WebhookPage(Page[Webhook]):
+    """Webhooks. Where no sender runs (`has_sender`), nothing is sent."""
+
+    has_sender: bool
 
 
 class NewWebhook(Webhook):

@@ -25,7 +25,7 @@ _TAIL_BYTES = 512 * 1024
 class Delivery(Document):
     """One event on its way to one webhook. `id` is the same in every try, and for the same event after a restart.
 
-    `job` and `order` say after which other deliveries it comes; a test has no job. `answer` is the HTTP status of the
+    The deliveries of one `job` are sent one after another; a test has no job. `answer` is the HTTP status of the
     last try, None where nobody answered; `error` says what went wrong in it.
     """
 

@@ -48,7 +48,7 @@ class Behind(Exception):
 
 
 @dataclass
-class _Seen:
+class LastChange:
     """When a folder last changed by its own word, and since when (this process's clock) it has said so."""
 
     changed: int
@@ -70,12 +70,12 @@ class JobIndex:
         self._looked = 0.0
         self._builder: threading.Thread | None = None
         self._opened: IndexFile | None = None
-        self._open = _Seen(-1, 0.0)
-        self._shards: dict[str, _Seen] = {}
+        self._open = LastChange(-1, 0.0)
+        self._shards: dict[str, LastChange] = {}
         self._names: tuple[int, list[str]] = (-1, [])
         # Marked jobs whose spec was not there yet.
         self._unborn: set[str] = set()
-        self._annotated = _Seen(-1, 0.0)
+        self._annotated = LastChange(-1, 0.0)
         # Whether a change of annotations was begun and is not there yet.
         self._is_changing = False
 
@@ -146,7 +146,7 @@ class JobIndex:
     def _look_at_tags(self, most: int | None) -> bool:
         changed = self._volume.annotated.stat().st_mtime_ns
         if self._annotated.changed != changed:
-            self._annotated = _Seen(changed, time.monotonic())
+            self._annotated = LastChange(changed, time.monotonic())
         elif self._annotated.is_settled and not self._is_changing:
             return True
         known = self._file.changes()
@@ -173,7 +173,7 @@ class JobIndex:
     def _look_at_jobs(self, most: int | None) -> bool:
         changed = self._volume.open.stat().st_mtime_ns
         if self._open.changed != changed:
-            self._open = _Seen(changed, time.monotonic())
+            self._open = LastChange(changed, time.monotonic())
         elif self._open.is_settled and not any(self._is_born(job_id) for job_id in self._unborn):
             return True
         if not self._read_shards(most):
@@ -195,7 +195,7 @@ class JobIndex:
         changed = shard.stat().st_mtime_ns
         seen = self._shards.get(shard.name)
         if seen is None or seen.changed != changed:
-            seen = _Seen(changed, time.monotonic())
+            seen = LastChange(changed, time.monotonic())
         elif seen.is_settled:
             return
         there = {entry.name: entry.path for entry in list(os.scandir(shard.path)) if is_job_id(entry.name)}
@@ -225,15 +225,15 @@ class JobIndex:
             if self._opened is None:
                 self._opened = IndexFile(index_path(self._folder, self._volume))
                 self._shards = {
-                    name: _Seen(changed, 0.0, is_settled=True) for name, changed in self._opened.shards().items()
+                    name: LastChange(changed, 0.0, is_settled=True) for name, changed in self._opened.shards().items()
                 }
             yield
         except sqlite3.Error as error:
             log.warning("the index cannot be used and is rebuilt: %s", error)
             if self._opened is not None:
                 self._opened.delete()
-            self._opened, self._open, self._shards, self._unborn = None, _Seen(-1, 0.0), {}, set()
-            self._annotated = _Seen(-1, 0.0)
+            self._opened, self._open, self._shards, self._unborn = None, LastChange(-1, 0.0), {}, set()
+            self._annotated = LastChange(-1, 0.0)
             raise Behind from error
 
     @property

@@ -10,7 +10,9 @@ import logging
 import re
 import secrets
 import shutil
+import socket
 import string
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -34,10 +36,12 @@ WebhookKind = Literal["webhook", "apprise"]
 
 WEBHOOK_ID_PATTERN = r"^webhook_[a-z0-9]{12}$"
 MOST_TESTS = 10
+# A sender shows itself every second.
+SENDER_SECONDS = 30
 
 _ID = re.compile(WEBHOOK_ID_PATTERN[1:-1])
 _TEST_ID = re.compile(r"test_[0-9a-f]{16}")
-_DOCUMENT, _TESTS = "webhook.json", "tests"
+_DOCUMENT, _TESTS, _SENDERS = "webhook.json", "tests", "senders"
 _LETTERS = string.ascii_lowercase + string.digits
 
 log = logging.getLogger(__name__)
@@ -106,6 +110,21 @@ class WebhookStore:
         found = (self.find(path.name) for path in self.folder.iterdir())
         return sorted((one for one in found if one is not None), key=_age, reverse=True)
 
+    def exist(self) -> bool:
+        """Whether there is a webhook of any project; by the names of folders alone."""
+        return any(_ID.fullmatch(path.name) for path in self.folder.iterdir())
+
+    def show_sender(self) -> None:
+        """Show that the sender of this host works: a file whose time is now."""
+        make_folder(self.folder / _SENDERS)
+        (self.folder / _SENDERS / socket.gethostname()).touch()
+
+    def has_sender(self) -> bool:
+        """Whether a sender has shown itself in the last SENDER_SECONDS."""
+        folder = self.folder / _SENDERS
+        shown = [path.stat().st_mtime for path in folder.iterdir()] if folder.is_dir() else []
+        return any(time.time() - moment < SENDER_SECONDS for moment in shown)
+
     def delete(self, webhook_id: str) -> bool:
         """Make a webhook not exist any more, at once and whole; False where there is none."""
         grave = self.folder / f".{webhook_id}-{secrets.token_hex(6)}.tmp"
@@ -124,7 +143,7 @@ class WebhookStore:
     def ask_test(self, webhook_id: str) -> TestRequest:
         """Ask the sender for a test. Raises Conflict while it has not taken over earlier ones."""
         if len(list(self.tests(webhook_id))) >= MOST_TESTS:
-            raise Conflict(f"{MOST_TESTS} tests of this webhook wait for the sender; see whether `api.webhooks` runs")
+            raise Conflict(f"{MOST_TESTS} tests of this webhook wait for the sender; see whether it runs")
         asked = TestRequest(id=f"test_{secrets.token_hex(8)}", requested_at=utc_now())
         create_file(self._test_file(webhook_id, asked.id), encode(asked.model_dump(mode="json")))
         return asked

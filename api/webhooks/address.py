@@ -29,29 +29,25 @@ def read_address(address: str, networks: Networks) -> tuple[WebhookKind, str]:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise _refused(f"not an address: {error}") from None
+        raise _refusal(f"not an address: {error}") from None
     scheme = parts.scheme.lower()
     if scheme not in {"http", "https"}:
         _check_apprise(address)
         return "apprise", f"{scheme}://…"
     if scheme == "http" and not networks:
-        raise _refused("received an http address, expected https; FITSTOP_WEBHOOK_NETWORKS of the service allows http")
+        raise _refusal("received an http address, expected https; FITSTOP_WEBHOOK_NETWORKS of the service allows http")
     if not host:
-        raise _refused("has no host, expected an address such as https://example.com/fitstop")
+        raise _refusal("has no host, expected an address such as https://example.com/fitstop")
     _check_host(host, networks)
-    return "webhook", f"{scheme}://{_host_and_port(parts.netloc)}/…"
+    return "webhook", f"{scheme}://{parts.netloc.rpartition('@')[2]}/…"
 
 
 def _check_host(host: str, networks: Networks) -> None:
     try:
         if not is_reachable(host, networks):
-            raise _refused(f"{host} is no public address; FITSTOP_WEBHOOK_NETWORKS of the service allows others")
+            raise _refusal(f"{host} is no public address; FITSTOP_WEBHOOK_NETWORKS of the service allows others")
     except ValueError:
         return  # a name
-
-
-def _host_and_port(netloc: str) -> str:
-    return netloc.rpartition("@")[2]
 
 
 def _check_apprise(address: str) -> None:
@@ -73,8 +69,8 @@ def _check_apprise(address: str) -> None:
     finally:
         _checks.release()
     if not is_known:
-        raise _refused("expected an https address, or one that Apprise knows, such as slack://… or mailto://…")
+        raise _refusal("expected an https address, or one that Apprise knows, such as slack://… or mailto://…")
 
 
-def _refused(detail: str) -> Refused:
+def _refusal(detail: str) -> Refused:
     return Refused([Problem(pointer("address"), detail, "bad_address")])

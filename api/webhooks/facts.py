@@ -58,16 +58,16 @@ def facts_of(job: JobFolder) -> tuple[list[Fact], bool] | None:
         return None
     found = [(folder, folder.claim(), folder.end()) for folder in job.attempts()]
     attempts = [_Attempt(folder, claim, end) for folder, claim, end in found if claim is not None]
-    over = _over(state, job) if state.result is not None else []
-    budget = _nearly_used(state, attempts)
-    *before, newest = [[_lost(state, one)] if _is_lost(one) else [] for one in attempts] or [[]]
-    return [*(fact for facts in before for fact in facts), *budget, *newest, *over], state.result is not None
+    ending = _ending_facts(state, job) if state.result is not None else []
+    budget = _budget_facts(state, attempts)
+    *before, newest = [[_loss_fact(state, one)] if _is_lost(one) else [] for one in attempts] or [[]]
+    return [*(fact for facts in before for fact in facts), *budget, *newest, *ending], state.result is not None
 
 
-def _over(state: JobState, job: JobFolder) -> list[Fact]:
+def _ending_facts(state: JobState, job: JobFolder) -> list[Fact]:
     assert state.result is not None
     ending, at = state.result.ending, state.result.finished_at
-    moment = _modified(job.result_file)
+    moment = _moment_of(job.result_file)
     # Of a program, the rule is that of its script's callback, which only its events say.
     rule = state.record.spec.callbacks.early_stopping if isinstance(state.record.spec, JobSpec) else None
     message = " ".join(explain(state, None, rule, None, []))
@@ -81,16 +81,16 @@ def _is_lost(attempt: _Attempt) -> bool:
     return attempt.end is not None and attempt.end.outcome == "lost"
 
 
-def _lost(state: JobState, attempt: _Attempt) -> Fact:
+def _loss_fact(state: JobState, attempt: _Attempt) -> Fact:
     assert attempt.end is not None
     number, end = attempt.folder.number, attempt.end
     reason = f": {end.error.message}" if end.error else ""
     message = f"Attempt {number} on {attempt.claim.host} was lost with its worker{reason}"
     more = {"error": _error_of(end.error), "attempt": number}
-    return _fact("job.worker_lost", state, _modified(attempt.folder.end_file), end.ended_at, message, **more)
+    return _fact("job.worker_lost", state, _moment_of(attempt.folder.end_file), end.ended_at, message, **more)
 
 
-def _nearly_used(state: JobState, attempts: Sequence[_Attempt]) -> Iterator[Fact]:
+def _budget_facts(state: JobState, attempts: Sequence[_Attempt]) -> Iterator[Fact]:
     """The first limit of the budget of which nine tenths are used. Of a job that is over, a deadline says nothing."""
     budget = state.record.spec.budget
     if budget is None or not attempts:
@@ -105,7 +105,7 @@ def _nearly_used(state: JobState, attempts: Sequence[_Attempt]) -> Iterator[Fact
     early = limit.seconds_left - (1 - NEARLY) * total
     if early > 0:
         return
-    moment = _modified(attempts[-1].folder.claim_file) + round((held[-1].seconds + early) * 1e9)
+    moment = _moment_of(attempts[-1].folder.claim_file) + round((held[-1].seconds + early) * 1e9)
     used = limit.used.model_dump(mode="json")
     message = f"The budget is nearly used: {used_words(limit.used)}"
     yield _fact("job.budget_nearly_used", state, moment, utc_now(), message, budget=used)
@@ -147,5 +147,6 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_MESSAGE else text[: _MOST_MESSAGE - 1] + "…"
 
 
-def _modified(path: Path) -> int:
+def _moment_of(path: Path) -> int:
+    """When a file was written, by the volume's clock, in nanoseconds."""
     return path.stat(follow_symlinks=False).st_mtime_ns

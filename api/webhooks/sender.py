@@ -14,12 +14,10 @@ import fcntl
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
 from api.http.logs import start_logging
@@ -31,7 +29,6 @@ from api.webhooks.guard import install
 from api.webhooks.line import Line
 from api.webhooks.send import open_client, test_body, try_once
 from api.webhooks.watch import Seen, Watch
-from shared.durable import make_folder
 from shared.networks import parse_networks
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.times import utc_now
@@ -55,8 +52,7 @@ def main() -> int:
     """Send until a signal. Exit status 2 for an environment that cannot be used."""
     try:
         settings = read_settings()
-        networks = parse_networks(settings.webhook_networks)
-    except (BadEnvironment, ValueError) as error:
+    except BadEnvironment as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     os.umask(int(settings.umask, 8))
@@ -64,7 +60,7 @@ def main() -> int:
     # They log each address, with the secrets in it.
     for name in ("httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    install(networks)
+    install(parse_networks(settings.webhook_networks))
     with suppress(asyncio.CancelledError):
         asyncio.run(_run_until_signal(settings))
     return 0
@@ -79,8 +75,7 @@ async def _run_until_signal(settings: Settings) -> None:
         loop.add_signal_handler(number, task.cancel)
     while True:
         try:
-            folder = WebhookStore(open_state_folder(settings)).folder
-            with await _hold_lock(folder):
+            with await _hold_lock(WebhookStore(open_state_folder(settings))):
                 await Sender(settings).run()
         except OSError as error:
             log.error("the sender pauses: %s", error)
@@ -90,11 +85,11 @@ async def _run_until_signal(settings: Settings) -> None:
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _hold_lock(folder: Path) -> IO[bytes]:
+async def _hold_lock(store: WebhookStore) -> IO[bytes]:
     """Wait until this process alone may send. A filesystem without locks gives them to everybody."""
-    file = (folder / "lock").open("ab")
+    file = (store.folder / "lock").open("ab")
     while True:
-        _show_life(folder)
+        store.show_sender()
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -103,16 +98,10 @@ async def _hold_lock(folder: Path) -> IO[bytes]:
             if error.errno not in _NO_LOCKS:
                 file.close()
                 raise
-            log.warning("%s has no locks: run one sender only", folder)
+            log.warning("%s has no locks: run one sender only", store.folder)
             return file
         else:
             return file
-
-
-def _show_life(folder: Path) -> None:
-    """For health checks: a file of this host, whose time is now."""
-    make_folder(folder / "senders")
-    (folder / "senders" / socket.gethostname()).touch()
 
 
 class Sender:
@@ -133,7 +122,7 @@ class Sender:
                 while True:
                     webhooks = await self._look()
                     tasks.keep({one.id: one for one in webhooks}, self._send_all)
-                    _show_life(self._store.folder)
+                    self._store.show_sender()
                     await asyncio.sleep(LOOK_SECONDS)
                     tasks.check()
         finally:

@@ -13,8 +13,8 @@ from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, JSON, Answer, json_answer, operation
 from api.http.query import Query, no_query
 from api.http.strict_json import SMALL_BODY_BYTES, read_object
-from api.shapes.base import Page, take_fields
-from api.shapes.webhooks import NewWebhook, Webhook, WebhookDelivery, WebhookDetail
+from api.shapes.base import take_fields
+from api.shapes.webhooks import NewWebhook, Webhook, WebhookDelivery, WebhookDetail, WebhookPage
 from api.state.deliveries import Delivery, last_deliveries
 from api.state.key_store import KeyName
 from api.state.service import service
@@ -96,7 +96,7 @@ def create() -> tuple[Response, int, dict[str, str]]:
     "listWebhooks",
     "webhooks",
     "List the webhooks",
-    {200: json_answer("The complete list.", Page[Webhook])},
+    {200: json_answer("The complete list.", WebhookPage)},
     query={"project": PROJECT},
 )
 def show_all() -> Response:
@@ -104,7 +104,8 @@ def show_all() -> Response:
     with Query("project") as query:
         project = read_project(query)
     own = [Webhook(**_facts(one)) for one in service().webhooks.all() if project in {None, one.project}]
-    return json_response(Page[Webhook](object="list", data=own, has_more=False))
+    has_sender = service().webhooks.has_sender()
+    return json_response(WebhookPage(object="list", data=own, has_more=False, has_sender=has_sender))
 
 
 @operation(
@@ -114,7 +115,7 @@ def show(webhook_id: str) -> Response:
     """Show a webhook and its last 50 deliveries."""
     no_query()
     record = find_webhook(webhook_id)
-    waiting = [_asked_test(one.id, one.requested_at) for one in service().webhooks.tests(webhook_id)]
+    waiting = [_waiting_test(one.id, one.requested_at) for one in service().webhooks.tests(webhook_id)]
     sent = [_report(one) for one in last_deliveries(service().webhooks.place(webhook_id))]
     return json_response(WebhookDetail(**_facts(record), deliveries=[*reversed(waiting), *sent]))
 
@@ -139,7 +140,7 @@ def test(webhook_id: str) -> Response:
     """Send a message of type `test`. GET /webhooks/{id} shows whether it was delivered."""
     no_query()
     asked = service().webhooks.ask_test(find_webhook(webhook_id).id)
-    return json_response(_asked_test(asked.id, asked.requested_at), 202)
+    return json_response(_waiting_test(asked.id, asked.requested_at), 202)
 
 
 def _check_count(project: str) -> None:
@@ -158,7 +159,7 @@ def _facts(record: WebhookRecord) -> dict[str, Any]:
     return {"object": "webhook", "address": record.shown, "events": list(record.events), **shown}
 
 
-def _asked_test(test_id: str, at: str) -> WebhookDelivery:
+def _waiting_test(test_id: str, at: str) -> WebhookDelivery:
     return _report(Delivery(id=test_id, type="test", job=None, body={}, created_at=at))
 
 

@@ -1,7 +1,8 @@
 """Which jobs the sender looks at, and which of them are settled: their end is with every webhook that it is for.
 
 A job is found by its folder's name, like in the index (`api.state.index`): a shard of `jobs/` is listed where it has
-changed. At each look: the jobs that have just ended, those at work, and 200 of the others in turn.
+changed, and none while `open/` has not. At each look: the jobs that have just ended, those at work, and 200 of the
+others in turn.
 
 `settled` holds one job's id a line. It is written again at the start, without the jobs that were deleted.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from api.state.index import SETTLE_SECONDS
+from api.state.index import LastChange
 from api.webhooks.facts import Fact, facts_of
 from shared.document import UnusableDocument
 from shared.durable import replace_file
@@ -41,13 +42,6 @@ class Seen:
     is_over: bool
 
 
-@dataclass
-class _Shard:
-    changed: int
-    since: float
-    is_settled: bool = False
-
-
 class Watch:
     """The jobs of a volume that are not settled. Raises OSError where a folder cannot be read or written."""
 
@@ -60,7 +54,8 @@ class Watch:
         replace_file(self._file, _lines(sorted(self._settled)))
         self._unsettled: set[str] = set()
         self._signatures: dict[str, _Signature] = {}
-        self._shards: dict[str, _Shard] = {}
+        self._open = LastChange(-1, 0.0)
+        self._shards: dict[str, LastChange] = {}
         self._last_in_turn = ""
 
     def is_settled(self, job_id: str) -> bool:
@@ -69,8 +64,8 @@ class Watch:
 
     def look(self, since_ns: int) -> list[Seen]:
         """Look at the jobs whose turn it is. `since_ns`: of what happened before it, nobody wants to know."""
-        self._find_new()
         marked = {marker.job_id for marker in self._volume.open_jobs()}
+        self._find_new(marked)
         found = [self._look_at(job_id, since_ns) for job_id in self._in_turn(marked)]
         return [one for one in found if one is not None]
 
@@ -87,19 +82,29 @@ class Watch:
         for job_id in settled:
             self._forget(job_id)
 
-    def _find_new(self) -> None:
-        for entry in os.scandir(self._volume.jobs):
-            if not entry.is_dir(follow_symlinks=False):
-                continue
-            changed, now = entry.stat(follow_symlinks=False).st_mtime_ns, time.monotonic()
-            shard = self._shards.get(entry.name)
-            if shard is None or shard.changed != changed:
-                shard = self._shards[entry.name] = _Shard(changed, now)
-            elif shard.is_settled:
-                continue
-            names = [one.name for one in os.scandir(entry.path)]
-            self._unsettled.update(name for name in names if is_job_id(name) and name not in self._settled)
-            shard.is_settled = now - shard.since > SETTLE_SECONDS
+    def _find_new(self, marked: set[str]) -> None:
+        """Making a job and ending one both change `open/`. A marked job may be stored later than its marker."""
+        self._unsettled |= marked - self._settled
+        changed = self._volume.open.stat().st_mtime_ns
+        if self._open.changed != changed:
+            self._open = LastChange(changed, time.monotonic())
+        elif self._open.is_settled:
+            return
+        for shard in os.scandir(self._volume.jobs):
+            if shard.is_dir(follow_symlinks=False):
+                self._read_if_changed(shard)
+        self._open.settle()
+
+    def _read_if_changed(self, shard: "os.DirEntry[str]") -> None:
+        changed = shard.stat(follow_symlinks=False).st_mtime_ns
+        seen = self._shards.get(shard.name)
+        if seen is None or seen.changed != changed:
+            seen = self._shards[shard.name] = LastChange(changed, time.monotonic())
+        elif seen.is_settled:
+            return
+        names = [one.name for one in os.scandir(shard.path)]
+        self._unsettled.update(name for name in names if is_job_id(name) and name not in self._settled)
+        seen.settle()
 
     def _in_turn(self, marked: set[str]) -> list[str]:
         # A job's marker goes only after its result has come.
@@ -132,9 +137,10 @@ class Watch:
 
     def _has_changed(self, job_id: str, result: Stamp | None) -> bool:
         """Whether a look can find something new; remembers the jobs that have attempts."""
-        attempts = self._volume.job_folder(job_id).attempts()
-        if not attempts:
-            return True
+        folder = self._volume.job_folder(job_id)
+        attempts = folder.attempts()
+        if not attempts:  # nothing has happened to it, unless it was cancelled or is gone
+            return result is not None or not folder.path.exists()
         newest = attempts[-1]
         clock = int(time.monotonic() / _BUDGET_SECONDS)
         signature = (result, newest.number, file_stamp(newest.end_file), clock)

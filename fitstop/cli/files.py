@@ -7,7 +7,10 @@ from typing import Any
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, fail, open_client, output_option
+from fitstop.cli.completion import dataset_argument, job_argument
+from fitstop.cli.exit_codes import ExitCode
 from fitstop.cli.job_ids import find_job_id
+from fitstop.cli.removal import confirm, find_jobs, reads_dataset, yes_option
 from fitstop.cli.work_files import download_files
 from fitstop.client import Client, Json
 from fitstop.connection import DATA_VARIABLE, DEFAULT_DATA
@@ -114,7 +117,7 @@ def list_datasets(ctx: click.Context, output: str) -> None:
 
 
 @datasets.command(name="show")
-@click.argument("dataset_id", metavar="ID")
+@dataset_argument
 @output_option
 @click.pass_context
 def show_dataset(ctx: click.Context, dataset_id: str, output: str) -> None:
@@ -129,23 +132,31 @@ def show_dataset(ctx: click.Context, dataset_id: str, output: str) -> None:
 
 
 @datasets.command(name="rm")
-@click.argument("dataset_id", metavar="ID")
+@dataset_argument
+@yes_option
 @click.pass_context
-def remove_dataset(ctx: click.Context, dataset_id: str) -> None:
-    """Delete a dataset that no unfinished job uses. Finished jobs keep their models."""
-    open_client(ctx).delete_dataset(dataset_id)
+def remove_dataset(ctx: click.Context, dataset_id: str, yes: bool) -> None:  # noqa: FBT001  an option
+    """Delete a dataset that no unfinished job uses. Finished jobs keep their models.
+
+    Asks first if any of the newest 1,000 jobs was trained on it: such a job can no longer be retried or extended.
+    """
+    client = open_client(ctx)
+    users = find_jobs(client, reads_dataset(dataset_id))
+    if not confirm(dataset_id, users, "can then no longer be retried or extended", yes=yes):
+        ctx.exit(ExitCode.OK)
+    client.delete_dataset(dataset_id)
     hint(f"{dataset_id}: deleted")
 
 
-_force = click.option("--force", is_flag=True, help="Replace a file that exists.")
+_force = click.option("--force", is_flag=True, help="Replace files that exist.")
 
 
 @click.command()
-@click.argument("job")
-@click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="File or folder to write to.")
+@job_argument
+@click.option("-o", "--output", "to", type=click.Path(), help="File or folder to write to.")
 @_force
 @click.pass_context
-def bundle(ctx: click.Context, job: str, to: Path | None, force: bool) -> None:  # noqa: FBT001  an option
+def bundle(ctx: click.Context, job: str, to: str | None, force: bool) -> None:  # noqa: FBT001  an option
     """Download the best model with its preprocessing.
 
     The zip file contains a program that predicts without Fitstop.
@@ -160,10 +171,10 @@ def bundle(ctx: click.Context, job: str, to: Path | None, force: bool) -> None: 
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @click.option("--checkpoint", metavar="NAME", help="Checkpoint to download. Default: the best model.")
 @click.option("--files", "wants_files", is_flag=True, help="Download the files that the job's script made instead.")
-@click.option("-o", "--output", "to", type=click.Path(path_type=Path), help="File or folder to write to.")
+@click.option("-o", "--output", "to", type=click.Path(), help="File or folder to write to.")
 @_force
 @click.pass_context
 def download(  # noqa: PLR0913, PLR0917  one for each option
@@ -171,7 +182,7 @@ def download(  # noqa: PLR0913, PLR0917  one for each option
     job: str,
     checkpoint: str | None,
     wants_files: bool,  # noqa: FBT001
-    to: Path | None,
+    to: str | None,
     force: bool,  # noqa: FBT001
 ) -> None:
     """Download a job's best model and check its sha256. Each file is written whole or not at all.
@@ -181,7 +192,8 @@ def download(  # noqa: PLR0913, PLR0917  one for each option
     client = open_client(ctx)
     job_id = find_job_id(client, job)
     if wants_files:
-        ctx.exit(download_files(client, job_id, to or Path(f"{job_id}-files")))
+        folder = Path(f"{job_id}-files" if to is None else to)
+        ctx.exit(download_files(client, job_id, folder, force=force))
     chosen = choose_checkpoint(client, job_id, checkpoint)
     path = _target(chosen["name"], to, force=force)
     client.download_checkpoint(job_id, chosen, path)
@@ -200,10 +212,13 @@ def choose_checkpoint(client: Client, job_id: str, name: str | None) -> Json:
     raise NotFound(Problem(404, "Not found", f"{job_id} has {wanted}; it has: {names}", "not_found"))
 
 
-def _target(name: str, to: Path | None, *, force: bool) -> Path:
+def _target(name: str, to: str | None, *, force: bool) -> Path:
+    """Where to write the file `name`: `to`, or in it if it is a folder. One that ends with a slash is made."""
     # The name comes from the service: only its last part may say where the file goes.
     own = Path(Path(name).name)
-    path = own if to is None else to / own if to.is_dir() else to
+    if to is not None and to.endswith(os.sep):
+        Path(to).mkdir(parents=True, exist_ok=True)
+    path = own if to is None else Path(to) / own if Path(to).is_dir() else Path(to)
     if not path.parent.is_dir():
         raise click.UsageError(f"the folder {path.parent} does not exist")
     if path.exists() and not force:

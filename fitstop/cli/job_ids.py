@@ -31,10 +31,16 @@ def find_job_id(client: Client, text: str) -> str:
 
 
 def matches(text: str, ids: list[str]) -> list[str]:
-    """The ids that begin or end with `text`, whatever its case; an id that is `text` is the only one."""
+    """The ids that begin or end with `text`, whatever its case; an id that is `text` is the only one.
+
+    Of an id as a narrow terminal shows it, `job_01K8…9XQZ`, both ends count.
+    """
     part = text.casefold()
     if not part:
         return []
+    begin, cut, end = part.partition("…")
+    if cut:
+        return [one for one in ids if one.casefold().startswith(begin) and one.casefold().endswith(end)]
     folded = {one: one.casefold() for one in ids}
     same = [one for one in ids if part in {folded[one], folded[one].removeprefix("job_")}]
     if same:

@@ -3,16 +3,20 @@
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from fitstop.cli.base import examples, open_client, output_option
+from fitstop.cli.completion import complete_jobs, job_argument, jobs_argument
 from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.cli.job_ids import find_job_id
+from fitstop.cli.removal import confirm, find_jobs, starts_from, yes_option
 from fitstop.client import TERMINAL, Client, Json
 from fitstop.errors import ClientError, NotFound
 from fitstop.set_options import assign
+from fitstop.spec_file import read_spec
 from fitstop.terminal.follow import follow
 from fitstop.terminal.job_view import ending, job_fields
 from fitstop.terminal.output import (
@@ -27,7 +31,7 @@ from fitstop.terminal.watch import event_line, print_ending, watch
 
 @click.command(
     epilog=examples(
-        "fitstop submit job.json --set hyperparameters.epochs=50",
+        "fitstop submit job.yaml --set hyperparameters.epochs=50",
         "fitstop submit --set dataset.id=wine-quality --set dataset.target=quality",
         "fitstop submit --from 01K3ZQ --set dataset.id=pets",
     )
@@ -36,7 +40,13 @@ from fitstop.terminal.watch import event_line, print_ending, watch
 @click.option(
     "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec, as JSON or as text."
 )
-@click.option("--from", "earlier", metavar="JOB", help="Fine-tune the best model of this job on the spec's data.")
+@click.option(
+    "--from",
+    "earlier",
+    metavar="JOB",
+    shell_complete=complete_jobs,
+    help="Fine-tune the best model of this job on the spec's data.",
+)
 @click.option("--watch", "watching", is_flag=True, help="Watch the job; Ctrl-C leaves it running.")
 @click.option("--dry-run", is_flag=True, help="Check the spec and print what would run; store nothing.")
 @output_option
@@ -52,9 +62,9 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
 ) -> None:
     """Submit a job and print its id.
 
-    FILE is the spec as JSON; - reads stdin. --set works without a FILE. With --watch the exit status says whether the
-    job succeeded. With --from the model of the spec is that of another job, given by its id, or the beginning or end of
-    it; model.trainable says which of its layers are trained.
+    FILE is the spec as JSON or YAML; - reads stdin. --set works without a FILE. With --watch the exit status says
+    whether the job succeeded. With --from the model of the spec is that of another job, given by its id, or the
+    beginning or end of it; model.trainable says which of its layers are trained.
     """
     if file is None and not assignments:
         raise click.UsageError("no spec: give a FILE, - for stdin, or --set")
@@ -87,11 +97,9 @@ def print_submitted(ctx: click.Context, job: Json, output: str, *, watching: boo
 
 def _spec(file: Any, assignments: tuple[str, ...]) -> Json:
     try:
-        spec = json.load(file) if file is not None else {}
-        if not isinstance(spec, dict):
-            raise ValueError("the spec is not a JSON object")
+        spec = read_spec(file.read(), Path(getattr(file, "name", "-")).name) if file is not None else {}
         return assign(spec, list(assignments))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise click.UsageError(str(error)) from error
 
 
@@ -123,7 +131,7 @@ def watch_to_the_end(client: Client, job_id: str, *, err: bool = False) -> ExitC
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @output_option
 @click.pass_context
 def show(ctx: click.Context, job: str, output: str) -> None:
@@ -133,7 +141,7 @@ def show(ctx: click.Context, job: str, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        show_rows(job_fields(document, _evaluation(client, document)))
+        show_rows(job_fields(document, _evaluation(client, document), _system(client, document)))
 
 
 def _evaluation(client: Client, job: Json) -> Json | None:
@@ -146,8 +154,19 @@ def _evaluation(client: Client, job: Json) -> Json | None:
         return None
 
 
+def _system(client: Client, job: Json) -> Json | None:
+    """None for a job that no worker has sampled, and from a service that knows no system metrics."""
+    if not job["attempt"]:
+        return None
+    try:
+        document = client.system(job["id"])
+    except NotFound:
+        return None
+    return document if document["data"] else None
+
+
 @click.command(name="watch")
-@click.argument("job")
+@job_argument
 @click.pass_context
 def watch_command(ctx: click.Context, job: str) -> None:
     """Watch a job live until it has finished.
@@ -160,7 +179,7 @@ def watch_command(ctx: click.Context, job: str) -> None:
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @click.option("-f", "--follow", "following", is_flag=True, help="Print new events until the job has finished.")
 @output_option
 @click.pass_context
@@ -181,7 +200,7 @@ def events(ctx: click.Context, job: str, following: bool, output: str) -> None: 
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @click.pass_context
 def log(ctx: click.Context, job: str) -> None:
     """Print a job's training_log.csv.
@@ -195,7 +214,7 @@ def log(ctx: click.Context, job: str) -> None:
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@jobs_argument
 @click.pass_context
 def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
     """Cancel jobs. Their checkpoints are kept; a finished job does not change."""
@@ -209,7 +228,7 @@ def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@jobs_argument
 @click.pass_context
 def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
     """Run failed or cancelled jobs again.
@@ -221,13 +240,20 @@ def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@jobs_argument
+@yes_option
 @click.pass_context
-def rm(ctx: click.Context, jobs: tuple[str, ...]) -> None:
-    """Delete finished jobs with their models and logs."""
+def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: FBT001  an option
+    """Delete finished jobs with their models and logs.
+
+    Asks first about a job from which any of the newest 1,000 jobs started. Those keep all that they need.
+    """
     client = open_client(ctx)
 
     def remove(job_id: str) -> None:
+        users = [] if yes else [one for one in find_jobs(client, starts_from(job_id)) if one not in jobs]
+        if not confirm(job_id, users, "started from its model, which can then no longer be looked up", yes=yes):
+            return
         client.delete(job_id)
         hint(f"{job_id}: deleted")
 
@@ -243,6 +269,9 @@ def for_each(client: Client, jobs: tuple[str, ...], act: Callable[[str], None]) 
         except ClientError as error:
             print_error(error)
             worst = max(worst, exit_code(error))
+        except click.UsageError as error:
+            hint(f"fitstop: {error.message}")
+            worst = max(worst, ExitCode.USAGE)
     return worst
 
 

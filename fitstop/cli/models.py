@@ -6,6 +6,9 @@ from pathlib import Path
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, open_client, output_option
+from fitstop.cli.completion import weights_argument
+from fitstop.cli.exit_codes import ExitCode
+from fitstop.cli.removal import confirm, find_jobs, loads_weights, yes_option
 from fitstop.terminal.datasets import show_sent
 from fitstop.terminal.output import age, fields, hint, literal, print_json, show_rows, size, table
 
@@ -60,7 +63,7 @@ def list_models(ctx: click.Context, output: str) -> None:
 
 
 @models.command()
-@click.argument("weights_id", metavar="ID")
+@weights_argument
 @output_option
 @click.pass_context
 def show(ctx: click.Context, weights_id: str, output: str) -> None:
@@ -82,9 +85,17 @@ def show(ctx: click.Context, weights_id: str, output: str) -> None:
 
 
 @models.command()
-@click.argument("weights_id", metavar="ID")
+@weights_argument
+@yes_option
 @click.pass_context
-def rm(ctx: click.Context, weights_id: str) -> None:
-    """Delete weights that no unfinished job uses. Finished jobs keep their models."""
-    open_client(ctx).delete_model(weights_id)
+def rm(ctx: click.Context, weights_id: str, yes: bool) -> None:  # noqa: FBT001  an option
+    """Delete weights that no unfinished job uses. Finished jobs keep their models.
+
+    Asks first if any of the newest 1,000 jobs started from them: such a job can no longer be retried.
+    """
+    client = open_client(ctx)
+    users = find_jobs(client, loads_weights(weights_id))
+    if not confirm(weights_id, users, "can then no longer be retried", yes=yes):
+        ctx.exit(ExitCode.OK)
+    client.delete_model(weights_id)
     hint(f"{weights_id}: deleted")

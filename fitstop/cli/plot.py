@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from fitstop.cli.base import examples, fail, open_client
+from fitstop.cli.completion import jobs_argument
 from fitstop.cli.job_ids import find_job_id
 from fitstop.client import Client, Json
 from fitstop.terminal.charts import PICTURES, Curve, NoCharts, Paper, caption, marks, save_picture, text_chart
@@ -17,13 +18,14 @@ _MOST_WIDTH = 120
 
 
 @click.command(epilog=examples("fitstop plot JOB", "fitstop plot JOB OTHER --metric val_loss -o curves.png"))
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@jobs_argument
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metric to draw. Default: the monitored one.")
 @click.option(
     "-o", "--output", "to", type=click.Path(dir_okay=False, path_type=Path), help="Write this .png or .svg file."
 )
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.pass_context
-def plot(ctx: click.Context, jobs: tuple[str, ...], metrics: tuple[str, ...], to: Path | None) -> None:
+def plot(ctx: click.Context, jobs: tuple[str, ...], metrics: tuple[str, ...], to: Path | None, force: bool) -> None:  # noqa: FBT001
     """Plot the curves of one or more jobs.
 
     A single job shows training and validation. -o FILE.png or FILE.svg writes a picture.
@@ -32,6 +34,8 @@ def plot(ctx: click.Context, jobs: tuple[str, ...], metrics: tuple[str, ...], to
         raise click.UsageError(f"{len(jobs)} jobs; the maximum is {_MOST_JOBS}")
     if to is not None and (to.suffix not in PICTURES or not to.parent.is_dir()):
         raise click.UsageError(f"{to}: expected a name that ends with .png or .svg, in a folder that exists")
+    if to is not None and to.exists() and not force:
+        raise click.UsageError(f"{to} exists already; --force replaces it")
     client = open_client(ctx)
     panels = _panels(client, [client.job(find_job_id(client, job)) for job in jobs], metrics)
     try:

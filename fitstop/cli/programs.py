@@ -5,6 +5,9 @@ from pathlib import Path
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, open_client, output_option
+from fitstop.cli.completion import program_argument
+from fitstop.cli.exit_codes import ExitCode
+from fitstop.cli.removal import confirm, find_jobs, runs_program, yes_option
 from fitstop.client import Client, Json
 from fitstop.packing import Pack, pack
 from fitstop.script import find_version, send_program
@@ -19,7 +22,7 @@ def programs() -> None:
 
 
 @programs.command(epilog=examples("fitstop programs put cats ./cats", "fitstop programs put cats train.py --alone"))
-@click.argument("program_id", metavar="ID")
+@program_argument
 @click.argument("script", type=click.Path(exists=True, path_type=Path))
 @click.option("--alone", is_flag=True, help="Send the script alone, without its folder.")
 @output_option
@@ -71,7 +74,7 @@ def list_programs(ctx: click.Context, output: str) -> None:
 
 
 @programs.command()
-@click.argument("program_id", metavar="ID")
+@program_argument
 @click.option("--version", "version", metavar="HASH", help="Version to show. Default: the latest.")
 @output_option
 @click.pass_context
@@ -108,9 +111,17 @@ def _facts(document: Json) -> list[tuple[str, object]]:
 
 
 @programs.command(name="rm")
-@click.argument("program_id", metavar="ID")
+@program_argument
+@yes_option
 @click.pass_context
-def remove_program(ctx: click.Context, program_id: str) -> None:
-    """Delete all versions of a program that no unfinished job uses. Finished jobs keep their files and models."""
-    open_client(ctx).delete_program(program_id)
+def remove_program(ctx: click.Context, program_id: str, yes: bool) -> None:  # noqa: FBT001  an option
+    """Delete all versions of a program that no unfinished job uses. Finished jobs keep their files and models.
+
+    Asks first if any of the newest 1,000 jobs ran it: such a job can no longer be retried or extended.
+    """
+    client = open_client(ctx)
+    users = find_jobs(client, runs_program(program_id))
+    if not confirm(program_id, users, "can then no longer be retried or extended", yes=yes):
+        ctx.exit(ExitCode.OK)
+    client.delete_program(program_id)
     hint(f"{program_id}: deleted")

@@ -9,7 +9,18 @@ from rich.table import Table
 
 from fitstop.cli.base import open_client, output_option
 from fitstop.client import TERMINAL, Client, Json
-from fitstop.terminal.output import age, hint, literal, number, print_json, show_rows, status_text, table
+from fitstop.terminal.output import (
+    JobId,
+    age,
+    hint,
+    literal,
+    number,
+    one_line,
+    print_json,
+    show_rows,
+    status_text,
+    table,
+)
 
 _RECENT_FINISHED = 5
 _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
@@ -101,14 +112,14 @@ def _unfinished_and_recent(client: Client) -> list[Json]:
 
 
 def _job_table(jobs: list[Json]) -> Table:
-    grid = table("ID", "NAME", "STATUS", "EPOCH", "BEST", "AGE", right=("EPOCH", "AGE"))
+    grid = table("ID", "NAME", "STATUS", "EPOCH", "BEST", "AGE", right=("EPOCH", "AGE"), narrow=("ID", "NAME"))
     for job in jobs:
         progress = job.get("progress") or {}
         best = progress.get("best")
         epoch = f"{progress['epoch']}/{progress['epochs']}" if progress else "-"
         grid.add_row(
-            job["id"],
-            literal(job.get("name") or "-"),
+            JobId(job["id"]),
+            one_line(job.get("name") or "-"),
             status_text(job["status"]),
             epoch,
             literal(f"{best['monitor']} {number(best['value'])}" if best else "-"),

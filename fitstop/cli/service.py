@@ -11,7 +11,7 @@ from fitstop.client import Json
 from fitstop.connection import DEFAULT_DATA, DEFAULT_URL
 from fitstop.local.wine import UCI_URL
 from fitstop.service import run_service
-from fitstop.terminal.output import age, hint, literal, print_json, show_rows, status_text, table
+from fitstop.terminal.output import JobId, age, hint, literal, one_line, print_json, show_rows, status_text, table
 
 _CLIENT_VARIABLES = {
     "FITSTOP_URL": (DEFAULT_URL, "service that the commands talk to"),
@@ -82,15 +82,16 @@ def queue(ctx: click.Context, output: str) -> None:
     if output == "json":
         print_json(document)
         return
-    grid = table("#", "ID", "NAME", "PRIORITY", "AGE", "REASON", right=("#", "PRIORITY", "AGE"))
+    right, narrow = ("#", "PRIORITY", "AGE"), ("ID", "NAME", "REASON")
+    grid = table("#", "ID", "NAME", "PRIORITY", "AGE", "REASON", right=right, narrow=narrow)
     for one in document["data"]:
         grid.add_row(
             str(one["position"]),
-            one["id"],
-            literal(one["name"]),
+            JobId(one["id"]),
+            one_line(one["name"]),
             str(one["priority"]),
             age(one["created_at"]),
-            literal(one["waits"]["detail"]),
+            one_line(one["waits"]["detail"]),
         )
     if document["data"]:
         show_rows(grid)

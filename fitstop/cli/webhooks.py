@@ -6,6 +6,7 @@ import click
 from rich.text import Text
 
 from fitstop.cli.base import FitstopGroup, examples, fail, open_client, output_option
+from fitstop.cli.completion import webhook_argument
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.client import Client, Json
 from fitstop.terminal.output import age, hint, literal, print_json, show_rows, table
@@ -17,6 +18,7 @@ _DEFAULT = ("job.succeeded", "job.failed")
 _STYLES = {"delivered": "green", "given_up": "red"}
 # The sender looks once a second, and a try takes 20 s at most.
 _TEST_SECONDS = 30
+_START_SENDER = "Start it on a host of the API: python -m fitstop.service api.webhooks"
 
 
 @click.group(cls=FitstopGroup)
@@ -86,10 +88,12 @@ def list_webhooks(ctx: click.Context, output: str) -> None:
             age(one["created_at"]),
         )
     show_rows(grid)
+    if document["data"] and not document.get("has_sender", True):
+        hint(f"Nothing is sent: no sender runs. {_START_SENDER}")
 
 
 @webhooks.command()
-@click.argument("webhook_id", metavar="ID")
+@webhook_argument
 @output_option
 @click.pass_context
 def show(ctx: click.Context, webhook_id: str, output: str) -> None:
@@ -113,7 +117,7 @@ def show(ctx: click.Context, webhook_id: str, output: str) -> None:
 
 
 @webhooks.command()
-@click.argument("webhook_id", metavar="ID")
+@webhook_argument
 @click.pass_context
 def test(ctx: click.Context, webhook_id: str) -> None:
     """Send a test and wait for its outcome."""
@@ -121,16 +125,14 @@ def test(ctx: click.Context, webhook_id: str) -> None:
     sent = client.test_webhook(webhook_id)
     delivery = _wait_for_outcome(client, webhook_id, sent["id"])
     if delivery is None:
-        fail(
-            ctx, "the test was not sent yet: see whether the sender runs (python -m api.webhooks)", ExitCode.UNREACHABLE
-        )
+        fail(ctx, f"the test was not sent yet: see whether the sender runs. {_START_SENDER}", ExitCode.UNREACHABLE)
     if delivery["status"] != "delivered":
         fail(ctx, f"the test was not delivered: {_outcome(delivery)}", ExitCode.JOB_FAILED)
     hint(f"The test was delivered: {_outcome(delivery)}")
 
 
 @webhooks.command()
-@click.argument("webhook_id", metavar="ID")
+@webhook_argument
 @click.pass_context
 def rm(ctx: click.Context, webhook_id: str) -> None:
     """Delete a webhook, with what was not delivered to it."""

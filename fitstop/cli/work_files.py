@@ -11,9 +11,14 @@ from fitstop.terminal.output import hint, plain, print_error, size
 from fitstop.terminal.programs import count_files
 
 
-def download_files(client: Client, job_id: str, folder: Path) -> ExitCode:
-    """Write the files of a job's script below `folder`, also after one that fails; the highest exit status."""
+def download_files(client: Client, job_id: str, folder: Path, *, force: bool) -> ExitCode:
+    """Write the files of a job's script below `folder`, also after one that fails; the highest exit status.
+
+    Without `force` nothing is written where one of them exists already.
+    """
     listing = client.files(job_id)
+    if not force:
+        _refuse_existing(folder, [str(file["path"]) for file in listing["data"]])
     worst, written = ExitCode.OK, 0
     for file in listing["data"]:
         path = str(file["path"])
@@ -36,6 +41,13 @@ def download_files(client: Client, job_id: str, folder: Path) -> ExitCode:
     if listing["has_more"]:
         hint("The job has more files than one list holds.")
     return worst
+
+
+def _refuse_existing(folder: Path, paths: list[str]) -> None:
+    there = [path for path in paths if _is_below(path) and folder.joinpath(*path.split("/")).exists()]
+    if there:
+        more = f" and {len(there) - 1} more of the files exist" if len(there) > 1 else " exists"
+        raise click.UsageError(f"{plain(folder / there[0])}{more} already; --force replaces, -o names another folder")
 
 
 def _is_below(path: str) -> bool:

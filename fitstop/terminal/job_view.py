@@ -1,5 +1,7 @@
 """A job in a terminal: its live picture, and the sentences that say how it ended."""
 
+from collections.abc import Iterator
+
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -7,6 +9,7 @@ from rich.text import Text
 from fitstop.client import TERMINAL, Json
 from fitstop.terminal.evaluation import evaluation_words
 from fitstop.terminal.output import duration, fields, literal, money, number, plain_lines, rate, status_text
+from fitstop.terminal.system import system_words
 
 
 class Bar:
@@ -226,8 +229,8 @@ def _what_it_trains(spec: Json) -> list[tuple[str, object]]:
     ]
 
 
-def job_fields(job: Json, evaluation: Json | None = None) -> Table:
-    """One job for `fitstop show`, with the evaluation of its best model where there is one."""
+def job_fields(job: Json, evaluation: Json | None = None, system: Json | None = None) -> Table:
+    """One job for `fitstop show`, with the evaluation of its best model and its system metrics where there are some."""
     progress = job.get("progress") or {}
     checkpoints = job.get("checkpoints") or {}
     spec = job.get("spec") or {}
@@ -241,12 +244,7 @@ def job_fields(job: Json, evaluation: Json | None = None) -> Table:
         ("finished", job.get("finished_at") or "-"),
         ("attempt", _attempt_words(job)),
     ]
-    if job.get("project", "default") != "default":
-        rows.append(("project", job["project"]))
-    if job.get("extends"):
-        rows.append(("extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")))
-    rows += [("fine-tunes", Text("\n").join(map(_ancestor_words, job["lineage"])))] if job.get("lineage") else []
-    rows += _annotation_rows(job)
+    rows += [*_origin_rows(job), *_annotation_rows(job)]
     if job["status"] == "queued":
         rows.append(("queue", queue_place(job)))
     if job.get("worker"):
@@ -259,6 +257,7 @@ def job_fields(job: Json, evaluation: Json | None = None) -> Table:
     if checkpoints.get("count"):
         rows.append(("checkpoints", f"{checkpoints['count']}, the best is {checkpoints.get('best')}"))
     rows += [("evaluation", evaluation_words(evaluation))] if evaluation else []
+    rows += [("system", system_words(system, is_running=job["status"] == "running"))] if system else []
     rows += [(_kind_of(one), failure_words(one)) for one in job.get("failures") or []]
     rows += [("warning", one) for one in job.get("warnings") or []]
     rows += [("budget", words)] if (words := budget_words(job)) else []
@@ -266,6 +265,15 @@ def job_fields(job: Json, evaluation: Json | None = None) -> Table:
     if job["status"] in TERMINAL:
         rows.append(("ended", Text("\n").join(ending(job))))
     return fields(rows)
+
+
+def _origin_rows(job: Json) -> Iterator[tuple[str, object]]:
+    if job.get("project", "default") != "default":
+        yield "project", job["project"]
+    if job.get("extends"):
+        yield "extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")
+    if job.get("lineage"):
+        yield "fine-tunes", Text("\n").join(map(_ancestor_words, job["lineage"]))
 
 
 def _annotation_rows(job: Json) -> list[tuple[str, object]]:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,8 @@ from fitstop.errors import Answered, ClientError, Denied, Unreachable
 
 # On a pipe nothing is cut or wrapped.
 PIPE_WIDTH = 240
+# The columns of an id of which both ends still say which one it is.
+_LEAST_ID = 16
 
 _STATUS_STYLES = {
     "queued": "yellow",
@@ -109,17 +112,46 @@ def literal(value: object, style: str = "") -> Text:
     return Text(plain(value), style=style)
 
 
+class JobId:
+    """A job's id in a table: where it has no room, its middle is left out. Its beginning and its end are typed."""
+
+    def __init__(self, job_id: object) -> None:
+        self._text = plain(job_id)
+
+    def __rich_measure__(self, _console: Console, _options: ConsoleOptions) -> Measurement:
+        return Measurement(min(_LEAST_ID, len(self._text)), len(self._text))
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(cut_middle(self._text, options.max_width), no_wrap=True)
+
+
+def cut_middle(text: str, width: int) -> str:
+    """`text` in at most `width` characters: its beginning and its end, with `…` between them."""
+    if len(text) <= width:
+        return text
+    end = max(0, width - 1) // 2
+    return f"{text[: max(0, width - 1 - end)]}…{text[len(text) - end :]}"[:width]
+
+
 def status_text(status: object) -> Text:
     """A status in its colour."""
     return literal(status, _STATUS_STYLES.get(str(status), ""))
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """A table without lines. The columns in `right` hold numbers."""
+def table(*columns: str, right: tuple[str, ...] = (), narrow: tuple[str, ...] = ()) -> Table:
+    """A table without lines. The columns in `right` hold numbers; those in `narrow` are cut first to make room."""
     grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
-        grid.add_column(column, justify="right" if column in right else "left", no_wrap=True, overflow="ellipsis")
+        justify: JustifyMethod = "right" if column in right else "left"
+        grid.add_column(column, justify=justify, no_wrap=column not in narrow, overflow="ellipsis")
     return grid
+
+
+def one_line(value: object) -> Text:
+    """`value` for a column that is cut first: a line of it is never wrapped."""
+    text = literal(value)
+    text.no_wrap = True
+    return text
 
 
 def show_rows(rows: RenderableType) -> None:
@@ -152,7 +184,7 @@ def print_error(error: ClientError) -> None:
         if error.problem.status >= 500 and error.problem.request_id:
             hint(f"  request {error.problem.request_id}")
     if isinstance(error, Denied):
-        hint("  Set FITSTOP_API_KEY to an API key of this service.")
+        hint("  Log in with an API key of this service, fitstop login URL, or set FITSTOP_API_KEY to one.")
     if isinstance(error, Unreachable):
         hint("  Is the service running? `fitstop up` starts one here; --url or FITSTOP_URL names another.")
 

@@ -90,6 +90,24 @@ class Visitor:
             self.complaints.append(message.text)
 
 
+def hold_back(page: Any, address: str, times: int | None = None) -> list[Any]:
+    """The requests to an address from now on, all or the first `times`. Each is answered when a test continues it."""
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route(address, hold, times=times)
+    return held
+
+
+def answer_now(page: Any, address: str, held: list[Any], **answer: Any) -> None:
+    """Let the first request that was held back be answered, by `answer` or by the service, and the page read it."""
+    with page.expect_response(address):
+        held[0].fulfill(**answer) if answer else held[0].continue_()
+    page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
+
+
 def serious_faults(page: Any) -> list[str]:
     """What axe-core calls serious or critical on a page, each with where it is."""
     from axe_playwright_python.sync_playwright import Axe

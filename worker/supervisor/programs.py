@@ -1,9 +1,7 @@
 """What a worker knows of programs: whether it takes them, and how much a running one may leave on the volume."""
 
 import logging
-import os
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from shared.job_folder import AttemptFolder, JobFolder
 from shared.settings import AllowCode, Settings
 from shared.spec import ProgramJobSpec
 from worker.machine.box_trial import try_box
+from worker.machine.disk_use import used_bytes
 
 NO_CODE = "FITSTOP_ALLOW_CODE=no"
 MOST_FILES = 100_000
@@ -66,20 +65,8 @@ class FilesWatch:
 def _measure(folder: Path, most_bytes: int) -> bool:
     files = size = 0
     with suppress(OSError):
-        for used in _blocks(folder):
+        for used in used_bytes(folder):
             files, size = files + 1, size + used
             if files > MOST_FILES or size > most_bytes:
                 return True
     return False
-
-
-def _blocks(folder: Path) -> Iterator[int]:
-    """The bytes on the disk of each file and folder beneath; what vanishes meanwhile is none."""
-    seen: set[tuple[int, int]] = set()
-    for _, folders, names, descriptor in os.fwalk(folder):
-        for name in (*folders, *names):
-            with suppress(OSError):
-                found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                if (found.st_dev, found.st_ino) not in seen:
-                    seen.add((found.st_dev, found.st_ino))
-                    yield found.st_blocks * 512

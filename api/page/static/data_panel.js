@@ -8,8 +8,12 @@ import * as format from "./format.js";
 const ENDINGS = /\.(csv|parquet|npz|zip|tgz|tar(\.gz)?)$/;
 
 export class DataPanel {
-  /** `onChoose(dataset)` hears of what was chosen: the whole dataset's document, or null. */
-  constructor(onChoose) {
+  /**
+   * `onAsk()` hears that another dataset is asked for; then `onChoose(dataset, id)` of the newest one: the whole
+   * dataset's document, or null.
+   */
+  constructor(onAsk, onChoose) {
+    this.onAsk = onAsk;
     this.onChoose = onChoose;
     this.choice = element("select", { id: "dataset", "aria-describedby": "dataset-error", on: { change: () => void this.choose(this.choice.value) } });
     this.error = element("p", { class: "field-error", id: "dataset-error", role: "alert" });
@@ -29,6 +33,7 @@ export class DataPanel {
     const page = await get("/datasets?limit=100");
     replace(this.choice, element("option", { value: "" }, page.data.length ? "choose" : "none yet: upload one"),
       page.data.map((one) => element("option", { value: one.id }, `${one.id}  (${format.number(one.rows)} ${one.kind === "images" ? "images" : "rows"})`)));
+    this.choice.value = this.chosen ?? "";
   }
 
   /** Show the spec's dataset; asks for it where it is another one than before. */
@@ -48,6 +53,7 @@ export class DataPanel {
 
   async choose(id) {
     this.chosen = id || undefined;
+    this.onAsk();
     let dataset = null;
     try {
       dataset = id ? await get(`/datasets/${encodeURIComponent(id)}`) : null;

@@ -34,12 +34,12 @@ let effective = {};
 let switches = [];
 const target = new TargetField(changed);
 const model = new ModelField((value) => changed("model", value), () => schemaAt(schema, "model/name", { model: "application" }).enum[0]);
-const data = new DataPanel((dataset, id) => {
+const data = new DataPanel(() => refuse("reading the dataset …"), (dataset, id) => {
   const before = known;
   known = dataset;
   target.offer(dataset?.kind === "table" ? dataset : null);
   if (id !== valueAt(spec, "#/dataset/id")) chosen(id, before);
-  else show();
+  else take(spec);
 });
 const program = new ProgramForm(byId("program-card"), (value) => fill({ ...spec, program: value }));
 const metadata = element("input", { id: "metadata", type: "text", autocomplete: "off", placeholder: "team=cellar, run=3", "aria-describedby": "metadata-hint metadata-error", on: { input: () => changed("metadata", asMetadata(metadata.value)) } });
@@ -52,6 +52,7 @@ function changed(place, value) {
 
 function fill(next) {
   take(next);
+  setText(byId("json-error"), "");
   byId("json").value = JSON.stringify(spec, null, 2);
 }
 
@@ -67,9 +68,22 @@ function chosen(id, before) {
 function take(next) {
   spec = next;
   show();
-  clearTimeout(timer);
+  stopChecking("checking …");
   timer = setTimeout(() => void check(), CHECK_MS);
-  setText(byId("check-state"), "checking …");
+}
+
+/** What the API said, or is about to say, is of another spec. */
+function stopChecking(words) {
+  clearTimeout(timer);
+  checking = null;
+  setText(byId("check-state"), words);
+  setAttribute(byId("check-state"), "class", "small muted");
+}
+
+/** The same where the form shows something else than the spec: that cannot be posted. */
+function refuse(words) {
+  stopChecking(words);
+  byId("post").disabled = true;
 }
 
 function show() {
@@ -95,9 +109,10 @@ function showBranch() {
 /** Go to the other branch with what both have. */
 async function branch(isProgram) {
   if (isProgram === Boolean(spec.program)) return;
+  const first = isProgram ? await program.list() : null;
   const { name, priority, budget, metadata: own } = spec;
   const kept = JSON.parse(JSON.stringify({ name, priority, budget, metadata: own }));
-  fill(isProgram ? { program: { id: await program.list() }, ...kept } : kept);
+  fill(isProgram ? { program: { id: first }, ...kept } : kept);
 }
 
 /** Whether nothing was chosen yet: everybody begins so. */
@@ -129,8 +144,8 @@ function readJson() {
     take(next);
     void data.show(valueAt(next, "#/dataset/id"));
   } catch (error) {
+    refuse("not checked");
     setText(byId("json-error"), error.message);
-    byId("post").disabled = true;
   }
 }
 
@@ -312,10 +327,14 @@ async function begin() {
   if (document.body.dataset.scope === "read") notice("This key only reads: it cannot post a job.", "warn");
   take(before ? before.spec : spec);
   byId("json").value = JSON.stringify(spec, null, 2);
-  // Last: what somebody chooses stands from the moment on at which there is something to choose.
-  await Promise.all([data.list(), program.list()]);
+  await Promise.all([program.list(), data.list().then(showDataset)]);
   program.show(spec.program);
-  await data.show(valueAt(spec, "#/dataset/id"));
+}
+
+/** Show the dataset of the spec that the form begins with; without one, somebody may have chosen or uploaded one. */
+async function showDataset() {
+  const id = valueAt(spec, "#/dataset/id");
+  if (id) await data.show(id);
 }
 
 for (const [id, isProgram] of [["on-data", false], ["on-program", true]]) {

@@ -5,8 +5,8 @@ import { asked, confirmed } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
 import * as format from "./format.js";
 import { notice } from "./notice.js";
+import { Poll } from "./poll.js";
 
-const LOOK_MS = 3000;
 const LISTED = 10;
 const MAY_WRITE = document.body.dataset.scope !== "read";
 const EVENTS = [
@@ -19,24 +19,22 @@ const EVENTS = [
 ];
 const STATES = { delivered: ["Delivered", "good"], pending: ["Waiting", "accent"], given_up: ["Given up", "bad"] };
 
-let timer = null;
-let shown = null;
+const poll = new Poll(read, show);
 
-async function look() {
-  clearTimeout(timer);
-  try {
-    const list = (await get("/webhooks")).data;
-    const webhooks = await Promise.all(list.map((one) => get(`/webhooks/${one.id}`)));
-    const text = JSON.stringify(webhooks);
-    if (text !== shown) show(webhooks);
-    shown = text;
-  } catch (problem) {
-    if (problem.status !== 404) notice(problem.message, "bad");
-  }
-  if (!document.hidden) timer = setTimeout(look, LOOK_MS);
+async function read() {
+  const list = await get("/webhooks");
+  const webhooks = await Promise.all(list.data.map((one) => get(`/webhooks/${one.id}`).catch(whereNone)));
+  return { hasSender: list.has_sender, webhooks: webhooks.filter(Boolean) };
 }
 
-function show(webhooks) {
+/** One that was deleted meanwhile. */
+function whereNone(problem) {
+  if (problem.status === 404) return null;
+  throw problem;
+}
+
+function show({ hasSender, webhooks }) {
+  byId("no-sender").hidden = hasSender || !webhooks.length;
   const focused = document.activeElement?.dataset?.act;
   const none = element("p", { class: "card empty" }, "No webhook yet. Add an address to be notified when jobs end.");
   replace(byId("webhooks"), webhooks.length ? webhooks.map(card) : none);
@@ -91,7 +89,7 @@ function button(words, act, webhook, run, kind = "") {
     event.target.disabled = true;
     try {
       await run(webhook);
-      await look();
+      await poll.look();
     } catch (problem) {
       notice(problem.message, "bad");
     }
@@ -137,7 +135,7 @@ async function add() {
     }
   });
   await asked("Add webhook", form);
-  await look();
+  await poll.look();
   if (made?.secret) await showSecret(made.secret);
   byId("add").focus();
 }
@@ -163,5 +161,4 @@ async function showSecret(secret) {
 
 byId("add").hidden = !MAY_WRITE;
 byId("add").addEventListener("click", () => void add());
-document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : void look()));
-void look();
+void poll.look();

@@ -3,9 +3,8 @@
 import { get } from "./api.js";
 import { byId, element, replace, setText } from "./dom.js";
 import * as format from "./format.js";
-import { notice } from "./notice.js";
+import { Poll } from "./poll.js";
 
-const LOOK_MS = 3000;
 const STATES = {
   ready: { label: "Ready", tone: "good" },
   busy: { label: "Busy", tone: "accent" },
@@ -17,24 +16,13 @@ const STATES = {
 };
 const STARTS = { forkserver: "forked from a process that has Keras loaded", spawn: "a fresh process each time" };
 
-let timer = null;
-let told = null;
+function read() {
+  return Promise.all([get("/workers"), get("/queue?limit=100"), get("/page/rows?status=running&limit=100")]);
+}
 
-async function look() {
-  clearTimeout(timer);
-  try {
-    const [workers, queue, running] = await Promise.all([get("/workers"), get("/queue?limit=100"), get("/page/rows?status=running&limit=100")]);
-    const jobs = new Map(running.data.map((job) => [job.id, job]));
-    const text = JSON.stringify([workers, queue, running]);
-    if (text !== told) {
-      told = text;
-      showWorkers(workers.data, jobs);
-      showQueue(queue);
-    }
-  } catch (problem) {
-    notice(problem.message, "bad");
-  }
-  if (!document.hidden) timer = setTimeout(look, LOOK_MS);
+function show([workers, queue, running]) {
+  showWorkers(workers.data, new Map(running.data.map((job) => [job.id, job])));
+  showQueue(queue);
 }
 
 function showWorkers(workers, jobs) {
@@ -107,5 +95,4 @@ function showQueue(queue) {
     element("td", {}, job.waits.detail))));
 }
 
-document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : void look()));
-void look();
+void new Poll(read, show).look();

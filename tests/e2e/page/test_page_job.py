@@ -146,7 +146,7 @@ def test_the_model_that_is_fetched_is_the_one_of_the_manifest(visitor, page_api,
     [best] = [one for one in page_api.ask("GET", f"/jobs/{finished['id']}/checkpoints").json["data"] if one["is_best"]]
     with visitor.page() as page:
         opened(page, finished["id"])
-        assert page.locator("#checkpoints code", has_text=best["sha256"]).count() == 1
+        page.locator("#checkpoints code", has_text=best["sha256"]).wait_for()
         with page.expect_download() as fetched:
             page.get_by_role("link", name="Best model").click()
         fetched.value.save_as(tmp_path / "best.keras")

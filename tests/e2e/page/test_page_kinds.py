@@ -49,11 +49,12 @@ def labels(page):
     return page.locator("#fields label").all_inner_texts()
 
 
-def are_drawn(page):
-    """Whether the browser could draw every thumbnail of the page."""
-    page.locator(".thumbnails img").first.wait_for()
-    widths = page.eval_on_selector_all(".thumbnails img", "all => all.map((one) => one.naturalWidth)")
-    return len(widths) > 3 and min(widths) > 0
+def wait_drawn(page):
+    """Until the browser has drawn every thumbnail of the page, more than three."""
+    page.locator(".thumbnails img").nth(3).wait_for()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.thumbnails img')].every((one) => one.naturalWidth > 0)"
+    )
 
 
 def test_images_show_their_classes_and_have_fields_of_their_own(visitor):
@@ -63,7 +64,7 @@ def test_images_show_their_classes_and_have_fields_of_their_own(visitor):
         page.get_by_text("30 images · 3 classes · 16 × 16 pixels · 3 channels").wait_for()
         classes = page.get_by_role("region", name="Classes of dots").inner_text().split()
         assert classes == ["Class", "Images", "cat", "12", "dog", "9", "emu", "9"]
-        assert are_drawn(page)
+        wait_drawn(page)
         page.get_by_text("ready to post").wait_for()
         page.get_by_text("images of 16 × 16 × 3").wait_for()
         assert {"Image size", "Resizing", "Channels", "Validation split", "Stratified split"} <= set(labels(page))
@@ -232,7 +233,7 @@ def test_the_page_of_a_job_shows_images_of_its_dataset(visitor, size, theme):
     with visitor.page(size, theme) as page:
         page.goto(f"/page/jobs/{job['id']}")
         page.get_by_role("heading", name="Sample images").wait_for()
-        assert are_drawn(page)
+        wait_drawn(page)
         page.locator("#lineage").get_by_text("CNN 4 · dots: 16 × 16 × 3, 3 classes").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         assert serious_faults(page) == []
@@ -264,7 +265,7 @@ def test_the_form_of_images_is_for_everybody(visitor, size, theme):
         page.goto("/page/new")
         choose(page, "dots")
         page.get_by_text("ready to post").wait_for()
-        assert are_drawn(page)
+        wait_drawn(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         assert serious_faults(page) == []
 

@@ -55,7 +55,7 @@ def test_by_the_stream_each_event_is_heard_once_and_the_state_follows(still):
         finish(job)
         page.wait_for_function("() => states.at(-1)[0] === 'succeeded'")
         assert page.evaluate("states.at(-1)") == ["succeeded", 6]
-        assert page.evaluate("heard") == ids(still, job)
+        wait_heard(still, page, job, "its end")
         assert len(streams) == 1
         assert page.evaluate("problems") == []
 
@@ -76,7 +76,7 @@ def test_with_the_stream_blocked_it_still_moves(still):
         page.wait_for_function("() => states.at(-1)[1] === 4")
         finish(job)
         page.wait_for_function("() => states.at(-1)[0] === 'succeeded'")
-        assert page.evaluate("heard") == ids(still, job)
+        wait_heard(still, page, job, "its end")
 
 
 def test_a_stream_that_is_cut_goes_on_where_it_was(still):

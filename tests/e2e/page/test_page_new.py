@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from tests.support.archives import class_folders, npz_of, zip_of
+from tests.support.browser import answer_now, hold_back
 from tests.support.jobs import learnable_frame
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -74,6 +75,51 @@ def test_what_is_wrong_is_told_beside_its_field_and_either_side_follows_the_othe
         assert page.get_by_role("button", name="Post job").is_disabled()
 
 
+def test_a_dataset_that_is_chosen_while_the_page_loads_stays_chosen(visitor):
+    with visitor.page() as page:
+        programs = hold_back(page, "**/programs?*")
+        datasets = hold_back(page, "**/datasets/grades")
+        page.goto("/page/new")
+        with page.expect_request("**/datasets/grades"):
+            page.get_by_label("Dataset").select_option("grades")
+        answer_now(page, "**/programs?*", programs)
+        answer_now(page, "**/datasets/grades", datasets)
+        page.get_by_label("Target").select_option("grade")
+        page.get_by_text("ready to post").wait_for()
+        assert spec_of(page) == {"dataset": {"id": "grades", "target": "grade"}}
+
+
+def test_while_another_dataset_is_read_the_one_before_cannot_be_posted(visitor):
+    visitor.api.ask("PUT", "/datasets/other", b"kind,label\n" + b"red,1\nblue,0\nred,0\n" * 20)
+    with visitor.page() as page:
+        page.goto("/page/new")
+        page.get_by_label("Dataset").select_option("grades")
+        page.get_by_label("Target").select_option("grade")
+        page.get_by_text("ready to post").wait_for()
+        held = hold_back(page, "**/datasets/other")
+        page.get_by_label("Dataset").select_option("other")
+        page.get_by_text("reading the dataset").wait_for()
+        assert page.get_by_role("button", name="Post job").is_disabled()
+        answer_now(page, "**/datasets/other", held)
+        page.get_by_label("Target").select_option("label")
+        page.get_by_text("ready to post").wait_for()
+        assert spec_of(page)["dataset"]["id"] == "other"
+
+
+def test_an_answer_about_the_spec_before_makes_no_broken_json_ready_to_post(visitor):
+    with visitor.page() as page:
+        page.goto("/page/new")
+        page.get_by_text("choose data to begin with").wait_for()
+        held = hold_back(page, "**/jobs?dry_run=true")
+        with page.expect_request("**/jobs?dry_run=true"):
+            page.get_by_label("The job's spec as JSON").fill('{"dataset": {"id": "grades", "target": "grade"}}')
+        page.get_by_label("The job's spec as JSON").fill('{"dataset": ')
+        page.locator("#json-error:not(:empty)").wait_for()
+        answer_now(page, "**/jobs?dry_run=true", held)
+        assert page.locator("#check-state").inner_text() == "not checked"
+        assert page.get_by_role("button", name="Post job").is_disabled()
+
+
 def test_a_job_is_posted_again_with_changes(visitor):
     spec = {"name": "first", "dataset": {"id": "grades", "target": "grade"}, "hyperparameters": {"epochs": 7}}
     before = visitor.api.ask("POST", "/jobs", spec).json
@@ -103,8 +149,8 @@ def test_images_show_their_classes_and_small_pictures_of_each(visitor, tmp_path)
         page.locator(".thumbnails img").nth(4).wait_for(state="detached")
         alternatives = page.locator(".thumbnails img").evaluate_all("all => all.map((one) => one.alt)")
         assert sorted(alternatives) == [*(f"dog: train/dog/{number}.png" for number in range(3)), "dog: val/dog/0.png"]
-        widths = page.locator(".thumbnails img").evaluate_all("all => all.map((one) => one.naturalWidth)")
-        assert widths == [8] * 4
+        widths = "[...document.querySelectorAll('.thumbnails img')].map((one) => one.naturalWidth)"
+        page.wait_for_function(f"() => {widths}.join() === '8,8,8,8'")
 
 
 def test_the_form_has_the_fields_of_the_datas_kind_and_of_the_models(visitor):

@@ -1,7 +1,7 @@
 """Being notified: the page of the webhooks, and the browser's notification on a job's page."""
 
 from shared.job import Ending, Stop
-from tests.support.browser import PHONE, serious_faults
+from tests.support.browser import PHONE, answer_now, hold_back, serious_faults
 from tests.support.jobs import claim, put_job, small_spec
 from tests.support.keys import ADMIN_KEY
 from tests.support.waiting import wait_for
@@ -32,6 +32,7 @@ def test_a_webhook_is_added_tested_and_deleted_and_its_secret_is_shown_once(empt
         page.get_by_role("heading", name="https://example.com/…").wait_for()
         assert "whsec_" not in page.content()
         assert "secret-path" not in page.content()
+        page.get_by_text("no sender runs").wait_for()
         page.get_by_role("button", name="Send test").click()
         page.get_by_role("cell", name="Waiting").wait_for()
         (made,) = empty.api.ask("GET", "/webhooks").json["data"]
@@ -39,6 +40,21 @@ def test_a_webhook_is_added_tested_and_deleted_and_its_secret_is_shown_once(empt
         page.get_by_role("button", name="Delete webhook").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete webhook").click()
         page.get_by_text("No webhook yet").wait_for()
+
+
+def test_a_list_that_was_asked_for_earlier_does_not_take_a_new_webhook_off_the_page(empty):
+    address = f"{empty.url}/webhooks"
+    with empty.page() as page:
+        held = hold_back(page, address, times=1)
+        with page.expect_request(address):
+            page.goto("/page/webhooks")
+        page.get_by_role("button", name="Add webhook").click()
+        page.get_by_label("Address").fill("mailto://somebody:secret@example.com")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Delete webhook").wait_for()
+        page.locator("#webhooks section").evaluate("node => { window.before = node; }")
+        answer_now(page, address, held, json={"data": []})
+        assert page.evaluate("before.isConnected")
 
 
 def test_the_browser_notifies_when_the_job_ends_if_somebody_asked_for_it(still):

@@ -69,7 +69,7 @@ def test_a_job_is_posted_from_the_form_and_copied_to_another(still):
         assert (job.id, job.entry, job.arguments) == ("dogs", "other.py", ("--epochs", "5 6"))
         page.get_by_role("link", name="Copy to new job").or_(page.get_by_role("button", name="Copy to new job")).click()
         page.get_by_text("ready to post").wait_for()
-        assert page.locator("#program-entry").input_value() == "other.py"
+        page.wait_for_function("() => document.querySelector('#program-entry').value === 'other.py'")
         page.get_by_role("button", name="Data and model").click()
         page.get_by_text("choose data to begin with").wait_for()
         page.get_by_label("Dataset", exact=True).wait_for()

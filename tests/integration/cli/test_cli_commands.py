@@ -132,6 +132,19 @@ def test_submit_from_a_job_names_it_by_a_part_of_its_id_and_keeps_what_is_traine
     assert json.loads(canned.asked[-1].body)["model"] == {**expected, "trainable": 3}
 
 
+def test_submit_takes_a_file_in_yaml_and_names_each_key_that_appears_twice(fitstop, canned, make_job, tmp_path):
+    canned.on("POST", "/jobs", make_job(1, "queued"), 202)
+    text = "dataset: {id: wine}  # the red ones\nhyperparameters:\n  learning_rate: 1e-3\n"
+    (tmp_path / "job.yaml").write_text(text)
+    assert fitstop("submit", "job.yaml", "--set", "hyperparameters.epochs=5").exit_code == 0
+    spec = {"dataset": {"id": "wine"}, "hyperparameters": {"learning_rate": 0.001, "epochs": 5}}
+    assert json.loads(canned.asked[-1].body) == spec
+    (tmp_path / "job.yaml").write_text(text + "  learning_rate: 1\n")
+    refused = fitstop("submit", "job.yaml")
+    assert refused.exit_code == 2
+    assert 'job.yaml: line 4, #/hyperparameters: the key "learning_rate" appears twice' in refused.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["-"], ["--set", "a"], ["nowhere.json"]])
 def test_what_is_no_spec_is_a_usage_error(fitstop, canned, arguments):
     assert fitstop("submit", *arguments, stdin="[1]").exit_code == 2
@@ -358,6 +371,7 @@ def test_download_takes_the_best_or_the_named_one_to_where_it_should(fitstop, sa
     (tmp_path / "models").mkdir()
     assert fitstop("download", job_id, "--checkpoint", "model-01-0.70.keras", "-o", "models").exit_code == 0
     assert (tmp_path / "models" / "model-01-0.70.keras").read_bytes() == b"first"
+    assert fitstop("download", job_id, "-o", "new/folder/").stdout == "new/folder/model-09-0.78.keras\n"
     assert fitstop("download", job_id, "-o", "mine.keras").stdout == "mine.keras\n"
     assert fitstop("download", job_id, "-o", "nowhere/mine.keras").exit_code == 2
     unknown = fitstop("download", job_id, "--checkpoint", "x")
@@ -457,6 +471,39 @@ def test_logs_f_prints_until_the_job_has_finished_and_bears_a_service_that_resta
     assert result.exit_code == 0
     assert result.stdout == "==> attempt 1 on gpu-1 <==\none\ntwo\n"
     assert asked_after == [None, "1:4", "1:4", "1:8"]
+
+
+def test_system_prints_the_figures_of_each_value_and_what_the_training_waited_for(fitstop, canned, listed):
+    job_id = listed[1]["id"]
+    unknown = dict.fromkeys(("disk_read", "disk_written", "gpu_celsius"))
+    gpu = {"gpu_memory_bytes": 61e9, "gpu_watts": 612.5, "memory_bytes": 3.1e9}
+    shares = ((12, 1.0), (90, 30.0), (20, 1.0))
+    samples = [
+        {"attempt": 1, "at": at, "seconds": seconds, "cpu_cores": 3.9, "gpu_percent": percent, **gpu, **unknown}
+        for at, (percent, seconds) in enumerate(shares)
+    ]
+    machine = {"attempt": 1, "cores": 4.0, "memory_bytes": None, "gpu": "H\x1b200", "gpu_memory_bytes": 141 * 10**9}
+    finding = {"code": "gpu_waited_for_data", "text": "The GPU waited for data."}
+    document = {"object": "system_metrics", "attempts": [machine], "data": samples, "finding": finding}
+    canned.on("GET", f"/jobs/{job_id}/system", document)
+    lines = fitstop("system", job_id).stdout.splitlines()
+    assert lines[0] == r"attempt 1: 4 CPU cores, H\x1b200 with 141.0 GB"
+    assert ["GPU", "utilization", "20", "%", "90", "%", "90", "%"] in [line.split() for line in lines]
+    assert lines[-1] == finding["text"]
+    assert not any("disk" in line or "temperature" in line for line in lines)
+    assert json.loads(fitstop("system", job_id, "-o", "json").stdout) == document
+    shown = fitstop("show", job_id).stdout
+    values = "GPU utilization 20 %, GPU memory 61.0 GB, GPU power 612 W, CPU cores 3.90, memory 3.1 GB"
+    assert f"now: {values}" in shown
+    assert finding["text"] in shown
+
+
+def test_a_job_without_system_metrics_says_so(fitstop, canned, listed):
+    document = {"object": "system_metrics", "attempts": [], "data": [], "finding": None}
+    canned.on("GET", f"/jobs/{listed[1]['id']}/system", document)
+    result = fitstop("system", listed[1]["id"])
+    assert (result.stdout, result.exit_code) == ("", 0)
+    assert "No system metrics" in result.stderr
 
 
 def test_evaluation_prints_the_matrix_the_classes_and_the_mistakes(fitstop, canned, listed):

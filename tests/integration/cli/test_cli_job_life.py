@@ -55,7 +55,7 @@ def test_rm_removes_each_job_and_tells_the_worst(fitstop, canned, jobs):
     assert "cancel it first" in result.stderr
 
 
-def test_a_dataset_is_removed_by_its_id(fitstop, canned):
+def test_a_dataset_is_removed_by_its_id(fitstop, canned, jobs):
     canned.on("DELETE", "/datasets/wine", {})
     assert fitstop("datasets", "rm", "wine").exit_code == 0
     assert canned.asked[-1].method == "DELETE"

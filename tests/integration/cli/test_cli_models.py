@@ -54,6 +54,7 @@ def test_show_and_rm(fitstop, canned):
     text = fitstop("models", "show", "resnet").stdout
     assert all(word in text for word in ("94.8 MB", "a" * 64, "resnet.h5"))
     assert json.loads(fitstop("models", "show", "resnet", "-o", "json").stdout) == WEIGHTS
+    canned.on("GET", "/jobs", {"object": "list", "data": [], "has_more": False})
     canned.on("DELETE", "/models/resnet", {}, 204)
     assert "resnet: deleted" in fitstop("models", "rm", "resnet").stderr
     assert fitstop("models", "show", "none").exit_code == 3

@@ -178,5 +178,6 @@ def test_a_program_is_shown_with_its_files_and_put_and_removed(canned, fitstop, 
     assert "\x1b" not in text
     put = fitstop("programs", "put", "cats", "train.py")
     assert (put.exit_code, put.stdout) == (0, "v" * 64 + "\n")
+    canned.on("GET", "/jobs", {"object": "list", "data": [], "has_more": False})
     canned.on("DELETE", "/programs/p1", b"", 204)
     assert fitstop("programs", "rm", "p1").exit_code == 0

@@ -29,6 +29,19 @@ def test_the_files_of_a_script_are_written_below_a_folder(canned, fitstop, job, 
     assert (tmp_path / "here" / "a.csv").read_bytes() == b"one"
 
 
+def test_files_that_exist_are_replaced_only_by_force(canned, fitstop, job, tmp_path):
+    canned.on("GET", f"/jobs/{job}/files", listing("b.csv", "a.csv"))
+    for name in ("a.csv", "b.csv"):
+        canned.on("GET", f"/jobs/{job}/files/{name}", b"new")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.csv").write_bytes(b"mine")
+    refused = fitstop("download", job, "--files", "-o", "here")
+    assert (refused.exit_code, "here/a.csv exists already; --force replaces" in refused.stderr) == (2, True)
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "here").iterdir()] == [("a.csv", b"mine")]
+    assert fitstop("download", job, "--files", "-o", "here", "--force").exit_code == 0
+    assert (tmp_path / "here" / "a.csv").read_bytes() == b"new"
+
+
 def test_a_name_that_leads_elsewhere_is_not_written_and_a_lost_file_is_reported(canned, fitstop, job, tmp_path):
     canned.on("GET", f"/jobs/{job}/files", listing("../out.csv", "/etc/x", "a//b", "gone.csv", "a.csv"))
     canned.on("GET", f"/jobs/{job}/files/a.csv", b"one")

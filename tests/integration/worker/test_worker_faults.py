@@ -123,7 +123,7 @@ def test_a_stack_is_kept_where_a_live_child_is_aborted(
     wait_for(job.attempts()[0].end)
     printed = job.attempts()[0].output_file.read_text()
     assert "Fatal Python error: Aborted" in printed
-    assert "worker/training/engine/" in printed
+    assert "worker/training/run.py" in printed
     job.request_cancel()
     wait_for(job.result)
 

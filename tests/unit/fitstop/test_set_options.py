@@ -35,6 +35,11 @@ def test_what_is_no_assignment_is_refused(text):
         parse_assignment(text)
 
 
+def test_a_value_with_a_key_twice_is_refused():
+    with pytest.raises(ValueError, match='the key "b" appears twice'):
+        parse_assignment('a={"x": [{"b": 1, "b": 2}]}')
+
+
 def test_later_assignments_win_and_the_given_spec_stays_as_it_was():
     spec = {"dataset": {"id": "wine"}, "callbacks": {"early_stopping": {"patience": 3}}}
     result = assign(spec, ["dataset.id=a", "dataset.id=b", "callbacks.early_stopping=null"])

@@ -18,7 +18,6 @@ from keras import tree
 
 from shared.events import Event
 from shared.fits import EVENT, FitCall, Kept
-from shared.job import EnginePlan
 from shared.job_folder import AttemptFolder
 from shared.problems import list_names
 from shared.spec import CSVLoggerSpec
@@ -34,8 +33,19 @@ from worker.training.engine.plan import describe_engine
 from worker.training.errors import TrainingStopped
 from worker.training.fit_settings import FitSettings
 from worker.training.program import random_state
-from worker.training.program.arrays import NotRows, fingerprint, has_texts, read_data
+from worker.training.program.arrays import NotRows, fingerprint, read_data
+from worker.training.program.built_datasets import (
+    BuiltDatasets,
+    CountedPasses,
+    count_batches,
+    digest,
+    find_built,
+    first_of,
+    how_to_be_exact,
+    unlike_batches,
+)
 from worker.training.program.calls import Before, CallState, Ended
+from worker.training.program.engine_choice import plan_of_call
 from worker.training.program.evidence import (
     JobLog,
     ScriptPlateau,
@@ -91,6 +101,7 @@ class ScriptFit:
         self._reasons: list[str] = []
         self._kind: Kept = "exact"
         self._rule: Any = None
+        self._data: Data | None = None
         self.callbacks: Callbacks | None = None
 
     @property
@@ -101,21 +112,22 @@ class ScriptFit:
         """Train, or put back the end that an earlier attempt recorded."""
         with random_state.unchanged():
             chosen = choose(self._arguments["callbacks"])
-            data, why_not = self._read_data()
-            self._build(data)
+            self._data, why_not = self._read_data()
+            self._build()
             settings = self._settings()
-            mark = CallState(self.number, settings.seed, fingerprint(data) if data else "")
+            mark = CallState(self.number, settings.seed, self._fingerprint())
             session = ResumeSession(self._run, self._model, settings, self._is_of_this_call, self._record_name)
             settings = self._as_resumed(settings, mark, session)
-            block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(data)))
+            begun = session.place.epoch if session.place.step else None
+            block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(settings), begun))
             block.set_model(self._model)
             saves_inside = not why_not and not any(map(uses_batches, chosen))
-            self._rule, added = self._stopping(block, has_validation=self._has_validation(data))
-            rules = self._rules(block, data, mark, added, saves_inside=saves_inside)
+            self._rule, added = self._stopping(block)
+            rules = self._rules(block, mark, added, saves_inside=saves_inside)
             self.callbacks = Callbacks(self._run, session, rules)
             self.callbacks.narrator.last_epoch = self._before.epochs
             self._judge_resume(chosen, why_not, session)
-            engine = None if session.finished_by else self._engine(data, why_not, settings, chosen, session.place)
+            engine = None if session.finished_by else self._engine(why_not, settings, chosen, session.place)
         with self.callbacks:
             if session.finished_by is not None:
                 self._put_back(session, block)
@@ -129,21 +141,24 @@ class ScriptFit:
 
     def _read_data(self) -> tuple[Data | None, str]:
         """The rows; or None, and why the data is left to Keras where it is."""
-        if find_sequence(self._arguments) is not None:
+        if find_sequence(self._arguments) is not None or find_built(self._arguments) is not None:
             return None, ""
         try:
             return read_data(self._arguments), ""
         except NotRows as reason:
             return None, str(reason)
 
-    def _build(self, data: Data | None) -> None:
+    def _fingerprint(self) -> str:
+        """A hash of what is trained on, as far as it is known before; of datasets of the epochs, of the first batch."""
+        built = find_built(self._arguments)
+        return fingerprint(self._data) if self._data else digest(first_of(built)) if built else ""
+
+    def _build(self) -> None:
         """Make all variables exist, from a first batch."""
-        batch = data.train.first_row if data else first_batch(self._arguments["x"])
+        built = find_built(self._arguments)
+        batch = self._data.train.first_row if self._data else first_of(built) if built else first_batch(self._arguments)
         if batch is not None:
             build_variables(self._model, tree.map_structure(_with_texts_as_tensors, batch))
-            return
-        probe = {**self._arguments, "epochs": self._arguments["initial_epoch"], "callbacks": None, "verbose": 0}
-        self._fit(self._model, **probe)
 
     def _settings(self) -> FitSettings:
         asked = self._arguments
@@ -155,24 +170,24 @@ class ScriptFit:
             shuffle=bool(asked["shuffle"]),
         )
 
-    def _params(self, data: Data | None) -> dict[str, Any]:
-        asked, batch_size = self._arguments, int(self._arguments["batch_size"] or _USUAL_BATCH)
-        sequence = find_sequence(asked)
-        steps = ceil(len(data.train) / batch_size) if data else asked["steps_per_epoch"]
-        steps = steps if sequence is None else len(sequence)
+    def _params(self, settings: FitSettings) -> dict[str, Any]:
+        asked, sequence = self._arguments, find_sequence(self._arguments)
+        steps = asked["steps_per_epoch"] if sequence is None else len(sequence)
+        if find_built(asked) is not None:
+            steps = count_batches(asked["x"])
+        if self._data is not None:
+            steps = ceil(len(self._data.train) / settings.batch_size)
         return {"verbose": 0, "epochs": asked["epochs"], "steps": steps}
 
     def _rules(
         self,
         block: ScriptCallbacks,
-        data: Data | None,
         mark: CallState,
         added: list[PatientStopping],
         *,
         saves_inside: bool,
     ) -> Rules:
-        has_validation = self._has_validation(data)
-        checkpoint = best_model(self._run, self._model, block.callbacks, has_validation=has_validation)
+        checkpoint = best_model(self._run, self._model, block.callbacks, has_validation=self._has_validation)
         csv_log = JobLog(CSVLoggerSpec(), self._run.attempt.training_log)
         plateau = block.find(keras.callbacks.ReduceLROnPlateau)
         lines = [EpochLines(self._arguments["epochs"], self._offset)] if self._arguments["verbose"] != 0 else []
@@ -183,6 +198,7 @@ class ScriptFit:
                 "fit": mark,
                 "files": self._files,
                 "script": block,
+                **self._passes(),
                 "model_checkpoint": checkpoint,
                 "csv_logger": csv_log,
                 **({"early_stopping": added[0]} if added else {}),
@@ -194,18 +210,24 @@ class ScriptFit:
             saves_inside_epochs=saves_inside,
         )
 
-    def _has_validation(self, data: Data | None) -> bool:
-        return bool(len(data.validation)) if data else self._arguments["validation_data"] is not None
+    def _passes(self) -> dict[str, CountedPasses]:
+        """Those of the datasets that the script builds for each epoch."""
+        counted = CountedPasses(self._arguments)
+        return {"passes": counted} if counted.state() else {}
 
-    def _stopping(self, block: ScriptCallbacks, *, has_validation: bool) -> tuple[Any, list[PatientStopping]]:
+    @property
+    def _has_validation(self) -> bool:
+        return bool(len(self._data.validation)) if self._data else self._arguments["validation_data"] is not None
+
+    def _stopping(self, block: ScriptCallbacks) -> tuple[Any, list[PatientStopping]]:
         """The script's own early stopping, else that of the job's spec, which is added."""
         own, spec = block.find(keras.callbacks.EarlyStopping), self._run.record.spec.callbacks.early_stopping
         if own is not None:
             return ScriptStopping(own, block, self._offset), []
         if spec is None:
             return None, []
-        names = logged_names(self._model, has_validation=has_validation)
-        monitor = spec.monitor if spec.monitor != "auto" else "val_loss" if has_validation else "loss"
+        names = logged_names(self._model, has_validation=self._has_validation)
+        monitor = spec.monitor if spec.monitor != "auto" else "val_loss" if self._has_validation else "loss"
         if monitor not in names:
             raise UnsuitableCallback(
                 f'the job\'s early stopping monitors "{monitor}", which call {self.number} of fit does not log; '
@@ -244,9 +266,13 @@ class ScriptFit:
         reasons = [reason for one in chosen if (reason := forgets(one))]
         if reasons:
             self._kind = "epoch"
+        inexact = unlike_batches(self._arguments) if self._data is None and not why_not else []
         if why_not:
+            cure = how_to_be_exact(self._arguments)
+            inexact = [f"{why_not}: Keras itself goes through the data, and what it draws cannot be put back{cure}"]
+        if inexact:
             self._kind = "inexact"
-            reasons.append(f"{why_not}, which Keras itself goes through: what it draws there cannot be put back")
+            reasons += inexact
         self._reasons = reasons
         if session.resumed is not None and session.finished_by is None:
             for reason in reasons:
@@ -265,10 +291,13 @@ class ScriptFit:
 
     # The training
 
-    def _engine(
-        self, data: Data | None, why_not: str, settings: FitSettings, chosen: list[Any], place: Place
-    ) -> Engine:
-        self._report_call(data, settings)
+    def _engine(self, why_not: str, settings: FitSettings, chosen: list[Any], place: Place) -> Engine:
+        self._report_call(settings)
+        data = self._data
+        if find_built(self._arguments) is not None:
+            message = "stock engine: the batches of the datasets that the script builds for the epochs"
+            self._run.events.write([Event("engine", message, {"engine": "stock"})])
+            return BuiltDatasets(self._fit, self._model, self._arguments, settings)
         if data is None and not why_not:
             message = "stock engine: the batches of a PyDataset by their numbers"
             self._run.events.write([Event("engine", message, {"engine": "stock"})])
@@ -277,37 +306,13 @@ class ScriptFit:
             engine: Engine = OwnLoop(self._fit, self._model, self._arguments)
             self._run.events.write([Event("engine", f"Keras's own fit: {why_not}", {"engine": "stock"})])
             return engine
-        plan = self._plan(data, settings, chosen)
+        threads = plan_of_machine(self._run.attempt.job).threads
+        plan = plan_of_call(self._model, data, settings, self._arguments["validation_batch_size"], chosen, threads)
         engine, kept = compile_engine(self._run, self._model, data, settings, plan)
         self._run.events.write([describe_engine(kept)])
         return engine
 
-    def _plan(self, data: Data, settings: FitSettings, chosen: list[Any]) -> EnginePlan:
-        against = self._against_fused(data, chosen)
-        batch_size = min(settings.batch_size, len(data.train))
-        validated = int(self._arguments["validation_batch_size"] or settings.batch_size)
-        return EnginePlan(
-            engine="stock" if against else "fused",
-            xla=False,
-            threads=plan_of_machine(self._run.attempt.job).threads,
-            validation_batch=max(1, min(validated, len(data.validation))),
-            steps_per_epoch=ceil(len(data.train) / batch_size),
-            reason=against or "all data is in arrays",
-        )
-
-    def _against_fused(self, data: Data, chosen: list[Any]) -> str:
-        """Why many steps cannot be one call; empty where they can."""
-        if self._model.run_eagerly:
-            return "the model runs eagerly"
-        if has_texts(data):
-            return "the data holds texts"
-        for method in ("train_step", "test_step", "make_train_function", "get_metrics_result"):
-            if not getattr(type(self._model), method).__module__.startswith("keras."):
-                return f"the model has a {method} of its own"
-        acting = [type(one).__name__ for one in chosen if uses_batches(one)]
-        return f"{acting[0]} acts after each batch" if acting else ""
-
-    def _report_call(self, data: Data | None, settings: FitSettings) -> None:
+    def _report_call(self, settings: FitSettings) -> None:
         call = FitCall(
             number=self.number,
             after_epoch=self._before.epochs,
@@ -317,10 +322,10 @@ class ScriptFit:
             resume=self._kind,
             reasons=tuple(self._reasons),
         )
-        ends, level = how_it_ends(self._rule, logged_names(self._model, has_validation=self._has_validation(data)))
+        ends, level = how_it_ends(self._rule, logged_names(self._model, has_validation=self._has_validation))
         name, parameters = self._model.name, self._model.count_params()
         message = f"call {self.number} of fit: up to {self._arguments['epochs']} epochs; {ends}"
-        self._run.events.write([Event(EVENT, message, call.event_data(), level), *_data_events(data)])
+        self._run.events.write([Event(EVENT, message, call.event_data(), level), *_data_events(self._data)])
         model = {"kind": "program", "parameters": parameters}
         self._run.events.write([Event("model", f'Keras model "{name}", {parameters} parameters', model)])
 

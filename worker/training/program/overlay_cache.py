@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from worker.machine.disk_use import used_bytes
+
 _NAME = re.compile("[0-9a-f]{64}")
 _WORK = ".work-"
 _LOCK_SECONDS = 0.2
@@ -66,7 +68,7 @@ class OverlayCache:
     def _make_room(self, kept: Path) -> None:
         """Remove the folders that have not been used for longest, as long as all of them are too large."""
         others = [place for place in self._folder.iterdir() if _NAME.fullmatch(place.name) and place != kept]
-        size = size_of(kept) + sum(map(size_of, others))
+        size = sum(sum(used_bytes(place)) for place in (kept, *others))
         for place in sorted(others, key=_used_at):
             if size <= self._most_bytes:
                 return
@@ -115,7 +117,7 @@ def _remove(place: Path) -> int:
     with place.with_suffix(".lock").open("ab") as held:
         if not _lock(held, fcntl.LOCK_EX):
             return 0
-        size = size_of(place)
+        size = sum(used_bytes(place))
         shutil.rmtree(place, ignore_errors=True)
         return size
 
@@ -124,14 +126,3 @@ def _used_at(place: Path) -> float:
     with suppress(FileNotFoundError):
         return place.stat().st_mtime
     return 0.0
-
-
-def size_of(folder: Path) -> int:
-    """The bytes of all files beneath, each counted once; those that vanish meanwhile are none."""
-    sizes: dict[tuple[int, int], int] = {}
-    for _, _, names, descriptor in os.fwalk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):
-                stat = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                sizes[stat.st_dev, stat.st_ino] = stat.st_blocks * 512
-    return sum(sizes.values())

@@ -25,9 +25,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from shared.durable import create_file
+from worker.machine.disk_use import used_bytes
 from worker.training.errors import TrainingError
 from worker.training.hashing import do_nothing
-from worker.training.program.overlay_cache import OverlayCache, size_of, work_folder
+from worker.training.program.overlay_cache import OverlayCache, work_folder
 
 _DAY_SECONDS = 24 * 3600
 _LOOK_SECONDS = 0.1
@@ -279,7 +280,7 @@ class _Uv:
         self._check_size()
 
     def _check_size(self) -> None:
-        if size_of(self.work) > self._limits.most_bytes:
+        if sum(used_bytes(self.work)) > self._limits.most_bytes:
             limit = f"{self._limits.most_bytes / 1024**3:g} GiB"
             raise RequirementsRefused(f"the requirements take more than {limit} (FITSTOP_REQUIREMENTS_BYTES)")
 

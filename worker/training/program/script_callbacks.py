@@ -4,21 +4,20 @@ Nothing of a callback is replaced, so every argument means what it means to Kera
 the resume points, the script's own numbers of its epochs, and who it was that ended the training.
 """
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+from keras import tree
 
+from worker.training.program.keras_callbacks import is_of_keras, treatment_of
 from worker.training.program.values import Arrays, NotPlain, decode, encode
 
-# What Keras itself keeps of a callback and what is never part of its state.
-_NOT_STATE = frozenset({"_model", "model", "params", "validation_data", "csv_file", "writer", "monitor_op"})
-# Fitstop does what they do, or nobody sees it.
-_IDLE = ("ProgbarLogger", "History", "BackupAndRestore")
-_UNSUITABLE = {"SwapEMAWeights": "it exchanges the model's weights between the epochs, where they are saved"}
-_WITH_FUNCTIONS = ("LambdaCallback",)
+# What Keras itself keeps in each callback, and what is never part of its state.
+_NOT_STATE = frozenset(
+    {"_model", "model", "params", "validation_data", "_chief_worker_only", "_supports_tf_logs", "async_safe"}
+)
 _BATCH_HOOKS = (
     *("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
     *("on_test_batch_begin", "on_test_batch_end"),
@@ -31,23 +30,29 @@ class UnsuitableCallback(ValueError):
 
 @dataclass(frozen=True)
 class Numbering:
-    """How the script counts: its epochs are the job's less `offset`; `params` are those of its callbacks."""
+    """How the script counts: its epochs are the job's less `offset`; `params` are those of its callbacks.
+
+    `begun` is the job's epoch inside which the run resumes: its callbacks heard of its begin before the interruption.
+    """
 
     offset: int
     params: Mapping[str, Any] = field(default_factory=dict)
+    begun: int | None = None
 
 
 class ScriptCallbacks(keras.callbacks.Callback):
-    """All of them as one, in the script's order, and after them the history that `fit` returns.
+    """All of them as one, in the script's order, and after them the history that `fit` returns if the script has none.
 
     `stopped_by` is the one that ended the training, None while none has.
     """
 
     def __init__(self, callbacks: Sequence[Any], numbering: Numbering) -> None:
         super().__init__()
-        self.callbacks = list(callbacks)
-        self.history = keras.callbacks.History()
+        histories = [one for one in callbacks if isinstance(one, keras.callbacks.History)]
+        self.history = histories[-1] if histories else keras.callbacks.History()
         self.history.epoch = []
+        self.callbacks = [one for one in callbacks if one is not self.history]
+        self._all = [*callbacks] if histories else [*callbacks, self.history]
         self.stopped_by: Any = None
         self.rates: tuple[float, float] | None = None
         self._numbering = numbering
@@ -71,10 +76,6 @@ class ScriptCallbacks(keras.callbacks.Callback):
         for one in self._all:
             one.set_params(self.params)
 
-    @property
-    def _all(self) -> list[Any]:
-        return [*self.callbacks, self.history]
-
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._call("on_train_begin", logs)
 
@@ -82,11 +83,15 @@ class ScriptCallbacks(keras.callbacks.Callback):
         self._call("on_train_end", logs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch == self._numbering.begun:
+            return
         self._call("on_epoch_begin", epoch - self._numbering.offset, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.rates = None
         self._call("on_epoch_end", epoch - self._numbering.offset, logs)
+        for one in self.callbacks:
+            treatment_of(one).settle(one)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._call("on_train_batch_begin", batch, logs)
@@ -142,7 +147,7 @@ class ScriptCallbacks(keras.callbacks.Callback):
     def restore_arrays(self, arrays: Arrays) -> None:
         """Put all back; after `on_train_begin`, in which callbacks forget."""
         history = decode(self._restoring["history"], arrays)
-        self.history.epoch, self.history.history = history["epoch"], history["history"]
+        _put_back(self.history, history)
         stopped = self._restoring["stopped_by"]
         self.stopped_by = None if stopped is None else self.callbacks[stopped]
         for one, state in zip(self.callbacks, self._restoring["callbacks"], strict=True):
@@ -151,21 +156,38 @@ class ScriptCallbacks(keras.callbacks.Callback):
 
 def choose(callbacks: Any) -> list[Any]:
     """The callbacks of a script that act in a run of Fitstop's. Raises UnsuitableCallback."""
-    given = callbacks if isinstance(callbacks, list | tuple) else [] if callbacks is None else [callbacks]
+    given = list(_each(callbacks))
     for one in given:
-        if _keras_name(one) in _UNSUITABLE:
-            raise UnsuitableCallback(f"{_keras_name(one)} cannot be used: {_UNSUITABLE[str(_keras_name(one))]}")
         if not isinstance(one, keras.callbacks.Callback):
             raise UnsuitableCallback(f"callbacks holds {type(one).__name__}, expected keras.callbacks.Callback")
-    return [one for one in given if _keras_name(one) not in _IDLE]
+        name, treatment = type(one).__name__, treatment_of(one)
+        if treatment.fate == "refused":
+            raise UnsuitableCallback(f"{name} cannot be used: {treatment.note}")
+        if treatment.fate == "replaced" and not is_of_keras(one):
+            raise UnsuitableCallback(
+                f"{name} cannot be used: it is derived from a callback that Fitstop replaces ({treatment.note}); "
+                "derive it from keras.callbacks.Callback"
+            )
+    return [one for one in given if treatment_of(one).fate != "replaced"]
+
+
+def _each(callbacks: Any) -> Iterator[Any]:
+    """One by one, out of lists and out of Keras's own container."""
+    for one in tree.flatten(callbacks) if callbacks is not None else ():
+        if type(one) is keras.callbacks.CallbackList:
+            yield from one.callbacks
+        else:
+            yield one
 
 
 def forgets(callback: Any) -> str | None:
     """Why a callback begins without memory after an interruption; None for one whose state is kept whole."""
-    name = type(callback).__name__
+    name, treatment = type(callback).__name__, treatment_of(callback)
     if hasattr(callback, "get_state") and hasattr(callback, "set_state"):
         return None
-    if _keras_name(callback) is not None and _keras_name(callback) not in _WITH_FUNCTIONS:
+    if treatment.fate == "epoch":
+        return f"the callback {name}: {treatment.note}"
+    if is_of_keras(callback):
         return None
     lost = [field for field, value in _fields(callback).items() if not _is_plain(value)]
     if not lost:
@@ -175,24 +197,16 @@ def forgets(callback: Any) -> str | None:
 
 def uses_batches(callback: Any) -> bool:
     """Whether a callback acts before or after a batch."""
-    if _keras_name(callback) == "ModelCheckpoint":
-        return bool(callback.save_freq != "epoch")
-    if _keras_name(callback) == "TensorBoard":
-        return bool(callback.update_freq != "epoch")
+    if treatment_of(callback).acts_on_batches(callback):
+        return True
     defined = (one for one in type(callback).__mro__ if not one.__module__.startswith("keras."))
     own = {hook for one in defined for hook in _BATCH_HOOKS if hook in vars(one)}
     return bool(own) or any(hook in vars(callback) for hook in _BATCH_HOOKS)
 
 
-def _keras_name(callback: Any) -> str | None:
-    """The name of a callback's class where it is Keras's own."""
-    kind = type(callback)
-    return kind.__name__ if kind.__module__.startswith("keras.") else None
-
-
 def _fields(callback: Any) -> dict[str, Any]:
-    own = {"_chief_worker_only", "_supports_tf_logs", "async_safe"}
-    return {name: value for name, value in vars(callback).items() if name not in _NOT_STATE | own}
+    left_out = _NOT_STATE | treatment_of(callback).not_state
+    return {name: value for name, value in vars(callback).items() if name not in left_out}
 
 
 def _is_plain(value: Any) -> bool:
@@ -212,20 +226,24 @@ def _state_of(callback: Any, arrays: Arrays) -> Any:
 def _restore(callback: Any, state: dict[str, Any]) -> None:
     if hasattr(callback, "get_state") and hasattr(callback, "set_state"):
         callback.set_state(state["own"])
-        return
-    for name, value in state.items():
-        setattr(callback, name, value)
-    if isinstance(callback, keras.callbacks.CSVLogger) and callback.csv_file and not callback.csv_file.closed:
-        _write_on(callback)
+    else:
+        _put_back(callback, state)
+    treatment_of(callback).reopen(callback)
 
 
-def _write_on(logger: Any) -> None:
-    """Have a CSVLogger append to the file that was put back, where rows stand already."""
-    logger.csv_file.close()
-    logger.csv_file = open(logger.filename, "a")  # noqa: PTH123, SIM115  as Keras opens it
-    if logger.keys is not None:
-        names = ["epoch", *logger.keys]
-        logger.writer = csv.DictWriter(logger.csv_file, names, dialect=csv.excel, delimiter=logger.sep)
+def _put_back(callback: Any, fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        if not _refill(vars(callback).get(name), value):
+            setattr(callback, name, value)
+
+
+def _refill(held: Any, content: Any) -> bool:
+    """Put the content into a list, a set or a dictionary, which the script may hold, too; False for other values."""
+    if type(held) is not type(content) or not isinstance(held, list | set | dict):
+        return False
+    held.clear()
+    held.extend(content) if isinstance(held, list) else held.update(content)
+    return True
 
 
 def _settle_direction(callback: Any) -> None:

@@ -9,23 +9,24 @@ Arrays = list[Any]
 
 
 class NotPlain(Exception):
-    """A value that is more than numbers, texts, arrays, and lists and dictionaries of them."""
+    """A value that is more than numbers, texts, arrays, and lists and dictionaries of them; a subclass is more, too."""
 
 
 def encode(value: Any, arrays: Arrays) -> Any:
     """`value` as a JSON value; its arrays are appended to `arrays`. Raises NotPlain."""
-    if value is None or isinstance(value, bool | str | int):
+    kind = type(value)
+    if value is None or kind in {bool, str, int}:
         return value
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+    if kind is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
         arrays.append(np.array(value))
         return {"array": len(arrays) - 1, "is_number": isinstance(value, np.generic)}
-    if isinstance(value, list | tuple | set | frozenset):
-        return {type(value).__name__: [encode(one, arrays) for one in value]}
-    if isinstance(value, dict):
+    if kind in _LISTS.values():
+        return {kind.__name__: [encode(one, arrays) for one in value]}
+    if kind is dict:
         return {"dict": [[encode(name, arrays), encode(one, arrays)] for name, one in value.items()]}
-    raise NotPlain(type(value).__name__)
+    raise NotPlain(kind.__name__)
 
 
 def decode(value: Any, arrays: Arrays) -> Any:

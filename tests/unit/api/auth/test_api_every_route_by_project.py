@@ -54,6 +54,7 @@ ROUTES = {
     ("GET", "/jobs/<job_id>/events"): ONE,
     ("GET", "/jobs/<job_id>/epochs"): ONE,
     ("GET", "/jobs/<job_id>/output"): ONE,
+    ("GET", "/jobs/<job_id>/system"): ONE,
     ("GET", "/jobs/<job_id>/training_log.csv"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints/<name>"): ONE,

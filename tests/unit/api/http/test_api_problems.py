@@ -164,6 +164,7 @@ def test_readiness_names_each_check(client):
         "volume": True,
         "redis": False,
         "workers": False,
+        "webhooks": True,
     }
 
 

@@ -1,11 +1,14 @@
 """POST, GET and DELETE /webhooks: what is taken, what is shown, and what never is."""
 
 import base64
+import os
+import time
 
 import pytest
 
 from api.state.deliveries import Delivery, Journal, journal_file
 from api.state.service import Service
+from api.state.webhook_store import SENDER_SECONDS
 from api.webhooks.views import MOST_OF_A_PROJECT
 from shared.times import utc_now
 from tests.support.webhooks import SECRET, put_webhook
@@ -101,3 +104,18 @@ def test_a_project_has_a_limited_number_of_webhooks(app, client):
     for _ in range(MOST_OF_A_PROJECT):
         put_webhook(Service.of(app).webhooks)
     assert client.post("/webhooks", json=ASKED).status_code == 409
+
+
+def test_a_sender_that_does_not_run_is_reported_where_webhooks_exist(app, client):
+    def look():
+        return client.get("/readyz").json["checks"]["webhooks"]["ok"], client.get("/webhooks").json["has_sender"]
+
+    store = Service.of(app).webhooks
+    assert look() == (True, False)
+    put_webhook(store)
+    assert look() == (False, False)
+    store.show_sender()
+    assert look() == (True, True)
+    (shown,) = (store.folder / "senders").iterdir()
+    os.utime(shown, (0, time.time() - SENDER_SECONDS - 1))
+    assert look() == (False, False)

@@ -8,19 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.state.deliveries import last_deliveries
+from api.state import index
+from api.state.deliveries import Delivery, last_deliveries
 from api.state.service import Service
 from api.state.webhook_store import volume_now
 from api.webhooks import line as line_module
-from api.webhooks import send, sender, watch
+from api.webhooks import send, sender
 from api.webhooks.facts import facts_of
 from api.webhooks.sender import Sender
+from api.webhooks.watch import Watch
 from shared.events import Event
 from shared.job import AttemptEnd, Ending, JobError, Stop
 from shared.times import utc_now
 from shared.volume import OpenJob
 from tests.support.epochs import tell
 from tests.support.jobs import claim
+from tests.support.waiting import wait_for
 from tests.support.webhooks import Receiver, put_webhook
 
 
@@ -37,7 +40,7 @@ def store(app):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(sender, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(watch, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(index, "SETTLE_SECONDS", 0.0)
 
 
 def run_until(settings, condition, within=20.0):
@@ -102,8 +105,10 @@ def test_a_webhook_gets_what_it_was_made_for_and_nothing_from_before(settings, s
         put_webhook(store, address=all_of_it.url, events=("job.failed", "job.cancelled"))
         put_webhook(store, address=filtered.url, job_name="wanted", metadata={"team": "a"})
         put_webhook(store, address=foreign.url, project="other")
-        end(volume, new_job(), "failed", "error")
-        time.sleep(0.02)  # the volume's clock ticks every 4 ms
+        early = new_job()
+        end(volume, early, "failed", "error")
+        ended = early.result_file.stat().st_mtime_ns
+        wait_for(lambda: volume_now(volume) > ended, saying="the volume's clock ticks")
         put_webhook(store, address=late.url, since_ns=volume_now(volume))
         end(volume, new_job(name="wanted"), "cancelled", "cancelled")
         end(volume, new_job(name="wanted", metadata={"team": "a", "x": "y"}), "cancelled", "cancelled")
@@ -187,7 +192,7 @@ def test_a_long_file_is_written_again_and_forgets_nothing_that_could_be_sent_twi
     settings, store, volume, grades, new_job, monkeypatch
 ):
     monkeypatch.setattr(line_module, "_MOST_BYTES", 500)
-    monkeypatch.setattr(line_module, "_KEPT_FINISHED", 0)
+    monkeypatch.setattr(line_module, "_KEPT_FINISHED", 1)
     with Receiver() as receiver:
         put_webhook(store, address=receiver.url)
         job = new_job()
@@ -209,3 +214,41 @@ def test_facts_are_the_same_at_each_look(volume, grades, new_job):
     facts, is_over = facts_of(job)
     assert [one.id for one in facts][:1] == [one.id for one in first[0]]
     assert (first[1], is_over) == (False, True)
+
+
+def test_a_look_reads_no_queued_job_and_lists_no_jobs_while_none_was_made_or_ended(tmp_path, volume, grades, new_job):
+    new_job()
+    watch = Watch(volume, tmp_path)
+    assert [watch.look(0) for _ in range(3)] == [[], [], []]
+    volume.jobs.rename(tmp_path / "jobs")
+    assert watch.look(0) == []
+
+
+def test_a_job_that_is_stored_long_after_its_marker_is_found(tmp_path, volume, grades, new_job):
+    job = new_job()
+    aside = job.path.rename(tmp_path / "aside")
+    watch = Watch(volume, tmp_path)
+    assert [watch.look(0) for _ in range(3)] == [[], [], []]
+    aside.rename(job.path)
+    lose(job, 1)
+    (seen,) = watch.look(0)
+    assert [fact.type for fact in seen.facts] == ["job.worker_lost"]
+
+
+def test_what_waits_for_a_receiver_is_sent_at_once_when_it_answers_again(tmp_path):
+    line = line_module.Line(tmp_path, lambda _: False, first_wait_seconds=1000.0)
+    silent, broken, refused, taken = (
+        Delivery(id=name, type="job.failed", job=name, body={}, created_at=utc_now()) for name in "abcd"
+    )
+    line.add([silent, broken, refused, taken])
+    line.note(silent, None, "no answer")
+    line.note(broken, 500, "answered 500")
+    line.note(refused, 404, "answered 404")
+    line.note(taken, 204, None)
+    for expected in (silent, broken):
+        found, wait = line.next()
+        assert (found and found.id, wait) == (expected.id, 0.0)
+        line.note(found, 204, None)
+    found, wait = line.next()
+    assert (found and found.id, wait > 900) == (refused.id, True)
+    line.close()

@@ -15,6 +15,11 @@ def test_a_part_of_several_ids_gives_them_all():
     assert matches("job_", IDS) == IDS
 
 
+def test_an_id_whose_middle_a_terminal_cut_out_is_found_by_its_ends():
+    assert matches("job_01K8…XYZ", IDS) == IDS[1:2]
+    assert matches("job_01K8…", IDS) == IDS[:2]
+
+
 def test_a_whole_id_is_the_only_one_even_where_it_begins_another():
     assert matches("job_1", ["job_1", "job_12"]) == ["job_1"]
 

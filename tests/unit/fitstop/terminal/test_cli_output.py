@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from fitstop.terminal.output import console, duration, literal, number, plain, size, table
+from fitstop.terminal.output import JobId, console, cut_middle, duration, literal, number, one_line, plain, size, table
 
 
 def rendered(renderable, width=80):
@@ -63,3 +63,18 @@ def test_sizes_are_for_people(count, shown):
 )
 def test_durations_are_for_people(seconds, shown):
     assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"), [(30, "job_01K8ABCDEFGHJKMNPQRSTVWXYZ"), (16, "job_01K8…STVWXYZ"), (1, "…")]
+)
+def test_an_id_without_room_loses_its_middle(width, shown):
+    assert cut_middle("job_01K8ABCDEFGHJKMNPQRSTVWXYZ", width) == shown
+
+
+def test_a_narrow_table_cuts_ids_in_the_middle_and_names_at_the_end_and_nothing_else():
+    grid = table("ID", "NAME", "STATUS", narrow=("ID", "NAME"))
+    grid.add_row(JobId("job_01K8ABCDEFGHJKMNPQRSTVWXYZ"), one_line("a name of several words"), "succeeded")
+    screen = Console(width=45, file=io.StringIO())
+    screen.print(grid)
+    assert screen.file.getvalue().splitlines()[1].split("  ") == ["job_01K8…STVWXYZ", "a name of sever…", "succeeded"]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from math import ceil
@@ -15,24 +14,21 @@ import pytest
 import tensorflow as tf
 
 from api import create_app
-from shared.events import Event, read_events
-from shared.job import AttemptEnd, Ending, Stop
-from shared.job_folder import AttemptFolder, JobFolder
+from shared.job import AttemptEnd
+from shared.job_folder import JobFolder
 from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, rows_of
 from tests.support.keys import ADMIN_KEY, authorized
+from tests.support.played_scripts import events_of, file_of, play, play_attempt, succeed
 from tests.support.scripts import put_script_job
 from tests.support.waiting import wait_for
 from worker.training.order import permutation
 from worker.training.program import random_state
-from worker.training.program.stage import set_stage
 from worker.training.resume.point import read_point
-from worker.training.run import run
-from worker.training.stop_requests import StopRequests
 
-SETTINGS = Settings(allow_code="unboxed")
+pytestmark = pytest.mark.usefixtures("process_as_before")
 
 DATA = """
 import keras, numpy as np
@@ -48,51 +44,23 @@ model = make()
 """
 
 
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """A script changes the process that it runs in."""
-    folder, arguments, path, environment = Path.cwd(), sys.argv, sys.path[:], dict(os.environ)
-    yield
-    os.chdir(folder)
-    sys.argv, sys.path[:] = arguments, path
-    os.environ.clear()
-    os.environ.update(environment)
-
-
-def play(volume: Volume, script: str, **spec: Any) -> tuple[JobFolder, Ending]:
-    job = put_script_job(volume, script, **spec)
-    return job, play_attempt(claim(job))
-
-
-def play_attempt(attempt: AttemptFolder) -> Ending:
-    conclusion = run(attempt, StopRequests(attempt, 60), SETTINGS, set_stage(attempt, SETTINGS))
-    assert conclusion.ending is not None
-    assert not conclusion.may_retry
-    return conclusion.ending
-
-
-def succeed(volume: Volume, script: str, **spec: Any) -> tuple[JobFolder, Stop]:
-    job, ending = play(volume, script, **spec)
-    assert ending.status == "succeeded", ending
-    assert ending.stop is not None
-    return job, ending.stop
-
-
-def events_of(job: JobFolder, kind: str) -> list[Event]:
-    return [event for _, event in read_events(job.attempts()[-1].events_file) if event.type == kind]
-
-
-def file_of(job: JobFolder, name: str) -> Path:
-    return job.attempts()[-1].path / "files" / name
-
-
+@pytest.mark.parametrize(
+    "callbacks",
+    [
+        "keras.callbacks.ReduceLROnPlateau(patience=1)",
+        "keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9), keras.callbacks.SwapEMAWeights(True)",
+    ],
+)
 def test_the_log_is_the_one_that_the_script_writes_by_itself_in_the_same_order_of_batches(
-    volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, callbacks: str
 ) -> None:
     script = DATA + (
+        "model.compile(keras.optimizers.Adam(0.01, use_ema=True), 'binary_crossentropy', metrics=['accuracy'])\n"
         "stop = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)\n"
+        "own = keras.callbacks.History()\n"
         "h = model.fit(x, y, validation_split=0.2, epochs=9, batch_size=16,\n"
-        "  callbacks=[keras.callbacks.ReduceLROnPlateau(patience=1), stop, keras.callbacks.CSVLogger('log.csv')])\n"
+        f"  callbacks=[own, {callbacks}, stop, keras.callbacks.CSVLogger('log.csv')])\n"
+        "assert h is own and len(own.epoch) > 1, own.history\n"
         "np.save('weights.npy', np.concatenate([one.ravel() for one in model.get_weights()]))\n"
     )
     job, _ = succeed(volume, script)
@@ -200,7 +168,11 @@ def test_the_specs_early_stopping_is_added_where_a_script_has_none(volume: Volum
         ("import sys; sys.exit(0)", None, ""),
         ("import keras\nkeras.Sequential([keras.layers.Dense(1)]).fit([1])", "script_failed", "compile"),
         (DATA + "model.fit(iter([(x, y)]), epochs=2)", "script_failed", "generator"),
-        (DATA + "model.fit(x, y, callbacks=[keras.callbacks.SwapEMAWeights()])", "script_failed", "SwapEMAWeights"),
+        (
+            DATA + "model.fit(x, y, callbacks=[object.__new__(keras.callbacks.OrbaxCheckpoint)])",
+            "script_failed",
+            "Orbax",
+        ),
         (DATA + "model.fit(x * float('nan'), y, epochs=2, verbose=0)", "diverged", "not finite"),
     ],
 )
@@ -223,7 +195,7 @@ def test_what_cannot_be_exact_is_said_with_its_reason(volume: Volume) -> None:
     job, _ = succeed(volume, script)
     forgetful, pipeline = events_of(job, "fit")
     assert (forgetful.data["resume"], pipeline.data["resume"]) == ("epoch", "inexact")
-    assert "Forgets holds client" in forgetful.data["reasons"][0]
+    assert "Forgets holds writer, client" in forgetful.data["reasons"][0]
     assert "a tf.data dataset" in pipeline.data["reasons"][0]
 
 
@@ -255,6 +227,21 @@ def test_a_job_says_before_and_after_an_interruption_whether_it_is_exact(
     for found in (before, after):
         assert len(found["reasons"]) == (kind != "exact")
         assert reason in "".join(found["reasons"])
+
+
+def test_a_list_that_a_callback_and_the_script_share_is_one_list_after_an_interruption(volume: Volume) -> None:
+    script = DATA + (
+        "class Noted(keras.callbacks.Callback):\n"
+        "    def __init__(self, epochs): super().__init__(); self.epochs = epochs\n"
+        "    def on_epoch_end(self, epoch, logs=None): self.epochs.append(epoch)\n"
+        "epochs = []\n"
+        "model.fit(x, y, epochs=3, callbacks=[Noted(epochs)])\n"
+        "import pathlib; pathlib.Path('epochs').write_text(str(epochs))\n"
+    )
+    job, _ = succeed(volume, script)
+    job.attempts()[0].close(AttemptEnd(outcome="lost", ended_at=utc_now()))
+    play_attempt(claim(job, 2))
+    assert file_of(job, "epochs").read_text() == "[0, 1, 2]"
 
 
 def shown_resume(volume: Volume, job: JobFolder) -> Any:
