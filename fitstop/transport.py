@@ -20,20 +20,19 @@ from fitstop.errors import Damaged, Unreachable, error_of
 
 Json = dict[str, Any]
 
-# Without a byte of the answer.
-_SECONDS = 30.0
+_TIMEOUT = httpx2.Timeout(30, connect=5)
 
 
 class Transport:
-    """The connections to one service, and its key. `seconds` is the longest wait for a part of an answer."""
+    """The connections to one service, and its key."""
 
-    def __init__(self, connection: Connection | None = None, *, seconds: float = _SECONDS) -> None:
+    def __init__(self, connection: Connection | None = None) -> None:
         self.connection = connection or find_connection()
         key = self.connection.api_key
         self._http = httpx2.Client(
             base_url=self.connection.url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx2.Timeout(seconds, connect=min(seconds, 5)),
+            timeout=_TIMEOUT,
             trust_env=not self.connection.is_local,
         )
         # A Run of a notebook is never closed by anybody.

@@ -44,8 +44,7 @@ class FitstopGroup(click.Group):
 def connection(ctx: click.Context) -> Connection:
     """The service that this command is for."""
     try:
-        asked = ctx.find_root().params
-        return find_connection(asked.get("url"), context=asked.get("context"))
+        return find_connection(ctx.find_root().params.get("url"))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, fail, open_client, output_option
-from fitstop.cli.completion import dataset_argument, job_argument
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.cli.job_ids import find_job_id
 from fitstop.cli.removal import confirm, find_jobs, reads_dataset, yes_option
@@ -117,7 +116,7 @@ def list_datasets(ctx: click.Context, output: str) -> None:
 
 
 @datasets.command(name="show")
-@dataset_argument
+@click.argument("dataset_id", metavar="ID")
 @output_option
 @click.pass_context
 def show_dataset(ctx: click.Context, dataset_id: str, output: str) -> None:
@@ -132,7 +131,7 @@ def show_dataset(ctx: click.Context, dataset_id: str, output: str) -> None:
 
 
 @datasets.command(name="rm")
-@dataset_argument
+@click.argument("dataset_id", metavar="ID")
 @yes_option
 @click.pass_context
 def remove_dataset(ctx: click.Context, dataset_id: str, yes: bool) -> None:  # noqa: FBT001  an option
@@ -152,7 +151,7 @@ _force = click.option("--force", is_flag=True, help="Replace files that exist.")
 
 
 @click.command()
-@job_argument
+@click.argument("job")
 @click.option("-o", "--output", "to", type=click.Path(), help="File or folder to write to.")
 @_force
 @click.pass_context
@@ -171,7 +170,7 @@ def bundle(ctx: click.Context, job: str, to: str | None, force: bool) -> None:  
 
 
 @click.command()
-@job_argument
+@click.argument("job")
 @click.option("--checkpoint", metavar="NAME", help="Checkpoint to download. Default: the best model.")
 @click.option("--files", "wants_files", is_flag=True, help="Download the files that the job's script made instead.")
 @click.option("-o", "--output", "to", type=click.Path(), help="File or folder to write to.")

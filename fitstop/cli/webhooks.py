@@ -6,7 +6,6 @@ import click
 from rich.text import Text
 
 from fitstop.cli.base import FitstopGroup, examples, fail, open_client, output_option
-from fitstop.cli.completion import webhook_argument
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.client import Client, Json
 from fitstop.terminal.output import age, hint, literal, print_json, show_rows, table
@@ -93,7 +92,7 @@ def list_webhooks(ctx: click.Context, output: str) -> None:
 
 
 @webhooks.command()
-@webhook_argument
+@click.argument("webhook_id", metavar="ID")
 @output_option
 @click.pass_context
 def show(ctx: click.Context, webhook_id: str, output: str) -> None:
@@ -117,7 +116,7 @@ def show(ctx: click.Context, webhook_id: str, output: str) -> None:
 
 
 @webhooks.command()
-@webhook_argument
+@click.argument("webhook_id", metavar="ID")
 @click.pass_context
 def test(ctx: click.Context, webhook_id: str) -> None:
     """Send a test and wait for its outcome."""
@@ -132,7 +131,7 @@ def test(ctx: click.Context, webhook_id: str) -> None:
 
 
 @webhooks.command()
-@webhook_argument
+@click.argument("webhook_id", metavar="ID")
 @click.pass_context
 def rm(ctx: click.Context, webhook_id: str) -> None:
     """Delete a webhook, with what was not delivered to it."""
