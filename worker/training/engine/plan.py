@@ -96,6 +96,14 @@ def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
         raise ValueError("of what an earlier job's model is made is not known")
     own = earlier.config if earlier else model.config if isinstance(model, KerasSpec) else None
     layers = _LAYERS.get(model.kind, set()) if own is None else layer_classes(own)
+    return against_xla(layers, on)
+
+
+def against_xla(layers: set[str], on: str, *, is_asked_for: bool = False) -> str:
+    """What speaks against XLA for layers of these classes; empty where nothing does.
+
+    `is_asked_for`: layers for which nothing was measured are compiled with it.
+    """
     random = sorted(layer for layer in layers if layer.startswith("Random"))
     if random:
         return f"XLA does not compile {random[0]}"
@@ -103,8 +111,13 @@ def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
         return ""
     if any("Conv" in layer for layer in layers):
         return "XLA makes convolutions many times slower on a CPU"
-    unknown = sorted(layers - _FASTER_BY_XLA_ON_CPU)
+    unknown = [] if is_asked_for else sorted(layers - _FASTER_BY_XLA_ON_CPU)
     return f"XLA is not known to make {unknown[0]} faster on a CPU" if unknown else ""
+
+
+def too_few_steps(steps: int) -> str:
+    """Why XLA would not pay for `steps` in all; empty where it would."""
+    return f"about {steps} steps would not pay for its compile" if steps < _STEPS_THAT_PAY_XLA else ""
 
 
 def _with_xla(record: JobRecord, steps: int, engine: str, on: str, earlier: EarlierModel | None) -> tuple[bool, str]:
@@ -117,8 +130,9 @@ def _with_xla(record: JobRecord, steps: int, engine: str, on: str, earlier: Earl
     if against:
         return False, f"without XLA: {against}"
     likely = steps * likely_epochs(record)
-    if likely < _STEPS_THAT_PAY_XLA:
-        return False, f"without XLA: about {likely} steps would not pay for its compile"
+    few = too_few_steps(likely)
+    if few:
+        return False, f"without XLA: {few}"
     return True, f"with XLA: about {likely} steps pay for its compile"
 
 
