@@ -57,6 +57,7 @@ class FusedEngine:
         self._settings = settings
         self._data = data
         self._rows = len(data.train)
+        self._is_xla = plan.xla
         self._epoch = EpochNumber()
         self._place = Place(0, 0)
         batch_size = min(settings.batch_size, self._rows)
@@ -96,7 +97,8 @@ class FusedEngine:
 
     @contextmanager
     def _in_place_of_keras(self, callbacks: Callbacks) -> Iterator[None]:
-        model, reset = self._model, self._model.reset_metrics
+        model, reset, jit = self._model, self._model.reset_metrics, self._model.jit_compile
+        model.jit_compile = self._is_xla
         model.make_test_function(force=True)
         model.train_function = partial(self._train_epoch, callbacks.steps_done)
         model.test_function = self._validate_or(model.test_function, reset, callbacks.validated)
@@ -108,6 +110,7 @@ class FusedEngine:
             yield
         finally:
             model.train_function = model.test_function = None
+            model.jit_compile = jit
             del model._get_metrics_result_or_logs, model.reset_metrics
 
     def _validate_or(

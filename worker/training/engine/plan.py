@@ -10,7 +10,7 @@ from shared.earlier_model import EarlierModel
 from shared.events import Event
 from shared.job import EnginePlan, JobRecord
 from shared.keras_config import layer_classes
-from shared.spec import CnnSpec, DenseSpec, EarlierJobSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
+from shared.spec import CnnSpec, DenseSpec, EarlierJobSpec, EarlyStoppingSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
 from worker.training.data.rows import Data
 from worker.training.order import validation_batch
 
@@ -139,10 +139,14 @@ def _with_xla(record: JobRecord, steps: int, engine: str, on: str, earlier: Earl
 def likely_epochs(record: JobRecord) -> int:
     """How many epochs the job will hardly exceed by much: the spec's, or a few times the patience."""
     spec = record.data_spec
-    stopping = spec.callbacks.early_stopping
-    if stopping is None:
-        return spec.hyperparameters.epochs
-    return min(spec.hyperparameters.epochs, stopping.start_from_epoch + _LIKELY_PATIENCES * stopping.patience)
+    return epochs_until_a_stop(spec.hyperparameters.epochs, spec.callbacks.early_stopping)
+
+
+def epochs_until_a_stop(epochs: int, stopping: EarlyStoppingSpec | None) -> int:
+    """The same of a number of epochs with early stopping; None for a run without."""
+    return (
+        epochs if stopping is None else min(epochs, stopping.start_from_epoch + _LIKELY_PATIENCES * stopping.patience)
+    )
 
 
 def _threads(record: JobRecord, batch_size: int) -> int:

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 
 from shared.job import EnginePlan
+from shared.spec import EarlyStoppingSpec
 from worker.training.data.rows import Data
 from worker.training.engine.own_code import is_own
-from worker.training.engine.plan import against_xla, device, too_few_steps
+from worker.training.engine.plan import against_xla, device, epochs_until_a_stop, too_few_steps
 from worker.training.fit_settings import FitSettings
 from worker.training.program.arrays import has_texts
 from worker.training.program.model_steps import ModelSteps
@@ -22,13 +23,17 @@ _REPLACED = ("make_train_function", "make_test_function", "get_metrics_result", 
 
 @dataclass(frozen=True)
 class Asked:
-    """What decides about the engine of a call of `fit`, beside its data; `validation_batch` in rows, as it asks."""
+    """What decides about the engine of a call of `fit`, beside its data.
+
+    `validation_batch` is the script's, in rows; `stopping` counts the job's epochs, as `settings` do.
+    """
 
     model: keras.Model
     steps: ModelSteps
     settings: FitSettings
     validation_batch: int | None
     callbacks: Sequence[Any]
+    stopping: EarlyStoppingSpec | None
     threads: int
 
 
@@ -37,7 +42,7 @@ def plan_of_call(asked: Asked, data: Data, on: str | None = None) -> EnginePlan:
     settings = asked.settings
     against = _against_fused(asked.model, data, asked.callbacks)
     steps = ceil(len(data.train) / min(settings.batch_size, len(data.train)))
-    total = steps * (settings.epochs - settings.first_epoch)
+    total = steps * (epochs_until_a_stop(settings.epochs, asked.stopping) - settings.first_epoch)
     xla, why = (False, "the stock engine compiles each batch size again")
     if not against:
         xla, why = _with_xla(asked, total, on or device())

@@ -326,7 +326,9 @@ class ScriptFit:
     def _plan(self, data: Data, settings: FitSettings, chosen: list[Any], mark: CallState) -> EnginePlan:
         """That of the attempt before, else by the rule."""
         threads = plan_of_machine(self._run.attempt.job).threads
-        asked = Asked(self._model, self._steps, settings, self._arguments["validation_batch_size"], chosen, threads)
+        stopping = self._rule.settings if self._rule else None
+        validated = self._arguments["validation_batch_size"]
+        asked = Asked(self._model, self._steps, settings, validated, chosen, stopping, threads)
         return mark.plan or plan_of_call(asked, data)
 
     def _report_call(self, settings: FitSettings) -> None:

@@ -125,7 +125,7 @@ def test_a_step_that_draws_by_tensorflow_or_must_run_eagerly_is_said_to(volume: 
 
 
 def asked(model: keras.Model, epochs: int = 100, **steps: Any) -> Asked:
-    return Asked(model, ModelSteps(**steps), FitSettings(epochs, 8, 1), None, [], 1)
+    return Asked(model, ModelSteps(**steps), FitSettings(epochs, 8, 1), None, [], None, 1)
 
 
 def test_xla_is_what_keras_would_do_by_the_rule_of_other_jobs() -> None:
