@@ -1,6 +1,6 @@
 """A script's epochs by plain Python and as a job on each engine: `python -m bench.scripts [--rounds 2 --epochs 8]`.
 
-    dense          5,170 rows of 12 numbers, layers of 64, 64 and 64, batches of 32, four of Keras's callbacks
+    dense          5,169 rows of 12 numbers, layers of 64, 64 and 64, batches of 32, four of Keras's callbacks
     convolutional  4,000 images of 28 x 28, two convolutions, batches of 32
 
 Both are subclassed models. Each way runs in a process of its own, in turn: the script by itself, as a job on the fused
