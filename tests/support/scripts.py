@@ -4,8 +4,10 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -34,11 +36,13 @@ class ScriptOutcome:
     evaluation: dict[str, Any] | None
 
 
-def put_script_job(volume: Volume, script: str | Path, **spec: Any) -> JobFolder:
-    """Post a job that runs a script: its text, or its file."""
+def put_script_job(
+    volume: Volume, script: str | Path, beside: Mapping[str, bytes] = MappingProxyType({}), **spec: Any
+) -> JobFolder:
+    """Post a job that runs a script: its text, or its file; `beside` are other files of its program."""
     content = script.read_bytes() if isinstance(script, Path) else script.encode()
     name = f"script-{hashlib.sha256(content).hexdigest()[:12]}"
-    program = volume.program(name) or put_program(volume, name, {"train.py": content})
+    program = volume.program(name) or put_program(volume, name, {"train.py": content, **beside})
     asked = {"name": name, "program": {"id": name, "entry": "train.py"}, **spec}
     record = JobRecord(
         id=new_job_id(),
