@@ -12,7 +12,7 @@ import os
 import random
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -29,31 +29,46 @@ def main() -> int:
     names = asked.names or sorted(path.stem for path in SCRIPTS.glob("*.py"))
     forks = preloaded_forks()
     with tempfile.TemporaryDirectory(prefix="fitstop-scripts-") as folder, ThreadPoolExecutor(asked.at_once) as pool:
-        found = [
-            pool.submit(_prove, Volume(Path(folder) / name), forks, name, asked.kills, asked.seed) for name in names
-        ]
+        proofs = [_Proof(Volume(Path(folder) / name), forks, name, asked.seed) for name in names]
+        # A killed run waits for the untouched one of its script, which was begun before.
+        found = [pool.submit(one.run_untouched) for one in proofs]
+        found += [pool.submit(one.run_killed, number) for number in range(asked.kills) for one in proofs]
         broken = sum(one.result() for one in found)
     print(f"seed {asked.seed}: {len(names)} scripts, {asked.kills} killed runs each, {broken} promises broken")
     return 1 if broken else 0
 
 
-def _prove(volume: Volume, forks: ForkServerContext, name: str, times: int, seed: int) -> int:
-    """How many of the killed runs of one script broke the promise."""
-    script = SCRIPTS / f"{name}.py"
-    job = run_script(volume, forks, script)
-    untouched, said = script_outcome(job), kinds_of_resume(job)
-    broken = 0 if said == ({"inexact"} if name in INEXACT else {"exact"}) else 1
-    print(f"{name}: {', '.join(sorted(said))}, {untouched.ending['stop']['last_epoch']} epochs", flush=True)
-    for number in range(times):
-        chance = random.Random(f"{name} {seed} {number}")
+class _Proof:
+    """The runs of one script. Each says whether a promise was broken."""
+
+    def __init__(self, volume: Volume, forks: ForkServerContext, name: str, seed: int) -> None:
+        self._volume = volume
+        self._forks = forks
+        self._name = name
+        self._seed = seed
+        self._untouched: Future[ScriptOutcome] = Future()
+
+    def run_untouched(self) -> bool:
+        try:
+            job = run_script(self._volume, self._forks, SCRIPTS / f"{self._name}.py")
+            outcome, said = script_outcome(job), kinds_of_resume(job)
+        except BaseException as error:
+            self._untouched.set_exception(error)
+            raise
+        self._untouched.set_result(outcome)
+        print(f"{self._name}: {', '.join(sorted(said))}, {outcome.ending['stop']['last_epoch']} epochs", flush=True)
+        return said != ({"inexact"} if self._name in INEXACT else {"exact"})
+
+    def run_killed(self, number: int) -> bool:
+        untouched = self._untouched.result()
+        chance = random.Random(f"{self._name} {self._seed} {number}")
         kills = random_kills(chance)
-        killed = run_script(volume, forks, script, kills, chance.choice([60, 0.05]))
-        differs = _differences(untouched, script_outcome(killed)) if name not in INEXACT else []
+        killed = run_script(self._volume, self._forks, SCRIPTS / f"{self._name}.py", kills, chance.choice([60, 0.05]))
+        differs = _differences(untouched, script_outcome(killed)) if self._name not in INEXACT else []
         differs += [message for message in _resume_warnings(killed) if "another model" in message]
-        broken += bool(differs)
         died = ", ".join(deaths(killed))
-        print(f"{name}, run {number + 1}, killed at {died}: {', '.join(differs) or 'as promised'}", flush=True)
-    return broken
+        print(f"{self._name}, run {number + 1}, killed at {died}: {', '.join(differs) or 'as promised'}", flush=True)
+        return bool(differs)
 
 
 def _resume_warnings(job: JobFolder) -> list[str]:
