@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import click
 
+from fitstop.cli.annotate import note, tag
 from fitstop.cli.base import FitstopGroup, as_written
 from fitstop.cli.doctor import doctor
 from fitstop.cli.evaluation import evaluation
@@ -63,6 +64,8 @@ _RUN = (
     cancel,
     retry,
     extend,
+    tag,
+    note,
     rm,
     download,
     bundle,

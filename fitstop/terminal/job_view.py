@@ -1,12 +1,14 @@
 """A job in a terminal: its live picture, and the sentences that say how it ended."""
 
+from collections.abc import Iterator
+
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from fitstop.client import TERMINAL, Json
 from fitstop.terminal.evaluation import evaluation_words
-from fitstop.terminal.output import duration, fields, literal, money, number, rate, status_text
+from fitstop.terminal.output import duration, fields, literal, money, number, plain_lines, rate, status_text
 from fitstop.terminal.system import system_words
 
 
@@ -242,11 +244,7 @@ def job_fields(job: Json, evaluation: Json | None = None, system: Json | None = 
         ("finished", job.get("finished_at") or "-"),
         ("attempt", _attempt_words(job)),
     ]
-    if job.get("project", "default") != "default":
-        rows.append(("project", job["project"]))
-    if job.get("extends"):
-        rows.append(("extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")))
-    rows += [("fine-tunes", Text("\n").join(map(_ancestor_words, job["lineage"])))] if job.get("lineage") else []
+    rows += [*_origin_rows(job), *_annotation_rows(job)]
     if job["status"] == "queued":
         rows.append(("queue", queue_place(job)))
     if job.get("worker"):
@@ -267,6 +265,21 @@ def job_fields(job: Json, evaluation: Json | None = None, system: Json | None = 
     if job["status"] in TERMINAL:
         rows.append(("ended", Text("\n").join(ending(job))))
     return fields(rows)
+
+
+def _origin_rows(job: Json) -> Iterator[tuple[str, object]]:
+    if job.get("project", "default") != "default":
+        yield "project", job["project"]
+    if job.get("extends"):
+        yield "extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")
+    if job.get("lineage"):
+        yield "fine-tunes", Text("\n").join(map(_ancestor_words, job["lineage"]))
+
+
+def _annotation_rows(job: Json) -> list[tuple[str, object]]:
+    tags, note = job.get("tags"), job.get("note")
+    rows: list[tuple[str, object]] = [("tags", literal(", ".join(tags)))] if tags else []
+    return [*rows, ("note", Text(plain_lines(note)))] if note else rows
 
 
 def _ledger_rows(ledger: Json) -> list[tuple[str, object]]:
