@@ -63,7 +63,13 @@ class _Proof:
         untouched = self._untouched.result()
         chance = random.Random(f"{self._name} {self._seed} {number}")
         kills = random_kills(chance)
-        killed = run_script(self._volume, self._forks, SCRIPTS / f"{self._name}.py", kills, chance.choice([60, 0.05]))
+        try:
+            killed = run_script(
+                self._volume, self._forks, SCRIPTS / f"{self._name}.py", kills, chance.choice([60, 0.05])
+            )
+        except AssertionError as error:
+            print(f"{self._name}, run {number + 1}, {kills}: {error}", flush=True)
+            return True
         differs = _differences(untouched, script_outcome(killed)) if self._name not in INEXACT else []
         differs += [message for message in _resume_warnings(killed) if "another model" in message]
         died = ", ".join(deaths(killed))
