@@ -7,6 +7,9 @@ import { extend } from "./extend_dialog.js";
 import { TERMINAL } from "./format.js";
 import { notifyButton, reportEnd } from "./job_notify.js";
 import { notice } from "./notice.js";
+import { share } from "./share_dialog.js";
+
+const MAY_WRITE = !["read", "shared"].includes(document.body.dataset.scope);
 
 /** Show the buttons that make sense now. */
 export function showActions(job) {
@@ -15,7 +18,7 @@ export function showActions(job) {
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const again = element("a", { class: "button", href: `/page/new?like=${job.id}` }, "Copy to new job");
-  replace(node, notifyButton(job), document.body.dataset.scope === "read" ? [] : [writing(job), again]);
+  replace(node, notifyButton(job), MAY_WRITE ? [writing(job), button("Share job", () => share(job)), again] : null);
   reportEnd(job);
 }
 
