@@ -3,15 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
+# Where NVIDIA's driver is, the stack trains on its GPU: make up GPU=no trains on the CPU all the same.
+GPU ?= $(if $(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/libcuda.so.1),yes,no)
+LOCAL := $(VENV)/.$(if $(filter yes,$(GPU)),local-gpu,local)
 
 .PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
 
 ##@ Run
 
-demo: $(VENV)/.local  ## run the article's job: make demo [DATA=winequalityN.csv]
+demo: $(LOCAL)  ## run the article's job: make demo [DATA=winequalityN.csv]
 	@$(BIN)/fitstop demo $(if $(DATA),--data-file "$(DATA)")
 
-up: $(VENV)/.local  ## run the whole service in this terminal
+up: $(LOCAL)  ## run the whole service in this terminal: make up [GPU=yes|no]
 	@$(BIN)/fitstop up
 
 help:  ## list the targets
@@ -154,7 +157,7 @@ reference: $(VENV)/.dev  ## write the pages of docs/reference from the code
 	$(BIN)/python -m docs.generate
 
 lock:  ## write the lock files again (needs uv)
-	for extra in dev local api worker gpu; do \
+	for extra in dev local local-gpu api worker gpu; do \
 	  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --extra $$extra --group build $$([ $$extra = dev ] || echo -c requirements/dev.txt) \
 	    --output-file requirements/$$extra.txt || exit 1; \
@@ -168,8 +171,12 @@ $(VENV)/bin/python:
 	  { echo "Fitstop needs Python 3.11 to 3.13; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# Each stamp stands for one lock file installed, and the project itself beside it.
+# Each stamp stands for one lock file installed, and the project itself beside it. TensorFlow's builds for the CPU and for
+# GPUs are two packages with the same files: what was installed with the other one goes first.
+OTHERS = $(wildcard $(addprefix $(VENV)/.,$(if $(findstring gpu,$*),dev local worker,local-gpu gpu)))
+
 $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/bin/python
+	$(if $(OTHERS),$(BIN)/python -m pip uninstall --quiet --quiet --yes tensorflow tensorflow-cpu && rm -f $(OTHERS))
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -27,7 +27,7 @@ def create_app(settings: "Settings") -> "Flask":
     from api.document import views as document
     from api.http import every_request, problems
     from api.insight import explain, forecast, replay, usage
-    from api.jobs import bundle, end, evaluation, events, extend, files, output, post, share, work_files
+    from api.jobs import bundle, end, evaluation, events, extend, files, output, post, share, system, work_files
     from api.jobs import list as job_list
     from api.jobs import show as job_view
     from api.models import views as models
@@ -82,6 +82,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/jobs/<job_id>/events", "shared", events.show),
         ("GET", "/jobs/<job_id>/epochs", "shared", events.show_epochs),
         ("GET", "/jobs/<job_id>/output", "read", output.show),
+        ("GET", "/jobs/<job_id>/system", "shared", system.show),
         ("GET", "/jobs/<job_id>/training_log.csv", "read", files.training_log),
         ("GET", "/jobs/<job_id>/checkpoints", "shared", files.checkpoints),
         ("GET", "/jobs/<job_id>/checkpoints/<name>", "read", files.checkpoint),

@@ -11,6 +11,7 @@ its user.
 
 from fitstop.client import Client
 from fitstop.connection import Connection, find_connection
+from fitstop.dataset import dataset
 from fitstop.dataset_path import dataset_path
 from fitstop.errors import (
     Answered,
@@ -49,6 +50,7 @@ __all__ = [
     "Unreachable",
     "Unsendable",
     "attach",
+    "dataset",
     "dataset_path",
     "find_connection",
     "fit",

@@ -309,6 +309,10 @@ class Client(Transport):
         """How good the best model is on rows that did not train it. Raises NotFound where it was not evaluated."""
         return self._json("GET", _job_path(job_id, "evaluation"))
 
+    def system(self, job_id: str, points: int | None = None) -> Json:
+        """What the job used of its machine, oldest sample first, in at most `points` samples, and what that says."""
+        return self._json("GET", _job_path(job_id, "system"), params={"points": points} if points else {})
+
     def training_log(self, job_id: str) -> Iterator[bytes]:
         """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end if some are missing."""
         received = 0

@@ -33,6 +33,7 @@ RESULT_FILE = "result.json"
 CANCEL_FILE = "cancel.json"
 PLAN_FILE = "plan.json"
 ATTEMPTS = "attempts"
+SYSTEM = "system"
 _NUMBER = re.compile("[0-9]{1,9}")
 
 
@@ -116,6 +117,11 @@ class AttemptFolder:
     def output_file(self) -> Path:
         """What the training program printed."""
         return self.path / "output.log"
+
+    @property
+    def system_file(self) -> Path:
+        """What the attempt used of its machine. Not in its folder: a script may write there."""
+        return self.job.path / SYSTEM / f"{self.number}.jsonl"
 
     @property
     def extended_spec_file(self) -> Path:

@@ -7,6 +7,7 @@ from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import no_query
 from api.jobs.report import epoch_progress
+from api.jobs.system import finding_of
 from api.shapes.jobs import Explanation
 from api.state.histories import histories
 from api.state.service import service
@@ -41,6 +42,9 @@ def show(job_id: str) -> Response:
         service().places.of(OpenJob.of(state.record)).get(job_id) if is_queued else None,
         _alive() if is_queued else [],
     )
+    finding = finding_of(folder)
+    if finding is not None and finding.has_waited:
+        sentences.append(finding.text)
     return json_response(
         Explanation(
             object="explanation", job=job_id, status=state.status, sentences=sentences, text=" ".join(sentences)

@@ -243,6 +243,7 @@ def _urls(job_id: str) -> shapes.JobUrls:
         events=f"{own}/events",
         epochs=f"{own}/epochs",
         output=f"{own}/output",
+        system=f"{own}/system",
         log=f"{own}/training_log.csv",
         checkpoints=f"{own}/checkpoints",
         model=f"{own}/model",

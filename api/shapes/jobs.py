@@ -109,6 +109,7 @@ class JobUrls(Shape):
     events: Path
     epochs: Path
     output: Path
+    system: Path
     log: Path
     checkpoints: Path
     model: Path

@@ -134,7 +134,7 @@ def show(ctx: click.Context, job: str, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        show_rows(job_fields(document, _evaluation(client, document)))
+        show_rows(job_fields(document, _evaluation(client, document), _system(client, document)))
 
 
 def _evaluation(client: Client, job: Json) -> Json | None:
@@ -145,6 +145,17 @@ def _evaluation(client: Client, job: Json) -> Json | None:
         return client.evaluation(job["id"])
     except NotFound:
         return None
+
+
+def _system(client: Client, job: Json) -> Json | None:
+    """None for a job that no worker has sampled, and from a service that knows no system metrics."""
+    if not job["attempt"]:
+        return None
+    try:
+        document = client.system(job["id"])
+    except NotFound:
+        return None
+    return document if document["data"] else None
 
 
 @click.command(name="watch")

@@ -23,6 +23,7 @@ from fitstop.cli.programs import programs
 from fitstop.cli.ps import ps
 from fitstop.cli.run import run as run_command
 from fitstop.cli.service import config, open_page, queue, workers
+from fitstop.cli.system import system
 from fitstop.cli.webhooks import webhooks
 from fitstop.terminal.output import discard_stdout, open_streams
 
@@ -66,7 +67,7 @@ _RUN = (
     download,
     bundle,
 )
-_UNDERSTAND = (evaluation, explain, replay, patience, usage, plot, export)
+_UNDERSTAND = (evaluation, system, explain, replay, patience, usage, plot, export)
 _SERVE = (open_page, datasets, models, programs, keys, webhooks, workers, queue, config, doctor)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE):

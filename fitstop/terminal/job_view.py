@@ -7,6 +7,7 @@ from rich.text import Text
 from fitstop.client import TERMINAL, Json
 from fitstop.terminal.evaluation import evaluation_words
 from fitstop.terminal.output import duration, fields, literal, money, number, rate, status_text
+from fitstop.terminal.system import system_words
 
 
 class Bar:
@@ -226,8 +227,8 @@ def _what_it_trains(spec: Json) -> list[tuple[str, object]]:
     ]
 
 
-def job_fields(job: Json, evaluation: Json | None = None) -> Table:
-    """One job for `fitstop show`, with the evaluation of its best model where there is one."""
+def job_fields(job: Json, evaluation: Json | None = None, system: Json | None = None) -> Table:
+    """One job for `fitstop show`, with the evaluation of its best model and its system metrics where there are some."""
     progress = job.get("progress") or {}
     checkpoints = job.get("checkpoints") or {}
     spec = job.get("spec") or {}
@@ -258,6 +259,7 @@ def job_fields(job: Json, evaluation: Json | None = None) -> Table:
     if checkpoints.get("count"):
         rows.append(("checkpoints", f"{checkpoints['count']}, the best is {checkpoints.get('best')}"))
     rows += [("evaluation", evaluation_words(evaluation))] if evaluation else []
+    rows += [("system", system_words(system, is_running=job["status"] == "running"))] if system else []
     rows += [(_kind_of(one), failure_words(one)) for one in job.get("failures") or []]
     rows += [("warning", one) for one in job.get("warnings") or []]
     rows += [("budget", words)] if (words := budget_words(job)) else []

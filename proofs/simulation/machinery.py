@@ -7,7 +7,7 @@ import errno
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import partial
@@ -94,6 +94,9 @@ def simulated() -> Iterator[None]:
         stack.enter_context(patch.object(api.jobs.end, "service", lambda: SimpleNamespace(volume=World.volume)))
         stack.enter_context(patch.object(shared.job_folder, "read_document", _remembering_read()))
         stack.enter_context(patch.object(worker.supervisor.attempt, "out_of_memory_kills", lambda: 0))
+        stack.enter_context(patch.object(worker.supervisor.attempt, "held_bytes", lambda _: 0))
+        # Nothing is decided by what an attempt uses.
+        stack.enter_context(patch.object(worker.supervisor.attempt, "SystemSampler", lambda *_: nullcontext()))
         for module in (worker.supervisor.claim, worker.supervisor.slots):
             stack.enter_context(patch.object(module, "memory_bytes", lambda: None))
         stack.enter_context(patch.object(worker.supervisor.slots, "device_name", lambda: "CPU"))

@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-from tests.container import image, joining, one_container, reservation, stack, tls
+from tests.container import image, joining, one_container, programs, reservation, stack, tls
 from tests.container.support import Work, made_up_wine, run
 
 PARTS = {
     "image": image.check,
     "stack": stack.check,
+    "programs": programs.check,
     "tls": tls.check,
     "one-container": one_container.check,
     "joining": joining.check,

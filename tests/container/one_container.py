@@ -88,6 +88,6 @@ def check_interrupted(box: Box, service: Service, work: Work) -> None:
 
 def check_doctor() -> None:
     said = run("podman", "exec", "box", "fitstop", "doctor", "-o", "json")
-    found = {one["name"]: one["status"] for one in json.loads(said.stdout)["data"]}
-    warned = [name for name, status in found.items() if status != "ok"]
+    found = {one["name"]: one for one in json.loads(said.stdout)["data"]}
+    warned = [name for name, one in found.items() if one["status"] != "ok"]
     holds(f"the doctor warns of nothing but the GPU: {found}", warned == ["GPU"])

@@ -19,6 +19,7 @@ from tests.support.finished_job import finished_job
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import authorized
 from tests.support.programs import put_program
+from tests.support.system import leave_system, seconds_of
 from tests.support.webhooks import put_webhook
 from tests.support.weights import put_weights
 
@@ -60,6 +61,7 @@ def put_things(service: Service, name: str) -> SimpleNamespace:
     spec = small_spec(name=f"{name}-job", dataset={"id": dataset})
     finished = finished_job(volume, name, dataset)
     leave_evaluation(finished.attempts()[0], "regression", measured_numbers([1.0, 2.0], [1.0, 3.0]))
+    leave_system(finished.attempts()[0], seconds_of(3, cpu_cores=1.0))
     waiting, running, failed = (put_job(volume, spec, name) for _ in range(3))
     claim(running)
     failed.settle(Ending(status="failed"), None)

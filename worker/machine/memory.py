@@ -9,10 +9,10 @@ from pathlib import Path
 from shared.job import JobError
 from shared.job_folder import AttemptFolder
 from shared.volume import dataset_of
+from worker.machine.process_use import anonymous_bytes, process_family
 
 DATA_LARGER_THAN_MEMORY = "data_larger_than_memory"
 
-_PROC = Path("/proc")
 _VMSTAT = Path("/proc/vmstat")
 _CGROUP_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
 _MEMINFO = Path("/proc/meminfo")
@@ -47,14 +47,7 @@ def held_bytes(pid: int) -> int:
     0 for one that has ended, and where nothing says it. Not a cgroup: making one needs rights that a worker, above all
     in a container, does not have.
     """
-    total, pending = 0, [str(pid)]
-    while pending:
-        process = _PROC / pending.pop()
-        total += sum(int(line.split()[1]) * 1024 for line in _read(process / "status") if line.startswith("RssAnon:"))
-        # A child belongs to the thread that started it.
-        for children in process.glob("task/*/children"):
-            pending += "".join(_read(children)).split()
-    return total
+    return sum(map(anonymous_bytes, process_family(pid)))
 
 
 def data_shortage(attempt: AttemptFolder) -> JobError:

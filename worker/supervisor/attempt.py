@@ -22,6 +22,7 @@ from worker.supervisor.clean_up import remove_halves, sweep_out
 from worker.supervisor.heartbeat import Heartbeat
 from worker.supervisor.outcome import Exit, decide
 from worker.supervisor.programs import FilesWatch
+from worker.supervisor.system_sampler import SystemSampler
 
 _LOOK_SECONDS = 0.25
 
@@ -82,7 +83,8 @@ class AttemptRun:
         child.begin(self._attempt)
         self._heard_at = time.monotonic()
         log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
-        exit_ = self._watch(child, heartbeat)
+        with SystemSampler(self._attempt, child.pid, self._since):
+            exit_ = self._watch(child, heartbeat)
         return None if heartbeat.is_lost else decide(self._attempt, exit_, self._settings)
 
     def _watch(self, child: Child, heartbeat: Heartbeat) -> Exit:

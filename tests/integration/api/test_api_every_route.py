@@ -24,6 +24,7 @@ from tests.support.finished_job import MODEL, finished_job
 from tests.support.jobs import learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
 from tests.support.programs import SCRIPT, put_program
+from tests.support.system import leave_system, seconds_of
 from tests.support.weights import HDF5, put_weights
 
 CSV = b"kind,label\n" + b"red,1\nblue,0\nred,0\n" * 20
@@ -150,6 +151,7 @@ def target(api, worker):
 
     fill.finished = finished_job(volume)
     leave_evaluation(fill.finished.attempts()[0], "binary", classified(("a", "b"), [0, 1], [[0.9, 0.1], [0.2, 0.8]]))
+    leave_system(fill.finished.attempts()[0], seconds_of(3, cpu_cores=1.0))
     fill.key = api.ask("POST", "/keys", {"name": "own"}).json["id"]
     fill.webhook = make_webhook()
     yield fill

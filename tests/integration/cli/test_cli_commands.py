@@ -473,6 +473,39 @@ def test_logs_f_prints_until_the_job_has_finished_and_bears_a_service_that_resta
     assert asked_after == [None, "1:4", "1:4", "1:8"]
 
 
+def test_system_prints_the_figures_of_each_value_and_what_the_training_waited_for(fitstop, canned, listed):
+    job_id = listed[1]["id"]
+    unknown = dict.fromkeys(("disk_read", "disk_written", "gpu_celsius"))
+    gpu = {"gpu_memory_bytes": 61e9, "gpu_watts": 612.5, "memory_bytes": 3.1e9}
+    shares = ((12, 1.0), (90, 30.0), (20, 1.0))
+    samples = [
+        {"attempt": 1, "at": at, "seconds": seconds, "cpu_cores": 3.9, "gpu_percent": percent, **gpu, **unknown}
+        for at, (percent, seconds) in enumerate(shares)
+    ]
+    machine = {"attempt": 1, "cores": 4.0, "memory_bytes": None, "gpu": "H\x1b200", "gpu_memory_bytes": 141 * 10**9}
+    finding = {"code": "gpu_waited_for_data", "text": "The GPU waited for data."}
+    document = {"object": "system_metrics", "attempts": [machine], "data": samples, "finding": finding}
+    canned.on("GET", f"/jobs/{job_id}/system", document)
+    lines = fitstop("system", job_id).stdout.splitlines()
+    assert lines[0] == r"attempt 1: 4 CPU cores, H\x1b200 with 141.0 GB"
+    assert ["GPU", "utilization", "20", "%", "90", "%", "90", "%"] in [line.split() for line in lines]
+    assert lines[-1] == finding["text"]
+    assert not any("disk" in line or "temperature" in line for line in lines)
+    assert json.loads(fitstop("system", job_id, "-o", "json").stdout) == document
+    shown = fitstop("show", job_id).stdout
+    values = "GPU utilization 20 %, GPU memory 61.0 GB, GPU power 612 W, CPU cores 3.90, memory 3.1 GB"
+    assert f"now: {values}" in shown
+    assert finding["text"] in shown
+
+
+def test_a_job_without_system_metrics_says_so(fitstop, canned, listed):
+    document = {"object": "system_metrics", "attempts": [], "data": [], "finding": None}
+    canned.on("GET", f"/jobs/{listed[1]['id']}/system", document)
+    result = fitstop("system", listed[1]["id"])
+    assert (result.stdout, result.exit_code) == ("", 0)
+    assert "No system metrics" in result.stderr
+
+
 def test_evaluation_prints_the_matrix_the_classes_and_the_mistakes(fitstop, canned, listed):
     job_id = listed[2]["id"]
     classes = [

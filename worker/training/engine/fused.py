@@ -19,6 +19,7 @@ from shared.job import EnginePlan
 from worker.training.callbacks import Callbacks
 from worker.training.data.rows import Data
 from worker.training.engine.blocks import Blocks, blocks_of
+from worker.training.engine.epoch_number import EpochNumber
 from worker.training.engine.programs import tail_program, training_program, validation_program
 from worker.training.fit_settings import FitSettings
 from worker.training.resume.point import Place
@@ -56,7 +57,7 @@ class FusedEngine:
         self._settings = settings
         self._data = data
         self._rows = len(data.train)
-        self._epoch = _EpochNumber()
+        self._epoch = EpochNumber()
         self._place = Place(0, 0)
         batch_size = min(settings.batch_size, self._rows)
         train, validation = data.train, data.validation
@@ -176,17 +177,6 @@ class _Pace:
         yield
         step_seconds = max(time.perf_counter() - began, 1e-6) / steps
         self.steps = max(1, min(int(call_seconds(step_seconds) / step_seconds), self.steps * _MOST_GROWTH))
-
-
-class _EpochNumber(keras.callbacks.Callback):
-    """Knows the epoch (from 0) that `fit` is in, which it does not tell its training function."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.number = 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        self.number = epoch
 
 
 class _Once(DataAdapter or object):  # type: ignore[misc]

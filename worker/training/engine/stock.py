@@ -131,8 +131,8 @@ def without_done_batches(model: keras.Model, place: Place) -> Callable[[Any], An
 
     def train_function(iterator: Any) -> Any:
         nonlocal done
-        if done:
-            done -= 1
+        if done > 0:
+            done -= model.steps_per_execution
             return model.get_metrics_result()
         return train_on(iterator)
 

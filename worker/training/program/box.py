@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -275,9 +276,15 @@ class _Entry:
 
 def _python() -> list[Path]:
     """The folders of the interpreter, of its libraries and of the service."""
-    service = [Path(__file__).parents[3] / name for name in ("fitstop", "shared", "worker")]
+    # In a wheel `fitstop` holds the service's folders; in a clone it stands beside them.
+    service = [folder for name in ("fitstop", "shared", "worker") for folder in _folders_of(name)]
     libraries = [path for path in sys.path if Path(path).name in _LIBRARIES]
     return sorted({*map(Path, (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *libraries)), *service})
+
+
+def _folders_of(package: str) -> list[Path]:
+    spec = find_spec(package)
+    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
 
 
 def _devices() -> list[Path]:

@@ -18,7 +18,6 @@ from keras import tree
 
 from shared.events import Event
 from shared.fits import EVENT, FitCall, Kept
-from shared.job import EnginePlan
 from shared.job_folder import AttemptFolder
 from shared.problems import list_names
 from shared.spec import CSVLoggerSpec
@@ -34,8 +33,19 @@ from worker.training.engine.plan import describe_engine
 from worker.training.errors import TrainingStopped
 from worker.training.fit_settings import FitSettings
 from worker.training.program import random_state
-from worker.training.program.arrays import NotRows, fingerprint, has_texts, read_data
+from worker.training.program.arrays import NotRows, fingerprint, read_data
+from worker.training.program.built_datasets import (
+    BuiltDatasets,
+    CountedPasses,
+    count_batches,
+    digest,
+    find_built,
+    first_of,
+    how_to_be_exact,
+    unlike_batches,
+)
 from worker.training.program.calls import Before, CallState, Ended
+from worker.training.program.engine_choice import plan_of_call
 from worker.training.program.evidence import (
     JobLog,
     ScriptPlateau,
@@ -45,6 +55,7 @@ from worker.training.program.evidence import (
     how_it_ends,
     logged_names,
 )
+from worker.training.program.made_model import best_of_call
 from worker.training.program.own_loop import OwnLoop
 from worker.training.program.printing import EpochLines
 from worker.training.program.script_callbacks import (
@@ -105,7 +116,7 @@ class ScriptFit:
             self._data, why_not = self._read_data()
             self._build()
             settings = self._settings()
-            mark = CallState(self.number, settings.seed, fingerprint(self._data) if self._data else "")
+            mark = CallState(self.number, settings.seed, self._fingerprint())
             session = ResumeSession(self._run, self._model, settings, self._is_of_this_call, self._record_name)
             settings = self._as_resumed(settings, mark, session)
             begun = session.place.epoch if session.place.step else None
@@ -131,21 +142,24 @@ class ScriptFit:
 
     def _read_data(self) -> tuple[Data | None, str]:
         """The rows; or None, and why the data is left to Keras where it is."""
-        if find_sequence(self._arguments) is not None:
+        if find_sequence(self._arguments) is not None or find_built(self._arguments) is not None:
             return None, ""
         try:
             return read_data(self._arguments), ""
         except NotRows as reason:
             return None, str(reason)
 
+    def _fingerprint(self) -> str:
+        """A hash of what is trained on, as far as it is known before; of datasets of the epochs, of the first batch."""
+        built = find_built(self._arguments)
+        return fingerprint(self._data) if self._data else digest(first_of(built)) if built else ""
+
     def _build(self) -> None:
         """Make all variables exist, from a first batch."""
-        batch = self._data.train.first_row if self._data else first_batch(self._arguments["x"])
+        built = find_built(self._arguments)
+        batch = self._data.train.first_row if self._data else first_of(built) if built else first_batch(self._arguments)
         if batch is not None:
             build_variables(self._model, tree.map_structure(_with_texts_as_tensors, batch))
-            return
-        probe = {**self._arguments, "epochs": self._arguments["initial_epoch"], "callbacks": None, "verbose": 0}
-        self._fit(self._model, **probe)
 
     def _settings(self) -> FitSettings:
         asked = self._arguments
@@ -160,6 +174,8 @@ class ScriptFit:
     def _params(self, settings: FitSettings) -> dict[str, Any]:
         asked, sequence = self._arguments, find_sequence(self._arguments)
         steps = asked["steps_per_epoch"] if sequence is None else len(sequence)
+        if find_built(asked) is not None:
+            steps = count_batches(asked["x"])
         if self._data is not None:
             steps = ceil(len(self._data.train) / settings.batch_size)
         return {"verbose": 0, "epochs": asked["epochs"], "steps": steps}
@@ -183,6 +199,7 @@ class ScriptFit:
                 "fit": mark,
                 "files": self._files,
                 "script": block,
+                **self._passes(),
                 "model_checkpoint": checkpoint,
                 "csv_logger": csv_log,
                 **({"early_stopping": added[0]} if added else {}),
@@ -193,6 +210,11 @@ class ScriptFit:
             csv_log=csv_log,
             saves_inside_epochs=saves_inside,
         )
+
+    def _passes(self) -> dict[str, CountedPasses]:
+        """Those of the datasets that the script builds for each epoch."""
+        counted = CountedPasses(self._arguments)
+        return {"passes": counted} if counted.state() else {}
 
     @property
     def _has_validation(self) -> bool:
@@ -245,9 +267,13 @@ class ScriptFit:
         reasons = [reason for one in chosen if (reason := forgets(one))]
         if reasons:
             self._kind = "epoch"
+        inexact = unlike_batches(self._arguments) if self._data is None and not why_not else []
         if why_not:
+            cure = how_to_be_exact(self._arguments)
+            inexact = [f"{why_not}: Keras itself goes through the data, and what it draws cannot be put back{cure}"]
+        if inexact:
             self._kind = "inexact"
-            reasons.append(f"{why_not}, which Keras itself goes through: what it draws there cannot be put back")
+            reasons += inexact
         self._reasons = reasons
         if session.resumed is not None and session.finished_by is None:
             for reason in reasons:
@@ -269,6 +295,10 @@ class ScriptFit:
     def _engine(self, why_not: str, settings: FitSettings, chosen: list[Any], place: Place) -> Engine:
         self._report_call(settings)
         data = self._data
+        if find_built(self._arguments) is not None:
+            message = "stock engine: the batches of the datasets that the script builds for the epochs"
+            self._run.events.write([Event("engine", message, {"engine": "stock"})])
+            return BuiltDatasets(self._fit, self._model, self._arguments, settings)
         if data is None and not why_not:
             message = "stock engine: the batches of a PyDataset by their numbers"
             self._run.events.write([Event("engine", message, {"engine": "stock"})])
@@ -277,35 +307,11 @@ class ScriptFit:
             engine: Engine = OwnLoop(self._fit, self._model, self._arguments)
             self._run.events.write([Event("engine", f"Keras's own fit: {why_not}", {"engine": "stock"})])
             return engine
-        plan = self._plan(data, settings, chosen)
+        threads = plan_of_machine(self._run.attempt.job).threads
+        plan = plan_of_call(self._model, data, settings, self._arguments["validation_batch_size"], chosen, threads)
         engine, kept = compile_engine(self._run, self._model, data, settings, plan)
         self._run.events.write([describe_engine(kept)])
         return engine
-
-    def _plan(self, data: Data, settings: FitSettings, chosen: list[Any]) -> EnginePlan:
-        against = self._against_fused(data, chosen)
-        batch_size = min(settings.batch_size, len(data.train))
-        validated = int(self._arguments["validation_batch_size"] or settings.batch_size)
-        return EnginePlan(
-            engine="stock" if against else "fused",
-            xla=False,
-            threads=plan_of_machine(self._run.attempt.job).threads,
-            validation_batch=max(1, min(validated, len(data.validation))),
-            steps_per_epoch=ceil(len(data.train) / batch_size),
-            reason=against or "all data is in arrays",
-        )
-
-    def _against_fused(self, data: Data, chosen: list[Any]) -> str:
-        """Why many steps cannot be one call; empty where they can."""
-        if self._model.run_eagerly:
-            return "the model runs eagerly"
-        if has_texts(data):
-            return "the data holds texts"
-        for method in ("train_step", "test_step", "make_train_function", "get_metrics_result"):
-            if not getattr(type(self._model), method).__module__.startswith("keras."):
-                return f"the model has a {method} of its own"
-        acting = [type(one).__name__ for one in chosen if uses_batches(one)]
-        return f"{acting[0]} acts after each batch" if acting else ""
 
     def _report_call(self, settings: FitSettings) -> None:
         call = FitCall(
@@ -352,7 +358,8 @@ class ScriptFit:
         stop = stop_evidence(self._run, self.callbacks, reason)
         taken_up = session.finished_by or None
         after = Before(self.number, max(self._before.epochs, self.callbacks.narrator.last_epoch), taken_up)
-        return Ended(block.history, after, stop)
+        best = best_of_call(self._before.epochs, self.callbacks, self._model, self._data, self._arguments)
+        return Ended(block.history, after, stop, best)
 
 
 def _data_events(data: Data | None) -> list[Event]:

@@ -61,12 +61,13 @@ def _check_number(user: int) -> None:
 
 
 def _hidden_from(user: int, needed: Iterable[Path]) -> list[Path]:
+    present = [path for path in needed if path.exists()]
     try:
         os.seteuid(user)
     except OSError:
         return []  # another check says so
     try:
-        return [path for path in needed if not os.access(path, os.R_OK, effective_ids=True)]
+        return [path for path in present if not os.access(path, os.R_OK, effective_ids=True)]
     finally:
         os.seteuid(0)
 

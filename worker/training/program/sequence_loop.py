@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# A private name: the shapes and types of the batches by Keras's own code. A test pins it.
-from keras.src.trainers.data_adapters import data_adapter_utils
+# Private names: the batches, their shapes and types by Keras's own code. A test pins them.
+from keras.src.trainers.data_adapters import data_adapter_utils, get_data_adapter
 
 from worker.training.callbacks import Callbacks
 from worker.training.engine.stock import EachBatch, without_done_batches
@@ -34,14 +34,15 @@ def find_sequence(arguments: Mapping[str, Any]) -> Any:
     return x if is_plain and isinstance(arguments["shuffle"], bool) else None
 
 
-def first_batch(x: Any) -> Any:
-    """A batch of a PyDataset or of a tf.data dataset, as a step of Keras's takes it; None of other things."""
+def first_batch(arguments: Mapping[str, Any]) -> Any:
+    """A batch of what a call of `fit` trains on, as a step of Keras's takes it; None where there is none."""
+    x = arguments["x"]
     if isinstance(x, keras.utils.PyDataset):
         batch = x[0]
-    elif isinstance(x, tf.data.Dataset):
-        batch = next(iter(x), None)
     else:
-        return None
+        names = ("x", "y", "sample_weight", "batch_size", "class_weight")
+        adapter = get_data_adapter(**{name: arguments[name] for name in names})
+        batch = next(iter(adapter.get_tf_dataset()), None)
     return tuple(batch) if isinstance(batch, list) else batch
 
 

@@ -54,6 +54,7 @@ ROUTES = {
     ("GET", "/jobs/<job_id>/events"): ONE,
     ("GET", "/jobs/<job_id>/epochs"): ONE,
     ("GET", "/jobs/<job_id>/output"): ONE,
+    ("GET", "/jobs/<job_id>/system"): ONE,
     ("GET", "/jobs/<job_id>/training_log.csv"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints"): ONE,
     ("GET", "/jobs/<job_id>/checkpoints/<name>"): ONE,
@@ -185,10 +186,8 @@ def test_no_route_is_open_to_a_key_of_too_small_a_scope_or_to_none(world):
 
 
 # All that a link to a job reads.
-SHARED = {
-    "/jobs/<job_id>",
-    *(f"/jobs/<job_id>/{part}" for part in ("events", "epochs", "checkpoints", "evaluation", "explain", "forecast")),
-}
+SHARED_PARTS = ("events", "epochs", "system", "checkpoints", "evaluation", "explain", "forecast")
+SHARED = {"/jobs/<job_id>", *(f"/jobs/<job_id>/{part}" for part in SHARED_PARTS)}
 
 
 def test_a_link_to_a_job_reads_what_its_page_shows_and_nothing_else(world):

@@ -181,7 +181,7 @@ threading.Thread(target=subprocess.run, args=([sys.executable, "-c", {grandchild
 def test_the_memory_of_a_long_chain_of_processes_is_all_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker.machine.memory, "_PROC", tmp_path)
+    monkeypatch.setattr(worker.machine.process_use, "_PROC", str(tmp_path))
     for pid in range(1, 1501):
         (tmp_path / f"{pid}/task/{pid}").mkdir(parents=True)
         (tmp_path / f"{pid}/status").write_text("RssAnon:\t1 kB\n")

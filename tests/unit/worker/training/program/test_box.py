@@ -249,3 +249,18 @@ signal.pause()
         parent.kill()
     assert wait([child], 30)
     os.close(child)
+
+
+def test_root_without_the_right_to_read_everything_switches_where_a_folder_is_missing() -> None:
+    """As in a container, whose Python names folders that the image does not have."""
+    skip_where_it_cannot("root")
+    code = (
+        "import os; from pathlib import Path\n"
+        "from worker.training.program.kernel import keep_capabilities, permitted_capabilities\n"
+        "from worker.training.program.own_user import become_own_user\n"
+        "keep_capabilities(permitted_capabilities() & ~(1 << 2))\n"
+        "become_own_user([], [Path('/is/missing')], [])\n"
+        "print(os.geteuid() != 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr

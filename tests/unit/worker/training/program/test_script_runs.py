@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from math import ceil
@@ -15,24 +14,21 @@ import pytest
 import tensorflow as tf
 
 from api import create_app
-from shared.events import Event, read_events
-from shared.job import AttemptEnd, Ending, Stop
-from shared.job_folder import AttemptFolder, JobFolder
+from shared.job import AttemptEnd
+from shared.job_folder import JobFolder
 from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.jobs import claim, rows_of
 from tests.support.keys import ADMIN_KEY, authorized
+from tests.support.played_scripts import events_of, file_of, play, play_attempt, succeed
 from tests.support.scripts import put_script_job
 from tests.support.waiting import wait_for
 from worker.training.order import permutation
 from worker.training.program import random_state
-from worker.training.program.stage import set_stage
 from worker.training.resume.point import read_point
-from worker.training.run import run
-from worker.training.stop_requests import StopRequests
 
-SETTINGS = Settings(allow_code="unboxed")
+pytestmark = pytest.mark.usefixtures("process_as_before")
 
 DATA = """
 import keras, numpy as np
@@ -46,44 +42,6 @@ def make():
     return model
 model = make()
 """
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """A script changes the process that it runs in."""
-    folder, arguments, path, environment = Path.cwd(), sys.argv, sys.path[:], dict(os.environ)
-    yield
-    os.chdir(folder)
-    sys.argv, sys.path[:] = arguments, path
-    os.environ.clear()
-    os.environ.update(environment)
-
-
-def play(volume: Volume, script: str, **spec: Any) -> tuple[JobFolder, Ending]:
-    job = put_script_job(volume, script, **spec)
-    return job, play_attempt(claim(job))
-
-
-def play_attempt(attempt: AttemptFolder) -> Ending:
-    conclusion = run(attempt, StopRequests(attempt, 60), SETTINGS, set_stage(attempt, SETTINGS))
-    assert conclusion.ending is not None
-    assert not conclusion.may_retry
-    return conclusion.ending
-
-
-def succeed(volume: Volume, script: str, **spec: Any) -> tuple[JobFolder, Stop]:
-    job, ending = play(volume, script, **spec)
-    assert ending.status == "succeeded", ending
-    assert ending.stop is not None
-    return job, ending.stop
-
-
-def events_of(job: JobFolder, kind: str) -> list[Event]:
-    return [event for _, event in read_events(job.attempts()[-1].events_file) if event.type == kind]
-
-
-def file_of(job: JobFolder, name: str) -> Path:
-    return job.attempts()[-1].path / "files" / name
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""Writes what a running attempt uses of its machine, once a second (`shared.system_metrics`).
+
+A thread of the worker, so that neither a script nor a busy training process can forge or stop it. Nothing is decided
+by it: a volume that does not take a sample, or a driver that says nothing, costs the sample and no more.
+"""
+
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shared.durable import replace_file
+from shared.job_folder import AttemptFolder
+from shared.system_metrics import MOST_SAMPLES, Machine, Sample, machine_line, sample_line, thin_out
+from worker.machine.gpu_use import GpuMeter
+from worker.machine.memory import memory_bytes
+from worker.machine.process_use import available_cores, process_use
+
+_INTERVAL_SECONDS = 1.0
+# Of one core, at most, however many processes a script has started.
+_PART_OF_CORE = 0.01
+_END_SECONDS = 2.0
+# After a write that failed, so that a full volume is not filled further, again and again.
+_SAMPLES_BEFORE_RETRY = 10
+
+log = logging.getLogger(__name__)
+
+
+class SystemSampler:
+    """Samples process `pid` while the context is open. `since`: the moment before the attempt's claim (monotonic)."""
+
+    def __init__(self, attempt: AttemptFolder, pid: int | None, since: float) -> None:
+        self._attempt = attempt
+        self._pid = pid
+        self._since = since
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"system of {attempt.job.id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        # A volume or a driver that hangs must not keep the worker: the thread is a daemon, and its file is its own.
+        self._thread.join(timeout=_END_SECONDS)
+
+    def _run(self) -> None:
+        if self._pid is None:
+            return
+        try:
+            self._sample_until_stopped(self._pid)
+        except Exception:
+            # The edge of a thread: whatever is wrong with a sample, the job goes on without the rest of them.
+            log.exception("no more system metrics of %s", self._attempt.job.id)
+
+    def _sample_until_stopped(self, pid: int) -> None:
+        with GpuMeter() as gpu:
+            machine = Machine(
+                cores=available_cores(), memory_bytes=memory_bytes(), gpu=gpu.name, gpu_memory_bytes=gpu.memory_bytes
+            )
+            file = SystemFile(self._attempt.system_file, machine)
+            meter = _Meter(pid, self._since, gpu)
+            pause = _INTERVAL_SECONDS
+            while not self._stop.wait(pause):
+                began = time.thread_time()
+                sample = meter.take()
+                if sample is None:
+                    return
+                file.append(sample)
+                pause = max(_INTERVAL_SECONDS, (time.thread_time() - began) / _PART_OF_CORE)
+
+
+class _Meter:
+    """Makes samples: what has been used since the one before."""
+
+    def __init__(self, pid: int, since: float, gpu: GpuMeter) -> None:
+        self._pid = pid
+        self._since = since
+        self._gpu = gpu
+        self._before = process_use(pid)
+        self._taken = time.monotonic()
+
+    def take(self) -> Sample | None:
+        """None once the process has ended."""
+        now, use, gpu = time.monotonic(), process_use(self._pid), self._gpu.read()
+        before, seconds = self._before or use, now - self._taken
+        self._before, self._taken = use, now
+        if use is None or before is None:
+            return None
+        return Sample(
+            at=now - self._since,
+            seconds=seconds,
+            cpu_cores=_rate(before.cpu_seconds, use.cpu_seconds, seconds),
+            memory_bytes=use.memory_bytes,
+            disk_read=_rate(before.read_bytes, use.read_bytes, seconds),
+            disk_written=_rate(before.written_bytes, use.written_bytes, seconds),
+            gpu_percent=gpu.percent,
+            gpu_memory_bytes=gpu.memory_bytes,
+            gpu_watts=gpu.watts,
+            gpu_celsius=gpu.celsius,
+        )
+
+
+def _rate(before: float | None, now: float | None, seconds: float) -> float | None:
+    """Per second. The sum over a family falls when one of it ends: nothing below zero is made of that."""
+    return None if before is None or now is None else max(0.0, now - before) / seconds
+
+
+class SystemFile:
+    """The file of one attempt's samples, and what it holds. One writer; it may be replaced and removed meanwhile."""
+
+    def __init__(self, path: Path, machine: Machine) -> None:
+        self._path = path
+        self._machine = machine
+        self._samples: list[Sample] = []
+        self._is_whole = False
+        self._waits = 0
+
+    def append(self, sample: Sample) -> None:
+        """Add a sample; there are never more than MOST_SAMPLES. What the volume does not take is written later."""
+        self._samples.append(sample)
+        if len(self._samples) > MOST_SAMPLES:
+            self._samples = thin_out(self._samples)
+            self._is_whole = False
+        self._waits -= 1
+        if self._waits > 0:
+            return
+        try:
+            self._write(sample)
+        except OSError as error:
+            # Maybe half a line was written.
+            self._is_whole, self._waits = False, _SAMPLES_BEFORE_RETRY
+            log.debug("%s was not written: %s", self._path, error)
+
+    def _write(self, newest: Sample) -> None:
+        if not self._is_whole:
+            # The job's folder exists, unless the job was deleted.
+            self._path.parent.mkdir(exist_ok=True)
+            replace_file(self._path, machine_line(self._machine), *map(sample_line, self._samples))
+            self._is_whole = True
+            return
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            line = sample_line(newest)
+            self._is_whole = os.write(descriptor, line) == len(line)
+        finally:
+            os.close(descriptor)
