@@ -46,9 +46,8 @@ class ShareRequest(BaseModel):
 def create(job_id: str) -> Response:
     """Create a link to the page of this job, for people without a key.
 
-    Its token reads this job alone: state, curves, events, use of its
-    machine, evaluation, forecast and the list of its models. It reads no
-    output, no file and no model, and changes nothing.
+    Its token reads this job alone: state, curves, events, use of its machine, evaluation, forecast and the list of its
+    models. It reads no output, no file and no model, and changes nothing.
     """
     no_query()
     folder = find_job(job_id)
