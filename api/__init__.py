@@ -122,6 +122,8 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/page/shared/<job_id>", "public", page.shared),
         ("GET", "/page/compare", "page", page.compare),
         ("GET", "/page/new", "page", page.new),
+        ("GET", "/page/datasets", "page", page.datasets),
+        ("GET", "/page/keys", "page", page.keys),
         ("GET", "/page/usage", "page", page.usage),
         ("GET", "/page/workers", "page", page.workers),
         ("GET", "/page/webhooks", "page", page.webhooks),

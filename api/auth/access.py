@@ -118,9 +118,11 @@ def _check() -> Response | None:
 
 def _find_shared() -> Caller | None:
     """Who has a link to the job of the path; None for everybody else."""
-    token = request.headers.get("Authorization", "").partition(" ")[2].strip(" ")
-    share = service().shares.find((request.view_args or {})["job_id"], token)
-    return None if share is None else Caller(share.id, "read", share.project, is_session=False, is_shared=True)
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    share = service().shares.find((request.view_args or {})["job_id"], token.strip(" "))
+    if share is None or scheme.lower() != "bearer":
+        return None
+    return Caller(share.id, "read", share.project, is_session=False, is_shared=True)
 
 
 def _find_session_key() -> KnownKey | None:

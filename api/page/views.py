@@ -56,6 +56,18 @@ def new() -> Response:
     return _for_caller("new.html", "new")
 
 
+@operation("datasetsPage", "page", "Page of the datasets", _SHOWN)
+def datasets() -> Response:
+    """Page of the datasets, with their profiles and the jobs that use them."""
+    return _for_caller("datasets.html", "datasets")
+
+
+@operation("keysPage", "page", "Page of the API keys", _SHOWN)
+def keys() -> Response:
+    """Page of the API keys, for a key of scope admin."""
+    return _for_caller("keys.html", "keys")
+
+
 @operation("usagePage", "page", "Page of the usage", _SHOWN)
 def usage() -> Response:
     """Page of the compute time of past jobs."""

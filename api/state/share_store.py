@@ -86,14 +86,9 @@ class ShareStore:
         return record if hmac.compare_digest(record.bound, _bind(token, key_hash)) else None
 
     def of_job(self, job_id: str) -> list[ShareRecord]:
-        """The links that open a job at this moment, newest first. Those that do not any more are removed."""
-        found = []
-        for path in self.place(job_id).glob("share_*.json"):
-            record = self._read(path)
-            if record is not None and self._is_open(record):
-                found.append(record)
-            elif record is not None:
-                path.unlink(missing_ok=True)
+        """The links that open a job at this moment, newest first."""
+        records = (self._read(path) for path in self.place(job_id).glob("share_*.json"))
+        found = [record for record in records if record is not None and self._is_open(record)]
         return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
 
     def revoke(self, job_id: str, share_id: str) -> bool:

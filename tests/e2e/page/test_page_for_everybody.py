@@ -10,6 +10,7 @@ from tests.support.jobs import claim, put_job, small_spec
 
 PAGES = (
     *("/", "/page/new?like={job}", "/page/usage", "/page/usage?by=dataset", "/page/workers", "/page/webhooks"),
+    *("/page/datasets", "/page/keys"),
     "/page/sign-in",
 )
 

@@ -93,6 +93,8 @@ ROUTES = {
     ("GET", "/page/shared/<job_id>"): SAME,
     ("GET", "/page/compare"): SAME,
     ("GET", "/page/new"): SAME,
+    ("GET", "/page/datasets"): SAME,
+    ("GET", "/page/keys"): SAME,
     ("GET", "/page/usage"): SAME,
     ("GET", "/page/workers"): SAME,
     ("GET", "/page/webhooks"): SAME,
