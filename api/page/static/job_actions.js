@@ -1,6 +1,6 @@
 // What can be done with a job, by its state and by what the key may.
 
-import { send } from "./api.js";
+import { isShared, send } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
 import { extend } from "./extend_dialog.js";
@@ -9,7 +9,7 @@ import { notifyButton, reportEnd } from "./job_notify.js";
 import { notice } from "./notice.js";
 import { share } from "./share_dialog.js";
 
-const MAY_WRITE = !["read", "shared"].includes(document.body.dataset.scope);
+const MAY_WRITE = !isShared && document.body.dataset.scope !== "read";
 
 /** Show the buttons that make sense now. */
 export function showActions(job) {

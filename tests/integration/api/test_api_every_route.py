@@ -53,6 +53,7 @@ BODIES = {
     ("POST", "/jobs/<job_id>/shares"): {"expires_in_days": 1},
     ("POST", "/page/sign-in"): {"key": ADMIN_KEY},
     ("PATCH", PARTS): CSV[:9],
+    ("PATCH", "/jobs/<job_id>"): {"add_tags": ["one"], "note": "two"},
 }
 # Counters of the process that answers.
 BODY_DIFFERS = {("GET", "/metrics")}
