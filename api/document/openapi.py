@@ -55,6 +55,10 @@ _PATH_PARAMETERS: dict[str, Schema] = {
     "key_id": text("Id of the API key.", pattern="^[A-Za-z0-9_]{1,64}$"),
     "share_id": text("Id of the link.", pattern=SHARE_ID_PATTERN),
 }
+_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "share": {"type": "http", "scheme": "bearer", "description": "The token of a link to the job."},
+}
 _SECURITY: dict[str, list[Schema]] = {"public": [], "shared": [{"key": []}, {"share": []}]}
 
 
@@ -114,10 +118,7 @@ def document(app: Flask) -> Schema:
         "components": {
             "schemas": schemas["$defs"],
             "responses": {_name(status): _problem(status, references) for status in ERRORS},
-            "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
-                "share": {"type": "http", "scheme": "bearer", "description": "The token of a link to the job."},
-            },
+            "securitySchemes": _SCHEMES,
         },
     }
 
