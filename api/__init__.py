@@ -26,8 +26,21 @@ def create_app(settings: "Settings") -> "Flask":
     from api.datasets import views as datasets
     from api.document import views as document
     from api.http import every_request, problems
-    from api.insight import explain, forecast, replay, usage
-    from api.jobs import bundle, end, evaluation, events, extend, files, output, post, system, work_files
+    from api.insight import explain, forecast, replay, spend, usage
+    from api.jobs import (
+        annotate,
+        bundle,
+        end,
+        evaluation,
+        events,
+        extend,
+        files,
+        output,
+        post,
+        share,
+        system,
+        work_files,
+    )
     from api.jobs import list as job_list
     from api.jobs import show as job_view
     from api.models import views as models
@@ -46,6 +59,7 @@ def create_app(settings: "Settings") -> "Flask":
     Service.attach(app, settings)
     histories.install(app)
     rows.install(app)
+    spend.install(app)
     every_request.install(app)
     problems.install(app)
     page.install(app)
@@ -74,26 +88,30 @@ def create_app(settings: "Settings") -> "Flask":
         ("DELETE", "/programs/<program_id>", "code", programs.delete),
         ("POST", "/jobs", "write", post.submit),
         ("GET", "/jobs", "read", job_list.show_all),
-        ("GET", "/jobs/<job_id>", "read", job_view.show),
+        ("GET", "/jobs/<job_id>", "shared", job_view.show),
+        ("PATCH", "/jobs/<job_id>", "write", annotate.change),
         ("DELETE", "/jobs/<job_id>", "write", end.delete),
         ("POST", "/jobs/<job_id>/cancel", "write", end.cancel),
         ("POST", "/jobs/<job_id>/retry", "write", post.retry),
         ("POST", "/jobs/<job_id>/extend", "write", extend.extend),
-        ("GET", "/jobs/<job_id>/events", "read", events.show),
-        ("GET", "/jobs/<job_id>/epochs", "read", events.show_epochs),
+        ("GET", "/jobs/<job_id>/events", "shared", events.show),
+        ("GET", "/jobs/<job_id>/epochs", "shared", events.show_epochs),
         ("GET", "/jobs/<job_id>/output", "read", output.show),
-        ("GET", "/jobs/<job_id>/system", "read", system.show),
+        ("GET", "/jobs/<job_id>/system", "shared", system.show),
         ("GET", "/jobs/<job_id>/training_log.csv", "read", files.training_log),
-        ("GET", "/jobs/<job_id>/checkpoints", "read", files.checkpoints),
+        ("GET", "/jobs/<job_id>/checkpoints", "shared", files.checkpoints),
         ("GET", "/jobs/<job_id>/checkpoints/<name>", "read", files.checkpoint),
         ("GET", "/jobs/<job_id>/files", "read", work_files.show_all),
         ("GET", "/jobs/<job_id>/files/<path:path>", "read", work_files.show),
         ("GET", "/jobs/<job_id>/model", "read", files.model),
-        ("GET", "/jobs/<job_id>/evaluation", "read", evaluation.show),
+        ("GET", "/jobs/<job_id>/evaluation", "shared", evaluation.show),
         ("GET", "/jobs/<job_id>/bundle.zip", "read", bundle.bundle),
-        ("GET", "/jobs/<job_id>/explain", "read", explain.show),
-        ("GET", "/jobs/<job_id>/forecast", "read", forecast.show),
+        ("GET", "/jobs/<job_id>/explain", "shared", explain.show),
+        ("GET", "/jobs/<job_id>/forecast", "shared", forecast.show),
         ("POST", "/jobs/<job_id>/replay", "read", replay.replay_job),
+        ("POST", "/jobs/<job_id>/shares", "write", share.create),
+        ("GET", "/jobs/<job_id>/shares", "write", share.show_all),
+        ("DELETE", "/jobs/<job_id>/shares/<share_id>", "write", share.revoke),
         ("GET", "/replay/patience", "read", replay.patience),
         ("GET", "/webhooks", "read", webhooks.show_all),
         ("POST", "/webhooks", "write", webhooks.create),
@@ -115,8 +133,12 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/readyz", "read", health.ready),
         ("GET", "/", "page", page.jobs),
         ("GET", "/page/jobs/<job_id>", "page", page.job),
+        # Without a job's token, which is after the # of the address, the page shows nothing.
+        ("GET", "/page/shared/<job_id>", "public", page.shared),
         ("GET", "/page/compare", "page", page.compare),
         ("GET", "/page/new", "page", page.new),
+        ("GET", "/page/datasets", "page", page.datasets),
+        ("GET", "/page/keys", "page", page.keys),
         ("GET", "/page/usage", "page", page.usage),
         ("GET", "/page/workers", "page", page.workers),
         ("GET", "/page/webhooks", "page", page.webhooks),

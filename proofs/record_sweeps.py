@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 
+from bench.sweeps import EPOCHS, FOLDER, PATIENCE
 from proofs.record_curves import data_sets
 from shared.events import read_events
 from shared.volume import Volume
@@ -22,10 +23,7 @@ from tests.support.jobs import claim, put_dataset, put_job
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
-FOLDER = Path(__file__).parents[1] / "tests" / "data" / "sweeps"
 NAMES = ("digits", "wine-quality", "friedman", "classification")
-EPOCHS = 100
-PATIENCE = 10
 COLUMNS = ("trial", "monitor", "epoch", "value", "seconds")
 
 

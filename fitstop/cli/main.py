@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import click
 
+from fitstop.cli.annotate import note, tag
 from fitstop.cli.base import FitstopGroup, as_written
 from fitstop.cli.completion import completion
 from fitstop.cli.contexts import context as context_group
@@ -67,6 +68,8 @@ _RUN = (
     cancel,
     retry,
     extend,
+    tag,
+    note,
     rm,
     download,
     bundle,

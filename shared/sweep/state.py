@@ -199,7 +199,9 @@ class SweepReader:
             if record is None:
                 return None
             reader = self._readers[number] = _TrialReader(self._volume, record, self._record.spec.objective.monitor)
-        trial = reader.refused(folder) if is_refused else reader.read_on()
+        trial = reader.read_on()
+        if is_refused and trial.status == "proposed":
+            trial = reader.refused(folder)
         if trial.is_finished:
             self._finished[number] = trial
             del self._readers[number]
@@ -255,7 +257,7 @@ class _TrialReader:
             stopping=history.rule,
             reason=error.code if error else stop.reason if stop else None,
             message=error.message if error else None,
-            is_stop_requested=self._job.stop_file.exists(),
+            is_stop_requested=self._job.stop_file.exists() or self._job.cancel_file.exists(),
             price_per_hour=history.attempts[-1].claim.gpu_price_per_hour if history.attempts else None,
         )
 

@@ -9,6 +9,7 @@ from statistics import median
 
 from shared.budget import used_words
 from shared.job import BudgetUsed, StopRequest
+from shared.spec import Budget
 from shared.sweep.folder import EndReason
 from shared.sweep.rules import judge
 from shared.sweep.state import SweepState, Trial
@@ -20,10 +21,11 @@ _STOP_SECONDS = 0.8
 
 @dataclass(frozen=True)
 class Propose:
-    """Propose trial `number`; `unfinished` are the earlier ones whose results are not known."""
+    """Propose trial `number`; `unfinished` are the earlier ones whose results are not known, `budget` what is left."""
 
     number: int
     unfinished: tuple[int, ...]
+    budget: Budget | None
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,7 @@ def next_steps(state: SweepState) -> list[Step]:
     """The steps, of which at most one proposes: the next proposal has to know of it."""
     if state.end is not None:
         return []
-    stops = [*_stop_for_budget(state), *_cancel_rest(state)]
-    if stops:
+    if stops := [*_stop_for_budget(state), *_cancel_rest(state)]:
         return stops
     begin = [*_make_jobs(state), *_propose(state)]
     return [*_stop_outclassed(state), *begin] or _end(state)
@@ -78,7 +79,7 @@ def _propose(state: SweepState) -> list[Step]:
     if len(state.unfinished) >= state.record.spec.parallel or why_no_more(state) is not None:
         return []
     number = max((trial.number for trial in state.trials), default=0) + 1
-    return [Propose(number, tuple(trial.number for trial in state.unfinished))]
+    return [Propose(number, tuple(trial.number for trial in state.unfinished), _what_is_left(state))]
 
 
 def _end(state: SweepState) -> list[Step]:
@@ -88,11 +89,15 @@ def _end(state: SweepState) -> list[Step]:
 
 def _cancel_rest(state: SweepState) -> list[Step]:
     """Where the sweep is cancelled, all that has not ended; where its budget is used up, what has not begun."""
-    if state.cancel is not None:
-        return [CancelTrial(trial) for trial in state.unfinished]
-    if used_up(state) is not None:
-        return [CancelTrial(trial) for trial in state.unfinished if trial.status != "running"]
-    return []
+    if state.cancel is None and used_up(state) is None:
+        return []
+    rest = [trial for trial in state.unfinished if state.cancel is not None or trial.status != "running"]
+    # A trial without a job has its job first: another worker may be making it at this moment.
+    return [
+        MakeJob(trial) if trial.status == "proposed" else CancelTrial(trial)
+        for trial in rest
+        if not trial.is_stop_requested
+    ]
 
 
 def _stop_outclassed(state: SweepState) -> list[Step]:
@@ -123,6 +128,20 @@ def used_up(state: SweepState) -> BudgetUsed | None:
         if seconds <= running * _STOP_SECONDS:
             return used
     return None
+
+
+def _what_is_left(state: SweepState) -> Budget | None:
+    """The sweep's budget for one more trial: all that is left, which the trials beside it share."""
+    budget = state.record.spec.budget
+    if budget is None:
+        return None
+    seconds, cost = budget.max_gpu_seconds, budget.max_cost
+    spent = max(state.costs().values(), default=0.0)
+    return Budget(
+        max_gpu_seconds=None if seconds is None else seconds - state.gpu_seconds,
+        max_cost=None if cost is None else cost - spent,
+        deadline=budget.deadline,
+    )
 
 
 def _limits(state: SweepState) -> list[tuple[BudgetUsed, float]]:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from shared.ids import new_job_id, new_sweep_id
-from shared.job import JobRecord
+from shared.job import AttemptEnd, Claim, Ending, JobRecord, Stop
+from shared.job_folder import AttemptFolder, JobFolder
 from shared.resolve import resolve
 from shared.resolve.draft import make_draft
 from shared.resolve.kinds import fill_in_kinds
@@ -13,6 +14,7 @@ from shared.sweep.folder import SweepFolder, SweepRecord, sweep_folder
 from shared.sweep.state import Trial
 from shared.times import utc_now
 from shared.volume import Volume
+from tests.support.epochs import epoch, tell
 from tests.support.jobs import small_spec
 
 SPACE: dict[str, Any] = {
@@ -68,3 +70,29 @@ def trial(number: int, *curve: float | None, status: Any = "succeeded", **facts:
         **facts,
     }
     return Trial(number=number, job=f"job_{number:026}", status=status, proposed_at=utc_now(), curve=curve, **given)
+
+
+def train(job: JobFolder, *values: float, ends: bool = True, held: float = 1.0) -> AttemptFolder:
+    """Do to a job what a worker does: claim it, tell of an epoch for each value, and end it, unless it is to run on."""
+    attempt = job.running_attempt()
+    if attempt is None:
+        attempt = job.take(
+            Claim(
+                attempt=1, owner="tests", host="here", pid=1, slot=0, device="CPU", claimed_at=utc_now(),
+                gpu_price_per_hour=3.6, currency="EUR",
+            )
+        )  # fmt: skip
+    assert attempt is not None
+    tell(attempt, *(epoch(number, value) for number, value in enumerate(values, start=1)))
+    if ends:
+        ending = Ending(status="succeeded", stop=Stop(reason="epochs_completed", last_epoch=len(values)))
+        attempt.close(AttemptEnd(outcome="finished", ended_at=utc_now(), held_seconds=held, ending=ending))
+        job.settle(ending, attempt.number)
+    return attempt
+
+
+class DeafQueue:
+    """A queue that nobody hears: what is on the volume decides."""
+
+    def notify(self, *job_ids: str) -> bool:
+        return True

@@ -1,9 +1,10 @@
 // A chart: curves over epochs or time, with a caption, a legend and the same data as a table. Drawn by uPlot.
 
-import { element, replace, setAttribute, setText, svg } from "./dom.js";
+import { byId, element, replace, setAttribute, setText, svg } from "./dom.js";
 import { duration, metric } from "./format.js";
 import { drawBehind, drawMarks } from "./marks.js";
-import { lastRow, linearRange, logRange, logSplits, positive, smoothed, thinned } from "./series.js";
+import { csvButton, savePng } from "./save.js";
+import { lastRow, linearRange, logRange, logSplits, positive, rangeFromZero, smoothed, thinned } from "./series.js";
 import uPlot from "./vendor/uPlot.esm.js";
 import { MOST_POINTS } from "./view.js";
 
@@ -15,18 +16,21 @@ const AXIS_WIDTH = 58;
  *
  * @param {View} view what it shares with the other charts of the page
  * @param {object} options `title`; `curves`: `[{label, colour, dash?, isStepped?}]`, colours as custom properties; `height` in
- *     pixels; `unit`: how a value is written; `hasLabels`: whether marks have words
- * @param {function(): object} source what to draw now: `epochs` (one number a row), `places` (the same on the axis),
+ *     pixels; `unit`: how a value is written; `hasLabels`: whether marks have words; `rowName`: head of the table's
+ *     first column; `isFromZero`: whether the vertical axis begins at zero
+ * @param {function(): object} source what to draw now: `epochs` (what a row is called), `places` (the same on the axis),
  *     `columns` (one for each curve), `marks`, `place` (of an epoch on the axis), `always` (rows to show in any case)
  *     and `caption`
  */
 export class Chart {
-  constructor(view, { title, curves, height = 200, unit = metric, hasLabels = false }, source) {
+  constructor(view, { title, curves, height = 200, unit = metric, hasLabels = false, rowName = "epoch", isFromZero = false }, source) {
     this.view = view;
     this.curves = curves.map((curve) => ({ ...curve, isShown: true }));
     this.height = height;
     this.unit = unit;
     this.hasLabels = hasLabels;
+    this.rowName = rowName;
+    this.isFromZero = isFromZero;
     this.source = source;
     this.plot = null;
     this.rows = [];
@@ -69,7 +73,10 @@ export class Chart {
       "Table",
       element("span", { class: "sr" }, ` of ${title}`),
     );
-    const head = element("figcaption", {}, element("h3", {}, title), this.caption, this.tableButton);
+    this.title = title;
+    const png = element("button", { type: "button", class: "quiet small", on: { click: () => void this.#savePng() } }, "PNG", element("span", { class: "sr" }, ` of ${title}`));
+    const buttons = element("div", { class: "chart-buttons" }, this.tableButton, csvButton(title, () => this.#csv()), png);
+    const head = element("figcaption", {}, element("h3", {}, title), this.caption, buttons);
     const keys = { keydown: (event) => this.#step(event) };
     this.paper = element("div", { class: "chart-paper", role: "img", tabindex: 0, on: keys });
     this.paper.style.height = `${this.height}px`;
@@ -179,7 +186,7 @@ export class Chart {
         x: { time: false, range: (plot, least, greatest) => this.#span(least, greatest) },
         y: isLog
           ? { distr: 3, range: (plot, least, greatest) => logRange(least, greatest) }
-          : { range: (plot, least, greatest) => linearRange(least, greatest) },
+          : { range: (plot, least, greatest) => (this.isFromZero ? rangeFromZero(greatest) : linearRange(least, greatest)) },
       },
       axes: [this.#xAxis(), this.#yAxis(isLog)],
       series: [{}, ...this.curves.map((curve) => this.#series(curve)), ...this.curves.map((curve) => this.#series(curve, true))],
@@ -289,10 +296,31 @@ export class Chart {
     return `${value} (smoothed ${this.unit(this.smooth[number][shown])})`;
   }
 
+  /** All rows, also those that the chart leaves out. */
+  #csv() {
+    const { epochs, places, columns } = this.now;
+    const first = this.view.axis === "time" && epochs === places ? "seconds" : "epoch";
+    const rows = epochs.map((epoch, row) => [epoch, ...columns.map((column) => column[row])]);
+    return { name: this.#fileName(), head: [first, ...this.curves.map((curve) => curve.label)], rows };
+  }
+
+  async #savePng() {
+    if (this.isTable) this.#toggleTable();
+    // A chart that was hidden is drawn when the browser has laid it out.
+    while (!this.plot) await new Promise(requestAnimationFrame);
+    const legend = this.curves.filter((curve) => curve.isShown);
+    const words = { title: this.title, caption: this.now.caption, legend };
+    await savePng(this.#fileName(), this.plot.ctx.canvas, this.width, words, (property) => this.view.colour(property));
+  }
+
+  #fileName() {
+    return `${byId("job")?.dataset.job ?? "jobs"}-${this.title}`;
+  }
+
   #showTable() {
     const { epochs, columns } = this.now;
     const names = this.curves.map((curve) => element("th", { class: "num", scope: "col" }, curve.label));
-    const head = element("tr", {}, element("th", { class: "num", scope: "col" }, "epoch"), names);
+    const head = element("tr", {}, element("th", { class: "num", scope: "col" }, this.rowName), names);
     const rows = this.rows.map((row) => {
       const cells = columns.map((column) => element("td", { class: "num" }, this.unit(column[row])));
       return element("tr", {}, element("th", { class: "num", scope: "row" }, epochs[row]), cells);

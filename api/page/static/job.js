@@ -1,6 +1,7 @@
 // One job, live.
 
-import { get } from "./api.js";
+import { AnnotationsPanel } from "./annotations_panel.js";
+import { get, isShared } from "./api.js";
 import { showCheckpoints } from "./checkpoints_panel.js";
 import { Curves } from "./curves.js";
 import { byId, setText } from "./dom.js";
@@ -17,7 +18,9 @@ import { OutputPanel } from "./output_panel.js";
 import { ownRule, PatiencePanel } from "./patience_panel.js";
 import { ProgramPanel } from "./program_panel.js";
 import { Regularly } from "./regularly.js";
+import { csvButton } from "./save.js";
 import { betterMode } from "./series.js";
+import { SystemPanel } from "./system_panel.js";
 import { keptView } from "./url_view.js";
 import { controlsOf } from "./view_controls.js";
 
@@ -33,6 +36,8 @@ const controls = controlsOf(view);
 const charts = new JobCharts(view, curves, controls);
 const panel = new PatiencePanel(byId("patience-panel"), curves, showWhatIf);
 const output = new OutputPanel(jobId, complain);
+const system = new SystemPanel(jobId, complain);
+const annotations = new AnnotationsPanel(byId("annotations"), know);
 const program = new ProgramPanel(byId("program"), complain);
 const questions = new Regularly(BETWEEN_QUESTIONS_MS, ask);
 let job = null;
@@ -40,7 +45,7 @@ let forecast = null;
 let savedBefore = null;
 let isEvaluated = false;
 
-byId("view-controls").append(controls.node);
+byId("view-controls").append(controls.node, csvButton("all epochs", allEpochs));
 
 function showWhatIf(stop) {
   charts.whatif = stop;
@@ -68,17 +73,19 @@ function drawSoon() {
 function know(document) {
   job = document;
   output.setStatus(job.status);
+  system.setStatus(job.status);
+  annotations.show(job);
   if (job.status === "succeeded" && !isEvaluated) {
     isEvaluated = true;
     void showEvaluation(byId("evaluation"), jobId).catch(complain);
   }
-  program.setJob(job);
+  if (!isShared) program.setJob(job);
   charts.monitor = monitorOf(job);
   charts.stop = job.stop?.last_epoch || curves.stop?.epoch || null;
   if (job.stop) charts.forecast = null;
   showSummary(job, forecast);
   showActions(job);
-  if (job.ledger) showLedger(byId("ledger"), job.ledger);
+  if (job.ledger) showLedger(byId("ledger"), job);
   byId("curves").hidden = Boolean(job.finished_at) && !job.progress && !curves.length;
   byId("ledger").hidden = !(job.ledger?.gpu_seconds.total > 0);
   // The rule of a script is its own, and the page does not know all of it.
@@ -97,6 +104,14 @@ function monitorOf({ spec, progress }) {
 
 function priceOf({ worker }) {
   return worker?.gpu_price_per_hour ? { perHour: worker.gpu_price_per_hour, currency: worker.currency } : null;
+}
+
+/** The table of all epochs with all that is known of each. */
+function allEpochs() {
+  const { epochs, seconds, rates, names } = curves;
+  const columns = names.map((name) => curves.values(name));
+  const rows = epochs.map((epoch, row) => [epoch, seconds[row], rates[row], ...columns.map((column) => column[row])]);
+  return { name: `${jobId}-epochs`, head: ["epoch", "seconds", "learning_rate", ...names], rows };
 }
 
 /** What only the service knows: why, where it will stop, and which models it keeps. */
@@ -127,7 +142,7 @@ function complain(problem) {
 /** The history in pages, then whatever comes behind it: nothing is fetched twice. */
 async function run() {
   know(await get(`/jobs/${jobId}`));
-  void showImages(byId("images"), job).catch(complain);
+  if (!isShared) void showImages(byId("images"), job).catch(complain);
   let after = null;
   let page;
   do {
@@ -138,4 +153,7 @@ async function run() {
   follow(jobId, { onEvent: take, onState: know, onProblem: complain, after });
 }
 
-run().catch(complain);
+run().catch((problem) => {
+  if (!job) setText(byId("explanation"), problem.message);
+  else complain(problem);
+});
