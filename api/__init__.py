@@ -26,8 +26,8 @@ def create_app(settings: "Settings") -> "Flask":
     from api.datasets import views as datasets
     from api.document import views as document
     from api.http import every_request, problems
-    from api.insight import explain, forecast, replay, usage
-    from api.jobs import bundle, end, evaluation, events, extend, files, output, post, system, work_files
+    from api.insight import explain, forecast, replay, spend, usage
+    from api.jobs import annotate, bundle, end, evaluation, events, extend, files, output, post, system, work_files
     from api.jobs import list as job_list
     from api.jobs import show as job_view
     from api.models import views as models
@@ -46,6 +46,7 @@ def create_app(settings: "Settings") -> "Flask":
     Service.attach(app, settings)
     histories.install(app)
     rows.install(app)
+    spend.install(app)
     every_request.install(app)
     problems.install(app)
     page.install(app)
@@ -75,6 +76,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("POST", "/jobs", "write", post.submit),
         ("GET", "/jobs", "read", job_list.show_all),
         ("GET", "/jobs/<job_id>", "read", job_view.show),
+        ("PATCH", "/jobs/<job_id>", "write", annotate.change),
         ("DELETE", "/jobs/<job_id>", "write", end.delete),
         ("POST", "/jobs/<job_id>/cancel", "write", end.cancel),
         ("POST", "/jobs/<job_id>/retry", "write", post.retry),

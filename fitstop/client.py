@@ -244,6 +244,10 @@ class Client(Transport):
         """Cancel a job; its checkpoints are kept."""
         return self._json("POST", _job_path(job_id, "cancel"))
 
+    def change(self, job_id: str, changes: Json) -> Json:
+        """Change a job's `tags` (or `add_tags`, `remove_tags`) and `note`; the job afterwards."""
+        return self._json("PATCH", _job_path(job_id), json=changes)
+
     def explain(self, job_id: str) -> Json:
         """Why the job waits, runs or stopped: `sentences`, and `text`."""
         return self._json("GET", _job_path(job_id, "explain"))

@@ -3,15 +3,17 @@
 Its size is bounded: of many classes, long curves and many mistakes it holds a part, and says of how many.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.document import Document, read_document
 from shared.job_folder import AttemptFolder
 from shared.progress import Count
 from shared.times import Time
 
+# A script's process writes the file, and pages show the pictures: nothing else may be in their place.
+Thumbnail = Annotated[str, Field(pattern="^data:image/png;base64,[A-Za-z0-9+/]+={0,2}$", max_length=100_000)]
 # A class, a number, or the first numbers of a row with several outputs.
 Value = int | float | bool | str | tuple[float, ...]
 
@@ -67,7 +69,7 @@ class Residuals(_Part):
 
 
 class Mistake(_Part):
-    """One of the worst predictions. `row` counts the dataset's rows from 0.
+    """One of the worst predictions. `row` counts the rows of the dataset from 0, or of a script's validation data.
 
     `thumbnail` is a data URI, for images.
     """
@@ -77,7 +79,7 @@ class Mistake(_Part):
     predicted: Value
     probability: Annotated[float | None, Field(description="Probability of the predicted class")]
     loss: float
-    thumbnail: str | None = None
+    thumbnail: Thumbnail | None = None
 
 
 class PartResult(_Part):
@@ -96,6 +98,16 @@ class PartResult(_Part):
     calibration: tuple[CalibrationBin, ...] | None = None
     residuals: Residuals | None = None
     mistakes: tuple[Mistake, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> Self:
+        classes = len(self.classes or ())
+        rows = self.confusion or ()
+        if self.confusion is not None and {len(rows), *map(len, rows)} != {classes}:
+            raise ValueError("confusion has another size than classes")
+        if any(max(one.true, one.predicted) >= classes for one in self.most_confused):
+            raise ValueError("most_confused names classes that are not there")
+        return self
 
 
 class Evaluation(Document):

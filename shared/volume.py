@@ -6,7 +6,9 @@ models/<weights id>/           weights.h5, model.json: see shared.weights
 programs/<program id>/         latest.json, versions/<version>/: see shared.program
 open/<priority>-<job id>       a marker while the job has no result: the queue's order, by name alone; what it holds,
                                as a rule the spec, nobody reads. `.<project>` follows, but for the project `default`
+annotated/<job id>.<number>    an empty file for each job with tags or a note: see shared.annotations
 turns/<number>.<project>       whose turn it was (shared.turns)
+sweeps/<sweep id>/             see shared.sweep.folder
 jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two characters of the id
 deleted/                       what is on its way out: taken from its place whole, nothing of it is read again
 workers/<worker>.json          what each worker last said of itself; only for people to read
@@ -24,6 +26,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from shared.annotations import remove_markers
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument, read_document
 from shared.durable import (
@@ -108,6 +111,7 @@ class Volume:
         self.datasets = root / "datasets"
         self.open = root / "open"
         self.jobs = root / "jobs"
+        self.annotated = root / "annotated"
         self.turns = root / "turns"
         self.workers = root / "workers"
         self.deleted = root / "deleted"
@@ -116,7 +120,7 @@ class Volume:
         make_folder(root)
         guard(root)
         self._identity = VolumeIdentity(root)
-        for folder in (self.datasets, self.open, self.turns, self.jobs, self.workers, self.deleted):
+        for folder in (self.datasets, self.open, self.annotated, self.turns, self.jobs, self.workers, self.deleted):
             make_folder(folder)
         # Those whose names this process has brought onto the disk.
         self._safe_shards: set[str] = set()
@@ -307,6 +311,7 @@ class Volume:
         """
         self.close_job(open_job)
         (self.deleted / open_job.job_id).touch()
+        remove_markers(self.annotated, self.job_folder(open_job.job_id))
         return self._remove(self.job_folder(open_job.job_id).path)
 
     def was_deleted(self, job_id: str) -> bool:
@@ -323,6 +328,10 @@ class Volume:
                 remove_tree(grave)
             elif job_age_seconds(grave.name) > _REMEMBERED_SECONDS:
                 grave.unlink(missing_ok=True)
+
+    def remove_sweep(self, sweep_id: str) -> bool:
+        """Make a sweep not exist any more, at once and whole; False where there is none. Its jobs stay."""
+        return self._remove(self.root / "sweeps" / sweep_id)
 
     def _remove(self, folder: Path) -> bool:
         grave = self.deleted / f"{folder.name}-{secrets.token_hex(6)}"

@@ -12,6 +12,7 @@ from api.auth.quotas import costly_read
 from api.http.answer import json_response
 from api.http.operation import json_answer, operation
 from api.http.query import Query
+from api.insight.spend import spend_now
 from api.jobs.ledger import LedgerSum
 from api.jobs.list import candidate_ids
 from api.shapes import insight as shapes
@@ -67,7 +68,10 @@ _GROUPS: dict[str, Callable[[_Over, Held | None], str]] = {
     },
 )
 def show() -> Response:
-    """Sum the ledgers of the jobs that ended from `from` to `to` (days, UTC), in groups."""
+    """Sum the ledgers of the jobs that ended from `from` to `to` (days, UTC), in groups.
+
+    `now` is what the jobs that run at this moment cost per hour.
+    """
     today = date.fromisoformat(utc_now()[:10])
     with Query("by", "from", "to", "project") as query:
         by = query.parse("by", _group, "day")
@@ -97,6 +101,7 @@ def _usage(by: str, first: date, last: date, project: str | None) -> shapes.Usag
             "to": last.isoformat(),
             "data": rows,
             "total": {"jobs": total.jobs, **total.sums()},
+            "now": spend_now(project),
         }
     )
 

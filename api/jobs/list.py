@@ -1,9 +1,10 @@
-"""GET /jobs: pages of jobs, newest first, narrowed by state, name, time and metadata."""
+"""GET /jobs: pages of jobs in any order, narrowed by state, name, time, metadata and tags."""
 
 import logging
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import get_args
 
@@ -11,16 +12,17 @@ from flask import Response
 
 from api.auth.projects import PROJECT, reaches_job, read_project
 from api.http.answer import json_response
-from api.http.operation import AFTER_JOB, Schema, integer, json_answer, operation, text
+from api.http.operation import Schema, integer, json_answer, operation, text
 from api.http.problems import HttpProblem
 from api.http.query import Query
+from api.jobs.order import SORT, next_cursor, parse_cursor, parse_order
 from api.jobs.report import job_report, without_config
 from api.shapes.jobs import Job, JobPage, SetAside
 from api.state.index import Behind
-from api.state.index_file import Wanted
+from api.state.index_file import OPEN, Found, Key, Order, Wanted
 from api.state.service import service
+from shared.annotations import MOST_TAG_CHARACTERS, read_annotations
 from shared.document import UnusableDocument
-from shared.ids import is_job_id
 from shared.job import JobRecord, JobStatus
 from shared.job_folder import JobFolder, JobState
 from shared.times import format_time, parse_time, utc_now
@@ -32,11 +34,13 @@ _STATUSES = get_args(JobStatus)
 _MOST_SEARCH = 128
 # What `wanted_of` reads.
 WANTED: dict[str, Schema] = {
-    "after": AFTER_JOB,
+    "after": text("Last id of the previous page, or its `next`. With `sort` only its `next`."),
+    "sort": SORT,
     "project": PROJECT,
     "status": {"type": "array", "items": {"type": "string", "enum": [*_STATUSES]}, "description": "May be repeated."},
     "name": text("Name of the jobs."),
     "search": text("Part of the name that the jobs are shown under, in any case.", minLength=1, maxLength=_MOST_SEARCH),
+    "tag": {"type": "array", "items": {"type": "string"}, "description": "Only jobs with this tag. May be repeated."},
     "created_after": {**_MOMENT, "description": "Only jobs posted after this time."},
     "created_before": {**_MOMENT, "description": "Only jobs posted before this time."},
     f"{_METADATA}NAME": text("Only jobs whose metadata has this value under NAME."),
@@ -48,7 +52,7 @@ _MOST_SET_ASIDE = 100
 # Maximum number of folders that are looked at for one page without an index.
 MOST_FOLDERS = 300
 
-_Found = tuple[JobFolder, JobState]
+_Read = tuple[JobFolder, JobState, Found]
 # The jobs that cannot be read, by their ids.
 _SetAside = dict[str, UnusableDocument]
 
@@ -58,13 +62,13 @@ log = logging.getLogger(__name__)
 @operation(
     "listJobs",
     "jobs",
-    "List the jobs, newest first",
+    "List the jobs",
     {200: json_answer("One page.", JobPage)},
     query={"limit": integer(1, 100, 20), **WANTED},
     errors=(503,),
 )
 def show_all() -> Response:
-    """List the jobs, newest first; `after` is the last id of the previous page.
+    """List the jobs, newest first unless `sort` says otherwise; `after` is `next` of the previous page.
 
     Jobs whose documents cannot be read are listed in `set_aside`, with the reason. The `config` of a Keras model is
     empty in a list: `GET /jobs/{id}` has it.
@@ -77,14 +81,22 @@ def show_all() -> Response:
     if not wanted.after:
         _add_damaged(aside)
     items = list(_reports(found[:limit], aside))
-    has_more = len(found) > limit
-    return json_response(JobPage(object="list", data=items, has_more=has_more, set_aside=_set_aside_report(aside)))
+    following = next_cursor(wanted.order, [place for _, _, place in found], limit)
+    return json_response(
+        JobPage(
+            object="list",
+            data=items,
+            has_more=following is not None,
+            next=following,
+            set_aside=_set_aside_report(aside),
+        )
+    )
 
 
-def _reports(found: list[_Found], aside: _SetAside) -> Iterator[Job]:
-    waiting = [OpenJob.of(state.record) for folder, state in found if state.status == "queued"]
+def _reports(found: list[_Read], aside: _SetAside) -> Iterator[Job]:
+    waiting = [OpenJob.of(state.record) for _, state, _ in found if state.status == "queued"]
     places = service().places.of(*waiting) if waiting else {}
-    for folder, state in found:
+    for folder, state, _ in found:
         try:
             yield without_config(job_report(folder, state, places.get(folder.id), service().settings))
         except UnusableDocument as error:
@@ -93,8 +105,13 @@ def _reports(found: list[_Found], aside: _SetAside) -> Iterator[Job]:
 
 def wanted_of(query: Query) -> Wanted:
     """Which jobs a query asks for."""
+    order = query.parse("sort", parse_order, Order())
+    start: tuple[str, Key] = ("", None)
+    after, key = query.parse("after", partial(parse_cursor, order), start)
     return Wanted(
-        after=query.parse("after", _job_cursor, ""),
+        after=after,
+        after_key=key,
+        order=order,
         project=read_project(query),
         statuses=query.choices("status", frozenset(_STATUSES)),
         name=query.parse("name", str, None),
@@ -102,25 +119,46 @@ def wanted_of(query: Query) -> Wanted:
         created_after=query.parse("created_after", _moment, None),
         created_before=query.parse("created_before", _moment, None),
         metadata=query.family(_METADATA),
+        tags=tuple(query.parse_all("tag", _tag)),
     )
 
 
-def candidate_ids(wanted: Wanted) -> Iterator[str]:
-    """The ids of all jobs that may be wanted, newest first, and of others: the caller reads what they are."""
+def candidates(wanted: Wanted) -> Iterator[Found]:
+    """All jobs that may be wanted, in order, and others: the caller reads what they are.
+
+    Raises HttpProblem where they can only be sorted by the index, and that is being made.
+    """
     after = wanted.after
     try:
-        for job_id, _ in service().index.ids(wanted):
-            after = job_id
-            yield job_id
+        for found in service().index.ids(wanted):
+            after = found.id
+            yield found
     except Behind:
-        yield from _ids_after(after)
+        _refuse_without_index(wanted)
+        yield from (Found(job_id, OPEN, job_id) for job_id in _ids_after(after))
 
 
-def _page(wanted: Wanted, most: int, aside: _SetAside) -> list[_Found]:
+def candidate_ids(wanted: Wanted) -> Iterator[str]:
+    """The ids of `candidates`."""
+    return (found.id for found in candidates(wanted))
+
+
+def _page(wanted: Wanted, most: int, aside: _SetAside) -> list[_Read]:
     try:
         return list(islice(_from_index(wanted, aside), most))
     except Behind:
+        _refuse_without_index(wanted)
         return list(islice(_from_folders(wanted, aside), most))
+
+
+def _refuse_without_index(wanted: Wanted) -> None:
+    if not wanted.order.is_newest_first:
+        raise _index_is_being_made("without sort")
+
+
+def _index_is_being_made(otherwise: str) -> HttpProblem:
+    detail = f"the index of the jobs is being made on this host; ask again in a moment, or {otherwise}"
+    return HttpProblem(503, "index_building", detail, retry_after=2)
 
 
 def _add_damaged(aside: _SetAside) -> None:
@@ -138,18 +176,18 @@ def _set_aside_report(aside: _SetAside) -> list[SetAside]:
     return [SetAside(id=job_id, code=aside[job_id].code, message=str(aside[job_id])) for job_id in newest]
 
 
-def _from_index(wanted: Wanted, aside: _SetAside) -> Iterator[_Found]:
+def _from_index(wanted: Wanted, aside: _SetAside) -> Iterator[_Read]:
     index = service().index
-    for job_id, is_open in index.ids(wanted):
-        folder = service().volume.job_folder(job_id)
-        if is_open and is_other_than(folder, wanted.statuses):
+    for found in index.ids(wanted):
+        folder = service().volume.job_folder(found.id)
+        if found.status == OPEN and is_other_than(folder, wanted.statuses):
             continue
-        found = _read(folder, aside)
-        if found is None:
+        state = _read(folder, aside)
+        if state is None:
             if not folder.spec_file.exists():
-                index.forget(job_id)
-        elif not wanted.statuses or found[1].status in wanted.statuses:
-            yield found
+                index.forget(found.id)
+        elif not wanted.statuses or state.status in wanted.statuses:
+            yield folder, state, found
 
 
 def is_other_than(folder: JobFolder, statuses: frozenset[str]) -> bool:
@@ -161,23 +199,31 @@ def is_other_than(folder: JobFolder, statuses: frozenset[str]) -> bool:
     )
 
 
-def _from_folders(wanted: Wanted, aside: _SetAside) -> Iterator[_Found]:
+def _from_folders(wanted: Wanted, aside: _SetAside) -> Iterator[_Read]:
     """The same without an index, while one is being made: complete or, where it would take too long, refused."""
     for looked_at, job_id in enumerate(_ids_after(wanted.after)):
         if looked_at == MOST_FOLDERS:
-            detail = "the index of the jobs is being made on this host; ask again in a moment, or without filters"
-            raise HttpProblem(503, "index_building", detail, retry_after=2)
-        found = _read(service().volume.job_folder(job_id), aside)
-        if found is not None and is_wanted(found[1].record, found[1].status, wanted):
-            yield found
+            raise _index_is_being_made("without filters")
+        folder = service().volume.job_folder(job_id)
+        state = _read(folder, aside)
+        if state is not None and is_wanted(state.record, state.status, wanted) and has_tags(folder, wanted):
+            yield folder, state, Found(job_id, OPEN, job_id)
 
 
 def _ids_after(after: str) -> Iterator[str]:
     return (job_id for job_id in service().index.names() if not after or job_id < after)
 
 
+def has_tags(folder: JobFolder, wanted: Wanted) -> bool:
+    """Whether a job has the wanted tags; where none is wanted nothing is read."""
+    try:
+        return not wanted.tags or set(wanted.tags) <= set(read_annotations(folder)[1].tags)
+    except UnusableDocument:
+        return False
+
+
 def is_wanted(record: JobRecord, status: str, wanted: Wanted) -> bool:
-    """Whether a list is to hold a job."""
+    """Whether a list is to hold a job, but for its tags."""
     return (
         wanted.project in {None, record.project}
         and (not wanted.statuses or status in wanted.statuses)
@@ -197,20 +243,19 @@ def _is_within(record: JobRecord, wanted: Wanted) -> bool:
     return (wanted.created_after or "") < record.created_at < (wanted.created_before or "~")
 
 
-def _read(folder: JobFolder, aside: _SetAside) -> _Found | None:
-    """A job and its state; None for one that is gone, and for one that cannot be read, which goes to `aside`."""
+def _read(folder: JobFolder, aside: _SetAside) -> JobState | None:
+    """A job's state; None for one that is gone, and for one that cannot be read, which goes to `aside`."""
     try:
-        state = folder.state()
+        return folder.state()
     except UnusableDocument as error:
         if reaches_job(folder.id):
             aside[folder.id] = error
         return None
-    return None if state is None else (folder, state)
 
 
-def _job_cursor(text: str) -> str:
-    if not is_job_id(text):
-        raise ValueError("a job's id")
+def _tag(text: str) -> str:
+    if not 1 <= len(text) <= MOST_TAG_CHARACTERS:
+        raise ValueError(f"a tag of 1 to {MOST_TAG_CHARACTERS} characters")
     return text
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from api.shapes import jobs as shapes
 from api.shapes.base import take_fields
+from shared.annotations import Annotations, read_annotations
 from shared.attempts import Ended, is_failure, is_loss, since_progress
 from shared.document import UnusableDocument
 from shared.epoch_columns import EpochTold
@@ -41,7 +42,7 @@ def job_report(
         id=folder.id,
         object="job",
         project=record.project,
-        name=record.spec.name or record.spec.source_id,
+        **_labels(folder, record, unread),
         retry_of=record.retry_of,
         extends=record.extends,
         extends_from=record.extends_from,
@@ -140,6 +141,13 @@ def _or_none(read: Callable[[], _Read], unread: list[str]) -> _Read | None:
     except UnusableDocument as error:
         unread.append(str(error))
         return None
+
+
+def _labels(folder: JobFolder, record: JobRecord, unread: list[str]) -> dict[str, Any]:
+    found = _or_none(lambda: read_annotations(folder), unread)
+    annotations = found[1] if found else Annotations()
+    name = record.spec.name or record.spec.source_id
+    return {"name": name, "tags": list(annotations.tags), "note": annotations.note}
 
 
 def _engine(folder: JobFolder, unread: list[str]) -> shapes.Engine | None:

@@ -20,6 +20,7 @@ from api.state.code_workers import explain_no_programs
 from api.state.histories import histories
 from api.state.report_cache import View
 from api.state.service import Service, service
+from shared.annotations import last_change
 from shared.document import UnusableDocument
 from shared.fits import Kept
 from shared.history import JobHistory
@@ -102,7 +103,8 @@ def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool =
 
 def view_of(held: Service, folder: JobFolder) -> View:
     """The job as it is now."""
-    finished = held.views.finished.find(folder.id)
+    annotated = last_change(folder.path)
+    finished = held.views.finished.find((folder.id, annotated))
     if finished is not None:
         return finished
     now = mark(folder, held.volume.open)
@@ -113,7 +115,7 @@ def view_of(held: Service, folder: JobFolder) -> View:
     content = as_content(document)
     view = View(content, sha256(content).hexdigest()[:32], document.status)
     if view.status in TERMINAL:
-        return held.views.finished.keep(folder.id, view)
+        return held.views.finished.keep((folder.id, annotated), view)
     return held.views.fresh.keep((folder.id, now), view)
 
 

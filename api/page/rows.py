@@ -18,18 +18,31 @@ from cachetools import LRUCache
 from flask import Flask, Response, current_app, request
 
 from api.http.answer import as_content
-from api.http.operation import KNOWN, NOT_MODIFIED, integer, json_answer, operation
+from api.http.operation import KNOWN, NOT_MODIFIED, Schema, integer, json_answer, operation
 from api.http.query import Query
 from api.insight.forecast import forecast_of
-from api.jobs.list import FAMILY, PARAMETERS, WANTED, candidate_ids, is_other_than, is_wanted, log, wanted_of
+from api.insight.spend import spend_now
+from api.jobs.list import (
+    FAMILY,
+    PARAMETERS,
+    WANTED,
+    candidates,
+    has_tags,
+    is_other_than,
+    is_wanted,
+    log,
+    wanted_of,
+)
+from api.jobs.order import next_cursor
 from api.jobs.report import epoch_progress
-from api.page.shapes import JobRow, RowCost, RowForecast, RowPatience, RowStop
+from api.page.columns import METADATA, METRICS, MOST_NAME, PARTS, Value, metric_values, spec_values
+from api.page.shapes import JobRow, RowCost, RowForecast, RowPage, RowPatience, RowStop
 from api.page.spark import spark_of
-from api.shapes.base import Page
 from api.state.histories import histories
-from api.state.index_file import Wanted
+from api.state.index_file import Found, Wanted
 from api.state.locked_cache import LockedCache
 from api.state.service import service
+from shared.annotations import last_change, read_annotations
 from shared.document import UnusableDocument
 from shared.events import last_epoch_event
 from shared.history import JobHistory
@@ -49,6 +62,14 @@ _SLOW_VOLUME_SECONDS = 0.25
 _KEY = "fitstop-rows"
 _MOST_KEPT = 2000
 
+_EVERY = "*"
+_FAMILIES = (METRICS, METADATA, *(f"{part}." for part in PARTS))
+_COLUMN: Schema = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "Value of each row to add, such as hyperparameters.batch_size; * adds all. May be repeated.",
+}
+
 _Mark = tuple[object, ...]
 
 
@@ -61,6 +82,9 @@ class Kept:
     mark: _Mark
     row: JobRow
     read_at: float
+    values: dict[str, Value]
+    spec_values: dict[str, Value]
+    annotated: int
     forecast_at: float = 0.0
 
     @property
@@ -77,19 +101,25 @@ def install(app: Flask) -> None:
     "listRows",
     "page",
     "List the jobs as the page shows them",
-    {200: json_answer("One page.", Page[JobRow], headers=("ETag",)), 304: NOT_MODIFIED},
-    query={"limit": integer(1, 100, 50), **WANTED},
+    {200: json_answer("One page.", RowPage, headers=("ETag",)), 304: NOT_MODIFIED},
+    query={"limit": integer(1, 100, 50), "column": _COLUMN, **WANTED},
     headers=KNOWN,
     errors=(503,),
 )
 def show() -> Response:
-    """List the jobs as rows, newest first; `after` is the last id of the previous page."""
-    with Query("limit", *PARAMETERS, family=FAMILY) as query:
+    """List the jobs as rows; `after` is `next` of the previous page."""
+    with Query("limit", "column", *PARAMETERS, family=FAMILY) as query:
         limit = query.integer("limit", 50, 1, 100)
+        columns = frozenset(query.parse_all("column", _column))
         wanted = wanted_of(query)
     found = list(islice(_find(wanted), limit + 1))
-    shown = [one.row for one in _with_forecasts(_renew(found[:limit]))]
-    content = as_content(Page[JobRow](object="list", data=_add_places(shown), has_more=len(found) > limit))
+    following = next_cursor(wanted.order, [place for _, place in found], limit)
+    kept = _with_forecasts(_renew([one for one, _ in found[:limit]]))
+    rows = _add_places([_with_values(one, columns) for one in kept])
+    page = RowPage(
+        object="list", data=rows, has_more=following is not None, next=following, now=spend_now(wanted.project)
+    )
+    content = as_content(page)
     response = Response(content, content_type="application/json")
     response.set_etag(sha256(content).hexdigest()[:32])
     response.make_conditional(request.environ)
@@ -102,21 +132,38 @@ def _rows() -> LockedCache[str, Kept]:
     return found
 
 
-def _find(wanted: Wanted) -> Iterator[Kept]:
-    """The wanted jobs as they are known, or as they are where they are not."""
-    for job_id in candidate_ids(wanted):
+def _with_values(kept: Kept, columns: frozenset[str]) -> JobRow:
+    """The row with the values of the columns that were asked for."""
+    if not columns:
+        return kept.row
+    values = {**kept.spec_values, **kept.values}
+    chosen = values if _EVERY in columns else {name: values[name] for name in columns if name in values}
+    return kept.row.model_copy(update={"values": chosen})
+
+
+def _find(wanted: Wanted) -> Iterator[tuple[Kept, Found]]:
+    """The wanted jobs as they are known, or as they are where they are not, each with its place in the order."""
+    for found in candidates(wanted):
+        job_id = found.id
         folder = service().volume.job_folder(job_id)
         if is_other_than(folder, wanted.statuses):
             continue
         known = _rows().find(job_id)
         kept = _read(folder) if known is None or (known.is_over and not folder.spec_file.exists()) else known
-        if kept is not None and is_wanted(kept.record, kept.row.status, wanted):
-            yield kept
+        if kept is not None and is_wanted(kept.record, kept.row.status, wanted) and has_tags(folder, wanted):
+            yield kept, found
 
 
 def _renew(found: list[Kept]) -> list[Kept]:
-    changed = [one for one in found if not one.is_over and one.mark != _mark(one.folder.path)]
+    changed = [one for one in found if _has_changed(one)]
     return _replace(found, changed, lambda one: one.read_at, READ_SECONDS, lambda one: _read(one.folder, one) or one)
+
+
+def _has_changed(kept: Kept) -> bool:
+    """Of a job that has ended only the tags may change."""
+    if kept.annotated != last_change(kept.folder.path):
+        return True
+    return not kept.is_over and kept.mark != _mark(kept.folder.path)
 
 
 def _with_forecasts(found: list[Kept]) -> list[Kept]:
@@ -142,18 +189,41 @@ def _read(folder: JobFolder, known: Kept | None = None) -> Kept | None:
 
     The mark is taken first: what changes after it is seen at the next look.
     """
-    now = _mark(folder.path)
+    now, annotated = _mark(folder.path), last_change(folder.path)
     try:
         history = histories().of(folder)
-        row = _row(folder, history)
+        progress = _progress(folder)
+        row = _row(folder, history, progress)
     except (UnusableDocument, NotFound) as error:
         log.error("%s is left out of the page: %s", folder.id, error)
         return None
-    if known is None:
-        return _rows().keep(folder.id, Kept(folder, history.record, now, row, time.monotonic()))
-    if row.status == "running":
+    if known is not None and row.status == "running":
         row.forecast = known.row.forecast
-    return _rows().keep(folder.id, replace(known, mark=now, row=row, read_at=time.monotonic()))
+    kept = Kept(
+        folder=folder,
+        record=history.record,
+        mark=now,
+        row=row,
+        read_at=time.monotonic(),
+        values=metric_values(progress),
+        spec_values=known.spec_values if known else spec_values(history.record.spec),
+        annotated=annotated,
+        forecast_at=known.forecast_at if known else 0.0,
+    )
+    return _rows().keep(folder.id, kept)
+
+
+def _progress(folder: JobFolder) -> EpochProgress | None:
+    event = last_epoch_event(folder.runs())
+    return epoch_progress(event) if event else None
+
+
+def _tags(folder: JobFolder) -> list[str]:
+    """Empty where they are damaged: the job's own page says so."""
+    try:
+        return list(read_annotations(folder)[1].tags)
+    except UnusableDocument:
+        return []
 
 
 def _mark(path: Path) -> _Mark:
@@ -190,10 +260,8 @@ def _is_stale(row: JobRow) -> bool:
     return row.epoch > 0 and (row.forecast is None or row.forecast.epoch != row.epoch)
 
 
-def _row(folder: JobFolder, history: JobHistory) -> JobRow:
+def _row(folder: JobFolder, history: JobHistory, progress: EpochProgress | None) -> JobRow:
     record, result = history.record, history.result
-    event = last_epoch_event(folder.runs())
-    progress = epoch_progress(event) if event else None
     stop = result.ending.stop if result else None
     paid = histories().ledger(folder) if result else ledger(history)
     return JobRow(
@@ -220,7 +288,15 @@ def _row(folder: JobFolder, history: JobHistory) -> JobRow:
         forecast=None,
         gpu_seconds=paid.total / 1e6,
         costs=_costs(paid),
+        tags=_tags(folder),
+        values={},
     )
+
+
+def _column(text: str) -> str:
+    if text == _EVERY or (text.startswith(_FAMILIES) and len(text) <= MOST_NAME):
+        return text
+    raise ValueError(f"{_EVERY} for all, or a name that begins with {', '.join(_FAMILIES)}")
 
 
 def _monitor(progress: EpochProgress | None) -> str | None:

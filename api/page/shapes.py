@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.shapes.base import Count, JobId, Shape, Time
-from api.shapes.insight import EpochRange
+from api.shapes.base import Count, JobId, Page, Shape, Time
+from api.shapes.insight import EpochRange, SpendNow
 from api.state.key_store import Scope
 from shared.job import JobStatus
 from shared.progress import Best
@@ -91,3 +91,15 @@ class JobRow(Shape):
     forecast: RowForecast | None
     gpu_seconds: float
     costs: list[RowCost]
+    tags: list[str]
+    values: Annotated[
+        dict[str, str | int | float | bool | None],
+        Field(description="Values of the requested columns, such as hyperparameters.batch_size"),
+    ]
+
+
+class RowPage(Page[JobRow]):
+    """One page of rows."""
+
+    next: Annotated[str | None, Field(description="`after` of the next page; null for the last one")]
+    now: SpendNow

@@ -173,6 +173,21 @@ class PatienceTables(Shape):
     left_out: list[LeftOut]
 
 
+class HourlyCost(Shape):
+    """Cost of an hour in one currency."""
+
+    currency: str
+    per_hour: float
+
+
+class SpendNow(Shape):
+    """Cost per hour of the attempts that run now; those on workers without a price are only counted."""
+
+    running: Annotated[Count, Field(description="Jobs that run now")]
+    unpriced: Annotated[Count, Field(description="Jobs that run on workers without a price")]
+    costs: list[HourlyCost]
+
+
 class UsageTotal(LedgerSums):
     """Sum of the ledgers of several jobs."""
 
@@ -220,3 +235,4 @@ class Usage(Shape):
     to: Annotated[str, Field(json_schema_extra={"format": "date"})]
     data: list[DayUsage | DatasetUsage | KeyUsage | ProjectUsage | WorkerUsage]
     total: UsageTotal
+    now: Annotated[SpendNow, Field(description="Jobs that run now; they are not in the sums")]

@@ -156,6 +156,8 @@ class Job(Shape):
     object: Literal["job"]
     project: str
     name: str
+    tags: Annotated[list[str], Field(description="PATCH /jobs/{id} changes them")]
+    note: Annotated[str, Field(description="Empty where there is none; PATCH /jobs/{id} changes it")]
     retry_of: Annotated[JobId | None, Field(description="Job that this one retries")]
     extends: Annotated[JobId | None, Field(description="Job that this one extends")]
     lineage: Annotated[
@@ -196,6 +198,8 @@ class Job(Shape):
 
 class JobPage(Page[Job]):
     """One page of jobs; `set_aside` lists those that cannot be read, and why."""
+
+    next: Annotated[str | None, Field(description="`after` of the next page; null for the last one")]
 
     set_aside: list[SetAside]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.annotations import last_change
 from shared.job_folder import ATTEMPTS, CANCEL_FILE, PLAN_FILE, RESULT_FILE, SPEC_FILE, JobFolder
 from shared.stamps import file_stamp
 
@@ -37,4 +38,4 @@ def mark(job: JobFolder, queue: Path) -> Mark:
         files += (last.claim_file, last.events_file, last.manifest_file, last.end_file)
     if last is None or last.end_file.exists():
         files.append(queue)
-    return len(attempts), *map(file_stamp, files)
+    return len(attempts), last_change(folder), *map(file_stamp, files)

@@ -22,10 +22,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import from_json
 
-from api.state.index_file import DAMAGED, OPEN, UNBORN, Entry, IndexFile, Wanted, index_path
+from api.state.index_file import DAMAGED, OPEN, UNBORN, Entry, Found, IndexFile, Wanted, index_path
+from shared.annotations import annotated_jobs, read_annotations
+from shared.document import UnusableDocument
 from shared.ids import is_job_id
 from shared.job_folder import RESULT_FILE, SPEC_FILE
 from shared.plain_files import read_plain
@@ -72,15 +75,18 @@ class JobIndex:
         self._names: tuple[int, list[str]] = (-1, [])
         # Marked jobs whose spec was not there yet.
         self._unborn: set[str] = set()
+        self._annotated = LastChange(-1, 0.0)
+        # Whether a change of annotations was begun and is not there yet.
+        self._is_changing = False
 
-    def ids(self, wanted: Wanted) -> Iterator[tuple[str, bool]]:
-        """The ids that may be wanted, newest first, each with whether its state has to be read from its folder.
+    def ids(self, wanted: Wanted) -> Iterator[Found]:
+        """The jobs that may be wanted, in order; the state of one that is OPEN has to be read from its folder.
 
         Raises Behind, at once or at any later id.
         """
         self.catch_up()
         with self._rebuilding_if_broken():
-            yield from ((job_id, status == OPEN) for job_id, status in self._file.ids(wanted))
+            yield from self._file.ids(wanted)
 
     def counts(self, project: str | None = None) -> dict[str, int]:
         """How many jobs are over, by state, in one project or in all. Raises Behind."""
@@ -135,6 +141,36 @@ class JobIndex:
 
     def _look(self, most: int | None) -> bool:
         """Read what has changed; False where that would be more than about `most` jobs."""
+        return self._look_at_jobs(most) and self._look_at_tags(most)
+
+    def _look_at_tags(self, most: int | None) -> bool:
+        changed = self._volume.annotated.stat().st_mtime_ns
+        if self._annotated.changed != changed:
+            self._annotated = LastChange(changed, time.monotonic())
+        elif self._annotated.is_settled and not self._is_changing:
+            return True
+        known = self._file.changes()
+        begun = annotated_jobs(self._volume.annotated)
+        new = [job_id for job_id, number in begun.items() if known.get(job_id, 0) < number]
+        if most is not None and len(new) > most:
+            return False
+        read = [(job_id, *self._read_tags(job_id, begun[job_id])) for job_id in new]
+        self._file.put_tags(read)
+        self._is_changing = any(number < begun[job_id] for job_id, number, _ in read)
+        self._annotated.settle()
+        return True
+
+    def _read_tags(self, job_id: str, begun: int) -> tuple[int, tuple[str, ...]]:
+        """A job's tags, with the number of the change that made them; `begun` is the number of the last one begun."""
+        folder = self._volume.job_folder(job_id)
+        try:
+            number, annotations = read_annotations(folder)
+        except UnusableDocument as error:
+            log.error("the tags of %s cannot be read: %s", job_id, error)
+            return begun, ()
+        return (number if folder.spec_file.exists() else begun), annotations.tags
+
+    def _look_at_jobs(self, most: int | None) -> bool:
         changed = self._volume.open.stat().st_mtime_ns
         if self._open.changed != changed:
             self._open = LastChange(changed, time.monotonic())
@@ -197,6 +233,7 @@ class JobIndex:
             if self._opened is not None:
                 self._opened.delete()
             self._opened, self._open, self._shards, self._unborn = None, LastChange(-1, 0.0), {}, set()
+            self._annotated = LastChange(-1, 0.0)
             raise Behind from error
 
     @property
@@ -241,13 +278,24 @@ def _entry(job_id: str, folder: str) -> Entry:
         asked = record["spec"]
         project, finished_at = record.get("project", DEFAULT_PROJECT), end and end["finished_at"]
         metadata = tuple(asked["metadata"].items())
-        shown = asked["name"] or (asked.get("dataset") or asked["program"])["id"]
-        texts = (status, shown, record["created_at"], project, finished_at or "")
+        source = (asked.get("dataset") or asked["program"])["id"]
+        shown = asked["name"] or source
+        texts = (status, shown, source, record["created_at"], project, finished_at or "")
         _check_texts(*texts, *(text for pair in metadata for text in pair))
-        return Entry(job_id, status, asked["name"], record["created_at"], metadata, project, finished_at, shown)
+        facts = (source, int(asked.get("priority", 5)), *_how_far(end))
+        return Entry(job_id, status, asked["name"], record["created_at"], metadata, project, finished_at, shown, *facts)
     except (ValueError, KeyError, TypeError, AttributeError):
         log.error("%s is damaged and left out of every list", job_id)
         return Entry(job_id, DAMAGED)
+
+
+def _how_far(end: Any) -> tuple[float | None, int | None]:
+    """The value of the best model and the last epoch of a job that has ended."""
+    stop = end and end["ending"].get("stop")
+    if not stop:
+        return None, None
+    best = (stop.get("best") or {}).get("value")
+    return None if best is None else float(best), int(stop.get("last_epoch", 0))
 
 
 def _check_texts(*values: object) -> None:

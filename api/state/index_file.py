@@ -12,9 +12,9 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.document import FORMAT
 from shared.job import TERMINAL
@@ -25,11 +25,11 @@ from shared.volume import Volume
 OPEN, UNBORN, DAMAGED = "open", "unborn", "damaged"
 
 _PAGE = 128
-_VERSION = 3
+_VERSION = 4
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
   id TEXT PRIMARY KEY, shard TEXT, status TEXT, name TEXT, created_at TEXT, project TEXT, finished_at TEXT,
-  shown TEXT
+  shown TEXT, folded TEXT, source TEXT, priority INTEGER, best REAL, epoch INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS job_shard ON job (shard);
 CREATE INDEX IF NOT EXISTS job_status ON job (status, id);
@@ -38,11 +38,49 @@ CREATE INDEX IF NOT EXISTS job_project ON job (project, id);
 CREATE INDEX IF NOT EXISTS job_project_status ON job (project, status, id);
 CREATE INDEX IF NOT EXISTS job_project_name ON job (project, name, id);
 CREATE TABLE IF NOT EXISTS metadata (key TEXT, value TEXT, id TEXT, PRIMARY KEY (key, value, id)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS metadata_id ON metadata (id);
+CREATE INDEX IF NOT EXISTS metadata_id ON metadata (id, key, value);
+CREATE TABLE IF NOT EXISTS tag (tag TEXT, id TEXT, PRIMARY KEY (tag, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tag_id ON tag (id);
+CREATE TABLE IF NOT EXISTS annotated (id TEXT PRIMARY KEY, change INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shard (name TEXT PRIMARY KEY, changed INTEGER) WITHOUT ROWID;
 """
 
+# What a list can be sorted by, and the column that holds it; of an unfinished job the last three are unknown.
+ORDERS = {
+    "created": "id",
+    "name": "folded",
+    "source": "source",
+    "priority": "priority",
+    "finished": "finished_at",
+    "best": "best",
+    "epoch": "epoch",
+}
+# Sorts by the values of one name of the metadata.
+METADATA_ORDER = "metadata."
+
+Key = str | int | float | None
+
 log = logging.getLogger(__name__)
+
+
+class Found(NamedTuple):
+    """A job that the index found, and the value that it is sorted by; None where that is unknown."""
+
+    id: str
+    status: str
+    key: Key
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a list is sorted: one of ORDERS, or `metadata.NAME`. Jobs without the value come last, either way."""
+
+    by: str = "created"
+    is_descending: bool = True
+
+    @property
+    def is_newest_first(self) -> bool:
+        return self == Order()
 
 
 @dataclass(frozen=True)
@@ -54,6 +92,8 @@ class Wanted:
     """
 
     after: str = ""
+    after_key: Key = None
+    order: Order = Order()
     project: str | None = None
     statuses: frozenset[str] = frozenset()
     name: str | None = None
@@ -63,11 +103,15 @@ class Wanted:
     finished_after: str | None = None
     finished_before: str | None = None
     metadata: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One job as it is indexed; `shown` is its name, or the id of what it is made from."""
+    """One job as it is indexed; `shown` is its name, or the id of what it is made from: its `source`.
+
+    `best` is the value of its best model, and `epoch` its last epoch; both are None until it has ended.
+    """
 
     id: str
     status: str
@@ -77,6 +121,10 @@ class Entry:
     project: str | None = None
     finished_at: str | None = None
     shown: str = ""
+    source: str = ""
+    priority: int = 0
+    best: float | None = None
+    epoch: int | None = None
 
 
 class IndexFile:
@@ -104,18 +152,17 @@ class IndexFile:
         for ending in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
 
-    def ids(self, wanted: Wanted) -> Iterator[tuple[str, str]]:
-        """The jobs that may be wanted with their indexed states, newest first; the open ones always among them.
+    def ids(self, wanted: Wanted) -> Iterator[Found]:
+        """The jobs that may be wanted with their indexed states, in order; the open ones always among them.
 
         A page is one statement and so one moment: a job that ends meanwhile is neither lost nor seen twice.
         """
-        after = wanted.after
         while True:
-            found = self._rows(*_query(wanted, after))
+            found = [Found(*row) for row in self._rows(*_query(wanted))]
             yield from found
             if len(found) < _PAGE:
                 return
-            after = found[-1][0]
+            wanted = replace(wanted, after=found[-1].id, after_key=found[-1].key)
 
     def ids_of_shard(self, shard: str) -> set[str]:
         return {row[0] for row in self._rows("SELECT id FROM job WHERE shard = ?", [shard])}
@@ -136,19 +183,34 @@ class IndexFile:
     def put(self, entries: Sequence[Entry], shards: Sequence[tuple[str, int]] = ()) -> None:
         """Put these jobs in place of what was known of them; `shards` are wholly known with them."""
         rows = [
-            (one.id, one.id[-2:], one.status, one.name, one.created_at, one.project, one.finished_at, one.shown)
+            (
+                *(one.id, one.id[-2:], one.status, one.name, one.created_at, one.project, one.finished_at or None),
+                *(one.shown, one.shown.casefold(), one.source, one.priority, one.best, one.epoch),
+            )
             for one in entries
         ]
         pairs = [(key, value, one.id) for one in entries for key, value in one.metadata]
         self._write(
-            ("REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows),
+            ("REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows),
             ("REPLACE INTO metadata VALUES (?, ?, ?)", pairs),
             ("REPLACE INTO shard VALUES (?, ?)", shards),
         )
 
     def remove(self, ids: Sequence[str]) -> None:
         keys = [(job_id,) for job_id in ids]
-        self._write(("DELETE FROM metadata WHERE id = ?", keys), ("DELETE FROM job WHERE id = ?", keys))
+        self._write(*((f"DELETE FROM {table} WHERE id = ?", keys) for table in ("metadata", "tag", "annotated", "job")))  # noqa: S608
+
+    def changes(self) -> dict[str, int]:
+        """The jobs whose annotations are known, each with the number of the last change that is known."""
+        return dict(self._rows("SELECT id, change FROM annotated", []))
+
+    def put_tags(self, entries: Sequence[tuple[str, int, Sequence[str]]]) -> None:
+        """Put these tags in place of those that were known of a job, after the change of that number."""
+        self._write(
+            ("DELETE FROM tag WHERE id = ?", [(job_id,) for job_id, _, _ in entries]),
+            ("REPLACE INTO tag VALUES (?, ?)", [(tag, job_id) for job_id, _, tags in entries for tag in tags]),
+            ("REPLACE INTO annotated VALUES (?, ?)", [(job_id, number) for job_id, number, _ in entries]),
+        )
 
     def _rows(self, query: str, values: Sequence[Any]) -> list[Any]:
         with self._lock:
@@ -184,19 +246,45 @@ def _pattern(search: str | None) -> str | None:
     return None if search is None else "%" + re.sub("[!%_]", r"!\g<0>", search) + "%"
 
 
-def _query(wanted: Wanted, after: str) -> tuple[str, list[Any]]:
+def _query(wanted: Wanted) -> tuple[str, list[Any]]:
     states = sorted(wanted.statuses & TERMINAL | {OPEN}) if wanted.statuses else [None]
-    parts = [_part(wanted, after, state) for state in states]
+    parts = [_part(wanted, state) for state in states]
     union = ") UNION ALL SELECT * FROM (".join(query for query, _ in parts)
-    return f"SELECT * FROM ({union}) ORDER BY id DESC LIMIT {_PAGE}", [value for _, values in parts for value in values]  # noqa: S608
+    query = f"SELECT * FROM ({union}) ORDER BY {_order(wanted)} LIMIT {_PAGE}"  # noqa: S608  our own words only
+    return query, [value for _, values in parts for value in values]
 
 
-def _part(wanted: Wanted, after: str, state: str | None) -> tuple[str, list[Any]]:
+def _order(wanted: Wanted) -> str:
+    direction = "DESC" if wanted.order.is_descending else "ASC"
+    return f"id {direction}" if wanted.order.by == "created" else f"key {direction} NULLS LAST, id DESC"
+
+
+def _key(order: Order) -> tuple[str, list[Key]]:
+    """The value that a job is sorted by, in SQL."""
+    if order.by.startswith(METADATA_ORDER):
+        name = order.by.removeprefix(METADATA_ORDER)
+        return "(SELECT value FROM metadata WHERE metadata.id = job.id AND metadata.key = ?)", [name]
+    return ORDERS[order.by], []
+
+
+def _behind_cursor(wanted: Wanted) -> tuple[str, list[Key]]:
+    """What comes after the last job of the page before."""
+    compare = "<" if wanted.order.is_descending else ">"
+    if not wanted.after:
+        return "TRUE", []
+    if wanted.order.by == "created":
+        return f"id {compare} ?", [wanted.after]
+    if wanted.after_key is None:
+        return "key IS NULL AND id < ?", [wanted.after]
+    after = f"(key {compare} ? OR (key = ? AND id < ?) OR key IS NULL)"
+    return after, [wanted.after_key, wanted.after_key, wanted.after]
+
+
+def _part(wanted: Wanted, state: str | None) -> tuple[str, list[Any]]:
     """The first page of one state's jobs, or of all; each state by itself, so that its index is walked in order."""
     conditions: list[tuple[str, Sequence[str | None]]] = [
         ("status = ?", [state]),
         ("status NOT IN (?, ?)", [UNBORN, DAMAGED]),
-        ("id < ?", [after or None]),
         ("project = ?", [wanted.project]),
         ("name = ?", [wanted.name]),
         ("shown LIKE ? ESCAPE '!'", [_pattern(wanted.search)]),
@@ -205,8 +293,11 @@ def _part(wanted: Wanted, after: str, state: str | None) -> tuple[str, list[Any]
         ("finished_at >= ?", [wanted.finished_after]),
         ("finished_at < ?", [wanted.finished_before]),
         *(("id IN (SELECT id FROM metadata WHERE key = ? AND value = ?)", pair) for pair in wanted.metadata),
+        *(("id IN (SELECT id FROM tag WHERE tag = ?)", [tag]) for tag in wanted.tags),
     ]
     asked = [(text, values) for text, values in conditions if None not in values]
     where = " AND ".join(text for text, _ in asked)
-    query = f"SELECT id, status FROM job WHERE {where} ORDER BY id DESC LIMIT {_PAGE}"  # noqa: S608  our own words only
-    return query, [value for _, values in asked for value in values]
+    (key, names), (behind, cursor) = _key(wanted.order), _behind_cursor(wanted)
+    every = f"SELECT id, status, {key} AS key FROM job WHERE {where}"  # noqa: S608  our own words only
+    query = f"SELECT * FROM ({every}) WHERE {behind} ORDER BY {_order(wanted)} LIMIT {_PAGE}"  # noqa: S608
+    return query, [*names, *(value for _, values in asked for value in values), *cursor]

@@ -21,7 +21,7 @@ from typing import Any
 from cachetools import LRUCache
 
 from api.state.index import Behind, JobIndex
-from api.state.index_file import Wanted
+from api.state.index_file import OPEN, Wanted
 from api.state.locked_cache import LockedCache
 from api.state.partial_uploads import all_uploads
 from shared.dataset import DatasetInfo
@@ -144,7 +144,7 @@ class ProjectUsage:
             + sum(datasets)
             + sum(weights)
             + sum(programs)
-            + sum(self._bytes_of(self._volume.job_folder(job_id)) for job_id, _ in jobs)
+            + sum(self._bytes_of(self._volume.job_folder(job.id)) for job in jobs)
         )
 
     def _is_of(self, project: str, read: Callable[[], DatasetInfo | WeightsInfo | LatestVersion | None]) -> bool:
@@ -177,9 +177,9 @@ class ProjectUsage:
             if marker.project == project:
                 yield self._volume.job_folder(marker.job_id)
         over = Wanted(project=project, statuses=TERMINAL, finished_after=month)
-        for job_id, is_open in self._index.ids(over):
-            if not is_open:
-                yield self._volume.job_folder(job_id)
+        for found in self._index.ids(over):
+            if found.status != OPEN:
+                yield self._volume.job_folder(found.id)
 
     def _spent_by(self, job: JobFolder, month: str) -> Spent:
         is_over = job.result_file.exists()

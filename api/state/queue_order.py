@@ -60,14 +60,24 @@ class QueuePlaces:
 
     def of(self, *jobs: OpenJob) -> dict[str, int]:
         """The places of jobs that wait, by id: 1 for the one that is served next; none for one that has no marker."""
-        # Of several who ask one looks, the others take what is known.
+        self._look_if_due()
+        with self._lock:
+            return {job.job_id: self._place(job) for job in jobs if self._is_known(job)}
+
+    def taken(self, project: str | None = None) -> list[str]:
+        """The ids of the unfinished jobs of a project, None: of all, that do not wait: a worker has taken them."""
+        self._look_if_due()
+        with self._lock:
+            lines = [line for name, line in self._lines.items() if project in {None, name}]
+        return [marker.job_id for line in lines for name in line.taken if (marker := OpenJob.parse(name))]
+
+    def _look_if_due(self) -> None:
+        """Of several who ask one looks, the others take what is known."""
         if time.monotonic() >= self._look_again and self._looking.acquire(blocking=self._look_again == 0.0):
             try:
                 self._look()
             finally:
                 self._looking.release()
-        with self._lock:
-            return {job.job_id: self._place(job) for job in jobs if self._is_known(job)}
 
     def _is_known(self, job: OpenJob) -> bool:
         line = self._lines.get(job.project, _Line())

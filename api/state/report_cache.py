@@ -29,12 +29,13 @@ def _size(view: View) -> int:
 class Views:
     """The last views that were asked for.
 
-    `finished` has the jobs that cannot change any more. `fresh` has the others for a moment, by id and by the mark of
+    `finished` has the jobs that have ended, by id and by the last change of their annotations; nothing else of them
+    changes. `fresh` has the others for a moment, by id and by the mark of
     their files, taken before the view was made.
     """
 
     def __init__(self, fresh_seconds: float = _FRESH_SECONDS) -> None:
-        self.finished: LockedCache[str, View] = LockedCache(LRUCache(_MOST_BYTES, _size))
+        self.finished: LockedCache[tuple[str, int], View] = LockedCache(LRUCache(_MOST_BYTES, _size))
         self.fresh: LockedCache[tuple[str, Mark], View] = LockedCache(
             TTLCache(_MOST_BYTES, fresh_seconds, getsizeof=_size)
         )

@@ -224,7 +224,7 @@ def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
         document = client.cancel(job_id)
         hint(f"{document['id']}: {_cancel_words(document)}")
 
-    ctx.exit(_for_each(client, jobs, stop))
+    ctx.exit(for_each(client, jobs, stop))
 
 
 @click.command()
@@ -236,7 +236,7 @@ def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
     Each becomes a new job, whose id is printed.
     """
     client = open_client(ctx)
-    ctx.exit(_for_each(client, jobs, lambda job_id: click.echo(_print_warnings(client.retry(job_id))["id"])))
+    ctx.exit(for_each(client, jobs, lambda job_id: click.echo(_print_warnings(client.retry(job_id))["id"])))
 
 
 @click.command()
@@ -257,10 +257,10 @@ def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: F
         client.delete(job_id)
         hint(f"{job_id}: deleted")
 
-    ctx.exit(_for_each(client, jobs, remove))
+    ctx.exit(for_each(client, jobs, remove))
 
 
-def _for_each(client: Client, jobs: tuple[str, ...], act: Callable[[str], None]) -> ExitCode:
+def for_each(client: Client, jobs: tuple[str, ...], act: Callable[[str], None]) -> ExitCode:
     """Act on every job, also after one that fails; return the highest exit status."""
     worst = ExitCode.OK
     for part in jobs:

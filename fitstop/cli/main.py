@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import click
 
+from fitstop.cli.annotate import note, tag
 from fitstop.cli.background import down
 from fitstop.cli.base import FitstopGroup, as_written
 from fitstop.cli.completion import completion
@@ -69,6 +70,8 @@ _RUN = (
     cancel,
     retry,
     extend,
+    tag,
+    note,
     rm,
     download,
     bundle,

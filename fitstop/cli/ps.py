@@ -62,6 +62,7 @@ def _as_filters(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str,
     callback=_as_filters,
     help="List only jobs with this metadata. May be repeated.",
 )
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="List only jobs with this tag. May be repeated.")
 @click.option("--sort", type=click.Choice(list(_SORTS)), default="age", help="Order of the list. Default: age.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
 @output_option
@@ -73,13 +74,14 @@ def ps(  # noqa: PLR0913, PLR0917  one for each option
     status: str | None,
     search: str | None,
     metadata: dict[str, str],
+    tags: tuple[str, ...],
     sort: str,
     quiet: bool,  # noqa: FBT001
     output: str,
 ) -> None:
     """List unfinished jobs and the latest finished ones."""
     client = open_client(ctx)
-    filters = {"status": status, "search": search, **metadata}
+    filters = {"status": status, "search": search, "tag": list(tags), **metadata}
     if everything or count or any(filters.values()):
         jobs = list(itertools.islice(client.all_jobs(**filters), None if everything else count or 100))
     else:

@@ -47,7 +47,7 @@ def _print_part(name: str, part: Json) -> None:
     if part.get("residuals"):
         show_rows(_residuals(part["residuals"]))
     if part.get("mistakes"):
-        _print_title("worst mistakes; rows of the dataset count from 0")
+        _print_title("worst mistakes; rows of the dataset, or of a script's validation data, count from 0")
         show_rows(_mistakes(part["mistakes"]))
 
 

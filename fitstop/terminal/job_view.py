@@ -1,12 +1,14 @@
 """A job in a terminal: its live picture, and the sentences that say how it ended."""
 
+from collections.abc import Iterator
+
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from fitstop.client import TERMINAL, Json
 from fitstop.terminal.evaluation import evaluation_words
-from fitstop.terminal.output import duration, fields, literal, money, number, rate, status_text
+from fitstop.terminal.output import duration, fields, literal, money, number, plain_lines, rate, status_text
 from fitstop.terminal.system import system_words
 
 
@@ -197,8 +199,8 @@ def _reason(job: Json, stop: Json) -> str:
         monitor, patience, improved = stop.get("monitor"), stop.get("patience"), stop.get("last_improvement") or {}
         where = f", its last improvement was at epoch {improved['epoch']}" if improved.get("epoch") else ""
         return f"stopped early at epoch {last}: {monitor} had not improved for {patience} epochs{where}"
-    if reason == "budget":
-        return _budget_reason(stop.get("budget") or {}, last)
+    if reason in _WITH_EVIDENCE:
+        return _WITH_EVIDENCE[reason](stop.get(reason) or {}, last)
     if reason == "epochs_completed":
         return f"all {last} epochs completed"
     if reason == "cancelled" or (reason is None and job["status"] == "cancelled"):
@@ -209,12 +211,24 @@ def _reason(job: Json, stop: Json) -> str:
     return f"{words} at epoch {last}" if last else words
 
 
+def _outclassed_reason(found: Json, last: int | None) -> str:
+    where = f"stopped by its sweep after epoch {last}"
+    chance, monitor, to_beat = found.get("chance"), found.get("monitor"), number(found.get("to_beat"))
+    if chance is not None:
+        return f"{where}: {100 * chance:.3g} % chance to beat trial {found.get('best_trial')} ({monitor} {to_beat})"
+    return f"{where}: {monitor} {number(found.get('value'))} at epoch {found.get('epoch')}, and {to_beat} was needed"
+
+
 def _budget_reason(budget: Json, last: int | None) -> str:
     where = f"stopped after epoch {last}" if last else "ended before its first epoch was complete"
     if budget.get("kind") == "deadline":
         return f"{where}: deadline {budget.get('limit')}"
     unit = budget.get("currency") or ("s of compute time" if budget.get("kind") == "max_gpu_seconds" else "")
     return f"{where}: budget used up, {number(budget.get('used'))} of {number(budget.get('limit'))} {unit}".rstrip()
+
+
+# By the reason of the stop, which is also the name of its evidence.
+_WITH_EVIDENCE = {"budget": _budget_reason, "outclassed": _outclassed_reason}
 
 
 def _what_it_trains(spec: Json) -> list[tuple[str, object]]:
@@ -242,11 +256,7 @@ def job_fields(job: Json, evaluation: Json | None = None, system: Json | None = 
         ("finished", job.get("finished_at") or "-"),
         ("attempt", _attempt_words(job)),
     ]
-    if job.get("project", "default") != "default":
-        rows.append(("project", job["project"]))
-    if job.get("extends"):
-        rows.append(("extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")))
-    rows += [("fine-tunes", Text("\n").join(map(_ancestor_words, job["lineage"])))] if job.get("lineage") else []
+    rows += [*_origin_rows(job), *_annotation_rows(job)]
     if job["status"] == "queued":
         rows.append(("queue", queue_place(job)))
     if job.get("worker"):
@@ -267,6 +277,21 @@ def job_fields(job: Json, evaluation: Json | None = None, system: Json | None = 
     if job["status"] in TERMINAL:
         rows.append(("ended", Text("\n").join(ending(job))))
     return fields(rows)
+
+
+def _origin_rows(job: Json) -> Iterator[tuple[str, object]]:
+    if job.get("project", "default") != "default":
+        yield "project", job["project"]
+    if job.get("extends"):
+        yield "extends", literal(f"{job['extends']}, from its {job.get('extends_from')}")
+    if job.get("lineage"):
+        yield "fine-tunes", Text("\n").join(map(_ancestor_words, job["lineage"]))
+
+
+def _annotation_rows(job: Json) -> list[tuple[str, object]]:
+    tags, note = job.get("tags"), job.get("note")
+    rows: list[tuple[str, object]] = [("tags", literal(", ".join(tags)))] if tags else []
+    return [*rows, ("note", Text(plain_lines(note)))] if note else rows
 
 
 def _ledger_rows(ledger: Json) -> list[tuple[str, object]]:

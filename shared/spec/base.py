@@ -44,7 +44,7 @@ class ByKind:
         return schema
 
 
-def _printable(text: str) -> str:
+def check_printable(text: str) -> str:
     """Refuse what would break a terminal, a log line or a file: control, format and surrogate characters.
 
     The two joiners are spelling in some scripts, and with the tags of a flag they make emoji: these are taken.
@@ -55,7 +55,7 @@ def _printable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_printable)]
+Text = Annotated[str, AfterValidator(check_printable)]
 Column = Annotated[Text, Field(min_length=1, max_length=256)]
 Monitor = Annotated[str, Field(min_length=1, max_length=64)]
 Scalar = Annotated[int | float | bool | Text, Field(union_mode="smart")]

@@ -83,7 +83,7 @@ function mistakesOf(name, part) {
     : tableOf(`${words} of the ${name.toLowerCase()} part`, names, part.mistakes.map((one) => [
       number(one.row), valueOf(one.true), valueOf(one.predicted), ...(isNumber ? [] : [metric(one.probability)]), metric(one.loss),
     ]), [0, 3, 4]);
-  return element("div", {}, element("h4", {}, words, element("span", { class: "muted small" }, " rows of the dataset count from 0")), shown);
+  return element("div", {}, element("h4", {}, words, element("span", { class: "muted small" }, " rows of the dataset, or of a script's validation data, count from 0")), shown);
 }
 
 function figureOf(one) {

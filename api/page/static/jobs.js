@@ -1,65 +1,57 @@
 // The table of jobs: asks for its rows again and again, and changes only what has changed.
 
 import { getChanged } from "./api.js";
+import { gridOf } from "./columns.js";
 import { byId, element, replace, setAttribute, setText } from "./dom.js";
 import { JobRow } from "./job_row.js";
+import { startFilters } from "./list_filters.js";
+import { addressOf, asked, chosenColumns, chosenGroup, chosenSort, groupOf, isFiltered, orderNote, query, sorted, withNextSort } from "./list_view.js";
+import { Selection } from "./list_selection.js";
 import { notice } from "./notice.js";
 import { Slices } from "./slices.js";
+import { chooseView } from "./view_dialog.js";
 import * as format from "./format.js";
 
 const STATUSES = ["running", "queued", "succeeded", "failed", "cancelled"];
 const LIVE_MS = 2000;
 const STILL_MS = 5000;
-const TYPED_MS = 250;
-const LIMIT = 50;
-const MOST_COMPARED = 20;
 
 const rows = new Map();
-const picked = new Set();
+const groups = new Map();
+const selection = new Selection(showPicked, () => void look());
+let columns = [];
+let drawn = null;
 let etag = null;
 let timer = null;
 let asking = null;
 
-/** The filters, which live in the address. */
-function filters() {
-  const query = new URLSearchParams(location.search);
-  const kept = new URLSearchParams();
-  for (const [name, value] of query) {
-    if (["status", "name", "search", "after", "limit"].includes(name) || name.startsWith("metadata.")) kept.append(name, value);
-  }
-  if (!kept.has("limit")) kept.set("limit", LIMIT);
-  return kept;
-}
-
-function go(query, { replaces = false } = {}) {
-  query.delete("after");
-  if (query.get("limit") === String(LIMIT)) query.delete("limit");
-  const text = query.toString();
-  history[replaces ? "replaceState" : "pushState"](null, "", text ? `/?${text}` : "/");
+function go(changed, { replaces = false } = {}) {
+  history[replaces ? "replaceState" : "pushState"](null, "", addressOf(changed));
   begin();
 }
 
-/** Ask again, for other filters than before. */
+/** Ask again, for another view than before. */
 function begin() {
   etag = null;
   showFilters();
+  showHead();
   void look();
 }
 
 async function look() {
   clearTimeout(timer);
   asking?.abort();
-  const asked = new AbortController();
-  asking = asked;
+  const current = new AbortController();
+  asking = current;
   try {
-    const changed = await getChanged(`/page/rows?${filters()}`, etag, { signal: asked.signal });
-    if (asked.signal.aborted) return;
+    const changed = await getChanged(`/page/rows?${asked()}`, etag, { signal: current.signal });
+    if (current.signal.aborted) return;
     if (changed) {
-      await show(changed.body, asked.signal);
-      if (asked.signal.aborted) return;
+      await show(changed.body, current.signal);
+      if (current.signal.aborted) return;
       etag = changed.etag;
     } else {
-      showAges();
+      for (const row of rows.values()) row.tick();
     }
   } catch (problem) {
     if (problem.name === "AbortError") return;
@@ -72,19 +64,55 @@ async function look() {
 /** Show a page of rows, the first ones with this frame. Only what has changed is touched. */
 async function show(page, signal) {
   const slices = new Slices();
-  removeAllBut(new Set(page.data.map((job) => job.id)));
+  const jobs = sorted(page.data);
+  removeAllBut(new Set(jobs.map((job) => job.id)));
+  selection.refresh(jobs);
   showPager(page);
   showEmpty(page);
-  setText(byId("summary"), summary(page.data));
+  showSummary(page);
+  const wanted = chosenGroup() ? grouped(jobs) : jobs;
+  removeGroupsBut(wanted);
   let before = byId("rows").firstElementChild;
-  for (const job of page.data) {
+  for (const one of wanted) {
     if (slices.isOver) {
       await slices.next();
       if (signal.aborted) return;
     }
-    const { node } = showRow(job);
+    const node = "heading" in one ? groupRow(one) : showRow(one).node;
     if (node === before) before = before.nextElementSibling;
     else byId("rows").insertBefore(node, before);
+  }
+  showPicked();
+}
+
+/** The jobs with a heading before each group. */
+function grouped(jobs) {
+  const counts = new Map();
+  for (const job of jobs) counts.set(groupOf(job), (counts.get(groupOf(job)) ?? 0) + 1);
+  return jobs.flatMap((job, place) => {
+    const heading = groupOf(job);
+    const isFirst = place === 0 || groupOf(jobs[place - 1]) !== heading;
+    return isFirst ? [{ heading, count: counts.get(heading) }, job] : [job];
+  });
+}
+
+function groupRow({ heading, count }) {
+  if (!groups.has(heading)) {
+    const words = element("th", { role: "rowheader", scope: "rowgroup" });
+    groups.set(heading, element("tr", { role: "row", class: "group" }, words));
+  }
+  const node = groups.get(heading);
+  const value = heading === null ? `without ${chosenGroup()}` : `${chosenGroup()} = ${heading}`;
+  setText(node.firstElementChild, `${value} · ${format.counted(count, "job")}`);
+  return node;
+}
+
+function removeGroupsBut(wanted) {
+  const there = new Set(wanted.filter((one) => "heading" in one).map((one) => one.heading));
+  for (const [heading, node] of groups) {
+    if (there.has(heading)) continue;
+    node.remove();
+    groups.delete(heading);
   }
 }
 
@@ -102,46 +130,88 @@ function showRow(job) {
     known.update(job);
     return known;
   }
-  const row = new JobRow(job, pick);
-  row.pick(picked.has(job.id));
+  const row = new JobRow(job, columns, (picked, isPicked) => selection.pick(picked, isPicked));
+  row.pick(selection.has(job.id));
   rows.set(job.id, row);
   return row;
 }
 
-function showAges() {
-  for (const row of rows.values()) row.showAge();
-}
-
 function isLive() {
-  return [...rows.values()].some(({ job }) => job.status === "running" || job.status === "queued");
+  return [...rows.values()].some(({ job }) => !format.TERMINAL.has(job.status));
 }
 
-function summary(jobs) {
-  const counts = STATUSES.map((name) => [name, jobs.filter((job) => job.status === name).length]);
-  return counts.filter(([, count]) => count).map(([name, count]) => `${count} ${format.status(name).label.toLowerCase()}`).join(" · ");
+function showSummary({ data, has_more: hasMore, now }) {
+  const counts = STATUSES.map((name) => [name, data.filter((job) => job.status === name).length]);
+  const words = counts.filter(([, count]) => count).map(([name, count]) => `${count} ${format.status(name).label.toLowerCase()}`);
+  setText(byId("summary"), words.join(" · "));
+  setText(byId("spend"), spendWords(now));
+  setText(byId("order-note"), orderNote(data.length, !hasMore && !query().has("after")));
 }
 
-function pick(id, isPicked) {
-  if (isPicked) picked.add(id);
-  else picked.delete(id);
-  const isPossible = picked.size >= 2 && picked.size <= MOST_COMPARED;
-  const link = byId("compare");
-  setText(link, picked.size > MOST_COMPARED ? `Compare (maximum ${MOST_COMPARED})` : picked.size ? `Compare (${picked.size})` : "Compare");
-  setAttribute(link, "aria-disabled", isPossible ? null : "true");
-  setAttribute(link, "tabindex", isPossible ? null : "-1");
-  link.href = `/page/compare?${new URLSearchParams([...picked].map((one) => ["job", one]))}`;
+/** What the jobs that run now cost per hour; empty where none runs. */
+function spendWords({ running, unpriced, costs }) {
+  if (!running) return "";
+  const sum = costs.map((one) => format.money(one.per_hour, one.currency)).join(" + ");
+  if (!sum) return `${format.counted(running, "job")} running, without a price`;
+  return `${sum} per hour now${unpriced ? `, and ${format.counted(unpriced, "job")} without a price` : ""}`;
+}
+
+/** The head of the table. Other columns mean other rows: they are made again. */
+function showHead() {
+  columns = chosenColumns();
+  const sort = chosenSort();
+  const text = JSON.stringify([columns.map(({ name }) => name), sort?.column.name, sort?.isDescending]);
+  if (text === drawn) return;
+  const focused = document.activeElement?.closest?.("#head th")?.dataset.column;
+  drawn = text;
+  removeAllBut(new Set());
+  const table = byId("jobs");
+  for (const [name, value] of Object.entries(gridOf(columns))) table.style.setProperty(name, value);
+  const all = element("input", { type: "checkbox", id: "pick-all", "aria-label": "Select all jobs on this page", on: { change: pickAll } });
+  replace(byId("head"), element("th", { role: "columnheader", class: "pick-cell" }, element("label", { class: "pick" }, all)), columns.map((column) => headCell(column, sort)));
+  if (focused) byId("head").querySelector(`[data-column="${CSS.escape(focused)}"] button`)?.focus();
+}
+
+function headCell(column, sort) {
+  const kind = [column.isNumber ? "num" : "", column.name === "curve" ? "curve" : ""].filter(Boolean).join(" ");
+  const isSorted = sort?.column.name === column.name;
+  const way = isSorted ? (sort.isDescending ? "descending" : "ascending") : null;
+  const button = () => element("button", { type: "button", class: "sort", on: { click: () => go(withNextSort(column)) } }, column.label, way ? element("span", { "aria-hidden": "true" }, sort.isDescending ? "↓" : "↑") : null);
+  return element("th", { role: "columnheader", class: kind || null, "aria-sort": way, title: column.name, dataset: { column: column.name } }, column.value ? button() : column.label);
+}
+
+function pickAll(event) {
+  selection.pickAll([...rows.values()].map(({ job }) => job), event.target.checked);
+}
+
+function showPicked() {
+  for (const [id, row] of rows) row.pick(selection.has(id));
+  const count = [...rows.keys()].filter((id) => selection.has(id)).length;
+  const all = byId("pick-all");
+  all.checked = count > 0 && count === rows.size;
+  all.indeterminate = count > 0 && count < rows.size;
 }
 
 function showPager(page) {
-  const query = filters();
-  byId("newest").hidden = !query.has("after");
+  const changed = query();
+  byId("newest").hidden = !changed.has("after");
   byId("older").hidden = !page.has_more;
-  query.delete("limit");
-  const last = page.data.at(-1)?.id;
-  query.delete("after");
-  byId("newest").href = query.size ? `/?${query}` : "/";
-  if (last) query.set("after", last);
-  byId("older").href = `/?${query}`;
+  byId("newest").href = addressOf(changed);
+  const next = addressOf(changed);
+  if (page.next) byId("older").href = `${next}${next === "/" ? "?" : "&"}after=${encodeURIComponent(page.next)}`;
+  const isNewestFirst = !chosenSort() && !chosenGroup();
+  setText(byId("newest"), isNewestFirst ? "Newest" : "First page");
+  setText(byId("older"), isNewestFirst ? "Older" : "Next page");
+}
+
+/** Within this page, so that what is selected stays. */
+function turnPage(event) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  history.pushState(null, "", event.currentTarget.href);
+  begin();
+  byId("content").focus();
+  scrollTo(0, 0);
 }
 
 function showEmpty(page) {
@@ -149,13 +219,12 @@ function showEmpty(page) {
   empty.hidden = page.data.length > 0;
   byId("jobs").hidden = page.data.length === 0;
   if (page.data.length || empty.childElementCount) return;
-  if (new URLSearchParams(location.search).size) {
+  if (isFiltered() || query().has("after")) {
     replace(empty, element("p", {}, "No job matches the filters."), element("a", { class: "button", href: "/" }, "Show all jobs"));
   } else {
     replace(empty, ...firstJob());
   }
 }
-
 function firstJob() {
   const spec = '{"dataset": {"id": "wine-quality", "target": "quality", "positive": {"at_least": 6}}}';
   return [
@@ -169,74 +238,16 @@ function firstJob() {
   ];
 }
 
-function showFilters() {
-  const query = filters();
-  const chosen = query.getAll("status");
-  for (const button of byId("statuses").children) {
-    const { status } = button.dataset;
-    setAttribute(button, "aria-pressed", String(status ? chosen.includes(status) : chosen.length === 0));
+const showFilters = startFilters(STATUSES, go);
+byId("view").addEventListener("click", async () => {
+  try {
+    const changed = await chooseView();
+    if (changed) go(changed);
+  } catch (problem) {
+    notice(problem.message, "bad");
   }
-  const field = byId("filter-text");
-  if (document.activeElement !== field) field.value = query.get("search") ?? "";
-  const chips = [...query].filter(([name]) => name === "name" || name.startsWith("metadata."));
-  replace(byId("filter-chips"), ...chips.map(([name, value]) => chip(name, value)));
-}
-
-function chip(name, value) {
-  const without = () => {
-    const query = filters();
-    query.delete(name);
-    go(query);
-  };
-  const words = `${name.replace("metadata.", "")} = ${value}`;
-  return element("span", { class: "chip" }, words, element("button", { type: "button", "aria-label": `Remove ${words}`, on: { click: without } }, "×"));
-}
-
-function toggle(status) {
-  const query = filters();
-  const chosen = new Set(query.getAll("status"));
-  query.delete("status");
-  if (status) {
-    if (!chosen.delete(status)) chosen.add(status);
-    for (const one of STATUSES) if (chosen.has(one)) query.append("status", one);
-  }
-  go(query);
-}
-
-/** Find a part of a name as it is typed; `key=value` waits for Enter, and becomes a filter of the metadata. */
-function search(text) {
-  const query = filters();
-  if (text.includes("=") || text === (query.get("search") ?? "")) return;
-  if (text) query.set("search", text);
-  else query.delete("search");
-  // One step back in the history for a search, not one for each letter.
-  go(query, { replaces: new URLSearchParams(location.search).has("search") });
-}
-
-function startFilters() {
-  const button = (status, label) =>
-    element("button", { type: "button", "aria-pressed": "false", dataset: status ? { status } : {}, on: { click: () => toggle(status) } }, label);
-  replace(byId("statuses"), button(null, "All"), ...STATUSES.map((name) => button(name, format.status(name).label)));
-  const field = byId("filter-text");
-  let typed = null;
-  field.addEventListener("input", () => {
-    clearTimeout(typed);
-    typed = setTimeout(() => search(field.value.trim()), TYPED_MS);
-  });
-  byId("filter").addEventListener("submit", (event) => {
-    event.preventDefault();
-    clearTimeout(typed);
-    const [name, ...value] = field.value.trim().split("=");
-    if (!name || !value.length) return search(name);
-    const query = filters();
-    query.set(`metadata.${name}`, value.join("="));
-    query.delete("search");
-    field.value = "";
-    go(query);
-  });
-}
-
-startFilters();
+});
+for (const id of ["newest", "older"]) byId(id).addEventListener("click", turnPage);
 addEventListener("popstate", begin);
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : void look()));
 begin();

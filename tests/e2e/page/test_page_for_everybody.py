@@ -9,7 +9,15 @@ from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec
 
 PAGES = (
-    *("/", "/page/new?like={job}", "/page/usage", "/page/usage?by=dataset", "/page/workers", "/page/webhooks"),
+    *(
+        "/",
+        "/?group=metadata.a&sort=-hyperparameters.epochs&column=tags&column=hyperparameters.epochs",
+        "/page/new?like={job}",
+        "/page/usage",
+        "/page/usage?by=dataset",
+        "/page/workers",
+        "/page/webhooks",
+    ),
     "/page/sign-in",
 )
 
@@ -62,10 +70,10 @@ def test_the_keyboard_reaches_what_the_mouse_does(still):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
         reached = set()
-        for _ in range(24):
+        for _ in range(40):
             page.keyboard.press("Tab")
             reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
-        assert {"Usage", "New job", "theme-toggle", "Running", "filter-text", "one"} <= reached
+        assert {"Usage", "New job", "theme-toggle", "Running", "filter-text", "view", "pick-all", "one"} <= reached
 
 
 def test_a_worker_shows_its_gpu_and_what_it_does(still):

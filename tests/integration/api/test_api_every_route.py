@@ -52,6 +52,7 @@ BODIES = {
     ("POST", "/webhooks"): {"address": "https://example.com/hook", "events": ["job.failed"]},
     ("POST", "/page/sign-in"): {"key": ADMIN_KEY},
     ("PATCH", PARTS): CSV[:9],
+    ("PATCH", "/jobs/<job_id>"): {"add_tags": ["one"], "note": "two"},
 }
 # Counters of the process that answers.
 BODY_DIFFERS = {("GET", "/metrics")}

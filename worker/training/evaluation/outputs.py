@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,16 +28,17 @@ class Predicted:
     outputs: npt.NDArray[np.float32]
 
 
-def predict(model: keras.Model, part: Part, batch_size: int, go_on: Callable[[], None]) -> Predicted:
-    """Predict batch after batch, for MOST_SECONDS at most.
+def predict(model: keras.Model, outputs: int, part: Part, batch_size: int, go_on: Callable[[], None]) -> Predicted:
+    """Predict batch after batch, for MOST_SECONDS at most. `outputs` is the number of the model's outputs for a row.
 
     `go_on` is called between two batches, and ends it by what it raises. A sample consists of whole batches in a random
     order, which is always the same. Raises ValueError for outputs that are not finite.
     """
-    outputs = int(model.output_shape[-1])
     most_batches = max(1, min(MOST_ROWS, _MOST_NUMBERS // outputs) // batch_size)
     order = np.random.default_rng(0).permutation(ceil(len(part) / batch_size))[:most_batches]
-    step = tf.function(lambda x: model(x, training=False), autograph=False, reduce_retracing=True)
+    step = partial(model, training=False)
+    if not model.run_eagerly:
+        step = tf.function(step, autograph=False, reduce_retracing=True)
     found: dict[int, npt.NDArray[np.float32]] = {}
     began = time.monotonic()
     for number in order.tolist():
@@ -46,9 +49,7 @@ def predict(model: keras.Model, part: Part, batch_size: int, go_on: Callable[[],
     return _join(found, batch_size)
 
 
-def _predict_batch(
-    step: "tf.types.experimental.GenericFunction", part: Part, start: int, size: int
-) -> npt.NDArray[np.float32]:
+def _predict_batch(step: Callable[[Any], Any], part: Part, start: int, size: int) -> npt.NDArray[np.float32]:
     taken = part.take(slice(start, start + size))
     x, *_ = part.batch([tf.constant(one) for one in taken])
     return np.asarray(step(x).numpy(), np.float32).reshape(len(taken[0]), -1)

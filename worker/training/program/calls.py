@@ -8,6 +8,7 @@ import keras
 from shared.job import Stop
 from shared.job_folder import AttemptFolder
 from worker.training.program import random_state
+from worker.training.program.made_model import MadeModel
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,15 @@ class Before:
 
 @dataclass(frozen=True)
 class Ended:
-    """A call that has ended: what `fit` returns, what comes after it, and why it stopped."""
+    """A call that has ended: what `fit` returns, what comes after it, why it stopped.
+
+    `best` is the job's best model, if this call made it.
+    """
 
     history: keras.callbacks.History
     before: Before
     stop: Stop
+    best: MadeModel | None = None
 
 
 class CallState:

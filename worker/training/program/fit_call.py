@@ -55,6 +55,7 @@ from worker.training.program.evidence import (
     how_it_ends,
     logged_names,
 )
+from worker.training.program.made_model import best_of_call
 from worker.training.program.own_loop import OwnLoop
 from worker.training.program.printing import EpochLines
 from worker.training.program.script_callbacks import (
@@ -357,7 +358,8 @@ class ScriptFit:
         stop = stop_evidence(self._run, self.callbacks, reason)
         taken_up = session.finished_by or None
         after = Before(self.number, max(self._before.epochs, self.callbacks.narrator.last_epoch), taken_up)
-        return Ended(block.history, after, stop)
+        best = best_of_call(self._before.epochs, self.callbacks, self._model, self._data, self._arguments)
+        return Ended(block.history, after, stop, best)
 
 
 def _data_events(data: Data | None) -> list[Event]:

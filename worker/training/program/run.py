@@ -27,6 +27,7 @@ from worker.training.errors import Superseded, TrainingError, TrainingStopped, i
 from worker.training.program.between_calls import BetweenCalls, Unwind
 from worker.training.program.calls import Before
 from worker.training.program.fit_call import ScriptFit, by_name
+from worker.training.program.made_model import MadeModel, evaluate_made
 from worker.training.program.printing import LastStates
 from worker.training.program.random_state import unchanged
 from worker.training.program.stage import Stage, plan_of_machine
@@ -43,6 +44,7 @@ def run_program(run: RunContext, stage: Stage) -> Conclusion:
             raise stage.error
         run.check()
         show.play()
+        show.evaluate()
     except Unwind as unwound:
         return show.end(unwound.cause)
     except SystemExit as left:
@@ -62,6 +64,7 @@ class _Show:
         self._before = Before()
         self._stop: Stop | None = None
         self._call: ScriptFit | None = None
+        self._best: MadeModel | None = None
         self._original = keras.Model.fit
 
     # The script
@@ -77,7 +80,11 @@ class _Show:
         message = f"runs {script.relative_to(self._stage.folder)}"
         self._run.events.write([Event("program", message, {"entry": str(script.relative_to(self._stage.folder))})])
         with _as_a_log(), BetweenCalls(self._run) as self._watch, self._fit_replaced():
-            runpy.run_path(str(script), run_name="__main__")
+            try:
+                runpy.run_path(str(script), run_name="__main__")
+            except SystemExit as left:
+                if left.code is not None and left.code != 0:
+                    raise
 
     def _report_files(self, message: str, **facts: Any) -> None:
         self._run.events.write([Event("files", message, facts, "warning")])
@@ -110,7 +117,13 @@ class _Show:
                     raise Unwind(error) from error
                 raise
             self._before, self._stop, self._call = ended.before, ended.stop, None
+            self._best = ended.best or self._best
         return ended.history
+
+    def evaluate(self) -> None:
+        """Measure the best model of all calls of `fit`, once the script has come to its end."""
+        if self._before.calls:
+            evaluate_made(self._run, self._best)
 
     # Its end
 
@@ -126,9 +139,7 @@ class _Show:
         return Conclusion(ending=Ending(status="succeeded", stop=stop))
 
     def leave(self, code: Any) -> Conclusion:
-        """The script has called `sys.exit`."""
-        if code in {None, 0}:
-            return self.succeed()
+        """The script has called `sys.exit`, and not for success."""
         return self._fail(JobError(code="script_failed", message=f"the script ended by sys.exit({code!r})"))
 
     def end(self, error: Exception) -> Conclusion:

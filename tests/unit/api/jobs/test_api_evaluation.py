@@ -1,11 +1,13 @@
 """GET /jobs/{id}/evaluation."""
 
+import json
+
 import pytest
 
 from shared.job import AttemptEnd, Ending
 from shared.times import utc_now
 from tests.support.evaluations import classified, leave_evaluation, measured_numbers
-from tests.support.jobs import claim
+from tests.support.jobs import claim, put_job, small_spec
 
 
 def asked(client, job):
@@ -48,3 +50,24 @@ def test_a_document_that_cannot_be_read_is_no_internal_error(client, job, conten
     claim(job).evaluation_file.write_bytes(content)
     status, problem = asked(client, job)
     assert problem["code"] in {"damaged_record", "newer_format"}, (status, problem)
+
+
+def test_a_document_that_a_script_has_forged_is_damaged(client, job, result):
+    attempt = claim(job)
+    document = leave_evaluation(attempt, "binary", result).model_dump(mode="json")
+    for place, value in (
+        ("mistakes", [{**document["validation"]["mistakes"][0], "thumbnail": "https://example.org/seen.png"}]),
+        ("mistakes", [{**document["validation"]["mistakes"][0], "thumbnail": "data:text/html;base64,PHA+"}]),
+        ("confusion", [[1, 2, 3]]),
+        ("most_confused", [{"true": 7, "predicted": 0, "rows": 1}]),
+    ):
+        forged = {**document, "validation": {**document["validation"], place: value}}
+        attempt.evaluation_file.write_text(json.dumps(forged))
+        assert asked(client, job)[1]["code"] == "damaged_record", (place, value)
+
+
+def test_a_link_to_the_evaluation_of_another_job_is_not_followed(client, job, volume, result):
+    other = claim(put_job(volume, small_spec()))
+    leave_evaluation(other, "binary", result)
+    claim(job).evaluation_file.symlink_to(other.evaluation_file)
+    assert asked(client, job)[1]["code"] == "damaged_record"

@@ -144,3 +144,28 @@ def test_usage_is_summed_by_the_key_that_posted(client, app, volume, grades):
     assert [(row["key"], row["jobs"]) for row in client.get("/usage?by=key").json["data"]] == [
         ("(unknown)", 1), (key["id"], 1),
     ]  # fmt: skip
+
+
+def test_a_row_has_the_values_of_the_columns_that_are_asked_for(client, running):
+    _, attempt = running
+    assert listed(client)[0]["values"] == {}
+    query = "?column=hyperparameters.batch_size&column=metrics.val_accuracy&column=metadata.team&column=model.kind"
+    assert listed(client, query)[0]["values"] == {
+        "hyperparameters.batch_size": 32, "metrics.val_accuracy": 0.64, "model.kind": "dense",
+    }  # fmt: skip
+    tell(attempt, epoch(21, 0.7))
+    assert listed(client, query)[0]["values"]["metrics.val_accuracy"] == 0.7
+    every = listed(client, "?column=*")[0]["values"]
+    assert {"callbacks.early_stopping.patience", "hyperparameters.learning_rate", "dataset.target"} <= set(every)
+    assert all(not isinstance(one, list | dict) for one in every.values())
+    assert client.get("/page/rows?column=secret").status_code == 422
+
+
+def test_tags_are_shown_also_of_a_job_that_has_ended(client, volume, job):
+    job.settle(Ending(status="cancelled"), None)
+    volume.close_job(OpenJob(5, job.id))
+    assert listed(client)[0]["tags"] == []
+    client.patch(f"/jobs/{job.id}", json={"tags": ["a", "b"]})
+    assert listed(client)[0]["tags"] == ["a", "b"]
+    assert [row["id"] for row in listed(client, "?tag=b&status=cancelled")] == [job.id]
+    assert listed(client, "?tag=c") == []

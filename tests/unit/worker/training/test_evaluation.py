@@ -194,7 +194,7 @@ def part_of(rows):
 def test_of_many_rows_a_random_sample_of_batches_is_predicted(monkeypatch):
     monkeypatch.setattr("worker.training.evaluation.outputs.MOST_ROWS", 100)
     model, part = model_of(1), part_of(1000)
-    found = predict(model, part, 10, lambda: None)
+    found = predict(model, 1, part, 10, lambda: None)
     assert len(found.rows) == 100
     assert found.rows.tolist() == sorted(set(found.rows.tolist()))
     assert found.rows.max() > 500
@@ -203,7 +203,7 @@ def test_of_many_rows_a_random_sample_of_batches_is_predicted(monkeypatch):
 
 def test_a_slow_model_is_predicted_for_the_longest_time_alone(monkeypatch):
     monkeypatch.setattr("worker.training.evaluation.outputs.MOST_SECONDS", 0.0)
-    assert len(predict(model_of(1), part_of(1000), 10, lambda: None).rows) == 10
+    assert len(predict(model_of(1), 1, part_of(1000), 10, lambda: None).rows) == 10
 
 
 def test_of_a_thousand_classes_and_every_row_wrong_the_document_stays_small():
