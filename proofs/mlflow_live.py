@@ -13,10 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fitstop.client import Client
+from fitstop.connection import Connection
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
 from tests.support.jobs import learnable_frame, put_dataset, small_spec
@@ -122,7 +125,8 @@ def is_ended(world: World) -> bool:
 
 def judge(world: World, job: dict[str, Any], kills: int) -> list[str]:
     """What is wrong with what MLflow has."""
-    rows = world.api.ask("GET", f"/jobs/{world.job_id}/epochs?limit=10000").json["data"]
+    with Client(Connection(f"http://127.0.0.1:{world.api.port}", ADMIN_KEY)) as client:
+        rows = list(client.all_epochs(world.job_id))
     runs = world.mlflow.runs(world.job_id)
     wrong = [] if len(runs) == 1 else [f"{len(runs)} runs, expected 1"]
     wrong += [] if job["attempt"] >= kills else [f"{job['attempt']} attempts, expected {kills}"]
@@ -136,7 +140,7 @@ def judge(world: World, job: dict[str, Any], kills: int) -> list[str]:
 
 def describe(key: str, got: list[tuple[int, float]], expected: list[tuple[int, float]]) -> str:
     steps = [step for step, _ in got]
-    doubled = sorted({step for step in steps if steps.count(step) > 1})[:5]
+    doubled = sorted(step for step, count in Counter(steps).items() if count > 1)[:5]
     missing = sorted({step for step, _ in expected} - set(steps))[:5]
     return f"{key}: {len(got)} entries, expected {len(expected)}; doubled {doubled}, missing {missing}"
 
