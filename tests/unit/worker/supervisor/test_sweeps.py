@@ -227,7 +227,7 @@ def test_running_trials_of_a_used_up_budget_are_stopped_and_waiting_ones_cancell
     worker.look()
     first, second, third = (volume.job_folder(trial.job) for trial in state_of(volume, folder).trials)
     train(second, 0.5, ends=False)
-    train(first, 0.5, held=49.9)
+    train(first, 0.5, held=49)
     worker.look()
     request = second.stop_request()
     assert request is not None
