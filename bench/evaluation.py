@@ -1,12 +1,14 @@
-"""The evaluation of the best model against an epoch of the same job: `python -m bench.evaluation`.
+"""What it costs to watch and to evaluate a job, against an epoch of the same job: `python -m bench.evaluation`.
 
 Posts jobs to a Fitstop of its own, and prints for each the median epoch from the third on, the seconds of the
-evaluation, and their ratio. A fifth of the rows are validated after each epoch, and evaluated once.
+evaluation, and their ratio. A fifth of the rows are validated after each epoch, and evaluated once. While a large
+model trains, it measures the samples of the machine, the captured output and the events as well (`bench.watching`).
 """
 
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ import numpy as np
 import pandas as pd
 
 from bench.article.service import ended
+from bench.watching import Watching, measure_watching
 from fitstop.client import Client
 from fitstop.local.stack import LocalStack, StackOptions
+from shared.volume import Volume
 
 _FIRST = 2
+_LIMIT = 0.01
 _CNN = {"kind": "cnn", "filters": [16, 32, 64]}
 
 
@@ -33,7 +38,12 @@ def main() -> int:
             client.put_dataset("small", _write_table(Path(folder), 5_120))
             client.put_dataset("images", _write_images(Path(folder)))
             _measure(client, "100,000 rows, 64-64-64, batches of 256", _dense("table", [64, 64, 64]))
-            _measure(client, "24.6 million parameters, 5,120 rows", _dense("small", [3500, 3500, 3500]))
+            _measure(
+                client,
+                "24.6 million parameters, 5,120 rows",
+                _dense("small", [3500, 3500, 3500], epochs=12),
+                stack.volume,
+            )
             _measure(client, "10,000 images of 64 x 64, a CNN", _spec({"id": "images", "kind": "arrays"}, _CNN))
     return 0
 
@@ -56,25 +66,51 @@ def _write_images(folder: Path) -> Path:
     return path
 
 
-def _dense(dataset: str, layers: list[int]) -> dict[str, Any]:
-    return _spec({"id": dataset, "target": "y"}, {"layers": layers})
+def _dense(dataset: str, layers: list[int], epochs: int = 6) -> dict[str, Any]:
+    return _spec({"id": dataset, "target": "y"}, {"layers": layers}, epochs)
 
 
-def _spec(dataset: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+def _spec(dataset: dict[str, Any], model: dict[str, Any], epochs: int = 6) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "model": model,
-        "hyperparameters": {"epochs": 6, "batch_size": 256},
+        "hyperparameters": {"epochs": epochs, "batch_size": 256},
         "callbacks": {"early_stopping": None},
     }
 
 
-def _measure(client: Client, title: str, spec: dict[str, Any]) -> None:
-    job_id = ended(client, client.submit(spec)["id"])["id"]
+def _measure(client: Client, title: str, spec: dict[str, Any], volume: Path | None = None) -> None:
+    """Print the ratio; with `volume`, the service's own, also what it costs to watch the job."""
+    job_id = client.submit(spec)["id"]
+    watching = _watch(client, job_id, volume) if volume else None
+    ended(client, job_id)
     epoch = statistics.median([one["seconds"] for one in client.all_epochs(job_id)][_FIRST:])
     seconds = client.evaluation(job_id)["seconds"]
     sys.stdout.write(f"{title}: epoch {epoch:.3f} s, evaluation {seconds:.3f} s, ratio {seconds / epoch:.2f}\n")
+    if watching is not None:
+        _print_watching(watching, epoch, seconds)
     sys.stdout.flush()
+
+
+def _watch(client: Client, job_id: str, volume: Path) -> Watching:
+    while not client.job(job_id)["progress"]:
+        time.sleep(0.1)
+    return measure_watching(Volume(volume).job_folder(job_id).attempts()[-1])
+
+
+def _print_watching(watching: Watching, epoch: float, evaluation: float) -> None:
+    event = watching.event_seconds / epoch
+    rows = [
+        ("samples of the machine, of a core of the worker", watching.samples),
+        ("captured output, of a core", watching.output),
+        ("events, of an epoch", event),
+    ]
+    for name, share in rows:
+        sys.stdout.write(f"  {name}: {share:.4%}\n")
+    total = watching.samples + watching.output + event
+    sys.stdout.write(f"  together: {total:.3%} of an epoch, if there is no free core\n")
+    epochs = evaluation / epoch / (_LIMIT - total) if total < _LIMIT else float("inf")
+    sys.stdout.write(f"  with the evaluation under {_LIMIT:.0%} of the job from {epochs:.0f} epochs on\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Where the service is: `--url`, else FITSTOP_URL, else what `fitstop up` left in ./fitstop-data, else this machine."""
+"""Where the service is: `--url`, `--context` or FITSTOP_URL, else what `fitstop up` left in ./fitstop-data, else the
+current context (`fitstop login`), else this machine.
+"""
 
 import json
 import os
@@ -6,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from fitstop.contexts import Context, read_contexts, write_private
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_DATA = Path("fitstop-data")
@@ -28,23 +32,49 @@ class Connection:
 
 
 def find_connection(
-    url: str | None = None, environment: Mapping[str, str] = os.environ, data: Path | None = None
+    url: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+    data: Path | None = None,
+    context: str | None = None,
 ) -> Connection:
-    """The service to talk to. Raises ValueError for an address that is not one of http or https.
+    """The service to talk to. Raises ValueError for an address that is not one of http or https, or another context.
 
-    The key in `cli.json` goes only to the address in `cli.json`; FITSTOP_API_KEY goes wherever the address points.
+    The key in `cli.json` or of a context goes only to the address there; FITSTOP_API_KEY goes wherever the address
+    points.
     """
-    api_key = environment.get("FITSTOP_API_KEY") or None
+    api_key = check_key(environment.get("FITSTOP_API_KEY") or "") or None
     data = data or Path(environment.get(DATA_VARIABLE) or DEFAULT_DATA)
     stack = read_cli_json(data, any_owner=DATA_VARIABLE in environment)
+    if context and not url:
+        chosen = _named_context(context, environment)
+        return Connection(chosen.url, chosen.api_key, f"the context {context}")
     named = (url, "--url") if url else (environment.get("FITSTOP_URL"), "FITSTOP_URL")
     if named[0]:
         address = check_url(named[0])
         own_key = stack.api_key if stack is not None and stack.url == address else None
+        if not (api_key or own_key):
+            own_key = read_contexts(environment).key_for(address)
         return Connection(address, api_key or own_key, named[1])
     if stack is not None:
         return Connection(stack.url, api_key or stack.api_key, str(cli_json(data)))
+    known = read_contexts(environment)
+    if known.chosen is not None:
+        return Connection(known.chosen.url, api_key or known.chosen.api_key, f"the context {known.current}")
     return Connection(DEFAULT_URL, api_key, "the default")
+
+
+def _named_context(name: str, environment: Mapping[str, str]) -> Context:
+    known = read_contexts(environment).named
+    if name not in known:
+        raise ValueError(f'no context is called "{name}"; contexts: {", ".join(known) or "none"}')
+    return known[name]
+
+
+def check_key(key: str) -> str:
+    """`key`, if a request can carry it. Raises ValueError, which does not show it."""
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("the API key has characters that no key has; expected plain ASCII without spaces")
+    return key
 
 
 def check_url(url: str) -> str:
@@ -91,14 +121,6 @@ def write_cli_json(data: Path, url: str, api_key: str) -> None:
     beside = path.with_name(f".cli.json.{os.getpid()}")
     write_private(beside, json.dumps({"url": url, "pid": os.getpid(), "api_key": api_key}))
     beside.replace(path)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a new file that only this user can ever read."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
 
 
 def remove_cli_json(data: Path) -> None:

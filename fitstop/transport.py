@@ -20,19 +20,20 @@ from fitstop.errors import Damaged, Unreachable, error_of
 
 Json = dict[str, Any]
 
-_TIMEOUT = httpx2.Timeout(30, connect=5)
+# Without a byte of the answer.
+_SECONDS = 30.0
 
 
 class Transport:
-    """The connections to one service, and its key."""
+    """The connections to one service, and its key. `seconds` is the longest wait for a part of an answer."""
 
-    def __init__(self, connection: Connection | None = None) -> None:
+    def __init__(self, connection: Connection | None = None, *, seconds: float = _SECONDS) -> None:
         self.connection = connection or find_connection()
         key = self.connection.api_key
         self._http = httpx2.Client(
             base_url=self.connection.url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=_TIMEOUT,
+            timeout=httpx2.Timeout(seconds, connect=min(seconds, 5)),
             trust_env=not self.connection.is_local,
         )
         # A Run of a notebook is never closed by anybody.

@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--wine", type=Path, required=True, help="where winequalityN.csv and its two parts are")
     asked = parser.parse_args()
     for number in range(RUNS):
-        for name, (frame, target, batch) in _data_sets(asked.wine).items():
+        for name, (frame, target, batch) in data_sets(asked.wine).items():
             if number not in _recorded(name):
                 with tempfile.TemporaryDirectory() as folder:
                     volume = Volume(Path(folder))
@@ -70,7 +70,7 @@ def _append(name: str, rows: list[tuple[Any, ...]]) -> None:
     sys.stdout.flush()
 
 
-def _data_sets(wine: Path) -> dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], int]]:
+def data_sets(wine: Path) -> dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], int]]:
     """By name: the frame, the target, and the batch size."""
     good = {"target": "quality", "positive": {"at_least": 6}}
     made = {"target": "target"}

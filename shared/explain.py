@@ -6,6 +6,7 @@ from shared.backoff import backs_off_until
 from shared.budget import budget_words, used_words
 from shared.job import AttemptEnd, JobError, Stop
 from shared.job_folder import JobState
+from shared.outclassed import outclassed_words
 from shared.progress import EpochProgress, Patience
 from shared.spec import EarlyStoppingSpec
 from shared.worker_card import WorkerCard
@@ -22,7 +23,8 @@ def explain(
     if state.result is not None:
         stop = state.result.ending.stop
         sentences = _why_it_stopped(stop.with_best(progress) if stop else None, rule, state.result.ending.error)
-        can_extend = stop is not None and stop.budget is not None and stop.last_epoch and state.record.task is not None
+        ended_from_outside = stop is not None and (stop.budget is not None or stop.outclassed is not None)
+        can_extend = ended_from_outside and stop is not None and stop.last_epoch and state.record.task is not None
         return [*sentences, *(["It can be extended."] if can_extend else [])]
     if state.status == "queued":
         return _why_it_waits(state, queue_position, workers)
@@ -140,6 +142,8 @@ def _the_stop(stop: Stop, rule: EarlyStoppingSpec | None) -> str:
     if stop.reason == "budget" and stop.budget is not None:
         where = f"stopped after epoch {stop.last_epoch}" if stop.last_epoch else "ended before its first epoch had"
         return f"It {where}: its budget was used up ({used_words(stop.budget)})."
+    if stop.reason == "outclassed" and stop.outclassed is not None:
+        return f"Its sweep stopped it after epoch {stop.last_epoch}: {outclassed_words(stop.outclassed)}."
     if stop.reason == "cancelled":
         when = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch"
         return f"It was cancelled {when}."

@@ -71,10 +71,18 @@ def forecast(
     soonest = max(done + 1, patience_after(done, epochs, spec, past.last_improvement, past.wait).stops_at_epoch)
     if is_perfect(past.last_improvement, spec):
         return Forecast(soonest, soonest, soonest, 0.0)
-    stops, better = _futures(values, spec, epochs, coefficients)
+    stops, counts = _futures(values, spec, epochs, coefficients)
     stops = np.maximum(stops, soonest)
     p10, p50, p90 = (int(one) for one in np.quantile(stops, (0.1, 0.5, 0.9), method="inverted_cdf"))
-    return Forecast(p10, p50, p90, round(float(better.mean()), 3))
+    return Forecast(p10, p50, p90, round(float((counts > 0).mean()), 3))
+
+
+def count_improvements(values: Sequence[float | None], spec: EarlyStoppingSpec, epochs: int) -> _Counts:
+    """In how many later epochs each of the futures improves before it stops. Shape (futures,).
+
+    `values` as for `forecast`, of which there must be enough.
+    """
+    return _futures(values, spec, epochs, COEFFICIENTS)[1]
 
 
 def is_perfect(last: LastImprovement | None, spec: EarlyStoppingSpec) -> bool:
@@ -125,8 +133,8 @@ def _went_on(pace: _Floats, improved: _Flags) -> _Floats:
 
 def _futures(
     values: Sequence[float | None], spec: EarlyStoppingSpec, epochs: int, coefficients: Coefficients
-) -> tuple[_Counts, _Flags]:
-    """The epoch at which the rule stops each future, and whether a better one came by then. Shape (futures,) each."""
+) -> tuple[_Counts, _Counts]:
+    """The epoch at which the rule stops each future, and how many improve by then. Shape (futures,) each."""
     done = len(values)
     random = np.random.Generator(np.random.Philox(key=[0, done]))
     last = min(epochs, done + _HORIZON)
@@ -135,7 +143,7 @@ def _futures(
         np.repeat(pace_after(improvements(values, spec)), _FUTURES, axis=1),
         np.full(_FUTURES, replay(values, spec).wait),
     )
-    stops, is_running, better = np.full(_FUTURES, last), np.ones(_FUTURES, bool), np.zeros(_FUTURES, bool)
+    stops, is_running, counts = np.full(_FUTURES, last), np.ones(_FUTURES, bool), np.zeros(_FUTURES, np.int64)
     for epoch in range(done + 1, last + 1):
         odds = weights @ evidence(pace, epoch) - np.log1p(np.maximum(pace[0] - _KNOWN_WAIT, 0.0) / (_KNOWN_WAIT + 1))
         improved = random.logistic(size=_FUTURES) < odds
@@ -144,9 +152,9 @@ def _futures(
             continue
         # The first epoch that counts is an improvement, whatever it is.
         waits = np.where(improved | (epoch == spec.start_from_epoch + 1), 0, waits + 1)
-        better |= is_running & improved
+        counts += is_running & improved
         stops[is_running & (waits >= spec.patience)] = epoch
         is_running &= waits < spec.patience
         if not is_running.any():
             break
-    return stops, better
+    return stops, counts

@@ -8,10 +8,12 @@ from pydantic import StringConstraints
 from ulid import ULID
 
 _JOB_ID = re.compile(r"job_[0-9A-HJKMNP-TV-Z]{26}")
+_SWEEP_ID = re.compile(r"sweep_[0-9A-HJKMNP-TV-Z]{26}")
 DATASET_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 _DATASET_ID = re.compile(DATASET_ID_PATTERN)
 
 JobId = Annotated[str, StringConstraints(pattern=f"^{_JOB_ID.pattern}$")]
+SweepId = Annotated[str, StringConstraints(pattern=f"^{_SWEEP_ID.pattern}$")]
 DatasetId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
 WeightsId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
 ProgramId = Annotated[str, StringConstraints(pattern=DATASET_ID_PATTERN)]
@@ -27,6 +29,16 @@ def new_job_id() -> str:
 def is_job_id(text: str) -> bool:
     """Whether `text` could be a job's id. Everything else is unknown, without a look at the disk."""
     return _JOB_ID.fullmatch(text) is not None
+
+
+def new_sweep_id() -> str:
+    """An id that sorts by the time at which it was made: `sweep_` and a ULID."""
+    return f"sweep_{ULID()}"
+
+
+def is_sweep_id(text: str) -> bool:
+    """Whether `text` could be a sweep's id."""
+    return _SWEEP_ID.fullmatch(text) is not None
 
 
 def job_age_seconds(job_id: str) -> float:

@@ -3,6 +3,7 @@
 spec.json        JobRecord    what is to be done; by the API
 plan.json        EnginePlan   how it is computed; by the first attempt, before its first epoch
 cancel.json      Cancel       somebody does not want it any more; by the API
+stop.json        StopRequest  its sweep stops it; by a worker
 result.json      JobResult    how it ended; created once
 attempts/<n>/
   claim.json     Claim        whose attempt this is; the worker
@@ -43,6 +44,13 @@ class Ancestor(_Part):
     epoch: Count
 
 
+class TrialOf(_Part):
+    """The sweep that a job is a trial of, and the trial's number (from 1)."""
+
+    id: str
+    trial: Count
+
+
 class JobRecord(Document):
     """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted.
 
@@ -53,6 +61,7 @@ class JobRecord(Document):
     `lineage` is the model of an earlier job that it starts from, and those before that one, the newest first.
     Of a job that runs a program `task` is None, `program_version` is the version that runs, `datasets_sha256` holds the
     `data_sha256` of each dataset that it may read, and its own `data_sha256` is that of all of them (`pin_program`).
+    `sweep` says of which sweep it is a trial, None where of none.
     """
 
     id: str
@@ -70,6 +79,7 @@ class JobRecord(Document):
     project: ProjectName = DEFAULT_PROJECT
     program_version: str | None = None
     datasets_sha256: dict[str, str] = Field(default_factory=dict)
+    sweep: TrialOf | None = None
 
     @property
     def data_spec(self) -> JobSpec:
@@ -123,21 +133,51 @@ class JobError(_Part):
 class BudgetUsed(_Part):
     """The limit of a job's budget that ended it, and how much of it was used up by then.
 
-    `limit` and `used` are seconds, an amount of `currency`, or two moments (RFC 3339), as `kind` says.
+    `limit` and `used` are seconds, an amount of `currency`, or two moments (RFC 3339), as `kind` says. `sweep` is the
+    id of the sweep whose budget it is; None for the job's own.
     """
 
     kind: Literal["max_gpu_seconds", "max_cost", "deadline"]
     limit: float | str
     used: float | str
     currency: str | None = None
+    sweep: str | None = None
+
+
+class Outclassed(_Part):
+    """Why a trial was stopped by the rule of its sweep (`forecast`, `asha` or `median`): it cannot win.
+
+    `value` is the trial's best of `monitor` after `epoch` (from 1), and `to_beat` what the rule compared it with, from
+    `trials` trials: for `forecast` the best value of the sweep, by trial `best_trial`, and `chance` is the probability
+    that the trial still beats it, which was below `min_chance`.
+    """
+
+    rule: str
+    monitor: str
+    epoch: Count
+    value: float
+    to_beat: float
+    trials: Count
+    best_trial: Count | None = None
+    chance: float | None = None
+    min_chance: float | None = None
+
+
+class StopRequest(Document):
+    """`stop.json`: the sweep of the job stops it, because it cannot win or because the sweep's budget is used up."""
+
+    requested_at: Time
+    outclassed: Outclassed | None = None
+    budget: BudgetUsed | None = None
 
 
 class Stop(_Part):
     """Why training stopped, with the evidence. Epochs count from 1.
 
-    `reason` is an open word: epochs_completed, early_stopping, diverged, budget, cancelled, error. `best` is the best
-    saved model. `monitor`, `last_improvement`, `wait` and `patience` are those of early stopping, null where it is off.
-    `epochs_not_run` counts the epochs up to the maximum. `budget` is the limit that was used up.
+    `reason` is an open word: epochs_completed, early_stopping, diverged, budget, outclassed, cancelled, error.
+    `best` is the best saved model. `monitor`, `last_improvement`, `wait` and `patience` are those of early stopping,
+    null where it is off. `epochs_not_run` counts the epochs up to the maximum. `budget` is the limit that was used up,
+    `outclassed` why a trial of a sweep could not win.
     """
 
     reason: str
@@ -149,6 +189,7 @@ class Stop(_Part):
     last_epoch: Count = 0
     epochs_not_run: Count = 0
     budget: BudgetUsed | None = None
+    outclassed: Outclassed | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -23,6 +23,7 @@ from shared.job import (
     JobResult,
     JobStatus,
     ProcessIdentity,
+    StopRequest,
     TrainingProcess,
     as_json,
 )
@@ -31,6 +32,7 @@ from shared.times import utc_now
 SPEC_FILE = "spec.json"
 RESULT_FILE = "result.json"
 CANCEL_FILE = "cancel.json"
+STOP_FILE = "stop.json"
 PLAN_FILE = "plan.json"
 ATTEMPTS = "attempts"
 SYSTEM = "system"
@@ -215,6 +217,10 @@ class JobFolder:
         return self.path / CANCEL_FILE
 
     @property
+    def stop_file(self) -> Path:
+        return self.path / STOP_FILE
+
+    @property
     def result_file(self) -> Path:
         return self.path / RESULT_FILE
 
@@ -339,6 +345,13 @@ class JobFolder:
         standing = self.cancel()
         assert standing is not None
         return standing
+
+    def stop_request(self) -> StopRequest | None:
+        return read_document(self.stop_file, StopRequest)
+
+    def request_stop(self, request: StopRequest) -> bool:
+        """Say that the job's sweep stops it; the first request stands."""
+        return create_file(self.stop_file, encode(as_json(request)))
 
     def settle(self, ending: Ending, attempt: int | None) -> bool:
         """Give the job its one terminal state. Condition: it has none; the first one stands for ever."""

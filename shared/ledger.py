@@ -28,6 +28,8 @@ PARTS = ("start_up", "learning", "patience", "redone", "saving")
 _HOUR = 3_600_000_000
 _NO_END = 2**62
 _OWN_STOPS = frozenset({"early_stopping", "epochs_completed"})
+# A trial that could not win did not need its other epochs either.
+_AVOIDING_STOPS = _OWN_STOPS | {"outclassed"}
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,12 @@ def ledger(job: JobHistory) -> Ledger:
 
 
 def _epochs_avoided(job: JobHistory) -> int:
-    """What a job that stopped itself was allowed and did not need.
+    """What a job that stopped itself, or that could not win its sweep, was allowed and did not need.
 
     A job that failed, was cancelled or had used up its budget avoided nothing: it wanted those epochs.
     """
     stop = job.result.ending.stop if job.result else None
-    return stop.epochs_not_run if stop and stop.reason in _OWN_STOPS else 0
+    return stop.epochs_not_run if stop and stop.reason in _AVOIDING_STOPS else 0
 
 
 def _waits(job: JobHistory) -> Iterator[int]:

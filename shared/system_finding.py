@@ -97,7 +97,7 @@ def _judge_cpu(_gpu: float, cpu: float, disk: float, cores: float | None, _engin
 
 _SENTENCES: dict[Code, str] = {
     "gpu_busy": "The GPU was busy.",
-    "gpu_waited_for_data": "The GPU waited for data: prepare batches in more threads, keep them, or use larger ones.",
+    "gpu_waited_for_data": "The GPU waited for data: prepare batches in parallel, cache them, or use larger ones.",
     "gpu_waited_for_disk": "The GPU waited for data from the disk.",
     "gpu_short_steps": "The GPU was often idle between short steps: larger batches use it better.",
     "gpu_idle": "The GPU was often idle, and neither the processor nor the disk was busy.",

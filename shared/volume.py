@@ -8,6 +8,7 @@ open/<priority>-<job id>       a marker while the job has no result: the queue's
                                as a rule the spec, nobody reads. `.<project>` follows, but for the project `default`
 annotated/<job id>.<number>    an empty file for each job with tags or a note: see shared.annotations
 turns/<number>.<project>       whose turn it was (shared.turns)
+sweeps/<sweep id>/             see shared.sweep.folder
 jobs/<aa>/<job id>/            see shared.job_folder; <aa> are the last two characters of the id
 deleted/                       what is on its way out: taken from its place whole, nothing of it is read again
 workers/<worker>.json          what each worker last said of itself; only for people to read
@@ -327,6 +328,10 @@ class Volume:
                 remove_tree(grave)
             elif job_age_seconds(grave.name) > _REMEMBERED_SECONDS:
                 grave.unlink(missing_ok=True)
+
+    def remove_sweep(self, sweep_id: str) -> bool:
+        """Make a sweep not exist any more, at once and whole; False where there is none. Its jobs stay."""
+        return self._remove(self.root / "sweeps" / sweep_id)
 
     def _remove(self, folder: Path) -> bool:
         grave = self.deleted / f"{folder.name}-{secrets.token_hex(6)}"

@@ -1,7 +1,5 @@
 """The model of an earlier job that a new one starts from: found when the job is posted, and linked into its folder."""
 
-from typing import Any
-
 from api.auth.projects import reaches_job
 from api.state.service import service
 from shared.document import UnusableDocument
@@ -13,12 +11,6 @@ from shared.problems import Conflict, Problem, pointer
 from shared.spec import EarlierJobSpec, JobSpec
 
 _PLACE = pointer("model", "job")
-
-
-def names_earlier(document: dict[str, Any]) -> bool:
-    """Whether a spec, not validated yet, names a job whose model it starts from."""
-    model = document.get("model")
-    return isinstance(model, dict) and "job" in model
 
 
 def find_earlier(

@@ -12,7 +12,7 @@ from api.http.operation import BODY_ERRORS, JSON, Schema, json_answer, operation
 from api.http.problems import HttpProblem
 from api.http.query import Query, no_query
 from api.http.strict_json import read_object
-from api.jobs.earlier import find_earlier, keep_earlier, names_earlier
+from api.jobs.earlier import find_earlier, keep_earlier
 from api.jobs.find import state_of
 from api.jobs.once import ONCE, store_once
 from api.jobs.post_program import make_program_record, new_program_record
@@ -20,7 +20,6 @@ from api.jobs.report import dry_run_report
 from api.jobs.show import job_document, new_job_document
 from api.shapes.jobs import DryRun, Job
 from api.state.service import service
-from shared.dataset import DatasetInfo
 from shared.findings import NO_FAULTS, Faults, Findings
 from shared.ids import new_job_id
 from shared.job import JobRecord
@@ -28,6 +27,7 @@ from shared.job_folder import JobFolder
 from shared.problems import Conflict, FitstopError, Problem, Refused, at_most_shown, pointer
 from shared.resolve import problems_without_data, resolve
 from shared.resolve.draft import make_draft
+from shared.resolve.kinds import fill_in_kinds, names_earlier
 from shared.resolve.memory import MemoryLimits
 from shared.spec import JobSpec, ProgramJobSpec
 from shared.times import utc_now
@@ -35,8 +35,6 @@ from shared.weights import WeightsInfo, weights_of
 
 # A Keras model's own JSON, of which each layer is many values.
 _MODEL = ("model", "config")
-# Rows, height, width and channels.
-_IMAGE_RANK = 4
 # Stand for what a bad document does not say; nothing is looked up or judged by them.
 _UNKNOWN = {"dataset": {"id": "unknown", "target": "unknown"}}
 # A job that names its data and model, or one that runs a program; both are described with the answers.
@@ -129,22 +127,10 @@ def _make_record(document: dict[str, Any], job_id: str) -> JobRecord:
 
 
 def _fill_in_kinds(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the kind of its dataset and of its model, where it leaves them to the dataset that it names."""
-    asked, model = document.get("dataset"), document.get("model", {})
+    asked = document.get("dataset")
     dataset_id = asked.get("id") if isinstance(asked, dict) else None
     known = find_known_dataset(dataset_id) if isinstance(dataset_id, str) else None
-    if known is None or not isinstance(asked, dict):
-        return document
-    filled = {**document, "dataset": {"kind": known[0].kind, **asked}}
-    usual = "job" if names_earlier(document) else _usual_model(known[0])
-    return {**filled, "model": {"kind": usual, **model}} if isinstance(model, dict) else filled
-
-
-def _usual_model(data: DatasetInfo) -> str:
-    """A convolutional network for images, also as an array; else a dense one."""
-    inputs = [one for one in data.arrays if one.role == "input" and one.part == "training"]
-    is_image_array = len(inputs) == 1 and len(inputs[0].shape) == _IMAGE_RANK
-    return "cnn" if data.kind == "images" or is_image_array else "dense"
+    return fill_in_kinds(document, known[0] if known else None)
 
 
 def _retry_record(before: JobRecord, job_id: str) -> JobRecord:

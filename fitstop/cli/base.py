@@ -44,7 +44,8 @@ class FitstopGroup(click.Group):
 def connection(ctx: click.Context) -> Connection:
     """The service that this command is for."""
     try:
-        return find_connection(ctx.find_root().params.get("url"))
+        asked = ctx.find_root().params
+        return find_connection(asked.get("url"), context=asked.get("context"))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 

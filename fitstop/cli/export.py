@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, fail, open_client
+from fitstop.cli.completion import jobs_argument
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.cli.job_ids import find_job_id
 from fitstop.client import TERMINAL, Client, Json
@@ -20,7 +21,6 @@ from fitstop.terminal.output import hint
 _LOOK_SECONDS = 5
 
 _follow = click.option("-f", "--follow", is_flag=True, help="Export again until the jobs have finished.")
-_jobs = click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
 
 
 @click.group(cls=FitstopGroup)
@@ -29,7 +29,7 @@ def export() -> None:
 
 
 @export.command(epilog=examples("fitstop export tensorboard JOB --to runs"))
-@_jobs
+@jobs_argument
 @click.option(
     "--to", type=click.Path(file_okay=False, path_type=Path), default="runs", show_default=True,
     help="Folder that TensorBoard reads.",
@@ -52,7 +52,7 @@ def tensorboard(ctx: click.Context, jobs: tuple[str, ...], to: Path, follow: boo
 
 
 @export.command(epilog=examples("fitstop export mlflow JOB --uri http://127.0.0.1:5000"))
-@_jobs
+@jobs_argument
 @click.option("--uri", metavar="URL", help="MLflow server. Default: FITSTOP_MLFLOW_URI, then MLFLOW_TRACKING_URI.")
 @click.option("--experiment", default="fitstop", show_default=True, help="Experiment that the runs belong to.")
 @_follow

@@ -3,6 +3,7 @@
 import click
 
 from fitstop.cli.base import examples, open_client, output_option
+from fitstop.cli.completion import job_argument
 from fitstop.cli.job_ids import find_job_id
 from fitstop.cli.jobs import print_submitted
 from fitstop.client import Json
@@ -13,7 +14,7 @@ from fitstop.client import Json
         "fitstop extend JOB --patience 20", "fitstop extend JOB --epochs 2000 --max-gpu-seconds 600 --watch"
     )
 )
-@click.argument("job")
+@job_argument
 @click.option("--epochs", type=click.IntRange(1), help="Max epochs in total; must exceed the epochs already trained.")
 @click.option("--patience", type=click.IntRange(1), help="Epochs without improvement before early stopping.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, fail, open_client, output_option
+from fitstop.cli.completion import dataset_argument, job_argument
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.cli.job_ids import find_job_id
 from fitstop.cli.removal import confirm, find_jobs, reads_dataset, yes_option
@@ -116,7 +117,7 @@ def list_datasets(ctx: click.Context, output: str) -> None:
 
 
 @datasets.command(name="show")
-@click.argument("dataset_id", metavar="ID")
+@dataset_argument
 @output_option
 @click.pass_context
 def show_dataset(ctx: click.Context, dataset_id: str, output: str) -> None:
@@ -131,7 +132,7 @@ def show_dataset(ctx: click.Context, dataset_id: str, output: str) -> None:
 
 
 @datasets.command(name="rm")
-@click.argument("dataset_id", metavar="ID")
+@dataset_argument
 @yes_option
 @click.pass_context
 def remove_dataset(ctx: click.Context, dataset_id: str, yes: bool) -> None:  # noqa: FBT001  an option
@@ -151,7 +152,7 @@ _force = click.option("--force", is_flag=True, help="Replace files that exist.")
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @click.option("-o", "--output", "to", type=click.Path(), help="File or folder to write to.")
 @_force
 @click.pass_context
@@ -170,7 +171,7 @@ def bundle(ctx: click.Context, job: str, to: str | None, force: bool) -> None:  
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @click.option("--checkpoint", metavar="NAME", help="Checkpoint to download. Default: the best model.")
 @click.option("--files", "wants_files", is_flag=True, help="Download the files that the job's script made instead.")
 @click.option("-o", "--output", "to", type=click.Path(), help="File or folder to write to.")

@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fitstop.cli.base import examples, open_client, output_option
+from fitstop.cli.completion import complete_jobs, job_argument
 from fitstop.cli.job_ids import find_job_id
 from fitstop.client import Json
 from fitstop.terminal.output import duration, fields, hint, literal, money, number, print_json, show_rows, table
@@ -14,7 +15,7 @@ _PARTS = ("start_up", "learning", "patience", "redone", "saving")
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @output_option
 @click.pass_context
 def explain(ctx: click.Context, job: str, output: str) -> None:
@@ -29,7 +30,7 @@ def explain(ctx: click.Context, job: str, output: str) -> None:
 
 
 @click.command(epilog=examples("fitstop replay JOB --patience 5"))
-@click.argument("job")
+@job_argument
 @click.option("--patience", type=click.IntRange(1), help="Epochs without improvement before early stopping.")
 @click.option("--min-delta", type=click.FloatRange(0), help="Smallest change that counts as an improvement.")
 @click.option("--start-from-epoch", type=click.IntRange(0), help="Warm-up epochs before early stopping counts.")
@@ -75,7 +76,7 @@ def _replay_table(document: Json) -> Table:
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, metavar="[JOB]...")
+@click.argument("jobs", nargs=-1, metavar="[JOB]...", shell_complete=complete_jobs)
 @click.option("--most", type=click.IntRange(1, 1000), default=30, show_default=True, help="Largest patience to try.")
 @click.option("--tolerance", type=click.FloatRange(0), default=0.0, help="Accepted loss of the best value.")
 @output_option

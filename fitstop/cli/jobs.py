@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fitstop.cli.base import examples, open_client, output_option
+from fitstop.cli.completion import complete_jobs, job_argument, jobs_argument
 from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.cli.job_ids import find_job_id
 from fitstop.cli.removal import confirm, find_jobs, starts_from, yes_option
@@ -39,7 +40,13 @@ from fitstop.terminal.watch import event_line, print_ending, watch
 @click.option(
     "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec, as JSON or as text."
 )
-@click.option("--from", "earlier", metavar="JOB", help="Fine-tune the best model of this job on the spec's data.")
+@click.option(
+    "--from",
+    "earlier",
+    metavar="JOB",
+    shell_complete=complete_jobs,
+    help="Fine-tune the best model of this job on the spec's data.",
+)
 @click.option("--watch", "watching", is_flag=True, help="Watch the job; Ctrl-C leaves it running.")
 @click.option("--dry-run", is_flag=True, help="Check the spec and print what would run; store nothing.")
 @output_option
@@ -124,7 +131,7 @@ def watch_to_the_end(client: Client, job_id: str, *, err: bool = False) -> ExitC
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @output_option
 @click.pass_context
 def show(ctx: click.Context, job: str, output: str) -> None:
@@ -159,7 +166,7 @@ def _system(client: Client, job: Json) -> Json | None:
 
 
 @click.command(name="watch")
-@click.argument("job")
+@job_argument
 @click.pass_context
 def watch_command(ctx: click.Context, job: str) -> None:
     """Watch a job live until it has finished.
@@ -172,7 +179,7 @@ def watch_command(ctx: click.Context, job: str) -> None:
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @click.option("-f", "--follow", "following", is_flag=True, help="Print new events until the job has finished.")
 @output_option
 @click.pass_context
@@ -193,7 +200,7 @@ def events(ctx: click.Context, job: str, following: bool, output: str) -> None: 
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @click.pass_context
 def log(ctx: click.Context, job: str) -> None:
     """Print a job's training_log.csv.
@@ -207,7 +214,7 @@ def log(ctx: click.Context, job: str) -> None:
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@jobs_argument
 @click.pass_context
 def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
     """Cancel jobs. Their checkpoints are kept; a finished job does not change."""
@@ -221,7 +228,7 @@ def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@jobs_argument
 @click.pass_context
 def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
     """Run failed or cancelled jobs again.
@@ -233,7 +240,7 @@ def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@jobs_argument
 @yes_option
 @click.pass_context
 def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: FBT001  an option

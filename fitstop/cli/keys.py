@@ -4,6 +4,7 @@ import click
 from rich.text import Text
 
 from fitstop.cli.base import FitstopGroup, open_client, output_option
+from fitstop.cli.completion import key_argument
 from fitstop.terminal.output import age, hint, literal, print_json, show_rows, table
 
 _SCOPES = ["read", "write", "code", "admin"]
@@ -66,7 +67,7 @@ def list_keys(ctx: click.Context, output: str) -> None:
 
 
 @keys.command()
-@click.argument("key_id", metavar="ID")
+@key_argument
 @click.pass_context
 def revoke(ctx: click.Context, key_id: str) -> None:
     """Revoke a key. This cannot be undone. ID is the key's id, key_…, not the key itself."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import click
 
 from fitstop.cli.base import examples, open_client
+from fitstop.cli.completion import job_argument
 from fitstop.cli.job_ids import find_job_id
 from fitstop.client import Client, Json
 from fitstop.terminal.follow import follow_output
@@ -12,7 +13,7 @@ from fitstop.terminal.output import hint, plain, plain_lines
 
 
 @click.command(epilog=examples("fitstop logs JOB -n 50", "fitstop logs JOB -f"))
-@click.argument("job")
+@job_argument
 @click.option("-f", "--follow", is_flag=True, help="Print new output until the job has finished. Ctrl-C ends it.")
 @click.option("-n", "--lines", type=click.IntRange(1, 10_000), help="Print only the last N lines of the output so far.")
 @click.pass_context

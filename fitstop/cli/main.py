@@ -7,6 +7,9 @@ import click
 
 from fitstop.cli.annotate import note, tag
 from fitstop.cli.base import FitstopGroup, as_written
+from fitstop.cli.completion import completion
+from fitstop.cli.contexts import context as context_group
+from fitstop.cli.contexts import login
 from fitstop.cli.doctor import doctor
 from fitstop.cli.evaluation import evaluation
 from fitstop.cli.exit_codes import MEANINGS, ExitCode
@@ -39,10 +42,11 @@ _EXIT_STATUSES = "\n".join(["Exit status:", *(f"  {code.value:3}  {meaning}" for
 @click.option(
     "--url",
     metavar="URL",
-    help="Service address. Default: FITSTOP_URL, then the service of `fitstop up` in this folder.",
+    help="Service address. Default: FITSTOP_URL, the service of `fitstop up` in this folder, the current context.",
 )
+@click.option("--context", metavar="NAME", help="Use the service of this context, see `fitstop login`.")
 @click.version_option(version("fitstop"), prog_name="fitstop")
-def main(url: str | None) -> None:
+def main(url: str | None, context: str | None) -> None:
     """Train Keras models as jobs in a queue, with early stopping.
 
     Name a job by its id, or by the beginning or end of its id where that is unique. Data goes to stdout, messages go to
@@ -71,9 +75,10 @@ _RUN = (
     bundle,
 )
 _UNDERSTAND = (evaluation, system, explain, replay, patience, usage, plot, export)
-_SERVE = (open_page, datasets, models, programs, keys, webhooks, workers, queue, config, doctor)
+_SERVE = (open_page, datasets, models, programs, keys, webhooks, workers, queue)
+_HERE = (login, context_group, config, doctor, completion)
 
-for command in (*_RUN, *_UNDERSTAND, *_SERVE):
+for command in (*_RUN, *_UNDERSTAND, *_SERVE, *_HERE):
     main.add_command(command)
 
 

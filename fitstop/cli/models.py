@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, open_client, output_option
+from fitstop.cli.completion import weights_argument
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.cli.removal import confirm, find_jobs, loads_weights, yes_option
 from fitstop.terminal.datasets import show_sent
@@ -62,7 +63,7 @@ def list_models(ctx: click.Context, output: str) -> None:
 
 
 @models.command()
-@click.argument("weights_id", metavar="ID")
+@weights_argument
 @output_option
 @click.pass_context
 def show(ctx: click.Context, weights_id: str, output: str) -> None:
@@ -84,7 +85,7 @@ def show(ctx: click.Context, weights_id: str, output: str) -> None:
 
 
 @models.command()
-@click.argument("weights_id", metavar="ID")
+@weights_argument
 @yes_option
 @click.pass_context
 def rm(ctx: click.Context, weights_id: str, yes: bool) -> None:  # noqa: FBT001  an option

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from fitstop.cli.base import examples, fail, open_client
+from fitstop.cli.completion import jobs_argument
 from fitstop.cli.job_ids import find_job_id
 from fitstop.client import Client, Json
 from fitstop.terminal.charts import PICTURES, Curve, NoCharts, Paper, caption, marks, save_picture, text_chart
@@ -17,7 +18,7 @@ _MOST_WIDTH = 120
 
 
 @click.command(epilog=examples("fitstop plot JOB", "fitstop plot JOB OTHER --metric val_loss -o curves.png"))
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@jobs_argument
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metric to draw. Default: the monitored one.")
 @click.option(
     "-o", "--output", "to", type=click.Path(dir_okay=False, path_type=Path), help="Write this .png or .svg file."

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, open_client, output_option
+from fitstop.cli.completion import program_argument
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.cli.removal import confirm, find_jobs, runs_program, yes_option
 from fitstop.client import Client, Json
@@ -21,7 +22,7 @@ def programs() -> None:
 
 
 @programs.command(epilog=examples("fitstop programs put cats ./cats", "fitstop programs put cats train.py --alone"))
-@click.argument("program_id", metavar="ID")
+@program_argument
 @click.argument("script", type=click.Path(exists=True, path_type=Path))
 @click.option("--alone", is_flag=True, help="Send the script alone, without its folder.")
 @output_option
@@ -73,7 +74,7 @@ def list_programs(ctx: click.Context, output: str) -> None:
 
 
 @programs.command()
-@click.argument("program_id", metavar="ID")
+@program_argument
 @click.option("--version", "version", metavar="HASH", help="Version to show. Default: the latest.")
 @output_option
 @click.pass_context
@@ -110,7 +111,7 @@ def _facts(document: Json) -> list[tuple[str, object]]:
 
 
 @programs.command(name="rm")
-@click.argument("program_id", metavar="ID")
+@program_argument
 @yes_option
 @click.pass_context
 def remove_program(ctx: click.Context, program_id: str, yes: bool) -> None:  # noqa: FBT001  an option

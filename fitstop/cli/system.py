@@ -3,13 +3,14 @@
 import click
 
 from fitstop.cli.base import open_client, output_option
+from fitstop.cli.completion import job_argument
 from fitstop.cli.job_ids import find_job_id
 from fitstop.terminal.output import hint, print_json
 from fitstop.terminal.system import print_system
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @output_option
 @click.pass_context
 def system(ctx: click.Context, job: str, output: str) -> None:

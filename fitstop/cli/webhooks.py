@@ -6,6 +6,7 @@ import click
 from rich.text import Text
 
 from fitstop.cli.base import FitstopGroup, examples, fail, open_client, output_option
+from fitstop.cli.completion import webhook_argument
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.client import Client, Json
 from fitstop.terminal.output import age, hint, literal, print_json, show_rows, table
@@ -92,7 +93,7 @@ def list_webhooks(ctx: click.Context, output: str) -> None:
 
 
 @webhooks.command()
-@click.argument("webhook_id", metavar="ID")
+@webhook_argument
 @output_option
 @click.pass_context
 def show(ctx: click.Context, webhook_id: str, output: str) -> None:
@@ -116,7 +117,7 @@ def show(ctx: click.Context, webhook_id: str, output: str) -> None:
 
 
 @webhooks.command()
-@click.argument("webhook_id", metavar="ID")
+@webhook_argument
 @click.pass_context
 def test(ctx: click.Context, webhook_id: str) -> None:
     """Send a test and wait for its outcome."""
@@ -131,7 +132,7 @@ def test(ctx: click.Context, webhook_id: str) -> None:
 
 
 @webhooks.command()
-@click.argument("webhook_id", metavar="ID")
+@webhook_argument
 @click.pass_context
 def rm(ctx: click.Context, webhook_id: str) -> None:
     """Delete a webhook, with what was not delivered to it."""

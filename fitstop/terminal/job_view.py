@@ -199,8 +199,8 @@ def _reason(job: Json, stop: Json) -> str:
         monitor, patience, improved = stop.get("monitor"), stop.get("patience"), stop.get("last_improvement") or {}
         where = f", its last improvement was at epoch {improved['epoch']}" if improved.get("epoch") else ""
         return f"stopped early at epoch {last}: {monitor} had not improved for {patience} epochs{where}"
-    if reason == "budget":
-        return _budget_reason(stop.get("budget") or {}, last)
+    if reason in _WITH_EVIDENCE:
+        return _WITH_EVIDENCE[reason](stop.get(reason) or {}, last)
     if reason == "epochs_completed":
         return f"all {last} epochs completed"
     if reason == "cancelled" or (reason is None and job["status"] == "cancelled"):
@@ -211,12 +211,24 @@ def _reason(job: Json, stop: Json) -> str:
     return f"{words} at epoch {last}" if last else words
 
 
+def _outclassed_reason(found: Json, last: int | None) -> str:
+    where = f"stopped by its sweep after epoch {last}"
+    chance, monitor, to_beat = found.get("chance"), found.get("monitor"), number(found.get("to_beat"))
+    if chance is not None:
+        return f"{where}: {100 * chance:.3g} % chance to beat trial {found.get('best_trial')} ({monitor} {to_beat})"
+    return f"{where}: {monitor} {number(found.get('value'))} at epoch {found.get('epoch')}, and {to_beat} was needed"
+
+
 def _budget_reason(budget: Json, last: int | None) -> str:
     where = f"stopped after epoch {last}" if last else "ended before its first epoch was complete"
     if budget.get("kind") == "deadline":
         return f"{where}: deadline {budget.get('limit')}"
     unit = budget.get("currency") or ("s of compute time" if budget.get("kind") == "max_gpu_seconds" else "")
     return f"{where}: budget used up, {number(budget.get('used'))} of {number(budget.get('limit'))} {unit}".rstrip()
+
+
+# By the reason of the stop, which is also the name of its evidence.
+_WITH_EVIDENCE = {"budget": _budget_reason, "outclassed": _outclassed_reason}
 
 
 def _what_it_trains(spec: Json) -> list[tuple[str, object]]:

@@ -184,7 +184,7 @@ def print_error(error: ClientError) -> None:
         if error.problem.status >= 500 and error.problem.request_id:
             hint(f"  request {error.problem.request_id}")
     if isinstance(error, Denied):
-        hint("  Set FITSTOP_API_KEY to an API key of this service.")
+        hint("  Log in with an API key of this service, fitstop login URL, or set FITSTOP_API_KEY to one.")
     if isinstance(error, Unreachable):
         hint("  Is the service running? `fitstop up` starts one here; --url or FITSTOP_URL names another.")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from shared.durable import TEMPORARY_SUFFIX
 from shared.output import MOST_SEGMENT_BYTES, SEGMENT_BYTES, segment_name
 
-_LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.1
 _STREAMS = (1, 2)
 _KEPT_AT_THE_END = 2
 
@@ -57,7 +57,7 @@ class BoundedOutput:
 
     def _watch(self) -> None:
         pause = threading.Event()
-        while not pause.wait(_LOOK_SECONDS):
+        while not pause.wait(LOOK_SECONDS):
             try:
                 self.look()
             except OSError:  # the volume fails, which ends the run by other means

@@ -29,9 +29,12 @@ from worker.supervisor.local_disk import LocalDisk
 from worker.supervisor.nursery import Nursery
 from worker.supervisor.patrol import Sweeper
 from worker.supervisor.programs import NO_CODE, explain_no_programs, runs_program
+from worker.supervisor.sweeps import SweepRunner
 from worker.supervisor.volume_watch import VolumeWatch
 
 _CARD_SECONDS = 2
+# A trial that cannot win trains for this long after that is known.
+_TRIALS_SECONDS = 1
 _FORGET_SECONDS = 24 * 3600
 # One bad answer of the driver is no loss; a GPU that a container lost stays away until it is started again.
 _LOST_LOOKS = 2
@@ -71,6 +74,7 @@ class Worker:
         self._watch = VolumeWatch(volume, settings.volume_reserve_bytes)
         self._disk = LocalDisk()
         self._sweeper = Sweeper(volume, job_queue, settings)
+        self._sweep_runner = SweepRunner(volume, job_queue, settings)
         self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
         self._running: dict[int, AttemptFolder] = {}
         self._on_free: Callable[[], None] = lambda: None
@@ -110,6 +114,7 @@ class Worker:
         if not self._sweeps:
             self._sweeps = True
             self._every(self._settings.sweep_seconds, self._sweeper.sweep, "sweep")
+            self._every(_TRIALS_SECONDS, self._sweep_runner.look, "trials")
 
     def end(self) -> None:
         """The last thing that a worker does."""
@@ -181,7 +186,10 @@ class Worker:
 
     def _look_back(self, attempt: AttemptFolder) -> None:
         """What an attempt's end means for the ones to come."""
-        end = attempt.end()
+        end, record = attempt.end(), attempt.job.record()
+        if record is not None and record.sweep is not None:
+            # The next trial, before this slot looks for work.
+            self._sweep_runner.advance(record.sweep.id)
         if end is not None and runs_program(attempt.job):
             self._look_after_program(end)
         elif end is not None:

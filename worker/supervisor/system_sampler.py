@@ -19,7 +19,7 @@ from worker.machine.gpu_use import GpuMeter
 from worker.machine.memory import memory_bytes
 from worker.machine.process_use import available_cores, process_use
 
-_INTERVAL_SECONDS = 1.0
+INTERVAL_SECONDS = 1.0
 # Of one core, at most, however many processes a script has started.
 _PART_OF_CORE = 0.01
 _END_SECONDS = 2.0
@@ -65,18 +65,18 @@ class SystemSampler:
                 cores=available_cores(), memory_bytes=memory_bytes(), gpu=gpu.name, gpu_memory_bytes=gpu.memory_bytes
             )
             file = SystemFile(self._attempt.system_file, machine)
-            meter = _Meter(pid, self._since, gpu)
-            pause = _INTERVAL_SECONDS
+            meter = Meter(pid, self._since, gpu)
+            pause = INTERVAL_SECONDS
             while not self._stop.wait(pause):
                 began = time.thread_time()
                 sample = meter.take()
                 if sample is None:
                     return
                 file.append(sample)
-                pause = max(_INTERVAL_SECONDS, (time.thread_time() - began) / _PART_OF_CORE)
+                pause = max(INTERVAL_SECONDS, (time.thread_time() - began) / _PART_OF_CORE)
 
 
-class _Meter:
+class Meter:
     """Makes samples: what has been used since the one before."""
 
     def __init__(self, pid: int, since: float, gpu: GpuMeter) -> None:

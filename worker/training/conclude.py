@@ -5,10 +5,11 @@ from pydantic import ValidationError
 from shared.budget import used_words
 from shared.events import Event, last_epoch_event
 from shared.job import Conclusion, Ending, JobError, Stop
+from shared.outclassed import outclassed_words
 from shared.progress import EpochProgress
 from worker.training.callbacks import Callbacks
 from worker.training.context import RunContext
-from worker.training.errors import BudgetUsedUp, TrainingStopped, failure
+from worker.training.errors import BudgetUsedUp, CannotWin, TrainingStopped, failure
 
 _RULE = ("monitor", "last_improvement", "wait", "patience")
 
@@ -50,6 +51,10 @@ def stopped(
         stop = _evidence(run, callbacks, "budget", last).model_copy(update={"budget": request.used})
         run.events.write([budget_event(stop)])
         return Conclusion(ending=within_budget(stop))
+    if isinstance(request, CannotWin):
+        stop = _evidence(run, callbacks, "outclassed", last).model_copy(update={"outclassed": request.evidence})
+        run.events.write([_stop_event(stop, outclassed_words(request.evidence))])
+        return Conclusion(ending=Ending(status="succeeded", stop=stop))
     if request.reason == "cancelled":
         stop = _evidence(run, callbacks, "cancelled", last)
         return Conclusion(ending=Ending(status="cancelled", stop=stop))
@@ -80,8 +85,13 @@ def within_budget(stop: Stop) -> Ending:
 
 def budget_event(stop: Stop) -> Event:
     """The event that says which limit ended the run."""
-    facts = {"epoch": stop.last_epoch, **stop.model_dump(mode="json", include={"reason", "best", "budget", *_RULE})}
-    return Event("stop", f"stopped: {_used_up(stop)}", facts)
+    return _stop_event(stop, _used_up(stop))
+
+
+def _stop_event(stop: Stop, why: str) -> Event:
+    named = stop.model_dump(mode="json", include={"reason", "best", "budget", "outclassed", *_RULE})
+    facts = {name: value for name, value in named.items() if name != "outclassed" or value is not None}
+    return Event("stop", f"stopped: {why}", {"epoch": stop.last_epoch, **facts})
 
 
 def _used_up(stop: Stop) -> str:

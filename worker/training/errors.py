@@ -8,7 +8,8 @@
     ├── NoPrice              the worker cannot tell what the job costs; retried, since another one may
     └── Diverged             a number is not finite any more; never retried
     TrainingStopped          not an error: somebody wants the run to stop
-    └── BudgetUsedUp         not an error either: what it may use up is used up
+    ├── BudgetUsedUp         not an error either: what it may use up is used up
+    └── CannotWin            a trial of a sweep that another trial is better than
     Superseded               the attempt is over for others; nothing may be written any more
 
 Errors of other libraries become a code and a message in `failure`, and nowhere else.
@@ -19,7 +20,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from shared.job import BudgetUsed, JobError
+from shared.job import BudgetUsed, JobError, Outclassed
 from shared.problems import FitstopError
 from shared.storage import classify_storage_error, is_storage_error, storage_message
 from worker.machine.memory import DATA_LARGER_THAN_MEMORY
@@ -65,7 +66,7 @@ class TrainingStopped(FitstopError):
 
     code = "stopped"
 
-    def __init__(self, reason: Literal["cancelled", "handed_back", "budget"]) -> None:
+    def __init__(self, reason: Literal["cancelled", "handed_back", "budget", "outclassed"]) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -76,6 +77,14 @@ class BudgetUsedUp(TrainingStopped):
     def __init__(self, used: BudgetUsed) -> None:
         super().__init__("budget")
         self.used = used
+
+
+class CannotWin(TrainingStopped):
+    """Raised at the next batch after the rule of the trial's sweep has stopped it."""
+
+    def __init__(self, evidence: Outclassed) -> None:
+        super().__init__("outclassed")
+        self.evidence = evidence
 
 
 class Superseded(FitstopError):

@@ -1,6 +1,7 @@
 """Who may stop a run, and how the run finds out by itself, between two batches.
 
 cancel.json in the job's folder       somebody does not want the job any more
+stop.json in the job's folder         its sweep stops it: it cannot win, or the sweep's budget is used up
 SIGTERM                               the worker drains: hand the job back
 end.json in the attempt's folder      others took the attempt for lost
 a heartbeat that stands still         the worker hangs; others will take over, so stop before they do
@@ -13,7 +14,7 @@ from types import FrameType
 
 from shared.job_folder import AttemptFolder
 from worker.ipc.beat import Beat, newest_beat
-from worker.training.errors import Superseded, TrainingStopped
+from worker.training.errors import BudgetUsedUp, CannotWin, Superseded, TrainingStopped
 
 _LOOK_SECONDS = 0.25
 
@@ -55,7 +56,16 @@ class StopRequests:
         self._stop_if_ended()
         if self._attempt.job.cancel_file.exists():
             raise TrainingStopped("cancelled")
+        if self._attempt.job.stop_file.exists():
+            self._stop_for_sweep()
         self._check_heartbeat()
+
+    def _stop_for_sweep(self) -> None:
+        request = self._attempt.job.stop_request()
+        if request is not None and request.budget is not None:
+            raise BudgetUsedUp(request.budget)
+        if request is not None and request.outclassed is not None:
+            raise CannotWin(request.outclassed)
 
     def _check_heartbeat(self) -> None:
         """A beat vouches for the worker until it is too old, and for the time before it if that was not too long.

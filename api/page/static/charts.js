@@ -3,7 +3,7 @@
 import { element, replace, setAttribute, setText, svg } from "./dom.js";
 import { duration, metric } from "./format.js";
 import { drawBehind, drawMarks } from "./marks.js";
-import { lastRow, linearRange, logRange, logSplits, positive, smoothed, thinned } from "./series.js";
+import { lastRow, linearRange, logRange, logSplits, positive, rangeFromZero, smoothed, thinned } from "./series.js";
 import uPlot from "./vendor/uPlot.esm.js";
 import { MOST_POINTS } from "./view.js";
 
@@ -15,18 +15,21 @@ const AXIS_WIDTH = 58;
  *
  * @param {View} view what it shares with the other charts of the page
  * @param {object} options `title`; `curves`: `[{label, colour, dash?, isStepped?}]`, colours as custom properties; `height` in
- *     pixels; `unit`: how a value is written; `hasLabels`: whether marks have words
- * @param {function(): object} source what to draw now: `epochs` (one number a row), `places` (the same on the axis),
+ *     pixels; `unit`: how a value is written; `hasLabels`: whether marks have words; `rowName`: head of the table's
+ *     first column; `isFromZero`: whether the vertical axis begins at zero
+ * @param {function(): object} source what to draw now: `epochs` (what a row is called), `places` (the same on the axis),
  *     `columns` (one for each curve), `marks`, `place` (of an epoch on the axis), `always` (rows to show in any case)
  *     and `caption`
  */
 export class Chart {
-  constructor(view, { title, curves, height = 200, unit = metric, hasLabels = false }, source) {
+  constructor(view, { title, curves, height = 200, unit = metric, hasLabels = false, rowName = "epoch", isFromZero = false }, source) {
     this.view = view;
     this.curves = curves.map((curve) => ({ ...curve, isShown: true }));
     this.height = height;
     this.unit = unit;
     this.hasLabels = hasLabels;
+    this.rowName = rowName;
+    this.isFromZero = isFromZero;
     this.source = source;
     this.plot = null;
     this.rows = [];
@@ -179,7 +182,7 @@ export class Chart {
         x: { time: false, range: (plot, least, greatest) => this.#span(least, greatest) },
         y: isLog
           ? { distr: 3, range: (plot, least, greatest) => logRange(least, greatest) }
-          : { range: (plot, least, greatest) => linearRange(least, greatest) },
+          : { range: (plot, least, greatest) => (this.isFromZero ? rangeFromZero(greatest) : linearRange(least, greatest)) },
       },
       axes: [this.#xAxis(), this.#yAxis(isLog)],
       series: [{}, ...this.curves.map((curve) => this.#series(curve)), ...this.curves.map((curve) => this.#series(curve, true))],
@@ -292,7 +295,7 @@ export class Chart {
   #showTable() {
     const { epochs, columns } = this.now;
     const names = this.curves.map((curve) => element("th", { class: "num", scope: "col" }, curve.label));
-    const head = element("tr", {}, element("th", { class: "num", scope: "col" }, "epoch"), names);
+    const head = element("tr", {}, element("th", { class: "num", scope: "col" }, this.rowName), names);
     const rows = this.rows.map((row) => {
       const cells = columns.map((column) => element("td", { class: "num" }, this.unit(column[row])));
       return element("tr", {}, element("th", { class: "num", scope: "row" }, epochs[row]), cells);

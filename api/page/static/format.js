@@ -122,6 +122,7 @@ const REASONS = {
   epochs_completed: "all epochs run",
   diverged: "diverged",
   budget: "budget used up",
+  outclassed: "could not win its sweep",
   cancelled: "cancelled",
   error: "error",
   callback: "stopped by its script",

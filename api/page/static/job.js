@@ -19,6 +19,7 @@ import { ownRule, PatiencePanel } from "./patience_panel.js";
 import { ProgramPanel } from "./program_panel.js";
 import { Regularly } from "./regularly.js";
 import { betterMode } from "./series.js";
+import { SystemPanel } from "./system_panel.js";
 import { keptView } from "./url_view.js";
 import { controlsOf } from "./view_controls.js";
 
@@ -34,6 +35,7 @@ const controls = controlsOf(view);
 const charts = new JobCharts(view, curves, controls);
 const panel = new PatiencePanel(byId("patience-panel"), curves, showWhatIf);
 const output = new OutputPanel(jobId, complain);
+const system = new SystemPanel(jobId, complain);
 const annotations = new AnnotationsPanel(byId("annotations"), know);
 const program = new ProgramPanel(byId("program"), complain);
 const questions = new Regularly(BETWEEN_QUESTIONS_MS, ask);
@@ -70,6 +72,7 @@ function drawSoon() {
 function know(document) {
   job = document;
   output.setStatus(job.status);
+  system.setStatus(job.status);
   annotations.show(job);
   if (job.status === "succeeded" && !isEvaluated) {
     isEvaluated = true;

@@ -68,6 +68,11 @@ export function linearRange(least, greatest) {
   return [least - air, greatest + air];
 }
 
+/** A range from zero to above the greatest value; never empty. */
+export function rangeFromZero(greatest) {
+  return [0, greatest > 0 ? greatest * 1.08 : 1];
+}
+
 /** The same for a logarithmic axis: both ends above zero and apart, or uPlot throws (leeoniya/uPlot#577). */
 export function logRange(least, greatest) {
   if (!(least > 0) || !(greatest > 0)) return [0.1, 1];

@@ -54,7 +54,7 @@ def test_the_medians_decide_what_kept_the_training_waiting(job, use, engine, cod
 def test_the_sentence_has_the_evidence_in_numbers(job):
     samples = seconds_of(60, gpu_percent=23, cpu_cores=3.9, disk_read=200 * MB)
     assert found(job, samples, GPU).text == (
-        "The GPU waited for data: prepare batches in more threads, keep them, or use larger ones. Medians over 59 s of "
+        "The GPU waited for data: prepare batches in parallel, cache them, or use larger ones. Medians over 59 s of "
         "training: GPU 23 % busy, 3.9 of 8 CPU cores used, 200.0 MB/s read from disk."
     )
 

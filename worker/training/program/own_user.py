@@ -36,7 +36,7 @@ def become_own_user(write: Sequence[Path], needed: Iterable[Path], devices: Iter
         raise NotGiven("this process is not root, and cannot become another user")
     user = FIRST_USER + os.getpid() % USERS
     kept = permitted & _READ_EVERYTHING
-    if not kept and (hidden := _hidden_from(user, needed)):
+    if not kept and (hidden := _hidden_from(user, needed, write)):
         raise NotGiven(f"another user could not read {hidden[0]}")
     groups = _groups_of(devices)
     _check_number(user)
@@ -60,14 +60,15 @@ def _check_number(user: int) -> None:
     os.seteuid(0)
 
 
-def _hidden_from(user: int, needed: Iterable[Path]) -> list[Path]:
-    present = [path for path in needed if path.exists()]
+def _hidden_from(user: int, needed: Iterable[Path], own: Sequence[Path]) -> list[Path]:
+    """Those of `needed` that the user could not read. Those of `own` will belong to it: it must only reach them."""
+    present = [(path.parent, os.X_OK) if path in own else (path, os.R_OK) for path in needed if path.exists()]
     try:
         os.seteuid(user)
     except OSError:
         return []  # another check says so
     try:
-        return [path for path in present if not os.access(path, os.R_OK, effective_ids=True)]
+        return [path for path, right in present if not os.access(path, right, effective_ids=True)]
     finally:
         os.seteuid(0)
 

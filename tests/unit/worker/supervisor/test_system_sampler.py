@@ -34,7 +34,7 @@ def attempt(volume):
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
-    monkeypatch.setattr(module, "_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.1)
     monkeypatch.setattr(module, "_PART_OF_CORE", 1.0)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 

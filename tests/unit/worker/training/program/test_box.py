@@ -251,16 +251,20 @@ signal.pause()
     os.close(child)
 
 
-def test_root_without_the_right_to_read_everything_switches_where_a_folder_is_missing() -> None:
+@pytest.mark.parametrize("missing", ["", "/is/missing"])
+def test_root_without_the_right_to_read_everything_becomes_another_user(home: Path, missing: str) -> None:
     """As in a container, whose Python names folders that the image does not have."""
     skip_where_it_cannot("root")
+    home.mkdir(mode=0o700)
     code = (
-        "import os; from pathlib import Path\n"
+        "import os, sys; from pathlib import Path\n"
         "from worker.training.program.kernel import keep_capabilities, permitted_capabilities\n"
         "from worker.training.program.own_user import become_own_user\n"
         "keep_capabilities(permitted_capabilities() & ~(1 << 2))\n"
-        "become_own_user([], [Path('/is/missing')], [])\n"
-        "print(os.geteuid() != 0)\n"
+        "home, *others = [Path(one) for one in sys.argv[1:] if one]\n"
+        "become_own_user([home], [home, *others], [])\n"
+        "print(os.geteuid() != 0, os.listdir(home))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "True\n", done.stderr
+    command = [sys.executable, "-c", code, str(home), missing]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "True []\n", done.stderr

@@ -1,0 +1,100 @@
+"""Score the rules that stop trials, on recorded trials: `make bench-sweeps`.
+
+Each sweep is a draw of trials of one data set (`tests/data/sweeps`) in a random order, run again in simulated time.
+Saved is the share of the compute time without a rule. A winner is lost where the best value of the sweep is worse than
+without a rule, and `worst` is by how much at most.
+"""
+
+import argparse
+import csv
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+from statistics import mean
+
+from shared.spec import EarlyStoppingSpec
+from shared.sweep.replay import SweepReplay, replay_sweep
+from shared.sweep.spec import Objective, RuleName, StoppingRule, SweepSpec
+from shared.sweep.state import Trial
+from shared.task import better_mode
+
+RULES: tuple[RuleName, ...] = ("forecast", "asha", "median")
+FOLDER = Path(__file__).parents[1] / "tests" / "data" / "sweeps"
+# Of the recorded trials.
+EPOCHS = 100
+PATIENCE = 10
+TRIALS = 30
+PARALLEL = 2
+
+
+def recorded(path: Path) -> tuple[str, dict[int, list[tuple[float | None, float]]]]:
+    """The monitor of a data set's trials, and for each trial the value and the seconds of each epoch."""
+    found: dict[int, list[tuple[float | None, float]]] = defaultdict(list)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        found[int(row["trial"])].append((float(row["value"]) if row["value"] else None, float(row["seconds"])))
+    return rows[0]["monitor"], found
+
+
+def draw_sweeps(path: Path, count: int, seed: int = 1) -> Iterator[tuple[SweepSpec, list[Trial]]]:
+    """Sweeps of one data set."""
+    monitor, curves = recorded(path)
+    mode, chance = better_mode(monitor), Random(f"{path.stem} {seed}")
+    spec = SweepSpec.model_validate({"job": {}, "space": {"/a": {"choice": (1,)}}, "parallel": PARALLEL})
+    spec = spec.model_copy(update={"objective": Objective(monitor=monitor, mode=mode)})
+    stopping = EarlyStoppingSpec(monitor=monitor, mode=mode, patience=PATIENCE)
+    for _ in range(count):
+        numbers = chance.sample(sorted(curves), min(TRIALS, len(curves)))
+        yield spec, [_trial(place + 1, curves[one], stopping) for place, one in enumerate(numbers)]
+
+
+def _trial(number: int, curve: Sequence[tuple[float | None, float]], stopping: EarlyStoppingSpec) -> Trial:
+    return Trial(
+        number=number,
+        parameters={},
+        job="",
+        status="succeeded",
+        proposed_at="",
+        curve=tuple(value for value, _ in curve),
+        seconds=tuple(seconds for _, seconds in curve),
+        max_epochs=EPOCHS,
+        stopping=stopping,
+    )
+
+
+def score(path: Path, rule: StoppingRule, count: int) -> list[SweepReplay]:
+    """The sweeps of one data set under a rule."""
+    return [replay_sweep(spec, trials, rule) for spec, trials in draw_sweeps(path, count)]
+
+
+def describe(name: str, rule: str, found: Sequence[SweepReplay]) -> str:
+    lost = [one for one in found if one.is_winner_lost]
+    saved = sum(one.seconds_saved for one in found) / sum(one.seconds for one in found)
+    stopped = mean(len(one.stopped) / one.trials for one in found)
+    worse = max((one.lost for one in lost), default=0.0)
+    return f"{name:16s} {rule:10s} {len(found):6d} {saved:8.0%} {stopped:8.0%} {len(lost):8d} {worse:10.4f}\n"
+
+
+def main() -> int:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sweeps", type=int, default=20, help="of each data set")
+    count = parser.parse_args().sweeps
+    sys.stdout.write(
+        f"{'':16s} {'rule':10s} {'sweeps':>6s} {'saved':>8s} {'stopped':>8s} {'lost':>8s} {'worst':>10s}\n"
+    )
+    paths = sorted(FOLDER.glob("*.csv"))
+    for rule in RULES:
+        found = {path.stem: score(path, StoppingRule(name=rule), count) for path in paths}
+        for name, some in found.items():
+            sys.stdout.write(describe(name, rule, some))
+        sys.stdout.write(describe("all", rule, [one for some in found.values() for one in some]))
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

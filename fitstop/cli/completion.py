@@ -1,0 +1,94 @@
+"""Completion in a shell: the command `completion`, and arguments whose values the service knows.
+
+Nothing here raises or waits long: a shell that completes shows no errors.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from fitstop.cli.base import as_written
+from fitstop.client import Client
+from fitstop.connection import find_connection
+from fitstop.contexts import read_contexts
+from fitstop.errors import ClientError
+from fitstop.terminal.output import plain
+
+_SET_UP = """Set up:
+  echo 'eval "$(fitstop completion bash)"' >> ~/.bashrc
+  echo 'eval "$(fitstop completion zsh)"' >> ~/.zshrc
+  fitstop completion fish > ~/.config/fish/completions/fitstop.fish"""
+_SECONDS = 3
+_NEWEST = 100
+
+_Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+# The values that may be typed, each with what it is.
+_Values = Iterable[tuple[str, str]]
+
+
+def _from_service(values: Callable[[Client], _Values]) -> _Complete:
+    """Complete by what `values` reads from the service; by nothing where it cannot be asked."""
+
+    def complete(ctx: click.Context, _parameter: click.Parameter, begin: str) -> list[CompletionItem]:
+        asked = ctx.find_root().params
+        try:
+            connection = find_connection(asked.get("url"), context=asked.get("context"))
+            with Client(connection, seconds=_SECONDS) as client:
+                return _items(values(client), begin)
+        except (ClientError, ValueError, KeyError, TypeError):
+            return []
+
+    return complete
+
+
+def _items(values: _Values, begin: str) -> list[CompletionItem]:
+    return [
+        CompletionItem(plain(value), help=plain(words))
+        for value, words in values
+        if value.casefold().startswith(begin.casefold())
+    ]
+
+
+def _jobs(client: Client) -> _Values:
+    jobs = client.jobs(limit=_NEWEST)["data"]
+    yield from ((job["id"], f"{job['name']}, {job['status']}") for job in jobs)
+    names = [job["name"] for job in jobs]
+    # A name that several jobs have names none of them.
+    yield from ((job["name"], f"{job['id']}, {job['status']}") for job in jobs if names.count(job["name"]) == 1)
+
+
+def _contexts(_ctx: click.Context, _parameter: click.Parameter, begin: str) -> list[CompletionItem]:
+    with contextlib.suppress(ValueError):
+        return _items(((name, one.url) for name, one in read_contexts().named.items()), begin)
+    return []
+
+
+complete_jobs = _from_service(_jobs)
+complete_datasets = _from_service(
+    lambda client: ((one["id"], one.get("kind", "")) for one in client.datasets()["data"])
+)
+complete_models = _from_service(lambda client: ((one["id"], one["source_format"]) for one in client.models()["data"]))
+complete_programs = _from_service(lambda client: ((one["id"], "") for one in client.all_programs()))
+complete_webhooks = _from_service(lambda client: ((one["id"], one["name"] or "") for one in client.webhooks()["data"]))
+complete_keys = _from_service(lambda client: ((one["id"], one["name"]) for one in client.keys()["data"]))
+
+job_argument = click.argument("job", shell_complete=complete_jobs)
+jobs_argument = click.argument("jobs", nargs=-1, required=True, metavar="JOB...", shell_complete=complete_jobs)
+dataset_argument = click.argument("dataset_id", metavar="ID", shell_complete=complete_datasets)
+weights_argument = click.argument("weights_id", metavar="ID", shell_complete=complete_models)
+program_argument = click.argument("program_id", metavar="ID", shell_complete=complete_programs)
+webhook_argument = click.argument("webhook_id", metavar="ID", shell_complete=complete_webhooks)
+key_argument = click.argument("key_id", metavar="ID", shell_complete=complete_keys)
+context_argument = click.argument("name", shell_complete=_contexts)
+
+
+@click.command(epilog=as_written(_SET_UP))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that makes a shell complete commands, options and ids."""
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(ctx.find_root().command, {}, "fitstop", "_FITSTOP_COMPLETE").source())

@@ -1,0 +1,309 @@
+"""The judgement of a posted sweep: one refusal that names every problem.
+
+Each choice and both ends of each range are put into the job's spec, and each such spec is judged as a posted job is.
+What lies between two ends is judged when it is proposed.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.findings import Findings
+from shared.job import JobRecord
+from shared.problems import FitstopError, Problem, Refused, at_most_shown, list_names, nearest, pointer
+from shared.resolve.draft import Draft, make_draft
+from shared.resolve.job import auto_monitor, judge_budget
+from shared.spec import ProgramJobSpec
+from shared.sweep.space import (
+    NoSuchPlace,
+    allowed,
+    bounds,
+    choose_first,
+    ends,
+    grid_values,
+    in_order,
+    numeric,
+    parts_of,
+    trial_document,
+)
+from shared.sweep.spec import ChoiceSpec, Objective, Parameter, SweepSpec
+from shared.task import better_mode
+
+Judge = Callable[[dict[str, Any]], JobRecord]
+
+MOST_JUDGED = 600
+# Fields of the rule that one rule alone reads.
+_FIELDS_OF_RULES = {"min_chance": "forecast", "reduction_factor": "asha"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A sweep with nothing left open, the record that its first trial could have, and its data (`data_sha256`)."""
+
+    spec: SweepSpec
+    record: JobRecord
+    data_sha256: tuple[str, ...]
+
+
+def check(document: Any, judge: Judge) -> Checked:
+    """The sweep that a client posted. `judge` makes the record of a job from its spec, as for a posted job.
+
+    Raises Refused with every problem; what `judge` raises else, where that is all that is wrong.
+    """
+    draft = make_draft(SweepSpec, document, {})
+    if draft.value is None:
+        raise Refused(at_most_shown(draft.faults.problems))
+    return _Check(draft, draft.value, judge).checked()
+
+
+class _Check:
+    def __init__(self, draft: Draft[SweepSpec], spec: SweepSpec, judge: Judge) -> None:
+        self._spec = spec
+        self._space = spec.space
+        self._judge = judge
+        self._found = Findings(draft.faults)
+        self._extra: list[Problem] = []
+        self._other: FitstopError | None = None
+        self._seen: set[tuple[str, str]] = set()
+        self._no_places: set[str] = set()
+        self._no_conditions: set[str] = set()
+        self._refused: set[str] = set()
+        self._records: list[tuple[str, Any, JobRecord]] = []
+
+    def checked(self) -> Checked:
+        self._judge_ranges()
+        self._judge_conditions()
+        self._judge_sampler()
+        self._judge_rule()
+        budget = judge_budget(self._spec.budget, self._found)
+        first = self._judge_jobs()
+        objective = self._judge_objective(first) if first else self._spec.objective
+        self._raise_problems()
+        assert first is not None
+        name = self._spec.name or first.spec.name
+        spec = self._spec.model_copy(update={"name": name, "objective": objective, "budget": budget})
+        return Checked(spec, first, tuple(sorted({record.data_sha256 for _, _, record in self._records})))
+
+    def _raise_problems(self) -> None:
+        problems = [*self._found.problems, *self._extra]
+        if self._other is not None and not problems:
+            raise self._other
+        if self._other is not None:
+            problems.append(Problem(pointer("job"), str(self._other), self._other.code))
+        if problems:
+            raise Refused(at_most_shown(problems))
+
+    def _problem(self, name: str, detail: str, code: str, *below: str) -> None:
+        self._extra.append(Problem(pointer("space", name, *below), detail, code))
+
+    # Ranges and conditions
+
+    def _judge_ranges(self) -> None:
+        for name, parameter in self._space.items():
+            if isinstance(parameter, ChoiceSpec):
+                continue
+            low, high = bounds(parameter)
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                self._problem(name, f"received [{low:g}, {high:g}]; expected a lower end and a higher one", "bad_range")
+            elif getattr(parameter, "step", 1) != 1 and getattr(parameter, "log", False) is True:
+                self._problem(name, "has a step and is logarithmic; give one of the two", "two_scales", "step")
+            elif isinstance(low, int) and low < 1 and getattr(parameter, "log", False) is True:
+                self._problem(
+                    name, f"received {low} as the lower end of a logarithmic range; expected 1 or more", "bad_range"
+                )
+
+    def _judge_conditions(self) -> None:
+        for name, parameter in self._space.items():
+            for other, values in (parameter.when or {}).items():
+                self._judge_condition(name, other, allowed(values))
+        if not self._extra:
+            circle = [name for name in self._space if name not in in_order(self._space)]
+            for name in circle:
+                self._problem(name, "its conditions lead back to itself", "circular_conditions", "when")
+            for name in self._space if not circle else ():
+                if _requirements(self._space, name) is None:
+                    self._problem(
+                        name,
+                        "its conditions contradict those of the parameters that they name",
+                        "contradiction",
+                        "when",
+                    )
+
+    def _judge_condition(self, name: str, other: str, values: list[Any]) -> None:
+        known = len(self._extra)
+        self._find_impossible(name, other, values)
+        if len(self._extra) > known:
+            self._no_conditions.add(name)
+
+    def _find_impossible(self, name: str, other: str, values: list[Any]) -> None:
+        if other == name:
+            self._problem(name, "names itself", "circular_conditions", "when", other)
+        elif other not in self._space:
+            if self._found.is_sure("space"):
+                detail = f"the space has no such parameter.{nearest(other, list(self._space))}"
+                self._problem(
+                    name, f"{detail} It has {list_names(list(self._space))}", "unknown_parameter", "when", other
+                )
+        else:
+            for value in values:
+                if not _can_have(self._space[other], value):
+                    self._problem(
+                        name,
+                        f"received {json.dumps(value)}, which {other} never has",
+                        "impossible_value",
+                        "when",
+                        other,
+                    )
+
+    # The sampler and the rule
+
+    def _judge_sampler(self) -> None:
+        if self._spec.sampler == "grid":
+            for name, parameter in self._space.items():
+                if grid_values(parameter) is None:
+                    self._problem(name, "a grid needs a list of values: use choice, or int", "no_grid")
+        if self._spec.sampler == "cmaes" and len(numeric(self._space)) < 2:
+            detail = "cmaes needs two or more ranges without conditions; use tpe"
+            self._extra.append(Problem(pointer("sampler"), detail, "too_few_ranges"))
+
+    def _judge_rule(self) -> None:
+        rule = self._spec.rule
+        for field, owner in _FIELDS_OF_RULES.items():
+            if field in rule.model_fields_set and rule.name != owner:
+                detail = f'is a setting of the rule "{owner}", and the rule is "{rule.name}"'
+                self._extra.append(Problem(pointer("rule", field), detail, "not_of_this_rule"))
+
+    # The jobs
+
+    def _judge_jobs(self) -> JobRecord | None:
+        """The record of the first trial; None where it is refused."""
+        if sum(len(ends(parameter)) for parameter in self._space.values()) > MOST_JUDGED:
+            detail = f"has more than {MOST_JUDGED} choices in all; leave some out, or use ranges"
+            self._extra.append(Problem(pointer("space"), detail, "too_many_choices"))
+            return None
+        self._refuse_places()
+        self._judge_one({}, None)
+        for name, parameter in self._space.items():
+            forced = {} if name in self._no_conditions else _requirements(self._space, name) or {}
+            for value in ends(parameter) if name not in self._no_places else ():
+                self._judge_one({**forced, name: value}, name)
+        if not self._records:
+            # Without the parameters that are refused, so that the rest is judged.
+            self._judge_one({}, None)
+        return self._records[0][2] if self._records else None
+
+    def _refuse_places(self) -> None:
+        for name, parameter in self._space.items():
+            try:
+                trial_document(self._spec, {name: ends(parameter)[0]})
+            except NoSuchPlace as error:
+                self._no_places.add(name)
+                self._problem(name, f"the job's spec has no such place: {error}", "unknown_place")
+
+    def _judge_one(self, forced: Mapping[str, Any], name: str | None) -> None:
+        left_out = (self._no_places | self._refused) - set(forced)
+        chosen = {**choose_first(self._space, forced), **forced}
+        chosen = {one: value for one, value in chosen.items() if one not in left_out}
+        try:
+            record = self._judge(trial_document(self._spec, chosen))
+        except Refused as refused:
+            for problem in refused.problems:
+                self._take(problem, name, forced.get(name) if name else None)
+        except FitstopError as error:
+            self._other = error
+        else:
+            self._records.append((name or "", forced.get(name) if name else None, record))
+
+    def _take(self, problem: Problem, name: str | None, value: Any) -> None:
+        """A problem of a trial's spec as one of the sweep's: at the parameter that it is of, else in the job."""
+        place = problem.pointer.removeprefix("#")
+        owner = next((one for one in self._space if _is_inside(place, one)), None)
+        if owner is None and name is not None and ("job", place) in self._seen:
+            return
+        if owner is None and name is not None:
+            # The value of a parameter makes another part of the spec wrong.
+            detail = f"with {json.dumps(value)}: {place} {problem.detail}"
+            owner, problem = name, Problem(problem.pointer, detail, problem.code)
+        key = (owner or "job", place if owner is None else problem.detail)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self._refused.update([owner] if owner else [])
+        where = pointer("space", owner) if owner else "#/job" + place
+        self._extra.append(Problem(where, problem.detail, problem.code))
+
+    # The objective
+
+    def _judge_objective(self, first: JobRecord) -> Objective:
+        asked = self._spec.objective
+        if isinstance(first.spec, ProgramJobSpec):
+            return self._judge_free_objective(asked)
+        names = first.data_task.log_names
+        monitor = _default_monitor(first) if asked.monitor == "auto" else asked.monitor
+        if monitor not in names:
+            detail = f'received "{monitor}": the runs will not have it.{nearest(monitor, names)} They will have'
+            self._found.problem(("objective", "monitor"), f"{detail} {list_names(names)}", "unknown_monitor")
+            return asked
+        mode = better_mode(monitor)
+        if asked.mode not in {"auto", mode}:
+            detail = f'received "{asked.mode}"; {monitor} is better the other way: "{mode}"'
+            self._found.problem(("objective", "mode"), detail, "wrong_mode")
+        for name, value, record in self._records:
+            if monitor not in record.data_task.log_names:
+                self._problem(
+                    name, f"with {json.dumps(value)} the runs will not have {monitor}, the objective", "unknown_monitor"
+                )
+        return Objective(monitor=monitor, mode=mode)
+
+    def _judge_free_objective(self, asked: Objective) -> Objective:
+        if asked.monitor == "auto":
+            detail = "missing; expected the name of a metric of the script, such as val_loss"
+            self._found.problem(("objective", "monitor"), detail, "missing")
+            return asked
+        if asked.mode != "auto":
+            return asked
+        try:
+            return asked.model_copy(update={"mode": better_mode(asked.monitor)})
+        except ValueError:
+            detail = f'missing; nothing is known of "{asked.monitor}": expected "min" or "max"'
+            self._found.problem(("objective", "mode"), detail, "missing")
+            return asked
+
+
+def _default_monitor(record: JobRecord) -> str:
+    callbacks = record.data_spec.callbacks
+    rule = callbacks.early_stopping or callbacks.model_checkpoint
+    return rule.monitor if rule else auto_monitor(record.data_task.log_names)
+
+
+def _is_inside(place: str, name: str) -> bool:
+    parts, own = parts_of(place), parts_of(name)
+    return parts[: len(own)] == own
+
+
+def _can_have(parameter: Parameter, value: Any) -> bool:
+    if isinstance(parameter, ChoiceSpec):
+        return value in parameter.choice
+    low, high = bounds(parameter)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and low <= value <= high
+
+
+def _requirements(space: Mapping[str, Parameter], name: str) -> dict[str, Any] | None:
+    """A value for each parameter that must have one for `name` to be active; None where no values do."""
+    wanted: dict[str, list[Any]] = {}
+    pending, done = [name], set[str]()
+    while pending:
+        one = pending.pop()
+        if one in done or one not in space:
+            continue
+        done.add(one)
+        for other, condition in (space[one].when or {}).items():
+            values = allowed(condition)
+            wanted[other] = [value for value in wanted.get(other, values) if value in values]
+            pending.append(other)
+    if name in wanted or any(not values for values in wanted.values()):
+        return None
+    return {other: values[0] for other, values in wanted.items()}

@@ -1,0 +1,86 @@
+"""Which running trials cannot win, by the rule of their sweep."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from shared.job import Outclassed
+from shared.sweep.chance import chance_to_beat
+from shared.sweep.spec import StoppingRule, SweepSpec
+from shared.sweep.state import Trial, best_of
+
+
+def judge(spec: SweepSpec, trial: Trial, trials: Sequence[Trial]) -> Outclassed | None:
+    """Why a running trial cannot win, after the epochs that it has run; None where it may. `trials`: of its sweep."""
+    rule, epoch = spec.rule, len(trial.curve)
+    if rule.name == "none" or epoch < rule.min_epochs:
+        return None
+    others = [other for other in trials if other.number != trial.number and other.curve and not other.has_failed]
+    if sum(other.is_finished for other in others) < rule.min_trials:
+        return None
+    return _RULES[rule.name](spec, trial, others)
+
+
+def _forecast(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed | None:
+    mode, rule = spec.objective.mode, spec.rule
+    best = best_of(others, mode)
+    to_beat = best.best(mode) if best else None
+    own = trial.best(mode)
+    if best is None or to_beat is None or own is None or _is_better(own, to_beat, mode):
+        return None
+    chance = chance_to_beat(trial, to_beat, mode)
+    if chance >= rule.min_chance:
+        return None
+    found = _found(spec, trial, len(trial.curve), to_beat, len(others))
+    update = {"best_trial": best.number, "chance": round(chance, 4), "min_chance": rule.min_chance}
+    return found.model_copy(update=update)
+
+
+def _asha(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed | None:
+    """Below the best 1 / `reduction_factor` of those that reached the same rung; one that ended before it counts."""
+    rung = _rung(spec.rule, len(trial.curve))
+    reached = [other for other in others if other.is_finished or len(other.curve) >= rung]
+    values = _values(reached, rung, spec.objective.mode)
+    own = trial.best_by(rung, spec.objective.mode)
+    if own is None or len(values) < spec.rule.reduction_factor:
+        return None
+    to_beat = values[(len(values) + 1) // spec.rule.reduction_factor - 1]
+    return (
+        None if not _is_better(to_beat, own, spec.objective.mode) else _found(spec, trial, rung, to_beat, len(values))
+    )
+
+
+def _median(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed | None:
+    """Worse than the median of the other trials' best values after as many epochs."""
+    epoch, mode = len(trial.curve), spec.objective.mode
+    reached = [other for other in others if other.is_finished or len(other.curve) >= epoch]
+    values, own = _values(reached, epoch, mode), trial.best(mode)
+    if own is None or not values:
+        return None
+    middle = median(values)
+    return None if not _is_better(middle, own, mode) else _found(spec, trial, epoch, middle, len(values))
+
+
+_RULES = {"forecast": _forecast, "asha": _asha, "median": _median}
+
+
+def _values(trials: Sequence[Trial], epoch: int, mode: str) -> list[float]:
+    """The best values of trials by an epoch, the best first."""
+    found = [value for trial in trials if (value := trial.best_by(epoch, mode)) is not None]
+    return sorted(found, reverse=mode == "max")
+
+
+def _rung(rule: StoppingRule, epoch: int) -> int:
+    """The last rung that was reached after `epoch` epochs, in epochs."""
+    rungs = math.floor(math.log(epoch / rule.min_epochs, rule.reduction_factor) + 1e-9)
+    return rule.min_epochs * int(rule.reduction_factor**rungs)
+
+
+def _is_better(one: float, other: float, mode: str) -> bool:
+    return one > other if mode == "max" else one < other
+
+
+def _found(spec: SweepSpec, trial: Trial, epoch: int, to_beat: float, trials: int) -> Outclassed:
+    monitor, value = spec.objective.monitor, trial.best_by(epoch, spec.objective.mode)
+    assert value is not None
+    return Outclassed(rule=spec.rule.name, monitor=monitor, epoch=epoch, value=value, to_beat=to_beat, trials=trials)

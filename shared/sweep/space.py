@@ -1,0 +1,155 @@
+"""The space of a sweep: which parameters a trial has, and the job's spec with their values in it."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from shared.sweep.spec import MOST_TRIALS, ChoiceSpec, IntSpec, Parameter, SweepSpec, UniformSpec
+
+Space = Mapping[str, Parameter]
+Parameters = Mapping[str, Any]
+
+
+class NoSuchPlace(ValueError):
+    """A pointer leads through something that holds no such place."""
+
+
+def parts_of(pointer: str) -> list[str]:
+    """The parts of a JSON pointer (RFC 6901)."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
+def put(document: dict[str, Any], pointer: str, value: Any) -> None:
+    """Put a value at a place of a document. Objects that are missing on the way are made. Raises NoSuchPlace."""
+    *above, last = parts_of(pointer)
+    here: Any = document
+    for part in above:
+        here = _below(here, part)
+    if isinstance(here, list):
+        here[_index(here, last)] = copy.deepcopy(value)
+    elif isinstance(here, dict):
+        here[last] = copy.deepcopy(value)
+    else:
+        raise NoSuchPlace(f'"{last}" is inside a value that holds nothing')
+
+
+def _below(here: Any, part: str) -> Any:
+    if isinstance(here, list):
+        return here[_index(here, part)]
+    if not isinstance(here, dict):
+        raise NoSuchPlace(f'"{part}" is inside a value that holds nothing')
+    if here.get(part) is None:
+        here[part] = {}
+    return here[part]
+
+
+def _index(values: Sequence[Any], part: str) -> int:
+    if not part.isdecimal() or int(part) >= len(values):
+        raise NoSuchPlace(f'received "{part}" in a list of {len(values)}: expected 0 to {len(values) - 1}')
+    return int(part)
+
+
+def trial_document(spec: SweepSpec, parameters: Parameters) -> dict[str, Any]:
+    """The spec of the job of a trial, as a client would post it. Raises NoSuchPlace.
+
+    Shorter pointers are put first, so that a parameter may be inside the value of another one.
+    """
+    document = copy.deepcopy(spec.job)
+    for pointer in sorted(parameters, key=lambda one: len(parts_of(one))):
+        put(document, pointer, parameters[pointer])
+    return document
+
+
+def allowed(condition: Any) -> list[Any]:
+    """The values that a condition allows a parameter to have."""
+    return list(condition) if isinstance(condition, list | tuple) else [condition]
+
+
+def is_active(parameter: Parameter, chosen: Parameters) -> bool:
+    """Whether a parameter's conditions hold under the values that were chosen so far."""
+    conditions = (parameter.when or {}).items()
+    return all(other in chosen and chosen[other] in allowed(values) for other, values in conditions)
+
+
+def in_order(space: Space) -> list[str]:
+    """The pointers so that each comes after those that its conditions name; of equals as they stand in the spec.
+
+    Those in a circle of conditions, or behind one, are left out.
+    """
+    ordered: list[str] = []
+    while True:
+        ready = (name for name in space if name not in ordered and set(space[name].when or {}) <= set(ordered))
+        found = next(ready, None)
+        if found is None:
+            return ordered
+        ordered.append(found)
+
+
+def ends(parameter: Parameter) -> tuple[Any, ...]:
+    """The values of a parameter that stand for all: every choice, or both ends of a range."""
+    if isinstance(parameter, ChoiceSpec):
+        return parameter.choice
+    low, high = bounds(parameter)
+    return (low, high) if low != high else (low,)
+
+
+def bounds(parameter: Parameter) -> tuple[Any, Any]:
+    """The lowest and the highest value of a range. Not of a choice."""
+    assert not isinstance(parameter, ChoiceSpec)
+    if isinstance(parameter, IntSpec):
+        low, high = parameter.int
+        return low, high if parameter.log else low + (high - low) // parameter.step * parameter.step
+    return parameter.uniform if isinstance(parameter, UniformSpec) else parameter.log
+
+
+def grid_values(parameter: Parameter) -> tuple[Any, ...] | None:
+    """All values of a parameter; None where it has no list of them."""
+    if isinstance(parameter, ChoiceSpec):
+        return parameter.choice
+    if isinstance(parameter, IntSpec):
+        low, high = bounds(parameter)
+        return tuple(range(low, high + 1, parameter.step))
+    return None
+
+
+def grid(space: Space) -> Iterator[dict[str, Any]]:
+    """Every combination of values, each once. All parameters must have `grid_values`."""
+    return _combinations(space, in_order(space), {})
+
+
+def _combinations(space: Space, names: Sequence[str], chosen: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if not names:
+        yield dict(chosen)
+        return
+    name, *rest = names
+    values = grid_values(space[name]) if is_active(space[name], chosen) else None
+    if values is None:
+        yield from _combinations(space, rest, chosen)
+        return
+    for value in values:
+        yield from _combinations(space, rest, {**chosen, name: value})
+
+
+def grid_size(space: Space, most: int) -> int:
+    """Number of combinations, counted up to `most`."""
+    return sum(1 for _ in islice(grid(space), most))
+
+
+def choose_first(space: Space, forced: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's parameters: those that are forced, and of each other active one its first value."""
+    chosen: dict[str, Any] = {}
+    for name in in_order(space):
+        if is_active(space[name], chosen):
+            chosen[name] = forced[name] if name in forced else ends(space[name])[0]
+    return chosen
+
+
+def numeric(space: Space) -> list[str]:
+    """The ranges that every trial has."""
+    return [name for name, one in space.items() if not isinstance(one, ChoiceSpec) and not one.when]
+
+
+def count_trials(spec: SweepSpec) -> int:
+    """The maximum number of trials: a grid may hold fewer than were asked for."""
+    return min(spec.trials, grid_size(spec.space, MOST_TRIALS)) if spec.sampler == "grid" else spec.trials

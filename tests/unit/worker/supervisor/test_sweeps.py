@@ -1,0 +1,248 @@
+"""A sweep is taken forward by whoever is there: nothing is lost, doubled or proposed twice, wherever a worker dies."""
+
+import math
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.job_folder import JobFolder
+from shared.settings import Settings
+from shared.sweep.folder import SweepFolder
+from shared.sweep.proposal import propose
+from shared.sweep.state import SweepState, read_state
+from shared.volume import Volume
+from tests.support.epochs import epoch, tell
+from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.sweeps import DeafQueue, put_sweep, train
+from tests.unit.shared.crash import dying_at
+from worker.supervisor.sweeps import SweepRunner
+
+RATE = "/hyperparameters/learning_rate"
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Volume:
+    volume = Volume(tmp_path)
+    put_dataset(volume, learnable_frame())
+    return volume
+
+
+def runner(volume: Volume) -> SweepRunner:
+    return SweepRunner(volume, DeafQueue(), Settings())  # type: ignore[arg-type]
+
+
+def state_of(volume: Volume, folder: SweepFolder) -> SweepState:
+    state = read_state(volume, folder.id)
+    assert state is not None
+    return state
+
+
+def accuracy(parameters: dict[str, Any]) -> float:
+    """Best at a rate of 0.01."""
+    return 0.9 - abs(math.log10(parameters[RATE]) + 2) / 5
+
+
+def finish(volume: Volume, state: SweepState, chance: random.Random) -> None:
+    """End one of the trials that have a job, in any order."""
+    waiting = [trial for trial in state.trials if trial.status == "queued"]
+    if waiting:
+        trial = chance.choice(waiting)
+        train(volume.job_folder(trial.job), 0.3, accuracy(trial.parameters))
+
+
+def run_to_end(volume: Volume, folder: SweepFolder, *, seed: int = 0, dies: bool = False) -> SweepState:
+    """Workers look and trials end in turn; where `dies`, half of the workers die at a change to the disk."""
+    chance, runners = random.Random(seed), [runner(volume), runner(volume)]
+    for _ in range(500):
+        which = chance.randrange(2)
+        change = chance.randint(1, 40) if dies and chance.random() < 0.5 else None
+        with dying_at(change):
+            runners[which].look()
+        if change is not None:
+            runners[which] = runner(volume)
+        state = state_of(volume, folder)
+        if state.end is not None:
+            return state
+        finish(volume, state, chance)
+    raise AssertionError("the sweep did not end")
+
+
+def check_proposals(state: SweepState) -> None:
+    """Each trial is what follows from the results that were known when it was proposed."""
+    spec = state.record.spec
+    assert [trial.number for trial in state.trials] == list(range(1, spec.trials + 1))
+    for trial in state.trials:
+        earlier = [
+            other if other.number not in trial.unfinished else _unfinished(other)
+            for other in state.trials[: trial.number - 1]
+        ]
+        assert propose(spec, earlier, trial.number) == trial.parameters, f"trial {trial.number}"
+        assert len(trial.unfinished) < spec.parallel
+
+
+def _unfinished(trial: Any) -> Any:
+    return replace(trial, status="running")
+
+
+def test_a_sweep_runs_its_trials_and_ends(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=12, parallel=3)
+    state = run_to_end(volume, folder)
+    assert (state.status, len(state.trials), state.unfinished) == ("completed", 12, [])
+    check_proposals(state)
+    assert state.best is not None
+    assert state.best.best("max") == max(accuracy(trial.parameters) for trial in state.trials)
+    record = volume.job_folder(state.best.job).record()
+    assert record is not None
+    assert record.sweep is not None
+    assert (record.sweep.id, record.sweep.trial, record.spec.name) == (
+        folder.id,
+        state.best.number,
+        f"grades {state.best.number}",
+    )
+    assert record.data_spec.hyperparameters.learning_rate == state.best.parameters[RATE]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_workers_that_die_anywhere_lose_double_and_repropose_nothing(volume: Volume, seed: int) -> None:
+    folder = put_sweep(volume, trials=12, parallel=3)
+    state = run_to_end(volume, folder, seed=seed, dies=True)
+    check_proposals(state)
+    assert all(trial.status == "succeeded" for trial in state.trials)
+    jobs = sorted(trial.job for trial in state.trials)
+    assert sorted(volume.job_ids()) == jobs, "each trial has one job, and there are no others"
+    assert len(set(jobs)) == 12
+
+
+def test_one_after_the_other_the_trials_are_those_of_an_untouched_sweep(volume: Volume) -> None:
+    states = []
+    for dies in (False, True):
+        folder = put_sweep(volume, trials=12, parallel=1, seed=5)
+        states.append(run_to_end(volume, folder, seed=dies, dies=dies))
+    assert [trial.parameters for trial in states[0].trials] == [trial.parameters for trial in states[1].trials]
+
+
+def test_a_cancelled_sweep_cancels_what_has_not_ended_and_proposes_nothing(volume: Volume) -> None:
+    folder = put_sweep(volume, parallel=2)
+    worker = runner(volume)
+    worker.look()
+    running = volume.job_folder(state_of(volume, folder).trials[0].job)
+    train(running, 0.5, ends=False)
+    folder.request_cancel()
+    worker.look()
+    state = state_of(volume, folder)
+    assert [trial.status for trial in state.trials] == ["running", "cancelled"]
+    assert running.cancel_file.exists()
+    assert state.end is None
+    train(running)
+    worker.look()
+    assert state_of(volume, folder).status == "cancelled"
+
+
+def test_a_dataset_that_was_deleted_ends_the_sweep(volume: Volume) -> None:
+    folder = put_sweep(volume)
+    volume.remove_dataset("grades")
+    runner(volume).look()
+    state = state_of(volume, folder)
+    assert (state.status, state.trials[0].status) == ("data_changed", "refused")
+    assert state.end is not None
+    assert "deleted" in state.end.message
+
+
+def test_a_trial_that_is_no_job_counts_as_failed_and_the_next_is_proposed(volume: Volume) -> None:
+    # Both ends are taken; not a value between them, with this number of epochs.
+    space = {
+        "/callbacks/learning_rate_schedule": {"choice": [{"kind": "cosine", "min_lr": 0.02}]},
+        RATE: {"log": [0.03, 0.1]},
+    }
+    folder = put_sweep(volume, space=space, trials=3, max_failed_trials=2)
+    record = folder.record()
+    assert record is not None
+    changed = record.spec.model_copy(
+        update={"job": {**record.spec.job, "hyperparameters": {"learning_rate": "high"}, "model": {"layers": "none"}}}
+    )
+    folder.record_file.unlink()
+    folder.store(record.model_copy(update={"spec": changed}))
+    runner(volume).look()
+    state = state_of(volume, folder)
+    assert (state.status, [trial.status for trial in state.trials]) == ("failed_trials", ["refused"] * 2)
+    assert "layers" in (state.trials[0].message or "")
+
+
+def test_a_trial_that_cannot_win_is_asked_to_stop_with_the_evidence(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=8, parallel=1, rule={"name": "median", "min_epochs": 2, "min_trials": 3})
+    worker = runner(volume)
+    for value in (0.8, 0.7, 0.6):
+        worker.look()
+        train(job_of_newest(volume, folder), 0.3, value, value)
+    worker.look()
+    job = job_of_newest(volume, folder)
+    attempt = train(job, 0.2, ends=False)
+    worker.look()
+    assert job.stop_request() is None, "it has not run for as many epochs as the rule wants"
+    tell(attempt, epoch(2, 0.25))
+    worker.look()
+    request = job.stop_request()
+    assert request is not None
+    assert request.outclassed is not None
+    found = request.outclassed
+    assert (found.rule, found.monitor, found.epoch, found.value, found.to_beat) == (
+        "median",
+        "val_accuracy",
+        2,
+        0.25,
+        0.7,
+    )
+    assert worker_does_nothing_more(worker, folder, volume)
+
+
+def worker_does_nothing_more(worker: SweepRunner, folder: SweepFolder, volume: Volume) -> bool:
+    before = sorted(folder.trials.iterdir()), volume.job_ids()
+    worker.look()
+    return before == (sorted(folder.trials.iterdir()), volume.job_ids())
+
+
+def job_of_newest(volume: Volume, folder: SweepFolder) -> JobFolder:
+    return volume.job_folder(state_of(volume, folder).trials[-1].job)
+
+
+def test_a_sweep_stops_within_its_budget(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=9, parallel=2, budget={"max_gpu_seconds": 100, "max_cost": 0.5})
+    worker = runner(volume)
+    worker.look()
+    first, second = (volume.job_folder(trial.job) for trial in state_of(volume, folder).trials)
+    assert first.record().spec.budget.max_gpu_seconds == 100  # type: ignore[union-attr]
+    train(first, 0.5, held=20)
+    worker.look()
+    third = job_of_newest(volume, folder)
+    assert third.record().spec.budget.max_gpu_seconds == 80  # type: ignore[union-attr]
+    assert third.record().spec.budget.max_cost == pytest.approx(0.48)  # type: ignore[union-attr]
+    train(third, 0.5, held=45)
+    worker.look()
+    assert len(state_of(volume, folder).trials) == 3, "what is left is less than the median trial takes"
+    train(second, 0.5, held=30)
+    worker.look()
+    state = state_of(volume, folder)
+    assert state.status == "budget"
+    assert state.end is not None
+    assert "95 of 100 seconds" in state.end.message
+
+
+def test_running_trials_of_a_used_up_budget_are_stopped_and_waiting_ones_cancelled(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=9, parallel=3, budget={"max_gpu_seconds": 50})
+    worker = runner(volume)
+    worker.look()
+    first, second, third = (volume.job_folder(trial.job) for trial in state_of(volume, folder).trials)
+    train(second, 0.5, ends=False)
+    train(first, 0.5, held=49.9)
+    worker.look()
+    request = second.stop_request()
+    assert request is not None
+    assert request.budget is not None
+    assert (request.budget.kind, request.budget.limit, request.budget.sweep) == ("max_gpu_seconds", 50, folder.id)
+    assert third.result() is not None
+    train(second)
+    worker.look()
+    assert state_of(volume, folder).status == "budget"

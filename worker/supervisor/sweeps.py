@@ -1,0 +1,125 @@
+"""Takes the sweeps on the volume forward: proposes trials, makes their jobs, stops what cannot win, ends what is done.
+
+Every worker does it, each second and when a trial has ended in one of its slots. All of them come to the same steps,
+and the files decide whose step it was; so a worker may be killed anywhere.
+"""
+
+import logging
+import threading
+
+from shared.document import UnusableDocument
+from shared.ids import new_job_id
+from shared.job import JobError
+from shared.problems import Refused
+from shared.queue import JobQueue
+from shared.resolve.memory import MemoryLimits
+from shared.settings import Settings
+from shared.settling import settle_if_decided
+from shared.sweep.folder import SweepFolder, TrialRecord, sweep_folder, sweep_ids
+from shared.sweep.proposal import propose
+from shared.sweep.state import SweepReader, SweepState
+from shared.sweep.steps import CancelTrial, End, MakeJob, Propose, Step, StopTrial, next_steps
+from shared.sweep.trial_record import DataChanged, store_trial
+from shared.times import utc_now
+from shared.volume import OpenJob, Volume
+from worker.supervisor.claim import log_set_aside
+
+_MOST_ROUNDS = 1000
+
+log = logging.getLogger(__name__)
+
+
+class SweepRunner:
+    """One worker's part in all sweeps. For several threads."""
+
+    def __init__(self, volume: Volume, job_queue: JobQueue, settings: Settings) -> None:
+        self._volume = volume
+        self._queue = job_queue
+        self._limits = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
+        self._readers: dict[str, SweepReader] = {}
+        self._ended: set[str] = set()
+        self._one_at_a_time = threading.Lock()
+
+    def look(self) -> None:
+        """Take every sweep forward that has not ended."""
+        found = sweep_ids(self._volume)
+        with self._one_at_a_time:
+            self._ended &= set(found)
+            self._readers = {sweep_id: reader for sweep_id, reader in self._readers.items() if sweep_id in found}
+        # The oldest first.
+        for sweep_id in reversed(found):
+            self.advance(sweep_id)
+
+    def advance(self, sweep_id: str) -> None:
+        """Take one sweep as far as it can go now. One that cannot be read stands aside: the others must not wait."""
+        with self._one_at_a_time:
+            if sweep_id in self._ended:
+                return
+            try:
+                self._advance(sweep_id)
+            except UnusableDocument as error:
+                log_set_aside(sweep_id, str(error))
+            except OSError as error:
+                log.warning("%s waits until the volume works: %s", sweep_id, error)
+
+    def _advance(self, sweep_id: str) -> None:
+        reader = self._readers.setdefault(sweep_id, SweepReader(self._volume, sweep_id))
+        for _ in range(_MOST_ROUNDS):
+            state = reader.read_on()
+            if state is None or state.end is not None:
+                self._ended.add(sweep_id)
+                self._readers.pop(sweep_id, None)
+                return
+            steps = next_steps(state)
+            if not steps:
+                return
+            for step in steps:
+                self._do(step, state, sweep_folder(self._volume, sweep_id))
+
+    def _do(self, step: Step, state: SweepState, folder: SweepFolder) -> None:
+        match step:
+            case Propose():
+                self._propose(step, state, folder)
+            case MakeJob(trial):
+                record = folder.trial(trial.number)
+                if record is not None:
+                    self._make_job(record, state, folder)
+            case StopTrial(trial, request):
+                log.info("%s: trial %d is stopped", folder.id, trial.number)
+                self._volume.job_folder(trial.job).request_stop(request)
+            case CancelTrial(trial):
+                self._cancel(trial.job)
+            case End(reason, message):
+                log.info("%s has ended: %s", folder.id, message)
+                folder.end(reason, message)
+
+    def _propose(self, step: Propose, state: SweepState, folder: SweepFolder) -> None:
+        trial = TrialRecord(
+            number=step.number,
+            parameters=propose(state.record.spec, state.trials, step.number),
+            job=new_job_id(),
+            proposed_at=utc_now(),
+            unfinished=step.unfinished,
+            budget=step.budget,
+        )
+        if folder.propose(trial):
+            self._make_job(trial, state, folder)
+
+    def _make_job(self, trial: TrialRecord, state: SweepState, folder: SweepFolder) -> None:
+        try:
+            job = store_trial(self._volume, state.record, trial, self._limits)
+        except DataChanged as error:
+            # Where the volume is away, nothing is there.
+            self._volume.check()
+            folder.refuse(trial.number, JobError(code=error.code, message=str(error)))
+        except Refused as error:
+            folder.refuse(trial.number, JobError(code="refused", message=str(error)))
+        else:
+            self._queue.notify(job.id)
+
+    def _cancel(self, job_id: str) -> None:
+        job = self._volume.job_folder(job_id)
+        job.request_cancel()
+        state = job.state()
+        if state is not None and settle_if_decided(job, state):
+            self._volume.close_job(OpenJob.of(state.record))
