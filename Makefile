@@ -7,7 +7,7 @@ DATA ?=
 GPU ?= $(if $(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/libcuda.so.1),yes,no)
 LOCAL := $(VENV)/.$(if $(filter yes,$(GPU)),local-gpu,local)
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps sweep-proof replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -92,6 +92,9 @@ KILLS ?= 50
 webhooks-proof: $(VENV)/.dev  ## kill the sender of webhooks, the API and Redis: make webhooks-proof [KILLS= SEED=]
 	$(BIN)/python -m proofs.webhooks --kills $(KILLS) --seed $(SEED)
 
+mlflow-proof: $(VENV)/.dev  ## kill training and the sender to MLflow: make mlflow-proof [KILLS= SEED=]
+	$(BIN)/python -m proofs.mlflow_live --kills $(if $(filter command line,$(origin KILLS)),$(KILLS),20) --seed $(SEED)
+
 SHARE ?= 2
 
 hostile-clients: $(VENV)/.dev  ## attack the API as clients with and without a key: make hostile-clients [SHARE=]
@@ -119,6 +122,11 @@ many-images: $(VENV)/.dev  ## upload 100,000 small images: make many-images [IMA
 
 memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymous memory
 	$(BIN)/python -m proofs.memory_of_arrays
+
+TRIALS ?= 200
+
+sweep-proof: $(VENV)/.dev  ## kill workers and Redis during a sweep: make sweep-proof [TRIALS= KILLS= SEED=]
+	$(BIN)/python -m proofs.sweep --trials $(TRIALS) --kills $(if $(filter command line,$(origin KILLS)),$(KILLS),100) --seed $(SEED)
 
 FASHION ?= /usr/share/datasets/fashion-mnist
 
@@ -150,6 +158,9 @@ bench-images: $(VENV)/.dev  ## compare epochs of images and arrays with stock Ke
 
 bench-forecast: $(VENV)/.dev  ## measure the forecast on curves that it was not fitted on
 	$(BIN)/python -m bench.forecast
+
+bench-sweeps: $(VENV)/.dev  ## score the rules that stop trials, on recorded trials
+	$(BIN)/python -m bench.sweeps
 
 ##@ Maintain
 
