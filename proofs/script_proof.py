@@ -1,15 +1,19 @@
 """Scripts that are killed and resumed, against untouched ones: `python -m proofs.script_proof --kills 10 --seed 1`.
 
 Each script of `examples/scripts` runs once untouched, and then as many times as asked, killed one to three times at
-random batches, file operations, half-written files, half-saved models and half rows. What is promised to be exact must
-end the same: the stop, the log, each file that the script leaves, and the whole state after each call of `fit`. What is
-not must say so, and come to its end.
+random batches, file operations, half-written files, half-saved models, half rows and evaluated batches. What is
+promised to be exact must end the same: the stop, the log, each file that the script leaves, the evaluation, and the
+whole state after each call of `fit`. What is not must say so, and come to its end. Several scripts run at a time
+(`--at-once`): a killed run mostly waits.
 """
 
 import argparse
+import os
 import random
 import sys
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 from shared.events import job_events
@@ -23,28 +27,54 @@ from tests.support.scripts import SCRIPTS, ScriptOutcome, script_outcome
 def main() -> int:
     asked = _arguments()
     names = asked.names or sorted(path.stem for path in SCRIPTS.glob("*.py"))
-    with tempfile.TemporaryDirectory(prefix="fitstop-scripts-") as folder:
-        broken = sum(_prove(Volume(Path(folder) / name), name, asked.kills, asked.seed) for name in names)
+    forks = preloaded_forks()
+    with tempfile.TemporaryDirectory(prefix="fitstop-scripts-") as folder, ThreadPoolExecutor(asked.at_once) as pool:
+        proofs = [_Proof(Volume(Path(folder) / name), forks, name, asked.seed) for name in names]
+        # A killed run waits for the untouched one of its script, which was begun before.
+        found = [pool.submit(one.run_untouched) for one in proofs]
+        found += [pool.submit(one.run_killed, number) for number in range(asked.kills) for one in proofs]
+        broken = sum(one.result() for one in found)
     print(f"seed {asked.seed}: {len(names)} scripts, {asked.kills} killed runs each, {broken} promises broken")
     return 1 if broken else 0
 
 
-def _prove(volume: Volume, name: str, times: int, seed: int) -> int:
-    """How many of the killed runs of one script broke the promise."""
-    forks, script = preloaded_forks(), SCRIPTS / f"{name}.py"
-    job = run_script(volume, forks, script)
-    untouched, said = script_outcome(job), kinds_of_resume(job)
-    broken = 0 if said == ({"inexact"} if name in INEXACT else {"exact"}) else 1
-    print(f"{name}: {', '.join(sorted(said))}, {untouched.ending['stop']['last_epoch']} epochs", flush=True)
-    for number in range(times):
-        chance = random.Random(f"{name} {seed} {number}")
+class _Proof:
+    """The runs of one script. Each says whether a promise was broken."""
+
+    def __init__(self, volume: Volume, forks: ForkServerContext, name: str, seed: int) -> None:
+        self._volume = volume
+        self._forks = forks
+        self._name = name
+        self._seed = seed
+        self._untouched: Future[ScriptOutcome] = Future()
+
+    def run_untouched(self) -> bool:
+        try:
+            job = run_script(self._volume, self._forks, SCRIPTS / f"{self._name}.py")
+            outcome, said = script_outcome(job), kinds_of_resume(job)
+        except BaseException as error:
+            self._untouched.set_exception(error)
+            raise
+        self._untouched.set_result(outcome)
+        print(f"{self._name}: {', '.join(sorted(said))}, {outcome.ending['stop']['last_epoch']} epochs", flush=True)
+        return said != ({"inexact"} if self._name in INEXACT else {"exact"})
+
+    def run_killed(self, number: int) -> bool:
+        untouched = self._untouched.result()
+        chance = random.Random(f"{self._name} {self._seed} {number}")
         kills = random_kills(chance)
-        killed = run_script(volume, forks, script, kills, chance.choice([60, 0.05]))
-        differs = _differences(untouched, script_outcome(killed)) if name not in INEXACT else []
+        try:
+            killed = run_script(
+                self._volume, self._forks, SCRIPTS / f"{self._name}.py", kills, chance.choice([60, 0.05])
+            )
+        except AssertionError as error:
+            print(f"{self._name}, run {number + 1}, {kills}: {error}", flush=True)
+            return True
+        differs = _differences(untouched, script_outcome(killed)) if self._name not in INEXACT else []
         differs += [message for message in _resume_warnings(killed) if "another model" in message]
-        broken += bool(differs)
-        print(f"  killed at {', '.join(deaths(killed))}: {', '.join(differs) or 'as promised'}", flush=True)
-    return broken
+        died = ", ".join(deaths(killed))
+        print(f"{self._name}, run {number + 1}, killed at {died}: {', '.join(differs) or 'as promised'}", flush=True)
+        return bool(differs)
 
 
 def _resume_warnings(job: JobFolder) -> list[str]:
@@ -61,6 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--at-once", type=int, default=(os.cpu_count() or 1) + 1)
     return parser.parse_args()
 
 

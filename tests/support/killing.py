@@ -135,8 +135,8 @@ def run_to_the_end(
 ) -> None:
     """Run one attempt of a job for each kill, which dies of it, and one that concludes.
 
-    With `budget_looks` that one finds its budget used up at the so many-th look inside an epoch. The job has a cache of
-    decoded images of its own, beside the volume.
+    With 0 as `resume_seconds` each batch is saved. With `budget_looks` the last attempt finds its budget used up at the
+    so many-th look inside an epoch. The job has a cache of decoded images of its own, beside the volume.
     """
     for number, kill in enumerate([*kills, None], 1):
         attempt = claim(job, number)
@@ -167,7 +167,7 @@ def train(
 ) -> None:
     """Runs in a child: the training program, killed at the moment that `kill` names."""
     attempt = AttemptFolder(Path(folder), int(Path(folder).name))
-    os.environ["FITSTOP_RESUME_SECONDS"] = resume_seconds
+    os.environ["FITSTOP_RESUME_SECONDS"] = str(max(float(resume_seconds), 1e-6))
     os.environ["FITSTOP_ALLOW_CODE"] = "unboxed"
     os.environ["FITSTOP_CACHE"] = str(attempt.volume_root.parent / f"cache-of-{attempt.job.id}")
     if programs is not None:
@@ -181,6 +181,8 @@ def train(
     if budget_looks is not None:
         _use_up_budget(budget_looks)
     _do_one_step_in_each_call()
+    if float(resume_seconds) == 0:
+        _save_after_each_batch()
     from worker.training.__main__ import main
 
     sys.exit(main([folder]))
@@ -239,6 +241,13 @@ def _do_one_step_in_each_call() -> None:
     from worker.training.engine import fused
 
     fused.call_seconds = lambda _: 0
+
+
+def _save_after_each_batch() -> None:
+    """However slow the disk: a kill loses three batches at most, which are saved or wait for it."""
+    from worker.training.callbacks.resume_saver import ResumeSaver
+
+    ResumeSaver._is_due = lambda *_: True  # type: ignore[method-assign]
 
 
 def _use_up_budget(looks: int) -> None:

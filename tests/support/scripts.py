@@ -4,13 +4,16 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
 import numpy as np
 
+from shared.evaluation import read_evaluation
 from shared.ids import new_job_id
 from shared.job import JobRecord, pin_program
 from shared.job_folder import JobFolder
@@ -24,19 +27,22 @@ SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
 
 @dataclass(frozen=True)
 class ScriptOutcome:
-    """How a script's job ended, its log, the files that it left, and the state after its calls of `fit`."""
+    """How a script's job ended, its log and evaluation, its files, and the state after its calls of `fit`."""
 
     ending: dict[str, Any]
     log: bytes
     files: dict[str, str]
     calls: dict[str, str]
+    evaluation: dict[str, Any] | None
 
 
-def put_script_job(volume: Volume, script: str | Path, **spec: Any) -> JobFolder:
-    """Post a job that runs a script: its text, or its file."""
+def put_script_job(
+    volume: Volume, script: str | Path, beside: Mapping[str, bytes] = MappingProxyType({}), **spec: Any
+) -> JobFolder:
+    """Post a job that runs a script: its text, or its file; `beside` are other files of its program."""
     content = script.read_bytes() if isinstance(script, Path) else script.encode()
     name = f"script-{hashlib.sha256(content).hexdigest()[:12]}"
-    program = volume.program(name) or put_program(volume, name, {"train.py": content})
+    program = volume.program(name) or put_program(volume, name, {"train.py": content, **beside})
     asked = {"name": name, "program": {"id": name, "entry": "train.py"}, **spec}
     record = JobRecord(
         id=new_job_id(),
@@ -59,7 +65,9 @@ def script_outcome(job: JobFolder) -> ScriptOutcome:
     log = attempt.training_log.read_bytes() if attempt.training_log.exists() else b""
     folder = attempt.path / "files"
     files = {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*")) if _is_kept(path)}
-    return ScriptOutcome(conclusion.ending.model_dump(mode="json"), log, files, _calls(job))
+    found = read_evaluation(attempt)
+    evaluation = found.model_dump(exclude={"computed_at", "seconds"}) if found else None
+    return ScriptOutcome(conclusion.ending.model_dump(mode="json"), log, files, _calls(job), evaluation)
 
 
 def _is_kept(path: Path) -> bool:

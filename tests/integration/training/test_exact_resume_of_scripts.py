@@ -48,7 +48,7 @@ def test_a_script_of_two_stages_is_exact_in_each_of_them(
 def test_batches_go_on_inside_an_epoch(
     volume: Volume, forks: ForkServerContext, untouched: dict[str, ScriptOutcome], name: str, batch: int
 ) -> None:
-    job = run_script(volume, forks, SCRIPTS / f"{name}.py", [Kill("batch", batch)], 1e-6)
+    job = run_script(volume, forks, SCRIPTS / f"{name}.py", [Kill("batch", batch)], 0)
     assert script_outcome(job) == untouched[name]
     assert all(placed.event.data["batch"] for placed in job_events(job) if "from_attempt" in placed.event.data)
     assert resumed_at(job)

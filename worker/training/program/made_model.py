@@ -54,7 +54,7 @@ class MadeModel:
         return meaning(
             task="binary" if outputs <= 2 else "multiclass",
             outputs=outputs,
-            classes=None if outputs == 1 else range(outputs),
+            classes=range(max(outputs, 2)),
             from_logits=_from_logits(self.model),
         )
 

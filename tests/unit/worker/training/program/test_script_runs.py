@@ -3,15 +3,12 @@
 import json
 import os
 import threading
-from collections.abc import Iterator
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from api import create_app
 from shared.job import AttemptEnd
@@ -23,9 +20,8 @@ from tests.support.jobs import claim, rows_of
 from tests.support.keys import ADMIN_KEY, authorized
 from tests.support.played_scripts import events_of, file_of, play, play_attempt, succeed
 from tests.support.scripts import put_script_job
+from tests.support.stock_fit import stock_fit
 from tests.support.waiting import wait_for
-from worker.training.order import permutation
-from worker.training.program import random_state
 from worker.training.resume.point import read_point
 
 pytestmark = pytest.mark.usefixtures("process_as_before")
@@ -71,35 +67,6 @@ def test_the_log_is_the_one_that_the_script_writes_by_itself_in_the_same_order_o
     exec(compile(script, "train.py", "exec"), {"__name__": "__main__"})
     assert (tmp_path / "log.csv").read_bytes() == log
     assert np.array_equal(np.load(tmp_path / "weights.npy"), weights)
-
-
-def stock_fit(own: Any) -> Any:
-    """Keras's own `fit` and its own training function, over the batches that Fitstop takes."""
-
-    def fit(model: Any, x: Any, y: Any, *, validation_split: float, epochs: int, batch_size: int, **more: Any) -> Any:
-        seed, rows = random_state.seed_here(1), int(len(x) * (1 - validation_split))
-
-        def batches() -> Iterator[Any]:
-            for epoch in range(epochs):
-                order = permutation(seed, epoch, rows)
-                for start in range(0, rows, batch_size):
-                    chosen = order[start : start + batch_size]
-                    yield x[chosen].astype("float32"), y[chosen]
-
-        specs = tf.TensorSpec((None, x.shape[1]), tf.float32), tf.TensorSpec((None,), tf.float32)
-        return own(
-            model,
-            tf.data.Dataset.from_generator(batches, output_signature=specs),
-            steps_per_epoch=ceil(rows / batch_size),
-            epochs=epochs,
-            validation_data=(x[rows:], y[rows:]),
-            validation_batch_size=batch_size,
-            shuffle=False,
-            verbose=0,
-            **more,
-        )
-
-    return fit
 
 
 def test_the_evidence_of_a_stop_is_that_of_the_scripts_early_stopping(volume: Volume) -> None:
