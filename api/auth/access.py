@@ -20,13 +20,14 @@ from api.state.key_store import KnownKey, Scope
 from api.state.service import service
 from shared.api_key import PATTERN
 
-# "page" is "read" for people: a person who is not logged in is sent to the log-in page.
-RouteScope = Literal["public", "page"] | Scope
+# "page" is "read" for people: a person who is not logged in is sent to the log-in page. "shared" is "read", also for
+# those who have a link to the job that the path names.
+RouteScope = Literal["public", "page", "shared"] | Scope
 
 SIGN_IN = "/page/sign-in"
 
 _KEY = "fitstop_scopes"
-_REACH: dict[RouteScope, int] = {"public": 0, "page": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
+_REACH: dict[RouteScope, int] = {"public": 0, "page": 1, "shared": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOW = "send `Authorization: Bearer <key>`"
 # Above this nothing is a key, and nothing is hashed.
@@ -42,6 +43,8 @@ class Caller:
     project: str
     is_session: bool
     """Whether the request comes with the key's browser session."""
+    is_shared: bool = False
+    """Whether it comes with a link to the one job that its path names. `key_id` is the link's id then."""
 
 
 def install(app: Flask) -> None:
@@ -92,6 +95,10 @@ def _check() -> Response | None:
     needed: RouteScope = scope_of(current_app, request.endpoint) if request.endpoint else "read"
     if needed == "public":
         return None
+    shared = _find_shared() if needed == "shared" else None
+    if shared is not None:
+        g.caller = shared
+        return None
     is_session = "Authorization" not in request.headers
     known = _find_session_key() if is_session else _find_key()
     if known is None:
@@ -107,6 +114,15 @@ def _check() -> Response | None:
             headers={"WWW-Authenticate": f'Bearer realm="fitstop", error="insufficient_scope", scope="{needed}"'},
         )
     return None
+
+
+def _find_shared() -> Caller | None:
+    """Who has a link to the job of the path; None for everybody else."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    share = service().shares.find((request.view_args or {})["job_id"], token.strip(" "))
+    if share is None or scheme.lower() != "bearer":
+        return None
+    return Caller(share.id, "read", share.project, is_session=False, is_shared=True)
 
 
 def _find_session_key() -> KnownKey | None:

@@ -89,8 +89,14 @@ def uploading() -> Iterator[None]:
 
 
 def take_stream() -> Callable[[], None]:
-    """Take a place for an event stream; call what is returned to give it back. Raises HttpProblem 429, 503."""
+    """Take a place for an event stream; call what is returned to give it back. Raises HttpProblem 429, 503.
+
+    A link to a job gets none: many people may have it, and the streams are those of people with keys.
+    """
     held, key_id = service(), caller().key_id
+    if caller().is_shared:
+        detail = "a link to a job has no event stream; poll as JSON instead"
+        raise HttpProblem(429, "too_many_streams", detail, retry_after=_STREAMS_RETRY_SECONDS)
     if not held.streams_of_keys.take(key_id):
         most = held.settings.streams_per_key
         detail = f"this key has {most} event streams, the maximum; close some, or poll as JSON instead"

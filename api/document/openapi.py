@@ -20,6 +20,7 @@ from api.auth.access import scope_of
 from api.http.operation import ERRORS, JSON, PROBLEM, Answer, Operation, Schema, operation_of, text
 from api.http.problems import ProblemDocument
 from api.http.query import no_query
+from api.state.share_store import SHARE_ID_PATTERN
 from api.state.webhook_store import WEBHOOK_ID_PATTERN
 from shared.ids import DATASET_ID_PATTERN
 from shared.spec import JobSpec
@@ -52,7 +53,13 @@ _PATH_PARAMETERS: dict[str, Schema] = {
     "path": text("Path from the list of files, with / between folders.", minLength=1, maxLength=4096),
     "webhook_id": text("Id of the webhook.", pattern=WEBHOOK_ID_PATTERN),
     "key_id": text("Id of the API key.", pattern="^[A-Za-z0-9_]{1,64}$"),
+    "share_id": text("Id of the link.", pattern=SHARE_ID_PATTERN),
 }
+_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "share": {"type": "http", "scheme": "bearer", "description": "The token of a link to the job."},
+}
+_SECURITY: dict[str, list[Schema]] = {"public": [], "shared": [{"key": []}, {"share": []}]}
 
 
 def show() -> Response:
@@ -111,7 +118,7 @@ def document(app: Flask) -> Schema:
         "components": {
             "schemas": schemas["$defs"],
             "responses": {_name(status): _problem(status, references) for status in ERRORS},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
+            "securitySchemes": _SCHEMES,
         },
     }
 
@@ -138,8 +145,8 @@ def _operation(one: Operation, references: dict[Any, Schema], scope: str, says: 
         "description": says,
         "parameters": [*_parameters("query", one.query), *_parameters("header", one.headers)],
         "responses": _responses(one, references, is_public=scope == "public"),
-        "security": [] if scope == "public" else [{"key": []}],
-        "x-scope": scope,
+        "security": _SECURITY.get(scope, [{"key": []}]),
+        "x-scope": "read" if scope == "shared" else scope,
     }
     if one.body:
         content = _content(one.body, references)

@@ -52,5 +52,6 @@ def delete(job_id: str) -> tuple[str, int]:
     service().usage.keep_spent(state.record.project, folder)
     if not service().volume.remove_job(OpenJob.of(state.record)):
         raise NotFound("there is no job with this id")
+    service().shares.revoke_all(job_id)
     service().usage.forget(state.record.project)
     return "", 204

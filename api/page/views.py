@@ -8,6 +8,8 @@ from api.auth.access import caller
 from api.auth.projects import find_job
 from api.http.operation import Answer, operation
 from api.state.service import service
+from shared.ids import is_job_id
+from shared.problems import NotFound
 
 # What a browser may do on a page of ours: run our files, show our style, ask our API. uPlot styles by CSSOM, which this
 # allows.
@@ -34,6 +36,14 @@ def job(job_id: str) -> Response:
     return _for_caller("job.html", "jobs", job_id=job_id)
 
 
+@operation("sharedPage", "page", "Page of one job for people with a link to it", {200: _HTML}, errors=(404,))
+def shared(job_id: str) -> Response:
+    """Page of one job for people without a key. It is empty without the token after the # of its address."""
+    if not is_job_id(job_id):
+        raise NotFound("there is no job with this id")
+    return _page("job.html", place="shared", scope="shared", job_id=job_id)
+
+
 @operation("comparePage", "page", "Page that compares jobs", _SHOWN)
 def compare() -> Response:
     """Page that compares jobs. The query repeats `job` for each."""
@@ -44,6 +54,18 @@ def compare() -> Response:
 def new() -> Response:
     """Form for a new job; `like` is a job whose spec it starts from."""
     return _for_caller("new.html", "new")
+
+
+@operation("datasetsPage", "page", "Page of the datasets", _SHOWN)
+def datasets() -> Response:
+    """Page of the datasets, with their profiles and the jobs that use them."""
+    return _for_caller("datasets.html", "datasets")
+
+
+@operation("keysPage", "page", "Page of the API keys", _SHOWN)
+def keys() -> Response:
+    """Page of the API keys, for a key of scope admin."""
+    return _for_caller("keys.html", "keys")
 
 
 @operation("usagePage", "page", "Page of the usage", _SHOWN)

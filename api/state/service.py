@@ -18,6 +18,7 @@ from api.state.project_usage import ProjectUsage
 from api.state.queue_order import QueuePlaces
 from api.state.report_cache import Views
 from api.state.sessions import SessionStore
+from api.state.share_store import ShareStore
 from api.state.shared_counts import SharedCounts
 from api.state.state_folder import open_state_folder
 from api.state.unfinished_jobs import UnfinishedJobs
@@ -48,6 +49,7 @@ class Service:
     projects: JobProjects
     keys: KeyStore
     sessions: SessionStore
+    shares: ShareStore
     webhooks: WebhookStore
     counts: SharedCounts
     unfinished: UnfinishedJobs
@@ -80,6 +82,7 @@ class Service:
             index=index,
             keys=keys,
             sessions=SessionStore(state_folder, keys),
+            shares=ShareStore(state_folder, keys),
             webhooks=WebhookStore(state_folder),
             views=Views(),
             places=QueuePlaces(volume, settings.project_weights),

@@ -2,6 +2,7 @@
 
 keys/       api.state.key_store
 sessions/   api.state.sessions
+shares/     api.state.share_store
 webhooks/   api.state.webhook_store
 
 All hosts of the API share it. It is no part of the volume: everybody who mounts that can write a file there, and a file

@@ -7,6 +7,7 @@ from typing import Literal
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from api.state.key_store import ENVIRONMENT_KEY_ID
 from api.state.partial_uploads import PartialInfo, begin_upload, find_upload
 from api.state.service import Service
 from shared.job import Ending
@@ -69,6 +70,9 @@ def put_things(service: Service, name: str) -> SimpleNamespace:
     kinds = ("upload", "images", "weights", "program")
     others = {kind: f"{name}-{kind}" for kind in kinds}
     others["webhook"] = put_webhook(service.webhooks, name).id
+    admin = service.keys.of_id(ENVIRONMENT_KEY_ID)
+    assert admin is not None
+    others["share"] = service.shares.create(finished.id, name, admin, None)[0].id
     return SimpleNamespace(name=name, dataset=dataset, spec=spec, **others, **ids)
 
 
@@ -96,14 +100,14 @@ def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
 
 def ids_of(thing: SimpleNamespace) -> list[str]:
     """What a request for it may name."""
-    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook]
+    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook, thing.share]
     return [*own, thing.finished, thing.waiting, thing.failed]
 
 
 def secrets_of(thing: SimpleNamespace) -> list[str]:
     """What nobody of another project may see."""
     jobs = [thing.finished, thing.waiting, thing.running, thing.failed]
-    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook]
+    own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook, thing.share]
     return [*own, f"{thing.name}-job", *jobs]
 
 
@@ -112,6 +116,7 @@ def files_of(service: Service, thing: SimpleNamespace) -> dict[str, bytes]:
     volume = service.volume
     folders = [
         service.webhooks.place(thing.webhook),
+        service.shares.place(thing.finished),
         volume.dataset_folder(thing.dataset),
         volume.dataset_folder(thing.images),
         volume.weights.place(thing.weights),

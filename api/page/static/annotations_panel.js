@@ -1,6 +1,6 @@
 // The tags and the note of a job, shown and changed where they stand.
 
-import { send } from "./api.js";
+import { isShared, send } from "./api.js";
 import { element, replace } from "./dom.js";
 import { notice } from "./notice.js";
 
@@ -9,7 +9,7 @@ export class AnnotationsPanel {
   constructor(node, onChange) {
     this.node = node;
     this.onChange = onChange;
-    this.isReader = document.body.dataset.scope === "read";
+    this.isReader = isShared || document.body.dataset.scope === "read";
     this.tags = element("div", { class: "tag-list" });
     this.note = element("div", { class: "note-place" });
     replace(node, this.tags, this.note);
@@ -38,7 +38,7 @@ export class AnnotationsPanel {
 
   #tag(tag) {
     const remove = element("button", { type: "button", "aria-label": `Remove the tag ${tag}`, on: { click: () => this.#change({ remove_tags: [tag] }, () => this.field.focus()) } }, "×");
-    const link = element("a", { href: `/?${new URLSearchParams({ tag })}`, title: `Jobs with the tag ${tag}` }, tag);
+    const link = isShared ? tag : element("a", { href: `/?${new URLSearchParams({ tag })}`, title: `Jobs with the tag ${tag}` }, tag);
     return element("span", { class: "chip" }, link, this.isReader ? null : remove);
   }
 

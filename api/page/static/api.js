@@ -2,6 +2,11 @@
 
 const SIGN_IN = "/page/sign-in";
 
+/** Whether the page shows one job to people with a link, whose token is after the # of the address. */
+export const isShared = document.body.dataset.scope === "shared";
+const TOKEN = isShared ? location.hash.slice(1) : null;
+if (isShared) addEventListener("hashchange", () => location.reload());
+
 /** What the API refused (RFC 9457), or that it did not answer: status 0. `document` is the whole problem document. */
 export class Problem extends Error {
   constructor(document, retryAfter = null) {
@@ -43,16 +48,18 @@ export function goToSignIn() {
   location.assign(`${SIGN_IN}?${new URLSearchParams({ next })}`);
 }
 
-async function asked(path, options) {
+async function asked(path, { headers, ...options }) {
   let response;
   try {
-    response = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
+    const shown = isShared ? { Authorization: `Bearer ${TOKEN}` } : {};
+    response = await fetch(path, { credentials: "same-origin", cache: "no-store", headers: { ...headers, ...shown }, ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem({ status: 0, code: "no_answer", detail: "The service does not answer." });
   }
   if (response.ok || response.status === 304) return response;
   const retryAfter = Number(response.headers.get("Retry-After")) || null;
+  if (response.status === 401 && isShared) throw new Problem({ status: 401, code: "link_over", detail: "This link shows nothing: it has expired, was revoked, or is not complete." });
   if (response.status === 401) goToSignIn();
   throw new Problem(await documentOf(response), retryAfter);
 }

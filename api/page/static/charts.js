@@ -1,8 +1,9 @@
 // A chart: curves over epochs or time, with a caption, a legend and the same data as a table. Drawn by uPlot.
 
-import { element, replace, setAttribute, setText, svg } from "./dom.js";
+import { byId, element, replace, setAttribute, setText, svg } from "./dom.js";
 import { duration, metric } from "./format.js";
 import { drawBehind, drawMarks } from "./marks.js";
+import { csvButton, savePng } from "./save.js";
 import { lastRow, linearRange, logRange, logSplits, positive, rangeFromZero, smoothed, thinned } from "./series.js";
 import uPlot from "./vendor/uPlot.esm.js";
 import { MOST_POINTS } from "./view.js";
@@ -72,7 +73,10 @@ export class Chart {
       "Table",
       element("span", { class: "sr" }, ` of ${title}`),
     );
-    const head = element("figcaption", {}, element("h3", {}, title), this.caption, this.tableButton);
+    this.title = title;
+    const png = element("button", { type: "button", class: "quiet small", on: { click: () => void this.#savePng() } }, "PNG", element("span", { class: "sr" }, ` of ${title}`));
+    const buttons = element("div", { class: "chart-buttons" }, this.tableButton, csvButton(title, () => this.#csv()), png);
+    const head = element("figcaption", {}, element("h3", {}, title), this.caption, buttons);
     const keys = { keydown: (event) => this.#step(event) };
     this.paper = element("div", { class: "chart-paper", role: "img", tabindex: 0, on: keys });
     this.paper.style.height = `${this.height}px`;
@@ -290,6 +294,27 @@ export class Chart {
     const value = this.unit(column[shown]);
     if (!(this.view.smoothing > 0)) return value;
     return `${value} (smoothed ${this.unit(this.smooth[number][shown])})`;
+  }
+
+  /** All rows, also those that the chart leaves out. */
+  #csv() {
+    const { epochs, places, columns } = this.now;
+    const first = this.view.axis === "time" && epochs === places ? "seconds" : "epoch";
+    const rows = epochs.map((epoch, row) => [epoch, ...columns.map((column) => column[row])]);
+    return { name: this.#fileName(), head: [first, ...this.curves.map((curve) => curve.label)], rows };
+  }
+
+  async #savePng() {
+    if (this.isTable) this.#toggleTable();
+    // A chart that was hidden is drawn when the browser has laid it out.
+    while (!this.plot) await new Promise(requestAnimationFrame);
+    const legend = this.curves.filter((curve) => curve.isShown);
+    const words = { title: this.title, caption: this.now.caption, legend };
+    await savePng(this.#fileName(), this.plot.ctx.canvas, this.width, words, (property) => this.view.colour(property));
+  }
+
+  #fileName() {
+    return `${byId("job")?.dataset.job ?? "jobs"}-${this.title}`;
   }
 
   #showTable() {

@@ -1,14 +1,18 @@
 // What a job leaves to be fetched: its models, the bundle, the log.
 
+import { isShared } from "./api.js";
 import { element, replace } from "./dom.js";
 import { bytes, metric } from "./format.js";
+import { csvButton } from "./save.js";
 
 /** Show the downloads of a job and its checkpoints in a node. */
 export function showCheckpoints(node, job, checkpoints) {
-  replace(node, element("div", { class: "card-head" }, element("h2", {}, "Models")), downloads(job), table(job, checkpoints));
+  replace(node, element("div", { class: "card-head" }, element("h2", {}, "Models"), checkpoints.length ? csvButton("the models", () => csv(job, checkpoints)) : null), downloads(job), table(job, checkpoints));
 }
 
+/** A link to a job shows which models there are, and fetches none. */
 function downloads(job) {
+  if (isShared) return null;
   const { urls } = job;
   const links = [];
   if (job.checkpoints.best) {
@@ -34,9 +38,15 @@ function table(job, checkpoints) {
   return element("div", frame, element("table", {}, element("thead", {}, head), element("tbody", {}, rows)));
 }
 
+function csv(job, checkpoints) {
+  const metrics = [...new Set(checkpoints.flatMap((one) => Object.keys(one.metrics)))];
+  const rows = checkpoints.map((one) => [one.epoch, one.name, one.is_best, one.bytes, one.sha256, ...metrics.map((name) => one.metrics[name])]);
+  return { name: `${job.id}-models`, head: ["epoch", "name", "is_best", "bytes", "sha256", ...metrics], rows };
+}
+
 function row(one, monitor) {
   const best = one.is_best ? element("span", { class: "chip good" }, "best") : null;
-  const name = element("a", { href: one.url, download: one.name }, one.name);
+  const name = isShared ? one.name : element("a", { href: one.url, download: one.name }, one.name);
   const hash = element("code", { class: "hash", title: one.sha256 }, one.sha256);
   return element("tr", {}, [
     element("td", { class: "num" }, String(one.epoch)),

@@ -1,11 +1,10 @@
 // Choosing data, or bringing a file; and what the service says of it.
 
-import { get, Problem, goToSignIn } from "./api.js";
+import { get } from "./api.js";
 import { profileOf } from "./dataset_profile.js";
 import { byId, element, replace, setText } from "./dom.js";
 import * as format from "./format.js";
-
-const ENDINGS = /\.(csv|parquet|npz|zip|tgz|tar(\.gz)?)$/;
+import { ACCEPTED, idOf, putFile } from "./put_file.js";
 
 export class DataPanel {
   /**
@@ -18,7 +17,7 @@ export class DataPanel {
     this.choice = element("select", { id: "dataset", "aria-describedby": "dataset-error", on: { change: () => void this.choose(this.choice.value) } });
     this.error = element("p", { class: "field-error", id: "dataset-error", role: "alert" });
     this.profile = element("div");
-    this.file = element("input", { type: "file", class: "sr", id: "file", accept: ".csv,.parquet,.zip,.tar,.gz,.tgz,.npz,text/csv", tabindex: "-1", "aria-hidden": "true", on: { change: () => this.took(this.file.files[0]) } });
+    this.file = element("input", { type: "file", class: "sr", id: "file", accept: ACCEPTED, tabindex: "-1", "aria-hidden": "true", on: { change: () => this.took(this.file.files[0]) } });
     this.newId = element("input", { type: "text", id: "new-id", "aria-label": "Id of the new data", placeholder: "id of the new data", autocomplete: "off" });
     this.put = element("button", { type: "button", disabled: true, on: { click: () => void this.upload() } }, "Upload");
     this.progress = element("progress", { max: "1", value: "0", hidden: true, "aria-label": "Upload" });
@@ -107,25 +106,4 @@ export class DataPanel {
     }
     this.progress.hidden = true;
   }
-}
-
-/** By XMLHttpRequest: fetch does not tell how much of a body has gone out. */
-function putFile(id, file, onPart) {
-  return new Promise((done, failed) => {
-    const request = new XMLHttpRequest();
-    request.open("PUT", `/datasets/${encodeURIComponent(id)}?${new URLSearchParams({ name: file.name })}`);
-    request.responseType = "json";
-    request.upload.onprogress = (event) => event.lengthComputable && onPart(event.loaded / event.total);
-    request.onerror = () => failed(new Problem({ detail: "The service does not answer." }));
-    request.onload = () => {
-      if (request.status === 401) goToSignIn();
-      if (request.status < 300) done(request.response);
-      else failed(new Problem({ status: request.status, ...request.response }));
-    };
-    request.send(file);
-  });
-}
-
-function idOf(name) {
-  return name.toLowerCase().replace(ENDINGS, "").replace(/[^a-z0-9._-]+/g, "-").replace(/^[^a-z0-9]+/, "").slice(0, 64);
 }

@@ -2,10 +2,13 @@
 
 import { element } from "./dom.js";
 
+let count = 0;
+
 /** Open a modal dialog with this content and answer what `dialog.close(value)` said when it closes; Escape says "". */
 export function asked(title, ...content) {
-  const heading = element("h2", { id: "dialog-title" }, title);
-  const dialog = element("dialog", { "aria-labelledby": "dialog-title" }, heading, content);
+  count += 1;
+  const id = `dialog-title-${count}`;
+  const dialog = element("dialog", { "aria-labelledby": id }, element("h2", { id }, title), content);
   const opener = document.activeElement;
   document.body.append(dialog);
   dialog.showModal();
@@ -16,6 +19,17 @@ export function asked(title, ...content) {
       done(dialog.returnValue);
     });
   });
+}
+
+/** Show a secret that nobody can show again, selected to be copied; until the dialog is closed. */
+export async function shownOnce(title, words, label, secret) {
+  const field = element("input", { readonly: true, value: secret, "aria-label": label, class: "mono" });
+  const form = element("form", { method: "dialog", class: "dialog-form" },
+    element("p", {}, words), field,
+    element("div", { class: "dialog-end" }, element("button", { class: "primary" }, "Close")));
+  const closed = asked(title, form);
+  field.select();
+  await closed;
 }
 
 /** Whether a person confirms an act. Each button names what it does: `act` the act, `refusal` its opposite. */

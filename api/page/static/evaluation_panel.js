@@ -1,8 +1,9 @@
 // How good the best model is: metrics, confusion matrix, classes, curves, residuals and the worst mistakes.
 
 import { get } from "./api.js";
-import { element, replace } from "./dom.js";
+import { byId, element, replace } from "./dom.js";
 import { counted, metric, number } from "./format.js";
+import { csvButton } from "./save.js";
 import { calibrationPlot, histogramPlot, pairsPlot, rocPlot } from "./small_plots.js";
 
 // A table of more classes is read as a list of confusions.
@@ -15,10 +16,11 @@ const SHOWN_HEIGHT = 72;
 export async function showEvaluation(node, jobId) {
   const evaluation = await get(`/jobs/${jobId}/evaluation`).catch(whereNone);
   if (!evaluation) return;
+  const job = byId("job").dataset.job;
   const head = element("div", { class: "card-head" }, element("h2", {}, "Evaluation"),
     element("span", { class: "muted small" }, `model of epoch ${number(evaluation.epoch)}${evaluation.checkpoint ? `, ${evaluation.checkpoint}` : ""}`));
   const parts = [["Validation", evaluation.validation], ["Test", evaluation.test]].filter(([, part]) => part);
-  replace(node, head, parts.map(([name, part]) => partOf(name, part)));
+  replace(node, head, parts.map(([name, part]) => partOf(job, name, part)));
   node.hidden = false;
 }
 
@@ -27,15 +29,27 @@ function whereNone(problem) {
   throw problem;
 }
 
-function partOf(name, part) {
+function partOf(job, name, part) {
   const rows = part.rows === part.of ? counted(part.rows, "row") : `a sample of ${number(part.rows)} of ${counted(part.of, "row")}`;
   const metrics = Object.entries(part.metrics).map(([label, value]) => element("div", { class: "fact" }, element("dt", {}, label.replaceAll("_", " ")), element("dd", {}, metric(value))));
   return element("section", { class: "evaluated", "aria-label": `Evaluation on the ${name.toLowerCase()} part` },
-    element("h3", {}, `${name} part`, element("span", { class: "muted small" }, ` ${rows}`)),
+    element("h3", {}, `${name} part`, element("span", { class: "muted small" }, ` ${rows}`), csvButtons(job, name.toLowerCase(), part)),
     element("dl", { class: "facts small-facts" }, metrics),
     part.classes ? classesOf(name, part) : null,
     plotsOf(part),
     mistakesOf(name, part));
+}
+
+/** The tables of a part with their exact values. */
+function csvButtons(job, name, part) {
+  const file = (kind, head, rows) => ({ name: `${job}-${name}-${kind}`, head, rows });
+  const button = (kind, words, head, rows) => element("span", { class: "csv" }, words, csvButton(`${words.toLowerCase()} of the ${name} part`, () => file(kind, head, rows())));
+  const names = part.classes?.map((one) => one.name);
+  const plain = (value) => (Array.isArray(value) ? value.join(" ") : value);
+  return element("span", { class: "csv-buttons small" },
+    part.confusion && button("confusion", "Confusion matrix", ["true", ...names], () => part.confusion.map((row, index) => [names[index], ...row])),
+    part.classes && button("classes", "Classes", ["class", "support", "predicted", "precision", "recall", "f1"], () => part.classes.map((one) => [one.name, one.support, one.predicted, one.precision, one.recall, one.f1])),
+    part.mistakes.length ? button("mistakes", "Mistakes", ["row", "true", "predicted", "probability", "loss"], () => part.mistakes.map((one) => [one.row, plain(one.true), plain(one.predicted), one.probability, one.loss])) : null);
 }
 
 function plotsOf({ roc, calibration, residuals }) {

@@ -1,7 +1,7 @@
 // One job, live.
 
 import { AnnotationsPanel } from "./annotations_panel.js";
-import { get } from "./api.js";
+import { get, isShared } from "./api.js";
 import { showCheckpoints } from "./checkpoints_panel.js";
 import { Curves } from "./curves.js";
 import { byId, setText } from "./dom.js";
@@ -18,6 +18,7 @@ import { OutputPanel } from "./output_panel.js";
 import { ownRule, PatiencePanel } from "./patience_panel.js";
 import { ProgramPanel } from "./program_panel.js";
 import { Regularly } from "./regularly.js";
+import { csvButton } from "./save.js";
 import { betterMode } from "./series.js";
 import { SystemPanel } from "./system_panel.js";
 import { keptView } from "./url_view.js";
@@ -44,7 +45,7 @@ let forecast = null;
 let savedBefore = null;
 let isEvaluated = false;
 
-byId("view-controls").append(controls.node);
+byId("view-controls").append(controls.node, csvButton("all epochs", allEpochs));
 
 function showWhatIf(stop) {
   charts.whatif = stop;
@@ -78,13 +79,13 @@ function know(document) {
     isEvaluated = true;
     void showEvaluation(byId("evaluation"), jobId).catch(complain);
   }
-  program.setJob(job);
+  if (!isShared) program.setJob(job);
   charts.monitor = monitorOf(job);
   charts.stop = job.stop?.last_epoch || curves.stop?.epoch || null;
   if (job.stop) charts.forecast = null;
   showSummary(job, forecast);
   showActions(job);
-  if (job.ledger) showLedger(byId("ledger"), job.ledger);
+  if (job.ledger) showLedger(byId("ledger"), job);
   byId("curves").hidden = Boolean(job.finished_at) && !job.progress && !curves.length;
   byId("ledger").hidden = !(job.ledger?.gpu_seconds.total > 0);
   // The rule of a script is its own, and the page does not know all of it.
@@ -103,6 +104,14 @@ function monitorOf({ spec, progress }) {
 
 function priceOf({ worker }) {
   return worker?.gpu_price_per_hour ? { perHour: worker.gpu_price_per_hour, currency: worker.currency } : null;
+}
+
+/** The table of all epochs with all that is known of each. */
+function allEpochs() {
+  const { epochs, seconds, rates, names } = curves;
+  const columns = names.map((name) => curves.values(name));
+  const rows = epochs.map((epoch, row) => [epoch, seconds[row], rates[row], ...columns.map((column) => column[row])]);
+  return { name: `${jobId}-epochs`, head: ["epoch", "seconds", "learning_rate", ...names], rows };
 }
 
 /** What only the service knows: why, where it will stop, and which models it keeps. */
@@ -133,7 +142,7 @@ function complain(problem) {
 /** The history in pages, then whatever comes behind it: nothing is fetched twice. */
 async function run() {
   know(await get(`/jobs/${jobId}`));
-  void showImages(byId("images"), job).catch(complain);
+  if (!isShared) void showImages(byId("images"), job).catch(complain);
   let after = null;
   let page;
   do {
@@ -144,4 +153,7 @@ async function run() {
   follow(jobId, { onEvent: take, onState: know, onProblem: complain, after });
 }
 
-run().catch(complain);
+run().catch((problem) => {
+  if (!job) setText(byId("explanation"), problem.message);
+  else complain(problem);
+});

@@ -1,12 +1,15 @@
 // What can be done with a job, by its state and by what the key may.
 
-import { send } from "./api.js";
+import { isShared, send } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
 import { extend } from "./extend_dialog.js";
 import { TERMINAL } from "./format.js";
 import { notifyButton, reportEnd } from "./job_notify.js";
 import { notice } from "./notice.js";
+import { share } from "./share_dialog.js";
+
+const MAY_WRITE = !isShared && document.body.dataset.scope !== "read";
 
 /** Show the buttons that make sense now. */
 export function showActions(job) {
@@ -15,7 +18,7 @@ export function showActions(job) {
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const again = element("a", { class: "button", href: `/page/new?like=${job.id}` }, "Copy to new job");
-  replace(node, notifyButton(job), document.body.dataset.scope === "read" ? [] : [writing(job), again]);
+  replace(node, notifyButton(job), MAY_WRITE ? [writing(job), button("Share job", () => share(job)), again] : null);
   reportEnd(job);
 }
 

@@ -1,6 +1,6 @@
 // What a job is and how it stands, in words and figures.
 
-import { get } from "./api.js";
+import { get, isShared } from "./api.js";
 import { byId, element, replace, setAttribute, setText } from "./dom.js";
 import { clock, costs, counted, duration, metric, money, moment, number, percent, reason, status } from "./format.js";
 import { dataWords, modelWords } from "./kinds.js";
@@ -42,7 +42,7 @@ function madeOf(job) {
 }
 
 function link(id) {
-  return element("a", { href: `/page/jobs/${id}`, class: "mono" }, id);
+  return isShared ? element("span", { class: "mono" }, id) : element("a", { href: `/page/jobs/${id}`, class: "mono" }, id);
 }
 
 function fact(name, value, note, extra = null) {

@@ -2,6 +2,7 @@
 
 import { element, replace } from "./dom.js";
 import { counted, duration, money, PARTS, percent } from "./format.js";
+import { csvButton } from "./save.js";
 
 const MEANINGS = {
   start_up: "process, data, model",
@@ -13,8 +14,8 @@ const MEANINGS = {
 // What was avoided is often thirty times what was paid; it gets at most this much of the bar.
 const MOST_AVOIDED = 0.4;
 
-/** Show a job's `ledger` in a node. */
-export function showLedger(node, ledger) {
+/** Show the `ledger` of a job in a node. */
+export function showLedger(node, { id, ledger }) {
   const parts = PARTS.map((part) => ({ ...part, seconds: ledger.gpu_seconds[part.name] })).filter((part) => part.seconds > 0);
   const { total } = ledger.gpu_seconds;
   const avoided = ledger.avoided.gpu_seconds;
@@ -24,14 +25,20 @@ export function showLedger(node, ledger) {
   if (avoided > 0) bar.push(avoidedPiece(ledger, cut, share > cut));
   const rows = parts.map((part) => row(part, ledger, total));
   if (avoided > 0) rows.push(avoidedRow(ledger));
-  replace(node, head(ledger, total), element("div", { class: "ledger-bar", "aria-hidden": "true" }, bar), element("ul", { class: "ledger-parts" }, rows));
+  replace(node, head(id, ledger, total), element("div", { class: "ledger-bar", "aria-hidden": "true" }, bar), element("ul", { class: "ledger-parts" }, rows));
 }
 
-function head(ledger, total) {
+function head(id, ledger, total) {
   const paid = costsOf(ledger, "total");
   const waited = ledger.waiting_seconds > 0.5 ? `, ${duration(ledger.waiting_seconds)} waiting` : "";
   const note = element("span", { class: "muted small" }, `${duration(total)} of compute time${paid && `, ${paid}`}${waited}`);
-  return element("div", { class: "card-head" }, element("h2", {}, "Compute time"), note);
+  return element("div", { class: "card-head" }, element("h2", {}, "Compute time"), note, csvButton("the compute time", () => table(id, ledger)));
+}
+
+function table(id, { gpu_seconds: seconds, costs, avoided }) {
+  const parts = [...PARTS.map((part) => [part.name, seconds[part.name]]), ["total", seconds.total], ["avoided", avoided.gpu_seconds]];
+  const rows = parts.map(([name, time]) => [name, time, ...costs.map((cost) => cost[name])]);
+  return { name: `${id}-compute-time`, head: ["part", "seconds", ...costs.map((cost) => `cost in ${cost.currency}`)], rows };
 }
 
 function piece(part, share) {

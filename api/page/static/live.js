@@ -1,6 +1,6 @@
 // Following one job: by server-sent events, and by asking again and again where those do not come through.
 
-import { get, getChanged, goToSignIn } from "./api.js";
+import { get, getChanged, goToSignIn, isShared } from "./api.js";
 import { TERMINAL } from "./format.js";
 
 // Between two looks at the job's document: behind an event, without one, and while no stream comes through.
@@ -32,13 +32,14 @@ class Following {
     this.cursor = cursor;
     this.stopping = new AbortController();
     this.signal = this.stopping.signal;
-    this.isStreaming = true;
+    // A link to a job gets no stream.
+    this.isStreaming = !isShared;
     this.hasEnded = false;
     this.wake = ignore;
   }
 
   async run() {
-    const stream = this.stream();
+    const stream = this.isStreaming ? this.stream() : null;
     let etag = null;
     while (!this.signal.aborted) {
       try {

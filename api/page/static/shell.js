@@ -37,6 +37,12 @@ toggle.addEventListener("click", () => choose(THEMES[(THEMES.indexOf(chosen()) +
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new CustomEvent("themechange")));
 show();
 
+// Not by the address: what is after its # may be the token of a link.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("content").focus();
+});
+
 const menu = document.querySelector("details.menu");
 document.addEventListener("click", (event) => menu && !menu.contains(event.target) && (menu.open = false));
 document.addEventListener("keydown", (event) => event.key === "Escape" && menu && (menu.open = false));

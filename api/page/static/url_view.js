@@ -27,5 +27,5 @@ export function keep(values) {
     else query.set(name, value);
   }
   const words = query.toString();
-  history.replaceState(null, "", words ? `${location.pathname}?${words}` : location.pathname);
+  history.replaceState(null, "", `${location.pathname}${words && `?${words}`}${location.hash}`);
 }

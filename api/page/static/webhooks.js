@@ -1,7 +1,7 @@
 // The webhooks of the project: add, test and delete them, and see what they got.
 
 import { get, send } from "./api.js";
-import { asked, confirmed } from "./dialogs.js";
+import { asked, confirmed, shownOnce } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
 import * as format from "./format.js";
 import { notice } from "./notice.js";
@@ -111,7 +111,7 @@ async function remove(webhook) {
 
 async function add() {
   const error = element("p", { class: "field-error", role: "alert" });
-  const form = element("form", { class: "webhook-form", novalidate: true },
+  const form = element("form", { class: "dialog-form", novalidate: true },
     element("label", { for: "new-address" }, "Address"),
     element("input", { id: "new-address", name: "address", autocomplete: "off", required: true, "aria-describedby": "address-hint" }),
     element("p", { id: "address-hint", class: "muted small" }, "An https address, or one of Apprise: mail, Slack, Telegram and others."),
@@ -136,7 +136,7 @@ async function add() {
   });
   await asked("Add webhook", form);
   await poll.look();
-  if (made?.secret) await showSecret(made.secret);
+  if (made?.secret) await shownOnce("Secret of the webhook", "Your receiver checks signatures with this secret. It is not shown again.", "Secret", made.secret);
   byId("add").focus();
 }
 
@@ -146,17 +146,6 @@ function check([name, words, isChosen]) {
 
 function labelOf(pointer) {
   return { "#/address": "Address", "#/name": "Name", "#/events": "Events" }[pointer] ?? pointer;
-}
-
-async function showSecret(secret) {
-  const field = element("input", { readonly: true, value: secret, "aria-label": "Secret", class: "mono" });
-  const form = element("form", { method: "dialog", class: "webhook-form" },
-    element("p", {}, "Your receiver checks signatures with this secret. It is not shown again."),
-    field,
-    element("div", { class: "dialog-end" }, element("button", { class: "primary" }, "Close")));
-  const closed = asked("Secret of the webhook", form);
-  field.select();
-  await closed;
 }
 
 byId("add").hidden = !MAY_WRITE;

@@ -17,6 +17,8 @@ PAGES = (
         "/page/usage?by=dataset",
         "/page/workers",
         "/page/webhooks",
+        "/page/datasets",
+        "/page/keys",
     ),
     "/page/sign-in",
 )

@@ -271,7 +271,7 @@ def test_what_can_be_done_follows_the_state_and_the_key(visitor, page_api, page_
     with visitor.page() as page:
         opened(page, finished["id"])
         names = page.locator("#actions").get_by_role("button").all_inner_texts()
-        assert names == ["Extend job", "Delete job"]
+        assert names == ["Extend job", "Delete job", "Share job"]
         assert (
             page.get_by_role("link", name="Copy to new job").get_attribute("href") == f"/page/new?like={finished['id']}"
         )

@@ -40,7 +40,7 @@ NOT_COMPARED = {"date", "server", "connection", "x-request-id", "set-cookie", "t
 NOT_COMPARED |= {"ratelimit", "ratelimit-policy"}
 # Everything that a moment, a counter or chance is part of.
 VARIABLE = re.compile(
-    r'"(?:request_id|checked_at|seen_at|created_at|revoked_at|expires_at|key|id|code|prefix|last_used_at|requested_at|now'
+    r'"(?:request_id|checked_at|seen_at|created_at|revoked_at|expires_at|key|id|code|token|url|prefix|last_used_at|requested_at|now'
     r'|seconds|last_seen_seconds|uptime_seconds|free_bytes|remaining)":\s*(?:"[^"]*"|[0-9.e+-]+|null)'
 )
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
@@ -50,6 +50,7 @@ BODIES = {
     ("POST", "/jobs/<job_id>/replay"): {"patience": 2},
     ("POST", "/keys"): {"name": "ci"},
     ("POST", "/webhooks"): {"address": "https://example.com/hook", "events": ["job.failed"]},
+    ("POST", "/jobs/<job_id>/shares"): {"expires_in_days": 1},
     ("POST", "/page/sign-in"): {"key": ADMIN_KEY},
     ("PATCH", PARTS): CSV[:9],
     ("PATCH", "/jobs/<job_id>"): {"add_tags": ["one"], "note": "two"},
@@ -107,6 +108,11 @@ def fresh(api, method, rule, number):
     return f"/{kind}/{name}"
 
 
+def make_share(api, rule, job_id):
+    """The id of a link to the job, for a route that names one."""
+    return api.ask("POST", f"/jobs/{job_id}/shares", {}).json["id"] if "<share_id>" in rule else None
+
+
 @pytest.fixture
 def target(api, worker):
     """Fills a rule's places, with things of this test's own: what one answer changes is not there for the other."""
@@ -136,6 +142,7 @@ def target(api, worker):
             "weights_id": "first",
             "program_id": "mine",
             "webhook_id": make_webhook() if method != "GET" else fill.webhook,
+            "share_id": make_share(api, rule, job.id),
             "path": "out/scores.csv",
             "job_id": job.id,
             "key_id": fill.key,

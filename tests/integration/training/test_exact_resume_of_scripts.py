@@ -1,6 +1,6 @@
 """A script that is killed and begins at its first line again ends as one that was never touched.
 
-Four scripts here; `make script-proof` kills all of `examples/scripts` as often as wanted.
+Five scripts here; `make script-proof` kills all of `examples/scripts` as often as wanted.
 """
 
 from multiprocessing.context import ForkServerContext
@@ -25,7 +25,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext
     volume = Volume(tmp_path_factory.mktemp("untouched"))
     jobs = {
         name: run_script(volume, forks, SCRIPTS / f"{name}.py")
-        for name in ("two_stages", "own_callbacks", "py_dataset", "tf_data_by_epoch")
+        for name in ("two_stages", "own_callbacks", "py_dataset", "tf_data_by_epoch", "two_optimizers")
     }
     assert all(kinds_of_resume(job) == {"exact"} for job in jobs.values())
     return {name: script_outcome(job) for name, job in jobs.items()}
@@ -44,8 +44,8 @@ def test_a_script_of_two_stages_is_exact_in_each_of_them(
     assert resumed_at(job)
 
 
-@pytest.mark.parametrize(("name", "batch"), [("py_dataset", 41), ("tf_data_by_epoch", 45)])
-def test_batches_go_on_inside_an_epoch(
+@pytest.mark.parametrize(("name", "batch"), [("py_dataset", 41), ("tf_data_by_epoch", 45), ("two_optimizers", 39)])
+def test_a_script_goes_on_inside_an_epoch(
     volume: Volume, forks: ForkServerContext, untouched: dict[str, ScriptOutcome], name: str, batch: int
 ) -> None:
     job = run_script(volume, forks, SCRIPTS / f"{name}.py", [Kill("batch", batch)], 0)

@@ -47,7 +47,10 @@ class Callbacks:
         self.not_finite = NotFinite()
         self.narrator = Narrator(resume.epochs, run.events, rules.checkpoint, rules.reduce_lr, rules.early_stopping)
         self.parts = self._parts()
-        self.resume_saver = ResumeSaver(resume, self.parts, run.writer, is_inside_epochs=rules.saves_inside_epochs)
+        self.resume_saver = ResumeSaver(
+            resume, self.parts, run.writer,
+            is_inside_epochs=rules.saves_inside_epochs, unsaved_step=rules.unsaved_step,
+        )  # fmt: skip
         self._pulse = ProgressPulse(run.settings.hang_seconds)
         self._stopping = StopBetweenBatches(run.stop_requests)
         self._budget = StopWithinBudget(run.budget, self._writing_seconds)

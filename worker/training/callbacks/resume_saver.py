@@ -24,11 +24,18 @@ class ResumeSaver(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, session: ResumeSession, parts: Parts, writer: BackgroundWriter, *, is_inside_epochs: bool = True
+        self,
+        session: ResumeSession,
+        parts: Parts,
+        writer: BackgroundWriter,
+        *,
+        is_inside_epochs: bool = True,
+        unsaved_step: int | None = None,
     ) -> None:
-        """With `is_inside_epochs` false a run is saved at the ends of epochs alone."""
+        """With `is_inside_epochs` false a run is saved at the ends of epochs alone; never at `unsaved_step`."""
         super().__init__()
         self._is_inside_epochs = is_inside_epochs
+        self._unsaved_step = unsaved_step
         self._session = session
         self._parts = parts
         self._writer = writer
@@ -54,7 +61,9 @@ class ResumeSaver(keras.callbacks.Callback):
     def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:  # noqa: ARG002
         assert self._place is not None
         self._place = Place(self._place.epoch, max(self._first_step, step))
-        if self._is_inside_epochs and self._is_due(self._interval):
+        if self._unsaved_step is not None and step >= self._unsaved_step:
+            self._place = None
+        elif self._is_inside_epochs and self._is_due(self._interval):
             self.save_here()
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002

@@ -45,7 +45,7 @@ class Rules:
     """`in_order` are the callbacks that decide; one of them puts the learning rate into each epoch's logs.
 
     `stateful` names those whose state belongs to the run. `saves_inside_epochs`: whether a run may be resumed between
-    two batches.
+    two batches. `unsaved_step`: number of batches after which it may not, before the epoch's end.
     """
 
     in_order: Sequence[keras.callbacks.Callback]
@@ -55,6 +55,7 @@ class Rules:
     early_stopping: Stopping | None = None
     csv_log: CSVLog | None = None
     saves_inside_epochs: bool = True
+    unsaved_step: int | None = None
 
 
 def rules_of(run: RunContext) -> Rules:

@@ -57,6 +57,7 @@ class FusedEngine:
         self._settings = settings
         self._data = data
         self._rows = len(data.train)
+        self._is_xla = plan.xla
         self._epoch = EpochNumber()
         self._place = Place(0, 0)
         batch_size = min(settings.batch_size, self._rows)
@@ -68,8 +69,8 @@ class FusedEngine:
         self._validate: Any = None
         if self._validation is not None:
             self._validate = validation_program(model, self._validation.specs, validation.batch, xla=plan.xla)
-        self._train_tail = tail_program(model.train_step, train.batch)
-        self._validate_tail = tail_program(model.test_step, validation.batch)
+        self._train_tail = tail_program(model, model.train_step, train.batch)
+        self._validate_tail = tail_program(model, model.test_step, validation.batch)
         self._finite: Any = None
         self._training_pace, self._validation_pace = _Pace(), _Pace()
         self._compile()
@@ -85,8 +86,8 @@ class FusedEngine:
             callbacks.not_finite.weights_are_finite = lambda: self._finite
         with self._in_place_of_keras(callbacks):
             self._model.fit(
-                _Once(),
-                validation_data=None if self._validation is None else _Once(),
+                Placeholder(),
+                validation_data=None if self._validation is None else Placeholder(),
                 initial_epoch=self._place.epoch,
                 epochs=epochs,
                 callbacks=[self._epoch, *callbacks.in_order],
@@ -96,9 +97,11 @@ class FusedEngine:
 
     @contextmanager
     def _in_place_of_keras(self, callbacks: Callbacks) -> Iterator[None]:
-        model = self._model
+        model, reset, jit = self._model, self._model.reset_metrics, self._model.jit_compile
+        model.jit_compile = self._is_xla
+        model.make_test_function(force=True)
         model.train_function = partial(self._train_epoch, callbacks.steps_done)
-        model.test_function = partial(self._validate_all, callbacks.validated)
+        model.test_function = self._validate_or(model.test_function, reset, callbacks.validated)
         # The programs have just returned the metrics; Keras would compute them once more.
         model._get_metrics_result_or_logs = lambda logs: logs
         # They begin them again, too.
@@ -107,7 +110,25 @@ class FusedEngine:
             yield
         finally:
             model.train_function = model.test_function = None
+            model.jit_compile = jit
             del model._get_metrics_result_or_logs, model.reset_metrics
+
+    def _validate_or(
+        self, evaluate: Callable[[Any], Any], reset: Callable[[], None], validated: Callable[[int], None]
+    ) -> Callable[[Any], Any]:
+        """Validate where `fit` asks for it; a callback's own call of `model.evaluate` is Keras's."""
+        last: Any = None
+
+        def test_function(iterator: Any) -> Any:
+            nonlocal last
+            if isinstance(iterator, Placeholder):
+                return self._validate_all(validated)
+            if iterator is not last:
+                last = iterator
+                reset()
+            return evaluate(iterator)
+
+        return test_function
 
     def _compile(self) -> None:
         """Trace and compile all programs; none of them takes a step."""
@@ -134,7 +155,7 @@ class FusedEngine:
             steps_done(blocks.full_batches + 1, logs)
         return self._model.get_metrics_result() if logs is None else logs
 
-    def _validate_all(self, validated: Callable[[int], None], _: Any) -> Any:
+    def _validate_all(self, validated: Callable[[int], None]) -> Any:
         blocks = self._validation
         assert blocks is not None
         blocks.begin(None, self._data.validation.draw(0, 0))
@@ -179,16 +200,22 @@ class _Pace:
         self.steps = max(1, min(int(call_seconds(step_seconds) / step_seconds), self.steps * _MOST_GROWTH))
 
 
-class _Once(DataAdapter or object):  # type: ignore[misc]
-    """To `fit`, a dataset of one batch, which its training function does not look at."""
+class Placeholder(DataAdapter or object):  # type: ignore[misc]
+    """To `fit`, a dataset of so many batches, which the function that it calls for a step does not look at."""
 
     num_batches = 1
     batch_size = None
     has_partial_batch = False
     partial_batch_size = None
 
-    def get_tf_dataset(self) -> "_Once":
+    def __init__(self, batches: int = 1) -> None:
+        self.num_batches = batches
+
+    def get_tf_dataset(self) -> "Placeholder":
         return self
 
-    def __iter__(self) -> Iterator[None]:
-        return iter([None])
+    def __iter__(self) -> "Placeholder":
+        return self
+
+    def __next__(self) -> None:
+        raise StopIteration

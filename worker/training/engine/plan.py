@@ -10,7 +10,7 @@ from shared.earlier_model import EarlierModel
 from shared.events import Event
 from shared.job import EnginePlan, JobRecord
 from shared.keras_config import layer_classes
-from shared.spec import CnnSpec, DenseSpec, EarlierJobSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
+from shared.spec import CnnSpec, DenseSpec, EarlierJobSpec, EarlyStoppingSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
 from worker.training.data.rows import Data
 from worker.training.order import validation_batch
 
@@ -96,6 +96,14 @@ def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
         raise ValueError("of what an earlier job's model is made is not known")
     own = earlier.config if earlier else model.config if isinstance(model, KerasSpec) else None
     layers = _LAYERS.get(model.kind, set()) if own is None else layer_classes(own)
+    return against_xla(layers, on)
+
+
+def against_xla(layers: set[str], on: str, *, is_asked_for: bool = False) -> str:
+    """What speaks against XLA for layers of these classes; empty where nothing does.
+
+    `is_asked_for`: layers for which nothing was measured are compiled with it.
+    """
     random = sorted(layer for layer in layers if layer.startswith("Random"))
     if random:
         return f"XLA does not compile {random[0]}"
@@ -103,8 +111,13 @@ def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
         return ""
     if any("Conv" in layer for layer in layers):
         return "XLA makes convolutions many times slower on a CPU"
-    unknown = sorted(layers - _FASTER_BY_XLA_ON_CPU)
+    unknown = [] if is_asked_for else sorted(layers - _FASTER_BY_XLA_ON_CPU)
     return f"XLA is not known to make {unknown[0]} faster on a CPU" if unknown else ""
+
+
+def too_few_steps(steps: int) -> str:
+    """Why XLA would not pay for `steps` in all; empty where it would."""
+    return f"about {steps} steps would not pay for its compile" if steps < _STEPS_THAT_PAY_XLA else ""
 
 
 def _with_xla(record: JobRecord, steps: int, engine: str, on: str, earlier: EarlierModel | None) -> tuple[bool, str]:
@@ -117,18 +130,23 @@ def _with_xla(record: JobRecord, steps: int, engine: str, on: str, earlier: Earl
     if against:
         return False, f"without XLA: {against}"
     likely = steps * likely_epochs(record)
-    if likely < _STEPS_THAT_PAY_XLA:
-        return False, f"without XLA: about {likely} steps would not pay for its compile"
+    few = too_few_steps(likely)
+    if few:
+        return False, f"without XLA: {few}"
     return True, f"with XLA: about {likely} steps pay for its compile"
 
 
 def likely_epochs(record: JobRecord) -> int:
     """How many epochs the job will hardly exceed by much: the spec's, or a few times the patience."""
     spec = record.data_spec
-    stopping = spec.callbacks.early_stopping
-    if stopping is None:
-        return spec.hyperparameters.epochs
-    return min(spec.hyperparameters.epochs, stopping.start_from_epoch + _LIKELY_PATIENCES * stopping.patience)
+    return epochs_until_a_stop(spec.hyperparameters.epochs, spec.callbacks.early_stopping)
+
+
+def epochs_until_a_stop(epochs: int, stopping: EarlyStoppingSpec | None) -> int:
+    """The same of a number of epochs with early stopping; None for a run without."""
+    return (
+        epochs if stopping is None else min(epochs, stopping.start_from_epoch + _LIKELY_PATIENCES * stopping.patience)
+    )
 
 
 def _threads(record: JobRecord, batch_size: int) -> int:

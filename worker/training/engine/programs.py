@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from worker.training.engine.own_code import like, logs_beside_metrics, zeros_like
+
 _COUNT = tf.TensorSpec((), tf.int32)
 _FLAG = tf.TensorSpec((), tf.bool)
 
@@ -22,27 +24,29 @@ def training_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, xla
     """`(block, start, stop, is_first) -> (step, logs)`: train on the batches from `start` until before `stop`.
 
     A block's tensors have the shape (batches, rows of a batch, …). The program ends right after a batch that makes the
-    loss not finite, and `step` says how far it came. `logs` are the metrics of the epoch until there; the first call
-    of an epoch begins them again. With `ahead` a batch is made while the step before it trains: for a `batch_of` that
-    computes. This changes no bit of the result.
+    loss not finite, and `step` says how far it came. `logs` are the metrics of the epoch until there, or what a step of
+    the model's own gives for its last batch; the first call of an epoch begins the metrics again. With `ahead` a batch
+    is made while the step before it trains: for a `batch_of` that computes. This changes no bit of the result.
     """
+    own = logs_beside_metrics(model, model.train_step, batch_of, block)
 
     def train(batches: Tensors, start: tf.Tensor, stop: tf.Tensor, is_first: tf.Tensor) -> Any:
         def batch(step: tf.Tensor) -> Any:
             return batch_of([part[step] for part in batches])
 
-        def one_step(step: tf.Tensor, _: tf.Tensor, ready: Any) -> Any:
+        def one_step(step: tf.Tensor, _: tf.Tensor, ready: Any, __: Any) -> Any:
             following = tf.cond(step + 1 < stop, lambda: batch(step + 1), lambda: ready) if ahead else ()
             logs = model.train_step(ready if ahead else batch(step))
-            return step + 1, tf.math.is_finite(logs["loss"]), following
+            is_finite = tf.math.is_finite(logs["loss"]) if "loss" in logs else tf.constant(value=True)
+            return step + 1, is_finite, following, () if own is None else like(logs, own)
 
-        def goes_on(step: tf.Tensor, is_finite: tf.Tensor, _: Any) -> Any:
+        def goes_on(step: tf.Tensor, is_finite: tf.Tensor, *_: Any) -> Any:
             return tf.logical_and(step < stop, is_finite)
 
         _begin_metrics(model, is_first)
-        first = batch(start) if ahead else ()
-        step, *_ = tf.while_loop(goes_on, one_step, (start, tf.constant(True), first))  # noqa: FBT003
-        return step, model.get_metrics_result()
+        first, none = batch(start) if ahead else (), () if own is None else zeros_like(own)
+        step, _, _, logs = tf.while_loop(goes_on, one_step, (start, tf.constant(value=True), first, none))
+        return step, model.get_metrics_result() if own is None else logs
 
     return tf.function(train, input_signature=[block, _COUNT, _COUNT, _FLAG], jit_compile=xla, autograph=False)
 
@@ -52,22 +56,29 @@ def validation_program(model: keras.Model, block: Specs, batch_of: BatchOf, *, x
 
     `finite` has a flag for each trainable variable: whether all of its numbers are finite.
     """
+    own = logs_beside_metrics(model, model.test_step, batch_of, block)
 
     def validate(batches: Tensors, start: tf.Tensor, stop: tf.Tensor, is_first: tf.Tensor) -> Any:
-        def one_step(step: tf.Tensor) -> Any:
-            model.test_step(batch_of([part[step] for part in batches]))
-            return (step + 1,)
+        def one_step(step: tf.Tensor, _: Any) -> Any:
+            logs = model.test_step(batch_of([part[step] for part in batches]))
+            return step + 1, () if own is None else like(logs, own)
 
         _begin_metrics(model, is_first)
-        tf.while_loop(lambda step: step < stop, one_step, (start,))
-        return model.get_metrics_result(), finite_flags(model)
+        none = () if own is None else zeros_like(own)
+        _, logs = tf.while_loop(lambda step, _: step < stop, one_step, (start, none))
+        return model.get_metrics_result() if own is None else logs, finite_flags(model)
 
     return tf.function(validate, input_signature=[block, _COUNT, _COUNT, _FLAG], jit_compile=xla, autograph=False)
 
 
-def tail_program(step: Any, batch_of: BatchOf) -> Any:
+def tail_program(model: keras.Model, step: Any, batch_of: BatchOf) -> Any:
     """`(tensors) -> logs` for the last partial batch. One step an epoch is not worth a compile by XLA."""
-    return tf.function(lambda tensors: step(batch_of(tensors)), jit_compile=False, autograph=False)
+
+    def tail(tensors: Tensors) -> Any:
+        logs, metrics = step(batch_of(tensors)), model.get_metrics_result()
+        return metrics if set(logs) == set(metrics) else logs
+
+    return tf.function(tail, jit_compile=False, autograph=False)
 
 
 def finite_flags(model: keras.Model) -> tf.Tensor:

@@ -13,13 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Private names: through an adapter of its own, `fit` asks for no iterator; class weights are put into the batches by
-# Keras's own code. A test pins them.
-from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+# A private name: class weights are put into the batches by Keras's own code. A test pins it.
 from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter
 
 from worker.training.callbacks import Callbacks
 from worker.training.engine.epoch_number import EpochNumber
+from worker.training.engine.fused import Placeholder
 from worker.training.engine.stock import EachBatch, without_done_batches
 from worker.training.fit_settings import FitSettings
 from worker.training.resume.point import Place
@@ -138,10 +137,10 @@ class BuiltDatasets:
         validation = asked["validation_data"]
         if passes_of(validation) is not None:
             model.test_function = self._over_epochs(model.test_function, validation, Place(0, 0))
-            validation = _Placeholder(validation)
+            validation = Placeholder(count_batches(validation) or _UNKNOWN)
         self._fit(
             model,
-            _Placeholder(asked["x"]),
+            Placeholder(count_batches(asked["x"]) or _UNKNOWN),
             initial_epoch=place.epoch,
             epochs=epochs,
             validation_data=validation,
@@ -161,7 +160,7 @@ class BuiltDatasets:
 
         def over_epochs(iterator: Any) -> Any:
             nonlocal begun, batches
-            if not isinstance(iterator, _Placeholder):
+            if not isinstance(iterator, Placeholder):
                 return function(iterator)  # a callback evaluates something else
             if begun != self._epoch.number:
                 begun = self._epoch.number
@@ -171,24 +170,3 @@ class BuiltDatasets:
             return function(batches)
 
         return over_epochs
-
-
-class _Placeholder(DataAdapter):
-    """To `fit`, data with the right number of batches, which its training function does not look at."""
-
-    num_batches = _UNKNOWN
-    batch_size = None
-    has_partial_batch = False
-    partial_batch_size = None
-
-    def __init__(self, data: Any) -> None:
-        self.num_batches = count_batches(data) or _UNKNOWN
-
-    def get_tf_dataset(self) -> "_Placeholder":
-        return self
-
-    def __iter__(self) -> "_Placeholder":
-        return self
-
-    def __next__(self) -> None:
-        raise StopIteration

@@ -1,11 +1,13 @@
 """What a call of `fit` of a script begins with, leaves, and says of itself in its resume points."""
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from shared.job import Stop
+from shared.job import EnginePlan, Stop
 from shared.job_folder import AttemptFolder
 from worker.training.program import random_state
 from worker.training.program.made_model import MadeModel
@@ -34,15 +36,31 @@ class Ended:
 
 
 class CallState:
-    """What a resume point says of the call that it belongs to."""
+    """What a resume point says of the call that it belongs to; `plan` is how its arrays are computed, if it is known.
+
+    Other choices would give other bits, so a call that resumes keeps to its plan.
+    """
 
     def __init__(self, number: int, seed: int, data: str) -> None:
         self.number, self.seed, self.data = number, seed, data
+        self.plan: EnginePlan | None = None
 
     def state(self) -> dict[str, Any]:
-        """The call, the seed of its order, the hash of its data, and the state of Keras's own random generator."""
-        return {"number": self.number, "seed": self.seed, "data": self.data, "keras": random_state.keras_state()}
+        """The call, the seed of its order, the hash of its data, its plan, and the state of Keras's own generator."""
+        plan = {} if self.plan is None else {"plan": self.plan.model_dump(mode="json")}
+        keras_state = random_state.keras_state()
+        return {"number": self.number, "seed": self.seed, "data": self.data, "keras": keras_state, **plan}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Put Keras's random generator back."""
         random_state.restore_keras(state["keras"])
+
+
+def by_name(
+    fit: Callable[..., Any], model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]
+) -> dict[str, Any]:
+    """The arguments of a call of `fit` by their names, with Keras's defaults. Raises TypeError as the call would."""
+    bound = inspect.signature(fit).bind(model, *arguments, **named)
+    bound.apply_defaults()
+    _, *rest = bound.arguments.items()
+    return dict(rest)

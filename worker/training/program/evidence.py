@@ -3,7 +3,7 @@
 import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -113,12 +113,12 @@ def direction(callback: Any) -> Any:
     return "max" if decided in {keras.ops.greater, keras.ops.greater_equal} else "min"
 
 
-def best_model(run: RunContext, model: keras.Model, callbacks: Sequence[Any], *, has_validation: bool) -> BestModel:
-    """By what the script saves its models by, or stops by; else by the loss."""
+def best_model(run: RunContext, callbacks: Sequence[Any], logged: Sequence[str], *, has_validation: bool) -> BestModel:
+    """By what the script saves its models by, or stops by, if the logs have it; else by the loss."""
     saving = [one for one in callbacks if isinstance(one, keras.callbacks.ModelCheckpoint)]
     stopping = [one for one in callbacks if isinstance(one, keras.callbacks.EarlyStopping)]
     usual = "val_loss" if has_validation else "loss"
-    rule = next((one for one in (*saving, *stopping) if direction(one) != "auto" and _is_logged(one, model)), None)
+    rule = next((one for one in (*saving, *stopping) if direction(one) != "auto" and _is_logged(one, logged)), None)
     monitor = str(rule.monitor) if rule is not None else usual
     named = f"-{{{monitor}:.4f}}" if _PLAIN.fullmatch(monitor) else ""
     spec = ModelCheckpointSpec(
@@ -140,11 +140,11 @@ def how_it_ends(rule: Any, logged: Sequence[str]) -> tuple[str, Level]:
     return f"nothing stops it sooner but the job's budget: {missing}", "warning"
 
 
-def _is_logged(callback: Any, model: keras.Model) -> bool:
-    return len(callback.monitor) <= 64 and callback.monitor in logged_names(model, has_validation=True)
+def _is_logged(callback: Any, logged: Sequence[str]) -> bool:
+    return len(callback.monitor) <= 64 and callback.monitor in logged
 
 
-def logged_names(model: keras.Model, *, has_validation: bool) -> list[str]:
-    """The names in each epoch's logs of a model that is built, sorted."""
-    names = {*model.get_metrics_result(), "loss"}
+def logged_names(model: keras.Model, own: Collection[str], *, has_validation: bool) -> list[str]:
+    """The names in each epoch's logs of a model that is built, sorted; `own` are those of a step of its own."""
+    names = {*model.get_metrics_result(), "loss", *own}
     return sorted(names | {f"val_{name}" for name in names} if has_validation else names)

@@ -4,20 +4,17 @@ The script's model is compiled by the script, its callbacks act as Keras has the
 that Keras would. What is Fitstop's: the order of the rows, the engine, the resume points, the evidence.
 """
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
-from keras import tree
 
 from shared.events import Event
 from shared.fits import EVENT, FitCall, Kept
+from shared.job import EnginePlan
 from shared.job_folder import AttemptFolder
 from shared.problems import list_names
 from shared.spec import CSVLoggerSpec
@@ -29,6 +26,7 @@ from worker.training.conclude import stop_evidence
 from worker.training.context import RunContext
 from worker.training.data.rows import Data
 from worker.training.engine import Engine, compile_engine
+from worker.training.engine.own_code import has_own_logs
 from worker.training.engine.plan import describe_engine
 from worker.training.errors import TrainingStopped
 from worker.training.fit_settings import FitSettings
@@ -45,7 +43,7 @@ from worker.training.program.built_datasets import (
     unlike_batches,
 )
 from worker.training.program.calls import Before, CallState, Ended
-from worker.training.program.engine_choice import plan_of_call
+from worker.training.program.engine_choice import Asked, plan_of_call
 from worker.training.program.evidence import (
     JobLog,
     ScriptPlateau,
@@ -56,6 +54,7 @@ from worker.training.program.evidence import (
     logged_names,
 )
 from worker.training.program.made_model import best_of_call
+from worker.training.program.model_steps import ModelSteps, make_variables
 from worker.training.program.own_loop import OwnLoop
 from worker.training.program.printing import EpochLines
 from worker.training.program.script_callbacks import (
@@ -71,7 +70,6 @@ from worker.training.program.stage import plan_of_machine
 from worker.training.program.work_files import WorkFiles
 from worker.training.resume.point import Place, ResumePoint
 from worker.training.resume.session import ResumeSession
-from worker.training.resume.state import build_variables
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +101,7 @@ class ScriptFit:
         self._kind: Kept = "exact"
         self._rule: Any = None
         self._data: Data | None = None
+        self._steps = ModelSteps()
         self.callbacks: Callbacks | None = None
 
     @property
@@ -120,15 +119,20 @@ class ScriptFit:
             session = ResumeSession(self._run, self._model, settings, self._is_of_this_call, self._record_name)
             settings = self._as_resumed(settings, mark, session)
             begun = session.place.epoch if session.place.step else None
-            block = ScriptCallbacks(chosen, Numbering(self._offset, self._params(settings), begun))
+            params = self._params(settings)
+            block = ScriptCallbacks(chosen, Numbering(self._offset, params, begun))
             block.set_model(self._model)
-            saves_inside = not why_not and not any(map(uses_batches, chosen))
+            # What a step of its own gives for an epoch's last batch is no part of a resume point.
+            unsaved = params["steps"] if has_own_logs(self._model) else 0
+            saves_inside = not why_not and unsaved is not None and not any(map(uses_batches, chosen))
             self._rule, added = self._stopping(block)
-            rules = self._rules(block, mark, added, saves_inside=saves_inside)
+            rules = replace(
+                self._rules(block, mark, added), saves_inside_epochs=saves_inside, unsaved_step=unsaved or None
+            )
             self.callbacks = Callbacks(self._run, session, rules)
             self.callbacks.narrator.last_epoch = self._before.epochs
             self._judge_resume(chosen, why_not, session)
-            engine = None if session.finished_by else self._engine(why_not, settings, chosen, session.place)
+            engine = None if session.finished_by else self._engine(why_not, settings, chosen, session, mark)
         with self.callbacks:
             if session.finished_by is not None:
                 self._put_back(session, block)
@@ -159,7 +163,7 @@ class ScriptFit:
         built = find_built(self._arguments)
         batch = self._data.train.first_row if self._data else first_of(built) if built else first_batch(self._arguments)
         if batch is not None:
-            build_variables(self._model, tree.map_structure(_with_texts_as_tensors, batch))
+            self._steps = make_variables(self._model, batch)
 
     def _settings(self) -> FitSettings:
         asked = self._arguments
@@ -185,10 +189,10 @@ class ScriptFit:
         block: ScriptCallbacks,
         mark: CallState,
         added: list[PatientStopping],
-        *,
-        saves_inside: bool,
     ) -> Rules:
-        checkpoint = best_model(self._run, self._model, block.callbacks, has_validation=self._has_validation)
+        checkpoint = best_model(
+            self._run, block.callbacks, self._logged_names(has_validation=True), has_validation=self._has_validation
+        )
         csv_log = JobLog(CSVLoggerSpec(), self._run.attempt.training_log)
         plateau = block.find(keras.callbacks.ReduceLROnPlateau)
         lines = [EpochLines(self._arguments["epochs"], self._offset)] if self._arguments["verbose"] != 0 else []
@@ -208,7 +212,6 @@ class ScriptFit:
             reduce_lr=ScriptPlateau(plateau, block) if plateau is not None else None,
             early_stopping=self._rule,
             csv_log=csv_log,
-            saves_inside_epochs=saves_inside,
         )
 
     def _passes(self) -> dict[str, CountedPasses]:
@@ -227,7 +230,7 @@ class ScriptFit:
             return ScriptStopping(own, block, self._offset), []
         if spec is None:
             return None, []
-        names = logged_names(self._model, has_validation=self._has_validation)
+        names = self._logged_names(has_validation=self._has_validation)
         monitor = spec.monitor if spec.monitor != "auto" else "val_loss" if self._has_validation else "loss"
         if monitor not in names:
             raise UnsuitableCallback(
@@ -245,6 +248,9 @@ class ScriptFit:
         added = PatientStopping(spec.model_copy(update=changes))
         return added, [added]
 
+    def _logged_names(self, *, has_validation: bool) -> list[str]:
+        return logged_names(self._model, self._steps.logged, has_validation=has_validation)
+
     # Where it resumes
 
     def _is_of_this_call(self, point: ResumePoint, earlier: AttemptFolder) -> ResumePoint | None:  # noqa: ARG002
@@ -260,6 +266,7 @@ class ScriptFit:
                 f"call {self.number} of fit has other data than before the interruption; seed what the script draws"
             )
         mark.seed = int(saved["seed"])
+        mark.plan = EnginePlan.model_validate(saved["plan"]) if "plan" in saved else None
         return replace(settings, seed=mark.seed)
 
     def _judge_resume(self, chosen: list[Any], why_not: str, session: ResumeSession) -> None:
@@ -268,9 +275,10 @@ class ScriptFit:
         if reasons:
             self._kind = "epoch"
         inexact = unlike_batches(self._arguments) if self._data is None and not why_not else []
+        inexact += self._steps.inexact
         if why_not:
             cure = how_to_be_exact(self._arguments)
-            inexact = [f"{why_not}: Keras itself goes through the data, and what it draws cannot be put back{cure}"]
+            inexact += [f"{why_not}: Keras itself goes through the data, and what it draws cannot be put back{cure}"]
         if inexact:
             self._kind = "inexact"
             reasons += inexact
@@ -292,7 +300,9 @@ class ScriptFit:
 
     # The training
 
-    def _engine(self, why_not: str, settings: FitSettings, chosen: list[Any], place: Place) -> Engine:
+    def _engine(
+        self, why_not: str, settings: FitSettings, chosen: list[Any], session: ResumeSession, mark: CallState
+    ) -> Engine:
         self._report_call(settings)
         data = self._data
         if find_built(self._arguments) is not None:
@@ -302,16 +312,24 @@ class ScriptFit:
         if data is None and not why_not:
             message = "stock engine: the batches of a PyDataset by their numbers"
             self._run.events.write([Event("engine", message, {"engine": "stock"})])
-            return SequenceLoop(self._fit, self._model, self._arguments, settings, place)
+            return SequenceLoop(self._fit, self._model, self._arguments, settings, session.place)
         if data is None:
             engine: Engine = OwnLoop(self._fit, self._model, self._arguments)
             self._run.events.write([Event("engine", f"Keras's own fit: {why_not}", {"engine": "stock"})])
             return engine
-        threads = plan_of_machine(self._run.attempt.job).threads
-        plan = plan_of_call(self._model, data, settings, self._arguments["validation_batch_size"], chosen, threads)
-        engine, kept = compile_engine(self._run, self._model, data, settings, plan)
+        engine, kept = compile_engine(self._run, self._model, data, settings, self._plan(data, settings, chosen, mark))
+        if session.resumed is None or mark.plan is not None:
+            mark.plan = kept
         self._run.events.write([describe_engine(kept)])
         return engine
+
+    def _plan(self, data: Data, settings: FitSettings, chosen: list[Any], mark: CallState) -> EnginePlan:
+        """That of the attempt before, else by the rule."""
+        threads = plan_of_machine(self._run.attempt.job).threads
+        stopping = self._rule.settings if self._rule else None
+        validated = self._arguments["validation_batch_size"]
+        asked = Asked(self._model, self._steps, settings, validated, chosen, stopping, threads)
+        return mark.plan or plan_of_call(asked, data)
 
     def _report_call(self, settings: FitSettings) -> None:
         call = FitCall(
@@ -323,8 +341,8 @@ class ScriptFit:
             resume=self._kind,
             reasons=tuple(self._reasons),
         )
-        ends, level = how_it_ends(self._rule, logged_names(self._model, has_validation=self._has_validation))
-        name, parameters = self._model.name, self._model.count_params()
+        ends, level = how_it_ends(self._rule, self._logged_names(has_validation=self._has_validation))
+        name, parameters = self._model.name, sum(prod(one.shape) for one in self._model.weights)
         message = f"call {self.number} of fit: up to {self._arguments['epochs']} epochs; {ends}"
         self._run.events.write([Event(EVENT, message, call.event_data(), level), *_data_events(self._data)])
         model = {"kind": "program", "parameters": parameters}
@@ -368,17 +386,3 @@ def _data_events(data: Data | None) -> list[Event]:
     train, validation = len(data.train), len(data.validation)
     message = f"{train} rows to train on, {validation} to validate on"
     return [Event("data", message, {"training_rows": train, "validation_rows": validation})]
-
-
-def _with_texts_as_tensors(array: Any) -> Any:
-    """Keras takes the shape and type of a tensor of texts, and of no array of them."""
-    is_text = isinstance(array, np.ndarray) and array.dtype.kind == "U"
-    return tf.constant(array) if is_text else array
-
-
-def by_name(fit: Fit, model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call of `fit` by their names, with Keras's defaults. Raises TypeError as the call would."""
-    bound = inspect.signature(fit).bind(model, *arguments, **named)
-    bound.apply_defaults()
-    _, *rest = bound.arguments.items()
-    return dict(rest)

@@ -25,8 +25,8 @@ from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.fused import missing_in_keras
 from worker.training.errors import Superseded, TrainingError, TrainingStopped, is_out_of_memory
 from worker.training.program.between_calls import BetweenCalls, Unwind
-from worker.training.program.calls import Before
-from worker.training.program.fit_call import ScriptFit, by_name
+from worker.training.program.calls import Before, by_name
+from worker.training.program.fit_call import ScriptFit
 from worker.training.program.made_model import MadeModel, evaluate_made
 from worker.training.program.printing import LastStates
 from worker.training.program.random_state import unchanged

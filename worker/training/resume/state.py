@@ -103,7 +103,7 @@ def build_variables(model: keras.Model, batch: tuple[Any, ...]) -> None:
     model._symbolic_build(data_batch=batch)
 
 
-def _own_optimizers(model: keras.Model) -> list[tuple[str, Any]]:
+def own_optimizers(model: keras.Model) -> list[tuple[str, Any]]:
     """The optimizers that a model's own class keeps beside the one that it was compiled with, by attribute."""
     found = sorted(
         (name, value) for name, value in vars(model).items() if isinstance(value, keras.optimizers.Optimizer)
@@ -114,7 +114,7 @@ def _own_optimizers(model: keras.Model) -> list[tuple[str, Any]]:
 def _variables(model: keras.Model, *, inside_epoch: bool) -> list[tuple[str, Any]]:
     named = [(f"model:{index}", variable) for index, variable in enumerate(model.variables)]
     named += [(f"optimizer:{index}", variable) for index, variable in enumerate(model.optimizer.variables)]
-    for attribute, optimizer in _own_optimizers(model):
+    for attribute, optimizer in own_optimizers(model):
         named += [(f"{attribute}:{index}", variable) for index, variable in enumerate(optimizer.variables)]
     if inside_epoch:
         named += [(f"metric:{index}", variable) for index, variable in enumerate(model.metrics_variables)]

@@ -16,11 +16,12 @@ from api.state.service import Service
 from api.state.webhook_store import new_webhook_id
 from shared.ids import new_job_id
 from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.keys import authorized
 from tests.support.programs import put_program
 from tests.support.two_projects import MOMENTS, PROJECTS, files_of, ids_of, put_things, secrets_of, steady, two_projects
 from tests.support.weights import put_weights
 
-REACH = {"public": 0, "page": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
+REACH = {"public": 0, "page": 1, "shared": 1, "read": 1, "write": 2, "code": 3, "admin": 4}
 
 # ONE: the path names one job or dataset. LIST: the answer is of the caller's project alone. SAME: nothing in it belongs
 # to a project, or to that of the caller alone. PUT: an upload. POST: a job on a dataset. ALL: for admins.
@@ -66,6 +67,9 @@ ROUTES = {
     ("GET", "/jobs/<job_id>/explain"): ONE,
     ("GET", "/jobs/<job_id>/forecast"): ONE,
     ("POST", "/jobs/<job_id>/replay"): ONE,
+    ("POST", "/jobs/<job_id>/shares"): ONE,
+    ("GET", "/jobs/<job_id>/shares"): ONE,
+    ("DELETE", "/jobs/<job_id>/shares/<share_id>"): ONE,
     ("GET", "/replay/patience"): LIST,
     ("GET", "/webhooks"): LIST,
     ("POST", "/webhooks"): SAME,
@@ -87,8 +91,11 @@ ROUTES = {
     ("GET", "/readyz"): SAME,
     ("GET", "/"): SAME,
     ("GET", "/page/jobs/<job_id>"): ONE,
+    ("GET", "/page/shared/<job_id>"): SAME,
     ("GET", "/page/compare"): SAME,
     ("GET", "/page/new"): SAME,
+    ("GET", "/page/datasets"): SAME,
+    ("GET", "/page/keys"): SAME,
     ("GET", "/page/usage"): SAME,
     ("GET", "/page/workers"): SAME,
     ("GET", "/page/webhooks"): SAME,
@@ -108,6 +115,7 @@ BODIES = {
     "/webhooks": {"address": "https://example.com/hook", "events": ["job.failed"]},
     "/jobs/<job_id>/extend": {"epochs": 50, "early_stopping": {"patience": 9}},
     "/jobs/<job_id>/replay": {"patience": 2},
+    "/jobs/<job_id>/shares": {"expires_in_days": 1},
     "/keys": {"name": "ci"},
     "/page/sign-in": {"key": "fs_of-nobody"},
 }
@@ -143,7 +151,7 @@ def value_of(place, method, rule, thing):
         return thing.images if rule.endswith("/images") else thing.dataset
     own = {
         "weights_id": "weights", "key_id": "key_id", "upload_id": "upload", "program_id": "program",
-        "webhook_id": "webhook",
+        "webhook_id": "webhook", "share_id": "share",
     }  # fmt: skip
     if place in own:
         return getattr(thing, own[place])
@@ -182,12 +190,37 @@ def test_no_route_is_open_to_a_key_of_too_small_a_scope_or_to_none(world):
                 assert ask(client, method, rule, thing).status_code == 403, (method, rule, own)
 
 
+# All that a link to a job reads.
+SHARED_PARTS = ("events", "epochs", "system", "checkpoints", "evaluation", "explain", "forecast")
+SHARED = {"/jobs/<job_id>", *(f"/jobs/<job_id>/{part}" for part in SHARED_PARTS)}
+
+
+def test_a_link_to_a_job_reads_what_its_page_shows_and_nothing_else(world):
+    thing, other = world.things["red"], world.things["blue"]
+    thing.key_id = other.key_id = world.key_id
+    token = world.clients["red", "write"].post(f"/jobs/{thing.finished}/shares", json={}).json["token"]
+    client, held = authorized(world.app, token), Service.of(world.app)
+    before = [files_of(held, one) for one in (thing, other)]
+    for method, rule, endpoint in routes(world.app):
+        if scope_of(world.app, endpoint) == "public":
+            continue
+        is_open = method == "GET" and rule in SHARED
+        for verb in (method, "HEAD") if method == "GET" else (method,):
+            assert ask(client, verb, rule, thing).status_code == (200 if is_open else 401), (verb, rule)
+            assert ask(client, verb, rule, other).status_code == 401, (verb, rule)
+        assert not [secret for secret in secrets_of(other) if secret in ask(client, method, rule, thing).text], rule
+    for path in (f"/jobs/{thing.waiting}", f"/jobs/{thing.running}/events", f"/jobs/{other.finished}"):
+        assert client.get(path).status_code == 401, "another job of the project, or of another one"
+    assert [files_of(held, one) for one in (thing, other)] == before
+
+
 def test_what_another_project_has_answers_as_what_is_not_there(world):
     missing = SimpleNamespace(
         dataset="no-such-data",
         images="no-such-images",
         weights="no-such-weights",
         webhook=new_webhook_id(),
+        share="share_000000000000",
         upload="no-such-upload",
         program="no-such-program",
         **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
@@ -220,7 +253,7 @@ def test_own_things_are_reached_and_an_admin_reaches_all(world):
         if ROUTES[method, rule] != ONE:
             continue
         scope = scope_of(world.app, endpoint)
-        for who in [("red", "read" if scope == "page" else scope), ("blue", "admin")]:
+        for who in [("red", "read" if scope in {"page", "shared"} else scope), ("blue", "admin")]:
             answer = ask(world.clients[who], method, rule, fresh(world, "red", method, rule))
             assert answer.status_code < 300, (who, method, rule, answer.get_data(as_text=True))
             reached += 1

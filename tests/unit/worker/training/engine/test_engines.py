@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -20,6 +21,8 @@ from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, row
 from worker.training.engine import fused
 from worker.training.engine.fused import FusedEngine, missing_in_keras
 from worker.training.engine.programs import finite_flags
+from worker.training.engine.stock import without_done_batches
+from worker.training.resume.point import Place
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -235,7 +238,7 @@ def test_fit_asks_the_model_for_its_training_function_by_the_names_that_we_set()
     model.test_function = lambda _: calls.append("test") or {"loss": tf.constant(2.0)}
     model._get_metrics_result_or_logs = lambda logs: calls.append("logs") or logs
     model.reset_metrics = lambda: calls.append("begin")
-    history = model.fit(fused._Once(), validation_data=fused._Once(), epochs=2, verbose=0)
+    history = model.fit(fused.Placeholder(), validation_data=fused.Placeholder(), epochs=2, verbose=0)
     assert calls == ["begin", "train", "logs", "begin", "test", "logs"] * 2
     assert history.history == {"loss": [1.0, 1.0], "val_loss": [2.0, 2.0]}
 
@@ -291,3 +294,9 @@ def test_a_cancel_inside_a_long_epoch_leaves_no_half_epoch(volume: Volume, monke
     assert attempt.training_log.read_bytes() == b""
     [point] = attempt.resume.glob("point-*")
     assert Path(point).name.startswith("point-0000000-0000")
+
+
+def test_a_resumed_epoch_leaves_out_the_calls_that_are_done_where_each_has_several_batches() -> None:
+    model: Any = SimpleNamespace(train_function=lambda _: "trained", get_metrics_result=dict, steps_per_execution=4)
+    train_function = without_done_batches(model, Place(0, 8))
+    assert [train_function(None) for _ in range(3)] == [{}, {}, "trained"]

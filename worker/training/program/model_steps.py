@@ -1,0 +1,108 @@
+"""A script's model before its first step: its variables are made, and what its own code computes is looked at."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from worker.training.engine.own_code import has_own_logs, is_own, operations_of, trace_step, with_any_rows
+from worker.training.resume.state import build_variables, own_optimizers
+
+log = logging.getLogger(__name__)
+
+# What draws from generators whose states TensorFlow keeps to itself, or in variables that Keras does not know.
+_DRAWING = frozenset(
+    {
+        "Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoisson", "RandomPoissonV2",
+        "RandomShuffle", "RandomStandardNormal", "RandomUniform", "RandomUniformInt", "RngReadAndSkip", "RngSkip",
+        "StatefulStandardNormalV2", "StatefulTruncatedNormal", "StatefulUniform", "StatefulUniformFullInt",
+        "StatefulUniformInt", "TruncatedNormal",
+    }
+)  # fmt: skip
+
+_DRAWS = (
+    "the model's step draws by TensorFlow's {}, whose state cannot be kept; draw by keras.random with a "
+    "keras.random.SeedGenerator that the model holds"
+)
+_NOT_WHOLE = (
+    "the model makes variables in its first step, so an interrupted call of fit begins again; build the model and its "
+    "optimizers before fit"
+)
+
+
+@dataclass(frozen=True)
+class ModelSteps:
+    """The training step of a model with code of its own: TensorFlow's operations in it, and the names in its logs.
+
+    Both are empty for a model of Keras's classes alone, and for a step that cannot be traced. `is_whole`: whether all
+    variables exist before the first step.
+    """
+
+    operations: frozenset[str] = frozenset()
+    logged: frozenset[str] = frozenset()
+    is_whole: bool = True
+
+    @property
+    def inexact(self) -> list[str]:
+        """Why a resumed run of it may have other numbers; empty where nothing shows it."""
+        drawing = min(self.operations & _DRAWING, default="")
+        return ([_DRAWS.format(drawing)] if drawing else []) + ([] if self.is_whole else [_NOT_WHOLE])
+
+
+def make_variables(model: keras.Model, batch: Any) -> ModelSteps:
+    """Make all variables exist, from a first batch, without a step; for code of a script's own by tracing its step.
+
+    A model that only its own `train_step` can call is built by that.
+    """
+    batch = tree.map_structure(_with_texts_as_tensors, batch)
+    try:
+        build_variables(model, batch)
+        is_whole = _has_whole_optimizers(model)
+    except Exception:
+        if not is_own(model, "train_step"):
+            raise
+        log.info("the model is built by its own train_step", exc_info=True)
+        is_whole = False
+    # A step that runs eagerly may count its calls in Python.
+    if is_whole and (model.run_eagerly or not any(map(_is_of_a_script, _parts(model)))):
+        return ModelSteps()
+    traced = _trace(model.train_step, batch)
+    if traced is None:
+        return ModelSteps(is_whole=is_whole)
+    logs = traced.structured_outputs
+    logged = frozenset(logs) if has_own_logs(model) and isinstance(logs, dict) else frozenset()
+    return ModelSteps(frozenset(operations_of(traced)), logged, _has_whole_optimizers(model))
+
+
+def _has_whole_optimizers(model: keras.Model) -> bool:
+    return all(optimizer.built for _, optimizer in own_optimizers(model))
+
+
+def _parts(model: keras.Model) -> Iterator[Any]:
+    yield from model._flatten_layers()
+    yield from (model.optimizer, model.loss)
+
+
+def _is_of_a_script(part: Any) -> bool:
+    kind = part if callable(part) and hasattr(part, "__name__") else type(part)
+    return not kind.__module__.startswith(("keras.", "builtins"))
+
+
+def _trace(step: Callable[[Any], Any], batch: Any) -> Any:
+    try:
+        return trace_step(step, with_any_rows(batch))
+    except Exception:
+        # A script's step may need to run eagerly, or with batches of a certain size.
+        log.info("the model's step cannot be traced before its first batch", exc_info=True)
+        return None
+
+
+def _with_texts_as_tensors(array: Any) -> Any:
+    """Keras takes the shape and type of a tensor of texts, and of no array of them."""
+    is_text = isinstance(array, np.ndarray) and array.dtype.kind == "U"
+    return tf.constant(array) if is_text else array
