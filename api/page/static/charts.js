@@ -299,9 +299,9 @@ export class Chart {
   /** All rows, also those that the chart leaves out. */
   #csv() {
     const { epochs, places, columns } = this.now;
-    const first = this.view.axis === "time" && epochs === places ? "seconds" : "epoch";
-    const rows = epochs.map((epoch, row) => [epoch, ...columns.map((column) => column[row])]);
-    return { name: this.#fileName(), head: [first, ...this.curves.map((curve) => curve.label)], rows };
+    const isTime = this.rowName === "time" || (this.view.axis === "time" && epochs === places);
+    const rows = epochs.map((epoch, row) => [isTime ? places[row] : epoch, ...columns.map((column) => column[row])]);
+    return { name: this.#fileName(), head: [isTime ? "seconds" : "epoch", ...this.curves.map((curve) => curve.label)], rows };
   }
 
   async #savePng() {
