@@ -7,7 +7,7 @@ DATA ?=
 GPU ?= $(if $(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/libcuda.so.1),yes,no)
 LOCAL := $(VENV)/.$(if $(filter yes,$(GPU)),local-gpu,local)
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps sweep-proof replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -120,6 +120,11 @@ many-images: $(VENV)/.dev  ## upload 100,000 small images: make many-images [IMA
 memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymous memory
 	$(BIN)/python -m proofs.memory_of_arrays
 
+TRIALS ?= 200
+
+sweep-proof: $(VENV)/.dev  ## kill workers and Redis during a sweep: make sweep-proof [TRIALS= KILLS= SEED=]
+	$(BIN)/python -m proofs.sweep --trials $(TRIALS) --kills $(if $(filter command line,$(origin KILLS)),$(KILLS),100) --seed $(SEED)
+
 FASHION ?= /usr/share/datasets/fashion-mnist
 
 fashion-proof: $(VENV)/.dev  ## train on Fashion-MNIST as a zip of PNG files: make fashion-proof [FASHION=FOLDER]
@@ -150,6 +155,9 @@ bench-images: $(VENV)/.dev  ## compare epochs of images and arrays with stock Ke
 
 bench-forecast: $(VENV)/.dev  ## measure the forecast on curves that it was not fitted on
 	$(BIN)/python -m bench.forecast
+
+bench-sweeps: $(VENV)/.dev  ## score the rules that stop trials, on recorded trials
+	$(BIN)/python -m bench.sweeps
 
 ##@ Maintain
 

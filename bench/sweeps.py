@@ -86,13 +86,14 @@ def main() -> int:
     sys.stdout.write(
         f"{'':16s} {'rule':10s} {'sweeps':>6s} {'saved':>8s} {'stopped':>8s} {'lost':>8s} {'worst':>10s}\n"
     )
-    paths = sorted(FOLDER.glob("*.csv"))
     for rule in RULES:
-        found = {path.stem: score(path, StoppingRule(name=rule), count) for path in paths}
-        for name, some in found.items():
-            sys.stdout.write(describe(name, rule, some))
-        sys.stdout.write(describe("all", rule, [one for some in found.values() for one in some]))
-        sys.stdout.flush()
+        everything: list[SweepReplay] = []
+        for path in sorted(FOLDER.glob("*.csv")):
+            found = score(path, StoppingRule(name=rule), count)
+            everything += found
+            sys.stdout.write(describe(path.stem, rule, found))
+            sys.stdout.flush()
+        sys.stdout.write(describe("all", rule, everything))
     return 0
 
 

@@ -1,12 +1,14 @@
 """The chance that a running trial still beats a value: the futures of the forecast, with sizes of improvements.
 
-The forecast draws in which later epochs a curve improves until early stopping ends it. Each improvement here is as
-large as one of the last ones of the same curve, and smaller the more improvements have come since. `make bench-sweeps`
-scores it on recorded trials.
+The forecast draws in which later epochs a curve improves until early stopping ends it. Each improvement here is about
+as large as one of the last ones of the same curve, and smaller the more improvements have come since. The best of many
+noisy values is better than their mean, so noise is added. `make bench-sweeps` scores it on recorded trials, on which
+the constants were chosen.
 """
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,13 @@ from shared.sweep.state import Trial
 # Of these last improvements the sizes are drawn.
 RECENT = 5
 # Each improvement is this part of what it would be had none come before it since now.
-SHRINK = 0.85
+SHRINK = 0.9
+# Of the logarithm of a future's improvements: nobody knows how large they are.
+SPREAD = 0.5
+# In standard deviations of the last values around their trend.
+NOISE = 2.0
+# The noise is that of the last epochs.
+_NOISY_EPOCHS = 8
 
 _Floats = npt.NDArray[np.float64]
 
@@ -35,9 +43,18 @@ def chance_to_beat(trial: Trial, to_beat: float, mode: str) -> float:
     if len(trial.curve) >= trial.max_epochs:
         return 0.0
     gap = abs(to_beat - best)
-    counts = count_improvements(trial.curve, _stopping(trial, mode), trial.max_epochs)
-    gains = _total_gains(_recent_gains(trial.curve, mode), counts, len(trial.curve))
+    counts = _count(trial.curve, _stopping(trial, mode), trial.max_epochs)
+    random = np.random.Generator(np.random.Philox(key=[1, len(trial.curve)]))
+    gains = _total_gains(_recent_gains(trial.curve, mode), counts, random)
+    gains *= np.exp(SPREAD * random.standard_normal(len(gains)))
+    gains += NOISE * _noise(trial.curve) * np.abs(random.standard_normal(len(gains)))
     return float((gains > gap).mean())
+
+
+@lru_cache(maxsize=4096)
+def _count(curve: tuple[float | None, ...], stopping: EarlyStoppingSpec, epochs: int) -> npt.NDArray[np.int64]:
+    """A curve is asked about again with each new best of its sweep."""
+    return count_improvements(curve, stopping, epochs)
 
 
 def _stopping(trial: Trial, mode: str) -> EarlyStoppingSpec:
@@ -56,12 +73,20 @@ def _recent_gains(curve: Sequence[float | None], mode: str) -> _Floats:
     return gains[(gains > 0) & np.isfinite(gains)][-RECENT:]
 
 
-def _total_gains(recent: _Floats, counts: npt.NDArray[np.int64], epoch: int) -> _Floats:
+def _noise(curve: Sequence[float | None]) -> float:
+    """The standard deviation of the last values around their trend; 0 where they are too few."""
+    known = np.array([value for value in curve[-_NOISY_EPOCHS:] if value is not None and math.isfinite(value)])
+    if len(known) < LEAST_EPOCHS + 1:
+        return 0.0
+    # From the median of the steps between two values, since one large step is no noise.
+    return float(np.median(np.abs(np.diff(known))) / (math.sqrt(2) * 0.6745))
+
+
+def _total_gains(recent: _Floats, counts: npt.NDArray[np.int64], random: np.random.Generator) -> _Floats:
     """How much each future gains in all. Shape (futures,)."""
     most = int(counts.max(initial=0))
     if not len(recent) or not most:
         return np.zeros(len(counts))
-    random = np.random.Generator(np.random.Philox(key=[1, epoch]))
     sizes = random.choice(recent, size=(len(counts), most)) * SHRINK ** np.arange(1, most + 1)
     total: _Floats = np.where(np.arange(most) < counts[:, None], sizes, 0.0).sum(axis=1)
     return total

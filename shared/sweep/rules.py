@@ -9,6 +9,9 @@ from shared.sweep.chance import chance_to_beat
 from shared.sweep.spec import StoppingRule, SweepSpec
 from shared.sweep.state import Trial, best_of
 
+# The forecast stops none of the best of this number of trials.
+_KEPT = 3
+
 
 def judge(spec: SweepSpec, trial: Trial, trials: Sequence[Trial]) -> Outclassed | None:
     """Why a running trial cannot win, after the epochs that it has run; None where it may. `trials`: of its sweep."""
@@ -22,11 +25,12 @@ def judge(spec: SweepSpec, trial: Trial, trials: Sequence[Trial]) -> Outclassed 
 
 
 def _forecast(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed | None:
+    """Unlikely to beat the best, and by now not among the best third: a curve alone says too little of those."""
     mode, rule = spec.objective.mode, spec.rule
     best = best_of(others, mode)
     to_beat = best.best(mode) if best else None
     own = trial.best(mode)
-    if best is None or to_beat is None or own is None or _is_better(own, to_beat, mode):
+    if best is None or to_beat is None or own is None or _is_among_best(trial, others, mode):
         return None
     chance = chance_to_beat(trial, to_beat, mode)
     if chance >= rule.min_chance:
@@ -36,11 +40,17 @@ def _forecast(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclas
     return found.model_copy(update=update)
 
 
+def _is_among_best(trial: Trial, others: Sequence[Trial], mode: str) -> bool:
+    """Whether a trial is in the best third of all after as many epochs."""
+    values, own = _values(others, len(trial.curve), mode), trial.best(mode)
+    kept = max(1, (len(values) + 1) // _KEPT)
+    return own is not None and (len(values) < kept or not _is_better(values[kept - 1], own, mode))
+
+
 def _asha(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed | None:
     """Below the best 1 / `reduction_factor` of those that reached the same rung; one that ended before it counts."""
     rung = _rung(spec.rule, len(trial.curve))
-    reached = [other for other in others if other.is_finished or len(other.curve) >= rung]
-    values = _values(reached, rung, spec.objective.mode)
+    values = _values(others, rung, spec.objective.mode)
     own = trial.best_by(rung, spec.objective.mode)
     if own is None or len(values) < spec.rule.reduction_factor:
         return None
@@ -53,8 +63,7 @@ def _asha(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed 
 def _median(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclassed | None:
     """Worse than the median of the other trials' best values after as many epochs."""
     epoch, mode = len(trial.curve), spec.objective.mode
-    reached = [other for other in others if other.is_finished or len(other.curve) >= epoch]
-    values, own = _values(reached, epoch, mode), trial.best(mode)
+    values, own = _values(others, epoch, mode), trial.best(mode)
     if own is None or not values:
         return None
     middle = median(values)
@@ -65,8 +74,9 @@ _RULES = {"forecast": _forecast, "asha": _asha, "median": _median}
 
 
 def _values(trials: Sequence[Trial], epoch: int, mode: str) -> list[float]:
-    """The best values of trials by an epoch, the best first."""
-    found = [value for trial in trials if (value := trial.best_by(epoch, mode)) is not None]
+    """The best values by an epoch of the trials that reached it or ended before it, the best first."""
+    reached = [trial for trial in trials if trial.is_finished or len(trial.curve) >= epoch]
+    found = [value for trial in reached if (value := trial.best_by(epoch, mode)) is not None]
     return sorted(found, reverse=mode == "max")
 
 
