@@ -272,11 +272,11 @@ class Client(Transport):
         asked = {"by": by, "from": first, "to": last}
         return self._json("GET", "/usage", params={name: value for name, value in asked.items() if value is not None})
 
-    def all_epochs(self, job_id: str) -> Iterator[Json]:
-        """Every epoch's row, oldest first, page by page."""
+    def all_epochs(self, job_id: str, after: int = 0) -> Iterator[Json]:
+        """Every epoch's row after the epoch `after`, oldest first, page by page."""
         path = _job_path(job_id, "epochs")
         return _read_all(
-            lambda after: self._json("GET", path, params={"after": after, "limit": 10_000}), 0, cursor="epoch"
+            lambda last: self._json("GET", path, params={"after": last, "limit": 10_000}), after, cursor="epoch"
         )
 
     def events(self, job_id: str, after: str | None = None, limit: int = 1000) -> Json:
@@ -286,9 +286,8 @@ class Client(Transport):
             params["after"] = after
         return self._json("GET", _job_path(job_id, "events"), params=params)
 
-    def all_events(self, job_id: str) -> Iterator[Json]:
-        """Every event of a job, oldest first."""
-        after = None
+    def all_events(self, job_id: str, after: str | None = None) -> Iterator[Json]:
+        """Every event of a job after the cursor `after`, oldest first."""
         while True:
             page = self.events(job_id, after)
             yield from page["data"]

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from fitstop.cli.base import examples, open_client
+from fitstop.cli.completion import job_argument, jobs_argument
 from fitstop.cli.job_ids import find_job_id
 from fitstop.cli.jobs import for_each
 from fitstop.client import Json
@@ -15,7 +16,7 @@ from fitstop.terminal.output import hint, plain, plain_lines
 @click.command(
     epilog=examples("fitstop tag 01K3ZQ --add baseline --add paper", "fitstop tag wine-1 wine-2 --remove paper")
 )
-@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@jobs_argument
 @click.option("--add", "added", multiple=True, metavar="TAG", help="Tag to add. Repeat it for more.")
 @click.option("--remove", "removed", multiple=True, metavar="TAG", help="Tag to remove. Repeat it for more.")
 @click.pass_context
@@ -39,7 +40,7 @@ def tag(ctx: click.Context, jobs: tuple[str, ...], added: tuple[str, ...], remov
 
 
 @click.command(epilog=examples('fitstop note 01K3ZQ "Augmentation was off."', "fitstop note 01K3ZQ - < note.txt"))
-@click.argument("job")
+@job_argument
 @click.argument("text", required=False)
 @click.option("--clear", is_flag=True, help="Remove the note.")
 @click.pass_context

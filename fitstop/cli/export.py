@@ -3,16 +3,19 @@
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from fitstop.cli.base import FitstopGroup, examples, fail, open_client
-from fitstop.cli.completion import jobs_argument
+from fitstop.cli.completion import complete_jobs, jobs_argument
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.cli.job_ids import find_job_id
 from fitstop.client import TERMINAL, Client, Json
 from fitstop.connection import check_url
+from fitstop.export.live import LiveExport
 from fitstop.export.mlflow import MlflowServer
 from fitstop.export.rows import read_rows
 from fitstop.export.tensorboard import write_run
@@ -51,14 +54,30 @@ def tensorboard(ctx: click.Context, jobs: tuple[str, ...], to: Path, follow: boo
         fail(ctx, "this needs the package tensorboard: pip install 'fitstop[tensorboard]'")
 
 
-@export.command(epilog=examples("fitstop export mlflow JOB --uri http://127.0.0.1:5000"))
-@jobs_argument
+@export.command(
+    epilog=examples("fitstop export mlflow JOB --uri http://127.0.0.1:5000", "fitstop export mlflow --live")
+)
+@click.argument("jobs", nargs=-1, metavar="[JOB]...", shell_complete=complete_jobs)
 @click.option("--uri", metavar="URL", help="MLflow server. Default: FITSTOP_MLFLOW_URI, then MLFLOW_TRACKING_URI.")
 @click.option("--experiment", default="fitstop", show_default=True, help="Experiment that the runs belong to.")
 @_follow
+@click.option("--live", is_flag=True, help="Send all jobs while they run, from now on, until Ctrl-C.")
 @click.pass_context
-def mlflow(ctx: click.Context, jobs: tuple[str, ...], uri: str | None, experiment: str, follow: bool) -> None:  # noqa: FBT001
-    """Send logs to an MLflow server. A job is one run; epochs that the run has are not sent again."""
+def mlflow(  # noqa: PLR0913, PLR0917  one for each option
+    ctx: click.Context,
+    jobs: tuple[str, ...],
+    uri: str | None,
+    experiment: str,
+    follow: bool,  # noqa: FBT001
+    live: bool,  # noqa: FBT001
+) -> None:
+    """Send logs to an MLflow server. A job is one run; epochs that the run has are not sent again.
+
+    With --live: the jobs that have not finished and all later ones, of every project that the key may see. `fitstop up`
+    does this by itself where FITSTOP_MLFLOW_URI is set.
+    """
+    if live == bool(jobs):
+        raise click.UsageError("give either JOBs or --live")
     address = uri or os.environ.get("FITSTOP_MLFLOW_URI") or os.environ.get("MLFLOW_TRACKING_URI")
     if not address:
         fail(ctx, "no MLflow server is named: use --uri or FITSTOP_MLFLOW_URI")
@@ -67,12 +86,26 @@ def mlflow(ctx: click.Context, jobs: tuple[str, ...], uri: str | None, experimen
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     ctx.call_on_close(server.close)
+    if live:
+        _run_live(ctx, server, experiment)
 
     def send(client: Client, job: Json) -> str:
         run_id, sent = server.export(job, read_rows(client, job), experiment)
         return f"run {run_id}, {sent} new epochs"
 
     _export(ctx, jobs, send, follow=follow)
+
+
+def _run_live(ctx: click.Context, server: MlflowServer, experiment: str) -> NoReturn:
+    try:
+        LiveExport(open_client(ctx), server, experiment, _log).run()
+    except KeyboardInterrupt:
+        hint("")
+    ctx.exit(ExitCode.OK)
+
+
+def _log(text: str) -> None:
+    hint(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}")
 
 
 def _export(ctx: click.Context, jobs: tuple[str, ...], copy: Callable[[Client, Json], str], *, follow: bool) -> None:

@@ -16,25 +16,17 @@ from typing import Any
 import click
 from rich.text import Text
 
+from fitstop.cli.background import data_option, start_in_background
 from fitstop.cli.base import examples, fail
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.client import Client, Json
-from fitstop.connection import DATA_VARIABLE, DEFAULT_DATA, Connection
+from fitstop.connection import DEFAULT_DATA, Connection
 from fitstop.local.component import GaveUp
 from fitstop.local.demo import DemoData, find_data, find_images, run_demo
 from fitstop.local.ports import StackError
 from fitstop.local.redis_server import find_redis_server
 from fitstop.local.stack import LocalStack, NotReady, StackOptions, admin_key_file, running_stack
 from fitstop.terminal.output import console, fields, hint, literal, plain, show_rows
-
-data_option = click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DEFAULT_DATA,
-    show_default=True,
-    envvar=DATA_VARIABLE,
-    help="Folder that holds the volume, the logs and the key.",
-)
 
 
 @click.command()
@@ -54,14 +46,27 @@ data_option = click.option(
     envvar="FITSTOP_SLOTS",
     help="Jobs to run at the same time.",
 )
+@click.option("-d", "--detach", is_flag=True, help="Run it in the background, until `fitstop down`.")
 @click.pass_context
-def up(ctx: click.Context, host: str, port: int | None, data: Path, slots: int) -> None:
-    """Run the whole service in this terminal.
+def up(  # noqa: PLR0913, PLR0917  one for each option
+    ctx: click.Context,
+    host: str,
+    port: int | None,
+    data: Path,
+    slots: int,
+    detach: bool,  # noqa: FBT001
+) -> None:
+    """Run the whole service in this terminal, or with -d in the background.
 
     Starts Redis, the API and a worker. Their data stays in one folder, and the next start uses it again. Ctrl-C stops
     the service: running jobs save their state and resume at the next start. A second Ctrl-C kills the processes.
     """
-    with _report_errors(ctx), _signals_interrupt(), LocalStack(StackOptions(data, host, port, slots), _event) as stack:
+    options = StackOptions(data, host, port, slots)
+    if detach:
+        with _report_errors(ctx):
+            start_in_background(options)
+        return
+    with _report_errors(ctx), _signals_interrupt(), LocalStack(options, _event) as stack:
         try:
             card = _start(stack)
             _print_screen(stack, data, card)

@@ -6,6 +6,7 @@ from importlib.metadata import version
 import click
 
 from fitstop.cli.annotate import note, tag
+from fitstop.cli.background import down
 from fitstop.cli.base import FitstopGroup, as_written
 from fitstop.cli.completion import completion
 from fitstop.cli.contexts import context as context_group
@@ -56,6 +57,7 @@ def main(url: str | None, context: str | None) -> None:
 
 _RUN = (
     up,
+    down,
     demo,
     run_command,
     submit,

@@ -17,7 +17,7 @@ _CLIENT_VARIABLES = {
     "FITSTOP_URL": (DEFAULT_URL, "service that the commands talk to"),
     "FITSTOP_API_KEY": ("", "API key for that service"),
     "FITSTOP_DATA": (str(DEFAULT_DATA), "folder of `fitstop up`; holds the volume unless FITSTOP_VOLUME is set"),
-    "FITSTOP_MLFLOW_URI": ("", "address of the MLflow server for `fitstop export mlflow`"),
+    "FITSTOP_MLFLOW_URI": ("", "address of the MLflow server that `fitstop up` and `fitstop export mlflow` send to"),
     "FITSTOP_WINE_URL": (UCI_URL, "address from which `fitstop demo` downloads the wine data"),
 }
 _SECRETS = frozenset({"FITSTOP_API_KEY"})

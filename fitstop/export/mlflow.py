@@ -1,12 +1,14 @@
 """An MLflow server, by its REST API: one run for each job, found again by a tag.
 
 The server knows the last step of each metric, and only later epochs are sent. So an export that is repeated, also after
-it was interrupted, sends each row once. Not by the package `mlflow`: it brings 30 others for five requests.
+it was interrupted, sends each row once. Not by the package `mlflow`: it brings 30 others for six requests.
 """
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +21,32 @@ from fitstop.export.rows import Row, seconds_of
 TAG = "fitstop.job"
 # The limits of one request.
 _MOST_METRICS, _MOST_PARAMETERS, _MOST_TEXT = 1000, 100, 500
+_MOST_RUNS = 1000
 _API = "/api/2.0/mlflow"
 _STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
+# What the name of a metric, a parameter or a tag must not have; a slash makes a folder, which another name may be.
+_NOT_IN_A_NAME = re.compile(r"[^\w.\- :]")
+
+
+@dataclass
+class Run:
+    """A job's run, and the last step that it has of each metric."""
+
+    id: str
+    known: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch up to which every metric is there."""
+        return min(self.known.values(), default=0)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment, and when it was made, in milliseconds since 1970."""
+
+    id: str
+    created: int
 
 
 class MlflowServer:
@@ -43,34 +69,60 @@ class MlflowServer:
 
         Raises Unreachable, and the errors of `fitstop.errors.Answered` with the server's own words.
         """
-        run = self._run_of(job, self._experiment(experiment))
-        run_id = run["info"]["run_id"]
-        known = {one["key"]: int(one["step"]) for one in run["data"].get("metrics", [])}
-        sent = self._send_rows(run_id, rows, known)
-        ended = {"end_time": _milliseconds(job["finished_at"])} if job["finished_at"] else {}
-        self._post("/runs/update", {"run_id": run_id, "status": _STATUS.get(job["status"], "RUNNING"), **ended})
-        return run_id, sent
+        run = self.open_run(job, self.open_experiment(experiment))
+        self.send_parameters(run, job)
+        sent = self.send(run, rows)
+        self.set_status(run, job)
+        return run.id, sent
 
-    def _experiment(self, name: str) -> str:
+    def open_experiment(self, name: str) -> Experiment:
+        """The experiment of that name, made where there is none. Raises as `export` does."""
         found = self._find_experiment(name)
         if found is None:
             answer = self._send("POST", "/experiments/create", json={"name": name})
-            # Another export may have been quicker.
-            found = answer.json()["experiment_id"] if answer.is_success else self._find_experiment(name)
+            # Where it fails another export may have been quicker.
+            found = self._find_experiment(name)
             if found is None:
                 raise _error(answer)
         return found
 
-    def _find_experiment(self, name: str) -> str | None:
+    def _find_experiment(self, name: str) -> Experiment | None:
         answer = self._send("GET", "/experiments/get-by-name", params={"experiment_name": name})
         if answer.status_code == 404:
             return None
-        found: str = _document(answer)["experiment"]["experiment_id"]
-        return found
+        found = _document(answer)["experiment"]
+        return Experiment(found["experiment_id"], int(found.get("creation_time", 0)))
+
+    def ended_jobs(self, experiment: Experiment) -> set[str]:
+        """The ids of the jobs whose runs are complete: their end is sent last."""
+        # Of its attributes MLflow compares only the id with a list.
+        ended = "attributes.status != 'RUNNING'"
+        asked: Json = {"experiment_ids": [experiment.id], "filter": ended, "max_results": _MOST_RUNS}
+        found: set[str] = set()
+        while True:
+            page = self._post("/runs/search", asked)
+            found |= {tag["value"] for run in page.get("runs", []) for tag in run["data"]["tags"] if tag["key"] == TAG}
+            if not page.get("next_page_token"):
+                return found
+            asked["page_token"] = page["next_page_token"]
+
+    def open_run(self, job: Json, experiment: Experiment) -> Run:
+        """The run of a job, made where there is none. Raises as `export` does."""
+        document = self._run_of(job, experiment.id)
+        metrics = document["data"].get("metrics", [])
+        return Run(document["info"]["run_id"], {one["key"]: int(one["step"]) for one in metrics})
+
+    def set_status(self, run: Run, job: Json) -> None:
+        """Say how the job stands. Raises as `export` does."""
+        ended = {"end_time": _milliseconds(job["finished_at"])} if job["finished_at"] else {}
+        self._post("/runs/update", {"run_id": run.id, "status": _STATUS.get(job["status"], "RUNNING"), **ended})
 
     def _run_of(self, job: Json, experiment_id: str) -> Json:
-        wanted = {"experiment_ids": [experiment_id], "filter": f"tags.`{TAG}` = '{job['id']}'", "max_results": 1}
-        runs = self._post("/runs/search", wanted).get("runs")
+        wanted = {"experiment_ids": [experiment_id], "filter": f"tags.`{TAG}` = '{job['id']}'", "max_results": 10}
+        runs = sorted(self._post("/runs/search", wanted).get("runs", []), key=lambda one: str(one["info"]["run_id"]))
+        # An exporter that was killed while it made one, and the one after it, may both have made a run.
+        for one in runs[1:]:
+            self._post("/runs/delete", {"run_id": one["info"]["run_id"]})
         if runs:
             found: Json = runs[0]
             return found
@@ -79,29 +131,38 @@ class MlflowServer:
             "experiment_id": experiment_id,
             "run_name": job["name"],
             "start_time": _milliseconds(job["started_at"] or job["created_at"]),
-            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+            "tags": [{"key": _name(key), "value": value} for key, value in tags.items()],
         }
         made: Json = self._post("/runs/create", asked)["run"]
-        # The values of a run's parameters never change, and the same ones may be sent again.
-        parameters = list(_parameters(job["spec"]))[:_MOST_PARAMETERS]
-        self._post("/runs/log-batch", {"run_id": made["info"]["run_id"], "params": parameters})
         return made
 
-    def _send_rows(self, run_id: str, rows: Iterable[Row], known: Mapping[str, int]) -> int:
-        """Send what is later than the `known` step of each metric; returns the number of rows with something new."""
+    def send_parameters(self, run: Run, job: Json) -> None:
+        """Send the values of a job's spec. They never change, and the same ones may be sent again."""
+        parameters = list(_parameters(job["spec"]))[:_MOST_PARAMETERS]
+        self._post("/runs/log-batch", {"run_id": run.id, "params": parameters})
+
+    def send(self, run: Run, rows: Iterable[Row]) -> int:
+        """Send what is later than the known step of each metric; returns the number of rows with something new.
+
+        A row is in one request, which the server takes as a whole. Raises as `export` does.
+        """
         metrics: list[Json] = []
         sent = 0
         for row in rows:
             new = [_metric(row, key, one) for key, one in row.values.items() if one is not None]
-            new = [one for one in new if row.epoch > known.get(one["key"], -1)]
+            new = [one for one in new if row.epoch > run.known.get(one["key"], -1)]
             sent += bool(new)
             if len(metrics) + len(new) > _MOST_METRICS:
-                self._post("/runs/log-batch", {"run_id": run_id, "metrics": metrics})
+                self._send_metrics(run, metrics)
                 metrics = []
             metrics += new
-        if metrics:
-            self._post("/runs/log-batch", {"run_id": run_id, "metrics": metrics})
+        self._send_metrics(run, metrics)
         return sent
+
+    def _send_metrics(self, run: Run, metrics: list[Json]) -> None:
+        if metrics:
+            self._post("/runs/log-batch", {"run_id": run.id, "metrics": metrics})
+            run.known.update((one["key"], one["step"]) for one in metrics)
 
     def _post(self, path: str, body: Json) -> Json:
         return _document(self._send("POST", path, json=body))
@@ -116,7 +177,10 @@ class MlflowServer:
 def _document(answer: httpx2.Response) -> Json:
     if not answer.is_success:
         raise _error(answer)
-    document: Json = answer.json()
+    try:
+        document: Json = answer.json()
+    except ValueError:
+        raise error_of(502, {"title": "what answers there is no MLflow server"}) from None
     return document
 
 
@@ -130,7 +194,7 @@ def _error(answer: httpx2.Response) -> Exception:
 
 
 def _metric(row: Row, key: str, value: float) -> Json:
-    return {"key": key, "value": value, "timestamp": round(row.moment * 1000), "step": row.epoch}
+    return {"key": _name(key), "value": value, "timestamp": round(row.moment * 1000), "step": row.epoch}
 
 
 def _parameters(value: Any, name: str = "") -> Iterator[Json]:
@@ -142,7 +206,11 @@ def _parameters(value: Any, name: str = "") -> Iterator[Json]:
     elif value is not None:
         text = value if isinstance(value, str) else json.dumps(value)
         if len(text) <= _MOST_TEXT:
-            yield {"key": name, "value": text}
+            yield {"key": _name(name), "value": text}
+
+
+def _name(text: str) -> str:
+    return _NOT_IN_A_NAME.sub("_", text)
 
 
 def _milliseconds(time: str) -> int:

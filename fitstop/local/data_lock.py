@@ -1,17 +1,50 @@
 """One `fitstop up` for each data folder: a kernel lock, or a file where the filesystem has no locks.
 
-Network and FUSE filesystems may refuse flock (ENOLCK, EOPNOTSUPP). There the file `.lock.owner` names the process that
-holds the folder: host, process id, and the moment when that process started, since process ids are used again.
+The file `.lock` names the process that holds the folder: host, process id, and the moment when that process started,
+since process ids are used again. Network and FUSE filesystems may refuse flock (ENOLCK, EOPNOTSUPP). There the file
+`.lock.owner` does, and is the lock.
 """
 
 import fcntl
 import json
 import os
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from fitstop.local.ports import StackError
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process of a `fitstop up`."""
+
+    host: str
+    pid: int
+    started: str
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it belongs to this machine."""
+        return self.host == socket.gethostname()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process runs on this machine."""
+        return self.is_here and _start_time(self.pid) == self.started
+
+
+def find_holder(data: Path) -> Holder | None:
+    """The `fitstop up` that holds a folder, as far as known; None where none does, or it has ended."""
+    for name in (".lock.owner", ".lock"):
+        found = _holder(data / name)
+        if not isinstance(found.get("pid"), int):
+            continue
+        holder = Holder(str(found.get("host")), found["pid"], str(found.get("started")))
+        if holder.is_alive or not holder.is_here:
+            return holder
+    return None
 
 
 class DataLock:
@@ -27,6 +60,7 @@ class DataLock:
         self._file = (self._data / ".lock").open("ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._name_us()
         except BlockingIOError:
             self.release()
             raise StackError(
@@ -34,6 +68,12 @@ class DataLock:
             ) from None
         except OSError:
             self._take_by_name(self._data / ".lock.owner")
+
+    def _name_us(self) -> None:
+        assert self._file is not None
+        self._file.truncate(0)
+        self._file.write(json.dumps(_this_process()).encode())
+        self._file.flush()
 
     def release(self) -> None:
         """Release the folder; does nothing if it is not held."""
@@ -83,8 +123,9 @@ def _start_time(pid: int) -> str | None:
     except PermissionError:
         pass  # another user's process runs
     try:
-        # The 22nd field of proc_pid_stat(5), counted after the name in brackets.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        # proc_pid_stat(5): the 3rd and the 22nd field, counted after the name in brackets. A zombie has ended.
+        status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if status[0] in {"Z", "X"} else status[19]
     except OSError:
         return ""
 

@@ -1,8 +1,10 @@
 """The local stack: Redis, the API, the sender of webhooks and a worker as processes, with their data in one folder.
 
+Where FITSTOP_MLFLOW_URI is set, also the sender to MLflow.
+
 <data>/volume        everything true about datasets and jobs
 <data>/api           keys, sessions and webhooks, for the API and the sender of webhooks alone
-<data>/logs/         redis.log, api.log, webhooks.log, worker.log
+<data>/logs/         redis.log, api.log, webhooks.log, mlflow.log, worker.log
 <data>/redis         Redis's working folder; it keeps nothing there
 <data>/admin_key     the stack's own API key, of scope admin, where FITSTOP_ADMIN_KEY names none
 <data>/cuda-cache    kernels that a driver compiled for its GPU
@@ -12,6 +14,7 @@
 
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -22,7 +25,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fitstop.client import Client
-from fitstop.connection import Connection, read_cli_json, remove_cli_json, write_cli_json
+from fitstop.connection import Connection, check_url, read_cli_json, remove_cli_json, write_cli_json
 from fitstop.errors import ClientError
 from fitstop.local.component import Component, GaveUp, Report
 from fitstop.local.data_lock import DataLock
@@ -37,6 +40,9 @@ _PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "
 _PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XLA_")
 # What FITSTOP_IDLE_HOOK needs to stop a machine of RunPod or Vast.ai; for the worker alone.
 _OF_THE_PROVIDER = ("CONTAINER_", "RUNPOD_", "VAST_")
+MLFLOW_VARIABLE = "FITSTOP_MLFLOW_URI"
+# How to log in to an MLflow server, and the way to it; for the sender to MLflow alone.
+_OF_MLFLOW = ("MLFLOW_TRACKING_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
 class NotReady(Exception):
@@ -90,6 +96,7 @@ class LocalStack:
     def start(self) -> None:
         """Start everything; returns before it is ready. Raises StackError where it can't be started like this."""
         _check_installed()
+        _check_mlflow(self._environment.get(MLFLOW_VARIABLE))
         program = find_redis_server()
         if program is None:
             raise StackError(NO_REDIS)
@@ -121,6 +128,10 @@ class LocalStack:
         if self.options.port is None and not self._announced and not is_free(self.options.host, self._port):
             self._listen_on(choose_port(self.options.host, None))
             api.environment = {**api.environment, "FITSTOP_PORT": str(self._port)}
+            for client in self._components:
+                if "FITSTOP_URL" in client.environment:
+                    client.environment = {**client.environment, "FITSTOP_URL": self.url}
+                    client.kill()
 
     def _make_folders(self) -> None:
         try:
@@ -168,6 +179,7 @@ class LocalStack:
             Component(
                 "the sender of webhooks", service_command("api.webhooks"), service, self.logs / "webhooks.log", 5
             ),
+            *self._mlflow(environment),
             Component(
                 "the worker",
                 service_command("worker"),
@@ -178,8 +190,27 @@ class LocalStack:
             ),
         ]
 
+    def _mlflow(self, environment: Mapping[str, str]) -> list[Component]:
+        """The sender to MLflow, a client of our API like any other; none without a server."""
+        if not self._environment.get(MLFLOW_VARIABLE):
+            return []
+        command = [sys.executable, "-P", "-m", "fitstop.cli.main", "export", "mlflow", "--live"]
+        ours = {"FITSTOP_URL": self.url, "FITSTOP_API_KEY": self.api_key, "PYTHONUNBUFFERED": "1"}
+        return [
+            Component(
+                "the sender to MLflow",
+                command,
+                {**environment, **self._named(_OF_MLFLOW), **ours},
+                self.logs / "mlflow.log",
+                stop_seconds=5,
+            )
+        ]
+
     def _of_the_provider(self) -> dict[str, str]:
-        return {name: value for name, value in self._environment.items() if name.startswith(_OF_THE_PROVIDER)}
+        return self._named(_OF_THE_PROVIDER)
+
+    def _named(self, beginnings: tuple[str, ...]) -> dict[str, str]:
+        return {name: value for name, value in self._environment.items() if name.startswith(beginnings)}
 
     def _start_redis(self, redis: RedisPlan) -> None:
         component = self._components[0]
@@ -292,6 +323,14 @@ def running_stack(data: Path) -> Connection | None:
 
 def _tries_its_gpu(card: Mapping[str, Any] | None) -> bool:
     return card is not None and card["status"] == "starting" and not card["device"].startswith("CPU")
+
+
+def _check_mlflow(address: str | None) -> None:
+    try:
+        if address:
+            check_url(address)
+    except ValueError as error:
+        raise StackError(f"{MLFLOW_VARIABLE}: {error}") from None
 
 
 def _check_installed() -> None:

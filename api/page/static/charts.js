@@ -299,9 +299,10 @@ export class Chart {
   /** All rows, also those that the chart leaves out. */
   #csv() {
     const { epochs, places, columns } = this.now;
-    const isTime = this.rowName === "time" || (this.view.axis === "time" && epochs === places);
-    const rows = epochs.map((epoch, row) => [isTime ? places[row] : epoch, ...columns.map((column) => column[row])]);
-    return { name: this.#fileName(), head: [isTime ? "seconds" : "epoch", ...this.curves.map((curve) => curve.label)], rows };
+    // Where rows are no epochs, `epochs` has the words of the places.
+    const isEpochs = this.view.axis === "epoch" || (epochs !== places && typeof epochs[0] === "number");
+    const rows = (isEpochs ? epochs : places).map((place, row) => [place, ...columns.map((column) => column[row])]);
+    return { name: this.#fileName(), head: [isEpochs ? "epoch" : "seconds", ...this.curves.map((curve) => curve.label)], rows };
   }
 
   async #savePng() {

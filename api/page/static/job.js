@@ -4,7 +4,7 @@ import { AnnotationsPanel } from "./annotations_panel.js";
 import { get, isShared } from "./api.js";
 import { showCheckpoints } from "./checkpoints_panel.js";
 import { Curves } from "./curves.js";
-import { byId, setText } from "./dom.js";
+import { byId, element, setText } from "./dom.js";
 import { showEvaluation } from "./evaluation_panel.js";
 import { EventLog } from "./event_log.js";
 import { showImages } from "./images_panel.js";
@@ -45,7 +45,8 @@ let forecast = null;
 let savedBefore = null;
 let isEvaluated = false;
 
-byId("view-controls").append(controls.node, csvButton("all epochs", allEpochs));
+controls.node.append(element("span", { class: "csv small muted" }, "All epochs", csvButton("all epochs", allEpochs)));
+byId("view-controls").append(controls.node);
 
 function showWhatIf(stop) {
   charts.whatif = stop;
@@ -154,6 +155,7 @@ async function run() {
 }
 
 run().catch((problem) => {
-  if (!job) setText(byId("explanation"), problem.message);
-  else complain(problem);
+  if (job) return complain(problem);
+  setText(byId("explanation"), problem.message);
+  for (const part of byId("job").children) part.hidden = part !== byId("explanation");
 });

@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.e2e.page.past_jobs import interrupted_job
 from tests.support.evaluations import classified, leave_evaluation
+from tests.support.system import leave_system, seconds_of
 
 
 def saved(page, button):
@@ -46,6 +47,17 @@ def test_the_tables_of_a_job_are_saved_with_their_exact_values(still):
         assert parts["avoided"] == ledger["avoided"]["gpu_seconds"]
         rows = table(saved(page, "CSV of confusion matrix of the validation part")[1])
         assert rows == [["true", "'=A1", 'b,"c"'], ["'=A1", "1", "0"], ['b,"c"', "1", "1"]], "no text is a formula"
+
+
+def test_the_table_of_a_chart_over_time_has_its_seconds(still):
+    job = interrupted_job(still.api.volume)
+    leave_system(job.attempts()[-1], seconds_of(30, cpu_cores=1.5))
+    with still.page() as page:
+        page.goto(f"/page/jobs/{job.id}")
+        page.get_by_role("button", name="CSV of CPU, cores").wait_for()
+        head, *rows = table(saved(page, "CSV of CPU, cores")[1])
+        assert head == ["seconds", "used"]
+        assert [float(one) for one in rows[4]] == [5, 1.5]
 
 
 def test_a_chart_is_saved_as_a_picture_in_the_theme_that_is_shown(still):

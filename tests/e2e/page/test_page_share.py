@@ -55,6 +55,7 @@ def test_a_shared_job_moves_until_its_link_is_revoked_and_the_address_keeps_the_
         page.get_by_text("This link shows nothing").wait_for()
         page.reload()
         page.locator("#explanation", has_text="This link shows nothing").wait_for()
+        assert page.locator("#job").inner_text().startswith("This link shows nothing"), "and no empty curves"
         assert "live" not in page.locator("main").inner_text()
 
 

@@ -8,11 +8,13 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import pytest
 
 from fitstop.local.redis_server import find_redis_server
+from shared.volume import Volume
 from tests.support.waiting import wait_for, wait_for_end
 
 pytestmark = pytest.mark.skipif(find_redis_server() is None, reason="no Redis server here")
@@ -169,6 +171,38 @@ def test_one_ctrl_c_ends_all_of_it_and_starting_again_finds_everything_as_it_was
     api.ask("POST", f"/jobs/{job_id}/cancel").raise_for_status()
     wait_for(lambda: job_of(api, job_id)["status"] == "cancelled", 30)
     assert again.end(signal.SIGTERM) == 0
+
+
+@linux
+def test_in_the_background_it_says_where_it_is_and_down_ends_it_gracefully(tmp_path):
+    data = tmp_path / "data"
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "fitstop.cli.main", *arguments, "--data", str(data)]
+        done = subprocess.run(
+            command, env=environment(FITSTOP_MLFLOW_URI="http://127.0.0.1:1"), cwd=tmp_path,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=START_SECONDS,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    try:
+        code, said = run("up", "-d", "--port", "0")
+        told = json.loads((data / "cli.json").read_text())
+        assert (code, told["url"] in said, str(data / "admin_key") in said) == (0, True, True), said
+        assert told["api_key"] not in said
+        code, said = run("up", "-d")
+        assert (code, f"A service already runs on {data}" in said, told["url"] in said) == (0, True, True)
+        api = Api(SimpleNamespace(data=data))
+        job_id = post_job(api)
+        wait_for(lambda: (job_of(api, job_id)["progress"] or {}).get("epoch", 0) > 2, 60, saying="it trains")
+        assert "no answer from http://127.0.0.1:1 (MLflow)" in (data / "logs" / "mlflow.log").read_text()
+    finally:
+        code, said = run("down")
+    assert (code, "Stopped" in said) == (0, True), said
+    assert processes_of(tmp_path) == {}
+    job = Volume(data / "volume").job(job_id)
+    assert job.attempts()[0].end().outcome == "handed_back"
+    assert "No service runs" in run("down")[1]
 
 
 @linux

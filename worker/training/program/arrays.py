@@ -54,7 +54,7 @@ def read_data(arguments: Mapping[str, Any]) -> Data:
             (x, y, weights), validation_split=arguments["validation_split"]
         )
     train = _part(x, y, weights, arguments["class_weight"])
-    return Data(train, _validation(validation) if validation is not None else _empty(train))
+    return Data(train, read_validation(validation) if validation is not None else _empty(train))
 
 
 def _check_ways(arguments: Mapping[str, Any]) -> None:
@@ -65,7 +65,8 @@ def _check_ways(arguments: Mapping[str, Any]) -> None:
         raise NotRows(f"shuffle is {arguments['shuffle']!r}")
 
 
-def _validation(given: Any) -> Part:
+def read_validation(given: Any) -> Part:
+    """The rows of `validation_data`. Raises NotRows, and what Keras raises for bad arrays."""
     if not isinstance(given, tuple | list) or len(given) not in {1, 2, 3} or not can_convert_arrays(tuple(given)):
         raise NotRows(f"validation_data is {_kind_of(given)}")
     x, y, weights = (*given, None, None)[:3]

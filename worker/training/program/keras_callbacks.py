@@ -27,15 +27,13 @@ class Treatment:
     """What becomes of a callback; `note` says more about it, to people.
 
     `not_state` names attributes that are no part of its state. `acts_on_batches`: whether it acts before or after
-    batches. `settle` is called after each epoch, and brings what it has written into its files. `reopen` is called
-    after its attributes and the working folder have been put back.
+    batches. `reopen` is called after its attributes and the working folder have been put back.
     """
 
     fate: Fate
     note: str
     not_state: frozenset[str] = frozenset()
     acts_on_batches: Callable[[Any], bool] = _never
-    settle: Callable[[Any], None] = _nothing
     reopen: Callable[[Any], None] = _nothing
 
 
@@ -48,11 +46,6 @@ def _append(logger: Any) -> None:
     if logger.keys is not None:
         names = ["epoch", *logger.keys]
         logger.writer = csv.DictWriter(logger.csv_file, names, dialect=csv.excel, delimiter=logger.sep)
-
-
-def _flush(board: Any) -> None:
-    for writer in board._writers.values():
-        writer.flush()
 
 
 def _write_new_files(board: Any) -> None:
@@ -101,7 +94,6 @@ TREATMENTS: dict[str, Treatment] = {
         "each attempt adds files with the epochs that are new; times in them are those of the clock",
         frozenset({"_writers", "_summary_module", "_prev_summary_state", "_previous_epoch_iterations"}),
         acts_on_batches=lambda one: bool(one.update_freq != "epoch" or one._should_trace),
-        settle=_flush,
         reopen=_write_new_files,
     ),
     "TerminateOnNaN": Treatment(

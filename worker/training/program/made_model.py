@@ -19,9 +19,9 @@ from shared.manifest import Checkpoint, read_manifest
 from shared.task import TaskKind, task_of_loss
 from worker.training.callbacks import Callbacks
 from worker.training.context import RunContext
-from worker.training.data.rows import Array, Data
+from worker.training.data.rows import Array, Data, Part
 from worker.training.evaluation import NotMeasurable, Subject, evaluate, report_missing
-from worker.training.program.arrays import TreePart
+from worker.training.program.arrays import NotRows, TreePart, read_validation
 
 # The confusion matrix of more classes takes 8 MB and more.
 MOST_CLASSES = 1000
@@ -68,10 +68,18 @@ def best_of_call(
     best = manifest.find(manifest.best) if manifest.best else None
     if best is None or best.epoch <= epochs_before:
         return None
-    rows = data.validation if data is not None and len(data.validation) else None
+    rows = data.validation if data is not None else _rows_of(arguments["validation_data"])
     assert rows is None or isinstance(rows, TreePart)
     batch_size = int(arguments["validation_batch_size"] or arguments["batch_size"] or _USUAL_BATCH)
-    return MadeModel(model, best, rows, batch_size)
+    return MadeModel(model, best, rows or None, batch_size)
+
+
+def _rows_of(validation_data: Any) -> Part | None:
+    """What a call validated on whose training data is no arrays."""
+    try:
+        return read_validation(validation_data)
+    except NotRows:
+        return None
 
 
 def evaluate_made(run: RunContext, made: MadeModel | None) -> None:

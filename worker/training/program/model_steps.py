@@ -10,8 +10,10 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from shared.problems import list_names
 from worker.training.engine.own_code import has_own_logs, is_own, operations_of, trace_step, with_any_rows
-from worker.training.resume.state import build_variables, own_optimizers
+from worker.training.program import random_state
+from worker.training.resume.state import build_variables, named_variables, own_optimizers
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,10 @@ _DRAWING = frozenset(
 _DRAWS = (
     "the model's step draws by TensorFlow's {}, whose state cannot be kept; draw by keras.random with a "
     "keras.random.SeedGenerator that the model holds"
+)
+_UNKEPT = (
+    "the model's step uses variables that Keras does not know, and that are not kept: {}; make them by add_weight, or "
+    "give the model its metrics and seed generators as attributes"
 )
 _NOT_WHOLE = (
     "the model makes variables in its first step, so an interrupted call of fit begins again; build the model and its "
@@ -46,12 +52,15 @@ class ModelSteps:
     operations: frozenset[str] = frozenset()
     logged: frozenset[str] = frozenset()
     is_whole: bool = True
+    unkept: tuple[str, ...] = ()
 
     @property
     def inexact(self) -> list[str]:
         """Why a resumed run of it may have other numbers; empty where nothing shows it."""
         drawing = min(self.operations & _DRAWING, default="")
-        return ([_DRAWS.format(drawing)] if drawing else []) + ([] if self.is_whole else [_NOT_WHOLE])
+        found = [_DRAWS.format(drawing)] if drawing else []
+        found += [_UNKEPT.format(list_names(self.unkept))] if self.unkept else []
+        return found if self.is_whole else [*found, _NOT_WHOLE]
 
 
 def make_variables(model: keras.Model, batch: Any) -> ModelSteps:
@@ -76,7 +85,15 @@ def make_variables(model: keras.Model, batch: Any) -> ModelSteps:
         return ModelSteps(is_whole=is_whole)
     logs = traced.structured_outputs
     logged = frozenset(logs) if has_own_logs(model) and isinstance(logs, dict) else frozenset()
-    return ModelSteps(frozenset(operations_of(traced)), logged, _has_whole_optimizers(model))
+    return ModelSteps(
+        frozenset(operations_of(traced)), logged, _has_whole_optimizers(model), tuple(_unkept_variables(model, traced))
+    )
+
+
+def _unkept_variables(model: keras.Model, traced: Any) -> list[str]:
+    kept = [variable for _, variable in named_variables(model, inside_epoch=True)]
+    values = {id(variable.value) for variable in (*kept, *random_state.keras_variables())}
+    return sorted(variable.name.partition(":")[0] for variable in traced.variables if id(variable) not in values)
 
 
 def _has_whole_optimizers(model: keras.Model) -> bool:

@@ -27,6 +27,12 @@ def unchanged() -> Iterator[None]:
         restore_keras(of_keras)
 
 
+def keras_variables() -> list[Any]:
+    """The variable of Keras's own generator; none where nobody has drawn from it."""
+    generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    return [] if generator is None else [generator.state]
+
+
 def keras_state() -> list[int] | None:
     """The state of Keras's own generator; None where nobody has drawn from it."""
     generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)

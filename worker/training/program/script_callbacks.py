@@ -90,8 +90,6 @@ class ScriptCallbacks(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.rates = None
         self._call("on_epoch_end", epoch - self._numbering.offset, logs)
-        for one in self.callbacks:
-            treatment_of(one).settle(one)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._call("on_train_batch_begin", batch, logs)

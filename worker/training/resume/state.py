@@ -31,7 +31,7 @@ def snapshot_tensors(model: keras.Model, *, inside_epoch: bool) -> _Tensors:
     return (
         *(
             (name, tf.convert_to_tensor(variable.value))
-            for name, variable in _variables(model, inside_epoch=inside_epoch)
+            for name, variable in named_variables(model, inside_epoch=inside_epoch)
         ),
         ("random:numpy", generator[1].copy()),
     )
@@ -50,7 +50,7 @@ def capture_random() -> dict[str, Any]:
 def check_tensors(model: keras.Model, point: ResumePoint) -> None:
     """Raise DamagedPoint where the point is not of this model: another library may build it otherwise."""
     inside_epoch = point.place.step > 0
-    variables = _variables(model, inside_epoch=inside_epoch)
+    variables = named_variables(model, inside_epoch=inside_epoch)
     saved = [(name, array) for name, array in point.tensors if not name.startswith(("random:", "callback:"))]
     if [name for name, _ in saved] != [name for name, _ in variables]:
         raise DamagedPoint("it is of another model")
@@ -72,7 +72,7 @@ def check_random(point: ResumePoint) -> None:
 def restore_tensors(model: keras.Model, point: ResumePoint) -> None:
     """Put back all but the metrics."""
     saved = dict(point.tensors)
-    for name, variable in _variables(model, inside_epoch=False):
+    for name, variable in named_variables(model, inside_epoch=False):
         variable.assign(saved[name])
 
 
@@ -111,7 +111,8 @@ def own_optimizers(model: keras.Model) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in found if value is not model.optimizer]
 
 
-def _variables(model: keras.Model, *, inside_epoch: bool) -> list[tuple[str, Any]]:
+def named_variables(model: keras.Model, *, inside_epoch: bool) -> list[tuple[str, Any]]:
+    """The variables that a resume point holds, each with a name; `inside_epoch` with those of the metrics."""
     named = [(f"model:{index}", variable) for index, variable in enumerate(model.variables)]
     named += [(f"optimizer:{index}", variable) for index, variable in enumerate(model.optimizer.variables)]
     for attribute, optimizer in own_optimizers(model):

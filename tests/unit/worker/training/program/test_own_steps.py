@@ -94,7 +94,8 @@ def test_both_engines_give_the_same_bits(volume: Volume, script: str, fit: str) 
 
 def test_a_step_that_draws_by_tensorflow_or_must_run_eagerly_is_said_to(volume: Volume) -> None:
     draws = "noise = keras.random.normal((tf.shape(data)[0], 3), seed=self.draws)"
-    drawing = ADVERSARIAL.replace(draws, "noise = tf.random.normal((tf.shape(data)[0], 3))")
+    drawing = ADVERSARIAL.replace(draws, "noise = tf.random.normal((tf.shape(data)[0], 3)) + self.seen.assign_add(1.0)")
+    drawing = drawing.replace("self.draws =", "self.seen = tf.Variable(0.0, name='seen'); self.draws =")
     # Traces nowhere: it asks a tensor for its number.
     eager = ADVERSARIAL.replace(draws, "noise = data + float(data[0, 0])").replace(
         "compile()", "compile(run_eagerly=True)"
@@ -108,6 +109,7 @@ def test_a_step_that_draws_by_tensorflow_or_must_run_eagerly_is_said_to(volume: 
         "inexact",
         True,
     )
+    assert "not kept: seen;" in drawn.data["reasons"][1]
     assert "build the model and its optimizers before fit" in eager_call.data["reasons"][0]
     assert (engine.data["engine"], "the model runs eagerly" in engine.message) == ("stock", True)
 

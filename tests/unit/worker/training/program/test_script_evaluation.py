@@ -19,7 +19,7 @@ from tests.support.scripts import put_script_job
 from worker.training.evaluation import NotMeasurable, Subject, measure_subject
 from worker.training.evaluation.outputs import predict
 from worker.training.program.arrays import read_data
-from worker.training.program.fit_call import by_name
+from worker.training.program.calls import by_name
 from worker.training.program.made_model import MadeModel
 from worker.training.program.stage import set_stage
 from worker.training.run import run
@@ -143,6 +143,18 @@ def test_a_regression_has_residuals() -> None:
 def test_what_cannot_be_measured_is_said(model: str, y: str, reason: str) -> None:
     with pytest.raises(NotMeasurable, match=reason):
         measure(model, y)
+
+
+@pytest.mark.filterwarnings("ignore:.*shuffle=True.*:UserWarning")
+def test_arrays_that_a_pipeline_is_validated_on_are_measured(volume: Volume) -> None:
+    script = """import tensorflow as tf
+train = tf.data.Dataset.from_tensor_slices((x[:45], y[:45])).batch(9)
+make(1, "binary_crossentropy", "sigmoid").fit(train, validation_data=(x[45:], y[45:]), epochs=1, verbose=0)
+"""
+    job, found = evaluated(volume, DATA + script)
+    data = names_of_data()
+    chosen = best_outputs(job, data["x"][45:]).ravel() > 0.5
+    assert np.array_equal(found.validation.confusion, confusion_matrix(data["y"][45:], chosen))
 
 
 @pytest.mark.filterwarnings("ignore:.*shuffle=True.*:UserWarning")

@@ -1,0 +1,160 @@
+"""Every job's log at an MLflow server, while the jobs run: `fitstop export mlflow --live`.
+
+It keeps nothing of its own. The server knows the last step of each run, which runs have ended, and since when the
+experiment exists: jobs that were unfinished then, or were posted later, are sent. So it may be killed at any moment,
+and the next one continues.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from fitstop.client import TERMINAL, Client, Json
+from fitstop.errors import ClientError, NotFound, Refused
+from fitstop.export.mlflow import Experiment, MlflowServer, Run
+from fitstop.export.rows import RowReader
+
+LOOK_SECONDS = 2.0
+_MOST_PAUSE_SECONDS = 60.0
+# A key has 100 requests in a second, and a job that runs takes three.
+_JOBS_PER_SECOND = 20
+# Jobs that do not run are looked at in turn.
+_MOST_IN_TURN = 20
+# By how much the clocks of two hosts may differ.
+_OVERLAP = timedelta(minutes=5)
+
+
+@dataclass
+class _Followed:
+    """A job that has a run, and the last epoch that was sent."""
+
+    run: Run
+    rows: RowReader
+    epoch: int
+
+
+class LiveExport:
+    """Sends what is new at each `look`. `report` gets a sentence about a job that cannot be sent."""
+
+    def __init__(self, client: Client, server: MlflowServer, name: str, report: Callable[[str], None]) -> None:
+        self._client = client
+        self._server = server
+        self._name = name
+        self._report = report
+        self._experiment: Experiment | None = None
+        self._since = datetime.now(UTC)
+        self._settled: set[str] = set()
+        # The jobs whose end was not sent; those without a run have none yet.
+        self._unsettled: dict[str, _Followed | None] = {}
+        self._refused: set[str] = set()
+
+    def run(self) -> None:
+        """Look until a KeyboardInterrupt, also after failures of the service or of MLflow, then less often."""
+        pause, trouble = LOOK_SECONDS, ""
+        while True:
+            try:
+                jobs = self.look()
+            except Exception as error:
+                # The edge of the process: whatever MLflow answers, the next look begins with what it has.
+                pause = min(2 * pause, _MOST_PAUSE_SECONDS)
+                said = str(error) if isinstance(error, ClientError) else repr(error)
+                if said != trouble:
+                    self._report(f"{said}; trying again")
+                trouble, self._experiment = said, None
+            else:
+                if trouble:
+                    self._report("sending again")
+                pause, trouble = max(LOOK_SECONDS, jobs / _JOBS_PER_SECOND), ""
+            time.sleep(pause)
+
+    def look(self) -> int:
+        """Send every new epoch, and the end of jobs that have finished. Returns the number of running jobs.
+
+        Raises ClientError where the service or MLflow does not answer, or refuses the key. Then look again.
+        """
+        if self._experiment is None:
+            self._begin()
+        running = {job["id"]: job for job in self._client.all_jobs(status="running")}
+        self._add(running.values())
+        self._find_new()
+        for job in running.values():
+            self._try(job)
+        for job_id in self._whose_turn(running):
+            self._look_at(job_id)
+        return len(running)
+
+    def _begin(self) -> None:
+        experiment = self._server.open_experiment(self._name)
+        self._settled |= self._server.ended_jobs(experiment)
+        self._since = datetime.fromtimestamp(experiment.created / 1000, UTC)
+        self._add(self._client.all_jobs(status="queued"))
+        self._experiment = experiment
+
+    def _find_new(self) -> None:
+        asked = (self._since - _OVERLAP).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        jobs = list(self._client.all_jobs(created_after=asked))
+        self._add(jobs)
+        self._since = max([self._since, *(datetime.fromisoformat(job["created_at"]) for job in jobs)])
+
+    def _add(self, jobs: Iterable[Json]) -> None:
+        for job in jobs:
+            if job["id"] not in self._settled:
+                self._unsettled.setdefault(job["id"], None)
+
+    def _whose_turn(self, running: dict[str, Json]) -> list[str]:
+        """The jobs that no longer run, and some of those that have not run."""
+        ended = [job_id for job_id, followed in self._unsettled.items() if followed and job_id not in running]
+        others = (job_id for job_id, followed in self._unsettled.items() if not followed and job_id not in running)
+        turn = list(islice(others, _MOST_IN_TURN))
+        for job_id in turn:
+            self._unsettled[job_id] = self._unsettled.pop(job_id)
+        return ended + turn
+
+    def _look_at(self, job_id: str) -> None:
+        try:
+            job = self._client.job(job_id)
+        except NotFound:
+            self._settle(job_id)
+            return
+        if self._try(job) and job["status"] in TERMINAL:
+            self._settle(job_id)
+
+    def _settle(self, job_id: str) -> None:
+        self._settled.add(job_id)
+        del self._unsettled[job_id]
+
+    def _try(self, job: Json) -> bool:
+        """Send what is new of a job; False where a request about it was refused. It is tried again at the next look."""
+        try:
+            self._send(job)
+        except (NotFound, Refused) as error:
+            # The run or the experiment may be gone, and the job itself.
+            self._unsettled[job["id"]] = None
+            self._experiment = None
+            if job["id"] not in self._refused:
+                self._report(f"{job['id']} could not be sent: {error}")
+            self._refused.add(job["id"])
+            return False
+        self._refused.discard(job["id"])
+        return True
+
+    def _send(self, job: Json) -> None:
+        epoch, is_over = (job["progress"] or {}).get("epoch", 0), job["status"] in TERMINAL
+        followed = self._unsettled[job["id"]]
+        if followed is None:
+            if not (epoch or is_over):
+                return
+            followed = self._unsettled[job["id"]] = self._open(job)
+        if epoch > followed.epoch or is_over:
+            self._server.send(followed.run, followed.rows.read(followed.run.epoch))
+            followed.epoch = epoch
+        if is_over:
+            self._server.set_status(followed.run, job)
+
+    def _open(self, job: Json) -> _Followed:
+        assert self._experiment is not None, "look has opened it"
+        run = self._server.open_run(job, self._experiment)
+        self._server.send_parameters(run, job)
+        return _Followed(run, RowReader(self._client, job), run.epoch)
