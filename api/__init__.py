@@ -49,6 +49,8 @@ def create_app(settings: "Settings") -> "Flask":
     from api.programs import views as programs
     from api.state import histories, volume_check
     from api.state.service import Service
+    from api.sweeps import insight as sweep_insight
+    from api.sweeps import views as sweeps
     from api.webhooks import views as webhooks
 
     app = Flask("api", static_folder=None, template_folder="page/templates")
@@ -113,6 +115,14 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/jobs/<job_id>/shares", "write", share.show_all),
         ("DELETE", "/jobs/<job_id>/shares/<share_id>", "write", share.revoke),
         ("GET", "/replay/patience", "read", replay.patience),
+        ("POST", "/sweeps", "write", sweeps.submit),
+        ("GET", "/sweeps", "read", sweeps.show_all),
+        ("GET", "/sweeps/<sweep_id>", "read", sweeps.show),
+        ("DELETE", "/sweeps/<sweep_id>", "write", sweeps.delete),
+        ("GET", "/sweeps/<sweep_id>/trials", "read", sweeps.show_trials),
+        ("GET", "/sweeps/<sweep_id>/explain", "read", sweep_insight.show_explanation),
+        ("POST", "/sweeps/<sweep_id>/cancel", "write", sweeps.cancel),
+        ("POST", "/sweeps/<sweep_id>/replay", "read", sweep_insight.replay),
         ("GET", "/webhooks", "read", webhooks.show_all),
         ("POST", "/webhooks", "write", webhooks.create),
         ("GET", "/webhooks/<webhook_id>", "read", webhooks.show),
@@ -141,6 +151,8 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/page/keys", "page", page.keys),
         ("GET", "/page/usage", "page", page.usage),
         ("GET", "/page/workers", "page", page.workers),
+        ("GET", "/page/sweeps", "page", page.sweeps),
+        ("GET", "/page/sweeps/<sweep_id>", "page", page.sweep),
         ("GET", "/page/webhooks", "page", page.webhooks),
         # Whoever signs in has shown no key yet; the files hold nothing that is not in the package.
         ("GET", "/page/sign-in", "public", page.show_sign_in),

@@ -21,6 +21,7 @@ from api import create_app
 from fitstop.cli.main import main as command
 from shared.settings import Settings, variable
 from shared.spec import JobSpec, ProgramJobSpec
+from shared.sweep.spec import SweepSpec
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "reference"
@@ -36,6 +37,7 @@ def pages() -> dict[str, str]:
     """The content of every reference page by its file name."""
     return {
         "spec.md": spec_page(),
+        "sweep.md": sweep_page(),
         "settings.md": settings_page(),
         "routes.md": routes_page(),
         "command.md": command_page(),
@@ -52,6 +54,20 @@ with all defaults filled in and every "auto" decided. `GET /schema/job.json` is 
 `program` in place of `dataset`, `model` and `hyperparameters`; of `callbacks` it has `early_stopping` alone."""
     of_program = _sections("program", program["$defs"]["ProgramSpec"], program["$defs"])
     return _page("Job spec", introduction, *_sections("", schema, schema["$defs"]), *of_program)
+
+
+def sweep_page() -> str:
+    """Every field of a sweep's spec."""
+    schema = SweepSpec.model_json_schema()
+    introduction = """\
+Only `job` and `space` are required. `fitstop sweep --dry-run` (`POST /sweeps?dry_run=true`) shows a spec with all
+defaults filled in. [Sweeps](../sweeps.md) explains it with an example."""
+    parameters = [
+        section
+        for kind in ("Choice", "Uniform", "Log", "Int")
+        for section in _sections(f"space.POINTER ({kind.lower()})", schema["$defs"][f"{kind}Spec"], schema["$defs"])
+    ]
+    return _page("Sweep spec", introduction, *_sections("", schema, schema["$defs"]), *parameters)
 
 
 def _sections(path: str, schema: Schema, definitions: Schema) -> Iterator[str]:
@@ -90,7 +106,7 @@ def _values(field: Schema) -> str:
     words = [_value(one) for one in _alternatives(field)]
     if "number" in words and "whole number" in words:
         words.remove("whole number")
-    return " or ".join(words)
+    return " or ".join(dict.fromkeys(words))
 
 
 def _value(one: Schema) -> str:
@@ -109,15 +125,18 @@ def _value(one: Schema) -> str:
 
 def _list(one: Schema) -> str:
     size = _limits(one, "minItems", "maxItems", " items").strip()
-    return f"list{f' ({size})' if size else ''}, each: {_values(one['items'])}"
+    if "prefixItems" in one:
+        return f"list of {len(one['prefixItems'])}, each: {_values(one['prefixItems'][0])}"
+    return f"list{f' ({size})' if size else ''}" + (f", each: {_values(one['items'])}" if one["items"] else "")
 
 
 def _object(one: Schema) -> str:
     size = _limits(one, "minProperties", "maxProperties", " names").strip()
     name = f"object{f' ({size})' if size else ''}"
-    return (
-        name if one["additionalProperties"] is True else f"{name}, each value: {_values(one['additionalProperties'])}"
+    values = (
+        next(iter(one["patternProperties"].values())) if "patternProperties" in one else one["additionalProperties"]
     )
+    return name if values is True or not values else f"{name}, each value: {_values(values)}"
 
 
 def _text(one: Schema) -> str:

@@ -31,6 +31,7 @@ from fitstop.errors import (
 from fitstop.fitting.fit import fit
 from fitstop.run import Run, attach, submit
 from fitstop.script import run_script
+from fitstop.sweeps import Sweep, attach_sweep, sweep
 
 __all__ = [
     "Answered",
@@ -47,13 +48,16 @@ __all__ = [
     "Problem",
     "Refused",
     "Run",
+    "Sweep",
     "Unreachable",
     "Unsendable",
     "attach",
+    "attach_sweep",
     "dataset",
     "dataset_path",
     "find_connection",
     "fit",
     "run_script",
     "submit",
+    "sweep",
 ]

@@ -14,7 +14,8 @@ import httpx2
 
 from fitstop.errors import NotFound
 from fitstop.resumable import RESUMABLE_BYTES, ResumableUpload
-from fitstop.transport import Json, Transport, check_download, pieces_of
+from fitstop.sweep_requests import SweepRequests
+from fitstop.transport import Json, check_download, pieces_of, read_all
 from fitstop.upload import Sendable, open_upload
 
 __all__ = ["TERMINAL", "Client", "Json"]
@@ -25,7 +26,7 @@ TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 _PARSE_SECONDS = 360
 
 
-class Client(Transport):
+class Client(SweepRequests):
     """Talks to one service. Usable from one thread; close it, or use it in a `with`."""
 
     # The service
@@ -164,7 +165,7 @@ class Client(Transport):
 
     def all_models(self) -> Iterator[Json]:
         """All uploaded weights by their ids, page by page."""
-        return _read_all(lambda after: self.models(after=after), None)
+        return read_all(lambda after: self.models(after=after), None)
 
     def model(self, weights_id: str) -> Json:
         """Uploaded weights: their size and sha256."""
@@ -193,7 +194,7 @@ class Client(Transport):
 
     def all_programs(self) -> Iterator[Json]:
         """Every program by its id with its latest version, page by page."""
-        return _read_all(lambda after: self._json("GET", "/programs", params={"limit": 100, "after": after}), "")
+        return read_all(lambda after: self._json("GET", "/programs", params={"limit": 100, "after": after}), "")
 
     def delete_program(self, program_id: str) -> None:
         """Remove a program, with all versions, that no unfinished job uses."""
@@ -234,7 +235,7 @@ class Client(Transport):
 
     def all_jobs(self, **filters: Any) -> Iterator[Json]:
         """Every job that the filters of `jobs` let through, newest first, page by page."""
-        return _read_all(lambda after: self.jobs(after=after, **filters), None)
+        return read_all(lambda after: self.jobs(after=after, **filters), None)
 
     def job(self, job_id: str) -> Json:
         """The whole job."""
@@ -275,7 +276,7 @@ class Client(Transport):
     def all_epochs(self, job_id: str, after: int = 0) -> Iterator[Json]:
         """Every epoch's row after the epoch `after`, oldest first, page by page."""
         path = _job_path(job_id, "epochs")
-        return _read_all(
+        return read_all(
             lambda last: self._json("GET", path, params={"after": last, "limit": 10_000}), after, cursor="epoch"
         )
 
@@ -363,16 +364,6 @@ class Client(Transport):
             headers={"Content-Type": media_type or upload.media_type, "Content-Length": str(upload.size)},
             timeout=_parse_timeout(upload),
         )
-
-
-def _read_all(read_page: Callable[[Any], Json], after: Any, *, cursor: str = "id") -> Iterator[Json]:
-    """Every item of a list, page by page; the field `cursor` of a page's last item says where the next page begins."""
-    while True:
-        page = read_page(after)
-        yield from page["data"]
-        if not page["has_more"] or not page["data"]:
-            return
-        after = page["data"][-1][cursor]
 
 
 def _parse_timeout(upload: Sendable) -> httpx2.Timeout:

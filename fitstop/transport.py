@@ -6,7 +6,7 @@ import re
 import weakref
 import zipfile
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -127,6 +127,16 @@ def check_download(
 def pieces_of(response: httpx2.Response) -> Iterator[bytes]:
     """The body in pieces."""
     yield from response.iter_bytes(64 * 1024)
+
+
+def read_all(read_page: Callable[[Any], Json], after: Any, *, cursor: str = "id") -> Iterator[Json]:
+    """Every item of a list, page by page; the field `cursor` of a page's last item says where the next page begins."""
+    while True:
+        page = read_page(after)
+        yield from page["data"]
+        if not page["has_more"] or not page["data"]:
+            return
+        after = page["data"][-1][cursor]
 
 
 def _document(response: httpx2.Response) -> Any:

@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from shared.document import Document, UnusableDocument, read_document
-from shared.durable import create_file, encode, make_folder
+from shared.durable import create_file, encode, make_folder, sync_folder
 from shared.ids import is_job_id
 from shared.job import as_json
 from shared.job_folder import JobFolder
@@ -83,6 +83,7 @@ def change_annotations(
             return number, now
         make_folder(job.path / ANNOTATIONS, within=job.path)
         (annotated / f"{job.id}.{number + 1}").touch()
+        sync_folder(annotated)
         if not create_file(_document(job, number + 1), encode(as_json(wanted))):
             continue
         # Somebody slow may create a number that others have removed already: only the highest counts.

@@ -41,9 +41,9 @@ def is_sweep_id(text: str) -> bool:
     return _SWEEP_ID.fullmatch(text) is not None
 
 
-def job_age_seconds(job_id: str) -> float:
-    """How long ago a job's id was made, by its own word and this machine's clock."""
-    return time.time() - float(ULID.from_str(job_id.removeprefix("job_")).timestamp)
+def age_seconds(made_id: str) -> float:
+    """How long ago the id of a job or a sweep was made, by its own word and this machine's clock."""
+    return time.time() - float(ULID.from_str(made_id.partition("_")[2]).timestamp)
 
 
 def is_dataset_id(text: str) -> bool:

@@ -38,7 +38,7 @@ from shared.durable import (
     replace_file,
     sync_folder,
 )
-from shared.ids import is_dataset_id, is_job_id, job_age_seconds
+from shared.ids import age_seconds, is_dataset_id, is_job_id, is_sweep_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.plain_files import guard
@@ -315,22 +315,23 @@ class Volume:
         return self._remove(self.job_folder(open_job.job_id).path)
 
     def was_deleted(self, job_id: str) -> bool:
-        """Whether there was a job of this id, not long ago; nobody makes one again under it."""
+        """Whether there was a job or a sweep of this id, not long ago; nobody makes one again under it."""
         return (self.deleted / job_id).exists()
 
     def remove_leftovers(self) -> None:
-        """Remove for good what was deleted when a process was killed, and the names of jobs deleted long ago."""
+        """Remove for good what was deleted when a process was killed, and the names of what was deleted long ago."""
         for grave in list(self.deleted.iterdir()):
             if grave.name.endswith(_DATASET_GRAVE):
                 if time.time() - grave.stat().st_mtime > _REMEMBERED_SECONDS:
                     grave.unlink(missing_ok=True)
-            elif not is_job_id(grave.name):
+            elif not (is_job_id(grave.name) or is_sweep_id(grave.name)):
                 remove_tree(grave)
-            elif job_age_seconds(grave.name) > _REMEMBERED_SECONDS:
+            elif age_seconds(grave.name) > _REMEMBERED_SECONDS:
                 grave.unlink(missing_ok=True)
 
     def remove_sweep(self, sweep_id: str) -> bool:
         """Make a sweep not exist any more, at once and whole; False where there is none. Its jobs stay."""
+        (self.deleted / sweep_id).touch()
         return self._remove(self.root / "sweeps" / sweep_id)
 
     def _remove(self, folder: Path) -> bool:

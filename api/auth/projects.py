@@ -22,6 +22,8 @@ from shared.job_folder import JobFolder
 from shared.problems import NotFound
 from shared.program import ProgramInfo
 from shared.project import PROJECT_PATTERN, is_project_name
+from shared.sweep import folder as sweeps
+from shared.sweep.folder import SweepFolder
 from shared.weights import DOCUMENT, WeightsInfo
 
 _Read = TypeVar("_Read")
@@ -104,6 +106,14 @@ def find_webhook(webhook_id: str) -> WebhookRecord:
     if found is None or not reaches(found.project):
         raise NotFound("there is no webhook with this id")
     return found
+
+
+def find_sweep(sweep_id: str) -> SweepFolder:
+    """The folder of a sweep that the caller reaches. Raises NotFound for every other id, whatever it holds."""
+    folder = sweeps.find_sweep(service().volume, sweep_id)
+    if folder is None or not (own_project() is None or reaches(project_of(folder.record_file))):
+        raise NotFound("there is no sweep with this id")
+    return folder
 
 
 def is_weights_id_taken(weights_id: str) -> bool:

@@ -20,6 +20,7 @@ from api.auth.access import scope_of
 from api.http.operation import ERRORS, JSON, PROBLEM, Answer, Operation, Schema, operation_of, text
 from api.http.problems import ProblemDocument
 from api.http.query import no_query
+from api.shapes.sweeps import SWEEP_ID_PATTERN
 from api.state.share_store import SHARE_ID_PATTERN
 from api.state.webhook_store import WEBHOOK_ID_PATTERN
 from shared.ids import DATASET_ID_PATTERN
@@ -49,6 +50,7 @@ _PATH_PARAMETERS: dict[str, Schema] = {
     "upload_id": text("Id of the upload, chosen by the client.", pattern=DATASET_ID_PATTERN),
     "program_id": text("Id of the program, chosen at the upload.", pattern=DATASET_ID_PATTERN),
     "job_id": text("Id of the job.", pattern=r"^job_[0-9A-HJKMNP-TV-Z]{26}$"),
+    "sweep_id": text("Id of the sweep.", pattern=SWEEP_ID_PATTERN),
     "name": text("Name from the list of checkpoints.", minLength=1, maxLength=255, pattern="^[A-Za-z0-9._-]+$"),
     "path": text("Path from the list of files, with / between folders.", minLength=1, maxLength=4096),
     "webhook_id": text("Id of the webhook.", pattern=WEBHOOK_ID_PATTERN),

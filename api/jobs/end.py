@@ -10,6 +10,7 @@ from api.jobs.find import state_of
 from api.jobs.show import job_document
 from api.shapes.jobs import Job
 from api.state.service import service
+from shared.job_folder import JobFolder
 from shared.problems import Conflict, NotFound
 from shared.settling import settle_if_decided
 from shared.volume import OpenJob
@@ -30,15 +31,20 @@ def cancel(job_id: str) -> Response:
     """
     no_query()
     folder = find_job(job_id)
+    cancel_job(folder)
+    result = folder.result()
+    if result is not None and result.ending.status != "cancelled":
+        raise Conflict(f"the job has {result.ending.status} already and cannot be cancelled")
+    return json_response(job_document(folder))
+
+
+def cancel_job(folder: JobFolder) -> None:
+    """Ask for the end of a job that has none; one that no worker has taken ends at once."""
     if state_of(folder).result is None:
         folder.request_cancel()
         state = state_of(folder)
         if settle_if_decided(folder, state):
             service().volume.close_job(OpenJob.of(state.record))
-    result = folder.result()
-    if result is not None and result.ending.status != "cancelled":
-        raise Conflict(f"the job has {result.ending.status} already and cannot be cancelled")
-    return json_response(job_document(folder))
 
 
 @operation("deleteJob", "jobs", "Delete a finished job", {204: Answer("Deleted.")}, errors=(404, 409))

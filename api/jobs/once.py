@@ -1,6 +1,6 @@
-"""`Idempotency-Key` on POST /jobs: however often a client repeats a post, there is one job.
+"""`Idempotency-Key` on POST /jobs and POST /sweeps: however often a client repeats a post, there is one job or sweep.
 
-idempotency/<aa>/<digest>.json   the job's id, and what the body was; the digest is over the ids of both keys
+idempotency/<aa>/<digest>.json   its id, and what the body was; the digest is over the ids of both keys
 
 The record is created exclusively and names the job's id before the job is stored. So of any number of posts at once one
 chooses the id and all of them answer with it; a post that finds the record without its job, because the process between
@@ -13,11 +13,12 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from flask import request
 
@@ -29,7 +30,7 @@ from api.http.problems import HttpProblem
 from api.state.service import service
 from shared.document import Document, UnusableDocument, read_document
 from shared.durable import create_file, encode, make_folder
-from shared.ids import JobId, new_job_id
+from shared.ids import JobId, SweepId, new_job_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.problems import Conflict
@@ -37,7 +38,7 @@ from shared.times import Time, seconds_since, utc_now
 from shared.volume import Volume
 
 HEADER = "Idempotency-Key"
-ONCE = {HEADER: text("Key that makes repeated requests create one job.", pattern="^[!#-+\\--\\[\\]-~]{1,255}$")}
+ONCE = {HEADER: text("Key that makes repeated requests create only one.", pattern="^[!#-+\\--\\[\\]-~]{1,255}$")}
 KEPT_SECONDS = 24 * 3600.0
 
 _PLAIN = re.compile(r'[!#-+\--\[\]-~]{1,255}|"[ !#-\[\]-~]{1,255}"')
@@ -46,9 +47,9 @@ log = logging.getLogger(__name__)
 
 
 class PostedOnce(Document):
-    """`idempotency/<aa>/<digest>.json`."""
+    """`idempotency/<aa>/<digest>.json`: `job_id` is the id of the job, or of the sweep, that was posted."""
 
-    job_id: JobId
+    job_id: JobId | SweepId
     body_sha256: str
     created_at: Time
 
@@ -67,26 +68,55 @@ def store_once(
 
     Raises HttpProblem: 400 for a key that is none, 422 for one under which another body was posted.
     """
-    volume, key = service().volume, _read_key()
-    if key is None:
+    volume, post = service().volume, PostKey.of_request(document)
+    if post is None:
         record = new_record(new_job_id())
         return _store(record, prepare), record if prepare is None else None
-    file = record_file(volume, caller().key_id, key)
-    body = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-    posted, ours = _read(file), None
-    if posted is None:
+    job_id, ours = post.chosen(), None
+    if job_id is None:
         ours = new_record(new_job_id())
-        posted = _first(file, ours.id, body)
-        _sweep_sometimes(volume)
-    if posted.body_sha256 != body:
-        raise HttpProblem(422, "idempotency_key_reused", f"another body was posted under this {HEADER}; use a new one")
-    standing = volume.job(posted.job_id)
-    if standing is None and volume.was_deleted(posted.job_id):
+        job_id = post.choose(ours.id)
+    standing = volume.job(job_id)
+    if standing is None and volume.was_deleted(job_id):
         raise Conflict(f"the job of this {HEADER} was deleted; use a new one to post it again")
     if standing is not None:
         return standing, None
-    record = ours if ours is not None and ours.id == posted.job_id else new_record(posted.job_id)
+    record = ours if ours is not None and ours.id == job_id else new_record(job_id)
     return _store(record, prepare, is_shared=True), None
+
+
+@dataclass(frozen=True)
+class PostKey:
+    """The Idempotency-Key of a request for a body: where its record lies, and the body's digest."""
+
+    file: Path
+    body_sha256: str
+
+    @classmethod
+    def of_request(cls, document: Mapping[str, Any]) -> Self | None:
+        """That of the request that is answered; None where it has none. Raises HttpProblem 400 for a bad one."""
+        key = _read_key()
+        if key is None:
+            return None
+        body = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+        return cls(record_file(service().volume, caller().key_id, key), body)
+
+    def chosen(self) -> str | None:
+        """The id that a post with this key has chosen; None where none has. Raises HttpProblem 422 for another body."""
+        posted = _read(self.file)
+        return None if posted is None else self._id_of(posted)
+
+    def choose(self, own_id: str) -> str:
+        """The id of all posts with this key: `own_id`, where this post is the first. Raises HttpProblem 422."""
+        posted = _first(self.file, own_id, self.body_sha256)
+        _sweep_sometimes(service().volume)
+        return self._id_of(posted)
+
+    def _id_of(self, posted: PostedOnce) -> str:
+        if posted.body_sha256 != self.body_sha256:
+            detail = f"another body was posted under this {HEADER}; use a new one"
+            raise HttpProblem(422, "idempotency_key_reused", detail)
+        return posted.job_id
 
 
 def _store(

@@ -86,8 +86,8 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     settings = service().settings
     document = read_object(settings.max_job_bytes, settings.max_json_depth, _MODEL)
     if is_dry:
-        return json_response(dry_run_report(_make_record(document, new_job_id()))), 200, {}
-    make_record = partial(_make_record, document)
+        return json_response(dry_run_report(make_job_record(document, new_job_id()))), 200, {}
+    make_record = partial(make_job_record, document)
     return answer_post(*store_once(document, make_record, keep_earlier if names_earlier(document) else None))
 
 
@@ -117,7 +117,8 @@ def answer_post(folder: JobFolder, new: JobRecord | None) -> tuple[Response, int
     return Response(content, content_type="application/json"), 202, {"Location": f"/jobs/{folder.id}"}
 
 
-def _make_record(document: dict[str, Any], job_id: str) -> JobRecord:
+def make_job_record(document: dict[str, Any], job_id: str) -> JobRecord:
+    """The record of a job from its posted spec. Raises Refused with every problem, and as `new_record`."""
     if "program" in document:
         return make_program_record(document, job_id)
     draft = make_draft(JobSpec, _fill_in_kinds(document), _UNKNOWN)

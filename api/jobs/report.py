@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from api.shapes import jobs as shapes
 from api.shapes.base import take_fields
+from api.shapes.sweeps import TrialLink
 from shared.annotations import Annotations, read_annotations
 from shared.attempts import Ended, is_failure, is_loss, since_progress
 from shared.document import UnusableDocument
@@ -43,10 +44,7 @@ def job_report(
         object="job",
         project=record.project,
         **_labels(folder, record, unread),
-        retry_of=record.retry_of,
-        extends=record.extends,
-        extends_from=record.extends_from,
-        lineage=[take_fields(shapes.Ancestor, one) for one in record.lineage],
+        **_origin(record),
         status=state.status,
         **_times(state, _or_none(attempts[0].claim, unread) if attempts else None, event),
         queue_position=queue_position,
@@ -66,6 +64,17 @@ def job_report(
         urls=_urls(folder.id),
         warnings=[*record.warnings, *unread],
     )
+
+
+def _origin(record: JobRecord) -> dict[str, Any]:
+    """What the job comes from: other jobs, or a sweep."""
+    return {
+        "retry_of": record.retry_of,
+        "extends": record.extends,
+        "extends_from": record.extends_from,
+        "lineage": [take_fields(shapes.Ancestor, one) for one in record.lineage],
+        "sweep": take_fields(TrialLink, record.sweep) if record.sweep else None,
+    }
 
 
 def without_config(job: shapes.Job) -> shapes.Job:

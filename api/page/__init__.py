@@ -8,7 +8,21 @@ No script and no style stands inside the HTML (`POLICY`), no text becomes markup
 from api.page.problem_page import install
 from api.page.sign_in import code, sign_in, sign_out
 from api.page.static_files import show_file, show_vendored
-from api.page.views import compare, datasets, job, jobs, keys, new, shared, show_sign_in, usage, webhooks, workers
+from api.page.views import (
+    compare,
+    datasets,
+    job,
+    jobs,
+    keys,
+    new,
+    shared,
+    show_sign_in,
+    sweep,
+    sweeps,
+    usage,
+    webhooks,
+    workers,
+)
 
 __all__ = [
     "code",
@@ -25,6 +39,8 @@ __all__ = [
     "show_vendored",
     "sign_in",
     "sign_out",
+    "sweep",
+    "sweeps",
     "usage",
     "webhooks",
     "workers",

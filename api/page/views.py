@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, g, render_template
 
 from api.auth.access import caller
-from api.auth.projects import find_job
+from api.auth.projects import find_job, find_sweep
 from api.http.operation import Answer, operation
 from api.state.service import service
 from shared.ids import is_job_id
@@ -84,6 +84,19 @@ def workers() -> Response:
 def webhooks() -> Response:
     """Page of the webhooks and their last deliveries."""
     return _for_caller("webhooks.html", "webhooks")
+
+
+@operation("sweepsPage", "page", "Page of all sweeps, live", _SHOWN)
+def sweeps() -> Response:
+    """Page of all sweeps, live."""
+    return _for_caller("sweeps.html", "sweeps")
+
+
+@operation("sweepPage", "page", "Page of one sweep, live", _SHOWN, errors=(404,))
+def sweep(sweep_id: str) -> Response:
+    """Page of one sweep, live: its best trial, charts of its parameters, and all trials."""
+    find_sweep(sweep_id)
+    return _for_caller("sweep.html", "sweeps", sweep_id=sweep_id)
 
 
 @operation("signInPage", "page", "Page to log in", {200: _HTML})

@@ -21,6 +21,9 @@ from shared.networks import parse_networks
 THREADS = 2
 MOST_CONNECTIONS = 256
 MOST_REQUESTS_PER_SECOND = 100
+# The page of a link to a job consists of fifty files. Several people behind one address open it in the same second.
+MOST_FILES_PER_SECOND = 300
+_FILES = "/page/static/"
 _WINDOW_SECONDS = 1.0
 # A revoked key is refused at once all the same, by a thread of another pool.
 _KNOWN_SECONDS = 30.0
@@ -56,7 +59,7 @@ class Strangers:
         self._known: TTLCache[bytes, bool] = TTLCache(_MOST_KNOWN, _KNOWN_SECONDS)
         self._proxies = parse_networks(trusted_proxies)
         self._connections: defaultdict[str, dict[Client, Connection]] = defaultdict(dict)
-        self._requests: Counter[str] = Counter()
+        self._requests: Counter[tuple[str, bool]] = Counter()
         self._window_ends = 0.0
 
     def connect(self, connection: Connection) -> None:
@@ -96,15 +99,17 @@ class Strangers:
         return False
 
     def admit(self, environ: Environ) -> bool:
-        """Count a request; False above MOST_REQUESTS_PER_SECOND of its address."""
+        """Count a request; False above MOST_REQUESTS_PER_SECOND, or MOST_FILES_PER_SECOND, of its address."""
         address: str = environ["REMOTE_ADDR"]
         if self._is_proxy(address):
             address = environ.get("HTTP_X_FORWARDED_FOR", address).rpartition(",")[2].strip()
         now = asyncio.get_running_loop().time()
         if now >= self._window_ends:
             self._window_ends, self._requests = now + _WINDOW_SECONDS, Counter()
-        self._requests[_group(address)] += 1
-        return self._requests[_group(address)] <= MOST_REQUESTS_PER_SECOND
+        is_file = environ.get("PATH_INFO", "").startswith(_FILES)
+        counted = (_group(address), is_file)
+        self._requests[counted] += 1
+        return self._requests[counted] <= (MOST_FILES_PER_SECOND if is_file else MOST_REQUESTS_PER_SECOND)
 
     def _is_proxy(self, address: str) -> bool:
         found = _parse(address)

@@ -6,6 +6,7 @@ from pydantic import Field, PlainSerializer, SerializerFunctionWrapHandler, mode
 
 from api.shapes.base import Count, JobId, Page, Path, Shape, Time
 from api.shapes.insight import Ledger
+from api.shapes.sweeps import TrialLink
 from shared.evaluation import PartResult
 from shared.events import Level
 from shared.fits import Kept
@@ -164,6 +165,7 @@ class Job(Shape):
         list[Ancestor],
         Field(description="Models of earlier jobs that its model was trained from, the newest first: fine-tuning"),
     ]
+    sweep: Annotated[TrialLink | None, Field(description="Sweep that it is a trial of")]
     extends_from: Annotated[Literal["last", "best"] | None, Field(description="Its last resume point or best model")]
     status: JobStatus
     created_at: Time

@@ -39,6 +39,7 @@ SETTLE_SECONDS = 2.0
 # So many jobs are read while a client waits; more are left to a thread.
 MOST_READ_AT_ONCE = 500
 _MOST_WRITTEN_AT_ONCE = 10_000
+_MOST_NUMBER = 2**63
 
 log = logging.getLogger(__name__)
 
@@ -282,20 +283,24 @@ def _entry(job_id: str, folder: str) -> Entry:
         shown = asked["name"] or source
         texts = (status, shown, source, record["created_at"], project, finished_at or "")
         _check_texts(*texts, *(text for pair in metadata for text in pair))
-        facts = (source, int(asked.get("priority", 5)), *_how_far(end))
+        facts = (source, _number(asked.get("priority", 5)), *_how_far(end))
         return Entry(job_id, status, asked["name"], record["created_at"], metadata, project, finished_at, shown, *facts)
     except (ValueError, KeyError, TypeError, AttributeError):
         log.error("%s is damaged and left out of every list", job_id)
         return Entry(job_id, DAMAGED)
 
 
-def _how_far(end: Any) -> tuple[float | None, int | None]:
+def _how_far(end: Any) -> tuple[float | None, float | None]:
     """The value of the best model and the last epoch of a job that has ended."""
     stop = end and end["ending"].get("stop")
     if not stop:
         return None, None
-    best = (stop.get("best") or {}).get("value")
-    return None if best is None else float(best), int(stop.get("last_epoch", 0))
+    return _number((stop.get("best") or {}).get("value")), _number(stop.get("last_epoch"))
+
+
+def _number(value: Any) -> float | int | None:
+    """A number of a document as SQLite takes it; None for any other value, by which nothing can be sorted."""
+    return value if isinstance(value, int | float) and abs(value) < _MOST_NUMBER else None
 
 
 def _check_texts(*values: object) -> None:

@@ -37,6 +37,8 @@ CREATE INDEX IF NOT EXISTS job_name ON job (name, id);
 CREATE INDEX IF NOT EXISTS job_project ON job (project, id);
 CREATE INDEX IF NOT EXISTS job_project_status ON job (project, status, id);
 CREATE INDEX IF NOT EXISTS job_project_name ON job (project, name, id);
+CREATE INDEX IF NOT EXISTS job_best ON job (best, id);
+CREATE INDEX IF NOT EXISTS job_finished ON job (finished_at, id);
 CREATE TABLE IF NOT EXISTS metadata (key TEXT, value TEXT, id TEXT, PRIMARY KEY (key, value, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS metadata_id ON metadata (id, key, value);
 CREATE TABLE IF NOT EXISTS tag (tag TEXT, id TEXT, PRIMARY KEY (tag, id)) WITHOUT ROWID;
@@ -122,9 +124,9 @@ class Entry:
     finished_at: str | None = None
     shown: str = ""
     source: str = ""
-    priority: int = 0
+    priority: float | None = None
     best: float | None = None
-    epoch: int | None = None
+    epoch: float | None = None
 
 
 class IndexFile:
@@ -276,7 +278,8 @@ def _behind_cursor(wanted: Wanted) -> tuple[str, list[Key]]:
         return f"id {compare} ?", [wanted.after]
     if wanted.after_key is None:
         return "key IS NULL AND id < ?", [wanted.after]
-    after = f"(key {compare} ? OR (key = ? AND id < ?) OR key IS NULL)"
+    # The plus keeps SQLite from looking up each part by itself, and then sorting: it walks the order's own index.
+    after = f"(+key {compare} ? OR (+key = ? AND +id < ?) OR +key IS NULL)"
     return after, [wanted.after_key, wanted.after_key, wanted.after]
 
 

@@ -21,6 +21,7 @@ from api.state.sessions import SessionStore
 from api.state.share_store import ShareStore
 from api.state.shared_counts import SharedCounts
 from api.state.state_folder import open_state_folder
+from api.state.sweeps import SweepStates
 from api.state.unfinished_jobs import UnfinishedJobs
 from api.state.webhook_store import WebhookStore
 from shared.queue import JobQueue, make_celery
@@ -57,6 +58,7 @@ class Service:
     streams_of_keys: KeyPlaces
     costly_of_keys: KeyPlaces
     usage: ProjectUsage
+    sweeps: SweepStates
     parsers: threading.BoundedSemaphore
     uses_noted: dict[str, float] = field(default_factory=dict)
     is_stopping: Callable[[], bool] = field(default=lambda: False)
@@ -93,6 +95,7 @@ class Service:
             streams_of_keys=KeyPlaces(settings.streams_per_key),
             costly_of_keys=KeyPlaces(settings.costly_reads_per_key),
             usage=ProjectUsage(volume, index, settings.volume / "spent", settings.currency),
+            sweeps=SweepStates(volume),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )
 

@@ -3,7 +3,7 @@
 import os
 
 from api.state.shared_counts import Counts, SharedCounts
-from shared.ids import job_age_seconds
+from shared.ids import age_seconds
 from shared.volume import Volume
 
 # A younger job without a marker may be one that is just being stored, and not one that has finished.
@@ -27,9 +27,7 @@ class UnfinishedJobs:
             return True
         standing = {entry.name for entry in os.scandir(self._volume.open)}
         known = counts.members(name) - {marker}
-        counts.discard(
-            name, {one for one in known - standing if job_age_seconds(_job_id(one)) > _STORED_WITHIN_SECONDS}
-        )
+        counts.discard(name, {one for one in known - standing if age_seconds(_job_id(one)) > _STORED_WITHIN_SECONDS})
         has_room = len(known & standing) < most
         if not has_room:
             counts.discard(name, {marker})

@@ -7,10 +7,13 @@ from rich.text import Text
 from fitstop.cli.base import examples, open_client, output_option
 from fitstop.cli.completion import complete_jobs, job_argument
 from fitstop.cli.job_ids import find_job_id
+from fitstop.cli.sweep_ids import find_job_or_sweep, is_sweep
 from fitstop.client import Json
 from fitstop.terminal.output import duration, fields, hint, literal, money, number, print_json, show_rows, table
+from fitstop.terminal.sweep_view import importance_table
 
 _GROUPS = ["day", "dataset", "key", "project", "worker"]
+_RULES = ["forecast", "asha", "median", "none"]
 _PARTS = ("start_up", "learning", "patience", "redone", "saving")
 
 
@@ -19,14 +22,20 @@ _PARTS = ("start_up", "learning", "patience", "redone", "saving")
 @output_option
 @click.pass_context
 def explain(ctx: click.Context, job: str, output: str) -> None:
-    """Explain why a job waits, why it still runs, or why it stopped."""
+    """Explain why a job or sweep waits, runs or stopped.
+
+    Of a sweep also the importance of each parameter.
+    """
     client = open_client(ctx)
-    document = client.explain(find_job_id(client, job))
+    found = find_job_or_sweep(client, job)
+    document = client.explain_sweep(found) if is_sweep(found) else client.explain(found)
     if output == "json":
         print_json(document)
         return
     for sentence in document["sentences"]:
         show_rows(literal(sentence))
+    if document.get("importance"):
+        show_rows(importance_table(document["importance"]))
 
 
 @click.command(epilog=examples("fitstop replay JOB --patience 5"))
@@ -35,6 +44,7 @@ def explain(ctx: click.Context, job: str, output: str) -> None:
 @click.option("--min-delta", type=click.FloatRange(0), help="Smallest change that counts as an improvement.")
 @click.option("--start-from-epoch", type=click.IntRange(0), help="Warm-up epochs before early stopping counts.")
 @click.option("--monitor", metavar="NAME", help="Metric to monitor.")
+@click.option("--rule", type=click.Choice(_RULES), help="Rule of a sweep that stops its trials.")
 @output_option
 @click.pass_context
 def replay(  # noqa: PLR0913, PLR0917  one for each option
@@ -44,22 +54,38 @@ def replay(  # noqa: PLR0913, PLR0917  one for each option
     min_delta: float | None,
     start_from_epoch: int | None,
     monitor: str | None,
+    rule: str | None,
     output: str,
 ) -> None:
-    """Find where a job would have stopped with other settings.
+    """Find where a job or sweep would have stopped with other settings.
 
-    The answer is exact up to the last epoch that was trained. What would have happened after it is not known.
+    The answer is exact up to the last epoch that was trained. What would have happened after it is not known. --rule
+    is for a sweep: the time that it would have saved, and whether it would have lost the winner.
     """
     client = open_client(ctx)
+    found = find_job_or_sweep(client, job)
+    if is_sweep(found):
+        _replay_sweep(ctx, found, rule, output)
+        return
     asked = {"patience": patience, "min_delta": min_delta, "start_from_epoch": start_from_epoch, "monitor": monitor}
     settings = {name: value for name, value in asked.items() if value is not None}
     if not settings:
         raise click.UsageError("give at least one of --patience, --min-delta, --start-from-epoch, --monitor")
-    document = client.replay(find_job_id(client, job), settings)
+    document = client.replay(found, settings)
     if output == "json":
         print_json(document)
     else:
         show_rows(_replay_table(document))
+
+
+def _replay_sweep(ctx: click.Context, sweep_id: str, rule: str | None, output: str) -> None:
+    if rule is None:
+        raise click.UsageError("give --rule for a sweep")
+    document = open_client(ctx).replay_sweep(sweep_id, {"name": rule})
+    if output == "json":
+        print_json(document)
+    else:
+        show_rows(literal(document["text"]))
 
 
 def _replay_table(document: Json) -> Table:

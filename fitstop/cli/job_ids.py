@@ -30,7 +30,7 @@ def find_job_id(client: Client, text: str) -> str:
     return found[0]
 
 
-def matches(text: str, ids: list[str]) -> list[str]:
+def matches(text: str, ids: list[str], prefix: str = "job_") -> list[str]:
     """The ids that begin or end with `text`, whatever its case; an id that is `text` is the only one.
 
     Of an id as a narrow terminal shows it, `job_01K8…9XQZ`, both ends count.
@@ -42,13 +42,13 @@ def matches(text: str, ids: list[str]) -> list[str]:
     if cut:
         return [one for one in ids if one.casefold().startswith(begin) and one.casefold().endswith(end)]
     folded = {one: one.casefold() for one in ids}
-    same = [one for one in ids if part in {folded[one], folded[one].removeprefix("job_")}]
+    same = [one for one in ids if part in {folded[one], folded[one].removeprefix(prefix)}]
     if same:
         return same[:1]
     return [
         one
         for one in ids
         if folded[one].startswith(part)
-        or folded[one].removeprefix("job_").startswith(part)
+        or folded[one].removeprefix(prefix).startswith(part)
         or folded[one].endswith(part)
     ]

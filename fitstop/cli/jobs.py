@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,10 +12,11 @@ from fitstop.cli.completion import complete_jobs, job_argument, jobs_argument
 from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.cli.job_ids import find_job_id
 from fitstop.cli.removal import confirm, find_jobs, starts_from, yes_option
+from fitstop.cli.spec_file import read_assigned
+from fitstop.cli.sweep_ids import find_job_or_sweep, is_sweep
+from fitstop.cli.sweeps import watch_sweep_to_the_end
 from fitstop.client import TERMINAL, Client, Json
 from fitstop.errors import ClientError, NotFound
-from fitstop.set_options import assign
-from fitstop.spec_file import read_spec
 from fitstop.terminal.follow import follow
 from fitstop.terminal.job_view import ending, job_fields
 from fitstop.terminal.output import (
@@ -26,6 +26,7 @@ from fitstop.terminal.output import (
     print_json,
     show_rows,
 )
+from fitstop.terminal.sweep_view import sweep_fields
 from fitstop.terminal.watch import event_line, print_ending, watch
 
 
@@ -68,7 +69,7 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
     """
     if file is None and not assignments:
         raise click.UsageError("no spec: give a FILE, - for stdin, or --set")
-    spec = _spec(file, assignments)
+    spec = read_assigned(file, assignments)
     if earlier is not None:
         spec = _from_job(spec, find_job_id(open_client(ctx), earlier))
     if dry_run:
@@ -93,14 +94,6 @@ def print_submitted(ctx: click.Context, job: Json, output: str, *, watching: boo
     if watching:
         ctx.exit(watch_to_the_end(open_client(ctx), job["id"]))
     hint(f"fitstop watch {job['id']}")
-
-
-def _spec(file: Any, assignments: tuple[str, ...]) -> Json:
-    try:
-        spec = read_spec(file.read(), Path(getattr(file, "name", "-")).name) if file is not None else {}
-        return assign(spec, list(assignments))
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _from_job(spec: Json, job_id: str) -> Json:
@@ -135,11 +128,17 @@ def watch_to_the_end(client: Client, job_id: str, *, err: bool = False) -> ExitC
 @output_option
 @click.pass_context
 def show(ctx: click.Context, job: str, output: str) -> None:
-    """Show one job. JOB is an id, or its beginning or end; -o json includes the spec with all defaults."""
+    """Show one job or sweep.
+
+    JOB is an id, or its beginning or end; -o json includes the spec with all defaults.
+    """
     client = open_client(ctx)
-    document = client.job(find_job_id(client, job))
+    found = find_job_or_sweep(client, job)
+    document = client.sweep(found) if is_sweep(found) else client.job(found)
     if output == "json":
         print_json(document)
+    elif is_sweep(found):
+        show_rows(sweep_fields(document))
     else:
         show_rows(job_fields(document, _evaluation(client, document), _system(client, document)))
 
@@ -169,13 +168,14 @@ def _system(client: Client, job: Json) -> Json | None:
 @job_argument
 @click.pass_context
 def watch_command(ctx: click.Context, job: str) -> None:
-    """Watch a job live until it has finished.
+    """Watch a job or a sweep live until it has finished.
 
-    The exit status is 0 if the job succeeded and 1 if it failed or was cancelled. Ctrl-C detaches with 0 and leaves the
-    job running.
+    The exit status is 0 if it succeeded and 1 if it failed or was cancelled. Ctrl-C detaches with 0 and leaves it
+    running.
     """
     client = open_client(ctx)
-    ctx.exit(watch_to_the_end(client, find_job_id(client, job)))
+    found = find_job_or_sweep(client, job)
+    ctx.exit(watch_sweep_to_the_end(client, found) if is_sweep(found) else watch_to_the_end(client, found))
 
 
 @click.command()
@@ -217,11 +217,15 @@ def log(ctx: click.Context, job: str) -> None:
 @jobs_argument
 @click.pass_context
 def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
-    """Cancel jobs. Their checkpoints are kept; a finished job does not change."""
+    """Cancel jobs, or sweeps with their trials. Checkpoints are kept; a finished job does not change."""
     client = open_client(ctx)
 
-    def stop(job_id: str) -> None:
-        document = client.cancel(job_id)
+    def stop(found: str) -> None:
+        if is_sweep(found):
+            client.cancel_sweep(found)
+            hint(f"{found}: cancel requested; its running trials save their state first")
+            return
+        document = client.cancel(found)
         hint(f"{document['id']}: {_cancel_words(document)}")
 
     ctx.exit(for_each(client, jobs, stop))
@@ -246,16 +250,21 @@ def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
 def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: FBT001  an option
     """Delete finished jobs with their models and logs.
 
-    Asks first about a job from which any of the newest 1,000 jobs started. Those keep all that they need.
+    Asks first about a job from which any of the newest 1,000 jobs started. Those keep all that they need. Of a finished
+    sweep the jobs of its trials stay.
     """
     client = open_client(ctx)
 
-    def remove(job_id: str) -> None:
-        users = [] if yes else [one for one in find_jobs(client, starts_from(job_id)) if one not in jobs]
-        if not confirm(job_id, users, "started from its model, which can then no longer be looked up", yes=yes):
+    def remove(found: str) -> None:
+        if is_sweep(found):
+            client.delete_sweep(found)
+            hint(f"{found}: deleted")
             return
-        client.delete(job_id)
-        hint(f"{job_id}: deleted")
+        users = [] if yes else [one for one in find_jobs(client, starts_from(found)) if one not in jobs]
+        if not confirm(found, users, "started from its model, which can then no longer be looked up", yes=yes):
+            return
+        client.delete(found)
+        hint(f"{found}: deleted")
 
     ctx.exit(for_each(client, jobs, remove))
 
@@ -265,7 +274,7 @@ def for_each(client: Client, jobs: tuple[str, ...], act: Callable[[str], None]) 
     worst = ExitCode.OK
     for part in jobs:
         try:
-            act(find_job_id(client, part))
+            act(find_job_or_sweep(client, part))
         except ClientError as error:
             print_error(error)
             worst = max(worst, exit_code(error))

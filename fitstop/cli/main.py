@@ -28,6 +28,7 @@ from fitstop.cli.programs import programs
 from fitstop.cli.ps import ps
 from fitstop.cli.run import run as run_command
 from fitstop.cli.service import config, open_page, queue, workers
+from fitstop.cli.sweeps import sweep, sweeps, trials
 from fitstop.cli.system import system
 from fitstop.cli.webhooks import webhooks
 from fitstop.terminal.output import discard_stdout, open_streams
@@ -61,7 +62,10 @@ _RUN = (
     demo,
     run_command,
     submit,
+    sweep,
     ps,
+    sweeps,
+    trials,
     show,
     watch_command,
     events,

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console
 from rich.live import Live
@@ -18,6 +19,8 @@ from fitstop.terminal.output import clock, console, literal
 
 # The number of past events to show when attaching to a running job.
 _LAST_EVENTS = 12
+_Moment = TypeVar("_Moment")
+
 _LEVEL_STYLES = {"warning": "yellow", "error": "red"}
 _TYPE_STYLES = {"checkpoint": "green", "learning_rate": "magenta", "stop": "bold"}
 
@@ -29,7 +32,7 @@ def watch(client: Client, job_id: str, timeout: float | None = None, *, err: boo
     """
     screen = console(err=err)
     with catch_interrupts() as interrupted:
-        moments = _until(interrupted, follow(client, job_id, timeout=timeout))
+        moments = until(interrupted, follow(client, job_id, timeout=timeout))
         return _watch_live(screen, moments, Foresight(client)) if screen.is_terminal else _watch_lines(screen, moments)
 
 
@@ -56,7 +59,8 @@ def catch_interrupts() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _until(interrupted: threading.Event, moments: Iterator[Moment]) -> Iterator[Moment]:
+def until(interrupted: threading.Event, moments: Iterator[_Moment]) -> Iterator[_Moment]:
+    """The moments, until `interrupted` is set: then KeyboardInterrupt."""
     for moment in moments:
         if interrupted.is_set():
             raise KeyboardInterrupt

@@ -13,7 +13,7 @@ JOBS_VARIABLE = "CONTRACT_JOBS"
 # A part of a file is bytes.
 schemathesis.serializer.alias("application/partial-upload", "application/octet-stream")
 
-_JOB_ID = re.compile(r"job_[0-9A-HJKMNP-TV-Z]{26}")
+_ID = re.compile(r"(job_|sweep_)[0-9A-HJKMNP-TV-Z]{26}")
 
 
 @schemathesis.hook
@@ -31,12 +31,14 @@ def map_body(context: Any, body: Any) -> Any:
 
 @schemathesis.hook
 def map_path_parameters(context: Any, path_parameters: Any) -> Any:
-    """Let most ids of jobs be those of jobs that are there; none of them is deleted."""
-    job_id = (path_parameters or {}).get("job_id")
-    if context.operation.method.upper() == "DELETE" or not (isinstance(job_id, str) and _JOB_ID.fullmatch(job_id)):
+    """Let most ids of jobs and sweeps be those of some that are there; none of them is deleted."""
+    place = "sweep_id" if "sweep_id" in (path_parameters or {}) else "job_id"
+    asked = (path_parameters or {}).get(place)
+    found = _ID.fullmatch(asked) if isinstance(asked, str) else None
+    if context.operation.method.upper() == "DELETE" or found is None:
         return path_parameters
-    jobs = os.environ[JOBS_VARIABLE].split(",")
-    known = {**path_parameters, "job_id": jobs[crc32(job_id.encode()) % len(jobs)]}
+    there = [one for one in os.environ[JOBS_VARIABLE].split(",") if one.startswith(found[1])]
+    known = {**path_parameters, place: there[crc32(asked.encode()) % len(there)]}
     return {**known, "name": CHECKPOINT} if "name" in known else known
 
 

@@ -11,6 +11,7 @@ from shared.events import Event, EventWriter
 from shared.job import Ending, TerminalStatus
 from shared.job_folder import JobFolder
 from shared.manifest import Checkpoint, Manifest, write_manifest
+from shared.sweep.folder import sweep_folder
 from shared.times import time_in, utc_now
 from shared.volume import OpenJob, Volume
 from shared.worker_card import WorkerCard
@@ -32,7 +33,7 @@ CSV = b"kind,size,label\n" + b"".join(b"%s,%d,%d\n" % (b"red" if n % 3 else b"bl
 
 
 def prepare(api: ApiProcess) -> list[str]:
-    """Data, a worker, and jobs in several states, for what is asked of them: the jobs' ids."""
+    """Data, a worker, jobs and sweeps in several states, for what is asked of them: their ids."""
     assert api.ask("PUT", f"/datasets/{DATASET}", CSV).status == 201
     spec = {"dataset": {"id": DATASET, "target": "label"}}
     jobs = [api.volume.job_folder(api.ask("POST", "/jobs", spec).json["id"]) for _ in range(4)]
@@ -60,7 +61,15 @@ def prepare(api: ApiProcess) -> list[str]:
     facts = {"host": "here", "pid": 1, "device": "CPU", "slots": 1, "child_start": "spawn", "ready": True}
     times = {"started_at": utc_now(), "seen_at": time_in(1e6)}
     api.volume.show_worker(WorkerCard(worker="w", draining=False, running=(), **facts, **times))
-    return [job.id for job in jobs]
+    return [*(job.id for job in jobs), *_post_sweeps(api)]
+
+
+def _post_sweeps(api: ApiProcess) -> list[str]:
+    """A sweep that runs, and one that has ended."""
+    spec = {"job": {"dataset": {"id": DATASET, "target": "label"}}, "space": {"/model/dropout": {"uniform": [0, 0.5]}}}
+    running, ended = (api.ask("POST", "/sweeps", spec).json["id"] for _ in range(2))
+    sweep_folder(api.volume, ended).end("completed", "all trials have ended")
+    return [running, ended]
 
 
 def _finish(volume: Volume, job: JobFolder, status: TerminalStatus) -> None:

@@ -231,6 +231,13 @@ def forge_the_heartbeat_of_another_job():
 
 
 @attack
+def forge_the_system_metrics_of_its_own_job():
+    folder = HERE.parents[2] / "system"
+    folder.mkdir(exist_ok=True)
+    return (folder / f"{HERE.parent.name}.jsonl").write_text("{}")
+
+
+@attack
 def truncate_a_file_of_another_job():
     target = other() / "output.log"
     return try_to_change(target, lambda: os.truncate(target, 0))

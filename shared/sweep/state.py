@@ -48,6 +48,7 @@ class Trial:
     reason: str | None = None
     message: str | None = None
     is_stop_requested: bool = False
+    finished_at: str | None = None
     price_per_hour: float | None = None
 
     @property
@@ -228,7 +229,13 @@ class _TrialReader:
         refusal = folder.refusal(self._record.number)
         if refusal is None:
             return replace(self._bare, status="refused")
-        return replace(self._bare, status="refused", reason=refusal.error.code, message=refusal.error.message)
+        return replace(
+            self._bare,
+            status="refused",
+            reason=refusal.error.code,
+            message=refusal.error.message,
+            finished_at=refusal.refused_at,
+        )
 
     def read_on(self) -> Trial:
         """The trial as it is now. One whose job cannot be read has failed."""
@@ -257,6 +264,7 @@ class _TrialReader:
             stopping=history.rule,
             reason=error.code if error else stop.reason if stop else None,
             message=error.message if error else None,
+            finished_at=history.result.finished_at if history.result else None,
             is_stop_requested=self._job.stop_file.exists() or self._job.cancel_file.exists(),
             price_per_hour=history.attempts[-1].claim.gpu_price_per_hour if history.attempts else None,
         )

@@ -11,6 +11,7 @@ from api.state.key_store import ENVIRONMENT_KEY_ID
 from api.state.partial_uploads import PartialInfo, begin_upload, find_upload
 from api.state.service import Service
 from shared.job import Ending
+from shared.sweep.folder import sweep_folder
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from shared.worker_card import RunningAttempt, WorkerCard
@@ -18,6 +19,7 @@ from tests.support.evaluations import leave_evaluation, measured_numbers
 from tests.support.finished_job import finished_job
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import authorized
+from tests.support.past_sweeps import bare_sweep
 from tests.support.programs import put_program
 from tests.support.system import leave_system, seconds_of
 from tests.support.webhooks import put_webhook
@@ -49,7 +51,7 @@ def two_projects(app: Flask) -> SimpleNamespace:
 
 
 def put_things(service: Service, name: str) -> SimpleNamespace:
-    """A dataset and weights of a project, jobs in every state, and a webhook."""
+    """A dataset and weights of a project, jobs in every state, sweeps, and a webhook."""
     volume = service.volume
     dataset = f"{name}-data"
     if volume.dataset(dataset) is None:
@@ -70,6 +72,9 @@ def put_things(service: Service, name: str) -> SimpleNamespace:
     kinds = ("upload", "images", "weights", "program")
     others = {kind: f"{name}-{kind}" for kind in kinds}
     others["webhook"] = put_webhook(service.webhooks, name).id
+    ended = bare_sweep(volume, name, dataset)
+    ended.end("completed", "all trials have ended")
+    others |= {"sweep": ended.id, "running_sweep": bare_sweep(volume, name, dataset).id}
     admin = service.keys.of_id(ENVIRONMENT_KEY_ID)
     assert admin is not None
     others["share"] = service.shares.create(finished.id, name, admin, None)[0].id
@@ -101,14 +106,14 @@ def show_worker(volume: Volume, things: dict[str, SimpleNamespace]) -> None:
 def ids_of(thing: SimpleNamespace) -> list[str]:
     """What a request for it may name."""
     own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook, thing.share]
-    return [*own, thing.finished, thing.waiting, thing.failed]
+    return [*own, thing.finished, thing.waiting, thing.failed, thing.sweep, thing.running_sweep]
 
 
 def secrets_of(thing: SimpleNamespace) -> list[str]:
     """What nobody of another project may see."""
     jobs = [thing.finished, thing.waiting, thing.running, thing.failed]
     own = [thing.dataset, thing.images, thing.weights, thing.upload, thing.program, thing.webhook, thing.share]
-    return [*own, f"{thing.name}-job", *jobs]
+    return [*own, f"{thing.name}-job", *jobs, thing.sweep, thing.running_sweep, f"{thing.name}-sweep"]
 
 
 def files_of(service: Service, thing: SimpleNamespace) -> dict[str, bytes]:
@@ -121,6 +126,8 @@ def files_of(service: Service, thing: SimpleNamespace) -> dict[str, bytes]:
         volume.dataset_folder(thing.images),
         volume.weights.place(thing.weights),
         volume.programs.place(thing.program),
+        sweep_folder(volume, thing.sweep).path,
+        sweep_folder(volume, thing.running_sweep).path,
         *volume.open.glob(f"*.{thing.name}"),
     ]
     upload = find_upload(volume.datasets, thing.name, thing.dataset, thing.upload)

@@ -30,6 +30,7 @@ function lineage(job) {
   if (job.project !== "default") parts.push(`project ${job.project} `);
   if (job.retry_of) parts.push("retry of ", link(job.retry_of));
   if (job.extends) parts.push("extends ", link(job.extends));
+  if (job.sweep) parts.push(`trial ${job.sweep.trial} of `, isShared ? "a sweep" : element("a", { href: `/page/sweeps/${job.sweep.id}` }, "a sweep"));
   job.lineage.forEach((one, at) => parts.push(at ? ", from " : `${parts.length ? ", " : ""}fine-tuned from `, link(one.job), ` (epoch ${one.epoch})`));
   const worker = job.worker ? [`on ${job.worker.host}`, job.worker.device].filter(Boolean).join(", ") : "";
   const posted = element("time", { datetime: job.created_at }, `posted ${moment(job.created_at)}`);

@@ -15,6 +15,8 @@ import * as format from "./format.js";
 const STATUSES = ["running", "queued", "succeeded", "failed", "cancelled"];
 const LIVE_MS = 2000;
 const STILL_MS = 5000;
+// A list that takes the service long is asked for less often: a tenth of the time at most.
+const SHARE = 10;
 
 const rows = new Map();
 const groups = new Map();
@@ -43,8 +45,11 @@ async function look() {
   asking?.abort();
   const current = new AbortController();
   asking = current;
+  const began = performance.now();
+  let took = 0;
   try {
     const changed = await getChanged(`/page/rows?${asked()}`, etag, { signal: current.signal });
+    took = performance.now() - began;
     if (current.signal.aborted) return;
     if (changed) {
       await show(changed.body, current.signal);
@@ -58,7 +63,7 @@ async function look() {
     setText(byId("summary"), problem.message);
     if (problem.errors?.length) notice(problem.errors.map((one) => `${one.pointer}: ${one.detail}`).join("\n"), "bad");
   }
-  if (!document.hidden) timer = setTimeout(look, isLive() ? LIVE_MS : STILL_MS);
+  if (!document.hidden) timer = setTimeout(look, Math.max(isLive() ? LIVE_MS : STILL_MS, SHARE * took));
 }
 
 /** Show a page of rows, the first ones with this frame. Only what has changed is touched. */

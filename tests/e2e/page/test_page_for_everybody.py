@@ -17,6 +17,7 @@ PAGES = (
         "/page/usage?by=dataset",
         "/page/workers",
         "/page/webhooks",
+        "/page/sweeps",
         "/page/datasets",
         "/page/keys",
     ),

@@ -57,6 +57,9 @@ def test_a_job_on_a_gpu_has_a_chart_of_each_value_and_says_that_it_waited_for_da
         page.locator("#explanation", has_text="The GPU waited for data").wait_for()
         part.get_by_role("button", name="Table of CPU, cores").click()
         assert part.locator(".chart-table th[scope=row]").first.inner_text() == "1 s"
+        with page.expect_download() as download:
+            part.get_by_role("button", name="CSV of CPU, cores").click()
+        assert download.value.path().read_text().startswith("seconds,used\n1,1\n2,1\n")
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         assert serious_faults(page) == []
 

@@ -23,7 +23,9 @@ from tests.support.evaluations import classified, leave_evaluation
 from tests.support.finished_job import MODEL, finished_job
 from tests.support.jobs import learnable_frame, put_dataset, put_images, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
+from tests.support.past_sweeps import ended_sweep, running_sweep
 from tests.support.programs import SCRIPT, put_program
+from tests.support.sweeps import sweep_document
 from tests.support.system import leave_system, seconds_of
 from tests.support.weights import HDF5, put_weights
 
@@ -48,6 +50,8 @@ BODIES = {
     ("POST", "/jobs"): small_spec(),
     ("POST", "/jobs/<job_id>/extend"): {"epochs": 50, "early_stopping": {"patience": 9}},
     ("POST", "/jobs/<job_id>/replay"): {"patience": 2},
+    ("POST", "/sweeps"): sweep_document(),
+    ("POST", "/sweeps/<sweep_id>/replay"): {"rule": {"name": "median"}},
     ("POST", "/keys"): {"name": "ci"},
     ("POST", "/webhooks"): {"address": "https://example.com/hook", "events": ["job.failed"]},
     ("POST", "/jobs/<job_id>/shares"): {"expires_in_days": 1},
@@ -108,6 +112,13 @@ def fresh(api, method, rule, number):
     return f"/{kind}/{name}"
 
 
+def sweep_of(volume, method, rule, fill):
+    """A sweep to look at, or one that was made for this request to cancel or delete it."""
+    if method == "GET":
+        return fill.sweep.id
+    return (running_sweep if rule.endswith("/cancel") else ended_sweep)(volume).id
+
+
 def make_share(api, rule, job_id):
     """The id of a link to the job, for a route that names one."""
     return api.ask("POST", f"/jobs/{job_id}/shares", {}).json["id"] if "<share_id>" in rule else None
@@ -145,6 +156,7 @@ def target(api, worker):
             "share_id": make_share(api, rule, job.id),
             "path": "out/scores.csv",
             "job_id": job.id,
+            "sweep_id": sweep_of(volume, method, rule, fill),
             "key_id": fill.key,
             "name": "model-01.keras" if "checkpoints" in rule else "uPlot.min.css" if "vendor" in rule else "base.css",
         }
@@ -155,6 +167,7 @@ def target(api, worker):
     leave_system(fill.finished.attempts()[0], seconds_of(3, cpu_cores=1.0))
     fill.key = api.ask("POST", "/keys", {"name": "own"}).json["id"]
     fill.webhook = make_webhook()
+    fill.sweep = ended_sweep(volume)
     yield fill
     for upload in volume.datasets.glob(".partial-*"):
         shutil.rmtree(upload)

@@ -14,7 +14,7 @@ from api.document.openapi import routes
 from api.state.index import Behind
 from api.state.service import Service
 from api.state.webhook_store import new_webhook_id
-from shared.ids import new_job_id
+from shared.ids import new_job_id, new_sweep_id
 from tests.support.jobs import learnable_frame, put_dataset
 from tests.support.keys import authorized
 from tests.support.programs import put_program
@@ -71,6 +71,14 @@ ROUTES = {
     ("GET", "/jobs/<job_id>/shares"): ONE,
     ("DELETE", "/jobs/<job_id>/shares/<share_id>"): ONE,
     ("GET", "/replay/patience"): LIST,
+    ("POST", "/sweeps"): POST,
+    ("GET", "/sweeps"): LIST,
+    ("GET", "/sweeps/<sweep_id>"): ONE,
+    ("DELETE", "/sweeps/<sweep_id>"): ONE,
+    ("GET", "/sweeps/<sweep_id>/trials"): ONE,
+    ("GET", "/sweeps/<sweep_id>/explain"): ONE,
+    ("POST", "/sweeps/<sweep_id>/cancel"): ONE,
+    ("POST", "/sweeps/<sweep_id>/replay"): ONE,
     ("GET", "/webhooks"): LIST,
     ("POST", "/webhooks"): SAME,
     ("GET", "/webhooks/<webhook_id>"): ONE,
@@ -99,6 +107,8 @@ ROUTES = {
     ("GET", "/page/usage"): SAME,
     ("GET", "/page/workers"): SAME,
     ("GET", "/page/webhooks"): SAME,
+    ("GET", "/page/sweeps"): SAME,
+    ("GET", "/page/sweeps/<sweep_id>"): ONE,
     ("GET", "/page/sign-in"): SAME,
     ("POST", "/page/sign-in"): SAME,
     ("POST", "/page/sign-out"): SAME,
@@ -109,12 +119,14 @@ ROUTES = {
 }
 # Takes the parameter `project`.
 FILTERED = {
-    "/datasets", "/models", "/programs", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows", "/webhooks"
+    "/datasets", "/models", "/programs", "/jobs", "/queue", "/usage", "/replay/patience", "/page/rows", "/webhooks",
+    "/sweeps",
 }  # fmt: skip
 BODIES = {
     "/webhooks": {"address": "https://example.com/hook", "events": ["job.failed"]},
     "/jobs/<job_id>/extend": {"epochs": 50, "early_stopping": {"patience": 9}},
     "/jobs/<job_id>/replay": {"patience": 2},
+    "/sweeps/<sweep_id>/replay": {"rule": {"name": "median"}},
     "/jobs/<job_id>/shares": {"expires_in_days": 1},
     "/keys": {"name": "ci"},
     "/page/sign-in": {"key": "fs_of-nobody"},
@@ -152,6 +164,7 @@ def value_of(place, method, rule, thing):
     own = {
         "weights_id": "weights", "key_id": "key_id", "upload_id": "upload", "program_id": "program",
         "webhook_id": "webhook", "share_id": "share",
+        "sweep_id": "running_sweep" if rule.endswith("/cancel") else "sweep",
     }  # fmt: skip
     if place in own:
         return getattr(thing, own[place])
@@ -223,6 +236,7 @@ def test_what_another_project_has_answers_as_what_is_not_there(world):
         share="share_000000000000",
         upload="no-such-upload",
         program="no-such-program",
+        **dict.fromkeys(("sweep", "running_sweep"), new_sweep_id()),
         **dict.fromkeys(("finished", "waiting", "failed"), new_job_id()),
     )
     seen = 0

@@ -1,5 +1,7 @@
 """GET /jobs?sort=: every order page by page, and what the jobs cost that run now."""
 
+import json
+
 import pytest
 
 from api.state import index
@@ -94,6 +96,19 @@ def test_an_order_and_a_place_in_it_that_cannot_be_meant_are_named(client, query
     answer = client.get(f"/jobs?{query}")
     assert answer.status_code == 422
     assert [one["pointer"] for one in answer.json["errors"]] == [f"#/query/{place}"]
+
+
+def test_a_number_that_no_index_takes_sets_only_its_job_aside(client, volume, new_job):
+    """The volume is input."""
+    job, other = new_job(name="large"), new_job(name="other")
+    claim(job)
+    end(volume, job, 0.5, 30)
+    result = json.loads(job.result_file.read_bytes())
+    result["ending"]["stop"]["last_epoch"] = 10**30
+    job.result_file.write_text(json.dumps(result))
+    page = client.get("/jobs?sort=-epoch").json
+    assert [one["id"] for one in page["data"]] == [other.id]
+    assert [one["id"] for one in page["set_aside"]] == [job.id]
 
 
 def test_a_job_that_is_deleted_between_two_pages_loses_no_other(client, jobs):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from api.serving import strangers
-from api.serving.strangers import MOST_CONNECTIONS, MOST_REQUESTS_PER_SECOND, Strangers
+from api.serving.strangers import MOST_CONNECTIONS, MOST_FILES_PER_SECOND, MOST_REQUESTS_PER_SECOND, Strangers
 
 
 class Fake:
@@ -78,6 +78,16 @@ def test_connections_of_a_trusted_proxy_are_kept_and_its_clients_are_told_apart(
     other = {"REMOTE_ADDR": "192.0.2.1", "HTTP_X_FORWARDED_FOR": "198.51.100.2"}
     *_, last, different = refused(guard, *[ours] * (MOST_REQUESTS_PER_SECOND + 1), other)
     assert (last, different) == (True, False)
+
+
+def test_files_of_the_page_are_counted_apart():
+    guard = Strangers(lambda _: True)
+    file = {"REMOTE_ADDR": "192.0.2.1", "PATH_INFO": "/page/static/base.css"}
+    job = {"REMOTE_ADDR": "192.0.2.1", "PATH_INFO": "/jobs/job_0"}
+    *files, one_more = refused(guard, *[file] * (MOST_FILES_PER_SECOND + 1))
+    assert (set(files), one_more) == ({False}, True)
+    *jobs, one_more = refused(guard, *[job] * (MOST_REQUESTS_PER_SECOND + 1))
+    assert (set(jobs), one_more) == ({False}, True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""The requests of sweeps, which the client has beside those of jobs."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from fitstop.transport import Json, Transport, read_all
+
+# The largest page of GET /sweeps/{id}/trials.
+_TRIALS = 1000
+
+
+class SweepRequests(Transport):
+    """One method for each request of a sweep."""
+
+    def submit_sweep(self, spec: Json) -> Json:
+        """Post a sweep. Raises Refused with every place of the spec that is wrong. Repeats as `submit` does."""
+        return self._post_once("/sweeps", spec)
+
+    def dry_run_sweep(self, spec: Json) -> Json:
+        """The spec of a sweep with every default, and its first trial. Stores nothing; refuses as `submit_sweep`."""
+        return self._json("POST", "/sweeps", params={"dry_run": "true"}, json=spec)
+
+    def sweeps(self, *, limit: int = 100, after: str | None = None, **filters: Any) -> Json:
+        """One page of the sweeps, newest first; `after` is the last id of the page before it."""
+        asked = {"limit": limit, "after": after, **filters}
+        return self._json("GET", "/sweeps", params={name: one for name, one in asked.items() if one is not None})
+
+    def all_sweeps(self) -> Iterator[Json]:
+        """Every sweep, newest first, page by page."""
+        return read_all(lambda after: self.sweeps(after=after), None)
+
+    def sweep(self, sweep_id: str) -> Json:
+        """The whole sweep: its spec, counts of trials, best trial, and what it spent."""
+        return self._json("GET", _path(sweep_id))
+
+    def trials(self, sweep_id: str, *, limit: int = _TRIALS, after: int = 0) -> Json:
+        """One page of a sweep's trials by their numbers; `after` is the last number of the page before it."""
+        return self._json("GET", _path(sweep_id, "trials"), params={"limit": limit, "after": after})
+
+    def all_trials(self, sweep_id: str, after: int = 0) -> Iterator[Json]:
+        """Every trial of a sweep with a number above `after`, page by page."""
+        return read_all(lambda number: self.trials(sweep_id, after=number), after, cursor="number")
+
+    def explain_sweep(self, sweep_id: str) -> Json:
+        """Why a sweep runs or ended (`sentences`), and the `importance` of each parameter."""
+        return self._json("GET", _path(sweep_id, "explain"))
+
+    def replay_sweep(self, sweep_id: str, rule: Json) -> Json:
+        """The effect of another rule on the trials of a past sweep. Raises Refused for a rule that is not valid."""
+        return self._json("POST", _path(sweep_id, "replay"), json={"rule": rule})
+
+    def cancel_sweep(self, sweep_id: str) -> Json:
+        """Cancel a sweep and its unfinished trials; their checkpoints are kept."""
+        return self._json("POST", _path(sweep_id, "cancel"))
+
+    def delete_sweep(self, sweep_id: str) -> None:
+        """Delete a finished sweep. The jobs of its trials stay."""
+        self._send("DELETE", _path(sweep_id))
+
+
+def _path(sweep_id: str, *parts: str) -> str:
+    return "/".join(["/sweeps", *(quote(part, safe="") for part in (sweep_id, *parts))])
