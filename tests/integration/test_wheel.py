@@ -61,10 +61,10 @@ def files_in(folder: Path) -> set[str]:
     }
 
 
-def test_the_client_and_the_command_need_four_libraries(client, tmp_path):
+def test_the_client_and_the_command_need_five_libraries(client, tmp_path):
     [ours] = Distribution.discover(name="fitstop", path=[str(client.site_packages)])
     always = [text for text in ours.requires if "extra ==" not in text]
-    assert {re.match(r"[\w-]+", text)[0] for text in always} == {"click", "httpx2", "pathspec", "rich"}
+    assert {re.match(r"[\w-]+", text)[0] for text in always} == {"click", "httpx2", "pathspec", "rich", "ruamel-yaml"}
     for missing in ("api", "shared", "worker", "pydantic", "flask", "keras", "numpy"):
         assert "ModuleNotFoundError" in client.run("python", "-c", f"import {missing}", cwd=tmp_path)[1]
 
