@@ -6,7 +6,8 @@ minute at 1,000 trials.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from shared.sweep.spec import ChoiceSpec, Parameter, SweepSpec
 from shared.sweep.state import Trial
@@ -20,16 +21,21 @@ _LEAST_TRIALS = 5
 def importance(spec: SweepSpec, trials: Sequence[Trial]) -> dict[str, float] | None:
     """The importance of each parameter, largest first, with a sum of 1; None where nothing can be said of any.
 
-    A parameter that some trials do not have counts as one that has one value more.
+    Of a parameter that only some trials have, it is the effect among these, times their share of all.
     """
     known = [(trial, value) for trial in trials if (value := trial.best(spec.objective.mode)) is not None]
     if len(known) < MIN_TRIALS:
         return None
     ranks = rank([value for _, value in known])
-    effects = {
-        name: _effect(_groups(parameter, [trial.parameters.get(name) for trial, _ in known]), ranks)
-        for name, parameter in spec.space.items()
-    }
+    effects = dict[str, float]()
+    for name, parameter in spec.space.items():
+        own = [
+            (trial.parameters[name], place)
+            for (trial, _), place in zip(known, ranks, strict=True)
+            if name in trial.parameters
+        ]
+        effect = _effect(_groups(parameter, [value for value, _ in own]), [place for _, place in own]) if own else 0.0
+        effects[name] = effect * len(own) / len(known)
     whole = sum(effects.values())
     if whole <= 0:
         return None
@@ -45,19 +51,17 @@ def rank(values: Sequence[float]) -> list[float]:
     return [ranks[value] for value in values]
 
 
-def _groups(parameter: Parameter, values: Sequence[object]) -> list[Hashable]:
+def _groups(parameter: Parameter, values: Sequence[Any]) -> list[int]:
     """The group of each value: a choice, or one of several stretches of a range that hold equally many trials."""
     if isinstance(parameter, ChoiceSpec):
-        return [None if value is None else parameter.choice.index(value) for value in values]
-    numbers = [float(value) for value in values if isinstance(value, int | float)]
-    count = min(_MOST_GROUPS, max(2, len(numbers) // _LEAST_TRIALS))
-    places = iter(rank(numbers))
-    return [int(next(places) * count / len(numbers)) if isinstance(value, int | float) else None for value in values]
+        return [parameter.choice.index(value) for value in values]
+    count = min(_MOST_GROUPS, max(2, len(values) // _LEAST_TRIALS))
+    return [int(place * count / len(values)) for place in rank(values)]
 
 
-def _effect(groups: Sequence[Hashable], ranks: Sequence[float]) -> float:
+def _effect(groups: Sequence[int], ranks: Sequence[float]) -> float:
     """The share of the variance of `ranks` between groups, less what chance would put there; 0 where that is all."""
-    members: dict[Hashable, list[float]] = {}
+    members: dict[int, list[float]] = {}
     for group, value in zip(groups, ranks, strict=True):
         members.setdefault(group, []).append(value)
     count, mean = len(ranks), sum(ranks) / len(ranks)
