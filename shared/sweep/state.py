@@ -144,7 +144,7 @@ class SweepState:
         return total
 
     def saved_seconds(self) -> float:
-        """The seconds that the rule has saved: epochs not run of the stopped trials, up to those of the longest other.
+        """The seconds that the rule has saved: epochs that stopped trials did not run, up to the median of the others.
 
         An estimate: nobody knows where those trials would have stopped.
         """

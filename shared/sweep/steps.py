@@ -15,8 +15,8 @@ from shared.sweep.rules import judge
 from shared.sweep.state import SweepState, Trial
 from shared.times import seconds_until, utc_now
 
-# A running trial is asked to stop when less than this is left for it: two looks, and the time to save.
-_STOP_SECONDS = 0.8
+# A running trial is asked to stop when less than this is left for it: until the next look, and the time to save.
+_STOP_SECONDS = 1.4
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,8 @@ def _seconds_for(state: SweepState, cost: float) -> float:
 
 
 def usual_seconds(state: SweepState) -> float | None:
-    """The median of the compute time of the trials that have ended by themselves; None before the first."""
-    times = [trial.held for trial in state.trials if trial.status == "succeeded" and trial.reason != "budget"]
+    """The median of the compute time of the trials that have succeeded; None before the first."""
+    times = [trial.held for trial in state.trials if trial.status == "succeeded"]
     return median(times) if times else None
 
 

@@ -7,7 +7,7 @@ from shared.problems import Refused
 from shared.sweep.check import check
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, small_spec
-from tests.support.sweeps import SPACE, judge_of, put_sweep, sweep_document
+from tests.support.sweeps import judge_of, put_sweep, sweep_document
 
 RATE = "/hyperparameters/learning_rate"
 
@@ -85,8 +85,12 @@ def test_a_fault_of_the_job_itself_is_told_once(volume: Volume) -> None:
 
 
 def test_a_value_that_makes_another_part_wrong_is_told_at_its_parameter(volume: Volume) -> None:
-    space = {**SPACE, "/hyperparameters/metrics": {"choice": [["accuracy"], ["mae"]]}}
-    assert "#/space//hyperparameters/metrics/1/0" not in refused(volume, space=space)
+    schedule = "/callbacks/learning_rate_schedule"
+    space = {schedule: {"choice": [{"kind": "cosine"}, {"kind": "cosine", "min_lr": 0.05}]}, RATE: {"log": [0.01, 0.1]}}
+    with pytest.raises(Refused) as error:
+        check(sweep_document(space=space), judge_of(volume))
+    (problem,) = error.value.problems
+    assert "above learning_rate" in problem.detail
 
 
 def test_settings_of_another_rule_are_refused(volume: Volume) -> None:

@@ -151,24 +151,15 @@ def test_a_dataset_that_was_deleted_ends_the_sweep(volume: Volume) -> None:
     assert "deleted" in state.end.message
 
 
-def test_a_trial_that_is_no_job_counts_as_failed_and_the_next_is_proposed(volume: Volume) -> None:
-    # Both ends are taken; not a value between them, with this number of epochs.
-    space = {
-        "/callbacks/learning_rate_schedule": {"choice": [{"kind": "cosine", "min_lr": 0.02}]},
-        RATE: {"log": [0.03, 0.1]},
-    }
-    folder = put_sweep(volume, space=space, trials=3, max_failed_trials=2)
-    record = folder.record()
-    assert record is not None
-    changed = record.spec.model_copy(
-        update={"job": {**record.spec.job, "hyperparameters": {"learning_rate": "high"}, "model": {"layers": "none"}}}
-    )
-    folder.record_file.unlink()
-    folder.store(record.model_copy(update={"spec": changed}))
+def test_a_trial_whose_values_do_not_go_together_counts_as_failed_and_the_others_run(volume: Volume) -> None:
+    schedules = [{"min_lr": 0.001}, {"min_lr": 0.05}]
+    space = {"/callbacks/learning_rate_schedule": {"choice": schedules}, RATE: {"choice": [0.06, 0.01]}}
+    folder = put_sweep(volume, space=space, sampler="grid", trials=9, parallel=9)
     runner(volume).look()
     state = state_of(volume, folder)
-    assert (state.status, [trial.status for trial in state.trials]) == ("failed_trials", ["refused"] * 2)
-    assert "layers" in (state.trials[0].message or "")
+    assert [trial.status for trial in state.trials] == ["queued", "queued", "queued", "refused"]
+    assert "above learning_rate" in (state.trials[3].message or "")
+    assert state.failed == 1
 
 
 def test_a_trial_that_cannot_win_is_asked_to_stop_with_the_evidence(volume: Volume) -> None:
@@ -236,7 +227,7 @@ def test_running_trials_of_a_used_up_budget_are_stopped_and_waiting_ones_cancell
     worker.look()
     first, second, third = (volume.job_folder(trial.job) for trial in state_of(volume, folder).trials)
     train(second, 0.5, ends=False)
-    train(first, 0.5, held=49.9)
+    train(first, 0.5, held=49)
     worker.look()
     request = second.stop_request()
     assert request is not None
