@@ -63,10 +63,9 @@ resume-proof: $(VENV)/.dev  ## compare interrupted runs with an uninterrupted on
 resume-proof-kinds: $(VENV)/.dev  ## the same on images and arrays, with models of every kind: make resume-proof-kinds [JOBS= SEED=]
 	$(BIN)/python -m proofs.resume_proof --kinds --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),60) --seed $(SEED)
 
-KILLS ?= 10
 
 script-proof: $(VENV)/.dev  ## the same of the scripts in examples/scripts: make script-proof [KILLS= SEED= SCRIPTS=]
-	$(BIN)/python -m proofs.script_proof --kills $(KILLS) --seed $(SEED) $(SCRIPTS)
+	$(BIN)/python -m proofs.script_proof --kills $(or $(KILLS),10) --seed $(SEED) $(SCRIPTS)
 
 LOSSES ?= 25
 
@@ -87,13 +86,12 @@ sick-workers: $(VENV)/.dev  ## make workers sick in eight ways and check the job
 many-streams: $(VENV)/.dev  ## measure the API during many event streams: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m proofs.many_streams --streams $(STREAMS) --slow $(SLOW)
 
-KILLS ?= 50
 
 webhooks-proof: $(VENV)/.dev  ## kill the sender of webhooks, the API and Redis: make webhooks-proof [KILLS= SEED=]
-	$(BIN)/python -m proofs.webhooks --kills $(KILLS) --seed $(SEED)
+	$(BIN)/python -m proofs.webhooks --kills $(or $(KILLS),50) --seed $(SEED)
 
 mlflow-proof: $(VENV)/.dev  ## kill training and the sender to MLflow: make mlflow-proof [KILLS= SEED=]
-	$(BIN)/python -m proofs.mlflow_live --kills $(if $(filter command line,$(origin KILLS)),$(KILLS),20) --seed $(SEED)
+	$(BIN)/python -m proofs.mlflow_live --kills $(or $(KILLS),20) --seed $(SEED)
 
 SHARE ?= 2
 
@@ -126,7 +124,7 @@ memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymo
 TRIALS ?= 200
 
 sweep-proof: $(VENV)/.dev  ## kill workers and Redis during a sweep: make sweep-proof [TRIALS= KILLS= SEED=]
-	$(BIN)/python -m proofs.sweep --trials $(TRIALS) --kills $(if $(filter command line,$(origin KILLS)),$(KILLS),100) --seed $(SEED)
+	$(BIN)/python -m proofs.sweep --trials $(TRIALS) --kills $(or $(KILLS),100) --seed $(SEED)
 
 FASHION ?= /usr/share/datasets/fashion-mnist
 

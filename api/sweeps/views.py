@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response, request
 
 from api.auth.access import caller
+from api.auth.project_quotas import check_job
 from api.auth.projects import PROJECT, find_sweep, read_project
 from api.auth.quotas import costly_read
 from api.http.answer import as_content, json_response
@@ -80,6 +81,7 @@ def submit() -> tuple[Response, int, dict[str, str]]:
         checked = check(document, lambda job: make_job_record(job, new_job_id()))
     if is_dry:
         return json_response(dry_run_report(checked)), 200, {}
+    check_job(checked.record)
     own = chosen or new_sweep_id()
     return _posted(_store(post.choose(own) if post else own, checked))
 

@@ -13,6 +13,7 @@ from shared.times import utc_now
 from shared.volume import OpenJob
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import authorized
+from tests.support.sweeps import sweep_document
 from tests.support.waiting import wait_for
 
 CSV = b"a,b\n" + b"1,2\n3,4\n" * 20
@@ -68,6 +69,14 @@ def test_unfinished_jobs_of_all_keys_of_a_project_count_together(limited):
     assert [blue.post("/jobs", json=spec("blue")).status_code for _ in range(3)] == [202] * 3
     assert red.post(f"/jobs/{jobs[0].json['id']}/cancel").status_code == 200
     assert other.post("/jobs", json=spec("red")).status_code == 202
+
+
+def test_a_sweep_is_refused_as_its_jobs_would_be(limited, volume):
+    red, blue = limited(gpu_seconds_per_month=100)
+    train(volume, "red", 100)
+    refuse(red.post("/sweeps", json=sweep_document(job=spec("red"))), 403, "project_quota", "100 of 100 GPU seconds")
+    assert red.get("/sweeps").json["data"] == []
+    assert blue.post("/sweeps", json=sweep_document(job=spec("blue"))).status_code == 202
 
 
 def test_the_gpu_seconds_of_a_month_end(limited, volume):
