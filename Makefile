@@ -63,7 +63,6 @@ resume-proof: $(VENV)/.dev  ## compare interrupted runs with an uninterrupted on
 resume-proof-kinds: $(VENV)/.dev  ## the same on images and arrays, with models of every kind: make resume-proof-kinds [JOBS= SEED=]
 	$(BIN)/python -m proofs.resume_proof --kinds --jobs $(if $(filter command line,$(origin JOBS)),$(JOBS),60) --seed $(SEED)
 
-
 script-proof: $(VENV)/.dev  ## the same of the scripts in examples/scripts: make script-proof [KILLS= SEED= SCRIPTS=]
 	$(BIN)/python -m proofs.script_proof --kills $(or $(KILLS),10) --seed $(SEED) $(SCRIPTS)
 
@@ -85,7 +84,6 @@ sick-workers: $(VENV)/.dev  ## make workers sick in eight ways and check the job
 
 many-streams: $(VENV)/.dev  ## measure the API during many event streams: make many-streams [STREAMS= SLOW=]
 	$(BIN)/python -m proofs.many_streams --streams $(STREAMS) --slow $(SLOW)
-
 
 webhooks-proof: $(VENV)/.dev  ## kill the sender of webhooks, the API and Redis: make webhooks-proof [KILLS= SEED=]
 	$(BIN)/python -m proofs.webhooks --kills $(or $(KILLS),50) --seed $(SEED)

@@ -1,8 +1,7 @@
-"""The ledger as a client sees it: `ledger` of a job, and GET /usage over all jobs that are over."""
+"""GET /usage: the ledgers of all jobs that are over, also of those that were deleted, summed in groups."""
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from flask import Response
@@ -16,13 +15,12 @@ from api.insight.spend import spend_now
 from api.jobs.ledger import LedgerSum
 from api.jobs.list import candidate_ids
 from api.shapes import insight as shapes
-from api.state.histories import histories
 from api.state.index_file import Wanted
+from api.state.past_jobs import PastJob, past_job
 from api.state.service import service
 from shared.document import UnusableDocument
 from shared.job import TERMINAL
-from shared.job_folder import JobFolder
-from shared.ledger import Held, Ledger
+from shared.ledger import Held
 from shared.problems import NotFound
 from shared.times import utc_now
 
@@ -34,19 +32,8 @@ _DAY = {"type": "string", "format": "date", "examples": [utc_now()[:10]]}
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Over:
-    """A job that is over: the little of it that is summed, so that many are kept."""
-
-    finished_at: str
-    dataset: str
-    key_id: str | None
-    project: str
-    ledger: Ledger
-
-
 # What the time of a job's attempts is summed by: for each attempt its group. The whole job is its last attempt's.
-_GROUPS: dict[str, Callable[[_Over, Held | None], str]] = {
+_GROUPS: dict[str, Callable[[PastJob, Held | None], str]] = {
     "day": lambda job, _: job.finished_at[:10],
     "dataset": lambda job, _: job.dataset,
     "key": lambda job, _: job.key_id or "(unknown)",
@@ -68,7 +55,7 @@ _GROUPS: dict[str, Callable[[_Over, Held | None], str]] = {
     },
 )
 def show() -> Response:
-    """Sum the ledgers of the jobs that ended from `from` to `to` (days, UTC), in groups.
+    """Sum the ledgers of the jobs that ended from `from` to `to` (days, UTC), also of deleted ones, in groups.
 
     `now` is what the jobs that run at this moment cost per hour.
     """
@@ -106,31 +93,25 @@ def _usage(by: str, first: date, last: date, project: str | None) -> shapes.Usag
     )
 
 
-def _jobs_over(first: date, last: date, project: str | None) -> Iterator[_Over]:
-    """The jobs of a project that ended in these days; a damaged one is logged and left out."""
+def _jobs_over(first: date, last: date, project: str | None) -> Iterator[PastJob]:
+    """The jobs of a project that ended in these days, also those that were deleted since."""
+    found = {job.id: job for job in service().deleted_jobs.ended(first.isoformat(), last.isoformat())}
+    found |= {job.id: job for job in _standing(first, last, project)}
+    return (job for job in found.values() if project in {None, job.project})
+
+
+def _standing(first: date, last: date, project: str | None) -> Iterator[PastJob]:
+    """Those that are on the volume; a damaged one is logged and left out."""
     days = first.isoformat(), (last + timedelta(days=1)).isoformat()
     wanted = Wanted(project=project, statuses=TERMINAL, finished_after=days[0], finished_before=days[1])
     for job_id in candidate_ids(wanted):
-        folder = service().volume.job_folder(job_id)
         try:
-            job = _over(folder)
+            job = past_job(service().volume.job_folder(job_id))
         except (UnusableDocument, NotFound) as error:
             log.error("%s is left out of the usage: %s", job_id, error)
             continue
-        if job and days[0] <= job.finished_at < days[1] and project in {None, job.project}:
+        if job and days[0] <= job.finished_at < days[1]:
             yield job
-
-
-def _over(folder: JobFolder) -> _Over | None:
-    """A job that is over, read once: it never changes. None for any other one."""
-    if not folder.result_file.exists():
-        return None
-    known: _Over | None = histories().finished.find(folder.id)
-    if known is None and (result := folder.result()) and (record := folder.record()):
-        ledger = histories().ledger(folder)
-        known = _Over(result.finished_at, record.spec.source_id, record.key_id, record.project, ledger)
-        histories().finished.keep(folder.id, known)
-    return known
 
 
 def _group(text: str) -> str:

@@ -9,6 +9,7 @@ from api.http.query import no_query
 from api.jobs.find import state_of
 from api.jobs.show import job_document
 from api.shapes.jobs import Job
+from api.state.past_jobs import past_job
 from api.state.service import service
 from shared.job_folder import JobFolder
 from shared.problems import Conflict, NotFound
@@ -49,13 +50,15 @@ def cancel_job(folder: JobFolder) -> None:
 
 @operation("deleteJob", "jobs", "Delete a finished job", {204: Answer("Deleted.")}, errors=(404, 409))
 def delete(job_id: str) -> tuple[str, int]:
-    """Delete a finished job with its models and logs: 204."""
+    """Delete a finished job with its models and logs: 204. `GET /usage` still counts what it cost."""
     no_query()
     folder = find_job(job_id)
     state = state_of(folder)
     if state.result is None:
         raise Conflict(f"the job is {state.status}; cancel it first, and delete it when it has finished")
     service().usage.keep_spent(state.record.project, folder)
+    if past := past_job(folder):
+        service().deleted_jobs.keep(past)
     if not service().volume.remove_job(OpenJob.of(state.record)):
         raise NotFound("there is no job with this id")
     service().shares.revoke_all(job_id)

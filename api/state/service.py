@@ -14,6 +14,7 @@ from api.state.key_places import KeyPlaces
 from api.state.key_store import KeyStore
 from api.state.notifier import Notifier
 from api.state.partial_uploads import remove_expired
+from api.state.past_jobs import DeletedJobs
 from api.state.project_usage import ProjectUsage
 from api.state.queue_order import QueuePlaces
 from api.state.report_cache import Views
@@ -58,6 +59,7 @@ class Service:
     streams_of_keys: KeyPlaces
     costly_of_keys: KeyPlaces
     usage: ProjectUsage
+    deleted_jobs: DeletedJobs
     sweeps: SweepStates
     parsers: threading.BoundedSemaphore
     uses_noted: dict[str, float] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class Service:
             streams_of_keys=KeyPlaces(settings.streams_per_key),
             costly_of_keys=KeyPlaces(settings.costly_reads_per_key),
             usage=ProjectUsage(volume, index, settings.volume / "spent", settings.currency),
+            deleted_jobs=DeletedJobs(settings.volume / "past_jobs"),
             sweeps=SweepStates(volume),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )

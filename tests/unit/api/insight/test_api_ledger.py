@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from api import create_app
 from shared.job_folder import JobFolder
 from shared.ledger import PARTS
 from shared.times import utc_now
+from tests.support.keys import authorized
 from tests.unit.shared.histories import claimed_at, ended_at, epoch_event, event, over_at, posted_at, stopped, told
 
 
@@ -125,16 +127,28 @@ def test_usage_by_dataset_and_by_worker(client, volume):
     assert (row["worker"], row["gpu_seconds"]["total"]) == ("here", 1.5)
 
 
-def test_usage_reads_a_finished_job_once_and_forgets_one_that_was_deleted(client, volume, monkeypatch):
-    jobs = [over(volume, start) for start in (0, 1000, 2000)]
+def test_usage_reads_a_finished_job_once(client, volume, monkeypatch):
+    for start in (0, 1000, 2000):
+        over(volume, start)
     first = usage(client)
     assert first["total"]["jobs"] == 3
     monkeypatch.setattr(JobFolder, "record", lambda _: pytest.fail("read again"))
     monkeypatch.setattr(JobFolder, "result", lambda _: pytest.fail("read again"))
     assert [usage(client), usage(client, by="dataset")["total"]] == [first, first["total"]]
-    monkeypatch.undo()
-    assert client.delete(f"/jobs/{jobs[0].id}").status_code == 204
-    assert usage(client)["total"]["jobs"] == 2
+
+
+def test_usage_keeps_what_deleted_jobs_cost(client, volume, settings):
+    jobs = [over(volume, start, 36.0, "EUR") for start in (0, 1000, DAY_MS)]
+    first = usage(client)
+    for job in jobs:
+        assert client.delete(f"/jobs/{job.id}").status_code == 204
+    another_process = authorized(create_app(settings))
+    for one in (client, another_process):
+        assert usage(one) == first
+        assert usage(one, project="other")["total"]["jobs"] == 0
+        assert usage(one, **{"from": "2026-11-24"})["total"]["jobs"] == 1
+    (volume.root / "past_jobs" / "2026-11-23" / f"{jobs[0].id}.json").write_text("{")
+    assert usage(authorized(create_app(settings)))["total"]["jobs"] == 2
 
 
 def test_usage_is_of_the_last_thirty_days_where_nothing_is_said(client):
