@@ -120,7 +120,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
-    """What gunicorn is told. No max_requests: restarting a worker cuts its connections (gunicorn#3038)."""
+    """Gunicorn's settings. No max_requests: restarting a worker cuts its connections (gunicorn#3038)."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return {
         "bind": f"{host}:{settings.port}",

@@ -12,7 +12,7 @@ _PerSecond = Annotated[float | None, Field(description="Bytes per second")]
 
 
 class SystemSample(Shape):
-    """Use of the machine in the `seconds` before `at`. The GPU's values are those of the device, whoever uses it.
+    """Use of the machine in the `seconds` before `at`. The GPU's values are those of the device, for all its programs.
 
     The other values are those of the training process and of all that it has started.
     """

@@ -7,7 +7,7 @@ cancelled.json             SweepCancel   nobody wants the rest of it; by the API
 end.json                   SweepEnd      why no trial is proposed any more, and that none is unfinished
 
 The number of a trial is decided by the exclusive create of its file. The job is made under the id that the file names,
-so whoever finds a trial without its job makes it: a trial is never lost, doubled, or proposed twice.
+so any process that finds a trial without its job makes it: a trial is never lost, doubled, or proposed twice.
 """
 
 import os

@@ -56,7 +56,7 @@ class SystemSampler:
         try:
             self._sample_until_stopped(self._pid)
         except Exception:
-            # The edge of a thread: whatever is wrong with a sample, the job goes on without the rest of them.
+            # The edge of a thread: whatever is wrong with a sample, the job continues without the rest of them.
             log.exception("no more system metrics of %s", self._attempt.job.id)
 
     def _sample_until_stopped(self, pid: int) -> None:

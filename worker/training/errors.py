@@ -1,7 +1,7 @@
 """What can go wrong in a run, and whether another attempt could end otherwise.
 
     TrainingError            this program's own
-    ├── BadData              the data cannot be learnt from; never retried
+    ├── BadData              the data cannot be trained on; never retried
     ├── DataChanged          the bytes are not those that the job was posted with; never retried
     ├── DataMissing          the data is not on the volume; retried, since the volume may be away
     ├── DataLargerThanMemory the machine's memory is too small for the data; retried, since another one may have more
@@ -120,7 +120,7 @@ def first_line(error: Exception) -> str:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether memory was short, on the machine or on the GPU."""
-    # TensorFlow's class is told by its name, so that this module needs no TensorFlow.
+    # TensorFlow's class is recognised by its name, so that this module needs no TensorFlow.
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"

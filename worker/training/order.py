@@ -1,6 +1,6 @@
 """Which rows make which batch: the same for every engine, from (seed, epoch) alone.
 
-An attempt that goes on at epoch n sees the batches that the attempt before it would have seen. Keras's own shuffling,
+An attempt that resumes at epoch n sees the batches that the attempt before it would have seen. Keras's own shuffling,
 once seeded, draws the same permutation in every epoch.
 """
 

@@ -35,7 +35,7 @@ export class Chart {
     this.plot = null;
     this.rows = [];
     this.isTable = false;
-    /** Of the paper, as it was told: whoever asks for it makes the browser lay out the page at once. */
+    /** Of the paper, as last measured: asking for it makes the browser lay out the page at once. */
     this.width = 0;
     this.figure = this.#figure(title);
     view.charts.add(this);

@@ -25,7 +25,7 @@ let metric = new URLSearchParams(location.search).get("metric");
 byId("view-controls").append(controls.node);
 byId("metric").addEventListener("change", (event) => choose(event.target.value));
 
-/** Everything anew, for other jobs or another metric. */
+/** Draw everything again, for other jobs or another metric. */
 function show() {
   const isEmpty = jobs.length === 0;
   byId("empty").hidden = !isEmpty;

@@ -10,7 +10,7 @@ const HEARD = {
 /**
  * The run that counts: one row for each epoch, in columns, and what happened on the way.
  *
- * Epochs that an interruption made the job train again are taken back when it goes on, as in `shared/history.py`, so
+ * Epochs that an interruption made the job train again are taken back when it resumes, as in `shared/history.py`, so
  * the rows are always those of one unbroken run.
  */
 export class Curves {

@@ -12,7 +12,7 @@ const RECENT = 20;
 // A forecast reaches far at first; of the axis the curve keeps this part at least.
 const LEAST_OF_AXIS = 1 / 4;
 
-/** Keeps the charts of a job as its curves say; `marks` are taken anew with each drawing. */
+/** Keeps the charts of a job as its curves say; `marks` are read again for each drawing. */
 export class JobCharts {
   constructor(view, curves, controls) {
     this.view = view;

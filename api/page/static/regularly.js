@@ -1,4 +1,4 @@
-// Asking no more often than is good for whoever answers.
+// Asking no more often than the server can answer.
 
 /** Calls `question` when somebody asks, one at a time, and never sooner than so long after the last answer. */
 export class Regularly {

@@ -6,7 +6,7 @@ import { counted, number } from "./format.js";
 const AXES = { epoch: "Epoch", time: "Time" };
 const SCALES = { linear: "Linear", log: "Log" };
 
-/** A row of controls for a view; `points` is where the number of points is told. */
+/** A row of controls for a view; `points` is where the number of points is shown. */
 export function controlsOf(view) {
   const points = element("span", { class: "small muted points" });
   const reset = element("button", { type: "button", class: "quiet small", hidden: !view.zoom, on: { click: () => view.zoomTo(null) } }, "Reset zoom");

@@ -1,4 +1,4 @@
-"""Stops a run between two batches while what is left of its budget is enough to write what it has learnt."""
+"""Stops a run between two batches while what is left of its budget is enough to write the model."""
 
 import time
 from collections.abc import Callable, Mapping

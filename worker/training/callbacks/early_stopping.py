@@ -29,7 +29,7 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
         self.has_stopped = self.stopped_epoch == epoch > 0
 
     def state(self) -> dict[str, Any]:
-        """What Keras forgets when a run goes on elsewhere (keras#14862): the wait, and what it is measured against."""
+        """What Keras forgets when a run resumes (keras#14862): the wait, and what it is measured against."""
         return {
             "wait": self.wait,
             "stopped_epoch": self.stopped_epoch,

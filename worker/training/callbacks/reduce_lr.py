@@ -1,4 +1,4 @@
-"""Multiplies the learning rate when nothing is learnt: Keras's ReduceLROnPlateau, able to say when it did."""
+"""Multiplies the learning rate when the monitor does not improve: ReduceLROnPlateau, able to say when it did."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +44,7 @@ class ReduceLROnPlateau(NanIsNeverBest, keras.callbacks.ReduceLROnPlateau):
         self.drop = Drop(before, after, self.monitor, self.patience) if is_drop else None
 
     def state(self) -> dict[str, Any]:
-        """What Keras forgets when a run goes on elsewhere."""
+        """What Keras forgets when a run resumes."""
         return {
             "wait": self.wait,
             "cooldown_counter": self.cooldown_counter,

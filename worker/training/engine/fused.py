@@ -201,7 +201,7 @@ class _Pace:
 
 
 class Placeholder(DataAdapter or object):  # type: ignore[misc]
-    """To `fit`, a dataset of so many batches, which the function that it calls for a step does not look at."""
+    """To `fit`, a dataset with that number of batches, which the function that it calls for a step does not look at."""
 
     num_batches = 1
     batch_size = None

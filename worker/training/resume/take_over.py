@@ -25,7 +25,7 @@ def take_over(earlier: AttemptFolder, attempt: AttemptFolder, point: ResumePoint
     """Put the log's rows up to the point, the checkpoints and the manifest of that moment into the attempt's folder.
 
     Files of the earlier attempt are never changed: it may not know yet that it is over. A checkpoint that has been
-    replaced under its own name since is left out; the run that goes on writes it again, as it was.
+    replaced under its own name since is left out; the resumed run writes it again, as it was.
     """
     if point.log_bytes:
         replace_file(attempt.training_log, _rows(earlier, point))
