@@ -84,8 +84,8 @@ def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
     """Warm up, and find out what the worker trains on and whether it may; meanwhile it shows that it is starting."""
     # Until Celery has a handler of its own: this can take minutes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    worker.appear()
     try:
+        worker.appear()
         log.info("warming up: the fork server imports Keras")
         with ThreadPoolExecutor(1) as beside:
             no_programs = beside.submit(explain_no_programs, settings.allow_code)

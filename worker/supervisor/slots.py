@@ -84,6 +84,7 @@ class Worker:
         self._idle = IdleClock(settings.idle_exit_seconds)
         self._started_at = utc_now()
         self._gone = threading.Event()
+        self._showing = threading.Lock()
 
     def appear(self) -> None:
         """Show from now on that a worker is starting, which takes minutes where a GPU's driver compiles.
@@ -120,7 +121,8 @@ class Worker:
         """The last thing that a worker does."""
         self._gone.set()
         try:
-            self._volume.remove_worker(self.name)
+            with self._showing:
+                self._volume.remove_worker(self.name)
         except OSError as error:
             log.warning("the worker's card stays: %s", error)
 
@@ -303,10 +305,10 @@ class Worker:
             started_at=self._started_at,
             seen_at=utc_now(),
         )
-        if self._gone.is_set():
-            return
         try:
-            self._volume.show_worker(card)
+            with self._showing:
+                if not self._gone.is_set():
+                    self._volume.show_worker(card)
         except OSError as error:
             # Nothing is decided by a card: an attempt that was claimed must begin, and one that ended be announced.
             log.warning("the worker's card was not written: %s", error)

@@ -36,23 +36,23 @@ def rules(app):
             yield method, path, access.scope_of(app, rule.endpoint)
 
 
-# Whoever signs in has no session yet, whoever signs out may have none any more; the page's files are in the package.
-PUBLIC = {"/healthz", "/page/sign-in", "/page/sign-out", "/page/static/x", "/page/static/vendor/x"}
+# To sign in and out needs no session; the page's files are in the package, and that of a link to a job holds no job.
+PUBLIC = {"/healthz", "/page/sign-in", "/page/sign-out", "/page/static/x", "/page/static/vendor/x", "/page/shared/x"}
+READS_WITH_A_BODY = {"/jobs/x/replay", "/sweeps/x/replay"}
 
 
 def test_without_a_key_every_route_but_the_sign_of_life_is_401_and_every_page_leads_to_signing_in(app, anonymous):
     seen = list(rules(app))
     assert {path for _, path, scope in seen if scope == "public"} == PUBLIC
-    assert {path for _, path, scope in seen if scope == "page"} == {
-        "/", *(f"/page/{name}" for name in ("jobs/x", "compare", "new", "usage", "webhooks", "workers"))
-    }  # fmt: skip
+    pages = "compare datasets jobs/x keys new sweeps sweeps/x usage webhooks workers".split()  # noqa: SIM905
+    assert {path for _, path, scope in seen if scope == "page"} == {"/", *(f"/page/{name}" for name in pages)}
     assert len(seen) > 30
     for method, path, scope in seen:
         answer = anonymous.open(path, method=method)
         if scope == "page":
             assert answer.status_code == 303, (method, path)
             assert answer.headers["Location"].startswith("/page/sign-in?next=")
-        elif path.startswith("/page/static/"):
+        elif path.startswith(("/page/static/", "/page/shared/")):
             assert answer.status_code == 404
         elif path in PUBLIC and method == "POST":
             assert (answer.status_code, answer.json["code"]) == (403, "foreign_origin")
@@ -74,8 +74,9 @@ def test_with_a_key_for_reading_every_write_is_403_and_every_look_is_answered(ap
         assert is_refused == (scope in {"write", "code", "admin"}), (method, path, answer.status_code)
         if is_refused:
             assert f'scope="{scope}"' in answer.headers["WWW-Authenticate"]
-        # A replay has a body and only reads; a session is worth no more than its key.
-        if method in {"PUT", "POST", "PATCH", "DELETE"} and path != "/jobs/x/replay" and "/page/" not in path:
+        # A session is worth no more than its key.
+        is_write = method in {"PUT", "POST", "PATCH", "DELETE"} and path not in READS_WITH_A_BODY
+        if is_write and "/page/" not in path:
             writes += 1
             assert is_refused, (method, path)
     assert writes >= 4
