@@ -85,7 +85,7 @@ def simulated() -> Iterator[None]:
             stack.enter_context(patch.object(module, "time", clock))
         for module in _THREADED:
             stack.enter_context(
-                patch.object(module, "threading", SimpleNamespace(Thread=Thread, Event=Event, Timer=Timer))
+                patch.object(module, "threading", SimpleNamespace(Thread=Thread, Event=Event, Timer=Timer, Lock=Lock))
             )
         tokens = SimpleNamespace(token_hex=_token)
         stack.enter_context(patch.object(shared.durable, "secrets", tokens))
@@ -236,6 +236,23 @@ class Event:
         if not self._is_set:
             World.kernel.wait(self._changed, World.kernel.true_seconds(timeout))
         return self._is_set
+
+
+class Lock:
+    """As `threading.Lock`, in a `with` statement."""
+
+    def __init__(self) -> None:
+        self._is_held = False
+        self._released = Signal()
+
+    def __enter__(self) -> None:
+        while self._is_held:
+            World.kernel.wait(self._released, None)
+        self._is_held = True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_held = False
+        World.kernel.fire(self._released)
 
 
 class Thread:
