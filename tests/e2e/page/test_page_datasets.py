@@ -53,7 +53,7 @@ def test_a_dataset_is_uploaded_and_deleted_by_the_keyboard_after_what_depends_on
         page.get_by_role("button", name="Delete dataset grades").press("Enter")
         page.get_by_role("dialog").get_by_text("1 finished job was trained on it: reader").wait_for()
         page.get_by_role("dialog").get_by_role("button", name="Keep dataset").press("Enter")
-        page.get_by_role("dialog").wait_for(state="detached")
+        page.locator("dialog").wait_for(state="detached")
         assert empty.api.ask("GET", "/datasets/grades").status == 200
         page.get_by_role("button", name="Delete dataset grades").press("Enter")
         page.get_by_role("dialog").get_by_role("button", name="Delete dataset").press("Enter")

@@ -28,7 +28,7 @@ def test_a_webhook_is_added_tested_and_deleted_and_its_secret_is_shown_once(empt
         page.keyboard.press("Enter")
         assert page.get_by_label("Secret", exact=True).input_value().startswith("whsec_")
         page.get_by_role("button", name="Close", exact=True).click()
-        page.get_by_role("dialog").wait_for(state="detached")
+        page.locator("dialog").wait_for(state="detached")
         page.get_by_role("heading", name="https://example.com/…").wait_for()
         assert "whsec_" not in page.content()
         assert "secret-path" not in page.content()

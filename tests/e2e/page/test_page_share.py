@@ -76,7 +76,7 @@ def test_a_link_is_made_and_revoked_by_the_keyboard_alone(still):
         page.get_by_role("button", name="Revoke link").press("Enter")
         page.get_by_role("button", name="Revoke link").wait_for(state="detached")
         page.keyboard.press("Escape")
-        page.get_by_role("dialog").wait_for(state="detached")
+        page.locator("dialog").wait_for(state="detached")
         assert page.evaluate("document.activeElement.textContent") == "Share job"
         token = {"Authorization": f"Bearer {address.partition('#')[2]}"}
         assert still.api.ask("GET", f"/jobs/{job.id}", **token).status == 401

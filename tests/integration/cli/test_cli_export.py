@@ -61,8 +61,14 @@ def finish(service, job):
 
 @pytest.fixture
 def without_tensorflow(monkeypatch):
-    """TensorBoard reads files by itself where this module is: loading TensorFlow for it takes many seconds."""
+    """TensorBoard reads files by itself where this module is: loading TensorFlow for it takes many seconds.
+
+    It keeps to that for good, so a test that needs TensorBoard afterwards imports it again.
+    """
     monkeypatch.setitem(sys.modules, "tensorboard.compat.notf", ModuleType("notf"))
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboard"]:
+        del sys.modules[name]
 
 
 def read_scalars(folder: Path, tag: str):

@@ -69,7 +69,7 @@ def test_a_job_whose_data_is_gone_or_other_data_is_not_tried_anew(client, volume
     assert len(volume.job_ids()) == 1
 
 
-def test_a_job_that_is_over_is_deleted_and_nothing_of_it_stays(client, volume, new_job):
+def test_a_job_that_is_over_is_deleted_and_nothing_of_it_stays_but_what_it_cost(client, volume, new_job):
     before = everything(volume)
     job = new_job()
     claim(job)
@@ -79,7 +79,9 @@ def test_a_job_that_is_over_is_deleted_and_nothing_of_it_stays(client, volume, n
     assert client.get(f"/jobs/{job.id}").status_code == 404
     assert client.delete(f"/jobs/{job.id}").status_code == 404
     assert client.get("/jobs").json["data"] == []
-    assert set(everything(volume)) - set(before) == {f"jobs/{job.id[-2:]}", f"deleted/{job.id}"}
+    cost = next(volume.root.glob(f"past_jobs/*/{job.id}.json")).relative_to(volume.root)
+    left = {f"jobs/{job.id[-2:]}", f"deleted/{job.id}", "past_jobs", str(cost.parent), str(cost)}
+    assert set(everything(volume)) - set(before) == left
 
 
 def test_a_post_that_is_repeated_after_its_job_was_deleted_makes_no_job(client, volume, grades):
