@@ -154,7 +154,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/page/sweeps", "page", page.sweeps),
         ("GET", "/page/sweeps/<sweep_id>", "page", page.sweep),
         ("GET", "/page/webhooks", "page", page.webhooks),
-        # Whoever signs in has shown no key yet; the files hold nothing that is not in the package.
+        # A person who signs in has shown no key yet; the files hold nothing that is not in the package.
         ("GET", "/page/sign-in", "public", page.show_sign_in),
         ("POST", "/page/sign-in", "public", page.sign_in),
         ("POST", "/page/sign-out", "public", page.sign_out),

@@ -29,7 +29,7 @@ TRIALS = 30
 PARALLEL = 2
 
 
-def recorded(path: Path) -> tuple[str, dict[int, list[tuple[float | None, float]]]]:
+def read_recorded(path: Path) -> tuple[str, dict[int, list[tuple[float | None, float]]]]:
     """The monitor of a data set's trials, and for each trial the value and the seconds of each epoch."""
     found: dict[int, list[tuple[float | None, float]]] = defaultdict(list)
     with path.open(newline="") as file:
@@ -41,7 +41,7 @@ def recorded(path: Path) -> tuple[str, dict[int, list[tuple[float | None, float]
 
 def draw_sweeps(path: Path, count: int, seed: int = 1) -> Iterator[tuple[SweepSpec, list[Trial]]]:
     """Sweeps of one data set."""
-    monitor, curves = recorded(path)
+    monitor, curves = read_recorded(path)
     mode, chance = better_mode(monitor), Random(f"{path.stem} {seed}")
     spec = SweepSpec.model_validate({"job": {}, "space": {"/a": {"choice": (1,)}}, "parallel": PARALLEL})
     spec = spec.model_copy(update={"objective": Objective(monitor=monitor, mode=mode)})

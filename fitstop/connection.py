@@ -46,7 +46,7 @@ def find_connection(
     data = data or Path(environment.get(DATA_VARIABLE) or DEFAULT_DATA)
     stack = read_cli_json(data, any_owner=DATA_VARIABLE in environment)
     if context and not url:
-        chosen = _named_context(context, environment)
+        chosen = _find_context(context, environment)
         return Connection(chosen.url, chosen.api_key, f"the context {context}")
     named = (url, "--url") if url else (environment.get("FITSTOP_URL"), "FITSTOP_URL")
     if named[0]:
@@ -63,7 +63,7 @@ def find_connection(
     return Connection(DEFAULT_URL, api_key, "the default")
 
 
-def _named_context(name: str, environment: Mapping[str, str]) -> Context:
+def _find_context(name: str, environment: Mapping[str, str]) -> Context:
     known = read_contexts(environment).named
     if name not in known:
         raise ValueError(f'no context is called "{name}"; contexts: {", ".join(known) or "none"}')

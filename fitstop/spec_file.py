@@ -144,7 +144,7 @@ class _Composed:
         merged: Json = {}
         for key_node, node_of_value in node.value:
             if str(key_node.tag) == f"{_TAG}merge":
-                for one in self._merged(node_of_value):
+                for one in self._merge_sources(node_of_value):
                     merged = {**self._as_object(one, place), **merged}
                 continue
             key = self._key(key_node, place)
@@ -153,7 +153,7 @@ class _Composed:
             own[key] = self.value(node_of_value, _below(place, key))
         return {**merged, **own}
 
-    def _merged(self, node: Any) -> Iterator[Any]:
+    def _merge_sources(self, node: Any) -> Iterator[Any]:
         yield from node.value if str(node.tag) == f"{_TAG}seq" else [node]
 
     def _as_object(self, node: Any, place: str) -> Json:

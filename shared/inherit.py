@@ -9,7 +9,7 @@ attempts/0/
 plan.json                             how both are computed
 earlier/                              the model of an earlier job that both start from, where they do
 
-Nothing of the other job is changed. Whoever makes it once more, because the post is repeated, finds it as it is.
+Nothing of the other job is changed. A post that is repeated finds it as it is.
 """
 
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ from shared.job_folder import AttemptFolder
 from shared.plain_files import UnusableDocument, document_name, read_plain
 
 MOST_SAMPLES = 2000
-# When the file is full, as many of the newest samples stay as they are, and so many older ones are left at most.
+# When the file is full, this many of the newest samples stay as they are, and at most this many older ones are left.
 _NEWEST = 250
 _MOST_OLDER = 1250
 # Twice what ours can have.
@@ -32,7 +32,7 @@ class Sample:
     """Use of the machine in the `seconds` before `at`, which is in seconds since the claim; None where unknown.
 
     `cpu_cores`, `memory_bytes` (without mapped files), `disk_read` and `disk_written` (bytes per second) are those of
-    the training process and of all that it has started. The GPU's values are those of the device, whoever uses it:
+    the training process and of all that it has started. The GPU's values are those of the device, for all programs:
     `gpu_percent` is the share of the time in which it computed.
     """
 

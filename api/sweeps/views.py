@@ -76,14 +76,14 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     post = None if is_dry else PostKey.of_request({"sweep": document})
     chosen = post.chosen() if post else None
     if chosen is not None and (standing := _find_posted(chosen)):
-        return _posted(standing)
+        return _answer_post(standing)
     with costly_read():
         checked = check(document, lambda job: make_job_record(job, new_job_id()))
     if is_dry:
         return json_response(dry_run_report(checked)), 200, {}
     check_job(checked.record)
     own = chosen or new_sweep_id()
-    return _posted(_store(post.choose(own) if post else own, checked))
+    return _answer_post(_store(post.choose(own) if post else own, checked))
 
 
 @operation(
@@ -103,7 +103,7 @@ def show_all() -> Response:
         limit = query.integer("limit", 20, 1, 100)
         after = query.parse("after", _cursor, "")
         project = read_project(query)
-    found = list(islice(_listed(after, project), limit + 1))
+    found = list(islice(_sweeps_after(after, project), limit + 1))
     items = [summary_report(state) for state in found[:limit]]
     return json_response(Page[SweepSummary](object="list", data=items, has_more=len(found) > limit))
 
@@ -197,7 +197,7 @@ def _find_posted(sweep_id: str) -> SweepFolder | None:
     return None
 
 
-def _listed(after: str, project: str | None) -> Iterator[SweepState]:
+def _sweeps_after(after: str, project: str | None) -> Iterator[SweepState]:
     """The sweeps that a list shows. One that cannot be read is left out, with a line in the log."""
     for sweep_id in sweep_ids(service().volume):
         if after and sweep_id >= after:
@@ -231,5 +231,5 @@ def _store(sweep_id: str, checked: Checked) -> SweepFolder:
     return folder
 
 
-def _posted(folder: SweepFolder) -> tuple[Response, int, dict[str, str]]:
+def _answer_post(folder: SweepFolder) -> tuple[Response, int, dict[str, str]]:
     return json_response(sweep_report(service().sweeps.of(folder.id)), 202), 202, {"Location": f"/sweeps/{folder.id}"}

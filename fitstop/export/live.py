@@ -87,7 +87,7 @@ class LiveExport:
 
     def _begin(self) -> None:
         experiment = self._server.open_experiment(self._name)
-        self._settled |= self._server.ended_jobs(experiment)
+        self._settled |= self._server.find_ended_jobs(experiment)
         self._since = datetime.fromtimestamp(experiment.created / 1000, UTC)
         self._add(self._client.all_jobs(status="queued"))
         self._experiment = experiment

@@ -93,7 +93,7 @@ class MlflowServer:
         found = _document(answer)["experiment"]
         return Experiment(found["experiment_id"], int(found.get("creation_time", 0)))
 
-    def ended_jobs(self, experiment: Experiment) -> set[str]:
+    def find_ended_jobs(self, experiment: Experiment) -> set[str]:
         """The ids of the jobs whose runs are complete: their end is sent last."""
         # Of its attributes MLflow compares only the id with a list.
         ended = "attributes.status != 'RUNNING'"

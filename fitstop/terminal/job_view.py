@@ -211,7 +211,7 @@ def _reason(job: Json, stop: Json) -> str:
     return f"{words} at epoch {last}" if last else words
 
 
-def _outclassed_reason(found: Json, last: int | None) -> str:
+def _reason_of_outclassed(found: Json, last: int | None) -> str:
     where = f"stopped by its sweep after epoch {last}"
     chance, monitor, to_beat = found.get("chance"), found.get("monitor"), number(found.get("to_beat"))
     if chance is not None:
@@ -228,7 +228,7 @@ def _budget_reason(budget: Json, last: int | None) -> str:
 
 
 # By the reason of the stop, which is also the name of its evidence.
-_WITH_EVIDENCE = {"budget": _budget_reason, "outclassed": _outclassed_reason}
+_WITH_EVIDENCE = {"budget": _budget_reason, "outclassed": _reason_of_outclassed}
 
 
 def _what_it_trains(spec: Json) -> list[tuple[str, object]]:

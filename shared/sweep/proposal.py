@@ -1,4 +1,4 @@
-"""Which parameters the next trial has: the same for the same sweep, number and results, whoever asks.
+"""Which parameters the next trial has: the same for the same sweep, number and results, on every worker.
 
 The samplers are Optuna's, over a study in memory that is built from the trials; none of its storages is used. Two are
 not Optuna's: the grid, whose order is that of the spec, and CMA-ES, of which Optuna keeps a pickle in its storage. Here

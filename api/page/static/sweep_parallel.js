@@ -138,7 +138,7 @@ export class ParallelCoordinates {
     context.lineJoin = "round";
     for (const { at, words } of axis.ticks) {
       const text = cut(context, words, SIDE - 8);
-      // A halo, since lines pass behind the words.
+      // An outline in the colour of the background, since lines pass behind the text.
       context.strokeStyle = this.paper.colour("--surface");
       context.lineWidth = 3;
       context.strokeText(text, x + 6, this.#y(at) + 4);
