@@ -1,5 +1,6 @@
 // What can be done with a job, by its state and by what the key may.
 
+import { actionButton } from "./action_button.js";
 import { isShared, send } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
@@ -18,39 +19,22 @@ export function showActions(job) {
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const again = element("a", { class: "button", href: `/page/new?like=${job.id}` }, "Copy to new job");
-  replace(node, notifyButton(job), MAY_WRITE ? [writing(job), button("Share job", () => share(job)), again] : null);
+  replace(node, notifyButton(job), MAY_WRITE ? [writing(job), actionButton("Share job", () => share(job)), again] : null);
   reportEnd(job);
 }
 
 function writing(job) {
   const isOver = TERMINAL.has(job.status);
   return [
-    isOver && job.progress && !job.spec.program ? button("Extend job", () => extend(job)) : null,
-    job.status === "failed" || job.status === "cancelled" ? button("Retry job", () => retry(job)) : null,
-    isOver ? button("Delete job", () => remove(job), "danger") : cancelButton(job),
+    isOver && job.progress && !job.spec.program ? actionButton("Extend job", () => extend(job)) : null,
+    job.status === "failed" || job.status === "cancelled" ? actionButton("Retry job", () => retry(job)) : null,
+    isOver ? actionButton("Delete job", () => remove(job), "danger") : cancelButton(job),
   ];
 }
 
 function cancelButton(job) {
   if (job.cancel_requested_at) return element("button", { type: "button", disabled: true }, "Cancelling");
-  return button("Cancel job", () => cancel(job), "danger");
-}
-
-function button(words, act, kind = "") {
-  const on = {
-    click: async (event) => {
-      // Not disabled: a disabled button cannot have the focus back when its dialog closes.
-      if (event.target.ariaBusy === "true") return;
-      event.target.ariaBusy = "true";
-      try {
-        await act();
-      } catch (problem) {
-        notice(problem.message, "bad");
-      }
-      event.target.ariaBusy = null;
-    },
-  };
-  return element("button", { type: "button", class: kind, on }, words);
+  return actionButton("Cancel job", () => cancel(job), "danger");
 }
 
 async function cancel(job) {

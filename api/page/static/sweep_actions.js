@@ -1,5 +1,6 @@
 // What can be done with a sweep: cancel or delete it, open its best trial, train that again from another seed.
 
+import { actionButton } from "./action_button.js";
 import { get, send } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
@@ -16,9 +17,9 @@ export function showActions(sweep, onChange) {
   const state = `${sweep.status} ${sweep.cancel_requested_at}`;
   if (!MAY_WRITE || byId("actions").dataset.state === state) return;
   byId("actions").dataset.state = state;
-  const cancel = button("Cancel sweep", () => cancelSweep(sweep, onChange), "danger");
+  const cancel = actionButton("Cancel sweep", () => cancelSweep(sweep, onChange), "danger");
   const requested = element("button", { type: "button", disabled: true }, "Cancelling");
-  replace(byId("actions"), isOver ? button("Delete sweep", () => deleteSweep(sweep), "danger") : sweep.cancel_requested_at ? requested : cancel);
+  replace(byId("actions"), isOver ? actionButton("Delete sweep", () => deleteSweep(sweep), "danger") : sweep.cancel_requested_at ? requested : cancel);
 }
 
 /** The best trial: its value, its parameters, its job, and the same again from another seed. */
@@ -34,7 +35,7 @@ export function showWinner(sweep, names) {
   const canRetrain = MAY_WRITE && !sweep.spec.job.program;
   replace(node,
     element("a", { class: "button", href: `/page/jobs/${best.job}` }, "Open job"),
-    canRetrain ? button("Retrain from another seed", () => retrain(best)) : null);
+    canRetrain ? actionButton("Retrain from another seed", () => retrain(best)) : null);
 }
 
 async function retrain(best) {
@@ -58,19 +59,4 @@ async function deleteSweep(sweep) {
   if (!(await confirmed("Delete this sweep?", words, "Delete sweep", "Keep sweep"))) return;
   await send("DELETE", `/sweeps/${sweep.id}`);
   location.assign("/page/sweeps");
-}
-
-function button(words, act, kind = "") {
-  const click = async (event) => {
-    // Not disabled: a disabled button cannot have the focus back when its dialog closes.
-    if (event.target.ariaBusy === "true") return;
-    event.target.ariaBusy = "true";
-    try {
-      await act();
-    } catch (problem) {
-      notice(problem.message, "bad");
-    }
-    event.target.ariaBusy = null;
-  };
-  return element("button", { type: "button", class: kind, on: { click } }, words);
 }
