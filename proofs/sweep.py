@@ -18,7 +18,8 @@ from pathlib import Path
 
 from shared.sweep.folder import SweepFolder
 from shared.sweep.proposal import propose
-from shared.sweep.state import SweepState, Trial, read_state
+from shared.sweep.state import SweepState, read_state
+from shared.sweep.trial import Trial
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, small_spec
 from tests.support.redis import RedisServer, running_redis

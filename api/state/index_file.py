@@ -224,7 +224,7 @@ class IndexFile:
                 self._connection.executemany(statement, rows)
 
 
-def index_path(folder: Path, volume: Volume) -> Path:
+def index_path(folder: Path, volume: Volume, kind: str = "jobs", version: int = _VERSION) -> Path:
     """Where the index of a volume lies below `folder`; in a folder of this process alone where that cannot be written.
 
     Another volume at the same path is another file: its folder is another one.
@@ -232,7 +232,7 @@ def index_path(folder: Path, volume: Volume) -> Path:
     jobs = volume.jobs.stat()
     identity = f"{volume.root.resolve()} {jobs.st_dev} {jobs.st_ino}"
     # A newer version can read what this one calls damaged.
-    name = f"jobs-{_VERSION}.{FORMAT}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sqlite"
+    name = f"{kind}-{version}.{FORMAT}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sqlite"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
