@@ -157,6 +157,7 @@ bench-forecast: $(VENV)/.dev  ## measure the forecast on curves that it was not 
 
 bench-sweeps: $(VENV)/.dev  ## score the rules that stop trials, on recorded trials
 	$(BIN)/python -m bench.sweeps
+	$(BIN)/python -m bench.sweeps --held-out
 
 bench-live-sweeps: $(VENV)/.dev  ## compare rules, and a loop of Keras scripts, on a running service: make bench-live-sweeps DATA=winequalityN.csv
 	$(BIN)/python -m bench.live_sweeps "$(DATA)"
