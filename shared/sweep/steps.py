@@ -12,8 +12,8 @@ from shared.job import BudgetUsed, StopRequest
 from shared.spec import Budget
 from shared.sweep.folder import EndReason
 from shared.sweep.rules import judge
-from shared.sweep.state import SweepState
-from shared.sweep.trial import Trial
+from shared.sweep.state import SweepState, SweepStateOf
+from shared.sweep.trial import Trial, TrialFacts
 from shared.times import seconds_until, utc_now
 
 # A running trial is asked to stop when less than this is left for it: until the next look, and the time to save.
@@ -62,13 +62,16 @@ class End:
 Step = Propose | MakeJob | StopTrial | CancelTrial | End
 
 
-def next_steps(state: SweepState) -> list[Step]:
-    """The steps, of which at most one proposes: the next proposal has to know of it."""
+def next_steps(state: SweepState, *, is_full: bool = False) -> list[Step]:
+    """The steps, of which at most one proposes: the next proposal has to know of it.
+
+    Where the quota of the sweep's project `is_full`, none proposes: the next trial waits.
+    """
     if state.end is not None:
         return []
     if stops := [*_stop_for_budget(state), *_cancel_rest(state)]:
         return stops
-    begin = [*_make_jobs(state), *_propose(state)]
+    begin = [*_make_jobs(state), *([] if is_full else _propose(state))]
     return [*_stop_outclassed(state), *begin] or _end(state)
 
 
@@ -81,6 +84,12 @@ def _propose(state: SweepState) -> list[Step]:
         return []
     number = max((trial.number for trial in state.trials), default=0) + 1
     return [Propose(number, tuple(trial.number for trial in state.unfinished), _what_is_left(state))]
+
+
+def may_have_next(state: SweepStateOf[TrialFacts]) -> bool:
+    """Whether a further trial may start beside those that have not ended, if the budget and the rules allow it."""
+    is_open = state.end is None and state.cancel is None and len(state.trials) < state.most_trials
+    return is_open and len(state.unfinished) < state.record.spec.parallel
 
 
 def _end(state: SweepState) -> list[Step]:

@@ -10,6 +10,7 @@ import threading
 from shared.document import UnusableDocument
 from shared.ids import new_job_id
 from shared.job import JobError
+from shared.job_quota import find_full_quota
 from shared.problems import Refused
 from shared.queue import JobQueue
 from shared.resolve.memory import MemoryLimits
@@ -35,6 +36,7 @@ class SweepRunner:
     def __init__(self, volume: Volume, job_queue: JobQueue, settings: Settings) -> None:
         self._volume = volume
         self._queue = job_queue
+        self._quotas = settings.project_quotas
         self._limits = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
         self._readers: dict[str, SweepReader] = {}
         self._ended: set[str] = set()
@@ -70,7 +72,8 @@ class SweepRunner:
                 self._ended.add(sweep_id)
                 self._readers.pop(sweep_id, None)
                 return
-            steps = next_steps(state)
+            full = find_full_quota(self._volume, self._quotas, state.record.project)
+            steps = next_steps(state, is_full=full is not None)
             if not steps:
                 return
             for step in steps:
