@@ -119,6 +119,9 @@ many-images: $(VENV)/.dev  ## upload 100,000 small images: make many-images [IMA
 memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymous memory
 	$(BIN)/python -m proofs.memory_of_arrays
 
+bucket-proof: $(VENV)/.dev  ## kill a bucket's server while a volume is copied: make bucket-proof [KILLS= SEED=]
+	$(BIN)/python -m proofs.bucket_copy --kills $(or $(KILLS),20) --seed $(SEED)
+
 TRIALS ?= 200
 
 sweep-proof: $(VENV)/.dev  ## kill workers and Redis during a sweep: make sweep-proof [TRIALS= KILLS= SEED=]

@@ -16,7 +16,7 @@ from fitstop.terminal.output import hint, literal, print_json, show_rows, table
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 _NAME_WIDTH, _STATUS_WIDTH = 14, 7
 _CHECKING = "Checking. The last check trains two small models: seconds, or minutes on a new kind of GPU …"
-_CHECKING_BUCKET = "Checking with about 800 small requests …"
+_CHECKING_BUCKET = "Checking with about 700 small requests …"
 
 
 @click.command()

@@ -253,3 +253,22 @@ def test_a_store_that_gives_other_bytes_than_it_was_given_is_found_out(source: F
 
     with pytest.raises(CopyFailed, match=r"was read back from .* with other bytes than written"):
         copy(source, Forgets(tmp_path / "target"))
+
+
+def test_a_copy_makes_the_requests_that_the_document_says(server: Server, tmp_path: Path) -> None:
+    def count_requests(files: int) -> tuple[int, int]:
+        root = Volume(tmp_path / f"source-{files}").root
+        for number in range(files):
+            (root / "turns" / str(number)).write_bytes(b"x")
+        bucket = server.store(prefix=f"counted-{files}")
+        before = server.requests.total()
+        copy(FolderStore(root), bucket)
+        between = server.requests.total()
+        copy(bucket, FolderStore(tmp_path / f"out-{files}"))
+        return between - before, server.requests.total() - between
+
+    (in_fixed, out_fixed), (in_some, out_some) = count_requests(0), count_requests(100)
+    assert in_fixed <= 95
+    assert out_fixed <= 10
+    assert in_some - in_fixed == 2 * 100 + 1
+    assert out_some - out_fixed == 100 + 1

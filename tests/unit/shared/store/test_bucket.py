@@ -1,6 +1,6 @@
 """A bucket whose answers are lost, and what a person reads about one that cannot be used."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import obstore
@@ -117,3 +117,21 @@ def test_an_address_of_no_bucket_is_refused_and_its_secrets_are_not_repeated(add
     with pytest.raises(BadName, match="expected s3://BUCKET or s3://BUCKET/PREFIX") as caught:
         open_bucket(address, KEYS)
     assert "hidden" not in str(caught.value)
+
+
+def test_each_operation_makes_the_requests_that_the_document_says(server: Server) -> None:
+    store = server.store()
+
+    def count(operation: Callable[[], object]) -> int:
+        before = server.requests.total()
+        operation()
+        return server.requests.total() - before
+
+    assert count(lambda: store.create("a", b"1")) == 1
+    assert count(lambda: store.create("a", b"2")) == 2
+    assert count(lambda: store.replace("a", [b"3"])) == 1
+    assert count(lambda: store.replace("large", [b"x" * PART_BYTES] * 3)) == 2 + 3
+    assert count(lambda: store.read("a")) == 1
+    assert count(lambda: store.read_range("a", 0, 1)) == 1
+    assert count(lambda: list(store.list())) == 1
+    assert count(lambda: store.remove("a")) == 1
