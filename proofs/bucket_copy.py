@@ -86,7 +86,7 @@ class Server:
             *(weed, "server", "-s3", "-ip=127.0.0.1", f"-dir={self._folder}", "-master.telemetry=false"),
             *(f"-{name}.port={port}" for name, port in ports.items()),
             *(f"-s3.port.{name}={free_port()}" for name in ("iceberg", "lance")),
-            *("-volume.max=20", *grpc),
+            *("-volume.max=20", "-master.electionTimeout=1s", *grpc),
         ]
         url = f"http://127.0.0.1:{ports['s3']}"
         keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
@@ -94,8 +94,10 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        # It would make whoever has the keys in its environment the only one with access.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         with self._log.open("ab") as log:
-            process = self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            process = self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environment)
         wait_for(lambda: self._answers() or process.poll() is not None, within=120)
         if process.poll() is not None:
             raise RuntimeError(f"SeaweedFS ended: {self._log.read_text()[-500:]}")
