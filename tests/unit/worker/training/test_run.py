@@ -248,7 +248,7 @@ def test_sigterm_hands_the_job_back(volume: Volume) -> None:
     try:
         wait_for(attempt.training_log.exists)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
         process.wait()
