@@ -95,14 +95,12 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("worker", "sh
 """
 
 
-def test_the_best_checkpoint_loads_in_bare_keras_and_is_worth_what_the_manifest_says(
-    volume: Volume, tmp_path: Path
-) -> None:
+def test_the_best_checkpoint_loads_in_bare_keras_and_is_worth_what_the_manifest_says(tmp_path: Path) -> None:
     from worker.training.data.load import load_data
 
     bests, files = [], []
     for form in ("keras", "h5"):
-        job = trained(volume, callbacks={"model_checkpoint": {"format": form}})
+        job = trained(Volume(tmp_path / form), callbacks={"model_checkpoint": {"format": form}})
         attempt = job.attempts()[0]
         manifest = read_manifest(attempt.manifest_file)
         assert manifest.best is not None
