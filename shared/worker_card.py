@@ -36,7 +36,8 @@ class WorkerCard(Document):
 
     `gpu` is None on a CPU, and where the driver does not say. `idle_gpu` names a GPU that is there and is not used,
     since the installed TensorFlow is built for the CPU alone. `memory_bytes` is the memory of its machine or container.
-    `programs`: how it runs programs; `no_programs`: why it takes none, empty where it does.
+    `programs`: how it runs programs; `no_programs`: why it takes none, empty where it does. Each of the `slots` holds
+    `slot_devices` devices.
     """
 
     worker: str
@@ -49,6 +50,7 @@ class WorkerCard(Document):
     programs: AllowCode = "no"
     no_programs: str = ""
     slots: int
+    slot_devices: int = 1
     child_start: str
     ready: bool
     draining: bool

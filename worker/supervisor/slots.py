@@ -99,8 +99,9 @@ class Worker:
         price, currency = self._settings.gpu_price_per_hour, self._settings.currency
         for slot in range(self._settings.slots):
             owner = Owner(
-                self.name, self._host, os.getpid(), slot, self.device, price, currency, process=this_process()
-            )
+                self.name, self._host, os.getpid(), slot, self.device, price, currency,
+                process=this_process(), devices=self._settings.slot_devices,
+            )  # fmt: skip
             self._free.put(owner)
         self._idle.restart()
         self._ready = True
@@ -255,7 +256,8 @@ class Worker:
     def _work_waits(self) -> bool:
         if self.unfit or self._disk.problem:
             return False
-        return next(waiting_jobs(self._volume, takes_programs=not self.no_programs), None) is not None
+        takes_programs, devices = not self.no_programs, self._settings.slot_devices
+        return next(waiting_jobs(self._volume, takes_programs=takes_programs, devices=devices), None) is not None
 
     def _leave(self, why: Leaving) -> None:
         """End as after a SIGTERM: no new claims, running jobs save and are handed back."""
@@ -296,6 +298,7 @@ class Worker:
             programs="no" if self.no_programs else self._settings.allow_code,
             no_programs=self.no_programs,
             slots=self._settings.slots,
+            slot_devices=self._settings.slot_devices,
             child_start=self._nursery.child_start,
             ready=self.may_take() and len(running) < self._settings.slots,
             draining=self.drain.is_set(),

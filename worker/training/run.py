@@ -22,6 +22,7 @@ from worker.training.data.rows import Data
 from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.plan import decide
+from worker.training.engine.replicas import model_scope
 from worker.training.errors import Superseded, TrainingStopped
 from worker.training.evaluation import evaluate_best
 from worker.training.fit_settings import settings_of
@@ -78,9 +79,10 @@ def _conclusion(run: RunContext) -> Conclusion:
         run.check()
         plan = run.attempt.job.plan() or decide(record, data, earlier)
         prepare_tensorflow(plan)
-        model = build_model(record, data, earlier)
-        load_weights(model, record, run.attempt)
-        build_variables(model, data.train.first_row)
+        with model_scope(plan):
+            model = build_model(record, data, earlier)
+            load_weights(model, record, run.attempt)
+            build_variables(model, data.train.first_row)
         run.events.write([describe_earlier(model, record, data, earlier) if earlier else describe(model, record)])
         settings = settings_of(record)
         engine = ready_engine(run, model, data, settings, plan)
