@@ -240,9 +240,9 @@ class ProcessIdentity(_Part):
 class Claim(Document):
     """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts.
 
-    The price is that of the slot's GPU on the day of the claim; None where its worker does not know it. `memory_bytes`
+    The price is that of all `devices` on the day of the claim; None where its worker does not know it. `memory_bytes`
     is the memory of its machine or container, None in the files of older versions. `process` is the worker's process;
-    None where its machine does not say enough. `devices` is how many of the slot's devices the attempt trains on.
+    None where its machine does not say enough. `devices` is how many GPUs of the slot the attempt trains on.
     """
 
     attempt: Count
@@ -257,6 +257,11 @@ class Claim(Document):
     memory_bytes: Count | None = None
     process: ProcessIdentity | None = None
     devices: int = Field(default=1, ge=1)
+
+    @property
+    def price_per_device(self) -> float | None:
+        """The price of one of its devices for an hour; None where the worker does not know it."""
+        return None if self.gpu_price_per_hour is None else self.gpu_price_per_hour / self.devices
 
 
 class TrainingProcess(Document):

@@ -192,7 +192,7 @@ class Settings(BaseModel):
         description="devices that each slot holds, for jobs with hyperparameters.devices; virtual ones on a CPU",
     )
     gpu_price_per_hour: float | None = Field(
-        default=None, ge=0, le=1_000_000, description="price per hour of one slot's GPU, for the ledger"
+        default=None, ge=0, le=1_000_000, description="price per hour of one GPU, for the ledger"
     )
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="the currency of that price")
     allow_code: AllowCode = Field(

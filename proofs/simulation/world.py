@@ -309,7 +309,7 @@ class Child:
         self._pulse: Pulse | None = None
         self._requests: StopRequests | None = None
 
-    def begin(self, attempt: AttemptFolder) -> None:
+    def begin(self, attempt: AttemptFolder, _environment: object) -> None:
         self._attempt = attempt
         self._process = Process(f"the child for {attempt.job.id}, attempt {attempt.number}", self._worker.machine)
         self._process.is_orphan = self._play.chance.random() < self._play.share_orphaned

@@ -50,6 +50,7 @@ class Trial:
     is_stop_requested: bool = False
     finished_at: str | None = None
     price_per_hour: float | None = None
+    devices: int = 1
 
     @property
     def is_finished(self) -> bool:
@@ -153,7 +154,7 @@ class SweepState:
             return 0.0
         usual = sorted(len(trial.curve) for trial in finished)[len(finished) // 2]
         stopped = [trial for trial in self.trials if trial.is_outclassed and trial.curve]
-        return sum(max(0, usual - len(one.curve)) * sum(one.seconds) / len(one.curve) for one in stopped)
+        return sum(max(0, usual - len(one.curve)) * one.devices * sum(one.seconds) / len(one.curve) for one in stopped)
 
 
 def best_of(trials: Sequence[Trial], mode: str) -> Trial | None:
@@ -253,6 +254,7 @@ class _TrialReader:
         ending = history.result.ending if history.result else None
         error, stop = (ending.error, ending.stop) if ending else (None, None)
         times = [(attempt, _held(attempt)) for attempt in history.attempts]
+        newest = history.attempts[-1].claim if history.attempts else None
         return replace(
             self._bare,
             status=history.status,
@@ -266,25 +268,27 @@ class _TrialReader:
             message=error.message if error else None,
             finished_at=history.result.finished_at if history.result else None,
             is_stop_requested=self._job.stop_file.exists() or self._job.cancel_file.exists(),
-            price_per_hour=history.attempts[-1].claim.gpu_price_per_hour if history.attempts else None,
+            price_per_hour=newest.price_per_device if newest else None,
+            devices=newest.devices if newest else 1,
         )
 
 
 def _held(attempt: AttemptHistory) -> float:
-    """How long an attempt held its GPU, in seconds; of one that runs until now, by the clocks on the wall.
+    """How long an attempt held its GPUs, in seconds of each; of one that runs until now, by the clocks on the wall.
 
     A clock that is wrong by minutes makes that of a running attempt wrong, until its end says it.
     """
     told = attempt.held / 1e6
-    return told if attempt.end is not None else max(told, seconds_since(attempt.claim.claimed_at))
+    held = told if attempt.end is not None else max(told, seconds_since(attempt.claim.claimed_at))
+    return held * attempt.claim.devices
 
 
 def _cost(times: Sequence[tuple[AttemptHistory, float]]) -> dict[str, float]:
     costs: dict[str, float] = {}
     for attempt, held in times:
         claim = attempt.claim
-        if claim.gpu_price_per_hour is not None and claim.currency is not None:
-            amount = held * claim.gpu_price_per_hour / 3600
+        if claim.price_per_device is not None and claim.currency is not None:
+            amount = held * claim.price_per_device / 3600
             costs[claim.currency] = costs.get(claim.currency, 0.0) + amount
     return costs
 

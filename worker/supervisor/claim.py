@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Owner:
-    """Who claims: a worker, named again at each of its starts, and one of its slots, with its GPU's price if known.
+    """Who claims: a worker, named again at each of its starts, and one of its slots, with a GPU's price if known.
 
     `claiming_since` is the moment before its last claim, by this machine's monotonic clock: from there on others count.
     The slot holds `devices`. `process` is the worker's own, so that others on its machine see when it has ended.
@@ -52,7 +52,7 @@ class Owner:
             slot=self.slot,
             device=self.device,
             claimed_at=utc_now(),
-            gpu_price_per_hour=self.gpu_price_per_hour,
+            gpu_price_per_hour=None if self.gpu_price_per_hour is None else self.gpu_price_per_hour * devices,
             currency=self.currency if self.gpu_price_per_hour is not None else None,
             memory_bytes=memory_bytes(),
             process=self.process,

@@ -1,65 +1,46 @@
 """A job on two devices, virtual ones of the CPU: the numbers of one device, and an exact resume."""
 
-import random
-from multiprocessing.context import ForkServerContext
 from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
-import pytest
 
 from shared.job_folder import JobFolder
+from shared.settings import Settings
 from shared.volume import Volume
-from tests.support.jobs import learnable_frame, put_dataset, rows_of
-from tests.support.killing import Kill, deaths, outcome, preloaded_forks, resume_job, run_killed
+from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, rows_of, small_spec
+from tests.support.killing import Kill, deaths, outcome, preloaded_forks, run_killed
+from worker.training.run import run
+from worker.training.stop_requests import StopRequests
+
+# Of the 128 training rows 127 are divided unevenly, and the last batch has one row for two devices. Clipping by the
+# norm of all gradients shows whether they are added up before.
+_HYPERPARAMETERS: dict[str, Any] = {
+    "epochs": 10, "batch_size": 127, "learning_rate": 0.1, "class_weight": "balanced", "engine": "stock",
+    "metrics": ["accuracy", "auc"], "optimizer": {"name": "sgd", "momentum": 0.9, "global_clipnorm": 0.05},
+}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def forks() -> ForkServerContext:
-    return preloaded_forks()
+def train_on_one_device(volume: Volume) -> JobFolder:
+    job = put_job(volume, small_spec(hyperparameters={**_HYPERPARAMETERS, "xla": False}))
+    attempt = claim(job)
+    attempt.conclude(run(attempt, StopRequests(attempt, 60), Settings()))
+    return job
 
 
-@pytest.fixture
-def graded(volume: Volume) -> Volume:
+def test_two_devices_give_the_numbers_of_one_and_resume_inside_an_epoch_bit_for_bit(volume: Volume) -> None:
     put_dataset(volume, learnable_frame(160))
-    return volume
-
-
-def log_of(job: JobFolder) -> pd.DataFrame:
-    return rows_of(job.attempts()[-1].training_log)
-
-
-def test_two_devices_give_the_numbers_of_one(graded: Volume, forks: ForkServerContext) -> None:
-    """128 training rows: the batches of 127 are divided unevenly, and the last one has one row for two devices.
-
-    Clipping by the norm of all gradients shows whether they are clipped before they are added up.
-    """
-    spec: dict[str, Any] = {
-        "hyperparameters": {
-            "epochs": 10, "batch_size": 127, "learning_rate": 0.1, "class_weight": "balanced",
-            "metrics": ["accuracy", "auc"], "optimizer": {"name": "sgd", "momentum": 0.9, "global_clipnorm": 0.05},
-        }
-    }  # fmt: skip
-    one, two = (
-        run_killed(graded, forks, [], 60, {**spec, "hyperparameters": {**spec["hyperparameters"], **how}})
-        for how in ({"engine": "stock", "xla": False}, {"devices": 2})
-    )
+    forks, spec = preloaded_forks(), {"hyperparameters": {**_HYPERPARAMETERS, "devices": 2}}
+    two = run_killed(volume, forks, [], 60, spec)
     plan = two.plan()
     assert plan is not None
     assert (plan.engine, plan.xla, plan.devices, plan.steps_per_epoch) == ("stock", False, 2, 2)
-    assert list(log_of(one).columns) == list(log_of(two).columns)
-    np.testing.assert_allclose(log_of(one).to_numpy(), log_of(two).to_numpy(), rtol=1e-5, atol=1e-5)
-
-
-def test_a_killed_run_on_two_devices_equals_the_untouched_one(graded: Volume, forks: ForkServerContext) -> None:
-    """With dropout and batch normalization, saved after each batch and killed inside an epoch and while it saves."""
-    spec = resume_job("two devices")
-    untouched = outcome(run_killed(graded, forks, [], 60, spec))
-    kills = [Kill("batch", random.Random("two devices").randint(10, 30))]
-    killed = run_killed(graded, forks, kills, 0, spec)
+    one, both = (rows_of(job.attempts()[-1].training_log) for job in (train_on_one_device(volume), two))
+    assert list(one.columns) == list(both.columns)
+    np.testing.assert_allclose(one.to_numpy(), both.to_numpy(), rtol=1e-5, atol=1e-5)
+    killed = run_killed(volume, forks, [Kill("batch", 9)], 0, spec)
     assert deaths(killed) == ["batch"]
-    assert outcome(killed) == untouched
+    assert outcome(killed) == outcome(two)
 
 
 def test_keras_has_the_private_names_that_several_devices_need() -> None:

@@ -219,6 +219,20 @@ def test_a_job_that_stopped_early_says_what_it_learnt_waited_for_and_avoided(vol
     assert found.unpriced == 0
 
 
+def test_every_second_on_two_gpus_counts_and_costs_twice(volume: Volume) -> None:
+    job, attempt = one_attempt(volume, price=36.0)
+    ended_at(attempt, 3500, "finished", stopped("early_stopping", 3, 1, 1000))
+    one = ledger(history(job))
+    claim = attempt.claim()
+    assert claim is not None
+    wide = claim.model_copy(update={"devices": 2, "gpu_price_per_hour": 72.0})
+    attempt.claim_file.write_text(wide.model_dump_json())
+    two = ledger(history(job))
+    assert parts_of(two) == {name: 2 * seconds for name, seconds in parts_of(one).items()}
+    assert (two.waiting, two.avoided) == (one.waiting, 2 * one.avoided)
+    assert two.costs()["EUR"] == pytest.approx({name: 2 * cost for name, cost in one.costs()["EUR"].items()})
+
+
 def test_without_a_price_there_are_no_costs(volume: Volume) -> None:
     job, _ = one_attempt(volume)
     found = ledger(history(job))

@@ -41,10 +41,8 @@ def model_scope(plan: EnginePlan) -> AbstractContextManager[Any]:
         )
     # It logs a line for each variable.
     tf.get_logger().setLevel(logging.WARNING)
-    # TensorFlow's collective operations of a CPU hang where there are fewer threads than need to meet.
-    adding_up = tf.distribute.ReductionToOneDevice() if kind == "CPU" else None
     names = [f"{kind}:{number}" for number in range(plan.devices)]
-    scope: AbstractContextManager[Any] = tf.distribute.MirroredStrategy(names, adding_up).scope()
+    scope: AbstractContextManager[Any] = tf.distribute.MirroredStrategy(names).scope()
     return scope
 
 

@@ -31,7 +31,7 @@ def snapshot_tensors(model: keras.Model, *, inside_epoch: bool) -> _Tensors:
     generator: Any = np.random.get_state()
     return (
         *(
-            (name, tf.convert_to_tensor(getattr(variable, "value", variable)))
+            (name, tf.convert_to_tensor(variable.value if isinstance(variable, keras.Variable) else variable))
             for name, variable in _saved_variables(model, inside_epoch=inside_epoch)
         ),
         ("random:numpy", generator[1].copy()),

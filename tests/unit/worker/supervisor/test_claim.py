@@ -58,6 +58,13 @@ def test_a_job_on_several_devices_is_left_to_a_slot_that_holds_them(volume):
     assert (attempt.job.id, attempt.claim().devices) == (wide.id, 2)
 
 
+def test_a_claim_says_what_all_its_devices_cost(volume):
+    posted(volume, devices=2)
+    mine = Owner("one", "here", 1, 0, "NVIDIA H200", 3.0, "USD", devices=4)
+    claim = claim_next(volume, mine).claim()
+    assert (claim.gpu_price_per_hour, claim.price_per_device, claim.currency) == (6.0, 3.0, "USD")
+
+
 def test_a_slot_of_several_devices_takes_the_first_job_in_order_whatever_it_needs(volume):
     jobs = [posted(volume, devices=devices).id for devices in (1, 2, 1, 2)]
     assert [claim_next(volume, owner(devices=2)).job.id for _ in jobs] == jobs
