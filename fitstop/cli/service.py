@@ -3,7 +3,6 @@
 import json
 import os
 import webbrowser
-
 from typing import Any
 
 import click
