@@ -8,9 +8,9 @@
     saving      between two epochs, and after the last one, with the evaluation of the best model
 
 All but waiting add up to the time that the attempts held their GPUs, to the microsecond; a second on two GPUs is two
-seconds. An attempt's time is cut into
-pieces, and each piece goes to one part. The attempt's owner measured that time (`shared/held.py`); waiting is what the
-volume's clock says between two files. `avoided` is what a stop left unpaid: epochs not run times the median epoch.
+seconds. An attempt's time is cut into pieces, and each piece goes to one part. The attempt's owner measured that time
+(`shared/held.py`); waiting is what the volume's clock says between two files. `avoided` is what a stop left unpaid:
+epochs not run times the median epoch.
 """
 
 from collections.abc import Iterator
