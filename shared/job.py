@@ -106,7 +106,8 @@ class EnginePlan(Document):
     """`plan.json`: the engine, decided once, with the reason in a sentence.
 
     Other choices would give other bits, so a resumed run keeps to it whatever machine it goes on on. `threads`:
-    TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch.
+    TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch. `devices`
+    share each batch.
     """
 
     engine: Literal["fused", "stock"]
@@ -115,6 +116,7 @@ class EnginePlan(Document):
     validation_batch: int
     steps_per_epoch: int
     reason: str
+    devices: int = 1
 
 
 class Cancel(Document):
@@ -238,9 +240,9 @@ class ProcessIdentity(_Part):
 class Claim(Document):
     """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts.
 
-    The price is that of the slot's GPU on the day of the claim; None where its worker does not know it. `memory_bytes`
+    The price is that of all `devices` on the day of the claim; None where its worker does not know it. `memory_bytes`
     is the memory of its machine or container, None in the files of older versions. `process` is the worker's process;
-    None where its machine does not say enough.
+    None where its machine does not say enough. `devices` is how many GPUs of the slot the attempt trains on.
     """
 
     attempt: Count
@@ -254,6 +256,12 @@ class Claim(Document):
     currency: str | None = None
     memory_bytes: Count | None = None
     process: ProcessIdentity | None = None
+    devices: int = Field(default=1, ge=1)
+
+    @property
+    def price_per_device(self) -> float | None:
+        """The price of one of its devices for an hour; None where the worker does not know it."""
+        return None if self.gpu_price_per_hour is None else self.gpu_price_per_hour / self.devices
 
 
 class TrainingProcess(Document):

@@ -211,6 +211,7 @@ class _TrialReader:
         ending = history.result.ending if history.result else None
         error, stop = (ending.error, ending.stop) if ending else (None, None)
         times = [(attempt, _held(attempt)) for attempt in history.attempts]
+        newest = history.attempts[-1].claim if history.attempts else None
         return replace(
             self._bare,
             status=history.status,
@@ -224,25 +225,27 @@ class _TrialReader:
             message=error.message if error else None,
             finished_at=history.result.finished_at if history.result else None,
             is_stop_requested=self._job.stop_file.exists() or self._job.cancel_file.exists(),
-            price_per_hour=history.attempts[-1].claim.gpu_price_per_hour if history.attempts else None,
+            price_per_hour=newest.price_per_device if newest else None,
+            devices=newest.devices if newest else 1,
         )
 
 
 def _held(attempt: AttemptHistory) -> float:
-    """How long an attempt held its GPU, in seconds; of one that runs until now, by the clocks on the wall.
+    """How long an attempt held its GPUs, in seconds of each; of one that runs until now, by the clocks on the wall.
 
     A clock that is wrong by minutes makes that of a running attempt wrong, until its end says it.
     """
     told = attempt.held / 1e6
-    return told if attempt.end is not None else max(told, seconds_since(attempt.claim.claimed_at))
+    held = told if attempt.end is not None else max(told, seconds_since(attempt.claim.claimed_at))
+    return held * attempt.claim.devices
 
 
 def _cost(times: Sequence[tuple[AttemptHistory, float]]) -> dict[str, float]:
     costs: dict[str, float] = {}
     for attempt, held in times:
         claim = attempt.claim
-        if claim.gpu_price_per_hour is not None and claim.currency is not None:
-            amount = held * claim.gpu_price_per_hour / 3600
+        if claim.price_per_device is not None and claim.currency is not None:
+            amount = held * claim.price_per_device / 3600
             costs[claim.currency] = costs.get(claim.currency, 0.0) + amount
     return costs
 

@@ -160,7 +160,7 @@ def _limits(state: SweepState) -> list[tuple[BudgetUsed, float]]:
         limits.append((told, _seconds_for(state, budget.max_cost - cost)))
     if budget.deadline is not None:
         told = BudgetUsed(kind="deadline", limit=budget.deadline, used=utc_now(), sweep=sweep)
-        running = max(1, sum(trial.status == "running" for trial in state.trials))
+        running = max(1, sum(trial.devices for trial in state.trials if trial.status == "running"))
         limits.append((told, seconds_until(budget.deadline) * running))
     return limits
 
