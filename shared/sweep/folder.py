@@ -3,6 +3,7 @@
 sweep.json                 SweepRecord   what is searched; by the API, once
 trials/<number>.json       TrialRecord   a proposed trial; created exclusively, before its job
 trials/<number>.refused.json  Refusal    its spec was refused: no job will be made
+shares/<number>.json       Shares        the budget, divided among the unfinished trials; created exclusively
 cancelled.json             SweepCancel   nobody wants the rest of it; by the API
 end.json                   SweepEnd      why no trial is proposed any more, and that none is unfinished
 
@@ -15,6 +16,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from shared.document import Document, read_document
 from shared.durable import create_file, encode, make_folder
@@ -46,7 +49,7 @@ class SweepRecord(Document):
 class TrialRecord(Document):
     """`trials/<number>.json`. `unfinished` are the earlier trials whose results the proposal did not know.
 
-    `budget` is what the trial may use up of the sweep's budget; None where that has none.
+    Older versions stored a `budget`: a limit of its job.
     """
 
     number: Count
@@ -62,6 +65,25 @@ class Refusal(Document):
 
     refused_at: Time
     error: JobError
+
+
+class Share(BaseModel):
+    """What one trial may use of the sweep's budget, and the number of this word to it (from 1)."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    number: Count
+    budget: Budget
+
+
+class Shares(Document):
+    """`shares/<number>.json`: the share of each unfinished trial, by the trial's number. The newest division stands.
+
+    A trial has its share before it is proposed, and keeps it at least until it has ended.
+    """
+
+    number: Count
+    trials: dict[int, Share]
 
 
 class SweepCancel(Document):
@@ -136,6 +158,20 @@ class SweepFolder:
         """Say that no job will be made of a trial, and why; the first word stands."""
         refusal = Refusal(refused_at=utc_now(), error=error)
         create_file(self.trials / f"{number:06d}.refused.json", encode(as_json(refusal)))
+
+    def shares(self, known: Shares | None) -> Shares | None:
+        """The newest division of the budget; `known` is the newest one of an earlier look."""
+        while (newer := read_document(self._shares_file((known.number if known else 0) + 1), Shares)) is not None:
+            known = newer
+        return known
+
+    def divide(self, shares: Shares) -> bool:
+        """Divide the budget; False where another process has made a division of this number."""
+        make_folder(self.path / "shares", within=self.path)
+        return create_file(self._shares_file(shares.number), encode(as_json(shares)))
+
+    def _shares_file(self, number: int) -> Path:
+        return self.path / "shares" / f"{number:06d}.json"
 
     def cancel(self) -> SweepCancel | None:
         return read_document(self.cancel_file, SweepCancel)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from shared.document import UnusableDocument
 from shared.history import AttemptHistory, JobHistory, JobReader
 from shared.spec import EarlyStoppingSpec
-from shared.sweep.folder import SweepCancel, SweepEnd, SweepFolder, SweepRecord, TrialRecord, find_sweep
+from shared.sweep.folder import Shares, SweepCancel, SweepEnd, SweepFolder, SweepRecord, TrialRecord, find_sweep
 from shared.sweep.space import count_trials
 from shared.times import seconds_since
 from shared.volume import Volume
@@ -96,12 +96,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class SweepState:
-    """A sweep as its files told it at one moment. `trials` are in the order of their numbers."""
+    """A sweep as its files told it at one moment. `trials` are in the order of their numbers.
+
+    `shares` is the newest division of its budget; None before the first one, and without a budget.
+    """
 
     record: SweepRecord
     trials: Sequence[Trial]
     cancel: SweepCancel | None
     end: SweepEnd | None
+    shares: Shares | None = None
 
     @property
     def status(self) -> SweepStatus:
@@ -172,6 +176,7 @@ class SweepReader:
         self._record: SweepRecord | None = None
         self._finished: dict[int, Trial] = {}
         self._readers: dict[int, _TrialReader] = {}
+        self._shares: Shares | None = None
 
     def read_on(self) -> SweepState | None:
         """The sweep as it is now; None where there is none. Raises UnusableDocument, OSError.
@@ -185,9 +190,12 @@ class SweepReader:
         self._record = self._record or folder.record()
         if self._record is None:
             return None
+        if self._record.spec.budget is not None:
+            self._shares = folder.shares(self._shares)
         proposed, refused = folder.numbers()
         trials = [self._trial(folder, number, is_refused=number in refused) for number in proposed]
-        return SweepState(self._record, tuple(trial for trial in trials if trial is not None), cancel, end)
+        known = tuple(trial for trial in trials if trial is not None)
+        return SweepState(self._record, known, cancel, end, self._shares)
 
     def _trial(self, folder: SweepFolder, number: int, *, is_refused: bool) -> Trial | None:
         finished = self._finished.get(number)

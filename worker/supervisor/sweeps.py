@@ -6,6 +6,7 @@ and the files decide whose step it was; so a worker may be killed anywhere.
 
 import logging
 import threading
+from contextlib import suppress
 
 from shared.document import UnusableDocument
 from shared.ids import new_job_id
@@ -18,8 +19,8 @@ from shared.settling import settle_if_decided
 from shared.sweep.folder import SweepFolder, TrialRecord, sweep_folder, sweep_ids
 from shared.sweep.proposal import propose
 from shared.sweep.state import SweepReader, SweepState
-from shared.sweep.steps import CancelTrial, End, MakeJob, Propose, Step, StopTrial, next_steps
-from shared.sweep.trial_record import DataChanged, store_trial
+from shared.sweep.steps import CancelTrial, Divide, End, MakeJob, Propose, Step, StopTrial, next_steps
+from shared.sweep.trial_record import DataChanged, give_share, store_trial
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.supervisor.claim import log_set_aside
@@ -70,14 +71,24 @@ class SweepRunner:
                 self._ended.add(sweep_id)
                 self._readers.pop(sweep_id, None)
                 return
+            self._give_shares(state)
             steps = next_steps(state)
             if not steps:
                 return
             for step in steps:
                 self._do(step, state, sweep_folder(self._volume, sweep_id))
 
+    def _give_shares(self, state: SweepState) -> None:
+        """Tell the jobs of trials their shares of the budget, also those that a killed worker did not come to."""
+        for trial in state.unfinished:
+            if state.shares and trial.number in state.shares.trials and trial.status != "proposed":
+                with suppress(FileNotFoundError):
+                    give_share(self._volume.job_folder(trial.job), state.record.id, trial.number, state.shares)
+
     def _do(self, step: Step, state: SweepState, folder: SweepFolder) -> None:
         match step:
+            case Divide(shares):
+                folder.divide(shares)
             case Propose():
                 self._propose(step, state, folder)
             case MakeJob(trial):
@@ -100,14 +111,13 @@ class SweepRunner:
             job=new_job_id(),
             proposed_at=utc_now(),
             unfinished=step.unfinished,
-            budget=step.budget,
         )
         if folder.propose(trial):
             self._make_job(trial, state, folder)
 
     def _make_job(self, trial: TrialRecord, state: SweepState, folder: SweepFolder) -> None:
         try:
-            job = store_trial(self._volume, state.record, trial, self._limits)
+            job = store_trial(self._volume, state.record, trial, self._limits, state.shares)
         except DataChanged as error:
             # Where the volume is away, nothing is there.
             self._volume.check()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.job import AttemptEnd, Claim, Conclusion, Stop
+from shared.job import AttemptEnd, Claim, Conclusion, Stop, SweepShare
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.spec import Budget
 from shared.times import seconds_until, time_in
@@ -64,6 +64,28 @@ def test_the_cost_is_that_of_the_claims_price(job: JobFolder) -> None:
 
 def test_without_a_limit_nothing_is_ever_used_up(job: JobFolder) -> None:
     BudgetWatch(claimed(job), None, time.monotonic() - 1e6).check(1e9)
+
+
+def test_a_trial_stops_at_its_share_and_says_whose_budget_it_was(job: JobFolder) -> None:
+    job.give_share(1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=30)))
+    watch = BudgetWatch(claimed(job), Budget(max_gpu_seconds=100), time.monotonic() - 20)
+    watch.check(seconds_needed=5)
+    with pytest.raises(BudgetUsedUp) as used_up:
+        watch.check(seconds_needed=11)
+    assert (used_up.value.used.limit, used_up.value.used.sweep) == (30, "sweep_1")
+
+
+def test_a_share_that_was_raised_while_the_trial_runs_counts(job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    job.give_share(1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=30)))
+    watch = BudgetWatch(claimed(job), None, 980.0)
+    job.give_share(2, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=50)))
+    now[0] += 1
+    watch.check(seconds_needed=11)
+    with pytest.raises(BudgetUsedUp) as used_up:
+        watch.check(seconds_needed=31)
+    assert used_up.value.used.limit == 50
 
 
 class Needs:
