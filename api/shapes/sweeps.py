@@ -79,6 +79,7 @@ class SweepUrls(Shape):
     trials: Path
     explain: Path
     cancel: Path
+    extend: Path
     replay: Path
 
 
@@ -95,6 +96,7 @@ class SweepSummary(Shape):
     created_at: Time
     finished_at: Time | None
     cancel_requested_at: Time | None
+    extensions: Annotated[Count, Field(description="Number of times that the sweep was extended")]
     objective: Objective
     sampler: str
     rule: str
@@ -106,7 +108,7 @@ class SweepSummary(Shape):
 
 
 class Sweep(SweepSummary):
-    """One sweep."""
+    """One sweep. `spec` has the number of trials and the budget of its last extension."""
 
     spec: SweepSpec
 

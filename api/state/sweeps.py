@@ -7,6 +7,7 @@ from cachetools import LRUCache
 
 from api.state.locked_cache import LockedCache
 from shared.problems import NotFound
+from shared.sweep.folder import sweep_folder
 from shared.sweep.state import SweepReader, SweepState
 from shared.volume import Volume
 
@@ -34,8 +35,13 @@ class SweepStates:
         """The state of a sweep that was there a moment ago. Raises NotFound where it has gone, and UnusableDocument."""
         read = self._kept.find_or_keep(sweep_id, _Read(SweepReader(self._volume, sweep_id)))
         with read.lock:
+            if read.ended is not None and self._is_extended(sweep_id, read.ended):
+                read.ended = None
             state = read.ended or read.reader.read_on()
         if state is None:
             raise NotFound("there is no sweep with this id")
         read.ended = state if state.end is not None else None
         return state
+
+    def _is_extended(self, sweep_id: str, ended: SweepState) -> bool:
+        return sweep_folder(self._volume, sweep_id).is_extended(ended.extensions + 1)

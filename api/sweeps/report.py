@@ -80,6 +80,7 @@ def _facts(state: SweepState) -> dict[str, Any]:
         "created_at": record.created_at,
         "finished_at": end.ended_at if end else None,
         "cancel_requested_at": state.cancel.requested_at if state.cancel else None,
+        "extensions": state.extensions,
         "objective": spec.objective,
         "sampler": spec.sampler,
         "rule": spec.rule.name,
@@ -108,5 +109,5 @@ def _amounts(costs: dict[str, float]) -> list[Amount]:
 
 def _urls(sweep_id: str) -> shapes.SweepUrls:
     own = f"/sweeps/{sweep_id}"
-    parts = {name: f"{own}/{name}" for name in ("trials", "explain", "cancel", "replay")}
+    parts = {name: f"{own}/{name}" for name in ("trials", "explain", "cancel", "extend", "replay")}
     return shapes.SweepUrls(self=own, **parts)

@@ -6,6 +6,8 @@ trials/<number>.refused.json  Refusal    its spec was refused: no job will be ma
 shares/<number>.json       Shares        the budget, divided among the unfinished trials; created exclusively
 cancelled.json             SweepCancel   nobody wants the rest of it; by the API
 end.json                   SweepEnd      why no trial is proposed any more, and that none is unfinished
+extensions/<number>.json   Extension     more trials, or more budget; created exclusively, by the API
+end.<number>.json          SweepEnd      how the sweep ended after the extension with this number
 
 The number of a trial is decided by the exclusive create of its file. The job is made under the id that the file names,
 so any process that finds a trial without its job makes it: a trial is never lost, doubled, or proposed twice.
@@ -92,6 +94,17 @@ class SweepCancel(Document):
     requested_at: Time
 
 
+class Extension(Document):
+    """`extensions/<number>.json`: the maximum number of trials and the budget from now on. The newest one stands.
+
+    A sweep that had ended runs again.
+    """
+
+    extended_at: Time
+    trials: Count
+    budget: Budget | None
+
+
 class SweepEnd(Document):
     """`end.json`: the sweep has ended. `reason` says why nothing more was proposed."""
 
@@ -121,10 +134,6 @@ class SweepFolder:
     @property
     def cancel_file(self) -> Path:
         return self.path / "cancelled.json"
-
-    @property
-    def end_file(self) -> Path:
-        return self.path / "end.json"
 
     def store(self, record: SweepRecord) -> bool:
         """Make the sweep exist; False where it does already. When this returns it is safe."""
@@ -180,12 +189,35 @@ class SweepFolder:
         """Say that nobody wants the rest of the sweep; the first request stands."""
         create_file(self.cancel_file, encode(as_json(SweepCancel(requested_at=utc_now()))))
 
-    def ending(self) -> SweepEnd | None:
-        return read_document(self.end_file, SweepEnd)
+    def extension(self, number: int) -> Extension | None:
+        return read_document(self._extension_file(number), Extension)
 
-    def end(self, reason: EndReason, message: str) -> bool:
-        """End the sweep; the first one stands."""
-        return create_file(self.end_file, encode(as_json(SweepEnd(ended_at=utc_now(), reason=reason, message=message))))
+    def is_extended(self, number: int) -> bool:
+        """Whether the sweep has an extension of this number (from 1)."""
+        return self._extension_file(number).exists()
+
+    def extend(self, number: int, extension: Extension) -> bool:
+        """Extend the sweep; False where another process has made an extension of this number.
+
+        Raises FileNotFoundError where the sweep is gone.
+        """
+        make_folder(self.path / "extensions", within=self.path)
+        return create_file(self._extension_file(number), encode(as_json(extension)))
+
+    def _extension_file(self, number: int) -> Path:
+        return self.path / "extensions" / f"{number:06d}.json"
+
+    def ending(self, extensions: int = 0) -> SweepEnd | None:
+        """How the sweep ended after this number of extensions; None where it runs."""
+        return read_document(self._end_file(extensions), SweepEnd)
+
+    def end(self, reason: EndReason, message: str, extensions: int = 0) -> bool:
+        """End the sweep as it is after this number of extensions; the first end stands."""
+        end = SweepEnd(ended_at=utc_now(), reason=reason, message=message)
+        return create_file(self._end_file(extensions), encode(as_json(end)))
+
+    def _end_file(self, extensions: int) -> Path:
+        return self.path / (f"end.{extensions}.json" if extensions else "end.json")
 
 
 def sweep_folder(volume: Volume, sweep_id: str) -> SweepFolder:

@@ -82,7 +82,9 @@ def divide_again(state: SweepState, following: int | None, most: int) -> Shares 
     `following`: the number of the trial to be proposed next. It has no share where not enough is left to start it.
     `most`: the number of trials that may run at once.
     """
-    budget, known = state.record.spec.budget, shares_of(state)
+    known = shares_of(state)
+    # Of a budget that an extension has removed, nothing bounds the trials that run.
+    budget = state.record.spec.budget or (Budget() if known else None)
     if budget is None:
         return None
     trials = _trials(state, following)

@@ -13,7 +13,16 @@ from typing import Any, Literal
 from shared.document import UnusableDocument
 from shared.history import AttemptHistory, JobHistory, JobReader
 from shared.spec import EarlyStoppingSpec
-from shared.sweep.folder import Shares, SweepCancel, SweepEnd, SweepFolder, SweepRecord, TrialRecord, find_sweep
+from shared.sweep.folder import (
+    Extension,
+    Shares,
+    SweepCancel,
+    SweepEnd,
+    SweepFolder,
+    SweepRecord,
+    TrialRecord,
+    find_sweep,
+)
 from shared.sweep.space import count_trials
 from shared.times import seconds_since
 from shared.volume import Volume
@@ -98,7 +107,8 @@ class Trial:
 class SweepState:
     """A sweep as its files told it at one moment. `trials` are in the order of their numbers.
 
-    `shares` is the newest division of its budget; None before the first one, and without a budget.
+    `record` has the number of trials and the budget of the newest of its `extensions`, which are counted. `shares` is
+    the newest division of its budget; None before the first one, and without a budget.
     """
 
     record: SweepRecord
@@ -106,6 +116,7 @@ class SweepState:
     cancel: SweepCancel | None
     end: SweepEnd | None
     shares: Shares | None = None
+    extensions: int = 0
 
     @property
     def status(self) -> SweepStatus:
@@ -177,25 +188,33 @@ class SweepReader:
         self._finished: dict[int, Trial] = {}
         self._readers: dict[int, _TrialReader] = {}
         self._shares: Shares | None = None
+        self._extensions = 0
 
     def read_on(self) -> SweepState | None:
         """The sweep as it is now; None where there is none. Raises UnusableDocument, OSError.
 
-        Its end is read first: after it no trial changes any more.
+        Its end is read before its trials: after it none changes any more.
         """
         folder = find_sweep(self._volume, self._id)
         if folder is None:
             return None
-        end, cancel = folder.ending(), folder.cancel()
         self._record = self._record or folder.record()
         if self._record is None:
             return None
-        if self._record.spec.budget is not None:
-            self._shares = folder.shares(self._shares)
+        self._record = self._extend(folder, self._record)
+        end, cancel = folder.ending(self._extensions), folder.cancel()
+        self._shares = folder.shares(self._shares)
         proposed, refused = folder.numbers()
         trials = [self._trial(folder, number, is_refused=number in refused) for number in proposed]
         known = tuple(trial for trial in trials if trial is not None)
-        return SweepState(self._record, known, cancel, end, self._shares)
+        return SweepState(self._record, known, cancel, end, self._shares, self._extensions)
+
+    def _extend(self, folder: SweepFolder, record: SweepRecord) -> SweepRecord:
+        """The record with what the newest extension changes."""
+        newest = None
+        while (extension := folder.extension(self._extensions + 1)) is not None:
+            newest, self._extensions = extension, self._extensions + 1
+        return record if newest is None else extend_record(record, newest)
 
     def _trial(self, folder: SweepFolder, number: int, *, is_refused: bool) -> Trial | None:
         finished = self._finished.get(number)
@@ -295,6 +314,12 @@ def _cost(times: Sequence[tuple[AttemptHistory, float]]) -> dict[str, float]:
             amount = held * claim.gpu_price_per_hour / 3600
             costs[claim.currency] = costs.get(claim.currency, 0.0) + amount
     return costs
+
+
+def extend_record(record: SweepRecord, extension: Extension) -> SweepRecord:
+    """The record of a sweep with the number of trials and the budget of an extension."""
+    changes = {"trials": extension.trials, "budget": extension.budget}
+    return record.model_copy(update={"spec": record.spec.model_copy(update=changes)})
 
 
 def read_state(volume: Volume, sweep_id: str) -> SweepState | None:

@@ -26,6 +26,8 @@ from shared.volume import OpenJob, Volume
 from worker.supervisor.claim import log_set_aside
 
 _MOST_ROUNDS = 1000
+# Of the sweeps that have ended, each look takes in this number.
+_MOST_LOOKS = 200
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +40,30 @@ class SweepRunner:
         self._queue = job_queue
         self._limits = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
         self._readers: dict[str, SweepReader] = {}
-        self._ended: set[str] = set()
+        # With the number of extensions after which each ended.
+        self._ended: dict[str, int] = {}
+        self._turn = 0
         self._one_at_a_time = threading.Lock()
 
     def look(self) -> None:
         """Take every sweep forward that has not ended."""
         found = sweep_ids(self._volume)
         with self._one_at_a_time:
-            self._ended &= set(found)
+            self._ended = {sweep_id: number for sweep_id, number in self._ended.items() if sweep_id in found}
+            self._find_extended()
             self._readers = {sweep_id: reader for sweep_id, reader in self._readers.items() if sweep_id in found}
         # The oldest first.
         for sweep_id in reversed(found):
             self.advance(sweep_id)
+
+    def _find_extended(self) -> None:
+        """Look at a part of the sweeps that have ended, in turn: an extended one runs again."""
+        ended = sorted(self._ended)
+        turn = [ended[(self._turn + step) % len(ended)] for step in range(min(_MOST_LOOKS, len(ended)))]
+        self._turn += _MOST_LOOKS
+        for sweep_id in turn:
+            if sweep_folder(self._volume, sweep_id).is_extended(self._ended[sweep_id] + 1):
+                del self._ended[sweep_id]
 
     def advance(self, sweep_id: str) -> None:
         """Take one sweep as far as it can go now. One that cannot be read stands aside: the others must not wait."""
@@ -68,7 +82,7 @@ class SweepRunner:
         for _ in range(_MOST_ROUNDS):
             state = reader.read_on()
             if state is None or state.end is not None:
-                self._ended.add(sweep_id)
+                self._ended[sweep_id] = state.extensions if state else 0
                 self._readers.pop(sweep_id, None)
                 return
             self._give_shares(state)
@@ -102,7 +116,7 @@ class SweepRunner:
                 self._cancel(trial.job)
             case End(reason, message):
                 log.info("%s has ended: %s", folder.id, message)
-                folder.end(reason, message)
+                folder.end(reason, message, state.extensions)
 
     def _propose(self, step: Propose, state: SweepState, folder: SweepFolder) -> None:
         trial = TrialRecord(

@@ -51,6 +51,7 @@ BODIES = {
     ("POST", "/jobs/<job_id>/extend"): {"epochs": 50, "early_stopping": {"patience": 9}},
     ("POST", "/jobs/<job_id>/replay"): {"patience": 2},
     ("POST", "/sweeps"): sweep_document(),
+    ("POST", "/sweeps/<sweep_id>/extend"): {"trials": 50},
     ("POST", "/sweeps/<sweep_id>/replay"): {"rule": {"name": "median"}},
     ("POST", "/keys"): {"name": "ci"},
     ("POST", "/webhooks"): {"address": "https://example.com/hook", "events": ["job.failed"]},

@@ -12,10 +12,10 @@ from shared.job import Claim
 from shared.job_folder import JobFolder
 from shared.settings import Settings
 from shared.spec import Budget
-from shared.sweep.folder import Share, Shares, SweepFolder
+from shared.sweep.folder import Extension, Share, Shares, SweepFolder
 from shared.sweep.proposal import propose
 from shared.sweep.state import SweepState, read_state
-from shared.times import time_in
+from shared.times import time_in, utc_now
 from shared.volume import Volume
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import learnable_frame, put_dataset
@@ -272,3 +272,48 @@ def test_waiting_trials_of_a_used_up_budget_are_cancelled_and_running_ones_stop_
     train(second)
     worker.look()
     assert state_of(volume, folder).status == "budget"
+
+
+def extend(folder: SweepFolder, number: int, **changes: Any) -> None:
+    record = folder.record()
+    assert record is not None
+    given = {"trials": record.spec.trials, "budget": record.spec.budget, **changes}
+    assert folder.extend(number, Extension(extended_at=utc_now(), **given))
+
+
+def test_an_extended_sweep_runs_again_to_its_new_end(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=2, parallel=1)
+    worker = runner(volume)
+    for _ in range(2):
+        worker.look()
+        train(job_of_newest(volume, folder), 0.5)
+    worker.look()
+    assert state_of(volume, folder).status == "completed"
+    extend(folder, 1, trials=3)
+    worker.look()
+    state = state_of(volume, folder)
+    assert (state.status, len(state.trials), state.extensions) == ("running", 3, 1)
+    train(job_of_newest(volume, folder), 0.7)
+    worker.look()
+    assert state_of(volume, folder).status == "completed"
+
+
+def test_an_end_that_was_decided_before_an_extension_does_not_end_the_sweep(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=2, parallel=1)
+    extend(folder, 1, trials=5)
+    folder.end("completed", "all 2 trials have ended")
+    assert state_of(volume, folder).status == "running"
+
+
+def test_more_budget_reaches_the_trials_that_run(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=2, parallel=2, budget={"max_gpu_seconds": 30, "deadline": time_in(600)})
+    worker = runner(volume)
+    worker.look()
+    job = job_of_newest(volume, folder)
+    later = time_in(1200)
+    extend(folder, 1, budget=Budget(max_gpu_seconds=90, deadline=later))
+    worker.look()
+    assert share_of(job) == Budget(max_gpu_seconds=15, deadline=later)
+    extend(folder, 2, budget=None)
+    worker.look()
+    assert share_of(job) == Budget(), "without a limit"
