@@ -81,8 +81,11 @@ class SweepRunner:
         reader = self._readers.setdefault(sweep_id, SweepReader(self._volume, sweep_id))
         for _ in range(_MOST_ROUNDS):
             state = reader.read_on()
-            if state is None or state.end is not None:
-                self._ended[sweep_id] = state.extensions if state else 0
+            if state is None:
+                # Its folder is there, and its record is about to be.
+                return
+            if state.end is not None:
+                self._ended[sweep_id] = state.extensions
                 self._readers.pop(sweep_id, None)
                 return
             self._give_shares(state)

@@ -274,6 +274,16 @@ def test_waiting_trials_of_a_used_up_budget_are_cancelled_and_running_ones_stop_
     assert state_of(volume, folder).status == "budget"
 
 
+def test_a_sweep_that_was_seen_before_its_record_was_stored_is_run(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=2)
+    record = folder.record_file.rename(volume.root / "record")
+    worker = runner(volume)
+    worker.look()
+    record.rename(folder.record_file)
+    worker.look()
+    assert state_of(volume, folder).trials
+
+
 def extend(folder: SweepFolder, number: int, **changes: Any) -> None:
     record = folder.record()
     assert record is not None
