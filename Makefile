@@ -121,7 +121,7 @@ memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymo
 
 TRIALS ?= 200
 
-sweep-proof: $(VENV)/.dev  ## kill workers and Redis during a sweep: make sweep-proof [TRIALS= KILLS= SEED=]
+sweep-proof: $(VENV)/.dev  ## kill workers, APIs and Redis during a sweep: make sweep-proof [TRIALS= KILLS= SEED=]
 	$(BIN)/python -m proofs.sweep --trials $(TRIALS) --kills $(or $(KILLS),100) --seed $(SEED)
 
 FASHION ?= /usr/share/datasets/fashion-mnist

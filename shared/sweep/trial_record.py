@@ -20,7 +20,7 @@ from shared.resolve.row_facts import DatasetRows
 from shared.spec import Budget, EarlierJobSpec, JobSpec, ProgramJobSpec
 from shared.stamps import Stamp
 from shared.sweep.folder import Shares, SweepRecord, TrialRecord
-from shared.sweep.space import trial_document
+from shared.sweep.space import NoSuchPlace, trial_document
 from shared.times import utc_now
 from shared.validation import validate
 from shared.volume import Volume
@@ -42,7 +42,7 @@ def store_trial(
 
     Raises Refused where its spec is no job, DataChanged, and OSError where the volume cannot take it.
     """
-    document = trial_document(sweep.spec, trial.parameters)
+    document = _document(sweep, trial)
     if "program" in document:
         record, earlier = _program_record(volume, document, sweep, trial), None
     else:
@@ -64,6 +64,14 @@ def give_share(job: JobFolder, sweep_id: str, trial: int, shares: Shares) -> Non
     """Tell a trial's job its share of the budget. Raises FileNotFoundError where its folder is gone."""
     share = shares.trials[trial]
     job.give_share(share.number, SweepShare(sweep=sweep_id, budget=share.budget))
+
+
+def _document(sweep: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
+    try:
+        return trial_document(sweep.spec, trial.parameters)
+    except NoSuchPlace as error:
+        problem = Problem("#" + error.pointer, f"the job's spec has no such place: {error}", "unknown_place")
+        raise Refused([problem]) from error
 
 
 def _record(

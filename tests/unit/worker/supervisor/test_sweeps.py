@@ -327,3 +327,18 @@ def test_more_budget_reaches_the_trials_that_run(volume: Volume) -> None:
     extend(folder, 2, budget=None)
     worker.look()
     assert share_of(job) == Budget(), "without a limit"
+
+
+def test_a_trial_that_finds_no_place_for_a_parameter_is_refused_and_the_others_continue(volume: Volume) -> None:
+    optimizer, layers = "/hyperparameters/optimizer", "/model/layers"
+    space = {
+        layers: {"choice": [[8, 8], [4]]},
+        optimizer: {"choice": ["adam", "sgd"]},
+        f"{layers}/1": {"int": [2, 3], "when": {optimizer: "sgd"}},
+        RATE: {"choice": [0.01]},
+    }
+    state = run_to_end(volume, put_sweep(volume, space=space, sampler="grid", trials=10))
+    refused = [trial for trial in state.trials if trial.status == "refused"]
+    assert [trial.parameters[layers] for trial in refused] == [[4], [4]]
+    assert [trial.parameters[optimizer] for trial in refused] == ["sgd", "sgd"]
+    assert sum(trial.status == "succeeded" for trial in state.trials) == 4
