@@ -6,12 +6,20 @@ from pydantic import Field
 
 from api.shapes.base import Count, JobId, Path, Shape, Time
 from api.shapes.insight import Amount
+from shared.sweep.folder import EndReason
 from shared.sweep.spec import Objective, StoppingRule, SweepSpec
 from shared.sweep.state import TrialStatus
 
 SWEEP_ID_PATTERN = r"^sweep_[0-9A-HJKMNP-TV-Z]{26}$"
 SweepId = Annotated[str, Field(pattern=SWEEP_ID_PATTERN)]
 SweepStatus = Literal["running", "succeeded", "failed", "cancelled"]
+STATUS_OF_END: dict[EndReason, SweepStatus] = {
+    "completed": "succeeded",
+    "budget": "succeeded",
+    "cancelled": "cancelled",
+    "failed_trials": "failed",
+    "data_changed": "failed",
+}
 TRIAL_STATUSES: tuple[TrialStatus, ...] = get_args(TrialStatus)
 Parameters = Annotated[dict[str, Any], Field(description="Value of each parameter, by its JSON pointer into the spec")]
 

@@ -6,23 +6,13 @@ from typing import Any
 from api.shapes import sweeps as shapes
 from api.shapes.insight import Amount
 from shared.sweep.check import Checked
-from shared.sweep.folder import EndReason
 from shared.sweep.space import choose_first
 from shared.sweep.state import SweepState, Trial
-
-# The status of a sweep by the reason of its end.
-_STATUSES: dict[EndReason, shapes.SweepStatus] = {
-    "completed": "succeeded",
-    "budget": "succeeded",
-    "cancelled": "cancelled",
-    "failed_trials": "failed",
-    "data_changed": "failed",
-}
 
 
 def status_of(state: SweepState) -> shapes.SweepStatus:
     """Running until the sweep has ended."""
-    return "running" if state.end is None else _STATUSES[state.end.reason]
+    return "running" if state.end is None else shapes.STATUS_OF_END[state.end.reason]
 
 
 def sweep_report(state: SweepState) -> shapes.Sweep:

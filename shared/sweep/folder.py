@@ -209,14 +209,15 @@ class SweepFolder:
 
     def ending(self, extensions: int = 0) -> SweepEnd | None:
         """How the sweep ended after this number of extensions; None where it runs."""
-        return read_document(self._end_file(extensions), SweepEnd)
+        return read_document(self.end_file(extensions), SweepEnd)
 
     def end(self, reason: EndReason, message: str, extensions: int = 0) -> bool:
         """End the sweep as it is after this number of extensions; the first end stands."""
         end = SweepEnd(ended_at=utc_now(), reason=reason, message=message)
-        return create_file(self._end_file(extensions), encode(as_json(end)))
+        return create_file(self.end_file(extensions), encode(as_json(end)))
 
-    def _end_file(self, extensions: int) -> Path:
+    def end_file(self, extensions: int) -> Path:
+        """The end of the sweep after this number of extensions."""
         return self.path / (f"end.{extensions}.json" if extensions else "end.json")
 
 
