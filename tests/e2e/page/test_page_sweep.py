@@ -71,6 +71,21 @@ def test_a_trial_that_ends_appears_and_a_sweep_is_cancelled(still):
     assert running.cancel() is not None
 
 
+def test_an_ended_sweep_is_extended_and_a_refusal_names_the_field(still, sweep):
+    with still.page() as page:
+        page.goto(f"/page/sweeps/{sweep.id}")
+        page.get_by_role("button", name="Extend sweep").click()
+        dialog = page.locator("dialog")
+        dialog.get_by_label("Max trials").fill("3")
+        dialog.get_by_role("button", name="Extend sweep").click()
+        dialog.get_by_text("Max trials: received 3, and the sweep has 6").wait_for()
+        dialog.get_by_label("Max trials").fill("9")
+        dialog.get_by_role("button", name="Extend sweep").click()
+        page.get_by_text("of 9").wait_for()
+        page.get_by_role("button", name="Cancel sweep").wait_for()
+    assert sweep.extension(1).trials == 9
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_everybody_can_use_the_pages(still, sweep, theme):
     with still.page(theme=theme) as page:

@@ -13,6 +13,7 @@ from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.waiting import wait_for
 from worker.training.budget import BudgetWatch
+from worker.training.callbacks import budget as callback
 from worker.training.callbacks.budget import StopWithinBudget
 from worker.training.errors import BudgetUsedUp
 from worker.training.run import run
@@ -116,6 +117,18 @@ def test_enough_is_kept_for_another_step_or_validation_like_the_last_and_for_wri
     leaving = needs.asked[1] - 20
     assert 0 < leaving < 1
     assert needs.asked == pytest.approx([13 + leaving, 20 + leaving, 40 + leaving])
+
+
+def test_on_a_loaded_machine_a_run_leaves_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, account = [100.0], [(0, 0)]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(callback, "_read_account", lambda: account[0])
+    load = callback.Load()
+    assert load.slowdown() == 1
+    now[0], account[0] = now[0] + 5, (10**9, 3 * 10**9)
+    assert load.slowdown() == 4
+    now[0], account[0] = now[0] + 5, (10**9, 4 * 10**9)
+    assert load.slowdown() == 4, "it did not run at all"
 
 
 def test_a_job_that_may_cost_so_much_fails_where_the_worker_knows_no_price_and_may_find_another(
