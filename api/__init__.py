@@ -154,6 +154,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/page/usage", "page", page.usage),
         ("GET", "/page/workers", "page", page.workers),
         ("GET", "/page/sweeps", "page", page.sweeps),
+        ("GET", "/page/sweeps/new", "page", page.new_sweep),
         ("GET", "/page/sweeps/<sweep_id>", "page", page.sweep),
         ("GET", "/page/webhooks", "page", page.webhooks),
         # A person who signs in has shown no key yet; the files hold nothing that is not in the package.

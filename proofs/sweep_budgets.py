@@ -44,7 +44,7 @@ def main() -> int:
     """Run the sweeps and print how each ended."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sweeps", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=40, help="compute time of a sweep")
+    parser.add_argument("--seconds", type=float, default=50, help="compute time of a sweep")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="fitstop-budgets-"))

@@ -12,7 +12,7 @@ from worker.training.budget import BudgetWatch
 # From the run's last word until its attempt has ended: the process ends, and its worker records it. On an idle machine
 # 0.04 to 0.08 s were seen; where processes wait for a processor it takes as many times as long.
 _LEAVING_SECONDS = 0.07
-_MOST_LEAVING_SECONDS = 1.0
+_MOST_LEAVING_SECONDS = 0.25
 _LOAD_SECONDS = 2.0
 
 

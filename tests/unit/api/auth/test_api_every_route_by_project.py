@@ -109,6 +109,7 @@ ROUTES = {
     ("GET", "/page/workers"): SAME,
     ("GET", "/page/webhooks"): SAME,
     ("GET", "/page/sweeps"): SAME,
+    ("GET", "/page/sweeps/new"): SAME,
     ("GET", "/page/sweeps/<sweep_id>"): ONE,
     ("GET", "/page/sign-in"): SAME,
     ("POST", "/page/sign-in"): SAME,
