@@ -24,7 +24,8 @@ from fitstop.client import Client
 from fitstop.connection import Connection
 from fitstop.errors import Answered, ClientError
 from shared.sweep.proposal import propose
-from shared.sweep.state import SweepState, Trial, read_state
+from shared.sweep.state import SweepState, read_state
+from shared.sweep.trial import Trial
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
 from tests.support.keys import ADMIN_KEY

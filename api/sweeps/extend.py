@@ -19,7 +19,7 @@ from shared.spec import Budget, Strict
 from shared.sweep.folder import Extension
 from shared.sweep.space import count_trials
 from shared.sweep.spec import MOST_TRIALS
-from shared.sweep.state import SweepState, extend_record
+from shared.sweep.state import SweepSummary, extend_record, read_state
 from shared.sweep.steps import why_no_more
 from shared.times import parse_time, seconds_until, utc_now
 from shared.validation import validate
@@ -67,7 +67,7 @@ def extend(sweep_id: str) -> Response:
             return json_response(sweep_report(service().sweeps.of(folder.id)))
 
 
-def _extension(state: SweepState, asked: SweepExtendRequest) -> Extension:
+def _extension(state: SweepSummary, asked: SweepExtendRequest) -> Extension:
     spec = state.record.spec
     budget = spec.budget
     if "budget" in asked.model_fields_set:
@@ -77,13 +77,13 @@ def _extension(state: SweepState, asked: SweepExtendRequest) -> Extension:
     return Extension(extended_at=utc_now(), trials=asked.trials or spec.trials, budget=budget)
 
 
-def _is_repeated(state: SweepState, wanted: Extension) -> bool:
+def _is_repeated(state: SweepSummary, wanted: Extension) -> bool:
     """Whether an earlier extension asked for the same."""
     spec = state.record.spec
     return state.extensions > 0 and (wanted.trials, wanted.budget) == (spec.trials, spec.budget)
 
 
-def _check(state: SweepState, asked: SweepExtendRequest, wanted: Extension) -> None:
+def _check(state: SweepSummary, asked: SweepExtendRequest, wanted: Extension) -> None:
     """Raise Conflict where the sweep cannot be extended, and Refused with everything that is wrong with the request."""
     if state.cancel is not None or state.status in {"failed_trials", "data_changed"}:
         status = "cancelled" if state.cancel is not None else status_of(state)
@@ -95,7 +95,7 @@ def _check(state: SweepState, asked: SweepExtendRequest, wanted: Extension) -> N
         raise Refused(problems)
 
 
-def _judge_trials(state: SweepState, asked: SweepExtendRequest, wanted: Extension) -> Iterator[Problem]:
+def _judge_trials(state: SweepSummary, asked: SweepExtendRequest, wanted: Extension) -> Iterator[Problem]:
     spec = state.record.spec
     if asked.trials is None:
         if "budget" not in asked.model_fields_set:
@@ -108,7 +108,7 @@ def _judge_trials(state: SweepState, asked: SweepExtendRequest, wanted: Extensio
         yield Problem(pointer("trials"), detail, "not_more")
 
 
-def _judge_budget(state: SweepState, asked: SweepExtendRequest) -> Iterator[Problem]:
+def _judge_budget(state: SweepSummary, asked: SweepExtendRequest) -> Iterator[Problem]:
     known = state.record.spec.budget or Budget()
     for name in _LIMITS:
         before, value = getattr(known, name), getattr(asked.budget, name, None)
@@ -126,13 +126,16 @@ def _problem(name: str, detail: str, code: str) -> Problem:
     return Problem(pointer("budget", name), detail, code)
 
 
-def _judge_end(state: SweepState, wanted: Extension) -> list[Problem]:
+def _judge_end(state: SweepSummary, wanted: Extension) -> list[Problem]:
     """Why the sweep would end again without another trial, or that nothing is more than it was."""
     spec = state.record.spec
     if (wanted.trials, wanted.budget) == (spec.trials, spec.budget):
         return [Problem("#", "everything is as it was; expected more trials or more budget", "not_more")]
-    why = why_no_more(replace(state, record=extend_record(state.record, wanted), end=None))
-    if state.end is None or why is None:
+    whole = read_state(service().volume, state.record.id) if state.end is not None else None
+    if whole is None:
+        return []
+    why = why_no_more(replace(whole, record=extend_record(state.record, wanted), end=None))
+    if why is None:
         return []
     place = pointer("trials") if why[0] == "completed" else pointer("budget")
     return [Problem(place, f"the sweep would end again at once: {why[1]}", "nothing_left")]

@@ -145,8 +145,9 @@ class Sender:
         # Listed after the look: a webhook made before something happened is among them.
         webhooks = self._store.all()
         self._close_lines({one.id for one in webhooks})
+        facts = [fact for one in seen for fact in one.facts] + [fact for one in seen_sweeps for fact in one.facts]
         for webhook in webhooks:
-            self._queue(webhook, [fact for one in (*seen, *seen_sweeps) for fact in one.facts])
+            self._queue(webhook, facts)
         self._watch_of_jobs.settle(one.job_id for one in seen if one.is_over)
         self._watch_of_sweeps.settle(seen_sweeps)
         return webhooks

@@ -18,7 +18,8 @@ from shared.document import UnusableDocument
 from shared.durable import replace_file
 from shared.sweep.explain import explain
 from shared.sweep.folder import SweepFolder, sweep_folder, sweep_ids
-from shared.sweep.state import SweepReader, SweepState, Trial
+from shared.sweep.state import SweepReaderOf, SweepSummary
+from shared.sweep.trial import TrialSummary
 from shared.volume import Volume
 
 _MOST_IN_TURN = 200
@@ -44,7 +45,7 @@ class SweepWatch:
         there = set(sweep_ids(volume))
         self._settled = {name: number for name, number in _read(self._file) if name in there}
         replace_file(self._file, b"".join(_line(*one) for one in self._settled.items()))
-        self._readers: dict[str, SweepReader] = {}
+        self._readers: dict[str, SweepReaderOf[TrialSummary]] = {}
         self._last: dict[str, tuple[int, bool]] = {}
         self._turn = 0
 
@@ -87,7 +88,7 @@ class SweepWatch:
         try:
             if sweep_id not in self._readers and (ended := self._ended_before(sweep_id, since_ns)) is not None:
                 return SeenSweep(sweep_id, [], ended)
-            state = self._readers.setdefault(sweep_id, SweepReader(self._volume, sweep_id)).read_on()
+            state = self._readers.setdefault(sweep_id, SweepReaderOf(self._volume, sweep_id, TrialSummary.of)).read_on()
         except UnusableDocument as error:
             log.debug("%s is passed over: %s", sweep_id, error)
             return None
@@ -120,7 +121,7 @@ class SweepWatch:
         self._last.pop(sweep_id, None)
 
 
-def sweep_facts(volume: Volume, state: SweepState) -> list[Fact]:
+def sweep_facts(volume: Volume, state: SweepSummary) -> list[Fact]:
     """What happened to a sweep, in order: each ended trial that was the best one until then, and the end."""
     folder = sweep_folder(volume, state.record.id)
     moments = [(trial, _moment_of(volume.job_folder(trial.job).result_file)) for trial in _best_in_order(state)]
@@ -134,7 +135,7 @@ def sweep_facts(volume: Volume, state: SweepState) -> list[Fact]:
     return [*facts, Fact("sweep.finished", key, _subject(state), ended, body)]
 
 
-def _best_in_order(state: SweepState) -> Iterator[Trial]:
+def _best_in_order(state: SweepSummary) -> Iterator[TrialSummary]:
     """The ended trials that each had the best value of those that had ended until then."""
     sign, best = (1.0 if state.mode == "max" else -1.0), float("-inf")
     ended = [trial for trial in state.trials if trial.is_finished and trial.finished_at is not None]
@@ -145,7 +146,7 @@ def _best_in_order(state: SweepState) -> Iterator[Trial]:
             yield trial
 
 
-def _best_fact(state: SweepState, trial: Trial, moment_ns: int) -> Fact:
+def _best_fact(state: SweepSummary, trial: TrialSummary, moment_ns: int) -> Fact:
     assert trial.finished_at is not None
     monitor = state.record.spec.objective.monitor
     message = f"Trial {trial.number} is the best so far: {monitor} {trial.best(state.mode):.4g}"
@@ -153,14 +154,14 @@ def _best_fact(state: SweepState, trial: Trial, moment_ns: int) -> Fact:
     return Fact("sweep.best", f"best-{trial.number}", _subject(state), moment_ns, body)
 
 
-def _subject(state: SweepState) -> Subject:
+def _subject(state: SweepSummary) -> Subject:
     spec = state.record.spec
     metadata = {str(key): str(value) for key, value in dict(spec.job.get("metadata") or {}).items()}
     return Subject(state.record.id, state.record.project, spec.name or "sweep", metadata)
 
 
 def _body(
-    kind: EventType, state: SweepState, at: str, message: str, best: Trial | None, **told: str | None
+    kind: EventType, state: SweepSummary, at: str, message: str, best: TrialSummary | None, **told: str | None
 ) -> dict[str, Any]:
     subject = _subject(state)
     data = {
@@ -175,7 +176,7 @@ def _body(
     return {"type": kind, "timestamp": at, "data": data}
 
 
-def _best_report(state: SweepState, best: Trial) -> dict[str, Any]:
+def _best_report(state: SweepSummary, best: TrialSummary) -> dict[str, Any]:
     return {
         "trial": best.number,
         "job": best.job,

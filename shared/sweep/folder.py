@@ -4,6 +4,7 @@ sweep.json                 SweepRecord   what is searched; by the API, once
 trials/<number>.json       TrialRecord   a proposed trial; created exclusively, before its job
 trials/<number>.refused.json  Refusal    its spec was refused: no job will be made
 shares/<number>.json       Shares        the budget, divided among the unfinished trials; created exclusively
+trials/<number>.deleted                  empty: somebody deleted its job; by the API, before it does
 cancelled.json             SweepCancel   nobody wants the rest of it; by the API
 end.json                   SweepEnd      why no trial is proposed any more, and that none is unfinished
 extensions/<number>.json   Extension     more trials, or more budget; created exclusively, by the API
@@ -17,7 +18,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,7 +35,7 @@ from shared.volume import Volume
 
 EndReason = Literal["completed", "budget", "cancelled", "failed_trials", "data_changed"]
 
-_TRIAL = re.compile(r"([0-9]{6})(\.refused)?\.json")
+_TRIAL = re.compile(r"([0-9]{6})(\.json|\.refused\.json|\.deleted)")
 
 
 class SweepRecord(Document):
@@ -113,6 +114,16 @@ class SweepEnd(Document):
     message: str
 
 
+class TrialNames(NamedTuple):
+    """The numbers of all trials that were proposed, in order, of those whose spec was refused, and whose job was
+    deleted.
+    """
+
+    proposed: list[int]
+    refused: frozenset[int]
+    deleted: frozenset[int]
+
+
 @dataclass(frozen=True)
 class SweepFolder:
     """One sweep's folder."""
@@ -132,6 +143,10 @@ class SweepFolder:
         return self.path / "trials"
 
     @property
+    def extensions(self) -> Path:
+        return self.path / "extensions"
+
+    @property
     def cancel_file(self) -> Path:
         return self.path / "cancelled.json"
 
@@ -143,15 +158,24 @@ class SweepFolder:
     def record(self) -> SweepRecord | None:
         return read_document(self.record_file, SweepRecord)
 
-    def numbers(self) -> tuple[list[int], set[int]]:
-        """The numbers of all trials that were proposed, in order, and of those whose spec was refused."""
+    def trial_names(self) -> TrialNames:
+        """What the names of the trials' files alone say."""
         try:
             names = [entry.name for entry in os.scandir(self.trials)]
         except FileNotFoundError:
-            return [], set()
-        found = [match for name in names if (match := _TRIAL.fullmatch(name))]
-        proposed = sorted(int(one[1]) for one in found if one[2] is None)
-        return proposed, {int(one[1]) for one in found if one[2] is not None}
+            names = []
+        found: dict[str, list[int]] = {".json": [], ".refused.json": [], ".deleted": []}
+        for match in filter(None, map(_TRIAL.fullmatch, names)):
+            found[match[2]].append(int(match[1]))
+        return TrialNames(sorted(found[".json"]), frozenset(found[".refused.json"]), frozenset(found[".deleted"]))
+
+    def changed(self) -> int:
+        """When a trial was last proposed or refused or its job deleted, or the sweep extended.
+
+        In nanoseconds by the volume's clock.
+        """
+        extended = self.extensions.stat().st_mtime_ns if self.extensions.exists() else 0
+        return max(extended, self.trials.stat().st_mtime_ns)
 
     def trial(self, number: int) -> TrialRecord | None:
         return read_document(self.trials / f"{number:06d}.json", TrialRecord)
@@ -182,6 +206,10 @@ class SweepFolder:
     def _shares_file(self, number: int) -> Path:
         return self.path / "shares" / f"{number:06d}.json"
 
+    def forget_job(self, number: int) -> None:
+        """Say that the job of a trial is deleted, before it is."""
+        create_file(self.trials / f"{number:06d}.deleted", b"")
+
     def cancel(self) -> SweepCancel | None:
         return read_document(self.cancel_file, SweepCancel)
 
@@ -201,11 +229,11 @@ class SweepFolder:
 
         Raises FileNotFoundError where the sweep is gone.
         """
-        make_folder(self.path / "extensions", within=self.path)
+        make_folder(self.extensions, within=self.path)
         return create_file(self._extension_file(number), encode(as_json(extension)))
 
     def _extension_file(self, number: int) -> Path:
-        return self.path / "extensions" / f"{number:06d}.json"
+        return self.extensions / f"{number:06d}.json"
 
     def ending(self, extensions: int = 0) -> SweepEnd | None:
         """How the sweep ended after this number of extensions; None where it runs."""

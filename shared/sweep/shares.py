@@ -14,7 +14,8 @@ from typing import Literal
 
 from shared.spec import Budget
 from shared.sweep.folder import Share, Shares
-from shared.sweep.state import SweepState, Trial
+from shared.sweep.state import SweepState
+from shared.sweep.trial import Trial
 
 _Kind = Literal["max_gpu_seconds", "max_cost"]
 

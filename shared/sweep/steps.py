@@ -12,7 +12,8 @@ from shared.job import BudgetUsed, StopRequest
 from shared.sweep.folder import EndReason, Shares
 from shared.sweep.rules import judge
 from shared.sweep.shares import LEAST_SECONDS, divide_again, shares_of
-from shared.sweep.state import SweepState, Trial
+from shared.sweep.state import SweepState
+from shared.sweep.trial import Trial
 from shared.times import seconds_until, utc_now
 
 

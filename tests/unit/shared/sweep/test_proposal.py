@@ -5,7 +5,7 @@ import pytest
 
 from shared.sweep.proposal import propose
 from shared.sweep.spec import Objective, SweepSpec
-from shared.sweep.state import Trial
+from shared.sweep.trial import Trial
 from shared.validation import validate
 from tests.support.calls import count_calls
 from tests.support.sweeps import trial
