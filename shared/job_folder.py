@@ -24,7 +24,6 @@ from shared.job import (
     JobStatus,
     ProcessIdentity,
     StopRequest,
-    SweepShare,
     TrainingProcess,
     as_json,
 )
@@ -230,10 +229,6 @@ class JobFolder:
         return self.path / PLAN_FILE
 
     @property
-    def shares_folder(self) -> Path:
-        return self.path / "shares"
-
-    @property
     def attempts_folder(self) -> Path:
         return self.path / ATTEMPTS
 
@@ -357,24 +352,6 @@ class JobFolder:
     def request_stop(self, request: StopRequest) -> bool:
         """Say that the job's sweep stops it; the first request stands."""
         return create_file(self.stop_file, encode(as_json(request)))
-
-    def share(self) -> SweepShare | None:
-        """What the job may use of its sweep's budget, by the newest word; None where it is bound to none."""
-        try:
-            newest = max((entry.name for entry in os.scandir(self.shares_folder)), default=None)
-        except FileNotFoundError:
-            return None
-        return read_document(self.shares_folder / newest, SweepShare) if newest else None
-
-    def give_share(self, number: int, share: SweepShare) -> None:
-        """Say what the job may use of its sweep's budget; the share with the highest number stands.
-
-        Raises FileNotFoundError where the job's folder is gone.
-        """
-        path = self.shares_folder / f"{number:06d}.json"
-        if not path.exists():
-            make_folder(self.shares_folder, within=self.path)
-            create_file(path, encode(as_json(share)))
 
     def settle(self, ending: Ending, attempt: int | None) -> bool:
         """Give the job its one terminal state. Condition: it has none; the first one stands for ever."""

@@ -4,6 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from shared import job_share
 from shared.dataset import DatasetInfo
 from shared.durable import make_folder
 from shared.earlier_model import CannotStart, EarlierModel, find_best, keep
@@ -63,7 +64,7 @@ def store_trial(
 def give_share(job: JobFolder, sweep_id: str, trial: int, shares: Shares) -> None:
     """Tell a trial's job its share of the budget. Raises FileNotFoundError where its folder is gone."""
     share = shares.trials[trial]
-    job.give_share(share.number, SweepShare(sweep=sweep_id, budget=share.budget))
+    job_share.give_share(job, share.number, SweepShare(sweep=sweep_id, budget=share.budget))
 
 
 def _document(sweep: SweepRecord, trial: TrialRecord) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from shared.budget import Held, Limit, nearest_limit
 from shared.held import held_by
 from shared.job import Claim, SweepShare
 from shared.job_folder import AttemptFolder
+from shared.job_share import read_share
 from shared.spec import Budget
 from worker.training.errors import BudgetUsedUp, NoPrice
 
@@ -27,7 +28,7 @@ class BudgetWatch:
         self._budget = budget
         self._attempt = attempt
         self._claim = attempt.claim()
-        self._share = attempt.job.share()
+        self._share = read_share(attempt.job)
         self._looked = time.monotonic()
         self._before = _held_before(attempt) if budget or self._share else []
         self._claimed = claimed
@@ -61,7 +62,7 @@ class BudgetWatch:
         if now - self._looked < _LOOK_SECONDS:
             return share
         self._looked = now
-        self._share = self._attempt.job.share() or share
+        self._share = read_share(self._attempt.job) or share
         return self._share
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from shared.job import Claim
 from shared.job_folder import JobFolder
+from shared.job_share import read_share, shares_folder
 from shared.settings import Settings
 from shared.spec import Budget
 from shared.sweep.folder import Extension, Share, Shares, SweepFolder
@@ -203,7 +204,7 @@ def job_of_newest(volume: Volume, folder: SweepFolder) -> JobFolder:
 
 
 def share_of(job: JobFolder) -> Budget:
-    share = job.share()
+    share = read_share(job)
     assert share is not None
     return share.budget
 
@@ -219,7 +220,7 @@ def test_a_sweep_stops_within_its_budget(volume: Volume) -> None:
     third = job_of_newest(volume, folder)
     assert share_of(third).max_gpu_seconds == 20
     assert share_of(third).max_cost == pytest.approx(0.02)
-    assert third.share().sweep == folder.id  # type: ignore[union-attr]
+    assert read_share(third).sweep == folder.id  # type: ignore[union-attr]
     train(third, 0.5, held=45)
     worker.look()
     assert len(state_of(volume, folder).trials) == 3, "what is left is less than the median trial takes"
@@ -244,7 +245,7 @@ def test_a_running_trial_has_more_of_the_budget_when_half_of_its_share_is_used(v
     worker.look()
     assert share_of(first) == Budget(max_gpu_seconds=20)
     assert share_of(second).max_gpu_seconds == pytest.approx(35, abs=2)
-    assert sorted(path.name for path in second.shares_folder.iterdir()) == ["000001.json", "000002.json"]
+    assert sorted(path.name for path in shares_folder(second).iterdir()) == ["000001.json", "000002.json"]
 
 
 def test_a_share_that_a_killed_worker_had_decided_reaches_the_trial(volume: Volume) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from shared.job import AttemptEnd, Claim, Conclusion, Stop, SweepShare
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.job_share import give_share
 from shared.spec import Budget
 from shared.times import seconds_until, time_in
 from shared.volume import Volume
@@ -68,7 +69,7 @@ def test_without_a_limit_nothing_is_ever_used_up(job: JobFolder) -> None:
 
 
 def test_a_trial_stops_at_its_share_and_says_whose_budget_it_was(job: JobFolder) -> None:
-    job.give_share(1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=30)))
+    give_share(job, 1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=30)))
     watch = BudgetWatch(claimed(job), Budget(max_gpu_seconds=100), time.monotonic() - 20)
     watch.check(seconds_needed=5)
     with pytest.raises(BudgetUsedUp) as used_up:
@@ -79,9 +80,9 @@ def test_a_trial_stops_at_its_share_and_says_whose_budget_it_was(job: JobFolder)
 def test_a_share_that_was_raised_while_the_trial_runs_counts(job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    job.give_share(1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=30)))
+    give_share(job, 1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=30)))
     watch = BudgetWatch(claimed(job), None, 980.0)
-    job.give_share(2, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=50)))
+    give_share(job, 2, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=50)))
     now[0] += 1
     watch.check(seconds_needed=11)
     with pytest.raises(BudgetUsedUp) as used_up:
