@@ -77,6 +77,11 @@ def shares_of(state: SweepState) -> Mapping[int, Share]:
     return state.shares.trials if state.shares else {}
 
 
+def price_of_second(state: SweepState) -> float | None:
+    """The highest price that a trial's worker asks for a second; None where none is known yet."""
+    return max((trial.price_per_hour or 0.0 for trial in state.trials), default=0.0) / 3600 or None
+
+
 def divide_again(state: SweepState, following: int | None, most: int) -> Shares | None:
     """The next division of a sweep's budget; None where the newest one serves still, and without a budget.
 
@@ -124,18 +129,13 @@ def _divide_limit(
         for number, trial in trials.items()
     ]
     ended = sum(_used(trial, kind) for trial in state.trials if trial.is_finished)
-    return divide(limit, ended, uses, most, 1.0 if kind == "max_gpu_seconds" else _price_of_second(state))
+    return divide(limit, ended, uses, most, 1.0 if kind == "max_gpu_seconds" else price_of_second(state))
 
 
 def _used(trial: Trial | None, kind: _Kind) -> float:
     if trial is None:
         return 0.0
     return trial.held if kind == "max_gpu_seconds" else max(trial.cost.values(), default=0.0)
-
-
-def _price_of_second(state: SweepState) -> float | None:
-    """The highest price that a trial's worker asks for a second; None where none is known yet."""
-    return max((trial.price_per_hour or 0.0 for trial in state.trials), default=0.0) / 3600 or None
 
 
 def _share(before: Share | None, budget: Budget) -> Share:
@@ -146,7 +146,8 @@ def _share(before: Share | None, budget: Budget) -> Share:
 
 def _is_enough(state: SweepState, trial: Trial | None, seconds: float | None, cost: float | None) -> bool:
     """Whether a share is one: above zero, and for a trial that is not proposed yet enough to start it."""
-    least = LEAST_SECONDS if trial is None else 0.0
-    least_cost = least * (_price_of_second(state) or 0.0)
+    # A share of exactly the least may be a rounding error below it.
+    least = 0.999 * LEAST_SECONDS if trial is None else 0.0
+    least_cost = least * (price_of_second(state) or 0.0)
     pairs = ((seconds, least), (cost, least_cost))
     return all(own is None or (own > 0 and own >= minimum) for own, minimum in pairs)

@@ -11,7 +11,7 @@ from shared.budget import used_words
 from shared.job import BudgetUsed, StopRequest
 from shared.sweep.folder import EndReason, Shares
 from shared.sweep.rules import judge
-from shared.sweep.shares import LEAST_SECONDS, divide_again, shares_of
+from shared.sweep.shares import LEAST_SECONDS, divide_again, price_of_second, shares_of
 from shared.sweep.state import SweepState
 from shared.sweep.trial import Trial
 from shared.times import seconds_until, utc_now
@@ -158,11 +158,9 @@ def _limits(state: SweepState) -> list[tuple[BudgetUsed, float]]:
 
 
 def _seconds_for(state: SweepState, cost: float) -> float:
-    """The compute time that an amount buys at the newest price; without end where nothing costs anything."""
-    prices = [trial.price_per_hour for trial in state.trials if trial.price_per_hour is not None]
-    if not prices or not prices[-1]:
-        return math.copysign(math.inf, cost)
-    return cost * 3600 / prices[-1]
+    """The compute time that an amount buys at the highest price; without end where nothing costs anything."""
+    price = price_of_second(state)
+    return cost / price if price else math.copysign(math.inf, cost)
 
 
 def usual_seconds(state: SweepState) -> float | None:
