@@ -28,13 +28,21 @@ def warm_fitstop(data: Path) -> Iterator[Client]:
     """A service that is up, has the data, and has trained one small job."""
     with (
         tempfile.TemporaryDirectory(prefix="fitstop-bench-") as folder,
-        LocalStack(StackOptions(Path(folder)), report=lambda *_: None) as stack,
+        running_fitstop(Path(folder), data) as client,
     ):
+        ended(client, client.submit(article(epochs=1))["id"])
+        yield client
+
+
+@contextmanager
+def running_fitstop(folder: Path, data: Path) -> Iterator[Client]:
+    """A service that is up and has the data, with its cache in the folder of its own data."""
+    environment = {**os.environ, "FITSTOP_CACHE": str(folder / "cache")}
+    with LocalStack(StackOptions(folder), lambda *_: None, environment) as stack:
         stack.start()
         stack.wait_ready()
         with Client(stack.connection) as client:
             client.put_dataset("wine-quality", data)
-            ended(client, client.submit(article(epochs=1))["id"])
             yield client
 
 
@@ -96,6 +104,26 @@ def ring(client: Client, times: int) -> Part:
         first_row.append(moments["epoch"] - stored)
     part.add("Fitstop: to the child at work (0.1 wanted)", at_work)
     part.add("Fitstop: to the first epoch's row (2.5 wanted)", first_row)
+    return part
+
+
+def restart(data: Path, rounds: int) -> Part:
+    """(e) The first of the article's jobs after a start of the service: without programs kept from before, and with."""
+    part = Part("(e) the first job after a restart")
+    rows: dict[str, list[float]] = {"compiles": [], "finds its programs": []}
+    ends: dict[str, list[float]] = {"compiles": [], "finds its programs": []}
+    for seed in range(1, rounds + 1):
+        with tempfile.TemporaryDirectory(prefix="fitstop-bench-") as folder:
+            for how in rows:
+                with running_fitstop(Path(folder), data) as client:
+                    began = time.monotonic()
+                    job = ended(client, client.submit(article(seed))["id"])
+                    ends[how].append(time.monotonic() - began)
+                    first = next(event for event in client.all_events(job["id"]) if event["type"] == "epoch")
+                    rows[how].append(_seconds(first["time"]) - _seconds(job["created_at"]))
+    for what, seconds in (("the first epoch's row", rows), ("its result", ends)):
+        without, kept = (part.add(f"Fitstop: to {what}, {how}", found) for how, found in seconds.items())
+        part.ratios[f"times sooner to {what}"] = without.median / kept.median
     return part
 
 

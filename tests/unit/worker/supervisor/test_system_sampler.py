@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -185,7 +186,7 @@ def test_an_attempt_has_its_metrics_from_its_worker(volume, attempt):
     process = context.Process(target=trains, args=(there,))
     process.start()
     there.close()
-    child = Child(process, here, KeptPrograms(), lambda: None)
+    child = Child(process, here, KeptPrograms(Path(), None), lambda: None)
     assert child.is_ready(20)
     AttemptRun(attempt, time.monotonic(), volume, Settings(), threading.Event()).run(child)
     child.close()
