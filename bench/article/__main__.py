@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.article", description=__doc__)
     parser.add_argument("data", type=Path, help="winequalityN.csv")
     parser.add_argument("--only", help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--seeds", type=int, default=5, help="(a) so many pairs")
+    parser.add_argument("--seeds", type=int, default=5, help="pairs of (a) and (e)")
     parser.add_argument("--sizes", type=int, nargs="+", metavar="NUMBER", help="(b) of these sizes alone, from 1")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--svg", type=Path)

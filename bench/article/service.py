@@ -110,19 +110,20 @@ def ring(client: Client, times: int) -> Part:
 def restart(data: Path, rounds: int) -> Part:
     """(e) The first of the article's jobs after a start of the service: without programs kept from before, and with."""
     part = Part("(e) the first job after a restart")
-    rows: dict[str, list[float]] = {"compiles": [], "finds its programs": []}
-    ends: dict[str, list[float]] = {"compiles": [], "finds its programs": []}
+    ways = ("compiles", "finds its programs")
+    rows: dict[str, list[float]] = {way: [] for way in ways}
+    ends: dict[str, list[float]] = {way: [] for way in ways}
     for seed in range(1, rounds + 1):
         with tempfile.TemporaryDirectory(prefix="fitstop-bench-") as folder:
-            for how in rows:
+            for way in ways:
                 with running_fitstop(Path(folder), data) as client:
                     began = time.monotonic()
                     job = ended(client, client.submit(article(seed))["id"])
-                    ends[how].append(time.monotonic() - began)
+                    ends[way].append(time.monotonic() - began)
                     first = next(event for event in client.all_events(job["id"]) if event["type"] == "epoch")
-                    rows[how].append(_seconds(first["time"]) - _seconds(job["created_at"]))
+                    rows[way].append(_seconds(first["time"]) - _seconds(job["created_at"]))
     for what, seconds in (("the first epoch's row", rows), ("its result", ends)):
-        without, kept = (part.add(f"Fitstop: to {what}, {how}", found) for how, found in seconds.items())
+        without, kept = (part.add(f"Fitstop: to {what}, {way}", found) for way, found in seconds.items())
         part.ratios[f"times sooner to {what}"] = without.median / kept.median
     return part
 
