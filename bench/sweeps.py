@@ -17,7 +17,7 @@ from statistics import mean
 from shared.spec import EarlyStoppingSpec
 from shared.sweep.replay import SweepReplay, replay_sweep
 from shared.sweep.spec import Objective, RuleName, StoppingRule, SweepSpec
-from shared.sweep.state import Trial
+from shared.sweep.trial import Trial
 from shared.task import better_mode
 
 RULES: tuple[RuleName, ...] = ("forecast", "asha", "median")

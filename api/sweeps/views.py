@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
 from flask import Response, request
+from pydantic import ValidationError
 
 from api.auth.access import caller
 from api.auth.project_quotas import check_job
@@ -30,7 +32,6 @@ from shared.problems import Conflict, NotFound
 from shared.sweep.check import Checked, check
 from shared.sweep.folder import SweepFolder, SweepRecord, sweep_folder, sweep_ids
 from shared.sweep.spec import SweepSpec
-from shared.sweep.state import SweepState
 from shared.times import utc_now
 
 _MOST_TRIALS = 1000
@@ -104,8 +105,7 @@ def show_all() -> Response:
         after = query.parse("after", _cursor, "")
         project = read_project(query)
     found = list(islice(_sweeps_after(after, project), limit + 1))
-    items = [summary_report(state) for state in found[:limit]]
-    return json_response(Page[SweepSummary](object="list", data=items, has_more=len(found) > limit))
+    return json_response(Page[SweepSummary](object="list", data=found[:limit], has_more=len(found) > limit))
 
 
 @operation(
@@ -197,7 +197,7 @@ def _find_posted(sweep_id: str) -> SweepFolder | None:
     return None
 
 
-def _sweeps_after(after: str, project: str | None) -> Iterator[SweepState]:
+def _sweeps_after(after: str, project: str | None) -> Iterator[SweepSummary]:
     """The sweeps that a list shows. One that cannot be read is left out, with a line in the log."""
     for sweep_id in sweep_ids(service().volume):
         if after and sweep_id >= after:
@@ -206,9 +206,21 @@ def _sweeps_after(after: str, project: str | None) -> Iterator[SweepState]:
         if project not in {None, project_of(folder.record_file)}:
             continue
         try:
-            yield service().sweeps.of(sweep_id)
+            yield _summary(sweep_id)
         except (NotFound, UnusableDocument) as error:
             log.error("the sweep %s is left out of the list: %s", sweep_id, error)
+
+
+def _summary(sweep_id: str) -> SweepSummary:
+    """The summary of a sweep; of one that has ended as it was kept, unless another version kept it."""
+    kept = service().sweeps.summary(sweep_id)
+    if kept is not None:
+        with suppress(ValidationError):
+            return SweepSummary.model_validate_json(kept)
+    state = service().sweeps.of(sweep_id)
+    made = summary_report(state)
+    service().sweeps.keep_summary(state, made.model_dump_json())
+    return made
 
 
 def _cursor(text: str) -> str:

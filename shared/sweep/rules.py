@@ -7,7 +7,7 @@ from statistics import median
 from shared.job import Outclassed
 from shared.sweep.chance import chance_to_beat
 from shared.sweep.spec import StoppingRule, SweepSpec
-from shared.sweep.state import Trial, best_of
+from shared.sweep.trial import Trial, best_of
 
 # The forecast stops none of the best of this number of trials.
 _KEPT = 3

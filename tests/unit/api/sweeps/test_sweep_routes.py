@@ -132,7 +132,7 @@ def test_a_trial_that_ends_is_seen_by_the_next_look(client, volume, running):
 
 def test_a_job_says_of_which_sweep_it_is_a_trial(client, running):
     job = client.get(f"/sweeps/{running.id}/trials").json["data"][0]["job"]
-    assert client.get(f"/jobs/{job}").json["sweep"] is None, "put_job makes ordinary jobs"
+    assert client.get(f"/jobs/{job}").json["sweep"] == {"id": running.id, "trial": 1}
 
 
 def test_a_cancelled_sweep_cancels_what_has_not_ended(client, volume, running):

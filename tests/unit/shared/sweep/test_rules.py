@@ -8,7 +8,7 @@ from bench.sweeps import FOLDER, draw_sweeps
 from shared.sweep.replay import replay_sweep
 from shared.sweep.rules import judge
 from shared.sweep.spec import Objective, StoppingRule, SweepSpec
-from shared.sweep.state import Trial
+from shared.sweep.trial import Trial
 from shared.validation import validate
 from tests.support.sweeps import SPACE, trial
 
