@@ -226,15 +226,15 @@ class Client(SweepRequests):
         self._send("DELETE", _job_path(job_id))
 
     def jobs(self, *, limit: int = 100, after: str | None = None, **filters: Any) -> Json:
-        """One page of the jobs, newest first; `after` is the last id of the page before it.
+        """One page of the jobs, newest first; `after` is `next` of the page before it.
 
-        `filters` are those of GET /jobs, such as `status`, `name`, `search`, or `metadata.NAME`.
+        `filters` are those of GET /jobs, such as `status`, `name`, `search`, `sort`, or `metadata.NAME`.
         """
         asked = {"limit": limit, "after": after, **filters}
         return self._json("GET", "/jobs", params={key: value for key, value in asked.items() if value is not None})
 
     def all_jobs(self, **filters: Any) -> Iterator[Json]:
-        """Every job that the filters of `jobs` let through, newest first, page by page."""
+        """Every job that the filters of `jobs` let through, page by page: newest first, or in the order of `sort`."""
         return read_all(lambda after: self.jobs(after=after, **filters), None)
 
     def job(self, job_id: str) -> Json:
@@ -248,6 +248,18 @@ class Client(SweepRequests):
     def change(self, job_id: str, changes: Json) -> Json:
         """Change a job's `tags` (or `add_tags`, `remove_tags`) and `note`; the job afterwards."""
         return self._json("PATCH", _job_path(job_id), json=changes)
+
+    def create_share(self, job_id: str, expires_in_days: int | None = None) -> Json:
+        """Create a link that shows one job; only this answer contains its `token`, and `url`, a path with it."""
+        return self._json("POST", _job_path(job_id, "shares"), json={"expires_in_days": expires_in_days})
+
+    def shares(self, job_id: str) -> Json:
+        """The list of links to a job."""
+        return self._json("GET", _job_path(job_id, "shares"))
+
+    def revoke_share(self, job_id: str, share_id: str) -> None:
+        """Revoke a link to a job."""
+        self._send("DELETE", f"{_job_path(job_id, 'shares')}/{quote(share_id, safe='')}")
 
     def explain(self, job_id: str) -> Json:
         """Why the job waits, runs or stopped: `sentences`, and `text`."""

@@ -130,13 +130,16 @@ def pieces_of(response: httpx2.Response) -> Iterator[bytes]:
 
 
 def read_all(read_page: Callable[[Any], Json], after: Any, *, cursor: str = "id") -> Iterator[Json]:
-    """Every item of a list, page by page; the field `cursor` of a page's last item says where the next page begins."""
+    """Every item of a list, page by page.
+
+    The next page begins where `next` of a page says, and without that at the field `cursor` of the page's last item.
+    """
     while True:
         page = read_page(after)
         yield from page["data"]
         if not page["has_more"] or not page["data"]:
             return
-        after = page["data"][-1][cursor]
+        after = page.get("next") or page["data"][-1][cursor]
 
 
 def _document(response: httpx2.Response) -> Any:
