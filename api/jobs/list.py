@@ -127,10 +127,11 @@ def wanted_of(query: Query) -> Wanted:
     )
 
 
-def candidates(wanted: Wanted) -> Iterator[Found]:
+def candidates(wanted: Wanted, *, is_list: bool = False) -> Iterator[Found]:
     """All jobs that may be wanted, in order, and others: the caller reads what they are.
 
-    Raises HttpProblem where they can only be sorted by the index, and that is being made.
+    Raises HttpProblem while the index is being made, where only the index can sort them, and for a
+    list after MOST_FOLDERS.
     """
     after = wanted.after
     try:
@@ -139,7 +140,10 @@ def candidates(wanted: Wanted) -> Iterator[Found]:
             yield found
     except Behind:
         _refuse_without_index(wanted)
-        yield from (Found(job_id, OPEN, job_id) for job_id in _ids_after(after))
+        for looked_at, job_id in enumerate(_ids_after(after)):
+            if is_list and looked_at == MOST_FOLDERS:
+                raise _index_is_being_made("without filters") from None
+            yield Found(job_id, OPEN, job_id)
 
 
 def candidate_ids(wanted: Wanted) -> Iterator[str]:

@@ -35,6 +35,7 @@ from shared.sweep.spec import SweepSpec
 from shared.times import utc_now
 
 _MOST_TRIALS = 1000
+_MOST_DIGITS = 9
 # A Keras model's own JSON inside the job, of which each layer is many values.
 _MODEL = ("job", "model", "config")
 _EXAMPLE: dict[str, Any] = {
@@ -134,16 +135,22 @@ def show(sweep_id: str) -> Response:
     query={
         "limit": integer(1, _MOST_TRIALS, 100),
         "after": integer(0, 10**9, 0, "Last number of the previous page."),
+        "number": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1},
+            "description": "Only the trial of this number. May be repeated.",
+        },
     },
     errors=(404,),
 )
 def show_trials(sweep_id: str) -> Response:
     """List the trials of a sweep by their numbers. A finished trial does not change."""
-    with Query("limit", "after") as query:
+    with Query("limit", "after", "number") as query:
+        numbers = set(query.parse_all("number", _number))
         limit = query.integer("limit", 100, 1, _MOST_TRIALS)
         after = query.integer("after", 0, 0, 10**9)
     state = service().sweeps.of(find_sweep(sweep_id).id)
-    trials = [one for one in state.trials if one.number > after]
+    trials = [one for one in state.trials if one.number > after and (not numbers or one.number in numbers)]
     items = [trial_report(one, state.mode) for one in trials[:limit]]
     return json_response(Page[Trial](object="list", data=items, has_more=len(trials) > limit))
 
@@ -221,6 +228,12 @@ def _summary(sweep_id: str) -> SweepSummary:
     made = summary_report(state)
     service().sweeps.keep_summary(state, made.model_dump_json())
     return made
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise ValueError("the number of a trial")
+    return int(text)
 
 
 def _cursor(text: str) -> str:

@@ -24,21 +24,21 @@ _ENDED = {"succeeded", "failed", "cancelled"}
 
 
 @contextmanager
-def warm_fitstop(data: Path) -> Iterator[Client]:
+def warm_fitstop(data: Path, slots: int = 1) -> Iterator[Client]:
     """A service that is up, has the data, and has trained one small job."""
     with (
         tempfile.TemporaryDirectory(prefix="fitstop-bench-") as folder,
-        running_fitstop(Path(folder), data) as client,
+        running_fitstop(Path(folder), data, slots) as client,
     ):
         ended(client, client.submit(article(epochs=1))["id"])
         yield client
 
 
 @contextmanager
-def running_fitstop(folder: Path, data: Path) -> Iterator[Client]:
+def running_fitstop(folder: Path, data: Path, slots: int = 1) -> Iterator[Client]:
     """A service that is up and has the data, with its cache in the folder of its own data."""
     environment = {**os.environ, "FITSTOP_CACHE": str(folder / "cache")}
-    with LocalStack(StackOptions(folder), lambda *_: None, environment) as stack:
+    with LocalStack(StackOptions(folder, slots=slots), lambda *_: None, environment) as stack:
         stack.start()
         stack.wait_ready()
         with Client(stack.connection) as client:

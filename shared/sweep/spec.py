@@ -98,8 +98,8 @@ class StoppingRule(Strict):
     """Epochs that each trial runs before the rule can stop it. For "asha" the first rung."""
     min_trials: int = Field(default=4, ge=1, le=MOST_TRIALS)
     """Finished trials before the rule can stop one."""
-    min_chance: float = Field(default=0.2, gt=0, lt=1)
-    """For "forecast": chance to beat the best trial below which a trial is stopped."""
+    min_chance: float = Field(default=0.1, gt=0, lt=1)
+    """For "forecast": chance to beat the best trial below which a trial is stopped; 7 times that below the median."""
     reduction_factor: int = Field(default=3, ge=2, le=100)
     """For "asha": one of this number of trials continues at each rung, and the next rung is this number times later."""
 

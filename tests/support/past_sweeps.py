@@ -17,9 +17,11 @@ from tests.support.sweeps import judge_of, sweep_document
 RATE, LAYERS = "/hyperparameters/learning_rate", "/model/layers"
 
 
-def bare_sweep(volume: Volume, project: str = DEFAULT_PROJECT, dataset_id: str = "grades") -> SweepFolder:
+def bare_sweep(
+    volume: Volume, project: str = DEFAULT_PROJECT, dataset_id: str = "grades", trials: int = 6
+) -> SweepFolder:
     """A sweep without trials."""
-    document = sweep_document(job=small_spec(name=f"{project}-sweep", dataset={"id": dataset_id}))
+    document = sweep_document(job=small_spec(name=f"{project}-sweep", dataset={"id": dataset_id}), trials=trials)
     document["objective"] = {"monitor": "val_accuracy"}
     checked = check(document, judge_of(volume))
     record = SweepRecord(
