@@ -42,7 +42,7 @@ def share(  # noqa: PLR0913, PLR0917  one for each option
     job_id = find_job_id(client, job)
     if revoked is not None:
         client.revoke_share(job_id, revoked)
-        hint(f"{revoked} shows {job_id} no more")
+        hint(f"{revoked} is revoked")
     elif is_list:
         _list(client, job_id, output)
     else:

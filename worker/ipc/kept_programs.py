@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from worker.ipc.program_store import empty, make_store
@@ -107,11 +108,13 @@ def _make_held(prefix: str, above: Path) -> tuple[Path, int]:
     """A new folder, and the descriptor that holds its lock until this process ends."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=above))
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():
-            return folder, lock
-        os.close(lock)  # another process took it for an abandoned one
+        # Before it is locked, another process may take it for an abandoned one, and remove it.
+        with suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
 
 
 def _remove(folder: Path, lock: int) -> None:
