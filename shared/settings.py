@@ -269,13 +269,23 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             f"FITSTOP_SELF_STOP_SECONDS={settings.self_stop_seconds:g} must be below "
             f"FITSTOP_TAKE_OVER_SECONDS={settings.take_over_seconds:g}: else a job has two trainers for a while"
         )
-    if settings.state_folder.absolute().is_relative_to(settings.volume.absolute()):
-        raise BadEnvironment(
-            f"FITSTOP_STATE_FOLDER={settings.state_folder} must not be in FITSTOP_VOLUME={settings.volume}: else who "
-            "can write the volume can make keys"
-        )
+    _check_folders(settings.volume, settings.state_folder)
     _check_redis(settings.redis_url.get_secret_value())
     return settings
+
+
+def _check_folders(volume: Path, state_folder: Path) -> None:
+    # What a Path makes of an address.
+    if volume.parts and volume.parts[0].endswith(":"):
+        raise BadEnvironment(
+            f"FITSTOP_VOLUME={volume} is an address, expected a folder: a bucket holds copies of volumes, see "
+            "docs/buckets.md"
+        )
+    if state_folder.absolute().is_relative_to(volume.absolute()):
+        raise BadEnvironment(
+            f"FITSTOP_STATE_FOLDER={state_folder} must not be in FITSTOP_VOLUME={volume}: else who can write the "
+            "volume can make keys"
+        )
 
 
 def _check_redis(url: str) -> None:

@@ -14,7 +14,7 @@ import random
 import signal
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -352,12 +352,12 @@ def _kill_in_file(reached: Any) -> None:
 
     ours = shared.durable._write_beside
 
-    def write_beside(path: Path, *content: bytes | memoryview) -> Path:
+    def write_beside(path: Path, pieces: Iterable[bytes | memoryview]) -> Path:
         if reached():
-            whole = b"".join(content)
+            whole = b"".join(pieces)
             path.with_name(f".{path.name}.killed.tmp").write_bytes(whole[: len(whole) // 2])
             _die("half file")
-        return ours(path, *content)
+        return ours(path, pieces)
 
     shared.durable._write_beside = write_beside
 
