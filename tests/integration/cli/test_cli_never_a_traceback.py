@@ -84,6 +84,7 @@ ASKING: dict[str, list[list[str]]] = {
 # Those that ask no service, or start one.
 OWN = {
     "up", "down", "demo", "login", "context list", "context use", "context remove", "config", "doctor", "completion",
+    "volume copy",
 }  # fmt: skip
 
 PROBLEM = {"title": "No", "detail": "because", "status": 500, "code": "no"}

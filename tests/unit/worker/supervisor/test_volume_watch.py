@@ -40,7 +40,7 @@ class FakeQueue:
 class IdleChild:
     pid = 1
 
-    def begin(self, _attempt: object) -> None:
+    def begin(self, _attempt: object, _environment: object) -> None:
         raise AssertionError("no child may begin")
 
     def close(self) -> None:
