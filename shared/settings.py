@@ -24,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from shared.networks import parse_networks
 from shared.problems import FitstopError
 from shared.project import ProjectQuotas, ProjectWeights
+from shared.spec.base import MOST_DEVICES
 
 PREFIX = "FITSTOP_"
 # How alike two names are, from 0 to 1, of which one is taken for a misspelling of the other.
@@ -184,8 +185,14 @@ class Settings(BaseModel):
 
     # The worker
     slots: int = Field(default=1, ge=1, le=64, description="jobs that this worker runs at the same time")
+    slot_devices: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_DEVICES,
+        description="devices that each slot holds, for jobs with hyperparameters.devices; virtual ones on a CPU",
+    )
     gpu_price_per_hour: float | None = Field(
-        default=None, ge=0, le=1_000_000, description="price per hour of one slot's GPU, for the ledger"
+        default=None, ge=0, le=1_000_000, description="price per hour of one GPU, for the ledger"
     )
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="the currency of that price")
     allow_code: AllowCode = Field(

@@ -52,8 +52,7 @@ def copy(ctx: click.Context, source: str, target: str, output: str) -> None:
             hint(_CONTINUED)
         fail(ctx, str(error), ExitCode.USAGE if error.code in _USAGE else ExitCode.BROKEN_FILE)
     except KeyboardInterrupt:
-        hint(f"Interrupted. {_CONTINUED}")
-        raise
+        fail(ctx, f"interrupted. {_CONTINUED}", ExitCode.INTERRUPTED)
     if output == "json":
         print_json(done)
     else:

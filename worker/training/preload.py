@@ -4,6 +4,9 @@ Importing is all that happens here: a process that has used TensorFlow cannot be
 has touched a GPU cannot either. The fork server stays single-threaded, with OPENBLAS_NUM_THREADS=1.
 """
 
+# First: it looks through every module that is there for each of scikit-learn's types, with TensorFlow for two seconds.
+import skops.io  # isort: skip
+
 import keras
 import tensorflow as tf
 
@@ -11,6 +14,6 @@ import worker.training.__main__
 import worker.training.run
 from worker.ipc.die_with_parent import die_with_parent
 
-__all__ = ["keras", "tf", "worker"]
+__all__ = ["keras", "skops", "tf", "worker"]
 
 die_with_parent()

@@ -52,7 +52,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("programs")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+# Each engine is killed inside an epoch below.
+@pytest.mark.parametrize("engine", ["fused with XLA", "stock"])
 def test_a_run_that_is_killed_at_random_equals_the_untouched_one(
     graded: Volume, forks: ForkServerContext, untouched: dict[str, Outcome], programs: Path, engine: str
 ) -> None:

@@ -59,6 +59,16 @@ def test_a_place_without_a_volume_is_refused_with_where_volumes_are(data: Path, 
     assert "the folder `volume` in its data folder" in wrong.stderr
 
 
+def test_ctrl_c_ends_with_its_own_status_and_how_to_continue(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fitstop.cli.volume.copy_volume", interrupt)
+    interrupted = run(data / "volume", "s3://bucket/a")
+    assert interrupted.exit_code == 130
+    assert interrupted.stderr == "fitstop: interrupted. The same command continues the copy.\n"
+
+
 def test_a_machine_without_the_service_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'obstore'\" >&2\nexit 1\n")
