@@ -77,8 +77,13 @@ def shares_of(state: SweepState) -> Mapping[int, Share]:
     return state.shares.trials if state.shares else {}
 
 
+def devices_of(state: SweepState) -> int:
+    """The most GPUs that a trial trains on, each of which uses a second in a second; 1 before any is known."""
+    return max((trial.devices for trial in state.trials), default=1)
+
+
 def price_of_second(state: SweepState) -> float | None:
-    """The highest price that a trial's worker asks for a second; None where none is known yet."""
+    """The highest price that a trial's worker asks for a second of one GPU; None where none is known yet."""
     return max((trial.price_per_hour or 0.0 for trial in state.trials), default=0.0) / 3600 or None
 
 
@@ -129,7 +134,8 @@ def _divide_limit(
         for number, trial in trials.items()
     ]
     ended = sum(_used(trial, kind) for trial in state.trials if trial.is_finished)
-    return divide(limit, ended, uses, most, 1.0 if kind == "max_gpu_seconds" else price_of_second(state))
+    price = 1.0 if kind == "max_gpu_seconds" else price_of_second(state)
+    return divide(limit, ended, uses, most, price and price * devices_of(state))
 
 
 def _used(trial: Trial | None, kind: _Kind) -> float:
@@ -147,7 +153,7 @@ def _share(before: Share | None, budget: Budget) -> Share:
 def _is_enough(state: SweepState, trial: Trial | None, seconds: float | None, cost: float | None) -> bool:
     """Whether a share is one: above zero, and for a trial that is not proposed yet enough to start it."""
     # A share of exactly the least may be a rounding error below it.
-    least = 0.999 * LEAST_SECONDS if trial is None else 0.0
+    least = 0.999 * LEAST_SECONDS * devices_of(state) if trial is None else 0.0
     least_cost = least * (price_of_second(state) or 0.0)
     pairs = ((seconds, least), (cost, least_cost))
     return all(own is None or (own > 0 and own >= minimum) for own, minimum in pairs)

@@ -11,7 +11,7 @@ from shared.budget import used_words
 from shared.job import BudgetUsed, StopRequest
 from shared.sweep.folder import EndReason, Shares
 from shared.sweep.rules import judge
-from shared.sweep.shares import LEAST_SECONDS, divide_again, price_of_second, shares_of
+from shared.sweep.shares import LEAST_SECONDS, devices_of, divide_again, price_of_second, shares_of
 from shared.sweep.state import SweepState
 from shared.sweep.trial import Trial
 from shared.times import seconds_until, utc_now
@@ -134,7 +134,8 @@ def _divide(state: SweepState) -> list[Step]:
 
 def used_up(state: SweepState) -> BudgetUsed | None:
     """The limit of the sweep's budget of which no trial may begin anything more; None where all leave some."""
-    return next((used for used, seconds in _limits(state) if seconds <= LEAST_SECONDS), None)
+    least = LEAST_SECONDS * devices_of(state)
+    return next((used for used, seconds in _limits(state) if seconds <= least), None)
 
 
 def _limits(state: SweepState) -> list[tuple[BudgetUsed, float]]:

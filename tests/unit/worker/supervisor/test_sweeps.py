@@ -232,20 +232,41 @@ def test_a_sweep_stops_within_its_budget(volume: Volume) -> None:
     assert "95 of 100 seconds" in state.end.message
 
 
+def claim_since(job: JobFolder, seconds: float, devices: int = 1) -> None:
+    claim = Claim(
+        attempt=1,
+        owner="tests",
+        host="here",
+        pid=1,
+        slot=0,
+        device="CPU",
+        claimed_at=time_in(-seconds),
+        devices=devices,
+    )
+    assert job.take(claim) is not None
+
+
 def test_a_running_trial_has_more_of_the_budget_when_half_of_its_share_is_used(volume: Volume) -> None:
     folder = put_sweep(volume, trials=9, parallel=2, budget={"max_gpu_seconds": 1000})
     worker = runner(volume)
     worker.look()
     first, second = (volume.job_folder(trial.job) for trial in state_of(volume, folder).trials)
-    for job, held in ((first, 5), (second, 15)):
-        claim = job.take(Claim(
-            attempt=1, owner="tests", host="here", pid=1, slot=0, device="CPU", claimed_at=time_in(-held)
-        ))  # fmt: skip
-        assert claim is not None
+    claim_since(first, 5)
+    claim_since(second, 15)
     worker.look()
     assert share_of(first) == Budget(max_gpu_seconds=20)
     assert share_of(second).max_gpu_seconds == pytest.approx(35, abs=2)
     assert sorted(path.name for path in shares_folder(second).iterdir()) == ["000001.json", "000002.json"]
+
+
+def test_a_share_reaches_as_far_ahead_on_several_devices(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=9, parallel=1, budget={"max_gpu_seconds": 1000})
+    worker = runner(volume)
+    worker.look()
+    job = job_of_newest(volume, folder)
+    claim_since(job, 3, devices=4)
+    worker.look()
+    assert share_of(job).max_gpu_seconds == pytest.approx(4 * (3 + 20), abs=8)
 
 
 def test_a_share_that_a_killed_worker_had_decided_reaches_the_trial(volume: Volume) -> None:
