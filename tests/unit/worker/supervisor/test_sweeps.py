@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.document import read_document
 from shared.job import Claim
 from shared.job_folder import JobFolder
 from shared.job_share import read_share, shares_folder
@@ -253,6 +254,21 @@ def test_a_sweep_stops_within_its_budget(volume: Volume) -> None:
     assert state.status == "budget"
     assert state.end is not None
     assert "95 of 100 seconds" in state.end.message
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_trial_is_without_its_share_wherever_a_worker_dies(volume: Volume, seed: int) -> None:
+    folder = put_sweep(volume, trials=6, parallel=2, budget={"max_gpu_seconds": 60}, sampler="random")
+    state = run_to_end(volume, folder, seed=seed, dies=True)
+    assert [trial.status for trial in state.trials] == ["succeeded"] * 6
+    newest = folder.shares(None)
+    assert newest is not None
+    for trial in state.trials:
+        assert share_of(volume.job_folder(trial.job)).max_gpu_seconds is not None
+    for number in range(1, newest.number + 1):
+        shares = read_document(folder.path / "shares" / f"{number:06d}.json", Shares)
+        assert shares is not None
+        assert sum(share.budget.max_gpu_seconds or 0.0 for share in shares.trials.values()) <= 60
 
 
 def claim_since(job: JobFolder, seconds: float, devices: int = 1) -> None:
