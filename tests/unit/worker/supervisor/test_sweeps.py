@@ -18,9 +18,9 @@ from shared.sweep.folder import Extension, Share, Shares, SweepFolder
 from shared.sweep.proposal import propose
 from shared.sweep.state import SweepState, read_state
 from shared.times import time_in, utc_now
-from shared.volume import Volume
+from shared.volume import OpenJob, Volume
 from tests.support.epochs import epoch, tell
-from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.sweeps import DeafQueue, put_sweep, train
 from tests.unit.shared.crash import dying_at
 from worker.supervisor.sweeps import SweepRunner
@@ -35,8 +35,8 @@ def volume(tmp_path: Path) -> Volume:
     return volume
 
 
-def runner(volume: Volume) -> SweepRunner:
-    return SweepRunner(volume, DeafQueue(), Settings())  # type: ignore[arg-type]
+def runner(volume: Volume, **settings: Any) -> SweepRunner:
+    return SweepRunner(volume, DeafQueue(), Settings(**settings))  # type: ignore[arg-type]
 
 
 def state_of(volume: Volume, folder: SweepFolder) -> SweepState:
@@ -108,6 +108,29 @@ def test_a_sweep_runs_its_trials_and_ends(volume: Volume) -> None:
         f"grades {state.best.number}",
     )
     assert record.data_spec.hyperparameters.learning_rate == state.best.parameters[RATE]
+
+
+def test_the_next_trial_waits_while_the_quota_of_its_project_is_full(volume: Volume) -> None:
+    folder, other = put_sweep(volume, trials=3, parallel=3), put_job(volume, small_spec())
+    put_job(volume, small_spec(), "another")
+    worker = runner(volume, project_quotas={"default": {"unfinished_jobs": 2}})
+
+    def statuses() -> list[str]:
+        worker.look()
+        return [trial.status for trial in state_of(volume, folder).trials]
+
+    assert statuses() == ["queued"]
+    train(other, 0.5)
+    volume.close_job(OpenJob(5, other.id))
+    assert statuses() == ["queued", "queued"]
+    for number in (1, 2, 3):
+        trial = folder.trial(number)
+        assert trial is not None
+        train(volume.job_folder(trial.job), 0.5)
+        volume.close_job(OpenJob(5, trial.job))
+        worker.look()
+    state = state_of(volume, folder)
+    assert (state.status, [trial.status for trial in state.trials]) == ("completed", ["succeeded"] * 3)
 
 
 @pytest.mark.parametrize("seed", range(2))
