@@ -107,6 +107,7 @@ class EnginePlan(Document):
 
     Other choices would give other bits, so a resumed run keeps to it whatever machine it goes on on. `threads`:
     TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch.
+    `rewrites_graphs`: whether TensorFlow improves a traced graph before it runs, as it did for every job once.
     """
 
     engine: Literal["fused", "stock"]
@@ -115,6 +116,7 @@ class EnginePlan(Document):
     validation_batch: int
     steps_per_epoch: int
     reason: str
+    rewrites_graphs: bool = True
 
 
 class Cancel(Document):

@@ -24,6 +24,7 @@ def prepare_tensorflow(plan: EnginePlan) -> None:
     if plan.xla and _XLA_CPU_FLAGS not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{_XLA_CPU_FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
     _use_kept_programs(plan)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not plan.rewrites_graphs})
     try:
         tf.config.threading.set_intra_op_parallelism_threads(plan.threads)
         if plan.engine == "fused":
