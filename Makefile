@@ -7,7 +7,7 @@ DATA ?=
 GPU ?= $(if $(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/libcuda.so.1),yes,no)
 LOCAL := $(VENV)/.$(if $(filter yes,$(GPU)),local-gpu,local)
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps sweep-proof replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps bench-live-sweeps bench-sweep-reads bench-sweep-page sweep-proof replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -121,7 +121,7 @@ memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymo
 
 TRIALS ?= 200
 
-sweep-proof: $(VENV)/.dev  ## kill workers and Redis during a sweep: make sweep-proof [TRIALS= KILLS= SEED=]
+sweep-proof: $(VENV)/.dev  ## kill workers, APIs and Redis during a sweep: make sweep-proof [TRIALS= KILLS= SEED=]
 	$(BIN)/python -m proofs.sweep --trials $(TRIALS) --kills $(or $(KILLS),100) --seed $(SEED)
 
 FASHION ?= /usr/share/datasets/fashion-mnist
@@ -157,6 +157,16 @@ bench-forecast: $(VENV)/.dev  ## measure the forecast on curves that it was not 
 
 bench-sweeps: $(VENV)/.dev  ## score the rules that stop trials, on recorded trials
 	$(BIN)/python -m bench.sweeps
+	$(BIN)/python -m bench.sweeps --held-out
+
+bench-live-sweeps: $(VENV)/.dev  ## compare rules, and a loop of Keras scripts, on a running service: make bench-live-sweeps DATA=winequalityN.csv
+	$(BIN)/python -m bench.live_sweeps "$(DATA)"
+
+bench-sweep-reads: $(VENV)/.dev  ## count the files that the API opens for a sweep of 5,000 trials
+	$(BIN)/python -m bench.sweep_reads
+
+bench-sweep-page: $(VENV)/.dev  ## measure the page of a sweep of 5,000 trials in Chromium
+	$(BIN)/python -m bench.sweep_page
 
 ##@ Maintain
 

@@ -126,8 +126,11 @@ def _bad_name(kind: str, message: str, place: Place, document: Any, schema: Mapp
     received = f"received the name {_show(place[-1])}"
     if kind == "value_error":
         return Problem(pointer(*place), f"{received}: {message.removeprefix('Value error, ')}", "invalid")
-    names = _resolve(_schema_at(place[:-1], schema, document), schema).get("propertyNames", {})
-    return Problem(pointer(*place), f"{received}, expected {_expected({'type': 'string', **names}, schema)}", kind)
+    node = _resolve(_schema_at(place[:-1], schema, document), schema)
+    names = {"type": "string", **node.get("propertyNames", {})}
+    if "patternProperties" in node:
+        names["pattern"] = next(iter(node["patternProperties"]))
+    return Problem(pointer(*place), f"{received}, expected {_expected(names, schema)}", kind)
 
 
 def _unknown_field(place: Place, schema: Mapping[str, Any], document: Any) -> str:
@@ -198,8 +201,13 @@ def _schema_at(place: Place, schema: Mapping[str, Any], document: Any) -> Mappin
 
 
 def _own_branches(node: Mapping[str, Any], value: Any, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The branches of a union that speak of `value`: that of its `kind`, the first one where it has none."""
+    """The branches of a union that speak of `value`: that of its `kind`, the first one where it has none.
+
+    Where one field alone tells the branches apart (`oneOf`), those whose field it has.
+    """
     branches = [_resolve(branch, schema) for branch in _branches(_resolve(node, schema))]
+    if "oneOf" in node and isinstance(value, dict):
+        return [branch for branch in branches if set(branch.get("required", ())) <= set(value)][-1:] or branches
     kinds = [branch.get("properties", {}).get("kind", {}).get("const") for branch in branches]
     if len(branches) < 2 or None in kinds or not isinstance(value, dict):
         return branches
@@ -209,14 +217,21 @@ def _own_branches(node: Mapping[str, Any], value: Any, schema: Mapping[str, Any]
 
 def _below(part: str | int, node: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if isinstance(part, int):
-        below = node.get("items")
+        below = _items(node) or None
     else:
-        below = node.get("properties", {}).get(part, node.get("additionalProperties"))
+        others = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties"))
+        below = node.get("properties", {}).get(part, others)
     return below if isinstance(below, dict) else None
 
 
+def _items(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of each value of a list; of a list of a fixed length that of its first one."""
+    items: Mapping[str, Any] = node.get("items") or next(iter(node.get("prefixItems", ())), {})
+    return items
+
+
 def _branches(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(node.get("anyOf", [node]))
+    return list(node.get("anyOf") or node.get("oneOf") or [node])
 
 
 def _resolve(node: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -237,7 +252,7 @@ def _expected_one(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         return json.dumps(node["const"])
     kind = str(node.get("type"))
     if kind == "array":
-        return "a list" + _length(node, "Items", "values") + f", each {_expected(node.get('items', {}), schema)}"
+        return "a list" + _length(node, "Items", "values") + f", each {_expected(_items(node), schema)}"
     words = _WORDS.get(kind)
     return words(node) if words else "another value"
 

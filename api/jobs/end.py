@@ -14,6 +14,7 @@ from api.state.service import service
 from shared.job_folder import JobFolder
 from shared.problems import Conflict, NotFound
 from shared.settling import settle_if_decided
+from shared.sweep.folder import find_sweep
 from shared.volume import OpenJob
 
 
@@ -56,6 +57,8 @@ def delete(job_id: str) -> tuple[str, int]:
     state = state_of(folder)
     if state.result is None:
         raise Conflict(f"the job is {state.status}; cancel it first, and delete it when it has finished")
+    if (trial := state.record.sweep) and (sweep := find_sweep(service().volume, trial.id)):
+        sweep.forget_job(trial.trial)
     service().usage.keep_spent(state.record.project, folder)
     if past := past_job(folder):
         service().deleted_jobs.keep(past)

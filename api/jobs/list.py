@@ -1,4 +1,4 @@
-"""GET /jobs: pages of jobs in any order, narrowed by state, name, time, metadata and tags."""
+"""GET /jobs: pages of jobs in any order, narrowed by state, sweep, name, time, metadata and tags."""
 
 import logging
 import re
@@ -19,10 +19,11 @@ from api.jobs.order import SORT, next_cursor, parse_cursor, parse_order
 from api.jobs.report import job_report, without_config
 from api.shapes.jobs import Job, JobPage, SetAside
 from api.state.index import Behind
-from api.state.index_file import OPEN, Found, Key, Order, Wanted
+from api.state.index_file import NO_SWEEP, OPEN, Found, Key, Order, Wanted
 from api.state.service import service
 from shared.annotations import MOST_TAG_CHARACTERS, read_annotations
 from shared.document import UnusableDocument
+from shared.ids import is_sweep_id
 from shared.job import JobRecord, JobStatus
 from shared.job_folder import JobFolder, JobState
 from shared.times import format_time, parse_time, utc_now
@@ -32,12 +33,14 @@ _METADATA = "metadata."
 _MOMENT = {"type": "string", "format": "date-time", "examples": [utc_now()]}
 _STATUSES = get_args(JobStatus)
 _MOST_SEARCH = 128
+_NONE = "none"
 # What `wanted_of` reads.
 WANTED: dict[str, Schema] = {
     "after": text("Last id of the previous page, or its `next`. With `sort` only its `next`."),
     "sort": SORT,
     "project": PROJECT,
     "status": {"type": "array", "items": {"type": "string", "enum": [*_STATUSES]}, "description": "May be repeated."},
+    "sweep": text("Only trials of this sweep, by its id, or only jobs that are no trial: `none`."),
     "name": text("Name of the jobs."),
     "search": text("Part of the name that the jobs are shown under, in any case.", minLength=1, maxLength=_MOST_SEARCH),
     "tag": {"type": "array", "items": {"type": "string"}, "description": "Only jobs with this tag. May be repeated."},
@@ -114,6 +117,7 @@ def wanted_of(query: Query) -> Wanted:
         order=order,
         project=read_project(query),
         statuses=query.choices("status", frozenset(_STATUSES)),
+        sweep=query.parse("sweep", _sweep, None),
         name=query.parse("name", str, None),
         search=query.parse("search", _search, None),
         created_after=query.parse("created_after", _moment, None),
@@ -123,10 +127,11 @@ def wanted_of(query: Query) -> Wanted:
     )
 
 
-def candidates(wanted: Wanted) -> Iterator[Found]:
+def candidates(wanted: Wanted, *, is_list: bool = False) -> Iterator[Found]:
     """All jobs that may be wanted, in order, and others: the caller reads what they are.
 
-    Raises HttpProblem where they can only be sorted by the index, and that is being made.
+    Raises HttpProblem while the index is being made, where only the index can sort them, and for a
+    list after MOST_FOLDERS.
     """
     after = wanted.after
     try:
@@ -135,7 +140,10 @@ def candidates(wanted: Wanted) -> Iterator[Found]:
             yield found
     except Behind:
         _refuse_without_index(wanted)
-        yield from (Found(job_id, OPEN, job_id) for job_id in _ids_after(after))
+        for looked_at, job_id in enumerate(_ids_after(after)):
+            if is_list and looked_at == MOST_FOLDERS:
+                raise _index_is_being_made("without filters") from None
+            yield Found(job_id, OPEN, job_id)
 
 
 def candidate_ids(wanted: Wanted) -> Iterator[str]:
@@ -227,6 +235,7 @@ def is_wanted(record: JobRecord, status: str, wanted: Wanted) -> bool:
     return (
         wanted.project in {None, record.project}
         and (not wanted.statuses or status in wanted.statuses)
+        and wanted.sweep in {None, record.sweep.id if record.sweep else NO_SWEEP}
         and wanted.name in {None, record.spec.name}
         and (wanted.search is None or _holds(record.spec.name or record.spec.source_id, wanted.search))
         and _is_within(record, wanted)
@@ -257,6 +266,12 @@ def _tag(text: str) -> str:
     if not 1 <= len(text) <= MOST_TAG_CHARACTERS:
         raise ValueError(f"a tag of 1 to {MOST_TAG_CHARACTERS} characters")
     return text
+
+
+def _sweep(text: str) -> str:
+    if text != _NONE and not is_sweep_id(text):
+        raise ValueError("a sweep's id, or none for jobs that are no trial")
+    return NO_SWEEP if text == _NONE else text
 
 
 def _search(text: str) -> str:

@@ -143,7 +143,7 @@ def _with_values(kept: Kept, columns: frozenset[str]) -> JobRow:
 
 def _find(wanted: Wanted) -> Iterator[tuple[Kept, Found]]:
     """The wanted jobs as they are known, or as they are where they are not, each with its place in the order."""
-    for found in candidates(wanted):
+    for found in candidates(wanted, is_list=True):
         job_id = found.id
         folder = service().volume.job_folder(job_id)
         if is_other_than(folder, wanted.statuses):

@@ -7,7 +7,7 @@ from pydantic import Field
 from api.shapes.base import Count, JobId, Path, Shape, Time
 from api.shapes.insight import Amount
 from shared.sweep.spec import Objective, StoppingRule, SweepSpec
-from shared.sweep.state import TrialStatus
+from shared.sweep.trial import TrialStatus
 
 SWEEP_ID_PATTERN = r"^sweep_[0-9A-HJKMNP-TV-Z]{26}$"
 SweepId = Annotated[str, Field(pattern=SWEEP_ID_PATTERN)]

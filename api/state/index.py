@@ -26,7 +26,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from api.state.index_file import DAMAGED, OPEN, UNBORN, Entry, Found, IndexFile, Wanted, index_path
+from api.state.index_file import DAMAGED, NO_SWEEP, OPEN, UNBORN, Entry, Found, IndexFile, Wanted, index_path
 from shared.annotations import annotated_jobs, read_annotations
 from shared.document import UnusableDocument
 from shared.ids import is_job_id
@@ -283,11 +283,18 @@ def _entry(job_id: str, folder: str) -> Entry:
         shown = asked["name"] or source
         texts = (status, shown, source, record["created_at"], project, finished_at or "")
         _check_texts(*texts, *(text for pair in metadata for text in pair))
-        facts = (source, _number(asked.get("priority", 5)), *_how_far(end))
+        facts = (source, _number(asked.get("priority", 5)), *_how_far(end), _sweep_of(record))
         return Entry(job_id, status, asked["name"], record["created_at"], metadata, project, finished_at, shown, *facts)
     except (ValueError, KeyError, TypeError, AttributeError):
         log.error("%s is damaged and left out of every list", job_id)
         return Entry(job_id, DAMAGED)
+
+
+def _sweep_of(record: Any) -> str:
+    sweep = record.get("sweep")
+    found = NO_SWEEP if sweep is None else sweep["id"]
+    _check_texts(found)
+    return str(found)
 
 
 def _how_far(end: Any) -> tuple[float | None, float | None]:

@@ -23,13 +23,15 @@ from shared.volume import Volume
 # What the column `status` holds beside the terminal states. A folder whose spec is not there yet, and a job whose
 # documents cannot be read, are known and never listed.
 OPEN, UNBORN, DAMAGED = "open", "unborn", "damaged"
+# In the place of a sweep's id.
+NO_SWEEP = ""
 
 _PAGE = 128
-_VERSION = 4
+_VERSION = 5
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
   id TEXT PRIMARY KEY, shard TEXT, status TEXT, name TEXT, created_at TEXT, project TEXT, finished_at TEXT,
-  shown TEXT, folded TEXT, source TEXT, priority INTEGER, best REAL, epoch INTEGER
+  shown TEXT, folded TEXT, source TEXT, priority INTEGER, best REAL, epoch INTEGER, sweep TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS job_shard ON job (shard);
 CREATE INDEX IF NOT EXISTS job_status ON job (status, id);
@@ -37,6 +39,7 @@ CREATE INDEX IF NOT EXISTS job_name ON job (name, id);
 CREATE INDEX IF NOT EXISTS job_project ON job (project, id);
 CREATE INDEX IF NOT EXISTS job_project_status ON job (project, status, id);
 CREATE INDEX IF NOT EXISTS job_project_name ON job (project, name, id);
+CREATE INDEX IF NOT EXISTS job_sweep ON job (sweep, id);
 CREATE INDEX IF NOT EXISTS job_best ON job (best, id);
 CREATE INDEX IF NOT EXISTS job_finished ON job (finished_at, id);
 CREATE TABLE IF NOT EXISTS metadata (key TEXT, value TEXT, id TEXT, PRIMARY KEY (key, value, id)) WITHOUT ROWID;
@@ -91,6 +94,7 @@ class Wanted:
 
     `name` is the whole name that a job was given, `search` a part of the one that it is shown under, in any case of its
     Latin letters. Only terminal jobs have finished: with `finished_after` or `finished_before` no other one is listed.
+    `sweep` is the id of the sweep that they are trials of, or NO_SWEEP for those that are of none.
     """
 
     after: str = ""
@@ -106,6 +110,7 @@ class Wanted:
     finished_before: str | None = None
     metadata: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
+    sweep: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,7 @@ class Entry:
     priority: float | None = None
     best: float | None = None
     epoch: float | None = None
+    sweep: str = NO_SWEEP
 
 
 class IndexFile:
@@ -187,13 +193,13 @@ class IndexFile:
         rows = [
             (
                 *(one.id, one.id[-2:], one.status, one.name, one.created_at, one.project, one.finished_at or None),
-                *(one.shown, one.shown.casefold(), one.source, one.priority, one.best, one.epoch),
+                *(one.shown, one.shown.casefold(), one.source, one.priority, one.best, one.epoch, one.sweep),
             )
             for one in entries
         ]
         pairs = [(key, value, one.id) for one in entries for key, value in one.metadata]
         self._write(
-            ("REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows),
+            ("REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows),
             ("REPLACE INTO metadata VALUES (?, ?, ?)", pairs),
             ("REPLACE INTO shard VALUES (?, ?)", shards),
         )
@@ -224,7 +230,7 @@ class IndexFile:
                 self._connection.executemany(statement, rows)
 
 
-def index_path(folder: Path, volume: Volume) -> Path:
+def index_path(folder: Path, volume: Volume, kind: str = "jobs", version: int = _VERSION) -> Path:
     """Where the index of a volume lies below `folder`; in a folder of this process alone where that cannot be written.
 
     Another volume at the same path is another file: its folder is another one.
@@ -232,7 +238,7 @@ def index_path(folder: Path, volume: Volume) -> Path:
     jobs = volume.jobs.stat()
     identity = f"{volume.root.resolve()} {jobs.st_dev} {jobs.st_ino}"
     # A newer version can read what this one calls damaged.
-    name = f"jobs-{_VERSION}.{FORMAT}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sqlite"
+    name = f"{kind}-{version}.{FORMAT}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sqlite"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -293,6 +299,7 @@ def _part(wanted: Wanted, state: str | None) -> tuple[str, list[Any]]:
         ("shown LIKE ? ESCAPE '!'", [_pattern(wanted.search)]),
         ("created_at > ?", [wanted.created_after]),
         ("created_at < ?", [wanted.created_before]),
+        ("sweep = ?", [wanted.sweep]),
         ("finished_at >= ?", [wanted.finished_after]),
         ("finished_at < ?", [wanted.finished_before]),
         *(("id IN (SELECT id FROM metadata WHERE key = ? AND value = ?)", pair) for pair in wanted.metadata),

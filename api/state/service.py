@@ -98,7 +98,7 @@ class Service:
             costly_of_keys=KeyPlaces(settings.costly_reads_per_key),
             usage=ProjectUsage(volume, index, settings.volume / "spent", settings.currency),
             deleted_jobs=DeletedJobs(settings.volume / "past_jobs"),
-            sweeps=SweepStates(volume),
+            sweeps=SweepStates(volume, settings.index_folder),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),
         )
 

@@ -1,41 +1,90 @@
 """What was read of the sweeps, kept for the next request: of a sweep that runs only what is new is read."""
 
 import threading
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cachetools import LRUCache
 
 from api.state.locked_cache import LockedCache
+from api.state.sweep_file import SweepFile
 from shared.problems import NotFound
-from shared.sweep.state import SweepReader, SweepState
+from shared.sweep.folder import sweep_folder
+from shared.sweep.state import SweepReaderOf, SweepSummary
+from shared.sweep.trial import TrialSummary
 from shared.volume import Volume
 
-# More than a page of the list: else each look at it would read them all again.
-_MOST_KEPT = 128
+# About a hundred megabytes. Of a sweep that leaves, the file has the finished trials.
+_MOST_TRIALS = 100_000
+# Two changes of a folder within one tick of the volume's clock leave one time.
+_SETTLE_NS = 2 * 10**9
 
 
 @dataclass
 class _Read:
-    """The reader of one sweep, and its state where it cannot change any more."""
+    """The reader of one sweep, its state where that cannot change any more, and when its trials changed before that."""
 
-    reader: SweepReader
+    reader: SweepReaderOf[TrialSummary]
     lock: threading.Lock = field(default_factory=threading.Lock)
-    ended: SweepState | None = None
+    ended: SweepSummary | None = None
+    changed: int = 0
 
 
 class SweepStates:
-    """The states of the sweeps that were asked for last."""
+    """The states of the sweeps that were asked for last. `folder` is on this host's own disk."""
 
-    def __init__(self, volume: Volume) -> None:
+    def __init__(self, volume: Volume, folder: Path) -> None:
         self._volume = volume
-        self._kept: LockedCache[str, _Read] = LockedCache(LRUCache(_MOST_KEPT))
+        self._file = SweepFile(volume, folder)
+        self._kept: LockedCache[str, _Read] = LockedCache(LRUCache(_MOST_TRIALS, getsizeof=_size))
 
-    def of(self, sweep_id: str) -> SweepState:
+    def of(self, sweep_id: str) -> SweepSummary:
         """The state of a sweep that was there a moment ago. Raises NotFound where it has gone, and UnusableDocument."""
-        read = self._kept.find_or_keep(sweep_id, _Read(SweepReader(self._volume, sweep_id)))
+        read = self._kept.find(sweep_id) or self._kept.find_or_keep(sweep_id, self._begin(sweep_id))
         with read.lock:
-            state = read.ended or read.reader.read_on()
+            state = self._read_on(read, sweep_id)
+        self._kept.keep(sweep_id, read)
+        return state
+
+    def summary(self, sweep_id: str) -> str | None:
+        """The summary that was kept of a sweep that has ended; None where it has to be made."""
+        changed = self._changed(sweep_id)
+        return self._file.summary(sweep_id, changed) if changed else None
+
+    def keep_summary(self, state: SweepSummary, summary: str) -> None:
+        """Keep the summary of a sweep for the next list, where its state cannot change any more."""
+        read = self._kept.find(state.record.id)
+        if read is not None and read.ended is state and _is_settled(read.changed):
+            self._file.keep_summary(state.record.id, read.changed, summary)
+
+    def _begin(self, sweep_id: str) -> _Read:
+        return _Read(SweepReaderOf(self._volume, sweep_id, TrialSummary.of, self._file.trials(sweep_id)))
+
+    def _read_on(self, read: _Read, sweep_id: str) -> SweepSummary:
+        changed = self._changed(sweep_id)
+        if read.ended is not None and changed == read.changed and _is_settled(changed):
+            return read.ended
+        before = dict(read.reader.finished)
+        state = read.reader.read_on()
         if state is None:
             raise NotFound("there is no sweep with this id")
-        read.ended = state if state.end is not None else None
+        new = [one for number, one in read.reader.finished.items() if before.get(number) is not one]
+        if new:
+            self._file.keep_trials(sweep_id, new)
+        read.ended, read.changed = state if state.end is not None else None, changed
         return state
+
+    def _changed(self, sweep_id: str) -> int:
+        try:
+            return sweep_folder(self._volume, sweep_id).changed()
+        except FileNotFoundError:
+            return 0
+
+
+def _size(read: _Read) -> int:
+    return max(1, len(read.reader.finished))
+
+
+def _is_settled(changed: int) -> bool:
+    return time.time_ns() - changed > _SETTLE_NS

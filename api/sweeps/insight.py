@@ -12,12 +12,12 @@ from api.http.strict_json import SMALL_BODY_BYTES, read_object
 from api.shapes import sweeps as shapes
 from api.state.service import service
 from api.sweeps.report import status_of
-from shared.problems import Conflict
+from shared.problems import Conflict, NotFound
 from shared.sweep.explain import explain
 from shared.sweep.importance import importance
 from shared.sweep.replay import SweepReplay, replay_sweep
 from shared.sweep.spec import StoppingRule
-from shared.sweep.state import SweepState
+from shared.sweep.state import SweepState, read_state
 from shared.validation import validate
 
 
@@ -80,10 +80,12 @@ def replay(sweep_id: str) -> Response:
     no_query()
     folder = find_sweep(sweep_id)
     asked = validate(SweepReplaySettings, read_object(SMALL_BODY_BYTES, service().settings.max_json_depth))
-    state = service().sweeps.of(folder.id)
-    if state.end is None:
+    if folder.ending() is None:
         raise Conflict("the sweep is running; a sweep can be replayed when it has ended")
     with costly_read():
+        state = read_state(service().volume, folder.id)
+        if state is None:
+            raise NotFound("there is no sweep with this id")
         return json_response(_replay_report(state, asked.rule))
 
 

@@ -8,7 +8,8 @@ from api.shapes.insight import Amount
 from shared.sweep.check import Checked
 from shared.sweep.folder import EndReason
 from shared.sweep.space import choose_first
-from shared.sweep.state import SweepState, Trial
+from shared.sweep.state import SweepSummary
+from shared.sweep.trial import TrialSummary
 
 # The status of a sweep by the reason of its end.
 _STATUSES: dict[EndReason, shapes.SweepStatus] = {
@@ -20,17 +21,17 @@ _STATUSES: dict[EndReason, shapes.SweepStatus] = {
 }
 
 
-def status_of(state: SweepState) -> shapes.SweepStatus:
+def status_of(state: SweepSummary) -> shapes.SweepStatus:
     """Running until the sweep has ended."""
     return "running" if state.end is None else _STATUSES[state.end.reason]
 
 
-def sweep_report(state: SweepState) -> shapes.Sweep:
+def sweep_report(state: SweepSummary) -> shapes.Sweep:
     """The answer to GET /sweeps/{id}."""
     return shapes.Sweep(**_facts(state), spec=state.record.spec)
 
 
-def summary_report(state: SweepState) -> shapes.SweepSummary:
+def summary_report(state: SweepSummary) -> shapes.SweepSummary:
     """One sweep of GET /sweeps."""
     return shapes.SweepSummary(**_facts(state))
 
@@ -45,7 +46,7 @@ def dry_run_report(checked: Checked) -> shapes.SweepDryRun:
     )
 
 
-def trial_report(trial: Trial, mode: str) -> shapes.Trial:
+def trial_report(trial: TrialSummary, mode: str) -> shapes.Trial:
     """One trial of GET /sweeps/{id}/trials."""
     return shapes.Trial(
         object="trial",
@@ -55,7 +56,7 @@ def trial_report(trial: Trial, mode: str) -> shapes.Trial:
         parameters=trial.parameters,
         value=trial.best(mode),
         best_epoch=trial.best_epoch(mode),
-        epoch=len(trial.curve),
+        epoch=trial.count_epochs(),
         reason=trial.reason,
         message=trial.message,
         gpu_seconds=round(trial.held, 6),
@@ -65,7 +66,7 @@ def trial_report(trial: Trial, mode: str) -> shapes.Trial:
     )
 
 
-def _facts(state: SweepState) -> dict[str, Any]:
+def _facts(state: SweepSummary) -> dict[str, Any]:
     """The fields of `shapes.SweepSummary`."""
     record, end, best = state.record, state.end, state.best
     spec = record.spec
@@ -95,7 +96,7 @@ def _facts(state: SweepState) -> dict[str, Any]:
     }
 
 
-def _counts(state: SweepState) -> shapes.TrialCounts:
+def _counts(state: SweepSummary) -> shapes.TrialCounts:
     counts = Counter(trial.status for trial in state.trials)
     by_status = {name: counts[name] for name in shapes.TRIAL_STATUSES}
     outclassed = sum(trial.is_outclassed for trial in state.trials)

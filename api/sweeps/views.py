@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
 from flask import Response, request
+from pydantic import ValidationError
 
 from api.auth.access import caller
 from api.auth.project_quotas import check_job
@@ -30,10 +32,10 @@ from shared.problems import Conflict, NotFound
 from shared.sweep.check import Checked, check
 from shared.sweep.folder import SweepFolder, SweepRecord, sweep_folder, sweep_ids
 from shared.sweep.spec import SweepSpec
-from shared.sweep.state import SweepState
 from shared.times import utc_now
 
 _MOST_TRIALS = 1000
+_MOST_DIGITS = 9
 # A Keras model's own JSON inside the job, of which each layer is many values.
 _MODEL = ("job", "model", "config")
 _EXAMPLE: dict[str, Any] = {
@@ -104,8 +106,7 @@ def show_all() -> Response:
         after = query.parse("after", _cursor, "")
         project = read_project(query)
     found = list(islice(_sweeps_after(after, project), limit + 1))
-    items = [summary_report(state) for state in found[:limit]]
-    return json_response(Page[SweepSummary](object="list", data=items, has_more=len(found) > limit))
+    return json_response(Page[SweepSummary](object="list", data=found[:limit], has_more=len(found) > limit))
 
 
 @operation(
@@ -134,16 +135,22 @@ def show(sweep_id: str) -> Response:
     query={
         "limit": integer(1, _MOST_TRIALS, 100),
         "after": integer(0, 10**9, 0, "Last number of the previous page."),
+        "number": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1},
+            "description": "Only the trial of this number. May be repeated.",
+        },
     },
     errors=(404,),
 )
 def show_trials(sweep_id: str) -> Response:
     """List the trials of a sweep by their numbers. A finished trial does not change."""
-    with Query("limit", "after") as query:
+    with Query("limit", "after", "number") as query:
+        numbers = set(query.parse_all("number", _number))
         limit = query.integer("limit", 100, 1, _MOST_TRIALS)
         after = query.integer("after", 0, 0, 10**9)
     state = service().sweeps.of(find_sweep(sweep_id).id)
-    trials = [one for one in state.trials if one.number > after]
+    trials = [one for one in state.trials if one.number > after and (not numbers or one.number in numbers)]
     items = [trial_report(one, state.mode) for one in trials[:limit]]
     return json_response(Page[Trial](object="list", data=items, has_more=len(trials) > limit))
 
@@ -197,7 +204,7 @@ def _find_posted(sweep_id: str) -> SweepFolder | None:
     return None
 
 
-def _sweeps_after(after: str, project: str | None) -> Iterator[SweepState]:
+def _sweeps_after(after: str, project: str | None) -> Iterator[SweepSummary]:
     """The sweeps that a list shows. One that cannot be read is left out, with a line in the log."""
     for sweep_id in sweep_ids(service().volume):
         if after and sweep_id >= after:
@@ -206,9 +213,27 @@ def _sweeps_after(after: str, project: str | None) -> Iterator[SweepState]:
         if project not in {None, project_of(folder.record_file)}:
             continue
         try:
-            yield service().sweeps.of(sweep_id)
+            yield _summary(sweep_id)
         except (NotFound, UnusableDocument) as error:
             log.error("the sweep %s is left out of the list: %s", sweep_id, error)
+
+
+def _summary(sweep_id: str) -> SweepSummary:
+    """The summary of a sweep; of one that has ended as it was kept, unless another version kept it."""
+    kept = service().sweeps.summary(sweep_id)
+    if kept is not None:
+        with suppress(ValidationError):
+            return SweepSummary.model_validate_json(kept)
+    state = service().sweeps.of(sweep_id)
+    made = summary_report(state)
+    service().sweeps.keep_summary(state, made.model_dump_json())
+    return made
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise ValueError("the number of a trial")
+    return int(text)
 
 
 def _cursor(text: str) -> str:

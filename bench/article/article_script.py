@@ -1,6 +1,7 @@
-"""The article's job as a user would write it on stock Keras: `python article_script.py winequalityN.csv SEED`.
+"""The article's job as a user would write it on stock Keras: `python article_script.py winequalityN.csv SEED [JSON]`.
 
-Prints one line of JSON: the best val_accuracy, its epoch and the last one.
+The JSON may have other `layers`, a `dropout` and a `learning_rate`. Prints one line of JSON: the best val_accuracy, its
+epoch and the last one.
 """
 
 import json
@@ -13,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from tensorflow import keras
 
 path, seed = sys.argv[1], int(sys.argv[2])
+chosen = {"layers": [64, 64, 64], "dropout": 0.0, "learning_rate": 0.001, **json.loads([*sys.argv, "{}"][3])}
 keras.utils.set_random_seed(seed)
 frame = pd.read_csv(path).dropna()
 frame["type"] = (frame["type"] == "white").astype(int)
@@ -21,11 +23,15 @@ train_x, test_x, train_y, test_y = train_test_split(frame, target, test_size=0.2
 scaler = StandardScaler()
 train_x, test_x = scaler.fit_transform(train_x), scaler.transform(test_x)
 
-model = keras.Sequential([keras.layers.Dense(64, activation="relu") for _ in range(3)])
+model = keras.Sequential()
+for units in chosen["layers"]:
+    model.add(keras.layers.Dense(units, activation="relu"))
+    if chosen["dropout"]:
+        model.add(keras.layers.Dropout(chosen["dropout"]))
 model.add(keras.layers.Dense(1, activation="sigmoid"))
 model.compile(
     loss="binary_crossentropy",
-    optimizer="adam",
+    optimizer=keras.optimizers.Adam(chosen["learning_rate"]),
     metrics=["accuracy", keras.metrics.Precision(name="precision"), keras.metrics.Recall(name="recall")],
 )
 with tempfile.TemporaryDirectory() as folder:

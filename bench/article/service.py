@@ -24,11 +24,11 @@ _ENDED = {"succeeded", "failed", "cancelled"}
 
 
 @contextmanager
-def warm_fitstop(data: Path) -> Iterator[Client]:
+def warm_fitstop(data: Path, slots: int = 1) -> Iterator[Client]:
     """A service that is up, has the data, and has trained one small job."""
     with (
         tempfile.TemporaryDirectory(prefix="fitstop-bench-") as folder,
-        LocalStack(StackOptions(Path(folder)), report=lambda *_: None) as stack,
+        LocalStack(StackOptions(Path(folder), slots=slots), report=lambda *_: None) as stack,
     ):
         stack.start()
         stack.wait_ready()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from shared.forecast import LEAST_EPOCHS, count_improvements
 from shared.spec import EarlyStoppingSpec
-from shared.sweep.state import Trial
+from shared.sweep.trial import Trial
 
 # Of these last improvements the sizes are drawn.
 RECENT = 5

@@ -118,18 +118,17 @@ class _Check:
         for name, parameter in self._space.items():
             for other, values in (parameter.when or {}).items():
                 self._judge_condition(name, other, allowed(values))
-        if not self._extra:
-            circle = [name for name in self._space if name not in in_order(self._space)]
-            for name in circle:
+        known = {
+            name: parameter.model_copy(update={"when": None}) if name in self._no_conditions else parameter
+            for name, parameter in self._space.items()
+        }
+        ordered = in_order(known)
+        for name in known:
+            if name not in ordered:
                 self._problem(name, "its conditions lead back to itself", "circular_conditions", "when")
-            for name in self._space if not circle else ():
-                if _requirements(self._space, name) is None:
-                    self._problem(
-                        name,
-                        "its conditions contradict those of the parameters that they name",
-                        "contradiction",
-                        "when",
-                    )
+            elif _requirements(known, name) is None:
+                detail = "its conditions contradict those of the parameters that they name"
+                self._problem(name, detail, "contradiction", "when")
 
     def _judge_condition(self, name: str, other: str, values: list[Any]) -> None:
         known = len(self._extra)
@@ -183,7 +182,6 @@ class _Check:
             detail = f"has more than {MOST_JUDGED} choices in all; leave some out, or use ranges"
             self._extra.append(Problem(pointer("space"), detail, "too_many_choices"))
             return None
-        self._refuse_places()
         self._judge_one({}, None)
         for name, parameter in self._space.items():
             forced = {} if name in self._no_conditions else _requirements(self._space, name) or {}
@@ -194,20 +192,14 @@ class _Check:
             self._judge_one({}, None)
         return self._records[0][2] if self._records else None
 
-    def _refuse_places(self) -> None:
-        for name, parameter in self._space.items():
-            try:
-                trial_document(self._spec, {name: ends(parameter)[0]})
-            except NoSuchPlace as error:
-                self._no_places.add(name)
-                self._problem(name, f"the job's spec has no such place: {error}", "unknown_place")
-
     def _judge_one(self, forced: Mapping[str, Any], name: str | None) -> None:
         left_out = (self._no_places | self._refused) - set(forced)
         chosen = {**choose_first(self._space, forced), **forced}
         chosen = {one: value for one, value in chosen.items() if one not in left_out}
         try:
             record = self._judge(trial_document(self._spec, chosen))
+        except NoSuchPlace as error:
+            self._refuse_place(error, forced, name)
         except Refused as refused:
             for problem in refused.problems:
                 self._take(problem, name, forced.get(name) if name else None)
@@ -216,10 +208,25 @@ class _Check:
         else:
             self._records.append((name or "", forced.get(name) if name else None, record))
 
+    def _refuse_place(self, error: NoSuchPlace, forced: Mapping[str, Any], name: str | None) -> None:
+        """A parameter that a trial has no place for; the trial is judged without it."""
+        place = error.pointer
+        if place not in self._no_places:
+            self._no_places.add(place)
+            detail = f"the job's spec has no such place: {error}"
+            if any(_is_inside(place, other) for other in self._space if other != place):
+                detail += "; set a condition (when) for the trials that have it"
+            self._problem(place, detail, "unknown_place")
+        if place not in forced:
+            self._judge_one(forced, name)
+
     def _take(self, problem: Problem, name: str | None, value: Any) -> None:
         """A problem of a trial's spec as one of the sweep's: at the parameter that it is of, else in the job."""
         place = problem.pointer.removeprefix("#")
         owner = next((one for one in self._space if _is_inside(place, one)), None)
+        if owner is None and problem.code == "unknown_field":
+            # The field is on the way to a parameter and was made for it.
+            owner = next((one for one in self._space if _is_inside(one, place)), None)
         if owner is None and name is not None and ("job", place) in self._seen:
             return
         if owner is None and name is not None:

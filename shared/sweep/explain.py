@@ -1,14 +1,15 @@
 """Why a sweep runs or ended, in sentences for people."""
 
-from shared.sweep.state import SweepState, Trial
+from shared.sweep.state import SweepStateOf
+from shared.sweep.trial import TrialFacts
 
 
-def explain(state: SweepState) -> list[str]:
+def explain(state: SweepStateOf[TrialFacts]) -> list[str]:
     """What a sweep does now or why it has ended, its best trial, and what its rule has saved."""
     return [_state_words(state), *_best_words(state), *_rule_words(state), *_failure_words(state)]
 
 
-def _state_words(state: SweepState) -> str:
+def _state_words(state: SweepStateOf[TrialFacts]) -> str:
     if state.end is not None:
         return f"The sweep has ended: {state.end.message}."
     ended = sum(trial.is_finished for trial in state.trials)
@@ -22,7 +23,7 @@ def _state_words(state: SweepState) -> str:
     return f"The sweep runs: {so_far}, {running} train and {waiting} wait for a free slot."
 
 
-def _best_words(state: SweepState) -> list[str]:
+def _best_words(state: SweepStateOf[TrialFacts]) -> list[str]:
     best, monitor = state.best, state.record.spec.objective.monitor
     if best is None:
         return [f"No trial has a value of {monitor} yet."] if state.trials else []
@@ -30,7 +31,7 @@ def _best_words(state: SweepState) -> list[str]:
     return [f"The best {monitor} is {best.best(state.mode):.4g}, of {at}."]
 
 
-def _rule_words(state: SweepState) -> list[str]:
+def _rule_words(state: SweepStateOf[TrialFacts]) -> list[str]:
     stopped = sum(trial.is_outclassed for trial in state.trials)
     if not stopped:
         return []
@@ -40,12 +41,12 @@ def _rule_words(state: SweepState) -> list[str]:
     return [f'The rule "{state.record.spec.rule.name}" stopped {count} not become the best{about}.']
 
 
-def _failure_words(state: SweepState) -> list[str]:
+def _failure_words(state: SweepStateOf[TrialFacts]) -> list[str]:
     failed = [trial for trial in state.trials if trial.has_failed]
     if not failed:
         return []
     return [f"{len(failed)} trials failed; the last one was trial {failed[-1].number}: {_why(failed[-1])}."]
 
 
-def _why(trial: Trial) -> str:
+def _why(trial: TrialFacts) -> str:
     return (trial.message or trial.reason or "its job has no error").rstrip(".")

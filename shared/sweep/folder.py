@@ -3,6 +3,7 @@
 sweep.json                 SweepRecord   what is searched; by the API, once
 trials/<number>.json       TrialRecord   a proposed trial; created exclusively, before its job
 trials/<number>.refused.json  Refusal    its spec was refused: no job will be made
+trials/<number>.deleted                  empty: somebody deleted its job; by the API, before it does
 cancelled.json             SweepCancel   nobody wants the rest of it; by the API
 end.json                   SweepEnd      why no trial is proposed any more, and that none is unfinished
 
@@ -14,7 +15,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from shared.document import Document, read_document
 from shared.durable import create_file, encode, make_folder
@@ -29,7 +30,7 @@ from shared.volume import Volume
 
 EndReason = Literal["completed", "budget", "cancelled", "failed_trials", "data_changed"]
 
-_TRIAL = re.compile(r"([0-9]{6})(\.refused)?\.json")
+_TRIAL = re.compile(r"([0-9]{6})(\.json|\.refused\.json|\.deleted)")
 
 
 class SweepRecord(Document):
@@ -78,6 +79,16 @@ class SweepEnd(Document):
     message: str
 
 
+class TrialNames(NamedTuple):
+    """The numbers of all trials that were proposed, in order, of those whose spec was refused, and whose job was
+    deleted.
+    """
+
+    proposed: list[int]
+    refused: frozenset[int]
+    deleted: frozenset[int]
+
+
 @dataclass(frozen=True)
 class SweepFolder:
     """One sweep's folder."""
@@ -112,15 +123,20 @@ class SweepFolder:
     def record(self) -> SweepRecord | None:
         return read_document(self.record_file, SweepRecord)
 
-    def numbers(self) -> tuple[list[int], set[int]]:
-        """The numbers of all trials that were proposed, in order, and of those whose spec was refused."""
+    def trial_names(self) -> TrialNames:
+        """What the names of the trials' files alone say."""
         try:
             names = [entry.name for entry in os.scandir(self.trials)]
         except FileNotFoundError:
-            return [], set()
-        found = [match for name in names if (match := _TRIAL.fullmatch(name))]
-        proposed = sorted(int(one[1]) for one in found if one[2] is None)
-        return proposed, {int(one[1]) for one in found if one[2] is not None}
+            names = []
+        found: dict[str, list[int]] = {".json": [], ".refused.json": [], ".deleted": []}
+        for match in filter(None, map(_TRIAL.fullmatch, names)):
+            found[match[2]].append(int(match[1]))
+        return TrialNames(sorted(found[".json"]), frozenset(found[".refused.json"]), frozenset(found[".deleted"]))
+
+    def changed(self) -> int:
+        """When a trial was last proposed or refused or its job deleted, in nanoseconds by the volume's clock."""
+        return self.trials.stat().st_mtime_ns
 
     def trial(self, number: int) -> TrialRecord | None:
         return read_document(self.trials / f"{number:06d}.json", TrialRecord)
@@ -136,6 +152,10 @@ class SweepFolder:
         """Say that no job will be made of a trial, and why; the first word stands."""
         refusal = Refusal(refused_at=utc_now(), error=error)
         create_file(self.trials / f"{number:06d}.refused.json", encode(as_json(refusal)))
+
+    def forget_job(self, number: int) -> None:
+        """Say that the job of a trial is deleted, before it is."""
+        create_file(self.trials / f"{number:06d}.deleted", b"")
 
     def cancel(self) -> SweepCancel | None:
         return read_document(self.cancel_file, SweepCancel)

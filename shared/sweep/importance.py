@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.sweep.spec import ChoiceSpec, Parameter, SweepSpec
-from shared.sweep.state import Trial
+from shared.sweep.trial import TrialFacts
 
 MIN_TRIALS = 10
 _MOST_GROUPS = 8
@@ -18,7 +18,7 @@ _MOST_GROUPS = 8
 _LEAST_TRIALS = 5
 
 
-def importance(spec: SweepSpec, trials: Sequence[Trial]) -> dict[str, float] | None:
+def importance(spec: SweepSpec, trials: Sequence[TrialFacts]) -> dict[str, float] | None:
     """The importance of each parameter, largest first, with a sum of 1; None where nothing can be said of any.
 
     Of a parameter that only some trials have, it is the effect among these, times their share of all.

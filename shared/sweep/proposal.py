@@ -15,7 +15,7 @@ import numpy as np
 
 from shared.sweep.space import bounds, grid, in_order, is_active, numeric
 from shared.sweep.spec import ChoiceSpec, IntSpec, LogSpec, Parameter, SweepSpec
-from shared.sweep.state import Trial
+from shared.sweep.trial import Trial
 
 if TYPE_CHECKING:
     import optuna

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from shared.sweep.rules import judge
 from shared.sweep.spec import StoppingRule, SweepSpec
-from shared.sweep.state import Trial, best_of
+from shared.sweep.trial import Trial, best_of
 
 
 @dataclass(frozen=True)

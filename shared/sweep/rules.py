@@ -7,10 +7,12 @@ from statistics import median
 from shared.job import Outclassed
 from shared.sweep.chance import chance_to_beat
 from shared.sweep.spec import StoppingRule, SweepSpec
-from shared.sweep.state import Trial, best_of
+from shared.sweep.trial import Trial, best_of
 
 # The forecast stops none of the best of this number of trials.
 _KEPT = 3
+# A trial that is worse than the median of the others wins this many times less often than its curve alone says.
+_ODDS_BELOW_MEDIAN = 7
 
 
 def judge(spec: SweepSpec, trial: Trial, trials: Sequence[Trial]) -> Outclassed | None:
@@ -32,11 +34,13 @@ def _forecast(spec: SweepSpec, trial: Trial, others: Sequence[Trial]) -> Outclas
     own = trial.best(mode)
     if best is None or to_beat is None or own is None or _is_among_best(trial, others, mode):
         return None
+    is_behind = _median(spec, trial, others) is not None
+    limit = min(1.0, rule.min_chance * (_ODDS_BELOW_MEDIAN if is_behind else 1))
     chance = chance_to_beat(trial, to_beat, mode)
-    if chance >= rule.min_chance:
+    if chance >= limit:
         return None
     found = _found(spec, trial, len(trial.curve), to_beat, len(others))
-    update = {"best_trial": best.number, "chance": round(chance, 4), "min_chance": rule.min_chance}
+    update = {"best_trial": best.number, "chance": round(chance, 4), "min_chance": round(limit, 4)}
     return found.model_copy(update=update)
 
 

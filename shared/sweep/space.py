@@ -12,7 +12,9 @@ Parameters = Mapping[str, Any]
 
 
 class NoSuchPlace(ValueError):
-    """A pointer leads through something that holds no such place."""
+    """A pointer leads through something that holds no such place. `pointer` is set where a whole trial is made."""
+
+    pointer = ""
 
 
 def parts_of(pointer: str) -> list[str]:
@@ -57,7 +59,11 @@ def trial_document(spec: SweepSpec, parameters: Parameters) -> dict[str, Any]:
     """
     document = copy.deepcopy(spec.job)
     for pointer in sorted(parameters, key=lambda one: len(parts_of(one))):
-        put(document, pointer, parameters[pointer])
+        try:
+            put(document, pointer, parameters[pointer])
+        except NoSuchPlace as error:
+            error.pointer = pointer
+            raise
     return document
 
 

@@ -58,19 +58,25 @@ class IntSpec(_Conditional):
 _KINDS = {"int": IntSpec, "choice": ChoiceSpec, "uniform": UniformSpec, "log": LogSpec}
 
 
-def _kind(value: Any) -> str:
-    """The kind of a parameter by the field that names it; a choice where none does."""
-    if isinstance(value, dict):
-        return next((kind for kind in _KINDS if kind in value), "choice")
-    return next((kind for kind, model in _KINDS.items() if isinstance(value, model)), "choice")
+def _kind(value: Any) -> str | None:
+    """The kind of a parameter by the one field that names it. `log` is also a field of `int`."""
+    if not isinstance(value, dict):
+        return type(value).__name__
+    named = [kind for kind in _KINDS if kind in value and not (kind == "log" and "int" in value)]
+    return _KINDS[named[0]].__name__ if len(named) == 1 else None
 
 
 Parameter = Annotated[
-    Annotated[ChoiceSpec, Tag("choice")]
-    | Annotated[UniformSpec, Tag("uniform")]
-    | Annotated[LogSpec, Tag("log")]
-    | Annotated[IntSpec, Tag("int")],
-    Discriminator(_kind),
+    Annotated[ChoiceSpec, Tag("ChoiceSpec")]
+    | Annotated[UniformSpec, Tag("UniformSpec")]
+    | Annotated[LogSpec, Tag("LogSpec")]
+    | Annotated[IntSpec, Tag("IntSpec")],
+    # The tags are no field's name, so that they fall out of a problem's place.
+    Discriminator(
+        _kind,
+        custom_error_type="value_error",
+        custom_error_context={"error": "expected an object with exactly one of choice, uniform, log and int"},
+    ),
 ]
 
 
@@ -92,8 +98,8 @@ class StoppingRule(Strict):
     """Epochs that each trial runs before the rule can stop it. For "asha" the first rung."""
     min_trials: int = Field(default=4, ge=1, le=MOST_TRIALS)
     """Finished trials before the rule can stop one."""
-    min_chance: float = Field(default=0.2, gt=0, lt=1)
-    """For "forecast": chance to beat the best trial below which a trial is stopped."""
+    min_chance: float = Field(default=0.1, gt=0, lt=1)
+    """For "forecast": chance to beat the best trial below which a trial is stopped; 7 times that below the median."""
     reduction_factor: int = Field(default=3, ge=2, le=100)
     """For "asha": one of this number of trials continues at each rung, and the next rung is this number times later."""
 

@@ -3,103 +3,30 @@
 A trial that has ended is read once. Its curve is the objective after each epoch; its value is the best of these.
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
-from typing import Any, Literal
+from typing import Generic, Literal, TypeVar
 
 from shared.document import UnusableDocument
 from shared.history import AttemptHistory, JobHistory, JobReader
-from shared.spec import EarlyStoppingSpec
-from shared.sweep.folder import SweepCancel, SweepEnd, SweepFolder, SweepRecord, TrialRecord, find_sweep
+from shared.sweep.folder import SweepCancel, SweepEnd, SweepFolder, SweepRecord, TrialNames, TrialRecord, find_sweep
 from shared.sweep.space import count_trials
+from shared.sweep.trial import AnyTrial, Trial, TrialFacts, TrialSummary, best_of
 from shared.times import seconds_since
 from shared.volume import Volume
 
-TrialStatus = Literal["proposed", "queued", "running", "succeeded", "failed", "cancelled", "refused", "deleted"]
 SweepStatus = Literal["running", "completed", "budget", "cancelled", "failed_trials", "data_changed"]
 
-UNFINISHED = frozenset({"proposed", "queued", "running"})
+_Form_co = TypeVar("_Form_co", bound=TrialFacts, covariant=True)
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One trial as its files told it at one moment.
-
-    `curve` holds the objective after each epoch, None where it was not finite; `seconds` the length of each. `held` is
-    how long its attempts held a GPU, in seconds, and `cost` what that cost by currency. `stopping` is its early
-    stopping. `reason` is that of its stop, or the code of its error.
-    """
-
-    number: int
-    parameters: dict[str, Any]
-    job: str
-    status: TrialStatus
-    proposed_at: str
-    unfinished: tuple[int, ...] = ()
-    curve: tuple[float | None, ...] = ()
-    seconds: tuple[float, ...] = ()
-    held: float = 0.0
-    cost: dict[str, float] = field(default_factory=dict)
-    max_epochs: int = 0
-    stopping: EarlyStoppingSpec | None = None
-    reason: str | None = None
-    message: str | None = None
-    is_stop_requested: bool = False
-    finished_at: str | None = None
-    price_per_hour: float | None = None
-
-    @property
-    def is_finished(self) -> bool:
-        return self.status not in UNFINISHED
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it counts as failed: it has no result that could be compared."""
-        return self.status in {"failed", "refused"}
-
-    @property
-    def is_outclassed(self) -> bool:
-        return self.reason == "outclassed"
-
-    def best_by(self, epoch: int, mode: str) -> float | None:
-        """The best value of the first `epoch` epochs; None where none was finite."""
-        if not self.curve or epoch < 1:
-            return None
-        best = self._best_so_far(mode)[min(epoch, len(self.curve)) - 1]
-        return best if math.isfinite(best) else None
-
-    def best(self, mode: str) -> float | None:
-        """The best value of all epochs; None where none was finite."""
-        return self.best_by(len(self.curve), mode)
-
-    def best_epoch(self, mode: str) -> int | None:
-        """The epoch (from 1) of the best value, the first of equal ones."""
-        best = self.best(mode)
-        return None if best is None else self.curve.index(best) + 1
-
-    def _best_so_far(self, mode: str) -> tuple[float, ...]:
-        return self._most if mode == "max" else self._least
-
-    @cached_property
-    def _most(self) -> tuple[float, ...]:
-        finite = (-math.inf if value is None or not math.isfinite(value) else value for value in self.curve)
-        return tuple(accumulate(finite, max))
-
-    @cached_property
-    def _least(self) -> tuple[float, ...]:
-        finite = (math.inf if value is None or not math.isfinite(value) else value for value in self.curve)
-        return tuple(accumulate(finite, min))
-
-
-@dataclass(frozen=True)
-class SweepState:
+class SweepStateOf(Generic[_Form_co]):
     """A sweep as its files told it at one moment. `trials` are in the order of their numbers."""
 
     record: SweepRecord
-    trials: Sequence[Trial]
+    trials: Sequence[_Form_co]
     cancel: SweepCancel | None
     end: SweepEnd | None
 
@@ -118,7 +45,7 @@ class SweepState:
         return count_trials(self.record.spec)
 
     @cached_property
-    def unfinished(self) -> list[Trial]:
+    def unfinished(self) -> list[_Form_co]:
         return [trial for trial in self.trials if not trial.is_finished]
 
     @cached_property
@@ -126,7 +53,7 @@ class SweepState:
         return sum(trial.has_failed for trial in self.trials)
 
     @cached_property
-    def best(self) -> Trial | None:
+    def best(self) -> _Form_co | None:
         """The trial with the best value, the first of equal ones; also one that still runs. None before any value."""
         return best_of(self.trials, self.mode)
 
@@ -151,62 +78,83 @@ class SweepState:
         finished = [trial for trial in self.trials if trial.status == "succeeded" and not trial.is_outclassed]
         if not finished:
             return 0.0
-        usual = sorted(len(trial.curve) for trial in finished)[len(finished) // 2]
-        stopped = [trial for trial in self.trials if trial.is_outclassed and trial.curve]
-        return sum(max(0, usual - len(one.curve)) * sum(one.seconds) / len(one.curve) for one in stopped)
+        usual = sorted(trial.count_epochs() for trial in finished)[len(finished) // 2]
+        stopped = [(one, one.count_epochs()) for one in self.trials if one.is_outclassed and one.count_epochs()]
+        return sum(max(0, usual - epochs) * one.trained_seconds() / epochs for one, epochs in stopped)
 
 
-def best_of(trials: Sequence[Trial], mode: str) -> Trial | None:
-    """The trial with the best value, the first of equal ones; None where none has one."""
-    sign = 1.0 if mode == "max" else -1.0
-    known = [(sign * value, -trial.number, trial) for trial in trials if (value := trial.best(mode)) is not None]
-    return max(known, key=lambda one: one[:2])[2] if known else None
+SweepState = SweepStateOf[Trial]
+SweepSummary = SweepStateOf[TrialSummary]
 
 
-class SweepReader:
-    """Reads one sweep, and only what is new when it is asked again. Not for two threads at once."""
+class SweepReaderOf(Generic[AnyTrial]):
+    """Reads one sweep, and only what is new when it is asked again. Not for two threads at once.
 
-    def __init__(self, volume: Volume, sweep_id: str) -> None:
+    `form` makes of a trial what is kept of it, by the sweep's mode. `known` are finished trials that need not be read;
+    `finished` are all that are finished by now.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        sweep_id: str,
+        form: Callable[[Trial, str], AnyTrial],
+        known: Mapping[int, AnyTrial] | None = None,
+    ) -> None:
         self._volume = volume
         self._id = sweep_id
+        self._form = form
         self._record: SweepRecord | None = None
-        self._finished: dict[int, Trial] = {}
         self._readers: dict[int, _TrialReader] = {}
+        self.finished: dict[int, AnyTrial] = dict(known or {})
 
-    def read_on(self) -> SweepState | None:
+    def read_on(self) -> SweepStateOf[AnyTrial] | None:
         """The sweep as it is now; None where there is none. Raises UnusableDocument, OSError.
 
-        Its end is read first: after it no trial changes any more.
+        Its end is read first: after it no trial changes any more, but that its job may be deleted.
         """
         folder = find_sweep(self._volume, self._id)
         if folder is None:
             return None
         end, cancel = folder.ending(), folder.cancel()
-        self._record = self._record or folder.record()
-        if self._record is None:
+        self._record = record = self._record or folder.record()
+        if record is None:
             return None
-        proposed, refused = folder.numbers()
-        trials = [self._trial(folder, number, is_refused=number in refused) for number in proposed]
-        return SweepState(self._record, tuple(trial for trial in trials if trial is not None), cancel, end)
+        names = folder.trial_names()
+        found = [self._trial(folder, record, number, names, has_ended=end is not None) for number in names.proposed]
+        return SweepStateOf(record, tuple(trial for trial in found if trial is not None), cancel, end)
 
-    def _trial(self, folder: SweepFolder, number: int, *, is_refused: bool) -> Trial | None:
-        finished = self._finished.get(number)
-        if finished is not None:
+    def _trial(
+        self, folder: SweepFolder, sweep: SweepRecord, number: int, names: TrialNames, *, has_ended: bool
+    ) -> AnyTrial | None:
+        finished = self.finished.get(number)
+        if finished is not None and not (number in names.deleted and self._is_gone(finished)):
             return finished
         reader = self._readers.get(number)
         if reader is None:
-            assert self._record is not None
             record = folder.trial(number)
             if record is None:
                 return None
-            reader = self._readers[number] = _TrialReader(self._volume, record, self._record.spec.objective.monitor)
+            reader = self._readers[number] = _TrialReader(self._volume, record, sweep.spec.objective.monitor)
         trial = reader.read_on()
-        if is_refused and trial.status == "proposed":
-            trial = reader.refused(folder)
+        if trial.status == "proposed":
+            trial = reader.without_job(folder, names, has_ended=has_ended)
+        kept = self._form(trial, sweep.spec.objective.mode)
         if trial.is_finished:
-            self._finished[number] = trial
+            self.finished[number] = kept
             del self._readers[number]
-        return trial
+        return kept
+
+    def _is_gone(self, trial: TrialFacts) -> bool:
+        """Whether the job of a trial was deleted after its facts were read."""
+        return trial.status != "deleted" and self._volume.job(trial.job) is None
+
+
+class SweepReader(SweepReaderOf[Trial]):
+    """Reads the trials of one sweep with their curves."""
+
+    def __init__(self, volume: Volume, sweep_id: str) -> None:
+        super().__init__(volume, sweep_id, lambda trial, _mode: trial)
 
 
 class _TrialReader:
@@ -225,7 +173,17 @@ class _TrialReader:
             unfinished=record.unfinished,
         )
 
-    def refused(self, folder: SweepFolder) -> Trial:
+    def without_job(self, folder: SweepFolder, names: TrialNames, *, has_ended: bool) -> Trial:
+        """A trial that has no job: one that will have one, whose spec was refused, or whose job was deleted.
+
+        When a sweep has ended no job is to come any more.
+        """
+        number = self._record.number
+        if number in names.refused:
+            return self._refused(folder)
+        return replace(self._bare, status="deleted") if has_ended or number in names.deleted else self._bare
+
+    def _refused(self, folder: SweepFolder) -> Trial:
         refusal = folder.refusal(self._record.number)
         if refusal is None:
             return replace(self._bare, status="refused")

@@ -12,7 +12,8 @@ from shared.job import BudgetUsed, StopRequest
 from shared.spec import Budget
 from shared.sweep.folder import EndReason
 from shared.sweep.rules import judge
-from shared.sweep.state import SweepState, Trial
+from shared.sweep.state import SweepState
+from shared.sweep.trial import Trial
 from shared.times import seconds_until, utc_now
 
 # A running trial is asked to stop when less than this is left for it: until the next look, and the time to save.

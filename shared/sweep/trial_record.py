@@ -19,7 +19,7 @@ from shared.resolve.row_facts import DatasetRows
 from shared.spec import Budget, EarlierJobSpec, JobSpec, ProgramJobSpec
 from shared.stamps import Stamp
 from shared.sweep.folder import SweepRecord, TrialRecord
-from shared.sweep.space import trial_document
+from shared.sweep.space import NoSuchPlace, trial_document
 from shared.times import utc_now
 from shared.validation import validate
 from shared.volume import Volume
@@ -39,7 +39,7 @@ def store_trial(volume: Volume, sweep: SweepRecord, trial: TrialRecord, limits: 
 
     Raises Refused where its spec is no job, DataChanged, and OSError where the volume cannot take it.
     """
-    document = trial_document(sweep.spec, trial.parameters)
+    document = _document(sweep, trial)
     if "program" in document:
         record, earlier = _program_record(volume, document, sweep, trial), None
     else:
@@ -52,6 +52,14 @@ def store_trial(volume: Volume, sweep: SweepRecord, trial: TrialRecord, limits: 
             _keep(volume, earlier, into)
 
     return volume.store_job(record, prepare, is_shared=True)
+
+
+def _document(sweep: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
+    try:
+        return trial_document(sweep.spec, trial.parameters)
+    except NoSuchPlace as error:
+        problem = Problem("#" + error.pointer, f"the job's spec has no such place: {error}", "unknown_place")
+        raise Refused([problem]) from error
 
 
 def _record(

@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from shared.volume import Volume
 from tests.support.keys import ADMIN_KEY, AUTHORIZATION
 from tests.support.redis import free_port
 from tests.support.waiting import wait_for
+from tests.support.worker_process import descendants
 
 
 @dataclass
@@ -46,11 +49,24 @@ class ApiProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.begin()
+        wait_for(self._answers, saying=f"the API answers, see {self.log}")
+
+    def begin(self) -> None:
+        """Start it."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "api"], env=self._environment, stderr=log, stdout=log
             )
-        wait_for(self._answers, saying=f"the API answers, see {self.log}")
+
+    def kill(self) -> None:
+        """Kill all its processes, as a machine that loses its power does."""
+        assert self.process is not None
+        for pid in [self.process.pid, *descendants(self.process.pid)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
 
     def stop(self) -> int:
         assert self.process is not None

@@ -10,7 +10,7 @@ import pandas as pd
 from shared.dataset import Column, ColumnKind, DatasetInfo, ImageClass, ImagesProfile, ValueCount
 from shared.earlier_model import find_best, keep
 from shared.ids import new_job_id
-from shared.job import Claim, JobRecord
+from shared.job import Claim, JobRecord, TrialOf
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.project import DEFAULT_PROJECT
 from shared.resolve import resolve
@@ -90,7 +90,11 @@ def small_spec(**parts: Any) -> dict[str, Any]:
 
 
 def put_job(
-    volume: Volume, spec: dict[str, Any], project: str = DEFAULT_PROJECT, job_id: str | None = None
+    volume: Volume,
+    spec: dict[str, Any],
+    project: str = DEFAULT_PROJECT,
+    job_id: str | None = None,
+    sweep: TrialOf | None = None,
 ) -> JobFolder:
     """Post a job as the API does, without ringing for it."""
     asked = validate(JobSpec, spec)
@@ -110,6 +114,7 @@ def put_job(
             weights_sha256=weights.data_sha256 if weights else None,
             lineage=earlier.lineage if earlier else (),
             project=project,
+            sweep=sweep,
         ),
         (lambda job: keep(earlier, job, is_final=False)) if earlier else lambda _: None,
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from shared.events import Event
 from shared.ids import new_job_id, new_sweep_id
-from shared.job import AttemptEnd, Ending, Stop
+from shared.job import AttemptEnd, Ending, Stop, TrialOf
 from shared.project import DEFAULT_PROJECT
 from shared.sweep.check import check
 from shared.sweep.folder import SweepFolder, SweepRecord, TrialRecord, sweep_folder
@@ -17,9 +17,11 @@ from tests.support.sweeps import judge_of, sweep_document
 RATE, LAYERS = "/hyperparameters/learning_rate", "/model/layers"
 
 
-def bare_sweep(volume: Volume, project: str = DEFAULT_PROJECT, dataset_id: str = "grades") -> SweepFolder:
+def bare_sweep(
+    volume: Volume, project: str = DEFAULT_PROJECT, dataset_id: str = "grades", trials: int = 6
+) -> SweepFolder:
     """A sweep without trials."""
-    document = sweep_document(job=small_spec(name=f"{project}-sweep", dataset={"id": dataset_id}))
+    document = sweep_document(job=small_spec(name=f"{project}-sweep", dataset={"id": dataset_id}), trials=trials)
     document["objective"] = {"monitor": "val_accuracy"}
     checked = check(document, judge_of(volume))
     record = SweepRecord(
@@ -63,7 +65,7 @@ def propose(volume: Volume, folder: SweepFolder, number: int) -> TrialRecord:
     parameters: dict[str, Any] = {RATE: 0.01 * number, LAYERS: [8]}
     trial = TrialRecord(number=number, parameters=parameters, job=new_job_id(), proposed_at=utc_now())
     folder.propose(trial)
-    put_job(volume, record.spec.job, record.project, trial.job)
+    put_job(volume, record.spec.job, record.project, trial.job, TrialOf(id=folder.id, trial=number))
     return trial
 
 

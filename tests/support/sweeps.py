@@ -11,7 +11,7 @@ from shared.resolve.kinds import fill_in_kinds
 from shared.spec import EarlyStoppingSpec, JobSpec
 from shared.sweep.check import Checked, Judge, check
 from shared.sweep.folder import SweepFolder, SweepRecord, sweep_folder
-from shared.sweep.state import Trial
+from shared.sweep.trial import Trial
 from shared.times import utc_now
 from shared.volume import Volume
 from tests.support.epochs import epoch, tell

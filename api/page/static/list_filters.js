@@ -2,7 +2,7 @@
 
 import { byId, element, replace, setAttribute } from "./dom.js";
 import * as format from "./format.js";
-import { query } from "./list_view.js";
+import { hasTrials, query } from "./list_view.js";
 
 const TYPED_MS = 250;
 const TAG = "tag:";
@@ -12,6 +12,7 @@ export function startFilters(statuses, go) {
   const button = (status, label) =>
     element("button", { type: "button", "aria-pressed": "false", dataset: status ? { status } : {}, on: { click: () => toggle(statuses, status, go) } }, label);
   replace(byId("statuses"), button(null, "All"), ...statuses.map((name) => button(name, format.status(name).label)));
+  byId("trials").addEventListener("click", () => toggleTrials(go));
   const field = byId("filter-text");
   let typed = null;
   field.addEventListener("input", () => {
@@ -33,9 +34,10 @@ function show(go) {
     const { status } = button.dataset;
     setAttribute(button, "aria-pressed", String(status ? chosen.includes(status) : chosen.length === 0));
   }
+  setAttribute(byId("trials"), "aria-pressed", String(hasTrials()));
   const field = byId("filter-text");
   if (document.activeElement !== field) field.value = now.get("search") ?? "";
-  const chips = [...now].filter(([name]) => name === "name" || name === "tag" || name.startsWith("metadata."));
+  const chips = [...now].filter(([name]) => name === "name" || name === "sweep" || name === "tag" || name.startsWith("metadata."));
   replace(byId("filter-chips"), ...chips.map(([name, value]) => chip(name, value, go)));
 }
 
@@ -48,6 +50,15 @@ function chip(name, value, go) {
   };
   const words = `${name.replace("metadata.", "")} = ${value}`;
   return element("span", { class: "chip" }, words, element("button", { type: "button", "aria-label": `Remove ${words}`, on: { click: without } }, "×"));
+}
+
+/** Show the trials of all sweeps, or of none. */
+function toggleTrials(go) {
+  const changed = query();
+  const isOn = hasTrials();
+  for (const name of ["trials", "sweep"]) changed.delete(name);
+  if (!isOn) changed.set("trials", "shown");
+  go(changed);
 }
 
 function toggle(statuses, status, go) {

@@ -3,8 +3,8 @@
 import { columnOf, DEFAULT_COLUMNS, isChosenValue } from "./columns.js";
 
 export const LIMIT = 50;
-const FILTERS = ["status", "name", "search", "tag", "after", "limit"];
-const VIEW = ["sort", "group", "column"];
+const FILTERS = ["status", "sweep", "name", "search", "tag", "after", "limit"];
+const VIEW = ["sort", "group", "column", "trials"];
 const METADATA = "metadata.";
 
 /** The address's query with what the page knows. */
@@ -41,6 +41,11 @@ export function chosenGroup() {
   return group?.startsWith(METADATA) && group.length > METADATA.length ? group.slice(METADATA.length) : null;
 }
 
+/** Whether the trials of sweeps are among the jobs, by themselves or of one sweep. */
+export function hasTrials() {
+  return query().has("trials") || query().has("sweep");
+}
+
 /** What GET /page/rows is asked for this view. */
 export function asked() {
   const rows = query();
@@ -49,6 +54,7 @@ export function asked() {
   const [sort, group] = [chosenSort(), chosenGroup()];
   if (group) rows.set("sort", METADATA + group);
   else if (sort?.column.isServer) rows.set("sort", query().get("sort"));
+  if (!hasTrials()) rows.set("sweep", "none");
   const names = new Set(chosenColumns().map(({ name }) => name));
   if (sort) names.add(sort.column.name);
   if (group) names.add(METADATA + group);

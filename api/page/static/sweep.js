@@ -4,7 +4,7 @@ import { get, getChanged } from "./api.js";
 import { byId, element, replace, setText } from "./dom.js";
 import * as format from "./format.js";
 import { notice } from "./notice.js";
-import { ParallelCoordinates } from "./sweep_parallel.js";
+import { MOST_LINES, ParallelCoordinates } from "./sweep_parallel.js";
 import { Scatter } from "./sweep_scatter.js";
 import { numberAxis, parameterAxis, shortNames } from "./sweep_space.js";
 import { showActions, showWinner } from "./sweep_actions.js";
@@ -36,7 +36,7 @@ async function look() {
   try {
     const changed = await getChanged(`/sweeps/${sweepId}`, etag);
     if (changed) {
-      await trials.look();
+      await trials.look(changed.body.counts);
       etag = changed.etag;
       sweep = changed.body;
       show();
@@ -112,6 +112,7 @@ function showCharts() {
   const places = new Map(ranked.map((trial, index) => [trial.number, (index + 1) / ranked.length]));
   const value = numberAxis(monitor, (trial) => trial.value, ranked);
   axes = [...[...names].map(([pointer, label]) => parameterAxis(pointer, sweep.spec.space[pointer], label)), value];
+  setText(byId("sampled"), ranked.length > MOST_LINES ? `${format.number(MOST_LINES)} of ${format.number(ranked.length)} lines are drawn, the best among them.` : "");
   parallel.show(axes, ranked, (trial) => places.get(trial.number) - 1e-9);
   showScatterChoices();
   showCurve();

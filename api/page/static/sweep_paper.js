@@ -1,17 +1,19 @@
-// A canvas that follows its width and the theme, and draws in the next frame, once for any number of calls.
+// A canvas that follows its width and the theme, and draws in the next frame, once for any number of calls. What is
+// under the pointer is drawn on a second one above it: to draw thousands of trials again would make the pointer stutter.
 
 import { element } from "./dom.js";
 
-/** One canvas. `draw(context, paper)` draws it; `width` and `height` are in CSS pixels. */
+/** `draw(context)` draws the canvas, `drawOver(context)` the one above; `width` and `height` are in CSS pixels. */
 export class Paper {
-  constructor({ height, label, draw }) {
+  constructor({ height, label, draw, drawOver }) {
     this.width = 0;
     this.height = height;
-    this.draw = draw;
-    this.isWanted = false;
+    this.wanted = new Set();
     this.colours = new Map();
     this.canvas = element("canvas", { role: "img", "aria-label": label });
-    this.node = element("div", { class: "paper", style: { height: `${height}px` } }, this.canvas);
+    this.over = element("canvas", { class: "over", "aria-hidden": "true" });
+    this.layers = [[this.canvas, draw], [this.over, drawOver]];
+    this.node = element("div", { class: "paper", style: { height: `${height}px` } }, this.canvas, this.over);
     new ResizeObserver(([{ contentRect }]) => this.#resize(contentRect.width)).observe(this.node);
     document.addEventListener("themechange", () => {
       this.colours.clear();
@@ -19,11 +21,14 @@ export class Paper {
     });
   }
 
-  /** Draw with the next frame. */
+  /** Draw all with the next frame. */
   redraw() {
-    if (this.isWanted || !this.width) return;
-    this.isWanted = true;
-    requestAnimationFrame(() => this.#drawNow());
+    for (const [canvas] of this.layers) this.#want(canvas);
+  }
+
+  /** Draw what is under the pointer with the next frame. */
+  redrawOver() {
+    this.#want(this.over);
   }
 
   /** The colour of a custom property in the theme that is shown. */
@@ -46,16 +51,27 @@ export class Paper {
     this.redraw();
   }
 
+  #want(canvas) {
+    if (!this.width) return;
+    if (!this.wanted.size) requestAnimationFrame(() => this.#drawNow());
+    this.wanted.add(canvas);
+  }
+
   #drawNow() {
-    this.isWanted = false;
+    const wanted = this.layers.filter(([canvas]) => this.wanted.has(canvas));
+    this.wanted.clear();
+    for (const [canvas, draw] of wanted) draw(this.#clear(canvas));
+  }
+
+  #clear(canvas) {
     const scale = window.devicePixelRatio || 1;
     const [width, height] = [Math.round(this.width * scale), Math.round(this.height * scale)];
-    if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
-    const context = this.canvas.getContext("2d");
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const context = canvas.getContext("2d");
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
     context.font = `11px ${FONT}`;
-    this.draw(context, this);
+    return context;
   }
 }
 
@@ -67,4 +83,10 @@ export function cut(context, text, width) {
   let length = text.length;
   while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > width) length -= 1;
   return `${text.slice(0, length)}…`;
+}
+
+/** About `most` of the trials, every n-th by number: the same ones stay when others come. */
+export function sample(trials, most) {
+  const every = Math.ceil(trials.length / most);
+  return every > 1 ? trials.filter((trial) => trial.number % every === 0) : trials;
 }

@@ -2,7 +2,7 @@
 // Dragging over an axis selects the trials that cross it there.
 
 import { element } from "./dom.js";
-import { Paper, cut } from "./sweep_paper.js";
+import { Paper, cut, sample } from "./sweep_paper.js";
 
 const TOP = 34;
 const BOTTOM = 14;
@@ -13,6 +13,9 @@ const LEAST_WIDTH = 90;
 const LEAST_RANGE = 0.01;
 // Trials of one shade are one path: thousands of lines are a few strokes.
 const SHADES = 6;
+// Of more trials the best are drawn, and a sample of the others: more lines would only cover one another.
+export const MOST_LINES = 1000;
+const MOST_BEST = 250;
 
 /** One figure. `pick(number)` opens a trial; `onSelect()` hears that another range is selected. */
 export class ParallelCoordinates {
@@ -22,7 +25,7 @@ export class ParallelCoordinates {
     this.trials = [];
     this.ranges = new Map();
     this.hovered = null;
-    this.paper = new Paper({ height: 320, label: "Parallel coordinates of all trials; the table below has the figures", draw: (context) => this.#draw(context) });
+    this.paper = new Paper({ height: 320, label: "Parallel coordinates of all trials; the table below has the figures", draw: (context) => this.#draw(context), drawOver: (context) => this.#drawOver(context) });
     this.node = element("div", { class: "parallel", tabindex: "0", role: "region", "aria-label": "Parallel coordinates" }, this.paper.node);
     this.#listen();
   }
@@ -42,7 +45,7 @@ export class ParallelCoordinates {
   hover(number) {
     if (this.hovered === number) return;
     this.hovered = number;
-    this.paper.redraw();
+    this.paper.redrawOver();
   }
 
   /** Whether a trial crosses every selected range. */
@@ -77,16 +80,19 @@ export class ParallelCoordinates {
 
   #draw(context) {
     if (!this.axes.length) return;
-    const chosen = this.trials.filter((trial) => this.isSelected(trial));
-    if (this.hasSelection) this.#strokeAll(context, this.trials, "--line", 0.8, 1);
+    const chosen = drawn(this.trials.filter((trial) => this.isSelected(trial)));
+    if (this.hasSelection) this.#strokeAll(context, drawn(this.trials), "--line", 0.8, 1);
     for (let shade = 0; shade < SHADES; shade += 1) {
       const own = chosen.filter((trial) => Math.min(SHADES - 1, Math.floor(this.shade(trial) * SHADES)) === shade);
       const isBest = shade === SHADES - 1;
       this.#strokeAll(context, own, shade < SHADES / 2 ? "--line-strong" : "--accent", isBest ? 0.95 : 0.18 + 0.1 * shade, isBest ? 1.6 : 1);
     }
+    this.axes.forEach((axis, index) => this.#drawAxis(context, axis, index));
+  }
+
+  #drawOver(context) {
     const hovered = this.trials.find((trial) => trial.number === this.hovered);
     if (hovered) this.#strokeAll(context, [hovered], "--good", 1, 3);
-    this.axes.forEach((axis, index) => this.#drawAxis(context, axis, index));
   }
 
   #strokeAll(context, trials, colour, alpha, width) {
@@ -215,4 +221,10 @@ export class ParallelCoordinates {
     }
     return nearest;
   }
+}
+
+/** Those of the trials, the best last, of which a line is drawn. */
+function drawn(trials) {
+  if (trials.length <= MOST_LINES) return trials;
+  return [...sample(trials.slice(0, -MOST_BEST), MOST_LINES - MOST_BEST), ...trials.slice(-MOST_BEST)];
 }

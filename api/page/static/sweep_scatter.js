@@ -1,12 +1,13 @@
 // A point for each trial over two axes, and a line of steps where one is given. The best trial is marked.
 
-import { Paper, cut } from "./sweep_paper.js";
+import { Paper, cut, sample } from "./sweep_paper.js";
 
 const LEFT = 62;
 const RIGHT = 16;
 const TOP = 12;
 const BOTTOM = 38;
 const CLOSE = 10;
+const MOST_POINTS = 2000;
 
 /** One figure. `pick(number)` opens a trial; `onHover(number)` hears where the pointer is. */
 export class Scatter {
@@ -14,7 +15,7 @@ export class Scatter {
     Object.assign(this, { pick, onHover });
     this.now = null;
     this.hovered = null;
-    this.paper = new Paper({ height, label, draw: (context) => this.#draw(context) });
+    this.paper = new Paper({ height, label, draw: (context) => this.#draw(context), drawOver: (context) => this.#drawOver(context) });
     this.node = this.paper.node;
     const { canvas } = this.paper;
     canvas.addEventListener("pointermove", (event) => onHover(this.#nearest(event)));
@@ -35,7 +36,7 @@ export class Scatter {
   hover(number) {
     if (this.hovered === number) return;
     this.hovered = number;
-    this.paper.redraw();
+    this.paper.redrawOver();
   }
 
   #x(place) {
@@ -49,12 +50,18 @@ export class Scatter {
   #draw(context) {
     if (!this.now) return;
     const { x, y, trials, isFaint, best, steps } = this.now;
+    const faint = trials.filter(isFaint);
+    const clear = trials.filter((trial) => !isFaint(trial));
     this.#drawAxes(context, x, y);
     if (steps?.length) this.#drawSteps(context, x, y, steps);
-    this.#drawPoints(context, trials.filter(isFaint), "--line-strong", 0.5, 2.5);
-    this.#drawPoints(context, trials.filter((trial) => !isFaint(trial)), "--accent", 0.75, 3.2);
+    this.#drawPoints(context, sample(faint, MOST_POINTS / 2), "--line-strong", 0.5, 2.5);
+    this.#drawPoints(context, sample(clear, MOST_POINTS), "--accent", 0.75, 3.2);
     this.#drawPoints(context, trials.filter((trial) => trial.number === best), "--good", 1, 5.5);
-    this.#drawPoints(context, trials.filter((trial) => trial.number === this.hovered), "--text", 1, 5.5);
+  }
+
+  #drawOver(context) {
+    if (!this.now) return;
+    this.#drawPoints(context, this.now.trials.filter((trial) => trial.number === this.hovered), "--text", 1, 5.5);
   }
 
   #drawPoints(context, trials, colour, alpha, radius) {

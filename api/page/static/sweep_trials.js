@@ -11,23 +11,39 @@ export class Trials {
   constructor(sweepId) {
     this.sweepId = sweepId;
     this.byNumber = new Map();
-    this.settled = 0;
+    this.deleted = 0;
   }
 
-  /** Read what may have changed. */
-  async look() {
-    let after = this.settled;
-    for (let hasMore = true; hasMore; ) {
-      const page = await get(`/sweeps/${this.sweepId}/trials?after=${after}&limit=${PAGE}`);
-      for (const trial of page.data) this.byNumber.set(trial.number, trial);
+  /** Read what may have changed by the sweep's `counts`: the trials that had not ended, and new ones. */
+  async look({ total, deleted }) {
+    if (deleted !== this.deleted) this.byNumber.clear();
+    this.deleted = deleted;
+    const open = this.all.filter((trial) => UNFINISHED.has(trial.status));
+    if (open.length) this.#take(await this.#ask(open.map((trial) => ["number", trial.number])));
+    for (let hasMore = this.byNumber.size < total; hasMore; ) {
+      const page = await this.#ask([["after", this.last]]);
+      this.#take(page);
       hasMore = page.has_more && page.data.length > 0;
-      after = page.data.at(-1)?.number ?? after;
     }
-    for (let next = this.byNumber.get(this.settled + 1); next && !UNFINISHED.has(next.status); next = this.byNumber.get(this.settled + 1)) this.settled += 1;
+  }
+
+  #ask(parameters) {
+    return get(`/sweeps/${this.sweepId}/trials?${new URLSearchParams([["limit", PAGE], ...parameters])}`);
+  }
+
+  #take(page) {
+    for (const trial of page.data) this.byNumber.set(trial.number, trial);
   }
 
   get all() {
     return [...this.byNumber.values()];
+  }
+
+  /** The largest number. */
+  get last() {
+    let last = 0;
+    for (const number of this.byNumber.keys()) last = Math.max(last, number);
+    return last;
   }
 
   /** Those with a value of the objective, the worst first. */

@@ -5,7 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from shared.job import Ending, Stop
+from shared.ids import new_sweep_id
+from shared.job import Ending, Stop, TrialOf
 from shared.progress import Best
 from shared.volume import OpenJob
 from tests.support.browser import DESKTOP, PHONE, serious_faults
@@ -69,6 +70,21 @@ def test_the_service_sorts_all_jobs_page_by_page_and_the_address_keeps_the_order
         wait_for_names(page, "Al", "Di", "bo")
         page.go_back()
         wait_for_names(page, "Al", "bo", "cy")
+
+
+def test_trials_of_sweeps_are_shown_where_somebody_asks_for_them(still):
+    volume, sweep, case = still.api.volume, new_sweep_id(), {"case": "trials"}
+    put_job(volume, small_spec(name="alone", metadata=case))
+    put_job(volume, small_spec(name="sweep 1", metadata=case), sweep=TrialOf(id=sweep, trial=1))
+    with still.page() as page:
+        page.goto("/?metadata.case=trials")
+        wait_for_names(page, "alone")
+        page.get_by_role("button", name="Show trials").click()
+        wait_for_names(page, "sweep 1", "alone")
+        page.goto(f"/?sweep={sweep}")
+        wait_for_names(page, "sweep 1")
+        page.get_by_role("button", name=f"Remove sweep = {sweep}").click()
+        page.wait_for_url(lambda url: "sweep=" not in url)
 
 
 def test_what_the_service_cannot_sort_is_sorted_on_the_page_and_the_page_says_so(still):

@@ -51,6 +51,14 @@ def call(page, module, function, *arguments):
     return page.evaluate(script, [module, function, list(arguments)])
 
 
+def test_a_sample_stays_the_same_when_trials_are_added(page):
+    trials = [{"number": number} for number in range(1, 5001)]
+    whole, before, few = (call(page, "sweep_paper.js", "sample", trials[:count], 1000) for count in (5000, 4990, 9))
+    assert whole == trials[4::5]
+    assert before == whole[: len(before)]
+    assert few == trials[:9]
+
+
 def improvement(replayed):
     last = replayed.last_improvement
     return last and {"epoch": last.epoch, "value": last.value}

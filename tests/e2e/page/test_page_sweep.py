@@ -15,7 +15,7 @@ def sweep(still):
 
 def selection(page, share):
     """Drag over the upper part of the last axis, that of the objective."""
-    box = page.locator("#parallel canvas").bounding_box()
+    box = page.locator("#parallel canvas").first.bounding_box()
     right, top = box["x"] + box["width"] - 56, box["y"] + 34
     page.mouse.move(right, top)
     page.mouse.down()
@@ -59,12 +59,15 @@ def test_the_winner_is_trained_again_from_another_seed(still, sweep):
 
 
 def test_a_trial_that_ends_appears_and_a_sweep_is_cancelled(still):
-    running = running_sweep(still.api.volume)
+    running, asked = running_sweep(still.api.volume), []
     with still.page() as page:
+        page.on("request", lambda one: "/trials?" in one.url and asked.append(one.url.partition("&")[2]))
         page.goto(f"/page/sweeps/{running.id}")
         page.wait_for_selector("#trials tbody tr.best")
         end_trial(still.api.volume, running, 4, 0.9, "epochs_completed")
         page.locator("#facts").get_by_text("0.9000").wait_for()
+        # All trials once, then those that had not ended and new ones.
+        assert (asked.count("after=0"), set(asked)) == (1, {"after=0", "number=3", "after=3"})
         page.get_by_role("button", name="Cancel sweep").click()
         page.locator("dialog").get_by_role("button", name="Cancel sweep").click()
         page.get_by_role("button", name="Cancelling").wait_for()

@@ -114,7 +114,7 @@ def test_a_client_that_sends_no_whole_head_is_cut_off(api: ApiProcess, sent: byt
         began = time.monotonic()
         client.sendall(sent)
         assert client.recv(1) == b""
-        assert 4 < time.monotonic() - began < 15
+        assert 4 < time.monotonic() - began < 25
 
 
 def test_a_target_may_name_the_whole_address(api: ApiProcess) -> None:

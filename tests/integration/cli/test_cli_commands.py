@@ -39,6 +39,22 @@ def test_ps_quietly_gives_ids_and_json_gives_the_documents(fitstop, listed):
     assert json.loads(fitstop("ps", "-o", "json").stdout)["data"] == listed
 
 
+def test_ps_leaves_trials_out_and_says_what_runs(fitstop, canned, make_job, make_page):
+    sweep_id = f"sweep_{7:026}"
+    by_sweep = {"none": make_job(3), None: make_job(2), sweep_id: make_job(1)}
+    canned.on("GET", "/jobs", lambda asked: (200, make_page(by_sweep[asked.query.get("sweep")])))
+    canned.on("GET", "/sweeps", make_page({"id": sweep_id, "name": "cancer", "status": "running"}))
+
+    def ids(*options):
+        return fitstop("ps", "-q", *options).stdout.split()
+
+    assert ids() == [by_sweep["none"]["id"]]
+    assert ids("--trials") == [by_sweep[None]["id"]]
+    assert ids("--sweep", "cancer") == [by_sweep[sweep_id]["id"]]
+    assert "1 sweep runs." in fitstop("ps").stderr
+    assert "sweep" not in fitstop("ps", "--trials").stderr
+
+
 def test_ps_for_all_goes_through_every_page(fitstop, canned, make_job, make_page):
     jobs = [make_job(number, "succeeded") for number in (9, 8, 7)]
     pages = {None: make_page(*jobs[:2], has_more=True), jobs[1]["id"]: make_page(jobs[2])}
@@ -66,7 +82,7 @@ def test_ps_sorts_and_shows_what_the_best_value_is_of(fitstop, canned, make_job,
 def test_ps_asks_for_a_part_of_a_name_and_for_metadata(fitstop, canned, listed):
     assert fitstop("ps", "--name", "wine", "--metadata", "team=a=b", "--metadata", "run=3").exit_code == 0
     asked = next(one.query for one in canned.asked if one.path == "/jobs")
-    assert asked == {"limit": "100", "search": "wine", "metadata.team": "a=b", "metadata.run": "3"}
+    assert asked == {"limit": "100", "sweep": "none", "search": "wine", "metadata.team": "a=b", "metadata.run": "3"}
     wrong = fitstop("ps", "--metadata", "team")
     assert (wrong.exit_code, 'received "team", expected NAME=VALUE' in wrong.stderr) == (2, True)
 

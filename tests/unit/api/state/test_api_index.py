@@ -13,7 +13,8 @@ from api.jobs import list as job_list
 from api.state import index
 from api.state.service import Service
 from shared.dataset import DatasetInfo
-from shared.job import Ending
+from shared.ids import new_sweep_id
+from shared.job import Ending, TrialOf
 from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
@@ -56,12 +57,38 @@ def test_a_list_is_narrowed_by_name_metadata_time_and_state(client, volume, new_
     assert listed(client, "&name=nobody") == []
 
 
+def test_trials_are_listed_by_themselves_or_left_out(client, volume, new_job, monkeypatch):
+    sweep = new_sweep_id()
+    alone = new_job()
+    trials = [put_job(volume, small_spec(), sweep=TrialOf(id=sweep, trial=number)) for number in (1, 2)]
+    finish(volume, trials[0])
+    ids = sorted([job.id for job in trials], reverse=True)
+
+    def check():
+        assert listed(client) == sorted([alone.id, *ids], reverse=True)
+        assert listed(client, "&sweep=none") == [alone.id]
+        assert listed(client, f"&sweep={sweep}") == ids
+        assert listed(client, f"&sweep={sweep}&status=queued") == [trials[1].id]
+        assert listed(client, f"&sweep={new_sweep_id()}") == []
+        assert [row["id"] for row in client.get("/page/rows?sweep=none").json["data"]] == [alone.id]
+
+    check()
+    monkeypatch.setattr("api.state.index.JobIndex.catch_up", lambda _: refuse())
+    check()
+
+
+def refuse():
+    """As an index that is being made."""
+    raise index.Behind
+
+
 @pytest.mark.parametrize(
     ("query", "place"),
     [
         ("created_after=yesterday", "#/query/created_after"),
         ("created_before=2026-01-01T00:00:00", "#/query/created_before"),
         ("created_after=0001-01-01T00:00:00%2B23:59", "#/query/created_after"),
+        ("sweep=cancer", "#/query/sweep"),
         ("name=a&name=b", "#/query/name"),
         ("metadata.k=a&metadata.k=b", "#/query/metadata.k"),
         ("metadta.k=a", "#/query/metadta.k"),
@@ -170,8 +197,10 @@ def test_a_cold_index_is_made_behind_the_requests_which_are_answered_whole(
     client = authorized(app)
     assert listed(client) == ids
     monkeypatch.setattr(job_list, "MOST_FOLDERS", 5)
-    refused = client.get("/jobs?name=nobody")
-    assert (refused.status_code, refused.json["code"], refused.headers["Retry-After"]) == (503, "index_building", "2")
+    for path in ("/jobs?name=nobody", "/page/rows?sweep=" + new_sweep_id()):
+        refused = client.get(path)
+        told = (refused.status_code, refused.json["code"], refused.headers["Retry-After"])
+        assert told == (503, "index_building", "2"), path
     may_build.set()
     wait_for(lambda: client.get("/jobs?name=nobody").status_code == 200, 30)
     assert listed(client) == ids

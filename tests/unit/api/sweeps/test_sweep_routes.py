@@ -124,6 +124,16 @@ def test_trials_come_in_pages(client, running):
     assert page["data"][1]["finished_at"] is not None
 
 
+def test_trials_are_asked_for_by_number(client, running):
+    def numbers(query):
+        return [one["number"] for one in client.get(f"/sweeps/{running.id}/trials?{query}").json["data"]]
+
+    assert numbers("number=3&number=1&number=9") == [1, 3]
+    assert numbers("number=3&number=1&after=1") == [3]
+    answer = client.get(f"/sweeps/{running.id}/trials?number=-1&number=x")
+    assert [one["pointer"] for one in answer.json["errors"]] == ["#/query/number", "#/query/number"]
+
+
 def test_a_trial_that_ends_is_seen_by_the_next_look(client, volume, running):
     client.get(f"/sweeps/{running.id}")
     end_trial(volume, running, 4, 0.9, "epochs_completed")
@@ -132,7 +142,7 @@ def test_a_trial_that_ends_is_seen_by_the_next_look(client, volume, running):
 
 def test_a_job_says_of_which_sweep_it_is_a_trial(client, running):
     job = client.get(f"/sweeps/{running.id}/trials").json["data"][0]["job"]
-    assert client.get(f"/jobs/{job}").json["sweep"] is None, "put_job makes ordinary jobs"
+    assert client.get(f"/jobs/{job}").json["sweep"] == {"id": running.id, "trial": 1}
 
 
 def test_a_cancelled_sweep_cancels_what_has_not_ended(client, volume, running):

@@ -73,6 +73,59 @@ def test_conditions_that_contradict_or_lead_back_are_refused(volume: Volume) -> 
     assert set(refused(volume, space=circle).values()) == {"circular_conditions"}
 
 
+def test_contradictions_and_circles_are_named_beside_all_other_problems(volume: Volume) -> None:
+    kind, a, b = "/model/layers", "/model/dropout", "/hyperparameters/batch_size"
+    space = {
+        kind: {"choice": [[4], [8]]},
+        a: {"choice": [0.1, 0.2], "when": {kind: [[4]]}},
+        b: {"int": [8, 16], "when": {a: 0.1, kind: [[8]]}},
+        RATE: {"log": [0.001, 0.1], "when": {"/hyperparameters/seed": 1}},
+        "/hyperparameters/seed": {"choice": [1], "when": {RATE: 0.01}},
+        "/hyperparameters/epochs": {"int": [9, 2], "when": {"/nothing": 1}},
+    }
+    found = refused(volume, space=space)
+    assert found[f"#/space/{b}/when"] == "contradiction"
+    assert found[f"#/space/{RATE}/when"] == found["#/space//hyperparameters/seed/when"] == "circular_conditions"
+    assert found["#/space//hyperparameters/epochs"] == "bad_range"
+    assert found["#/space//hyperparameters/epochs/when//nothing"] == "unknown_parameter"
+
+
+def test_a_place_inside_the_value_of_another_parameter_must_be_there_in_each_trial(volume: Volume) -> None:
+    optimizer, momentum, second = "/hyperparameters/optimizer", "/hyperparameters/optimizer/momentum", "/model/layers/1"
+    kinds = {"choice": ["adam", {"name": "sgd"}]}
+    space = {optimizer: kinds, momentum: {"uniform": [0.0, 0.9]}}
+    assert refused(volume, space=space) == {f"#/space/{momentum}": "unknown_place"}
+    space[momentum] = {"uniform": [0.0, 0.9], "when": {optimizer: [{"name": "sgd"}]}}
+    space |= {"/model/layers": {"choice": [[8, 8], [4]]}, second: {"int": [2, 9], "when": {"/model/layers": [[8, 8]]}}}
+    assert len(check(sweep_document(space=space), judge_of(volume)).spec.space) == 4
+
+
+def test_a_parameter_names_one_kind_of_values_and_the_fields_of_it(volume: Volume) -> None:
+    space = {
+        "/hyperparameters/seed": {"int": [1, 5], "choice": [3]},
+        "/model/dropout": {},
+        "/model/layers": 5,
+        RATE: {"log": [0.001, 0.1], "steps": 3},
+        "name": {"choice": ["a"]},
+    }
+    with pytest.raises(Refused) as error:
+        check(sweep_document(space=space), judge_of(volume))
+    found = {problem.pointer.replace("~1", "/"): problem.detail for problem in error.value.problems}
+    one_kind = "expected an object with exactly one of choice, uniform, log and int"
+    assert all(
+        found[f"#/space/{name}"].endswith(one_kind)
+        for name in ("/hyperparameters/seed", "/model/dropout", "/model/layers")
+    )
+    assert found[f"#/space/{RATE}/steps"] == "unknown field. Known here: when, log"
+    assert found["#/space/name"].endswith("that matches ^/")
+
+
+def test_a_pointer_that_begins_outside_the_job_is_told_at_its_parameter(volume: Volume) -> None:
+    assert refused(volume, space={"/job/model/dropout": {"uniform": [0, 0.5]}}) == {
+        "#/space//job/model/dropout": "unknown_field"
+    }
+
+
 def test_a_grid_of_a_range_and_cmaes_without_two_ranges_are_refused(volume: Volume) -> None:
     assert refused(volume, sampler="grid") == {f"#/space/{RATE}": "no_grid"}
     assert refused(volume, sampler="cmaes") == {"#/sampler": "too_few_ranges"}

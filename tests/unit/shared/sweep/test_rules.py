@@ -8,7 +8,7 @@ from bench.sweeps import FOLDER, draw_sweeps
 from shared.sweep.replay import replay_sweep
 from shared.sweep.rules import judge
 from shared.sweep.spec import Objective, StoppingRule, SweepSpec
-from shared.sweep.state import Trial
+from shared.sweep.trial import Trial
 from shared.validation import validate
 from tests.support.sweeps import SPACE, trial
 
@@ -64,10 +64,25 @@ def test_the_forecast_stops_a_flat_curve_far_below_the_best_and_keeps_a_rising_o
     found = judge(spec("forecast"), running(0.2, 0.4, *[0.41] * 9), others)
     assert found is not None
     assert found.chance is not None
-    assert (found.best_trial, found.min_chance) == (1, 0.2)
-    assert found.chance < 0.2
-    assert judge(spec("forecast"), running(0.2, 0.3, 0.4, 0.5, 0.6), others) is None
+    assert found.best_trial == 1
+    assert found.chance < 0.1
+    assert judge(spec("forecast"), running(0.1, 0.25, 0.4, 0.55, 0.7), others) is None
     assert judge(spec("forecast"), running(*[0.95] * 9), others) is None, "the best of all"
+
+
+def test_the_forecast_asks_for_a_higher_chance_of_a_trial_that_is_worse_than_the_median() -> None:
+    others = finished(0.9, 0.8, 0.7, 0.6)
+    behind, ahead = running(0.2, 0.3, 0.4, 0.5, 0.6), running(0.4, 0.6, 0.7, 0.74, *[0.76] * 7)
+    found = judge(spec("forecast"), behind, others)
+    assert found is not None
+    assert found.chance is not None
+    assert (found.min_chance, found.chance > 0.1) == (0.7, True)
+    assert judge(spec("median"), behind, others) is not None
+    assert judge(spec("median"), ahead, others) is None
+    found = judge(spec("forecast"), ahead, others)
+    assert found is not None
+    assert found.min_chance == 0.1
+    assert judge(spec("forecast", min_chance=0.01), ahead, others) is None
 
 
 def test_a_replay_frees_the_place_of_what_it_stops_and_says_what_that_saved() -> None:

@@ -60,4 +60,4 @@ def test_a_start_that_hangs_ends(volume: Volume, child: Child, cause: str, outco
     end = attempt.end()
     assert isinstance(end, AttemptEnd)
     assert (end.outcome, end.is_failure, end.error and end.error.code) == (outcome, False, code)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 120

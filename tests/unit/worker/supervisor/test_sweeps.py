@@ -237,3 +237,18 @@ def test_running_trials_of_a_used_up_budget_are_stopped_and_waiting_ones_cancell
     train(second)
     worker.look()
     assert state_of(volume, folder).status == "budget"
+
+
+def test_a_trial_that_finds_no_place_for_a_parameter_is_refused_and_the_others_continue(volume: Volume) -> None:
+    optimizer, layers = "/hyperparameters/optimizer", "/model/layers"
+    space = {
+        layers: {"choice": [[8, 8], [4]]},
+        optimizer: {"choice": ["adam", "sgd"]},
+        f"{layers}/1": {"int": [2, 3], "when": {optimizer: "sgd"}},
+        RATE: {"choice": [0.01]},
+    }
+    state = run_to_end(volume, put_sweep(volume, space=space, sampler="grid", trials=10))
+    refused = [trial for trial in state.trials if trial.status == "refused"]
+    assert [trial.parameters[layers] for trial in refused] == [[4], [4]]
+    assert [trial.parameters[optimizer] for trial in refused] == ["sgd", "sgd"]
+    assert sum(trial.status == "succeeded" for trial in state.trials) == 4

@@ -58,9 +58,10 @@ def test_packages_and_what_they_require_come_without_the_workers_own(wheels: Pat
     assert not list(found.folder.glob("numpy*"))
     assert "--hash=sha256:" in found.lock
     assert not list(found.folder.parent.glob(".work-*"))
+    for wheel in wheels.rglob("*.whl"):
+        wheel.unlink()
     again = overlay("first\n", cache)
     assert (again.folder, again.lock) == (found.folder, found.lock)
-    assert again.seconds < 1
 
 
 def test_a_job_keeps_its_versions_when_newer_ones_come(wheels: Path, cache: Path, tmp_path: Path) -> None:
