@@ -7,7 +7,7 @@ DATA ?=
 GPU ?= $(if $(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/libcuda.so.1),yes,no)
 LOCAL := $(VENV)/.$(if $(filter yes,$(GPU)),local-gpu,local)
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps bench-live-sweeps bench-sweep-reads bench-sweep-page sweep-proof replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof bucket-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps bench-live-sweeps bench-sweep-reads bench-sweep-page sweep-proof sweep-budget-proof replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -119,10 +119,16 @@ many-images: $(VENV)/.dev  ## upload 100,000 small images: make many-images [IMA
 memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymous memory
 	$(BIN)/python -m proofs.memory_of_arrays
 
+bucket-proof: $(VENV)/.dev  ## kill a bucket's server while a volume is copied: make bucket-proof [KILLS= SEED=]
+	$(BIN)/python -m proofs.bucket_copy --kills $(or $(KILLS),20) --seed $(SEED)
+
 TRIALS ?= 200
 
 sweep-proof: $(VENV)/.dev  ## kill workers, APIs and Redis during a sweep: make sweep-proof [TRIALS= KILLS= SEED=]
 	$(BIN)/python -m proofs.sweep --trials $(TRIALS) --kills $(or $(KILLS),100) --seed $(SEED)
+
+sweep-budget-proof: $(VENV)/.dev  ## run sweeps against their budgets: make sweep-budget-proof [SWEEPS= SEED=]
+	$(BIN)/python -m proofs.sweep_budgets --sweeps $(or $(SWEEPS),20) --seed $(SEED)
 
 FASHION ?= /usr/share/datasets/fashion-mnist
 

@@ -3,7 +3,7 @@
 Each job is killed one to five times, at random batches, file operations, half-written files, half-saved models and half
 rows, or just before it concludes; some save inside their epochs; each trains on one of the engines, and with XLA on
 programs that an earlier one compiled. All must end as the untouched one on their engine, which compiled its own: the
-same log, stop, checkpoints and last state.
+same log, stop, checkpoints and last state. With `--engine NAME` all jobs train on that engine.
 
 Without `--kinds` the jobs train dense networks on a table. With it they train on augmented images, arrays and several
 inputs, with models of every kind, without XLA, and are killed also while their images are decoded.
@@ -15,7 +15,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.killing import (
-    ENGINES,
+    ALL_ENGINES,
     KIND_MOMENTS,
     MOMENTS,
     Outcome,
@@ -52,17 +52,17 @@ class Killed:
 class Proof:
     """Jobs on one volume, and what each ends as where nobody touches it."""
 
-    def __init__(self, folder: Path, *, kinds: bool) -> None:
+    def __init__(self, folder: Path, engines: Sequence[str], *, kinds: bool) -> None:
         self._volume = Volume(folder / "volume")
         self._programs = folder / "programs"
         self._forks = preloaded_forks()
         if kinds:
             put_kinds(self._volume)
-            engines = [engine for engine, how in ENGINES.items() if not how["xla"]]
+            engines = [engine for engine in engines if not ALL_ENGINES[engine]["xla"]]
             self._specs = {f"{kind}, {engine}": kind_resume_job(kind, engine) for kind in KINDS for engine in engines}
         else:
             put_dataset(self._volume, learnable_frame(160))
-            self._specs = {engine: small_spec(**resume_job(engine)) for engine in ENGINES}
+            self._specs = {engine: small_spec(**resume_job(engine)) for engine in engines}
         self._moments = KIND_MOMENTS if kinds else MOMENTS
         self.untouched = {name: self._untouched(spec) for name, spec in self._specs.items()}
 
@@ -92,11 +92,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--kinds", action="store_true", help="images, arrays, and models of every kind")
+    parser.add_argument(
+        "--engine", action="append", choices=ALL_ENGINES, help="train on this one alone; again for more"
+    )
     asked = parser.parse_args()
     found: list[Killed] = []
     different: list[Killed] = []
     with tempfile.TemporaryDirectory() as folder:
-        proof = Proof(Path(folder), kinds=asked.kinds)
+        proof = Proof(Path(folder), asked.engine or list(ALL_ENGINES), kinds=asked.kinds)
         for one in proof.run(range(asked.seed * 1_000_000, asked.seed * 1_000_000 + asked.jobs), asked.at_once):
             found.append(one)
             if one.outcome != proof.untouched[one.name]:

@@ -1,8 +1,9 @@
 """A job's budget: what its attempts have used up of it, and what is left.
 
 Compute time is that of the ledger: each attempt counts from its claim to its end, however it ended, so that a job that
-is interrupted does not get its budget again. The attempts' owners measure them, and they cost what their worker asked
-then; an attempt whose worker knew no price, or one in another currency, counts at the price of the newest attempt.
+is interrupted does not get its budget again. A second on two GPUs counts as two. The attempts' owners measure them, and
+they cost what their worker asked then; an attempt whose worker knew no price, or one in another currency, counts at the
+price of the newest attempt.
 
 A deadline is a moment of the wall clock, and is compared with the wall clock of the machine that trains.
 """
@@ -20,7 +21,7 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Held:
-    """An attempt's claim, and for how many seconds it held its GPU."""
+    """An attempt's claim, and for how many seconds it held its GPUs."""
 
     claim: Claim
     seconds: float
@@ -28,7 +29,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit of a budget, how much of it is used, and in how many seconds of compute time from now it is reached."""
+    """One limit of a budget, how much of it is used, and in how many seconds from now it is reached."""
 
     used: BudgetUsed
     seconds_left: float
@@ -46,8 +47,9 @@ def nearest_limit(budget: Budget, held: Sequence[Held]) -> Limit | None:
 def _by_time(budget: Budget, held: Sequence[Held]) -> list[Limit]:
     if budget.max_gpu_seconds is None:
         return []
-    used = sum(one.seconds for one in held)
-    return [_limit("max_gpu_seconds", budget.max_gpu_seconds, used, budget.max_gpu_seconds - used)]
+    used = sum(one.seconds * one.claim.devices for one in held)
+    devices = held[-1].claim.devices if held else 1
+    return [_limit("max_gpu_seconds", budget.max_gpu_seconds, used, (budget.max_gpu_seconds - used) / devices)]
 
 
 def _by_cost(budget: Budget, held: Sequence[Held]) -> list[Limit]:
@@ -79,7 +81,7 @@ def _limit(kind: str, limit: float, used: float, left: float, currency: str | No
 
 def used_words(used: BudgetUsed) -> str:
     """How much of a limit is used, such as `4.87 of 5 seconds of compute time`."""
-    whose = ", of its whole sweep" if used.sweep else ""
+    whose = " of its sweep's budget" if used.sweep else ""
     if used.kind == "deadline":
         return f"the deadline of {used.limit}{whose}"
     unit = f" {used.currency or 'in cost'}" if used.kind == "max_cost" else " seconds of compute time"

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from shared.plain_files import read_plain
 from shared.storage import at_path
 
 TEMPORARY_SUFFIX = ".tmp"
+_MOST_NAME_BYTES = 230
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 
@@ -27,8 +28,15 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
 
     Parts follow one another without being joined in memory.
     """
-    beside = _write_beside(path, *content)
+    replace_from(path, content)
+
+
+def replace_from(path: Path, pieces: Iterable[bytes | memoryview], modified_ns: int | None = None) -> None:
+    """`replace_file` for pieces that are made while they are written. `modified_ns`: the time that the file gets."""
+    beside = _write_beside(path, pieces)
     try:
+        if modified_ns is not None:
+            os.utime(beside, ns=(modified_ns, modified_ns))
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
@@ -45,7 +53,7 @@ def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | Non
 
     The volume must know hard links: `link` is the only exclusive create that also puts whole content in place.
     """
-    written = _write_draft(draft, content) or _write_beside(path, content)
+    written = _write_draft(draft, content) or _write_beside(path, [content])
     try:
         for folder in resting_on:
             sync_folder(folder)
@@ -176,10 +184,12 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(TEMPORARY_SUFFIX)
 
 
-def _write_beside(path: Path, *content: bytes | memoryview) -> Path:
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
+def _write_beside(path: Path, pieces: Iterable[bytes | memoryview]) -> Path:
+    # A script may give its files names of 255 bytes, the most that there are.
+    name = os.fsdecode(os.fsencode(path.name)[:_MOST_NAME_BYTES])
+    beside = path.with_name(f".{name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
     try:
-        _write_new(beside, *content)
+        _write_new(beside, pieces)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -190,17 +200,17 @@ def _write_draft(draft: Path | None, content: bytes) -> Path | None:
     """`draft`, written; None where there is none to be, or one already."""
     try:
         if draft is not None:
-            _write_new(draft, content)
+            _write_new(draft, [content])
     except FileExistsError:
         return None
     return draft
 
 
-def _write_new(path: Path, *content: bytes | memoryview) -> None:
+def _write_new(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     with at_path(path):
         try:
-            for part in content:
+            for part in pieces:
                 _write(descriptor, part)
             os.fsync(descriptor)
         finally:

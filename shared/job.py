@@ -4,6 +4,7 @@ spec.json        JobRecord    what is to be done; by the API
 plan.json        EnginePlan   how it is computed; by the first attempt, before its first epoch
 cancel.json      Cancel       somebody does not want it any more; by the API
 stop.json        StopRequest  its sweep stops it; by a worker
+shares/<n>.json  SweepShare   what it may use of its sweep's budget; by a worker
 result.json      JobResult    how it ended; created once
 attempts/<n>/
   claim.json     Claim        whose attempt this is; the worker
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.document import Document
 from shared.progress import Best, Count, EpochProgress, LastImprovement, Seconds, take_old_names
 from shared.project import DEFAULT_PROJECT, ProjectName
-from shared.spec import AnyJobSpec, JobSpec, ProgramJobSpec
+from shared.spec import AnyJobSpec, Budget, JobSpec, ProgramJobSpec
 from shared.task import Task
 from shared.times import Time
 
@@ -106,8 +107,9 @@ class EnginePlan(Document):
     """`plan.json`: the engine, decided once, with the reason in a sentence.
 
     Other choices would give other bits, so a resumed run keeps to it whatever machine it goes on on. `threads`:
-    TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch.
-    `rewrites_graphs`: whether TensorFlow improves a traced graph before it runs, as it did for every job once.
+    TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch. `devices`
+    share each batch. `rewrites_graphs`: whether TensorFlow improves a traced graph before it runs, as it did for every
+    job once.
     """
 
     engine: Literal["fused", "stock"]
@@ -116,6 +118,7 @@ class EnginePlan(Document):
     validation_batch: int
     steps_per_epoch: int
     reason: str
+    devices: int = 1
     rewrites_graphs: bool = True
 
 
@@ -166,11 +169,21 @@ class Outclassed(_Part):
 
 
 class StopRequest(Document):
-    """`stop.json`: the sweep of the job stops it, because it cannot win or because the sweep's budget is used up."""
+    """`stop.json`: the sweep of the job stops it, because it cannot win.
+
+    Older versions also stopped it so where the sweep's budget was used up.
+    """
 
     requested_at: Time
     outclassed: Outclassed | None = None
     budget: BudgetUsed | None = None
+
+
+class SweepShare(Document):
+    """`shares/<number>.json`: what a trial may use of the budget of its sweep. The newest one stands."""
+
+    sweep: str
+    budget: Budget
 
 
 class Stop(_Part):
@@ -240,9 +253,9 @@ class ProcessIdentity(_Part):
 class Claim(Document):
     """`claim.json`: `attempt` is the fencing token, `owner` a worker's name, new at each of its starts.
 
-    The price is that of the slot's GPU on the day of the claim; None where its worker does not know it. `memory_bytes`
+    The price is that of all `devices` on the day of the claim; None where its worker does not know it. `memory_bytes`
     is the memory of its machine or container, None in the files of older versions. `process` is the worker's process;
-    None where its machine does not say enough.
+    None where its machine does not say enough. `devices` is how many GPUs of the slot the attempt trains on.
     """
 
     attempt: Count
@@ -256,6 +269,12 @@ class Claim(Document):
     currency: str | None = None
     memory_bytes: Count | None = None
     process: ProcessIdentity | None = None
+    devices: int = Field(default=1, ge=1)
+
+    @property
+    def price_per_device(self) -> float | None:
+        """The price of one of its devices for an hour; None where the worker does not know it."""
+        return None if self.gpu_price_per_hour is None else self.gpu_price_per_hour / self.devices
 
 
 class TrainingProcess(Document):

@@ -7,9 +7,10 @@
     redone      what an interruption made it train twice, and the silence until others took over
     saving      between two epochs, and after the last one, with the evaluation of the best model
 
-All but waiting add up to the time that the attempts held the GPU, to the microsecond: an attempt's time is cut into
-pieces, and each piece goes to one part. The attempt's owner measured that time (`shared/held.py`); waiting is what the
-volume's clock says between two files. `avoided` is what a stop left unpaid: epochs not run times the median epoch.
+All but waiting add up to the time that the attempts held their GPUs, to the microsecond; a second on two GPUs is two
+seconds. An attempt's time is cut into pieces, and each piece goes to one part. The attempt's owner measured that time
+(`shared/held.py`); waiting is what the volume's clock says between two files. `avoided` is what a stop left unpaid:
+epochs not run times the median epoch.
 """
 
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ _AVOIDING_STOPS = _OWN_STOPS | {"outclassed"}
 
 @dataclass(frozen=True)
 class Held:
-    """What one attempt held its GPU for, in microseconds by part; where, and what an hour of it costs, if known."""
+    """What one attempt held its GPUs for, in microseconds of each by part; where, and the price of one, if known."""
 
     host: str
     parts: dict[str, int]
@@ -43,7 +44,7 @@ class Held:
 
     @property
     def total(self) -> int:
-        """The time that the attempt held the GPU, in microseconds."""
+        """The time that the attempt held its GPUs, in microseconds, each GPU by itself."""
         return sum(self.parts.values())
 
 
@@ -106,7 +107,7 @@ def ledger(job: JobHistory) -> Ledger:
         waiting=sum(_waits(job)),
         held=held,
         avoided_epochs=not_run,
-        avoided=round(not_run * (typical or 0.0) * 1e6),
+        avoided=round(not_run * (typical or 0.0) * 1e6) * (job.attempts[-1].claim.devices if job.attempts else 1),
         median_epoch_seconds=typical,
     )
 
@@ -177,7 +178,8 @@ class _Cut:
         else:
             self._take("start_up", self._end if attempt.began is None else attempt.began)
         self._tail(self._next_epoch())
-        return Held(claim.host, self._parts, claim.gpu_price_per_hour, claim.currency)
+        parts = {name: time * claim.devices for name, time in self._parts.items()}
+        return Held(claim.host, parts, claim.price_per_device, claim.currency)
 
     def _train_all(
         self, epochs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]

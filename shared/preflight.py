@@ -10,6 +10,7 @@ from pathlib import Path
 from shared.api_key import is_api_key, new_api_key
 from shared.durable import check_links
 from shared.settings import BadEnvironment, read_settings
+from shared.volume_identity import check_copied
 
 
 class NoKey(Exception):
@@ -32,8 +33,9 @@ def main(key_file: Path) -> int:
 
 
 def check_volume(volume: Path) -> None:
-    """Make the volume's folder. Raises OSError where it can't be made or its filesystem has no hard links."""
+    """Make the volume's folder. Raises OSError where it can't be made, has no hard links, or is an unfinished copy."""
     volume.mkdir(parents=True, exist_ok=True)
+    check_copied(volume)
     check_links(volume)
 
 

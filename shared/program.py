@@ -25,6 +25,7 @@ from shared.job_folder import JobFolder
 from shared.plain_files import open_plain
 from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec.base import Strict
+from shared.stamps import file_stamp
 from shared.times import Time, microseconds
 
 PROGRAMS = "programs"
@@ -157,9 +158,13 @@ class ProgramStore:
     def versions(self, program_id: str) -> list[str]:
         """The versions of a program, the one that was uploaded first last."""
         folder = self.place(program_id) / "versions"
-        known = [entry for entry in os.scandir(folder) if is_program_version(entry.name)] if folder.is_dir() else []
-        # A folder keeps the time at which it was filled when it is moved to its place.
-        return [entry.name for entry in sorted(known, key=lambda entry: entry.stat().st_mtime_ns, reverse=True)]
+        known = (
+            [entry.name for entry in os.scandir(folder) if is_program_version(entry.name)] if folder.is_dir() else []
+        )
+        # Of the document, which is written once: a folder has a new time in a copy of the volume, and none in a bucket.
+        stamps = {name: file_stamp(folder / name / DOCUMENT) for name in known}
+        written = {name: stamp[-1] for name, stamp in stamps.items() if stamp is not None}
+        return sorted(written, key=lambda name: written[name], reverse=True)
 
     def make_folder(self) -> Path:
         """The folder of all programs, on the disk."""

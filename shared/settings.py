@@ -24,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from shared.networks import parse_networks
 from shared.problems import FitstopError
 from shared.project import ProjectQuotas, ProjectWeights
+from shared.spec.base import MOST_DEVICES
 
 PREFIX = "FITSTOP_"
 # How alike two names are, from 0 to 1, of which one is taken for a misspelling of the other.
@@ -184,8 +185,14 @@ class Settings(BaseModel):
 
     # The worker
     slots: int = Field(default=1, ge=1, le=64, description="jobs that this worker runs at the same time")
+    slot_devices: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_DEVICES,
+        description="devices that each slot holds, for jobs with hyperparameters.devices; virtual ones on a CPU",
+    )
     gpu_price_per_hour: float | None = Field(
-        default=None, ge=0, le=1_000_000, description="price per hour of one slot's GPU, for the ledger"
+        default=None, ge=0, le=1_000_000, description="price per hour of one GPU, for the ledger"
     )
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="the currency of that price")
     allow_code: AllowCode = Field(
@@ -268,13 +275,23 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             f"FITSTOP_SELF_STOP_SECONDS={settings.self_stop_seconds:g} must be below "
             f"FITSTOP_TAKE_OVER_SECONDS={settings.take_over_seconds:g}: else a job has two trainers for a while"
         )
-    if settings.state_folder.absolute().is_relative_to(settings.volume.absolute()):
-        raise BadEnvironment(
-            f"FITSTOP_STATE_FOLDER={settings.state_folder} must not be in FITSTOP_VOLUME={settings.volume}: else who "
-            "can write the volume can make keys"
-        )
+    _check_folders(settings.volume, settings.state_folder)
     _check_redis(settings.redis_url.get_secret_value())
     return settings
+
+
+def _check_folders(volume: Path, state_folder: Path) -> None:
+    # What a Path makes of an address.
+    if volume.parts and volume.parts[0].endswith(":"):
+        raise BadEnvironment(
+            f"FITSTOP_VOLUME={volume} is an address, expected a folder: a bucket holds copies of volumes, see "
+            "docs/buckets.md"
+        )
+    if state_folder.absolute().is_relative_to(volume.absolute()):
+        raise BadEnvironment(
+            f"FITSTOP_STATE_FOLDER={state_folder} must not be in FITSTOP_VOLUME={volume}: else who can write the "
+            "volume can make keys"
+        )
 
 
 def _check_redis(url: str) -> None:

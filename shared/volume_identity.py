@@ -13,11 +13,21 @@ from shared.durable import create_file, encode
 from shared.stamps import Stamp, file_stamp
 
 MARKER_FILE = "fitstop-volume.json"
+# The record of a copy into this place (shared.copying).
+COPY_FOLDER = "fitstop-copy"
+COPY_FILE = f"{COPY_FOLDER}/copy.json"
 
 
 def is_volume(root: Path) -> bool:
     """Whether a volume is at `root`, and not the empty folder where one is to be mounted."""
     return (root / MARKER_FILE).exists() or (root / "jobs").is_dir()
+
+
+def check_copied(root: Path) -> None:
+    """Raise OSError where a copy into this folder is not finished: it is no volume yet."""
+    if (root / COPY_FILE).exists():
+        reason = "the copy into this folder is not finished: run `fitstop volume copy` again"
+        raise OSError(errno.EBUSY, reason, str(root))
 
 
 class VolumeMarker(Document):
@@ -33,14 +43,15 @@ class VolumeAway(OSError):
 class VolumeIdentity:
     """The identity of the volume at `root`. Marks a volume that has no marker: a new one, or one of an older Fitstop.
 
-    Raises OSError where a new volume cannot be marked. An existing one that is read-only or full is marked later, by
-    another process.
+    Raises OSError where a new volume cannot be marked, and where a copy into its folder is not finished. An existing
+    one that is read-only or full is marked later, by another process.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._file = root / MARKER_FILE
         self._stamp: Stamp | None = None
+        check_copied(root)
         self.id = self._read() or self._mark()
 
     def check(self) -> None:

@@ -30,13 +30,27 @@ class GpuUse(BaseModel):
     total_bytes: int
 
 
+class Gpu(BaseModel):
+    """One GPU of a worker, by its name for CUDA, and the slots that hold it; None is what the driver does not say."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    card: str
+    name: str | None
+    slots: tuple[int, ...]
+    used_percent: int | None
+    used_bytes: int | None
+    total_bytes: int | None
+
+
 class WorkerCard(Document):
     """One worker: `worker` is its name, new at each start; `ready` says that it would take a job now, `unfit` why it
     takes none for now, or never, `paused` why it does not until the volume is well again.
 
-    `gpu` is None on a CPU, and where the driver does not say. `idle_gpu` names a GPU that is there and is not used,
-    since the installed TensorFlow is built for the CPU alone. `memory_bytes` is the memory of its machine or container.
-    `programs`: how it runs programs; `no_programs`: why it takes none, empty where it does.
+    `gpu` is the use of the first GPU, None on a CPU, and where the driver does not say. `idle_gpu` names a GPU that is
+    there and is not used, since the installed TensorFlow is built for the CPU alone. `memory_bytes` is the memory of
+    its machine or container. `programs`: how it runs programs; `no_programs`: why it takes none, empty where it does.
+    Each of the `slots` holds `slot_devices` devices, of `gpus` where it has some.
     """
 
     worker: str
@@ -44,11 +58,13 @@ class WorkerCard(Document):
     pid: int
     device: str
     gpu: GpuUse | None = None
+    gpus: tuple[Gpu, ...] = ()
     idle_gpu: str = ""
     memory_bytes: int | None = None
     programs: AllowCode = "no"
     no_programs: str = ""
     slots: int
+    slot_devices: int = 1
     child_start: str
     ready: bool
     draining: bool

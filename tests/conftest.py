@@ -1,5 +1,6 @@
 """What every test stands on: a scrubbed environment and an empty volume."""
 
+import gc
 import os
 import shutil
 from collections.abc import Generator
@@ -25,6 +26,13 @@ hypothesis.settings.register_profile("fitstop", deadline=None)
 hypothesis.settings.load_profile("fitstop")
 
 _LOGGED_CHARACTERS = 4000
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 10)
 
 
 @pytest.hookimpl(wrapper=True)

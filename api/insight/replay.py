@@ -190,11 +190,11 @@ def _model(values: Sequence[float | None], at: int, mode: str) -> shapes.Replaye
 
 def _savings(history: JobHistory, epochs: Sequence[EpochTold], at: int) -> shapes.ReplaySaved:
     """Time and cost of the epochs after the stop; the time between epochs does not count."""
-    seconds = sum(told.seconds for told in epochs if told.epoch > at)
     claim = history.attempts[-1].claim
+    seconds = claim.devices * sum(told.seconds for told in epochs if told.epoch > at)
     costs = []
-    if claim.gpu_price_per_hour is not None:
-        amount = round(seconds * claim.gpu_price_per_hour / 3600, 6)
+    if claim.price_per_device is not None:
+        amount = round(seconds * claim.price_per_device / 3600, 6)
         costs = [shapes.Amount(currency=claim.currency, amount=amount)]
     return shapes.ReplaySaved(epochs=epochs[-1].epoch - at, gpu_seconds=round(seconds, 6), costs=costs)
 
@@ -255,10 +255,10 @@ def _curve(history: JobHistory) -> Curve | str:
     claim = history.attempts[-1].claim
     return Curve(
         values=values,
-        seconds=[told.seconds for told in epochs],
+        seconds=[told.seconds * claim.devices for told in epochs],
         spec=spec,
         is_complete=epochs[-1].epoch >= history.max_epochs,
-        price_per_hour=claim.gpu_price_per_hour,
+        price_per_hour=claim.price_per_device,
         currency=claim.currency,
     )
 

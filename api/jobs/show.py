@@ -20,6 +20,7 @@ from api.state.code_workers import explain_no_programs
 from api.state.histories import histories
 from api.state.report_cache import View
 from api.state.service import Service, service
+from api.state.wide_workers import explain_too_few_devices
 from shared.annotations import last_change
 from shared.document import UnusableDocument
 from shared.fits import Kept
@@ -27,7 +28,7 @@ from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
 from shared.ledger import Ledger
-from shared.spec import ProgramJobSpec
+from shared.spec import JobSpec, ProgramJobSpec
 from shared.volume import OpenJob
 
 MOST_WAIT_SECONDS = 60
@@ -95,10 +96,19 @@ def new_job_document(folder: JobFolder, record: JobRecord) -> Job:
 def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> Job:
     places = held.places.of(OpenJob.of(state.record)) if state.status == "queued" else {}
     report = job_report(folder, state, places.get(folder.id), held.settings, is_new=is_new)
-    if state.status == "queued" and isinstance(state.record.spec, ProgramJobSpec):
-        waits = explain_no_programs(held.volume.worker_cards(), held.settings.take_over_seconds)
-        return report.model_copy(update={"warnings": [*report.warnings, *([waits] if waits else [])]})
+    waits = _explain_wait(held, state.record.spec) if state.status == "queued" else ""
+    if waits:
+        return report.model_copy(update={"warnings": [*report.warnings, waits]})
     return report
+
+
+def _explain_wait(held: Service, spec: JobSpec | ProgramJobSpec) -> str:
+    """Why no worker that is there can ever take such a job; empty where one can."""
+    if isinstance(spec, ProgramJobSpec):
+        return explain_no_programs(held.volume.worker_cards(), held.settings.take_over_seconds)
+    if spec.devices == 1:
+        return ""
+    return explain_too_few_devices(spec.devices, held.volume.worker_cards(), held.settings.take_over_seconds)
 
 
 def view_of(held: Service, folder: JobFolder) -> View:

@@ -1,9 +1,8 @@
 """GET /queue: the jobs that wait, in the order in which they are served, and why each waits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Self
 
 from flask import Response
 
@@ -17,10 +16,11 @@ from api.shapes.service import QueuedJob, WaitReason, Waits
 from api.state.code_workers import explain_no_programs
 from api.state.queue_order import queued_jobs
 from api.state.service import service
+from api.state.wide_workers import explain_too_few_devices
 from shared.backoff import backs_off_until
 from shared.ids import is_job_id
 from shared.job_folder import JobState
-from shared.spec import ProgramJobSpec
+from shared.spec import JobSpec, ProgramJobSpec
 from shared.worker_card import WorkerCard
 
 
@@ -38,20 +38,29 @@ class _Workers:
 
 @dataclass(frozen=True)
 class _Fleet:
-    """All workers that are there, those that run programs, and why none does, if so."""
+    """All workers that are there, and which of them take which jobs."""
 
-    all: _Workers
-    of_programs: _Workers
-    no_programs: str
+    cards: Sequence[WorkerCard]
+    lost_after_seconds: float
+    _found: dict[tuple[bool, int], _Workers] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, cards: Sequence[WorkerCard], lost_after_seconds: float) -> Self:
-        of_programs = [card for card in cards if card.programs != "no"]
-        return cls(
-            _workers(cards, lost_after_seconds),
-            _workers(of_programs, lost_after_seconds),
-            explain_no_programs(cards, lost_after_seconds),
-        )
+    def for_job(self, spec: JobSpec | ProgramJobSpec) -> _Workers:
+        """The workers that may take a job with this spec."""
+        kind = isinstance(spec, ProgramJobSpec), spec.devices
+        if kind not in self._found:
+            runs_program, devices = kind
+            able = [card for card in self.cards if card.slot_devices >= devices]
+            able = [card for card in able if not runs_program or card.programs != "no"]
+            self._found[kind] = _workers(able, self.lost_after_seconds)
+        return self._found[kind]
+
+    def explain(self, spec: JobSpec | ProgramJobSpec) -> tuple[WaitReason, str] | None:
+        """Why none of them can ever take such a job; None where one can, and where none is there."""
+        if isinstance(spec, ProgramJobSpec):
+            detail = explain_no_programs(self.cards, self.lost_after_seconds)
+            return ("no_code_worker", detail) if detail else None
+        detail = explain_too_few_devices(spec.devices, self.cards, self.lost_after_seconds)
+        return ("too_few_devices", detail) if detail else None
 
 
 @operation(
@@ -74,7 +83,7 @@ def show_all() -> Response:
     queue = enumerate(queued_jobs(held.volume, held.settings.project_weights), 1)
     waiting = [(place, job.job_id) for place, job in queue if project in {None, job.project}]
     start = next((number for number, (_, job_id) in enumerate(waiting, 1) if job_id == after), 0)
-    workers = _Fleet.of(list(held.volume.worker_cards()), held.settings.take_over_seconds)
+    workers = _Fleet(list(held.volume.worker_cards()), held.settings.take_over_seconds)
     shown = (_item(place, job_id, workers) for place, job_id in waiting[start:])
     found = list(islice((item for item in shown if item is not None), limit + 1))
     return json_response(Page[QueuedJob](object="list", data=found[:limit], has_more=len(found) > limit))
@@ -102,8 +111,7 @@ def _item(place: int, job_id: str, fleet: _Fleet) -> QueuedJob | None:
 
 def _reason(place: int, state: JobState, fleet: _Fleet) -> Waits:
     until = backs_off_until(state.end)
-    runs_program = isinstance(state.record.spec, ProgramJobSpec)
-    workers = fleet.of_programs if runs_program else fleet.all
+    workers, nobody = fleet.for_job(state.record.spec), fleet.explain(state.record.spec)
     ahead = place - 1
     reason: WaitReason
     if state.lacked_data and not service().volume.has_files(state.record):
@@ -111,8 +119,8 @@ def _reason(place: int, state: JobState, fleet: _Fleet) -> Waits:
             "data_missing",
             "its program, its dataset or its weights are not on the volume; upload the same bytes again",
         )
-    elif runs_program and fleet.no_programs:
-        reason, detail = "no_code_worker", fleet.no_programs
+    elif nobody is not None:
+        reason, detail = nobody
     elif until is not None:
         reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"
     else:

@@ -62,6 +62,7 @@ class Engine(Shape):
     validation_batch: Annotated[int, Field(ge=1, description="Number of rows")]
     steps_per_epoch: Annotated[int, Field(ge=1)]
     reason: str
+    devices: Annotated[int, Field(ge=1, description="Number of devices that share each batch")] = 1
     rewrites_graphs: Annotated[bool, Field(description="Whether TensorFlow improves a traced graph before it runs")]
 
 

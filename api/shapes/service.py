@@ -95,7 +95,8 @@ class Worker(WorkerCard):
 
 # fmt: off
 WaitReason = Literal[
-    "next", "busy", "no_worker", "no_code_worker", "starting", "unfit", "draining", "backoff", "volume", "data_missing"
+    "next", "busy", "no_worker", "no_code_worker", "too_few_devices", "starting", "unfit", "draining", "backoff",
+    "volume", "data_missing",
 ]
 # fmt: on
 

@@ -201,7 +201,7 @@ class ProjectUsage:
                 continue
             held = held_so_far(attempt, claim) if end is None else held_by(attempt, claim, end)
             price = claim.gpu_price_per_hour if claim.currency == self._currency else None
-            total = total.plus(Spent(gpu_seconds=held / 1e6, cost=money(held, price or 0.0)))
+            total = total.plus(Spent(gpu_seconds=held * claim.devices / 1e6, cost=money(held, price or 0.0)))
         return total
 
     def _spent_by_deleted(self, project: str, month: str) -> Iterator[Spent]:

@@ -80,7 +80,7 @@ def replay(sweep_id: str) -> Response:
     no_query()
     folder = find_sweep(sweep_id)
     asked = validate(SweepReplaySettings, read_object(SMALL_BODY_BYTES, service().settings.max_json_depth))
-    if folder.ending() is None:
+    if service().sweeps.of(folder.id).end is None:
         raise Conflict("the sweep is running; a sweep can be replayed when it has ended")
     with costly_read():
         state = read_state(service().volume, folder.id)

@@ -6,24 +6,14 @@ from typing import Any
 from api.shapes import sweeps as shapes
 from api.shapes.insight import Amount
 from shared.sweep.check import Checked
-from shared.sweep.folder import EndReason
 from shared.sweep.space import choose_first
 from shared.sweep.state import SweepSummary
 from shared.sweep.trial import TrialSummary
 
-# The status of a sweep by the reason of its end.
-_STATUSES: dict[EndReason, shapes.SweepStatus] = {
-    "completed": "succeeded",
-    "budget": "succeeded",
-    "cancelled": "cancelled",
-    "failed_trials": "failed",
-    "data_changed": "failed",
-}
-
 
 def status_of(state: SweepSummary) -> shapes.SweepStatus:
     """Running until the sweep has ended."""
-    return "running" if state.end is None else _STATUSES[state.end.reason]
+    return "running" if state.end is None else shapes.STATUS_OF_END[state.end.reason]
 
 
 def sweep_report(state: SweepSummary) -> shapes.Sweep:
@@ -81,6 +71,7 @@ def _facts(state: SweepSummary) -> dict[str, Any]:
         "created_at": record.created_at,
         "finished_at": end.ended_at if end else None,
         "cancel_requested_at": state.cancel.requested_at if state.cancel else None,
+        "extensions": state.extensions,
         "objective": spec.objective,
         "sampler": spec.sampler,
         "rule": spec.rule.name,
@@ -109,5 +100,5 @@ def _amounts(costs: dict[str, float]) -> list[Amount]:
 
 def _urls(sweep_id: str) -> shapes.SweepUrls:
     own = f"/sweeps/{sweep_id}"
-    parts = {name: f"{own}/{name}" for name in ("trials", "explain", "cancel", "replay")}
+    parts = {name: f"{own}/{name}" for name in ("trials", "explain", "cancel", "extend", "replay")}
     return shapes.SweepUrls(self=own, **parts)

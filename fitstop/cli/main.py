@@ -30,6 +30,7 @@ from fitstop.cli.run import run as run_command
 from fitstop.cli.service import config, open_page, queue, workers
 from fitstop.cli.sweeps import sweep, sweeps, trials
 from fitstop.cli.system import system
+from fitstop.cli.volume import volume
 from fitstop.cli.webhooks import webhooks
 from fitstop.terminal.output import discard_stdout, open_streams
 
@@ -82,7 +83,7 @@ _RUN = (
 )
 _UNDERSTAND = (evaluation, system, explain, replay, patience, usage, plot, export)
 _SERVE = (open_page, datasets, models, programs, keys, webhooks, workers, queue)
-_HERE = (login, context_group, config, doctor, completion)
+_HERE = (login, context_group, config, doctor, volume, completion)
 
 for command in (*_RUN, *_UNDERSTAND, *_SERVE, *_HERE):
     main.add_command(command)

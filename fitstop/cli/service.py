@@ -3,6 +3,7 @@
 import json
 import os
 import webbrowser
+from typing import Any
 
 import click
 
@@ -63,14 +64,21 @@ def workers(ctx: click.Context, output: str) -> None:
     if document["data"]:
         show_rows(grid)
         for one in document["data"]:
-            if reason := one.get("unfit") or one.get("paused"):
-                hint(f"{one['host']} takes no jobs: {reason}")
-            elif one.get("no_programs", "").startswith("the box"):
-                hint(f"{one['host']} runs no programs: {one['no_programs']}")
-            if one.get("idle_gpu"):
-                hint(f"{one['host']} trains on the CPU and its {one['idle_gpu']} is idle: TensorFlow is the CPU build")
+            _explain_worker(one)
     else:
         hint("No workers. `fitstop up` starts the service with one.")
+
+
+def _explain_worker(one: dict[str, Any]) -> None:
+    """What a worker does not take, and what it holds beside one device."""
+    if reason := one.get("unfit") or one.get("paused"):
+        hint(f"{one['host']} takes no jobs: {reason}")
+    elif one.get("no_programs", "").startswith("the box"):
+        hint(f"{one['host']} runs no programs: {one['no_programs']}")
+    if one.get("slot_devices", 1) > 1:
+        hint(f"{one['host']} holds {one['slot_devices']} devices in each slot, for jobs with `devices`")
+    if one.get("idle_gpu"):
+        hint(f"{one['host']} trains on the CPU and its {one['idle_gpu']} is idle: TensorFlow is the CPU build")
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """The checks of `fitstop doctor`: can this machine run jobs? Each check gives one Finding.
 
-Checks that need NVIDIA's library or TensorFlow are `worker.machine.doctor`'s, a process of the service.
+Checks that need NVIDIA's library or TensorFlow are `worker.machine.doctor`'s, and those of a bucket
+`shared.store.trial`'s: processes of the service.
 """
 
 import errno
@@ -33,6 +34,7 @@ _LEAST_SHM_BYTES = 16 * 1024**2
 _MOST_CLOCK_SECONDS = 2.0
 # Longer than the trial inside (worker.machine.trial).
 _DEVICE_SECONDS = 2000
+_BUCKET_SECONDS = 900
 _REDIS_PORT = 6379
 
 
@@ -125,6 +127,9 @@ def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: 
 
 def look_at_volume(volume: Path) -> Finding:
     """Whether the service can write there, how fast, and how much space is free."""
+    if volume.parts and volume.parts[0].endswith(":"):
+        fix = "set FITSTOP_VOLUME to a folder; `fitstop volume copy` brings a volume from a bucket into one"
+        return Finding("volume", "problem", f"{volume} is an address, and a service needs a folder", fix)
     folder = _nearest(volume)
     try:
         with _probe_folder(folder) as probe:
@@ -321,6 +326,23 @@ def look_at_device() -> list[Finding]:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         fix = "install the worker: pip install 'fitstop[gpu]', or 'fitstop[worker]' for a machine without a GPU"
         return [Finding("device", "problem", f"the worker's check did not run: {last}", fix)]
+
+
+# A bucket
+
+
+def look_at_bucket(address: str) -> Iterator[Finding]:
+    """The finding of `shared.store.trial`: a process of its own, because it needs the service's libraries."""
+    try:
+        done = run_service("shared.store.trial", address, seconds=_BUCKET_SECONDS)
+        yield Finding(**json.loads(done.stdout))
+    except subprocess.TimeoutExpired:
+        fix = "check the network between this machine and the bucket"
+        yield Finding("bucket", "problem", f"the check took longer than {_BUCKET_SECONDS // 60} minutes", fix)
+    except (ValueError, TypeError):
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        fix = "install the service: pip install 'fitstop[local]', or 'fitstop[api]' without a worker"
+        yield Finding("bucket", "problem", f"the check did not run: {last}", fix)
 
 
 def _size(count: float) -> str:

@@ -20,7 +20,7 @@ from proofs.simulation.kernel import Kernel, Killed, Machine, Process
 from proofs.simulation.machinery import Disk, World, this_process
 from shared.durable import make_folder, replace_file
 from shared.events import Event, EventWriter
-from shared.job import Conclusion, Ending, Stop
+from shared.job import Conclusion, Ending, JobRecord, Stop
 from shared.job_folder import AttemptFolder
 from shared.points import place_of, point_name, points_of
 from shared.project import DEFAULT_PROJECT
@@ -62,13 +62,18 @@ def run_world(
     shutil.rmtree(root, ignore_errors=True)
     play = Play(Random(seed), root, settings)
     play.eye.tell = tell
+    run_play(play)
+    broken = [*play.eye.broken, *play.kernel.troubles]
+    return Outcome(seed, broken[0] if broken else None, play.counts)
+
+
+def run_play(play: "Play") -> None:
+    """From its beginning to its verdict."""
     World.thread, World.is_on = threading.get_ident(), True
     try:
         play.run()
     finally:
         World.is_on = False
-    broken = [*play.eye.broken, *play.kernel.troubles]
-    return Outcome(seed, broken[0] if broken else None, play.counts)
 
 
 class Play:
@@ -94,10 +99,7 @@ class Play:
         """From the beginning to the verdict."""
         for worker in self._workers:
             self.kernel.begin(worker, self._work, worker)
-        for number in range(self.chance.randint(1, 3)):
-            self._plan_a_job(number)
-        for _ in range(self.chance.randint(1, 7)):
-            self.kernel.at(self.chance.uniform(0, FAULT_SECONDS), self._fault())
+        self.plan()
         self.kernel.at(2, self._supervise)
         self.kernel.go_on_while(lambda: not (self._is_over or self.eye.broken or self.kernel.troubles))
         for machine in self._machines:
@@ -109,6 +111,17 @@ class Play:
             self.eye.judges_the_end(self.volume, self.settings)
             self._count_ends()
         self.counts["simulated seconds"] += round(self.kernel.now)
+
+    def plan(self) -> None:
+        """Jobs and faults."""
+        for number in range(self.chance.randint(1, 3)):
+            self._plan_a_job(number)
+        for _ in range(self.chance.randint(1, 7)):
+            self.kernel.at(self.chance.uniform(0, FAULT_SECONDS), self._fault())
+
+    def settings_of(self, _machine: Machine) -> Settings:
+        """Those of the worker on a machine."""
+        return self.settings
 
     def _count_ends(self) -> None:
         for job_id in self.eye.posted:
@@ -145,7 +158,7 @@ class Play:
 
     def _work(self, process: Process) -> None:
         """What `worker.supervisor.main` and Celery do with a worker."""
-        worker = Worker(self.settings, self.volume, self.job_queue, Nursery(self, process))  # type: ignore[arg-type]
+        worker = Worker(self.settings_of(process.machine), self.volume, self.job_queue, Nursery(self, process))  # type: ignore[arg-type]
         process.drain = worker.drain.set
         worker.begin()
         while not worker.drain.is_set():
@@ -177,10 +190,14 @@ class Play:
         except OSError:
             self.counts["requests that the volume refused"] += 1
 
-    def _post(self, job_id: str) -> None:
+    def new_record(self, job_id: str) -> JobRecord:
+        """The job with that id."""
         spec = _RECORD.spec.model_copy(update={"priority": self.chance.randint(0, 1)})
         project = self.chance.choice([DEFAULT_PROJECT, "other"])
-        self.volume.store_job(_RECORD.model_copy(update={"id": job_id, "spec": spec, "project": project}))
+        return _RECORD.model_copy(update={"id": job_id, "spec": spec, "project": project})
+
+    def _post(self, job_id: str) -> None:
+        self.volume.store_job(self.new_record(job_id))
         self.eye.posted.append(job_id)
         self.counts["jobs"] += 1
         self.job_queue.notify(job_id)
@@ -309,7 +326,7 @@ class Child:
         self._pulse: Pulse | None = None
         self._requests: StopRequests | None = None
 
-    def begin(self, attempt: AttemptFolder) -> None:
+    def begin(self, attempt: AttemptFolder, _environment: object) -> None:
         self._attempt = attempt
         self._process = Process(f"the child for {attempt.job.id}, attempt {attempt.number}", self._worker.machine)
         self._process.is_orphan = self._play.chance.random() < self._play.share_orphaned

@@ -196,7 +196,24 @@ class _Judge:
         if asked.class_weight and self._kind == "regression":
             detail = f'received "{asked.class_weight}"; a regression has no classes to balance'
             self._problem(("hyperparameters", "class_weight"), detail, "not_classes")
+        self._judge_devices(asked, batch_size)
         return asked.model_copy(update={"metrics": metrics, "loss": self._loss(), "batch_size": batch_size})
+
+    def _judge_devices(self, asked: Hyperparameters, batch_size: int) -> None:
+        """Several devices share each batch, on the stock engine, whose programs XLA does not compile there."""
+        several = f"a job on {asked.devices} devices"
+        if asked.devices > 1 and asked.engine == "fused":
+            detail = f'received "fused"; {several} trains on the stock engine: use "auto" or "stock", or devices 1'
+            self._problem(("hyperparameters", "engine"), detail, "one_device_only")
+        if asked.devices > 1 and asked.xla is True:
+            detail = f'received true; {several} is not compiled with XLA: use "auto" or false, or devices 1'
+            self._problem(("hyperparameters", "xla"), detail, "one_device_only")
+        if batch_size < asked.devices:
+            rows = "batch_size" if batch_size == asked.batch_size else "the number of training rows"
+            detail = (
+                f"received {asked.devices}, expected at most {batch_size}, {rows}: each device trains on its share "
+            )
+            self._problem(("hyperparameters", "devices"), f"{detail}of a batch; use fewer devices", "too_many_devices")
 
     def _loss(self) -> Loss | LossSpec:
         asked, data = self._asked.hyperparameters, self._asked.dataset

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+MOST_DEVICES = 64
 MOST_EPOCHS = 100_000
 MOST_PARAMETERS = 50_000_000
 

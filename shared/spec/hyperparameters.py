@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.spec.base import MOST_EPOCHS, Strict
+from shared.spec.base import MOST_DEVICES, MOST_EPOCHS, Strict
 from shared.spec.loss import Loss, LossSpec
 from shared.spec.optimizer import OptimizerName, OptimizerSpec
 
@@ -34,6 +34,8 @@ class Hyperparameters(Strict):
     """Training loop: "fused" runs many steps in one call, "stock" is Keras's own. "auto": fused if possible."""
     xla: Literal["auto"] | bool = "auto"
     """Whether to compile with XLA, which may change rounding. "auto": if there are enough steps to repay compiling."""
+    devices: int = Field(default=1, ge=1, le=MOST_DEVICES)
+    """Number of devices of one worker that share each batch, on the stock engine. More than 1 needs such a worker."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Dtype policy of Keras."""
 

@@ -55,6 +55,11 @@ class JobSpec(Strict):
         """The maximum number of epochs; None where only the job's script knows it."""
         return self.hyperparameters.epochs
 
+    @property
+    def devices(self) -> int:
+        """The number of devices that the job trains on."""
+        return self.hyperparameters.devices
+
 
 class ProgramJobSpec(Strict):
     """Specification of a job that runs a program: an ordinary Keras script."""
@@ -86,6 +91,11 @@ class ProgramJobSpec(Strict):
     def max_epochs(self) -> int | None:
         """The maximum number of epochs; None where only the job's script knows it."""
         return None
+
+    @property
+    def devices(self) -> int:
+        """The number of devices that the job trains on."""
+        return 1
 
 
 def _branch(value: Any) -> str:

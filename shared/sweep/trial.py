@@ -19,8 +19,8 @@ UNFINISHED = frozenset({"proposed", "queued", "running"})
 class TrialFacts:
     """What every form of a trial has.
 
-    `held` is how long its attempts held a GPU, in seconds, and `cost` what that cost by currency. `reason` is that of
-    its stop, or the code of its error.
+    `held` is how long its attempts held GPUs, in seconds of each, and `cost` what that cost by currency. `reason` is
+    that of its stop, or the code of its error.
     """
 
     number: int
@@ -61,7 +61,7 @@ class TrialFacts:
 
     @abstractmethod
     def trained_seconds(self) -> float:
-        """The length of all its epochs together."""
+        """The length of all its epochs together, on each of its devices."""
 
 
 AnyTrial = TypeVar("AnyTrial", bound=TrialFacts)
@@ -72,7 +72,7 @@ class Trial(TrialFacts):
     """One trial as its files told it at one moment.
 
     `curve` holds the objective after each epoch, None where it was not finite; `seconds` the length of each.
-    `stopping` is its early stopping.
+    `stopping` is its early stopping. `price_per_hour` is that of one of its `devices`.
     """
 
     unfinished: tuple[int, ...] = ()
@@ -82,6 +82,7 @@ class Trial(TrialFacts):
     stopping: EarlyStoppingSpec | None = None
     is_stop_requested: bool = False
     price_per_hour: float | None = None
+    devices: int = 1
 
     def best_by(self, epoch: int, mode: str) -> float | None:
         """The best value of the first `epoch` epochs; None where none was finite."""
@@ -101,7 +102,7 @@ class Trial(TrialFacts):
         return len(self.curve)
 
     def trained_seconds(self) -> float:
-        return sum(self.seconds)
+        return self.devices * sum(self.seconds)
 
     def _best_so_far(self, mode: str) -> tuple[float, ...]:
         return self._most if mode == "max" else self._least

@@ -67,8 +67,10 @@ def test_the_demo_trains_stops_by_itself_and_sums_up(tmp_path):
     assert not (tmp_path / "fitstop-data" / "cli.json").exists()
 
 
-def test_the_demo_of_images_trains_a_convolutional_network_without_internet(tmp_path):
-    run = demo(tmp_path, "images", "--set", "hyperparameters.epochs=3", "--set", "model.filters=[8]")
+def test_the_demo_of_images_trains_a_convolutional_network_without_internet(stack, tmp_path):
+    run = demo(
+        tmp_path, "images", "--data", stack.data, "--set", "hyperparameters.epochs=3", "--set", "model.filters=[8]"
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Dataset digits: 1797 images, 10 classes, from" in run.stderr
     assert sum(numbered(r"(\d+) rows to train on, (\d+) to validate on", run.stdout)) == 1797
@@ -80,8 +82,8 @@ def test_the_demo_of_images_trains_a_convolutional_network_without_internet(tmp_
     assert (refused.returncode, "give either images or --data-file" in refused.stderr) == (2, True)
 
 
-def test_the_article_by_itself_stops_between_20_and_80_epochs(tmp_path):
-    run = demo(tmp_path, "--data-file", article_file(tmp_path))
+def test_the_article_by_itself_stops_between_20_and_80_epochs(stack, tmp_path):
+    run = demo(tmp_path, "--data", stack.data, "--data-file", article_file(tmp_path))
     assert run.returncode == 0, run.stdout + run.stderr
     assert "5170 rows to train on, 1293 to validate on, 12 features; 34 rows" in run.stdout
     [last] = numbered(r"ended +succeeded: stopped early at epoch (\d+)", run.stdout)

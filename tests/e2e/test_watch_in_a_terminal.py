@@ -47,7 +47,7 @@ def test_it_draws_a_picture_and_ctrl_c_leaves_the_job_running(stack, long_job):
     seen = _read_until(leader, seen, "of 99999 used")
     watching.send_signal(signal.SIGINT)
     seen = _read_until(leader, seen, f"fitstop cancel {job_id}").decode()
-    assert watching.wait(10) == 0
+    assert watching.wait(120) == 0
     os.close(leader)
     assert "━" in seen
     assert "saved model-" in seen

@@ -100,7 +100,7 @@ def killed_at(forks: ForkServerContext, act: Callable[[str], None], folder: Path
         pytest.skip(f"strace may not trace here: {told.strip()}")
     os.kill(child.pid or 0, signal.SIGCONT)
     child.join(60)
-    tracer.communicate(timeout=20)
+    tracer.communicate(timeout=120)
     assert child.exitcode in {0, -signal.SIGKILL}
     return child.exitcode != 0
 

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 import shared.durable
+import worker.supervisor.claim
+from proofs.simulation.crowd import run_crowd
 from proofs.simulation.kernel import Process
 from proofs.simulation.machinery import simulated
 from proofs.simulation.shares import in_memory
 from proofs.simulation.world import SETTINGS, run_world
 from shared.durable import create_file
-from shared.job_folder import AttemptFolder, JobFolder
+from shared.job_folder import AttemptFolder, JobFolder, JobState
 from worker.supervisor.heartbeat import Heartbeat
 from worker.training.lifeline import Lifeline
 from worker.training.stop_requests import StopRequests
@@ -162,3 +164,20 @@ def test_a_marker_behind_the_spec_is_seen(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("shared.job_folder.create_file", unmarked)
     assert "not marked" in str(first_broken(folder, 10))
+
+
+# A queue of narrow and wide jobs that never gets empty.
+
+
+def test_no_slot_that_holds_enough_devices_passes_a_wide_job_over(folder: Path) -> None:
+    assert [trouble for seed in range(FIRST, FIRST + 5) for trouble in run_crowd(seed, folder)] == []
+
+
+def test_wide_jobs_that_stand_behind_narrow_ones_are_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = worker.supervisor.claim._in_turns
+
+    def narrow_first(*arguments: Any, **options: Any) -> list[JobState]:
+        return sorted(ours(*arguments, **options), key=lambda state: state.record.spec.devices)
+
+    monkeypatch.setattr("worker.supervisor.claim._in_turns", narrow_first)
+    assert "was overtaken by" in str([run_crowd(seed, folder) for seed in range(FIRST, FIRST + 2)])

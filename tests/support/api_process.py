@@ -72,13 +72,13 @@ class ApiProcess:
         assert self.process is not None
         self.process.terminate()
         try:
-            return self.process.wait(20)
+            return self.process.wait(60)
         finally:
             self.process.kill()
             self.process.wait()
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
 
     def ask(self, method: str, path: str, body: Any = None, chunked: bool = False, **headers: str) -> Answer:
         """One request on a connection of its own; a dictionary is sent as JSON."""

@@ -137,7 +137,7 @@ class RealMlflow:
 
     def _answers(self) -> bool:
         with contextlib.suppress(httpx2.HTTPError):
-            return httpx2.get(f"{self.url}/health", timeout=5).is_success
+            return httpx2.get(f"{self.url}/health", timeout=60).is_success
         return False
 
 

@@ -17,6 +17,7 @@ import pynvml as binding
 FUNCTIONS = (
     "nvmlInit",
     "nvmlShutdown",
+    "nvmlDeviceGetCount",
     "nvmlDeviceGetHandleByIndex",
     "nvmlDeviceGetHandleByUUID",
     "nvmlDeviceGetName",
@@ -49,6 +50,9 @@ class Driver:
     is_broken: bool = False
     starts: int = 0
     NVMLError = binding.NVMLError
+    NVMLError_LibraryNotFound = binding.NVMLError_LibraryNotFound
+    NVMLError_DriverNotLoaded = binding.NVMLError_DriverNotLoaded
+    NVMLError_NotFound = binding.NVMLError_NotFound
     NVML_TEMPERATURE_GPU = binding.NVML_TEMPERATURE_GPU
 
     def nvmlInit(self) -> None:
@@ -59,6 +63,10 @@ class Driver:
     def nvmlShutdown(self) -> None:
         self._check_started()
         self.starts -= 1
+
+    def nvmlDeviceGetCount(self) -> int:
+        self._check_started()
+        return len(self.gpus)
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> Gpu:
         self._check_started()

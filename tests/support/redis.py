@@ -66,7 +66,7 @@ class RedisServer:
             self._process = None
 
     def client(self) -> "redis.Redis":
-        return redis.Redis(port=self.port, socket_timeout=5)
+        return redis.Redis(port=self.port, socket_timeout=60)
 
     def _answers(self) -> bool:
         with self.client() as client:

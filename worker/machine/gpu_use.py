@@ -24,12 +24,14 @@ _NOTHING = GpuSample()
 
 
 class GpuMeter:
-    """Reads the first GPU that this process may use while the context is open; nothing where there is none.
+    """Reads a GPU while the context is open, the first that this process may use by default; nothing where it has none.
 
+    `card`: its name for CUDA, a number or a UUID.
     `name` and `memory_bytes` are None there. The library stays loaded meanwhile: to load it takes longer than to ask.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, card: str | None = None) -> None:
+        self._card = os.environ.get("CUDA_VISIBLE_DEVICES") if card is None else card
         self.name: str | None = None
         self.memory_bytes: int | None = None
         self._library: ModuleType | None = None
@@ -45,7 +47,7 @@ class GpuMeter:
         except pynvml.NVMLError:
             return self
         self._library = pynvml
-        self._handle = self._ask(lambda nvml: _find(nvml, os.environ.get("CUDA_VISIBLE_DEVICES")))
+        self._handle = self._ask(lambda nvml: _find(nvml, self._card))
         if self._handle is not None:
             self.name = self._ask(lambda nvml: str(nvml.nvmlDeviceGetName(self._handle)))
             self.memory_bytes = self._ask(lambda nvml: int(nvml.nvmlDeviceGetMemoryInfo(self._handle).total))

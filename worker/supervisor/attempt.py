@@ -4,7 +4,7 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, JobError
@@ -15,6 +15,7 @@ from shared.storage import classify_storage_error, is_storage_error, storage_mes
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.ipc.pulse import Pulse
+from worker.machine.cards import card_environment
 from worker.machine.memory import held_bytes, out_of_memory_kills, training_limit
 from worker.machine.ownership import take_back
 from worker.supervisor.child import Child
@@ -32,12 +33,20 @@ log = logging.getLogger(__name__)
 class AttemptRun:
     """Runs one claimed attempt in the thread of one slot.
 
-    `since`: the moment before its claim, by this machine's monotonic clock.
+    `since`: the moment before its claim, by this machine's monotonic clock. `cards`: the GPUs of the slot, as CUDA
+    names them, of which it sees as many as its claim says.
     """
 
-    def __init__(
-        self, attempt: AttemptFolder, since: float, volume: Volume, settings: Settings, drain: threading.Event
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        attempt: AttemptFolder,
+        since: float,
+        volume: Volume,
+        settings: Settings,
+        drain: threading.Event,
+        cards: Sequence[str] = (),
     ) -> None:
+        self._cards = cards
         self._attempt = attempt
         self._since = since
         self._volume = volume
@@ -80,10 +89,12 @@ class AttemptRun:
         if (before := self._attempt.before) is not None:
             _own(before)
             remove_halves(before)
-        child.begin(self._attempt)
+        claim = self._attempt.claim()
+        cards = self._cards[: claim.devices if claim else 1]
+        child.begin(self._attempt, card_environment(cards))
         self._heard_at = time.monotonic()
         log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
-        with SystemSampler(self._attempt, child.pid, self._since):
+        with SystemSampler(self._attempt, child.pid, self._since, cards[0] if cards else None):
             exit_ = self._watch(child, heartbeat)
         return None if heartbeat.is_lost else decide(self._attempt, exit_, self._settings)
 

@@ -2,16 +2,18 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import MappingProxyType
 
 from shared.job_folder import AttemptFolder
 from worker.ipc import pulse
 from worker.ipc.exit_statuses import SERVER_GONE
 from worker.ipc.kept_programs import KeptPrograms
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 _STACKS_SECONDS = 3
 # The process closes its pipe first, and may hold a GPU's memory for some seconds more.
 _REPORT_SECONDS = 5
@@ -53,10 +55,10 @@ class Child:
             return False
         return self.is_ready(within_seconds)
 
-    def begin(self, attempt: AttemptFolder) -> None:
-        """Have it train `attempt`. A child that is gone shows as one that has ended."""
+    def begin(self, attempt: AttemptFolder, environment: Mapping[str, str] = NOTHING) -> None:
+        """Have it train `attempt`, with these variables too. A child that is gone shows as one that has ended."""
         with suppress(OSError):
-            self._pipe.send((str(attempt.path), self._programs.environment()))
+            self._pipe.send((str(attempt.path), {**self._programs.environment(), **environment}))
 
     def newest_pulse(self) -> pulse.Pulse | None:
         """The last pulse that has come since this was asked last."""

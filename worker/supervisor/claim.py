@@ -12,6 +12,7 @@ from shared.job import AttemptEnd, Claim, ProcessIdentity
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.settling import settle_if_decided
 from shared.spec import ProgramJobSpec
+from shared.spec.base import MOST_DEVICES
 from shared.times import utc_now
 from shared.turns import Turns, read_turns, record_turn
 from shared.volume import OpenJob, Volume
@@ -24,10 +25,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Owner:
-    """Who claims: a worker, named again at each of its starts, and one of its slots, with its GPU's price if known.
+    """Who claims: a worker, named again at each of its starts, and one of its slots, with a GPU's price if known.
 
     `claiming_since` is the moment before its last claim, by this machine's monotonic clock: from there on others count.
-    `process` is the worker's own, so that others on its machine see when it has ended.
+    The slot holds `devices`. `process` is the worker's own, so that others on its machine see when it has ended.
     """
 
     worker: str
@@ -39,8 +40,9 @@ class Owner:
     currency: str | None = None
     claiming_since: float = 0.0
     process: ProcessIdentity | None = None
+    devices: int = 1
 
-    def claim(self, attempt: int) -> Claim:
+    def claim(self, attempt: int, devices: int = 1) -> Claim:
         self.claiming_since = time.monotonic()
         return Claim(
             attempt=attempt,
@@ -50,10 +52,11 @@ class Owner:
             slot=self.slot,
             device=self.device,
             claimed_at=utc_now(),
-            gpu_price_per_hour=self.gpu_price_per_hour,
+            gpu_price_per_hour=None if self.gpu_price_per_hour is None else self.gpu_price_per_hour * devices,
             currency=self.currency if self.gpu_price_per_hour is not None else None,
             memory_bytes=memory_bytes(),
             process=self.process,
+            devices=devices,
         )
 
 
@@ -62,17 +65,19 @@ def claim_next(
 ) -> AttemptFolder | None:
     """Claim the first job in order that waits for a worker; None where there is none. `weights`: of the projects.
 
-    Without `takes_programs` jobs that run a program are left to other workers.
+    Without `takes_programs` jobs that run a program are left to other workers, as are those that need more devices than
+    the owner's slot holds. No job is passed over that the slot can hold: a job on several devices waits only for those
+    before it in the queue, as any other.
 
     Of any number of workers that ask at once, each job goes to exactly one. A job that is cancelled while it is
     claimed is not started.
     """
-    for waiting in _in_turns(volume, weights or {}, takes_programs=takes_programs):
+    for waiting in _in_turns(volume, weights or {}, takes_programs=takes_programs, devices=owner.devices):
         number = waiting.attempt.number + 1 if waiting.attempt else 1
         folder = volume.job_folder(waiting.record.id)
         if not _is_usable(folder):
             continue
-        attempt = _take(volume, folder, owner.claim(number))
+        attempt = _take(volume, folder, owner.claim(number, waiting.record.spec.devices))
         if attempt is None:
             continue
         # Without its spec the job was deleted between our look and our claim.
@@ -84,12 +89,15 @@ def claim_next(
     return None
 
 
-def _in_turns(volume: Volume, weights: Mapping[str, int], *, takes_programs: bool) -> Iterator[JobState]:
+def _in_turns(volume: Volume, weights: Mapping[str, int], *, takes_programs: bool, devices: int) -> Iterator[JobState]:
     """The jobs that may run now, in the order in which the projects take turns."""
     queues: dict[str, list[OpenJob]] = {}
     for marker in volume.open_jobs():
         queues.setdefault(marker.project, []).append(marker)
-    waiting = {project: waiting_jobs(volume, among, takes_programs=takes_programs) for project, among in queues.items()}
+    waiting = {
+        project: waiting_jobs(volume, among, takes_programs=takes_programs, devices=devices)
+        for project, among in queues.items()
+    }
     return Turns(read_turns(volume.turns), weights).merge(waiting)
 
 
@@ -105,17 +113,19 @@ def _take(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | No
 
 
 def waiting_jobs(
-    volume: Volume, among: Iterable[OpenJob] | None = None, *, takes_programs: bool = True
+    volume: Volume, among: Iterable[OpenJob] | None = None, *, takes_programs: bool = True, devices: int = MOST_DEVICES
 ) -> Iterator[JobState]:
     """The queued jobs that may run now, in the order of `among`; on the way, jobs that are over leave the queue.
 
-    Without `takes_programs` those that run a program are left out.
+    Without `takes_programs` those that run a program are left out, and those that need more than `devices`.
     """
     for open_job in volume.open_jobs() if among is None else among:
         state = _inspect(volume, open_job)
         if state is None or state.status != "queued":
             continue
         if not takes_programs and isinstance(state.record.spec, ProgramJobSpec):
+            continue
+        if state.record.spec.devices > devices:
             continue
         may_run = backs_off_until(state.end) is None or _has_more_memory(state)
         if may_run and not _lacks_data(volume, state):

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from shared.queue import JobQueue, make_celery
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
 from shared.volume_identity import is_volume
+from worker.machine.cards import visible_cards
 from worker.machine.device import DeviceUnusable, device_name
 from worker.machine.trial import try_training
 from worker.supervisor.celery_worker import serve
@@ -92,7 +93,8 @@ def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
             nursery.warm_up()
         worker.no_programs = no_programs.result()
         worker.unfit = _why_unfit(worker, nursery)
-        worker.device = device_name()
+        worker.device, worker.cards = device_name(), visible_cards()
+        worker.unfit = worker.unfit or _why_too_narrow(worker.cards, settings.slot_devices)
     except BaseException:
         worker.end()
         raise
@@ -114,6 +116,13 @@ def _why_unfit(worker: Worker, nursery: Nursery) -> str:
         return str(error)
     failure = try_training("GPU").failure
     return f"its GPU fails to train two small models ({failure}); `fitstop doctor` there says more" if failure else ""
+
+
+def _why_too_narrow(cards: Sequence[str], slot_devices: int) -> str:
+    """Why a slot cannot hold its devices; empty where it can. A CPU is divided into as many as are wanted."""
+    if not cards or slot_devices <= len(cards):
+        return ""
+    return f"FITSTOP_SLOT_DEVICES={slot_devices} is more than the {len(cards)} GPUs that this worker sees"
 
 
 def _status_after(leaving: Leaving | None, settings: Settings, environment: Mapping[str, str]) -> int:

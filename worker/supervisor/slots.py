@@ -19,6 +19,7 @@ from shared.settings import Settings
 from shared.times import seconds_since, seconds_until, utc_now
 from shared.volume import Volume
 from shared.worker_card import RunningAttempt, WorkerCard
+from worker.machine.cards import cards_of_slot, describe_cards
 from worker.machine.device import device_is_well, device_name, device_use
 from worker.machine.memory import memory_bytes
 from worker.supervisor.attempt import AttemptRun
@@ -55,7 +56,7 @@ class Worker:
 
     `leaving` says why it ends where nobody asked it to; `unfit` why it never takes a job, empty where it does;
     `idle_gpu` names a GPU that this TensorFlow cannot use; `no_programs` says why it takes no programs, empty where
-    it does.
+    it does. `cards` are its GPUs, as CUDA names them.
     """
 
     def __init__(self, settings: Settings, volume: Volume, job_queue: JobQueue, nursery: Nursery) -> None:
@@ -64,6 +65,7 @@ class Worker:
         self.drain = threading.Event()
         self.leaving: Leaving | None = None
         self.device = device_name()
+        self.cards: tuple[str, ...] = ()
         self.unfit = ""
         self.idle_gpu = ""
         self.no_programs = NO_CODE
@@ -99,8 +101,9 @@ class Worker:
         price, currency = self._settings.gpu_price_per_hour, self._settings.currency
         for slot in range(self._settings.slots):
             owner = Owner(
-                self.name, self._host, os.getpid(), slot, self.device, price, currency, process=this_process()
-            )
+                self.name, self._host, os.getpid(), slot, self.device, price, currency,
+                process=this_process(), devices=self._settings.slot_devices,
+            )  # fmt: skip
             self._free.put(owner)
         self._idle.restart()
         self._ready = True
@@ -178,7 +181,8 @@ class Worker:
         self._running[owner.slot] = attempt
         self._show_card()
         try:
-            run = AttemptRun(attempt, owner.claiming_since, self._volume, self._settings, self.drain)
+            cards = cards_of_slot(self.cards, owner.slot, owner.devices)
+            run = AttemptRun(attempt, owner.claiming_since, self._volume, self._settings, self.drain, cards)
             run.run(child)
         finally:
             child.close()
@@ -255,7 +259,8 @@ class Worker:
     def _work_waits(self) -> bool:
         if self.unfit or self._disk.problem:
             return False
-        return next(waiting_jobs(self._volume, takes_programs=not self.no_programs), None) is not None
+        takes_programs, devices = not self.no_programs, self._settings.slot_devices
+        return next(waiting_jobs(self._volume, takes_programs=takes_programs, devices=devices), None) is not None
 
     def _leave(self, why: Leaving) -> None:
         """End as after a SIGTERM: no new claims, running jobs save and are handed back."""
@@ -291,11 +296,13 @@ class Worker:
             pid=os.getpid(),
             device=self.device,
             gpu=device_use(),
+            gpus=describe_cards(self.cards, self._settings.slots, self._settings.slot_devices),
             idle_gpu=self.idle_gpu,
             memory_bytes=memory_bytes(),
             programs="no" if self.no_programs else self._settings.allow_code,
             no_programs=self.no_programs,
             slots=self._settings.slots,
+            slot_devices=self._settings.slot_devices,
             child_start=self._nursery.child_start,
             ready=self.may_take() and len(running) < self._settings.slots,
             draining=self.drain.is_set(),

@@ -30,9 +30,13 @@ log = logging.getLogger(__name__)
 
 
 class SystemSampler:
-    """Samples process `pid` while the context is open. `since`: the moment before the attempt's claim (monotonic)."""
+    """Samples process `pid` and the GPU `card` while the context is open.
 
-    def __init__(self, attempt: AttemptFolder, pid: int | None, since: float) -> None:
+    `since`: the moment before the attempt's claim (monotonic). `card`: as for `GpuMeter`.
+    """
+
+    def __init__(self, attempt: AttemptFolder, pid: int | None, since: float, card: str | None = None) -> None:
+        self._card = card
         self._attempt = attempt
         self._pid = pid
         self._since = since
@@ -60,7 +64,7 @@ class SystemSampler:
             log.exception("no more system metrics of %s", self._attempt.job.id)
 
     def _sample_until_stopped(self, pid: int) -> None:
-        with GpuMeter() as gpu:
+        with GpuMeter(self._card) as gpu:
             machine = Machine(
                 cores=available_cores(), memory_bytes=memory_bytes(), gpu=gpu.name, gpu_memory_bytes=gpu.memory_bytes
             )

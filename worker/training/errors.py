@@ -5,6 +5,7 @@
     ├── DataChanged          the bytes are not those that the job was posted with; never retried
     ├── DataMissing          the data is not on the volume; retried, since the volume may be away
     ├── DataLargerThanMemory the machine's memory is too small for the data; retried, since another one may have more
+    ├── TooFewDevices        the worker's slot has fewer devices than the job needs; retried, another one may have more
     ├── NoPrice              the worker cannot tell what the job costs; retried, since another one may
     └── Diverged             a number is not finite any more; never retried
     TrainingStopped          not an error: somebody wants the run to stop
@@ -49,6 +50,11 @@ class DataMissing(TrainingError):
 
 class DataLargerThanMemory(TrainingError):
     code = DATA_LARGER_THAN_MEMORY
+    may_retry = True
+
+
+class TooFewDevices(TrainingError):
+    code = "too_few_devices"
     may_retry = True
 
 

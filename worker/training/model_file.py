@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from shared.problems import FitstopError
 from shared.storage import at_path
+from worker.training.learning_rate import read_learning_rate
 
 Form = Literal["keras", "h5"]
 
@@ -99,7 +100,7 @@ class ModelFile:
     def snapshot(self) -> Content:
         """What gives the file of this moment's model, at any later moment and in any thread."""
         tensors = tuple(tf.convert_to_tensor(variable.value) for variable in _variables(self._model))
-        return partial(self._content, _Snapshot(tensors, float(self._model.optimizer.learning_rate)))
+        return partial(self._content, _Snapshot(tensors, read_learning_rate(self._model)))
 
     def _content(self, snapshot: _Snapshot) -> bytes:
         weights = self._weights(snapshot)

@@ -6,11 +6,13 @@ both, importing is all that happens here. The fork server stays single-threaded,
 A small table is prepared once, since scikit-learn and skops import and look up much the first time. Nothing is drawn.
 """
 
+# First: it looks through every module that is there for each of scikit-learn's types, with TensorFlow for two seconds.
+import skops.io  # isort: skip
+
 import keras
 import numpy as np
 import pandas as pd
 import pyarrow.dataset
-import skops.io
 import tensorflow as tf
 
 import worker.training.__main__
@@ -18,7 +20,7 @@ import worker.training.run
 from worker.ipc.die_with_parent import die_with_parent
 from worker.training import prepare
 
-__all__ = ["keras", "pyarrow", "tf", "worker"]
+__all__ = ["keras", "pyarrow", "skops", "tf", "worker"]
 
 
 def prepare_table() -> None:

@@ -5,8 +5,11 @@ import os
 import time
 from functools import partial
 
+import keras
+
+from shared.earlier_model import EarlierModel
 from shared.events import Event, EventWriter
-from shared.job import Conclusion, Ending
+from shared.job import Conclusion, Ending, EnginePlan
 from shared.job_folder import AttemptFolder
 from shared.settings import Settings
 from worker.ipc.beat import moment_of_claim
@@ -22,6 +25,7 @@ from worker.training.data.rows import Data
 from worker.training.engine import ready_engine
 from worker.training.engine.device import prepare_tensorflow
 from worker.training.engine.plan import decide
+from worker.training.engine.replicas import model_scope
 from worker.training.errors import Superseded, TrainingStopped
 from worker.training.evaluation import evaluate_best
 from worker.training.fit_settings import settings_of
@@ -78,9 +82,7 @@ def _conclusion(run: RunContext) -> Conclusion:
         run.check()
         plan = run.attempt.job.plan() or decide(record, data, earlier)
         prepare_tensorflow(plan)
-        model = build_model(record, data, earlier)
-        load_weights(model, record, run.attempt)
-        build_variables(model, data.train.first_row)
+        model = _make_model(run, plan, data, earlier)
         run.events.write([describe_earlier(model, record, data, earlier) if earlier else describe(model, record)])
         settings = settings_of(record)
         engine = ready_engine(run, model, data, settings, plan)
@@ -106,6 +108,15 @@ def _conclusion(run: RunContext) -> Conclusion:
         run.writer.give_up()
         return failed(run, callbacks, error)
     return _succeeded(run, callbacks)
+
+
+def _make_model(run: RunContext, plan: EnginePlan, data: Data, earlier: EarlierModel | None) -> keras.Model:
+    """The compiled model with all its variables, on each device of the plan."""
+    with model_scope(plan):
+        model = build_model(run.record, data, earlier)
+        load_weights(model, run.record, run.attempt)
+        build_variables(model, data.train.first_row)
+    return model
 
 
 def _succeeded(run: RunContext, callbacks: Callbacks) -> Conclusion:

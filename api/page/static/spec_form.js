@@ -22,7 +22,7 @@ const MODEL = {
 };
 
 const TRAINING = [
-  { title: "Training", places: [["hyperparameters/epochs", "Max epochs"], ["hyperparameters/batch_size", "Batch size"], ["hyperparameters/metrics", "Metrics"], ["hyperparameters/class_weight", "Class weights"], ["hyperparameters/precision", "Precision"], ["hyperparameters/seed", "Seed"]] },
+  { title: "Training", places: [["hyperparameters/epochs", "Max epochs"], ["hyperparameters/batch_size", "Batch size"], ["hyperparameters/metrics", "Metrics"], ["hyperparameters/class_weight", "Class weights"], ["hyperparameters/precision", "Precision"], ["hyperparameters/seed", "Seed"], ["hyperparameters/devices", "Devices"]] },
   { title: "Optimizer and learning rate", named: ["hyperparameters/optimizer", "Optimizer"], places: [["hyperparameters/learning_rate", "Learning rate"]] },
   { title: "Loss function", named: ["hyperparameters/loss", "Loss"], places: [] },
   { title: "Early stopping", switch: "callbacks/early_stopping", places: [["callbacks/early_stopping/monitor", "Monitor"], ["callbacks/early_stopping/patience", "Patience"], ["callbacks/early_stopping/min_delta", "Min delta"], ["callbacks/early_stopping/start_from_epoch", "Start from epoch"]] },

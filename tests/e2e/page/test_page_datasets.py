@@ -79,6 +79,7 @@ def test_a_key_is_created_shown_once_and_revoked_by_the_keyboard_alone(empty):
         page.keyboard.press("Enter")
         key = page.get_by_label("API key", exact=True).input_value()
         page.get_by_role("dialog").get_by_role("button", name="Close").press("Enter")
+        page.locator("dialog").wait_for(state="detached")
         page.get_by_role("row", name="ci").get_by_text("vision").wait_for()
         assert key not in page.content()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]

@@ -75,7 +75,7 @@ def test_a_job_is_watched_live_from_its_post_to_its_stop(visitor, page_api, page
             page.locator("#status", has_text="Queued").wait_for()
             page.get_by_role("button", name="Cancel").wait_for()
             page.evaluate(NOTE_CAPTIONS)
-        page.locator("#status", has_text="Succeeded").wait_for(timeout=60_000)
+        page.locator("#status", has_text="Succeeded").wait_for(timeout=120_000)
         page.locator("#explanation", has_text="It ran all of its 20 epochs. The best model is from epoch").wait_for()
         page.get_by_role("img", name=re.compile(r"^Chart\. val_accuracy highest .* last .* at epoch 20")).wait_for()
         moved = {re.search(r"at epoch (\d+)(?!.*at epoch)", one) for one in page.evaluate("[...captions]")}
@@ -181,7 +181,7 @@ def test_the_marks_tell_what_happened_on_the_way(still):
         page.get_by_text("fell once from 0.001").wait_for()
         kinds = page.locator("#marks-key").get_attribute("data-kinds").split(",")
         assert kinds == ["best", "drop", "checkpoint", "interruption", "stop"]
-        assert "Redone" in page.locator("#ledger").inner_text()
+        page.locator("#ledger", has_text="Redone").wait_for()
 
 
 def test_a_chart_is_a_table_too(still):
@@ -322,7 +322,7 @@ def test_a_job_that_stopped_is_gone_on_with_in_one_unbroken_chart(visitor, page_
         dialog.get_by_role("button", name="Extend").click()
         page.wait_for_url(lambda url: "/page/jobs/" in url and finished["id"] not in url)
         page.get_by_role("link", name=finished["id"]).wait_for()
-        page.locator("#status", has_text="Succeeded").wait_for(timeout=60_000)
+        page.locator("#status", has_text="Succeeded").wait_for(timeout=120_000)
         page.locator(".chart-caption", has_text=f"at epoch {last + 5}").first.wait_for()
         figure = page.locator("figure", has=page.get_by_role("heading", name="loss", exact=True))
         figure.get_by_role("button", name="Table").click()
@@ -401,8 +401,9 @@ def test_the_output_is_shown_searched_and_followed_and_stays_text(still):
             file.write("".join(f"line {number}\n" for number in range(200)))
         page.get_by_label("Search", exact=True).fill("")
         page.locator("#output-note", has_text="205 lines").wait_for()
-        assert text.evaluate("node => node.scrollTop + node.clientHeight >= node.scrollHeight - 2"), (
-            "its end is in sight"
+        page.wait_for_function(
+            "() => { const { scrollTop, clientHeight, scrollHeight } = document.querySelector('#output-text');"
+            " return scrollTop + clientHeight >= scrollHeight - 2; }"
         )
 
 

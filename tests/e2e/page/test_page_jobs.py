@@ -153,7 +153,7 @@ def test_a_hundred_running_jobs_are_drawn_in_pieces_and_then_only_what_is_new(em
         for attempt in (below_attempt, above_attempt):
             tell(attempt, epoch(31, 0.6))
         for job in (below, above):
-            row(page, job).get_by_text("epoch 31", exact=True).wait_for(timeout=60_000)
+            row(page, job).get_by_text("epoch 31", exact=True).wait_for(timeout=120_000)
         curve = row(page, below).locator(".curve polyline")
         assert page.evaluate("[...changed.curves]") == [above.id]
         assert curve.count() == 0, "nobody sees it yet"

@@ -42,7 +42,7 @@ def test_a_job_is_posted_from_the_form_and_watched_to_its_stop(visitor, page_wor
         job_id = page.url.rpartition("/")[2]
         page.goto("/")
         row = page.locator(f'tr[data-job="{job_id}"]')
-        row.get_by_text("Succeeded").wait_for(timeout=90_000)
+        row.get_by_text("Succeeded").wait_for(timeout=120_000)
         row.get_by_text("epoch 4").wait_for()
         assert "$" in row.locator(".cost").inner_text()
         page.goto("/page/usage?by=dataset")

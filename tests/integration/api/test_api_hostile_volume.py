@@ -21,7 +21,7 @@ from tests.support.finished_job import MODEL, finished_job
 from tests.support.jobs import learnable_frame, put_dataset
 
 SECRET = "the-secret-of-the-host"
-MOST_SECONDS = 20
+MOST_SECONDS = 60
 OF_ATTEMPT = (
     "claim.json",
     "end.json",

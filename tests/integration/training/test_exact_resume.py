@@ -76,7 +76,8 @@ def count_new_modules(pipe: Connection) -> None:
     pipe.send((sorted(set(sys.modules) - before), threads))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+# Each engine is killed inside an epoch below.
+@pytest.mark.parametrize("engine", ["fused with XLA", "stock"])
 def test_a_run_that_is_killed_at_random_equals_the_untouched_one(
     graded: Volume, forks: ForkServerContext, untouched: dict[str, Outcome], programs: Path, engine: str
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from shared.job_folder import JobFolder
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
-from tests.support.killing import ENGINES, Kill, outcome, preloaded_forks, resume_job, run_to_the_end
+from tests.support.killing import Kill, outcome, preloaded_forks, resume_job, run_to_the_end
 from tests.support.weights import put_weights_file
 
 
@@ -25,7 +25,7 @@ def put_model(volume: Volume, folder: Path) -> dict[str, Any]:
     return {"kind": "keras", "config": json.loads(model.to_json()), "weights": "first"}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["fused with XLA", "stock"])
 def test_a_killed_run_from_uploaded_weights_equals_the_untouched_one(
     volume: Volume, tmp_path: Path, engine: str
 ) -> None:

@@ -103,7 +103,7 @@ def test_a_full_volume_fails_no_job_and_all_end_after_there_is_room(
 ) -> None:
     running = post(LARGE)
     wait_for(lambda: has_saved(running))
-    queued = [post(small_spec()) for _ in range(7)]
+    queued = [post(small_spec()) for _ in range(2)]
     # More than a resume point, but not beside the reserve.
     disk.fill(leave_bytes=12 * MB)
     end = wait_for(running.attempts()[0].end, 30)

@@ -51,8 +51,3 @@ def test_a_job_ends_within_its_budget_with_its_best_model_and_goes_on_in_one_unb
     assert rows_of(log)["epoch"].tolist() == list(range(stop.last_epoch + 3))
     assert log.read_bytes().startswith(before["attempts/1/training_log.csv"])
     assert content(first.path) == before
-    whole = small_spec(
-        hyperparameters={"epochs": stop.last_epoch + 3, "xla": False}, callbacks={"early_stopping": None}
-    )
-    third = over(put_job(shared_volume, whole), shared_job_queue)
-    assert third.attempts()[-1].training_log.read_bytes() == log.read_bytes()

@@ -72,6 +72,6 @@ def test_a_job_whose_worker_was_away_for_longer_than_its_budget_goes_on_and_pays
     away = (last.claimed - lost.claimed - lost.held) / 1e6
     assert away > BUDGET_SECONDS - lost.held / 1e6, "else the test shows nothing"
     found = ledger(history)
-    assert found.total / 1e6 == pytest.approx(BUDGET_SECONDS, abs=1.0)
+    assert found.total / 1e6 == pytest.approx(BUDGET_SECONDS, abs=4.0)
     assert found.waiting / 1e6 >= away
     assert sum(found.part(name) for name in ("start_up", "learning", "patience", "redone", "saving")) == found.total

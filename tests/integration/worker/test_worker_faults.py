@@ -112,12 +112,10 @@ def test_a_child_that_hangs_is_killed_its_stacks_are_kept_and_the_job_is_retried
 
 
 def test_a_stack_is_kept_where_a_live_child_is_aborted(
-    start: Callable[..., WorkerProcess], volume: Volume, job_queue: JobQueue
+    worker: WorkerProcess, shared_volume: Volume, shared_job_queue: JobQueue
 ) -> None:
-    put_dataset(volume, learnable_frame())
-    worker = start()
-    job = put_job(volume, LONG)
-    job_queue.notify(job.id)
+    job = put_job(shared_volume, LONG)
+    shared_job_queue.notify(job.id)
     wait_for(lambda: trains(job) and job.attempts()[0].training_log.read_text().count("\n") > 3)
     os.kill(worker.training_process(), signal.SIGABRT)
     wait_for(job.attempts()[0].end)

@@ -14,6 +14,7 @@ from shared.queue import JobQueue
 from shared.times import parse_time
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, rows_of, small_spec
+from tests.support.redis import RedisServer
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess, descendants, is_running
 
@@ -90,6 +91,21 @@ def test_a_job_that_is_announced_trains_and_succeeds(post: Post, shared_volume: 
     assert len(rows_of(attempt.training_log)) == 4
     assert read_manifest(attempt.manifest_file).best is not None
     assert wait_for(lambda: job.id not in [marker.job_id for marker in shared_volume.open_jobs()])
+
+
+def test_a_spawned_child_trains_as_a_forked_one_does(
+    post: Post, volume: Volume, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    put_dataset(volume, learnable_frame())
+    spawning = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log", FITSTOP_CHILD_START="spawn")
+    spawning.start()
+    try:
+        jobs = [post(), put_job(volume, small_spec())]
+        assert [wait_for(job.result).ending.status for job in jobs] == ["succeeded"] * 2
+    finally:
+        spawning.stop()
+    forked, spawned = (job.attempts()[0].training_log.read_bytes() for job in jobs)
+    assert forked == spawned
 
 
 def test_a_job_whose_notification_was_lost_is_found_by_the_sweep(post: Post) -> None:

@@ -19,6 +19,18 @@ from tests.support.worker_process import WorkerProcess, descendants, is_running
 LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
 
 
+@pytest.fixture(scope="module")
+def hardy_worker(
+    shared_volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WorkerProcess]:
+    """One worker for the tests of this file that it survives; it starts on a Redis whose keys have wrong types."""
+    _spoil(shared_redis)
+    process = WorkerProcess(shared_volume, shared_redis.url, tmp_path_factory.mktemp("log") / "worker.log")
+    process.start()
+    yield process
+    process.stop()
+
+
 @pytest.fixture
 def own_worker(volume: Volume, redis_server: RedisServer, tmp_path: Path) -> Iterator[WorkerProcess]:
     put_dataset(volume, learnable_frame())
@@ -31,28 +43,6 @@ def own_worker(volume: Volume, redis_server: RedisServer, tmp_path: Path) -> Ite
 def trains(job: JobFolder, attempt: int = 1) -> bool:
     attempts = job.attempts()
     return len(attempts) >= attempt and attempts[attempt - 1].training_log.exists()
-
-
-def test_a_worker_stays_without_a_job_and_sigterm_hands_one_back_without_counting_a_failure(
-    own_worker: WorkerProcess, volume: Volume, job_queue: JobQueue
-) -> None:
-    first = volume.worker_cards()[0].seen_at
-    wait_for(lambda: volume.worker_cards()[0].seen_at != first, saying="another look at itself")
-    assert own_worker.is_alive()
-    job = put_job(volume, LONG)
-    job_queue.notify(job.id)
-    wait_for(lambda: trains(job))
-    below = descendants(own_worker.pid)
-    own_worker.send(signal.SIGTERM)
-    assert own_worker.wait(20) == 0
-    end = job.attempts()[0].end()
-    assert end is not None
-    assert (end.outcome, end.is_failure, end.retry_at) == ("handed_back", False, None)
-    state = job.state()
-    assert state is not None
-    assert state.status == "queued"
-    assert volume.worker_cards() == []
-    wait_for(lambda: not any(is_running(pid) for pid in below), saying="no process is left")
 
 
 def test_a_killed_worker_takes_its_children_along_and_another_goes_on(
@@ -79,21 +69,6 @@ def test_a_killed_worker_takes_its_children_along_and_another_goes_on(
         other.stop()
 
 
-def test_a_worker_without_redis_finds_jobs_when_redis_is_back(
-    volume: Volume, redis_server: RedisServer, tmp_path: Path
-) -> None:
-    put_dataset(volume, learnable_frame())
-    worker = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
-    worker.start()
-    try:
-        redis_server.kill()
-        job = put_job(volume, small_spec())
-        redis_server.start()
-        assert wait_for(job.result, 60).ending.status == "succeeded"
-    finally:
-        worker.stop()
-
-
 def _spoil(redis_server: RedisServer) -> None:
     """Give every key that Celery uses, and that older versions used, a type that is none of theirs."""
     bindings = (f"_kombu.binding.{QUEUE}", f"_kombu.binding_permanent.{QUEUE}", "_kombu.binding.celery")
@@ -105,37 +80,46 @@ def _spoil(redis_server: RedisServer) -> None:
 
 
 def test_keys_of_a_wrong_type_in_redis_do_not_end_a_worker(
-    volume: Volume, redis_server: RedisServer, tmp_path: Path
+    hardy_worker: WorkerProcess, shared_volume: Volume, shared_redis: RedisServer
 ) -> None:
-    put_dataset(volume, learnable_frame())
-    worker = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
-    _spoil(redis_server)
-    worker.start()
-    try:
-        _spoil(redis_server)
-        first = put_job(volume, small_spec())
-        assert wait_for(first.result, 90).ending.status == "succeeded"
-        second = put_job(volume, small_spec())
-        assert wait_for(second.result, 60).ending.status == "succeeded"
-        assert worker.is_alive()
-    finally:
-        worker.stop()
+    for _ in range(2):
+        job = put_job(shared_volume, small_spec())
+        assert wait_for(job.result, 90).ending.status == "succeeded"
+        _spoil(shared_redis)
+    assert hardy_worker.is_alive()
 
 
-def test_a_spawned_child_trains_as_a_forked_one_does(
-    volume: Volume, redis_server: RedisServer, tmp_path: Path, job_queue: JobQueue
+def test_a_worker_without_redis_finds_jobs_when_redis_is_back(
+    hardy_worker: WorkerProcess, shared_volume: Volume, shared_redis: RedisServer
 ) -> None:
-    put_dataset(volume, learnable_frame())
-    logs = []
-    for way in ("spawn", "forkserver"):
-        worker = WorkerProcess(volume, redis_server.url, tmp_path / f"{way}.log", FITSTOP_CHILD_START=way)
-        worker.start()
-        job = put_job(volume, small_spec())
-        job_queue.notify(job.id)
-        assert wait_for(job.result).ending.status == "succeeded"
-        logs.append(job.attempts()[0].training_log.read_bytes())
-        worker.stop()
-    assert logs[0] == logs[1]
+    shared_redis.kill()
+    job = put_job(shared_volume, small_spec())
+    shared_redis.start()
+    assert wait_for(job.result, 60).ending.status == "succeeded"
+    assert hardy_worker.is_alive()
+
+
+# The last test of the worker that all of them share.
+def test_a_worker_stays_without_a_job_and_sigterm_hands_one_back_without_counting_a_failure(
+    hardy_worker: WorkerProcess, shared_volume: Volume, shared_job_queue: JobQueue
+) -> None:
+    first = shared_volume.worker_cards()[0].seen_at
+    wait_for(lambda: shared_volume.worker_cards()[0].seen_at != first, saying="another look at itself")
+    assert hardy_worker.is_alive()
+    job = put_job(shared_volume, LONG)
+    shared_job_queue.notify(job.id)
+    wait_for(lambda: trains(job))
+    below = descendants(hardy_worker.pid)
+    hardy_worker.send(signal.SIGTERM)
+    assert hardy_worker.wait(20) == 0
+    end = job.attempts()[0].end()
+    assert end is not None
+    assert (end.outcome, end.is_failure, end.retry_at) == ("handed_back", False, None)
+    state = job.state()
+    assert state is not None
+    assert state.status == "queued"
+    assert shared_volume.worker_cards() == []
+    wait_for(lambda: not any(is_running(pid) for pid in below), saying="no process is left")
 
 
 def test_a_wrong_variable_stops_the_start_and_is_named(volume: Volume, tmp_path: Path) -> None:

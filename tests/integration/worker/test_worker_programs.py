@@ -98,8 +98,8 @@ def test_the_folder_of_a_worker_goes_with_it_and_that_of_one_that_was_killed_wit
     folder = tmp_path_factory.mktemp("temporary")
     worker = WorkerProcess(shared_volume, redis_server.url, folder / "worker.log", TMPDIR=str(folder))
     try:
-        worker.start()
-        [left] = folder.glob("fitstop-programs-*")
+        worker.begin()
+        [left] = wait_for(lambda: list(folder.glob("fitstop-programs-*")))
         worker.stop()
         worker.start()
         [own] = folder.glob("fitstop-programs-*")

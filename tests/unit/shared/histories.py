@@ -51,6 +51,7 @@ def claimed_at(
     currency: str | None = None,
     *,
     wall: int | None = None,
+    devices: int = 1,
 ) -> AttemptFolder:
     """An attempt that was claimed then, by a host whose clock says `wall`."""
     attempt = job.take(
@@ -58,6 +59,7 @@ def claimed_at(
             attempt=number,
             owner="w",
             host="here",
+            devices=devices,
             pid=1,
             slot=0,
             device="CPU",

@@ -87,9 +87,13 @@ def record(priority: int = 5, document: dict[str, Any] | None = None) -> JobReco
     )
 
 
-def posted(volume: Volume, priority: int = 5) -> JobFolder:
+def posted(volume: Volume, priority: int = 5, devices: int = 1) -> JobFolder:
     """A new job on the volume."""
-    return volume.store_job(record(priority))
+    new = record(priority)
+    hyperparameters = new.data_spec.hyperparameters.model_copy(update={"devices": devices})
+    return volume.store_job(
+        new.model_copy(update={"spec": new.spec.model_copy(update={"hyperparameters": hyperparameters})})
+    )
 
 
 def posted_program(volume: Volume) -> JobFolder:

@@ -15,10 +15,10 @@ from shared.validation import validate
 from tests.unit.shared.records import resolved, spec
 
 
-def held(seconds: float, price: float | None = None, currency: str | None = None) -> Held:
+def held(seconds: float, price: float | None = None, currency: str | None = None, devices: int = 1) -> Held:
     claim = Claim(
         attempt=1, owner="w", host="here", pid=1, slot=0, device="GPU", claimed_at="2026-11-23T12:00:00Z",
-        gpu_price_per_hour=price, currency=currency,
+        gpu_price_per_hour=price, currency=currency, devices=devices,
     )  # fmt: skip
     return Held(claim, seconds)
 
@@ -28,6 +28,12 @@ def test_all_attempts_count_and_the_rest_is_left() -> None:
     assert nearest is not None
     assert nearest.used == BudgetUsed(kind="max_gpu_seconds", limit=10, used=7.5)
     assert nearest.seconds_left == 2.5
+
+
+def test_a_second_on_two_devices_is_two_seconds_of_compute_time() -> None:
+    nearest = nearest_limit(Budget(max_gpu_seconds=10), [held(3, devices=2)])
+    assert nearest is not None
+    assert (nearest.used.used, nearest.seconds_left) == (6.0, 2.0)
 
 
 def test_an_attempt_costs_what_its_own_worker_asked_else_what_the_newest_asks() -> None:

@@ -192,10 +192,10 @@ def test_whatever_the_wall_clocks_say_every_part_is_what_was_spent_on_it_and_all
     assert {name: found.part(name) / 1000 for name in PARTS} == simulated.expected()
 
 
-def one_attempt(volume: Volume, price: float | None = None) -> tuple[JobFolder, AttemptFolder]:
+def one_attempt(volume: Volume, price: float | None = None, devices: int = 1) -> tuple[JobFolder, AttemptFolder]:
     """Claimed after 2 s, ready after 1 s more; then three epochs of 100 ms, the first the best, 50 ms behind each."""
     job = posted_at(volume, epochs=1000)
-    attempt = claimed_at(job, 1, 2000, price, "EUR" if price else None)
+    attempt = claimed_at(job, 1, 2000, price, "EUR" if price else None, devices=devices)
     told(attempt, [event("data", 2500, training_rows=100), event("model", 3000)])
     told(attempt, [epoch_event(epoch, 2950 + epoch * 150, 0.1, 1) for epoch in (1, 2, 3)])
     return job, attempt
@@ -217,6 +217,18 @@ def test_a_job_that_stopped_early_says_what_it_learnt_waited_for_and_avoided(vol
     assert cost["total"] == pytest.approx(sum(cost[name] for name in PARTS))
     assert cost["avoided"] == pytest.approx(0.997)
     assert found.unpriced == 0
+
+
+def test_every_second_on_two_gpus_counts_and_costs_twice(volume: Volume) -> None:
+    found = []
+    for devices in (1, 2):
+        job, attempt = one_attempt(volume, 36.0 * devices, devices)
+        ended_at(attempt, 3500, "finished", stopped("early_stopping", 3, 1, 1000))
+        found.append(ledger(history(job)))
+    one, two = found
+    assert parts_of(two) == {name: 2 * seconds for name, seconds in parts_of(one).items()}
+    assert (two.waiting, two.avoided) == (one.waiting, 2 * one.avoided)
+    assert two.costs()["EUR"] == pytest.approx({name: 2 * cost for name, cost in one.costs()["EUR"].items()})
 
 
 def test_without_a_price_there_are_no_costs(volume: Volume) -> None:

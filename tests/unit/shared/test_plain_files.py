@@ -40,7 +40,7 @@ def is_refused(path):
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(120)
     return isinstance(told[0], UnusableDocument) if told else False
 
 

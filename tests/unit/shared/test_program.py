@@ -1,6 +1,7 @@
 """Programs on the volume: versions by content, and unpacking that trusts nothing."""
 
 import json
+import os
 import zipfile
 
 import pytest
@@ -27,6 +28,15 @@ def test_the_same_files_are_the_same_version_and_the_last_upload_is_the_latest(v
     assert put_program(volume, files=FILES).version == first.version
     assert volume.program("mine").version == first.version
     assert sorted(volume.programs.versions("mine")) == sorted([second.version, first.version])
+
+
+def test_versions_keep_their_order_where_their_folders_have_new_times_as_in_a_copy_of_the_volume(volume):
+    first, second = put_program(volume, files=FILES), put_program(volume, files={**FILES, "train.py": b"other\n"})
+    for second_of_upload, version in enumerate([first.version, second.version], start=1):
+        folder = volume.programs.version_folder("mine", version)
+        os.utime(folder / "program.json", (second_of_upload, second_of_upload))
+        os.utime(folder, (10 - second_of_upload, 10 - second_of_upload))
+    assert volume.programs.versions("mine") == [second.version, first.version]
 
 
 def test_a_path_is_part_of_the_version():

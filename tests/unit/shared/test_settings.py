@@ -101,3 +101,8 @@ def test_names_that_a_later_version_may_have_stop_no_start(name):
 def test_a_misspelling_stops_the_start(name):
     with pytest.raises(BadEnvironment, match="Did you mean"):
         read_settings({f"FITSTOP_{name}": "1"})
+
+
+def test_an_address_is_no_folder_for_the_volume() -> None:
+    with pytest.raises(BadEnvironment, match="FITSTOP_VOLUME=s3:/bucket/a is an address, expected a folder"):
+        read_settings({"FITSTOP_VOLUME": "s3://bucket/a"})

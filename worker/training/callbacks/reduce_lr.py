@@ -8,6 +8,7 @@ import keras
 from shared.progress import PlateauWait
 from shared.spec import ReduceLROnPlateauSpec
 from worker.training.callbacks.monitoring import NanIsNeverBest
+from worker.training.learning_rate import read_learning_rate
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class ReduceLROnPlateau(NanIsNeverBest, keras.callbacks.ReduceLROnPlateau):
         self.drop: Drop | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        before = float(self.model.optimizer.learning_rate)
+        before = read_learning_rate(self.model)
         super().on_epoch_end(epoch, logs)
-        after = float(self.model.optimizer.learning_rate)
+        after = read_learning_rate(self.model)
         # Keras also "reduces" the rate to min_lr when it is that already, but for float32's rounding.
         is_drop = after < before * (1 - 1e-6)
         self.drop = Drop(before, after, self.monitor, self.patience) if is_drop else None

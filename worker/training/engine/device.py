@@ -29,10 +29,19 @@ def prepare_tensorflow(plan: EnginePlan) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(plan.threads)
         if plan.engine == "fused":
             tf.config.threading.set_inter_op_parallelism_threads(1)
-        for gpu in tf.config.list_physical_devices("GPU"):
+        gpus = tf.config.list_physical_devices("GPU")
+        if plan.devices > 1 and not gpus:
+            _divide_cpu(plan.devices)
+        for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, enable=True)
     except RuntimeError:
         return
+
+
+def _divide_cpu(devices: int) -> None:
+    """Make virtual devices of the CPU, which compute one job as several cards do."""
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
 
 
 def _use_kept_programs(plan: EnginePlan) -> None:

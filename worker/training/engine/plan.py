@@ -3,6 +3,7 @@
 import os
 from math import ceil
 from pathlib import Path
+from typing import Literal
 
 import tensorflow as tf
 
@@ -10,7 +11,17 @@ from shared.earlier_model import EarlierModel
 from shared.events import Event
 from shared.job import EnginePlan, JobRecord
 from shared.keras_config import layer_classes
-from shared.spec import CnnSpec, DenseSpec, EarlierJobSpec, EarlyStoppingSpec, ImagesSpec, JobSpec, KerasSpec, ModelSpec
+from shared.spec import (
+    CnnSpec,
+    DenseSpec,
+    EarlierJobSpec,
+    EarlyStoppingSpec,
+    Hyperparameters,
+    ImagesSpec,
+    JobSpec,
+    KerasSpec,
+    ModelSpec,
+)
 from worker.training.data.rows import Data
 from worker.training.order import validation_batch
 
@@ -41,29 +52,40 @@ def decide(record: JobRecord, data: Data, earlier: EarlierModel | None = None) -
     rows = len(data.train)
     batch_size = min(asked.batch_size, rows)
     steps = ceil(rows / batch_size)
-    engine = "fused" if asked.engine == "auto" else asked.engine
+    engine = _engine(asked)
     on = device()
     xla, why = _with_xla(record, steps, engine, on, earlier)
     return EnginePlan(
         engine=engine,
         xla=xla,
         threads=_threads(record, batch_size),
-        rewrites_graphs=on == "GPU" or not _is_small_step(record, batch_size),
+        rewrites_graphs=on == "GPU" or asked.devices > 1 or not _is_small_step(record, batch_size),
         validation_batch=_validation_batch(record.data_spec.model, data, batch_size),
         steps_per_epoch=steps,
-        reason=f"{_engine_reason(asked.engine)}; {why}",
+        reason=f"{_engine_reason(asked)}; {why}",
+        devices=asked.devices,
     )
 
 
 def describe_engine(plan: EnginePlan) -> Event:
     """The event that says how the job is computed."""
     threads = f"{plan.threads} thread{'' if plan.threads == 1 else 's'}"
-    message = f"{plan.engine} engine {'with' if plan.xla else 'without'} XLA, {threads}: {plan.reason}"
+    where = f", {plan.devices} devices" if plan.devices > 1 else ""
+    message = f"{plan.engine} engine {'with' if plan.xla else 'without'} XLA, {threads}{where}: {plan.reason}"
     return Event("engine", message, plan.model_dump(mode="json"))
 
 
-def _engine_reason(asked: str) -> str:
-    return "fused: all data is in arrays" if asked == "auto" else f"{asked}: asked for"
+def _engine(asked: Hyperparameters) -> Literal["fused", "stock"]:
+    """The fused engine's programs run on one device."""
+    if asked.engine != "auto":
+        return asked.engine
+    return "fused" if asked.devices == 1 else "stock"
+
+
+def _engine_reason(asked: Hyperparameters) -> str:
+    if asked.devices > 1:
+        return "stock: trains on several devices"
+    return "fused: all data is in arrays" if asked.engine == "auto" else f"{asked.engine}: asked for"
 
 
 def _validation_batch(model: ModelSpec, data: Data, batch_size: int) -> int:

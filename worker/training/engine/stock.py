@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import repeat
 from math import ceil
 from typing import Any
 
@@ -14,11 +15,9 @@ from worker.training.callbacks import Callbacks
 from worker.training.data.augment import Changes
 from worker.training.data.rows import Data, Part
 from worker.training.engine.blocks import Order, gather_changed, on_disk
+from worker.training.engine.replicas import Orders, batches_in_shares, train_in_shares
 from worker.training.fit_settings import FitSettings
 from worker.training.resume.point import Place
-
-# The order of the rows and how each is changed, for each time that they are all read.
-Orders = Callable[[], Iterator[tuple[Order, Changes]]]
 
 
 class StockEngine:
@@ -37,15 +36,19 @@ class StockEngine:
         place = callbacks.resume.place
         rows = len(self._data.train)
         batch_size = min(self._settings.batch_size, rows)
+        validates = bool(len(self._data.validation))
         self._model.jit_compile = self._plan.xla
+        if self._plan.devices > 1:
+            train_in_shares(self._model)
         self._model.make_train_function(force=True)
         self._model.train_function = without_done_batches(self._model, place)
         self._model.fit(
-            _batches(self._data.train, partial(self._orders, place, batch_size), batch_size, self._device_bytes),
+            self._training_batches(partial(self._orders, place, batch_size), batch_size),
             steps_per_epoch=ceil(rows / batch_size),
             initial_epoch=place.epoch,
             epochs=epochs,
-            validation_data=self._validation() if len(self._data.validation) else None,
+            validation_data=self._validation() if validates else None,
+            validation_steps=self._validation_steps if validates and self._plan.devices > 1 else None,
             callbacks=[*callbacks.in_order, EachBatch(callbacks)],
             shuffle=False,
             verbose=0,
@@ -55,8 +58,19 @@ class StockEngine:
         part, batch_size = self._data.validation, self._plan.validation_batch
         as_it_lies = np.arange(len(part), dtype="i4"), part.draw(0, 0)
         # Keras warns at the end of a dataset whose length it does not know.
-        counted = tf.data.experimental.assert_cardinality(ceil(len(part) / batch_size))
+        if self._plan.devices > 1:
+            return batches_in_shares(self._model, part, lambda: repeat(as_it_lies), batch_size)
+        counted = tf.data.experimental.assert_cardinality(self._validation_steps)
         return _batches(part, lambda: iter([as_it_lies]), batch_size, self._device_bytes).apply(counted)
+
+    @property
+    def _validation_steps(self) -> int:
+        return ceil(len(self._data.validation) / self._plan.validation_batch)
+
+    def _training_batches(self, orders: Orders, batch_size: int) -> Any:
+        if self._plan.devices > 1:
+            return batches_in_shares(self._model, self._data.train, orders, batch_size)
+        return _batches(self._data.train, orders, batch_size, self._device_bytes)
 
     def _orders(self, place: Place, batch_size: int) -> Iterator[tuple[Order, Changes]]:
         """The rows of each epoch from `place` on in its order, and how all rows are changed."""

@@ -16,8 +16,6 @@ from worker.machine.disk_use import used_bytes
 _NAME = re.compile("[0-9a-f]{64}")
 _WORK = ".work-"
 _LOCK_SECONDS = 0.2
-# Held for the rest of this process: what it uses is not removed.
-_in_use: list[IO[bytes]] = []
 
 
 class OverlayCache:
@@ -33,18 +31,14 @@ class OverlayCache:
         Of several processes one makes it while the others wait. Raises what `make` and `go_on` raise.
         """
         place = self._folder / name
-        held = place.with_suffix(".lock").open("ab")
-        try:
+        with place.with_suffix(".lock").open("ab") as held:
             while not self._use(place, held):
                 if not _lock(held, fcntl.LOCK_EX):
                     go_on()
                     time.sleep(_LOCK_SECONDS)  # flock knows no time limit
                 elif not place.exists():
                     self._make(place, make)
-        except BaseException:
-            held.close()
-            raise
-        _in_use.append(held)
+            os.dup(held.fileno())  # never closed: the lock is held for the rest of this process
         self._make_room(place)
         return place
 

@@ -9,6 +9,7 @@ Nothing of the data's order is stored: it follows from (seed, epoch) alone.
 """
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -30,8 +31,8 @@ def snapshot_tensors(model: keras.Model, *, inside_epoch: bool) -> _Tensors:
     generator: Any = np.random.get_state()
     return (
         *(
-            (name, tf.convert_to_tensor(variable.value))
-            for name, variable in named_variables(model, inside_epoch=inside_epoch)
+            (name, tf.convert_to_tensor(variable.value if isinstance(variable, keras.Variable) else variable))
+            for name, variable in _saved_variables(model, inside_epoch=inside_epoch)
         ),
         ("random:numpy", generator[1].copy()),
     )
@@ -50,7 +51,7 @@ def capture_random() -> dict[str, Any]:
 def check_tensors(model: keras.Model, point: ResumePoint) -> None:
     """Raise DamagedPoint where the point is not of this model: another library may build it otherwise."""
     inside_epoch = point.place.step > 0
-    variables = named_variables(model, inside_epoch=inside_epoch)
+    variables = list(_saved_variables(model, inside_epoch=inside_epoch))
     saved = [(name, array) for name, array in point.tensors if not name.startswith(("random:", "callback:"))]
     if [name for name, _ in saved] != [name for name, _ in variables]:
         raise DamagedPoint("it is of another model")
@@ -72,15 +73,16 @@ def check_random(point: ResumePoint) -> None:
 def restore_tensors(model: keras.Model, point: ResumePoint) -> None:
     """Put back all but the metrics."""
     saved = dict(point.tensors)
-    for name, variable in named_variables(model, inside_epoch=False):
+    for name, variable in _saved_variables(model, inside_epoch=False):
         variable.assign(saved[name])
 
 
 def restore_metrics(model: keras.Model, point: ResumePoint) -> None:
     """Put back the metrics of an epoch that was left in its middle; call after Keras has reset them."""
-    saved = [array for name, array in point.tensors if name.startswith("metric:")]
-    for variable, array in zip(model.metrics_variables, saved, strict=True):
-        variable.assign(array)
+    saved = dict(point.tensors)
+    for name, variable in _saved_variables(model, inside_epoch=True):
+        if name.startswith("metric:"):
+            variable.assign(saved[name])
 
 
 def restore_random(point: ResumePoint) -> None:
@@ -120,3 +122,16 @@ def named_variables(model: keras.Model, *, inside_epoch: bool) -> list[tuple[str
     if inside_epoch:
         named += [(f"metric:{index}", variable) for index, variable in enumerate(model.metrics_variables)]
     return named
+
+
+def _saved_variables(model: keras.Model, *, inside_epoch: bool) -> Iterator[tuple[str, Any]]:
+    """The same; of a variable whose value differs between the devices of a run, such as a metric's, each device's."""
+    for name, variable in named_variables(model, inside_epoch=inside_epoch):
+        if isinstance(variable.value, tf.distribute.DistributedValues) and _is_summed_on_read(variable.value):
+            yield from ((f"{name}@{device}", one) for device, one in enumerate(variable.value.values))
+        else:
+            yield name, variable
+
+
+def _is_summed_on_read(value: Any) -> bool:
+    return bool(value.synchronization == tf.VariableSynchronization.ON_READ)

@@ -80,9 +80,10 @@ def test_other_bytes_under_the_same_id_are_a_conflict(client, volume):
 
 
 def test_of_a_keras_file_the_weights_alone_are_kept(client, volume):
-    shown = client.put("/models/second", data=keras_file()).json
+    file = keras_file()  # each has the second in which it was made
+    shown = client.put("/models/second", data=file).json
     assert (shown["source_format"], shown["data_sha256"]) == ("keras", hashlib.sha256(HDF5).hexdigest())
-    assert shown["sha256"] == hashlib.sha256(keras_file()).hexdigest()
+    assert shown["sha256"] == hashlib.sha256(file).hexdigest()
     assert sorted(one.name for one in volume.weights.place("second").iterdir()) == ["model.json", "weights.h5"]
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from shared.times import format_time, utc_now
 from shared.worker_card import RunningAttempt, WorkerCard
+from tests.support.waiting import wait_for
+from tests.unit.shared.records import posted
 
 
 def card(**parts):
@@ -52,6 +54,20 @@ def test_a_worker_says_whether_it_runs_programs(client, volume):
     volume.show_worker(card(worker="gpu-2-abc", programs="boxed"))
     shown = [(one["programs"], one["no_programs"]) for one in client.get("/workers").json["data"]]
     assert shown == [("no", "FITSTOP_ALLOW_CODE=no"), ("boxed", "")]
+
+
+def test_a_job_that_no_worker_holds_enough_devices_for_says_so(client, volume):
+    volume.show_worker(card())
+    job = posted(volume, devices=2)
+    wait_for(lambda: client.get("/queue").json["data"], 5)
+    [queued] = client.get("/queue").json["data"]
+    assert queued["waits"]["reason"] == "too_few_devices"
+    assert queued["waits"]["detail"].startswith("no worker has 2 devices in one slot (at most 1); start one with")
+    assert queued["waits"]["detail"] in client.get(f"/jobs/{job.id}").json["warnings"]
+    volume.show_worker(card(worker="gpu-2-abc", slot_devices=2))
+    [queued] = client.get("/queue").json["data"]
+    assert queued["waits"]["reason"] == "next"
+    assert [one["slot_devices"] for one in client.get("/workers").json["data"]] == [1, 2]
 
 
 def test_a_worker_that_was_seen_makes_its_check_hold(client, volume):

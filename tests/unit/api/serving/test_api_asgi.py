@@ -175,10 +175,10 @@ def test_after_an_empty_piece_the_next_is_asked_for_until_the_client_has_left(ap
     sent = answer(served(app), scope(), body(b""), then_waits=True)
     assert [message.get("body") for message in sent] == [None, b"first", b"last", b""]
     assert len(looks) == 5
-    assert closed.wait(10)
+    assert closed.wait(120)
     closed.clear()
     assert [message.get("body") for message in answer(served(app), scope(), body(b""))] == [None, b"first", b""]
-    assert closed.wait(10)
+    assert closed.wait(120)
 
 
 def test_an_answer_is_closed_also_where_its_client_leaves_while_the_view_runs(app):
@@ -187,7 +187,7 @@ def test_an_answer_is_closed_also_where_its_client_leaves_while_the_view_runs(ap
     @app.get("/")
     def view():
         runs.set()
-        may_go_on.wait(10)
+        may_go_on.wait(120)
         response = Response(iter([b"x"]))
         response.call_on_close(closed.set)
         return response

@@ -15,7 +15,7 @@ class FakeQueue:
         self.go_on = threading.Event()
 
     def notify(self, *job_ids):
-        self.go_on.wait(30)
+        self.go_on.wait(120)
         self.notified.append(job_ids)
         if len(self.notified) == 2:
             raise RuntimeError("nobody foresaw this")

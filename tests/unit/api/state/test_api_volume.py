@@ -117,7 +117,7 @@ def test_a_volume_that_hangs_keeps_nobody_waiting_for_readiness(
 ) -> None:
     release = threading.Event()
     monkeypatch.setattr(health, "_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(Volume, "check", lambda _: release.wait(30) and None)
+    monkeypatch.setattr(Volume, "check", lambda _: release.wait(120) and None)
     answer = client.get("/readyz")
     release.set()
     assert answer.status_code == 503

@@ -43,7 +43,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(index, "SETTLE_SECONDS", 0.0)
 
 
-def run_until(settings, condition, within=20.0):
+def run_until(settings, condition, within=100.0):
     """Run a sender until `condition`, then end it as a kill would: whatever it holds in memory is gone."""
 
     async def run():

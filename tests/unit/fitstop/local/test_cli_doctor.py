@@ -15,12 +15,14 @@ from fitstop.cli.main import main
 from fitstop.local.doctor import (
     Finding,
     is_container,
+    look_at_bucket,
     look_at_place,
     look_at_provider,
     look_at_redis,
     look_at_shared_memory,
     look_at_volume,
 )
+from tests.support.bucket import access_to, running_server
 from tests.support.redis import free_port, redis_program, running_redis
 
 
@@ -184,3 +186,34 @@ def test_the_worker_says_that_there_is_no_gpu_and_trains_two_models_all_the_same
     assert found["GPU"]["fix"]
     assert found["training"]["status"] == "ok", done.stdout
     assert "convolution" in found["training"]["detail"]
+
+
+def test_a_bucket_is_checked_by_a_process_of_the_service_in_place_of_the_machine():
+    with running_server() as server, access_to(server):
+        ready = CliRunner().invoke(main, ["doctor", "--bucket", f"s3://{server.make_bucket()}/backup"])
+        server.ignores_conditions = True
+        refused = CliRunner().invoke(main, ["doctor", "-o", "json", "--bucket", f"s3://{server.make_bucket()}/backup"])
+    assert ready.exit_code == 0
+    assert "16 writers raced 20 times" in ready.stdout
+    assert "Ready for a volume, with no warnings." in ready.stdout
+    assert refused.exit_code == 8
+    (found,) = json.loads(refused.stdout)["data"]
+    assert (found["name"], found["status"]) == ("bucket", "problem")
+    assert "ignores If-None-Match" in found["detail"]
+    assert "of-a-test" not in ready.output + refused.output
+
+
+def test_a_bucket_that_cannot_be_checked_is_a_problem_with_what_to_install(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'obstore'\" >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    (found,) = look_at_bucket("s3://bucket/a")
+    assert (found.status, "No module named 'obstore'" in found.detail) == ("problem", True)
+    assert "pip install 'fitstop[local]'" in found.fix
+
+
+def test_an_address_is_no_volume_of_a_service():
+    found = look_at_volume(Path("s3://bucket/volume"))
+    assert found.status == "problem"
+    assert "fitstop volume copy" in found.fix

@@ -511,3 +511,23 @@ def test_bad_input_is_refused_with_the_place_of_the_fault(path, value):
 )  # fmt: skip
 def test_a_name_that_is_only_text_is_kept_as_it_is(name):
     assert resolved(spec("name", name)).spec.name == name
+
+
+# Several devices
+
+
+def test_what_several_devices_cannot_do_is_refused_by_all_its_fields_at_once():
+    wrong = {"devices": 4, "batch_size": 3, "engine": "fused", "xla": True}
+    found = refusal(asked("grade", hyperparameters=wrong))
+    assert {pointer.removeprefix("#/hyperparameters/"): problem.code for pointer, problem in found.items()} == {
+        "engine": "one_device_only", "xla": "one_device_only", "devices": "too_many_devices",
+    }  # fmt: skip
+    assert 'use "auto" or "stock", or devices 1' in found["#/hyperparameters/engine"].detail
+    assert "received 4, expected at most 3, batch_size" in found["#/hyperparameters/devices"].detail
+
+
+def test_one_device_and_several_are_taken_with_what_they_can_do():
+    assert (
+        judged(asked("grade", hyperparameters={"devices": 1, "engine": "fused", "xla": True}), GRADES).spec.devices == 1
+    )
+    assert judged(asked("grade", hyperparameters={"devices": 32, "engine": "stock"}), GRADES).spec.devices == 32

@@ -15,8 +15,8 @@ from worker.supervisor.claim import Owner, claim_next, waiting_jobs
 WORKERS = 8
 
 
-def owner(name="one", slot=0):
-    return Owner(worker=name, host="here", pid=1, slot=slot, device="CPU")
+def owner(name="one", slot=0, devices=1):
+    return Owner(worker=name, host="here", pid=1, slot=slot, device="CPU", devices=devices)
 
 
 def waiting(volume):
@@ -47,6 +47,27 @@ def test_a_worker_that_allows_no_code_leaves_programs_to_others(volume):
     assert claim_next(volume, owner(), takes_programs=False).job.id == other.id
     assert claim_next(volume, owner(), takes_programs=False) is None
     assert claim_next(volume, owner()).job.id == program.id
+
+
+def test_a_job_on_several_devices_is_left_to_a_slot_that_holds_them(volume):
+    wide, narrow = posted(volume, devices=2), posted(volume)
+    assert [state.record.id for state in waiting_jobs(volume, devices=1)] == [narrow.id]
+    assert claim_next(volume, owner()).job.id == narrow.id
+    assert claim_next(volume, owner()) is None
+    attempt = claim_next(volume, owner(devices=4))
+    assert (attempt.job.id, attempt.claim().devices) == (wide.id, 2)
+
+
+def test_a_claim_says_what_all_its_devices_cost(volume):
+    posted(volume, devices=2)
+    mine = Owner("one", "here", 1, 0, "NVIDIA H200", 3.0, "USD", devices=4)
+    claim = claim_next(volume, mine).claim()
+    assert (claim.gpu_price_per_hour, claim.price_per_device, claim.currency) == (6.0, 3.0, "USD")
+
+
+def test_a_slot_of_several_devices_takes_the_first_job_in_order_whatever_it_needs(volume):
+    jobs = [posted(volume, devices=devices).id for devices in (1, 2, 1, 2)]
+    assert [claim_next(volume, owner(devices=2)).job.id for _ in jobs] == jobs
 
 
 def test_many_workers_that_ask_for_a_job_that_came_back_get_its_next_attempt_once(volume):

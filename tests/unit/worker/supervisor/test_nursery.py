@@ -141,7 +141,7 @@ def test_a_child_that_is_there_and_does_not_answer_is_not_given_a_job(
     process = context.Process(target=stands_by_and_hears_nothing, args=(there,))
     process.start()
     child = Child(process, here, KeptPrograms(), nursery._release)
-    assert child.is_ready(30)
+    assert child.is_ready(120)
     nursery._ready.append(child)
     drain = threading.Event()
     threading.Timer(1, drain.set).start()

@@ -40,7 +40,7 @@ class DeadChild:
     pid = None
     has_begun = False
 
-    def begin(self, _attempt):
+    def begin(self, _attempt, _environment):
         self.has_begun = True
 
     def has_ended(self, _seconds):

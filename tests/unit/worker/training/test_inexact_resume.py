@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,20 +25,32 @@ from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
 
-@pytest.fixture(autouse=True)
-def saves_after_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.training.callbacks.resume_saver._MOST_SHARE", math.inf)
+@pytest.fixture(autouse=True, scope="module")
+def saves_after_each_epoch() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("worker.training.callbacks.resume_saver._MOST_SHARE", math.inf)
+        yield
 
 
-@pytest.fixture
-def lost(volume: Volume) -> JobFolder:
-    """A job whose first attempt was lost at its end."""
+@pytest.fixture(scope="module")
+def lost_once(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
+    """A job whose first attempt was lost at its end, on a volume of its own."""
+    volume = Volume(tmp_path_factory.mktemp("lost") / "volume")
     put_dataset(volume, learnable_frame())
     job = put_job(volume, small_spec(hyperparameters={"epochs": 4, "engine": "stock"}))
     attempt = claim(job)
     run(attempt, StopRequests(attempt, 60))
     attempt.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
     return job
+
+
+@pytest.fixture
+def lost(lost_once: JobFolder, volume: Volume) -> JobFolder:
+    """A copy of that job on the test's volume."""
+    shutil.copytree(
+        next(one for one in lost_once.path.parents if one.name == "volume"), volume.root, dirs_exist_ok=True
+    )
+    return volume.job_folder(lost_once.id)
 
 
 def rewrite(job: JobFolder, alter: Callable[[ResumePoint], ResumePoint]) -> None:

@@ -226,19 +226,6 @@ def test_a_heartbeat_that_stands_still_stops_the_run(volume: Volume) -> None:
         run(attempt, StopRequests(attempt, 0.5))
 
 
-def test_by_hand_the_program_needs_nothing_but_the_folder(volume: Volume) -> None:
-    put_dataset(volume, learnable_frame())
-    attempt = claim(put_job(volume, small_spec()))
-    done = subprocess.run(
-        [sys.executable, "-m", "worker.training", str(attempt.path)], capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    conclusion = attempt.conclusion()
-    assert conclusion is not None
-    assert conclusion.ending is not None
-    assert conclusion.ending.status == "succeeded"
-
-
 def test_sigterm_hands_the_job_back(volume: Volume) -> None:
     put_dataset(volume, learnable_frame())
     attempt = claim(
@@ -248,7 +235,7 @@ def test_sigterm_hands_the_job_back(volume: Volume) -> None:
     try:
         wait_for(attempt.training_log.exists)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
         process.wait()

@@ -81,3 +81,9 @@ def test_a_validation_batch_fits_the_widest_layer_and_is_never_below_the_trainin
     assert validation_batch(rows=100_000, batch_size=32, widest_layer=65_536) == 244
     assert validation_batch(rows=100_000, batch_size=512, widest_layer=65_536) == 512
     assert validation_batch(rows=10, batch_size=512, widest_layer=64) == 10
+
+
+def test_several_devices_train_on_the_stock_engine_without_xla() -> None:
+    chosen = plan(hyperparameters={"devices": 2})
+    assert (chosen.engine, chosen.xla, chosen.devices) == ("stock", False, 2)
+    assert chosen.reason.startswith("stock: trains on several devices; without XLA")

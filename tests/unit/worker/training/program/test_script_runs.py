@@ -40,22 +40,17 @@ model = make()
 """
 
 
-@pytest.mark.parametrize(
-    "callbacks",
-    [
-        "keras.callbacks.ReduceLROnPlateau(patience=1)",
-        "keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9), keras.callbacks.SwapEMAWeights(True)",
-    ],
-)
 def test_the_log_is_the_one_that_the_script_writes_by_itself_in_the_same_order_of_batches(
-    volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, callbacks: str
+    volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = DATA + (
+        "rate = [keras.callbacks.ReduceLROnPlateau(patience=1),\n"
+        "  keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9)]\n"
         "model.compile(keras.optimizers.Adam(0.01, use_ema=True), 'binary_crossentropy', metrics=['accuracy'])\n"
         "stop = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)\n"
         "own = keras.callbacks.History()\n"
         "h = model.fit(x, y, validation_split=0.2, epochs=9, batch_size=16,\n"
-        f"  callbacks=[own, {callbacks}, stop, keras.callbacks.CSVLogger('log.csv')])\n"
+        "  callbacks=[own, *rate, keras.callbacks.SwapEMAWeights(True), stop, keras.callbacks.CSVLogger('log.csv')])\n"
         "assert h is own and len(own.epoch) > 1, own.history\n"
         "np.save('weights.npy', np.concatenate([one.ravel() for one in model.get_weights()]))\n"
     )

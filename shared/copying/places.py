@@ -1,0 +1,73 @@
+"""Whether a volume may be copied from one place to another, and which of its files."""
+
+import time
+
+from shared.copying.problems import CopyRefused
+from shared.document import parse_document
+from shared.store.interface import Entry, Store
+from shared.store.trial import TRIAL_FOLDER
+from shared.volume_identity import COPY_FILE, COPY_FOLDER, MARKER_FILE, VolumeMarker
+
+# Workers write their cards every two seconds.
+_SHOWN_SECONDS = 10.0
+_LOOK_SECONDS = 0.5
+_WORKERS = "workers"
+
+
+def read_volume_id(source: Store) -> str:
+    """The id of the volume there. Raises CopyRefused where there is none, or an unfinished copy of one."""
+    content = source.read(MARKER_FILE)
+    if source.read(COPY_FILE) is not None and (content is None or source.keeps_times):
+        raise CopyRefused(f"{source.place} is a copy that is not finished; continue it with the command that began it")
+    if content is None:
+        raise CopyRefused(
+            f"{source.place} is no volume: it has no {MARKER_FILE}, which a service writes at its first start. The "
+            "volume of `fitstop up` is the folder `volume` in its data folder"
+        )
+    return parse_document(content, VolumeMarker, MARKER_FILE).id
+
+
+def check_apart(source: Store, target: Store) -> None:
+    """Raise CopyRefused where one of the places is the other one, or lies in it."""
+    one, other = f"{source.place}/", f"{target.place}/"
+    if one.startswith(other) or other.startswith(one):
+        raise CopyRefused(
+            f"{source.place} and {target.place} overlap; choose two places of which neither has the other"
+        )
+
+
+def check_target(target: Store) -> None:
+    """Raise CopyRefused for a place that is not empty and has no unfinished copy."""
+    has_record = target.read(COPY_FILE) is not None
+    if target.read(MARKER_FILE) is not None and not (has_record and target.keeps_times):
+        raise CopyRefused(f"{target.place} already holds a whole volume; copy into an empty place")
+    if not has_record and (first := next((entry for entry in target.list() if is_of_volume(entry.name)), None)):
+        raise CopyRefused(f"{target.place} is not empty: it holds {first.name!r}; copy into an empty place")
+
+
+def check_idle(source: Store, seconds: float = _SHOWN_SECONDS) -> None:
+    """Raise CopyRefused where a worker shows that it lives. A card that stays the same is of one that was killed."""
+    before = set(source.list(_WORKERS))
+    end = time.monotonic() + seconds
+    while before and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+        changed = sorted({entry.name for entry in set(source.list(_WORKERS)) - before})
+        if changed:
+            worker = changed[0].rpartition("/")[2].removesuffix(".json")
+            raise CopyRefused(f"{source.place} is in use by the worker {worker}; stop the service first: fitstop down")
+
+
+def list_files(source: Store) -> list[Entry]:
+    """The files that are copied: all but the cards of workers, uploads that are not finished, and what is removed."""
+    return [entry for entry in source.list() if is_of_volume(entry.name) and _is_kept(entry.name)]
+
+
+def is_of_volume(name: str) -> bool:
+    """Whether a file is part of the volume, rather than of a copy's record or of a trial."""
+    return not name.startswith((f"{COPY_FOLDER}/", f"{TRIAL_FOLDER}/"))
+
+
+def _is_kept(name: str) -> bool:
+    # In `deleted` are the names of removed jobs, which count, and folders that are on their way out.
+    is_removed = name.startswith("deleted/") and name.count("/") > 1
+    return not (is_removed or name.startswith((f"{_WORKERS}/", "datasets/.partial-")))

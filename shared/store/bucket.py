@@ -1,0 +1,239 @@
+"""A store in a bucket of S3 or of what is compatible with it, by obstore.
+
+A request that has succeeded may lose its answer, and is then repeated. An exclusive create carries a token in the
+object's metadata: where the object is there already, its token tells whether it is our own. Objects appear whole, the
+large ones at the end of a multipart upload.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING, cast
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    GenericError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import S3Store
+
+from shared.plain_files import MOST_DOCUMENT_BYTES, UnusableDocument
+from shared.store.interface import AccessDenied, Entry, NoAnswer, StoreError
+from shared.store.keys import key_of, name_of
+
+if TYPE_CHECKING:
+    # Types that obstore has for checkers alone.
+    from obstore.store import ClientConfig, RetryConfig, S3Config
+
+# A part of a multipart upload. S3 takes 10,000 of them, so that a file may have 80 GB.
+PART_BYTES = 8 * 1024**2
+# Of one upload at a time; a copy has several uploads.
+_PARTS_AT_ONCE = 2
+_CREATE_TRIES = 3
+_TOKEN = "fitstop-token"  # noqa: S105  the name of a field
+# S3's answer in XML; nothing but its code is shown, since it may repeat what was sent.
+_CODE = re.compile("<Code>([A-Za-z]+)</Code>")
+_STATUS = re.compile("status code: ([0-9]{3} [A-Za-z ]+)")
+_DENIED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
+
+
+class BucketStore:
+    """The objects of `bucket` whose keys begin with `prefix` and a slash; all objects without a prefix.
+
+    `access` has the settings of obstore's S3Store; `retries` says how often and how long a request is repeated.
+    """
+
+    keeps_times = False
+
+    def __init__(
+        self, bucket: str, prefix: str, access: Mapping[str, str], retries: "RetryConfig | None" = None
+    ) -> None:
+        self.place = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._prefix = prefix
+        self._host = access.get("endpoint") or "Amazon S3"
+        options: ClientConfig = {"connect_timeout": "10s", "timeout": "120s"}
+        if self._host.startswith("http://"):
+            options["allow_http"] = True
+        self._objects = S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=cast("S3Config", dict(access)),
+            client_options=options,
+            retry_config=retries,
+        )
+
+    def check(self) -> None:
+        """Raise StoreError where the bucket is not there or we have no access to it."""
+        with self._report_errors():
+            next(iter(obstore.list(self._objects, chunk_size=1)), None)
+
+    def create(self, name: str, content: bytes) -> bool:
+        return self.create_as(name, content, secrets.token_hex(16))
+
+    def create_as(self, name: str, content: bytes, token: str) -> bool:
+        """`create` by who has this token: True also where an earlier call with the token has created the file."""
+        key = self._key(name)
+        with self._report_errors():
+            for tries_left in reversed(range(_CREATE_TRIES)):
+                try:
+                    obstore.put(
+                        self._objects, key, content, mode="create", attributes={_TOKEN: token}, use_multipart=False
+                    )
+                except (AlreadyExistsError, PreconditionError):
+                    return self._token_of(key) == token
+                except GenericError:
+                    # Nobody knows whether it was done.
+                    standing = self._token_of(key)
+                    if standing is not None:
+                        return standing == token
+                    if not tries_left:
+                        raise
+                else:
+                    return True
+        raise AssertionError("the last try returns or raises")
+
+    def replace(self, name: str, pieces: Iterable[bytes], modified_ns: int | None = None) -> None:  # noqa: ARG002  an object has its own time
+        key = self._key(name)
+        rest = iter(pieces)
+        head = _take(rest, PART_BYTES)
+        guarded = _Guarded(chain([head], rest))
+        try:
+            with self._report_errors():
+                if len(head) < PART_BYTES:
+                    obstore.put(self._objects, key, head, use_multipart=False)
+                else:
+                    self._upload(key, guarded)
+        except Exception:
+            guarded.raise_own()
+            raise
+
+    def read(self, name: str) -> bytes | None:
+        with self._report_errors():
+            try:
+                found = obstore.get(self._objects, self._key(name))
+            except FileNotFoundError as error:
+                if _lacks_bucket(error):
+                    raise
+                return None
+            if found.meta["size"] > MOST_DOCUMENT_BYTES:
+                size = found.meta["size"]
+                raise UnusableDocument(f"{name} has {size} bytes, expected at most {MOST_DOCUMENT_BYTES}")
+            return bytes(found.bytes())
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        with self._report_errors():
+            return bytes(obstore.get_range(self._objects, self._key(name), start=start, length=length))
+
+    def list(self, folder: str = "") -> Iterator[Entry]:
+        prefix = self._key(folder) if folder else None
+        with self._report_errors():
+            for page in obstore.list(self._objects, prefix=prefix):
+                for found in page:
+                    moment = round(found["last_modified"].timestamp()) * 10**9
+                    yield Entry(name_of(found["path"]), found["size"], moment, f"{found['e_tag']} {moment}")
+
+    def remove(self, name: str) -> None:
+        with self._report_errors():
+            obstore.delete(self._objects, self._key(name))
+
+    def remove_leftovers(self) -> None:
+        """Nothing: what is left of an upload is in no list, and the bucket's lifecycle rule removes it."""
+
+    def _key(self, name: str) -> str:
+        return key_of(name, self._prefix)
+
+    def _token_of(self, key: str) -> str | None:
+        """The token of who created the object; empty where it has none, None where there is no object."""
+        try:
+            found = obstore.get(self._objects, key, options={"head": True})
+        except FileNotFoundError:
+            return None
+        return found.attributes.get(_TOKEN, "")
+
+    def _upload(self, key: str, pieces: "_Guarded") -> None:
+        """By parts. Where the answer to the last request is lost, the token tells whether the file is whole."""
+        token = secrets.token_hex(16)
+        try:
+            obstore.put(
+                self._objects,
+                key,
+                pieces,
+                attributes={_TOKEN: token},
+                use_multipart=True,
+                chunk_size=PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
+        except Exception:
+            if self._token_of(key) != token:
+                raise
+
+    @contextmanager
+    def _report_errors(self) -> Iterator[None]:
+        """What obstore raises as errors of ours, without the text of a request or an answer."""
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            if isinstance(error, FileNotFoundError) and not _lacks_bucket(error):
+                raise FileNotFoundError(f"no such object in {self.place}") from None
+            raise self._error_of(error) from None
+
+    def _error_of(self, error: Exception) -> StoreError:
+        text = str(error)
+        code, status = _CODE.search(text), _STATUS.search(text)
+        if _lacks_bucket(error):
+            return StoreError(f"{self.place}: there is no such bucket at {self._host}; create it, or fix the name")
+        if isinstance(error, UnauthenticatedError | PermissionDeniedError) or (code and code[1] in _DENIED):
+            said = code[1] if code else type(error).__name__
+            return AccessDenied(f"{self.place}: {self._host} does not accept the credentials ({said})")
+        if "credential" in text.lower() or "169.254." in text:
+            return AccessDenied(
+                f"{self.place}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            )
+        if status:
+            return NoAnswer(f"{self.place}: {self._host} answers {status[1].strip()}{f' ({code[1]})' if code else ''}")
+        return NoAnswer(f"{self.place}: no answer from {self._host}; check the address and the network")
+
+
+def _lacks_bucket(error: Exception) -> bool:
+    return "NoSuchBucket" in str(error)
+
+
+class _Guarded:
+    """Pieces for obstore, which reports an error in them as one of its own."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._error: BaseException | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._pieces)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._error = error
+            raise
+
+    def raise_own(self) -> None:
+        """Raise what the pieces raised, if they did."""
+        if self._error is not None:
+            raise self._error
+
+
+def _take(pieces: Iterator[bytes], size: int) -> bytes:
+    """The first pieces, `size` bytes or more of them, or all."""
+    taken = bytearray()
+    for piece in pieces:
+        taken += piece
+        if len(taken) >= size:
+            break
+    return bytes(taken)

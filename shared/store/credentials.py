@@ -1,0 +1,66 @@
+"""Where the bucket is and who asks: the environment variables and files of the AWS command.
+
+obstore reads the variables, and asks the machine's own identity service where they are missing, but reads no files.
+botocore does, and is larger than all of obstore. Profiles that need a log-in or another program are not followed:
+`aws configure export-credentials --format env` prints variables for them.
+"""
+
+import configparser
+from collections.abc import Mapping
+from pathlib import Path
+
+from shared.store.interface import AccessDenied
+
+# By what they are called in a file, and for obstore.
+_KEYS = {"aws_access_key_id": "access_key_id", "aws_secret_access_key": "secret_access_key"}
+_OPTIONAL = {"aws_session_token": "session_token"}
+_DEFAULT_REGION = "us-east-1"
+
+
+def find_access(environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings for obstore: region, endpoint, and keys where a file has them and the environment has none.
+
+    Raises AccessDenied for a profile that is asked for and not there, and for a file that cannot be read.
+    """
+    profile = environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE") or "default"
+    secrets = _read(environment, "AWS_SHARED_CREDENTIALS_FILE", "credentials").get(profile, {})
+    config = _read(environment, "AWS_CONFIG_FILE", "config")
+    settings = config.get(profile if profile == "default" else f"profile {profile}", {})
+    if profile != "default" and not (secrets or settings):
+        raise AccessDenied(f"the profile AWS_PROFILE={profile} is in none of the files of the AWS command")
+    found = {"region": _region(environment, settings)}
+    if endpoint := _endpoint(environment, settings):
+        found["endpoint"] = endpoint
+    if not environment.get("AWS_ACCESS_KEY_ID"):
+        found |= _keys({**settings, **secrets})
+    return found
+
+
+def _region(environment: Mapping[str, str], settings: Mapping[str, str]) -> str:
+    asked = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    return asked or settings.get("region") or _DEFAULT_REGION
+
+
+def _endpoint(environment: Mapping[str, str], settings: Mapping[str, str]) -> str | None:
+    asked = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    return asked or settings.get("endpoint_url")
+
+
+def _keys(section: Mapping[str, str]) -> dict[str, str]:
+    if not section.keys() >= _KEYS.keys():
+        return {}
+    return {ours: section[theirs] for theirs, ours in (_KEYS | _OPTIONAL).items() if theirs in section}
+
+
+def _read(environment: Mapping[str, str], variable: str, name: str) -> dict[str, dict[str, str]]:
+    path = Path(environment.get(variable) or Path(environment.get("HOME") or "~").expanduser() / ".aws" / name)
+    # A secret may have a `%`.
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        # configparser's own message holds the line.
+        raise AccessDenied(f"{path} can't be read: {type(error).__name__}") from None
+    return {section: dict(parser[section]) for section in parser.sections()}

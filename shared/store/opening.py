@@ -1,0 +1,40 @@
+"""The store at a place that a person names: a folder, or `s3://BUCKET/PREFIX`."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from shared.store.bucket import BucketStore
+from shared.store.credentials import find_access
+from shared.store.folder import FolderStore
+from shared.store.interface import BadName, Store, check_name
+
+
+def is_address(place: str) -> bool:
+    """Whether `place` is an address, and no folder."""
+    return "://" in place
+
+
+def open_store(place: str, environment: Mapping[str, str] = os.environ) -> Store:
+    """The store there. A bucket must exist; a folder need not. Raises BadName, StoreError."""
+    return open_bucket(place, environment) if is_address(place) else FolderStore(Path(place).resolve())
+
+
+def open_bucket(address: str, environment: Mapping[str, str] = os.environ) -> BucketStore:
+    """The bucket at `s3://BUCKET/PREFIX`, which exists. Raises BadName, StoreError."""
+    parts = urlsplit(address)
+    if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
+        raise BadName(f"{_without_secrets(address)} is no bucket: expected s3://BUCKET or s3://BUCKET/PREFIX")
+    prefix = parts.path.strip("/")
+    if prefix:
+        check_name(prefix)
+    store = BucketStore(parts.netloc, prefix, find_access(environment))
+    store.check()
+    return store
+
+
+def _without_secrets(address: str) -> str:
+    """An address as it may be shown: somebody may have put a key before an `@` or after a `?`."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

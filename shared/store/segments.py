@@ -1,0 +1,41 @@
+"""What is appended to, in a store whose files never grow: numbered segments in a folder, each created exclusively."""
+
+from collections.abc import Iterator
+
+from shared.problems import FitstopError
+from shared.store.interface import Store
+
+
+class Overtaken(FitstopError):
+    """Somebody else appends there, too: it was for one writer at a time."""
+
+    code = "overtaken"
+
+
+class Segments:
+    """The segments in `folder`, in the order in which they were appended. One writer at a time appends."""
+
+    def __init__(self, store: Store, folder: str) -> None:
+        self._store = store
+        self._folder = folder
+        self._names = sorted(entry.name for entry in store.list(folder))
+
+    def append(self, content: bytes) -> None:
+        """Append a segment; when this returns it is safe. Raises Overtaken where another writer was quicker."""
+        name = f"{self._folder}/{len(self._names) + 1:08d}"
+        if not self._store.create(name, content):
+            raise Overtaken(f"another process has written {name} in {self._store.place}")
+        self._names.append(name)
+
+    def read_all(self) -> Iterator[bytes]:
+        """What the segments hold, one after the other."""
+        for name in self._names:
+            content = self._store.read(name)
+            assert content is not None, name
+            yield content
+
+    def remove(self) -> None:
+        """Remove all of them, the newest first, so that what is left after a kill is a beginning."""
+        while self._names:
+            self._store.remove(self._names[-1])
+            self._names.pop()

@@ -1,0 +1,42 @@
+"""Which GPUs each slot of a worker holds, and what a job's process sees of them."""
+
+import pytest
+
+from tests.support.nvml import Gpu, driver_of
+from worker.machine.cards import card_environment, cards_of_slot, describe_cards, visible_cards
+
+
+@pytest.mark.parametrize(
+    ("cards", "slots", "each", "held"),
+    [
+        ("0123", 4, 1, ["0", "1", "2", "3"]),
+        ("0123", 2, 2, ["01", "23"]),
+        ("0", 2, 1, ["0", "0"]),
+        ("012", 2, 2, ["01", "20"]),
+        ("", 2, 2, ["", ""]),
+    ],
+)
+def test_each_slot_holds_cards_of_its_own_while_there_are_enough(cards, slots, each, held):
+    assert ["".join(cards_of_slot(cards, slot, each)) for slot in range(slots)] == held
+
+
+def test_a_job_sees_its_own_cards_alone_and_on_a_cpu_the_variables_stay():
+    assert card_environment(["2", "3"]) == {"CUDA_VISIBLE_DEVICES": "2,3", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert card_environment([]) == {}
+
+
+def test_all_cards_of_the_machine_are_seen_or_those_that_are_named(monkeypatch):
+    with driver_of(Gpu("GPU-a"), Gpu("GPU-b")):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        assert visible_cards() == ("0", "1")
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+        assert visible_cards() == ("1",)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+        assert visible_cards() == ()
+
+
+def test_each_card_is_described_with_its_slots():
+    with driver_of(Gpu("GPU-a"), Gpu("GPU-b")):
+        found = describe_cards(("0", "1"), slots=3, each=1)
+    assert [(one.card, one.slots) for one in found] == [("0", (0, 2)), ("1", (1,))]
+    assert all(one.name and one.total_bytes for one in found)

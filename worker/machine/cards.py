@@ -1,0 +1,60 @@
+"""The GPUs of a worker, and which of them each of its slots holds."""
+
+import os
+from collections.abc import Sequence
+
+from shared.worker_card import Gpu
+from worker.machine.device import device_name
+from worker.machine.gpu_use import GpuMeter
+
+
+def visible_cards() -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; none on a CPU. Raises DeviceUnusable."""
+    if device_name().startswith("CPU"):
+        return ()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    named = tuple(name.strip() for name in visible.split(",") if name.strip())
+    return named or tuple(map(str, range(_count())))
+
+
+def cards_of_slot(cards: Sequence[str], slot: int, each: int) -> tuple[str, ...]:
+    """The GPUs of a slot that holds `each` of them. Where there are too few for all slots, they are shared in turn."""
+    return tuple(cards[(slot * each + number) % len(cards)] for number in range(each)) if cards else ()
+
+
+def card_environment(cards: Sequence[str]) -> dict[str, str]:
+    """The variables with which a process sees these GPUs alone, in this order; empty on a CPU."""
+    # By its own default CUDA numbers the fastest GPU 0; NVIDIA's library and `nvidia-smi` number by the bus.
+    return {"CUDA_VISIBLE_DEVICES": ",".join(cards), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if cards else {}
+
+
+def describe_cards(cards: Sequence[str], slots: int, each: int) -> tuple[Gpu, ...]:
+    """Each GPU that a slot holds, and how busy and full it is."""
+    held: dict[str, list[int]] = {}
+    for slot in range(slots):
+        for card in dict.fromkeys(cards_of_slot(cards, slot, each)):
+            held.setdefault(card, []).append(slot)
+    return tuple(_describe(card, tuple(of_slots)) for card, of_slots in held.items())
+
+
+def _describe(card: str, slots: tuple[int, ...]) -> Gpu:
+    with GpuMeter(card) as meter:
+        sample = meter.read()
+        return Gpu(
+            card=card,
+            name=meter.name,
+            slots=slots,
+            used_percent=None if sample.percent is None else round(sample.percent),
+            used_bytes=sample.memory_bytes,
+            total_bytes=meter.memory_bytes,
+        )
+
+
+def _count() -> int:
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        return int(pynvml.nvmlDeviceGetCount())
+    finally:
+        pynvml.nvmlShutdown()
