@@ -63,7 +63,7 @@ class SweepRequests(Transport):
 
     def delete_sweep(self, sweep_id: str) -> None:
         """Delete a finished sweep. The jobs of its trials stay."""
-        self._send("DELETE", _path(sweep_id))
+        self._delete(_path(sweep_id))
 
 
 def _path(sweep_id: str, *parts: str) -> str:

@@ -122,7 +122,8 @@ class Settings(BaseModel):
     api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")
     max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
     cache: Path = Field(
-        default_factory=_cache_folder, description="this worker's own disk, for decoded images; it may be deleted"
+        default_factory=_cache_folder,
+        description="this worker's own disk, for decoded images and compiled programs; it may be deleted",
     )
     cache_bytes: int = Field(default=50 * 1024**3, ge=0, description="maximum bytes of decoded images in the cache")
     index_folder: Path = Field(

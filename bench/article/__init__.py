@@ -6,6 +6,7 @@
     ring    from the stored job to the child at work, to the first epoch's row, and the steps on the way
     row     ten of the article's jobs one after another
     shapes  ten small jobs, each of another shape, against ten scripts
+    restart the first job after a start of the service, without programs kept from before it, and with
     large   Fitstop's share of an epoch of a model of 25 million parameters
 
 Timings of this machine at that moment: the ratios are what counts. Written as a table, as JSON and as an SVG picture.

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from fitstop.cli.base import as_written
+from fitstop.cli.job_ids import find_job_id
 from fitstop.client import Client, Json
 from fitstop.connection import find_connection
 from fitstop.contexts import read_contexts
@@ -37,7 +38,7 @@ def _from_service(values: Callable[[Client], _Values]) -> _Complete:
             connection = find_connection(asked.get("url"), context=asked.get("context"))
             with Client(connection, seconds=_SECONDS) as client:
                 return _items(values(client), begin)
-        except (ClientError, ValueError, KeyError, TypeError):
+        except (ClientError, click.UsageError, ValueError, KeyError, TypeError):
             return []
 
     return complete
@@ -76,6 +77,19 @@ def _contexts(_ctx: click.Context, _parameter: click.Parameter, begin: str) -> l
     with contextlib.suppress(ValueError):
         return _items(((name, one.url) for name, one in read_contexts().named.items()), begin)
     return []
+
+
+def complete_shares(ctx: click.Context, parameter: click.Parameter, begin: str) -> list[CompletionItem]:
+    """The ids of the links to the job that was typed before."""
+    # click leaves the job among the arguments where the option that is completed has no value yet.
+    typed = [one for one in (ctx.params.get("job"), *ctx.args) if one]
+    if not typed:
+        return []
+
+    def shares(client: Client) -> _Values:
+        return ((one["id"], one["created_at"]) for one in client.shares(find_job_id(client, typed[0]))["data"])
+
+    return _from_service(shares)(ctx, parameter, begin)
 
 
 complete_jobs = _from_service(_jobs)
