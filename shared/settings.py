@@ -103,6 +103,9 @@ class Settings(BaseModel):
     project_weights: ProjectWeights = Field(
         default_factory=dict, description='JSON: turns of each project in the queue, such as {"vision": 2}; default: 1'
     )
+    project_quotas: ProjectQuotas = Field(
+        default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
+    )
 
     # The API
     state_folder: Path = Field(
@@ -140,9 +143,6 @@ class Settings(BaseModel):
     )
     costly_reads_per_key: int = Field(
         default=8, ge=1, le=1000, description="concurrent requests of one API key for usage, replays and forecasts"
-    )
-    project_quotas: ProjectQuotas = Field(
-        default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
     )
     webhook_networks: Annotated[str, AfterValidator(_check_networks)] = Field(
         default="",

@@ -110,6 +110,7 @@ class SweepSummary(Shape):
     rule: str
     parallel: Count
     counts: TrialCounts
+    waiting: Annotated[str | None, Field(description="Reason why the next trial waits: a quota of the project")]
     best: Annotated[Trial | None, Field(description="Trial with the best value of the objective")]
     spent: SweepSpent
     urls: SweepUrls

@@ -56,7 +56,7 @@ def extend(sweep_id: str) -> Response:
     while True:
         state = service().sweeps.of(folder.id)
         wanted = _extension(state, asked)
-        if _is_repeated(state, wanted):
+        if _is_repeated(state, asked, wanted):
             return json_response(sweep_report(state))
         _check(state, asked, wanted)
         try:
@@ -77,17 +77,23 @@ def _extension(state: SweepSummary, asked: SweepExtendRequest) -> Extension:
     return Extension(extended_at=utc_now(), trials=asked.trials or spec.trials, budget=budget)
 
 
-def _is_repeated(state: SweepSummary, wanted: Extension) -> bool:
+def _asks_something(asked: SweepExtendRequest) -> bool:
+    return asked.trials is not None or "budget" in asked.model_fields_set
+
+
+def _is_repeated(state: SweepSummary, asked: SweepExtendRequest, wanted: Extension) -> bool:
     """Whether an earlier extension asked for the same."""
     spec = state.record.spec
-    return state.extensions > 0 and (wanted.trials, wanted.budget) == (spec.trials, spec.budget)
+    return (
+        _asks_something(asked) and state.extensions > 0 and (wanted.trials, wanted.budget) == (spec.trials, spec.budget)
+    )
 
 
 def _check(state: SweepSummary, asked: SweepExtendRequest, wanted: Extension) -> None:
     """Raise Conflict where the sweep cannot be extended, and Refused with everything that is wrong with the request."""
     if state.cancel is not None or state.status in {"failed_trials", "data_changed"}:
-        status = "cancelled" if state.cancel is not None else status_of(state)
-        raise Conflict(f"the sweep has {status} and cannot be extended; post its spec as a new sweep")
+        state_words = "was cancelled" if state.cancel is not None else f"has {status_of(state)}"
+        raise Conflict(f"the sweep {state_words} and cannot be extended; post its spec as a new sweep")
     problems = [*_judge_trials(state, asked, wanted), *_judge_budget(state, asked)]
     if not problems:
         problems = _judge_end(state, wanted)
@@ -97,10 +103,11 @@ def _check(state: SweepSummary, asked: SweepExtendRequest, wanted: Extension) ->
 
 def _judge_trials(state: SweepSummary, asked: SweepExtendRequest, wanted: Extension) -> Iterator[Problem]:
     spec = state.record.spec
+    if not _asks_something(asked):
+        yield Problem("#", "nothing to change; expected trials or budget", "missing")
     if asked.trials is None:
-        if "budget" not in asked.model_fields_set:
-            yield Problem("#", "nothing to change; expected trials or budget", "missing")
-    elif asked.trials < spec.trials:
+        return
+    if asked.trials < spec.trials:
         detail = f"received {asked.trials}, and the sweep has {spec.trials}; expected more than that"
         yield Problem(pointer("trials"), detail, "not_more")
     elif asked.trials > spec.trials and count_trials(extend_record(state.record, wanted).spec) == state.most_trials:

@@ -5,15 +5,25 @@ from typing import Any
 
 from api.shapes import sweeps as shapes
 from api.shapes.insight import Amount
+from api.state.service import service
+from shared.job_quota import find_full_quota
 from shared.sweep.check import Checked
 from shared.sweep.space import choose_first
 from shared.sweep.state import SweepSummary
+from shared.sweep.steps import may_have_next
 from shared.sweep.trial import TrialSummary
 
 
 def status_of(state: SweepSummary) -> shapes.SweepStatus:
     """Running until the sweep has ended."""
     return "running" if state.end is None else shapes.STATUS_OF_END[state.end.reason]
+
+
+def waiting_words(state: SweepSummary) -> str | None:
+    """Why the next trial of a sweep waits; None where none is to start now."""
+    if not may_have_next(state):
+        return None
+    return find_full_quota(service().volume, service().settings.project_quotas, state.record.project)
 
 
 def sweep_report(state: SweepSummary) -> shapes.Sweep:
@@ -70,6 +80,7 @@ def _facts(state: SweepSummary) -> dict[str, Any]:
         "message": end.message if end else None,
         "created_at": record.created_at,
         "finished_at": end.ended_at if end else None,
+        "waiting": waiting_words(state),
         "cancel_requested_at": state.cancel.requested_at if state.cancel else None,
         "extensions": state.extensions,
         "objective": spec.objective,

@@ -123,6 +123,9 @@ def sweeps(ctx: click.Context, quiet: bool, output: str) -> None:  # noqa: FBT00
             age(one["created_at"]),
         )
     show_rows(grid)
+    for one in found:
+        if one["waiting"]:
+            hint(f"{one['name']}: the next trial waits: {one['waiting']}")
 
 
 @click.command(epilog=examples("fitstop trials SWEEP --best -n 5"))

@@ -12,8 +12,8 @@ from shared.job import BudgetUsed, StopRequest
 from shared.sweep.folder import EndReason, Shares
 from shared.sweep.rules import judge
 from shared.sweep.shares import LEAST_SECONDS, devices_of, divide_again, price_of_second, shares_of
-from shared.sweep.state import SweepState
-from shared.sweep.trial import Trial
+from shared.sweep.state import SweepState, SweepStateOf
+from shared.sweep.trial import Trial, TrialFacts
 from shared.times import seconds_until, utc_now
 
 
@@ -65,13 +65,17 @@ class End:
 Step = Divide | Propose | MakeJob | StopTrial | CancelTrial | End
 
 
-def next_steps(state: SweepState) -> list[Step]:
-    """The steps, of which at most one proposes: the next proposal has to know of it."""
+def next_steps(state: SweepState, *, is_full: bool = False) -> list[Step]:
+    """The steps, of which at most one proposes: the next proposal has to know of it.
+
+    Where the quota of the sweep's project `is_full`, none proposes: the next trial waits.
+    """
     if state.end is not None:
         return []
     if stops := _cancel_rest(state):
         return stops
-    begin = [*_divide(state), *_make_jobs(state), *_propose(state)]
+    number = None if is_full else _next_number(state)
+    begin = [*_divide(state, number), *_make_jobs(state), *_propose(state, number)]
     return [*_stop_outclassed(state), *begin] or _end(state)
 
 
@@ -79,8 +83,7 @@ def _make_jobs(state: SweepState) -> list[Step]:
     return [MakeJob(trial) for trial in state.unfinished if trial.status == "proposed"]
 
 
-def _propose(state: SweepState) -> list[Step]:
-    number = _next_number(state)
+def _propose(state: SweepState, number: int | None) -> list[Step]:
     if number is None or (state.record.spec.budget is not None and number not in shares_of(state)):
         return []
     return [Propose(number, tuple(trial.number for trial in state.unfinished))]
@@ -91,6 +94,12 @@ def _next_number(state: SweepState) -> int | None:
     if len(state.unfinished) >= state.record.spec.parallel or why_no_more(state) is not None:
         return None
     return max((trial.number for trial in state.trials), default=0) + 1
+
+
+def may_have_next(state: SweepStateOf[TrialFacts]) -> bool:
+    """Whether a further trial may start beside those that have not ended, if the budget and the rules allow it."""
+    is_open = state.end is None and state.cancel is None
+    return is_open and len(state.unfinished) < state.record.spec.parallel and len(state.trials) < state.most_trials
 
 
 def _end(state: SweepState) -> list[Step]:
@@ -124,11 +133,11 @@ def _stop_outclassed(state: SweepState) -> list[Step]:
 # The budget
 
 
-def _divide(state: SweepState) -> list[Step]:
-    """A new division of the budget, where a trial needs more or is to be proposed."""
+def _divide(state: SweepState, number: int | None) -> list[Step]:
+    """A new division of the budget, where a trial needs more or the one of this number is to be proposed."""
     to_come = 0 if why_no_more(state) is not None else state.most_trials - len(state.trials)
     most = min(state.record.spec.parallel, len(state.unfinished) + to_come)
-    shares = divide_again(state, _next_number(state), most)
+    shares = divide_again(state, number, most)
     return [Divide(shares)] if shares else []
 
 

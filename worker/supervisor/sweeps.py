@@ -11,6 +11,7 @@ from contextlib import suppress
 from shared.document import UnusableDocument
 from shared.ids import new_job_id
 from shared.job import JobError
+from shared.job_quota import find_full_quota
 from shared.problems import Refused
 from shared.queue import JobQueue
 from shared.resolve.memory import MemoryLimits
@@ -38,6 +39,7 @@ class SweepRunner:
     def __init__(self, volume: Volume, job_queue: JobQueue, settings: Settings) -> None:
         self._volume = volume
         self._queue = job_queue
+        self._quotas = settings.project_quotas
         self._limits = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
         self._readers: dict[str, SweepReader] = {}
         # With the number of extensions after which each ended.
@@ -89,7 +91,8 @@ class SweepRunner:
                 self._readers.pop(sweep_id, None)
                 return
             self._give_shares(state)
-            steps = next_steps(state)
+            full = find_full_quota(self._volume, self._quotas, state.record.project)
+            steps = next_steps(state, is_full=full is not None)
             if not steps:
                 return
             for step in steps:

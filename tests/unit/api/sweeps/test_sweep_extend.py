@@ -47,6 +47,7 @@ def test_a_repeated_extension_is_one(client, volume, grades):
     first = extend(client, sweep_id, trials=9)
     assert extend(client, sweep_id, trials=9).json == first.json
     assert extend(client, sweep_id, trials=12).json["extensions"] == 2
+    assert places(extend(client, sweep_id)) == {"#": "missing"}
 
 
 def test_limits_are_raised_and_removed(client, volume, budgeted):

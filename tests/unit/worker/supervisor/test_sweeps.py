@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.document import read_document
 from shared.job import Claim
 from shared.job_folder import JobFolder
 from shared.job_share import read_share, shares_folder
@@ -17,9 +18,9 @@ from shared.sweep.folder import Extension, Share, Shares, SweepFolder
 from shared.sweep.proposal import propose
 from shared.sweep.state import SweepState, read_state
 from shared.times import time_in, utc_now
-from shared.volume import Volume
+from shared.volume import OpenJob, Volume
 from tests.support.epochs import epoch, tell
-from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.sweeps import DeafQueue, put_sweep, train
 from tests.unit.shared.crash import dying_at
 from worker.supervisor.sweeps import SweepRunner
@@ -34,8 +35,8 @@ def volume(tmp_path: Path) -> Volume:
     return volume
 
 
-def runner(volume: Volume) -> SweepRunner:
-    return SweepRunner(volume, DeafQueue(), Settings())  # type: ignore[arg-type]
+def runner(volume: Volume, **settings: Any) -> SweepRunner:
+    return SweepRunner(volume, DeafQueue(), Settings(**settings))  # type: ignore[arg-type]
 
 
 def state_of(volume: Volume, folder: SweepFolder) -> SweepState:
@@ -107,6 +108,29 @@ def test_a_sweep_runs_its_trials_and_ends(volume: Volume) -> None:
         f"grades {state.best.number}",
     )
     assert record.data_spec.hyperparameters.learning_rate == state.best.parameters[RATE]
+
+
+def test_the_next_trial_waits_while_the_quota_of_its_project_is_full(volume: Volume) -> None:
+    folder, other = put_sweep(volume, trials=3, parallel=3), put_job(volume, small_spec())
+    put_job(volume, small_spec(), "another")
+    worker = runner(volume, project_quotas={"default": {"unfinished_jobs": 2}})
+
+    def statuses() -> list[str]:
+        worker.look()
+        return [trial.status for trial in state_of(volume, folder).trials]
+
+    assert statuses() == ["queued"]
+    train(other, 0.5)
+    volume.close_job(OpenJob(5, other.id))
+    assert statuses() == ["queued", "queued"]
+    for number in (1, 2, 3):
+        trial = folder.trial(number)
+        assert trial is not None
+        train(volume.job_folder(trial.job), 0.5)
+        volume.close_job(OpenJob(5, trial.job))
+        worker.look()
+    state = state_of(volume, folder)
+    assert (state.status, [trial.status for trial in state.trials]) == ("completed", ["succeeded"] * 3)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -230,6 +254,21 @@ def test_a_sweep_stops_within_its_budget(volume: Volume) -> None:
     assert state.status == "budget"
     assert state.end is not None
     assert "95 of 100 seconds" in state.end.message
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_trial_is_without_its_share_wherever_a_worker_dies(volume: Volume, seed: int) -> None:
+    folder = put_sweep(volume, trials=6, parallel=2, budget={"max_gpu_seconds": 60}, sampler="random")
+    state = run_to_end(volume, folder, seed=seed, dies=True)
+    assert [trial.status for trial in state.trials] == ["succeeded"] * 6
+    newest = folder.shares(None)
+    assert newest is not None
+    for trial in state.trials:
+        assert share_of(volume.job_folder(trial.job)).max_gpu_seconds is not None
+    for number in range(1, newest.number + 1):
+        shares = read_document(folder.path / "shares" / f"{number:06d}.json", Shares)
+        assert shares is not None
+        assert sum(share.budget.max_gpu_seconds or 0.0 for share in shares.trials.values()) <= 60
 
 
 def claim_since(job: JobFolder, seconds: float, devices: int = 1) -> None:
