@@ -108,7 +108,8 @@ class EnginePlan(Document):
 
     Other choices would give other bits, so a resumed run keeps to it whatever machine it goes on on. `threads`:
     TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch. `devices`
-    share each batch.
+    share each batch. `rewrites_graphs`: whether TensorFlow improves a traced graph before it runs, as it did for every
+    job once.
     """
 
     engine: Literal["fused", "stock"]
@@ -118,6 +119,7 @@ class EnginePlan(Document):
     steps_per_epoch: int
     reason: str
     devices: int = 1
+    rewrites_graphs: bool = True
 
 
 class Cancel(Document):

@@ -63,6 +63,7 @@ class Engine(Shape):
     steps_per_epoch: Annotated[int, Field(ge=1)]
     reason: str
     devices: Annotated[int, Field(ge=1, description="Number of devices that share each batch")] = 1
+    rewrites_graphs: Annotated[bool, Field(description="Whether TensorFlow improves a traced graph before it runs")]
 
 
 class JobWorker(Shape):

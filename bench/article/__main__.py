@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.article.epochs import Options, measured, median_of
 from bench.article.figures import Part, draw
-from bench.article.service import agreement, restart, ring, row, start, warm_fitstop
+from bench.article.service import agreement, restart, ring, row, shapes, start, warm_fitstop
 
 # Rows, layers, rows of a batch, epochs measured in each round, rounds.
 SIZES: list[tuple[str, int, list[int], int, int, int]] = [
@@ -26,7 +26,7 @@ SIZES: list[tuple[str, int, list[int], int, int, int]] = [
     ("2,000,000 rows, 256-256-256", 2_000_000, [256, 256, 256], 4096, 1, 1),
 ]
 LARGE = Options("fitstop", 2560, [3500, 3500, 3500], 256, epochs=16, first=1, checkpoints=False, is_paired=True)
-PARTS = ("start", "agree", "ring", "row", "restart", "epoch", "large")
+PARTS = ("start", "agree", "ring", "row", "shapes", "restart", "epoch", "large")
 
 
 def main() -> int:
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def _posted(data: Path, chosen: Sequence[str], seeds: int, done: Callable[[Part], None]) -> None:
-    if not {"start", "agree", "ring", "row"} & set(chosen):
+    if not {"start", "agree", "ring", "row", "shapes"} & set(chosen):
         return
     with warm_fitstop(data) as client:
         if "start" in chosen:
@@ -70,6 +70,8 @@ def _posted(data: Path, chosen: Sequence[str], seeds: int, done: Callable[[Part]
             done(ring(client, times=10))
         if "row" in chosen:
             done(row(client, jobs=10))
+        if "shapes" in chosen:
+            done(shapes(client, data, jobs=10))
 
 
 def epoch(title: str, rows: int, layers: list[int], batch_size: int, epochs: int, rounds: int) -> Part:

@@ -1,7 +1,7 @@
 """The article's job as a user would write it on stock Keras: `python article_script.py winequalityN.csv SEED [JSON]`.
 
-The JSON may have other `layers`, a `dropout` and a `learning_rate`. Prints one line of JSON: the best val_accuracy, its
-epoch and the last one.
+The JSON may have other `layers` and `epochs`, a `dropout` and a `learning_rate`. Prints one line of JSON: the best
+val_accuracy, its epoch and the last one.
 """
 
 import json
@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from tensorflow import keras
 
 path, seed = sys.argv[1], int(sys.argv[2])
-chosen = {"layers": [64, 64, 64], "dropout": 0.0, "learning_rate": 0.001, **json.loads([*sys.argv, "{}"][3])}
+chosen = {"layers": [64, 64, 64], "dropout": 0.0, "learning_rate": 0.001, "epochs": 1000}
+chosen |= json.loads([*sys.argv, "{}"][3])
 keras.utils.set_random_seed(seed)
 frame = pd.read_csv(path).dropna()
 frame["type"] = (frame["type"] == "white").astype(int)
@@ -38,7 +39,7 @@ with tempfile.TemporaryDirectory() as folder:
     history = model.fit(
         train_x,
         train_y,
-        epochs=1000,
+        epochs=chosen["epochs"],
         validation_data=(test_x, test_y),
         verbose=2,
         callbacks=[

@@ -1,19 +1,36 @@
 """What the fork server imports once, so that a training child starts with all of it.
 
-Importing is all that happens here: a process that has used TensorFlow cannot be forked (the child hangs), and one that
-has touched a GPU cannot either. The fork server stays single-threaded, with OPENBLAS_NUM_THREADS=1.
+A process that has used TensorFlow cannot be forked (the child hangs), and one that has touched a GPU cannot either: of
+both, importing is all that happens here. The fork server stays single-threaded, with OPENBLAS_NUM_THREADS=1.
+
+A small table is prepared once, since scikit-learn and skops import and look up much the first time. Nothing is drawn.
 """
 
 # First: it looks through every module that is there for each of scikit-learn's types, with TensorFlow for two seconds.
 import skops.io  # isort: skip
 
 import keras
+import numpy as np
+import pandas as pd
+import pyarrow.dataset
 import tensorflow as tf
 
 import worker.training.__main__
 import worker.training.run
 from worker.ipc.die_with_parent import die_with_parent
+from worker.training import prepare
 
-__all__ = ["keras", "skops", "tf", "worker"]
+__all__ = ["keras", "pyarrow", "skops", "tf", "worker"]
+
+
+def prepare_table() -> None:
+    """Fit, apply and dump the preparation of a table, as each job with a table does."""
+    rows = pd.DataFrame({"number": np.arange(4.0), "text": np.array(["a", "b", "a", "b"], object)})
+    inputs = (prepare.Input("number", "float", "number"), prepare.Input("text", "text", "one_hot"))
+    preparation, _ = prepare.fit(rows, np.arange(4.0), prepare.Schema(inputs))
+    preparation.transform(rows)
+    skops.io.dumps(preparation.steps)
+
 
 die_with_parent()
+prepare_table()

@@ -3,7 +3,10 @@
 A few seeded jobs on each engine here; `make resume-proof` runs as many as are wanted.
 """
 
+import os
 import random
+import sys
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,27 @@ def untouched(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Those that killed runs keep for each other; the untouched ones compile by themselves."""
     return tmp_path_factory.mktemp("programs")
+
+
+def test_a_process_of_the_fork_server_imports_nothing_more_for_a_table_and_the_server_has_one_thread(
+    forks: ForkServerContext,
+) -> None:
+    here, there = forks.Pipe()
+    process = forks.Process(target=count_new_modules, args=(there,))
+    process.start()
+    new_modules, threads_of_server = here.recv()
+    process.join()
+    assert (new_modules, threads_of_server) == ([], 1)
+
+
+def count_new_modules(pipe: Connection) -> None:
+    from worker.training.preload import prepare_table
+
+    before, threads = set(sys.modules), len(list(Path(f"/proc/{os.getppid()}/task").iterdir()))
+    random_before = random.getstate()
+    prepare_table()
+    assert random.getstate() == random_before
+    pipe.send((sorted(set(sys.modules) - before), threads))
 
 
 # Each engine is killed inside an epoch below.

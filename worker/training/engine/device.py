@@ -26,6 +26,7 @@ def prepare_tensorflow(plan: EnginePlan) -> None:
     # The stock engine compiles in the middle of `fit`.
     if plan.xla and plan.engine == "fused":
         use_kept_programs(plan.threads)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not plan.rewrites_graphs})
     try:
         tf.config.threading.set_intra_op_parallelism_threads(plan.threads)
         if plan.engine == "fused":

@@ -89,6 +89,8 @@ def test_how_the_job_is_computed_is_shown_once_it_is_decided(client, job):
         "validation_batch": 9,
         "steps_per_epoch": 4,
         "reason": "why",
+        "devices": 1,
+        "rewrites_graphs": False,
     }
     job.keep_to(EnginePlan(**decided))
     job.keep_to(EnginePlan(**{**decided, "xla": False}))

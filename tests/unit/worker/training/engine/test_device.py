@@ -3,6 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+import tensorflow as tf
+
+from shared.job import EnginePlan
+from worker.training.engine.device import prepare_tensorflow
+
 PROGRAM = """
 import resource
 import numpy as np
@@ -20,6 +26,25 @@ prepare_tensorflow(EnginePlan(engine="fused", xla=True, threads=1, validation_ba
 faults()
 print(before, faults())
 """
+
+
+@pytest.mark.parametrize("rewrites", [True, False])
+def test_the_plan_says_whether_tensorflow_rewrites_graphs(rewrites: bool) -> None:
+    before = tf.config.optimizer.get_experimental_options()
+    plan = EnginePlan(
+        engine="fused",
+        xla=False,
+        threads=1,
+        validation_batch=1,
+        steps_per_epoch=1,
+        reason="-",
+        rewrites_graphs=rewrites,
+    )
+    try:
+        prepare_tensorflow(plan)
+        assert tf.config.optimizer.get_experimental_options()["disable_meta_optimizer"] != rewrites
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False, **before})
 
 
 def test_freed_memory_is_used_again_without_a_fault_for_each_of_its_pages() -> None:

@@ -1,5 +1,6 @@
 """The rule that chooses how a job is computed."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from shared.spec import JobSpec
 from shared.validation import validate
 from tests.unit.shared.records import GRADES, dataset, record, spec
 from worker.training.data.rows import Data, Part
+from worker.training.engine import plan as rule
 from worker.training.engine.plan import decide, likely_epochs
 from worker.training.order import validation_batch
 
@@ -53,6 +55,18 @@ def test_a_large_step_gets_every_core() -> None:
     import os
 
     assert plan(model={"layers": [4096, 4096]}).threads == len(os.sched_getaffinity(0))
+
+
+def test_the_graph_of_a_small_step_on_a_cpu_is_not_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not plan().rewrites_graphs
+    assert plan(model={"layers": [4096, 4096]}).rewrites_graphs
+    monkeypatch.setattr(rule, "device", lambda: "GPU")
+    assert plan().rewrites_graphs
+
+
+def test_a_job_that_was_begun_before_there_was_a_choice_keeps_its_bits() -> None:
+    stored = plan().model_dump(mode="json", exclude={"rewrites_graphs"})
+    assert EnginePlan.model_validate_json(json.dumps(stored)).rewrites_graphs
 
 
 def test_the_likely_end_follows_the_patience() -> None:

@@ -56,6 +56,7 @@ def test_what_holds_a_convolution_is_never_compiled_by_xla_on_a_cpu(
     if kind in {"application", "arrays of images", "earlier job"}:
         assert found.reason.endswith("without XLA: XLA makes convolutions many times slower on a CPU")
     if has_convolutions:
+        assert found.rewrites_graphs
         assert found.threads == len(os.sched_getaffinity(0))
 
 
