@@ -7,7 +7,7 @@ DATA ?=
 GPU ?= $(if $(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/libcuda.so.1),yes,no)
 LOCAL := $(VENV)/.$(if $(filter yes,$(GPU)),local-gpu,local)
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof hostile-inputs many-images memory-proof bucket-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps bench-live-sweeps bench-sweep-reads bench-sweep-page sweep-proof replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof programs-proof hostile-inputs many-images memory-proof bucket-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps bench-live-sweeps bench-sweep-reads bench-sweep-page sweep-proof sweep-budget-proof replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -65,6 +65,9 @@ resume-proof-kinds: $(VENV)/.dev  ## the same on images and arrays, with models 
 
 script-proof: $(VENV)/.dev  ## the same of the scripts in examples/scripts: make script-proof [KILLS= SEED= SCRIPTS=]
 	$(BIN)/python -m proofs.script_proof --kills $(or $(KILLS),10) --seed $(SEED) $(SCRIPTS)
+
+programs-proof: $(VENV)/.dev  ## damage the compiled programs that jobs would reuse: make programs-proof [FILES= SEED=]
+	$(BIN)/python -m proofs.kept_programs --files $(or $(FILES),100) --seed $(SEED)
 
 LOSSES ?= 25
 
@@ -126,6 +129,9 @@ TRIALS ?= 200
 
 sweep-proof: $(VENV)/.dev  ## kill workers, APIs and Redis during a sweep: make sweep-proof [TRIALS= KILLS= SEED=]
 	$(BIN)/python -m proofs.sweep --trials $(TRIALS) --kills $(or $(KILLS),100) --seed $(SEED)
+
+sweep-budget-proof: $(VENV)/.dev  ## run sweeps against their budgets: make sweep-budget-proof [SWEEPS= SEED=]
+	$(BIN)/python -m proofs.sweep_budgets --sweeps $(or $(SWEEPS),20) --seed $(SEED)
 
 FASHION ?= /usr/share/datasets/fashion-mnist
 

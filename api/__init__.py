@@ -49,6 +49,7 @@ def create_app(settings: "Settings") -> "Flask":
     from api.programs import views as programs
     from api.state import histories, volume_check
     from api.state.service import Service
+    from api.sweeps import extend as sweep_extend
     from api.sweeps import insight as sweep_insight
     from api.sweeps import views as sweeps
     from api.webhooks import views as webhooks
@@ -122,6 +123,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/sweeps/<sweep_id>/trials", "read", sweeps.show_trials),
         ("GET", "/sweeps/<sweep_id>/explain", "read", sweep_insight.show_explanation),
         ("POST", "/sweeps/<sweep_id>/cancel", "write", sweeps.cancel),
+        ("POST", "/sweeps/<sweep_id>/extend", "write", sweep_extend.extend),
         ("POST", "/sweeps/<sweep_id>/replay", "read", sweep_insight.replay),
         ("GET", "/webhooks", "read", webhooks.show_all),
         ("POST", "/webhooks", "write", webhooks.create),
@@ -152,6 +154,7 @@ def create_app(settings: "Settings") -> "Flask":
         ("GET", "/page/usage", "page", page.usage),
         ("GET", "/page/workers", "page", page.workers),
         ("GET", "/page/sweeps", "page", page.sweeps),
+        ("GET", "/page/sweeps/new", "page", page.new_sweep),
         ("GET", "/page/sweeps/<sweep_id>", "page", page.sweep),
         ("GET", "/page/webhooks", "page", page.webhooks),
         # A person who signs in has shown no key yet; the files hold nothing that is not in the package.

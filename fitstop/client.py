@@ -89,7 +89,7 @@ class Client(SweepRequests):
 
     def delete_webhook(self, webhook_id: str) -> None:
         """Delete a webhook, with what was not delivered to it."""
-        self._send("DELETE", f"/webhooks/{quote(webhook_id, safe='')}")
+        self._delete(f"/webhooks/{quote(webhook_id, safe='')}")
 
     def queue(self) -> Json:
         """The head of the queue, each job with why it waits."""
@@ -138,7 +138,7 @@ class Client(SweepRequests):
 
     def delete_dataset(self, dataset_id: str) -> None:
         """Remove a dataset that no unfinished job uses."""
-        self._send("DELETE", f"/datasets/{quote(dataset_id, safe='')}")
+        self._delete(f"/datasets/{quote(dataset_id, safe='')}")
 
     # Weights of models
 
@@ -173,7 +173,7 @@ class Client(SweepRequests):
 
     def delete_model(self, weights_id: str) -> None:
         """Remove weights that no unfinished job uses."""
-        self._send("DELETE", f"/models/{quote(weights_id, safe='')}")
+        self._delete(f"/models/{quote(weights_id, safe='')}")
 
     # Programs
 
@@ -198,7 +198,7 @@ class Client(SweepRequests):
 
     def delete_program(self, program_id: str) -> None:
         """Remove a program, with all versions, that no unfinished job uses."""
-        self._send("DELETE", _program_path(program_id))
+        self._delete(_program_path(program_id))
 
     # Jobs
 
@@ -223,23 +223,23 @@ class Client(SweepRequests):
 
     def delete(self, job_id: str) -> None:
         """Delete a finished job with its models and logs."""
-        self._send("DELETE", _job_path(job_id))
+        self._delete(_job_path(job_id))
 
     def jobs(self, *, limit: int = 100, after: str | None = None, **filters: Any) -> Json:
-        """One page of the jobs, newest first; `after` is the last id of the page before it.
+        """One page of the jobs, newest first; `after` is `next` of the page before it.
 
-        `filters` are those of GET /jobs, such as `status`, `name`, `search`, or `metadata.NAME`.
+        `filters` are those of GET /jobs, such as `status`, `name`, `search`, `sort`, or `metadata.NAME`.
         """
         asked = {"limit": limit, "after": after, **filters}
         return self._json("GET", "/jobs", params={key: value for key, value in asked.items() if value is not None})
 
     def all_jobs(self, **filters: Any) -> Iterator[Json]:
-        """Every job that the filters of `jobs` let through, newest first, page by page."""
+        """Every job that the filters of `jobs` let through, page by page: newest first, or in the order of `sort`."""
         return read_all(lambda after: self.jobs(after=after, **filters), None)
 
     def job(self, job_id: str) -> Json:
         """The whole job."""
-        return self._json("GET", _job_path(job_id))
+        return self._one_job("GET", job_id)
 
     def cancel(self, job_id: str) -> Json:
         """Cancel a job; its checkpoints are kept."""
@@ -247,7 +247,25 @@ class Client(SweepRequests):
 
     def change(self, job_id: str, changes: Json) -> Json:
         """Change a job's `tags` (or `add_tags`, `remove_tags`) and `note`; the job afterwards."""
-        return self._json("PATCH", _job_path(job_id), json=changes)
+        return self._one_job("PATCH", job_id, json=changes)
+
+    def _one_job(self, method: str, job_id: str, **options: Any) -> Json:
+        document = self._json(method, _job_path(job_id), **options)
+        if "id" not in document:
+            raise self._no_service()
+        return document
+
+    def create_share(self, job_id: str, expires_in_days: int | None = None) -> Json:
+        """Create a link that shows one job; only this answer contains its `token`, and `url`, a path with it."""
+        return self._json("POST", _job_path(job_id, "shares"), json={"expires_in_days": expires_in_days})
+
+    def shares(self, job_id: str) -> Json:
+        """The list of links to a job."""
+        return self._json("GET", _job_path(job_id, "shares"))
+
+    def revoke_share(self, job_id: str, share_id: str) -> None:
+        """Revoke a link to a job."""
+        self._delete(f"{_job_path(job_id, 'shares')}/{quote(share_id, safe='')}")
 
     def explain(self, job_id: str) -> Json:
         """Why the job waits, runs or stopped: `sentences`, and `text`."""

@@ -54,9 +54,16 @@ class SweepRequests(Transport):
         """Cancel a sweep and its unfinished trials; their checkpoints are kept."""
         return self._json("POST", _path(sweep_id, "cancel"))
 
+    def extend_sweep(self, sweep_id: str, changes: Json) -> Json:
+        """Raise the `trials` or the `budget` of a sweep; one that had ended runs again. Values are totals.
+
+        Raises Refused with everything that is wrong, and Conflict for a sweep that was cancelled or has failed.
+        """
+        return self._json("POST", _path(sweep_id, "extend"), json=changes)
+
     def delete_sweep(self, sweep_id: str) -> None:
         """Delete a finished sweep. The jobs of its trials stay."""
-        self._send("DELETE", _path(sweep_id))
+        self._delete(_path(sweep_id))
 
 
 def _path(sweep_id: str, *parts: str) -> str:

@@ -92,6 +92,12 @@ class Sweep:
         self.client.cancel_sweep(self.id)
         return self
 
+    def extend(self, trials: int | None = None, budget: Json | None = None) -> Self:
+        """Raise the number of trials or limits of the budget, each as its new total; an ended sweep runs again."""
+        given = {"trials": trials, "budget": budget}
+        self.client.extend_sweep(self.id, {name: value for name, value in given.items() if value is not None})
+        return self
+
     def delete(self) -> None:
         """Delete the ended sweep. The jobs of its trials stay."""
         self.client.delete_sweep(self.id)

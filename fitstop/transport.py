@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx2
 
 from fitstop.connection import Connection, find_connection
-from fitstop.errors import Damaged, Unreachable, error_of
+from fitstop.errors import Answered, Damaged, Unreachable, error_of
 
 Json = dict[str, Any]
 
@@ -86,8 +86,12 @@ class Transport:
     def _json(self, method: str, path: str, **options: Any) -> Json:
         document = _document(self._send(method, path, **options))
         if not isinstance(document, dict):
-            raise error_of(502, {"title": f"{self.connection.url} answers, but it is not a Fitstop service"})
+            raise self._no_service()
         return document
+
+    def _delete(self, path: str) -> None:
+        if self._send("DELETE", path).status_code != httpx2.codes.NO_CONTENT:
+            raise self._no_service()
 
     @contextmanager
     def _stream(self, path: str) -> Iterator[httpx2.Response]:
@@ -99,6 +103,9 @@ class Transport:
                 yield response
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
+
+    def _no_service(self) -> Answered:
+        return error_of(502, {"title": f"{self.connection.url} answers, but it is not a Fitstop service"})
 
     def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
         reason = str(error) or type(error).__name__
@@ -130,13 +137,16 @@ def pieces_of(response: httpx2.Response) -> Iterator[bytes]:
 
 
 def read_all(read_page: Callable[[Any], Json], after: Any, *, cursor: str = "id") -> Iterator[Json]:
-    """Every item of a list, page by page; the field `cursor` of a page's last item says where the next page begins."""
+    """Every item of a list, page by page.
+
+    The next page begins where `next` of a page says, and without that at the field `cursor` of the page's last item.
+    """
     while True:
         page = read_page(after)
         yield from page["data"]
         if not page["has_more"] or not page["data"]:
             return
-        after = page["data"][-1][cursor]
+        after = page.get("next") or page["data"][-1][cursor]
 
 
 def _document(response: httpx2.Response) -> Any:

@@ -81,7 +81,7 @@ def _limit(kind: str, limit: float, used: float, left: float, currency: str | No
 
 def used_words(used: BudgetUsed) -> str:
     """How much of a limit is used, such as `4.87 of 5 seconds of compute time`."""
-    whose = ", of its whole sweep" if used.sweep else ""
+    whose = " of its sweep's budget" if used.sweep else ""
     if used.kind == "deadline":
         return f"the deadline of {used.limit}{whose}"
     unit = f" {used.currency or 'in cost'}" if used.kind == "max_cost" else " seconds of compute time"

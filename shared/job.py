@@ -4,6 +4,7 @@ spec.json        JobRecord    what is to be done; by the API
 plan.json        EnginePlan   how it is computed; by the first attempt, before its first epoch
 cancel.json      Cancel       somebody does not want it any more; by the API
 stop.json        StopRequest  its sweep stops it; by a worker
+shares/<n>.json  SweepShare   what it may use of its sweep's budget; by a worker
 result.json      JobResult    how it ended; created once
 attempts/<n>/
   claim.json     Claim        whose attempt this is; the worker
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.document import Document
 from shared.progress import Best, Count, EpochProgress, LastImprovement, Seconds, take_old_names
 from shared.project import DEFAULT_PROJECT, ProjectName
-from shared.spec import AnyJobSpec, JobSpec, ProgramJobSpec
+from shared.spec import AnyJobSpec, Budget, JobSpec, ProgramJobSpec
 from shared.task import Task
 from shared.times import Time
 
@@ -166,11 +167,21 @@ class Outclassed(_Part):
 
 
 class StopRequest(Document):
-    """`stop.json`: the sweep of the job stops it, because it cannot win or because the sweep's budget is used up."""
+    """`stop.json`: the sweep of the job stops it, because it cannot win.
+
+    Older versions also stopped it so where the sweep's budget was used up.
+    """
 
     requested_at: Time
     outclassed: Outclassed | None = None
     budget: BudgetUsed | None = None
+
+
+class SweepShare(Document):
+    """`shares/<number>.json`: what a trial may use of the budget of its sweep. The newest one stands."""
+
+    sweep: str
+    budget: Budget
 
 
 class Stop(_Part):

@@ -103,6 +103,9 @@ class Settings(BaseModel):
     project_weights: ProjectWeights = Field(
         default_factory=dict, description='JSON: turns of each project in the queue, such as {"vision": 2}; default: 1'
     )
+    project_quotas: ProjectQuotas = Field(
+        default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
+    )
 
     # The API
     state_folder: Path = Field(
@@ -122,7 +125,8 @@ class Settings(BaseModel):
     api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")
     max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
     cache: Path = Field(
-        default_factory=_cache_folder, description="this worker's own disk, for decoded images; it may be deleted"
+        default_factory=_cache_folder,
+        description="this worker's own disk, for decoded images and compiled programs; it may be deleted",
     )
     cache_bytes: int = Field(default=50 * 1024**3, ge=0, description="maximum bytes of decoded images in the cache")
     index_folder: Path = Field(
@@ -139,9 +143,6 @@ class Settings(BaseModel):
     )
     costly_reads_per_key: int = Field(
         default=8, ge=1, le=1000, description="concurrent requests of one API key for usage, replays and forecasts"
-    )
-    project_quotas: ProjectQuotas = Field(
-        default_factory=dict, description='JSON: what each project may use, such as {"vision": {"bytes": 1000000000}}'
     )
     webhook_networks: Annotated[str, AfterValidator(_check_networks)] = Field(
         default="",

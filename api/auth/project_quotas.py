@@ -9,6 +9,7 @@ from api.auth.access import caller
 from api.http.problems import HttpProblem
 from api.state.service import service
 from shared.job import JobRecord
+from shared.job_quota import find_full_quota
 from shared.project import ProjectQuota, quota_of
 from shared.times import utc_now
 
@@ -38,17 +39,10 @@ def check_job(record: JobRecord) -> None:
     problems = list(_find_reached_quotas(project, quota))
     if problems:
         raise _quota_problem(project, problems)
-    if quota.unfinished_jobs is None:
-        return
-    count, limit = service().usage.count_unfinished_jobs(project), quota.unfinished_jobs
-    if count >= limit:
-        raise HttpProblem(
-            429,
-            "project_jobs",
-            f'the project "{project}" has {count} unfinished jobs, and its quota is {limit}; '
-            "wait for some to finish, or cancel them",
-            retry_after=_JOBS_RETRY_SECONDS,
-        )
+    full = find_full_quota(service().volume, service().settings.project_quotas, project)
+    if full is not None:
+        detail = f"{full}; wait for some to finish, or cancel them"
+        raise HttpProblem(429, "project_jobs", detail, retry_after=_JOBS_RETRY_SECONDS)
 
 
 def _find_reached_quotas(project: str, quota: ProjectQuota) -> Iterator[str]:

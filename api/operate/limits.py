@@ -23,6 +23,7 @@ from api.shapes.service import (
 )
 from api.state.service import service
 from shared.dataset import MOST_IMAGE_CLASSES
+from shared.job_quota import count_open_jobs
 from shared.project import weight_of
 from shared.settings import Settings
 from shared.spec import MOST_EPOCHS, MOST_PARAMETERS
@@ -92,7 +93,7 @@ def _project(name: str) -> ProjectLimits:
         name=name,
         weight=weight_of(settings.project_weights, name),
         bytes=_quota(quota.bytes, lambda: usage.bytes(name)),
-        unfinished_jobs=_quota(quota.unfinished_jobs, lambda: usage.count_unfinished_jobs(name)),
+        unfinished_jobs=_quota(quota.unfinished_jobs, lambda: count_open_jobs(service().volume, name)),
         gpu_seconds_per_month=_quota(quota.gpu_seconds_per_month, lambda: usage.spent(name).gpu_seconds),
         cost_per_month=_quota(quota.cost_per_month, lambda: usage.spent(name).cost),
         currency=settings.currency,

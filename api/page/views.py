@@ -92,6 +92,12 @@ def sweeps() -> Response:
     return _for_caller("sweeps.html", "sweeps")
 
 
+@operation("newSweepPage", "page", "Page with the form for a new sweep", _SHOWN)
+def new_sweep() -> Response:
+    """Form for a new sweep; `job` is the job in whose spec it searches."""
+    return _for_caller("new_sweep.html", "sweeps")
+
+
 @operation("sweepPage", "page", "Page of one sweep, live", _SHOWN, errors=(404,))
 def sweep(sweep_id: str) -> Response:
     """Page of one sweep, live: its best trial, charts of its parameters, and all trials."""

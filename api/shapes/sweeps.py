@@ -6,12 +6,20 @@ from pydantic import Field
 
 from api.shapes.base import Count, JobId, Path, Shape, Time
 from api.shapes.insight import Amount
+from shared.sweep.folder import EndReason
 from shared.sweep.spec import Objective, StoppingRule, SweepSpec
 from shared.sweep.trial import TrialStatus
 
 SWEEP_ID_PATTERN = r"^sweep_[0-9A-HJKMNP-TV-Z]{26}$"
 SweepId = Annotated[str, Field(pattern=SWEEP_ID_PATTERN)]
 SweepStatus = Literal["running", "succeeded", "failed", "cancelled"]
+STATUS_OF_END: dict[EndReason, SweepStatus] = {
+    "completed": "succeeded",
+    "budget": "succeeded",
+    "cancelled": "cancelled",
+    "failed_trials": "failed",
+    "data_changed": "failed",
+}
 TRIAL_STATUSES: tuple[TrialStatus, ...] = get_args(TrialStatus)
 Parameters = Annotated[dict[str, Any], Field(description="Value of each parameter, by its JSON pointer into the spec")]
 
@@ -79,6 +87,7 @@ class SweepUrls(Shape):
     trials: Path
     explain: Path
     cancel: Path
+    extend: Path
     replay: Path
 
 
@@ -95,18 +104,20 @@ class SweepSummary(Shape):
     created_at: Time
     finished_at: Time | None
     cancel_requested_at: Time | None
+    extensions: Annotated[Count, Field(description="Number of times that the sweep was extended")]
     objective: Objective
     sampler: str
     rule: str
     parallel: Count
     counts: TrialCounts
+    waiting: Annotated[str | None, Field(description="Reason why the next trial waits: a quota of the project")]
     best: Annotated[Trial | None, Field(description="Trial with the best value of the objective")]
     spent: SweepSpent
     urls: SweepUrls
 
 
 class Sweep(SweepSummary):
-    """One sweep."""
+    """One sweep. `spec` has the number of trials and the budget of its last extension."""
 
     spec: SweepSpec
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.shapes.base import Count, JobId, Page, Shape, Time
+from api.shapes.sweeps import SweepId
 from api.state.deliveries import DeliveryStatus
 from api.state.webhook_store import WEBHOOK_ID_PATTERN, EventType, WebhookKind
 
@@ -37,7 +38,7 @@ class NewWebhook(Webhook):
 
 
 class WebhookDelivery(Shape):
-    """Delivery of one event. `job` is null for a test.
+    """Delivery of one event, of a `job` or a `sweep`; both are null for a test.
 
     `answer` is the HTTP status of the last try, null where nobody answered. `error` is what went wrong in it.
     """
@@ -46,6 +47,7 @@ class WebhookDelivery(Shape):
     id: str
     type: str
     job: JobId | None
+    sweep: SweepId | None
     status: DeliveryStatus
     created_at: Time
     tries: Count

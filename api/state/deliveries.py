@@ -25,8 +25,8 @@ _TAIL_BYTES = 512 * 1024
 class Delivery(Document):
     """One event on its way to one webhook. `id` is the same in every try, and for the same event after a restart.
 
-    The deliveries of one `job` are sent one after another; a test has no job. `answer` is the HTTP status of the
-    last try, None where nobody answered; `error` says what went wrong in it.
+    The deliveries of one `job`, or of the sweep with that id, are sent one after another; a test has none. `answer` is
+    the HTTP status of the last try, None where nobody answered; `error` says what went wrong in it.
     """
 
     id: str

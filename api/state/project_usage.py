@@ -34,7 +34,7 @@ from shared.job_folder import JobFolder
 from shared.ledger import money
 from shared.program import LatestVersion
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from shared.weights import WeightsInfo
 
 FRESH_SECONDS = 10.0
@@ -74,11 +74,6 @@ class ProjectUsage:
         self._sums: dict[tuple[str, str], _Sum] = {}
         self._bytes: LockedCache[str, int] = LockedCache(LRUCache(_MOST_KEPT))
         self._spent: LockedCache[tuple[str, str], Spent] = LockedCache(LRUCache(_MOST_KEPT))
-
-    def count_unfinished_jobs(self, project: str) -> int:
-        """The number of jobs without a result, by the names of their markers."""
-        markers = (OpenJob.parse(entry.name) for entry in os.scandir(self._volume.open))
-        return sum(marker is not None and marker.project == project for marker in markers)
 
     def bytes(self, project: str) -> int:
         """The bytes of the project's datasets, unfinished uploads, weights, programs and jobs, as far as known."""

@@ -29,7 +29,14 @@ from shared.times import utc_now
 from shared.volume import Volume
 
 EventType = Literal[
-    "job.succeeded", "job.failed", "job.cancelled", "job.early_stopping", "job.worker_lost", "job.budget_nearly_used"
+    "job.succeeded",
+    "job.failed",
+    "job.cancelled",
+    "job.early_stopping",
+    "job.worker_lost",
+    "job.budget_nearly_used",
+    "sweep.best",
+    "sweep.finished",
 ]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 WebhookKind = Literal["webhook", "apprise"]

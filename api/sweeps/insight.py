@@ -11,7 +11,7 @@ from api.http.query import no_query
 from api.http.strict_json import SMALL_BODY_BYTES, read_object
 from api.shapes import sweeps as shapes
 from api.state.service import service
-from api.sweeps.report import status_of
+from api.sweeps.report import status_of, waiting_words
 from shared.problems import Conflict, NotFound
 from shared.sweep.explain import explain
 from shared.sweep.importance import importance
@@ -41,7 +41,7 @@ def show_explanation(sweep_id: str) -> Response:
     """Explain the state of the sweep in a few sentences, with the importance of each parameter."""
     no_query()
     state = service().sweeps.of(find_sweep(sweep_id).id)
-    sentences = explain(state)
+    sentences = explain(state, waiting_words(state))
     with costly_read():
         found = importance(state.record.spec, state.trials)
     return json_response(
@@ -80,7 +80,7 @@ def replay(sweep_id: str) -> Response:
     no_query()
     folder = find_sweep(sweep_id)
     asked = validate(SweepReplaySettings, read_object(SMALL_BODY_BYTES, service().settings.max_json_depth))
-    if folder.ending() is None:
+    if service().sweeps.of(folder.id).end is None:
         raise Conflict("the sweep is running; a sweep can be replayed when it has ended")
     with costly_read():
         state = read_state(service().volume, folder.id)

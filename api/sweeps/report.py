@@ -5,25 +5,25 @@ from typing import Any
 
 from api.shapes import sweeps as shapes
 from api.shapes.insight import Amount
+from api.state.service import service
+from shared.job_quota import find_full_quota
 from shared.sweep.check import Checked
-from shared.sweep.folder import EndReason
 from shared.sweep.space import choose_first
 from shared.sweep.state import SweepSummary
+from shared.sweep.steps import may_have_next
 from shared.sweep.trial import TrialSummary
-
-# The status of a sweep by the reason of its end.
-_STATUSES: dict[EndReason, shapes.SweepStatus] = {
-    "completed": "succeeded",
-    "budget": "succeeded",
-    "cancelled": "cancelled",
-    "failed_trials": "failed",
-    "data_changed": "failed",
-}
 
 
 def status_of(state: SweepSummary) -> shapes.SweepStatus:
     """Running until the sweep has ended."""
-    return "running" if state.end is None else _STATUSES[state.end.reason]
+    return "running" if state.end is None else shapes.STATUS_OF_END[state.end.reason]
+
+
+def waiting_words(state: SweepSummary) -> str | None:
+    """Why the next trial of a sweep waits; None where none is to start now."""
+    if not may_have_next(state):
+        return None
+    return find_full_quota(service().volume, service().settings.project_quotas, state.record.project)
 
 
 def sweep_report(state: SweepSummary) -> shapes.Sweep:
@@ -80,7 +80,9 @@ def _facts(state: SweepSummary) -> dict[str, Any]:
         "message": end.message if end else None,
         "created_at": record.created_at,
         "finished_at": end.ended_at if end else None,
+        "waiting": waiting_words(state),
         "cancel_requested_at": state.cancel.requested_at if state.cancel else None,
+        "extensions": state.extensions,
         "objective": spec.objective,
         "sampler": spec.sampler,
         "rule": spec.rule.name,
@@ -109,5 +111,5 @@ def _amounts(costs: dict[str, float]) -> list[Amount]:
 
 def _urls(sweep_id: str) -> shapes.SweepUrls:
     own = f"/sweeps/{sweep_id}"
-    parts = {name: f"{own}/{name}" for name in ("trials", "explain", "cancel", "replay")}
+    parts = {name: f"{own}/{name}" for name in ("trials", "explain", "cancel", "extend", "replay")}
     return shapes.SweepUrls(self=own, **parts)

@@ -45,7 +45,7 @@ _EXAMPLE: dict[str, Any] = {
 }
 _LINKS = {
     name: (name, {"sweep_id": "$response.body#/id"})
-    for name in ("showSweep", "listTrials", "explainSweep", "cancelSweep", "replaySweep", "deleteSweep")
+    for name in ("showSweep", "listTrials", "explainSweep", "cancelSweep", "extendSweep", "replaySweep", "deleteSweep")
 }
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ def delete(sweep_id: str) -> tuple[str, int]:
     """Delete a finished sweep: 204. The jobs of its trials stay, with their models."""
     no_query()
     folder = find_sweep(sweep_id)
-    if folder.ending() is None:
+    if service().sweeps.of(folder.id).end is None:
         raise Conflict("the sweep is running; cancel it first, and delete it when it has finished")
     if not service().volume.remove_sweep(folder.id):
         raise NotFound("there is no sweep with this id")

@@ -1,7 +1,7 @@
 """What happened to a job that a webhook may be for, derived from the job's files: the same after each restart."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,18 +26,28 @@ _OF_STATUS: dict[str, EventType] = {
 
 
 @dataclass(frozen=True)
+class Subject:
+    """The job or the sweep that an event is of, by what a webhook asks for."""
+
+    id: str
+    project: str
+    name: str | None
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Fact:
-    """One event of a job. `moment_ns` is by the volume's clock, and `key` names it among those of its job."""
+    """One event. `moment_ns` is by the volume's clock, and `key` names it among those of its job or sweep."""
 
     type: EventType
     key: str
-    record: JobRecord
+    subject: Subject
     moment_ns: int
     body: dict[str, Any]
 
     @property
     def id(self) -> str:
-        return f"{self.record.id}-{self.key}"
+        return f"{self.subject.id}-{self.key}"
 
 
 @dataclass(frozen=True)
@@ -132,18 +142,20 @@ def _fact(kind: EventType, state: JobState, moment_ns: int, at: str, message: st
         "project": record.project,
         "metadata": dict(record.spec.metadata),
         "status": state.status,
-        "message": _cut(message),
+        "message": cut(message),
         **more,
     }
     key = kind.removeprefix("job.") + (f"-{attempt}" if attempt is not None else "")
-    return Fact(kind, key, record, moment_ns, {"type": kind, "timestamp": at, "data": data})
+    subject = Subject(record.id, record.project, record.spec.name, record.spec.metadata)
+    return Fact(kind, key, subject, moment_ns, {"type": kind, "timestamp": at, "data": data})
 
 
 def _error_of(error: Any) -> dict[str, str] | None:
-    return error and {"code": _cut(error.code), "message": _cut(error.message)}
+    return error and {"code": cut(error.code), "message": cut(error.message)}
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A text that is not too long for a message."""
     return text if len(text) <= _MOST_MESSAGE else text[: _MOST_MESSAGE - 1] + "…"
 
 

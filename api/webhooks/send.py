@@ -27,6 +27,8 @@ _WORDS: dict[str, str] = {
     "job.early_stopping": "stopped early",
     "job.worker_lost": "lost its worker",
     "job.budget_nearly_used": "has nearly used its budget",
+    "sweep.best": "has a new best trial",
+    "sweep.finished": "has ended",
 }
 
 Outcome = tuple[int | None, str | None]

@@ -23,12 +23,14 @@ from typing import IO, Any
 from api.http.logs import start_logging
 from api.state.deliveries import Delivery
 from api.state.state_folder import open_state_folder
-from api.state.webhook_store import WebhookRecord, WebhookStore
+from api.state.webhook_store import EVENT_TYPES, WebhookRecord, WebhookStore
 from api.webhooks.facts import Fact
 from api.webhooks.guard import install
 from api.webhooks.line import Line
 from api.webhooks.send import open_client, test_body, try_once
+from api.webhooks.sweep_watch import SeenSweep, SweepWatch
 from api.webhooks.watch import Seen, Watch
+from shared.ids import is_sweep_id
 from shared.networks import parse_networks
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.times import utc_now
@@ -42,6 +44,8 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOS
 
 # Of these, names that are not resolved hold one each for a while.
 _THREADS = 128
+
+_SWEEP_EVENTS = frozenset(one for one in EVENT_TYPES if one.startswith("sweep."))
 
 _Send = Callable[[WebhookRecord], Coroutine[Any, Any, None]]
 
@@ -113,6 +117,7 @@ class Sender:
         self._volume = Volume(settings.volume)
         self._first_wait = first_wait_seconds
         self._watch: Watch | None = None
+        self._sweep_watch: SweepWatch | None = None
         self._lines: dict[str, Line] = {}
 
     async def run(self) -> None:
@@ -136,17 +141,35 @@ class Sender:
             return []
         since = min(one.since_ns for one in webhooks)
         seen = await asyncio.to_thread(self._look_at_jobs, since)
+        seen_sweeps = await asyncio.to_thread(self._look_at_sweeps, webhooks)
         # Listed after the look: a webhook made before something happened is among them.
         webhooks = self._store.all()
         self._close_lines({one.id for one in webhooks})
+        facts = [fact for one in seen for fact in one.facts] + [fact for one in seen_sweeps for fact in one.facts]
         for webhook in webhooks:
-            self._queue(webhook, seen)
+            self._queue(webhook, facts)
         self._watch_of_jobs.settle(one.job_id for one in seen if one.is_over)
+        self._watch_of_sweeps.settle(seen_sweeps)
         return webhooks
 
     def _look_at_jobs(self, since_ns: int) -> list[Seen]:
         self._volume.check()
         return self._watch_of_jobs.look(since_ns)
+
+    def _look_at_sweeps(self, webhooks: list[WebhookRecord]) -> list[SeenSweep]:
+        """Where nobody wants their events, none is read."""
+        wanted = [one.since_ns for one in webhooks if _SWEEP_EVENTS.intersection(one.events)]
+        return self._watch_of_sweeps.look(min(wanted)) if wanted else []
+
+    @property
+    def _watch_of_sweeps(self) -> SweepWatch:
+        if self._sweep_watch is None:
+            self._sweep_watch = SweepWatch(self._volume, self._store.folder)
+        return self._sweep_watch
+
+    def _is_settled(self, subject: str) -> bool:
+        watch = self._watch_of_sweeps if is_sweep_id(subject) else self._watch_of_jobs
+        return watch.is_settled(subject)
 
     @property
     def _watch_of_jobs(self) -> Watch:
@@ -154,10 +177,10 @@ class Sender:
             self._watch = Watch(self._volume, self._store.folder)
         return self._watch
 
-    def _queue(self, webhook: WebhookRecord, seen: list[Seen]) -> None:
+    def _queue(self, webhook: WebhookRecord, facts: list[Fact]) -> None:
         try:
             line = self._line(webhook)
-            line.add(delivery_of(fact) for one in seen for fact in one.facts if is_for(webhook, fact))
+            line.add(delivery_of(fact) for fact in facts if is_for(webhook, fact))
             for test in list(self._store.tests(webhook.id)):
                 body = test_body(webhook, test.requested_at)
                 line.add([Delivery(id=test.id, type="test", job=None, body=body, created_at=test.requested_at)])
@@ -170,7 +193,7 @@ class Sender:
     def _line(self, webhook: WebhookRecord) -> Line:
         if webhook.id not in self._lines:
             place = self._store.place(webhook.id)
-            self._lines[webhook.id] = Line(place, self._watch_of_jobs.is_settled, self._first_wait)
+            self._lines[webhook.id] = Line(place, self._is_settled, self._first_wait)
         return self._lines[webhook.id]
 
     def _close_lines(self, there: set[str]) -> None:
@@ -192,18 +215,17 @@ class Sender:
 
 def is_for(webhook: WebhookRecord, fact: Fact) -> bool:
     """Whether a webhook was made for such an event, before it happened."""
-    spec = fact.record.spec
     return (
         fact.type in webhook.events
-        and fact.record.project == webhook.project
+        and fact.subject.project == webhook.project
         and fact.moment_ns >= webhook.since_ns
-        and webhook.job_name in {None, spec.name}
-        and webhook.metadata.items() <= spec.metadata.items()
+        and webhook.job_name in {None, fact.subject.name}
+        and webhook.metadata.items() <= fact.subject.metadata.items()
     )
 
 
 def delivery_of(fact: Fact) -> Delivery:
-    return Delivery(id=fact.id, type=fact.type, job=fact.record.id, body=fact.body, created_at=utc_now())
+    return Delivery(id=fact.id, type=fact.type, job=fact.subject.id, body=fact.body, created_at=utc_now())
 
 
 class _Tasks:

@@ -20,6 +20,7 @@ from api.state.key_store import KeyName
 from api.state.service import service
 from api.state.webhook_store import EventType, WebhookRecord, new_webhook_id, volume_now
 from api.webhooks.address import read_address
+from shared.ids import is_sweep_id
 from shared.networks import parse_networks
 from shared.problems import Conflict, NotFound
 from shared.spec import Text
@@ -46,11 +47,11 @@ class WebhookRequest(BaseModel):
     name: KeyName | None = None
     """What it is for, to tell it from others."""
     job_name: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
-    """Only jobs with this name."""
+    """Only jobs and sweeps with this name."""
     metadata: dict[Annotated[Text, Field(min_length=1, max_length=64)], Annotated[Text, Field(max_length=512)]] = Field(
         default_factory=dict, max_length=16
     )
-    """Only jobs with these values in their metadata."""
+    """Only jobs with these values in their metadata, and sweeps of such jobs."""
 
 
 @operation(
@@ -63,7 +64,7 @@ class WebhookRequest(BaseModel):
     errors=(*BODY_ERRORS, 409, 507),
 )
 def create() -> tuple[Response, int, dict[str, str]]:
-    """Send events of this project's jobs to an address, from now on.
+    """Send events of this project's jobs and sweeps to an address, from now on.
 
     To an https address they go as Standard Webhooks, signed with the secret that only this answer contains. Every other
     address goes to Apprise. Private, loopback and link-local addresses are refused when a delivery connects, unless
@@ -164,4 +165,12 @@ def _waiting_test(test_id: str, at: str) -> WebhookDelivery:
 
 
 def _report(delivery: Delivery) -> WebhookDelivery:
-    return take_fields(WebhookDelivery, delivery, object="delivery")
+    subject = delivery.job
+    is_sweep = subject is not None and is_sweep_id(subject)
+    return take_fields(
+        WebhookDelivery,
+        delivery,
+        object="delivery",
+        job=None if is_sweep else subject,
+        sweep=subject if is_sweep else None,
+    )

@@ -5,6 +5,7 @@
     epoch   an epoch of stock `fit`, of `fit` with steps_per_execution, of Fitstop with all callbacks, of the bare loop
     ring    from the stored job to the child at work, and to the first epoch's row
     row     ten of the article's jobs one after another
+    restart the first job after a start of the service, without programs kept from before it, and with
     large   Fitstop's share of an epoch of a model of 25 million parameters
 
 Timings of this machine at that moment: the ratios are what counts. Written as a table, as JSON and as an SVG picture.

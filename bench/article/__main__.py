@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.article.epochs import Options, measured, median_of
 from bench.article.figures import Part, draw
-from bench.article.service import agreement, ring, row, start, warm_fitstop
+from bench.article.service import agreement, restart, ring, row, start, warm_fitstop
 
 # Rows, layers, rows of a batch, epochs measured in each round, rounds.
 SIZES: list[tuple[str, int, list[int], int, int, int]] = [
@@ -26,7 +26,7 @@ SIZES: list[tuple[str, int, list[int], int, int, int]] = [
     ("2,000,000 rows, 256-256-256", 2_000_000, [256, 256, 256], 4096, 1, 1),
 ]
 LARGE = Options("fitstop", 2560, [3500, 3500, 3500], 256, epochs=16, first=1, checkpoints=False, is_paired=True)
-PARTS = ("start", "agree", "ring", "row", "epoch", "large")
+PARTS = ("start", "agree", "ring", "row", "restart", "epoch", "large")
 
 
 def main() -> int:
@@ -44,6 +44,8 @@ def main() -> int:
         sys.stdout.flush()
 
     _posted(asked.data, chosen, asked.seeds, done)
+    if "restart" in chosen:
+        done(restart(asked.data, asked.seeds))
     if "epoch" in chosen:
         for size in (SIZES[number - 1] for number in asked.sizes or range(1, len(SIZES) + 1)):
             done(epoch(*size))
@@ -106,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.article", description=__doc__)
     parser.add_argument("data", type=Path, help="winequalityN.csv")
     parser.add_argument("--only", help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--seeds", type=int, default=5, help="(a) so many pairs")
+    parser.add_argument("--seeds", type=int, default=5, help="pairs of (a) and (e)")
     parser.add_argument("--sizes", type=int, nargs="+", metavar="NUMBER", help="(b) of these sizes alone, from 1")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--svg", type=Path)

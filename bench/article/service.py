@@ -28,13 +28,21 @@ def warm_fitstop(data: Path, slots: int = 1) -> Iterator[Client]:
     """A service that is up, has the data, and has trained one small job."""
     with (
         tempfile.TemporaryDirectory(prefix="fitstop-bench-") as folder,
-        LocalStack(StackOptions(Path(folder), slots=slots), report=lambda *_: None) as stack,
+        running_fitstop(Path(folder), data, slots) as client,
     ):
+        ended(client, client.submit(article(epochs=1))["id"])
+        yield client
+
+
+@contextmanager
+def running_fitstop(folder: Path, data: Path, slots: int = 1) -> Iterator[Client]:
+    """A service that is up and has the data, with its cache in the folder of its own data."""
+    environment = {**os.environ, "FITSTOP_CACHE": str(folder / "cache")}
+    with LocalStack(StackOptions(folder, slots=slots), lambda *_: None, environment) as stack:
         stack.start()
         stack.wait_ready()
         with Client(stack.connection) as client:
             client.put_dataset("wine-quality", data)
-            ended(client, client.submit(article(epochs=1))["id"])
             yield client
 
 
@@ -96,6 +104,27 @@ def ring(client: Client, times: int) -> Part:
         first_row.append(moments["epoch"] - stored)
     part.add("Fitstop: to the child at work (0.1 wanted)", at_work)
     part.add("Fitstop: to the first epoch's row (2.5 wanted)", first_row)
+    return part
+
+
+def restart(data: Path, rounds: int) -> Part:
+    """(e) The first of the article's jobs after a start of the service: without programs kept from before, and with."""
+    part = Part("(e) the first job after a restart")
+    ways = ("compiles", "finds its programs")
+    rows: dict[str, list[float]] = {way: [] for way in ways}
+    ends: dict[str, list[float]] = {way: [] for way in ways}
+    for seed in range(1, rounds + 1):
+        with tempfile.TemporaryDirectory(prefix="fitstop-bench-") as folder:
+            for way in ways:
+                with running_fitstop(Path(folder), data) as client:
+                    began = time.monotonic()
+                    job = ended(client, client.submit(article(seed))["id"])
+                    ends[way].append(time.monotonic() - began)
+                    first = next(event for event in client.all_events(job["id"]) if event["type"] == "epoch")
+                    rows[way].append(_seconds(first["time"]) - _seconds(job["created_at"]))
+    for what, seconds in (("the first epoch's row", rows), ("its result", ends)):
+        without, kept = (part.add(f"Fitstop: to {what}, {way}", found) for way, found in seconds.items())
+        part.ratios[f"times sooner to {what}"] = without.median / kept.median
     return part
 
 

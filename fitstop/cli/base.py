@@ -1,5 +1,6 @@
 """What the commands have in common: the service they talk to, `-o json`, and how errors become exit statuses."""
 
+import sys
 from typing import Any, NoReturn
 
 import click
@@ -9,6 +10,11 @@ from fitstop.client import Client
 from fitstop.connection import Connection, find_connection
 from fitstop.errors import ClientError
 from fitstop.terminal.output import hint, print_error
+
+# What an answer without a part, or with another kind of value, leads to. Answers are not checked field by field, so
+# that a service of a later version is understood.
+_UNFORESEEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+_HELP = "Are the command and the service of the same version? PYTHONDEVMODE=1 shows where it failed."
 
 output_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Output format."
@@ -39,6 +45,17 @@ class FitstopGroup(click.Group):
         except ClientError as error:
             print_error(error)
             ctx.exit(exit_code(error))
+        except _UNFORESEEN as error:
+            # The edge of the process. Python's development mode shows where it was.
+            if sys.flags.dev_mode:
+                raise
+            fail(ctx, f"{_describe(error)}\n  {_HELP}", ExitCode.SERVER_ERROR)
+
+
+def _describe(error: Exception) -> str:
+    """What a part of an answer that is not as expected raises, in a line."""
+    reason = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+    return f"the answer of the service was not as expected ({' '.join(reason.split())[:200]})"
 
 
 def connection(ctx: click.Context) -> Connection:

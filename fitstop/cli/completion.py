@@ -10,7 +10,8 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from fitstop.cli.base import as_written
-from fitstop.client import Client
+from fitstop.cli.job_ids import find_job_id
+from fitstop.client import Client, Json
 from fitstop.connection import find_connection
 from fitstop.contexts import read_contexts
 from fitstop.errors import ClientError
@@ -37,7 +38,7 @@ def _from_service(values: Callable[[Client], _Values]) -> _Complete:
             connection = find_connection(asked.get("url"), context=asked.get("context"))
             with Client(connection, seconds=_SECONDS) as client:
                 return _items(values(client), begin)
-        except (ClientError, ValueError, KeyError, TypeError):
+        except (ClientError, click.UsageError, ValueError, KeyError, TypeError):
             return []
 
     return complete
@@ -52,11 +53,24 @@ def _items(values: _Values, begin: str) -> list[CompletionItem]:
 
 
 def _jobs(client: Client) -> _Values:
-    jobs = client.jobs(limit=_NEWEST)["data"]
-    yield from ((job["id"], f"{job['name']}, {job['status']}") for job in jobs)
-    names = [job["name"] for job in jobs]
-    # A name that several jobs have names none of them.
-    yield from ((job["name"], f"{job['id']}, {job['status']}") for job in jobs if names.count(job["name"]) == 1)
+    yield from _named(client.jobs(limit=_NEWEST)["data"])
+
+
+def _named(found: list[Json]) -> _Values:
+    """By their ids and names; a name that several have names none of them."""
+    yield from ((one["id"], f"{one['name']}, {one['status']}") for one in found)
+    names = [one["name"] for one in found]
+    yield from ((one["name"], f"{one['id']}, {one['status']}") for one in found if names.count(one["name"]) == 1)
+
+
+def _sweeps(client: Client) -> _Values:
+    yield from _named(client.sweeps(limit=_NEWEST)["data"])
+
+
+def _jobs_and_sweeps(client: Client) -> _Values:
+    yield from _jobs(client)
+    # Where a job is expected too, a sweep is named by its id alone.
+    yield from ((one["id"], f"{one['name']}, {one['status']}") for one in client.sweeps(limit=_NEWEST)["data"])
 
 
 def _contexts(_ctx: click.Context, _parameter: click.Parameter, begin: str) -> list[CompletionItem]:
@@ -65,7 +79,22 @@ def _contexts(_ctx: click.Context, _parameter: click.Parameter, begin: str) -> l
     return []
 
 
+def complete_shares(ctx: click.Context, parameter: click.Parameter, begin: str) -> list[CompletionItem]:
+    """The ids of the links to the job that was typed before."""
+    # click leaves the job among the arguments where the option that is completed has no value yet.
+    typed = [one for one in (ctx.params.get("job"), *ctx.args) if one]
+    if not typed:
+        return []
+
+    def shares(client: Client) -> _Values:
+        return ((one["id"], one["created_at"]) for one in client.shares(find_job_id(client, typed[0]))["data"])
+
+    return _from_service(shares)(ctx, parameter, begin)
+
+
 complete_jobs = _from_service(_jobs)
+complete_sweeps = _from_service(_sweeps)
+complete_jobs_and_sweeps = _from_service(_jobs_and_sweeps)
 complete_datasets = _from_service(
     lambda client: ((one["id"], one.get("kind", "")) for one in client.datasets()["data"])
 )
@@ -76,6 +105,11 @@ complete_keys = _from_service(lambda client: ((one["id"], one["name"]) for one i
 
 job_argument = click.argument("job", shell_complete=complete_jobs)
 jobs_argument = click.argument("jobs", nargs=-1, required=True, metavar="JOB...", shell_complete=complete_jobs)
+sweep_argument = click.argument("name", metavar="SWEEP", shell_complete=complete_sweeps)
+job_or_sweep_argument = click.argument("job", shell_complete=complete_jobs_and_sweeps)
+jobs_or_sweeps_argument = click.argument(
+    "jobs", nargs=-1, required=True, metavar="JOB...", shell_complete=complete_jobs_and_sweeps
+)
 dataset_argument = click.argument("dataset_id", metavar="ID", shell_complete=complete_datasets)
 weights_argument = click.argument("weights_id", metavar="ID", shell_complete=complete_models)
 program_argument = click.argument("program_id", metavar="ID", shell_complete=complete_programs)

@@ -38,7 +38,7 @@ def login(ctx: click.Context, url: str, name: str | None) -> None:
     if urlsplit(address).scheme == "http" and not connection.is_local:
         hint("warning: http sends the key without encryption; use https where others can listen")
     with Client(connection) as client:
-        client.jobs(limit=1)
+        next(client.all_jobs(limit=1), None)  # another kind of service has no list of jobs
     chosen = name or urlsplit(address).netloc.rpartition("@")[2]
     path = _write(ctx, known.with_context(chosen, Context(address, key)))
     hint(f"Logged in to {address}. The key is in {path}, as the context {chosen}.")

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fitstop.cli.base import examples, open_client, output_option
-from fitstop.cli.completion import complete_jobs, job_argument
+from fitstop.cli.completion import complete_jobs, job_or_sweep_argument
 from fitstop.cli.job_ids import find_job_id
 from fitstop.cli.sweep_ids import find_job_or_sweep, is_sweep
 from fitstop.client import Json
@@ -18,7 +18,7 @@ _PARTS = ("start_up", "learning", "patience", "redone", "saving")
 
 
 @click.command()
-@job_argument
+@job_or_sweep_argument
 @output_option
 @click.pass_context
 def explain(ctx: click.Context, job: str, output: str) -> None:
@@ -39,7 +39,7 @@ def explain(ctx: click.Context, job: str, output: str) -> None:
 
 
 @click.command(epilog=examples("fitstop replay JOB --patience 5"))
-@job_argument
+@job_or_sweep_argument
 @click.option("--patience", type=click.IntRange(1), help="Epochs without improvement before early stopping.")
 @click.option("--min-delta", type=click.FloatRange(0), help="Smallest change that counts as an improvement.")
 @click.option("--start-from-epoch", type=click.IntRange(0), help="Warm-up epochs before early stopping counts.")

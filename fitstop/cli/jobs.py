@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from fitstop.cli.base import examples, open_client, output_option
-from fitstop.cli.completion import complete_jobs, job_argument, jobs_argument
+from fitstop.cli.completion import (
+    complete_jobs,
+    job_argument,
+    job_or_sweep_argument,
+    jobs_argument,
+    jobs_or_sweeps_argument,
+)
 from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.cli.job_ids import find_job_id
 from fitstop.cli.removal import confirm, find_jobs, starts_from, yes_option
@@ -124,7 +130,7 @@ def watch_to_the_end(client: Client, job_id: str, *, err: bool = False) -> ExitC
 
 
 @click.command()
-@job_argument
+@job_or_sweep_argument
 @output_option
 @click.pass_context
 def show(ctx: click.Context, job: str, output: str) -> None:
@@ -165,7 +171,7 @@ def _system(client: Client, job: Json) -> Json | None:
 
 
 @click.command(name="watch")
-@job_argument
+@job_or_sweep_argument
 @click.pass_context
 def watch_command(ctx: click.Context, job: str) -> None:
     """Watch a job or a sweep live until it has finished.
@@ -214,7 +220,7 @@ def log(ctx: click.Context, job: str) -> None:
 
 
 @click.command()
-@jobs_argument
+@jobs_or_sweeps_argument
 @click.pass_context
 def cancel(ctx: click.Context, jobs: tuple[str, ...]) -> None:
     """Cancel jobs, or sweeps with their trials. Checkpoints are kept; a finished job does not change."""
@@ -244,7 +250,7 @@ def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@jobs_argument
+@jobs_or_sweeps_argument
 @yes_option
 @click.pass_context
 def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: FBT001  an option

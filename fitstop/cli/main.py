@@ -28,6 +28,7 @@ from fitstop.cli.programs import programs
 from fitstop.cli.ps import ps
 from fitstop.cli.run import run as run_command
 from fitstop.cli.service import config, open_page, queue, workers
+from fitstop.cli.share import share
 from fitstop.cli.sweeps import sweep, sweeps, trials
 from fitstop.cli.system import system
 from fitstop.cli.volume import volume
@@ -77,6 +78,7 @@ _RUN = (
     extend,
     tag,
     note,
+    share,
     rm,
     download,
     bundle,

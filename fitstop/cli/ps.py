@@ -1,7 +1,7 @@
 """`fitstop ps`: the list of jobs."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -28,20 +28,24 @@ _RECENT_FINISHED = 5
 _STATUSES = ["queued", "running", "succeeded", "failed", "cancelled"]
 
 
-def _best(job: Json) -> tuple[bool, float]:
-    """The greatest value first; a job without one last."""
-    best = ((job.get("progress") or {}).get("best") or {}).get("value")
-    return best is None, -best if best is not None else 0.0
+_METADATA = "metadata."
+# What GET /jobs calls each order. The jobs of one status after those of another are a request for each.
+_SORTS = {"age": "-created", "name": "name", "best": "-best", "epoch": "-epoch", "finished": "-finished"}
+_BY_STATUS = "status"
 
 
-# Jobs come newest first, and stay so where they are equal.
-_SORTS: dict[str, Callable[[Json], Any]] = {
-    "age": lambda _: 0,
-    "name": lambda job: str(job.get("name") or "").casefold(),
-    "status": lambda job: _STATUSES.index(job["status"]),
-    "epoch": lambda job: -((job.get("progress") or {}).get("epoch") or 0),
-    "best": _best,
-}
+_ORDERS = (*_SORTS, _BY_STATUS)
+
+
+def _as_order(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """One of the orders, or `metadata.NAME`."""
+    if value is None or value in _ORDERS or (value.startswith(_METADATA) and value != _METADATA):
+        return value
+    raise click.BadParameter(f'received "{value}", expected {", ".join(_ORDERS)} or {_METADATA}NAME')
+
+
+def _complete_order(_ctx: click.Context, _option: click.Parameter, begin: str) -> list[str]:
+    return [one for one in (*_ORDERS, _METADATA) if one.startswith(begin)]
 
 
 def _as_filters(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
@@ -67,7 +71,14 @@ def _as_filters(_ctx: click.Context, _option: click.Parameter, pairs: tuple[str,
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="List only jobs with this tag. May be repeated.")
 @click.option("--trials", is_flag=True, help="List the trials of sweeps, too.")
 @click.option("--sweep", metavar="SWEEP", help="List only the trials of this sweep, by its id or name.")
-@click.option("--sort", type=click.Choice(list(_SORTS)), default="age", help="Order of the list. Default: age.")
+@click.option(
+    "--sort",
+    metavar="ORDER",
+    callback=_as_order,
+    shell_complete=_complete_order,
+    help="List all jobs in this order: age, name, status, best, epoch, finished or metadata.NAME.",
+)
+@click.option("-r", "--reverse", is_flag=True, help="Reverse the order of --sort.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
 @output_option
 @click.pass_context
@@ -81,22 +92,28 @@ def ps(  # noqa: PLR0913, PLR0917  one for each option
     tags: tuple[str, ...],
     trials: bool,  # noqa: FBT001
     sweep: str | None,
-    sort: str,
+    sort: str | None,
+    reverse: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
     output: str,
 ) -> None:
     """List unfinished jobs and the latest finished ones.
 
     The trials of sweeps are left out unless --trials or --sweep is given; `fitstop sweeps` lists the sweeps.
+
+    `--sort best` and `--sort epoch` begin with the greatest value, `--sort finished` with the latest. Jobs without a
+    value come last; unfinished jobs have no best value and no epoch there.
     """
+    if reverse and not sort:
+        raise click.UsageError("--reverse needs --sort")
     client = open_client(ctx)
     of_sweep = {"sweep": find_sweep_id(client, sweep) if sweep else None if trials else "none"}
     filters = {"status": status, "search": search, "tag": list(tags), **metadata}
-    if everything or count or sweep or any(filters.values()):
-        jobs = list(itertools.islice(client.all_jobs(**of_sweep, **filters), None if everything else count or 100))
+    if everything or count or sweep or sort or any(filters.values()):
+        found = _in_order(client, sort or "age", {**of_sweep, **filters}, reverse=reverse)
+        jobs = list(itertools.islice(found, None if everything else count or 100))
     else:
         jobs = _unfinished_and_recent(client, of_sweep)
-    jobs.sort(key=_SORTS[sort])
     if output == "json":
         print_json({"object": "list", "data": jobs})
         return
@@ -105,6 +122,19 @@ def ps(  # noqa: PLR0913, PLR0917  one for each option
             click.echo(job["id"])
         return
     _show_table(client, jobs, has_trials=trials or sweep is not None)
+
+
+def _in_order(client: Client, sort: str, filters: dict[str, Any], *, reverse: bool) -> Iterator[Json]:
+    """All jobs that the filters let through, as the service sorts them."""
+    if sort == _BY_STATUS:
+        statuses = [filters["status"]] if filters["status"] else _STATUSES
+        for status in reversed(statuses) if reverse else statuses:
+            yield from client.all_jobs(**{**filters, "status": status})
+        return
+    order = _SORTS.get(sort, sort)
+    if reverse:
+        order = order.removeprefix("-") if order.startswith("-") else f"-{order}"
+    yield from client.all_jobs(**filters, **({} if order == _SORTS["age"] else {"sort": order}))
 
 
 def _show_table(client: Client, jobs: list[Json], *, has_trials: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from fitstop.cli.base import examples, open_client, output_option
+from fitstop.cli.completion import sweep_argument
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.cli.spec_file import read_assigned
 from fitstop.cli.sweep_ids import find_sweep_id
@@ -55,7 +56,11 @@ def sweep(  # noqa: PLR0913, PLR0917  one for each option
     if dry_run:
         print_json(_print_warnings(client.dry_run_sweep(spec)))
         return
-    document = _print_warnings(client.submit_sweep(spec))
+    print_submitted_sweep(ctx, client, _print_warnings(client.submit_sweep(spec)), output, watching=watching)
+
+
+def print_submitted_sweep(ctx: click.Context, client: Client, document: Json, output: str, *, watching: bool) -> None:
+    """Print the id of a sweep that runs from now on, or its document, and watch it where that was asked for."""
     if output == "table":
         click.echo(document["id"])
     if watching:
@@ -118,10 +123,13 @@ def sweeps(ctx: click.Context, quiet: bool, output: str) -> None:  # noqa: FBT00
             age(one["created_at"]),
         )
     show_rows(grid)
+    for one in found:
+        if one["waiting"]:
+            hint(f"{one['name']}: the next trial waits: {one['waiting']}")
 
 
 @click.command(epilog=examples("fitstop trials SWEEP --best -n 5"))
-@click.argument("name", metavar="SWEEP")
+@sweep_argument
 @click.option("--best", is_flag=True, help="Order by the value of the objective, the best first.")
 @click.option("-n", "count", type=click.IntRange(1), help="Print only the first N trials.")
 @output_option

@@ -12,7 +12,14 @@ from fitstop.client import Client, Json
 from fitstop.terminal.output import age, hint, literal, print_json, show_rows, table
 
 _EVENTS = [
-    "job.succeeded", "job.failed", "job.cancelled", "job.early_stopping", "job.worker_lost", "job.budget_nearly_used"
+    "job.succeeded",
+    "job.failed",
+    "job.cancelled",
+    "job.early_stopping",
+    "job.worker_lost",
+    "job.budget_nearly_used",
+    "sweep.best",
+    "sweep.finished",
 ]  # fmt: skip
 _DEFAULT = ("job.succeeded", "job.failed")
 _STYLES = {"delivered": "green", "given_up": "red"}
@@ -42,7 +49,7 @@ def webhooks() -> None:
     metavar="EVENT", help=f"Event to send: {', '.join(_EVENTS)}. Repeat it for more.",
 )  # fmt: skip
 @click.option("--name", help="What the webhook is for.")
-@click.option("--job-name", help="Only jobs with this name.")
+@click.option("--job-name", help="Only jobs and sweeps with this name.")
 @click.option(
     "--metadata", multiple=True, metavar="NAME=VALUE", help="Only jobs with this metadata. Repeat it for more."
 )
@@ -107,7 +114,7 @@ def show(ctx: click.Context, webhook_id: str, output: str) -> None:
     for one in document["deliveries"]:
         grid.add_row(
             literal(one["type"]),
-            literal(one["job"] or "-"),
+            literal(one["job"] or one.get("sweep") or "-"),
             Text(one["status"], style=_STYLES.get(one["status"], "")),
             str(one["tries"]),
             age(one["last_try_at"]),

@@ -97,12 +97,14 @@ def _facts(sweep: Json) -> Iterator[tuple[str, object]]:
 
 
 def status_words(sweep: Json) -> Text:
-    """The status, and why the sweep has ended."""
+    """The status, and why the sweep has ended or its next trial waits."""
     words = status_text(sweep["status"])
     if sweep["reason"] and sweep["reason"] != sweep["status"]:
         words.append(f", {_REASONS.get(sweep['reason'], sweep['reason'].replace('_', ' '))}", "dim")
     elif sweep["cancel_requested_at"]:
         words.append(", cancel requested", "dim")
+    elif sweep["waiting"]:
+        words.append(f", the next trial waits: {sweep['waiting']}", "yellow")
     return words
 
 

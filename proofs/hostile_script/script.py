@@ -339,6 +339,21 @@ def add_to_the_kernels_that_others_run():
 
 
 @attack
+def read_the_compiled_programs_of_the_worker():
+    return next((DATA / "compiled-programs").glob("*/*")).read_text()
+
+
+@attack
+def change_a_compiled_program_that_others_run():
+    return next((DATA / "compiled-programs").glob("*/*")).write_text("x")
+
+
+@attack
+def add_to_the_compiled_programs_that_others_run():
+    return (DATA / "compiled-programs" / "compiler" / "threads-2__2.pb").write_text("x")
+
+
+@attack
 def write_to_tmp():
     return Path("/tmp/of-a-hostile-script").write_text("x")
 

@@ -67,6 +67,7 @@ class Stand:
     def prepare(self) -> None:
         """Files of others, each with a secret in it."""
         held = ("admin_key", "cli.json", "redis/redis.conf", "logs/api.log", "api/keys.json", "cuda-cache/index")
+        held += ("compiled-programs/compiler/threads-2__1.pb",)
         files = [self.data / name for name in held]
         files += [self.other / "output.log", self.other / "heartbeat", self.other.parents[1] / "spec.json"]
         files += [self.volume / "programs" / "theirs" / "program.zip"]

@@ -102,11 +102,16 @@ class BucketStore:
         key = self._key(name)
         rest = iter(pieces)
         head = _take(rest, PART_BYTES)
-        with self._report_errors():
-            if len(head) < PART_BYTES:
-                obstore.put(self._objects, key, head, use_multipart=False)
-            else:
-                self._upload(key, chain([head], rest))
+        guarded = _Guarded(chain([head], rest))
+        try:
+            with self._report_errors():
+                if len(head) < PART_BYTES:
+                    obstore.put(self._objects, key, head, use_multipart=False)
+                else:
+                    self._upload(key, guarded)
+        except Exception:
+            guarded.raise_own()
+            raise
 
     def read(self, name: str) -> bytes | None:
         with self._report_errors():
@@ -151,22 +156,20 @@ class BucketStore:
             return None
         return found.attributes.get(_TOKEN, "")
 
-    def _upload(self, key: str, pieces: Iterator[bytes]) -> None:
+    def _upload(self, key: str, pieces: "_Guarded") -> None:
         """By parts. Where the answer to the last request is lost, the token tells whether the file is whole."""
         token = secrets.token_hex(16)
-        guarded = _Guarded(pieces)
         try:
             obstore.put(
                 self._objects,
                 key,
-                guarded,
+                pieces,
                 attributes={_TOKEN: token},
                 use_multipart=True,
                 chunk_size=PART_BYTES,
                 max_concurrency=_PARTS_AT_ONCE,
             )
         except Exception:
-            guarded.raise_own()
             if self._token_of(key) != token:
                 raise
 

@@ -4,9 +4,13 @@ from shared.sweep.state import SweepStateOf
 from shared.sweep.trial import TrialFacts
 
 
-def explain(state: SweepStateOf[TrialFacts]) -> list[str]:
-    """What a sweep does now or why it has ended, its best trial, and what its rule has saved."""
-    return [_state_words(state), *_best_words(state), *_rule_words(state), *_failure_words(state)]
+def explain(state: SweepStateOf[TrialFacts], waiting: str | None = None) -> list[str]:
+    """What a sweep does now or why it has ended, its best trial, and what its rule has saved.
+
+    `waiting` is why its next trial waits.
+    """
+    waits = [f"The next trial waits: {waiting}."] if waiting else []
+    return [_state_words(state), *waits, *_best_words(state), *_rule_words(state), *_failure_words(state)]
 
 
 def _state_words(state: SweepStateOf[TrialFacts]) -> str:

@@ -3,9 +3,12 @@
 sweep.json                 SweepRecord   what is searched; by the API, once
 trials/<number>.json       TrialRecord   a proposed trial; created exclusively, before its job
 trials/<number>.refused.json  Refusal    its spec was refused: no job will be made
+shares/<number>.json       Shares        the budget, divided among the unfinished trials; created exclusively
 trials/<number>.deleted                  empty: somebody deleted its job; by the API, before it does
 cancelled.json             SweepCancel   nobody wants the rest of it; by the API
 end.json                   SweepEnd      why no trial is proposed any more, and that none is unfinished
+extensions/<number>.json   Extension     more trials, or more budget; created exclusively, by the API
+end.<number>.json          SweepEnd      how the sweep ended after the extension with this number
 
 The number of a trial is decided by the exclusive create of its file. The job is made under the id that the file names,
 so any process that finds a trial without its job makes it: a trial is never lost, doubled, or proposed twice.
@@ -16,6 +19,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
 
 from shared.document import Document, read_document
 from shared.durable import create_file, encode, make_folder
@@ -47,7 +52,7 @@ class SweepRecord(Document):
 class TrialRecord(Document):
     """`trials/<number>.json`. `unfinished` are the earlier trials whose results the proposal did not know.
 
-    `budget` is what the trial may use up of the sweep's budget; None where that has none.
+    Older versions stored a `budget`: a limit of its job.
     """
 
     number: Count
@@ -65,10 +70,40 @@ class Refusal(Document):
     error: JobError
 
 
+class Share(BaseModel):
+    """What one trial may use of the sweep's budget, and the number of this word to it (from 1)."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    number: Count
+    budget: Budget
+
+
+class Shares(Document):
+    """`shares/<number>.json`: the share of each unfinished trial, by the trial's number. The newest division stands.
+
+    A trial has its share before it is proposed, and keeps it at least until it has ended.
+    """
+
+    number: Count
+    trials: dict[int, Share]
+
+
 class SweepCancel(Document):
     """`cancelled.json`."""
 
     requested_at: Time
+
+
+class Extension(Document):
+    """`extensions/<number>.json`: the maximum number of trials and the budget from now on. The newest one stands.
+
+    A sweep that had ended runs again.
+    """
+
+    extended_at: Time
+    trials: Count
+    budget: Budget | None
 
 
 class SweepEnd(Document):
@@ -108,12 +143,12 @@ class SweepFolder:
         return self.path / "trials"
 
     @property
-    def cancel_file(self) -> Path:
-        return self.path / "cancelled.json"
+    def extensions(self) -> Path:
+        return self.path / "extensions"
 
     @property
-    def end_file(self) -> Path:
-        return self.path / "end.json"
+    def cancel_file(self) -> Path:
+        return self.path / "cancelled.json"
 
     def store(self, record: SweepRecord) -> bool:
         """Make the sweep exist; False where it does already. When this returns it is safe."""
@@ -135,8 +170,12 @@ class SweepFolder:
         return TrialNames(sorted(found[".json"]), frozenset(found[".refused.json"]), frozenset(found[".deleted"]))
 
     def changed(self) -> int:
-        """When a trial was last proposed or refused or its job deleted, in nanoseconds by the volume's clock."""
-        return self.trials.stat().st_mtime_ns
+        """When a trial was last proposed or refused or its job deleted, or the sweep extended.
+
+        In nanoseconds by the volume's clock.
+        """
+        extended = self.extensions.stat().st_mtime_ns if self.extensions.exists() else 0
+        return max(extended, self.trials.stat().st_mtime_ns)
 
     def trial(self, number: int) -> TrialRecord | None:
         return read_document(self.trials / f"{number:06d}.json", TrialRecord)
@@ -153,6 +192,20 @@ class SweepFolder:
         refusal = Refusal(refused_at=utc_now(), error=error)
         create_file(self.trials / f"{number:06d}.refused.json", encode(as_json(refusal)))
 
+    def shares(self, known: Shares | None) -> Shares | None:
+        """The newest division of the budget; `known` is the newest one of an earlier look."""
+        while (newer := read_document(self._shares_file((known.number if known else 0) + 1), Shares)) is not None:
+            known = newer
+        return known
+
+    def divide(self, shares: Shares) -> bool:
+        """Divide the budget; False where another process has made a division of this number."""
+        make_folder(self.path / "shares", within=self.path)
+        return create_file(self._shares_file(shares.number), encode(as_json(shares)))
+
+    def _shares_file(self, number: int) -> Path:
+        return self.path / "shares" / f"{number:06d}.json"
+
     def forget_job(self, number: int) -> None:
         """Say that the job of a trial is deleted, before it is."""
         create_file(self.trials / f"{number:06d}.deleted", b"")
@@ -164,12 +217,36 @@ class SweepFolder:
         """Say that nobody wants the rest of the sweep; the first request stands."""
         create_file(self.cancel_file, encode(as_json(SweepCancel(requested_at=utc_now()))))
 
-    def ending(self) -> SweepEnd | None:
-        return read_document(self.end_file, SweepEnd)
+    def extension(self, number: int) -> Extension | None:
+        return read_document(self._extension_file(number), Extension)
 
-    def end(self, reason: EndReason, message: str) -> bool:
-        """End the sweep; the first one stands."""
-        return create_file(self.end_file, encode(as_json(SweepEnd(ended_at=utc_now(), reason=reason, message=message))))
+    def is_extended(self, number: int) -> bool:
+        """Whether the sweep has an extension of this number (from 1)."""
+        return self._extension_file(number).exists()
+
+    def extend(self, number: int, extension: Extension) -> bool:
+        """Extend the sweep; False where another process has made an extension of this number.
+
+        Raises FileNotFoundError where the sweep is gone.
+        """
+        make_folder(self.extensions, within=self.path)
+        return create_file(self._extension_file(number), encode(as_json(extension)))
+
+    def _extension_file(self, number: int) -> Path:
+        return self.extensions / f"{number:06d}.json"
+
+    def ending(self, extensions: int = 0) -> SweepEnd | None:
+        """How the sweep ended after this number of extensions; None where it runs."""
+        return read_document(self.end_file(extensions), SweepEnd)
+
+    def end(self, reason: EndReason, message: str, extensions: int = 0) -> bool:
+        """End the sweep as it is after this number of extensions; the first end stands."""
+        end = SweepEnd(ended_at=utc_now(), reason=reason, message=message)
+        return create_file(self.end_file(extensions), encode(as_json(end)))
+
+    def end_file(self, extensions: int) -> Path:
+        """The end of the sweep after this number of extensions."""
+        return self.path / (f"end.{extensions}.json" if extensions else "end.json")
 
 
 def sweep_folder(volume: Volume, sweep_id: str) -> SweepFolder:

@@ -10,7 +10,17 @@ from typing import Generic, Literal, TypeVar
 
 from shared.document import UnusableDocument
 from shared.history import AttemptHistory, JobHistory, JobReader
-from shared.sweep.folder import SweepCancel, SweepEnd, SweepFolder, SweepRecord, TrialNames, TrialRecord, find_sweep
+from shared.sweep.folder import (
+    Extension,
+    Shares,
+    SweepCancel,
+    SweepEnd,
+    SweepFolder,
+    SweepRecord,
+    TrialNames,
+    TrialRecord,
+    find_sweep,
+)
 from shared.sweep.space import count_trials
 from shared.sweep.trial import AnyTrial, Trial, TrialFacts, TrialSummary, best_of
 from shared.times import seconds_since
@@ -23,12 +33,18 @@ _Form_co = TypeVar("_Form_co", bound=TrialFacts, covariant=True)
 
 @dataclass(frozen=True)
 class SweepStateOf(Generic[_Form_co]):
-    """A sweep as its files told it at one moment. `trials` are in the order of their numbers."""
+    """A sweep as its files told it at one moment. `trials` are in the order of their numbers.
+
+    `record` has the number of trials and the budget of the newest of its `extensions`, which are counted. `shares` is
+    the newest division of its budget; None before the first one, and without a budget.
+    """
 
     record: SweepRecord
     trials: Sequence[_Form_co]
     cancel: SweepCancel | None
     end: SweepEnd | None
+    shares: Shares | None = None
+    extensions: int = 0
 
     @property
     def status(self) -> SweepStatus:
@@ -106,23 +122,35 @@ class SweepReaderOf(Generic[AnyTrial]):
         self._form = form
         self._record: SweepRecord | None = None
         self._readers: dict[int, _TrialReader] = {}
+        self._shares: Shares | None = None
+        self._extensions = 0
         self.finished: dict[int, AnyTrial] = dict(known or {})
 
     def read_on(self) -> SweepStateOf[AnyTrial] | None:
         """The sweep as it is now; None where there is none. Raises UnusableDocument, OSError.
 
-        Its end is read first: after it no trial changes any more, but that its job may be deleted.
+        Its end is read before its trials: after it no trial changes any more, but that its job may be deleted.
         """
         folder = find_sweep(self._volume, self._id)
         if folder is None:
             return None
-        end, cancel = folder.ending(), folder.cancel()
-        self._record = record = self._record or folder.record()
+        record = self._record or folder.record()
         if record is None:
             return None
+        self._record = record = self._extend(folder, record)
+        end, cancel = folder.ending(self._extensions), folder.cancel()
+        self._shares = folder.shares(self._shares)
         names = folder.trial_names()
         found = [self._trial(folder, record, number, names, has_ended=end is not None) for number in names.proposed]
-        return SweepStateOf(record, tuple(trial for trial in found if trial is not None), cancel, end)
+        trials = tuple(trial for trial in found if trial is not None)
+        return SweepStateOf(record, trials, cancel, end, self._shares, self._extensions)
+
+    def _extend(self, folder: SweepFolder, record: SweepRecord) -> SweepRecord:
+        """The record with what the newest extension changes."""
+        newest = None
+        while (extension := folder.extension(self._extensions + 1)) is not None:
+            newest, self._extensions = extension, self._extensions + 1
+        return record if newest is None else extend_record(record, newest)
 
     def _trial(
         self, folder: SweepFolder, sweep: SweepRecord, number: int, names: TrialNames, *, has_ended: bool
@@ -248,6 +276,12 @@ def _cost(times: Sequence[tuple[AttemptHistory, float]]) -> dict[str, float]:
             amount = held * claim.price_per_device / 3600
             costs[claim.currency] = costs.get(claim.currency, 0.0) + amount
     return costs
+
+
+def extend_record(record: SweepRecord, extension: Extension) -> SweepRecord:
+    """The record of a sweep with the number of trials and the budget of an extension."""
+    changes = {"trials": extension.trials, "budget": extension.budget}
+    return record.model_copy(update={"spec": record.spec.model_copy(update=changes)})
 
 
 def read_state(volume: Volume, sweep_id: str) -> SweepState | None:

@@ -1,4 +1,4 @@
-"""What is to be done for a sweep now, from its state alone: propose, make a job, stop, cancel, end.
+"""What is to be done for a sweep now, from its state alone: divide its budget, propose, make a job, stop, cancel, end.
 
 Each step may be done by any process and by several at once: the files decide.
 """
@@ -9,24 +9,27 @@ from statistics import median
 
 from shared.budget import used_words
 from shared.job import BudgetUsed, StopRequest
-from shared.spec import Budget
-from shared.sweep.folder import EndReason
+from shared.sweep.folder import EndReason, Shares
 from shared.sweep.rules import judge
-from shared.sweep.state import SweepState
-from shared.sweep.trial import Trial
+from shared.sweep.shares import LEAST_SECONDS, devices_of, divide_again, price_of_second, shares_of
+from shared.sweep.state import SweepState, SweepStateOf
+from shared.sweep.trial import Trial, TrialFacts
 from shared.times import seconds_until, utc_now
 
-# A running trial is asked to stop when less than this is left for it: until the next look, and the time to save.
-_STOP_SECONDS = 1.4
+
+@dataclass(frozen=True)
+class Divide:
+    """Divide the sweep's budget among its trials."""
+
+    shares: Shares
 
 
 @dataclass(frozen=True)
 class Propose:
-    """Propose trial `number`; `unfinished` are the earlier ones whose results are not known, `budget` what is left."""
+    """Propose trial `number`; `unfinished` are the earlier ones whose results are not known."""
 
     number: int
     unfinished: tuple[int, ...]
-    budget: Budget | None
 
 
 @dataclass(frozen=True)
@@ -59,16 +62,20 @@ class End:
     message: str
 
 
-Step = Propose | MakeJob | StopTrial | CancelTrial | End
+Step = Divide | Propose | MakeJob | StopTrial | CancelTrial | End
 
 
-def next_steps(state: SweepState) -> list[Step]:
-    """The steps, of which at most one proposes: the next proposal has to know of it."""
+def next_steps(state: SweepState, *, is_full: bool = False) -> list[Step]:
+    """The steps, of which at most one proposes: the next proposal has to know of it.
+
+    Where the quota of the sweep's project `is_full`, none proposes: the next trial waits.
+    """
     if state.end is not None:
         return []
-    if stops := [*_stop_for_budget(state), *_cancel_rest(state)]:
+    if stops := _cancel_rest(state):
         return stops
-    begin = [*_make_jobs(state), *_propose(state)]
+    number = None if is_full else _next_number(state)
+    begin = [*_divide(state, number), *_make_jobs(state), *_propose(state, number)]
     return [*_stop_outclassed(state), *begin] or _end(state)
 
 
@@ -76,11 +83,23 @@ def _make_jobs(state: SweepState) -> list[Step]:
     return [MakeJob(trial) for trial in state.unfinished if trial.status == "proposed"]
 
 
-def _propose(state: SweepState) -> list[Step]:
-    if len(state.unfinished) >= state.record.spec.parallel or why_no_more(state) is not None:
+def _propose(state: SweepState, number: int | None) -> list[Step]:
+    if number is None or (state.record.spec.budget is not None and number not in shares_of(state)):
         return []
-    number = max((trial.number for trial in state.trials), default=0) + 1
-    return [Propose(number, tuple(trial.number for trial in state.unfinished), _what_is_left(state))]
+    return [Propose(number, tuple(trial.number for trial in state.unfinished))]
+
+
+def _next_number(state: SweepState) -> int | None:
+    """The number of the trial that may be proposed now; None where none may be."""
+    if len(state.unfinished) >= state.record.spec.parallel or why_no_more(state) is not None:
+        return None
+    return max((trial.number for trial in state.trials), default=0) + 1
+
+
+def may_have_next(state: SweepStateOf[TrialFacts]) -> bool:
+    """Whether a further trial may start beside those that have not ended, if the budget and the rules allow it."""
+    is_open = state.end is None and state.cancel is None
+    return is_open and len(state.unfinished) < state.record.spec.parallel and len(state.trials) < state.most_trials
 
 
 def _end(state: SweepState) -> list[Step]:
@@ -114,35 +133,18 @@ def _stop_outclassed(state: SweepState) -> list[Step]:
 # The budget
 
 
-def _stop_for_budget(state: SweepState) -> list[Step]:
-    used = used_up(state)
-    if used is None:
-        return []
-    running = [trial for trial in state.unfinished if trial.status == "running" and not trial.is_stop_requested]
-    return [StopTrial(trial, StopRequest(requested_at=utc_now(), budget=used)) for trial in running]
+def _divide(state: SweepState, number: int | None) -> list[Step]:
+    """A new division of the budget, where a trial needs more or the one of this number is to be proposed."""
+    to_come = 0 if why_no_more(state) is not None else state.most_trials - len(state.trials)
+    most = min(state.record.spec.parallel, len(state.unfinished) + to_come)
+    shares = divide_again(state, number, most)
+    return [Divide(shares)] if shares else []
 
 
 def used_up(state: SweepState) -> BudgetUsed | None:
-    """The limit of the sweep's budget of which nothing is left for the trials that run; None where all leave some."""
-    running = sum(trial.status == "running" for trial in state.trials)
-    for used, seconds in _limits(state):
-        if seconds <= running * _STOP_SECONDS:
-            return used
-    return None
-
-
-def _what_is_left(state: SweepState) -> Budget | None:
-    """The sweep's budget for one more trial: all that is left, which the trials beside it share."""
-    budget = state.record.spec.budget
-    if budget is None:
-        return None
-    seconds, cost = budget.max_gpu_seconds, budget.max_cost
-    spent = max(state.costs().values(), default=0.0)
-    return Budget(
-        max_gpu_seconds=None if seconds is None else seconds - state.gpu_seconds,
-        max_cost=None if cost is None else cost - spent,
-        deadline=budget.deadline,
-    )
+    """The limit of the sweep's budget of which no trial may begin anything more; None where all leave some."""
+    least = LEAST_SECONDS * devices_of(state)
+    return next((used for used, seconds in _limits(state) if seconds <= least), None)
 
 
 def _limits(state: SweepState) -> list[tuple[BudgetUsed, float]]:
@@ -166,11 +168,9 @@ def _limits(state: SweepState) -> list[tuple[BudgetUsed, float]]:
 
 
 def _seconds_for(state: SweepState, cost: float) -> float:
-    """The compute time that an amount buys at the newest price; without end where nothing costs anything."""
-    prices = [trial.price_per_hour for trial in state.trials if trial.price_per_hour is not None]
-    if not prices or not prices[-1]:
-        return math.copysign(math.inf, cost)
-    return cost * 3600 / prices[-1]
+    """The compute time that an amount buys at the highest price; without end where nothing costs anything."""
+    price = price_of_second(state)
+    return cost / price if price else math.copysign(math.inf, cost)
 
 
 def usual_seconds(state: SweepState) -> float | None:

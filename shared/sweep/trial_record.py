@@ -4,11 +4,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from shared import job_share
 from shared.dataset import DatasetInfo
+from shared.durable import make_folder
 from shared.earlier_model import CannotStart, EarlierModel, find_best, keep
 from shared.findings import NO_FAULTS, Findings
 from shared.ids import is_job_id
-from shared.job import JobRecord, TrialOf, pin_program
+from shared.job import JobRecord, SweepShare, TrialOf, pin_program
 from shared.job_folder import JobFolder
 from shared.problems import FitstopError, Problem, Refused, pointer
 from shared.resolve import resolve
@@ -18,7 +20,7 @@ from shared.resolve.program import resolve_program
 from shared.resolve.row_facts import DatasetRows
 from shared.spec import Budget, EarlierJobSpec, JobSpec, ProgramJobSpec
 from shared.stamps import Stamp
-from shared.sweep.folder import SweepRecord, TrialRecord
+from shared.sweep.folder import Shares, SweepRecord, TrialRecord
 from shared.sweep.space import NoSuchPlace, trial_document
 from shared.times import utc_now
 from shared.validation import validate
@@ -34,8 +36,10 @@ class DataChanged(FitstopError):
     code = "data_changed"
 
 
-def store_trial(volume: Volume, sweep: SweepRecord, trial: TrialRecord, limits: MemoryLimits) -> JobFolder:
-    """Make the job of a trial, under the id that the trial names; one that is there stays.
+def store_trial(
+    volume: Volume, sweep: SweepRecord, trial: TrialRecord, limits: MemoryLimits, shares: Shares | None = None
+) -> JobFolder:
+    """Make the job of a trial, under the id that the trial names, with its share; one that is there stays.
 
     Raises Refused where its spec is no job, DataChanged, and OSError where the volume cannot take it.
     """
@@ -50,8 +54,17 @@ def store_trial(volume: Volume, sweep: SweepRecord, trial: TrialRecord, limits: 
     def prepare(into: JobFolder) -> None:
         if earlier is not None:
             _keep(volume, earlier, into)
+        if shares is not None and trial.number in shares.trials:
+            make_folder(into.path)
+            give_share(into, sweep.id, trial.number, shares)
 
     return volume.store_job(record, prepare, is_shared=True)
+
+
+def give_share(job: JobFolder, sweep_id: str, trial: int, shares: Shares) -> None:
+    """Tell a trial's job its share of the budget. Raises FileNotFoundError where its folder is gone."""
+    share = shares.trials[trial]
+    job_share.give_share(job, share.number, SweepShare(sweep=sweep_id, budget=share.budget))
 
 
 def _document(sweep: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
@@ -119,7 +132,7 @@ def _of_sweep(sweep: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
 
 
 def _changes(sweep: SweepRecord, trial: TrialRecord, own: Budget | None) -> dict[str, Any]:
-    """What the job has of its sweep: a name with its number, and the nearer limit of its own budget and the sweep's."""
+    """What the job has of its sweep: a name with its number, and the limits that older versions gave to a trial."""
     return {"name": f"{sweep.spec.name} {trial.number}", "budget": nearer_limits(own, trial.budget)}
 
 

@@ -31,6 +31,7 @@ from shared.volume import Volume
 from tests.support.jobs import claim, put_job, small_spec
 from tests.support.kinds import kind_job
 from worker.ipc import kept_programs
+from worker.ipc.program_store import make_store
 
 _KILLED_AT = "killed at: "
 
@@ -119,7 +120,7 @@ def run_killed(
 ) -> JobFolder:
     """Post a job; run one attempt for each kill, which dies of it, and one that concludes.
 
-    `programs`: a folder of kept programs, as a worker's children have one. A moment that an attempt does not reach is
+    `programs`: a worker's folder of kept programs, with the store in it. A moment that an attempt does not reach is
     made up for just before its conclusion, so that every kill kills.
     """
     job = put_job(volume, small_spec(**spec))
@@ -174,6 +175,7 @@ def train(
     os.environ["FITSTOP_CACHE"] = str(attempt.volume_root.parent / f"cache-of-{attempt.job.id}")
     if programs is not None:
         os.environ[kept_programs.VARIABLE] = str(programs)
+        os.environ[kept_programs.STORE_VARIABLE] = str(store_of(programs))
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     sink = os.open(str(Path(folder) / "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(sink, 1)
@@ -188,6 +190,11 @@ def train(
     from worker.training.__main__ import main
 
     sys.exit(main([folder]))
+
+
+def store_of(programs: Path) -> Path:
+    """The store of compiled programs in a worker's folder of them."""
+    return make_store(programs / "compiled-programs" / "compiler")
 
 
 def outcome(job: JobFolder) -> Outcome:

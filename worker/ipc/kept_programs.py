@@ -1,11 +1,11 @@
-"""XLA's compiled programs, kept from one job to the next for as long as a worker lives.
+"""XLA's compiled programs, kept for later jobs of this worker, and of those after it on this machine.
 
 Compiling a small job's programs takes longer than all of its epochs, and a job whose model and data have the shapes of
-an earlier one's needs the same programs, to the last bit. XLA believes the files of its cache, whose names tell neither
-the machine nor the version; so a worker's children read only what others of its children have written since its start,
-into a folder that goes with it.
+an earlier one's needs the same programs, to the last bit. XLA trusts the files of its cache, whose names tell neither
+the machine nor the version. So XLA reads and writes in a folder of its training process alone, which holds verified
+copies from a store (`program_store.py`); these folders lie in one of the worker's, which goes with it.
 
-A child that cannot compile beside kept programs gives them up for the worker, and its job begins again without them.
+A process that cannot compile beside kept programs gives them up for its worker, and its job begins again without them.
 """
 
 import fcntl
@@ -14,60 +14,85 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-# Tells a child the folder.
-VARIABLE = "KEPT_PROGRAMS"
+from worker.ipc.program_store import empty, make_store
 
+# For a training process: its worker's folder, and the store.
+VARIABLE = "KEPT_PROGRAMS"
+STORE_VARIABLE = "KEPT_PROGRAMS_STORE"
+
+_STORE = "compiled-programs"
 _PREFIX = "fitstop-programs-"
+_OF_PROCESS = "process-"
 _GIVEN_UP = "given-up"
-# Two to each shape of a job, of half a megabyte and less each for a small model on a CPU.
-_MOST_FILES = 128
 _LEAST_FREE_BYTES = 256 * 1024**2
 
 log = logging.getLogger(__name__)
 
 
 class KeptPrograms:
-    """The folder of one worker, held by a lock; a folder that nobody holds is that of a worker that was killed."""
+    """A worker's folder, held by a lock, and its store. A folder that nobody holds is that of a worker that was killed.
 
-    def __init__(self, above: Path | None = None) -> None:
+    `compiler` names all that decides what XLA makes of a program. Where that is unknown (None), or `cache` cannot be
+    used, the store goes with the worker.
+    """
+
+    def __init__(self, cache: Path, compiler: str | None, above: Path | None = None) -> None:
         above = Path(tempfile.gettempdir()) if above is None else above
         self._folder: Path | None = None
         try:
-            _remove_abandoned(above)
-            self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above))
-            lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            _remove_abandoned(above.glob(f"{_PREFIX}*"))
+            folder, lock = _make_held(_PREFIX, above)
             # At this process's end at the latest.
-            weakref.finalize(self, _remove, self._folder, lock)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            weakref.finalize(self, _remove, folder, lock)
+            self._store = _lasting_store(cache, compiler) or make_store(folder / _STORE / "this-worker")
+            self._folder = folder
         except OSError as error:
-            self._folder = None
             log.warning("each job compiles again, since nothing can be kept in %s: %s", above, error.strerror)
 
     def environment(self) -> dict[str, str]:
-        """What tells a new child of them; empty where it had better compile by itself."""
+        """What tells a new training process of them; empty where it is to compile without."""
         if self._folder is None or not _may_be_used(self._folder):
             return {}
-        _keep_newest(self._folder, _MOST_FILES)
-        return {VARIABLE: str(self._folder)}
+        _remove_abandoned(self._folder.glob(f"{_OF_PROCESS}*"))
+        return {VARIABLE: str(self._folder), STORE_VARIABLE: str(self._store)}
 
     def forget(self) -> None:
         """Have all programs compiled again: one of them may be at fault."""
         if self._folder is not None:
-            _keep_newest(self._folder, 0)
+            empty(self._store)
+
+
+def make_process_folder() -> Path:
+    """In a training process: its own folder, which nobody removes before the process ends. Raises OSError."""
+    return _make_held(_OF_PROCESS, Path(os.environ[VARIABLE]))[0]
 
 
 def give_up() -> bool:
-    """In a child: have this worker use no kept program any more; False where it uses none, or cannot be told."""
-    folder = os.environ.get(VARIABLE)
+    """In a training process: have this worker use no kept program any more, and empty the store.
+
+    False where the worker uses none, or cannot be informed.
+    """
+    if VARIABLE not in os.environ:
+        return False
     try:
-        if folder is not None:
-            (Path(folder) / _GIVEN_UP).touch()
+        (Path(os.environ[VARIABLE]) / _GIVEN_UP).touch()
     except OSError:
         return False
-    return folder is not None
+    empty(Path(os.environ[STORE_VARIABLE]))
+    return True
+
+
+def _lasting_store(cache: Path, compiler: str | None) -> Path | None:
+    try:
+        if compiler is not None:
+            return make_store(cache / _STORE / compiler)
+    except OSError as error:
+        log.warning("compiled programs are kept until this worker ends: %s: %s", error.filename, error.strerror)
+    return None
 
 
 def _may_be_used(folder: Path) -> bool:
@@ -79,20 +104,17 @@ def _may_be_used(folder: Path) -> bool:
         return False
 
 
-def _keep_newest(folder: Path, most: int) -> None:
-    """Remove all programs but the newest ones; a file or folder that others took away meanwhile is no matter."""
-    with suppress(OSError):
-        files = sorted((file for file in folder.iterdir() if file.name != _GIVEN_UP), key=_written_at)
-        for file in files[: max(0, len(files) - most)]:
-            file.unlink(missing_ok=True)
-
-
-def _written_at(file: Path) -> int:
-    """In nanoseconds; 0 for a file that is gone."""
-    try:
-        return file.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
+def _make_held(prefix: str, above: Path) -> tuple[Path, int]:
+    """A new folder, and the descriptor that holds its lock until this process ends."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=above))
+        # Before it is locked, another process may take it for an abandoned one, and remove it.
+        with suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
 
 
 def _remove(folder: Path, lock: int) -> None:
@@ -100,8 +122,8 @@ def _remove(folder: Path, lock: int) -> None:
     os.close(lock)
 
 
-def _remove_abandoned(above: Path) -> None:
-    for folder in above.glob(f"{_PREFIX}*"):
+def _remove_abandoned(folders: Iterable[Path]) -> None:
+    for folder in folders:
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:

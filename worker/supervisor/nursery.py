@@ -18,6 +18,7 @@ from shared.problems import FitstopError
 from shared.settings import Settings
 from worker.ipc.exit_statuses import CPU_ONLY
 from worker.ipc.kept_programs import KeptPrograms
+from worker.machine.compiler import identify_compiler
 from worker.supervisor import fork_server
 from worker.supervisor.child import Child
 from worker.supervisor.standby import PRELOAD, PROGRAM, stand_by
@@ -65,7 +66,7 @@ class Nursery:
         os.environ.update(_ENVIRONMENT)
         self._slots = settings.slots
         self._start_seconds = settings.child_start_seconds
-        self._programs = KeptPrograms()
+        self._programs = KeptPrograms(settings.cache, identify_compiler())
         self._context: ForkServerContext | SpawnContext = multiprocessing.get_context("spawn")
         if settings.child_start == "forkserver":
             self._context = multiprocessing.get_context("forkserver")

@@ -6,10 +6,12 @@ and the files decide whose step it was; so a worker may be killed anywhere.
 
 import logging
 import threading
+from contextlib import suppress
 
 from shared.document import UnusableDocument
 from shared.ids import new_job_id
 from shared.job import JobError
+from shared.job_quota import find_full_quota
 from shared.problems import Refused
 from shared.queue import JobQueue
 from shared.resolve.memory import MemoryLimits
@@ -18,13 +20,15 @@ from shared.settling import settle_if_decided
 from shared.sweep.folder import SweepFolder, TrialRecord, sweep_folder, sweep_ids
 from shared.sweep.proposal import propose
 from shared.sweep.state import SweepReader, SweepState
-from shared.sweep.steps import CancelTrial, End, MakeJob, Propose, Step, StopTrial, next_steps
-from shared.sweep.trial_record import DataChanged, store_trial
+from shared.sweep.steps import CancelTrial, Divide, End, MakeJob, Propose, Step, StopTrial, next_steps
+from shared.sweep.trial_record import DataChanged, give_share, store_trial
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume
 from worker.supervisor.claim import log_set_aside
 
 _MOST_ROUNDS = 1000
+# Of the sweeps that have ended, each look takes in this number.
+_MOST_LOOKS = 200
 
 log = logging.getLogger(__name__)
 
@@ -35,20 +39,33 @@ class SweepRunner:
     def __init__(self, volume: Volume, job_queue: JobQueue, settings: Settings) -> None:
         self._volume = volume
         self._queue = job_queue
+        self._quotas = settings.project_quotas
         self._limits = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
         self._readers: dict[str, SweepReader] = {}
-        self._ended: set[str] = set()
+        # With the number of extensions after which each ended.
+        self._ended: dict[str, int] = {}
+        self._turn = 0
         self._one_at_a_time = threading.Lock()
 
     def look(self) -> None:
         """Take every sweep forward that has not ended."""
         found = sweep_ids(self._volume)
         with self._one_at_a_time:
-            self._ended &= set(found)
+            self._ended = {sweep_id: number for sweep_id, number in self._ended.items() if sweep_id in found}
+            self._find_extended()
             self._readers = {sweep_id: reader for sweep_id, reader in self._readers.items() if sweep_id in found}
         # The oldest first.
         for sweep_id in reversed(found):
             self.advance(sweep_id)
+
+    def _find_extended(self) -> None:
+        """Look at a part of the sweeps that have ended, in turn: an extended one runs again."""
+        ended = sorted(self._ended)
+        turn = [ended[(self._turn + step) % len(ended)] for step in range(min(_MOST_LOOKS, len(ended)))]
+        self._turn += _MOST_LOOKS
+        for sweep_id in turn:
+            if sweep_folder(self._volume, sweep_id).is_extended(self._ended[sweep_id] + 1):
+                del self._ended[sweep_id]
 
     def advance(self, sweep_id: str) -> None:
         """Take one sweep as far as it can go now. One that cannot be read stands aside: the others must not wait."""
@@ -66,18 +83,32 @@ class SweepRunner:
         reader = self._readers.setdefault(sweep_id, SweepReader(self._volume, sweep_id))
         for _ in range(_MOST_ROUNDS):
             state = reader.read_on()
-            if state is None or state.end is not None:
-                self._ended.add(sweep_id)
+            if state is None:
+                # Its folder is there, and its record is about to be.
+                return
+            if state.end is not None:
+                self._ended[sweep_id] = state.extensions
                 self._readers.pop(sweep_id, None)
                 return
-            steps = next_steps(state)
+            self._give_shares(state)
+            full = find_full_quota(self._volume, self._quotas, state.record.project)
+            steps = next_steps(state, is_full=full is not None)
             if not steps:
                 return
             for step in steps:
                 self._do(step, state, sweep_folder(self._volume, sweep_id))
 
+    def _give_shares(self, state: SweepState) -> None:
+        """Tell the jobs of trials their shares of the budget, also those that a killed worker did not come to."""
+        for trial in state.unfinished:
+            if state.shares and trial.number in state.shares.trials and trial.status != "proposed":
+                with suppress(FileNotFoundError):
+                    give_share(self._volume.job_folder(trial.job), state.record.id, trial.number, state.shares)
+
     def _do(self, step: Step, state: SweepState, folder: SweepFolder) -> None:
         match step:
+            case Divide(shares):
+                folder.divide(shares)
             case Propose():
                 self._propose(step, state, folder)
             case MakeJob(trial):
@@ -91,7 +122,7 @@ class SweepRunner:
                 self._cancel(trial.job)
             case End(reason, message):
                 log.info("%s has ended: %s", folder.id, message)
-                folder.end(reason, message)
+                folder.end(reason, message, state.extensions)
 
     def _propose(self, step: Propose, state: SweepState, folder: SweepFolder) -> None:
         trial = TrialRecord(
@@ -100,14 +131,13 @@ class SweepRunner:
             job=new_job_id(),
             proposed_at=utc_now(),
             unfinished=step.unfinished,
-            budget=step.budget,
         )
         if folder.propose(trial):
             self._make_job(trial, state, folder)
 
     def _make_job(self, trial: TrialRecord, state: SweepState, folder: SweepFolder) -> None:
         try:
-            job = store_trial(self._volume, state.record, trial, self._limits)
+            job = store_trial(self._volume, state.record, trial, self._limits, state.shares)
         except DataChanged as error:
             # Where the volume is away, nothing is there.
             self._volume.check()

@@ -1,13 +1,21 @@
-"""What of the job's budget is left, by this process's own monotonic clock; the deadline by the clock on the wall."""
+"""What of the job's budget is left, by this process's own monotonic clock; the deadline by the clock on the wall.
+
+A trial of a sweep also has a share of the sweep's budget, which may be raised while it runs.
+"""
 
 import time
 
 from shared.budget import Held, Limit, nearest_limit
 from shared.held import held_by
-from shared.job import Claim
+from shared.job import Claim, SweepShare
 from shared.job_folder import AttemptFolder
+from shared.job_share import read_share
 from shared.spec import Budget
 from worker.training.errors import BudgetUsedUp, NoPrice
+
+# A share is read again where less than this is left of it, at most four times a second.
+_NEAR_SECONDS = 5.0
+_LOOK_SECONDS = 0.25
 
 
 class BudgetWatch:
@@ -18,8 +26,11 @@ class BudgetWatch:
 
     def __init__(self, attempt: AttemptFolder, budget: Budget | None, claimed: float) -> None:
         self._budget = budget
+        self._attempt = attempt
         self._claim = attempt.claim()
-        self._before = _held_before(attempt) if budget else []
+        self._share = read_share(attempt.job)
+        self._looked = time.monotonic()
+        self._before = _held_before(attempt) if budget or self._share else []
         self._claimed = claimed
 
     def check(self, seconds_needed: float = 0.0) -> None:
@@ -27,19 +38,45 @@ class BudgetWatch:
 
         Raises NoPrice where there is a limit on the cost and this worker does not know what its GPU costs.
         """
-        if self._budget is None or self._claim is None:
+        if self._claim is None:
             return
-        if self._budget.max_cost is not None and self._claim.gpu_price_per_hour is None:
-            raise NoPrice(
-                f"the job has a maximum cost of {self._budget.max_cost:g} and this worker has no price: "
-                "set FITSTOP_GPU_PRICE_PER_HOUR on it, or give the job max_gpu_seconds instead"
-            )
-        nearest = self._nearest(self._budget, self._claim)
-        if nearest is not None and nearest.seconds_left <= seconds_needed:
-            raise BudgetUsedUp(nearest.used)
+        if self._budget is not None:
+            _check_price(self._budget, self._claim, "job")
+            _check_limit(self._nearest(self._budget, self._claim), seconds_needed)
+        if self._share is not None:
+            _check_price(self._share.budget, self._claim, "sweep")
+            _check_limit(self._nearest_of_share(self._share, self._claim, seconds_needed), seconds_needed)
 
     def _nearest(self, budget: Budget, claim: Claim) -> Limit | None:
         return nearest_limit(budget, [*self._before, Held(claim, time.monotonic() - self._claimed)])
+
+    def _nearest_of_share(self, share: SweepShare, claim: Claim, seconds_needed: float) -> Limit | None:
+        nearest = self._nearest(share.budget, claim)
+        if nearest is not None and nearest.seconds_left <= seconds_needed + _NEAR_SECONDS:
+            share = self._read_share(share)
+            nearest = self._nearest(share.budget, claim)
+        return nearest and Limit(nearest.used.model_copy(update={"sweep": share.sweep}), nearest.seconds_left)
+
+    def _read_share(self, share: SweepShare) -> SweepShare:
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return share
+        self._looked = now
+        self._share = read_share(self._attempt.job) or share
+        return self._share
+
+
+def _check_price(budget: Budget, claim: Claim, whose: str) -> None:
+    if budget.max_cost is not None and claim.gpu_price_per_hour is None:
+        raise NoPrice(
+            f"the {whose} has a maximum cost and this worker has no price: "
+            f"set FITSTOP_GPU_PRICE_PER_HOUR on it, or give the {whose} max_gpu_seconds instead"
+        )
+
+
+def _check_limit(nearest: Limit | None, seconds_needed: float) -> None:
+    if nearest is not None and nearest.seconds_left <= seconds_needed:
+        raise BudgetUsedUp(nearest.used)
 
 
 def _held_before(attempt: AttemptFolder) -> list[Held]:

@@ -19,7 +19,8 @@ export function showActions(job) {
   if (node.dataset.state === state) return;
   node.dataset.state = state;
   const again = element("a", { class: "button", href: `/page/new?like=${job.id}` }, "Copy to new job");
-  replace(node, notifyButton(job), MAY_WRITE ? [writing(job), actionButton("Share job", () => share(job)), again] : null);
+  const search = element("a", { class: "button", href: `/page/sweeps/new?job=${job.id}` }, "New sweep");
+  replace(node, notifyButton(job), MAY_WRITE ? [writing(job), actionButton("Share job", () => share(job)), again, search] : null);
   reportEnd(job);
 }
 

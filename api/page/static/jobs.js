@@ -9,6 +9,7 @@ import { addressOf, asked, chosenColumns, chosenGroup, chosenSort, groupOf, isFi
 import { Selection } from "./list_selection.js";
 import { notice } from "./notice.js";
 import { Slices } from "./slices.js";
+import { noteSweeps } from "./sweeps_note.js";
 import { chooseView } from "./view_dialog.js";
 import * as format from "./format.js";
 
@@ -58,6 +59,7 @@ async function look() {
     } else {
       for (const row of rows.values()) row.tick();
     }
+    await noteSweeps(byId("sweeps-note"));
   } catch (problem) {
     if (problem.name === "AbortError") return;
     setText(byId("summary"), problem.message);

@@ -73,7 +73,8 @@ function show() {
 
 function reasonWords() {
   if (sweep.reason) return REASONS[sweep.reason] ?? sweep.reason.replaceAll("_", " ");
-  return sweep.cancel_requested_at ? "cancel requested" : "";
+  if (sweep.cancel_requested_at) return "cancel requested";
+  return sweep.waiting ? `the next trial waits: ${sweep.waiting}` : "";
 }
 
 const REASONS = {

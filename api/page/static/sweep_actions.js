@@ -6,20 +6,25 @@ import { confirmed } from "./dialogs.js";
 import { byId, element, replace } from "./dom.js";
 import * as format from "./format.js";
 import { notice } from "./notice.js";
+import { extendSweep } from "./sweep_extend.js";
 import { wordsOf } from "./sweep_space.js";
 
 const MAY_WRITE = document.body.dataset.scope !== "read";
 const MOST_SEED = 2 ** 31;
+const EXTENDED = new Set(["running", "succeeded"]);
 
 /** The buttons that make sense now; `onChange()` hears that something was done. */
 export function showActions(sweep, onChange) {
   const isOver = format.TERMINAL.has(sweep.status);
-  const state = `${sweep.status} ${sweep.cancel_requested_at}`;
+  const state = `${sweep.status} ${sweep.cancel_requested_at} ${sweep.extensions}`;
   if (!MAY_WRITE || byId("actions").dataset.state === state) return;
   byId("actions").dataset.state = state;
   const cancel = actionButton("Cancel sweep", () => cancelSweep(sweep, onChange), "danger");
   const requested = element("button", { type: "button", disabled: true }, "Cancelling");
-  replace(byId("actions"), isOver ? actionButton("Delete sweep", () => deleteSweep(sweep), "danger") : sweep.cancel_requested_at ? requested : cancel);
+  const canExtend = !sweep.cancel_requested_at && EXTENDED.has(sweep.status);
+  replace(byId("actions"),
+    canExtend ? actionButton("Extend sweep", () => extendSweep(sweep, onChange)) : null,
+    isOver ? actionButton("Delete sweep", () => deleteSweep(sweep), "danger") : sweep.cancel_requested_at ? requested : cancel);
 }
 
 /** The best trial: its value, its parameters, its job, and the same again from another seed. */

@@ -16,6 +16,8 @@ const EVENTS = [
   ["job.early_stopping", "Stopped early", false],
   ["job.worker_lost", "Worker lost", false],
   ["job.budget_nearly_used", "Budget nearly used", false],
+  ["sweep.best", "Sweep has a new best trial", false],
+  ["sweep.finished", "Sweep has ended", false],
 ];
 const STATES = { delivered: ["Delivered", "good"], pending: ["Waiting", "accent"], given_up: ["Given up", "bad"] };
 
@@ -64,7 +66,8 @@ function deliveries(webhook) {
 
 function row(delivery) {
   const [words, tone] = STATES[delivery.status] ?? [delivery.status, "muted"];
-  const job = delivery.job ? element("a", { class: "in-text", href: `/page/jobs/${delivery.job}` }, format.shortId(delivery.job)) : "–";
+  const [kind, id] = delivery.sweep ? ["sweeps", delivery.sweep] : ["jobs", delivery.job];
+  const job = id ? element("a", { class: "in-text", href: `/page/${kind}/${id}` }, format.shortId(id)) : "–";
   return element("tr", {},
     element("td", {}, label(delivery.type)),
     element("td", {}, job),

@@ -18,6 +18,7 @@ PAGES = (
         "/page/workers",
         "/page/webhooks",
         "/page/sweeps",
+        "/page/sweeps/new?job={job}",
         "/page/datasets",
         "/page/keys",
     ),

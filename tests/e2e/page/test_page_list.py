@@ -12,6 +12,7 @@ from shared.volume import OpenJob
 from tests.support.browser import DESKTOP, PHONE, serious_faults
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec
+from tests.support.past_sweeps import bare_sweep
 
 
 def jobs_of(volume, case, *parts):
@@ -74,11 +75,13 @@ def test_the_service_sorts_all_jobs_page_by_page_and_the_address_keeps_the_order
 
 def test_trials_of_sweeps_are_shown_where_somebody_asks_for_them(still):
     volume, sweep, case = still.api.volume, new_sweep_id(), {"case": "trials"}
+    bare_sweep(volume)
     put_job(volume, small_spec(name="alone", metadata=case))
     put_job(volume, small_spec(name="sweep 1", metadata=case), sweep=TrialOf(id=sweep, trial=1))
     with still.page() as page:
         page.goto("/?metadata.case=trials")
         wait_for_names(page, "alone")
+        page.locator("#sweeps-note").get_by_role("link").wait_for()
         page.get_by_role("button", name="Show trials").click()
         wait_for_names(page, "sweep 1", "alone")
         page.goto(f"/?sweep={sweep}")

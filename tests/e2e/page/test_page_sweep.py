@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from shared.sweep.folder import find_sweep
 from tests.support.browser import serious_faults
+from tests.support.jobs import put_job, small_spec
 from tests.support.past_sweeps import end_trial, ended_sweep, running_sweep
 
 
@@ -74,6 +76,21 @@ def test_a_trial_that_ends_appears_and_a_sweep_is_cancelled(still):
     assert running.cancel() is not None
 
 
+def test_an_ended_sweep_is_extended_and_a_refusal_names_the_field(still, sweep):
+    with still.page() as page:
+        page.goto(f"/page/sweeps/{sweep.id}")
+        page.get_by_role("button", name="Extend sweep").click()
+        dialog = page.locator("dialog")
+        dialog.get_by_label("Max trials").fill("3")
+        dialog.get_by_role("button", name="Extend sweep").click()
+        dialog.get_by_text("Max trials: received 3, and the sweep has 6").wait_for()
+        dialog.get_by_label("Max trials").fill("9")
+        dialog.get_by_role("button", name="Extend sweep").click()
+        page.get_by_text("of 9").wait_for()
+        page.get_by_role("button", name="Cancel sweep").wait_for()
+    assert sweep.extension(1).trials == 9
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_everybody_can_use_the_pages(still, sweep, theme):
     with still.page(theme=theme) as page:
@@ -88,3 +105,33 @@ def test_on_a_narrow_screen_the_page_does_not_scroll_sideways(still, sweep):
         page.goto(f"/page/sweeps/{sweep.id}")
         page.wait_for_selector("#trials tbody tr.best")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_sweep_is_posted_from_a_job_and_refusals_stand_at_their_fields(still):
+    job = put_job(still.api.volume, small_spec(name="searched"))
+    with still.page() as page:
+        page.goto(f"/page/sweeps/new?job={job.id}")
+        rows = page.get_by_role("group", name="Parameter")
+        rows.nth(1).wait_for()
+        rows.nth(0).get_by_label("Values").fill("-1, 0.1")
+        rows.nth(1).get_by_label("Kind").select_option("choice")
+        rows.nth(1).get_by_label("Values").fill("0.1, 0.2")
+        page.get_by_role("button", name="Add parameter").click()
+        rows.nth(2).get_by_label("Place in the spec").fill("/model/nothing")
+        page.get_by_label("Max trials").fill("0")
+        page.get_by_role("button", name="Post sweep").click()
+        rows.nth(0).locator(".field-error").get_by_text("expected").wait_for()
+        rows.nth(2).locator(".field-error").get_by_text("unknown field").wait_for()
+        assert page.locator('[name="trials"][aria-invalid="true"]').count() == 1
+        assert page.locator("#problems").inner_text() == ""
+        rows.nth(2).get_by_role("button", name="Remove").click()
+        rows.nth(0).get_by_label("Values").fill("0.001, 0.1")
+        page.get_by_label("Max trials").fill("7")
+        page.get_by_label("Max compute time").fill("600")
+        page.get_by_role("button", name="Post sweep").click()
+        page.wait_for_url(re.compile(r"/page/sweeps/sweep_"))
+        sweep_id = page.url.rpartition("/")[2]
+    record = find_sweep(still.api.volume, sweep_id).record()
+    assert (record.spec.trials, record.spec.budget.max_gpu_seconds) == (7, 600)
+    assert record.spec.space["/model/dropout"].choice == (0.1, 0.2)
+    assert record.spec.space["/hyperparameters/learning_rate"].log == (0.001, 0.1)

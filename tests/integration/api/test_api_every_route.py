@@ -16,7 +16,7 @@ from api import create_app
 from api.document.openapi import routes
 from shared.job import Ending
 from shared.settings import Settings
-from shared.times import utc_now
+from shared.times import time_in, utc_now
 from shared.volume import OpenJob
 from shared.worker_card import WorkerCard
 from tests.support.evaluations import classified, leave_evaluation
@@ -51,6 +51,7 @@ BODIES = {
     ("POST", "/jobs/<job_id>/extend"): {"epochs": 50, "early_stopping": {"patience": 9}},
     ("POST", "/jobs/<job_id>/replay"): {"patience": 2},
     ("POST", "/sweeps"): sweep_document(),
+    ("POST", "/sweeps/<sweep_id>/extend"): {"trials": 50},
     ("POST", "/sweeps/<sweep_id>/replay"): {"rule": {"name": "median"}},
     ("POST", "/keys"): {"name": "ci"},
     ("POST", "/webhooks"): {"address": "https://example.com/hook", "events": ["job.failed"]},
@@ -80,10 +81,10 @@ def here(api, redis_server):
 
 @pytest.fixture
 def worker(api):
-    """A worker's card, so that the service says that it is ready."""
+    """A worker's card, so that the service says that it is ready; on a slow machine for longer than 30 s, too."""
     card = WorkerCard(
         worker="w", host="h", pid=1, device="CPU", slots=1, child_start="spawn", ready=True, draining=False, running=(),
-        started_at=utc_now(), seen_at=utc_now(),
+        started_at=utc_now(), seen_at=time_in(3600),
     )  # fmt: skip
     api.volume.show_worker(card)
     yield

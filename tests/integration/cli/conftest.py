@@ -4,6 +4,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -23,9 +24,13 @@ class Asked:
 
 @dataclass
 class Canned:
-    """Answers by method and path: (status, body), or a function of the request that gives one, also with headers."""
+    """Answers by method and path: (status, body), or a function of the request that gives one, also with headers.
+
+    `otherwise` answers all other requests, and 404 does where it is None.
+    """
 
     answers: dict = field(default_factory=dict)
+    otherwise: Any = None
     asked: list = field(default_factory=list)
     url: str = ""
 
@@ -46,7 +51,7 @@ class Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         asked = Asked(self.command, parts.path, query, dict(self.headers), body)
         canned.asked.append(asked)
-        found = canned.answers.get((self.command, parts.path))
+        found = canned.answers.get((self.command, parts.path), canned.otherwise)
         missing = (404, {"title": "Not found", "detail": f"no {parts.path}"})
         status, answer, *headers = found(asked) if found else missing
         if status is None:  # hang up without an answer

@@ -66,17 +66,36 @@ def best(value):
     return {"epoch": 3, "epochs": 9, "best": {"epoch": 2, "monitor": "val_accuracy", "value": value}}
 
 
-def test_ps_sorts_and_shows_what_the_best_value_is_of(fitstop, canned, make_job, make_page):
-    jobs = [
-        make_job(3, "succeeded", name="b", progress=best(0.5)),
-        make_job(2, "succeeded", name="C", progress=best(0.9)),
-        make_job(1, "succeeded", name="a"),
-    ]
-    canned.on("GET", "/jobs", make_page(*jobs))
-    orders = {"age": [0, 1, 2], "name": [2, 0, 1], "best": [1, 0, 2], "epoch": [0, 1, 2]}
-    for sort, order in orders.items():
-        assert fitstop("ps", "-a", "-q", "--sort", sort).stdout.split() == [jobs[place]["id"] for place in order]
+def test_ps_shows_what_the_best_value_is_of(fitstop, canned, make_job, make_page):
+    canned.on("GET", "/jobs", make_page(make_job(1, "succeeded", progress=best(0.9))))
     assert "val_accuracy 0.9000" in fitstop("ps", "-a").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "order"),
+    [
+        (["age"], None), (["age", "-r"], "created"), (["name"], "name"), (["best"], "-best"), (["best", "-r"], "best"),
+        (["metadata.lr"], "metadata.lr"), (["metadata.lr", "--reverse"], "-metadata.lr"),
+    ],
+)  # fmt: skip
+def test_ps_has_all_jobs_sorted_by_the_service_page_by_page(fitstop, canned, make_job, make_page, options, order):
+    jobs = [make_job(number, "succeeded") for number in (7, 9, 8)]
+    pages = {None: make_page(*jobs[:2], has_more=True, next="behind-9"), "behind-9": make_page(jobs[2])}
+    canned.on("GET", "/jobs", lambda asked: (200, pages[asked.query.get("after")]))
+    assert fitstop("ps", "-q", "--sort", *options).stdout.split() == [one["id"] for one in jobs]
+    assert {one.query.get("sort") for one in canned.asked} == {order}
+
+
+def test_ps_sorts_by_status_with_a_request_for_each(fitstop, listed):
+    assert fitstop("ps", "-q", "--sort", "status").stdout.split() == [one["id"] for one in listed]
+    assert fitstop("ps", "-q", "--sort", "status", "-r").stdout.split() == [one["id"] for one in listed[::-1]]
+    assert fitstop("ps", "-q", "--sort", "status", "--status", "running").stdout.split() == [listed[1]["id"]]
+
+
+def test_ps_says_which_orders_there_are(fitstop, listed):
+    wrong = fitstop("ps", "--sort", "size")
+    assert (wrong.exit_code, 'received "size", expected age, name' in wrong.stderr) == (2, True)
+    assert fitstop("ps", "-r").exit_code == 2
 
 
 def test_ps_asks_for_a_part_of_a_name_and_for_metadata(fitstop, canned, listed):

@@ -47,7 +47,7 @@ def test_extend_posts_what_the_options_change_once_and_prints_the_new_jobs_id(fi
 
 
 def test_rm_removes_each_job_and_tells_the_worst(fitstop, canned, jobs):
-    canned.on("DELETE", f"/jobs/{jobs[0]['id']}", {})
+    canned.on("DELETE", f"/jobs/{jobs[0]['id']}", b"", 204)
     canned.on("DELETE", f"/jobs/{jobs[1]['id']}", PROBLEM, 409)
     result = fitstop("rm", jobs[1]["id"], jobs[0]["id"])
     assert result.exit_code == 6
@@ -56,7 +56,7 @@ def test_rm_removes_each_job_and_tells_the_worst(fitstop, canned, jobs):
 
 
 def test_a_dataset_is_removed_by_its_id(fitstop, canned, jobs):
-    canned.on("DELETE", "/datasets/wine", {})
+    canned.on("DELETE", "/datasets/wine", b"", 204)
     assert fitstop("datasets", "rm", "wine").exit_code == 0
     assert canned.asked[-1].method == "DELETE"
 

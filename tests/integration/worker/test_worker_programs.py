@@ -1,4 +1,4 @@
-"""XLA's programs are kept from one job to the next while a worker lives: sooner, and the same to the last bit."""
+"""XLA's programs are kept for later jobs, of this worker and of later ones: sooner, and the same to the last bit."""
 
 import signal
 from collections.abc import Iterator
@@ -15,19 +15,20 @@ from tests.support.killing import outcome
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
+from worker.ipc.program_store import put
 
 
 @pytest.fixture(scope="module")
-def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("temporary")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")
 def worker(
-    shared_volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory, temporary: Path
+    shared_volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory, cache: Path
 ) -> Iterator[WorkerProcess]:
     log = tmp_path_factory.mktemp("log") / "worker.log"
-    process = WorkerProcess(shared_volume, shared_redis.url, log, TMPDIR=str(temporary))
+    process = WorkerProcess(shared_volume, shared_redis.url, log, FITSTOP_CACHE=str(cache))
     process.start()
     yield process
     process.stop()
@@ -44,51 +45,76 @@ def done(volume: Volume, job_queue: JobQueue, **hyperparameters: object) -> JobF
     return job
 
 
-def kept(temporary: Path) -> dict[Path, int]:
+def kept(cache: Path) -> dict[Path, int]:
     """The kept programs, and when each was written."""
-    files = (file for folder in temporary.glob("fitstop-programs-*") for file in folder.glob("threads-*"))
-    return {file: file.stat().st_mtime_ns for file in files}
+    return {file: file.stat().st_mtime_ns for file in cache.glob("compiled-programs/*/threads-*")}
 
 
-@pytest.mark.usefixtures("worker")
-def test_a_job_of_the_same_shapes_compiles_nothing_and_ends_equal(
-    shared_volume: Volume, shared_job_queue: JobQueue, temporary: Path
+def replace_content(program: Path, content: bytes) -> None:
+    """Put other bytes in a program's place, with the right digest."""
+    written = program.parent.parent.parent / program.name
+    written.write_bytes(content)
+    program.unlink()
+    put(program.parent, written)
+    written.unlink()
+
+
+def test_a_job_of_the_same_shapes_compiles_nothing_and_ends_equal_also_after_a_restart_of_the_worker(
+    worker: WorkerProcess, shared_volume: Volume, shared_job_queue: JobQueue, cache: Path
 ) -> None:
     first = done(shared_volume, shared_job_queue)
-    programs = kept(temporary)
+    programs = kept(cache)
     assert len(programs) == 2, "one trains and one validates"
     second = done(shared_volume, shared_job_queue)
-    assert kept(temporary) == programs
-    assert outcome(second) == outcome(first)
+    worker.stop()
+    worker.start()
+    third = done(shared_volume, shared_job_queue)
+    assert kept(cache) == programs
+    assert outcome(third) == outcome(second) == outcome(first)
     done(shared_volume, shared_job_queue, batch_size=16)
-    assert len(kept(temporary)) > 2
+    assert len(kept(cache)) > 2
 
 
 @pytest.mark.usefixtures("worker")
 def test_the_stock_engine_which_compiles_in_the_middle_of_its_run_keeps_none(
-    shared_volume: Volume, shared_job_queue: JobQueue, temporary: Path
+    shared_volume: Volume, shared_job_queue: JobQueue, cache: Path
 ) -> None:
-    programs = kept(temporary)
+    programs = kept(cache)
     done(shared_volume, shared_job_queue, engine="stock")
-    assert kept(temporary) == programs
+    assert kept(cache) == programs
 
 
 @pytest.mark.usefixtures("worker")
-def test_where_a_kept_program_is_torn_the_job_begins_anew_without_any_and_ends_equal(
-    shared_volume: Volume, shared_job_queue: JobQueue, temporary: Path
+def test_a_damaged_program_is_compiled_again_and_the_job_ends_equal_in_one_attempt(
+    shared_volume: Volume, shared_job_queue: JobQueue, cache: Path
 ) -> None:
     whole = done(shared_volume, shared_job_queue)
-    for file in kept(temporary):
-        file.write_bytes(file.read_bytes()[:1000])
+    for number, file in enumerate(kept(cache)):
+        content = bytearray(file.read_bytes())
+        content[-1000] ^= 1
+        file.write_bytes(content if number % 2 else content[:1000])
+    job = done(shared_volume, shared_job_queue)
+    assert outcome(job) == outcome(whole)
+    assert len(job.attempts()) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_where_a_kept_program_cannot_be_loaded_the_job_begins_again_without_any_and_ends_equal(
+    shared_volume: Volume, shared_job_queue: JobQueue, cache: Path
+) -> None:
+    whole = done(shared_volume, shared_job_queue)
+    for file in kept(cache):
+        replace_content(file, b"XLA cannot load this")
     job = done(shared_volume, shared_job_queue)
     assert outcome(job) == outcome(whole)
     first, second = (attempt.end() for attempt in job.attempts())
     assert first is not None
     assert second is not None
     assert (first.outcome, first.is_failure, second.outcome) == ("handed_back", False, "finished")
-    told = [placed.event.message for placed in job_events(job) if placed.event.type == "engine"]
-    assert told[0].startswith("restarts without the compiled programs of earlier jobs")
+    messages = [placed.event.message for placed in job_events(job) if placed.event.type == "engine"]
+    assert messages[0].startswith("restarts without the compiled programs of earlier jobs")
     assert len(done(shared_volume, shared_job_queue).attempts()) == 1
+    assert kept(cache) == {}, "this worker has given them up"
 
 
 def test_the_folder_of_a_worker_goes_with_it_and_that_of_one_that_was_killed_with_the_next(

@@ -4,6 +4,7 @@
     fused.py     many steps in one call of one compiled program, on data that lies on the device
     blocks.py    its data: all of it on the device, or block after block
     programs.py  its compiled programs
+    kept.py      those that earlier jobs compiled
     stock.py     Keras's own training function, batch by batch
 
 Both feed the same batches to the same `train_step`, call the same callbacks, and can begin inside an epoch.
@@ -22,6 +23,7 @@ from worker.training.context import RunContext
 from worker.training.data.rows import Data
 from worker.training.engine.device import data_bytes
 from worker.training.engine.fused import FusedEngine, missing_in_keras
+from worker.training.engine.kept import keep_compiled
 from worker.training.engine.plan import describe_engine
 from worker.training.engine.stock import StockEngine
 from worker.training.errors import TrainingStopped, first_line, is_out_of_memory
@@ -45,6 +47,7 @@ def ready_engine(run: RunContext, model: keras.Model, data: Data, settings: FitS
     engine, kept = compile_engine(run, model, data, settings, plan)
     run.attempt.job.keep_to(kept)
     run.events.write([describe_engine(kept)])
+    run.writer.write(keep_compiled)
     return engine
 
 

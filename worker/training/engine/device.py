@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from shared.job import EnginePlan
-from worker.ipc import kept_programs
+from worker.training.engine.kept import use_kept_programs
 
 # XLA's newer CPU code draws random numbers 18 times slower (Dropout); a plain dense network loses nothing noticeable.
 _XLA_CPU_FLAGS = "--xla_cpu_use_fusion_emitters=false"
@@ -23,7 +23,9 @@ def prepare_tensorflow(plan: EnginePlan) -> None:
     _keep_freed_memory()
     if plan.xla and _XLA_CPU_FLAGS not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{_XLA_CPU_FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
-    _use_kept_programs(plan)
+    # The stock engine compiles in the middle of `fit`.
+    if plan.xla and plan.engine == "fused":
+        use_kept_programs(plan.threads)
     try:
         tf.config.threading.set_intra_op_parallelism_threads(plan.threads)
         if plan.engine == "fused":
@@ -41,23 +43,6 @@ def _divide_cpu(devices: int) -> None:
     """Make virtual devices of the CPU, which compute one job as several cards do."""
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
-
-
-def _use_kept_programs(plan: EnginePlan) -> None:
-    """Have XLA look among the worker's kept programs, and keep there what it compiles.
-
-    Not for the stock engine, which compiles in the middle of `fit`. What XLA makes of a program may depend on the
-    number of threads, which its own names for the files leave out.
-    """
-    folder = os.environ.get(kept_programs.VARIABLE)
-    if folder is None or not plan.xla or plan.engine != "fused":
-        return
-    flags = (
-        f"--tf_xla_persistent_cache_directory={folder}",
-        f"--tf_xla_persistent_cache_prefix=threads-{plan.threads}",
-        os.environ.get("TF_XLA_FLAGS", ""),
-    )
-    os.environ["TF_XLA_FLAGS"] = " ".join(flags).strip()
 
 
 def _keep_freed_memory() -> None:

@@ -55,6 +55,10 @@ _NETWORK = (
     *("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols"),
     *("/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/ca-certificates.conf", "/usr/local/share/ca-certificates"),
 )
+_NOT_FOR_PROGRAMS = (
+    *("KEPT_PROGRAMS", "KEPT_PROGRAMS_STORE"),
+    *("KERAS_HOME", "MAIL", "OLDPWD", "TEMP", "TMP", "XDG_CACHE_HOME"),
+)
 _LIBRARIES = frozenset({"site-packages", "dist-packages"})
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 _DEVICES = ("null", "zero", "full", "nvidia*", "dri", "dxg", "kfd")
@@ -176,7 +180,7 @@ class _Entry:
         temporary = self._box.home / ".tmp"
         temporary.mkdir(exist_ok=True)
         leave_for_training(os.environ)
-        for name in ("KEPT_PROGRAMS", "KERAS_HOME", "MAIL", "OLDPWD", "TEMP", "TMP", "XDG_CACHE_HOME"):
+        for name in _NOT_FOR_PROGRAMS:
             os.environ.pop(name, None)
         os.environ |= {"HOME": str(self._box.home), "TMPDIR": str(temporary)}
         tempfile.tempdir = None

@@ -44,7 +44,7 @@ READS_WITH_A_BODY = {"/jobs/x/replay", "/sweeps/x/replay"}
 def test_without_a_key_every_route_but_the_sign_of_life_is_401_and_every_page_leads_to_signing_in(app, anonymous):
     seen = list(rules(app))
     assert {path for _, path, scope in seen if scope == "public"} == PUBLIC
-    pages = "compare datasets jobs/x keys new sweeps sweeps/x usage webhooks workers".split()  # noqa: SIM905
+    pages = "compare datasets jobs/x keys new sweeps sweeps/new sweeps/x usage webhooks workers".split()  # noqa: SIM905
     assert {path for _, path, scope in seen if scope == "page"} == {"/", *(f"/page/{name}" for name in pages)}
     assert len(seen) > 30
     for method, path, scope in seen:

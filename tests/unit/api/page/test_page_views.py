@@ -14,7 +14,16 @@ from shared.job import JobStatus
 STATIC = static_files.FOLDER
 TEMPLATES = STATIC.parent / "templates"
 OURS = sorted(path for path in STATIC.iterdir() if path.suffix in {".js", ".css"})
-PAGES = ["/", "/page/compare", "/page/new", "/page/usage", "/page/workers", "/page/webhooks", "/page/sign-in"]
+PAGES = [
+    "/",
+    "/page/compare",
+    "/page/new",
+    "/page/sweeps/new",
+    "/page/usage",
+    "/page/workers",
+    "/page/webhooks",
+    "/page/sign-in",
+]
 PAGES += ["/page/datasets", "/page/keys", "/page/shared/job_01K00000000000000000000000"]
 
 

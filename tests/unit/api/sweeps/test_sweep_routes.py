@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from api import create_app
 from api.state.service import Service
+from shared.project import ProjectQuota
 from shared.sweep.folder import find_sweep, sweep_ids
 from tests.support.jobs import small_spec
+from tests.support.keys import authorized
 from tests.support.past_sweeps import LAYERS, RATE, end_trial, ended_sweep, running_sweep
 from tests.support.sweeps import sweep_document
 from tests.support.two_projects import steady, two_projects
@@ -124,6 +127,19 @@ def test_trials_come_in_pages(client, running):
     assert rest["has_more"] is False
     assert page["data"][1]["reason"] == "outclassed"
     assert page["data"][1]["finished_at"] is not None
+
+
+def test_a_sweep_says_why_its_next_trial_waits(settings, client, volume, running):
+    limited = settings.model_copy(update={"project_quotas": {"default": ProjectQuota(unfinished_jobs=1)}})
+    waiting = 'the project "default" has 1 unfinished job, and its quota is 1'
+    for quotas, told in ((settings, None), (limited, waiting)):
+        asked = authorized(create_app(quotas))
+        assert asked.get(f"/sweeps/{running.id}").json["waiting"] == told
+        assert asked.get("/sweeps").json["data"][0]["waiting"] == told
+        said = asked.get(f"/sweeps/{running.id}/explain").json["sentences"]
+        assert [one for one in said if "waits:" in one] == ([f"The next trial waits: {told}."] if told else [])
+    running.request_cancel()
+    assert authorized(create_app(limited)).get(f"/sweeps/{running.id}").json["waiting"] is None
 
 
 def test_trials_are_asked_for_by_number(client, running):

@@ -47,6 +47,7 @@ def sweep(**changes):
         "status": "running",
         "reason": None,
         "cancel_requested_at": None,
+        "waiting": None,
         "counts": {**counts, "outclassed": 1},
         "objective": {"monitor": "val_loss", "mode": "min"},
         "sampler": "tpe",
@@ -96,6 +97,7 @@ def test_the_table_has_a_column_for_each_parameter_and_says_who_was_outclassed()
 def test_the_reason_of_the_end_is_in_words_also_of_a_later_version():
     assert status_words(sweep(status="succeeded", reason="completed")).plain == ("succeeded, all trials are completed")
     assert status_words(sweep(status="succeeded", reason="of_a_later_version")).plain == "succeeded, of a later version"
+    assert status_words(sweep(waiting="its quota is 2")).plain == "running, the next trial waits: its quota is 2"
 
 
 def test_only_a_better_value_is_the_best_so_far():

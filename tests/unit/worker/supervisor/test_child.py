@@ -126,7 +126,7 @@ def test_what_a_child_has_started_in_its_group_ends_with_it() -> None:
     here, there = context.Pipe()
     process = context.Process(target=starts_a_process_in_a_group_of_its_own, args=(there,))
     process.start()
-    child = Child(process, here, KeptPrograms(), lambda: None)
+    child = Child(process, here, KeptPrograms(Path(), None), lambda: None)
     started = os.pidfd_open(here.recv())
     child.close()
     assert wait([started], 10)

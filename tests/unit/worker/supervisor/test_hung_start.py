@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +35,7 @@ def child() -> Iterator[Child]:
     process = context.Process(target=hangs, args=(there,))
     process.start()
     there.close()
-    child = Child(process, here, KeptPrograms(), lambda: None)
+    child = Child(process, here, KeptPrograms(Path(), None), lambda: None)
     assert child.is_ready(120)
     yield child
     child.close()

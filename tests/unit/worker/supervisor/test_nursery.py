@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from multiprocessing import forkserver, get_context, util
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_a_child_that_is_there_and_does_not_answer_is_not_given_a_job(
     here, there = context.Pipe()
     process = context.Process(target=stands_by_and_hears_nothing, args=(there,))
     process.start()
-    child = Child(process, here, KeptPrograms(), nursery._release)
+    child = Child(process, here, KeptPrograms(Path(), None), nursery._release)
     assert child.is_ready(120)
     nursery._ready.append(child)
     drain = threading.Event()

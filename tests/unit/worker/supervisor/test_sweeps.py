@@ -8,14 +8,19 @@ from typing import Any
 
 import pytest
 
+from shared.document import read_document
+from shared.job import Claim
 from shared.job_folder import JobFolder
+from shared.job_share import read_share, shares_folder
 from shared.settings import Settings
-from shared.sweep.folder import SweepFolder
+from shared.spec import Budget
+from shared.sweep.folder import Extension, Share, Shares, SweepFolder
 from shared.sweep.proposal import propose
 from shared.sweep.state import SweepState, read_state
-from shared.volume import Volume
+from shared.times import time_in, utc_now
+from shared.volume import OpenJob, Volume
 from tests.support.epochs import epoch, tell
-from tests.support.jobs import learnable_frame, put_dataset
+from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.sweeps import DeafQueue, put_sweep, train
 from tests.unit.shared.crash import dying_at
 from worker.supervisor.sweeps import SweepRunner
@@ -30,8 +35,8 @@ def volume(tmp_path: Path) -> Volume:
     return volume
 
 
-def runner(volume: Volume) -> SweepRunner:
-    return SweepRunner(volume, DeafQueue(), Settings())  # type: ignore[arg-type]
+def runner(volume: Volume, **settings: Any) -> SweepRunner:
+    return SweepRunner(volume, DeafQueue(), Settings(**settings))  # type: ignore[arg-type]
 
 
 def state_of(volume: Volume, folder: SweepFolder) -> SweepState:
@@ -103,6 +108,29 @@ def test_a_sweep_runs_its_trials_and_ends(volume: Volume) -> None:
         f"grades {state.best.number}",
     )
     assert record.data_spec.hyperparameters.learning_rate == state.best.parameters[RATE]
+
+
+def test_the_next_trial_waits_while_the_quota_of_its_project_is_full(volume: Volume) -> None:
+    folder, other = put_sweep(volume, trials=3, parallel=3), put_job(volume, small_spec())
+    put_job(volume, small_spec(), "another")
+    worker = runner(volume, project_quotas={"default": {"unfinished_jobs": 2}})
+
+    def statuses() -> list[str]:
+        worker.look()
+        return [trial.status for trial in state_of(volume, folder).trials]
+
+    assert statuses() == ["queued"]
+    train(other, 0.5)
+    volume.close_job(OpenJob(5, other.id))
+    assert statuses() == ["queued", "queued"]
+    for number in (1, 2, 3):
+        trial = folder.trial(number)
+        assert trial is not None
+        train(volume.job_folder(trial.job), 0.5)
+        volume.close_job(OpenJob(5, trial.job))
+        worker.look()
+    state = state_of(volume, folder)
+    assert (state.status, [trial.status for trial in state.trials]) == ("completed", ["succeeded"] * 3)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -199,17 +227,24 @@ def job_of_newest(volume: Volume, folder: SweepFolder) -> JobFolder:
     return volume.job_folder(state_of(volume, folder).trials[-1].job)
 
 
+def share_of(job: JobFolder) -> Budget:
+    share = read_share(job)
+    assert share is not None
+    return share.budget
+
+
 def test_a_sweep_stops_within_its_budget(volume: Volume) -> None:
     folder = put_sweep(volume, trials=9, parallel=2, budget={"max_gpu_seconds": 100, "max_cost": 0.5})
     worker = runner(volume)
     worker.look()
     first, second = (volume.job_folder(trial.job) for trial in state_of(volume, folder).trials)
-    assert first.record().spec.budget.max_gpu_seconds == 100  # type: ignore[union-attr]
+    assert share_of(first) == Budget(max_gpu_seconds=20, max_cost=0.125), "20 s, and a quarter: no price is known yet"
     train(first, 0.5, held=20)
     worker.look()
     third = job_of_newest(volume, folder)
-    assert third.record().spec.budget.max_gpu_seconds == 80  # type: ignore[union-attr]
-    assert third.record().spec.budget.max_cost == pytest.approx(0.48)  # type: ignore[union-attr]
+    assert share_of(third).max_gpu_seconds == 20
+    assert share_of(third).max_cost == pytest.approx(0.02)
+    assert read_share(third).sweep == folder.id  # type: ignore[union-attr]
     train(third, 0.5, held=45)
     worker.look()
     assert len(state_of(volume, folder).trials) == 3, "what is left is less than the median trial takes"
@@ -221,7 +256,71 @@ def test_a_sweep_stops_within_its_budget(volume: Volume) -> None:
     assert "95 of 100 seconds" in state.end.message
 
 
-def test_running_trials_of_a_used_up_budget_are_stopped_and_waiting_ones_cancelled(volume: Volume) -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_no_trial_is_without_its_share_wherever_a_worker_dies(volume: Volume, seed: int) -> None:
+    folder = put_sweep(volume, trials=6, parallel=2, budget={"max_gpu_seconds": 60}, sampler="random")
+    state = run_to_end(volume, folder, seed=seed, dies=True)
+    assert [trial.status for trial in state.trials] == ["succeeded"] * 6
+    newest = folder.shares(None)
+    assert newest is not None
+    for trial in state.trials:
+        assert share_of(volume.job_folder(trial.job)).max_gpu_seconds is not None
+    for number in range(1, newest.number + 1):
+        shares = read_document(folder.path / "shares" / f"{number:06d}.json", Shares)
+        assert shares is not None
+        assert sum(share.budget.max_gpu_seconds or 0.0 for share in shares.trials.values()) <= 60
+
+
+def claim_since(job: JobFolder, seconds: float, devices: int = 1) -> None:
+    claim = Claim(
+        attempt=1,
+        owner="tests",
+        host="here",
+        pid=1,
+        slot=0,
+        device="CPU",
+        claimed_at=time_in(-seconds),
+        devices=devices,
+    )
+    assert job.take(claim) is not None
+
+
+def test_a_running_trial_has_more_of_the_budget_when_half_of_its_share_is_used(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=9, parallel=2, budget={"max_gpu_seconds": 1000})
+    worker = runner(volume)
+    worker.look()
+    first, second = (volume.job_folder(trial.job) for trial in state_of(volume, folder).trials)
+    claim_since(first, 5)
+    claim_since(second, 15)
+    worker.look()
+    assert share_of(first) == Budget(max_gpu_seconds=20)
+    assert share_of(second).max_gpu_seconds == pytest.approx(35, abs=2)
+    assert sorted(path.name for path in shares_folder(second).iterdir()) == ["000001.json", "000002.json"]
+
+
+def test_a_share_reaches_as_far_ahead_on_several_devices(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=9, parallel=1, budget={"max_gpu_seconds": 1000})
+    worker = runner(volume)
+    worker.look()
+    job = job_of_newest(volume, folder)
+    claim_since(job, 3, devices=4)
+    worker.look()
+    assert share_of(job).max_gpu_seconds == pytest.approx(4 * (3 + 20), abs=8)
+
+
+def test_a_share_that_a_killed_worker_had_decided_reaches_the_trial(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=9, parallel=1, budget={"max_gpu_seconds": 1000})
+    runner(volume).look()
+    job = job_of_newest(volume, folder)
+    known = folder.shares(None)
+    assert known is not None
+    raised = Share(number=2, budget=Budget(max_gpu_seconds=90))
+    assert folder.divide(Shares(number=known.number + 1, trials={1: raised}))
+    runner(volume).look()
+    assert share_of(job) == raised.budget
+
+
+def test_waiting_trials_of_a_used_up_budget_are_cancelled_and_running_ones_stop_by_themselves(volume: Volume) -> None:
     folder = put_sweep(volume, trials=9, parallel=3, budget={"max_gpu_seconds": 50})
     worker = runner(volume)
     worker.look()
@@ -229,14 +328,66 @@ def test_running_trials_of_a_used_up_budget_are_stopped_and_waiting_ones_cancell
     train(second, 0.5, ends=False)
     train(first, 0.5, held=49)
     worker.look()
-    request = second.stop_request()
-    assert request is not None
-    assert request.budget is not None
-    assert (request.budget.kind, request.budget.limit, request.budget.sweep) == ("max_gpu_seconds", 50, folder.id)
+    assert second.stop_request() is None
     assert third.result() is not None
     train(second)
     worker.look()
     assert state_of(volume, folder).status == "budget"
+
+
+def test_a_sweep_that_was_seen_before_its_record_was_stored_is_run(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=2)
+    record = folder.record_file.rename(volume.root / "record")
+    worker = runner(volume)
+    worker.look()
+    record.rename(folder.record_file)
+    worker.look()
+    assert state_of(volume, folder).trials
+
+
+def extend(folder: SweepFolder, number: int, **changes: Any) -> None:
+    record = folder.record()
+    assert record is not None
+    given = {"trials": record.spec.trials, "budget": record.spec.budget, **changes}
+    assert folder.extend(number, Extension(extended_at=utc_now(), **given))
+
+
+def test_an_extended_sweep_runs_again_to_its_new_end(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=2, parallel=1)
+    worker = runner(volume)
+    for _ in range(2):
+        worker.look()
+        train(job_of_newest(volume, folder), 0.5)
+    worker.look()
+    assert state_of(volume, folder).status == "completed"
+    extend(folder, 1, trials=3)
+    worker.look()
+    state = state_of(volume, folder)
+    assert (state.status, len(state.trials), state.extensions) == ("running", 3, 1)
+    train(job_of_newest(volume, folder), 0.7)
+    worker.look()
+    assert state_of(volume, folder).status == "completed"
+
+
+def test_an_end_that_was_decided_before_an_extension_does_not_end_the_sweep(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=2, parallel=1)
+    extend(folder, 1, trials=5)
+    folder.end("completed", "all 2 trials have ended")
+    assert state_of(volume, folder).status == "running"
+
+
+def test_more_budget_reaches_the_trials_that_run(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=2, parallel=2, budget={"max_gpu_seconds": 30, "deadline": time_in(600)})
+    worker = runner(volume)
+    worker.look()
+    job = job_of_newest(volume, folder)
+    later = time_in(1200)
+    extend(folder, 1, budget=Budget(max_gpu_seconds=90, deadline=later))
+    worker.look()
+    assert share_of(job) == Budget(max_gpu_seconds=15, deadline=later)
+    extend(folder, 2, budget=None)
+    worker.look()
+    assert share_of(job) == Budget(), "without a limit"
 
 
 def test_a_trial_that_finds_no_place_for_a_parameter_is_refused_and_the_others_continue(volume: Volume) -> None:

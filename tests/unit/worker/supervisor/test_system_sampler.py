@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -184,7 +185,7 @@ def test_an_attempt_has_its_metrics_from_its_worker(volume, attempt):
     process = context.Process(target=trains, args=(there, attempt))
     process.start()
     there.close()
-    child = Child(process, here, KeptPrograms(), lambda: None)
+    child = Child(process, here, KeptPrograms(Path(), None), lambda: None)
     assert child.is_ready(120)
     AttemptRun(attempt, time.monotonic(), volume, Settings(), threading.Event()).run(child)
     child.close()

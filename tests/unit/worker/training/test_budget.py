@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
-from shared.job import AttemptEnd, Claim, Conclusion, Stop
+from shared.job import AttemptEnd, Claim, Conclusion, Stop, SweepShare
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.job_share import give_share
 from shared.spec import Budget
 from shared.times import seconds_until, time_in
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.waiting import wait_for
 from worker.training.budget import BudgetWatch
+from worker.training.callbacks import budget as callback
 from worker.training.callbacks.budget import StopWithinBudget
 from worker.training.errors import BudgetUsedUp
 from worker.training.run import run
@@ -66,6 +68,28 @@ def test_without_a_limit_nothing_is_ever_used_up(job: JobFolder) -> None:
     BudgetWatch(claimed(job), None, time.monotonic() - 1e6).check(1e9)
 
 
+def test_a_trial_stops_at_its_share_and_says_whose_budget_it_was(job: JobFolder) -> None:
+    give_share(job, 1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=30)))
+    watch = BudgetWatch(claimed(job), Budget(max_gpu_seconds=100), time.monotonic() - 20)
+    watch.check(seconds_needed=5)
+    with pytest.raises(BudgetUsedUp) as used_up:
+        watch.check(seconds_needed=11)
+    assert (used_up.value.used.limit, used_up.value.used.sweep) == (30, "sweep_1")
+
+
+def test_a_share_that_was_raised_while_the_trial_runs_counts(job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    give_share(job, 1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=30)))
+    watch = BudgetWatch(claimed(job), None, 980.0)
+    give_share(job, 2, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=50)))
+    now[0] += 1
+    watch.check(seconds_needed=11)
+    with pytest.raises(BudgetUsedUp) as used_up:
+        watch.check(seconds_needed=31)
+    assert used_up.value.used.limit == 50
+
+
 class Needs:
     """Stands for the budget, and notes how many seconds were asked for."""
 
@@ -94,6 +118,18 @@ def test_enough_is_kept_for_another_step_or_validation_like_the_last_and_for_wri
     leaving = needs.asked[1] - 20
     assert 0 < leaving < 1
     assert needs.asked == pytest.approx([13 + leaving, 20 + leaving, 40 + leaving])
+
+
+def test_on_a_loaded_machine_a_run_leaves_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, account = [100.0], [(0, 0)]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(callback, "_read_account", lambda: account[0])
+    load = callback.Load()
+    assert load.slowdown() == 1
+    now[0], account[0] = now[0] + 5, (10**9, 3 * 10**9)
+    assert load.slowdown() == 4
+    now[0], account[0] = now[0] + 5, (10**9, 4 * 10**9)
+    assert load.slowdown() == 4, "it did not run at all"
 
 
 def test_a_job_that_may_cost_so_much_fails_where_the_worker_knows_no_price_and_may_find_another(

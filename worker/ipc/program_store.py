@@ -1,0 +1,119 @@
+"""The store of compiled programs: a folder for each compiler, beside those of others, on a machine's own disk.
+
+    <above>/<compiler>/<name>   one program: a line with its digest, then the bytes that XLA wrote
+
+The digest covers the compiler, the name and the bytes. XLA reads none of these files: it reads what `restore` has
+copied out of them, after a look at their digests.
+"""
+
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from shared.durable import create_file
+from shared.plain_files import UnusableDocument, read_plain
+
+# A small model has two programs of half a megabyte or less on a CPU, for each shape of its data.
+_MOST_STORED_BYTES = 256 * 1024**2
+_MOST_RESTORED_BYTES = 64 * 1024**2
+
+log = logging.getLogger(__name__)
+
+
+class _File(NamedTuple):
+    written_at: int
+    path: Path
+    size: int
+
+
+def make_store(path: Path) -> Path:
+    """Make the folder `path`, in a folder that is made too, for this user alone.
+
+    Raises OSError, also where one of them is a link or others may use it: what they put there would be run.
+    """
+    path.parent.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (path.parent, path):
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise PermissionError(0, "expected a folder of this user with mode 0700; remove it", str(folder))
+    return path
+
+
+def restore(store: Path, prefix: str, into: Path) -> frozenset[str]:
+    """Copy programs whose names begin with `prefix` into a folder, the newest first; the names of those copied.
+
+    A file is removed where its digest is not that of its content, its name and its compiler. Raises OSError.
+    """
+    names, left = set(), _MOST_RESTORED_BYTES
+    for file in sorted(_files(store), reverse=True):
+        if not file.path.name.startswith(prefix):
+            continue
+        left -= file.size
+        if left < 0:
+            break
+        content = _read_verified(file.path)
+        if content is not None:
+            (into / file.path.name).write_bytes(content)
+            names.add(file.path.name)
+    return frozenset(names)
+
+
+def put(store: Path, program: Path) -> None:
+    """Store a program that XLA has written, unless there is one of that name; the oldest ones go. Raises OSError."""
+    content = program.read_bytes()
+    create_file(store / program.name, _first_line(store, program.name, content) + content)
+    held = 0
+    for file in sorted((file for folder in store.parent.iterdir() for file in _files(folder)), reverse=True):
+        held += file.size
+        if held > _MOST_STORED_BYTES:
+            _remove(file.path)
+
+
+def empty(store: Path) -> None:
+    """Remove all programs of this compiler."""
+    for file in _files(store):
+        _remove(file.path)
+
+
+def _read_verified(path: Path) -> memoryview | None:
+    """A program as XLA wrote it; None for a file that is gone or damaged, which is removed."""
+    try:
+        kept = read_plain(path, _MOST_STORED_BYTES)
+        if kept is None:
+            return None
+        content = memoryview(kept)[kept.find(b"\n") + 1 :]
+        if kept.startswith(_first_line(path.parent, path.name, content)):
+            return content
+    except UnusableDocument:
+        pass
+    log.warning("the compiled program %s is damaged; it is removed and compiled again", path)
+    _remove(path)
+    return None
+
+
+def _first_line(store: Path, name: str, content: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(f"{store.name}/{name}\n".encode())
+    digest.update(content)
+    return f"fitstop-program 1 {digest.hexdigest()}\n".encode()
+
+
+def _files(folder: Path) -> Iterator[_File]:
+    """What lies in a folder; nothing where it is gone. What goes meanwhile is left out."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                found = path.lstat()
+                yield _File(found.st_mtime_ns, path, found.st_size)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, unless it is gone or is none."""
+    with suppress(OSError):
+        path.unlink()
