@@ -113,7 +113,7 @@ def test_every_problem_is_named_at_once():
         "#/model/layers/1": "received 0, expected a whole number from 1 to 65536",
         "#/model/layers/2": 'received "x", expected a whole number from 1 to 65536',
         "#/hyperparameters/epoch": 'unknown field. Did you mean "epochs"? Known here: epochs, batch_size, optimizer, '
-        "learning_rate, loss, metrics, seed, class_weight, engine, xla, precision",
+        "learning_rate, loss, metrics, seed, class_weight, engine, xla, devices, precision",
         "#/hyperparameters/batch_size": "received 0, expected a whole number from 1 to 65536",
         "#/callbacks/early_stopping/patience": "received 0, expected a whole number from 1 to 100000",
         "#/callbacks/csv_logger/seperator": 'unknown field. Did you mean "separator"? Known here: separator',

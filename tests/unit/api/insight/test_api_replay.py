@@ -1,9 +1,9 @@
 """What if, over HTTP."""
 
 import pytest
-from tests.support.calls import count_calls
 
 from api.state.service import Service
+from tests.support.calls import count_calls
 from tests.support.keys import authorized
 from tests.unit.shared.histories import ended_at, history, stopped, trained
 

@@ -1,12 +1,11 @@
 """What a job shows of itself, from attempts written by hand."""
 
-from tests.support.calls import count_calls
-
 from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, Ending, EnginePlan, JobError, Stop
 from shared.manifest import Checkpoint, Manifest, write_manifest
 from shared.progress import Best
 from shared.times import utc_now
+from tests.support.calls import count_calls
 from tests.support.jobs import claim
 
 

@@ -2,12 +2,12 @@ from statistics import median
 from typing import Any
 
 import pytest
-from tests.support.calls import count_calls
 
 from shared.sweep.proposal import propose
 from shared.sweep.spec import Objective, SweepSpec
 from shared.sweep.trial import Trial
 from shared.validation import validate
+from tests.support.calls import count_calls
 from tests.support.sweeps import trial
 
 RATE, DROPOUT, KIND, UNITS = "/rate", "/dropout", "/kind", "/units"
