@@ -203,7 +203,6 @@ def outcome(job: JobFolder) -> Outcome:
     conclusion = attempt.conclusion()
     assert conclusion is not None, attempt.output_file.read_text()
     assert conclusion.ending is not None
-    assert conclusion.ending.error is None, conclusion.ending.error
     return Outcome(
         ending=conclusion.ending.model_dump(mode="json"),
         log=attempt.training_log.read_bytes(),

@@ -125,13 +125,19 @@ def named_variables(model: keras.Model, *, inside_epoch: bool) -> list[tuple[str
 
 
 def _saved_variables(model: keras.Model, *, inside_epoch: bool) -> Iterator[tuple[str, Any]]:
-    """The same; of a variable whose value differs between the devices of a run, such as a metric's, each device's."""
+    """The same; of a variable whose value may differ between the devices of a run, each device's."""
     for name, variable in named_variables(model, inside_epoch=inside_epoch):
-        if isinstance(variable.value, tf.distribute.DistributedValues) and _is_summed_on_read(variable.value):
+        if isinstance(variable.value, tf.distribute.DistributedValues) and _may_differ(name, variable):
             yield from ((f"{name}@{device}", one) for device, one in enumerate(variable.value.values))
         else:
             yield name, variable
 
 
-def _is_summed_on_read(value: Any) -> bool:
-    return bool(value.synchronization == tf.VariableSynchronization.ON_READ)
+def _may_differ(name: str, variable: Any) -> bool:
+    """Metrics are added up when they are read; a batch normalization's statistics are never brought together.
+
+    What the optimizer changes is the same on every device, since all apply the same gradients.
+    """
+    is_own = not variable.trainable and variable.value.aggregation == tf.VariableAggregation.NONE
+    is_added_up = variable.value.synchronization == tf.VariableSynchronization.ON_READ
+    return bool(is_added_up or (is_own and name.startswith("model:")))

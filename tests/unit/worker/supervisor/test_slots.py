@@ -162,8 +162,8 @@ def test_a_worker_that_stood_still_between_its_claim_and_its_first_beat_starts_n
     worker.begin()
     true_claim = Owner.claim
 
-    def claimed_long_ago(owner, number):
-        claim = true_claim(owner, number)
+    def claimed_long_ago(owner, number, devices):
+        claim = true_claim(owner, number, devices)
         owner.claiming_since -= 25
         return claim
 
