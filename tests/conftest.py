@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -61,6 +62,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test leaves an index in the cache of whoever runs the tests, or finds their API keys."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+
+
+@pytest.fixture(autouse=True)
+def tensorflow_as_it_starts() -> Generator[None]:
+    """What a run in this process sets of TensorFlow does not reach the next test."""
+    yield
+    if (tensorflow := sys.modules.get("tensorflow")) is not None and hasattr(tensorflow, "config"):
+        tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 @pytest.fixture
