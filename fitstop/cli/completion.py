@@ -69,8 +69,10 @@ def _sweeps(client: Client) -> _Values:
 
 def _jobs_and_sweeps(client: Client) -> _Values:
     yield from _jobs(client)
-    # Where a job is expected too, a sweep is named by its id alone.
-    yield from ((one["id"], f"{one['name']}, {one['status']}") for one in client.sweeps(limit=_NEWEST)["data"])
+    # A service of an earlier version has no sweeps.
+    with contextlib.suppress(ClientError):
+        # Where a job is expected too, a sweep is named by its id alone.
+        yield from ((one["id"], f"{one['name']}, {one['status']}") for one in client.sweeps(limit=_NEWEST)["data"])
 
 
 def _contexts(_ctx: click.Context, _parameter: click.Parameter, begin: str) -> list[CompletionItem]:

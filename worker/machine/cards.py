@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from shared.worker_card import Gpu
-from worker.machine.device import device_name
+from worker.machine.device import DeviceUnusable, device_name
 from worker.machine.gpu_use import GpuMeter
 
 
@@ -53,8 +53,10 @@ def _describe(card: str, slots: tuple[int, ...]) -> Gpu:
 def _count() -> int:
     import pynvml
 
-    pynvml.nvmlInit()
     try:
-        return int(pynvml.nvmlDeviceGetCount())
-    finally:
+        pynvml.nvmlInit()
+        found = int(pynvml.nvmlDeviceGetCount())
         pynvml.nvmlShutdown()
+    except pynvml.NVMLError as error:
+        raise DeviceUnusable(f"NVIDIA's driver does not count its GPUs ({error}); `nvidia-smi` shows it too") from error
+    return found

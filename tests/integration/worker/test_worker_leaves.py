@@ -19,7 +19,7 @@ LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stoppin
 ON_A_GPU = """
 import sys
 from pathlib import Path
-import worker.machine.device, worker.supervisor.main, worker.machine.trial
+import worker.machine.cards, worker.machine.device, worker.supervisor.main, worker.machine.trial
 
 def gpu(index):
     try:
@@ -28,6 +28,7 @@ def gpu(index):
         raise worker.machine.device.DeviceUnusable("Unknown Error") from None
 
 worker.machine.device._gpu = gpu
+worker.machine.cards._count = lambda: 1
 worker.supervisor.main.Nursery.can_use_gpu = lambda nursery: True
 worker.supervisor.main.try_training = lambda place: worker.machine.trial.Trial()
 sys.exit(worker.supervisor.main.main())

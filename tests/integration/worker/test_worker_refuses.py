@@ -17,7 +17,7 @@ from tests.support.worker_process import WorkerProcess
 ON_A_BROKEN_GPU = """
 import sys, time
 from pathlib import Path
-import worker.machine.device, worker.supervisor.main
+import worker.machine.cards, worker.machine.device, worker.supervisor.main
 
 def tried(nursery):
     while not Path(sys.argv[1]).exists():
@@ -25,15 +25,17 @@ def tried(nursery):
     return True
 
 worker.machine.device._gpu = lambda index: "NVIDIA H200"
+worker.machine.cards._count = lambda: 1
 worker.supervisor.main.Nursery.can_use_gpu = tried
 sys.exit(worker.supervisor.main.main())
 """
 
 ON_A_GPU_WITH_A_CPU_BUILD = """
 import sys
-import worker.machine.device, worker.supervisor.main
+import worker.machine.cards, worker.machine.device, worker.supervisor.main
 
 worker.machine.device._gpu = lambda index: "NVIDIA H200"
+worker.machine.cards._count = lambda: 1
 sys.exit(worker.supervisor.main.main())
 """
 

@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.nvml import Gpu, driver_of
 from worker.machine.cards import card_environment, cards_of_slot, describe_cards, visible_cards
+from worker.machine.device import DeviceUnusable
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,10 @@ def test_each_card_is_described_with_its_slots():
         found = describe_cards(("0", "1"), slots=3, each=1)
     assert [(one.card, one.slots) for one in found] == [("0", (0, 2)), ("1", (1,))]
     assert all(one.name and one.total_bytes for one in found)
+
+
+def test_a_driver_that_is_gone_once_a_gpu_was_found_makes_the_device_unusable(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("worker.machine.cards.device_name", lambda: "NVIDIA H200")
+    with pytest.raises(DeviceUnusable, match="does not count"):
+        visible_cards()
