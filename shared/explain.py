@@ -1,6 +1,7 @@
 """Why a job waits, why it still runs, or why it stopped: two or three plain sentences, from its files alone."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from shared.backoff import backs_off_until
 from shared.budget import budget_words, used_words
@@ -12,14 +13,26 @@ from shared.spec import EarlyStoppingSpec
 from shared.worker_card import WorkerCard
 
 
+@dataclass(frozen=True)
+class Waits:
+    """What a queued job waits for.
+
+    `position`: its place in the queue, from 1. `workers`: those that are alive and may take it. `unable`: why none of
+    those that are alive ever can; empty where one can.
+    """
+
+    position: int | None = None
+    workers: Sequence[WorkerCard] = ()
+    unable: str = ""
+
+
 def explain(
     state: JobState,
     progress: EpochProgress | None,
     rule: EarlyStoppingSpec | None,
-    queue_position: int | None,
-    workers: Sequence[WorkerCard],
+    waits: Waits = Waits(),
 ) -> list[str]:
-    """The sentences. `workers` are those that are alive; `progress` is the last epoch, `rule` its early stopping."""
+    """The sentences. `progress` is the last epoch, `rule` its early stopping, `waits` what a queued job waits for."""
     if state.result is not None:
         stop = state.result.ending.stop
         sentences = _why_it_stopped(stop.with_best(progress) if stop else None, rule, state.result.ending.error)
@@ -27,16 +40,16 @@ def explain(
         can_extend = ended_from_outside and stop is not None and stop.last_epoch and state.record.task is not None
         return [*sentences, *(["It can be extended."] if can_extend else [])]
     if state.status == "queued":
-        return _why_it_waits(state, queue_position, workers)
+        return _why_it_waits(state, waits)
     return _why_it_runs(state, progress, rule)
 
 
-def _why_it_waits(state: JobState, position: int | None, workers: Sequence[WorkerCard]) -> list[str]:
+def _why_it_waits(state: JobState, waits: Waits) -> list[str]:
     again = [_why_queued_again(state, state.end)] if state.end is not None else []
     until = backs_off_until(state.end)
     if until is not None:
         return [*again, f"The next attempt starts at {until} or later.", *_what_its_budget_is(state)]
-    return [*again, _where_it_stands(position), _what_the_workers_do(workers), *_what_its_budget_is(state)]
+    return [*again, _where_it_stands(waits.position), _what_it_waits_for(waits), *_what_its_budget_is(state)]
 
 
 def _where_it_stands(position: int | None) -> str:
@@ -51,6 +64,12 @@ def _why_queued_again(state: JobState, end: AttemptEnd) -> str:
     outcome = {"handed_back": "was handed back by its worker", "lost": "was lost"}.get(end.outcome, "failed")
     because = f": {end.error.message}" if end.error else ""
     return f"Attempt {number} {outcome}{because}; the next one continues from the last resume point."
+
+
+def _what_it_waits_for(waits: Waits) -> str:
+    if waits.unable:
+        return f"It waits for another worker: {waits.unable}."
+    return _what_the_workers_do(waits.workers)
 
 
 def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:

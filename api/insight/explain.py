@@ -9,14 +9,15 @@ from api.http.query import no_query
 from api.jobs.report import epoch_progress
 from api.jobs.system import finding_of
 from api.shapes.jobs import Explanation
+from api.state.able_workers import able_workers, explain_unable
 from api.state.histories import histories
 from api.state.service import service
 from shared.events import last_epoch_event
-from shared.explain import explain
+from shared.explain import Waits, explain
+from shared.job_folder import JobState
 from shared.problems import NotFound
 from shared.times import seconds_since
 from shared.volume import OpenJob
-from shared.worker_card import WorkerCard
 
 
 @operation(
@@ -34,13 +35,11 @@ def show(job_id: str) -> Response:
     if state is None:
         raise NotFound("there is no job with this id")
     event = last_epoch_event(folder.runs())
-    is_queued = state.status == "queued"
     sentences = explain(
         state,
         epoch_progress(event) if event else None,
         state.record.spec.callbacks.early_stopping if state.record.task else histories().of(folder).rule,
-        service().places.of(OpenJob.of(state.record)).get(job_id) if is_queued else None,
-        _alive() if is_queued else [],
+        _waits(state) if state.status == "queued" else Waits(),
     )
     finding = finding_of(folder)
     if finding is not None and finding.has_waited:
@@ -52,6 +51,10 @@ def show(job_id: str) -> Response:
     )
 
 
-def _alive() -> list[WorkerCard]:
-    lost_after = service().settings.take_over_seconds
-    return [card for card in service().volume.worker_cards() if seconds_since(card.seen_at) <= lost_after]
+def _waits(state: JobState) -> Waits:
+    held, record = service(), state.record
+    lost_after = held.settings.take_over_seconds
+    alive = [card for card in held.volume.worker_cards() if seconds_since(card.seen_at) <= lost_after]
+    unable = explain_unable(record.spec, alive, lost_after)
+    position = held.places.of(OpenJob.of(record)).get(record.id)
+    return Waits(position, able_workers(record.spec, alive), unable[1] if unable else "")

@@ -15,12 +15,11 @@ from api.jobs.find import state_of
 from api.jobs.ledger import ledger_report
 from api.jobs.report import job_report
 from api.shapes.jobs import Job, Resume
+from api.state.able_workers import explain_unable
 from api.state.changes import mark, wait_for_look
-from api.state.code_workers import explain_no_programs
 from api.state.histories import histories
 from api.state.report_cache import View
 from api.state.service import Service, service
-from api.state.wide_workers import explain_too_few_devices
 from shared.annotations import last_change
 from shared.document import UnusableDocument
 from shared.fits import Kept
@@ -28,7 +27,7 @@ from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
 from shared.ledger import Ledger
-from shared.spec import JobSpec, ProgramJobSpec
+from shared.spec import ProgramJobSpec
 from shared.volume import OpenJob
 
 MOST_WAIT_SECONDS = 60
@@ -96,19 +95,13 @@ def new_job_document(folder: JobFolder, record: JobRecord) -> Job:
 def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> Job:
     places = held.places.of(OpenJob.of(state.record)) if state.status == "queued" else {}
     report = job_report(folder, state, places.get(folder.id), held.settings, is_new=is_new)
-    waits = _explain_wait(held, state.record.spec) if state.status == "queued" else ""
-    if waits:
-        return report.model_copy(update={"warnings": [*report.warnings, waits]})
-    return report
-
-
-def _explain_wait(held: Service, spec: JobSpec | ProgramJobSpec) -> str:
-    """Why no worker that is there can ever take such a job; empty where one can."""
-    if isinstance(spec, ProgramJobSpec):
-        return explain_no_programs(held.volume.worker_cards(), held.settings.take_over_seconds)
-    if spec.devices == 1:
-        return ""
-    return explain_too_few_devices(spec.devices, held.volume.worker_cards(), held.settings.take_over_seconds)
+    spec = state.record.spec
+    # Every worker that is there takes the others.
+    is_special = isinstance(spec, ProgramJobSpec) or spec.devices > 1
+    if state.status != "queued" or not is_special:
+        return report
+    unable = explain_unable(spec, held.volume.worker_cards(), held.settings.take_over_seconds)
+    return report.model_copy(update={"warnings": [*report.warnings, unable[1]]}) if unable else report
 
 
 def view_of(held: Service, folder: JobFolder) -> View:

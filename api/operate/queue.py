@@ -13,10 +13,9 @@ from api.http.query import Query
 from api.operate.workers import worker_status
 from api.shapes.base import Page
 from api.shapes.service import QueuedJob, WaitReason, Waits
-from api.state.code_workers import explain_no_programs
+from api.state.able_workers import able_workers, explain_unable
 from api.state.queue_order import queued_jobs
 from api.state.service import service
-from api.state.wide_workers import explain_too_few_devices
 from shared.backoff import backs_off_until
 from shared.ids import is_job_id
 from shared.job_folder import JobState
@@ -48,19 +47,12 @@ class _Fleet:
         """The workers that may take a job with this spec."""
         kind = isinstance(spec, ProgramJobSpec), spec.devices
         if kind not in self._found:
-            runs_program, devices = kind
-            able = [card for card in self.cards if card.slot_devices >= devices]
-            able = [card for card in able if not runs_program or card.programs != "no"]
-            self._found[kind] = _workers(able, self.lost_after_seconds)
+            self._found[kind] = _workers(able_workers(spec, self.cards), self.lost_after_seconds)
         return self._found[kind]
 
-    def explain(self, spec: JobSpec | ProgramJobSpec) -> tuple[WaitReason, str] | None:
+    def explain_unable(self, spec: JobSpec | ProgramJobSpec) -> tuple[WaitReason, str] | None:
         """Why none of them can ever take such a job; None where one can, and where none is there."""
-        if isinstance(spec, ProgramJobSpec):
-            detail = explain_no_programs(self.cards, self.lost_after_seconds)
-            return ("no_code_worker", detail) if detail else None
-        detail = explain_too_few_devices(spec.devices, self.cards, self.lost_after_seconds)
-        return ("too_few_devices", detail) if detail else None
+        return explain_unable(spec, self.cards, self.lost_after_seconds)
 
 
 @operation(
@@ -111,7 +103,7 @@ def _item(place: int, job_id: str, fleet: _Fleet) -> QueuedJob | None:
 
 def _reason(place: int, state: JobState, fleet: _Fleet) -> Waits:
     until = backs_off_until(state.end)
-    workers, nobody = fleet.for_job(state.record.spec), fleet.explain(state.record.spec)
+    workers, nobody = fleet.for_job(state.record.spec), fleet.explain_unable(state.record.spec)
     ahead = place - 1
     reason: WaitReason
     if state.lacked_data and not service().volume.has_files(state.record):

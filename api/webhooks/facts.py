@@ -80,7 +80,7 @@ def _ending_facts(state: JobState, job: JobFolder) -> list[Fact]:
     moment = _moment_of(job.result_file)
     # Of a program, the rule is that of its script's callback, which only its events say.
     rule = state.record.spec.callbacks.early_stopping if isinstance(state.record.spec, JobSpec) else None
-    message = " ".join(explain(state, None, rule, None, []))
+    message = " ".join(explain(state, None, rule))
     more = {"stop": ending.stop and ending.stop.model_dump(mode="json"), "error": _error_of(ending.error)}
     stopped_early = ending.stop is not None and ending.stop.reason == "early_stopping"
     kinds: list[EventType] = ["job.early_stopping"] if stopped_early else []

@@ -138,21 +138,28 @@ def _in_order(client: Client, sort: str, filters: dict[str, Any], *, reverse: bo
 
 
 def _show_table(client: Client, jobs: list[Json], *, has_trials: bool) -> None:
+    sweeps = [] if has_trials else _newest_sweeps(client)
     if jobs:
         show_rows(_job_table(jobs))
+    elif sweeps:
+        hint("No jobs but trials of sweeps: `fitstop ps --trials` lists them, `fitstop sweeps` the sweeps.")
     else:
         hint("No jobs. `fitstop demo` runs an example; `fitstop submit job.json` submits yours.")
-    if not has_trials:
-        _show_running_sweeps(client)
+    _show_running_sweeps(sweeps)
     for one in client.jobs(limit=1).get("set_aside") or []:
         hint(f"not listed: {one['id']}: {one['message']}")
 
 
-def _show_running_sweeps(client: Client) -> None:
+def _newest_sweeps(client: Client) -> list[Json]:
     try:
-        running = [one for one in client.sweeps(limit=100)["data"] if one["status"] not in TERMINAL]
+        newest: list[Json] = client.sweeps(limit=100)["data"]
     except NotFound:
-        return  # a service without sweeps
+        return []  # a service without sweeps
+    return newest
+
+
+def _show_running_sweeps(sweeps: list[Json]) -> None:
+    running = [one for one in sweeps if one["status"] not in TERMINAL]
     if running:
         words = "1 sweep runs" if len(running) == 1 else f"{len(running)} sweeps run"
         hint(f"{words}. `fitstop sweeps` lists them, `fitstop ps --trials` their trials.")

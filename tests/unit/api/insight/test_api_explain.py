@@ -16,10 +16,11 @@ def said(client, job):
     return answer["sentences"]
 
 
-def card(ready=False, draining=False, running=(), unfit=""):
+def card(ready=False, draining=False, running=(), unfit="", name="w", slot_devices=1):
     return WorkerCard(
-        worker="w", host="here", pid=1, device="CPU", slots=1, child_start="forkserver", ready=ready,
-        draining=draining, unfit=unfit, running=running, started_at=utc_now(), seen_at=utc_now(),
+        worker=name, host="here", pid=1, device="CPU", slots=1, slot_devices=slot_devices,
+        child_start="forkserver", ready=ready, draining=draining,
+        unfit=unfit, running=running, started_at=utc_now(), seen_at=utc_now(),
     )  # fmt: skip
 
 
@@ -216,3 +217,11 @@ def test_a_job_that_is_over_says_why_it_stopped(client, new_job, ending, sentenc
 def test_an_unknown_job_and_a_query_are_refused(client, job):
     assert client.get("/jobs/job_unknown/explain").status_code == 404
     assert client.get(f"/jobs/{job.id}/explain?a=1").status_code == 422
+
+
+def test_a_job_that_no_worker_can_take_says_so_and_waits_for_the_workers_that_can(client, volume, new_job):
+    wide = new_job(hyperparameters={"devices": 2})
+    volume.show_worker(card(ready=True))
+    assert said(client, wide)[-1].startswith("It waits for another worker: no worker has 2 devices in one slot")
+    volume.show_worker(card(running=(RunningAttempt(job=wide.id, attempt=1, slot=0),), name="wide", slot_devices=2))
+    assert said(client, wide)[-1] == "All 1 slots of the workers are busy."

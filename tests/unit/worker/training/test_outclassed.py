@@ -64,7 +64,7 @@ def _check_words(job: JobFolder) -> None:
     state, history = job.state(), JobReader(job).read_on()
     assert state is not None
     assert history is not None
-    words = " ".join(explain(state, None, None, None, []))
+    words = " ".join(explain(state, None, None))
     assert "Its sweep stopped it after epoch 2: its chance to beat trial 3 (val_accuracy 0.8) was 1.2 %" in words
     assert "It can be extended." in words
     assert ledger(history).avoided_epochs == 48
