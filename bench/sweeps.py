@@ -89,20 +89,20 @@ def choose_chance(count: int, half: int) -> float:
     """The `min_chance` that saves most on a half, of those that lose few winners; the smallest where none does."""
     found = {chance: score_all(StoppingRule(name="forecast", min_chance=chance), count, half) for chance in _CHANCES}
     fit = [chance for chance, all_of_it in found.items() if _lost(all_of_it) <= _MOST_LOST * len(all_of_it)]
-    return max(fit, key=lambda chance: _saved(found[chance]), default=min(_CHANCES))
+    return max(fit, key=lambda chance: _share_saved(found[chance]), default=min(_CHANCES))
 
 
 def _lost(found: Sequence[SweepReplay]) -> int:
     return sum(one.is_winner_lost for one in found)
 
 
-def _saved(found: Sequence[SweepReplay]) -> float:
+def _share_saved(found: Sequence[SweepReplay]) -> float:
     return sum(one.seconds_saved for one in found) / sum(one.seconds for one in found)
 
 
 def describe(name: str, rule: str, found: Sequence[SweepReplay]) -> str:
     lost = [one for one in found if one.is_winner_lost]
-    saved = _saved(found)
+    saved = _share_saved(found)
     stopped = mean(len(one.stopped) / one.trials for one in found)
     worse = max((one.lost for one in lost), default=0.0)
     return f"{name:16s} {rule:10s} {len(found):6d} {saved:8.0%} {stopped:8.0%} {len(lost):8d} {worse:10.4f}\n"

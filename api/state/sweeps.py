@@ -49,7 +49,7 @@ class SweepStates:
 
     def summary(self, sweep_id: str) -> str | None:
         """The summary that was kept of a sweep that has ended; None where it has to be made."""
-        changed = self._changed(sweep_id)
+        changed = self._last_change_ns(sweep_id)
         return self._file.summary(sweep_id, changed) if changed else None
 
     def keep_summary(self, state: SweepSummary, summary: str) -> None:
@@ -62,7 +62,7 @@ class SweepStates:
         return _Read(SweepReaderOf(self._volume, sweep_id, TrialSummary.of, self._file.trials(sweep_id)))
 
     def _read_on(self, read: _Read, sweep_id: str) -> SweepSummary:
-        changed = self._changed(sweep_id)
+        changed = self._last_change_ns(sweep_id)
         if read.ended is not None and changed == read.changed and _is_settled(changed):
             return read.ended
         before = dict(read.reader.finished)
@@ -75,9 +75,9 @@ class SweepStates:
         read.ended, read.changed = state if state.end is not None else None, changed
         return state
 
-    def _changed(self, sweep_id: str) -> int:
+    def _last_change_ns(self, sweep_id: str) -> int:
         try:
-            return sweep_folder(self._volume, sweep_id).changed()
+            return sweep_folder(self._volume, sweep_id).last_change_ns()
         except FileNotFoundError:
             return 0
 

@@ -56,7 +56,7 @@ class SweepWatch:
     def look(self, since_ns: int) -> list[SeenSweep]:
         """Look at each sweep that runs or is not settled. `since_ns`: of an end before it, nobody wants to know."""
         there = sweep_ids(self._volume)
-        extended = self._extended(there)
+        extended = self._find_extended(there)
         for gone in self._readers.keys() - set(there):
             self._forget(gone)
         wanted = (name for name in reversed(there) if name not in self._settled or name in extended)
@@ -76,7 +76,7 @@ class SweepWatch:
             self._settled[sweep_id] = number
             self._forget(sweep_id)
 
-    def _extended(self, there: list[str]) -> set[str]:
+    def _find_extended(self, there: list[str]) -> set[str]:
         """The settled sweeps that run again; of many, a part is asked in turn."""
         settled = [name for name in there if name in self._settled]
         turn = [settled[(self._turn + step) % len(settled)] for step in range(min(_MOST_IN_TURN, len(settled)))]
@@ -86,7 +86,7 @@ class SweepWatch:
 
     def _look_at(self, sweep_id: str, since_ns: int) -> SeenSweep | None:
         try:
-            if sweep_id not in self._readers and (ended := self._ended_before(sweep_id, since_ns)) is not None:
+            if sweep_id not in self._readers and (ended := self._find_end_before(sweep_id, since_ns)) is not None:
                 return SeenSweep(sweep_id, [], ended)
             state = self._readers.setdefault(sweep_id, SweepReaderOf(self._volume, sweep_id, TrialSummary.of)).read_on()
         except UnusableDocument as error:
@@ -96,10 +96,12 @@ class SweepWatch:
         if state is None or finished is None or self._last.get(sweep_id) == finished:
             return None
         self._last[sweep_id] = finished
-        found = [fact for fact in sweep_facts(self._volume, state) if fact.moment_ns > self._settled_until(sweep_id)]
+        found = [
+            fact for fact in sweep_facts(self._volume, state) if fact.moment_ns > self._last_settled_moment(sweep_id)
+        ]
         return SeenSweep(sweep_id, found, state.extensions if state.end else None)
 
-    def _ended_before(self, sweep_id: str, since_ns: int) -> int | None:
+    def _find_end_before(self, sweep_id: str, since_ns: int) -> int | None:
         """After how many extensions a sweep ended, where that was before `since_ns`; else None."""
         folder, extensions = self._folder(sweep_id), 0
         while folder.is_extended(extensions + 1):
@@ -107,7 +109,7 @@ class SweepWatch:
         moment = _moment_of(folder.end_file(extensions))
         return extensions if moment is not None and moment < since_ns else None
 
-    def _settled_until(self, sweep_id: str) -> int:
+    def _last_settled_moment(self, sweep_id: str) -> int:
         """The end up to which everything was settled, by the volume's clock; -1 where nothing was."""
         settled = self._settled.get(sweep_id)
         moment = None if settled is None else _moment_of(self._folder(sweep_id).end_file(settled))

@@ -53,10 +53,10 @@ def _items(values: _Values, begin: str) -> list[CompletionItem]:
 
 
 def _jobs(client: Client) -> _Values:
-    yield from _named(client.jobs(limit=_NEWEST)["data"])
+    yield from _ids_and_names(client.jobs(limit=_NEWEST)["data"])
 
 
-def _named(found: list[Json]) -> _Values:
+def _ids_and_names(found: list[Json]) -> _Values:
     """By their ids and names; a name that several have names none of them."""
     yield from ((one["id"], f"{one['name']}, {one['status']}") for one in found)
     names = [one["name"] for one in found]
@@ -64,7 +64,7 @@ def _named(found: list[Json]) -> _Values:
 
 
 def _sweeps(client: Client) -> _Values:
-    yield from _named(client.sweeps(limit=_NEWEST)["data"])
+    yield from _ids_and_names(client.sweeps(limit=_NEWEST)["data"])
 
 
 def _jobs_and_sweeps(client: Client) -> _Values:

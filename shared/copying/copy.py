@@ -121,7 +121,7 @@ class _Transfer:
 
     def _copy(self, entry: Entry) -> CopiedFile:
         digest = hashlib.sha256()
-        self._target.replace(entry.name, self._read(entry, digest.update), self._modified_ns(entry))
+        self._target.replace(entry.name, self._read(entry, digest.update), self._moment_of(entry))
         sha256 = digest.hexdigest()
         origin = self._origin.find(entry.name)
         if origin is not None and origin.sha256 != sha256:
@@ -137,11 +137,11 @@ class _Transfer:
             key=encode_name(entry.name),
             size=entry.size,
             sha256=sha256,
-            modified_ns=self._modified_ns(entry),
+            modified_ns=self._moment_of(entry),
             version=entry.version,
         )
 
-    def _modified_ns(self, entry: Entry) -> int:
+    def _moment_of(self, entry: Entry) -> int:
         """When the file was written: as a bucket's record says, whose objects have times of their own."""
         origin = self._origin.find(entry.name)
         return origin.modified_ns if origin else entry.modified_ns

@@ -169,7 +169,7 @@ class SweepFolder:
             found[match[2]].append(int(match[1]))
         return TrialNames(sorted(found[".json"]), frozenset(found[".refused.json"]), frozenset(found[".deleted"]))
 
-    def changed(self) -> int:
+    def last_change_ns(self) -> int:
         """When a trial was last proposed or refused or its job deleted, or the sweep extended.
 
         In nanoseconds by the volume's clock.

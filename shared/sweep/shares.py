@@ -130,15 +130,15 @@ def _divide_limit(
         return [None] * len(trials)
     known = shares_of(state)
     uses = [
-        Use((known[number].budget.model_dump()[kind] or 0.0) if number in known else 0.0, _used(trial, kind))
+        Use((known[number].budget.model_dump()[kind] or 0.0) if number in known else 0.0, _use_of(trial, kind))
         for number, trial in trials.items()
     ]
-    ended = sum(_used(trial, kind) for trial in state.trials if trial.is_finished)
+    ended = sum(_use_of(trial, kind) for trial in state.trials if trial.is_finished)
     price = 1.0 if kind == "max_gpu_seconds" else price_of_second(state)
     return divide(limit, ended, uses, most, price and price * devices_of(state))
 
 
-def _used(trial: Trial | None, kind: _Kind) -> float:
+def _use_of(trial: Trial | None, kind: _Kind) -> float:
     if trial is None:
         return 0.0
     return trial.held if kind == "max_gpu_seconds" else max(trial.cost.values(), default=0.0)
