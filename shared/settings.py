@@ -6,6 +6,7 @@ Every setting is an environment variable `FITSTOP_<NAME>`; its unit is in its na
 `python -m shared.settings`, which prints them as JSON. Not pydantic-settings: it passes over a misspelt variable.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -71,7 +72,22 @@ def _volume() -> Path:
 
 def _state_folder(settings: dict[str, Any]) -> Path:
     """Beside the volume, never in it: workers can write there."""
+    if settings.get("bucket"):
+        return Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "api"
     return Path(settings.get("volume") or _volume()).parent / "api"
+
+
+def _check_bucket(address: str) -> str:
+    parts = urlsplit(address)
+    if address and (parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment):
+        raise ValueError("is no bucket: expected s3://BUCKET or s3://BUCKET/PREFIX")
+    return address
+
+
+def _folder_for(bucket: str) -> Path:
+    """The folder of this machine that stands for a bucket, for the API."""
+    name = hashlib.sha256(bucket.encode()).hexdigest()[:12]
+    return Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "buckets" / name / "api"
 
 
 def _cache_folder() -> Path:
@@ -88,7 +104,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    volume: Path = Field(default_factory=_volume, description="the shared volume's folder")
+    volume: Path = Field(
+        default_factory=_volume,
+        description="the shared volume's folder, or s3://BUCKET/PREFIX for a volume in a bucket",
+    )
+    bucket: Annotated[str, AfterValidator(_check_bucket)] = Field(
+        default="",
+        description="the bucket that holds the volume, which FITSTOP_VOLUME names as a rule; with both, FITSTOP_VOLUME "
+        "is the folder that stands for it, on a disk that may be lost",
+    )
+    bucket_seconds: float = Field(default=3, gt=0, le=60, description="time between two looks at a bucket")
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries notifications"
     )
@@ -260,6 +285,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this process. Raises BadEnvironment with every variable that is wrong."""
     given = {field: environment[variable(field)] for field in Settings.model_fields if variable(field) in environment}
     wrong = _misspelt(environment)
+    if "://" in given.get("volume", ""):
+        given["bucket"] = given.pop("volume")
+    if given.get("bucket") and "volume" not in given:
+        given["volume"] = str(_folder_for(given["bucket"]))
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
@@ -284,10 +313,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 def _check_folders(volume: Path, state_folder: Path) -> None:
     # What a Path makes of an address.
     if volume.parts and volume.parts[0].endswith(":"):
-        raise BadEnvironment(
-            f"FITSTOP_VOLUME={volume} is an address, expected a folder: a bucket holds copies of volumes, see "
-            "docs/buckets.md"
-        )
+        raise BadEnvironment(f"FITSTOP_VOLUME={volume} is neither a folder nor a bucket such as s3://BUCKET/PREFIX")
     if state_folder.absolute().is_relative_to(volume.absolute()):
         raise BadEnvironment(
             f"FITSTOP_STATE_FOLDER={state_folder} must not be in FITSTOP_VOLUME={volume}: else who can write the "

@@ -19,6 +19,7 @@ from shared.volume_identity import is_volume
 from worker.machine.cards import visible_cards
 from worker.machine.device import DeviceUnusable, device_name
 from worker.machine.trial import try_training
+from worker.supervisor.bucket import open_bucket_folder
 from worker.supervisor.celery_worker import serve
 from worker.supervisor.idle import run_hook
 from worker.supervisor.nursery import NoChildren, Nursery
@@ -59,9 +60,12 @@ def main() -> int:
 
 def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) -> int:
     try:
-        _wait_for_volume(settings.volume.resolve())
-        volume = Volume(settings.volume.resolve())
+        looking, root = open_bucket_folder(settings, environment)
+        _wait_for_volume(root)
+        volume = Volume(root)
         check_links(volume.root)
+        if looking is not None:
+            looking.begin()
         app = make_celery(settings)
         worker = Worker(settings, volume, JobQueue(app), nursery)
         _prepare(worker, nursery, settings)
@@ -70,6 +74,8 @@ def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) 
         return 2
     nursery.begin()
     serve(app, worker, settings)
+    if looking is not None:
+        looking.end()
     return _status_after(worker.leaving, settings, environment)
 
 
