@@ -3,8 +3,10 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from shared.durable import TEMPORARY_SUFFIX
@@ -13,15 +15,36 @@ from shared.mirror.names import document_of, order_of, unit_of
 from shared.store.interface import Entry, Store
 
 # A larger file is brought when somebody opens it.
-EAGER_BYTES = 1024**2
+_EAGER_BYTES = 1024**2
+
+Eager = Callable[[Entry], bool]
+
+
+def for_readers(entry: Entry) -> bool:
+    """What the API has here at all times: everything but large files. Of a log each look brings what is new."""
+    return entry.size <= _EAGER_BYTES or is_log(entry.name)
+
+
+def for_workers(entry: Entry) -> bool:
+    """What a worker has here of all that it looks at: documents, by which jobs and sweeps are decided."""
+    name = entry.name
+    is_of_run = "/attempts/" in name and (not name.endswith(".json") or "/files/" in name or "/checkpoints/" in name)
+    return entry.size <= _EAGER_BYTES and not is_of_run and not name.endswith((".keras", ".jsonl"))
 
 
 class LocalFolder:
-    """The folder at `root`. `own` are the folders and files in it that this machine alone writes at the moment."""
+    """The folder at `root`. `own` are the folders and files in it that this machine alone writes at the moment.
 
-    def __init__(self, root: Path, store: Store, known: KnownFiles, pool: ThreadPoolExecutor) -> None:
+    `eager` says which files a look brings; the others are brought when somebody opens them.
+    """
+
+    def __init__(
+        self, root: Path, store: Store, known: KnownFiles, pool: ThreadPoolExecutor, eager: Eager = for_readers
+    ) -> None:
         self.root = root
         self.own: set[str] = set()
+        self._eager = eager
+        self._one_log_at_a_time = threading.Lock()
         self._store = store
         self._known = known
         self._pool = pool
@@ -32,20 +55,23 @@ class LocalFolder:
         entries = [entry for entry in self._store.list(folder) if not self.is_own(entry.name)]
         self.bring_entries(entry for entry in entries if not self._is_here(entry, known.get(entry.name)))
 
-    def sync(self, unit: str, listed: Iterable[Entry]) -> None:
-        """Make a unit what the bucket's is, but for large files and for what is our own. Raises StoreError, OSError."""
+    def sync(self, unit: str, listed: Iterable[Entry], *, with_logs: bool = False) -> None:
+        """Make a unit what the bucket's is, but for what is brought later and what is our own.
+
+        Raises StoreError, OSError.
+        """
         entries = [entry for entry in listed if not self.is_own(entry.name) and (unit_of(entry.name) or "") == unit]
         document = document_of(unit)
         if document and not any(entry.name == document for entry in entries):
             # Somebody uploads it, or was killed while doing so.
             entries = []
         known = {name: one for name, one in self._known.below(unit).items() if (unit_of(name) or "") == unit}
-        changed = [entry for entry in entries if not _is_same(entry, known.get(entry.name))]
-        large = [entry for entry in changed if entry.size > EAGER_BYTES and not is_log(entry.name)]
-        self._known.put((entry.name, Known(entry.size, entry.version, is_here=False)) for entry in large)
-        for entry in large:
+        wanted = {entry for entry in entries if self._eager(entry) or (with_logs and is_log(entry.name))}
+        later = [entry for entry in set(entries) - wanted if not _is_same(entry, known.get(entry.name))]
+        self._known.put((entry.name, Known(entry.size, entry.version, is_here=False)) for entry in later)
+        for entry in later:
             (self.root / entry.name).unlink(missing_ok=True)
-        self.bring_entries(set(changed) - set(large))
+        self.bring_entries(entry for entry in wanted if not self._is_here(entry, known.get(entry.name)))
         self._remove_gone(unit, known.keys() - {entry.name for entry in entries})
 
     def drop(self, unit: str) -> None:
@@ -106,28 +132,30 @@ class LocalFolder:
         return known == Known(entry.size, entry.version, is_here=True) and (self.root / entry.name).exists()
 
     def bring_file(self, entry: Entry) -> None:
-        path = self.root / entry.name
-        try:
-            grown = self._grown_piece(entry)
-            if grown is not None:
-                with path.open("ab") as file:
-                    file.write(grown)
-                os.utime(path, ns=(entry.modified_ns, entry.modified_ns))
-            else:
+        """Bring one file; nothing happens where it was removed since the list."""
+        # Two looks at one log must not both append what is new.
+        with self._one_log_at_a_time if is_log(entry.name) else nullcontext(), suppress(FileNotFoundError):
+            if not self._append_to_log(entry):
                 self.put(entry.name, self._store.stream(entry.name), entry.modified_ns)
-        except FileNotFoundError:
-            return  # removed since the list
-        self._known.put([(entry.name, Known(entry.size, entry.version, is_here=True))])
+            self._known.put([(entry.name, Known(entry.size, entry.version, is_here=True))])
 
-    def _grown_piece(self, entry: Entry) -> bytes | None:
-        """What a file that is only appended to has more than the folder's; None where it has to be brought whole."""
-        known = self._known.find(entry.name)
-        if not is_log(entry.name) or known is None:
-            return None
-        path = self.root / entry.name
-        if not (known.is_here and path.exists() and path.stat().st_size == known.size < entry.size):
-            return None
-        return self._store.read_range(entry.name, known.size, entry.size - known.size)
+    def missing_names(self, folder: str) -> list[str]:
+        """The names in a folder of files that the bucket has, and that have not been brought."""
+        names = (name.removeprefix(f"{folder}/") for name, one in self._known.below(folder).items() if not one.is_here)
+        return [name for name in names if "/" not in name]
+
+    def _append_to_log(self, entry: Entry) -> bool:
+        """Append what a log has more than the folder's; False where it has to be brought whole."""
+        known, path = self._known.find(entry.name), self.root / entry.name
+        if not is_log(entry.name) or known is None or not known.is_here or not path.exists():
+            return False
+        if not path.stat().st_size == known.size < entry.size:
+            return False
+        grown = self._store.read_range(entry.name, known.size, entry.size - known.size)
+        with path.open("ab") as file:
+            file.write(grown)
+        os.utime(path, ns=(entry.modified_ns, entry.modified_ns))
+        return True
 
 
 def is_log(name: str) -> bool:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from shared.mirror.attached import attach
 from shared.mirror.known import KnownFiles
-from shared.mirror.local_folder import LocalFolder
-from shared.mirror.names import CHANGED, RESERVED, is_of_volume, is_temporary_name, order_of, unit_of
+from shared.mirror.local_folder import Eager, LocalFolder, for_readers
+from shared.mirror.names import CHANGED, RESERVED, UNHINTED, is_of_volume, is_temporary_name, order_of, unit_of
 from shared.store.interface import AccessDenied, BadName, Entry, Store, StoreError
 
 # Requests of one look at once.
@@ -30,12 +30,12 @@ _PROBE = "deleted/probe"
 class Mirror:
     """The bucket `store` behind the folder at `root`. `known` is what this machine has seen of the bucket."""
 
-    def __init__(self, root: Path, store: Store, known: KnownFiles) -> None:
+    def __init__(self, root: Path, store: Store, known: KnownFiles, eager: Eager = for_readers) -> None:
         self.root = root
         self.store = store
         self.known = known
         self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
-        self.folder = LocalFolder(root, store, known, self.pool)
+        self.folder = LocalFolder(root, store, known, self.pool, eager)
         self.trouble = ""
         self._hints: set[str] = set()
         self._cards: dict[str, float] = {}
@@ -149,7 +149,10 @@ class Mirror:
     def refresh(self, folder: Path) -> None:
         unit = self.name_of(folder)
         with _as_os_error(folder):
-            self.folder.sync(unit, self.store.list(unit))
+            self.folder.sync(unit, self.store.list(unit), with_logs=True)
+
+    def missing_names(self, folder: Path) -> list[str]:
+        return self.folder.missing_names(self.name_of(folder))
 
     def release(self, attempt: str) -> None:
         """Write an attempt's folder no more: what it has there is looked at as any other's."""
@@ -161,7 +164,7 @@ class Mirror:
     def hint(self, name: str) -> None:
         """Have the next look of this process say that the unit of `name` has changed."""
         unit = unit_of(name)
-        if unit is not None and unit != "workers":
+        if unit is not None and unit not in UNHINTED:
             self._hints.add(unit)
 
     def send_hints(self) -> None:

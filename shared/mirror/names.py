@@ -10,6 +10,8 @@ RESERVED = "reserved"
 _DOCUMENTS = {"datasets": "dataset.json", "programs": "latest.json", "models": "model.json"}
 # Units that are one folder; the others have a folder for each job, sweep and so on.
 _WHOLE = frozenset({"turns", "annotated", "workers", "deleted", "spent", "past_jobs", "idempotency"})
+# Those of which nobody waits for a change, or that are looked at each time.
+UNHINTED = frozenset({"workers", "deleted", "spent", "past_jobs", "idempotency"})
 _DEPTHS = {"jobs": 3, "sweeps": 2, "datasets": 2, "programs": 2, "models": 2}
 # What a reader takes as the sign that the rest is there, by its place in the order.
 _LAST = (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.mirror.known import KnownFiles
+from shared.mirror.local_folder import Eager, for_readers
 from shared.mirror.mirror import Mirror
 from shared.mirror.pull import Puller, Wants, everything
 from shared.problems import FitstopError
@@ -50,12 +51,14 @@ class Looking:
             self._puller.look()
 
 
-def open_mirror(
+def open_mirror(  # noqa: PLR0913
     settings: Settings,
     root: Path,
     environment: Mapping[str, str] = os.environ,
+    *,
     wants: Wants = everything,
     always: tuple[str, ...] = ("workers",),
+    eager: Eager = for_readers,
 ) -> Looking | None:
     """Let `root` stand for the bucket of the settings, after a first look at it; None for a volume on a filesystem.
 
@@ -67,7 +70,7 @@ def open_mirror(
         store = open_bucket(settings.bucket, environment, _PATIENCE)
         _check(store)
         root.mkdir(parents=True, exist_ok=True)
-        mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")))
+        mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")), eager)
         if (marker := store.read(MARKER_FILE)) is not None:
             mirror.folder.put(MARKER_FILE, [marker])
     except FitstopError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shared.document import read_document
 from shared.mirror.known import KnownFiles
+from shared.mirror.local_folder import for_workers
 from shared.mirror.opening import Looking, open_mirror
 from shared.settings import Settings
 from shared.sweep.folder import SweepFolder, TrialRecord
@@ -34,7 +35,7 @@ def open_bucket_folder(settings: Settings, environment: Mapping[str, str]) -> tu
         known.forget(known.below(name))
         shutil.rmtree(root / name, ignore_errors=True)
     known.close()
-    return open_mirror(settings, root, environment, Wanted(root).wants, ()), root
+    return open_mirror(settings, root, environment, wants=Wanted(root).wants, always=(), eager=for_workers), root
 
 
 def _take_folder(parent: Path) -> Path:
