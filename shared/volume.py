@@ -298,16 +298,20 @@ class Volume:
         shard = folder.path.parent.name
         marker = self.open / OpenJob.of(record).name
         mirror = mirror_at(self.root)
+        may_exist = False
         try:
             prepare(folder)
             if mirror is not None:
                 mirror.upload_folder(folder.path)
                 create_file(marker, b"")
+                # The bucket may create the spec and its answer be lost: a job that exists is marked.
+                may_exist = True
             folder.store(record, self.open, *self._above(shard), draft=None if mirror else marker)
         except (OSError, FitstopError):
             if not is_shared and not folder.spec_file.exists():
                 with suppress(OSError):
-                    remove_name(marker)
+                    if not may_exist:
+                        remove_name(marker)
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
         self._safe_shards.add(shard)

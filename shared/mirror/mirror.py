@@ -8,17 +8,19 @@ the others until their next look at everything, and no more: nothing is decided 
 import errno
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from shared.durable import remove_tree
 from shared.mirror.attached import attach
-from shared.mirror.known import KnownFiles
+from shared.mirror.known import Known, KnownFiles
 from shared.mirror.local_folder import Eager, LocalFolder, for_readers
 from shared.mirror.names import CHANGED, RESERVED, UNHINTED, is_of_volume, is_temporary_name, order_of, unit_of
-from shared.store.interface import AccessDenied, BadName, Entry, Store, StoreError
+from shared.store.interface import AccessDenied, BadName, Store, StoreError
 
 # Requests of one look at once.
 AT_ONCE = 8
@@ -51,21 +53,30 @@ class Mirror:
 
     def create(self, path: Path, content: bytes) -> bool:
         name = self.name_of(path)
-        with _as_os_error(path):
-            has_won = self.store.create(name, content)
-            if not has_won and (standing := self.store.read(name)) is not None:
-                self.folder.put(name, [standing])
+        try:
+            with _as_os_error(path):
+                has_won = self.store.create(name, content)
+                if not has_won and (standing := self.store.read(name)) is not None:
+                    self._note_written(name, standing)
+                    self.folder.put(name, [standing])
+        finally:
+            # It may have been done where no answer came.
+            self.hint(name)
         if has_won:
             self._note_owner(name)
-            self.hint(name)
+            self._note_written(name, content)
         return has_won
+
+    def _note_written(self, name: str, content: bytes) -> None:
+        """Let no look that began before put back what was there, and the next one compare it with the bucket's."""
+        if unit_of(name) is not None:
+            self.known.put([(name, Known(len(content), f"written {secrets.token_hex(6)}", is_here=True))])
 
     def _note_owner(self, name: str) -> None:
         """Who has claimed an attempt writes its folder alone, until it has ended."""
         folder, _, last = name.rpartition("/")
-        job, _, number = folder.rpartition("/attempts/")
         if last == "claim.json":
-            self.folder.own |= {folder, f"{job}/system/{number}.jsonl"}
+            self.folder.own |= _written_by_owner(folder)
         elif last == "end.json":
             self.release(folder)
 
@@ -73,26 +84,26 @@ class Mirror:
         name, content = self.name_of(path), b"".join(pieces)
         if self._is_too_soon(name):
             return content
-        with _as_os_error(path):
-            self.store.replace(name, [content])
-        self.hint(name)
+        try:
+            with _as_os_error(path):
+                self.store.replace(name, [content])
+        finally:
+            self.hint(name)
+        self._note_written(name, content)
         return content
 
     def remove(self, path: Path) -> None:
         name = self.name_of(path)
-        with _as_os_error(path):
-            self.store.remove(name)
+        try:
+            with _as_os_error(path):
+                self.store.remove(name)
+        finally:
+            self.hint(name)
         self.known.forget([name])
-        self.hint(name)
 
     def fetch(self, path: Path) -> bool:
-        name = self.name_of(path)
-        known = self.known.find(name)
-        if known is None or known.is_here:
-            return False
         with _as_os_error(path):
-            self.folder.bring_file(Entry(name, known.size, time.time_ns(), known.version))
-        return True
+            return self.folder.fetch(self.name_of(path))
 
     # Folders
 
@@ -112,10 +123,23 @@ class Mirror:
             self.upload((prepared / one, f"{name}/{one}") for one in others)
             if not self.store.create(f"{name}/{document}", (prepared / document).read_bytes()):
                 return False
-        if not place.exists():
-            prepared.rename(place)
-        self.hint(f"{name}/{document}")
+            self.hint(f"{name}/{document}")
+            self._move(prepared, place)
         return True
+
+    def _move(self, prepared: Path, place: Path) -> None:
+        """Have at `place` what was published. A look may have begun to bring it."""
+        name = self.name_of(place)
+        sizes = {f"{name}/{one}": (prepared / one).stat().st_size for one in _files_below(prepared)}
+        try:
+            prepared.rename(place)
+        except OSError:
+            self.folder.bring(name)
+            shutil.rmtree(prepared, ignore_errors=True)
+            return
+        for entry in self.store.list(name):
+            if sizes.get(entry.name) == entry.size:
+                self.known.change(entry.name, None, Known(entry.size, entry.version, is_here=True), lambda: None)
 
     def remove_folder(self, place: Path) -> bool:
         """Remove a folder from the bucket, the document that makes it exist first; False where there is none."""
@@ -137,7 +161,10 @@ class Mirror:
 
     def upload(self, files: Iterable[tuple[Path, str]]) -> None:
         """Upload files, several at once; raises what the first failure raised."""
-        list(self.pool.map(lambda one: self.store.replace(one[1], _pieces(one[0])), files))
+        list(self.pool.map(lambda one: self.upload_file(*one), files))
+
+    def upload_file(self, path: Path, name: str) -> None:
+        self.store.replace(name, _pieces(path))
 
     # Brought
 
@@ -149,15 +176,23 @@ class Mirror:
     def refresh(self, folder: Path) -> None:
         unit = self.name_of(folder)
         with _as_os_error(folder):
-            self.folder.sync(unit, self.store.list(unit), with_logs=True)
+            self.folder.sync(unit, with_logs=True)
 
     def missing_names(self, folder: Path) -> list[str]:
         return self.folder.missing_names(self.name_of(folder))
 
     def release(self, attempt: str) -> None:
         """Write an attempt's folder no more: what it has there is looked at as any other's."""
-        job, _, number = attempt.rpartition("/attempts/")
-        self.folder.own -= {attempt, f"{job}/system/{number}.jsonl"}
+        self.folder.own -= _written_by_owner(attempt)
+
+    def discard(self, attempt: str) -> None:
+        """`release` an attempt that others have ended: what it had not uploaded by then is no part of it."""
+        for name in _written_by_owner(attempt):
+            self.known.forget([name, *self.known.below(name)])
+            remove_tree(self.root / name)
+            (self.root / name).unlink(missing_ok=True)
+        self.release(attempt)
+        self.hint(f"{attempt}/claim.json")
 
     # Hints and state
 
@@ -209,6 +244,11 @@ def _as_os_error(path: Path) -> Iterator[None]:
         raise OSError(errno.EACCES, str(error), os.fspath(path)) from error
     except (StoreError, BadName) as error:
         raise OSError(errno.EREMOTEIO, str(error), os.fspath(path)) from error
+
+
+def _written_by_owner(attempt: str) -> set[str]:
+    job, _, number = attempt.rpartition("/attempts/")
+    return {attempt, f"{job}/system/{number}.jsonl"}
 
 
 def _files_below(folder: Path) -> Iterator[str]:

@@ -7,17 +7,20 @@ CHANGED = "changed"
 OPEN = "open"
 # Who uploads a dataset, a program or weights of this name; what makes it exist comes last.
 RESERVED = "reserved"
-_DOCUMENTS = {"datasets": "dataset.json", "programs": "latest.json", "models": "model.json"}
+_DOCUMENTS = {
+    "datasets": "dataset.json",
+    "programs": "latest.json",
+    "models": "model.json",
+    "sweeps": "sweep.json",
+    "jobs": "spec.json",
+}
 # Units that are one folder; the others have a folder for each job, sweep and so on.
 _WHOLE = frozenset({"turns", "annotated", "workers", "deleted", "spent", "past_jobs", "idempotency"})
 # Those of which nobody waits for a change, or that are looked at each time.
 UNHINTED = frozenset({"workers", "deleted", "spent", "past_jobs", "idempotency"})
 _DEPTHS = {"jobs": 3, "sweeps": 2, "datasets": 2, "programs": 2, "models": 2}
 # What a reader takes as the sign that the rest is there, by its place in the order.
-_LAST = (
-    *("claim.json", "end.json", "result.json", "program.json", *_DOCUMENTS.values()),
-    *("sweep.json", "spec.json"),
-)
+_LAST = (*("manifest.json", "claim.json", "end.json", "result.json", "program.json", *_DOCUMENTS.values()),)
 
 
 def is_of_volume(name: str) -> bool:
@@ -27,8 +30,9 @@ def is_of_volume(name: str) -> bool:
         # The names of what was deleted. A folder in it is on its way out, or a probe.
         return len(rest) == 1 and not rest[0].startswith("probe")
     if first in _DEPTHS or first in _WHOLE or first == OPEN:
-        # A script may give its files names that begin with a dot.
-        return bool(rest) and not any(part.startswith(".") for part in rest[: _DEPTHS.get(first, 1)])
+        depth = _DEPTHS.get(first, 1)
+        # A script may give its files names that begin with a dot. A file in the place of a folder is a stranger's.
+        return len(rest) >= depth and not any(part.startswith(".") for part in rest[:depth])
     return name == "fitstop-volume.json"
 
 
@@ -48,7 +52,7 @@ def unit_of(name: str) -> str | None:
 
 
 def document_of(unit: str) -> str | None:
-    """The file that makes a dataset, a program or weights exist; None for another unit."""
+    """The file that makes a job, a sweep, a dataset, a program or weights exist; None for another unit."""
     document = _DOCUMENTS.get(unit.partition("/")[0])
     return document and f"{unit}/{document}"
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from shared.mirror.known import Known
 from shared.mirror.mirror import Mirror
 from shared.mirror.names import CHANGED, OPEN, RESERVED, document_of, is_of_volume, unit_of
 from shared.store.interface import Entry, StoreError
@@ -60,7 +61,7 @@ class Puller:
     def look_at(self, *units: str) -> None:
         """Bring what has changed in these units now. Raises StoreError, OSError."""
         for unit in units:
-            self._mirror.folder.sync(unit, self._mirror.store.list(unit))
+            self._mirror.folder.sync(unit)
 
     def _look(self) -> None:
         before = self._local_markers()
@@ -89,6 +90,9 @@ class Puller:
         units: dict[str, list[Entry]] = defaultdict(list)
         markers: dict[str, Entry] = {}
         newest = 0
+        known: dict[str, dict[str, Known]] = defaultdict(dict)
+        for name, one in self._mirror.known.below("").items():
+            known[unit_of(name) or ""][name] = one
         for entry in self._mirror.store.list():
             newest = max(newest, entry.modified_ns)
             first, _, rest = entry.name.partition("/")
@@ -96,12 +100,11 @@ class Puller:
                 markers[rest] = entry
             elif is_of_volume(entry.name):
                 units[unit_of(entry.name) or ""].append(entry)
-        gone = {unit_of(name) or "" for name in self._mirror.known.below("")} - units.keys()
         open_jobs = _ids(markers)
         # Sweeps first: which jobs a worker needs, they say.
-        for unit in sorted({*units, *gone}, key=lambda unit: (not unit.startswith("sweeps/"), unit)):
-            if unit in gone or self._wants(unit, open_jobs):
-                self._mirror.folder.sync(unit, units.get(unit, []))
+        for unit in sorted({*units, *known}, key=lambda unit: (not unit.startswith("sweeps/"), unit)):
+            if unit not in units or self._wants(unit, open_jobs):
+                self._mirror.folder.sync_listed(unit, units.get(unit, []), known[unit])
             else:
                 self._mirror.folder.drop(unit)
         for unit, entries in units.items():
