@@ -30,6 +30,7 @@ from shared.store.address import parse_address
 PREFIX = "FITSTOP_"
 # How alike two names are, from 0 to 1, of which one is taken for a misspelling of the other.
 _MISSPELT = 0.9
+NO_REDIS = "none"
 # EX_CONFIG of sysexits.h.
 BAD_ENVIRONMENT_STATUS = 78
 # Read by the command `fitstop` alone.
@@ -85,7 +86,9 @@ class Settings(BaseModel):
     )
     bucket_seconds: float = Field(default=3, gt=0, le=60, description="time between two looks at a bucket")
     redis_url: SecretStr = Field(
-        default=SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries notifications"
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="the Redis that carries notifications; none: no Redis, and workers look at the volume every "
+        "FITSTOP_SWEEP_SECONDS by themselves",
     )
     umask: str = Field(
         default="077",
@@ -250,6 +253,12 @@ class Settings(BaseModel):
         default=10, ge=1, le=1000, description="lost attempts in a row without progress after which the job fails"
     )
 
+    @property
+    def redis_address(self) -> str | None:
+        """The URL of Redis with its password; None for a service without Redis."""
+        url = self.redis_url.get_secret_value()
+        return None if url == NO_REDIS else url
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this process. Raises BadEnvironment with every variable that is wrong."""
@@ -276,7 +285,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             f"FITSTOP_TAKE_OVER_SECONDS={settings.take_over_seconds:g}: else a job has two trainers for a while"
         )
     _check_folders(settings.volume, settings.state_folder)
-    _check_redis(settings.redis_url.get_secret_value())
+    if settings.redis_address is not None:
+        _check_redis(settings.redis_address)
     return settings
 
 
@@ -296,6 +306,11 @@ def _check_redis(url: str) -> None:
         parts = urlsplit(url)
     except ValueError as error:
         raise BadEnvironment(f"FITSTOP_REDIS_URL=(hidden): {error}") from None
+    if not parts.scheme:
+        raise BadEnvironment(
+            "FITSTOP_REDIS_URL=(hidden): expected an address such as redis://:PASSWORD@HOST:PORT/0, or none for a "
+            "service without Redis"
+        )
     if parts.hostname and not parts.password and not is_loopback(parts.hostname):
         raise BadEnvironment(
             "FITSTOP_REDIS_URL=(hidden): names a Redis on another machine without a password, which everybody who "

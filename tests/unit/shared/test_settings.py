@@ -97,6 +97,17 @@ def test_names_that_a_later_version_may_have_stop_no_start(name):
     assert read_settings({f"FITSTOP_{name}": "1"}) == Settings()
 
 
+def test_redis_is_an_address_or_none():
+    assert read_settings({"FITSTOP_REDIS_URL": "none"}).redis_address is None
+    assert read_settings({"FITSTOP_REDIS_URL": "redis://127.0.0.1/0"}).redis_address == "redis://127.0.0.1/0"
+
+
+@pytest.mark.parametrize("url", ["", "None", "127.0.0.1"])
+def test_a_redis_without_a_scheme_is_refused(url):
+    with pytest.raises(BadEnvironment, match=r"FITSTOP_REDIS_URL=\(hidden\): expected an address .* or none"):
+        read_settings({"FITSTOP_REDIS_URL": url})
+
+
 @pytest.mark.parametrize("name", ["PROT", "SLOT", "HEARTBEAT_SECOND", "REDIS_ULR", "HOSTS", "RETRY_BACKOF_SECONDS"])
 def test_a_misspelling_stops_the_start(name):
     with pytest.raises(BadEnvironment, match="Did you mean"):
