@@ -71,14 +71,19 @@ def open_mirror(  # noqa: PLR0913
         _check(store)
         root.mkdir(parents=True, exist_ok=True)
         mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")), eager)
-        if (marker := store.read(MARKER_FILE)) is not None:
-            mirror.folder.put(MARKER_FILE, [marker])
+        bring_marker(mirror)
     except FitstopError as error:
         raise OSError(errno.EREMOTEIO, str(error), settings.bucket) from error
     puller = Puller(mirror, wants, always)
     if not puller.look():
         raise OSError(errno.EREMOTEIO, mirror.trouble, settings.bucket)
     return Looking(mirror, puller, settings.bucket_seconds)
+
+
+def bring_marker(mirror: Mirror) -> None:
+    """Bring the file that says which volume this is, once somebody has made one in the bucket. Raises StoreError."""
+    if (marker := mirror.store.read(MARKER_FILE)) is not None:
+        mirror.folder.put(MARKER_FILE, [marker])
 
 
 def _check(store: BucketStore) -> None:

@@ -7,13 +7,16 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from shared.child_environment import leave_for_training
 from shared.durable import check_links
+from shared.mirror.opening import Looking, bring_marker
 from shared.processes import hide_memory
 from shared.queue import JobQueue, OwnQueue, RedisQueue, make_celery
 from shared.settings import BadEnvironment, Settings, read_settings
+from shared.store.interface import StoreError
 from shared.volume import Volume
 from shared.volume_identity import is_volume
 from worker.machine.cards import visible_cards
@@ -62,7 +65,7 @@ def main() -> int:
 def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) -> int:
     try:
         looking, root = open_bucket_folder(settings, environment)
-        _wait_for_volume(root)
+        _wait_for_volume(root, looking)
         volume = Volume(root)
         check_links(volume.root)
         if looking is not None:
@@ -89,12 +92,15 @@ def _choose_queue(settings: Settings) -> tuple[JobQueue, Callable[[Worker], None
     return RedisQueue(app), lambda worker: serve(app, worker, settings)
 
 
-def _wait_for_volume(root: Path) -> None:
+def _wait_for_volume(root: Path, looking: Looking | None) -> None:
     """Wait until a volume is mounted, or the API has made one: a worker that made one would fill a bare mount point."""
     if not is_volume(root):
         log.warning("no Fitstop volume is at %s; waiting until it is mounted, or until the API has made it", root)
     while not is_volume(root):
         time.sleep(_LOOK_SECONDS)
+        if looking is not None:
+            with suppress(StoreError):
+                bring_marker(looking.mirror)
 
 
 def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
