@@ -220,7 +220,7 @@ def requests(folder: Path) -> Part:
         with service(place, 1) as client:
             _ended(client, client.submit(_job(0))["id"])
             _add_requests(part, "an idle API and an idle worker", server)
-            job = client.submit(_job(1, epochs=1_000_000))
+            job = client.submit(_job(1, epochs=100_000))
             while not _epoch(client.job(job["id"])):
                 time.sleep(0.05)
             before = _epoch(client.job(job["id"]))
