@@ -62,7 +62,7 @@ def run(
     if claimed is None:
         claimed = time.monotonic()
     with EventWriter(attempt.events_file, claimed) as events, BackgroundWriter() as writer:
-        budget = BudgetWatch(attempt, record.spec.budget, claimed)
+        budget = BudgetWatch(attempt, record.spec.budget, claimed, is_trial=record.sweep is not None)
         context = RunContext(attempt, record, stop_requests, budget, settings, events, writer)
         events.write([_started_event()])
         conclusion = _conclusion(context) if stage is None else run_program(context, stage)

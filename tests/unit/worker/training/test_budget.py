@@ -7,12 +7,13 @@ import pytest
 
 from shared.job import AttemptEnd, Claim, Conclusion, Stop, SweepShare
 from shared.job_folder import AttemptFolder, JobFolder
-from shared.job_share import give_share
+from shared.job_share import give_share, read_share
 from shared.spec import Budget
 from shared.times import seconds_until, time_in
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.waiting import wait_for
+from worker.training import budget
 from worker.training.budget import BudgetWatch
 from worker.training.callbacks.budget import StopWithinBudget
 from worker.training.errors import BudgetUsedUp
@@ -87,6 +88,26 @@ def test_a_share_that_was_raised_while_the_trial_runs_counts(job: JobFolder, mon
     with pytest.raises(BudgetUsedUp) as used_up:
         watch.check(seconds_needed=31)
     assert used_up.value.used.limit == 50
+
+
+def test_a_trial_heeds_a_share_that_it_is_given_while_it_runs_and_asks_seldom(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, reads = [1000.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(budget, "read_share", lambda job: (reads.append(now[0]), read_share(job))[1])
+    attempt = claimed(job)
+    watch = BudgetWatch(attempt, None, 980.0, is_trial=True)
+    alone = BudgetWatch(attempt, None, 980.0)
+    for _ in range(100):
+        now[0] += 0.1
+        watch.check()
+        alone.check()
+    assert len(reads) <= 2 + 5
+    give_share(job, 1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=30)))
+    now[0] += 2
+    with pytest.raises(BudgetUsedUp):
+        watch.check()
 
 
 @pytest.mark.parametrize("share", [None, 30])
