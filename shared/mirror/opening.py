@@ -3,7 +3,7 @@
 import errno
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,9 @@ class Looking:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bucket", daemon=True)
 
-    def begin(self) -> None:
+    def begin(self, tell: Callable[[list[str]], object] = lambda _: None) -> None:
+        """From now on; `tell` is called with the ids of the jobs that a look finds."""
+        self._puller.tell = tell
         self._thread.start()
 
     def end(self) -> None:
@@ -71,14 +73,19 @@ def open_mirror(  # noqa: PLR0913
         _check(store)
         root.mkdir(parents=True, exist_ok=True)
         mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")), eager)
-        if (marker := store.read(MARKER_FILE)) is not None:
-            mirror.folder.put(MARKER_FILE, [marker])
+        bring_marker(mirror)
     except FitstopError as error:
         raise OSError(errno.EREMOTEIO, str(error), settings.bucket) from error
     puller = Puller(mirror, wants, always)
     if not puller.look():
         raise OSError(errno.EREMOTEIO, mirror.trouble, settings.bucket)
     return Looking(mirror, puller, settings.bucket_seconds)
+
+
+def bring_marker(mirror: Mirror) -> None:
+    """Bring the file that says which volume this is, once somebody has made one in the bucket. Raises StoreError."""
+    if (marker := mirror.store.read(MARKER_FILE)) is not None:
+        mirror.folder.put(MARKER_FILE, [marker])
 
 
 def _check(store: BucketStore) -> None:
