@@ -204,8 +204,9 @@ class Mirror:
 
     def send_hints(self) -> None:
         """Raises StoreError; what was not sent is sent with the next look."""
-        while self._hints:
-            unit = self._hints.pop()
+        for unit in list(self._hints):
+            # Before it is sent: what changes meanwhile is sent again.
+            self._hints.discard(unit)
             try:
                 self.store.replace(f"{CHANGED}/{unit}", [secrets.token_hex(8).encode()])
             except StoreError:
