@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shared.durable import TEMPORARY_SUFFIX
 from shared.mirror.known import Known, KnownFiles
-from shared.mirror.names import document_of, is_of_volume, order_of, unit_of
+from shared.mirror.names import document_of, is_of_volume, is_temporary_name, order_of, unit_of
 from shared.store.interface import Entry, Store
 
 _MOST_NAME_BYTES = 200
@@ -56,12 +56,21 @@ class LocalFolder:
         self._pool = pool
 
     def bring(self, folder: str) -> None:
-        """Bring all that the bucket has below a folder, large files too. Raises StoreError, OSError."""
+        """Bring all that the bucket has below a folder, large files too. Raises StoreError, OSError.
+
+        What an attempt of another process has left here and never uploaded goes: nobody resumes from it.
+        """
         for _ in range(_TRIES):
             known = self._known.below(folder)
             entries = [entry for entry in self._store.list(folder) if self._may_bring(entry.name)]
+            self._remove_strays(folder, {entry.name for entry in entries}, known)
             if self._bring_entries((entry for entry in entries if not self._is_here(entry, known)), known):
                 return
+
+    def _remove_strays(self, folder: str, listed: set[str], known: Mapping[str, Known]) -> None:
+        for name in (f"{folder}/{one}" for one in files_below(self.root / folder)):
+            if "/attempts/" in name and name not in listed and not self.is_own(name):
+                self._known.change(name, known.get(name), None, partial(self._remove, name))
 
     def fetch(self, name: str) -> bool:
         """Bring a file that the bucket has; False where neither the bucket nor the folder has it."""
@@ -93,8 +102,9 @@ class LocalFolder:
         known = {name: one for name, one in known.items() if (unit_of(name) or "") == unit}
         # A log that was brought once is kept current: who ends an attempt counts its bytes.
         logs = {one.name for one in entries if is_log(one.name) and (with_logs or _was_brought(known.get(one.name)))}
-        wanted = {entry for entry in entries if entry.name in logs or self._eager(entry)}
-        later = [entry for entry in set(entries) - wanted if not _is_same(entry, known.get(entry.name))]
+        wanted = [entry for entry in entries if entry.name in logs or self._eager(entry)]
+        here = set(wanted)
+        later = [entry for entry in entries if not (entry in here or _is_same(entry, known.get(entry.name)))]
         for entry in later:
             unlink = partial((self.root / entry.name).unlink, missing_ok=True)
             there = Known(entry.size, entry.version, is_here=False)
@@ -206,6 +216,19 @@ class LocalFolder:
             os.utime(path, ns=(entry.modified_ns, entry.modified_ns))
 
         return self._known.change(entry.name, known, Known(entry.size, entry.version, is_here=True), append)
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """The regular files below a folder, by their names in it; none where it is not there."""
+    pending = [""] if folder.is_dir() else []
+    while pending:
+        here = pending.pop()
+        for entry in os.scandir(folder / here):
+            name = f"{here}/{entry.name}" if here else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(name)
+            elif entry.is_file(follow_symlinks=False) and not is_temporary_name(name):
+                yield name
 
 
 def is_log(name: str) -> bool:

@@ -18,8 +18,8 @@ from pathlib import Path
 from shared.durable import remove_tree
 from shared.mirror.attached import attach
 from shared.mirror.known import Known, KnownFiles
-from shared.mirror.local_folder import Eager, LocalFolder, for_readers
-from shared.mirror.names import CHANGED, RESERVED, UNHINTED, is_of_volume, is_temporary_name, order_of, unit_of
+from shared.mirror.local_folder import Eager, LocalFolder, files_below, for_readers
+from shared.mirror.names import CHANGED, RESERVED, UNHINTED, is_of_volume, order_of, unit_of
 from shared.store.interface import AccessDenied, BadName, Store, StoreError
 
 # Requests of one look at once.
@@ -115,7 +115,7 @@ class Mirror:
         later. None is needed where the name is that of the content (`is_content`).
         """
         name = self.name_of(place)
-        files = sorted((order_of(f"{name}/{one}"), one) for one in _files_below(prepared))
+        files = sorted((order_of(f"{name}/{one}"), one) for one in files_below(prepared))
         *others, document = [one for _, one in files]
         with _as_os_error(place):
             if not is_content and not self.store.create(f"{name}/{RESERVED}", secrets.token_hex(8).encode()):
@@ -130,7 +130,7 @@ class Mirror:
     def _move(self, prepared: Path, place: Path) -> None:
         """Have at `place` what was published. A look may have begun to bring it."""
         name = self.name_of(place)
-        sizes = {f"{name}/{one}": (prepared / one).stat().st_size for one in _files_below(prepared)}
+        sizes = {f"{name}/{one}": (prepared / one).stat().st_size for one in files_below(prepared)}
         try:
             prepared.rename(place)
         except OSError:
@@ -157,7 +157,7 @@ class Mirror:
         """Upload all files below a folder of the volume under their own names."""
         name = self.name_of(folder)
         with _as_os_error(folder):
-            self.upload((folder / one, f"{name}/{one}") for one in _files_below(folder))
+            self.upload((folder / one, f"{name}/{one}") for one in files_below(folder))
 
     def upload(self, files: Iterable[tuple[Path, str]]) -> None:
         """Upload files, several at once; raises what the first failure raised."""
@@ -185,14 +185,18 @@ class Mirror:
         """Write an attempt's folder no more: what it has there is looked at as any other's."""
         self.folder.own -= _written_by_owner(attempt)
 
-    def discard(self, attempt: str) -> None:
+    def owns(self, attempt: Path) -> bool:
+        return self.name_of(attempt) in self.folder.own
+
+    def discard(self, attempt: Path) -> None:
         """`release` an attempt that others have ended: what it had not uploaded by then is no part of it."""
-        for name in _written_by_owner(attempt):
+        folder = self.name_of(attempt)
+        for name in sorted(_written_by_owner(folder)):
             self.known.forget([name, *self.known.below(name)])
             remove_tree(self.root / name)
             (self.root / name).unlink(missing_ok=True)
-        self.release(attempt)
-        self.hint(f"{attempt}/claim.json")
+        self.release(folder)
+        self.hint(f"{folder}/claim.json")
 
     # Hints and state
 
@@ -204,7 +208,7 @@ class Mirror:
 
     def send_hints(self) -> None:
         """Raises StoreError; what was not sent is sent with the next look."""
-        for unit in list(self._hints):
+        for unit in sorted(self._hints):
             # Before it is sent: what changes meanwhile is sent again.
             self._hints.discard(unit)
             try:
@@ -250,19 +254,6 @@ def _as_os_error(path: Path) -> Iterator[None]:
 def _written_by_owner(attempt: str) -> set[str]:
     job, _, number = attempt.rpartition("/attempts/")
     return {attempt, f"{job}/system/{number}.jsonl"}
-
-
-def _files_below(folder: Path) -> Iterator[str]:
-    """The regular files below a folder, by their names in it; none where it is not there."""
-    pending = [""] if folder.is_dir() else []
-    while pending:
-        here = pending.pop()
-        for entry in os.scandir(folder / here):
-            name = f"{here}/{entry.name}" if here else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                pending.append(name)
-            elif entry.is_file(follow_symlinks=False) and not is_temporary_name(name):
-                yield name
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -127,7 +127,7 @@ class Puller:
         new = sorted(markers.keys() - before)
         for name in new:
             self._mirror.folder.put(f"{OPEN}/{name}", [])
-        for name in before - markers.keys():
+        for name in sorted(before - markers.keys()):
             (self._mirror.root / OPEN / name).unlink(missing_ok=True)
         if new:
             self.tell(sorted(_ids(new)))

@@ -149,7 +149,7 @@ class AttemptPush:
         """Remove from the bucket what the process has removed; not what a look took away, or who removed the folder."""
         if not self._attempt.claim_file.exists():
             return
-        for name in gone:
+        for name in sorted(gone):
             file = self._mirror.name_of(self._job / name)
             known = self._mirror.known.find(file)
             if self._is_ours(name) or (known is not None and known.is_here):

@@ -64,7 +64,7 @@ class Uploads:
             if is_ours:
                 self._mirror.release(name)
                 return
-            self._mirror.discard(name)
+            self._mirror.discard(self._attempt.path)
         try:
             self._mirror.refresh(self._attempt.job.path)
         except OSError as error:

@@ -334,11 +334,22 @@ def test_what_was_not_uploaded_of_an_attempt_that_others_ended_goes(
     assert create_file(here.place(f"{attempt}/claim.json"), b"{}")
     here.place(f"{attempt}/resume/point-1.bin").write_bytes(b"never uploaded")
     store.create(f"{attempt}/end.json", b"{}")
-    here.mirror.discard(attempt)
+    here.mirror.discard(here.root / attempt)
     here.look()
     assert not (here.root / attempt / "resume").exists()
     assert (here.root / attempt / "claim.json").exists()
     assert (here.root / attempt / "end.json").exists()
+
+
+def test_what_a_process_that_outlived_its_worker_has_written_goes(
+    machines: Callable[..., Machine], store: Meanwhile
+) -> None:
+    here, attempt = machines(store), f"{JOB}/attempts/1"
+    store.create(f"{attempt}/claim.json", b"{}")
+    here.look(at_everything=True)
+    here.place(f"{attempt}/resume/point-1.bin").write_bytes(b"never uploaded")
+    here.mirror.bring(here.root / JOB)
+    assert sorted(here.files()) == [f"{attempt}/claim.json", f"{JOB}/spec.json"]
 
 
 def test_a_strangers_objects_harm_nobody(machines: Callable[..., Machine], store: Meanwhile) -> None:
