@@ -50,7 +50,8 @@ class WorkerCard(Document):
     `gpu` is the use of the first GPU, None on a CPU, and where the driver does not say. `idle_gpu` names a GPU that is
     there and is not used, since the installed TensorFlow is built for the CPU alone. `memory_bytes` is the memory of
     its machine or container. `programs`: how it runs programs; `no_programs`: why it takes none, empty where it does.
-    Each of the `slots` holds `slot_devices` devices, of `gpus` where it has some.
+    Each of the `slots` holds `slot_devices` devices, of `gpus` where it has some; a job in several slots may have up to
+    `most_devices`. `kept_for`: the job that free slots are kept for until enough of them are free, empty where none is.
     """
 
     worker: str
@@ -65,6 +66,8 @@ class WorkerCard(Document):
     no_programs: str = ""
     slots: int
     slot_devices: int = 1
+    most_devices: int = 1
+    kept_for: str = ""
     child_start: str
     ready: bool
     draining: bool
@@ -73,3 +76,8 @@ class WorkerCard(Document):
     running: tuple[RunningAttempt, ...]
     started_at: Time
     seen_at: Time
+
+    @property
+    def widest(self) -> int:
+        """The most devices that a job may have here; a worker of an earlier version runs each job in one slot."""
+        return max(self.slot_devices, self.most_devices)
