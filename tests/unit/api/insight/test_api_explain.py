@@ -6,7 +6,7 @@ from shared.job import AttemptEnd, BudgetUsed, Ending, JobError, Stop
 from shared.progress import Best, LastImprovement
 from shared.times import time_in, utc_now
 from shared.worker_card import RunningAttempt, WorkerCard
-from tests.support.jobs import claim
+from tests.support.jobs import claim, small_spec
 from tests.unit.api.jobs.test_api_report import epoch_event, write_events
 
 
@@ -223,6 +223,8 @@ def test_a_job_that_no_worker_can_take_says_so_and_waits_for_the_workers_that_ca
     wide = new_job(hyperparameters={"devices": 2})
     volume.show_worker(card(ready=True))
     assert said(client, wide)[-1].startswith("It waits for another worker: no worker has 2 devices")
+    dry_run = client.post("/jobs?dry_run=true", json=small_spec(hyperparameters={"devices": 2})).json
+    assert dry_run["warnings"][-1].startswith("no worker has 2 devices")
     volume.show_worker(card(running=(RunningAttempt(job=wide.id, attempt=1, slot=0),), name="wide", slot_devices=2))
     assert said(client, wide)[-1] == "All 1 slots of the workers are busy."
 
