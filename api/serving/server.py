@@ -55,7 +55,7 @@ def main() -> int:
     os.umask(int(settings.umask, 8))
     start_logging(settings.log_level, secrets_of(settings))
     try:
-        check_links(Volume(settings.volume).root)
+        _check_volume(settings)
         check(settings, KeyStore(open_state_folder(settings), settings.admin_key))
     except Exposed as error:
         print(error, file=sys.stderr)  # noqa: T201
@@ -71,6 +71,15 @@ def main() -> int:
     gasgi.ASGIProtocol = Connection
     Server(settings).run()
     return 0
+
+
+def _check_volume(settings: Settings) -> None:
+    """Raise OSError where the volume cannot be used; a bucket each process opens by itself, after the fork."""
+    if settings.bucket:
+        settings.volume.mkdir(parents=True, exist_ok=True)
+        check_links(settings.volume)
+    else:
+        check_links(Volume(settings.volume).root)
 
 
 def secrets_of(settings: Settings) -> list[str]:

@@ -10,6 +10,7 @@ from shared.backoff import backs_off_until
 from shared.document import UnusableDocument
 from shared.job import AttemptEnd, Claim, ProcessIdentity
 from shared.job_folder import AttemptFolder, JobFolder, JobState
+from shared.mirror.attached import refresh
 from shared.settling import settle_if_decided
 from shared.spec import ProgramJobSpec
 from shared.spec.base import MOST_DEVICES
@@ -95,6 +96,7 @@ def claim_next(
         attempt = _take(volume, folder, owner.claim(number, waiting.record.spec.devices))
         if attempt is None:
             continue
+        refresh(folder.path)
         # Without its spec the job was deleted between our look and our claim.
         if folder.result() is None and folder.spec_file.exists():
             record_turn(volume.turns, waiting.record.project)
