@@ -11,13 +11,14 @@ from shared.times import Time
 
 
 class RunningAttempt(BaseModel):
-    """An attempt that the worker has in one of its slots."""
+    """An attempt that the worker has in one of its slots; one on more `devices` than a slot holds is in several."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     job: str
     attempt: int
     slot: int
+    devices: int = 1
 
 
 class GpuUse(BaseModel):

@@ -191,4 +191,4 @@ def test_free_slots_that_are_kept_for_no_wide_job_are_seen(folder: Path, monkeyp
         return ours(*arguments, **{**options, "most_devices": 0})
 
     monkeypatch.setattr("worker.supervisor.slots.claim_next", claim_what_fits)
-    assert "was overtaken by" in str([run_crowd(seed, folder) for seed in range(FIRST, FIRST + 5)])
+    assert "was overtaken by" in str([run_crowd(seed, folder) for seed in range(FIRST + 5, FIRST + 10)])

@@ -80,6 +80,7 @@ class Worker:
         self._sweep_runner = SweepRunner(volume, job_queue, settings)
         self._owners: dict[int, Owner] = {}
         self._running: dict[int, AttemptFolder] = {}
+        self._devices: dict[int, int] = {}
         self._claiming = threading.Lock()
         self._kept_for = ""
         self._on_free: Callable[[], None] = lambda: None
@@ -198,6 +199,7 @@ class Worker:
             if attempt is None:
                 return None
             taken = choose_slots(self.cards, free, self._settings.slot_devices, owner.claimed)
+            self._devices.update(dict.fromkeys(taken, owner.claimed))
             self._running.update(dict.fromkeys(taken, attempt))
             return attempt, owner, taken
 
@@ -350,7 +352,7 @@ class Worker:
 
     def _show_card(self) -> None:
         running = tuple(
-            RunningAttempt(job=attempt.job.id, attempt=attempt.number, slot=slot)
+            RunningAttempt(job=attempt.job.id, attempt=attempt.number, slot=slot, devices=self._devices.get(slot, 1))
             for slot, attempt in sorted(self._running.copy().items())
         )
         card = WorkerCard(

@@ -40,9 +40,11 @@ function showWorkers(workers, jobs) {
 function card(worker, jobs) {
   const { label, tone } = STATES[worker.status] ?? { label: worker.status, tone: "muted" };
   const slots = Array.from({ length: worker.slots }, (_, slot) => slotLine(slot, worker.running.find((one) => one.slot === slot), jobs, worker));
+  const most = Math.max(worker.slot_devices, worker.most_devices);
   const facts = [
     ["Last seen", worker.last_seen_seconds < 10 ? "now" : `${format.duration(worker.last_seen_seconds)} ago`],
     ["Up since", format.clock(worker.started_at)],
+    ...(most > 1 ? [["Devices", `${worker.slot_devices} in each slot; a job may have up to ${most}`]] : []),
     ["A job starts", STARTS[worker.child_start] ?? worker.child_start],
     ["Process", `${worker.pid} on ${worker.host}`],
   ];
@@ -62,7 +64,8 @@ function card(worker, jobs) {
 function slotLine(slot, attempt, jobs, worker) {
   if (!attempt) return element("li", {}, element("span", { class: "muted" }, idleWords(slot, worker)));
   const job = jobs.get(attempt.job);
-  const where = job ? (job.epoch ? `epoch ${format.number(job.epoch)}` : "starting") : "";
+  const epoch = job ? (job.epoch ? `epoch ${format.number(job.epoch)}` : "starting") : "";
+  const where = [attempt.devices > 1 ? `on ${attempt.devices} devices` : "", epoch].filter(Boolean).join(", ");
   return element("li", {},
     element("span", { class: "status accent", "aria-hidden": "true" }),
     element("a", { class: "what", href: `/page/jobs/${attempt.job}` }, job?.name ?? format.shortId(attempt.job)),

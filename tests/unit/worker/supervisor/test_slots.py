@@ -131,7 +131,8 @@ def test_a_job_on_more_devices_than_a_slot_holds_takes_several_slots_with_their_
     job, seen = posted(volume, devices=3), []
 
     def run(attempt_run, _):
-        seen.append((worker._running.copy(), attempt_run._cards))
+        (card,) = volume.worker_cards()
+        seen.append(([(one.slot, one.devices) for one in card.running], attempt_run._cards))
         attempt_run._attempt.close(failed_attempt(attempt_run._attempt, JobError(code="crash", message=""), ONE))
 
     monkeypatch.setattr(AttemptRun, "run", run)
@@ -141,7 +142,7 @@ def test_a_job_on_more_devices_than_a_slot_holds_takes_several_slots_with_their_
     worker.run_next()
     worker._gone.set()
     ((running, cards),) = seen
-    assert (sorted(running), cards) == ([0, 1], ("0", "1", "2", "3"))
+    assert (running, cards) == ([(0, 3), (1, 3)], ("0", "1", "2", "3"))
     claim = job.attempts()[0].claim()
     assert (claim.slot, claim.devices) == (0, 3)
     assert worker._running == {}
