@@ -3,7 +3,7 @@
 import errno
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,9 @@ class Looking:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bucket", daemon=True)
 
-    def begin(self) -> None:
+    def begin(self, tell: Callable[[list[str]], object] = lambda _: None) -> None:
+        """From now on; `tell` is called with the ids of the jobs that a look finds."""
+        self._puller.tell = tell
         self._thread.start()
 
     def end(self) -> None:

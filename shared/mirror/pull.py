@@ -43,6 +43,8 @@ class Puller:
         self._seen: dict[str, str] = {}
         self._next_everything = 0.0
         self._turn: int | None = None
+        # Called with the ids of jobs that a look has found.
+        self.tell: Callable[[list[str]], object] = lambda _: None
 
     def look(self) -> bool:
         """One look; False where the bucket failed, which `Mirror.check` says from then on."""
@@ -119,10 +121,13 @@ class Puller:
 
     def _put_markers(self, markers: dict[str, Entry], before: set[str]) -> None:
         """`before`: the folder's own markers from before the list, so that one made meanwhile stays."""
-        for name in markers.keys() - before:
+        new = sorted(markers.keys() - before)
+        for name in new:
             self._mirror.folder.put(f"{OPEN}/{name}", [])
         for name in before - markers.keys():
             (self._mirror.root / OPEN / name).unlink(missing_ok=True)
+        if new:
+            self.tell(sorted(_ids(new)))
 
     def _local_markers(self) -> set[str]:
         folder = self._mirror.root / OPEN

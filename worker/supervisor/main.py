@@ -68,9 +68,9 @@ def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) 
         _wait_for_volume(root, looking)
         volume = Volume(root)
         check_links(volume.root)
-        if looking is not None:
-            looking.begin()
         job_queue, serve_jobs = _choose_queue(settings)
+        if looking is not None:
+            looking.begin(lambda job_ids: job_queue.notify(*job_ids))
         worker = Worker(settings, volume, job_queue, nursery)
         _prepare(worker, nursery, settings)
     except (OSError, NoChildren, DeviceUnusable) as error:
