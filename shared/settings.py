@@ -286,7 +286,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     given = {field: environment[variable(field)] for field in Settings.model_fields if variable(field) in environment}
     wrong = _misspelt(environment)
     if "://" in given.get("volume", ""):
-        given["bucket"] = given.pop("volume")
+        given["bucket"] = _bucket_in(given.pop("volume"))
     if given.get("bucket") and "volume" not in given:
         given["volume"] = str(_folder_for(given["bucket"]))
     try:
@@ -308,6 +308,16 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     _check_folders(settings.volume, settings.state_folder)
     _check_redis(settings.redis_url.get_secret_value())
     return settings
+
+
+def _bucket_in(address: str) -> str:
+    try:
+        return _check_bucket(address)
+    except ValueError:
+        # Without the address, which may hold a password.
+        raise BadEnvironment(
+            "FITSTOP_VOLUME is an address and no bucket: expected a folder, or s3://BUCKET/PREFIX and nothing else"
+        ) from None
 
 
 def _check_folders(volume: Path, state_folder: Path) -> None:

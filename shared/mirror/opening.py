@@ -18,13 +18,20 @@ from shared.store.bucket import BucketStore
 from shared.store.interface import StoreError
 from shared.store.opening import open_bucket
 from shared.store.trial import try_bucket
-from shared.volume_identity import COPY_FILE, MARKER_FILE
+from shared.volume_identity import COPY_FILE
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 # A request is given up before an attempt would count as lost for it.
 _PATIENCE: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=8)}
+
+
+class BucketUnusable(OSError):
+    """The bucket cannot hold the volume; as text the reason alone, which names the bucket."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class Looking:
@@ -62,27 +69,29 @@ def open_mirror(  # noqa: PLR0913
 ) -> Looking | None:
     """Let `root` stand for the bucket of the settings, after a first look at it; None for a volume on a filesystem.
 
-    Raises OSError where the bucket cannot be used, with the reason.
+    Raises BucketUnusable where the bucket cannot be used.
     """
     if not settings.bucket:
         return None
+    store = open_usable(settings.bucket, environment)
     try:
-        store = open_bucket(settings.bucket, environment, _PATIENCE)
-        _check(store)
         root.mkdir(parents=True, exist_ok=True)
         mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")), eager)
-        if (marker := store.read(MARKER_FILE)) is not None:
-            mirror.folder.put(MARKER_FILE, [marker])
     except FitstopError as error:
-        raise OSError(errno.EREMOTEIO, str(error), settings.bucket) from error
+        raise BucketUnusable(errno.EREMOTEIO, str(error), settings.bucket) from error
     puller = Puller(mirror, wants, always)
     if not puller.look():
-        raise OSError(errno.EREMOTEIO, mirror.trouble, settings.bucket)
+        raise BucketUnusable(errno.EREMOTEIO, mirror.trouble, settings.bucket)
     return Looking(mirror, puller, settings.bucket_seconds)
 
 
-def _check(store: BucketStore) -> None:
-    """Raise StoreError where the bucket cannot hold a volume that is in use."""
-    if store.read(COPY_FILE) is not None:
-        raise StoreError(f"the copy into {store.place} is not finished: run `fitstop volume copy` again")
-    try_bucket(store, rounds=1)
+def open_usable(address: str, environment: Mapping[str, str] = os.environ) -> BucketStore:
+    """The bucket at an address, after a trial of what a volume needs. Raises BucketUnusable."""
+    try:
+        store = open_bucket(address, environment, _PATIENCE)
+        if store.read(COPY_FILE) is not None:
+            raise StoreError(f"the copy into {store.place} is not finished: run `fitstop volume copy` again")
+        try_bucket(store, rounds=1)
+    except FitstopError as error:
+        raise BucketUnusable(errno.EREMOTEIO, str(error), address) from error
+    return store

@@ -15,6 +15,7 @@ from pathlib import Path
 from shared.mirror.mirror import Mirror
 from shared.mirror.names import CHANGED, OPEN, RESERVED, document_of, is_of_volume, unit_of
 from shared.store.interface import Entry, StoreError
+from shared.volume_identity import MARKER_FILE
 
 _EVERYTHING_SECONDS = 600.0
 # A reader looks at everything long before a hint goes.
@@ -63,6 +64,7 @@ class Puller:
             self._mirror.folder.sync(unit, self._mirror.store.list(unit))
 
     def _look(self) -> None:
+        self._bring_identity()
         before = self._local_markers()
         hints = {entry.name.partition("/")[2]: entry for entry in self._mirror.store.list(CHANGED)}
         if time.monotonic() >= self._next_everything:
@@ -74,6 +76,12 @@ class Puller:
         self._seen = {unit: entry.version for unit, entry in hints.items()}
         self._put_markers(markers, before)
         self._remove_old_hints(hints)
+
+    def _bring_identity(self) -> None:
+        """Bring the volume's own marker, which an API may make after this process was started."""
+        is_missing = not (self._mirror.root / MARKER_FILE).exists()
+        if is_missing and (content := self._mirror.store.read(MARKER_FILE)) is not None:
+            self._mirror.folder.put(MARKER_FILE, [content])
 
     def _look_at_changes(self, changed: set[str], before: set[str]) -> dict[str, Entry]:
         # Sweeps first: which jobs a worker needs, they say.
@@ -100,7 +108,8 @@ class Puller:
         open_jobs = _ids(markers)
         # Sweeps first: which jobs a worker needs, they say.
         for unit in sorted({*units, *gone}, key=lambda unit: (not unit.startswith("sweeps/"), unit)):
-            if unit in gone or self._wants(unit, open_jobs):
+            # No unit has the volume's own marker, which everybody needs.
+            if not unit or unit in gone or self._wants(unit, open_jobs):
                 self._mirror.folder.sync(unit, units.get(unit, []))
             else:
                 self._mirror.folder.drop(unit)

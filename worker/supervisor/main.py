@@ -61,11 +61,11 @@ def main() -> int:
 def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) -> int:
     try:
         looking, root = open_bucket_folder(settings, environment)
-        _wait_for_volume(root)
-        volume = Volume(root)
-        check_links(volume.root)
         if looking is not None:
             looking.begin()
+        _wait_for_volume(root, settings.bucket)
+        volume = Volume(root)
+        check_links(volume.root)
         app = make_celery(settings)
         worker = Worker(settings, volume, JobQueue(app), nursery)
         _prepare(worker, nursery, settings)
@@ -79,10 +79,11 @@ def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) 
     return _status_after(worker.leaving, settings, environment)
 
 
-def _wait_for_volume(root: Path) -> None:
+def _wait_for_volume(root: Path, bucket: str) -> None:
     """Wait until a volume is mounted, or the API has made one: a worker that made one would fill a bare mount point."""
     if not is_volume(root):
-        log.warning("no Fitstop volume is at %s; waiting until it is mounted, or until the API has made it", root)
+        place, how = (bucket, "") if bucket else (root, "it is mounted, or until ")
+        log.warning("no Fitstop volume is at %s; waiting until %sthe API has made it", place, how)
     while not is_volume(root):
         time.sleep(_LOOK_SECONDS)
 

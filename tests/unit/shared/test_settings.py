@@ -1,6 +1,7 @@
 """The environment, read once, loudly."""
 
 import pwd
+from pathlib import Path
 from secrets import token_hex
 
 import pytest
@@ -103,6 +104,22 @@ def test_a_misspelling_stops_the_start(name):
         read_settings({f"FITSTOP_{name}": "1"})
 
 
-def test_an_address_is_no_folder_for_the_volume() -> None:
-    with pytest.raises(BadEnvironment, match="FITSTOP_VOLUME=s3:/bucket/a is an address, expected a folder"):
-        read_settings({"FITSTOP_VOLUME": "s3://bucket/a"})
+def test_an_address_of_a_bucket_is_a_volume_with_folders_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITSTOP_DATA", "/data")
+    one, other = (read_settings({"FITSTOP_VOLUME": address}) for address in ("s3://bucket/a", "s3://bucket/b"))
+    assert one.bucket == "s3://bucket/a"
+    assert one.volume.parent.parent == Path("/data/buckets")
+    assert one.volume != other.volume
+    assert one.state_folder == other.state_folder == Path("/data/api")
+
+
+@pytest.mark.parametrize("address", ["https://bucket/a", "s3://user:secret@bucket/a", "s3:///a", "s3://bucket/a?b=c"])
+def test_another_address_is_no_volume_and_is_not_repeated(address: str) -> None:
+    with pytest.raises(BadEnvironment, match="expected a folder, or s3://BUCKET/PREFIX") as raised:
+        read_settings({"FITSTOP_VOLUME": address})
+    assert "secret" not in str(raised.value)
+
+
+def test_half_an_address_is_no_folder() -> None:
+    with pytest.raises(BadEnvironment, match="FITSTOP_VOLUME=s3:/bucket/a is neither a folder nor a bucket"):
+        read_settings({"FITSTOP_VOLUME": "s3:/bucket/a"})
