@@ -6,33 +6,31 @@ Every setting is an environment variable `FITSTOP_<NAME>`; its unit is in its na
 `python -m shared.settings`, which prints them as JSON. Not pydantic-settings: it passes over a misspelt variable.
 """
 
-import hashlib
 import json
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from shared.default_folders import DATA_VARIABLE, cache_folder, folder_for, state_folder, volume_folder
 from shared.networks import parse_networks
 from shared.problems import FitstopError
 from shared.project import ProjectQuotas, ProjectWeights
 from shared.spec.base import MOST_DEVICES
+from shared.store.address import parse_address
 
 PREFIX = "FITSTOP_"
 # How alike two names are, from 0 to 1, of which one is taken for a misspelling of the other.
 _MISSPELT = 0.9
-# The folder of everything that one machine keeps; the volume is in it where nothing else is said.
-DATA_VARIABLE = "FITSTOP_DATA"
-DEFAULT_DATA = "fitstop-data"
+NO_REDIS = "none"
 # EX_CONFIG of sysexits.h.
 BAD_ENVIRONMENT_STATUS = 78
 # Read by the command `fitstop` alone.
@@ -66,37 +64,10 @@ def _check_networks(text: str) -> str:
     return text
 
 
-def _volume() -> Path:
-    return Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "volume"
-
-
-def _state_folder(settings: dict[str, Any]) -> Path:
-    """Beside the volume, never in it: workers can write there."""
-    if settings.get("bucket"):
-        return Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "api"
-    return Path(settings.get("volume") or _volume()).parent / "api"
-
-
 def _check_bucket(address: str) -> str:
-    parts = urlsplit(address)
-    if address and (parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment):
-        raise ValueError("is no bucket: expected s3://BUCKET or s3://BUCKET/PREFIX")
+    if address:
+        parse_address(address)
     return address
-
-
-def _folder_for(bucket: str) -> Path:
-    """The folder of this machine that stands for a bucket, for the API."""
-    name = hashlib.sha256(bucket.encode()).hexdigest()[:12]
-    return Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "buckets" / name / "api"
-
-
-def _cache_folder() -> Path:
-    """The XDG base directory for what may be deleted at any moment."""
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitstop"
-    except RuntimeError:
-        # A user without a home and without an entry in /etc/passwd, as containers have.
-        return Path(tempfile.gettempdir()) / f"fitstop-{os.getuid()}"
 
 
 class Settings(BaseModel):
@@ -105,7 +76,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     volume: Path = Field(
-        default_factory=_volume,
+        default_factory=volume_folder,
         description="the shared volume's folder, or s3://BUCKET/PREFIX for a volume in a bucket",
     )
     bucket: Annotated[str, AfterValidator(_check_bucket)] = Field(
@@ -115,7 +86,9 @@ class Settings(BaseModel):
     )
     bucket_seconds: float = Field(default=3, gt=0, le=60, description="time between two looks at a bucket")
     redis_url: SecretStr = Field(
-        default=SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries notifications"
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="the Redis that carries notifications; none: no Redis, and workers look at the volume every "
+        "FITSTOP_SWEEP_SECONDS by themselves",
     )
     umask: str = Field(
         default="077",
@@ -134,7 +107,7 @@ class Settings(BaseModel):
 
     # The API
     state_folder: Path = Field(
-        default_factory=_state_folder,
+        default_factory=state_folder,
         description="folder of keys, sessions and webhooks, which no worker mounts; default: beside the volume",
     )
     host: str = Field(default="127.0.0.1", description="the address that the API listens on")
@@ -150,12 +123,12 @@ class Settings(BaseModel):
     api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")
     max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
     cache: Path = Field(
-        default_factory=_cache_folder,
+        default_factory=cache_folder,
         description="this worker's own disk, for decoded images and compiled programs; it may be deleted",
     )
     cache_bytes: int = Field(default=50 * 1024**3, ge=0, description="maximum bytes of decoded images in the cache")
     index_folder: Path = Field(
-        default_factory=_cache_folder, description="this host's own disk, for an index that may be deleted"
+        default_factory=cache_folder, description="this host's own disk, for an index that may be deleted"
     )
     requests_per_minute: int = Field(default=6000, ge=1, description="maximum requests of one API key per minute")
     max_unfinished_jobs: int = Field(default=10_000, ge=1, description="maximum unfinished jobs of one API key")
@@ -280,6 +253,12 @@ class Settings(BaseModel):
         default=10, ge=1, le=1000, description="lost attempts in a row without progress after which the job fails"
     )
 
+    @property
+    def redis_address(self) -> str | None:
+        """The URL of Redis with its password; None for a service without Redis."""
+        url = self.redis_url.get_secret_value()
+        return None if url == NO_REDIS else url
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this process. Raises BadEnvironment with every variable that is wrong."""
@@ -288,7 +267,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if "://" in given.get("volume", ""):
         given["bucket"] = _bucket_in(given.pop("volume"))
     if given.get("bucket") and "volume" not in given:
-        given["volume"] = str(_folder_for(given["bucket"]))
+        given["volume"] = str(folder_for(given["bucket"]))
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
@@ -306,7 +285,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             f"FITSTOP_TAKE_OVER_SECONDS={settings.take_over_seconds:g}: else a job has two trainers for a while"
         )
     _check_folders(settings.volume, settings.state_folder)
-    _check_redis(settings.redis_url.get_secret_value())
+    if settings.redis_address is not None:
+        _check_redis(settings.redis_address)
     return settings
 
 
@@ -316,7 +296,7 @@ def _bucket_in(address: str) -> str:
     except ValueError:
         # Without the address, which may hold a password.
         raise BadEnvironment(
-            "FITSTOP_VOLUME is an address and no bucket: expected a folder, or s3://BUCKET/PREFIX and nothing else"
+            "FITSTOP_VOLUME is an address and no bucket: expected s3://BUCKET or s3://BUCKET/PREFIX, or a folder"
         ) from None
 
 
@@ -336,6 +316,11 @@ def _check_redis(url: str) -> None:
         parts = urlsplit(url)
     except ValueError as error:
         raise BadEnvironment(f"FITSTOP_REDIS_URL=(hidden): {error}") from None
+    if not parts.scheme:
+        raise BadEnvironment(
+            "FITSTOP_REDIS_URL=(hidden): expected an address such as redis://:PASSWORD@HOST:PORT/0, or none for a "
+            "service without Redis"
+        )
     if parts.hostname and not parts.password and not is_loopback(parts.hostname):
         raise BadEnvironment(
             "FITSTOP_REDIS_URL=(hidden): names a Redis on another machine without a password, which everybody who "
@@ -390,6 +375,9 @@ def _warn_unread(name: str) -> None:
 
 
 def _sentence(location: tuple[int | str, ...], message: str, environment: Mapping[str, str]) -> str:
+    if location[0] == "bucket":
+        # The message has the address, without what may be a key.
+        return f"{variable('volume')}: {message.removeprefix('Value error, ')}"
     name = variable(str(location[0]))
     return f"{name}={_show_value(name, environment)}: {message}"
 

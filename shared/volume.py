@@ -22,10 +22,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from shared.annotations import remove_markers
 from shared.dataset import DatasetInfo
@@ -46,10 +45,11 @@ from shared.ids import age_seconds, is_dataset_id, is_job_id, is_sweep_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.mirror.attached import bring, mirror_at
+from shared.open_job import OpenJob as OpenJob  # noqa: PLC0414  also imported from here
 from shared.plain_files import guard
 from shared.problems import FitstopError
 from shared.program import ProgramInfo, ProgramStore
-from shared.project import DEFAULT_PROJECT, is_project_name
+from shared.project import DEFAULT_PROJECT
 from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
 from shared.storage import check_room
@@ -66,35 +66,6 @@ _REMEMBERED_SECONDS = 7 * 24 * 3600.0
 _DATASET_GRAVE = ".dataset"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class OpenJob:
-    """One marker of `open/`: a job that has no result yet. Sorts as the queue of its project is served."""
-
-    priority: int
-    job_id: str
-    project: str = DEFAULT_PROJECT
-
-    @classmethod
-    def of(cls, record: JobRecord) -> Self:
-        """The marker of a job."""
-        return cls(record.spec.priority, record.id, record.project)
-
-    @classmethod
-    def parse(cls, name: str) -> Self | None:
-        """The marker with that name; None for a name that is none."""
-        priority, _, rest = name.partition("-")
-        job_id, dot, project = rest.partition(".")
-        if not (priority.isdecimal() and is_job_id(job_id)) or (dot and not is_project_name(project)):
-            return None
-        return cls(int(priority), job_id, project or DEFAULT_PROJECT)
-
-    @property
-    def name(self) -> str:
-        # Without a project as in the versions that knew none: they read each other's queue.
-        project = "" if self.project == DEFAULT_PROJECT else f".{self.project}"
-        return f"{self.priority}-{self.job_id}{project}"
 
 
 class DatasetOrigin(NamedTuple):

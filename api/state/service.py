@@ -26,7 +26,7 @@ from api.state.sweeps import SweepStates
 from api.state.unfinished_jobs import UnfinishedJobs
 from api.state.webhook_store import WebhookStore
 from shared.mirror.opening import open_mirror
-from shared.queue import JobQueue, make_celery
+from shared.queue import JobQueue, OwnQueue, RedisQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
 
@@ -73,8 +73,8 @@ class Service:
         volume = Volume(settings.volume)
         if looking is not None:
             looking.begin()
-        counts = SharedCounts(settings.redis_url.get_secret_value())
-        job_queue = JobQueue(make_celery(settings, _NOTIFY_SECONDS))
+        counts = SharedCounts(settings.redis_address)
+        job_queue = _choose_queue(settings)
         remove_leftovers(volume.datasets)
         remove_expired(volume.datasets)
         threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
@@ -112,6 +112,10 @@ class Service:
         found = app.extensions[_KEY]
         assert isinstance(found, cls)
         return found
+
+
+def _choose_queue(settings: Settings) -> JobQueue:
+    return RedisQueue(make_celery(settings, _NOTIFY_SECONDS)) if settings.redis_address else OwnQueue(slots=0)
 
 
 def service() -> Service:

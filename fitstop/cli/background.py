@@ -73,7 +73,7 @@ def start_in_background(options: StackOptions) -> None:
             process = _start(options, data, file)
     except OSError as error:
         raise StackError(f"{data} can't be used as the data folder: {error}") from error
-    hint(f"Starting Redis, the API and a worker in {data} …")
+    hint(f"Starting {options.describe()} in {data} …")
     try:
         _wait_until_ready(process, data, log, begin)
     except KeyboardInterrupt:
@@ -89,7 +89,8 @@ def start_in_background(options: StackOptions) -> None:
 def _start(options: StackOptions, data: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
     port = [] if options.port is None else ["--port", str(options.port)]
     bucket = ["--volume", options.bucket] if options.bucket else []
-    more = ["--data", str(data), "--host", options.host, "--slots", str(options.slots), *port, *bucket]
+    redis = [] if options.has_redis else ["--no-redis"]
+    more = ["--data", str(data), "--host", options.host, "--slots", str(options.slots), *port, *bucket, *redis]
     command = [sys.executable, "-P", "-m", "fitstop.cli.main", "up", *more]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 

@@ -22,7 +22,7 @@ from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from fitstop.local.ports import DEFAULT_PORT
-from fitstop.local.redis_server import NO_REDIS, find_redis_server
+from fitstop.local.redis_server import NO_REDIS, NONE, find_redis_server
 from fitstop.service import run_service
 
 Status = Literal["ok", "warning", "problem"]
@@ -231,6 +231,9 @@ _FIX_OF_ANSWER = {
 
 def look_at_redis(url: str) -> list[Finding]:
     """Whether the Redis in FITSTOP_REDIS_URL accepts us, and its clock; without it, whether `up` finds a Redis."""
+    if url == NONE:
+        detail = "no Redis configured; workers look at the volume every FITSTOP_SWEEP_SECONDS by themselves"
+        return [Finding("Redis", "ok", detail), _clock(None)]
     if not url:
         program = find_redis_server()
         if program is None:

@@ -3,7 +3,7 @@
 import errno
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from shared.store.bucket import BucketStore
 from shared.store.interface import StoreError
 from shared.store.opening import open_bucket
 from shared.store.trial import try_bucket
-from shared.volume_identity import COPY_FILE
+from shared.volume_identity import COPY_FILE, MARKER_FILE
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
@@ -44,7 +44,9 @@ class Looking:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bucket", daemon=True)
 
-    def begin(self) -> None:
+    def begin(self, tell: Callable[[list[str]], object] = lambda _: None) -> None:
+        """From now on; `tell` is called with the ids of the jobs that a look finds."""
+        self._puller.tell = tell
         self._thread.start()
 
     def end(self) -> None:
@@ -77,6 +79,7 @@ def open_mirror(  # noqa: PLR0913
     try:
         root.mkdir(parents=True, exist_ok=True)
         mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")), eager)
+        bring_marker(mirror)
     except FitstopError as error:
         raise BucketUnusable(errno.EREMOTEIO, str(error), settings.bucket) from error
     puller = Puller(mirror, wants, always)
@@ -95,3 +98,9 @@ def open_usable(address: str, environment: Mapping[str, str] = os.environ) -> Bu
     except FitstopError as error:
         raise BucketUnusable(errno.EREMOTEIO, str(error), address) from error
     return store
+
+
+def bring_marker(mirror: Mirror) -> None:
+    """Bring the file that says which volume this is, once somebody has made one in the bucket. Raises StoreError."""
+    if (marker := mirror.store.read(MARKER_FILE)) is not None:
+        mirror.folder.put(MARKER_FILE, [marker])

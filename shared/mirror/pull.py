@@ -15,7 +15,6 @@ from pathlib import Path
 from shared.mirror.mirror import Mirror
 from shared.mirror.names import CHANGED, OPEN, RESERVED, document_of, is_of_volume, unit_of
 from shared.store.interface import Entry, StoreError
-from shared.volume_identity import MARKER_FILE
 
 _EVERYTHING_SECONDS = 600.0
 # A reader looks at everything long before a hint goes.
@@ -44,6 +43,8 @@ class Puller:
         self._seen: dict[str, str] = {}
         self._next_everything = 0.0
         self._turn: int | None = None
+        # Called with the ids of jobs that a look has found.
+        self.tell: Callable[[list[str]], object] = lambda _: None
 
     def look(self) -> bool:
         """One look; False where the bucket failed, which `Mirror.check` says from then on."""
@@ -64,7 +65,6 @@ class Puller:
             self._mirror.folder.sync(unit, self._mirror.store.list(unit))
 
     def _look(self) -> None:
-        self._bring_identity()
         before = self._local_markers()
         hints = {entry.name.partition("/")[2]: entry for entry in self._mirror.store.list(CHANGED)}
         if time.monotonic() >= self._next_everything:
@@ -76,12 +76,6 @@ class Puller:
         self._seen = {unit: entry.version for unit, entry in hints.items()}
         self._put_markers(markers, before)
         self._remove_old_hints(hints)
-
-    def _bring_identity(self) -> None:
-        """Bring the volume's own marker, which an API may make after this process was started."""
-        is_missing = not (self._mirror.root / MARKER_FILE).exists()
-        if is_missing and (content := self._mirror.store.read(MARKER_FILE)) is not None:
-            self._mirror.folder.put(MARKER_FILE, [content])
 
     def _look_at_changes(self, changed: set[str], before: set[str]) -> dict[str, Entry]:
         # Sweeps first: which jobs a worker needs, they say.
@@ -128,10 +122,13 @@ class Puller:
 
     def _put_markers(self, markers: dict[str, Entry], before: set[str]) -> None:
         """`before`: the folder's own markers from before the list, so that one made meanwhile stays."""
-        for name in markers.keys() - before:
+        new = sorted(markers.keys() - before)
+        for name in new:
             self._mirror.folder.put(f"{OPEN}/{name}", [])
         for name in before - markers.keys():
             (self._mirror.root / OPEN / name).unlink(missing_ok=True)
+        if new:
+            self.tell(sorted(_ids(new)))
 
     def _local_markers(self) -> set[str]:
         folder = self._mirror.root / OPEN

@@ -133,7 +133,8 @@ class AttemptRun:
             child.kill()
         self._hear(child)
         kills = out_of_memory_kills() - kills_before
-        exit_ = Exit(child.exit_code(), because, self._pulse.place, kills, self._has_begun)
+        code = child.exit_code()
+        exit_ = Exit(code, because, self._pulse.place, kills, self._has_begun, self._elapsed())
         child.close()
         _own(self._attempt)
         return exit_

@@ -97,7 +97,7 @@ class Worker:
         self._sweep_from_now_on()
 
     def begin(self) -> None:
-        """Be ready for jobs: Celery consumes from now on."""
+        """Be ready for jobs: notifications are received from now on."""
         price, currency = self._settings.gpu_price_per_hour, self._settings.currency
         for slot in range(self._settings.slots):
             owner = Owner(

@@ -64,8 +64,10 @@ class Uploads:
         while not self._end.wait(self._seconds):
             try:
                 with self._one_at_a_time:
-                    if self._push is not None and not self._end.is_set():
+                    if self._push is not None and self._mirror is not None and not self._end.is_set():
                         self._push.push()
+                        # Not with the next look: a client waits for these rows.
+                        self._mirror.send_hints()
             except (OSError, StoreError) as error:
                 # It is tried again; whether the attempt goes on, its heartbeat decides.
                 log.warning("files of %s were not uploaded: %s", self._attempt.job.id, error)

@@ -124,6 +124,12 @@ def test_a_redis_with_another_password_is_a_problem(redis_server, password, says
     assert look_at_redis(f"redis://:right@127.0.0.1:{redis_server.port}/0")[0].status == "ok"
 
 
+def test_no_redis_is_no_problem_where_none_is_wanted():
+    redis, clock = look_at_redis("none")
+    assert (redis.status, clock.status) == ("ok", "ok")
+    assert redis.detail.startswith("no Redis configured")
+
+
 def test_a_redis_that_is_away_is_a_problem():
     port = free_port()
     found = look_at_redis(f"redis://127.0.0.1:{port}/0")[0]

@@ -8,7 +8,6 @@ import pytest
 from fitstop.cli.local import idle_gpu_lines
 from fitstop.local.component import Component
 from fitstop.local.ports import StackError, choose_port, is_free
-from fitstop.local.redis_server import RedisPlan
 from fitstop.local.stack import LocalStack, NotReady, StackOptions, clean_environment
 
 
@@ -54,7 +53,7 @@ def test_a_typo_in_the_environment_is_said_before_anything_starts(tmp_path):
 def test_a_variable_that_nobody_reads_is_a_warning(tmp_path):
     said = []
     stack = LocalStack(StackOptions(tmp_path), said.append, {"FITSTOP_OF_ANOTHER_VERSION": "1"})
-    key = stack._run_preflight(stack._settings(RedisPlan(tmp_path, tmp_path / "log")))
+    key = stack._run_preflight(stack._settings("redis://127.0.0.1:1/0"))
     assert key == (tmp_path / "admin_key").read_text().strip()
     assert "FITSTOP_OF_ANOTHER_VERSION is not a variable of this version" in " ".join(said)
 
@@ -103,14 +102,11 @@ def test_the_api_leaves_a_port_that_was_taken_before_it_came_but_never_one_that_
 def test_the_api_alone_is_given_the_key(tmp_path):
     stack = LocalStack(StackOptions(tmp_path), lambda text: None, {"PATH": "/bin", "FITSTOP_API_KEY": "another"})
     stack.api_key = "x" * 40
-    plan = RedisPlan(tmp_path, tmp_path / "log")
-    redis, api, sender, worker = stack._plan("redis-server", plan, stack._settings(plan))
+    api, sender, worker = stack._plan(stack._settings("redis://127.0.0.1:1/0"))
     assert api.environment["FITSTOP_ADMIN_KEY"] == stack.api_key
-    for component in (redis, sender, worker):
+    for component in (sender, worker):
         assert stack.api_key not in component.environment.values()
-    assert not [
-        part for component in (redis, api, sender, worker) for part in component.command if stack.api_key in part
-    ]
+    assert not [part for component in (api, sender, worker) for part in component.command if stack.api_key in part]
 
 
 def test_a_worker_may_try_its_gpu_for_longer_than_others_may_start(tmp_path, monkeypatch):
