@@ -25,6 +25,8 @@ _MOST_LINE_BYTES = 1024**2
 _STAGED = ".upload-"
 # Written through by the supervisor.
 _THROUGH = frozenset({"claim.json", "heartbeat.json", "end.json"})
+# Decided once for all attempts, by the first that comes to it.
+_OF_JOB = ("plan.json", "requirements.lock")
 _SIGNS = ("/resume/", "/manifest.json", "/conclusion.json")
 
 
@@ -41,14 +43,16 @@ class AttemptPush:
     def push(self, *, is_last: bool = False) -> bool:
         """Upload what has changed since the last call; True where something had. Raises OSError, StoreError.
 
-        `is_last`: large logs too, whenever they were uploaded last.
+        `is_last`: large logs and files of a script too, whenever they were uploaded last.
         """
         found = dict(self._look())
         changed = {name: stamp for name, stamp in found.items() if self._has_changed(name, stamp)}
         signs = [name for name in changed if _is_sign(name)]
-        if not (is_last or any("/resume/" in name for name in signs)):
+        if not is_last:
             # A resume point counts on the log's rows.
-            changed = {name: stamp for name, stamp in changed.items() if time.monotonic() >= self._next.get(name, 0)}
+            has_point, now = any("/resume/" in name for name in signs), time.monotonic()
+            waiting = {name for name in changed if now < self._next.get(name, 0) and not (has_point and is_log(name))}
+            changed = {name: stamp for name, stamp in changed.items() if name not in waiting}
         if changed:
             self._upload(changed, signs)
         self._remove_gone(found)
@@ -79,7 +83,9 @@ class AttemptPush:
         now = time.monotonic()
         # As they were before they were taken: what was written meanwhile is uploaded again.
         self._uploaded.update(changed)
-        self._next.update((name, now + stamp[2] / _BYTES_PER_SECOND) for name, stamp in changed.items() if is_log(name))
+        self._next.update(
+            (name, now + stamp[2] / _BYTES_PER_SECOND) for name, stamp in changed.items() if _is_rewritten(name)
+        )
         self._mirror.hint(self._mirror.name_of(self._job / "attempts"))
 
     def _named(self, taken: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
@@ -97,11 +103,12 @@ class AttemptPush:
     def _is_ours(self, name: str) -> bool:
         """Whether the attempt writes it. Earlier attempts' files only ever go."""
         number = self._attempt.number
-        return name.startswith(f"attempts/{number}/") or name in {f"system/{number}.jsonl", "plan.json"}
+        return name.startswith(f"attempts/{number}/") or name in {f"system/{number}.jsonl", *_OF_JOB}
 
     def _look(self) -> Iterator[tuple[str, Stamp]]:
         pending = ["attempts", "system"]
-        yield from self._stamp("plan.json")
+        for name in _OF_JOB:
+            yield from self._stamp(name)
         while pending:
             here = pending.pop()
             with suppress(FileNotFoundError), os.scandir(self._job / here) as entries:
@@ -143,6 +150,11 @@ def _copy_lines(log: Path, into: Path) -> None:
         size = file.seek(0, os.SEEK_END)
         start = file.seek(max(0, size - _MOST_LINE_BYTES))
         file.truncate(start + file.read().rfind(b"\n") + 1)
+
+
+def _is_rewritten(name: str) -> bool:
+    """Whether a process may write to it all the time: a log, or a file of a script."""
+    return is_log(name) or ("/files/" in name and "/resume/" not in name)
 
 
 def _is_passed_over(name: str) -> bool:
