@@ -151,8 +151,8 @@ class Mirror:
         with _as_os_error(folder):
             self.folder.sync(unit, self.store.list(unit), with_logs=True)
 
-    def missing_names(self, folder: Path) -> list[str]:
-        return self.folder.missing_names(self.name_of(folder))
+    def missing_files(self, folder: Path) -> dict[str, int]:
+        return self.folder.missing_files(self.name_of(folder))
 
     def release(self, attempt: str) -> None:
         """Write an attempt's folder no more: what it has there is looked at as any other's."""
