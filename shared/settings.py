@@ -293,11 +293,9 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 def _bucket_in(address: str) -> str:
     try:
         return _check_bucket(address)
-    except ValueError:
+    except ValueError as error:
         # Without the address, which may hold a password.
-        raise BadEnvironment(
-            "FITSTOP_VOLUME is an address and no bucket: expected s3://BUCKET or s3://BUCKET/PREFIX, or a folder"
-        ) from None
+        raise BadEnvironment(f"FITSTOP_VOLUME {error}, or a folder") from None
 
 
 def _check_folders(volume: Path, state_folder: Path) -> None:

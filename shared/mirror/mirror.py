@@ -37,6 +37,8 @@ class Mirror:
         self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
         self.folder = LocalFolder(root, store, known, self.pool, eager)
         self.trouble = ""
+        # Attempts whose uploads are not done: their folders stay ours beyond their end.
+        self.uploading: set[str] = set()
         self._hints: set[str] = set()
         self._cards: dict[str, float] = {}
         attach(root, self)
@@ -66,7 +68,7 @@ class Mirror:
         job, _, number = folder.rpartition("/attempts/")
         if last == "claim.json":
             self.folder.own |= {folder, f"{job}/system/{number}.jsonl"}
-        elif last == "end.json":
+        elif last == "end.json" and folder not in self.uploading:
             self.release(folder)
 
     def replace(self, path: Path, pieces: Iterable[bytes | memoryview]) -> bytes:
@@ -156,6 +158,7 @@ class Mirror:
 
     def release(self, attempt: str) -> None:
         """Write an attempt's folder no more: what it has there is looked at as any other's."""
+        self.uploading.discard(attempt)
         job, _, number = attempt.rpartition("/attempts/")
         self.folder.own -= {attempt, f"{job}/system/{number}.jsonl"}
 
