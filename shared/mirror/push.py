@@ -12,11 +12,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from shared.document import UnusableDocument
 from shared.job_folder import AttemptFolder
 from shared.mirror.known import Known
 from shared.mirror.local_folder import is_log
 from shared.mirror.mirror import Mirror
 from shared.mirror.names import is_temporary_name
+from shared.program import ProgramStore
+from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
 
 # A file that changes all the time is uploaded whole each time: so many bytes of it in a second, at most.
@@ -37,6 +40,8 @@ class AttemptPush:
         self._mirror = mirror
         self._attempt = attempt
         self._job = attempt.job.path
+        # A script's folder begins with the files of its program, which the next attempt unpacks by itself.
+        self._of_program = f"attempts/{attempt.number}/files/", _time_of_program(attempt)
         self._uploaded: dict[str, Stamp] = {name: stamp for name, stamp in self._look() if not self._is_ours(name)}
         self._next: dict[str, float] = {}
 
@@ -122,8 +127,20 @@ class AttemptPush:
 
     def _stamp(self, name: str) -> Iterator[tuple[str, Stamp]]:
         stamp = file_stamp(self._job / name)
-        if stamp is not None:
+        folder, unpacked_at = self._of_program
+        if stamp is not None and not (name.startswith(folder) and stamp[3] == unpacked_at):
             yield name, stamp
+
+
+def _time_of_program(attempt: AttemptFolder) -> int | None:
+    """The time of the files that the attempt's script began with; None for other jobs, and where it is not known."""
+    record = attempt.job.record()
+    if record is None or not isinstance(record.spec, ProgramJobSpec):
+        return None
+    with suppress(UnusableDocument):
+        info = ProgramStore(attempt.volume_root).find(record.spec.program.id, record.program_version)
+        return None if info is None else info.uploaded_at
+    return None
 
 
 def _take(job: Path, staged: Path, names: Iterable[str]) -> Iterator[tuple[Path, str]]:
