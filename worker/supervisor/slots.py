@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from enum import Enum
 
 from shared.job import AttemptEnd, JobError
@@ -78,7 +77,6 @@ class Worker:
         self._disk = LocalDisk()
         self._sweeper = Sweeper(volume, job_queue, settings)
         self._sweep_runner = SweepRunner(volume, job_queue, settings)
-        self._owners: dict[int, Owner] = {}
         self._running: dict[int, AttemptFolder] = {}
         self._devices: dict[int, int] = {}
         self._claiming = threading.Lock()
@@ -102,13 +100,6 @@ class Worker:
 
     def begin(self) -> None:
         """Be ready for jobs: notifications are received from now on."""
-        price, currency = self._settings.gpu_price_per_hour, self._settings.currency
-        for slot in range(self._settings.slots):
-            owner = Owner(
-                self.name, self._host, os.getpid(), slot, self.device, price, currency,
-                process=this_process(), devices=self._settings.slot_devices,
-            )  # fmt: skip
-            self._owners[slot] = owner
         self._idle.restart()
         self._ready = True
         self._sweep_from_now_on()
@@ -187,15 +178,14 @@ class Worker:
             free = self._free_slots()
             if not free:
                 return None
-            owner = replace(self._owners[free[0]], devices=self._count_devices(free))
+            owner = self._owner(free)
             try:
                 attempt = claim_next(
                     self._volume, owner, self._settings.project_weights,
                     takes_programs=not self.no_programs, most_devices=self._most_devices,
                 )  # fmt: skip
             except NeedsMoreSlots as job:
-                self._kept_for = str(job)
-                return None
+                self._kept_for, attempt = str(job), None
             if attempt is None:
                 return None
             taken = choose_slots(self.cards, free, self._settings.slot_devices, owner.claimed)
@@ -203,8 +193,16 @@ class Worker:
             self._running.update(dict.fromkeys(taken, attempt))
             return attempt, owner, taken
 
+    def _owner(self, slots: Sequence[int]) -> Owner:
+        """Who claims for these slots; its claims name the first of them."""
+        price, currency = self._settings.gpu_price_per_hour, self._settings.currency
+        return Owner(
+            self.name, self._host, os.getpid(), slots[0], self.device, price, currency,
+            process=this_process(), devices=self._count_devices(slots),
+        )  # fmt: skip
+
     def _free_slots(self) -> list[int]:
-        return [slot for slot in self._owners if slot not in self._running]
+        return [slot for slot in range(self._settings.slots) if slot not in self._running]
 
     @property
     def _most_devices(self) -> int:
@@ -299,8 +297,7 @@ class Worker:
         with self._claiming:
             if not self._kept_for:
                 return
-            first = next(self._waiting(), None)
-            job = None if first is None else first.record
+            job = next((state.record for state in self._waiting()), None)
             free = self._count_devices(self._free_slots())
             if job is not None and job.id == self._kept_for and job.spec.devices > free:
                 return
