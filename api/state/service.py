@@ -25,6 +25,7 @@ from api.state.state_folder import open_state_folder
 from api.state.sweeps import SweepStates
 from api.state.unfinished_jobs import UnfinishedJobs
 from api.state.webhook_store import WebhookStore
+from shared.mirror.opening import open_mirror
 from shared.queue import JobQueue, OwnQueue, RedisQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
@@ -68,7 +69,10 @@ class Service:
     @classmethod
     def attach(cls, app: Flask, settings: Settings) -> None:
         """Make the service and hang it on `app`, where `service()` finds it."""
+        looking = open_mirror(settings, settings.volume)
         volume = Volume(settings.volume)
+        if looking is not None:
+            looking.begin()
         counts = SharedCounts(settings.redis_address)
         job_queue = _choose_queue(settings)
         remove_leftovers(volume.datasets)
