@@ -139,10 +139,10 @@ class LocalFolder:
                 self.put(entry.name, self._store.stream(entry.name), entry.modified_ns)
             self._known.put([(entry.name, Known(entry.size, entry.version, is_here=True))])
 
-    def missing_names(self, folder: str) -> list[str]:
-        """The names in a folder of files that the bucket has, and that have not been brought."""
-        names = (name.removeprefix(f"{folder}/") for name, one in self._known.below(folder).items() if not one.is_here)
-        return [name for name in names if "/" not in name]
+    def missing_files(self, folder: str) -> dict[str, int]:
+        """The files below a folder that the bucket has and that have not been brought: bytes by name in the folder."""
+        known = self._known.below(folder)
+        return {name.removeprefix(f"{folder}/"): one.size for name, one in known.items() if not one.is_here}
 
     def _append_to_log(self, entry: Entry) -> bool:
         """Append what a log has more than the folder's; False where it has to be brought whole."""

@@ -102,7 +102,8 @@ class Puller:
         open_jobs = _ids(markers)
         # Sweeps first: which jobs a worker needs, they say.
         for unit in sorted({*units, *gone}, key=lambda unit: (not unit.startswith("sweeps/"), unit)):
-            if unit in gone or self._wants(unit, open_jobs):
+            # No unit has the volume's own marker, which everybody needs.
+            if not unit or unit in gone or self._wants(unit, open_jobs):
                 self._mirror.folder.sync(unit, units.get(unit, []))
             else:
                 self._mirror.folder.drop(unit)

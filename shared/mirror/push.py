@@ -12,11 +12,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from shared.document import UnusableDocument
 from shared.job_folder import AttemptFolder
 from shared.mirror.known import Known
 from shared.mirror.local_folder import is_log
 from shared.mirror.mirror import Mirror
 from shared.mirror.names import is_temporary_name
+from shared.program import ProgramStore
+from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
 
 # A file that changes all the time is uploaded whole each time: so many bytes of it in a second, at most.
@@ -25,6 +28,8 @@ _MOST_LINE_BYTES = 1024**2
 _STAGED = ".upload-"
 # Written through by the supervisor.
 _THROUGH = frozenset({"claim.json", "heartbeat.json", "end.json"})
+# Decided once for all attempts, by the first that comes to it.
+_OF_JOB = ("plan.json", "requirements.lock")
 _SIGNS = ("/resume/", "/manifest.json", "/conclusion.json")
 
 
@@ -35,20 +40,24 @@ class AttemptPush:
         self._mirror = mirror
         self._attempt = attempt
         self._job = attempt.job.path
+        # A script's folder begins with the files of its program, which the next attempt unpacks by itself.
+        self._of_program = f"attempts/{attempt.number}/files/", _time_of_program(attempt)
         self._uploaded: dict[str, Stamp] = {name: stamp for name, stamp in self._look() if not self._is_ours(name)}
         self._next: dict[str, float] = {}
 
     def push(self, *, is_last: bool = False) -> bool:
         """Upload what has changed since the last call; True where something had. Raises OSError, StoreError.
 
-        `is_last`: large logs too, whenever they were uploaded last.
+        `is_last`: large logs and files of a script too, whenever they were uploaded last.
         """
         found = dict(self._look())
         changed = {name: stamp for name, stamp in found.items() if self._has_changed(name, stamp)}
         signs = [name for name in changed if _is_sign(name)]
-        if not (is_last or any("/resume/" in name for name in signs)):
+        if not is_last:
             # A resume point counts on the log's rows.
-            changed = {name: stamp for name, stamp in changed.items() if time.monotonic() >= self._next.get(name, 0)}
+            has_point, now = any("/resume/" in name for name in signs), time.monotonic()
+            waiting = {name for name in changed if now < self._next.get(name, 0) and not (has_point and is_log(name))}
+            changed = {name: stamp for name, stamp in changed.items() if name not in waiting}
         if changed:
             self._upload(changed, signs)
         self._remove_gone(found)
@@ -79,7 +88,9 @@ class AttemptPush:
         now = time.monotonic()
         # As they were before they were taken: what was written meanwhile is uploaded again.
         self._uploaded.update(changed)
-        self._next.update((name, now + stamp[2] / _BYTES_PER_SECOND) for name, stamp in changed.items() if is_log(name))
+        self._next.update(
+            (name, now + stamp[2] / _BYTES_PER_SECOND) for name, stamp in changed.items() if _is_rewritten(name)
+        )
         self._mirror.hint(self._mirror.name_of(self._job / "attempts"))
 
     def _named(self, taken: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
@@ -97,11 +108,12 @@ class AttemptPush:
     def _is_ours(self, name: str) -> bool:
         """Whether the attempt writes it. Earlier attempts' files only ever go."""
         number = self._attempt.number
-        return name.startswith(f"attempts/{number}/") or name in {f"system/{number}.jsonl", "plan.json"}
+        return name.startswith(f"attempts/{number}/") or name in {f"system/{number}.jsonl", *_OF_JOB}
 
     def _look(self) -> Iterator[tuple[str, Stamp]]:
         pending = ["attempts", "system"]
-        yield from self._stamp("plan.json")
+        for name in _OF_JOB:
+            yield from self._stamp(name)
         while pending:
             here = pending.pop()
             with suppress(FileNotFoundError), os.scandir(self._job / here) as entries:
@@ -115,8 +127,20 @@ class AttemptPush:
 
     def _stamp(self, name: str) -> Iterator[tuple[str, Stamp]]:
         stamp = file_stamp(self._job / name)
-        if stamp is not None:
+        folder, unpacked_at = self._of_program
+        if stamp is not None and not (name.startswith(folder) and stamp[3] == unpacked_at):
             yield name, stamp
+
+
+def _time_of_program(attempt: AttemptFolder) -> int | None:
+    """The time of the files that the attempt's script began with; None for other jobs, and where it is not known."""
+    record = attempt.job.record()
+    if record is None or not isinstance(record.spec, ProgramJobSpec):
+        return None
+    with suppress(UnusableDocument):
+        info = ProgramStore(attempt.volume_root).find(record.spec.program.id, record.program_version)
+        return None if info is None else info.uploaded_at
+    return None
 
 
 def _take(job: Path, staged: Path, names: Iterable[str]) -> Iterator[tuple[Path, str]]:
@@ -143,6 +167,11 @@ def _copy_lines(log: Path, into: Path) -> None:
         size = file.seek(0, os.SEEK_END)
         start = file.seek(max(0, size - _MOST_LINE_BYTES))
         file.truncate(start + file.read().rfind(b"\n") + 1)
+
+
+def _is_rewritten(name: str) -> bool:
+    """Whether a process may write to it all the time: a log, or a file of a script."""
+    return is_log(name) or ("/files/" in name and "/resume/" not in name)
 
 
 def _is_passed_over(name: str) -> bool:
