@@ -1,6 +1,6 @@
-"""`quota/` in a sweep's folder: whether its project has reached a quota of bytes or of a month.
+"""`quota/` in a sweep's folder: whether its project has reached a quota of bytes or of a month, each word a file.
 
-Each word is a numbered file. Only the API knows what a project uses (`api/state/quota_watch.py`), and every worker may propose the next trial.
+Only the API knows what a project uses (`api/state/quota_watch.py`), and every worker may propose the next trial.
 """
 
 import os
