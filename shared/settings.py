@@ -265,7 +265,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     given = {field: environment[variable(field)] for field in Settings.model_fields if variable(field) in environment}
     wrong = _misspelt(environment)
     if "://" in given.get("volume", ""):
-        given["bucket"] = given.pop("volume")
+        given["bucket"] = _bucket_in(given.pop("volume"))
     if given.get("bucket") and "volume" not in given:
         given["volume"] = str(folder_for(given["bucket"]))
     try:
@@ -288,6 +288,14 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if settings.redis_address is not None:
         _check_redis(settings.redis_address)
     return settings
+
+
+def _bucket_in(address: str) -> str:
+    try:
+        return _check_bucket(address)
+    except ValueError as error:
+        # Without the address, which may hold a password.
+        raise BadEnvironment(f"FITSTOP_VOLUME {error}, or a folder") from None
 
 
 def _check_folders(volume: Path, state_folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from fitstop.cli.background import data_option, start_in_background
+from fitstop.cli.background import bucket_option, data_option, start_in_background
 from fitstop.cli.base import examples, fail
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.client import Client, Json
@@ -46,6 +46,7 @@ from fitstop.terminal.output import console, fields, hint, literal, plain, show_
     envvar="FITSTOP_SLOTS",
     help="Jobs to run at the same time.",
 )
+@bucket_option
 @click.option("--no-redis", is_flag=True, help="Start no Redis, as with FITSTOP_REDIS_URL=none.")
 @click.option("-d", "--detach", is_flag=True, help="Run it in the background, until `fitstop down`.")
 @click.pass_context
@@ -55,6 +56,7 @@ def up(  # noqa: PLR0913, PLR0917  one for each option
     port: int | None,
     data: Path,
     slots: int,
+    bucket: str,
     no_redis: bool,  # noqa: FBT001
     detach: bool,  # noqa: FBT001
 ) -> None:
@@ -64,8 +66,11 @@ def up(  # noqa: PLR0913, PLR0917  one for each option
     the service: running jobs save their state and resume at the next start. A second Ctrl-C kills the processes.
 
     Redis only makes jobs start sooner: without it, the worker looks for jobs every FITSTOP_SWEEP_SECONDS (default: 5).
+
+    With --volume s3://BUCKET/PREFIX the volume is in a bucket, and workers elsewhere need nothing but the bucket. The
+    data folder then holds the key, the logs, and copies of files that may be lost.
     """
-    options = StackOptions(data, host, port, slots, has_redis=wants_redis() and not no_redis)
+    options = StackOptions(data, host, port, slots, has_redis=wants_redis() and not no_redis, bucket=bucket)
     if detach:
         with _report_errors(ctx):
             start_in_background(options)
@@ -119,7 +124,7 @@ def _print_screen(stack: LocalStack, data: Path, card: Json) -> None:
         ("page", f"{stack.url}/ (to log in: fitstop open)"),
         ("key", _where_the_key_is(stack)),
         ("programs", _how_programs_run(card)),
-        ("volume", stack.volume),
+        ("volume", _where_the_volume_is(stack)),
         ("logs", stack.logs),
         ("Redis", f"{find_redis_server()}, for the queue only" if stack.options.has_redis else "none"),
     ]
@@ -134,6 +139,10 @@ def _print_screen(stack: LocalStack, data: Path, card: Json) -> None:
         screen.print(literal(words, "yellow"))
     screen.print()
     screen.print(Text("Ctrl-C stops the service."), style="dim")
+
+
+def _where_the_volume_is(stack: LocalStack) -> str:
+    return f"the bucket {stack.volume}" if stack.options.bucket else stack.volume
 
 
 def _how_programs_run(card: Json) -> str:
@@ -214,10 +223,16 @@ def _signals_interrupt() -> Iterator[None]:
     help="CSV or Parquet file. Default: the wine data from UCI, or scikit-learn's breast-cancer data without internet.",
 )
 @data_option
+@bucket_option
 @click.option("--set", "assignments", multiple=True, hidden=True)
 @click.pass_context
-def demo(
-    ctx: click.Context, subject: str | None, data_file: Path | None, data: Path, assignments: tuple[str, ...]
+def demo(  # noqa: PLR0913, PLR0917  one for each option
+    ctx: click.Context,
+    subject: str | None,
+    data_file: Path | None,
+    data: Path,
+    bucket: str,
+    assignments: tuple[str, ...],
 ) -> None:
     """Run the article's job from start to finish.
 
@@ -236,7 +251,7 @@ def demo(
             hint("")
             code = _hint_at_next(job)
         else:
-            code = _demo_alone(find, data, list(assignments))
+            code = _demo_alone(find, data, bucket, list(assignments))
     ctx.exit(code)
 
 
@@ -244,9 +259,10 @@ def _find_demo_data(subject: str | None, data_file: Path | None, data: Path) -> 
     return find_images(data.resolve()) if subject == "images" else find_data(data_file, data.resolve())
 
 
-def _demo_alone(find: Callable[[], DemoData], data: Path, assignments: list[str]) -> ExitCode:
+def _demo_alone(find: Callable[[], DemoData], data: Path, bucket: str, assignments: list[str]) -> ExitCode:
     again = "fitstop up" if data == DEFAULT_DATA else f"fitstop up --data {shlex.quote(str(data))}"
-    with LocalStack(StackOptions(data, has_redis=wants_redis()), hint) as stack:
+    again += f" --volume {shlex.quote(bucket)}" if bucket else ""
+    with LocalStack(StackOptions(data, has_redis=wants_redis(), bucket=bucket), hint) as stack:
         try:
             card = _start(stack)
             if reason := card.get("unfit") or card.get("paused"):
@@ -267,7 +283,8 @@ def _demo_alone(find: Callable[[], DemoData], data: Path, assignments: list[str]
 
 def _demo_on(connection: Connection, find: Callable[[], DemoData], data: Path, assignments: list[str]) -> Json:
     with Client(connection) as client:
-        return run_demo(client, find(), data.resolve() / "volume", assignments)
+        volume = data.resolve() / "volume"
+        return run_demo(client, find(), volume if volume.is_dir() else None, assignments)
 
 
 def _hint_at_next(job: Json) -> ExitCode:

@@ -2,7 +2,8 @@
 
 Where FITSTOP_MLFLOW_URI is set, also the sender to MLflow; where FITSTOP_REDIS_URL is `none`, no Redis.
 
-<data>/volume        everything true about datasets and jobs
+<data>/volume        everything true about datasets and jobs, unless a bucket holds the volume
+<data>/buckets/      the folders that stand for a bucket on this machine; they may be removed
 <data>/api           keys, sessions and webhooks, for the API and the sender of webhooks alone
 <data>/logs/         redis.log, api.log, webhooks.log, mlflow.log, worker.log
 <data>/redis         Redis's working folder; it keeps nothing there
@@ -41,6 +42,8 @@ _PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XL
 # What FITSTOP_IDLE_HOOK needs to stop a machine of RunPod or Vast.ai; for the worker alone.
 _OF_THE_PROVIDER = ("CONTAINER_", "RUNPOD_", "VAST_")
 MLFLOW_VARIABLE = "FITSTOP_MLFLOW_URI"
+# The keys and the address of a bucket, for what works on the volume.
+_OF_THE_BUCKET = ("AWS_",)
 # How to log in to an MLflow server, and the way to it; for the sender to MLflow alone.
 _OF_MLFLOW = ("MLFLOW_TRACKING_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
@@ -53,6 +56,7 @@ class NotReady(Exception):
 class StackOptions:
     """How the stack is to run. `port` None: 8000, or another one where that is taken.
 
+    `bucket`: the address of the volume's bucket; without one the volume is a folder of `data`.
     Without Redis the worker looks at the volume every FITSTOP_SWEEP_SECONDS.
     """
 
@@ -61,6 +65,7 @@ class StackOptions:
     port: int | None = None
     slots: int = 1
     has_redis: bool = True
+    bucket: str = ""
 
     def describe(self) -> str:
         """The processes, for people."""
@@ -77,7 +82,7 @@ class LocalStack:
     def __init__(self, options: StackOptions, report: Report, environment: Mapping[str, str] = os.environ) -> None:
         self.options = options
         self.data = options.data.resolve()
-        self.volume = self.data / "volume"
+        self.volume = options.bucket or str(self.data / "volume")
         self.logs = self.data / "logs"
         self.url = ""
         self.api_key = ""
@@ -151,7 +156,8 @@ class LocalStack:
         return {
             "FITSTOP_ALLOW_CODE": "boxed",
             **clean_environment(self._environment),
-            "FITSTOP_VOLUME": str(self.volume),
+            **self._of_the_bucket(),
+            "FITSTOP_VOLUME": self.volume,
             "FITSTOP_REDIS_URL": redis_url,
             "FITSTOP_HOST": self.options.host,
             "FITSTOP_PORT": str(self._port),
@@ -210,6 +216,12 @@ class LocalStack:
                 stop_seconds=5,
             )
         ]
+
+    def _of_the_bucket(self) -> dict[str, str]:
+        """The way into the bucket, and the data folder, in which folders stand for it; nothing without a bucket."""
+        if not self.options.bucket:
+            return {}
+        return {**self._named(_OF_THE_BUCKET), "FITSTOP_DATA": str(self.data)}
 
     def _of_the_provider(self) -> dict[str, str]:
         return self._named(_OF_THE_PROVIDER)

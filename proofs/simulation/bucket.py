@@ -224,7 +224,7 @@ class BucketPlay(Play):
         self._puller = self._open(self._api, self.volume.root)
 
     def run(self) -> None:
-        self.kernel.begin(self._api, self._serve, self._api)
+        self.kernel.begin(self._api, self._keep_api, self._api)
         super().run()
 
     def _again(self, process: Process, work: Callable[[Process], None]) -> Process:
@@ -233,7 +233,7 @@ class BucketPlay(Play):
             self._puller = self._open(fresh, self.volume.root)
         return fresh
 
-    def _serve(self, process: Process) -> None:
+    def _keep_api(self, process: Process) -> None:
         self._look(process, self._puller)
 
     def _work(self, process: Process) -> None:

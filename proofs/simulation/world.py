@@ -142,7 +142,7 @@ class Play:
     def _supervise(self) -> None:
         """Start again what has ended; look whether all is quiet."""
         self._workers = [self._again(worker, self._work) for worker in self._workers]
-        self._api = self._again(self._api, self._serve)
+        self._api = self._again(self._api, self._keep_api)
         now = self.kernel.now
         if now > FAULT_SECONDS:
             for process in self._everybody():
@@ -172,22 +172,29 @@ class Play:
     def nursery(self, process: Process) -> "Nursery":
         return Nursery(self, process)
 
-    def _serve(self, process: Process) -> None:
+    def _keep_api(self, process: Process) -> None:
         """What the API does beside its requests: nothing."""
 
     def _run_worker(self, process: Process, volume: Volume) -> None:
         """What `worker.supervisor.main` and Celery do with a worker."""
-        worker = Worker(self.settings_of(process.machine), volume, self.job_queue, self.nursery(process))  # type: ignore[arg-type]
+        settings = self.settings_of(process.machine)
+        worker = Worker(settings, volume, self.job_queue, self.nursery(process))  # type: ignore[arg-type]
         process.drain = worker.drain.set
         worker.begin()
+        for _ in range(settings.slots - 1):
+            self.kernel.begin(process, self._serve, worker)
+        self._serve(worker)
+        with suppress(OSError):  # its card stays; nothing is decided by it
+            worker.end()
+        self.kernel.exit(process, 0)
+
+    def _serve(self, worker: Worker) -> None:
+        """One of Celery's threads."""
         while not worker.drain.is_set():
             if worker.may_take() and self.job_queue.take():
                 worker.run_next()
             else:
                 self.kernel.wait(self.job_queue.notified, 1.0)
-        with suppress(OSError):  # its card stays; nothing is decided by it
-            worker.end()
-        self.kernel.exit(process, 0)
 
     # The client, through what the API does
 

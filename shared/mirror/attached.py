@@ -30,8 +30,8 @@ class WriteThrough(Protocol):
     def refresh(self, folder: Path) -> None:
         """Bring what has changed below a job's or a sweep's folder now; large files stay where they are."""
 
-    def missing_names(self, folder: Path) -> list[str]:
-        """The names in a folder of files that the bucket has, and the folder not yet."""
+    def missing_files(self, folder: Path) -> dict[str, int]:
+        """The files below a folder that the bucket has, and the folder not yet: bytes by name in the folder."""
 
     def owns(self, attempt: Path) -> bool:
         """Whether this process has claimed the attempt, and writes its folder."""
@@ -99,10 +99,10 @@ def refresh(folder: Path) -> None:
         mirror.refresh(folder)
 
 
-def missing_names(folder: Path) -> list[str]:
-    """The names in a folder of a volume of files that are there, and not on this machine yet."""
+def missing_files(folder: Path) -> dict[str, int]:
+    """The files below a folder of a volume that are not on this machine yet: bytes by name in the folder."""
     mirror = mirror_of(folder / "any")
-    return [] if mirror is None else mirror.missing_names(folder)
+    return {} if mirror is None else mirror.missing_files(folder)
 
 
 def owns(attempt: Path) -> bool:

@@ -196,10 +196,10 @@ class LocalFolder:
             _log_stranger(entry.name, str(error))
             return True
 
-    def missing_names(self, folder: str) -> list[str]:
-        """The names in a folder of files that the bucket has, and that have not been brought."""
-        names = (name.removeprefix(f"{folder}/") for name, one in self._known.below(folder).items() if not one.is_here)
-        return [name for name in names if "/" not in name]
+    def missing_files(self, folder: str) -> dict[str, int]:
+        """The files below a folder that the bucket has and that have not been brought: bytes by name in the folder."""
+        known = self._known.below(folder)
+        return {name.removeprefix(f"{folder}/"): one.size for name, one in known.items() if not one.is_here}
 
     def _append_to_log(self, entry: Entry, known: Known | None) -> bool | None:
         """Append what is new of a log; None where it has to be brought whole, else as `_bring_file`."""

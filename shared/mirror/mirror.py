@@ -39,6 +39,8 @@ class Mirror:
         self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
         self.folder = LocalFolder(root, store, known, self.pool, eager)
         self.trouble = ""
+        # Attempts whose uploads are not done: their folders stay ours beyond their end.
+        self.uploading: set[str] = set()
         self._hints: set[str] = set()
         self._cards: dict[str, float] = {}
         attach(root, self)
@@ -77,7 +79,7 @@ class Mirror:
         folder, _, last = name.rpartition("/")
         if last == "claim.json":
             self.folder.own |= _written_by_owner(folder)
-        elif last == "end.json":
+        elif last == "end.json" and folder not in self.uploading:
             self.release(folder)
 
     def replace(self, path: Path, pieces: Iterable[bytes | memoryview]) -> bytes:
@@ -178,11 +180,12 @@ class Mirror:
         with _as_os_error(folder):
             self.folder.sync(unit, with_logs=True)
 
-    def missing_names(self, folder: Path) -> list[str]:
-        return self.folder.missing_names(self.name_of(folder))
+    def missing_files(self, folder: Path) -> dict[str, int]:
+        return self.folder.missing_files(self.name_of(folder))
 
     def release(self, attempt: str) -> None:
         """Write an attempt's folder no more: what it has there is looked at as any other's."""
+        self.uploading.discard(attempt)
         self.folder.own -= _written_by_owner(attempt)
 
     def owns(self, attempt: Path) -> bool:

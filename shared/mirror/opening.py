@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 _PATIENCE: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=8)}
 
 
+class BucketUnusable(OSError):
+    """The bucket cannot hold the volume; as text the reason alone, which names the bucket."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
 class Looking:
     """The looks of one process, in a thread."""
 
@@ -64,32 +71,36 @@ def open_mirror(  # noqa: PLR0913
 ) -> Looking | None:
     """Let `root` stand for the bucket of the settings, after a first look at it; None for a volume on a filesystem.
 
-    Raises OSError where the bucket cannot be used, with the reason.
+    Raises BucketUnusable where the bucket cannot be used.
     """
     if not settings.bucket:
         return None
+    store = open_usable(settings.bucket, environment)
     try:
-        store = open_bucket(settings.bucket, environment, _PATIENCE)
-        _check(store)
         root.mkdir(parents=True, exist_ok=True)
         mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")), eager)
         bring_marker(mirror)
     except FitstopError as error:
-        raise OSError(errno.EREMOTEIO, str(error), settings.bucket) from error
+        raise BucketUnusable(errno.EREMOTEIO, str(error), settings.bucket) from error
     puller = Puller(mirror, wants, always)
     if not puller.look():
-        raise OSError(errno.EREMOTEIO, mirror.trouble, settings.bucket)
+        raise BucketUnusable(errno.EREMOTEIO, mirror.trouble, settings.bucket)
     return Looking(mirror, puller, settings.bucket_seconds)
+
+
+def open_usable(address: str, environment: Mapping[str, str] = os.environ) -> BucketStore:
+    """The bucket at an address, after a trial of what a volume needs. Raises BucketUnusable."""
+    try:
+        store = open_bucket(address, environment, _PATIENCE)
+        if store.read(COPY_FILE) is not None:
+            raise StoreError(f"the copy into {store.place} is not finished: run `fitstop volume copy` again")
+        try_bucket(store, rounds=1)
+    except FitstopError as error:
+        raise BucketUnusable(errno.EREMOTEIO, str(error), address) from error
+    return store
 
 
 def bring_marker(mirror: Mirror) -> None:
     """Bring the file that says which volume this is, once somebody has made one in the bucket. Raises StoreError."""
     if (marker := mirror.store.read(MARKER_FILE)) is not None:
         mirror.folder.put(MARKER_FILE, [marker])
-
-
-def _check(store: BucketStore) -> None:
-    """Raise StoreError where the bucket cannot hold a volume that is in use."""
-    if store.read(COPY_FILE) is not None:
-        raise StoreError(f"the copy into {store.place} is not finished: run `fitstop volume copy` again")
-    try_bucket(store, rounds=1)

@@ -105,7 +105,8 @@ class Puller:
         open_jobs = _ids(markers)
         # Sweeps first: which jobs a worker needs, they say.
         for unit in sorted({*units, *known}, key=lambda unit: (not unit.startswith("sweeps/"), unit)):
-            if unit not in units or self._wants(unit, open_jobs):
+            # No unit has the volume's own marker, which everybody needs.
+            if not unit or unit not in units or self._wants(unit, open_jobs):
                 self._mirror.folder.sync_listed(unit, units.get(unit, []), known[unit])
             else:
                 self._mirror.folder.drop(unit)

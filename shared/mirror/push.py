@@ -15,11 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from shared.document import UnusableDocument
 from shared.job_folder import AttemptFolder
 from shared.mirror.known import Known
 from shared.mirror.local_folder import is_log
 from shared.mirror.mirror import Mirror
 from shared.mirror.names import is_temporary_name
+from shared.program import ProgramStore
+from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
 from shared.store.interface import BadName
 
@@ -31,7 +34,8 @@ _STAGED = ".upload-"
 _TRIES = 3
 # Written through by the supervisor.
 _THROUGH = frozenset({"claim.json", "heartbeat.json", "end.json"})
-_PLAN = "plan.json"
+# Decided once for all attempts, by the first that comes to it.
+_OF_JOB = ("plan.json", "requirements.lock")
 _SIGNS = ("/resume/", "/manifest.json", "/conclusion.json")
 
 log = logging.getLogger(__name__)
@@ -51,13 +55,15 @@ class AttemptPush:
         self._mirror = mirror
         self._attempt = attempt
         self._job = attempt.job.path
+        # A script's folder begins with the files of its program, which the next attempt unpacks by itself.
+        self._of_program = f"attempts/{attempt.number}/files/", _time_of_program(attempt)
         self._uploaded: dict[str, Stamp] = {name: stamp for name, stamp in self._look() if not self._is_ours(name)}
         self._next: dict[str, float] = {}
 
     def push(self, *, is_last: bool = False) -> bool:
         """Upload what has changed since the last call; True where something had. Raises OSError, StoreError.
 
-        `is_last`: large logs too, whenever they were uploaded last.
+        `is_last`: large logs and files of a script too, whenever they were uploaded last.
         """
         gone = self._uploaded.keys() - dict(self._look())
         staged = self._job.with_name(f"{_STAGED}{self._job.name}")
@@ -80,9 +86,10 @@ class AttemptPush:
             shutil.rmtree(staged, ignore_errors=True)
             signs = self._take(staged, filter(_is_sign, self._changed()))
             others = [name for name in self._changed() if not _is_sign(name)]
-            if not (is_last or any("/resume/" in name for name in signs)):
+            if not is_last:
                 # A resume point counts on the log's rows.
-                others = [name for name in others if time.monotonic() >= self._next.get(name, 0)]
+                has_point, now = any("/resume/" in name for name in signs), time.monotonic()
+                others = [one for one in others if now >= self._next.get(one, 0) or (has_point and is_log(one))]
             taken = self._take(staged, others)
             standing = {name: one for name, one in signs.items() if file_stamp(self._job / name) == one.stamp}
             if len(standing) == len(signs):
@@ -102,8 +109,8 @@ class AttemptPush:
     def _upload(self, signs: Mapping[str, Taken], others: Mapping[str, Taken]) -> None:
         self._upload_taken(others)
         now = time.monotonic()
-        logs = {name: one.stamp[2] for name, one in others.items() if is_log(name)}
-        self._next.update((name, now + size / _BYTES_PER_SECOND) for name, size in logs.items())
+        sizes = {name: one.stamp[2] for name, one in others.items() if _is_rewritten(name)}
+        self._next.update((name, now + size / _BYTES_PER_SECOND) for name, size in sizes.items())
         # The manifest names what a point refers to, too, and a conclusion is the last word.
         for name in sorted(signs, key=_rank):
             self._upload_taken({name: signs[name]})
@@ -118,7 +125,7 @@ class AttemptPush:
     def _replace(self, one: tuple[str, Taken]) -> None:
         name, (path, _) = one
         try:
-            if name == _PLAN:
+            if name in _OF_JOB:
                 # The first decision stands, for all attempts.
                 self._mirror.store.create(self._mirror.name_of(self._job / name), path.read_bytes())
             else:
@@ -164,11 +171,12 @@ class AttemptPush:
     def _is_ours(self, name: str) -> bool:
         """Whether the attempt writes it. Earlier attempts' files only ever go."""
         number = self._attempt.number
-        return name.startswith(f"attempts/{number}/") or name in {f"system/{number}.jsonl", _PLAN}
+        return name.startswith(f"attempts/{number}/") or name in {f"system/{number}.jsonl", *_OF_JOB}
 
     def _look(self) -> Iterator[tuple[str, Stamp]]:
         pending = ["attempts", "system"]
-        yield from self._stamp(_PLAN)
+        for name in _OF_JOB:
+            yield from self._stamp(name)
         while pending:
             here = pending.pop()
             with suppress(FileNotFoundError), os.scandir(self._job / here) as entries:
@@ -182,8 +190,20 @@ class AttemptPush:
 
     def _stamp(self, name: str) -> Iterator[tuple[str, Stamp]]:
         stamp = file_stamp(self._job / name)
-        if stamp is not None:
+        folder, unpacked_at = self._of_program
+        if stamp is not None and not (name.startswith(folder) and stamp[3] == unpacked_at):
             yield name, stamp
+
+
+def _time_of_program(attempt: AttemptFolder) -> int | None:
+    """The time of the files that the attempt's script began with; None for other jobs, and where it is not known."""
+    record = attempt.job.record()
+    if record is None or not isinstance(record.spec, ProgramJobSpec):
+        return None
+    with suppress(UnusableDocument):
+        info = ProgramStore(attempt.volume_root).find(record.spec.program.id, record.program_version)
+        return None if info is None else info.uploaded_at
+    return None
 
 
 def _copy_lines(log: Path, into: Path) -> None:
@@ -195,6 +215,11 @@ def _copy_lines(log: Path, into: Path) -> None:
         size = file.seek(0, os.SEEK_END)
         start = file.seek(max(0, size - _MOST_LINE_BYTES))
         file.truncate(start + file.read().rfind(b"\n") + 1)
+
+
+def _is_rewritten(name: str) -> bool:
+    """Whether a process may write to it all the time: a log, or a file of a script."""
+    return is_log(name) or ("/files/" in name and "/resume/" not in name)
 
 
 def _is_passed_over(name: str) -> bool:

@@ -65,7 +65,7 @@ def main() -> int:
 def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) -> int:
     try:
         looking, root = open_bucket_folder(settings, environment)
-        _wait_for_volume(root, looking)
+        _wait_for_volume(root, settings.bucket, looking)
         volume = Volume(root)
         check_links(volume.root)
         job_queue, serve_jobs = _choose_queue(settings)
@@ -92,10 +92,11 @@ def _choose_queue(settings: Settings) -> tuple[JobQueue, Callable[[Worker], None
     return RedisQueue(app), lambda worker: serve(app, worker, settings)
 
 
-def _wait_for_volume(root: Path, looking: Looking | None) -> None:
+def _wait_for_volume(root: Path, bucket: str, looking: Looking | None) -> None:
     """Wait until a volume is mounted, or the API has made one: a worker that made one would fill a bare mount point."""
     if not is_volume(root):
-        log.warning("no Fitstop volume is at %s; waiting until it is mounted, or until the API has made it", root)
+        place, how = (bucket, "") if bucket else (root, "it is mounted, or until ")
+        log.warning("no Fitstop volume is at %s; waiting until %sthe API has made it", place, how)
     while not is_volume(root):
         time.sleep(_LOOK_SECONDS)
         if looking is not None:

@@ -31,6 +31,7 @@ class Uploads:
     def begin(self) -> None:
         """From now on; all that the job had in the bucket is here."""
         if self._mirror is not None:
+            self._mirror.uploading.add(self._mirror.name_of(self._attempt.path))
             self._push = AttemptPush(self._mirror, self._attempt)
             self._thread.start()
 

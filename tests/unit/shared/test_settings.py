@@ -127,3 +127,8 @@ def test_an_address_that_is_no_bucket_is_refused_without_its_secrets(address: st
     with pytest.raises(BadEnvironment, match="expected s3://BUCKET or s3://BUCKET/PREFIX") as raised:
         read_settings({"FITSTOP_VOLUME": address})
     assert "secret" not in str(raised.value)
+
+
+def test_half_an_address_is_no_folder() -> None:
+    with pytest.raises(BadEnvironment, match="FITSTOP_VOLUME=s3:/bucket/a is neither a folder nor a bucket"):
+        read_settings({"FITSTOP_VOLUME": "s3:/bucket/a"})
