@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shared.durable import TEMPORARY_SUFFIX
 from shared.mirror.known import Known, KnownFiles
-from shared.mirror.names import document_of, is_of_volume, is_temporary_name, order_of, unit_of
+from shared.mirror.names import document_of, is_content, is_of_volume, is_temporary_name, order_of, unit_of
 from shared.store.interface import Entry, Store
 
 _MOST_NAME_BYTES = 200
@@ -36,7 +36,8 @@ def for_workers(entry: Entry) -> bool:
     """What a worker has here of all that it looks at: documents, by which jobs and sweeps are decided."""
     name = entry.name
     is_of_run = "/attempts/" in name and (not name.endswith(".json") or "/files/" in name or "/checkpoints/" in name)
-    return entry.size <= _EAGER_BYTES and not is_of_run and not name.endswith((".keras", ".jsonl"))
+    is_data = is_content(unit_of(name) or "") and not name.endswith(".json")
+    return entry.size <= _EAGER_BYTES and not (is_of_run or is_data) and not name.endswith((".keras", ".jsonl"))
 
 
 class LocalFolder:

@@ -14,6 +14,7 @@ _DOCUMENTS = {
     "sweeps": "sweep.json",
     "jobs": "spec.json",
 }
+_CONTENT = frozenset({"datasets", "programs", "models"})
 # Units that are one folder; the others have a folder for each job, sweep and so on.
 _WHOLE = frozenset({"turns", "annotated", "workers", "deleted", "spent", "past_jobs", "idempotency"})
 # Those of which nobody waits for a change, or that are looked at each time.
@@ -49,6 +50,11 @@ def unit_of(name: str) -> str | None:
         return parts[0]
     depth = _DEPTHS.get(parts[0])
     return "/".join(parts[:depth]) if depth and len(parts) > depth else None
+
+
+def is_content(unit: str) -> bool:
+    """Whether the unit is a dataset, a program or weights."""
+    return unit.partition("/")[0] in _CONTENT
 
 
 def document_of(unit: str) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from shared.mirror.known import Known
 from shared.mirror.mirror import Mirror
-from shared.mirror.names import CHANGED, OPEN, RESERVED, document_of, is_of_volume, unit_of
+from shared.mirror.names import CHANGED, OPEN, RESERVED, document_of, is_content, is_of_volume, unit_of
 from shared.store.interface import Entry, StoreError
 
 _EVERYTHING_SECONDS = 600.0
@@ -22,6 +22,8 @@ _EVERYTHING_SECONDS = 600.0
 _HINT_SECONDS = 6 * _EVERYTHING_SECONDS
 # No upload of one file takes as long.
 _UNFINISHED_SECONDS = 3600.0
+
+_RANK_OF_OTHERS = 2
 
 Wants = Callable[[str, frozenset[str]], bool]
 
@@ -79,12 +81,12 @@ class Puller:
         self._remove_old_hints(hints)
 
     def _look_at_changes(self, changed: set[str], before: set[str]) -> dict[str, Entry]:
-        # Sweeps first: which jobs a worker needs, they say.
-        self.look_at(*sorted(unit for unit in changed if unit.startswith("sweeps/")))
+        self.look_at(*sorted((unit for unit in changed if _rank(unit) < _RANK_OF_OTHERS), key=_rank))
         markers = self._remote_markers()
         jobs = {_unit_of_marker(name) for name in markers.keys() ^ before}
         open_jobs = _ids(markers)
-        wanted = {unit for unit in changed | jobs if not unit.startswith("sweeps/") and self._wants(unit, open_jobs)}
+        others = {unit for unit in changed | jobs if _rank(unit) == _RANK_OF_OTHERS}
+        wanted = {unit for unit in others if self._wants(unit, open_jobs)}
         self.look_at(*sorted(wanted | set(self._always)))
         return markers
 
@@ -103,8 +105,7 @@ class Puller:
             elif is_of_volume(entry.name):
                 units[unit_of(entry.name) or ""].append(entry)
         open_jobs = _ids(markers)
-        # Sweeps first: which jobs a worker needs, they say.
-        for unit in sorted({*units, *known}, key=lambda unit: (not unit.startswith("sweeps/"), unit)):
+        for unit in sorted({*units, *known}, key=lambda unit: (_rank(unit), unit)):
             # No unit has the volume's own marker, which everybody needs.
             if not unit or unit not in units or self._wants(unit, open_jobs):
                 self._mirror.folder.sync_listed(unit, units.get(unit, []), known[unit])
@@ -160,6 +161,13 @@ class Puller:
                 return False
             self._turn = lock
         return True
+
+
+def _rank(unit: str) -> int:
+    """In which order units are looked at. Which jobs a worker needs, sweeps say, and a trial needs its data."""
+    if is_content(unit):
+        return 0
+    return 1 if unit.startswith("sweeps/") else _RANK_OF_OTHERS
 
 
 def _lock_file(root: Path) -> Path:
