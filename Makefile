@@ -7,7 +7,7 @@ DATA ?=
 GPU ?= $(if $(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/libcuda.so.1),yes,no)
 LOCAL := $(VENV)/.$(if $(filter yes,$(GPU)),local-gpu,local)
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof programs-proof hostile-inputs many-images memory-proof bucket-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps bench-live-sweeps bench-sweep-reads bench-sweep-page sweep-proof sweep-budget-proof replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof programs-proof hostile-inputs many-images memory-proof bucket-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps bench-live-sweeps bench-bucket bench-sweep-reads bench-sweep-page sweep-proof sweep-budget-proof replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -170,6 +170,9 @@ bench-sweeps: $(VENV)/.dev  ## score the rules that stop trials, on recorded tri
 
 bench-live-sweeps: $(VENV)/.dev  ## compare rules, and a loop of Keras scripts, on a running service: make bench-live-sweeps DATA=winequalityN.csv
 	$(BIN)/python -m bench.live_sweeps "$(DATA)"
+
+bench-bucket: $(VENV)/.dev  ## compare a volume in a bucket with one on a disk (SeaweedFS)
+	$(BIN)/python -m bench.bucket
 
 bench-sweep-reads: $(VENV)/.dev  ## count the files that the API opens for a sweep of 5,000 trials
 	$(BIN)/python -m bench.sweep_reads

@@ -1,6 +1,6 @@
 """The requests of sweeps, which the client has beside those of jobs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -34,9 +34,13 @@ class SweepRequests(Transport):
         """The whole sweep: its spec, counts of trials, best trial, and what it spent."""
         return self._json("GET", _path(sweep_id))
 
-    def trials(self, sweep_id: str, *, limit: int = _TRIALS, after: int = 0) -> Json:
-        """One page of a sweep's trials by their numbers; `after` is the last number of the page before it."""
-        return self._json("GET", _path(sweep_id, "trials"), params={"limit": limit, "after": after})
+    def trials(self, sweep_id: str, *, limit: int = _TRIALS, after: int = 0, numbers: Sequence[int] = ()) -> Json:
+        """One page of a sweep's trials by their numbers; `after` is the last number of the page before it.
+
+        With `numbers` only those trials.
+        """
+        asked = {"limit": limit, "after": after, **({"number": list(numbers)} if numbers else {})}
+        return self._json("GET", _path(sweep_id, "trials"), params=asked)
 
     def all_trials(self, sweep_id: str, after: int = 0) -> Iterator[Json]:
         """Every trial of a sweep with a number above `after`, page by page."""

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from shared.job_folder import JobFolder
-from shared.queue import JobQueue, make_celery
+from shared.queue import RedisQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
@@ -54,7 +54,7 @@ def run(disk: SmallDisk, folder: Path, minutes: float, count: int) -> int:
         worker = WorkerProcess(volume, redis.url, folder / "worker.log")
         worker.start()
         try:
-            job_queue = JobQueue(make_celery(Settings.model_validate({"redis_url": redis.url})))
+            job_queue = RedisQueue(make_celery(Settings.model_validate({"redis_url": redis.url})))
             large = put_job(volume, LARGE)
             job_queue.notify(large.id)
             wait_for(lambda: large.attempts() and any(large.attempts()[0].resume.glob("point-*")))

@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from shared.job_folder import JobFolder
-from shared.queue import JobQueue, make_celery
+from shared.queue import RedisQueue, make_celery
 from shared.settings import read_settings
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
@@ -53,7 +53,7 @@ def main() -> int:
         put_dataset(volume, learnable_frame(6000))
         (folder / "redis").mkdir()
         with running_redis(folder / "redis") as redis:
-            job_queue = JobQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": redis.url})))
+            job_queue = RedisQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": redis.url})))
             times = DEFAULT_TIMES if asked.default_times else TIMES
             stand = Stand(volume, redis, job_queue, folder, times=times)
             try:

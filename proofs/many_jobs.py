@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from shared.queue import JobQueue, make_celery
+from shared.queue import JobQueue, RedisQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
@@ -41,7 +41,7 @@ def main() -> int:
         else:
             put_dataset(volume, learnable_frame(60))
         spec = ARTICLE if asked.data else SMALL
-        job_queue = JobQueue(make_celery(Settings.model_validate({"redis_url": redis.url})))
+        job_queue = RedisQueue(make_celery(Settings.model_validate({"redis_url": redis.url})))
         worker = WorkerProcess(volume, redis.url, Path(folder) / "worker.log")
         worker.start()
         try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.job_folder import JobFolder
-from shared.queue import JobQueue, make_celery
+from shared.queue import RedisQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
@@ -38,7 +38,7 @@ class Stage:
     def __post_init__(self) -> None:
         self.volume = Volume(self.folder / "volume")
         put_dataset(self.volume, learnable_frame(60))
-        self.job_queue = JobQueue(make_celery(Settings.model_validate({"redis_url": self.redis_url})))
+        self.job_queue = RedisQueue(make_celery(Settings.model_validate({"redis_url": self.redis_url})))
         self.machine = Machine(self.folder / "machine")
         self.sick = self.worker("sick", **self.machine.environment)
         self.machine.worker = self.sick

@@ -2,8 +2,9 @@
 
 Two workers run small sweeps, of one and of two trials side by side, each bound by compute time, by cost or by a
 deadline. Some trials end by themselves; the others would train until the end of the budget. For each sweep a line says
-what it used of its limit, and how long a batch of each trial that the budget stopped took. A sweep that used less than
-98 %, or more than its limit by more than a batch for each running trial, is a fault.
+what it used of its limit, how long a batch of each trial that the budget stopped took, and for how long nobody is
+charged: saving after the limit, and the exit of all processes. A sweep that used less than 98 %, or more than its limit
+by more than a batch for each running trial, is a fault. By its deadline all of a sweep must be saved.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.job import AttemptEnd, Claim
 from shared.sweep.folder import SweepFolder
 from shared.sweep.state import SweepState, read_state
 from shared.times import parse_time, time_in
@@ -116,31 +118,41 @@ def post(volume: Volume, case: Case) -> SweepFolder:
 
 def report(volume: Volume, case: Case, state: SweepState) -> bool:
     """Print how a sweep ended; whether it kept within its budget."""
-    used = used_seconds(case, state)
+    used = used_seconds(volume, case, state)
     batches = longest_batches(volume, state)
     over, is_close = used - case.seconds, used >= _LEAST * case.seconds
     is_kept = over <= sum(batches)
     assert state.end is not None
     sys.stdout.write(
         f"{case.kind:<15} parallel {case.parallel}  {len(state.trials):3} trials  limit {case.seconds:6.1f} s  "
-        f"used {used:7.2f} s ({used / case.seconds:6.1%})  a batch of each {sum(batches) * 1000:.1f} ms  "
+        f"used {used:8.3f} s ({used / case.seconds:6.1%})  a batch of each {sum(batches) * 1000:.1f} ms  "
+        f"uncharged {sum(end.uncharged_seconds for _, end in _ends(volume, state)):.2f} s  "
         f"{'ok' if is_close and is_kept else 'FAULT'}: {state.end.message}\n"
     )
     sys.stdout.flush()
     return is_close and is_kept
 
 
-def used_seconds(case: Case, state: SweepState) -> float:
-    """What a sweep used of its limit, in seconds; of a deadline, until its last trial had ended."""
+def used_seconds(volume: Volume, case: Case, state: SweepState) -> float:
+    """What a sweep used of its limit, in seconds; of a deadline, until its last trial had saved all."""
     if case.kind == "max_cost":
         return state.costs().get("EUR", 0.0) * 3600 / _PRICE
     if case.kind == "max_gpu_seconds":
         return state.gpu_seconds
     assert state.record.spec.budget is not None
     deadline = state.record.spec.budget.deadline
-    last = max(trial.finished_at for trial in state.trials if trial.finished_at)
     assert deadline is not None
-    return case.seconds + (parse_time(last) - parse_time(deadline)).total_seconds()
+    return case.seconds + max(
+        (parse_time(claim.claimed_at) - parse_time(deadline)).total_seconds() + (end.held_seconds or 0.0)
+        for claim, end in _ends(volume, state)
+    )
+
+
+def _ends(volume: Volume, state: SweepState) -> list[tuple[Claim, AttemptEnd]]:
+    """The claim and the end of each attempt at the sweep's trials."""
+    attempts = [attempt for trial in state.trials for attempt in volume.job_folder(trial.job).attempts()]
+    found = ((attempt.claim(), attempt.end()) for attempt in attempts)
+    return [(claim, end) for claim, end in found if claim is not None and end is not None]
 
 
 def longest_batches(volume: Volume, state: SweepState) -> list[float]:

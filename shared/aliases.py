@@ -25,6 +25,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "class_weights sample_weight weights balanced": (_HYPER + "class_weight",),
     "jit_compile jit": (_HYPER + "xla",),
     "dtype mixed_precision fp16 amp": (_HYPER + "precision",),
+    "devices gpus num_gpus n_gpus gpu_count num_devices": (_HYPER + "devices",),
     "seed random_seed manual_seed": (_HYPER + "seed",),
     # Scikit-learn's one seed is Fitstop's two.
     "random_state": (_HYPER + "seed", "dataset.split_seed"),
@@ -96,7 +97,8 @@ _WITHOUT_EQUIVALENT: dict[str, str] = {
     "validation_data": _NO_SWITCH + "the validation part is split off by dataset.validation_fraction.",
     "steps_per_epoch validation_steps": _NO_SWITCH + "an epoch is all training rows once.",
     "workers num_workers n_jobs use_multiprocessing": _NO_SWITCH + "the worker decides how data is loaded.",
-    "device gpus accelerator devices": _NO_SWITCH + "a job takes one slot of a worker.",
+    "device accelerator": _NO_SWITCH
+    + "a job trains on what its worker has; hyperparameters.devices is how many of them.",
     "callbacks_list callback": "Callbacks are given by their names below `callbacks`.",
     "early_stopping_rounds": "Early stopping is set by callbacks.early_stopping.patience.",
 }

@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from shared.document import Document, UnusableDocument, read_document
-from shared.durable import create_file, encode, make_folder, sync_folder
+from shared.durable import add_name, create_file, encode, make_folder, remove_name, sync_folder
 from shared.ids import is_job_id
 from shared.job import as_json
 from shared.job_folder import JobFolder
@@ -82,7 +82,7 @@ def change_annotations(
         if wanted == now:
             return number, now
         make_folder(job.path / ANNOTATIONS, within=job.path)
-        (annotated / f"{job.id}.{number + 1}").touch()
+        add_name(annotated / f"{job.id}.{number + 1}")
         sync_folder(annotated)
         if not create_file(_document(job, number + 1), encode(as_json(wanted))):
             continue
@@ -111,14 +111,14 @@ def remove_markers(annotated: Path, job: JobFolder) -> None:
     """Let no index look for the annotations of a job that is about to be deleted."""
     number = last_change(job.path)
     for one in (number, number + 1) if number else ():
-        (annotated / f"{job.id}.{one}").unlink(missing_ok=True)
+        remove_name(annotated / f"{job.id}.{one}")
 
 
 def _remove_before(annotated: Path, job: JobFolder, number: int) -> None:
     """Remove what a newer change has replaced; a file that a killed process left goes with the next change."""
     for old in filter(lambda one: one < number, _changes(job.path)):
-        _document(job, old).unlink(missing_ok=True)
-        (annotated / f"{job.id}.{old}").unlink(missing_ok=True)
+        remove_name(_document(job, old))
+        remove_name(annotated / f"{job.id}.{old}")
 
 
 def _changes(job: Path | str) -> list[int]:

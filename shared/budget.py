@@ -35,12 +35,13 @@ class Limit:
     seconds_left: float
 
 
-def nearest_limit(budget: Budget, held: Sequence[Held]) -> Limit | None:
+def nearest_limit(budget: Budget, held: Sequence[Held], leaving_seconds: float = 0.0) -> Limit | None:
     """The limit that is reached first; None where none ever is. `held`: of all attempts, the newest last.
 
-    A limit on the cost counts only where the newest attempt knows its price.
+    A limit on the cost counts only where the newest attempt knows its price. `leaving_seconds`: what the process needs
+    after its last word; by a deadline it has ended, and it is no part of the compute time.
     """
-    limits = [*_by_time(budget, held), *_by_cost(budget, held), *_by_deadline(budget)]
+    limits = [*_by_time(budget, held), *_by_cost(budget, held), *_by_deadline(budget, leaving_seconds)]
     return min(limits, key=lambda limit: limit.seconds_left, default=None)
 
 
@@ -62,11 +63,11 @@ def _by_cost(budget: Budget, held: Sequence[Held]) -> list[Limit]:
     return [_limit("max_cost", budget.max_cost, used, left, newest.currency)]
 
 
-def _by_deadline(budget: Budget) -> list[Limit]:
+def _by_deadline(budget: Budget, leaving_seconds: float) -> list[Limit]:
     if budget.deadline is None:
         return []
     used = BudgetUsed(kind="deadline", limit=budget.deadline, used=utc_now())
-    return [Limit(used, seconds_until(budget.deadline))]
+    return [Limit(used, seconds_until(budget.deadline) - leaving_seconds)]
 
 
 def _price(claim: Claim, newest: Claim) -> float:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from shared.mirror.attached import WriteThrough, mirror_of
 from shared.plain_files import read_plain
 from shared.storage import at_path
 
@@ -33,6 +34,9 @@ def replace_file(path: Path, *content: bytes | memoryview) -> None:
 
 def replace_from(path: Path, pieces: Iterable[bytes | memoryview], modified_ns: int | None = None) -> None:
     """`replace_file` for pieces that are made while they are written. `modified_ns`: the time that the file gets."""
+    mirror = mirror_of(path)
+    if mirror is not None:
+        pieces = [mirror.replace(path, pieces)]
     beside = _write_beside(path, pieces)
     try:
         if modified_ns is not None:
@@ -51,8 +55,12 @@ def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | Non
     name of the file. The names in the folders `resting_on` are on the disk before there is a `path`. Syncing them only
     now, after the content, costs little: what was written for the content holds them already.
 
-    The volume must know hard links: `link` is the only exclusive create that also puts whole content in place.
+    The volume must know hard links: `link` is the only exclusive create that also puts whole content in place. Of a
+    volume in a bucket the bucket decides.
     """
+    mirror = mirror_of(path)
+    if mirror is not None:
+        return _create_through(mirror, path, content)
     written = _write_draft(draft, content) or _write_beside(path, [content])
     try:
         for folder in resting_on:
@@ -74,6 +82,13 @@ def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | Non
             written.unlink(missing_ok=True)
     sync_folder(path.parent)
     return created
+
+
+def _create_through(mirror: WriteThrough, path: Path, content: bytes) -> bool:
+    has_won = mirror.create(path, content)
+    if has_won:
+        _write_beside(path, [content]).replace(path)
+    return has_won
 
 
 def link_file(source: Path, target: Path) -> None:
@@ -165,8 +180,28 @@ def remove_tree(folder: Path) -> None:
 
 def remove_file(path: Path) -> None:
     """Remove `path` for good; nothing happens where it is gone already."""
-    path.unlink(missing_ok=True)
+    remove_name(path)
     sync_folder(path.parent)
+
+
+def add_name(path: Path) -> bool:
+    """Create an empty file whose name is all that it says, and that a power cut may take; False where it is there."""
+    mirror = mirror_of(path)
+    if mirror is not None and not mirror.create(path, b""):
+        return False
+    try:
+        path.touch(exist_ok=mirror is not None)
+    except FileExistsError:
+        return False
+    return True
+
+
+def remove_name(path: Path) -> None:
+    """`remove_file`, but for a power cut, which may bring it back."""
+    mirror = mirror_of(path)
+    if mirror is not None:
+        mirror.remove(path)
+    path.unlink(missing_ok=True)
 
 
 def encode(document: Mapping[str, Any]) -> bytes:

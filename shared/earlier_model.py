@@ -25,6 +25,7 @@ from shared.job_folder import SPEC_FILE, AttemptFolder, JobFolder
 from shared.keras_config import check_config
 from shared.keras_head import Head, find_head
 from shared.manifest import Checkpoint, read_manifest
+from shared.mirror.attached import bring
 from shared.plain_files import open_plain, read_plain
 from shared.problems import FitstopError
 from shared.spec import ProgramJobSpec, TableSpec
@@ -151,6 +152,7 @@ def keep(model: EarlierModel, into: JobFolder, *, is_final: bool) -> None:
     Without `is_final` its job may write another model under the same name at this moment, and the file is hashed.
     Raises CannotStart where it is not that model any more, FileNotFoundError where it was deleted meanwhile.
     """
+    bring(model.folder, model.file.parent)
     folder = into.path / EARLIER
     make_folder(folder, within=into.path.parents[2])
     kept = folder / f"{model.ancestor.sha256}.keras"

@@ -49,7 +49,12 @@ def _why_it_waits(state: JobState, waits: Waits) -> list[str]:
     until = backs_off_until(state.end)
     if until is not None:
         return [*again, f"The next attempt starts at {until} or later.", *_what_its_budget_is(state)]
-    return [*again, _where_it_stands(waits.position), _what_it_waits_for(waits), *_what_its_budget_is(state)]
+    return [
+        *again,
+        _where_it_stands(waits.position),
+        _what_it_waits_for(waits, state.record.id),
+        *_what_its_budget_is(state),
+    ]
 
 
 def _where_it_stands(position: int | None) -> str:
@@ -66,13 +71,13 @@ def _why_queued_again(state: JobState, end: AttemptEnd) -> str:
     return f"Attempt {number} {outcome}{because}; the next one continues from the last resume point."
 
 
-def _what_it_waits_for(waits: Waits) -> str:
+def _what_it_waits_for(waits: Waits, job_id: str) -> str:
     if waits.unable:
         return f"It waits for another worker: {waits.unable}."
-    return _what_the_workers_do(waits.workers)
+    return _what_the_workers_do(waits.workers, job_id)
 
 
-def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:
+def _what_the_workers_do(workers: Sequence[WorkerCard], job_id: str) -> str:
     if not workers:
         return "No worker is available."
     if all(card.unfit for card in workers):
@@ -85,7 +90,18 @@ def _what_the_workers_do(workers: Sequence[WorkerCard]) -> str:
         return "A worker is ready and will start it in a moment."
     if any(card.draining for card in workers) and busy < slots:
         return "The workers are draining and claim no new jobs."
-    return f"All {slots} slots of the workers are busy." if busy >= slots else "The workers are not ready yet."
+    return _what_slots_do(workers, job_id)
+
+
+def _what_slots_do(workers: Sequence[WorkerCard], job_id: str) -> str:
+    slots, busy = sum(card.slots for card in workers), sum(len(card.running) for card in workers)
+    if busy >= slots:
+        return f"All {slots} slots of the workers are busy."
+    if any(card.kept_for == job_id for card in workers):
+        return "A worker keeps its free slots for this job, until they hold enough devices."
+    if any(card.kept_for for card in workers):
+        return "The free slots are kept for a job before it, which needs several of them."
+    return "The workers are not ready yet."
 
 
 def _why_it_runs(state: JobState, progress: EpochProgress | None, rule: EarlyStoppingSpec | None) -> list[str]:

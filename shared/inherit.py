@@ -19,6 +19,7 @@ from shared.earlier_model import find_kept, keep
 from shared.events import Event, job_events
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.mirror.attached import bring
 from shared.plain_files import MOST_FILE_BYTES, read_plain
 from shared.progress import EpochProgress
 from shared.replay import apply_rule, monitored_values, patience_after
@@ -33,6 +34,7 @@ def inherit(source: AttemptFolder, epochs: int, record: JobRecord, into: JobFold
 
     `record` is that of the new job. Raises FileNotFoundError where the other job is deleted meanwhile.
     """
+    bring(source.job.path)
     taken = into.inherited
     for name in ("checkpoints", "resume"):
         _link_files(source, taken, name)

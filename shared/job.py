@@ -287,11 +287,14 @@ class Conclusion(Document):
     """`conclusion.json`: the training program's own word: an ending, or None where it hands the job back.
 
     `may_retry` says whether another attempt could end otherwise; `place` is where the run was, as `epoch:step`.
+    `held_seconds` is how much of its time the attempt counts, from its claim, by the machine's monotonic clock: until
+    everything was saved, and of what came after its budget's limit only the batch that was running then.
     """
 
     ending: Ending | None
     may_retry: bool = False
     place: str | None = None
+    held_seconds: Seconds | None = None
 
 
 class AttemptEnd(Document):
@@ -302,8 +305,9 @@ class AttemptEnd(Document):
     against which of the job's limits it counts, `has_progress` whether it left a resume point beyond the place where it
     began. `place` is where the run last was, as `epoch:step` from 0. `events_bytes` is how long `events.jsonl` was at
     that moment: nobody reads what a superseded owner writes after it. `held_seconds` is how long the attempt held its
-    GPU by its owner's monotonic clock: of a lost attempt until its last heartbeat and one interval more. None in the
-    files of older versions.
+    GPU by its owner's monotonic clock, as the job is charged for it: where it concluded, until it did; of a lost
+    attempt until its last heartbeat and one interval more. None in the files of older versions. `uncharged_seconds` is
+    how long it held its GPU after that: until its process had ended.
     """
 
     outcome: Literal["finished", "handed_back", "lost", "failed"]
@@ -316,6 +320,7 @@ class AttemptEnd(Document):
     place: str | None = None
     events_bytes: Count | None = None
     held_seconds: Seconds | None = None
+    uncharged_seconds: Seconds = 0.0
     ending: Ending | None = None
 
     @property

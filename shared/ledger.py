@@ -10,7 +10,7 @@
 All but waiting add up to the time that the attempts held their GPUs, to the microsecond; a second on two GPUs is two
 seconds. An attempt's time is cut into pieces, and each piece goes to one part. The attempt's owner measured that time
 (`shared/held.py`); waiting is what the volume's clock says between two files. `avoided` is what a stop left unpaid:
-epochs not run times the median epoch.
+epochs not run times the median epoch. `uncharged` is how long the GPUs were held after that: nobody pays for it.
 """
 
 from collections.abc import Iterator
@@ -35,12 +35,16 @@ _AVOIDING_STOPS = _OWN_STOPS | {"outclassed"}
 
 @dataclass(frozen=True)
 class Held:
-    """What one attempt held its GPUs for, in microseconds of each by part; where, and the price of one, if known."""
+    """What one attempt held its GPUs for, in microseconds of each by part; where, and the price of one, if known.
+
+    `uncharged` comes after these parts: the exit of its process, and saving after the limit of its budget.
+    """
 
     host: str
     parts: dict[str, int]
     price_per_hour: float | None
     currency: str | None
+    uncharged: int = 0
 
     @property
     def total(self) -> int:
@@ -179,7 +183,8 @@ class _Cut:
             self._take("start_up", self._end if attempt.began is None else attempt.began)
         self._tail(self._next_epoch())
         parts = {name: time * claim.devices for name, time in self._parts.items()}
-        return Held(claim.host, parts, claim.price_per_device, claim.currency)
+        uncharged = round((attempt.end.uncharged_seconds if attempt.end else 0.0) * 1e6) * claim.devices
+        return Held(claim.host, parts, claim.price_per_device, claim.currency, uncharged)
 
     def _train_all(
         self, epochs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]

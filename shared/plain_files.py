@@ -15,6 +15,7 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Literal
 
+from shared.mirror.attached import mirror_of
 from shared.problems import FitstopError
 
 # Above what any document of ours has: a manifest of ten thousand checkpoints takes 4 MB.
@@ -47,7 +48,14 @@ def open_plain(path: Path | str) -> BufferedReader:
 
     Raises UnusableDocument for what is no regular file or is reached by a link, FileNotFoundError, OSError.
     """
-    return open(_open_regular(os.fspath(path), os.O_RDONLY), "rb")
+    name = os.fspath(path)
+    try:
+        return open(_open_regular(name, os.O_RDONLY), "rb")
+    except FileNotFoundError:
+        mirror = mirror_of(name)
+        if mirror is None or not mirror.fetch(Path(name)):
+            raise
+    return open(_open_regular(name, os.O_RDONLY), "rb")
 
 
 def open_plain_to_write(path: Path | str) -> FileIO:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shared.events import Event, read_events
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.mirror.attached import missing_files
 
 _NAME = re.compile(r"point-(\d{7})-(\d{9})\.bin")
 
@@ -38,7 +39,9 @@ def points_of(attempt: AttemptFolder) -> list[Path]:
     try:
         found = [path for path in attempt.resume.iterdir() if _NAME.fullmatch(path.name)]
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        found = []
+    # A large one is brought by who reads it.
+    found += [attempt.resume / name for name in missing_files(attempt.resume) if _NAME.fullmatch(name)]
     return sorted(found, key=lambda path: path.name, reverse=True)
 
 

@@ -1,7 +1,7 @@
 """`python -m shared.preflight KEY_FILE`: whether the local stack can start like this, before it starts.
 
-Checks the settings and the volume's filesystem, and prints the stack's API key of scope admin: FITSTOP_ADMIN_KEY where
-it is set, else the key in KEY_FILE, which is created at the first start.
+Checks the settings and the volume's filesystem or bucket, and prints the stack's API key of scope admin:
+FITSTOP_ADMIN_KEY where it is set, else the key in KEY_FILE, which is created at the first start.
 """
 
 import sys
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shared.api_key import is_api_key, new_api_key
 from shared.durable import check_links
+from shared.mirror.opening import BucketUnusable, open_usable
 from shared.settings import BadEnvironment, read_settings
 from shared.volume_identity import check_copied
 
@@ -22,8 +23,12 @@ def main(key_file: Path) -> int:
     try:
         settings = read_settings()
         check_volume(settings.volume)
+        if settings.bucket:
+            open_usable(settings.bucket)
         print(settings.admin_key.get_secret_value() if settings.admin_key else stack_key(key_file))  # noqa: T201
     except (BadEnvironment, NoKey) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+    except BucketUnusable as error:
         print(error, file=sys.stderr)  # noqa: T201
     except OSError as error:
         print(f"{settings.volume} can't be used as the volume: {error}", file=sys.stderr)  # noqa: T201

@@ -22,6 +22,7 @@ from shared.document import FORMAT, Document, UnusableDocument, read_document
 from shared.durable import encode, make_folder, replace_file, sync_folder
 from shared.ids import ProgramId, ProgramVersion, is_program_id, is_program_version
 from shared.job_folder import JobFolder
+from shared.mirror.attached import mirror_at
 from shared.plain_files import open_plain
 from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec.base import Strict
@@ -183,6 +184,12 @@ class ProgramStore:
         prepared.rename(versions / latest.version)
         for folder in (versions / latest.version, versions, program):
             sync_folder(folder)
+        if (mirror := mirror_at(self._volume)) is not None:
+            is_new = mirror.publish(program, self.place(latest.id))
+            if not is_new:
+                (versions / latest.version).rename(prepared)
+                shutil.rmtree(program, ignore_errors=True)
+            return is_new
         try:
             program.rename(self.place(latest.id))
         except OSError:
@@ -201,6 +208,8 @@ class ProgramStore:
         """
         place = self.version_folder(program_id, version)
         sync_folder(prepared)
+        if (mirror := mirror_at(self._volume)) is not None:
+            return mirror.publish(prepared, place, is_content=True)
         try:
             prepared.rename(place)
         except OSError as error:

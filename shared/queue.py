@@ -1,12 +1,14 @@
 """Notifications of workers, "there is work", sent through Celery on Redis. The queue carries nothing else.
 
 Losing a message, doubling it, or wiping Redis is harmless: the order of the queue and the state of every job are on the
-volume, and workers look there by themselves every few seconds. The job's id in a notification is only a hint.
+volume, and workers look there by themselves every few seconds. The job's id in a notification is only a hint. So a
+service may have no Redis at all: then each worker notifies only itself.
 """
 
 import logging
 from contextlib import suppress
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, Protocol
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -27,10 +29,14 @@ log = logging.getLogger(__name__)
 def make_celery(settings: Settings, answer_seconds: float = 3) -> Celery:
     """The Celery application of the API and of the worker; Redis has `answer_seconds` for each answer.
 
+    Not for a service without Redis: raises ValueError.
+
     Early acknowledgement and no result backend: with late ones Redis hands a job that outlasts the visibility timeout
     to a second worker while the first still runs it (celery#5935), and an unknown id looks pending for ever.
     """
-    app = Celery("fitstop", broker=settings.redis_url.get_secret_value(), set_as_current=False)
+    if settings.redis_address is None:
+        raise ValueError("there is no Redis")
+    app = Celery("fitstop", broker=settings.redis_address, set_as_current=False)
     app.conf.update(
         result_backend=None,
         task_ignore_result=True,
@@ -88,8 +94,18 @@ def remove_wrong_types(client: Any) -> None:
                 client.delete(key)
 
 
-class JobQueue:
-    """Notifies workers; never raises where Redis is away, since they look at the volume by themselves."""
+class JobQueue(Protocol):
+    """What notifies workers. Never raises, since workers look at the volume by themselves."""
+
+    def notify(self, *job_ids: str) -> bool:
+        """Say that there is work. False where the notifications were lost."""
+
+    def count_pending(self) -> int | None:
+        """Number of notifications that no worker has received yet; None while nobody knows."""
+
+
+class RedisQueue:
+    """Notifies all workers through Redis."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -123,3 +139,31 @@ class JobQueue:
                 return int(producer.channel.client.llen(QUEUE))
         except (OperationalError, RedisError, OSError):
             return None
+
+
+class OwnQueue:
+    """Notifies the slots of this process alone, where there is no Redis; without slots, as in an API, nobody.
+
+    What is more than one for each slot is dropped: a slot that receives a notification runs all jobs that wait.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._pending: SimpleQueue[str | None] = SimpleQueue()
+
+    def notify(self, *job_ids: str) -> bool:
+        for job_id in job_ids[: max(0, self._slots - self.count_pending())]:
+            self._pending.put(job_id)
+        return True
+
+    def count_pending(self) -> int:
+        return self._pending.qsize()
+
+    def receive(self) -> str | None:
+        """Wait for a notification and give its job's id; None when the slot is to end."""
+        return self._pending.get()
+
+    def end(self) -> None:
+        """Let every slot end after its job. Safe in a signal handler."""
+        for _ in range(self._slots):
+            self._pending.put(None)

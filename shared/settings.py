@@ -10,28 +10,27 @@ import json
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from shared.default_folders import DATA_VARIABLE, cache_folder, folder_for, state_folder, volume_folder
 from shared.networks import parse_networks
 from shared.problems import FitstopError
 from shared.project import ProjectQuotas, ProjectWeights
 from shared.spec.base import MOST_DEVICES
+from shared.store.address import parse_address
 
 PREFIX = "FITSTOP_"
 # How alike two names are, from 0 to 1, of which one is taken for a misspelling of the other.
 _MISSPELT = 0.9
-# The folder of everything that one machine keeps; the volume is in it where nothing else is said.
-DATA_VARIABLE = "FITSTOP_DATA"
-DEFAULT_DATA = "fitstop-data"
+NO_REDIS = "none"
 # EX_CONFIG of sysexits.h.
 BAD_ENVIRONMENT_STATUS = 78
 # Read by the command `fitstop` alone.
@@ -65,22 +64,10 @@ def _check_networks(text: str) -> str:
     return text
 
 
-def _volume() -> Path:
-    return Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "volume"
-
-
-def _state_folder(settings: dict[str, Any]) -> Path:
-    """Beside the volume, never in it: workers can write there."""
-    return Path(settings.get("volume") or _volume()).parent / "api"
-
-
-def _cache_folder() -> Path:
-    """The XDG base directory for what may be deleted at any moment."""
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitstop"
-    except RuntimeError:
-        # A user without a home and without an entry in /etc/passwd, as containers have.
-        return Path(tempfile.gettempdir()) / f"fitstop-{os.getuid()}"
+def _check_bucket(address: str) -> str:
+    if address:
+        parse_address(address)
+    return address
 
 
 class Settings(BaseModel):
@@ -88,9 +75,20 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    volume: Path = Field(default_factory=_volume, description="the shared volume's folder")
+    volume: Path = Field(
+        default_factory=volume_folder,
+        description="the shared volume's folder, or s3://BUCKET/PREFIX for a volume in a bucket",
+    )
+    bucket: Annotated[str, AfterValidator(_check_bucket)] = Field(
+        default="",
+        description="the bucket that holds the volume, which FITSTOP_VOLUME names as a rule; with both, FITSTOP_VOLUME "
+        "is the folder that stands for it, on a disk that may be lost",
+    )
+    bucket_seconds: float = Field(default=3, gt=0, le=60, description="time between two looks at a bucket")
     redis_url: SecretStr = Field(
-        default=SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries notifications"
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="the Redis that carries notifications; none: no Redis, and workers look at the volume every "
+        "FITSTOP_SWEEP_SECONDS by themselves",
     )
     umask: str = Field(
         default="077",
@@ -109,7 +107,7 @@ class Settings(BaseModel):
 
     # The API
     state_folder: Path = Field(
-        default_factory=_state_folder,
+        default_factory=state_folder,
         description="folder of keys, sessions and webhooks, which no worker mounts; default: beside the volume",
     )
     host: str = Field(default="127.0.0.1", description="the address that the API listens on")
@@ -125,12 +123,12 @@ class Settings(BaseModel):
     api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")
     max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
     cache: Path = Field(
-        default_factory=_cache_folder,
+        default_factory=cache_folder,
         description="this worker's own disk, for decoded images and compiled programs; it may be deleted",
     )
     cache_bytes: int = Field(default=50 * 1024**3, ge=0, description="maximum bytes of decoded images in the cache")
     index_folder: Path = Field(
-        default_factory=_cache_folder, description="this host's own disk, for an index that may be deleted"
+        default_factory=cache_folder, description="this host's own disk, for an index that may be deleted"
     )
     requests_per_minute: int = Field(default=6000, ge=1, description="maximum requests of one API key per minute")
     max_unfinished_jobs: int = Field(default=10_000, ge=1, description="maximum unfinished jobs of one API key")
@@ -255,11 +253,21 @@ class Settings(BaseModel):
         default=10, ge=1, le=1000, description="lost attempts in a row without progress after which the job fails"
     )
 
+    @property
+    def redis_address(self) -> str | None:
+        """The URL of Redis with its password; None for a service without Redis."""
+        url = self.redis_url.get_secret_value()
+        return None if url == NO_REDIS else url
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this process. Raises BadEnvironment with every variable that is wrong."""
     given = {field: environment[variable(field)] for field in Settings.model_fields if variable(field) in environment}
     wrong = _misspelt(environment)
+    if "://" in given.get("volume", ""):
+        given["bucket"] = _bucket_in(given.pop("volume"))
+    if given.get("bucket") and "volume" not in given:
+        given["volume"] = str(folder_for(given["bucket"]))
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
@@ -277,17 +285,23 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             f"FITSTOP_TAKE_OVER_SECONDS={settings.take_over_seconds:g}: else a job has two trainers for a while"
         )
     _check_folders(settings.volume, settings.state_folder)
-    _check_redis(settings.redis_url.get_secret_value())
+    if settings.redis_address is not None:
+        _check_redis(settings.redis_address)
     return settings
+
+
+def _bucket_in(address: str) -> str:
+    try:
+        return _check_bucket(address)
+    except ValueError as error:
+        # Without the address, which may hold a password.
+        raise BadEnvironment(f"FITSTOP_VOLUME {error}, or a folder") from None
 
 
 def _check_folders(volume: Path, state_folder: Path) -> None:
     # What a Path makes of an address.
     if volume.parts and volume.parts[0].endswith(":"):
-        raise BadEnvironment(
-            f"FITSTOP_VOLUME={volume} is an address, expected a folder: a bucket holds copies of volumes, see "
-            "docs/buckets.md"
-        )
+        raise BadEnvironment(f"FITSTOP_VOLUME={volume} is neither a folder nor a bucket such as s3://BUCKET/PREFIX")
     if state_folder.absolute().is_relative_to(volume.absolute()):
         raise BadEnvironment(
             f"FITSTOP_STATE_FOLDER={state_folder} must not be in FITSTOP_VOLUME={volume}: else who can write the "
@@ -300,6 +314,11 @@ def _check_redis(url: str) -> None:
         parts = urlsplit(url)
     except ValueError as error:
         raise BadEnvironment(f"FITSTOP_REDIS_URL=(hidden): {error}") from None
+    if not parts.scheme:
+        raise BadEnvironment(
+            "FITSTOP_REDIS_URL=(hidden): expected an address such as redis://:PASSWORD@HOST:PORT/0, or none for a "
+            "service without Redis"
+        )
     if parts.hostname and not parts.password and not is_loopback(parts.hostname):
         raise BadEnvironment(
             "FITSTOP_REDIS_URL=(hidden): names a Redis on another machine without a password, which everybody who "
@@ -354,6 +373,9 @@ def _warn_unread(name: str) -> None:
 
 
 def _sentence(location: tuple[int | str, ...], message: str, environment: Mapping[str, str]) -> str:
+    if location[0] == "bucket":
+        # The message has the address, without what may be a key.
+        return f"{variable('volume')}: {message.removeprefix('Value error, ')}"
     name = variable(str(location[0]))
     return f"{name}={_show_value(name, environment)}: {message}"
 

@@ -15,6 +15,7 @@ from math import lcm
 from pathlib import Path
 from typing import TypeVar
 
+from shared.durable import add_name, remove_name
 from shared.project import MOST_WEIGHT, weight_of
 
 # Enough for any two weights.
@@ -86,12 +87,12 @@ def record_turn(folder: Path, project: str) -> None:
     try:
         taken = _read(folder)
         number = taken[-1][0] + 1 if taken else 1
-        while not _create(folder / f"{number}.{project}"):
+        while not add_name(folder / f"{number}.{project}"):
             number += 1
         # Twice as many before the first one goes: removing is for one worker in many.
         if len(taken) > 2 * _MOST_KEPT:
             for old in taken[:-_MOST_KEPT]:
-                (folder / f"{old[0]}.{old[1]}").unlink(missing_ok=True)
+                remove_name(folder / f"{old[0]}.{old[1]}")
     except OSError as error:
         log.warning("a turn of project %s is not recorded: %s", project, error)
 
@@ -99,11 +100,3 @@ def record_turn(folder: Path, project: str) -> None:
 def _read(folder: Path) -> list[tuple[int, str]]:
     names = (entry.name.partition(".") for entry in os.scandir(folder))
     return sorted((int(number), project) for number, _, project in names if number.isdecimal() and project)
-
-
-def _create(path: Path) -> bool:
-    try:
-        path.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True

@@ -21,19 +21,22 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from shared.annotations import remove_markers
 from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument, read_document
 from shared.durable import (
+    add_name,
+    create_file,
     encode,
     make_folder,
     read_bytes,
     remove_file,
+    remove_name,
     remove_tree,
     replace_file,
     sync_folder,
@@ -41,10 +44,12 @@ from shared.durable import (
 from shared.ids import age_seconds, is_dataset_id, is_job_id, is_sweep_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
+from shared.mirror.attached import bring, mirror_at
+from shared.open_job import OpenJob as OpenJob  # noqa: PLC0414  also imported from here
 from shared.plain_files import guard
 from shared.problems import FitstopError
 from shared.program import ProgramInfo, ProgramStore
-from shared.project import DEFAULT_PROJECT, is_project_name
+from shared.project import DEFAULT_PROJECT
 from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
 from shared.storage import check_room
@@ -61,35 +66,6 @@ _REMEMBERED_SECONDS = 7 * 24 * 3600.0
 _DATASET_GRAVE = ".dataset"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class OpenJob:
-    """One marker of `open/`: a job that has no result yet. Sorts as the queue of its project is served."""
-
-    priority: int
-    job_id: str
-    project: str = DEFAULT_PROJECT
-
-    @classmethod
-    def of(cls, record: JobRecord) -> Self:
-        """The marker of a job."""
-        return cls(record.spec.priority, record.id, record.project)
-
-    @classmethod
-    def parse(cls, name: str) -> Self | None:
-        """The marker with that name; None for a name that is none."""
-        priority, _, rest = name.partition("-")
-        job_id, dot, project = rest.partition(".")
-        if not (priority.isdecimal() and is_job_id(job_id)) or (dot and not is_project_name(project)):
-            return None
-        return cls(int(priority), job_id, project or DEFAULT_PROJECT)
-
-    @property
-    def name(self) -> str:
-        # Without a project as in the versions that knew none: they read each other's queue.
-        project = "" if self.project == DEFAULT_PROJECT else f".{self.project}"
-        return f"{self.priority}-{self.job_id}{project}"
 
 
 class DatasetOrigin(NamedTuple):
@@ -130,6 +106,8 @@ class Volume:
     def check(self) -> None:
         """Raise OSError where the volume is away or cannot be read. Costs one look at one file."""
         self._identity.check()
+        if (mirror := mirror_at(self.root)) is not None:
+            mirror.check()
 
     def check_room(self, least_bytes: int) -> None:
         """Raise OSError (ENOSPC) where the filesystem says that less is free. Knows nothing of quotas."""
@@ -137,6 +115,8 @@ class Volume:
 
     def probe(self, size: int) -> None:
         """Write a file of `size` bytes, bring it onto the disk and remove it. Raises OSError where that fails."""
+        if (mirror := mirror_at(self.root)) is not None:
+            mirror.probe(size)
         folder = self.deleted / f"probe-{secrets.token_hex(6)}"
         # No zeros: some filesystems store none.
         piece = os.urandom(_PIECE_BYTES)
@@ -170,6 +150,15 @@ class Volume:
         weights = weights_of(spec)
         return self.has_data(spec.dataset.id) and (weights is None or self.weights.place(weights).exists())
 
+    def bring_files(self, record: JobRecord) -> None:
+        """Have what `has_files` looks for on this machine, where the volume is in a bucket. Raises OSError."""
+        spec = record.spec
+        bring(*map(self.dataset_folder, spec.dataset_ids))
+        if isinstance(spec, ProgramJobSpec):
+            bring(self.programs.version_folder(spec.program.id, record.program_version or ""))
+        elif weights := weights_of(spec):
+            bring(self.weights.place(weights))
+
     def dataset(self, dataset_id: str) -> DatasetInfo | None:
         """What is known of a dataset; None where there is none, whatever the id holds. Raises UnusableDocument."""
         if not is_dataset_id(dataset_id):
@@ -192,6 +181,8 @@ class Volume:
         `prepared` lies on the volume and its files are fsynced.
         """
         sync_folder(prepared)
+        if (mirror := mirror_at(self.root)) is not None:
+            return mirror.publish(prepared, self.dataset_folder(dataset_id))
         try:
             prepared.rename(self.dataset_folder(dataset_id))
         except OSError:
@@ -277,12 +268,17 @@ class Volume:
         folder = self.job_folder(record.id)
         shard = folder.path.parent.name
         marker = self.open / OpenJob.of(record).name
+        mirror = mirror_at(self.root)
         try:
             prepare(folder)
-            folder.store(record, self.open, *self._above(shard), draft=marker)
+            if mirror is not None:
+                mirror.upload_folder(folder.path)
+                create_file(marker, b"")
+            folder.store(record, self.open, *self._above(shard), draft=None if mirror else marker)
         except (OSError, FitstopError):
             if not is_shared and not folder.spec_file.exists():
-                marker.unlink(missing_ok=True)
+                with suppress(OSError):
+                    remove_name(marker)
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
         self._safe_shards.add(shard)
@@ -310,7 +306,7 @@ class Volume:
         open reads on to its end.
         """
         self.close_job(open_job)
-        (self.deleted / open_job.job_id).touch()
+        add_name(self.deleted / open_job.job_id)
         remove_markers(self.annotated, self.job_folder(open_job.job_id))
         return self._remove(self.job_folder(open_job.job_id).path)
 
@@ -323,19 +319,21 @@ class Volume:
         for grave in list(self.deleted.iterdir()):
             if grave.name.endswith(_DATASET_GRAVE):
                 if time.time() - grave.stat().st_mtime > _REMEMBERED_SECONDS:
-                    grave.unlink(missing_ok=True)
+                    remove_name(grave)
             elif not (is_job_id(grave.name) or is_sweep_id(grave.name)):
                 remove_tree(grave)
             elif age_seconds(grave.name) > _REMEMBERED_SECONDS:
-                grave.unlink(missing_ok=True)
+                remove_name(grave)
 
     def remove_sweep(self, sweep_id: str) -> bool:
         """Make a sweep not exist any more, at once and whole; False where there is none. Its jobs stay."""
-        (self.deleted / sweep_id).touch()
+        add_name(self.deleted / sweep_id)
         return self._remove(self.root / "sweeps" / sweep_id)
 
     def _remove(self, folder: Path) -> bool:
         grave = self.deleted / f"{folder.name}-{secrets.token_hex(6)}"
+        if (mirror := mirror_at(self.root)) is not None:
+            mirror.remove_folder(folder)
         try:
             folder.rename(grave)
         except FileNotFoundError:
@@ -348,7 +346,7 @@ class Volume:
     def forget_marker(self, job_id: str) -> None:
         """Remove the marker of a job that was never stored and that nobody will store any more."""
         for marker in self.open.glob(f"?-{job_id}*"):
-            marker.unlink(missing_ok=True)
+            remove_name(marker)
 
     # Workers
 

@@ -11,6 +11,7 @@ from shared.document import Document, read_document
 from shared.durable import make_folder, sync_folder
 from shared.ids import WeightsId, is_weights_id
 from shared.job_folder import JobFolder
+from shared.mirror.attached import mirror_at
 from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec import AnyJobSpec, ApplicationSpec, KerasSpec, ProgramJobSpec
 
@@ -65,6 +66,8 @@ class WeightsStore:
     def publish(self, prepared: Path, weights_id: str) -> bool:
         """Make a prepared folder the weights with that id, whole or not at all; False where the id is taken."""
         sync_folder(prepared)
+        if (mirror := mirror_at(self._volume)) is not None:
+            return mirror.publish(prepared, self.place(weights_id))
         try:
             prepared.rename(self.place(weights_id))
         except OSError:

@@ -11,13 +11,14 @@ from shared.times import Time
 
 
 class RunningAttempt(BaseModel):
-    """An attempt that the worker has in one of its slots."""
+    """An attempt that the worker has in one of its slots; one on more `devices` than a slot holds is in several."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     job: str
     attempt: int
     slot: int
+    devices: int = 1
 
 
 class GpuUse(BaseModel):
@@ -50,7 +51,8 @@ class WorkerCard(Document):
     `gpu` is the use of the first GPU, None on a CPU, and where the driver does not say. `idle_gpu` names a GPU that is
     there and is not used, since the installed TensorFlow is built for the CPU alone. `memory_bytes` is the memory of
     its machine or container. `programs`: how it runs programs; `no_programs`: why it takes none, empty where it does.
-    Each of the `slots` holds `slot_devices` devices, of `gpus` where it has some.
+    Each of the `slots` holds `slot_devices` devices, of `gpus` where it has some; a job in several slots may have up to
+    `most_devices`. `kept_for`: the job that free slots are kept for until enough of them are free, empty where none is.
     """
 
     worker: str
@@ -65,6 +67,8 @@ class WorkerCard(Document):
     no_programs: str = ""
     slots: int
     slot_devices: int = 1
+    most_devices: int = 1
+    kept_for: str = ""
     child_start: str
     ready: bool
     draining: bool
@@ -73,3 +77,8 @@ class WorkerCard(Document):
     running: tuple[RunningAttempt, ...]
     started_at: Time
     seen_at: Time
+
+    @property
+    def widest(self) -> int:
+        """The most devices that a job may have here; a worker of an earlier version runs each job in one slot."""
+        return max(self.slot_devices, self.most_devices)

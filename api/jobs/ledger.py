@@ -16,6 +16,7 @@ class LedgerSum:
     avoided: int = 0
     avoided_epochs: int = 0
     unpriced: int = 0
+    uncharged: int = 0
     parts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -31,6 +32,7 @@ class LedgerSum:
     def add_held(self, held: Held) -> None:
         for name, time in held.parts.items():
             self.parts[name] += time
+        self.uncharged += held.uncharged
         if held.price_per_hour is None or held.currency is None:
             self.unpriced += held.total
             return
@@ -50,6 +52,7 @@ class LedgerSum:
             "avoided": shapes.Avoided(epochs=self.avoided_epochs, gpu_seconds=self.avoided / 1e6),
             "costs": [_part_costs(currency, cost) for currency, cost in sorted(self.costs.items())],
             "unpriced_gpu_seconds": self.unpriced / 1e6,
+            "uncharged_gpu_seconds": self.uncharged / 1e6,
         }
 
 

@@ -29,7 +29,7 @@ from api.http.operation import text
 from api.http.problems import HttpProblem
 from api.state.service import service
 from shared.document import Document, UnusableDocument, read_document
-from shared.durable import create_file, encode, make_folder
+from shared.durable import create_file, encode, make_folder, remove_name
 from shared.ids import JobId, SweepId, new_job_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
@@ -152,7 +152,7 @@ def _sweep_sometimes(volume: Volume) -> None:
         return
     for old in turn.parent.glob("swept-*"):
         if old != turn:
-            old.unlink(missing_ok=True)
+            remove_name(old)
     threading.Thread(target=sweep, args=(volume,), name="fitstop-sweep", daemon=True).start()
 
 
@@ -166,7 +166,7 @@ def _remove_if_old(volume: Volume, file: Path, kept_seconds: float) -> None:
         return
     if volume.job(posted.job_id) is None:
         volume.forget_marker(posted.job_id)
-    file.unlink(missing_ok=True)
+    remove_name(file)
 
 
 def _first(file: Path, job_id: str, body_sha256: str) -> PostedOnce:

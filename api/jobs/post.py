@@ -17,7 +17,7 @@ from api.jobs.find import state_of
 from api.jobs.once import ONCE, store_once
 from api.jobs.post_program import make_program_record, new_program_record
 from api.jobs.report import dry_run_report
-from api.jobs.show import job_document, new_job_document
+from api.jobs.show import job_document, new_job_document, warn_of_workers
 from api.shapes.jobs import DryRun, Job
 from api.state.service import service
 from shared.findings import NO_FAULTS, Faults, Findings
@@ -86,7 +86,8 @@ def submit() -> tuple[Response, int, dict[str, str]]:
     settings = service().settings
     document = read_object(settings.max_job_bytes, settings.max_json_depth, _MODEL)
     if is_dry:
-        return json_response(dry_run_report(make_job_record(document, new_job_id()))), 200, {}
+        record = make_job_record(document, new_job_id())
+        return json_response(dry_run_report(record, warn_of_workers(service(), record.spec))), 200, {}
     make_record = partial(make_job_record, document)
     return answer_post(*store_once(document, make_record, keep_earlier if names_earlier(document) else None))
 

@@ -85,9 +85,10 @@ def without_config(job: shapes.Job) -> shapes.Job:
     return job.model_copy(update={"spec": job.spec.model_copy(update={"model": model})})
 
 
-def dry_run_report(record: JobRecord) -> shapes.DryRun:
+def dry_run_report(record: JobRecord, more_warnings: Sequence[str] = ()) -> shapes.DryRun:
     """The answer to POST /jobs?dry_run=true: what would run."""
-    return shapes.DryRun(object="dry_run", warnings=list(record.warnings), task=record.task, spec=record.spec)
+    warnings = [*record.warnings, *more_warnings]
+    return shapes.DryRun(object="dry_run", warnings=warnings, task=record.task, spec=record.spec)
 
 
 def event_report(placed: PlacedEvent) -> shapes.Event:

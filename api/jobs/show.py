@@ -27,7 +27,7 @@ from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
 from shared.ledger import Ledger
-from shared.spec import ProgramJobSpec
+from shared.spec import JobSpec, ProgramJobSpec
 from shared.volume import OpenJob
 
 MOST_WAIT_SECONDS = 60
@@ -95,13 +95,17 @@ def new_job_document(folder: JobFolder, record: JobRecord) -> Job:
 def _report(held: Service, folder: JobFolder, state: JobState, *, is_new: bool = False) -> Job:
     places = held.places.of(OpenJob.of(state.record)) if state.status == "queued" else {}
     report = job_report(folder, state, places.get(folder.id), held.settings, is_new=is_new)
-    spec = state.record.spec
-    # Every worker that is there takes the others.
+    missing = warn_of_workers(held, state.record.spec) if state.status == "queued" else []
+    return report.model_copy(update={"warnings": [*report.warnings, *missing]}) if missing else report
+
+
+def warn_of_workers(held: Service, spec: JobSpec | ProgramJobSpec) -> list[str]:
+    """The warning of a job that none of the workers that are there can take; empty where one can."""
+    # Every worker takes the others.
     is_special = isinstance(spec, ProgramJobSpec) or spec.devices > 1
-    if state.status != "queued" or not is_special:
-        return report
-    unable = explain_unable(spec, held.volume.worker_cards(), held.settings.take_over_seconds)
-    return report.model_copy(update={"warnings": [*report.warnings, unable[1]]}) if unable else report
+    cards = held.volume.worker_cards() if is_special else ()
+    unable = explain_unable(spec, cards, held.settings.take_over_seconds)
+    return [unable[1]] if unable else []
 
 
 def view_of(held: Service, folder: JobFolder) -> View:

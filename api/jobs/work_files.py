@@ -23,6 +23,7 @@ from api.shapes.jobs import JobFile, JobFiles
 from api.state.service import service
 from shared.document import UnusableDocument
 from shared.job_folder import AttemptFolder, JobFolder
+from shared.mirror.attached import missing_files
 from shared.plain_files import open_folder, open_plain
 from shared.problems import NotFound
 from shared.program import ProgramInfo
@@ -93,7 +94,11 @@ def show(job_id: str, path: str) -> Response:
 
 def _newest(job: JobFolder) -> AttemptFolder | None:
     """The newest attempt whose script has begun."""
-    return next((attempt for attempt in reversed(job.attempts()) if os.path.lexists(attempt.files)), None)
+    return next((attempt for attempt in reversed(job.attempts()) if _has_begun(attempt)), None)
+
+
+def _has_begun(attempt: AttemptFolder) -> bool:
+    return os.path.lexists(attempt.files) or bool(missing_files(attempt.files))
 
 
 def _is_listed(path: str) -> bool:
@@ -135,6 +140,18 @@ class _Listing:
                         return
         except (UnusableDocument, FileNotFoundError):
             self.left_out += 1
+        self._add_missing(attempt)
+
+    def _add_missing(self, attempt: AttemptFolder) -> None:
+        """Add large files that only a bucket has. When they were changed is known once they have been downloaded."""
+        missing = missing_files(attempt.files).items()
+        listed = [(path, size) for path, size in sorted(missing) if _is_listed(path)]
+        self.left_out += len(missing) - len(listed)
+        room = MOST_FILES - len(self.files)
+        self.is_full = len(listed) > room
+        self.files += [
+            JobFile(object="job_file", path=path, bytes=size, changed_at=None) for path, size in listed[:room]
+        ]
 
     def _walk(self, top: int) -> Iterator[tuple[str, os.stat_result]]:
         # fwalk opens each folder below a descriptor and compares it with what it saw: no link is followed, not even

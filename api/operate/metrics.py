@@ -89,9 +89,9 @@ class _OfTheVolume:
     def collect(self) -> Iterator[Metric]:
         yield self._jobs()
         yield self._workers()
-        pending = self._held.job_queue.count_pending()
-        redis = GaugeMetricFamily("fitstop_redis_up", "Whether Redis answers.", value=float(pending is not None))
-        yield redis
+        if self._held.settings.redis_address is not None:
+            pending = self._held.job_queue.count_pending()
+            yield GaugeMetricFamily("fitstop_redis_up", "Whether Redis answers.", value=float(pending is not None))
 
     def _jobs(self) -> Metric:
         """By state; those that are over only where the index knows them."""

@@ -18,6 +18,7 @@ from api.state.queue_order import queued_jobs
 from api.state.service import service
 from shared.backoff import backs_off_until
 from shared.ids import is_job_id
+from shared.job import JobRecord
 from shared.job_folder import JobState
 from shared.spec import JobSpec, ProgramJobSpec
 from shared.worker_card import WorkerCard
@@ -33,6 +34,7 @@ class _Workers:
     paused: str
     starting: int
     free_slots: int
+    kept_for: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _reason(place: int, state: JobState, fleet: _Fleet) -> Waits:
     elif until is not None:
         reason, detail = "backoff", f"its last attempt ended early; the next attempt starts after {until}"
     else:
-        reason, detail = _nobody_can(workers) or _who_is_first(ahead, workers)
+        reason, detail = _nobody_can(workers) or _who_is_first(ahead, workers, state.record)
     return Waits(reason=reason, detail=detail, ahead=ahead, until=until)
 
 
@@ -133,12 +135,15 @@ def _nobody_can(workers: _Workers) -> tuple[WaitReason, str] | None:
     return None
 
 
-def _who_is_first(ahead: int, workers: _Workers) -> tuple[WaitReason, str]:
+def _who_is_first(ahead: int, workers: _Workers, record: JobRecord) -> tuple[WaitReason, str]:
     if workers.free_slots > ahead:
         return "next", "a slot is free; the job starts within seconds"
     if workers.free_slots == 0 and workers.starting:
         return "starting", "a worker is starting"
-    return "busy", f"every slot is busy; jobs ahead: {ahead}"
+    if record.id in workers.kept_for:
+        return "busy", f"a worker keeps its free slots for it, until they hold {record.spec.devices} devices"
+    kept = " or kept for a job on several devices" if workers.kept_for else ""
+    return "busy", f"every slot is busy{kept}; jobs ahead: {ahead}"
 
 
 def _workers(cards: Sequence[WorkerCard], lost_after_seconds: float) -> _Workers:
@@ -151,6 +156,7 @@ def _workers(cards: Sequence[WorkerCard], lost_after_seconds: float) -> _Workers
         paused=_why_all_pause([card for card, status in alive if status not in {"draining", "unfit"}]),
         starting=statuses.count("starting"),
         free_slots=sum(card.slots - len(card.running) for card, status in alive if status == "ready"),
+        kept_for=frozenset(card.kept_for for card, _ in alive if card.kept_for),
     )
 
 

@@ -27,6 +27,7 @@ def show_all() -> Response:
             card,
             object="worker",
             running=tuple(one for one in card.running if reaches_job(one.job)),
+            kept_for=card.kept_for if card.kept_for and reaches_job(card.kept_for) else "",
             status=worker_status(card, lost_after),
             last_seen_seconds=round(seconds_since(card.seen_at), 3),
         )

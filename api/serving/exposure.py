@@ -20,7 +20,7 @@ def check(settings: Settings, keys: KeyStore) -> None:
             f"FITSTOP_HOST={settings.host}: others reach this address, and there is no API key of scope admin yet; "
             "make one with `python -m fitstop.service api.make_key NAME`, or set FITSTOP_ADMIN_KEY"
         )
-    if is_open(settings.redis_url.get_secret_value()):
+    if settings.redis_address and is_open(settings.redis_address):
         raise Exposed(
             "FITSTOP_REDIS_URL=(hidden): this Redis listens on every address and asks for no password; give it one "
             "(requirepass), or let it listen on 127.0.0.1 alone (bind)"

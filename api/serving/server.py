@@ -2,11 +2,13 @@
 
 import asyncio
 import atexit
+import errno
 import gc
 import os
 import resource
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -55,7 +57,7 @@ def main() -> int:
     os.umask(int(settings.umask, 8))
     start_logging(settings.log_level, secrets_of(settings))
     try:
-        check_links(Volume(settings.volume).root)
+        _check_volume(settings)
         check(settings, KeyStore(open_state_folder(settings), settings.admin_key))
     except Exposed as error:
         print(error, file=sys.stderr)  # noqa: T201
@@ -73,17 +75,37 @@ def main() -> int:
     return 0
 
 
+def _check_volume(settings: Settings) -> None:
+    """Raise OSError where the volume cannot be used."""
+    if settings.bucket:
+        settings.volume.mkdir(parents=True, exist_ok=True)
+        check_links(settings.volume)
+        _check_bucket(settings.bucket)
+    else:
+        check_links(Volume(settings.volume).root)
+
+
+def _check_bucket(address: str) -> None:
+    """Raise OSError with the reason; in a process of its own, because each of ours opens it after the fork."""
+    command = [sys.executable, "-P", "-m", "shared.mirror", address]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise OSError(errno.EREMOTEIO, done.stderr.strip(), address)
+
+
 def secrets_of(settings: Settings) -> list[str]:
     """The secrets of the settings that no log line may hold."""
     password = urlsplit(settings.redis_url.get_secret_value()).password
-    return [text for text in (settings.admin_key and settings.admin_key.get_secret_value(), password) if text]
+    of_bucket = (os.environ.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
+    own = settings.admin_key and settings.admin_key.get_secret_value()
+    return [text for text in (own, password, *of_bucket) if text]
 
 
 def _place_of(error: OSError, settings: Settings) -> str:
     """The setting whose folder failed."""
     if str(error.filename).startswith(str(settings.state_folder)):
         return f"FITSTOP_STATE_FOLDER={settings.state_folder}"
-    return f"FITSTOP_VOLUME={settings.volume}"
+    return f"FITSTOP_VOLUME={settings.bucket or settings.volume}"
 
 
 def count_together() -> None:

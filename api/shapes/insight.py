@@ -46,6 +46,10 @@ class LedgerSums(Shape):
     avoided: Avoided
     costs: list[PartCosts]
     unpriced_gpu_seconds: Annotated[float, Field(description="Compute time on workers without a price")]
+    uncharged_gpu_seconds: Annotated[
+        float,
+        Field(description="Time until the processes had ended, after the runs had; no part of the compute time"),
+    ]
 
 
 class Ledger(LedgerSums):

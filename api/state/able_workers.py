@@ -12,7 +12,7 @@ Unable = Literal["no_code_worker", "too_few_devices"]
 
 def able_workers(spec: JobSpec | ProgramJobSpec, cards: Iterable[WorkerCard]) -> list[WorkerCard]:
     """Those of the workers that may take a job with this spec."""
-    enough = [card for card in cards if card.slot_devices >= spec.devices]
+    enough = [card for card in cards if card.widest >= spec.devices]
     return [card for card in enough if card.programs != "no"] if isinstance(spec, ProgramJobSpec) else enough
 
 
@@ -35,6 +35,6 @@ def _explain_no_programs(alive: list[WorkerCard]) -> str:
 
 def _explain_too_few_devices(devices: int, alive: list[WorkerCard]) -> str:
     return (
-        f"no worker has {devices} devices in one slot (at most {max(card.slot_devices for card in alive)}); "
+        f"no worker has {devices} devices (at most {max(card.widest for card in alive)}); "
         f"start one with FITSTOP_SLOT_DEVICES={devices}, or post the job with fewer devices"
     )

@@ -25,7 +25,8 @@ from api.state.state_folder import open_state_folder
 from api.state.sweeps import SweepStates
 from api.state.unfinished_jobs import UnfinishedJobs
 from api.state.webhook_store import WebhookStore
-from shared.queue import JobQueue, make_celery
+from shared.mirror.opening import open_mirror
+from shared.queue import JobQueue, OwnQueue, RedisQueue, make_celery
 from shared.settings import Settings
 from shared.volume import Volume
 
@@ -68,9 +69,12 @@ class Service:
     @classmethod
     def attach(cls, app: Flask, settings: Settings) -> None:
         """Make the service and hang it on `app`, where `service()` finds it."""
+        looking = open_mirror(settings, settings.volume)
         volume = Volume(settings.volume)
-        counts = SharedCounts(settings.redis_url.get_secret_value())
-        job_queue = JobQueue(make_celery(settings, _NOTIFY_SECONDS))
+        if looking is not None:
+            looking.begin()
+        counts = SharedCounts(settings.redis_address)
+        job_queue = _choose_queue(settings)
         remove_leftovers(volume.datasets)
         remove_expired(volume.datasets)
         threading.Thread(target=volume.remove_leftovers, name="leftovers", daemon=True).start()
@@ -108,6 +112,10 @@ class Service:
         found = app.extensions[_KEY]
         assert isinstance(found, cls)
         return found
+
+
+def _choose_queue(settings: Settings) -> JobQueue:
+    return RedisQueue(make_celery(settings, _NOTIFY_SECONDS)) if settings.redis_address else OwnQueue(slots=0)
 
 
 def service() -> Service:

@@ -181,14 +181,14 @@ class MemoryCounts:
 
 
 class SharedCounts:
-    """Redis's counts while it answers, else this process's own."""
+    """Redis's counts while it answers, else this process's own; `redis_url` None: its own alone."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str | None) -> None:
         self._memory = MemoryCounts()
         self._away_until = 0.0
         self._redis: RedisCounts | None = None
         try:
-            self._redis = RedisCounts(redis_url)
+            self._redis = RedisCounts(redis_url) if redis_url else None
         except ValueError:
             log.warning("limits are counted by each API process for itself: its Redis has a URL that only Celery knows")
 

@@ -1,7 +1,8 @@
-"""POST /sweeps/{id}/extend: more trials, more budget, or a later deadline, for a sweep that runs or has ended."""
+"""POST /sweeps/{id}/extend: more trials, or another budget, for a sweep that runs or has ended."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from flask import Response
 from pydantic import Field
@@ -33,7 +34,7 @@ class SweepExtendRequest(Strict):
     trials: int | None = Field(default=None, ge=1, le=MOST_TRIALS)
     """New maximum number of trials, in all."""
     budget: Budget | None = None
-    """Limits to raise, each as its new total; null: no limit any more."""
+    """Limits to raise or to add, each as its new total; null: no limit any more."""
 
 
 @operation(
@@ -48,7 +49,8 @@ class SweepExtendRequest(Strict):
 def extend(sweep_id: str) -> Response:
     """Raise the number of trials or the budget of a sweep that runs or has ended; one that had ended runs again.
 
-    Values are totals, so repeating the request changes nothing. The posted spec stays in its file.
+    A limit that the sweep did not have is added: what its trials have used counts. Values are totals, so repeating the
+    request changes nothing. The posted spec stays in its file.
     """
     no_query()
     folder = find_sweep(sweep_id)
@@ -121,12 +123,25 @@ def _judge_budget(state: SweepSummary, asked: SweepExtendRequest) -> Iterator[Pr
         before, value = getattr(known, name), getattr(asked.budget, name, None)
         if value is None:
             continue
-        if before is None:
-            yield _problem(name, f"received {value}, and the sweep has no such limit", "not_more")
-        elif name == "deadline" and seconds_until(value) <= 0:
+        if name == "deadline" and seconds_until(value) <= 0:
             yield _problem(name, f"received {value}, which has passed; expected a later time", "passed")
+        elif before is None:
+            yield from _judge_new_limit(state, name, value)
         elif (parse_time(value) < parse_time(before)) if name == "deadline" else (value < before):
             yield _problem(name, f"received {value}, and the sweep has {before}; expected more than that", "not_more")
+
+
+def _judge_new_limit(state: SweepSummary, name: str, value: Any) -> Iterator[Problem]:
+    """What is wrong with a limit that the sweep did not have."""
+    if name == "deadline":
+        return
+    used = state.gpu_seconds if name == "max_gpu_seconds" else max(state.costs().values(), default=0.0)
+    if value <= used:
+        yield _problem(name, f"received {value}, and the trials have used {used:.6g}; expected more", "not_more")
+    unpriced = [str(one.number) for one in state.trials if one.status == "running" and not one.cost]
+    if name == "max_cost" and unpriced:
+        detail = f"received {value}, and no price is known for trials that run now: {', '.join(unpriced)}"
+        yield _problem(name, detail, "no_price")
 
 
 def _problem(name: str, detail: str, code: str) -> Problem:

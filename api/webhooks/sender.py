@@ -31,6 +31,7 @@ from api.webhooks.send import open_client, test_body, try_once
 from api.webhooks.sweep_watch import SeenSweep, SweepWatch
 from api.webhooks.watch import Seen, Watch
 from shared.ids import is_sweep_id
+from shared.mirror.opening import open_mirror
 from shared.networks import parse_networks
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.times import utc_now
@@ -114,7 +115,10 @@ class Sender:
     def __init__(self, settings: Settings, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:
         self._networks = settings.webhook_networks
         self._store = WebhookStore(open_state_folder(settings))
+        looking = open_mirror(settings, settings.volume)
         self._volume = Volume(settings.volume)
+        if looking is not None:
+            looking.begin()
         self._first_wait = first_wait_seconds
         self._watch: Watch | None = None
         self._sweep_watch: SweepWatch | None = None

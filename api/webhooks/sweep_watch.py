@@ -17,12 +17,11 @@ from api.webhooks.facts import Fact, Subject, cut
 from shared.document import UnusableDocument
 from shared.durable import replace_file
 from shared.sweep.explain import explain
+from shared.sweep.extended import ExtendedSweeps
 from shared.sweep.folder import SweepFolder, sweep_folder, sweep_ids
 from shared.sweep.state import SweepReaderOf, SweepSummary
 from shared.sweep.trial import TrialSummary
 from shared.volume import Volume
-
-_MOST_IN_TURN = 200
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class SweepWatch:
         replace_file(self._file, b"".join(_line(*one) for one in self._settled.items()))
         self._readers: dict[str, SweepReaderOf[TrialSummary]] = {}
         self._last: dict[str, tuple[int, bool]] = {}
-        self._turn = 0
+        self._extended = ExtendedSweeps(volume)
 
     def is_settled(self, sweep_id: str) -> bool:
         """Whether nothing of the sweep is looked for now. A sweep that is gone is settled."""
@@ -78,11 +77,8 @@ class SweepWatch:
 
     def _find_extended(self, there: list[str]) -> set[str]:
         """The settled sweeps that run again; of many, a part is asked in turn."""
-        settled = [name for name in there if name in self._settled]
-        turn = [settled[(self._turn + step) % len(settled)] for step in range(min(_MOST_IN_TURN, len(settled)))]
-        self._turn += _MOST_IN_TURN
-        again = {name for name in turn if self._folder(name).is_extended(self._settled[name] + 1)}
-        return again | {name for name in settled if name in self._readers}
+        settled = {name: self._settled[name] for name in there if name in self._settled}
+        return self._extended.look(settled) | {name for name in settled if name in self._readers}
 
     def _look_at(self, sweep_id: str, since_ns: int) -> SeenSweep | None:
         try:

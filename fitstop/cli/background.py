@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import click
+from click.core import ParameterSource
 
 from fitstop.cli.base import fail
 from fitstop.cli.exit_codes import ExitCode
@@ -33,6 +34,25 @@ data_option = click.option(
 )
 
 
+def _read_bucket(ctx: click.Context, option: click.Parameter, given: str | None) -> str:
+    """The address of a bucket; empty for a folder, which FITSTOP_VOLUME may name for other processes."""
+    if given and "://" in given:
+        return given
+    if ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
+        raise click.BadParameter("expected s3://BUCKET/PREFIX; for a volume on a disk, --data names the folder")
+    return ""
+
+
+bucket_option = click.option(
+    "--volume",
+    "bucket",
+    metavar="ADDRESS",
+    envvar="FITSTOP_VOLUME",
+    callback=_read_bucket,
+    help="Bucket that holds the volume, such as s3://models/fitstop, instead of the data folder.",
+)
+
+
 def start_in_background(options: StackOptions) -> None:
     """Start the service as a process of its own, wait until it is ready, and say where it is.
 
@@ -53,7 +73,7 @@ def start_in_background(options: StackOptions) -> None:
             process = _start(options, data, file)
     except OSError as error:
         raise StackError(f"{data} can't be used as the data folder: {error}") from error
-    hint(f"Starting Redis, the API and a worker in {data} …")
+    hint(f"Starting {options.describe()} in {data} …")
     try:
         _wait_until_ready(process, data, log, begin)
     except KeyboardInterrupt:
@@ -68,7 +88,9 @@ def start_in_background(options: StackOptions) -> None:
 
 def _start(options: StackOptions, data: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
     port = [] if options.port is None else ["--port", str(options.port)]
-    more = ["--data", str(data), "--host", options.host, "--slots", str(options.slots), *port]
+    bucket = ["--volume", options.bucket] if options.bucket else []
+    redis = [] if options.has_redis else ["--no-redis"]
+    more = ["--data", str(data), "--host", options.host, "--slots", str(options.slots), *port, *bucket, *redis]
     command = [sys.executable, "-P", "-m", "fitstop.cli.main", "up", *more]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 

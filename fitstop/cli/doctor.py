@@ -42,7 +42,8 @@ def doctor(ctx: click.Context, data: Path, bucket: str | None, output: str) -> N
 
     With --bucket it checks whether a bucket can hold a volume: 16 writers race for one object, 20 times.
     """
-    found = look_at_bucket(bucket) if bucket else look_at_all(Path(os.environ.get("FITSTOP_VOLUME") or data / "volume"))
+    volume = os.environ.get("FITSTOP_VOLUME") or str(data / "volume")
+    found = look_at_bucket(bucket) if bucket else look_at_all(volume, data)
     if output == "json":
         findings = list(found)
         print_json({"object": "list", "data": [one.document() for one in findings]})

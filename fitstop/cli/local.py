@@ -16,7 +16,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from fitstop.cli.background import data_option, start_in_background
+from fitstop.cli.background import bucket_option, data_option, start_in_background
 from fitstop.cli.base import examples, fail
 from fitstop.cli.exit_codes import ExitCode
 from fitstop.client import Client, Json
@@ -25,7 +25,7 @@ from fitstop.local.component import GaveUp
 from fitstop.local.demo import DemoData, find_data, find_images, run_demo
 from fitstop.local.ports import StackError
 from fitstop.local.redis_server import find_redis_server
-from fitstop.local.stack import LocalStack, NotReady, StackOptions, admin_key_file, running_stack
+from fitstop.local.stack import LocalStack, NotReady, StackOptions, admin_key_file, running_stack, wants_redis
 from fitstop.terminal.output import console, fields, hint, literal, plain, show_rows
 
 
@@ -46,6 +46,8 @@ from fitstop.terminal.output import console, fields, hint, literal, plain, show_
     envvar="FITSTOP_SLOTS",
     help="Jobs to run at the same time.",
 )
+@bucket_option
+@click.option("--no-redis", is_flag=True, help="Start no Redis, as with FITSTOP_REDIS_URL=none.")
 @click.option("-d", "--detach", is_flag=True, help="Run it in the background, until `fitstop down`.")
 @click.pass_context
 def up(  # noqa: PLR0913, PLR0917  one for each option
@@ -54,14 +56,21 @@ def up(  # noqa: PLR0913, PLR0917  one for each option
     port: int | None,
     data: Path,
     slots: int,
+    bucket: str,
+    no_redis: bool,  # noqa: FBT001
     detach: bool,  # noqa: FBT001
 ) -> None:
     """Run the whole service in this terminal, or with -d in the background.
 
     Starts Redis, the API and a worker. Their data stays in one folder, and the next start uses it again. Ctrl-C stops
     the service: running jobs save their state and resume at the next start. A second Ctrl-C kills the processes.
+
+    Redis only makes jobs start sooner: without it, the worker looks for jobs every FITSTOP_SWEEP_SECONDS (default: 5).
+
+    With --volume s3://BUCKET/PREFIX the volume is in a bucket, and workers elsewhere need nothing but the bucket. The
+    data folder then holds the key, the logs, and copies of files that may be lost.
     """
-    options = StackOptions(data, host, port, slots)
+    options = StackOptions(data, host, port, slots, has_redis=wants_redis() and not no_redis, bucket=bucket)
     if detach:
         with _report_errors(ctx):
             start_in_background(options)
@@ -73,16 +82,16 @@ def up(  # noqa: PLR0913, PLR0917  one for each option
             if reason := card.get("unfit") or card.get("paused"):
                 _event(f"the worker takes no jobs: {reason}")
             stack.stay()
-            _event("the worker was idle for FITSTOP_IDLE_EXIT_SECONDS; stopping the API and Redis")
+            _event("the worker was idle for FITSTOP_IDLE_EXIT_SECONDS; stopping the service")
         except KeyboardInterrupt:
-            _event("stopping the worker, the API and Redis; running jobs save their state (Ctrl-C again kills them)")
+            _event("stopping the service; running jobs save their state (Ctrl-C again kills its processes)")
     _event("stopped; the data stays in " + str(stack.data))
 
 
 def _start(stack: LocalStack) -> Json:
     """Start the stack and wait for its worker; the worker's card."""
     stack.start()
-    hint(f"Starting Redis, the API and a worker in {stack.data} …")
+    hint(f"Starting {stack.options.describe()} in {stack.data} …")
     card = stack.wait_ready()
     if not (card.get("unfit") or card.get("paused")):
         hint(f"A worker is ready: {card['device']} on {card['host']}, {card['slots']} slot{'s'[: card['slots'] > 1]}.")
@@ -115,9 +124,9 @@ def _print_screen(stack: LocalStack, data: Path, card: Json) -> None:
         ("page", f"{stack.url}/ (to log in: fitstop open)"),
         ("key", _where_the_key_is(stack)),
         ("programs", _how_programs_run(card)),
-        ("volume", stack.volume),
+        ("volume", _where_the_volume_is(stack)),
         ("logs", stack.logs),
-        ("Redis", f"{find_redis_server()}, for the queue only"),
+        ("Redis", f"{find_redis_server()}, for the queue only" if stack.options.has_redis else "none"),
     ]
     show_rows(fields(rows))
     screen.print()
@@ -130,6 +139,10 @@ def _print_screen(stack: LocalStack, data: Path, card: Json) -> None:
         screen.print(literal(words, "yellow"))
     screen.print()
     screen.print(Text("Ctrl-C stops the service."), style="dim")
+
+
+def _where_the_volume_is(stack: LocalStack) -> str:
+    return f"the bucket {stack.volume}" if stack.options.bucket else stack.volume
 
 
 def _how_programs_run(card: Json) -> str:
@@ -210,10 +223,16 @@ def _signals_interrupt() -> Iterator[None]:
     help="CSV or Parquet file. Default: the wine data from UCI, or scikit-learn's breast-cancer data without internet.",
 )
 @data_option
+@bucket_option
 @click.option("--set", "assignments", multiple=True, hidden=True)
 @click.pass_context
-def demo(
-    ctx: click.Context, subject: str | None, data_file: Path | None, data: Path, assignments: tuple[str, ...]
+def demo(  # noqa: PLR0913, PLR0917  one for each option
+    ctx: click.Context,
+    subject: str | None,
+    data_file: Path | None,
+    data: Path,
+    bucket: str,
+    assignments: tuple[str, ...],
 ) -> None:
     """Run the article's job from start to finish.
 
@@ -232,7 +251,7 @@ def demo(
             hint("")
             code = _hint_at_next(job)
         else:
-            code = _demo_alone(find, data, list(assignments))
+            code = _demo_alone(find, data, bucket, list(assignments))
     ctx.exit(code)
 
 
@@ -240,9 +259,10 @@ def _find_demo_data(subject: str | None, data_file: Path | None, data: Path) -> 
     return find_images(data.resolve()) if subject == "images" else find_data(data_file, data.resolve())
 
 
-def _demo_alone(find: Callable[[], DemoData], data: Path, assignments: list[str]) -> ExitCode:
+def _demo_alone(find: Callable[[], DemoData], data: Path, bucket: str, assignments: list[str]) -> ExitCode:
     again = "fitstop up" if data == DEFAULT_DATA else f"fitstop up --data {shlex.quote(str(data))}"
-    with LocalStack(StackOptions(data), hint) as stack:
+    again += f" --volume {shlex.quote(bucket)}" if bucket else ""
+    with LocalStack(StackOptions(data, has_redis=wants_redis(), bucket=bucket), hint) as stack:
         try:
             card = _start(stack)
             if reason := card.get("unfit") or card.get("paused"):
@@ -263,7 +283,8 @@ def _demo_alone(find: Callable[[], DemoData], data: Path, assignments: list[str]
 
 def _demo_on(connection: Connection, find: Callable[[], DemoData], data: Path, assignments: list[str]) -> Json:
     with Client(connection) as client:
-        return run_demo(client, find(), data.resolve() / "volume", assignments)
+        volume = data.resolve() / "volume"
+        return run_demo(client, find(), volume if volume.is_dir() else None, assignments)
 
 
 def _hint_at_next(job: Json) -> ExitCode:

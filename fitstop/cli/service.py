@@ -77,6 +77,8 @@ def _explain_worker(one: dict[str, Any]) -> None:
         hint(f"{one['host']} runs no programs: {one['no_programs']}")
     if one.get("slot_devices", 1) > 1:
         hint(f"{one['host']} holds {one['slot_devices']} devices in each slot, for jobs with `devices`")
+    if one.get("kept_for"):
+        hint(f"{one['host']} keeps its free slots for {one['kept_for']}, which needs several of them")
     if one.get("idle_gpu"):
         hint(f"{one['host']} trains on the CPU and its {one['idle_gpu']} is idle: TensorFlow is the CPU build")
 

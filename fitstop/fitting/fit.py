@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from fitstop.client import Client, Json
-from fitstop.errors import NotFound, Refused
+from fitstop.errors import FieldProblem, NotFound, Problem, Refused
 from fitstop.fitting.arrays import FitData, read_arrays
 from fitstop.fitting.callbacks import read_callbacks
 from fitstop.fitting.compiled import read_compiled
@@ -45,6 +45,7 @@ def fit(  # noqa: PLR0913  the arguments of Keras's fit
     name: str | None = None,
     budget: Json | None = None,
     seed: int | None = None,
+    devices: int = 1,
     client: Client | None = None,
     url: str | None = None,
     wait: bool = True,
@@ -52,12 +53,15 @@ def fit(  # noqa: PLR0913  the arguments of Keras's fit
 ) -> Run:
     """Train a compiled Keras model as a job, with the arguments of `model.fit`, and wait for it; the job's Run.
 
-    The model starts from its own weights and is not changed: `run.best_model()` is the trained one. `budget` and `seed`
-    are those of a job, `client` or `url` names the service; `verbose=0` shows nothing. Raises CannotSend with all that
-    cannot be sent, Refused with all that the service refuses, and as `Run.wait` where it waits.
+    The model starts from its own weights and is not changed: `run.best_model()` is the trained one. `budget`, `seed`
+    and `devices` are those of a job, `client` or `url` names the service; `verbose=0` shows nothing. Raises CannotSend
+    with all that cannot be sent, Refused with all that the service refuses and for more devices than any of its workers
+    has, and as `Run.wait` where it waits.
     """
     data = FitData(x, y, validation_data, validation_split, sample_weight, class_weight)
-    hyperparameters = {"batch_size": batch_size or 32, "epochs": epochs, **({} if seed is None else {"seed": seed})}
+    asked = {"seed": seed, "devices": None if devices == 1 else devices}
+    given = {name: value for name, value in asked.items() if value is not None}
+    hyperparameters = {"batch_size": batch_size or 32, "epochs": epochs, **given}
     job = _Job(model, data, callbacks, {"name": name, "budget": budget}, hyperparameters, others)
     run = job.send(open_client(client, url))
     return run.wait(verbose=bool(verbose)) if wait else run
@@ -93,6 +97,7 @@ class _Job:
         """Upload what the service has not yet, and submit the job."""
         wanted = f"arrays-{self._arrays.sha256[:_DIGITS]}"
         _check(client, {**self._spec, "dataset": {"kind": "arrays", "id": wanted}})
+        _check_devices(client, self._spec["hyperparameters"].get("devices", 1))
         dataset_id = _put(client, wanted, client.dataset, lambda one: client.put_dataset(one, self._arrays))
         with saved_weights(self._model) as (path, sha256):
             wanted = f"weights-{sha256[:_DIGITS]}"
@@ -120,6 +125,17 @@ def _check(client: Client, spec: Json) -> None:
         errors = tuple(one for one in refused.problem.errors if one.code not in _NOT_THERE_YET)
         if errors:
             raise Refused(replace(refused.problem, errors=errors)) from None
+
+
+def _check_devices(client: Client, devices: int) -> None:
+    """Raise Refused where workers are there, and none of them has as many devices: the job would wait for another."""
+    alive = [one for one in client.workers()["data"] if one["status"] != "lost"] if devices > 1 else []
+    most = max((max(one["slot_devices"], one.get("most_devices", 1)) for one in alive), default=devices)
+    if devices > most:
+        start = f"start a worker with FITSTOP_SLOT_DEVICES={devices}, or use fewer devices"
+        detail = f"received {devices}, expected at most {most}, the most that a worker of this service has; {start}"
+        field = FieldProblem("#/hyperparameters/devices", detail, "too_few_devices")
+        raise Refused(Problem(_CONFLICT, "Too few devices", f"no worker can train it: {detail}", field.code, (field,)))
 
 
 def _put(client: Client, wanted: str, find: Callable[[str], Json], put: Callable[[str], Json]) -> str:

@@ -84,7 +84,7 @@ def spec_for(dataset: Json) -> Json:
     return {"name": dataset["id"], "dataset": {"id": dataset["id"], "target": columns[-1]}}
 
 
-def run_demo(client: Client, data: DemoData, volume: Path, assignments: list[str]) -> Json:
+def run_demo(client: Client, data: DemoData, volume: Path | None, assignments: list[str]) -> Json:
     """Upload, submit, watch and print the summary. Returns the finished job."""
     dataset = upload(client, data)
     hint(f"Dataset {dataset['id']}: {describe_content(dataset)}, from {data.path}")

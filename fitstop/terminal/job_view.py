@@ -238,6 +238,7 @@ def _what_it_trains(spec: Json) -> list[tuple[str, object]]:
     return [
         ("dataset", _dataset_words(spec.get("dataset") or {})),
         ("model", literal(model_words(spec.get("model") or {}))),
+        *([("devices", devices)] if (devices := (spec.get("hyperparameters") or {}).get("devices", 1)) > 1 else []),
     ]
 
 

@@ -19,11 +19,11 @@ _SHOWN_ROWS = 2
 
 @dataclass(frozen=True)
 class Ended:
-    """A finished job, the folder of its volume, and the seconds from submission to result."""
+    """A finished job, the folder of its volume if it is on this machine, and the seconds from submission to result."""
 
     client: Client
     job: Json
-    volume: Path
+    volume: Path | None
     seconds: float
 
 
@@ -65,7 +65,7 @@ def _rate_drops(ended: Ended) -> list[Text]:
 def _print_checkpoints(screen: Console, ended: Ended) -> None:
     saved = ended.client.checkpoints(ended.job["id"])["data"]
     screen.print()
-    screen.print(Text("Checkpoints", "bold"), literal(checkpoint_folder(ended)), sep="  ", soft_wrap=True)
+    screen.print(Text("Checkpoints", "bold"), literal(checkpoint_folder(ended) or ""), sep="  ", soft_wrap=True)
     grid = table("NAME", "EPOCH", "SIZE", "", right=("EPOCH", "SIZE"))
     for one in saved:
         grid.add_row(
@@ -74,8 +74,10 @@ def _print_checkpoints(screen: Console, ended: Ended) -> None:
     show_rows(grid if saved else Text("none"))
 
 
-def checkpoint_folder(ended: Ended) -> Path:
-    """The folder of the checkpoints on the volume: that of the newest attempt that has some."""
+def checkpoint_folder(ended: Ended) -> Path | None:
+    """The folder of the checkpoints on the volume: that of the newest attempt that has some. None for a bucket."""
+    if ended.volume is None:
+        return None
     job_id = str(ended.job["id"])
     attempts = ended.volume / "jobs" / job_id[-2:] / job_id / "attempts"
     folders = [attempts / str(number) / "checkpoints" for number in range(ended.job.get("attempt") or 1, 0, -1)]

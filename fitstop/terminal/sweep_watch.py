@@ -50,7 +50,7 @@ def follow_sweep(client: Client, sweep_id: str, *, timeout: float | None = None)
         try:
             # Before the trials: all of them have ended where the sweep has.
             seen = client.sweep(sweep_id)
-            ended = trials.look()
+            ended = trials.look(seen["counts"]["total"])
         except (Unreachable, ApiError) as error:
             lost_since = lost_since or time.monotonic()
             if sweep is None or time.monotonic() - lost_since > LOST_SECONDS:
@@ -67,22 +67,22 @@ def follow_sweep(client: Client, sweep_id: str, *, timeout: float | None = None)
 
 
 class _Trials:
-    """The trials of one sweep. A finished trial does not change, so it is read once."""
+    """The trials of one sweep. A finished trial does not change, so it is read once; the others at each look."""
 
     def __init__(self, client: Client, sweep_id: str) -> None:
         self.client, self.sweep_id = client, sweep_id
         self.unfinished: list[Json] = []
-        self._settled = 0
-        self._ended: set[int] = set()
+        self._count = self._newest = 0
 
-    def look(self) -> list[Json]:
-        """Read what may have changed; the trials that ended since the last look."""
-        seen = list(self.client.all_trials(self.sweep_id, self._settled))
-        self.unfinished = [one for one in seen if one["status"] in UNFINISHED]
-        ended = [one for one in seen if one["status"] not in UNFINISHED and one["number"] not in self._ended]
-        self._ended.update(one["number"] for one in ended)
-        while self._settled + 1 in self._ended:
-            self._settled += 1
+    def look(self, total: int) -> list[Json]:
+        """Read what may have changed; the trials that ended since the last look. `total`: of trials that there are."""
+        running = [one["number"] for one in self.unfinished]
+        seen = self.client.trials(self.sweep_id, numbers=running)["data"] if running else []
+        new = list(self.client.all_trials(self.sweep_id, self._newest)) if total > self._count else []
+        self._count += len(new)
+        self._newest = max((one["number"] for one in new), default=self._newest)
+        self.unfinished = [one for one in (*seen, *new) if one["status"] in UNFINISHED]
+        ended = [one for one in (*seen, *new) if one["status"] not in UNFINISHED]
         return sorted(ended, key=lambda one: str(one["finished_at"]))
 
 

@@ -1,7 +1,7 @@
 """A queue of narrow and wide jobs that never gets empty: does a job on several devices ever wait longer than its turn?
 
 No faults, one project, one priority: jobs arrive faster than the workers train them, a quarter of them on two devices,
-which one or two of the workers hold in a slot.
+which one of the workers holds, in one slot or in two together.
 """
 
 import shutil
@@ -21,16 +21,18 @@ _SECONDS_BETWEEN_JOBS = 1.5
 
 
 class Crowd(Play):
-    """Such a queue, and its workers: of every two machines the second one holds two devices in its slot."""
+    """Such a queue, and its workers: the second machine has one slot of two devices, or two slots of one."""
 
     def __init__(self, chance: Random, root: Path) -> None:
         super().__init__(chance, root, SETTINGS)
         World.disk = Disk(0.1, 0.005)
         self.batches, self.batch_seconds, self.share_saved = 3, 2.0, 0.0
         self._devices: dict[str, int] = {}
+        self._has_two_slots = chance.random() < 0.5
 
     def settings_of(self, machine: Machine) -> Settings:
-        return SETTINGS.model_copy(update={"slot_devices": self._slot_devices(machine)})
+        field = "slots" if self._has_two_slots else "slot_devices"
+        return SETTINGS.model_copy(update={field: self._devices_of(machine)})
 
     def plan(self) -> None:
         for number in range(_JOBS):
@@ -45,8 +47,8 @@ class Crowd(Play):
         return record.model_copy(update={"spec": spec, "project": DEFAULT_PROJECT})
 
     def overtaken(self) -> list[str]:
-        """Each wide job that a wide slot passed over for one that was posted later, and by how many of them."""
-        trained = [(trainer.job, self._slot_devices(trainer.process.machine)) for trainer in self.eye.trainers]
+        """Each wide job that its machine passed over for one that was posted later, and by how many of them."""
+        trained = [(trainer.job, self._devices_of(trainer.process.machine)) for trainer in self.eye.trainers]
         order = [job for job, _ in trained]
         found = []
         for wide in (job for job, devices in self._devices.items() if devices > 1):
@@ -56,7 +58,7 @@ class Crowd(Play):
                 found.append(f"{wide} was overtaken by {len(later)}")
         return found
 
-    def _slot_devices(self, machine: Machine) -> int:
+    def _devices_of(self, machine: Machine) -> int:
         return 1 + int(machine.name[-1]) % 2
 
 

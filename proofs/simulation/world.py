@@ -158,17 +158,24 @@ class Play:
 
     def _work(self, process: Process) -> None:
         """What `worker.supervisor.main` and Celery do with a worker."""
-        worker = Worker(self.settings_of(process.machine), self.volume, self.job_queue, Nursery(self, process))  # type: ignore[arg-type]
+        settings = self.settings_of(process.machine)
+        worker = Worker(settings, self.volume, self.job_queue, Nursery(self, process))  # type: ignore[arg-type]
         process.drain = worker.drain.set
         worker.begin()
+        for _ in range(settings.slots - 1):
+            self.kernel.begin(process, self._serve, worker)
+        self._serve(worker)
+        with suppress(OSError):  # its card stays; nothing is decided by it
+            worker.end()
+        self.kernel.exit(process, 0)
+
+    def _serve(self, worker: Worker) -> None:
+        """One of Celery's threads."""
         while not worker.drain.is_set():
             if worker.may_take() and self.job_queue.take():
                 worker.run_next()
             else:
                 self.kernel.wait(self.job_queue.notified, 1.0)
-        with suppress(OSError):  # its card stays; nothing is decided by it
-            worker.end()
-        self.kernel.exit(process, 0)
 
     # The client, through what the API does
 

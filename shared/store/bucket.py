@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     # Types that obstore has for checkers alone.
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
+# Of a file that is read.
+PIECE_BYTES = 1024**2
 # A part of a multipart upload. S3 takes 10,000 of them, so that a file may have 80 GB.
 PART_BYTES = 8 * 1024**2
 # Of one upload at a time; a copy has several uploads.
@@ -129,6 +131,11 @@ class BucketStore:
     def read_range(self, name: str, start: int, length: int) -> bytes:
         with self._report_errors():
             return bytes(obstore.get_range(self._objects, self._key(name), start=start, length=length))
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        with self._report_errors():
+            for piece in obstore.get(self._objects, self._key(name)).stream(min_chunk_size=PIECE_BYTES):
+                yield bytes(piece)
 
     def list(self, folder: str = "") -> Iterator[Entry]:
         prefix = self._key(folder) if folder else None

@@ -31,9 +31,9 @@ def find_access(environment: Mapping[str, str]) -> dict[str, str]:
     found = {"region": _region(environment, settings)}
     if endpoint := _endpoint(environment, settings):
         found["endpoint"] = endpoint
-    if not environment.get("AWS_ACCESS_KEY_ID"):
-        found |= _keys({**settings, **secrets})
-    return found
+    # Given to obstore as well: a worker takes the variables out of its own environment before it opens the bucket.
+    given = {name: value for name in _KEYS | _OPTIONAL if (value := environment.get(name.upper()))}
+    return found | _keys(given if environment.get("AWS_ACCESS_KEY_ID") else {**settings, **secrets})
 
 
 def _region(environment: Mapping[str, str], settings: Mapping[str, str]) -> str:

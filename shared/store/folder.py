@@ -12,6 +12,7 @@ from shared.store.interface import Entry, StoreError, check_name
 
 # Often enough for a folder that others remove at the same moment, since it is empty.
 _TRIES = 10
+_PIECE_BYTES = 1024**2
 # What `shared.durable` writes beside a file. A script's own files may have names that are nearly like it.
 _TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{12}}{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
 
@@ -46,6 +47,11 @@ class FolderStore:
         with open_plain(self._path(name)) as file:
             file.seek(start)
             return file.read(length)
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        with open_plain(self._path(name)) as file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
 
     def list(self, folder: str = "") -> Iterator[Entry]:
         if folder:

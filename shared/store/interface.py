@@ -83,6 +83,9 @@ class Store(Protocol):
         `start` is less than the file's size, and `length` is 1 or more.
         """
 
+    def stream(self, name: str) -> Iterator[bytes]:
+        """A file of any size in pieces, as it was at one moment. Raises FileNotFoundError."""
+
     def list(self, folder: str = "") -> Iterator[Entry]:
         """All files whose names begin with `folder` and a slash, at any depth; without `folder` all files."""
 

@@ -3,12 +3,16 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
+from shared.store.address import parse_address
 from shared.store.bucket import BucketStore
 from shared.store.credentials import find_access
 from shared.store.folder import FolderStore
-from shared.store.interface import BadName, Store, check_name
+from shared.store.interface import Store
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
 
 
 def is_address(place: str) -> bool:
@@ -21,20 +25,11 @@ def open_store(place: str, environment: Mapping[str, str] = os.environ) -> Store
     return open_bucket(place, environment) if is_address(place) else FolderStore(Path(place).resolve())
 
 
-def open_bucket(address: str, environment: Mapping[str, str] = os.environ) -> BucketStore:
-    """The bucket at `s3://BUCKET/PREFIX`, which exists. Raises BadName, StoreError."""
-    parts = urlsplit(address)
-    if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
-        raise BadName(f"{_without_secrets(address)} is no bucket: expected s3://BUCKET or s3://BUCKET/PREFIX")
-    prefix = parts.path.strip("/")
-    if prefix:
-        check_name(prefix)
-    store = BucketStore(parts.netloc, prefix, find_access(environment))
+def open_bucket(
+    address: str, environment: Mapping[str, str] = os.environ, retries: "RetryConfig | None" = None
+) -> BucketStore:
+    """The bucket at `s3://BUCKET/PREFIX`, which exists. Raises BadName, StoreError. `retries` as for BucketStore."""
+    bucket, prefix = parse_address(address)
+    store = BucketStore(bucket, prefix, find_access(environment), retries)
     store.check()
     return store
-
-
-def _without_secrets(address: str) -> str:
-    """An address as it may be shown: somebody may have put a key before an `@` or after a `?`."""
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"

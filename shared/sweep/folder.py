@@ -224,6 +224,11 @@ class SweepFolder:
         """Whether the sweep has an extension of this number (from 1)."""
         return self._extension_file(number).exists()
 
+    def is_running(self) -> bool:
+        """Whether it has not ended, by the names of files alone."""
+        extensions = len(list(self.extensions.glob("*.json"))) if self.extensions.is_dir() else 0
+        return not self.end_file(extensions).exists()
+
     def extend(self, number: int, extension: Extension) -> bool:
         """Extend the sweep; False where another process has made an extension of this number.
 

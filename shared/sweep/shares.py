@@ -44,6 +44,7 @@ class Use:
 def divide(limit: float, ended: float, uses: Sequence[Use], most: int, second: float | None) -> list[float]:
     """The new share of each unfinished trial: not below the present one, and above it by no more than is left.
 
+    A trial that runs without one, since the sweep has this limit only now, has at least what it has used: it stops.
     `limit`: of all trials together, in any unit. `ended`: what the ended trials used of it. `most`: the number of
     trials that may run at once. `second`: what a second of a trial uses of the limit; None where that is not known.
     """
@@ -54,10 +55,9 @@ def divide(limit: float, ended: float, uses: Sequence[Use], most: int, second: f
     asked = [reach - (use.taken - use.used) for use in uses]
     asked = [one if use.taken - use.used < reach / 2 else 0.0 for one, use in zip(asked, uses, strict=True)]
     total = sum(asked)
-    if total <= 0 or pool < reach * _LEAST_RAISE:
-        return [use.share for use in uses]
-    part = min(1.0, pool / total)
-    return [use.taken + one * part if one > 0 else use.share for one, use in zip(asked, uses, strict=True)]
+    part = 0.0 if total <= 0 or pool < reach * _LEAST_RAISE else min(1.0, pool / total)
+    raised = [use.taken + one * part if one > 0 and part else use.share for one, use in zip(asked, uses, strict=True)]
+    return [share or use.used for share, use in zip(raised, uses, strict=True)]
 
 
 def _most_lines(free: float, most: int, second: float | None) -> int:

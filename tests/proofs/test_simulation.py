@@ -12,6 +12,7 @@ import pytest
 
 import shared.durable
 import worker.supervisor.claim
+import worker.supervisor.slots
 from proofs.simulation.crowd import run_crowd
 from proofs.simulation.kernel import Process
 from proofs.simulation.machinery import simulated
@@ -169,15 +170,25 @@ def test_a_marker_behind_the_spec_is_seen(folder: Path, monkeypatch: pytest.Monk
 # A queue of narrow and wide jobs that never gets empty.
 
 
-def test_no_slot_that_holds_enough_devices_passes_a_wide_job_over(folder: Path) -> None:
+def test_no_worker_that_holds_enough_devices_passes_a_wide_job_over(folder: Path) -> None:
     assert [trouble for seed in range(FIRST, FIRST + 5) for trouble in run_crowd(seed, folder)] == []
 
 
 def test_wide_jobs_that_stand_behind_narrow_ones_are_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = worker.supervisor.claim._in_turns
+    ours = worker.supervisor.claim.in_turns
 
     def narrow_first(*arguments: Any, **options: Any) -> list[JobState]:
         return sorted(ours(*arguments, **options), key=lambda state: state.record.spec.devices)
 
-    monkeypatch.setattr("worker.supervisor.claim._in_turns", narrow_first)
+    monkeypatch.setattr("worker.supervisor.claim.in_turns", narrow_first)
     assert "was overtaken by" in str([run_crowd(seed, folder) for seed in range(FIRST, FIRST + 2)])
+
+
+def test_free_slots_that_are_kept_for_no_wide_job_are_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = worker.supervisor.slots.claim_next
+
+    def claim_what_fits(*arguments: Any, **options: Any) -> AttemptFolder | None:
+        return ours(*arguments, **{**options, "most_devices": 0})
+
+    monkeypatch.setattr("worker.supervisor.slots.claim_next", claim_what_fits)
+    assert "was overtaken by" in str([run_crowd(seed, folder) for seed in range(FIRST + 5, FIRST + 10)])

@@ -14,7 +14,7 @@ from typing import Any
 from shared.volume import Volume
 from tests.support.keys import ADMIN_KEY, AUTHORIZATION
 from tests.support.redis import free_port
-from tests.support.waiting import wait_for
+from tests.support.waiting import wait_for, wait_for_end
 from tests.support.worker_process import descendants
 
 
@@ -59,6 +59,11 @@ class ApiProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "api"], env=self._environment, stderr=log, stdout=log
             )
+
+    def wait(self, within: float) -> int:
+        """Wait until it ends by itself; its exit status."""
+        assert self.process is not None
+        return wait_for_end(self.process, within)
 
     def kill(self) -> None:
         """Kill all its processes, as a machine that loses its power does."""

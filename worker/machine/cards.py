@@ -1,7 +1,7 @@
 """The GPUs of a worker, and which of them each of its slots holds."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from shared.worker_card import Gpu
 from worker.machine.device import DeviceUnusable, device_name
@@ -20,6 +20,27 @@ def visible_cards() -> tuple[str, ...]:
 def cards_of_slot(cards: Sequence[str], slot: int, each: int) -> tuple[str, ...]:
     """The GPUs of a slot that holds `each` of them. Where there are too few for all slots, they are shared in turn."""
     return tuple(cards[(slot * each + number) % len(cards)] for number in range(each)) if cards else ()
+
+
+def cards_of_slots(cards: Sequence[str], slots: Iterable[int], each: int) -> tuple[str, ...]:
+    """The GPUs of slots that each hold `each` of them, every GPU once."""
+    return tuple(dict.fromkeys(card for slot in slots for card in cards_of_slot(cards, slot, each)))
+
+
+def count_devices(cards: Sequence[str], slots: Sequence[int], each: int) -> int:
+    """On how many devices slots can train one job together; a CPU is divided into as many as are wanted."""
+    return len(cards_of_slots(cards, slots, each)) if cards else len(slots) * each
+
+
+def choose_slots(cards: Sequence[str], slots: Sequence[int], each: int, devices: int) -> tuple[int, ...]:
+    """The first slots that hold so many devices together, of which each adds some."""
+    chosen: tuple[int, ...] = ()
+    for slot in slots:
+        more = (*chosen, slot)
+        had = count_devices(cards, chosen, each)
+        if had < devices and count_devices(cards, more, each) > had:
+            chosen = more
+    return chosen
 
 
 def card_environment(cards: Sequence[str]) -> dict[str, str]:

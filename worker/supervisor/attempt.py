@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, JobError
 from shared.job_folder import AttemptFolder
+from shared.mirror.attached import bring
 from shared.points import made_progress
 from shared.settings import Settings
 from shared.storage import classify_storage_error, is_storage_error, storage_message
@@ -24,6 +25,7 @@ from worker.supervisor.heartbeat import Heartbeat
 from worker.supervisor.outcome import Exit, decide
 from worker.supervisor.programs import FilesWatch
 from worker.supervisor.system_sampler import SystemSampler
+from worker.supervisor.uploads import Uploads
 
 _LOOK_SECONDS = 0.25
 
@@ -55,6 +57,8 @@ class AttemptRun:
         self._asked_at: float | None = None
         self._pulse = Pulse(settings.child_start_seconds, "0:0")
         self._has_begun = False
+        self._is_recorded = False
+        self._uploads = Uploads(volume, attempt, settings.bucket_seconds)
         self._heard_at = time.monotonic()
 
     def run(self, child: Child) -> None:
@@ -62,6 +66,12 @@ class AttemptRun:
 
         An attempt that the volume ended, since it took no beat or could not be read, is handed back.
         """
+        try:
+            self._run(child)
+        finally:
+            self._uploads.end(is_ours=self._is_recorded)
+
+    def _run(self, child: Child) -> None:
         trouble: OSError | None = None
         heartbeat = Heartbeat(self._attempt, self._settings, self._since)
         try:
@@ -86,6 +96,8 @@ class AttemptRun:
 
     def _train(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
         """Say how the training ended; None where the attempt belongs to others by then."""
+        self._bring()
+        self._uploads.begin()
         if (before := self._attempt.before) is not None:
             _own(before)
             remove_halves(before)
@@ -97,6 +109,13 @@ class AttemptRun:
         with SystemSampler(self._attempt, child.pid, self._since, cards[0] if cards else None):
             exit_ = self._watch(child, heartbeat)
         return None if heartbeat.is_lost else decide(self._attempt, exit_, self._settings)
+
+    def _bring(self) -> None:
+        """Have here what the job rests on, where the volume is in a bucket."""
+        record = self._attempt.job.record()
+        bring(self._attempt.job.path)
+        if record is not None:
+            self._volume.bring_files(record)
 
     def _watch(self, child: Child, heartbeat: Heartbeat) -> Exit:
         """Wait for the child; ask it to stop when the worker drains, kill it where it does not hear or hangs."""
@@ -114,7 +133,8 @@ class AttemptRun:
             child.kill()
         self._hear(child)
         kills = out_of_memory_kills() - kills_before
-        exit_ = Exit(child.exit_code(), because, self._pulse.place, kills, self._has_begun)
+        code = child.exit_code()
+        exit_ = Exit(code, because, self._pulse.place, kills, self._has_begun, self._elapsed())
         child.close()
         _own(self._attempt)
         return exit_
@@ -158,6 +178,7 @@ class AttemptRun:
         if not self._close(end):
             log.warning("%s attempt %d was ended by others", self._attempt.job.id, self._attempt.number)
             return
+        self._is_recorded = True
         log.info("%s attempt %d: %s", self._attempt.job.id, self._attempt.number, end.outcome)
         try:
             self._settle(end)
@@ -181,6 +202,7 @@ class AttemptRun:
             try:
                 # Only now: while the volume fails nobody can say how far the attempt got.
                 has_progress = end.ending is None and made_progress(self._attempt)
+                self._uploads.upload_all()
                 return self._attempt.close(end.model_copy(update={"has_progress": has_progress}))
             except OSError as error:
                 if told != (told := str(error)):

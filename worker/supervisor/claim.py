@@ -10,6 +10,7 @@ from shared.backoff import backs_off_until
 from shared.document import UnusableDocument
 from shared.job import AttemptEnd, Claim, ProcessIdentity
 from shared.job_folder import AttemptFolder, JobFolder, JobState
+from shared.mirror.attached import refresh
 from shared.settling import settle_if_decided
 from shared.spec import ProgramJobSpec
 from shared.spec.base import MOST_DEVICES
@@ -23,12 +24,17 @@ _PROBE_BYTES = 64 * 1024
 log = logging.getLogger(__name__)
 
 
+class NeedsMoreSlots(Exception):
+    """The first job in order, by its id, needs more devices than the free slots of the worker hold."""
+
+
 @dataclass
 class Owner:
     """Who claims: a worker, named again at each of its starts, and one of its slots, with a GPU's price if known.
 
     `claiming_since` is the moment before its last claim, by this machine's monotonic clock: from there on others count.
-    The slot holds `devices`. `process` is the worker's own, so that others on its machine see when it has ended.
+    It holds `devices`, of which the last claim is for `claimed`. `process` is the worker's own, so that others on its
+    machine see when it has ended.
     """
 
     worker: str
@@ -41,9 +47,10 @@ class Owner:
     claiming_since: float = 0.0
     process: ProcessIdentity | None = None
     devices: int = 1
+    claimed: int = 1
 
     def claim(self, attempt: int, devices: int = 1) -> Claim:
-        self.claiming_since = time.monotonic()
+        self.claiming_since, self.claimed = time.monotonic(), devices
         return Claim(
             attempt=attempt,
             owner=self.worker,
@@ -61,25 +68,35 @@ class Owner:
 
 
 def claim_next(
-    volume: Volume, owner: Owner, weights: Mapping[str, int] | None = None, *, takes_programs: bool = True
+    volume: Volume,
+    owner: Owner,
+    weights: Mapping[str, int] | None = None,
+    *,
+    takes_programs: bool = True,
+    most_devices: int = 0,
 ) -> AttemptFolder | None:
     """Claim the first job in order that waits for a worker; None where there is none. `weights`: of the projects.
 
     Without `takes_programs` jobs that run a program are left to other workers, as are those that need more devices than
-    the owner's slot holds. No job is passed over that the slot can hold: a job on several devices waits only for those
-    before it in the queue, as any other.
+    the owner holds. No job is passed over that the owner can hold: a job on several devices waits only for those before
+    it in the queue, as any other. Where the owner will hold up to `most_devices` as soon as other slots are free, it
+    waits for them. Raises NeedsMoreSlots for such a job; those after it are not taken.
 
     Of any number of workers that ask at once, each job goes to exactly one. A job that is cancelled while it is
     claimed is not started.
     """
-    for waiting in _in_turns(volume, weights or {}, takes_programs=takes_programs, devices=owner.devices):
+    most = max(owner.devices, most_devices)
+    for waiting in in_turns(volume, weights or {}, takes_programs=takes_programs, devices=most):
         number = waiting.attempt.number + 1 if waiting.attempt else 1
         folder = volume.job_folder(waiting.record.id)
         if not _is_usable(folder):
             continue
+        if waiting.record.spec.devices > owner.devices:
+            raise NeedsMoreSlots(folder.id)
         attempt = _take(volume, folder, owner.claim(number, waiting.record.spec.devices))
         if attempt is None:
             continue
+        refresh(folder.path)
         # Without its spec the job was deleted between our look and our claim.
         if folder.result() is None and folder.spec_file.exists():
             record_turn(volume.turns, waiting.record.project)
@@ -89,7 +106,7 @@ def claim_next(
     return None
 
 
-def _in_turns(volume: Volume, weights: Mapping[str, int], *, takes_programs: bool, devices: int) -> Iterator[JobState]:
+def in_turns(volume: Volume, weights: Mapping[str, int], *, takes_programs: bool, devices: int) -> Iterator[JobState]:
     """The jobs that may run now, in the order in which the projects take turns."""
     queues: dict[str, list[OpenJob]] = {}
     for marker in volume.open_jobs():

@@ -5,23 +5,28 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from shared.child_environment import leave_for_training
 from shared.durable import check_links
+from shared.mirror.opening import Looking, bring_marker
 from shared.processes import hide_memory
-from shared.queue import JobQueue, make_celery
+from shared.queue import JobQueue, OwnQueue, RedisQueue, make_celery
 from shared.settings import BadEnvironment, Settings, read_settings
+from shared.store.interface import StoreError
 from shared.volume import Volume
 from shared.volume_identity import is_volume
 from worker.machine.cards import visible_cards
 from worker.machine.device import DeviceUnusable, device_name
 from worker.machine.trial import try_training
+from worker.supervisor.bucket import open_bucket_folder
 from worker.supervisor.celery_worker import serve
 from worker.supervisor.idle import run_hook
 from worker.supervisor.nursery import NoChildren, Nursery
+from worker.supervisor.own_loop import serve_alone
 from worker.supervisor.programs import explain_no_programs
 from worker.supervisor.slots import Leaving, Worker
 
@@ -59,26 +64,44 @@ def main() -> int:
 
 def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) -> int:
     try:
-        _wait_for_volume(settings.volume.resolve())
-        volume = Volume(settings.volume.resolve())
+        looking, root = open_bucket_folder(settings, environment)
+        _wait_for_volume(root, settings.bucket, looking)
+        volume = Volume(root)
         check_links(volume.root)
-        app = make_celery(settings)
-        worker = Worker(settings, volume, JobQueue(app), nursery)
+        job_queue, serve_jobs = _choose_queue(settings)
+        if looking is not None:
+            looking.begin(lambda job_ids: job_queue.notify(*job_ids))
+        worker = Worker(settings, volume, job_queue, nursery)
         _prepare(worker, nursery, settings)
     except (OSError, NoChildren, DeviceUnusable) as error:
         log.error("the worker cannot start: %s", error)
         return 2
     nursery.begin()
-    serve(app, worker, settings)
+    serve_jobs(worker)
+    if looking is not None:
+        looking.end()
     return _status_after(worker.leaving, settings, environment)
 
 
-def _wait_for_volume(root: Path) -> None:
+def _choose_queue(settings: Settings) -> tuple[JobQueue, Callable[[Worker], None]]:
+    """The queue, and what runs a worker's jobs from it until the process is asked to end."""
+    if settings.redis_address is None:
+        own_queue = OwnQueue(settings.slots)
+        return own_queue, lambda worker: serve_alone(own_queue, worker, settings.slots)
+    app = make_celery(settings)
+    return RedisQueue(app), lambda worker: serve(app, worker, settings)
+
+
+def _wait_for_volume(root: Path, bucket: str, looking: Looking | None) -> None:
     """Wait until a volume is mounted, or the API has made one: a worker that made one would fill a bare mount point."""
     if not is_volume(root):
-        log.warning("no Fitstop volume is at %s; waiting until it is mounted, or until the API has made it", root)
+        place, how = (bucket, "") if bucket else (root, "it is mounted, or until ")
+        log.warning("no Fitstop volume is at %s; waiting until %sthe API has made it", place, how)
     while not is_volume(root):
         time.sleep(_LOOK_SECONDS)
+        if looking is not None:
+            with suppress(StoreError):
+                bring_marker(looking.mirror)
 
 
 def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:

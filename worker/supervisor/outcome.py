@@ -24,6 +24,7 @@ from shared.times import time_in, utc_now
 from worker.ipc.beat import held_by_last_beat
 from worker.ipc.exit_statuses import CODE_OF_STATUS
 from worker.machine.memory import DATA_LARGER_THAN_MEMORY, data_shortage
+from worker.supervisor.programs import runs_program
 
 # How an attempt counts that broke off, by the code of its error: whatever is in none of these is a failure.
 _LOSSES = frozenset({"worker_lost", "killed"})
@@ -43,6 +44,7 @@ _TOO_MANY_FILES = JobError(
 _LEAST_REST_SECONDS = 0.1
 _MOST_REST_SECONDS = 30
 _MOST_DOUBLINGS = 20
+_MOST_UNCHARGED_OF_PROGRAM = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,8 @@ class Exit(NamedTuple):
     """How a child ended: its exit code, negative for a signal as in `subprocess`, and whether its worker killed it.
 
     `place` is where its last pulse came from; `out_of_memory_kills` how often the kernel killed meanwhile. `has_begun`:
-    whether it said that its training program runs, before which it reads nothing of the job.
+    whether it said that its training program runs, before which it reads nothing of the job. `seconds`: from the claim
+    until it was seen to have ended.
     """
 
     code: int | None
@@ -59,13 +62,14 @@ class Exit(NamedTuple):
     place: str | None = None
     out_of_memory_kills: int = 0
     has_begun: bool = True
+    seconds: float = 0.0
 
 
 def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEnd:
     """The attempt's end, from the child's own conclusion where it left one, else from how it died."""
     conclusion = None if child.was_killed_because == "files" else _conclusion_of(attempt)
     if conclusion is not None:
-        return _concluded(attempt, conclusion, settings)
+        return _concluded(attempt, conclusion, settings).model_copy(update=_charge(attempt, conclusion, child))
     if attempt.job.cancel() is not None:
         return _finished(Ending(status="cancelled", stop=_stop(attempt, "cancelled")))
     if child.was_killed_because == "drain":
@@ -73,6 +77,19 @@ def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEn
     if child.was_killed_because == "files":
         return _finished(Ending(status="failed", stop=_stop(attempt, "error"), error=_TOO_MANY_FILES))
     return failed_attempt(attempt, _death(attempt, child), settings, place=child.place)
+
+
+def _charge(attempt: AttemptFolder, conclusion: Conclusion, child: Exit) -> dict[str, float]:
+    """How long the attempt held its GPU, as it is charged and beyond that: the process itself says when it was done.
+
+    A script shares its process and could say anything, so what it is not charged has a maximum.
+    """
+    if conclusion.held_seconds is None:
+        return {}
+    held = min(conclusion.held_seconds, child.seconds)
+    if runs_program(attempt.job):
+        held = max(held, child.seconds - _MOST_UNCHARGED_OF_PROGRAM)
+    return {"held_seconds": held, "uncharged_seconds": round(child.seconds - held, 6)}
 
 
 def _conclusion_of(attempt: AttemptFolder) -> Conclusion | None:

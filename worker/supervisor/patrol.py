@@ -15,6 +15,7 @@ import time
 from shared.document import UnusableDocument
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
+from shared.mirror.attached import refresh
 from shared.processes import is_gone
 from shared.queue import MOST_PENDING, JobQueue
 from shared.settings import Settings
@@ -89,6 +90,10 @@ class Sweeper:
         is_quiet = silence > _QUIET_BEATS * self._settings.heartbeat_seconds
         has_ended = is_quiet and _has_no_process(attempt)
         if not has_ended and silence <= self._settings.take_over_seconds:
+            return
+        # Of a volume in a bucket the last look may be old, and its events must be here to be counted.
+        refresh(attempt.job.path)
+        if read_bytes(attempt.heartbeat_file) != self._seen[attempt.job.id, attempt.number][0]:
             return
         if attempt.close(lost_attempt(attempt, self._settings, is_gone=has_ended)):
             why = "its worker's process is gone" if has_ended else "its heartbeat has stopped"

@@ -2,29 +2,28 @@
 
 import logging
 import os
-import queue
 import secrets
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 
 from shared.job import AttemptEnd, JobError
-from shared.job_folder import AttemptFolder
+from shared.job_folder import AttemptFolder, JobState
 from shared.processes import this_process
 from shared.queue import JobQueue
 from shared.settings import Settings
 from shared.times import seconds_since, seconds_until, utc_now
 from shared.volume import Volume
 from shared.worker_card import RunningAttempt, WorkerCard
-from worker.machine.cards import cards_of_slot, describe_cards
+from worker.machine.cards import cards_of_slots, choose_slots, count_devices, describe_cards
 from worker.machine.device import device_is_well, device_name, device_use
 from worker.machine.memory import memory_bytes
 from worker.supervisor.attempt import AttemptRun
 from worker.supervisor.child import Child
-from worker.supervisor.claim import Owner, claim_next, waiting_jobs
+from worker.supervisor.claim import NeedsMoreSlots, Owner, claim_next, in_turns
 from worker.supervisor.idle import IdleClock
 from worker.supervisor.local_disk import LocalDisk
 from worker.supervisor.nursery import Nursery
@@ -52,8 +51,9 @@ class Leaving(Enum):
 
 
 class Worker:
-    """Runs at most one job in each slot. `drain` is set when the worker is being taken away: no new claims.
+    """Runs at most one job in each slot, and one that needs more devices than a slot holds in several slots.
 
+    `drain` is set when the worker is being taken away: no new claims.
     `leaving` says why it ends where nobody asked it to; `unfit` why it never takes a job, empty where it does;
     `idle_gpu` names a GPU that this TensorFlow cannot use; `no_programs` says why it takes no programs, empty where
     it does. `cards` are its GPUs, as CUDA names them.
@@ -77,8 +77,10 @@ class Worker:
         self._disk = LocalDisk()
         self._sweeper = Sweeper(volume, job_queue, settings)
         self._sweep_runner = SweepRunner(volume, job_queue, settings)
-        self._free: queue.SimpleQueue[Owner] = queue.SimpleQueue()
         self._running: dict[int, AttemptFolder] = {}
+        self._devices: dict[int, int] = {}
+        self._claiming = threading.Lock()
+        self._kept_for = ""
         self._on_free: Callable[[], None] = lambda: None
         self._ready = False
         self._sweeps = False
@@ -97,14 +99,7 @@ class Worker:
         self._sweep_from_now_on()
 
     def begin(self) -> None:
-        """Be ready for jobs: Celery consumes from now on."""
-        price, currency = self._settings.gpu_price_per_hour, self._settings.currency
-        for slot in range(self._settings.slots):
-            owner = Owner(
-                self.name, self._host, os.getpid(), slot, self.device, price, currency,
-                process=this_process(), devices=self._settings.slot_devices,
-            )  # fmt: skip
-            self._free.put(owner)
+        """Be ready for jobs: notifications are received from now on."""
         self._idle.restart()
         self._ready = True
         self._sweep_from_now_on()
@@ -132,7 +127,8 @@ class Worker:
     def may_take(self) -> bool:
         """Whether a notification that is taken now would start a job at once; asked before each look into the queue."""
         is_well = not self._sickness and not self._bad_looks and not self._watch.paused
-        return self._ready and is_well and not self.drain.is_set()
+        has_slot = len(self._running) < self._settings.slots and not self._kept_for
+        return self._ready and is_well and has_slot and not self.drain.is_set()
 
     @property
     def _sickness(self) -> str:
@@ -144,51 +140,98 @@ class Worker:
 
         A worker that continues at once needs no notification; one that finds nothing to do any more is harmless.
         """
-        owner = self._free.get()
         try:
-            while self.may_take() and self._watch.may_claim() and self._run_first(owner):
+            while self.may_take() and self._watch.may_claim() and self._run_first():
                 pass
         except OSError as error:
             # A volume that is full or away: jobs wait, and the sweep announces them until it is back.
             log.warning("no job could be claimed or begun: %s", error)
             self._watch.pause(error)
         finally:
-            self._free.put(owner)
             self._on_free()
 
     def when_free(self, call: Callable[[], None]) -> None:
         """Have this called, from the slot's thread, each time that a slot has become free."""
         self._on_free = call
 
-    def _run_first(self, owner: Owner) -> bool:
+    def _run_first(self) -> bool:
         """Run the job that is first in order; False where there is none, or no child that would start at once."""
         child = self._nursery.take(self.drain)
         if child is None:
             return False
-        attempt = None
+        claimed = None
         try:
-            attempt = claim_next(
-                self._volume, owner, self._settings.project_weights, takes_programs=not self.no_programs
-            )
+            claimed = self._claim()
         finally:
-            if attempt is None:
+            if claimed is None:
                 self._nursery.put_back(child)
-        if attempt is not None:
-            self._run(attempt, owner, child)
-        return attempt is not None
+        if claimed is not None:
+            self._run(*claimed, child)
+        return claimed is not None
 
-    def _run(self, attempt: AttemptFolder, owner: Owner, child: Child) -> None:
-        self._running[owner.slot] = attempt
-        self._show_card()
+    def _claim(self) -> tuple[AttemptFolder, Owner, tuple[int, ...]] | None:
+        """Claim the first job in order: its attempt, its owner, and the free slots that it takes; None where none is.
+
+        Where too few slots are free for the job, they are kept for it: nothing is claimed until enough of them are.
+        """
+        with self._claiming:
+            free = self._free_slots()
+            if not free:
+                return None
+            owner = self._owner(free)
+            try:
+                attempt = claim_next(
+                    self._volume, owner, self._settings.project_weights,
+                    takes_programs=not self.no_programs, most_devices=self._most_devices,
+                )  # fmt: skip
+            except NeedsMoreSlots as job:
+                self._kept_for, attempt = str(job), None
+            if attempt is None:
+                return None
+            taken = choose_slots(self.cards, free, self._settings.slot_devices, owner.claimed)
+            self._devices.update(dict.fromkeys(taken, owner.claimed))
+            self._running.update(dict.fromkeys(taken, attempt))
+            return attempt, owner, taken
+
+    def _owner(self, slots: Sequence[int]) -> Owner:
+        """Who claims for these slots; its claims name the first of them."""
+        price, currency = self._settings.gpu_price_per_hour, self._settings.currency
+        return Owner(
+            self.name, self._host, os.getpid(), slots[0], self.device, price, currency,
+            process=this_process(), devices=self._count_devices(slots),
+        )  # fmt: skip
+
+    def _free_slots(self) -> list[int]:
+        return [slot for slot in range(self._settings.slots) if slot not in self._running]
+
+    @property
+    def _most_devices(self) -> int:
+        """The most devices that a job may have here: those of all slots together."""
+        return self._count_devices(range(self._settings.slots))
+
+    def _count_devices(self, slots: Sequence[int]) -> int:
+        return count_devices(self.cards, slots, self._settings.slot_devices)
+
+    def _run(self, attempt: AttemptFolder, owner: Owner, slots: tuple[int, ...], child: Child) -> None:
         try:
-            cards = cards_of_slot(self.cards, owner.slot, owner.devices)
+            self._show_card()
+            cards = cards_of_slots(self.cards, slots, self._settings.slot_devices)
             run = AttemptRun(attempt, owner.claiming_since, self._volume, self._settings, self.drain, cards)
             run.run(child)
         finally:
             child.close()
-            del self._running[owner.slot]
+            self._release(slots)
             self._show_card()
             self._look_back(attempt)
+            # This thread continues in one of the slots; for the others somebody has to look into the queue.
+            for _ in slots[1:]:
+                self._queue.notify(attempt.job.id)
+
+    def _release(self, slots: tuple[int, ...]) -> None:
+        with self._claiming:
+            for slot in slots:
+                del self._running[slot]
+            self._kept_for = ""
 
     def _look_back(self, attempt: AttemptFolder) -> None:
         """What an attempt's end means for the ones to come."""
@@ -247,6 +290,21 @@ class Worker:
             self._leave(Leaving.SICK)
         elif self._idle.is_up(self._work_waits):
             self._leave(Leaving.IDLE)
+        self._look_at_kept_slots()
+
+    def _look_at_kept_slots(self) -> None:
+        """Keep them no longer where the job was cancelled or has another worker, or where one before it fits."""
+        with self._claiming:
+            if not self._kept_for:
+                return
+            job = next((state.record for state in self._waiting()), None)
+            free = self._count_devices(self._free_slots())
+            if job is not None and job.id == self._kept_for and job.spec.devices > free:
+                return
+            self._kept_for = ""
+        self._on_free()
+        if job is not None:
+            self._queue.notify(job.id)
 
     def _look_at_device(self) -> None:
         if device_is_well(self.device):
@@ -259,8 +317,12 @@ class Worker:
     def _work_waits(self) -> bool:
         if self.unfit or self._disk.problem:
             return False
-        takes_programs, devices = not self.no_programs, self._settings.slot_devices
-        return next(waiting_jobs(self._volume, takes_programs=takes_programs, devices=devices), None) is not None
+        return next(self._waiting(), None) is not None
+
+    def _waiting(self) -> Iterator[JobState]:
+        """The jobs that wait and that this worker can hold, first in order first."""
+        weights, most = self._settings.project_weights, self._most_devices
+        return in_turns(self._volume, weights, takes_programs=not self.no_programs, devices=most)
 
     def _leave(self, why: Leaving) -> None:
         """End as after a SIGTERM: no new claims, running jobs save and are handed back."""
@@ -287,7 +349,7 @@ class Worker:
 
     def _show_card(self) -> None:
         running = tuple(
-            RunningAttempt(job=attempt.job.id, attempt=attempt.number, slot=slot)
+            RunningAttempt(job=attempt.job.id, attempt=attempt.number, slot=slot, devices=self._devices.get(slot, 1))
             for slot, attempt in sorted(self._running.copy().items())
         )
         card = WorkerCard(
@@ -303,8 +365,10 @@ class Worker:
             no_programs=self.no_programs,
             slots=self._settings.slots,
             slot_devices=self._settings.slot_devices,
+            most_devices=self._most_devices,
+            kept_for=self._kept_for,
             child_start=self._nursery.child_start,
-            ready=self.may_take() and len(running) < self._settings.slots,
+            ready=self.may_take(),
             draining=self.drain.is_set(),
             unfit=self._sickness,
             paused=self._watch.paused,

@@ -17,6 +17,7 @@ from shared.queue import JobQueue
 from shared.resolve.memory import MemoryLimits
 from shared.settings import Settings
 from shared.settling import settle_if_decided
+from shared.sweep.extended import ExtendedSweeps
 from shared.sweep.folder import SweepFolder, TrialRecord, sweep_folder, sweep_ids
 from shared.sweep.proposal import propose
 from shared.sweep.state import SweepReader, SweepState
@@ -27,8 +28,6 @@ from shared.volume import OpenJob, Volume
 from worker.supervisor.claim import log_set_aside
 
 _MOST_ROUNDS = 1000
-# Of the sweeps that have ended, each look takes in this number.
-_MOST_LOOKS = 200
 
 log = logging.getLogger(__name__)
 
@@ -44,28 +43,20 @@ class SweepRunner:
         self._readers: dict[str, SweepReader] = {}
         # With the number of extensions after which each ended.
         self._ended: dict[str, int] = {}
-        self._turn = 0
+        self._extended = ExtendedSweeps(volume)
         self._one_at_a_time = threading.Lock()
 
     def look(self) -> None:
         """Take every sweep forward that has not ended."""
         found = sweep_ids(self._volume)
         with self._one_at_a_time:
-            self._ended = {sweep_id: number for sweep_id, number in self._ended.items() if sweep_id in found}
-            self._find_extended()
+            ended = {sweep_id: number for sweep_id, number in self._ended.items() if sweep_id in found}
+            again = self._extended.look(ended)
+            self._ended = {sweep_id: number for sweep_id, number in ended.items() if sweep_id not in again}
             self._readers = {sweep_id: reader for sweep_id, reader in self._readers.items() if sweep_id in found}
         # The oldest first.
         for sweep_id in reversed(found):
             self.advance(sweep_id)
-
-    def _find_extended(self) -> None:
-        """Look at a part of the sweeps that have ended, in turn: an extended one runs again."""
-        ended = sorted(self._ended)
-        turn = [ended[(self._turn + step) % len(ended)] for step in range(min(_MOST_LOOKS, len(ended)))]
-        self._turn += _MOST_LOOKS
-        for sweep_id in turn:
-            if sweep_folder(self._volume, sweep_id).is_extended(self._ended[sweep_id] + 1):
-                del self._ended[sweep_id]
 
     def advance(self, sweep_id: str) -> None:
         """Take one sweep as far as it can go now. One that cannot be read stands aside: the others must not wait."""

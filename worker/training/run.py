@@ -62,12 +62,11 @@ def run(
     if claimed is None:
         claimed = time.monotonic()
     with EventWriter(attempt.events_file, claimed) as events, BackgroundWriter() as writer:
-        budget = BudgetWatch(attempt, record.spec.budget, claimed)
+        budget = BudgetWatch(attempt, record.spec.budget, claimed, is_trial=record.sweep is not None)
         context = RunContext(attempt, record, stop_requests, budget, settings, events, writer)
         events.write([_started_event()])
-        if stage is not None:
-            return run_program(context, stage)
-        return _conclusion(context)
+        conclusion = _conclusion(context) if stage is None else run_program(context, stage)
+    return conclusion.model_copy(update={"held_seconds": budget.charged_seconds()})
 
 
 def _conclusion(run: RunContext) -> Conclusion:

@@ -16,9 +16,9 @@ export const BUDGET_LABELS = {
   "#/budget/deadline": "Deadline",
 };
 
-/** A field for each limit that `wanted` names, by default for all. */
-export function budgetFields(budget, wanted = BUDGET.map(({ name }) => name)) {
-  return BUDGET.filter(({ name }) => wanted.includes(name)).map(({ name, label, made }) => field(label, made(name, budget?.[name] ?? "")));
+/** A field for each limit. */
+export function budgetFields(budget) {
+  return BUDGET.map(({ name, label, made }) => field(label, made(name, budget?.[name] ?? "")));
 }
 
 /** `{ budget }` with the limits that were changed, null for one that was cleared; empty where none was. */

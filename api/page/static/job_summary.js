@@ -38,8 +38,10 @@ function lineage(job) {
 }
 
 function madeOf(job) {
-  const { program, model } = job.spec;
-  return program ? `program ${program.id}, ${program.entry}` : `${modelWords(model)} · ${dataWords(job)}`;
+  const { program, model, hyperparameters } = job.spec;
+  if (program) return `program ${program.id}, ${program.entry}`;
+  const devices = hyperparameters.devices > 1 ? ` · on ${hyperparameters.devices} devices` : "";
+  return `${modelWords(model)} · ${dataWords(job)}${devices}`;
 }
 
 function link(id) {

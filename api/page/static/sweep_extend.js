@@ -12,7 +12,6 @@ const LABELS = { "#/trials": "Max trials", ...BUDGET_LABELS };
 export async function extendSweep(sweep, onChange) {
   const { trials, budget } = sweep.spec;
   const problems = element("div", { class: "field-error", role: "alert" });
-  const limits = Object.keys(budget ?? {}).filter((name) => budget[name] !== null);
   const post = async (event) => {
     event.preventDefault();
     const dialog = event.target.closest("dialog");
@@ -27,7 +26,7 @@ export async function extendSweep(sweep, onChange) {
   };
   const form = element("form", { method: "dialog", class: "extend-form", on: { submit: post } }, [
     field("Max trials", numeric("trials", trials, { min: 1, required: true })),
-    budgetFields(budget, limits),
+    budgetFields(budget),
     problems,
     element("div", { class: "dialog-end" }, [
       // No submit button: Enter in a field is the act.

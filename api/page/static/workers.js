@@ -39,10 +39,12 @@ function showWorkers(workers, jobs) {
 
 function card(worker, jobs) {
   const { label, tone } = STATES[worker.status] ?? { label: worker.status, tone: "muted" };
-  const slots = Array.from({ length: worker.slots }, (_, slot) => slotLine(slot, worker.running.find((one) => one.slot === slot), jobs, worker.status));
+  const slots = Array.from({ length: worker.slots }, (_, slot) => slotLine(slot, worker.running.find((one) => one.slot === slot), jobs, worker));
+  const most = Math.max(worker.slot_devices, worker.most_devices);
   const facts = [
     ["Last seen", worker.last_seen_seconds < 10 ? "now" : `${format.duration(worker.last_seen_seconds)} ago`],
     ["Up since", format.clock(worker.started_at)],
+    ...(most > 1 ? [["Devices", `${worker.slot_devices} in each slot; a job may have up to ${most}`]] : []),
     ["A job starts", STARTS[worker.child_start] ?? worker.child_start],
     ["Process", `${worker.pid} on ${worker.host}`],
   ];
@@ -59,17 +61,22 @@ function card(worker, jobs) {
     element("dl", {}, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])));
 }
 
-function slotLine(slot, attempt, jobs, status) {
-  // A busy worker has no free slot: jobs of other projects are not listed.
-  const words = status === "busy" ? `Slot ${slot} runs a job of another project` : `Slot ${slot} is free`;
-  if (!attempt) return element("li", {}, element("span", { class: "muted" }, words));
+function slotLine(slot, attempt, jobs, worker) {
+  if (!attempt) return element("li", {}, element("span", { class: "muted" }, idleWords(slot, worker)));
   const job = jobs.get(attempt.job);
-  const where = job ? (job.epoch ? `epoch ${format.number(job.epoch)}` : "starting") : "";
+  const epoch = job ? (job.epoch ? `epoch ${format.number(job.epoch)}` : "starting") : "";
+  const where = [attempt.devices > 1 ? `on ${attempt.devices} devices` : "", epoch].filter(Boolean).join(", ");
   return element("li", {},
     element("span", { class: "status accent", "aria-hidden": "true" }),
     element("a", { class: "what", href: `/page/jobs/${attempt.job}` }, job?.name ?? format.shortId(attempt.job)),
     attempt.attempt > 1 ? element("span", { class: "chip" }, `attempt ${attempt.attempt}`) : null,
     element("span", { class: "where muted small" }, where));
+}
+
+function idleWords(slot, { status, kept_for: keptFor }) {
+  if (keptFor) return `Slot ${slot} is kept for ${format.shortId(keptFor)}, which needs several slots`;
+  // A busy worker has no free slot: jobs of other projects are not listed.
+  return status === "busy" ? `Slot ${slot} runs a job of another project` : `Slot ${slot} is free`;
 }
 
 function gpuBars(gpu) {

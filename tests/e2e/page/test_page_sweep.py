@@ -85,10 +85,11 @@ def test_an_ended_sweep_is_extended_and_a_refusal_names_the_field(still, sweep):
         dialog.get_by_role("button", name="Extend sweep").click()
         dialog.get_by_text("Max trials: received 3, and the sweep has 6").wait_for()
         dialog.get_by_label("Max trials").fill("9")
+        dialog.get_by_label("Max compute time").fill("500")
         dialog.get_by_role("button", name="Extend sweep").click()
         page.get_by_text("of 9").wait_for()
         page.get_by_role("button", name="Cancel sweep").wait_for()
-    assert sweep.extension(1).trials == 9
+    assert (sweep.extension(1).trials, sweep.extension(1).budget.max_gpu_seconds) == (9, 500)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -119,6 +119,18 @@ def test_what_is_there_is_not_uploaded_again(client, monkeypatch):
     assert second.history == first.history
 
 
+def test_more_devices_than_a_worker_has_are_refused_before_anything_is_uploaded(client):
+    (x, y), model = small_data(seed=71), small_model()
+    datasets = client.datasets()["data"]
+    for devices, detail in ((2, "received 2, expected at most 1"), (0, "received 0, expected")):
+        with pytest.raises(fitstop.Refused) as refused:
+            fitstop.fit(model, x, y, validation_split=0.25, devices=devices)
+        (problem,) = refused.value.problem.errors
+        assert problem.pointer == "#/hyperparameters/devices"
+        assert problem.detail.startswith(detail)
+    assert client.datasets()["data"] == datasets
+
+
 def test_two_projects_may_send_the_same(client, connected):
     x, y = small_data(seed=61)
     model, histories = small_model(), []

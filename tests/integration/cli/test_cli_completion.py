@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from fitstop.cli.main import main
@@ -27,6 +28,34 @@ def test_jobs_are_completed_by_their_ids_and_by_names_that_one_job_has(canned, m
     assert complete(canned.url, "show", "job_", folder=tmp_path) == [job["id"] for job in jobs]
     assert complete(canned.url, "rm", jobs[0]["id"], "w", folder=tmp_path) == ["wine"]
     assert complete(canned.url, "cancel", "p", folder=tmp_path) == []
+
+
+@pytest.fixture
+def sweeps(canned, make_job, make_page):
+    named = [("01", "cancer"), ("02", "grades"), ("03", "grades")]
+    found = [{"id": f"sweep_{id_:0>26}", "name": name, "status": "running"} for id_, name in named]
+    canned.on("GET", "/sweeps", make_page(*found))
+    canned.on("GET", "/jobs", make_page(make_job(1, name="swine")))
+    return found
+
+
+def offered(command, begin):
+    """What any shell is offered, asked in this process."""
+    return [one.value for one in ShellComplete(main, {}, "fitstop", "").get_completions([command], begin)]
+
+
+def test_sweeps_are_completed_by_their_ids_and_by_names_that_one_sweep_has(canned, sweeps, tmp_path, monkeypatch):
+    assert complete(canned.url, "trials", "sweep_", folder=tmp_path) == [sweep["id"] for sweep in sweeps]
+    monkeypatch.setenv("FITSTOP_URL", canned.url)
+    assert offered("trials", "c") == ["cancer"]
+    assert offered("trials", "g") == []
+
+
+@pytest.mark.parametrize("command", ["watch", "show", "cancel", "extend", "explain", "replay", "rm"])
+def test_a_command_of_jobs_and_sweeps_completes_the_ids_of_both(canned, sweeps, monkeypatch, command):
+    monkeypatch.setenv("FITSTOP_URL", canned.url)
+    assert offered(command, "s") == ["swine", *(sweep["id"] for sweep in sweeps)]
+    assert offered(command, "c") == [], "a sweep is named by its id alone"
 
 
 def test_datasets_and_commands_are_completed(canned, make_page, tmp_path):

@@ -174,7 +174,7 @@ def test_one_ctrl_c_ends_all_of_it_and_starting_again_finds_everything_as_it_was
 
 
 @linux
-def test_in_the_background_it_says_where_it_is_and_down_ends_it_gracefully(tmp_path):
+def test_in_the_background_and_without_redis_it_says_where_it_is_and_down_ends_it_gracefully(tmp_path):
     data = tmp_path / "data"
 
     def run(*arguments):
@@ -186,7 +186,7 @@ def test_in_the_background_it_says_where_it_is_and_down_ends_it_gracefully(tmp_p
         return done.returncode, done.stdout + done.stderr
 
     try:
-        code, said = run("up", "-d", "--port", "0")
+        code, said = run("up", "-d", "--no-redis", "--port", "0")
         told = json.loads((data / "cli.json").read_text())
         assert (code, told["url"] in said, str(data / "admin_key") in said) == (0, True, True), said
         assert told["api_key"] not in said
@@ -195,6 +195,7 @@ def test_in_the_background_it_says_where_it_is_and_down_ends_it_gracefully(tmp_p
         api = Api(SimpleNamespace(data=data))
         job_id = post_job(api)
         wait_for(lambda: (job_of(api, job_id)["progress"] or {}).get("epoch", 0) > 2, 60, saying="it trains")
+        assert not [command for command in processes_of(tmp_path).values() if "redis-server" in command]
         assert "no answer from http://127.0.0.1:1 (MLflow)" in (data / "logs" / "mlflow.log").read_text()
     finally:
         code, said = run("down")

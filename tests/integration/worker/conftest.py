@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.queue import JobQueue, make_celery
+from shared.queue import JobQueue, RedisQueue, make_celery
 from shared.settings import read_settings
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
@@ -52,7 +52,7 @@ def shared_job_queue(shared_redis: RedisServer) -> JobQueue:
 
 
 def job_queue_of(redis_server: RedisServer) -> JobQueue:
-    return JobQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": redis_server.url})))
+    return RedisQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": redis_server.url})))
 
 
 @pytest.fixture(scope="module")

@@ -122,10 +122,12 @@ def ended_at(
     *,
     wall: int | None = None,
     held: float | None = None,
+    uncharged: float = 0.0,
 ) -> None:
     """The end of an attempt, and where it brings one, of its job; `held`: in seconds, as its owner measured it."""
     told = at(milliseconds if wall is None else wall)
-    document = {"outcome": outcome, "ended_at": told, "ending": ending, "held_seconds": held}
+    seconds = {"held_seconds": held, "uncharged_seconds": uncharged}
+    document = {"outcome": outcome, "ended_at": told, "ending": ending, **seconds}
     attempt.close(AttemptEnd.model_validate(document))
     written_at(attempt.end_file, milliseconds)
     if ending is not None:

@@ -74,7 +74,12 @@ def test_a_name_of_another_library_leads_to_the_field_that_is_meant(path, sugges
 
 @pytest.mark.parametrize(
     "path",
-    ["callbacks/early_stopping/restore_best_weights", "hyperparameters/verbose", "verbose", "hyperparameters/gpus"],
+    [
+        "callbacks/early_stopping/restore_best_weights",
+        "hyperparameters/verbose",
+        "verbose",
+        "hyperparameters/accelerator",
+    ],
 )
 def test_a_setting_that_has_no_equivalent_says_why(path):
     assert detail_of(path).startswith("unknown field. There is no such setting: ")

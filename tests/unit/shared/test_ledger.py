@@ -231,6 +231,17 @@ def test_every_second_on_two_gpus_counts_and_costs_twice(volume: Volume) -> None
     assert two.costs()["EUR"] == pytest.approx({name: 2 * cost for name, cost in one.costs()["EUR"].items()})
 
 
+def test_what_comes_after_an_attempts_conclusion_is_told_apart_and_costs_nothing(volume: Volume) -> None:
+    found = []
+    for uncharged in (0.0, 0.25):
+        job, attempt = one_attempt(volume, 36.0, devices=2)
+        ended_at(attempt, 3500, "finished", stopped("early_stopping", 3, 1, 1000), held=1.5, uncharged=uncharged)
+        found.append(ledger(history(job)))
+    without, with_uncharged = found
+    assert with_uncharged.held[0].uncharged == 500_000
+    assert (parts_of(with_uncharged), with_uncharged.costs()) == (parts_of(without), without.costs())
+
+
 def test_without_a_price_there_are_no_costs(volume: Volume) -> None:
     job, _ = one_attempt(volume)
     found = ledger(history(job))

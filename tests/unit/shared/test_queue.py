@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from shared.queue import MOST_PENDING, QUEUE, TASK, JobQueue, make_celery
+from shared.queue import MOST_PENDING, QUEUE, TASK, OwnQueue, RedisQueue, make_celery
 from shared.settings import read_settings
 from tests.support.redis import free_port, redis_program, running_redis
 
@@ -19,7 +19,7 @@ def redis_server(tmp_path_factory):
 
 
 def queue_at(url):
-    return JobQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": url})))
+    return RedisQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": url})))
 
 
 def test_a_notification_waits_in_redis_as_json_with_the_id_as_its_only_word(redis_server):
@@ -83,3 +83,23 @@ def test_a_notification_is_acknowledged_early_and_answers_nowhere():
     assert conf.accept_content == ["json"]
     assert conf.worker_prefetch_multiplier == 1
     assert not conf.worker_cancel_long_running_tasks_on_connection_loss
+
+
+def test_without_redis_one_notification_waits_for_each_slot():
+    own_queue = OwnQueue(slots=2)
+    assert own_queue.notify("job_1", "job_2", "job_3")
+    assert own_queue.notify("job_4")
+    assert own_queue.count_pending() == 2
+    own_queue.end()
+    assert [own_queue.receive() for _ in range(4)] == ["job_1", "job_2", None, None]
+
+
+def test_an_api_without_redis_notifies_nobody():
+    own_queue = OwnQueue(slots=0)
+    assert own_queue.notify("job_1")
+    assert own_queue.count_pending() == 0
+
+
+def test_there_is_no_celery_without_redis():
+    with pytest.raises(ValueError, match="no Redis"):
+        make_celery(read_settings({"FITSTOP_REDIS_URL": "none"}))

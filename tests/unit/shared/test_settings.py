@@ -97,12 +97,38 @@ def test_names_that_a_later_version_may_have_stop_no_start(name):
     assert read_settings({f"FITSTOP_{name}": "1"}) == Settings()
 
 
+def test_redis_is_an_address_or_none():
+    assert read_settings({"FITSTOP_REDIS_URL": "none"}).redis_address is None
+    assert read_settings({"FITSTOP_REDIS_URL": "redis://127.0.0.1/0"}).redis_address == "redis://127.0.0.1/0"
+
+
+@pytest.mark.parametrize("url", ["", "None", "127.0.0.1"])
+def test_a_redis_without_a_scheme_is_refused(url):
+    with pytest.raises(BadEnvironment, match=r"FITSTOP_REDIS_URL=\(hidden\): expected an address .* or none"):
+        read_settings({"FITSTOP_REDIS_URL": url})
+
+
 @pytest.mark.parametrize("name", ["PROT", "SLOT", "HEARTBEAT_SECOND", "REDIS_ULR", "HOSTS", "RETRY_BACKOF_SECONDS"])
 def test_a_misspelling_stops_the_start(name):
     with pytest.raises(BadEnvironment, match="Did you mean"):
         read_settings({f"FITSTOP_{name}": "1"})
 
 
-def test_an_address_is_no_folder_for_the_volume() -> None:
-    with pytest.raises(BadEnvironment, match="FITSTOP_VOLUME=s3:/bucket/a is an address, expected a folder"):
-        read_settings({"FITSTOP_VOLUME": "s3://bucket/a"})
+def test_a_bucket_is_named_in_place_of_the_volumes_folder() -> None:
+    settings = read_settings({"FITSTOP_VOLUME": "s3://bucket/a"})
+    assert settings.bucket == "s3://bucket/a"
+    other = read_settings({"FITSTOP_VOLUME": "s3://bucket/b"})
+    assert settings.volume != other.volume, "each bucket has a folder of its own"
+    assert not settings.state_folder.is_relative_to(settings.volume)
+
+
+@pytest.mark.parametrize("address", ["gs://bucket", "s3://", "s3://key:secret@bucket", "s3://bucket?key=secret"])
+def test_an_address_that_is_no_bucket_is_refused_without_its_secrets(address: str) -> None:
+    with pytest.raises(BadEnvironment, match="expected s3://BUCKET or s3://BUCKET/PREFIX") as raised:
+        read_settings({"FITSTOP_VOLUME": address})
+    assert "secret" not in str(raised.value)
+
+
+def test_half_an_address_is_no_folder() -> None:
+    with pytest.raises(BadEnvironment, match="FITSTOP_VOLUME=s3:/bucket/a is neither a folder nor a bucket"):
+        read_settings({"FITSTOP_VOLUME": "s3:/bucket/a"})

@@ -24,9 +24,6 @@ from worker.training.context import RunContext
 from worker.training.resume.parts import Parts
 from worker.training.resume.session import ResumeSession
 
-# What the disk may be slower by at the end than it was.
-_SLOWER_THAN_USUAL = 1.5
-
 
 class BetweenSteps(Protocol):
     """A callback that acts inside an epoch."""
@@ -105,7 +102,7 @@ class Callbacks:
     def _writing_seconds(self, more: int) -> float:
         """How long it takes to write what waits for it now, and so much more, judged by what was written of late."""
         each = max(self.resume.save_seconds, self._run.writer.seconds.usual)
-        return _SLOWER_THAN_USUAL * each * (self._run.writer.unfinished + more)
+        return each * (self._run.writer.unfinished + more)
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ from shared.job import AttemptEnd, BudgetUsed, Ending, JobError, Stop
 from shared.progress import Best, LastImprovement
 from shared.times import time_in, utc_now
 from shared.worker_card import RunningAttempt, WorkerCard
-from tests.support.jobs import claim
+from tests.support.jobs import claim, small_spec
 from tests.unit.api.jobs.test_api_report import epoch_event, write_events
 
 
@@ -16,9 +16,9 @@ def said(client, job):
     return answer["sentences"]
 
 
-def card(ready=False, draining=False, running=(), unfit="", name="w", slot_devices=1):
+def card(ready=False, draining=False, running=(), unfit="", name="w", slot_devices=1, **slots):
     return WorkerCard(
-        worker=name, host="here", pid=1, device="CPU", slots=1, slot_devices=slot_devices,
+        worker=name, host="here", pid=1, device="CPU", **{"slots": 1, "slot_devices": slot_devices, **slots},
         child_start="forkserver", ready=ready, draining=draining,
         unfit=unfit, running=running, started_at=utc_now(), seen_at=utc_now(),
     )  # fmt: skip
@@ -222,6 +222,20 @@ def test_an_unknown_job_and_a_query_are_refused(client, job):
 def test_a_job_that_no_worker_can_take_says_so_and_waits_for_the_workers_that_can(client, volume, new_job):
     wide = new_job(hyperparameters={"devices": 2})
     volume.show_worker(card(ready=True))
-    assert said(client, wide)[-1].startswith("It waits for another worker: no worker has 2 devices in one slot")
+    assert said(client, wide)[-1].startswith("It waits for another worker: no worker has 2 devices")
+    dry_run = client.post("/jobs?dry_run=true", json=small_spec(hyperparameters={"devices": 2})).json
+    assert dry_run["warnings"][-1].startswith("no worker has 2 devices")
     volume.show_worker(card(running=(RunningAttempt(job=wide.id, attempt=1, slot=0),), name="wide", slot_devices=2))
     assert said(client, wide)[-1] == "All 1 slots of the workers are busy."
+
+
+def test_a_job_says_that_free_slots_are_kept_for_it_or_for_one_before_it(client, volume, new_job):
+    running, wide, narrow = new_job(), new_job(hyperparameters={"devices": 2}), new_job()
+    attempt = RunningAttempt(job=running.id, attempt=1, slot=0)
+    volume.show_worker(card(running=(attempt,), slots=2, most_devices=2, kept_for=wide.id))
+    assert said(client, wide)[-1] == "A worker keeps its free slots for this job, until they hold enough devices."
+    assert said(client, narrow)[-1] == "The free slots are kept for a job before it, which needs several of them."
+    details = {one["id"]: one["waits"]["detail"] for one in client.get("/queue").json["data"]}
+    assert details[wide.id] == "a worker keeps its free slots for it, until they hold 2 devices"
+    assert "kept for a job on several devices" in details[narrow.id]
+    assert client.get("/workers").json["data"][0]["kept_for"] == wide.id

@@ -6,7 +6,12 @@ from urllib.parse import quote
 import pytest
 
 from api.jobs import work_files
+from shared.mirror.attached import detach
+from shared.mirror.known import KnownFiles
+from shared.mirror.mirror import Mirror
+from shared.mirror.push import AttemptPush
 from shared.program import unpack
+from tests.support.bucket import running_server
 from tests.support.jobs import claim
 from tests.support.programs import put_program
 
@@ -63,6 +68,34 @@ def test_what_the_script_made_or_changed_is_listed_by_path(attempt, listed):
     assert paths(listing) == ["lib/data.csv", "out/a.txt", "out/b.txt"]
     changed = {"object": "job_file", "path": "out/a.txt", "bytes": 1, "changed_at": "2001-09-09T01:46:40.000Z"}
     assert listing["data"][1] == changed
+
+
+@pytest.fixture
+def mirror(volume, tmp_path):
+    """The volume's folder stands for a bucket."""
+    with running_server() as server:
+        yield Mirror(volume.root, server.store(), KnownFiles(tmp_path / "known.sqlite"))
+    detach(volume.root)
+
+
+def test_of_a_bucket_large_files_are_listed_before_they_are_brought(attempt, program_job, mirror, listed, get):
+    large = bytes(2_000_000)
+    write(attempt, {"large.bin": large, "small.txt": b"s"})
+    AttemptPush(mirror, attempt).push()
+    job = mirror.name_of(program_job.path)
+    mirror.folder.sync(job, mirror.store.list(job))
+    assert not (attempt.files / "large.bin").exists()
+    listing = listed()
+    assert [(one["path"], one["bytes"]) for one in listing["data"]] == [("large.bin", len(large)), ("small.txt", 1)]
+    assert listing["left_out"] == 0
+    assert get("large.bin").data == large
+
+
+def test_the_files_that_a_script_began_with_are_not_uploaded(attempt, mirror):
+    write(attempt, {"lib/data.csv": b"2\n"})
+    AttemptPush(mirror, attempt).push()
+    uploaded = {entry.name for entry in mirror.store.list(mirror.name_of(attempt.files))}
+    assert uploaded == {mirror.name_of(attempt.files / "lib" / "data.csv")}
 
 
 def test_a_job_without_a_script_that_has_begun_has_no_files(client, job, listed):

@@ -62,7 +62,7 @@ def test_a_job_that_no_worker_holds_enough_devices_for_says_so(client, volume):
     wait_for(lambda: client.get("/queue").json["data"], 5)
     [queued] = client.get("/queue").json["data"]
     assert queued["waits"]["reason"] == "too_few_devices"
-    assert queued["waits"]["detail"].startswith("no worker has 2 devices in one slot (at most 1); start one with")
+    assert queued["waits"]["detail"].startswith("no worker has 2 devices (at most 1); start one with")
     assert queued["waits"]["detail"] in client.get(f"/jobs/{job.id}").json["warnings"]
     volume.show_worker(card(worker="gpu-2-abc", slot_devices=2))
     [queued] = client.get("/queue").json["data"]

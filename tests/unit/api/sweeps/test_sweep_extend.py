@@ -4,7 +4,8 @@ import pytest
 
 from shared.sweep.folder import find_sweep
 from shared.times import time_in
-from tests.support.past_sweeps import ended_sweep, running_sweep
+from tests.support.jobs import claim
+from tests.support.past_sweeps import ended_sweep, propose, running_sweep
 from tests.support.sweeps import sweep_document
 
 LATER, LATEST, EARLIER = (time_in(seconds) for seconds in (7200, 9000, 3600))
@@ -59,12 +60,33 @@ def test_limits_are_raised_and_removed(client, volume, budgeted):
     assert find_sweep(volume, budgeted).record().spec.budget.max_gpu_seconds == 100
 
 
+def test_a_limit_that_the_sweep_did_not_have_is_added_if_more_than_that_is_left(client, volume, grades):
+    sweep_id = running_sweep(volume).id
+    too_little = {"max_gpu_seconds": 12.0, "max_cost": 0.001, "deadline": time_in(-5)}
+    assert places(extend(client, sweep_id, budget=too_little)) == {
+        "#/budget/max_gpu_seconds": "not_more",
+        "#/budget/max_cost": "not_more",
+        "#/budget/deadline": "passed",
+    }
+    enough = {"max_gpu_seconds": 20.0, "max_cost": 1.0, "deadline": LATER}
+    for name, value in enough.items():
+        answer = extend(client, sweep_id, budget={name: value})
+        assert answer.json["spec"]["budget"][name] == value, answer.json
+    assert answer.json["spec"]["budget"] == enough
+
+
+def test_a_cost_is_not_limited_while_a_trial_runs_whose_price_nobody_knows(client, volume, grades):
+    folder = running_sweep(volume)
+    trial = propose(volume, folder, 4)
+    claim(volume.job_folder(trial.job))
+    assert places(extend(client, folder.id, budget={"max_cost": 5.0})) == {"#/budget/max_cost": "no_price"}
+
+
 def test_one_refusal_names_everything_that_is_not_more(client, budgeted):
-    smaller = {"max_gpu_seconds": 50.0, "max_cost": 2.0, "deadline": EARLIER}
+    smaller = {"max_gpu_seconds": 50.0, "deadline": EARLIER}
     assert places(extend(client, budgeted, trials=3, budget=smaller)) == {
         "#/trials": "not_more",
         "#/budget/max_gpu_seconds": "not_more",
-        "#/budget/max_cost": "not_more",
         "#/budget/deadline": "not_more",
     }
     assert places(extend(client, budgeted)) == {"#": "missing"}

@@ -1,21 +1,12 @@
 """The sender on a real volume, with real receivers: what is sent, in which order, and what a restart forgets."""
 
-import asyncio
-import contextlib
 import os
-import time
-from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
-from api.state import index
 from api.state.deliveries import Delivery, last_deliveries
-from api.state.service import Service
 from api.state.webhook_store import volume_now
 from api.webhooks import line as line_module
-from api.webhooks import send, sender
+from api.webhooks import send
 from api.webhooks.facts import facts_of
-from api.webhooks.sender import Sender
 from api.webhooks.watch import Watch
 from shared.events import Event
 from shared.job import AttemptEnd, Ending, JobError, Stop
@@ -25,42 +16,6 @@ from tests.support.epochs import tell
 from tests.support.jobs import claim
 from tests.support.waiting import wait_for
 from tests.support.webhooks import Receiver, put_webhook
-
-
-@pytest.fixture
-def settings(settings):
-    return settings.model_copy(update={"webhook_networks": "127.0.0.0/8"})
-
-
-@pytest.fixture
-def store(app):
-    return Service.of(app).webhooks
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(sender, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(index, "SETTLE_SECONDS", 0.0)
-
-
-def run_until(settings, condition, within=100.0):
-    """Run a sender until `condition`, then end it as a kill would: whatever it holds in memory is gone."""
-
-    async def run():
-        task = asyncio.create_task(Sender(settings, first_wait_seconds=0.02).run())
-        deadline = time.monotonic() + within
-        while not condition():
-            if task.done():
-                task.result()
-            assert time.monotonic() < deadline, "in time"
-            await asyncio.sleep(0.01)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    # A browser that other tests drive has an event loop in this thread.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(run())).result()
 
 
 def lose(job, number, **more):
@@ -75,19 +30,19 @@ def end(volume, job, status="succeeded", stop="early_stopping", attempt=None):
     volume.close_job(OpenJob(5, job.id))
 
 
-def test_every_event_of_a_job_is_sent_once_and_in_order(settings, store, volume, grades, new_job):
+def test_every_event_of_a_job_is_sent_once_and_in_order(run_until, store, volume, grades, new_job):
     with Receiver() as receiver:
         put_webhook(store, address=receiver.url)
         job = new_job(budget={"max_gpu_seconds": 4})
         lose(job, 1)
         attempt = claim(job, 2)
-        run_until(settings, lambda: receiver.types() == ["job.worker_lost"])
+        run_until(lambda: receiver.types() == ["job.worker_lost"])
         tell(attempt, Event("data", "read", {}, at=2.7))
         attempt.close(AttemptEnd(outcome="finished", ended_at=utc_now(), held_seconds=2.7))
         end(volume, job, attempt=2)
         wanted = ["job.worker_lost", "job.budget_nearly_used", "job.early_stopping", "job.succeeded"]
-        run_until(settings, lambda: receiver.types()[-1:] == wanted[-1:])
-        run_until(settings, lambda: (store.folder / "settled").read_text() == f"{job.id}\n")
+        run_until(lambda: receiver.types()[-1:] == wanted[-1:])
+        run_until(lambda: (store.folder / "settled").read_text() == f"{job.id}\n")
         # A kill between an answer and its note sends it again with the same id.
         first = {one["webhook-id"]: one for one in reversed(receiver.accepted)}
         firsts = sorted(first.values(), key=receiver.accepted.index)
@@ -100,7 +55,7 @@ def test_every_event_of_a_job_is_sent_once_and_in_order(settings, store, volume,
         assert over["data"]["stop"]["reason"] == "early_stopping"
 
 
-def test_a_webhook_gets_what_it_was_made_for_and_nothing_from_before(settings, store, volume, grades, new_job):
+def test_a_webhook_gets_what_it_was_made_for_and_nothing_from_before(run_until, store, volume, grades, new_job):
     with Receiver() as all_of_it, Receiver() as filtered, Receiver() as late, Receiver() as foreign:
         put_webhook(store, address=all_of_it.url, events=("job.failed", "job.cancelled"))
         put_webhook(store, address=filtered.url, job_name="wanted", metadata={"team": "a"})
@@ -112,7 +67,7 @@ def test_a_webhook_gets_what_it_was_made_for_and_nothing_from_before(settings, s
         put_webhook(store, address=late.url, since_ns=volume_now(volume))
         end(volume, new_job(name="wanted"), "cancelled", "cancelled")
         end(volume, new_job(name="wanted", metadata={"team": "a", "x": "y"}), "cancelled", "cancelled")
-        run_until(settings, lambda: len(all_of_it.accepted) == 3 and len(late.accepted) == 2 and filtered.accepted)
+        run_until(lambda: len(all_of_it.accepted) == 3 and len(late.accepted) == 2 and filtered.accepted)
         assert sorted(all_of_it.types()) == ["job.cancelled", "job.cancelled", "job.failed"]
         assert [one["data"]["metadata"] for one in filtered.accepted] == [{"team": "a", "x": "y"}]
         assert late.types() == ["job.cancelled"] * 2
@@ -120,7 +75,7 @@ def test_a_webhook_gets_what_it_was_made_for_and_nothing_from_before(settings, s
 
 
 def test_a_receiver_that_fails_gets_it_later_in_order_and_one_that_hangs_delays_no_other(
-    settings, store, volume, grades, new_job, monkeypatch
+    run_until, store, volume, grades, new_job, monkeypatch
 ):
     monkeypatch.setattr(send, "SECONDS", 0.3)
     answers = [500, 302, None, 404, 429]
@@ -134,8 +89,8 @@ def test_a_receiver_that_fails_gets_it_later_in_order_and_one_that_hangs_delays_
         lose(job, 1)
         end(volume, job)
         wanted = ["job.worker_lost", "job.early_stopping", "job.succeeded"]
-        run_until(settings, lambda: healthy.types() == wanted)
-        run_until(settings, lambda: failing.types() == wanted)
+        run_until(lambda: healthy.types() == wanted)
+        run_until(lambda: failing.types() == wanted)
         assert [one["type"] for one in failing.received[: len(answers) + 1]] == ["job.worker_lost"] * 6
         assert hanging.accepted == []
         (stuck,) = [one for one in last_deliveries(store.place(ids[1])) if one.tries]
@@ -145,39 +100,39 @@ def test_a_receiver_that_fails_gets_it_later_in_order_and_one_that_hangs_delays_
 
 
 def test_after_a_day_a_delivery_is_given_up_and_the_next_one_is_sent(
-    settings, store, volume, grades, new_job, monkeypatch
+    run_until, store, volume, grades, new_job, monkeypatch
 ):
     monkeypatch.setattr(line_module, "KEPT_SECONDS", 0.0)
     monkeypatch.setattr(line_module, "LEAST_TRIES", 3)
     with Receiver(lambda number: 500 if number < 3 else 200) as receiver:
         webhook = put_webhook(store, address=receiver.url)
         end(volume, new_job())
-        run_until(settings, lambda: receiver.types() == ["job.succeeded"])
-        run_until(settings, lambda: all(one.status != "pending" for one in last_deliveries(store.place(webhook.id))))
+        run_until(lambda: receiver.types() == ["job.succeeded"])
+        run_until(lambda: all(one.status != "pending" for one in last_deliveries(store.place(webhook.id))))
         statuses = {one.type: one.status for one in last_deliveries(store.place(webhook.id))}
         assert statuses == {"job.early_stopping": "given_up", "job.succeeded": "delivered"}
 
 
-def test_deleted_and_damaged_jobs_and_webhooks_stop_nothing(settings, store, volume, grades, new_job):
+def test_deleted_and_damaged_jobs_and_webhooks_stop_nothing(run_until, store, volume, grades, new_job):
     with Receiver(lambda _: 500) as down, Receiver() as receiver:
         gone_webhook = put_webhook(store, address=down.url)
         put_webhook(store, address=receiver.url)
         gone, damaged = new_job(), new_job()
         os.mkfifo(damaged.result_file)
-        run_until(settings, (store.folder / "settled").exists)
+        run_until((store.folder / "settled").exists)
         end(volume, gone)
-        run_until(settings, lambda: receiver.count_messages() == 2 and down.received)
+        run_until(lambda: receiver.count_messages() == 2 and down.received)
         volume.remove_job(OpenJob(5, gone.id))
         store.delete(gone_webhook.id)
         end(volume, new_job())
-        run_until(settings, lambda: receiver.count_messages() == 4)
+        run_until(lambda: receiver.count_messages() == 4)
 
 
-def test_a_test_is_sent_when_somebody_asks_and_is_tried_once(settings, store, volume, grades, new_job):
+def test_a_test_is_sent_when_somebody_asks_and_is_tried_once(run_until, store, volume, grades, new_job):
     with Receiver(lambda number: 204 if number == 0 else 500) as receiver:
         webhook = put_webhook(store, address=receiver.url)
         asked = store.ask_test(webhook.id)
-        run_until(settings, lambda: receiver.types() == ["test"])
+        run_until(lambda: receiver.types() == ["test"])
         assert receiver.accepted[0]["webhook-id"] == asked.id
         assert list(store.tests(webhook.id)) == []
         second = store.ask_test(webhook.id)
@@ -185,11 +140,11 @@ def test_a_test_is_sent_when_somebody_asks_and_is_tried_once(settings, store, vo
         def status():
             return {one.id: one.status for one in last_deliveries(store.place(webhook.id))}.get(second.id)
 
-        run_until(settings, lambda: status() == "given_up")
+        run_until(lambda: status() == "given_up")
 
 
 def test_a_long_file_is_written_again_and_forgets_nothing_that_could_be_sent_twice(
-    settings, store, volume, grades, new_job, monkeypatch
+    run_until, store, volume, grades, new_job, monkeypatch
 ):
     monkeypatch.setattr(line_module, "_MOST_BYTES", 500)
     monkeypatch.setattr(line_module, "_KEPT_FINISHED", 1)
@@ -198,9 +153,9 @@ def test_a_long_file_is_written_again_and_forgets_nothing_that_could_be_sent_twi
         job = new_job()
         for number in range(1, 9):
             lose(job, number)
-        run_until(settings, lambda: len(receiver.accepted) == 8)
+        run_until(lambda: len(receiver.accepted) == 8)
         end(volume, job)
-        run_until(settings, lambda: receiver.types()[-1] == "job.succeeded")
+        run_until(lambda: receiver.types()[-1] == "job.succeeded")
         assert len({one["webhook-id"] for one in receiver.received}) == 10
         assert len(receiver.received) <= 11
 

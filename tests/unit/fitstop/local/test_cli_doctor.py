@@ -15,6 +15,7 @@ from fitstop.cli.main import main
 from fitstop.local.doctor import (
     Finding,
     is_container,
+    look_at_all,
     look_at_bucket,
     look_at_place,
     look_at_provider,
@@ -123,6 +124,12 @@ def test_a_redis_with_another_password_is_a_problem(redis_server, password, says
     assert look_at_redis(f"redis://:right@127.0.0.1:{redis_server.port}/0")[0].status == "ok"
 
 
+def test_no_redis_is_no_problem_where_none_is_wanted():
+    redis, clock = look_at_redis("none")
+    assert (redis.status, clock.status) == ("ok", "ok")
+    assert redis.detail.startswith("no Redis configured")
+
+
 def test_a_redis_that_is_away_is_a_problem():
     port = free_port()
     found = look_at_redis(f"redis://127.0.0.1:{port}/0")[0]
@@ -166,7 +173,7 @@ def test_little_or_no_shared_memory_is_a_warning(tmp_path):
 @pytest.mark.parametrize(("status", "exit_code"), [("ok", 0), ("warning", 0), ("problem", 8)])
 def test_the_exit_status_is_that_of_the_worst_finding(status, exit_code, monkeypatch):
     findings = [Finding("one", "ok", "well"), Finding("two", status, "as it is", "fix it so")]
-    monkeypatch.setattr(command, "look_at_all", lambda volume: iter(findings))
+    monkeypatch.setattr(command, "look_at_all", lambda volume, data: iter(findings))
     table = CliRunner().invoke(main, ["doctor"])
     assert table.exit_code == exit_code
     assert ("→ fix it so" in table.stdout) == (status != "ok")
@@ -213,7 +220,10 @@ def test_a_bucket_that_cannot_be_checked_is_a_problem_with_what_to_install(tmp_p
     assert "pip install 'fitstop[local]'" in found.fix
 
 
-def test_an_address_is_no_volume_of_a_service():
-    found = look_at_volume(Path("s3://bucket/volume"))
-    assert found.status == "problem"
-    assert "fitstop volume copy" in found.fix
+def test_a_volume_in_a_bucket_is_raced_for_and_the_disk_behind_it_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr("fitstop.local.doctor.look_at_device", lambda: iter(()))
+    with running_server() as server, access_to(server):
+        found = {one.name: one for one in look_at_all(f"s3://{server.make_bucket()}", tmp_path / "data")}
+    assert "volume" not in found
+    assert (found["bucket"].status, "16 writers raced" in found["bucket"].detail) == ("ok", True)
+    assert f"{tmp_path / 'data'}: " in found["disk"].detail

@@ -3,7 +3,8 @@ import sys
 import pytest
 
 from fitstop.local.ports import free_port
-from fitstop.local.redis_server import ALLOWED, RedisPlan, find_redis_server
+from fitstop.local.redis_server import ALLOWED, NONE, RedisPlan, find_redis_server
+from shared.settings import NO_REDIS
 
 
 @pytest.fixture
@@ -47,3 +48,7 @@ def test_the_plan_keeps_nothing_listens_here_only_and_hides_its_password(tmp_pat
     assert plan.password not in repr(plan)
     assert plan.password != RedisPlan(tmp_path, tmp_path).password
     assert not plan.answers()
+
+
+def test_the_word_for_no_redis_is_the_services():
+    assert NONE == NO_REDIS

@@ -3,13 +3,16 @@ import socket
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from fitstop.cli.background import bucket_option
 from fitstop.cli.local import idle_gpu_lines
 from fitstop.local.component import Component
 from fitstop.local.ports import StackError, choose_port, is_free
-from fitstop.local.redis_server import RedisPlan
 from fitstop.local.stack import LocalStack, NotReady, StackOptions, clean_environment
+from tests.support.bucket import access_to, running_server
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_a_typo_in_the_environment_is_said_before_anything_starts(tmp_path):
 def test_a_variable_that_nobody_reads_is_a_warning(tmp_path):
     said = []
     stack = LocalStack(StackOptions(tmp_path), said.append, {"FITSTOP_OF_ANOTHER_VERSION": "1"})
-    key = stack._run_preflight(stack._settings(RedisPlan(tmp_path, tmp_path / "log")))
+    key = stack._run_preflight(stack._settings("redis://127.0.0.1:1/0"))
     assert key == (tmp_path / "admin_key").read_text().strip()
     assert "FITSTOP_OF_ANOTHER_VERSION is not a variable of this version" in " ".join(said)
 
@@ -103,14 +106,51 @@ def test_the_api_leaves_a_port_that_was_taken_before_it_came_but_never_one_that_
 def test_the_api_alone_is_given_the_key(tmp_path):
     stack = LocalStack(StackOptions(tmp_path), lambda text: None, {"PATH": "/bin", "FITSTOP_API_KEY": "another"})
     stack.api_key = "x" * 40
-    plan = RedisPlan(tmp_path, tmp_path / "log")
-    redis, api, sender, worker = stack._plan("redis-server", plan, stack._settings(plan))
+    api, sender, worker = stack._plan(stack._settings("redis://127.0.0.1:1/0"))
     assert api.environment["FITSTOP_ADMIN_KEY"] == stack.api_key
-    for component in (redis, sender, worker):
+    for component in (sender, worker):
         assert stack.api_key not in component.environment.values()
-    assert not [
-        part for component in (redis, api, sender, worker) for part in component.command if stack.api_key in part
-    ]
+    assert not [part for component in (api, sender, worker) for part in component.command if stack.api_key in part]
+
+
+def test_who_works_on_a_bucket_gets_its_keys_and_nobody_else(tmp_path):
+    environment = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": "http://bucket"}
+
+    def plan(bucket):
+        options = StackOptions(tmp_path, bucket=bucket)
+        stack = LocalStack(options, lambda text: None, {**environment, "FITSTOP_MLFLOW_URI": "http://mlflow"})
+        return [component.environment for component in stack._plan(stack._settings("redis://127.0.0.1:1/0"))]
+
+    assert not any("AWS_SECRET_ACCESS_KEY" in component for component in plan(""))
+    api, sender, mlflow, worker = plan("s3://models/a")
+    for component in (api, sender, worker):
+        assert component["FITSTOP_VOLUME"] == "s3://models/a"
+        assert component["AWS_SECRET_ACCESS_KEY"] == "secret"
+        assert component["FITSTOP_DATA"] == str(tmp_path), (
+            "the folders that stand for the bucket are in the data folder"
+        )
+    assert "secret" not in mlflow.values()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "says"), [(["--volume", "/mnt"], "", "expected s3://"), ([], "/mnt", "")]
+)
+def test_a_folder_is_no_bucket_and_one_in_the_environment_is_for_other_processes(arguments, variable, says):
+    @click.command()
+    @bucket_option
+    def command(bucket):
+        click.echo(f"bucket {bucket!r}")
+
+    done = CliRunner().invoke(command, arguments, env={"FITSTOP_VOLUME": variable})
+    assert (says in done.output) if says else (done.output == "bucket ''\n")
+
+
+def test_a_bucket_that_ignores_conditions_is_refused_before_anything_starts(tmp_path):
+    with running_server(ignores_conditions=True) as server, access_to(server):
+        options = StackOptions(tmp_path / "data", bucket=f"s3://{server.make_bucket()}/a")
+        stack = LocalStack(options, lambda text: None)
+        with stack, pytest.raises(StackError, match="ignores If-None-Match"):
+            stack.start()
 
 
 def test_a_worker_may_try_its_gpu_for_longer_than_others_may_start(tmp_path, monkeypatch):

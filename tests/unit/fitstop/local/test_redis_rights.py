@@ -10,7 +10,7 @@ from api.state.shared_counts import RedisCounts
 from fitstop.local import redis_server
 from fitstop.local.doctor import look_at_redis
 from fitstop.local.redis_server import ALLOWED, RedisPlan, find_redis_server, warn_of_old
-from shared.queue import JobQueue, make_celery
+from shared.queue import RedisQueue, make_celery
 from shared.settings import Settings
 from tests.support.redis import redis_program
 from tests.support.waiting import wait_for
@@ -31,7 +31,7 @@ def plan(tmp_path):
 
 
 def test_notifications_and_counts_work(plan):
-    queue = JobQueue(make_celery(Settings(redis_url=plan.url)))
+    queue = RedisQueue(make_celery(Settings(redis_url=plan.url)))
     assert queue.notify("job_1")
     assert queue.count_pending() == 1
     counts = RedisCounts(plan.url)

@@ -107,17 +107,27 @@ def test_only_a_better_value_is_the_best_so_far():
     assert ["(best so far)" in line for line in lines] == [True, False, False, True]
 
 
-def test_a_finished_trial_is_read_once(monkeypatch):
-    asked = []
-    pages = iter([[trial(1, 0.5), trial(2, None, "running")], [trial(2, 0.4), trial(3, None, "running")]])
+def test_each_look_reads_the_unfinished_trials_and_the_new_ones_alone(monkeypatch):
+    """Also where an old trial outlasts many others."""
+    asked, known = [], {number: trial(number, None, "running") for number in (1, 2)}
 
-    def all_trials(_client, _sweep_id, after=0):
-        asked.append(after)
-        return iter(next(pages))
+    def page(_client, _sweep_id, *, after=0, numbers=(), **_):
+        asked.append((after, *numbers))
+        found = [one for number, one in known.items() if number > after and (not numbers or number in numbers)]
+        return {"data": found, "has_more": False}
 
-    monkeypatch.setattr(Client, "all_trials", all_trials)
+    monkeypatch.setattr(Client, "trials", page)
     trials = _Trials(Client(Connection("http://localhost", None, "test")), "sweep")
-    assert [one["number"] for one in trials.look()] == [1]
-    assert [one["number"] for one in trials.look()] == [2]
-    assert asked == [0, 1]
-    assert [one["number"] for one in trials.unfinished] == [3]
+    ended = []
+    for number in range(2, 52):
+        ended += [one["number"] for one in trials.look(len(known))]
+        known[number] = trial(number, 0.5)
+        known[number + 1] = trial(number + 1, None, "running")
+    ended += [one["number"] for one in trials.look(len(known))]
+    assert ended == list(range(2, 52))
+    assert [one["number"] for one in trials.unfinished] == [1, 52]
+    assert len(asked) == 1 + 2 * 50
+    assert all(len(numbers) <= 2 for _, *numbers in asked)
+    assert [after for after, *numbers in asked if not numbers] == [0, *range(2, 52)]
+    assert trials.look(len(known)) == []
+    assert asked[-1] == (0, 1, 52), "nothing is new"

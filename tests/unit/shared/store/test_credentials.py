@@ -44,7 +44,8 @@ def test_the_environment_comes_before_the_files(home: Path) -> None:
         "AWS_REGION": "us-west-2",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
     }
-    assert find_access(environment) == {"region": "us-west-2", "endpoint": "http://127.0.0.1:1"}
+    keys = {"access_key_id": "E", "secret_access_key": "F"}
+    assert find_access(environment) == {"region": "us-west-2", "endpoint": "http://127.0.0.1:1", **keys}
 
 
 def test_without_files_and_variables_the_machines_own_identity_is_left_to_obstore(tmp_path: Path) -> None:

@@ -3,7 +3,14 @@
 import pytest
 
 from tests.support.nvml import Gpu, driver_of
-from worker.machine.cards import card_environment, cards_of_slot, describe_cards, visible_cards
+from worker.machine.cards import (
+    card_environment,
+    cards_of_slot,
+    choose_slots,
+    count_devices,
+    describe_cards,
+    visible_cards,
+)
 from worker.machine.device import DeviceUnusable
 
 
@@ -19,6 +26,21 @@ from worker.machine.device import DeviceUnusable
 )
 def test_each_slot_holds_cards_of_its_own_while_there_are_enough(cards, slots, each, held):
     assert ["".join(cards_of_slot(cards, slot, each)) for slot in range(slots)] == held
+
+
+@pytest.mark.parametrize(
+    ("cards", "each", "free", "devices", "chosen"),
+    [
+        ("0123", 1, (1, 2, 3), 2, (1, 2)),
+        ("01", 1, (0, 2, 3), 2, (0, 3)),
+        ("0123", 2, (0, 1), 2, (0,)),
+        ("012", 2, (0, 1), 3, (0, 1)),
+        ("", 2, (1, 3), 4, (1, 3)),
+    ],
+)
+def test_a_job_takes_as_many_free_slots_as_hold_different_cards_for_it(cards, each, free, devices, chosen):
+    assert choose_slots(cards, free, each, devices) == chosen
+    assert count_devices(cards, chosen, each) >= devices
 
 
 def test_a_job_sees_its_own_cards_alone_and_on_a_cpu_the_variables_stay():

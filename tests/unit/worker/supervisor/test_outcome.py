@@ -5,7 +5,7 @@ import pytest
 from shared.job import AttemptEnd, Conclusion, Ending, JobError, Stop
 from shared.settings import Settings
 from shared.times import parse_time
-from tests.unit.shared.records import ending, handed_back, posted, taken, train_to
+from tests.unit.shared.records import ending, handed_back, posted, posted_program, taken, train_to
 from worker.supervisor.outcome import Exit, decide, failed_attempt, lost_attempt
 
 SETTINGS = Settings(max_failures=3, retry_backoff_seconds=2)
@@ -54,6 +54,28 @@ def test_what_the_child_concluded_counts_however_it_ended_afterwards(volume, sta
     end = decide(attempt, Exit(code), SETTINGS)
     assert (end.outcome, end.is_failure, end.retry_at) == ("finished", False, None)
     assert end.ending == ending(status)
+
+
+@pytest.mark.parametrize(
+    ("post", "said", "held", "uncharged"),
+    [
+        (posted, 4.5, 4.5, 25.5),
+        (posted, 99, 30, 0),
+        (posted_program, 29.5, 29.5, 0.5),
+        (posted_program, 0.1, 29, 1),
+    ],
+)
+def test_an_attempt_is_charged_until_it_concluded_and_a_script_cannot_shorten_that(volume, post, said, held, uncharged):
+    attempt = taken(post(volume))
+    attempt.conclude(Conclusion(ending=ending("succeeded"), held_seconds=said))
+    end = decide(attempt, Exit(0, seconds=30), SETTINGS)
+    assert (end.held_seconds, end.uncharged_seconds) == (held, uncharged)
+
+
+def test_an_attempt_whose_process_did_not_say_when_it_was_done_is_charged_by_its_worker(volume):
+    attempt = taken(posted(volume))
+    attempt.conclude(Conclusion(ending=ending("succeeded")))
+    assert decide(attempt, Exit(0, seconds=30), SETTINGS).held_seconds is None
 
 
 def test_a_child_that_hands_the_job_back_does_not_count_as_a_failure(volume):

@@ -8,7 +8,7 @@ import pytest
 
 from shared.durable import encode, read_bytes, replace_file
 from shared.job import AttemptEnd, ProcessIdentity
-from shared.queue import QUEUE, JobQueue, make_celery
+from shared.queue import QUEUE, RedisQueue, make_celery
 from shared.settings import Settings
 from shared.times import time_in, utc_now
 from shared.worker_card import RunningAttempt, WorkerCard
@@ -35,7 +35,7 @@ def redis_server(tmp_path_factory):
 def job_queue(redis_server):
     with redis_server.client() as client:
         client.flushall()
-    return JobQueue(make_celery(Settings(redis_url=redis_server.url)))
+    return RedisQueue(make_celery(Settings(redis_url=redis_server.url)))
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_lost_notifications_are_sent_again(volume, sweeper, notified, redis_serv
 
 
 def test_without_redis_lost_attempts_are_still_ended_and_results_still_written(volume):
-    nowhere = JobQueue(make_celery(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0")))
+    nowhere = RedisQueue(make_celery(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0")))
     sweeper = Sweeper(volume, nowhere, Settings(**QUICK))
     decided, silent = posted(volume), taken(posted(volume))
     taken(decided).close(finished("succeeded"))

@@ -127,6 +127,47 @@ def test_a_slot_goes_on_with_the_next_job_in_order_without_a_notification_and_th
     assert freed == [[1, 1]]
 
 
+def test_a_job_on_more_devices_than_a_slot_holds_takes_several_slots_with_their_cards(volume, monkeypatch):
+    job, seen = posted(volume, devices=3), []
+
+    def run(attempt_run, _):
+        (card,) = volume.worker_cards()
+        seen.append(([(one.slot, one.devices) for one in card.running], attempt_run._cards))
+        attempt_run._attempt.close(failed_attempt(attempt_run._attempt, JobError(code="crash", message=""), ONE))
+
+    monkeypatch.setattr(AttemptRun, "run", run)
+    worker = Worker(Settings(slots=4, slot_devices=2), volume, FakeQueue(), EmptyNursery())
+    worker.cards = tuple("01234567")
+    worker.begin()
+    worker.run_next()
+    worker._gone.set()
+    ((running, cards),) = seen
+    assert (running, cards) == ([(0, 3), (1, 3)], ("0", "1", "2", "3"))
+    claim = job.attempts()[0].claim()
+    assert (claim.slot, claim.devices) == (0, 3)
+    assert worker._running == {}
+
+
+def test_free_slots_are_kept_for_the_first_job_until_they_suffice_or_it_is_cancelled(volume):
+    job_queue = FakeQueue()
+    worker = Worker(Settings(slots=2), volume, job_queue, EmptyNursery())
+    worker.begin()
+    worker._running[1] = taken(posted(volume))
+    wide, narrow = posted(volume, devices=2), posted(volume)
+    worker.run_next()
+    worker._look_at_kept_slots()
+    worker._show_card()
+    (card,) = volume.worker_cards()
+    assert (card.kept_for, card.ready, card.most_devices) == (wide.id, False, 2)
+    assert (wide.attempts(), narrow.attempts(), job_queue.notified) == ([], [], [])
+    wide.request_cancel()
+    worker._look_at_kept_slots()
+    assert job_queue.notified == [narrow.id]
+    worker.run_next()
+    worker._gone.set()
+    assert (wide.attempts(), len(narrow.attempts())) == ([], 1)
+
+
 def test_a_worker_that_drains_claims_nothing(volume):
     job = posted(volume)
     worker = Worker(Settings(), volume, FakeQueue(), EmptyNursery())

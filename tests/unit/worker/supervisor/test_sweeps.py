@@ -390,6 +390,26 @@ def test_more_budget_reaches_the_trials_that_run(volume: Volume) -> None:
     assert share_of(job) == Budget(), "without a limit"
 
 
+def test_a_limit_that_is_added_reaches_the_trials_that_run_also_where_nothing_is_left(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=9, parallel=2)
+    worker = runner(volume)
+    worker.look()
+    first, second = (volume.job_folder(trial.job) for trial in state_of(volume, folder).trials)
+    claim_since(first, 20)
+    claim_since(second, 40)
+    assert read_share(first) is None
+    extend(folder, 1, budget=Budget(max_gpu_seconds=100))
+    worker.look()
+    shares = [share_of(job).max_gpu_seconds for job in (first, second)]
+    assert shares == pytest.approx([40, 60], abs=2)
+    extend(folder, 2, budget=None)
+    worker.look()
+    extend(folder, 3, budget=Budget(max_gpu_seconds=50))
+    worker.look()
+    shares = [share_of(job).max_gpu_seconds for job in (first, second)]
+    assert shares == pytest.approx([20, 40], abs=2), "they have used it, and stop"
+
+
 def test_a_trial_that_finds_no_place_for_a_parameter_is_refused_and_the_others_continue(volume: Volume) -> None:
     optimizer, layers = "/hyperparameters/optimizer", "/model/layers"
     space = {

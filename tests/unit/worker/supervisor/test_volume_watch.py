@@ -145,7 +145,6 @@ def test_a_worker_whose_claim_fails_pauses_shows_it_and_continues_by_itself(
     worker = Worker(QUICK, volume, FakeQueue(), IdleNursery())  # type: ignore[arg-type]
     freed: list[bool] = []
     worker.when_free(lambda: freed.append(worker.may_take()))
-    worker._free.put(Owner(worker.name, "here", 1, 0, "CPU"))
     worker._ready = True
     refuse(errno.EROFS)
     worker.run_next()

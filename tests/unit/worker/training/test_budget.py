@@ -7,14 +7,14 @@ import pytest
 
 from shared.job import AttemptEnd, Claim, Conclusion, Stop, SweepShare
 from shared.job_folder import AttemptFolder, JobFolder
-from shared.job_share import give_share
+from shared.job_share import give_share, read_share
 from shared.spec import Budget
 from shared.times import seconds_until, time_in
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.waiting import wait_for
+from worker.training import budget
 from worker.training.budget import BudgetWatch
-from worker.training.callbacks import budget as callback
 from worker.training.callbacks.budget import StopWithinBudget
 from worker.training.errors import BudgetUsedUp
 from worker.training.run import run
@@ -90,14 +90,78 @@ def test_a_share_that_was_raised_while_the_trial_runs_counts(job: JobFolder, mon
     assert used_up.value.used.limit == 50
 
 
+def test_a_trial_heeds_a_share_that_it_is_given_while_it_runs_and_asks_seldom(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, reads = [1000.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(budget, "read_share", lambda job: (reads.append(now[0]), read_share(job))[1])
+    attempt = claimed(job)
+    watch = BudgetWatch(attempt, None, 980.0, is_trial=True)
+    alone = BudgetWatch(attempt, None, 980.0)
+    for _ in range(100):
+        now[0] += 0.1
+        watch.check()
+        alone.check()
+    assert len(reads) <= 2 + 5
+    give_share(job, 1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=30)))
+    now[0] += 2
+    with pytest.raises(BudgetUsedUp):
+        watch.check()
+
+
+@pytest.mark.parametrize("share", [None, 30])
+def test_of_the_time_after_the_limit_the_running_batch_alone_is_charged(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch, share: float | None
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    if share is not None:
+        give_share(job, 1, SweepShare(sweep="sweep_1", budget=Budget(max_gpu_seconds=share)))
+    watch = BudgetWatch(claimed(job), None if share else Budget(max_gpu_seconds=30, deadline=time_in(-5)), now[0])
+    now[0] += 20
+    watch.batch_done(now[0])
+    assert watch.charged_seconds() == 20
+    now[0] += 9
+    assert watch.charged_seconds() == 29, "saving is charged"
+    now[0] += 60
+    assert watch.charged_seconds() == 30, "but not after the limit"
+    watch.batch_done(now[0])
+    now[0] += 60
+    assert watch.charged_seconds() == 89
+
+
+def test_an_attempt_for_which_nothing_was_left_is_charged_nothing(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    claimed(job, 1).close(AttemptEnd(outcome="lost", ended_at=time_in(0), held_seconds=40))
+    watch = BudgetWatch(claimed(job, 2, price=3600), Budget(max_cost=35), 1000.0)
+    now[0] += 3
+    assert watch.charged_seconds() == 0
+
+
+def test_before_a_deadline_alone_a_process_needs_time_to_leave(job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.training.budget._LEAVING_SECONDS", 1000)
+    attempt, now = claimed(job), time.monotonic()
+    BudgetWatch(attempt, Budget(max_gpu_seconds=500), now).check()
+    with pytest.raises(BudgetUsedUp):
+        BudgetWatch(attempt, Budget(deadline=time_in(500)), now).check()
+
+
 class Needs:
-    """Stands for the budget, and notes how many seconds were asked for."""
+    """Stands for the budget, and notes how many seconds were asked for, and when batches were done."""
 
     def __init__(self) -> None:
         self.asked: list[float] = []
+        self.batches: list[float] = []
 
     def check(self, seconds_needed: float = 0.0) -> None:
         self.asked.append(seconds_needed)
+
+    def batch_done(self, moment: float) -> None:
+        self.batches.append(moment)
 
 
 def test_enough_is_kept_for_another_step_or_validation_like_the_last_and_for_writing(
@@ -115,21 +179,8 @@ def test_enough_is_kept_for_another_step_or_validation_like_the_last_and_for_wri
     stopping.on_test_end()
     stopping.on_epoch_begin(1)
     stopping.on_test_begin()
-    leaving = needs.asked[1] - 20
-    assert 0 < leaving < 1
-    assert needs.asked == pytest.approx([13 + leaving, 20 + leaving, 40 + leaving])
-
-
-def test_on_a_loaded_machine_a_run_leaves_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, account = [100.0], [(0, 0)]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(callback, "_read_account", lambda: account[0])
-    load = callback.Load()
-    assert load.slowdown() == 1
-    now[0], account[0] = now[0] + 5, (10**9, 3 * 10**9)
-    assert load.slowdown() == 4
-    now[0], account[0] = now[0] + 5, (10**9, 4 * 10**9)
-    assert load.slowdown() == 4, "it did not run at all"
+    assert needs.asked == pytest.approx([13, 20, 40])
+    assert needs.batches == [103]
 
 
 def test_a_job_that_may_cost_so_much_fails_where_the_worker_knows_no_price_and_may_find_another(

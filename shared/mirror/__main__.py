@@ -1,0 +1,23 @@
+"""`python -m shared.mirror ADDRESS`: whether a bucket can hold a volume in use.
+
+Exit status 1 with the reason on stderr where it cannot. For a process that forks later: the threads of obstore do not
+survive a fork, so that it must not open the bucket itself.
+"""
+
+import sys
+
+from shared.mirror.opening import BucketUnusable, open_usable
+
+
+def main(address: str) -> int:
+    """Try the bucket."""
+    try:
+        open_usable(address)
+    except BucketUnusable as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

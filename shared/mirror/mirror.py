@@ -1,0 +1,233 @@
+"""The bucket behind a folder: what is written through to it, and the hints for those who look.
+
+A name that is created exclusively is decided in the bucket, and the folder follows. After a change the unit that it
+belongs to gets a hint: an object below `changed/` with a new content. A hint that a killed process did not write delays
+the others until their next look at everything, and no more: nothing is decided by it.
+"""
+
+import errno
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.mirror.attached import attach
+from shared.mirror.known import KnownFiles
+from shared.mirror.local_folder import Eager, LocalFolder, for_readers
+from shared.mirror.names import CHANGED, RESERVED, UNHINTED, is_of_volume, is_temporary_name, order_of, unit_of
+from shared.store.interface import AccessDenied, BadName, Entry, Store, StoreError
+
+# Requests of one look at once.
+AT_ONCE = 8
+PIECE_BYTES = 8 * 1024**2
+_CARD_SECONDS = 8.0
+_PROBE = "deleted/probe"
+
+
+class Mirror:
+    """The bucket `store` behind the folder at `root`. `known` is what this machine has seen of the bucket."""
+
+    def __init__(self, root: Path, store: Store, known: KnownFiles, eager: Eager = for_readers) -> None:
+        self.root = root
+        self.store = store
+        self.known = known
+        self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
+        self.folder = LocalFolder(root, store, known, self.pool, eager)
+        self.trouble = ""
+        # Attempts whose uploads are not done: their folders stay ours beyond their end.
+        self.uploading: set[str] = set()
+        self._hints: set[str] = set()
+        self._cards: dict[str, float] = {}
+        attach(root, self)
+
+    def name_of(self, path: Path) -> str:
+        return os.fspath(path)[len(os.fspath(self.root)) + 1 :]
+
+    # Written through
+
+    def passes(self, path: Path) -> bool:
+        return is_of_volume(self.name_of(path))
+
+    def create(self, path: Path, content: bytes) -> bool:
+        name = self.name_of(path)
+        with _as_os_error(path):
+            has_won = self.store.create(name, content)
+            if not has_won and (standing := self.store.read(name)) is not None:
+                self.folder.put(name, [standing])
+        if has_won:
+            self._note_owner(name)
+            self.hint(name)
+        return has_won
+
+    def _note_owner(self, name: str) -> None:
+        """Who has claimed an attempt writes its folder alone, until it has ended."""
+        folder, _, last = name.rpartition("/")
+        job, _, number = folder.rpartition("/attempts/")
+        if last == "claim.json":
+            self.folder.own |= {folder, f"{job}/system/{number}.jsonl"}
+        elif last == "end.json" and folder not in self.uploading:
+            self.release(folder)
+
+    def replace(self, path: Path, pieces: Iterable[bytes | memoryview]) -> bytes:
+        name, content = self.name_of(path), b"".join(pieces)
+        if self._is_too_soon(name):
+            return content
+        with _as_os_error(path):
+            self.store.replace(name, [content])
+        self.hint(name)
+        return content
+
+    def remove(self, path: Path) -> None:
+        name = self.name_of(path)
+        with _as_os_error(path):
+            self.store.remove(name)
+        self.known.forget([name])
+        self.hint(name)
+
+    def fetch(self, path: Path) -> bool:
+        name = self.name_of(path)
+        known = self.known.find(name)
+        if known is None or known.is_here:
+            return False
+        with _as_os_error(path):
+            self.folder.bring_file(Entry(name, known.size, time.time_ns(), known.version))
+        return True
+
+    # Folders
+
+    def publish(self, prepared: Path, place: Path, *, is_content: bool = False) -> bool:
+        """Upload a prepared folder as the one at `place`, and move it there; False where the name is taken.
+
+        Its document is created last and exclusively, and makes it exist. A reservation decides which of two uploads of
+        the same name is the one: who was killed after it leaves a name that is taken until a look removes it, an hour
+        later. None is needed where the name is that of the content (`is_content`).
+        """
+        name = self.name_of(place)
+        files = sorted((order_of(f"{name}/{one}"), one) for one in _files_below(prepared))
+        *others, document = [one for _, one in files]
+        with _as_os_error(place):
+            if not is_content and not self.store.create(f"{name}/{RESERVED}", secrets.token_hex(8).encode()):
+                return False
+            self.upload((prepared / one, f"{name}/{one}") for one in others)
+            if not self.store.create(f"{name}/{document}", (prepared / document).read_bytes()):
+                return False
+        if not place.exists():
+            prepared.rename(place)
+        self.hint(f"{name}/{document}")
+        return True
+
+    def remove_folder(self, place: Path) -> bool:
+        """Remove a folder from the bucket, the document that makes it exist first; False where there is none."""
+        name = self.name_of(place)
+        with _as_os_error(place):
+            found = sorted((entry.name for entry in self.store.list(name)), key=order_of, reverse=True)
+            for one in found[:1]:
+                self.store.remove(one)
+            list(self.pool.map(self.store.remove, found[1:]))
+        self.known.forget(found)
+        self.hint(f"{name}/.")
+        return bool(found)
+
+    def upload_folder(self, folder: Path) -> None:
+        """Upload all files below a folder of the volume under their own names."""
+        name = self.name_of(folder)
+        with _as_os_error(folder):
+            self.upload((folder / one, f"{name}/{one}") for one in _files_below(folder))
+
+    def upload(self, files: Iterable[tuple[Path, str]]) -> None:
+        """Upload files, several at once; raises what the first failure raised."""
+        list(self.pool.map(lambda one: self.store.replace(one[1], _pieces(one[0])), files))
+
+    # Brought
+
+    def bring(self, *folders: Path) -> None:
+        for folder in folders:
+            with _as_os_error(folder):
+                self.folder.bring(self.name_of(folder))
+
+    def refresh(self, folder: Path) -> None:
+        unit = self.name_of(folder)
+        with _as_os_error(folder):
+            self.folder.sync(unit, self.store.list(unit), with_logs=True)
+
+    def missing_files(self, folder: Path) -> dict[str, int]:
+        return self.folder.missing_files(self.name_of(folder))
+
+    def release(self, attempt: str) -> None:
+        """Write an attempt's folder no more: what it has there is looked at as any other's."""
+        self.uploading.discard(attempt)
+        job, _, number = attempt.rpartition("/attempts/")
+        self.folder.own -= {attempt, f"{job}/system/{number}.jsonl"}
+
+    # Hints and state
+
+    def hint(self, name: str) -> None:
+        """Have the next look of this process say that the unit of `name` has changed."""
+        unit = unit_of(name)
+        if unit is not None and unit not in UNHINTED:
+            self._hints.add(unit)
+
+    def send_hints(self) -> None:
+        """Raises StoreError; what was not sent is sent with the next look."""
+        while self._hints:
+            unit = self._hints.pop()
+            try:
+                self.store.replace(f"{CHANGED}/{unit}", [secrets.token_hex(8).encode()])
+            except StoreError:
+                self._hints.add(unit)
+                raise
+
+    def check(self) -> None:
+        """Raise OSError where the last look at the bucket failed."""
+        if self.trouble:
+            raise OSError(errno.EREMOTEIO, self.trouble, os.fspath(self.root))
+
+    def probe(self, size: int) -> None:
+        """Write an object of `size` bytes and remove it. Raises OSError where the bucket does not take it."""
+        name = f"{_PROBE}-{secrets.token_hex(6)}"
+        with _as_os_error(self.root):
+            self.store.replace(name, (os.urandom(min(PIECE_BYTES, size - at)) for at in range(0, size, PIECE_BYTES)))
+            self.store.remove(name)
+
+    def _is_too_soon(self, name: str) -> bool:
+        """Whether it is a worker's card that was written a moment ago: nothing is decided by it."""
+        if not name.startswith("workers/"):
+            return False
+        now = time.monotonic()
+        if now - self._cards.get(name, -_CARD_SECONDS) < _CARD_SECONDS:
+            return True
+        self._cards[name] = now
+        return False
+
+
+@contextmanager
+def _as_os_error(path: Path) -> Iterator[None]:
+    """What a store raises as the error of a volume that fails."""
+    try:
+        yield
+    except AccessDenied as error:
+        raise OSError(errno.EACCES, str(error), os.fspath(path)) from error
+    except (StoreError, BadName) as error:
+        raise OSError(errno.EREMOTEIO, str(error), os.fspath(path)) from error
+
+
+def _files_below(folder: Path) -> Iterator[str]:
+    """The regular files below a folder, by their names in it; none where it is not there."""
+    pending = [""] if folder.is_dir() else []
+    while pending:
+        here = pending.pop()
+        for entry in os.scandir(folder / here):
+            name = f"{here}/{entry.name}" if here else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(name)
+            elif entry.is_file(follow_symlinks=False) and not is_temporary_name(name):
+                yield name
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece

@@ -1,0 +1,106 @@
+"""The folder that stands for a volume in a bucket, opened by a process of the service."""
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.mirror.known import KnownFiles
+from shared.mirror.local_folder import Eager, for_readers
+from shared.mirror.mirror import Mirror
+from shared.mirror.pull import Puller, Wants, everything
+from shared.problems import FitstopError
+from shared.settings import Settings
+from shared.store.bucket import BucketStore
+from shared.store.interface import StoreError
+from shared.store.opening import open_bucket
+from shared.store.trial import try_bucket
+from shared.volume_identity import COPY_FILE, MARKER_FILE
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+# A request is given up before an attempt would count as lost for it.
+_PATIENCE: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=8)}
+
+
+class BucketUnusable(OSError):
+    """The bucket cannot hold the volume; as text the reason alone, which names the bucket."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+class Looking:
+    """The looks of one process, in a thread."""
+
+    def __init__(self, mirror: Mirror, puller: Puller, seconds: float) -> None:
+        self.mirror = mirror
+        self._puller = puller
+        self._seconds = seconds
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bucket", daemon=True)
+
+    def begin(self, tell: Callable[[list[str]], object] = lambda _: None) -> None:
+        """From now on; `tell` is called with the ids of the jobs that a look finds."""
+        self._puller.tell = tell
+        self._thread.start()
+
+    def end(self) -> None:
+        """Tell the others what this process did last."""
+        self._end.set()
+        self._thread.join(timeout=self._seconds)
+        self._puller.look()
+
+    def _run(self) -> None:
+        while not self._end.wait(self._seconds):
+            self._puller.look()
+
+
+def open_mirror(  # noqa: PLR0913
+    settings: Settings,
+    root: Path,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    wants: Wants = everything,
+    always: tuple[str, ...] = ("workers",),
+    eager: Eager = for_readers,
+) -> Looking | None:
+    """Let `root` stand for the bucket of the settings, after a first look at it; None for a volume on a filesystem.
+
+    Raises BucketUnusable where the bucket cannot be used.
+    """
+    if not settings.bucket:
+        return None
+    store = open_usable(settings.bucket, environment)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")), eager)
+        bring_marker(mirror)
+    except FitstopError as error:
+        raise BucketUnusable(errno.EREMOTEIO, str(error), settings.bucket) from error
+    puller = Puller(mirror, wants, always)
+    if not puller.look():
+        raise BucketUnusable(errno.EREMOTEIO, mirror.trouble, settings.bucket)
+    return Looking(mirror, puller, settings.bucket_seconds)
+
+
+def open_usable(address: str, environment: Mapping[str, str] = os.environ) -> BucketStore:
+    """The bucket at an address, after a trial of what a volume needs. Raises BucketUnusable."""
+    try:
+        store = open_bucket(address, environment, _PATIENCE)
+        if store.read(COPY_FILE) is not None:
+            raise StoreError(f"the copy into {store.place} is not finished: run `fitstop volume copy` again")
+        try_bucket(store, rounds=1)
+    except FitstopError as error:
+        raise BucketUnusable(errno.EREMOTEIO, str(error), address) from error
+    return store
+
+
+def bring_marker(mirror: Mirror) -> None:
+    """Bring the file that says which volume this is, once somebody has made one in the bucket. Raises StoreError."""
+    if (marker := mirror.store.read(MARKER_FILE)) is not None:
+        mirror.folder.put(MARKER_FILE, [marker])

@@ -1,0 +1,172 @@
+"""Looks at the bucket every few seconds, and brings into the folder what others have changed.
+
+A look is two lists: of the markers of open jobs, which say what is new and what has ended, and of the hints. Only the
+units that they name are listed. A look at everything comes first, and then every few minutes: it finds what a killed
+process did not hint at.
+"""
+
+import fcntl
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from shared.mirror.mirror import Mirror
+from shared.mirror.names import CHANGED, OPEN, RESERVED, document_of, is_of_volume, unit_of
+from shared.store.interface import Entry, StoreError
+
+_EVERYTHING_SECONDS = 600.0
+# A reader looks at everything long before a hint goes.
+_HINT_SECONDS = 6 * _EVERYTHING_SECONDS
+# No upload of one file takes as long.
+_UNFINISHED_SECONDS = 3600.0
+
+Wants = Callable[[str, frozenset[str]], bool]
+
+
+def everything(_unit: str, _open_jobs: frozenset[str]) -> bool:
+    """What the API wants of the bucket."""
+    return True
+
+
+class Puller:
+    """The looks of one process. `wants` says of a unit, given the ids of the open jobs, whether this machine needs it.
+
+    Of several processes with one folder one looks at a time; the others only send their hints.
+    """
+
+    def __init__(self, mirror: Mirror, wants: Wants = everything, always: tuple[str, ...] = ("workers",)) -> None:
+        self._mirror = mirror
+        self._wants = wants
+        self._always = always
+        self._seen: dict[str, str] = {}
+        self._next_everything = 0.0
+        self._turn: int | None = None
+        # Called with the ids of jobs that a look has found.
+        self.tell: Callable[[list[str]], object] = lambda _: None
+
+    def look(self) -> bool:
+        """One look; False where the bucket failed, which `Mirror.check` says from then on."""
+        mirror = self._mirror
+        try:
+            mirror.send_hints()
+            if self._has_turn():
+                self._look()
+        except (StoreError, OSError) as error:
+            mirror.trouble = str(error)
+            return False
+        mirror.trouble = ""
+        return True
+
+    def look_at(self, *units: str) -> None:
+        """Bring what has changed in these units now. Raises StoreError, OSError."""
+        for unit in units:
+            self._mirror.folder.sync(unit, self._mirror.store.list(unit))
+
+    def _look(self) -> None:
+        before = self._local_markers()
+        hints = {entry.name.partition("/")[2]: entry for entry in self._mirror.store.list(CHANGED)}
+        if time.monotonic() >= self._next_everything:
+            markers = self._look_at_everything()
+            self._next_everything = time.monotonic() + _EVERYTHING_SECONDS
+        else:
+            changed = {unit for unit, entry in hints.items() if self._seen.get(unit) != entry.version}
+            markers = self._look_at_changes(changed, before)
+        self._seen = {unit: entry.version for unit, entry in hints.items()}
+        self._put_markers(markers, before)
+        self._remove_old_hints(hints)
+
+    def _look_at_changes(self, changed: set[str], before: set[str]) -> dict[str, Entry]:
+        # Sweeps first: which jobs a worker needs, they say.
+        self.look_at(*sorted(unit for unit in changed if unit.startswith("sweeps/")))
+        markers = self._remote_markers()
+        jobs = {_unit_of_marker(name) for name in markers.keys() ^ before}
+        open_jobs = _ids(markers)
+        wanted = {unit for unit in changed | jobs if not unit.startswith("sweeps/") and self._wants(unit, open_jobs)}
+        self.look_at(*sorted(wanted | set(self._always)))
+        return markers
+
+    def _look_at_everything(self) -> dict[str, Entry]:
+        units: dict[str, list[Entry]] = defaultdict(list)
+        markers: dict[str, Entry] = {}
+        newest = 0
+        for entry in self._mirror.store.list():
+            newest = max(newest, entry.modified_ns)
+            first, _, rest = entry.name.partition("/")
+            if first == OPEN:
+                markers[rest] = entry
+            elif is_of_volume(entry.name):
+                units[unit_of(entry.name) or ""].append(entry)
+        gone = {unit_of(name) or "" for name in self._mirror.known.below("")} - units.keys()
+        open_jobs = _ids(markers)
+        # Sweeps first: which jobs a worker needs, they say.
+        for unit in sorted({*units, *gone}, key=lambda unit: (not unit.startswith("sweeps/"), unit)):
+            # No unit has the volume's own marker, which everybody needs.
+            if not unit or unit in gone or self._wants(unit, open_jobs):
+                self._mirror.folder.sync(unit, units.get(unit, []))
+            else:
+                self._mirror.folder.drop(unit)
+        for unit, entries in units.items():
+            self._remove_unfinished(unit, entries, newest)
+        return markers
+
+    def _remove_unfinished(self, unit: str, entries: list[Entry], newest: int) -> None:
+        """Remove what somebody has left who was killed while uploading it. By the bucket's clock alone."""
+        document = document_of(unit)
+        if document is None or any(entry.name == document for entry in entries):
+            return
+        if newest - max(entry.modified_ns for entry in entries) > _UNFINISHED_SECONDS * 10**9:
+            for entry in sorted(entries, key=lambda entry: entry.name.endswith(f"/{RESERVED}")):
+                self._mirror.store.remove(entry.name)
+
+    def _put_markers(self, markers: dict[str, Entry], before: set[str]) -> None:
+        """`before`: the folder's own markers from before the list, so that one made meanwhile stays."""
+        new = sorted(markers.keys() - before)
+        for name in new:
+            self._mirror.folder.put(f"{OPEN}/{name}", [])
+        for name in before - markers.keys():
+            (self._mirror.root / OPEN / name).unlink(missing_ok=True)
+        if new:
+            self.tell(sorted(_ids(new)))
+
+    def _local_markers(self) -> set[str]:
+        folder = self._mirror.root / OPEN
+        return (
+            {entry.name for entry in os.scandir(folder) if not entry.name.startswith(".")} if folder.is_dir() else set()
+        )
+
+    def _remote_markers(self) -> dict[str, Entry]:
+        return {entry.name.partition("/")[2]: entry for entry in self._mirror.store.list(OPEN)}
+
+    def _remove_old_hints(self, hints: dict[str, Entry]) -> None:
+        newest = max((entry.modified_ns for entry in hints.values()), default=0)
+        for unit, entry in hints.items():
+            # By the bucket's clock alone.
+            if newest - entry.modified_ns > _HINT_SECONDS * 10**9:
+                self._mirror.store.remove(f"{CHANGED}/{unit}")
+
+    def _has_turn(self) -> bool:
+        """Whether this process is the one that looks; it stays so until it ends."""
+        if self._turn is None:
+            lock = os.open(_lock_file(self._mirror.root), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                return False
+            self._turn = lock
+        return True
+
+
+def _lock_file(root: Path) -> Path:
+    return root.with_name(f"{root.name}.looking")
+
+
+def _unit_of_marker(name: str) -> str:
+    job_id = name.partition("-")[2].partition(".")[0]
+    return f"jobs/{job_id[-2:]}/{job_id}"
+
+
+def _ids(markers: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.partition("-")[2].partition(".")[0] for name in markers)

@@ -1,0 +1,42 @@
+"""The loop of a worker without Redis."""
+
+import os
+import signal
+import threading
+
+from shared.queue import OwnQueue
+from worker.supervisor.own_loop import serve_alone
+
+
+class Slots:
+    """In the place of a worker: its first job fails, its second asks the process to end."""
+
+    def __init__(self) -> None:
+        self.drain = threading.Event()
+        self.told: list[str] = []
+
+    def begin(self) -> None:
+        self.told.append("begin")
+
+    def run_next(self) -> None:
+        self.told.append("run")
+        if self.told.count("run") == 1:
+            raise RuntimeError
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def end(self) -> None:
+        self.told.append("end")
+
+
+def test_a_slot_outlives_a_failure_and_sigterm_ends_all_slots(caplog):
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    own_queue, slots = OwnQueue(slots=2), Slots()
+    own_queue.notify("job_1", "job_2")
+    try:
+        serve_alone(own_queue, slots, slots=2)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert slots.told == ["begin", "run", "run", "end"]
+    assert slots.drain.is_set()
+    assert "a slot failed" in caplog.text

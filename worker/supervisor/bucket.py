@@ -1,0 +1,88 @@
+"""What a worker brings of a volume in a bucket: the jobs that are open, the sweeps, and the trials of those that run.
+
+Each worker has a folder of its own, which the next worker on its machine takes over: datasets, programs and weights in
+it are brought once. What was left of jobs is not read: the bucket has all that counts.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from shared.document import read_document
+from shared.mirror.known import KnownFiles
+from shared.mirror.local_folder import for_workers
+from shared.mirror.opening import Looking, open_mirror
+from shared.settings import Settings
+from shared.sweep.folder import SweepFolder, TrialRecord
+
+_TRIAL = re.compile(r"[0-9]{6}\.json")
+_VOID = ("jobs", "sweeps", "open", "turns")
+
+
+def open_bucket_folder(settings: Settings, environment: Mapping[str, str]) -> tuple[Looking | None, Path]:
+    """The folder of this worker, and the looks at the bucket behind it; None for a volume on a filesystem.
+
+    Raises OSError.
+    """
+    if not settings.bucket:
+        return None, settings.volume.resolve()
+    root = _take_folder(settings.volume.resolve().parent)
+    known = KnownFiles(root.with_name(f"{root.name}.sqlite"))
+    for name in _VOID:
+        known.forget(known.below(name))
+        shutil.rmtree(root / name, ignore_errors=True)
+    known.close()
+    return open_mirror(settings, root, environment, wants=Wanted(root).wants, always=(), eager=for_workers), root
+
+
+def _take_folder(parent: Path) -> Path:
+    """The first folder that no living worker has; it stays ours until this process ends."""
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 0
+    while True:
+        root = parent / f"worker-{number}"
+        lock = os.open(root.with_name(f"{root.name}.used"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            number += 1
+        else:
+            return root
+
+
+class Wanted:
+    """Says which units of a bucket a worker needs."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._jobs: dict[str, dict[str, str]] = {}
+
+    def wants(self, unit: str, open_jobs: frozenset[str]) -> bool:
+        kind, _, rest = unit.partition("/")
+        if kind in {"sweeps", "turns"}:
+            return True
+        job_id = rest.rpartition("/")[2]
+        return kind == "jobs" and (job_id in open_jobs or job_id in self._jobs_of_trials())
+
+    def _jobs_of_trials(self) -> set[str]:
+        """The jobs of the sweeps that run: what is proposed next follows from their results."""
+        sweeps = self._root / "sweeps"
+        running = [one for one in map(SweepFolder, _folders(sweeps)) if one.is_running()]
+        self._jobs = {str(one.path): self._read(one, self._jobs.get(str(one.path), {})) for one in running}
+        return {job for jobs in self._jobs.values() for job in jobs.values()}
+
+    def _read(self, sweep: SweepFolder, known: dict[str, str]) -> dict[str, str]:
+        for name in (one.name for one in sweep.trials.glob("*.json")):
+            if name not in known and _TRIAL.fullmatch(name):
+                record = read_document(sweep.trials / name, TrialRecord)
+                if record is not None:
+                    known[name] = record.job
+        return known
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [Path(entry.path) for entry in os.scandir(parent)] if parent.is_dir() else []

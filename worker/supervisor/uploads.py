@@ -1,0 +1,74 @@
+"""The uploads of an attempt whose volume is in a bucket, in a thread beside its training."""
+
+import errno
+import logging
+import threading
+
+from shared.job_folder import AttemptFolder
+from shared.mirror.attached import mirror_at
+from shared.mirror.mirror import Mirror
+from shared.mirror.push import AttemptPush
+from shared.store.interface import StoreError
+from shared.volume import Volume
+
+log = logging.getLogger(__name__)
+
+
+class Uploads:
+    """From `begin` to `end`, every `seconds`. Does nothing for a volume on a filesystem."""
+
+    def __init__(self, volume: Volume, attempt: AttemptFolder, seconds: float) -> None:
+        mirror = mirror_at(volume.root)
+        assert mirror is None or isinstance(mirror, Mirror)
+        self._mirror = mirror
+        self._attempt = attempt
+        self._seconds = seconds
+        self._push: AttemptPush | None = None
+        self._end = threading.Event()
+        self._one_at_a_time = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=f"uploads of {attempt.job.id}", daemon=True)
+
+    def begin(self) -> None:
+        """From now on; all that the job had in the bucket is here."""
+        if self._mirror is not None:
+            self._mirror.uploading.add(self._mirror.name_of(self._attempt.path))
+            self._push = AttemptPush(self._mirror, self._attempt)
+            self._thread.start()
+
+    def upload_all(self) -> None:
+        """Upload what is not there yet, before the attempt's end is written. Raises OSError."""
+        if self._push is None:
+            return
+        self._end.set()
+        try:
+            with self._one_at_a_time:
+                self._push.push(is_last=True)
+        except StoreError as error:
+            raise OSError(errno.EREMOTEIO, str(error), str(self._attempt.path)) from error
+
+    def end(self, *, is_ours: bool) -> None:
+        """Leave the attempt's folder to the looks. `is_ours`: its end is ours, and so is what was removed since."""
+        self._end.set()
+        if self._mirror is None:
+            return
+        try:
+            if is_ours and self._push is not None:
+                with self._one_at_a_time:
+                    self._push.push(is_last=True)
+                    self._push.finish()
+        except (OSError, StoreError) as error:
+            log.warning("leftovers of %s stay in the bucket: %s", self._attempt.job.id, error)
+        finally:
+            self._mirror.release(self._mirror.name_of(self._attempt.path))
+
+    def _run(self) -> None:
+        while not self._end.wait(self._seconds):
+            try:
+                with self._one_at_a_time:
+                    if self._push is not None and self._mirror is not None and not self._end.is_set():
+                        self._push.push()
+                        # Not with the next look: a client waits for these rows.
+                        self._mirror.send_hints()
+            except (OSError, StoreError) as error:
+                # It is tried again; whether the attempt goes on, its heartbeat decides.
+                log.warning("files of %s were not uploaded: %s", self._attempt.job.id, error)
