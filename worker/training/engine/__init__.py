@@ -46,7 +46,7 @@ def ready_engine(run: RunContext, model: keras.Model, data: Data, settings: FitS
 
     The job keeps to what it is from now on. Raises what `compile_engine` raises.
     """
-    traces = name_traces(run.record, data, plan)
+    traces = name_traces(run.record, model, data, plan)
     engine, kept = compile_engine(run, model, data, settings, plan, traces)
     run.attempt.job.keep_to(kept)
     run.events.write([describe_engine(kept)])

@@ -51,8 +51,9 @@ def missing_in_keras() -> str | None:
 class FusedEngine:
     """Compiles for the model and its data when it is made; the model's state is untouched by that.
 
-    `traces` names those of the job's programs in the store; without a name they are neither looked for nor kept.
-    `keep` stores them where they were not found.
+    `traces` names those of the job's programs in the store; without a name, or where the data comes in several blocks,
+    whose size follows from the memory that is free, they are neither looked for nor kept. `keep` stores them where they
+    were not found.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917
@@ -84,10 +85,12 @@ class FusedEngine:
         self._validate_tail: Any = tail_program(model, model.test_step, validation.batch)
         self._finite: Any = None
         self._training_pace, self._validation_pace = _Pace(), _Pace()
-        self._traces = traces
+        both = (self._training, self._validation)
+        is_one_block = all(one is None or one.batches_per_block == one.full_batches for one in both)
+        self._traces = traces if is_one_block else None
         self._new_traces: bytes | None = None
-        if traces:
-            self._use_traces(traces)
+        if self._traces:
+            self._use_traces(self._traces)
         self._compile()
 
     @property

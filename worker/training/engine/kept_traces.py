@@ -49,8 +49,8 @@ def _digest_of_source() -> str:
 _SOURCE = _digest_of_source()
 
 
-def name_traces(record: JobRecord, data: Data, plan: EnginePlan) -> str | None:
-    """The name of the job's traces in the store; None where none are kept.
+def name_traces(record: JobRecord, model: keras.Model, data: Data, plan: EnginePlan) -> str | None:
+    """The name of the job's traces in the store, for data that is one block; None where none are kept.
 
     That is without a store, on a GPU, of models whose config need not tell all that their code traces, and for images
     that are changed.
@@ -63,6 +63,7 @@ def name_traces(record: JobRecord, data: Data, plan: EnginePlan) -> str | None:
         "flags": sorted(one for one in os.environ.items() if one[0].startswith(_FLAGS) and one[0] != "TF_XLA_FLAGS"),
         "model": record.data_spec.model.model_dump(mode="json"),
         "hyperparameters": record.data_spec.hyperparameters.model_dump(mode="json", exclude=_IN_VARIABLES),
+        "variables": [list(variable.shape) for variable in model.variables],
         "task": record.data_task.kind,
         "plan": plan.model_dump(mode="json", exclude={"reason"}),
         "parts": [

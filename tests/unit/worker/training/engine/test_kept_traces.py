@@ -18,6 +18,7 @@ from worker.ipc.program_store import make_store, put_content
 from worker.training.data.load import load_data
 from worker.training.engine.kept_traces import name_traces
 from worker.training.engine.plan import decide
+from worker.training.models.build import build_model
 from worker.training.run import run
 from worker.training.stop_requests import StopRequests
 
@@ -94,7 +95,7 @@ def name_of(volume: Volume, change: dict[str, Any] | None = None, **parts: Any) 
     assert record is not None
     data = load_data(claim(job), record)
     plan = EnginePlan.model_validate({**decide(record, data).model_dump(), **(change or {})})
-    return name_traces(record, data, plan)
+    return name_traces(record, build_model(record, data), data, plan)
 
 
 def test_traces_have_another_name_with_all_that_decides_them_and_none_else(
