@@ -15,7 +15,7 @@ from tests.support.bucket import running_server
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.killing import outcome, preloaded_forks, resume_job, run_to_the_end, train
 
-_KILLED_AT = ("batch", 40)
+_KILLED_AT = ("batch", 28)
 
 
 class Machine:
@@ -32,11 +32,11 @@ class Machine:
         attempt = claim(job, number)
         self.mirror.bring(job.path, self.volume.dataset_folder("grades"))
         push = AttemptPush(self.mirror, attempt)
-        process = forks.Process(target=train, args=(str(attempt.path), kill, "0.05"))
+        process = forks.Process(target=train, args=(str(attempt.path), kill, "0.3"))
         process.start()
         while process.exitcode is None:
             push.push()
-            process.join(0.05)
+            process.join(0.5)
         push.push(is_last=True)
         return job
 
@@ -63,6 +63,7 @@ def machine(tmp_path):
 
 def test_job_that_another_machine_continues_ends_as_untouched_one(tmp_path, machine):
     forks, spec = preloaded_forks(), small_spec(**resume_job("fused"))
+    spec["hyperparameters"]["epochs"] = 5
     twins = Volume(tmp_path / "posix")
     put_dataset(twins, learnable_frame(160))
     twin = put_job(twins, spec)
