@@ -44,7 +44,7 @@ from shared.durable import (
 from shared.ids import age_seconds, is_dataset_id, is_job_id, is_sweep_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
-from shared.mirror.attached import bring, mirror_at
+from shared.mirror.attached import bring, mirror_at, missing_files
 from shared.open_job import OpenJob as OpenJob  # noqa: PLC0414  also imported from here
 from shared.plain_files import guard
 from shared.problems import FitstopError
@@ -139,7 +139,8 @@ class Volume:
 
     def has_data(self, dataset_id: str) -> bool:
         """Whether the data of a dataset is there."""
-        return self.data_file(dataset_id).exists() or (self.dataset_folder(dataset_id) / ARRAYS).exists()
+        folder = self.dataset_folder(dataset_id)
+        return self.data_file(dataset_id).exists() or (folder / ARRAYS).exists() or bool(missing_files(folder))
 
     def has_files(self, record: JobRecord) -> bool:
         """Whether the data of a job is there, its program, and the weights that its model starts from."""
@@ -269,14 +270,17 @@ class Volume:
         shard = folder.path.parent.name
         marker = self.open / OpenJob.of(record).name
         mirror = mirror_at(self.root)
+        may_exist = is_shared
         try:
             prepare(folder)
             if mirror is not None:
                 mirror.upload_folder(folder.path)
                 create_file(marker, b"")
+                # A bucket that fails here may have it all the same.
+                may_exist = True
             folder.store(record, self.open, *self._above(shard), draft=None if mirror else marker)
         except (OSError, FitstopError):
-            if not is_shared and not folder.spec_file.exists():
+            if not may_exist and not folder.spec_file.exists():
                 with suppress(OSError):
                     remove_name(marker)
                 shutil.rmtree(folder.path, ignore_errors=True)
