@@ -14,6 +14,7 @@ from pathlib import Path
 from shared.durable import TEMPORARY_SUFFIX
 from shared.mirror.known import Known, KnownFiles
 from shared.mirror.names import document_of, is_content, is_of_volume, is_temporary_name, order_of, unit_of
+from shared.store.bucket import SMALL_BYTES
 from shared.store.interface import Entry, Store
 
 _MOST_NAME_BYTES = 200
@@ -188,7 +189,7 @@ class LocalFolder:
             appended = self._append_to_log(entry, known)
             if appended is not None:
                 return appended
-            with self._written_beside(entry.name, self._store.stream(entry.name), entry.modified_ns) as beside:
+            with self._written_beside(entry.name, self._pieces(entry), entry.modified_ns) as beside:
                 replace = partial(beside.replace, self.root / entry.name)
                 return self._known.change(entry.name, known, there, replace)
         except FileNotFoundError:
@@ -196,6 +197,14 @@ class LocalFolder:
         except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
             _log_stranger(entry.name, str(error))
             return True
+
+    def _pieces(self, entry: Entry) -> Iterable[bytes]:
+        if entry.size > SMALL_BYTES:
+            return self._store.stream(entry.name)
+        content = self._store.read(entry.name)
+        if content is None:
+            raise FileNotFoundError(entry.name)
+        return [content]
 
     def missing_files(self, folder: str) -> dict[str, int]:
         """The files below a folder that the bucket has and that have not been brought: bytes by name in the folder."""

@@ -21,7 +21,7 @@ _WHOLE = frozenset({"turns", "annotated", "workers", "deleted", "spent", "past_j
 UNHINTED = frozenset({"workers", "deleted", "spent", "past_jobs", "idempotency"})
 _DEPTHS = {"jobs": 3, "sweeps": 2, "datasets": 2, "programs": 2, "models": 2}
 # What a reader takes as the sign that the rest is there, by its place in the order.
-_LAST = (*("manifest.json", "claim.json", "end.json", "result.json", "program.json", *_DOCUMENTS.values()),)
+_LAST = ("manifest.json", "claim.json", "end.json", "result.json", "program.json", *_DOCUMENTS.values())
 
 
 def is_of_volume(name: str) -> bool:

@@ -189,6 +189,11 @@ class Meanwhile(FolderStore):
         self._act()
         yield content
 
+    def read(self, name: str) -> bytes | None:
+        content = super().read(name)
+        self._act()
+        return content
+
     def read_range(self, name: str, start: int, length: int) -> bytes:
         content = super().read_range(name, start, length)
         self._act()
