@@ -3,15 +3,13 @@
 A quota of a month or of bytes is 403, since waiting for seconds does not help; that of unfinished jobs is 429.
 """
 
-from collections.abc import Iterator
-
 from api.auth.access import caller
 from api.http.problems import HttpProblem
+from api.state.reached_quotas import bytes_words, find_reached_quotas
 from api.state.service import service
 from shared.job import JobRecord
 from shared.job_quota import find_full_quota
 from shared.project import ProjectQuota, quota_of
-from shared.times import utc_now
 
 _JOBS_RETRY_SECONDS = 30
 
@@ -26,7 +24,7 @@ def check_bytes(coming: int) -> None:
     project = caller().project
     limit = project_quota(project).bytes
     if limit is not None and service().usage.bytes(project) + coming > limit:
-        raise _quota_problem(project, [_of_bytes(project, limit, coming)])
+        raise _quota_problem(project, [bytes_words(service().usage.bytes(project), limit, coming)])
 
 
 def check_job(record: JobRecord) -> None:
@@ -36,37 +34,13 @@ def check_job(record: JobRecord) -> None:
     """
     project = record.project
     quota = project_quota(project)
-    problems = list(_find_reached_quotas(project, quota))
+    problems = find_reached_quotas(service().usage, quota, project, service().settings.currency)
     if problems:
         raise _quota_problem(project, problems)
     full = find_full_quota(service().volume, service().settings.project_quotas, project)
     if full is not None:
         detail = f"{full}; wait for some to finish, or cancel them"
         raise HttpProblem(429, "project_jobs", detail, retry_after=_JOBS_RETRY_SECONDS)
-
-
-def _find_reached_quotas(project: str, quota: ProjectQuota) -> Iterator[str]:
-    if quota.bytes is not None and service().usage.bytes(project) >= quota.bytes:
-        yield _of_bytes(project, quota.bytes, 0)
-    if quota.gpu_seconds_per_month is None and quota.cost_per_month is None:
-        return
-    spent, month, currency = service().usage.spent(project), utc_now()[:7], service().settings.currency
-    if quota.gpu_seconds_per_month is not None and spent.gpu_seconds >= quota.gpu_seconds_per_month:
-        yield (
-            f"{spent.gpu_seconds:.0f} of {quota.gpu_seconds_per_month:.0f} GPU seconds of {month} are used; "
-            "wait for the next month (UTC)"
-        )
-    if quota.cost_per_month is not None and spent.cost >= quota.cost_per_month:
-        yield (
-            f"{spent.cost:.2f} of {quota.cost_per_month:.2f} {currency} of {month} are used; "
-            "wait for the next month (UTC)"
-        )
-
-
-def _of_bytes(project: str, limit: int, coming: int) -> str:
-    used = service().usage.bytes(project)
-    more = f", and this upload has {coming}" if coming else ""
-    return f"{used} of {limit} bytes are used{more}; delete datasets or finished jobs"
 
 
 def _quota_problem(project: str, problems: list[str]) -> HttpProblem:

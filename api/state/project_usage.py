@@ -83,6 +83,10 @@ class ProjectUsage:
         """What the project's jobs have spent in this month, as far as it is known."""
         return self._sum("spent", project) or Spent()
 
+    def is_known(self, project: str) -> bool:
+        """Whether both sums have been made; until then they are zero."""
+        return all(self._sum(kind, project) is not None for kind in ("bytes", "spent"))
+
     def forget(self, project: str) -> None:
         """Make the sums of the project again at the next question."""
         with self._lock:

@@ -17,6 +17,7 @@ from api.state.partial_uploads import remove_expired
 from api.state.past_jobs import DeletedJobs
 from api.state.project_usage import ProjectUsage
 from api.state.queue_order import QueuePlaces
+from api.state.quota_watch import QuotaWatch
 from api.state.report_cache import Views
 from api.state.sessions import SessionStore
 from api.state.share_store import ShareStore
@@ -81,6 +82,8 @@ class Service:
         index = JobIndex(volume, settings.index_folder)
         state_folder = open_state_folder(settings)
         keys = KeyStore(state_folder, settings.admin_key)
+        usage = ProjectUsage(volume, index, settings.volume / "spent", settings.currency)
+        QuotaWatch(volume, usage, settings).begin()
         app.extensions[_KEY] = cls(
             settings=settings,
             volume=volume,
@@ -100,7 +103,7 @@ class Service:
             streams=threading.BoundedSemaphore(settings.max_streams),
             streams_of_keys=KeyPlaces(settings.streams_per_key),
             costly_of_keys=KeyPlaces(settings.costly_reads_per_key),
-            usage=ProjectUsage(volume, index, settings.volume / "spent", settings.currency),
+            usage=usage,
             deleted_jobs=DeletedJobs(settings.volume / "past_jobs"),
             sweeps=SweepStates(volume, settings.index_folder),
             parsers=threading.BoundedSemaphore(_MOST_PARSERS),

@@ -6,8 +6,8 @@ from typing import Any
 from api.shapes import sweeps as shapes
 from api.shapes.insight import Amount
 from api.state.service import service
-from shared.job_quota import find_full_quota
 from shared.sweep.check import Checked
+from shared.sweep.quota import find_reason_to_wait
 from shared.sweep.space import choose_first
 from shared.sweep.state import SweepSummary
 from shared.sweep.steps import may_have_next
@@ -23,7 +23,7 @@ def waiting_words(state: SweepSummary) -> str | None:
     """Why the next trial of a sweep waits; None where none is to start now."""
     if not may_have_next(state):
         return None
-    return find_full_quota(service().volume, service().settings.project_quotas, state.record.project)
+    return find_reason_to_wait(service().volume, service().settings.project_quotas, state.record)
 
 
 def sweep_report(state: SweepSummary) -> shapes.Sweep:

@@ -99,9 +99,8 @@ class SweepWatch:
 
     def _find_end_before(self, sweep_id: str, since_ns: int) -> int | None:
         """After how many extensions a sweep ended, where that was before `since_ns`; else None."""
-        folder, extensions = self._folder(sweep_id), 0
-        while folder.is_extended(extensions + 1):
-            extensions += 1
+        folder = self._folder(sweep_id)
+        extensions = folder.count_extensions()
         moment = _moment_of(folder.end_file(extensions))
         return extensions if moment is not None and moment < since_ns else None
 

@@ -5,6 +5,7 @@ trials/<number>.json       TrialRecord   a proposed trial; created exclusively, 
 trials/<number>.refused.json  Refusal    its spec was refused: no job will be made
 shares/<number>.json       Shares        the budget, divided among the unfinished trials; created exclusively
 trials/<number>.deleted                  empty: somebody deleted its job; by the API, before it does
+quota/<number>.json        QuotaWord     whether a quota of its project keeps the next trial; by the API
 cancelled.json             SweepCancel   nobody wants the rest of it; by the API
 end.json                   SweepEnd      why no trial is proposed any more, and that none is unfinished
 extensions/<number>.json   Extension     more trials, or more budget; created exclusively, by the API
@@ -228,6 +229,12 @@ class SweepFolder:
         """Whether it has not ended, by the names of files alone."""
         extensions = len(list(self.extensions.glob("*.json"))) if self.extensions.is_dir() else 0
         return not self.end_file(extensions).exists()
+
+    def count_extensions(self) -> int:
+        number = 0
+        while self.is_extended(number + 1):
+            number += 1
+        return number
 
     def extend(self, number: int, extension: Extension) -> bool:
         """Extend the sweep; False where another process has made an extension of this number.

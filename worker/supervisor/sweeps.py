@@ -11,7 +11,6 @@ from contextlib import suppress
 from shared.document import UnusableDocument
 from shared.ids import new_job_id
 from shared.job import JobError
-from shared.job_quota import find_full_quota
 from shared.problems import Refused
 from shared.queue import JobQueue
 from shared.resolve.memory import MemoryLimits
@@ -20,6 +19,7 @@ from shared.settling import settle_if_decided
 from shared.sweep.extended import ExtendedSweeps
 from shared.sweep.folder import SweepFolder, TrialRecord, sweep_folder, sweep_ids
 from shared.sweep.proposal import propose
+from shared.sweep.quota import find_reason_to_wait
 from shared.sweep.state import SweepReader, SweepState
 from shared.sweep.steps import CancelTrial, Divide, End, MakeJob, Propose, Step, StopTrial, next_steps
 from shared.sweep.trial_record import DataChanged, give_share, store_trial
@@ -82,7 +82,7 @@ class SweepRunner:
                 self._readers.pop(sweep_id, None)
                 return
             self._give_shares(state)
-            full = find_full_quota(self._volume, self._quotas, state.record.project)
+            full = find_reason_to_wait(self._volume, self._quotas, state.record)
             steps = next_steps(state, is_full=full is not None)
             if not steps:
                 return

@@ -32,9 +32,14 @@ def test_a_slot_outlives_a_failure_and_sigterm_ends_all_slots(caplog):
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     own_queue, slots = OwnQueue(slots=2), Slots()
     own_queue.notify("job_1", "job_2")
+    # A loop that SIGTERM does not end must not hang the tests.
+    rescue = threading.Timer(20, own_queue.end)
+    rescue.start()
     try:
         serve_alone(own_queue, slots, slots=2)
+        assert rescue.is_alive(), "SIGTERM did not end the slots"
     finally:
+        rescue.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
     assert slots.told == ["begin", "run", "run", "end"]

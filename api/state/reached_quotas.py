@@ -1,0 +1,32 @@
+"""Which quotas of bytes and of a month a project has reached, in words."""
+
+from api.state.project_usage import ProjectUsage
+from shared.project import ProjectQuota
+from shared.times import utc_now
+
+
+def find_reached_quotas(usage: ProjectUsage, quota: ProjectQuota, project: str, currency: str) -> list[str]:
+    """Each quota that is reached, with what helps; as far as the use is known."""
+    problems = []
+    if quota.bytes is not None and (used := usage.bytes(project)) >= quota.bytes:
+        problems.append(bytes_words(used, quota.bytes))
+    if quota.gpu_seconds_per_month is None and quota.cost_per_month is None:
+        return problems
+    spent, month = usage.spent(project), utc_now()[:7]
+    if quota.gpu_seconds_per_month is not None and spent.gpu_seconds >= quota.gpu_seconds_per_month:
+        problems.append(
+            f"{spent.gpu_seconds:.0f} of {quota.gpu_seconds_per_month:.0f} GPU seconds of {month} are used; "
+            "wait for the next month (UTC)"
+        )
+    if quota.cost_per_month is not None and spent.cost >= quota.cost_per_month:
+        problems.append(
+            f"{spent.cost:.2f} of {quota.cost_per_month:.2f} {currency} of {month} are used; "
+            "wait for the next month (UTC)"
+        )
+    return problems
+
+
+def bytes_words(used: int, limit: int, coming: int = 0) -> str:
+    """How much of a quota of bytes is used. `coming`: the bytes of an upload."""
+    more = f", and this upload has {coming}" if coming else ""
+    return f"{used} of {limit} bytes are used{more}; delete datasets or finished jobs"
