@@ -44,7 +44,7 @@ from shared.durable import (
 from shared.ids import age_seconds, is_dataset_id, is_job_id, is_sweep_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
-from shared.mirror.attached import bring, mirror_at
+from shared.mirror.attached import bring, mirror_at, missing_files
 from shared.open_job import OpenJob as OpenJob  # noqa: PLC0414  also imported from here
 from shared.plain_files import guard
 from shared.problems import FitstopError
@@ -139,7 +139,8 @@ class Volume:
 
     def has_data(self, dataset_id: str) -> bool:
         """Whether the data of a dataset is there."""
-        return self.data_file(dataset_id).exists() or (self.dataset_folder(dataset_id) / ARRAYS).exists()
+        folder = self.dataset_folder(dataset_id)
+        return self.data_file(dataset_id).exists() or (folder / ARRAYS).exists() or bool(missing_files(folder))
 
     def has_files(self, record: JobRecord) -> bool:
         """Whether the data of a job is there, its program, and the weights that its model starts from."""

@@ -29,7 +29,8 @@ def for_workers(entry: Entry) -> bool:
     """What a worker has here of all that it looks at: documents, by which jobs and sweeps are decided."""
     name = entry.name
     is_of_run = "/attempts/" in name and (not name.endswith(".json") or "/files/" in name or "/checkpoints/" in name)
-    return entry.size <= _EAGER_BYTES and not is_of_run and not name.endswith((".keras", ".jsonl"))
+    is_content = document_of(unit_of(name) or "") is not None and not name.endswith(".json")
+    return entry.size <= _EAGER_BYTES and not (is_of_run or is_content) and not name.endswith((".keras", ".jsonl"))
 
 
 class LocalFolder:

@@ -22,6 +22,8 @@ _HINT_SECONDS = 6 * _EVERYTHING_SECONDS
 # No upload of one file takes as long.
 _UNFINISHED_SECONDS = 3600.0
 
+_RANK_OF_OTHERS = 2
+
 Wants = Callable[[str, frozenset[str]], bool]
 
 
@@ -78,12 +80,12 @@ class Puller:
         self._remove_old_hints(hints)
 
     def _look_at_changes(self, changed: set[str], before: set[str]) -> dict[str, Entry]:
-        # Sweeps first: which jobs a worker needs, they say.
-        self.look_at(*sorted(unit for unit in changed if unit.startswith("sweeps/")))
+        self.look_at(*sorted((unit for unit in changed if _rank(unit) < _RANK_OF_OTHERS), key=_rank))
         markers = self._remote_markers()
         jobs = {_unit_of_marker(name) for name in markers.keys() ^ before}
         open_jobs = _ids(markers)
-        wanted = {unit for unit in changed | jobs if not unit.startswith("sweeps/") and self._wants(unit, open_jobs)}
+        others = {unit for unit in changed | jobs if _rank(unit) == _RANK_OF_OTHERS}
+        wanted = {unit for unit in others if self._wants(unit, open_jobs)}
         self.look_at(*sorted(wanted | set(self._always)))
         return markers
 
@@ -100,8 +102,7 @@ class Puller:
                 units[unit_of(entry.name) or ""].append(entry)
         gone = {unit_of(name) or "" for name in self._mirror.known.below("")} - units.keys()
         open_jobs = _ids(markers)
-        # Sweeps first: which jobs a worker needs, they say.
-        for unit in sorted({*units, *gone}, key=lambda unit: (not unit.startswith("sweeps/"), unit)):
+        for unit in sorted({*units, *gone}, key=lambda unit: (_rank(unit), unit)):
             # No unit has the volume's own marker, which everybody needs.
             if not unit or unit in gone or self._wants(unit, open_jobs):
                 self._mirror.folder.sync(unit, units.get(unit, []))
@@ -157,6 +158,13 @@ class Puller:
                 return False
             self._turn = lock
         return True
+
+
+def _rank(unit: str) -> int:
+    """In which order units are looked at. Which jobs a worker needs, sweeps say, and a trial needs its data."""
+    if document_of(unit):
+        return 0
+    return 1 if unit.startswith("sweeps/") else _RANK_OF_OTHERS
 
 
 def _lock_file(root: Path) -> Path:

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from shared.document import UnusableDocument
+from shared.document import UnusableDocument, read_document
 from shared.job_folder import AttemptFolder
 from shared.mirror.known import Known
 from shared.mirror.local_folder import is_log
 from shared.mirror.mirror import Mirror
 from shared.mirror.names import is_temporary_name
-from shared.program import ProgramStore
+from shared.program import DOCUMENT, ProgramInfo, ProgramStore
 from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
 
@@ -138,7 +138,8 @@ def _time_of_program(attempt: AttemptFolder) -> int | None:
     if record is None or not isinstance(record.spec, ProgramJobSpec):
         return None
     with suppress(UnusableDocument):
-        info = ProgramStore(attempt.volume_root).find(record.spec.program.id, record.program_version)
+        version = ProgramStore(attempt.volume_root).version_folder(record.spec.program.id, record.program_version or "")
+        info = read_document(version / DOCUMENT, ProgramInfo)
         return None if info is None else info.uploaded_at
     return None
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from shared.document import read_document
 from shared.mirror.known import KnownFiles
 from shared.mirror.local_folder import for_workers
+from shared.mirror.names import document_of
 from shared.mirror.opening import Looking, open_mirror
 from shared.settings import Settings
 from shared.sweep.folder import SweepFolder, TrialRecord
@@ -63,7 +64,8 @@ class Wanted:
 
     def wants(self, unit: str, open_jobs: frozenset[str]) -> bool:
         kind, _, rest = unit.partition("/")
-        if kind in {"sweeps", "turns"}:
+        # Of datasets, programs and weights the documents: whether a trial can be posted, and a job run, they say.
+        if kind in {"sweeps", "turns"} or document_of(unit):
             return True
         job_id = rest.rpartition("/")[2]
         return kind == "jobs" and (job_id in open_jobs or job_id in self._jobs_of_trials())
