@@ -7,7 +7,7 @@ DATA ?=
 GPU ?= $(if $(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/libcuda.so.1),yes,no)
 LOCAL := $(VENV)/.$(if $(filter yes,$(GPU)),local-gpu,local)
 
-.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof programs-proof hostile-inputs many-images memory-proof bucket-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps bench-live-sweeps bench-bucket bench-sweep-reads bench-sweep-page sweep-proof sweep-budget-proof replay-as-keras reference lock clean
+.PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof programs-proof hostile-inputs many-images memory-proof bucket-proof bucket-volume-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps bench-live-sweeps bench-bucket bench-sweep-reads bench-sweep-page sweep-proof sweep-budget-proof replay-as-keras reference lock clean
 
 ##@ Run
 
@@ -124,6 +124,9 @@ memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymo
 
 bucket-proof: $(VENV)/.dev  ## kill a bucket's server while a volume is copied: make bucket-proof [KILLS= SEED=]
 	$(BIN)/python -m proofs.bucket_copy --kills $(or $(KILLS),20) --seed $(SEED)
+
+bucket-volume-proof: $(VENV)/.dev  ## lose machines and the server of a volume in a bucket: make bucket-volume-proof [KILLS= SEED=]
+	$(BIN)/python -m proofs.bucket_volume --kills $(or $(KILLS),8) --faults --seed $(SEED)
 
 TRIALS ?= 200
 

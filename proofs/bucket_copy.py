@@ -74,16 +74,24 @@ def run(server: "Server", folder: Path, kills: int, files: int, chance: random.R
 
 
 class Server:
-    """SeaweedFS with its S3 gateway, on free ports and one folder."""
+    """SeaweedFS with its S3 gateway, on free ports and one folder; it listens on the address `bind`."""
 
-    def __init__(self, weed: str, folder: Path) -> None:
+    def __init__(self, weed: str, folder: Path, bind: str = "127.0.0.1") -> None:
         self._folder = folder / "weed"
         self._folder.mkdir()
         self._log = folder / "weed.log"
         ports = {name: free_port() for name in ("s3", "master", "volume", "filer")}
         grpc = [f"-{name}.port.grpc={free_port()}" for name in ports]
         self._command = [
-            *(weed, "server", "-s3", "-ip=127.0.0.1", f"-dir={self._folder}", "-master.telemetry=false"),
+            *(
+                weed,
+                "server",
+                "-s3",
+                "-ip=127.0.0.1",
+                f"-ip.bind={bind}",
+                f"-dir={self._folder}",
+                "-master.telemetry=false",
+            ),
             *(f"-{name}.port={port}" for name, port in ports.items()),
             *(f"-s3.port.{name}={free_port()}" for name in ("iceberg", "lance")),
             *("-volume.max=20", "-master.electionTimeout=1s", *grpc),
@@ -91,6 +99,7 @@ class Server:
         url = f"http://127.0.0.1:{ports['s3']}"
         keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
         self.environment = {**keys, "AWS_ENDPOINT_URL": url}
+        self.port = ports["s3"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

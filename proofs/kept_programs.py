@@ -1,9 +1,9 @@
 """Jobs beside damaged programs: `python -m proofs.kept_programs --files 100 --seed 1`.
 
-An untouched job leaves two compiled programs in a store. Before each further job both are damaged: torn, swapped,
-changed in a bit, taken from another version or from another compiler's store, emptied, or replaced by a link. No job
-may load one: each must compile again, store programs whose digests are right, and end as the untouched one, with the
-same log, stop, checkpoints and last state, bit for bit.
+An untouched job leaves two compiled programs and its traces in a store, and one that finds them whole ends as it did.
+Before each further job all are damaged: torn, swapped, changed in a bit, taken from another version or from another
+compiler's store, emptied, or replaced by a link. No job may load one: each must trace and compile again, store files
+whose digests are right, and end as the untouched one, with the same log, stop, checkpoints and last state, bit for bit.
 """
 
 import argparse
@@ -102,7 +102,7 @@ class Proof:
     def digests_are_right(self) -> bool:
         """Whether all programs of the store would be used."""
         with tempfile.TemporaryDirectory() as into:
-            return restore(self.store, "threads-", Path(into)) == {file.name for file in self.store.iterdir()}
+            return restore(self.store, "", Path(into)) == {file.name for file in self.store.iterdir()}
 
 
 def main() -> int:
@@ -115,6 +115,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         proof = Proof(Path(folder))
         names = sorted(file.name for file in proof.store.iterdir())
+        if len(names) != 3 or proof.run() != proof.untouched:
+            wrong += 1
+            _print(f"wrong: a job that finds {len(names)} whole files ended otherwise than the one that wrote them")
         while damaged.total() < asked.files:
             written = {name: (proof.store / name).stat().st_mtime_ns for name in names}
             for name in names:

@@ -270,14 +270,17 @@ class Volume:
         shard = folder.path.parent.name
         marker = self.open / OpenJob.of(record).name
         mirror = mirror_at(self.root)
+        may_exist = is_shared
         try:
             prepare(folder)
             if mirror is not None:
                 mirror.upload_folder(folder.path)
                 create_file(marker, b"")
+                # A bucket that fails here may have it all the same.
+                may_exist = True
             folder.store(record, self.open, *self._above(shard), draft=None if mirror else marker)
         except (OSError, FitstopError):
-            if not is_shared and not folder.spec_file.exists():
+            if not may_exist and not folder.spec_file.exists():
                 with suppress(OSError):
                     remove_name(marker)
                 shutil.rmtree(folder.path, ignore_errors=True)

@@ -52,6 +52,14 @@ def taken_id(upload_id: str) -> Conflict:
     return Conflict(f'the id "{upload_id}" is taken by another project; choose another id')
 
 
+def unfinished_id(upload_id: str) -> Conflict:
+    """The refusal of an id under which somebody else uploads at this moment, through another API of this volume."""
+    return Conflict(
+        f'the id "{upload_id}" is being uploaded by somebody else at this moment; send it again later, or choose '
+        "another id"
+    )
+
+
 def read_page(what: str, ids: list[str], find: Callable[[str], _Info | None]) -> tuple[list[_Info], bool]:
     """The uploads of the page that the query (LIST_QUERY) asks for, and whether there are more. `ids` are sorted."""
     with Query("limit", "after", "project") as query:

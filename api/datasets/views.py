@@ -9,7 +9,7 @@ from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import find_dataset, is_taken, reaches, read_project
 from api.auth.quotas import uploading
-from api.auth.uploads import LIST_QUERY, check_request, read_listed, remove_unused, taken_id
+from api.auth.uploads import LIST_QUERY, check_request, read_listed, remove_unused, taken_id, unfinished_id
 from api.datasets.upload import Upload, receive
 from api.datasets.upload_options import UPLOAD_PARAMETERS, UploadOptions, read_options
 from api.http.answer import json_response
@@ -154,7 +154,8 @@ def _keep(upload: Upload, dataset_id: str, name: str | None, options: UploadOpti
     if volume.publish_dataset(upload.folder, dataset_id):
         return info, True
     standing = volume.dataset(dataset_id)
-    assert standing is not None, "publishing fails only where another dataset stands"
+    if standing is None:
+        raise unfinished_id(dataset_id)
     return standing, False
 
 

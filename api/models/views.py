@@ -6,7 +6,7 @@ from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import find_weights, is_weights_id_taken, reaches
 from api.auth.quotas import uploading
-from api.auth.uploads import LIST_QUERY, check_request, read_page, remove_unused, taken_id
+from api.auth.uploads import LIST_QUERY, check_request, read_page, remove_unused, taken_id, unfinished_id
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, json_answer, operation, text
 from api.http.query import Query, no_query
@@ -129,7 +129,8 @@ def _keep(upload: WeightsUpload, weights_id: str, name: str | None) -> tuple[Wei
     if store.publish(upload.folder, weights_id):
         return info, True
     standing = store.find(weights_id)
-    assert standing is not None, "publishing fails only where others are"
+    if standing is None:
+        raise unfinished_id(weights_id)
     return standing, False
 
 

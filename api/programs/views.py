@@ -9,7 +9,7 @@ from api.auth.access import caller
 from api.auth.project_quotas import check_bytes
 from api.auth.projects import find_program, is_program_id_taken
 from api.auth.quotas import uploading
-from api.auth.uploads import LIST_QUERY, check_request, read_page, remove_unused, taken_id
+from api.auth.uploads import LIST_QUERY, check_request, read_page, remove_unused, taken_id, unfinished_id
 from api.http.answer import json_response
 from api.http.operation import BODY_ERRORS, Answer, json_answer, operation, text
 from api.http.query import Query, no_query
@@ -136,6 +136,8 @@ def _keep(upload: ProgramUpload, program_id: str) -> tuple[ProgramInfo, bool]:
         return info, True
     if is_program_id_taken(program_id):
         raise taken_id(program_id)
+    if known is None and store.latest(program_id) is None:
+        raise unfinished_id(program_id)
     return _add(upload, latest)
 
 

@@ -41,7 +41,7 @@ def run_chaos(folder: Path, options: Options, tell: Callable[[str], None]) -> Ve
         tell("the twins train untouched")
         twins = _twins(stand, options.load)
         tell("chaos begins")
-        watcher = Watcher(stand)
+        watcher = Watcher(stand.volume, stand.record)
         monkey = Monkey(stand, watcher, random.Random(chance.random()), options.mean_seconds)
         share = options.jobs / max(1, options.faults)
         customer = Customer(
@@ -117,5 +117,5 @@ def _remains(stand: Stand) -> list[str]:
 
 
 def _trainers_left(stand: Stand) -> list[str]:
-    watcher = Watcher(stand)
+    watcher = Watcher(stand.volume, stand.record)
     return [f"a training process of {one.job}, attempt {one.attempt}" for one in watcher.look().values()]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proofs.chaos.record import Record
-from proofs.chaos.stand import Stand
 from shared.job_folder import JobFolder
+from shared.volume import Volume
 
 # The end of the path only: on a volume that was taken away the beginning is not what it was.
 _OUTPUT = re.compile(r"/jobs/../(?P<job>job_\w+)/attempts/(?P<attempt>\d+)/output\.log$")
@@ -35,9 +35,9 @@ class Trainer:
 class Watcher:
     """A thread. `trainers` is the newest look."""
 
-    def __init__(self, stand: Stand) -> None:
-        self._volume = stand.volume
-        self._record: Record = stand.record
+    def __init__(self, volume: Volume, record: Record) -> None:
+        self._volume = volume
+        self._record = record
         self._results: dict[str, bytes] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher")

@@ -12,6 +12,7 @@ from pathlib import Path
 from shared.durable import TEMPORARY_SUFFIX
 from shared.mirror.known import Known, KnownFiles
 from shared.mirror.names import document_of, order_of, unit_of
+from shared.store.bucket import SMALL_BYTES
 from shared.store.interface import Entry, Store
 
 # A larger file is brought when somebody opens it.
@@ -137,8 +138,16 @@ class LocalFolder:
         # Two looks at one log must not both append what is new.
         with self._one_log_at_a_time if is_log(entry.name) else nullcontext(), suppress(FileNotFoundError):
             if not self._append_to_log(entry):
-                self.put(entry.name, self._store.stream(entry.name), entry.modified_ns)
+                self.put(entry.name, self._pieces(entry), entry.modified_ns)
             self._known.put([(entry.name, Known(entry.size, entry.version, is_here=True))])
+
+    def _pieces(self, entry: Entry) -> Iterable[bytes]:
+        if entry.size > SMALL_BYTES:
+            return self._store.stream(entry.name)
+        content = self._store.read(entry.name)
+        if content is None:
+            raise FileNotFoundError(entry.name)
+        return [content]
 
     def missing_files(self, folder: str) -> dict[str, int]:
         """The files below a folder that the bucket has and that have not been brought: bytes by name in the folder."""

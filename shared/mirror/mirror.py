@@ -17,7 +17,17 @@ from pathlib import Path
 from shared.mirror.attached import attach
 from shared.mirror.known import KnownFiles
 from shared.mirror.local_folder import Eager, LocalFolder, for_readers
-from shared.mirror.names import CHANGED, RESERVED, UNHINTED, is_of_volume, is_temporary_name, order_of, unit_of
+from shared.mirror.names import (
+    CHANGED,
+    RESERVED,
+    UNHINTED,
+    document_of,
+    is_of_volume,
+    is_temporary_name,
+    order_of,
+    unit_of,
+)
+from shared.mirror.reservations import Reservations
 from shared.store.interface import AccessDenied, BadName, Entry, Store, StoreError
 
 # Requests of one look at once.
@@ -36,6 +46,7 @@ class Mirror:
         self.known = known
         self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
         self.folder = LocalFolder(root, store, known, self.pool, eager)
+        self.reservations = Reservations(store)
         self.trouble = ""
         # Attempts whose uploads are not done: their folders stay ours beyond their end.
         self.uploading: set[str] = set()
@@ -102,22 +113,41 @@ class Mirror:
         """Upload a prepared folder as the one at `place`, and move it there; False where the name is taken.
 
         Its document is created last and exclusively, and makes it exist. A reservation decides which of two uploads of
-        the same name is the one: who was killed after it leaves a name that is taken until a look removes it, an hour
-        later. None is needed where the name is that of the content (`is_content`).
+        the same name is the one; none is needed where the name is that of the content (`is_content`). Where the name is
+        taken, what has it is here afterwards, unless it is still being uploaded.
         """
         name = self.name_of(place)
-        files = sorted((order_of(f"{name}/{one}"), one) for one in _files_below(prepared))
-        *others, document = [one for _, one in files]
         with _as_os_error(place):
-            if not is_content and not self.store.create(f"{name}/{RESERVED}", secrets.token_hex(8).encode()):
-                return False
-            self.upload((prepared / one, f"{name}/{one}") for one in others)
-            if not self.store.create(f"{name}/{document}", (prepared / document).read_bytes()):
+            is_done = self._publish(prepared, name) if is_content else self._publish_reserved(prepared, name)
+            if not is_done:
+                unit = unit_of(f"{name}/.") or name
+                self.folder.sync(unit, self.store.list(unit))
                 return False
         if not place.exists():
             prepared.rename(place)
-        self.hint(f"{name}/{document}")
+        self.hint(f"{name}/.")
         return True
+
+    def _publish_reserved(self, prepared: Path, name: str) -> bool:
+        document = document_of(name)
+        if document is not None and self.store.read(document) is not None:
+            return False
+        place = self.reservations.reserve(name)
+        if place is None:
+            return False
+        try:
+            # Of an upload that had come to its end before its process did.
+            has_ended = document is not None and place != f"{name}/{RESERVED}" and self.store.read(document) is not None
+            return not has_ended and self._publish(prepared, name)
+        except BaseException:
+            self.reservations.give_up(place)
+            raise
+
+    def _publish(self, prepared: Path, name: str) -> bool:
+        files = sorted((order_of(f"{name}/{one}"), one) for one in _files_below(prepared))
+        *others, document = [one for _, one in files]
+        self.upload((prepared / one, f"{name}/{one}") for one in others)
+        return self.store.create(f"{name}/{document}", (prepared / document).read_bytes())
 
     def remove_folder(self, place: Path) -> bool:
         """Remove a folder from the bucket, the document that makes it exist first; False where there is none."""
@@ -172,6 +202,7 @@ class Mirror:
 
     def send_hints(self) -> None:
         """Raises StoreError; what was not sent is sent with the next look."""
+        self.reservations.send()
         while self._hints:
             unit = self._hints.pop()
             try:

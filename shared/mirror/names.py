@@ -7,17 +7,20 @@ CHANGED = "changed"
 OPEN = "open"
 # Who uploads a dataset, a program or weights of this name; what makes it exist comes last.
 RESERVED = "reserved"
-_DOCUMENTS = {"datasets": "dataset.json", "programs": "latest.json", "models": "model.json"}
+_DOCUMENTS = {
+    "datasets": "dataset.json",
+    "programs": "latest.json",
+    "models": "model.json",
+    "sweeps": "sweep.json",
+    "jobs": "spec.json",
+}
 # Units that are one folder; the others have a folder for each job, sweep and so on.
 _WHOLE = frozenset({"turns", "annotated", "workers", "deleted", "spent", "past_jobs", "idempotency"})
 # Those of which nobody waits for a change, or that are looked at each time.
 UNHINTED = frozenset({"workers", "deleted", "spent", "past_jobs", "idempotency"})
 _DEPTHS = {"jobs": 3, "sweeps": 2, "datasets": 2, "programs": 2, "models": 2}
 # What a reader takes as the sign that the rest is there, by its place in the order.
-_LAST = (
-    *("claim.json", "end.json", "result.json", "program.json", *_DOCUMENTS.values()),
-    *("sweep.json", "spec.json"),
-)
+_LAST = ("claim.json", "end.json", "result.json", "program.json", *_DOCUMENTS.values())
 
 
 def is_of_volume(name: str) -> bool:
@@ -48,7 +51,7 @@ def unit_of(name: str) -> str | None:
 
 
 def document_of(unit: str) -> str | None:
-    """The file that makes a dataset, a program or weights exist; None for another unit."""
+    """The file that makes a job, a sweep, a dataset, a program or weights exist; None for another unit."""
     document = _DOCUMENTS.get(unit.partition("/")[0])
     return document and f"{unit}/{document}"
 

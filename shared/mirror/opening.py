@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 # A request is given up before an attempt would count as lost for it.
-_PATIENCE: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=8)}
+PATIENCE: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=4)}
 
 
 class BucketUnusable(OSError):
@@ -91,7 +91,7 @@ def open_mirror(  # noqa: PLR0913
 def open_usable(address: str, environment: Mapping[str, str] = os.environ) -> BucketStore:
     """The bucket at an address, after a trial of what a volume needs. Raises BucketUnusable."""
     try:
-        store = open_bucket(address, environment, _PATIENCE)
+        store = open_bucket(address, environment, PATIENCE)
         if store.read(COPY_FILE) is not None:
             raise StoreError(f"the copy into {store.place} is not finished: run `fitstop volume copy` again")
         try_bucket(store, rounds=1)

@@ -118,7 +118,7 @@ class Puller:
         if document is None or any(entry.name == document for entry in entries):
             return
         if newest - max(entry.modified_ns for entry in entries) > _UNFINISHED_SECONDS * 10**9:
-            for entry in sorted(entries, key=lambda entry: entry.name.endswith(f"/{RESERVED}")):
+            for entry in sorted(entries, key=lambda entry: f"/{RESERVED}" in entry.name):
                 self._mirror.store.remove(entry.name)
 
     def _put_markers(self, markers: dict[str, Entry], before: set[str]) -> None:

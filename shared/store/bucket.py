@@ -29,15 +29,19 @@ from shared.store.keys import key_of, name_of
 
 if TYPE_CHECKING:
     # Types that obstore has for checkers alone.
+    from obstore import GetOptions
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
-# Of a file that is read.
-PIECE_BYTES = 1024**2
+# Up to this size a request moves no more than a document does, and fails soon where the bucket stands still: a post, a
+# claim or a heartbeat waits for it. A larger one may take as long as a slow line needs for one part.
+SMALL_BYTES = 256 * 1024
+_SMALL_SECONDS, _LARGE_SECONDS = 5, 120
 # A part of a multipart upload. S3 takes 10,000 of them, so that a file may have 80 GB.
 PART_BYTES = 8 * 1024**2
 # Of one upload at a time; a copy has several uploads.
 _PARTS_AT_ONCE = 2
 _CREATE_TRIES = 3
+_MOST_UNANSWERED = 1000
 _TOKEN = "fitstop-token"  # noqa: S105  the name of a field
 # S3's answer in XML; nothing but its code is shown, since it may repeat what was sent.
 _CODE = re.compile("<Code>([A-Za-z]+)</Code>")
@@ -59,15 +63,16 @@ class BucketStore:
         self.place = f"s3://{bucket}/{prefix}".rstrip("/")
         self._prefix = prefix
         self._host = access.get("endpoint") or "Amazon S3"
-        options: ClientConfig = {"connect_timeout": "10s", "timeout": "120s"}
-        if self._host.startswith("http://"):
-            options["allow_http"] = True
-        self._objects = S3Store(
-            bucket,
-            prefix=prefix or None,
-            config=cast("S3Config", dict(access)),
-            client_options=options,
-            retry_config=retries,
+        self._unanswered: dict[tuple[str, bytes], str] = {}
+        self._objects, self._large = (
+            S3Store(
+                bucket,
+                prefix=prefix or None,
+                config=cast("S3Config", dict(access)),
+                client_options=self._options(seconds),
+                retry_config=retries,
+            )
+            for seconds in (_SMALL_SECONDS, _LARGE_SECONDS)
         )
 
     def check(self) -> None:
@@ -76,7 +81,15 @@ class BucketStore:
             next(iter(obstore.list(self._objects, chunk_size=1)), None)
 
     def create(self, name: str, content: bytes) -> bool:
-        return self.create_as(name, content, secrets.token_hex(16))
+        # One that got no answer may have been done: who asks the same again is the same one, and has not lost.
+        asked = (name, content)
+        token = self._unanswered.pop(asked, None) or secrets.token_hex(16)
+        try:
+            return self.create_as(name, content, token)
+        except NoAnswer:
+            if len(self._unanswered) < _MOST_UNANSWERED:
+                self._unanswered[asked] = token
+            raise
 
     def create_as(self, name: str, content: bytes, token: str) -> bool:
         """`create` by who has this token: True also where an earlier call with the token has created the file."""
@@ -108,7 +121,7 @@ class BucketStore:
         try:
             with self._report_errors():
                 if len(head) < PART_BYTES:
-                    obstore.put(self._objects, key, head, use_multipart=False)
+                    obstore.put(self._for(len(head)), key, head, use_multipart=False)
                 else:
                     self._upload(key, guarded)
         except Exception:
@@ -130,12 +143,17 @@ class BucketStore:
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         with self._report_errors():
-            return bytes(obstore.get_range(self._objects, self._key(name), start=start, length=length))
+            return bytes(obstore.get_range(self._for(length), self._key(name), start=start, length=length))
 
     def stream(self, name: str) -> Iterator[bytes]:
+        """By parts, so that no request takes as long as the whole file; all of the version that the first one found."""
         with self._report_errors():
-            for piece in obstore.get(self._objects, self._key(name)).stream(min_chunk_size=PIECE_BYTES):
-                yield bytes(piece)
+            found = obstore.get(self._large, self._key(name), options={"head": True})
+        size, version = found.meta["size"], found.meta["e_tag"]
+        for start in range(0, size, PART_BYTES):
+            with self._report_errors():
+                options: GetOptions = {"range": (start, min(start + PART_BYTES, size)), "if_match": version}
+                yield bytes(obstore.get(self._for(size), self._key(name), options=options).bytes())
 
     def list(self, folder: str = "") -> Iterator[Entry]:
         prefix = self._key(folder) if folder else None
@@ -151,6 +169,16 @@ class BucketStore:
 
     def remove_leftovers(self) -> None:
         """Nothing: what is left of an upload is in no list, and the bucket's lifecycle rule removes it."""
+
+    def _options(self, seconds: int) -> "ClientConfig":
+        options: ClientConfig = {"connect_timeout": f"{_SMALL_SECONDS}s", "timeout": f"{seconds}s"}
+        if self._host.startswith("http://"):
+            options["allow_http"] = True
+        return options
+
+    def _for(self, size: int) -> S3Store:
+        """What sends or brings `size` bytes."""
+        return self._objects if size <= SMALL_BYTES else self._large
 
     def _key(self, name: str) -> str:
         return key_of(name, self._prefix)
@@ -168,7 +196,7 @@ class BucketStore:
         token = secrets.token_hex(16)
         try:
             obstore.put(
-                self._objects,
+                self._large,
                 key,
                 pieces,
                 attributes={_TOKEN: token},

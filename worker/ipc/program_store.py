@@ -58,7 +58,7 @@ def restore(store: Path, prefix: str, into: Path) -> frozenset[str]:
         left -= file.size
         if left < 0:
             break
-        content = _read_verified(file.path)
+        content = read(store, file.path.name)
         if content is not None:
             (into / file.path.name).write_bytes(content)
             names.add(file.path.name)
@@ -67,13 +67,22 @@ def restore(store: Path, prefix: str, into: Path) -> frozenset[str]:
 
 def put(store: Path, program: Path) -> None:
     """Store a program that XLA has written, unless there is one of that name; the oldest ones go. Raises OSError."""
-    content = program.read_bytes()
-    create_file(store / program.name, _first_line(store, program.name, content) + content)
+    put_content(store, program.name, program.read_bytes())
+
+
+def put_content(store: Path, name: str, content: bytes) -> None:
+    """The same of bytes that lie in no file."""
+    create_file(store / name, _first_line(store, name, content) + content)
     held = 0
     for file in sorted((file for folder in store.parent.iterdir() for file in _files(folder)), reverse=True):
         held += file.size
         if held > _MOST_STORED_BYTES:
             _remove(file.path)
+
+
+def remove(store: Path, name: str) -> None:
+    """Remove what was put by that name."""
+    _remove(store / name)
 
 
 def empty(store: Path) -> None:
@@ -82,18 +91,19 @@ def empty(store: Path) -> None:
         _remove(file.path)
 
 
-def _read_verified(path: Path) -> memoryview | None:
-    """A program as XLA wrote it; None for a file that is gone or damaged, which is removed."""
+def read(store: Path, name: str) -> memoryview | None:
+    """What was put by that name; None for a file that is gone or damaged, which is removed. Raises OSError."""
+    path = store / name
     try:
         kept = read_plain(path, _MOST_STORED_BYTES)
         if kept is None:
             return None
         content = memoryview(kept)[kept.find(b"\n") + 1 :]
-        if kept.startswith(_first_line(path.parent, path.name, content)):
+        if kept.startswith(_first_line(store, name, content)):
             return content
     except UnusableDocument:
         pass
-    log.warning("the compiled program %s is damaged; it is removed and compiled again", path)
+    log.warning("the compiled program %s is damaged; it is removed and made again", path)
     _remove(path)
     return None
 

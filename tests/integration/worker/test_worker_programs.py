@@ -47,7 +47,12 @@ def done(volume: Volume, job_queue: JobQueue, **hyperparameters: object) -> JobF
 
 def kept(cache: Path) -> dict[Path, int]:
     """The kept programs, and when each was written."""
-    return {file: file.stat().st_mtime_ns for file in cache.glob("compiled-programs/*/threads-*")}
+    return kept_files(cache, "threads")
+
+
+def kept_files(cache: Path, what: str) -> dict[Path, int]:
+    """The kept files whose names begin so, and when each was written."""
+    return {file: file.stat().st_mtime_ns for file in cache.glob(f"compiled-programs/*/{what}-*")}
 
 
 def replace_content(program: Path, content: bytes) -> None:
@@ -65,11 +70,14 @@ def test_a_job_of_the_same_shapes_compiles_nothing_and_ends_equal_also_after_a_r
     first = done(shared_volume, shared_job_queue)
     programs = kept(cache)
     assert len(programs) == 2, "one trains and one validates"
+    traces = kept_files(cache, "traces")
+    assert len(traces) == 1
     second = done(shared_volume, shared_job_queue)
     worker.stop()
     worker.start()
     third = done(shared_volume, shared_job_queue)
     assert kept(cache) == programs
+    assert kept_files(cache, "traces") == traces
     assert outcome(third) == outcome(second) == outcome(first)
     done(shared_volume, shared_job_queue, batch_size=16)
     assert len(kept(cache)) > 2

@@ -9,6 +9,11 @@ import pytest
 from shared import durable
 from shared.ids import new_job_id
 from shared.job_folder import JobFolder
+from shared.mirror.attached import detach
+from shared.mirror.known import KnownFiles
+from shared.mirror.mirror import Mirror
+from shared.store.folder import FolderStore
+from shared.store.interface import NoAnswer
 from shared.times import utc_now
 from shared.volume import OpenJob, Volume, data_file_of
 from shared.worker_card import RunningAttempt, WorkerCard
@@ -164,6 +169,29 @@ def test_a_job_that_the_volume_does_not_take_leaves_no_marker(volume, monkeypatc
     with pytest.raises(OSError, match="No space left"):
         volume.store_job(record())
     assert list(volume.open_jobs()) == []
+
+
+def test_a_job_whose_bucket_did_not_answer_stays_marked_since_it_may_exist(tmp_path, monkeypatch):
+    """The request may be done after we have given it up; without a marker nobody would train the job."""
+
+    class Slow(FolderStore):
+        def create(self, name, content):
+            if name.endswith("/spec.json"):
+                late.append((name, content))
+                raise NoAnswer("no answer")
+            return super().create(name, content)
+
+    late, store = [], Slow(tmp_path / "bucket")
+    mirror = Mirror(tmp_path / "volume", store, KnownFiles(tmp_path / "known.sqlite"))
+    try:
+        with pytest.raises(OSError, match="no answer"):
+            Volume(mirror.root).store_job(half := record())
+        FolderStore.create(store, *late[0])
+        mirror.refresh(mirror.root / late[0][0].rpartition("/")[0])
+        assert Volume(mirror.root).job(half.id) is not None
+        assert [entry.name for entry in store.list("open")] == [f"open/{OpenJob.of(half).name}"]
+    finally:
+        detach(mirror.root)
 
 
 def test_a_marker_that_could_be_another_posts_is_left_where_the_job_could_not_be_stored(volume, monkeypatch):

@@ -5,6 +5,7 @@
     blocks.py    its data: all of it on the device, or block after block
     programs.py  its compiled programs
     kept.py      those that earlier jobs compiled
+    kept_traces.py   what they are compiled from, as earlier jobs traced it
     stock.py     Keras's own training function, batch by batch
 
 Both feed the same batches to the same `train_step`, call the same callbacks, and can begin inside an epoch.
@@ -24,6 +25,7 @@ from worker.training.data.rows import Data
 from worker.training.engine.device import data_bytes
 from worker.training.engine.fused import FusedEngine, missing_in_keras
 from worker.training.engine.kept import keep_compiled
+from worker.training.engine.kept_traces import forget_traces, name_traces
 from worker.training.engine.plan import describe_engine
 from worker.training.engine.stock import StockEngine
 from worker.training.errors import TrainingStopped, first_line, is_out_of_memory
@@ -44,19 +46,28 @@ def ready_engine(run: RunContext, model: keras.Model, data: Data, settings: FitS
 
     The job keeps to what it is from now on. Raises what `compile_engine` raises.
     """
-    engine, kept = compile_engine(run, model, data, settings, plan)
+    traces = name_traces(run.record, model, data, plan)
+    engine, kept = compile_engine(run, model, data, settings, plan, traces)
     run.attempt.job.keep_to(kept)
     run.events.write([describe_engine(kept)])
     run.writer.write(keep_compiled)
+    if isinstance(engine, FusedEngine):
+        run.writer.write(engine.keep)
     return engine
 
 
-def compile_engine(
-    run: RunContext, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan
+def compile_engine(  # noqa: PLR0913, PLR0917
+    run: RunContext,
+    model: keras.Model,
+    data: Data,
+    settings: FitSettings,
+    plan: EnginePlan,
+    traces: str | None = None,
 ) -> tuple[Engine, EnginePlan]:
     """The engine of the plan or a simpler one, and what it is. Compiling leaves the model's state untouched.
 
-    Raises TrainingStopped where a program kept from an earlier job may be why it cannot be.
+    `traces` names the job's traces among those of earlier jobs; it traces by itself where they may be why it cannot be.
+    Raises TrainingStopped where a program kept from an earlier job may be why.
     """
     on_device = data_bytes(run.settings.device_data_bytes)
     while plan.engine == "fused":
@@ -65,7 +76,7 @@ def compile_engine(
             plan = _simpler(run, plan, f"this Keras lacks {missing}")
             continue
         try:
-            return FusedEngine(model, data, settings, plan, on_device), plan
+            return FusedEngine(model, data, settings, plan, on_device, traces), plan
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -74,6 +85,10 @@ def compile_engine(
                 message = f"restarts without the compiled programs of earlier jobs: {first_line(error)}"
                 run.events.write([Event("engine", message, plan.model_dump(mode="json"), "warning")])
                 raise TrainingStopped("handed_back") from error
+            if traces:
+                forget_traces(traces)
+                traces = None
+                continue
             plan = _simpler(run, plan, f"the model could not be compiled ({first_line(error)})")
     return StockEngine(model, data, settings, plan, on_device), plan
 

@@ -40,6 +40,10 @@ class Blocks(Protocol):
     def specs(self) -> Specs:
         """The shapes and types of a block."""
 
+    @property
+    def tail_specs(self) -> Specs:
+        """The same of the tail; empty where there is none."""
+
     def begin(self, order: Order | None, changes: Changes) -> None:
         """Begin an epoch, with what says how each row is changed."""
 
@@ -74,6 +78,10 @@ class ResidentBlocks:
     @property
     def specs(self) -> Specs:
         return _specs(self.full_batches, self._batch_size, self._one_row)
+
+    @property
+    def tail_specs(self) -> Specs:
+        return _tail_specs(len(self._rows[0]) % self._batch_size, self._one_row)
 
     def begin(self, order: Order | None, changes: Changes) -> None:
         if order is None and self._is_as_it_lies:
@@ -116,6 +124,11 @@ class StreamedBlocks:
     def specs(self) -> Specs:
         one_row = self._part.take_changed(np.arange(1), self._changes)
         return _specs(self.batches_per_block, self._batch_size, one_row)
+
+    @property
+    def tail_specs(self) -> Specs:
+        one_row = self._part.take_changed(np.arange(1), self._changes)
+        return _tail_specs(len(self._part) % self._batch_size, one_row)
 
     def begin(self, order: Order | None, changes: Changes) -> None:
         self._changes = changes
@@ -170,3 +183,7 @@ def memory_mapped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _specs(batches: int, batch_size: int, rows: Sequence[Any]) -> Specs:
     """Of tensors, or of specs of tensors, that hold all rows."""
     return tuple(tf.TensorSpec((batches, batch_size, *one.shape[1:]), one.dtype) for one in rows)
+
+
+def _tail_specs(rows: int, one_row: Sequence[Any]) -> Specs:
+    return tuple(tf.TensorSpec((rows, *one.shape[1:]), one.dtype) for one in one_row) if rows else ()

@@ -20,6 +20,7 @@ from worker.training.callbacks import Callbacks
 from worker.training.data.rows import Data
 from worker.training.engine.blocks import Blocks, blocks_of
 from worker.training.engine.epoch_number import EpochNumber
+from worker.training.engine.kept_traces import find_traces, keep_traces, pack_traces, unpack_traces
 from worker.training.engine.programs import tail_program, training_program, validation_program
 from worker.training.fit_settings import FitSettings
 from worker.training.resume.point import Place
@@ -48,10 +49,21 @@ def missing_in_keras() -> str | None:
 
 
 class FusedEngine:
-    """Compiles for the model and its data when it is made; the model's state is untouched by that."""
+    """Compiles for the model and its data when it is made; the model's state is untouched by that.
 
-    def __init__(
-        self, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan, device_bytes: int
+    `traces` names those of the job's programs in the store; without a name, or where the data comes in several blocks,
+    whose size follows from the memory that is free, they are neither looked for nor kept. `keep` stores them where they
+    were not found.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        model: keras.Model,
+        data: Data,
+        settings: FitSettings,
+        plan: EnginePlan,
+        device_bytes: int,
+        traces: str | None = None,
     ) -> None:
         self._model = model
         self._settings = settings
@@ -69,10 +81,16 @@ class FusedEngine:
         self._validate: Any = None
         if self._validation is not None:
             self._validate = validation_program(model, self._validation.specs, validation.batch, xla=plan.xla)
-        self._train_tail = tail_program(model, model.train_step, train.batch)
-        self._validate_tail = tail_program(model, model.test_step, validation.batch)
+        self._train_tail: Any = tail_program(model, model.train_step, train.batch)
+        self._validate_tail: Any = tail_program(model, model.test_step, validation.batch)
         self._finite: Any = None
         self._training_pace, self._validation_pace = _Pace(), _Pace()
+        both = (self._training, self._validation)
+        is_one_block = all(one is None or one.batches_per_block == one.full_batches for one in both)
+        self._traces = traces if is_one_block else None
+        self._new_traces: bytes | None = None
+        if self._traces:
+            self._use_traces(self._traces)
         self._compile()
 
     @property
@@ -129,6 +147,34 @@ class FusedEngine:
             return evaluate(iterator)
 
         return test_function
+
+    def keep(self) -> None:
+        """Keep the traces for later jobs."""
+        if self._traces and self._new_traces:
+            keep_traces(self._traces, self._new_traces)
+
+    def _use_traces(self, name: str) -> None:
+        """Have the programs be those of an earlier job, or what a later one will find."""
+        content = find_traces(name)
+        if content is None:
+            content = self._new_traces = pack_traces(name, self._model, self._trace())
+        if content is not None:
+            programs = unpack_traces(content, self._model)
+            self._train, self._validate = programs["train"], programs.get("validate")
+            self._train_tail, self._validate_tail = programs.get("train_tail"), programs.get("validate_tail")
+
+    def _trace(self) -> dict[str, Any]:
+        """The concrete functions of all programs."""
+        traced = {"train": self._train.get_concrete_function()}
+        if self._validate is not None:
+            traced["validate"] = self._validate.get_concrete_function()
+        for name, tail, blocks in (
+            ("train_tail", self._train_tail, self._training),
+            ("validate_tail", self._validate_tail, self._validation),
+        ):
+            if blocks is not None and (specs := blocks.tail_specs):
+                traced[name] = tail.get_concrete_function(specs)
+        return traced
 
     def _compile(self) -> None:
         """Trace and compile all programs; none of them takes a step."""

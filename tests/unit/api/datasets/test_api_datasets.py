@@ -17,6 +17,7 @@ from api.datasets.file_formats import format_of
 from api.datasets.upload import Upload
 from api.datasets.upload_options import UploadOptions
 from api.state.incoming import remove_leftovers
+from shared.volume import Volume
 from tests.support.ingesting import run_ingest
 from tests.support.keys import authorized
 
@@ -72,6 +73,12 @@ def test_the_same_bytes_again_are_200_and_other_bytes_409(client, volume):
     assert (other.status_code, other.json["code"]) == (409, "conflict")
     assert in_folder(volume) == ["wine"]
     assert client.get("/datasets/wine").json == first.json
+
+
+def test_an_id_that_another_api_of_the_bucket_uploads_at_this_moment_is_409(client, monkeypatch):
+    monkeypatch.setattr(Volume, "publish_dataset", lambda *_: False)
+    found = client.put("/datasets/wine", data=WINE)
+    assert (found.status_code, "is being uploaded by somebody else" in found.json["detail"]) == (409, True)
 
 
 def test_the_same_bytes_read_in_another_way_are_409(client):

@@ -7,6 +7,8 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from shared.mirror.opening import PATIENCE
+from shared.settings import Settings
 from shared.store.bucket import PART_BYTES
 from shared.store.interface import BadName, NoAnswer, StoreError
 from shared.store.opening import open_bucket, open_store
@@ -53,6 +55,41 @@ def test_a_create_whose_answer_was_lost_and_that_somebody_else_had_won_is_not_ou
     lose_answers(server, "PUT", 3)
     assert not store.create("claim.json", b"ours")
     assert store.read("claim.json") == b"theirs"
+
+
+def test_a_create_that_got_no_answer_at_all_is_recognised_when_it_is_asked_for_again(server: Server) -> None:
+    store = server.store()
+    server.lose_answer = lambda _: True
+    with pytest.raises(NoAnswer):
+        store.create("end.json", b"ours")
+    server.lose_answer = lambda _: False
+    assert not server.store(store.place.removeprefix("s3://")).create("end.json", b"ours"), "it is another one's"
+    assert store.create("end.json", b"ours")
+    assert not store.create("end.json", b"ours"), "it was asked for once more, after it had been answered"
+
+
+def test_a_large_file_is_streamed_by_parts_and_only_while_it_stays_the_same(server: Server) -> None:
+    store, content = server.store(), bytes(range(256)) * (PART_BYTES // 100)
+    store.replace("data.parquet", [content])
+    before = server.requests["GET"]
+    assert b"".join(store.stream("data.parquet")) == content
+    assert server.requests["GET"] - before == -(-len(content) // PART_BYTES)
+    pieces = store.stream("data.parquet")
+    next(pieces)
+    store.replace("data.parquet", [content[::-1]])
+    with pytest.raises(StoreError):
+        list(pieces)
+
+
+def test_small_requests_are_given_up_before_a_worker_stops_for_want_of_a_heartbeat(server: Server) -> None:
+    """A last try may begin just before the time for tries is up. The time-outs are read, not waited for."""
+    with access_to(server):
+        store = open_bucket(f"s3://{server.make_bucket()}/v", retries=PATIENCE)
+    options, retries = store._objects.client_options, store._objects.retry_config
+    assert options is not None
+    assert retries is not None
+    seconds = float(str(options["timeout"]).removesuffix("s")) + retries["retry_timeout"].total_seconds()
+    assert seconds < Settings().self_stop_seconds
 
 
 def test_an_upload_whose_last_answer_was_lost_is_recognised_as_whole(server: Server) -> None:
