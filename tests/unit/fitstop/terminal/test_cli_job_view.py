@@ -100,6 +100,12 @@ BUDGET = {"max_gpu_seconds": 60, "max_cost": 2.5, "deadline": "2030-01-31T06:00:
 PAID = {"gpu_seconds": {"total": 23.4}, "costs": [{"currency": "EUR", "total": 0.0163, "avoided": 0.0}]}
 
 
+def test_show_says_on_how_many_devices_a_job_trains_where_there_are_several():
+    for devices in (1, 2):
+        text = rendered(job_fields({**JOB, "spec": {"hyperparameters": {"devices": devices}}}), 100)
+        assert ("devices" in text) == (devices == 2)
+
+
 def test_watch_and_show_say_what_of_the_budget_is_used():
     job = {**JOB, "spec": {"budget": BUDGET}, "ledger": PAID}
     words = "23.4 s of 1 min 00 s of compute time used; 0.0163 EUR of 2.50 spent; deadline 2030-01-31T06:00:00Z"

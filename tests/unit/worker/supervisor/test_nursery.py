@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from multiprocessing import forkserver, get_context, util
 from multiprocessing.connection import Connection
@@ -12,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from shared.settings import Settings
+from shared.volume import Volume
 from tests.support.waiting import wait_for
+from tests.unit.shared.records import posted, taken
 from worker.ipc.kept_programs import KeptPrograms
 from worker.supervisor import fork_server
 from worker.supervisor import nursery as module
+from worker.supervisor.attempt import AttemptRun
 from worker.supervisor.child import Child
 from worker.supervisor.nursery import Nursery
 from worker.supervisor.standby import _next_attempt, stand_by
@@ -126,6 +130,38 @@ def test_a_fork_server_that_hangs_is_replaced_and_the_end_of_a_child_that_it_doe
     child.close()
     wait_for(lambda: nursery.sickness, 30, saying="no process starts in a second")
     wait_for(lambda: not nursery.sickness, 60)
+
+
+def stands_by_until_it_has_a_job(pipe: Connection, _is_forked: bool) -> None:
+    """As the system's out-of-memory killer, right after the order came."""
+    _next_attempt(pipe)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_standby_that_is_killed_is_replaced_or_hands_its_job_back_which_counts_nothing(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch, volume: Volume
+) -> None:
+    monkeypatch.setattr(module, "stand_by", stands_by_until_it_has_a_job)
+    drain = threading.Event()
+    nursery.warm_up()
+    nursery.begin()
+    wait_for(lambda: nursery._ready, 30)
+    idle = nursery._ready[0].pid
+    assert idle is not None
+    os.kill(idle, signal.SIGKILL)
+    for is_killed_before_its_order in (False, True):
+        child = wait_for(lambda: nursery.take(drain), 30)
+        assert child.pid not in {idle, None}
+        if is_killed_before_its_order:
+            os.kill(child.pid, signal.SIGKILL)
+        attempt = taken(posted(volume))
+        AttemptRun(attempt, time.monotonic(), volume, Settings(), drain, ()).run(child)
+        child.close()
+        end = attempt.end()
+        assert end is not None
+        assert end.error is not None
+        assert (end.outcome, end.is_failure, end.is_loss, end.error.code) == ("handed_back", False, False, "no_child")
+    wait_for(lambda: nursery._ready, 30, saying="another one stands by")
 
 
 def stands_by_and_hears_nothing(pipe: Connection) -> None:
