@@ -3,6 +3,7 @@
 from shared.events import epochs_done
 from shared.job import Ending, JobRecord, Stop
 from shared.job_folder import JobFolder, JobState
+from shared.mirror.attached import refresh
 
 
 def settle_if_decided(folder: JobFolder, state: JobState) -> bool:
@@ -10,6 +11,10 @@ def settle_if_decided(folder: JobFolder, state: JobState) -> bool:
 
     This is how a job gets its result also when the process that should have written it was killed just before.
     """
+    if state.status == "queued" and state.cancel is not None:
+        # Of a volume in a bucket the last look may be old: somebody may have claimed the job before it was cancelled.
+        refresh(folder.path)
+        state = folder.state() or state
     if state.end is not None and state.end.ending is not None:
         folder.settle(state.end.ending, state.attempt.number if state.attempt else None)
         return True

@@ -10,11 +10,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+from proofs.simulation.bucket import BucketPlay
 from proofs.simulation.machinery import simulated
 from proofs.simulation.shares import in_memory, some_worlds
-from proofs.simulation.world import Outcome, run_world
+from proofs.simulation.world import Outcome, Play, run_world
 
 # Seeds of one run follow each other; those of another run never meet them.
 _WORLDS_OF_A_SEED = 1_000_000
@@ -27,9 +29,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--world", type=int, help="run this one world and tell what happened")
+    parser.add_argument("--bucket", action="store_true", help="the volume is in a bucket")
     asked = parser.parse_args()
+    kind = BucketPlay if asked.bucket else Play
     if asked.world is not None:
-        return _tell_one(asked.world)
+        return _tell_one(asked.world, kind)
     first = asked.seed * _WORLDS_OF_A_SEED
     began = time.monotonic()
     counts: Counter[str] = Counter()
@@ -37,7 +41,7 @@ def main() -> int:
     _tell(f"seed {asked.seed}")
     done = 0
     with multiprocessing.get_context("spawn").Pool(asked.processes) as pool:
-        for outcomes in pool.imap_unordered(some_worlds, _shares(first, asked.interleavings)):
+        for outcomes in pool.imap_unordered(partial(some_worlds, kind=kind), _shares(first, asked.interleavings)):
             done += len(outcomes)
             if done % 10_000 == 0:
                 _tell(f"{done} of {asked.interleavings} after {time.monotonic() - began:.0f} s")
@@ -51,7 +55,7 @@ def main() -> int:
         _tell(f"  {count:>10}  {name}")
     _tell(f"  {time.monotonic() - began:>10.0f}  seconds")
     for outcome in sorted(broken, key=lambda one: one.seed)[:_MOST_TOLD]:
-        _tell(f"again: python -m proofs.simulation --world {outcome.seed}")
+        _tell(f"again: python -m proofs.simulation{' --bucket' if asked.bucket else ''} --world {outcome.seed}")
     return 1 if broken else 0
 
 
@@ -60,10 +64,12 @@ def _shares(first: int, count: int) -> Iterator[range]:
         yield range(begin, min(begin + 100, first + count))
 
 
-def _tell_one(seed: int) -> int:
+def _tell_one(seed: int, kind: type[Play]) -> int:
     logging.disable()
+    # As in `some_worlds`: else the world is another one.
+    tempfile.gettempdir()
     with in_memory() as folder, simulated():
-        outcome = run_world(seed, folder, tell=_tell)
+        outcome = run_world(seed, folder, tell=_tell, kind=kind)
         if outcome.broken:
             shutil.copytree(folder, kept := Path(tempfile.mkdtemp(prefix="world-")), dirs_exist_ok=True)
             _tell(f"the volume is in {kept}")

@@ -58,6 +58,8 @@ class Process:
         machine.processes.append(self)
         self.pid = len(machine.processes)
         self.is_orphan = False
+        # Whether its folder stands for a bucket, as it does for everybody but a training process.
+        self.has_bucket = False
         self.is_alive = True
         self.is_frozen = False
         self.thaws = 0

@@ -20,6 +20,11 @@ import api.jobs.end
 import shared.durable
 import shared.events
 import shared.job_folder
+import shared.mirror.attached
+import shared.mirror.local_folder
+import shared.mirror.mirror
+import shared.mirror.pull
+import shared.mirror.push
 import shared.plain_files
 import shared.times
 import worker.supervisor.attempt
@@ -27,6 +32,7 @@ import worker.supervisor.claim
 import worker.supervisor.heartbeat
 import worker.supervisor.patrol
 import worker.supervisor.slots
+import worker.supervisor.uploads
 import worker.supervisor.volume_watch
 import worker.training.lifeline
 import worker.training.stop_requests
@@ -45,10 +51,26 @@ _TIMED = (
     worker.supervisor.attempt,
     worker.supervisor.claim,
     worker.supervisor.slots,
+    shared.mirror.mirror,
+    shared.mirror.pull,
+    shared.mirror.push,
     *_WATCHING,
     *_TRAINING,
 )
-_THREADED = (worker.supervisor.attempt, worker.supervisor.heartbeat, worker.supervisor.slots, worker.training.lifeline)
+_THREADED = (
+    worker.supervisor.attempt,
+    worker.supervisor.heartbeat,
+    worker.supervisor.slots,
+    worker.supervisor.uploads,
+    worker.training.lifeline,
+)
+_TOKENS = (
+    shared.durable,
+    shared.mirror.local_folder,
+    shared.mirror.mirror,
+    shared.mirror.push,
+    worker.supervisor.slots,
+)
 
 
 @dataclass
@@ -88,9 +110,10 @@ def simulated() -> Iterator[None]:
                 patch.object(module, "threading", SimpleNamespace(Thread=Thread, Event=Event, Timer=Timer, Lock=Lock))
             )
         tokens = SimpleNamespace(token_hex=_token)
-        stack.enter_context(patch.object(shared.durable, "secrets", tokens))
-        stack.enter_context(patch.object(worker.supervisor.slots, "secrets", tokens))
+        for module in _TOKENS:
+            stack.enter_context(patch.object(module, "secrets", tokens))
         stack.enter_context(patch.object(shared.times, "datetime", WallClock))
+        stack.enter_context(patch.object(shared.mirror.attached, "_attached", Attached()))
         stack.enter_context(patch.object(api.jobs.end, "service", lambda: SimpleNamespace(volume=World.volume)))
         stack.enter_context(patch.object(shared.job_folder, "read_document", _remembering_read()))
         stack.enter_context(patch.object(worker.supervisor.attempt, "out_of_memory_kills", lambda: 0))
@@ -121,7 +144,7 @@ def _operation(name: str, ours: Callable[..., Any], real: Callable[..., Any]) ->
     def operation(*arguments: Any, **options: Any) -> Any:
         if not _is_simulated():
             return real(*arguments, **options)
-        _before(changes or _opens_for_writing(name, arguments))
+        before_an_operation(changes=changes or _opens_for_writing(name, arguments))
         result = ours(*arguments, **options)
         World.eye.sees(name, arguments)
         return result
@@ -134,7 +157,7 @@ def _open_plain(open_: Callable[[str, int], int], name: str, mode: int) -> int:
     return open_(name, mode)
 
 
-def _before(changes: bool) -> None:
+def before_an_operation(*, changes: bool) -> None:
     """What may happen to a process just before one of its file operations."""
     kernel = World.kernel
     task = kernel.current
@@ -206,6 +229,20 @@ def _remembering_read() -> Callable[..., Any]:
         return known[kind, content]
 
     return read
+
+
+class Attached(dict[str, Any]):
+    """As the attached folders of `shared.mirror.attached`: a training process has none."""
+
+    def __bool__(self) -> bool:
+        task = World.kernel.current if _is_simulated() else None
+        return task is not None and task.process.has_bucket
+
+    def items(self) -> Any:
+        return super().items() if self else {}.items()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(key, default) if self else default
 
 
 class WallClock(datetime):

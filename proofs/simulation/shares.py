@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from proofs.simulation.machinery import simulated
-from proofs.simulation.world import Outcome, run_world
+from proofs.simulation.world import Outcome, Play, run_world
 
 
-def some_worlds(seeds: range) -> list[Outcome]:
+def some_worlds(seeds: range, kind: type[Play] = Play) -> list[Outcome]:
     """The worlds of these seeds."""
     logging.disable()
     # Found once under a lock, by file operations: in a world they are suspended, and the next one would wait for ever.
     tempfile.gettempdir()
     with in_memory() as folder, simulated():
-        return [run_world(seed, folder) for seed in seeds]
+        return [run_world(seed, folder, kind=kind) for seed in seeds]
 
 
 @contextmanager

@@ -53,14 +53,18 @@ class Outcome:
 
 
 def run_world(
-    seed: int, root: Path, settings: Settings = SETTINGS, tell: Callable[[str], None] | None = None
+    seed: int,
+    root: Path,
+    settings: Settings = SETTINGS,
+    tell: Callable[[str], None] | None = None,
+    kind: "type[Play] | None" = None,
 ) -> Outcome:
     """The world of `seed` below `root`, which is emptied. Inside of `simulated()` only.
 
     `tell` hears of every change to the volume and of every fault.
     """
     shutil.rmtree(root, ignore_errors=True)
-    play = Play(Random(seed), root, settings)
+    play = (kind or Play)(Random(seed), root, settings)
     play.eye.tell = tell
     run_play(play)
     broken = [*play.eye.broken, *play.kernel.troubles]
@@ -108,8 +112,9 @@ class Play:
         self.kernel.kill(self._api)
         self.kernel.bury()
         if self._is_over and not self.eye.broken:
-            self.eye.judges_the_end(self.volume, self.settings)
-            self._count_ends()
+            volume = self.verdict_volume()
+            self.eye.judges_the_end(volume, self.settings)
+            self._count_ends(volume)
         self.counts["simulated seconds"] += round(self.kernel.now)
 
     def plan(self) -> None:
@@ -123,9 +128,13 @@ class Play:
         """Those of the worker on a machine."""
         return self.settings
 
-    def _count_ends(self) -> None:
+    def verdict_volume(self) -> Volume:
+        """What is judged in the end."""
+        return self.volume
+
+    def _count_ends(self, volume: Volume) -> None:
         for job_id in self.eye.posted:
-            for attempt in self.volume.job_folder(job_id).attempts():
+            for attempt in volume.job_folder(job_id).attempts():
                 end = attempt.end()
                 self.counts[f"attempts {end.outcome if end else 'left open by a cancel'}"] += 1
                 self.counts["attempts whose worker was seen to be gone"] += "has ended without a word" in str(end)
@@ -133,7 +142,7 @@ class Play:
     def _supervise(self) -> None:
         """Start again what has ended; look whether all is quiet."""
         self._workers = [self._again(worker, self._work) for worker in self._workers]
-        self._api = self._again(self._api, lambda _: None)
+        self._api = self._again(self._api, self._keep_api)
         now = self.kernel.now
         if now > FAULT_SECONDS:
             for process in self._everybody():
@@ -157,9 +166,19 @@ class Play:
     # The worker
 
     def _work(self, process: Process) -> None:
+        """What `worker.supervisor.main` does before it has a volume: nothing."""
+        self._run_worker(process, self.volume)
+
+    def nursery(self, process: Process) -> "Nursery":
+        return Nursery(self, process)
+
+    def _keep_api(self, process: Process) -> None:
+        """What the API does beside its requests: nothing."""
+
+    def _run_worker(self, process: Process, volume: Volume) -> None:
         """What `worker.supervisor.main` and Celery do with a worker."""
         settings = self.settings_of(process.machine)
-        worker = Worker(settings, self.volume, self.job_queue, Nursery(self, process))  # type: ignore[arg-type]
+        worker = Worker(settings, volume, self.job_queue, self.nursery(process))  # type: ignore[arg-type]
         process.drain = worker.drain.set
         worker.begin()
         for _ in range(settings.slots - 1):
@@ -223,19 +242,7 @@ class Play:
 
     def _fault(self) -> Callable[[], None]:
         """One fault, drawn now, done at its moment."""
-        name, fault = self.chance.choice(
-            [
-                ("killed", lambda: self._arm(self._someone(), self.kernel.kill)),
-                ("frozen", lambda: self._arm(self._someone(), self._freeze)),
-                ("worker frozen", lambda: self._arm(self._some_worker(), self._freeze)),
-                ("machine frozen", lambda: self._arm(self._some_worker(), self._freeze_with_children)),
-                ("volume slow for one operation", lambda: self._arm(self._someone(), self._hold_up)),
-                ("volume hangs for a machine", self._hang),
-                ("volume fails for a machine", self._fail),
-                ("worker drained", lambda: self._some_worker().drain()),
-                ("Redis flushed and away", self._flush),
-            ]
-        )
+        name, fault = self.chance.choice(self.faults())
 
         def act() -> None:
             self.counts[name] += 1
@@ -243,6 +250,20 @@ class Play:
             fault()
 
         return act
+
+    def faults(self) -> list[tuple[str, Callable[[], None]]]:
+        """What may happen, by name."""
+        return [
+            ("killed", lambda: self._arm(self._someone(), self.kernel.kill)),
+            ("frozen", lambda: self._arm(self._someone(), self._freeze)),
+            ("worker frozen", lambda: self._arm(self._some_worker(), self._freeze)),
+            ("machine frozen", lambda: self._arm(self._some_worker(), self._freeze_with_children)),
+            ("volume slow for one operation", lambda: self._arm(self._someone(), self._hold_up)),
+            ("volume hangs for a machine", self._hang),
+            ("volume fails for a machine", self._fail),
+            ("worker drained", lambda: self._some_worker().drain()),
+            ("Redis flushed and away", self._flush),
+        ]
 
     def _seconds(self) -> float:
         """Around the times that the protocol counts, 20 s and 30 s, and short ones."""

@@ -33,6 +33,12 @@ class WriteThrough(Protocol):
     def missing_files(self, folder: Path) -> dict[str, int]:
         """The files below a folder that the bucket has, and the folder not yet: bytes by name in the folder."""
 
+    def owns(self, attempt: Path) -> bool:
+        """Whether this process has claimed the attempt, and writes its folder."""
+
+    def discard(self, attempt: Path) -> None:
+        """Remove from this machine what it has of an attempt that is not its own any more; a look brings the rest."""
+
     def publish(self, prepared: Path, place: Path, *, is_content: bool = False) -> bool:
         """Make a prepared folder the one at `place`; False where the name is taken."""
 
@@ -97,3 +103,16 @@ def missing_files(folder: Path) -> dict[str, int]:
     """The files below a folder of a volume that are not on this machine yet: bytes by name in the folder."""
     mirror = mirror_of(folder / "any")
     return {} if mirror is None else mirror.missing_files(folder)
+
+
+def owns(attempt: Path) -> bool:
+    """Whether the folder has of an attempt what this process has claimed, and the bucket maybe not yet."""
+    mirror = mirror_of(attempt / "any")
+    return mirror is not None and mirror.owns(attempt)
+
+
+def discard(attempt: Path) -> None:
+    """Keep nothing of an attempt but what the bucket has of it. Only where `owns` says so."""
+    mirror = mirror_of(attempt / "any")
+    if mirror is not None:
+        mirror.discard(attempt)

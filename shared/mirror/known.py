@@ -4,9 +4,11 @@ In SQLite beside the folder, so that a process that starts again brings only wha
 of one API know the same.
 """
 
+import os
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,38 +30,77 @@ class KnownFiles:
         self._table.execute("PRAGMA journal_mode=WAL")
         self._table.execute("PRAGMA synchronous=OFF")
         self._table.execute(
-            "CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, size INTEGER, version TEXT, here INTEGER)"
+            "CREATE TABLE IF NOT EXISTS files (name BLOB PRIMARY KEY, size INTEGER, version TEXT, here INTEGER)"
             " WITHOUT ROWID"
         )
 
     def below(self, folder: str) -> dict[str, Known]:
         """The files below a folder, by name; all without one."""
         # The byte behind a slash: everything that begins with `folder/` lies between the two.
-        bounds = (f"{folder}/", f"{folder}0") if folder else ("", "\U0010ffff")
+        bounds = (_key(f"{folder}/"), _key(f"{folder}0")) if folder else (b"", b"\xff")
         with self._one_at_a_time:
             rows = self._table.execute(
                 "SELECT name, size, version, here FROM files WHERE name >= ? AND name < ?", bounds
             ).fetchall()
-        return {name: Known(size, version, bool(here)) for name, size, version, here in rows}
+        return {os.fsdecode(name): Known(size, version, bool(here)) for name, size, version, here in rows}
 
     def find(self, name: str) -> Known | None:
         with self._one_at_a_time:
-            row = self._table.execute("SELECT size, version, here FROM files WHERE name = ?", (name,)).fetchone()
-        return None if row is None else Known(row[0], row[1], bool(row[2]))
+            return self._find(name)
 
     def put(self, files: Iterable[tuple[str, Known]]) -> None:
-        rows = [(name, *known) for name, known in files]
-        with self._one_at_a_time:
-            self._table.execute("BEGIN")
-            self._table.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
-            self._table.execute("COMMIT")
+        with self._changing():
+            self._put(files)
 
     def forget(self, names: Iterable[str]) -> None:
-        with self._one_at_a_time:
-            self._table.execute("BEGIN")
-            self._table.executemany("DELETE FROM files WHERE name = ?", [(name,) for name in names])
-            self._table.execute("COMMIT")
+        with self._changing():
+            self._forget(names)
+
+    def change(self, name: str, before: Known | None, after: Known | None, act: Callable[[], object]) -> bool:
+        """Call `act`, which changes the file in the folder, and remember `after`; None: there is no file any more.
+
+        False where `before` is not what is known now, since somebody else has brought or removed the file meanwhile:
+        then nothing happens. So of two looks the one that listed first never undoes what the other one has done.
+        """
+        with self._changing():
+            if self._find(name) != before:
+                return False
+            act()
+            if after is None:
+                self._forget([name])
+            else:
+                self._put([(name, after)])
+        return True
 
     def close(self) -> None:
         with self._one_at_a_time:
             self._table.close()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One at a time among all processes, too."""
+        with self._one_at_a_time:
+            self._table.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._table.execute("ROLLBACK")
+                raise
+            self._table.execute("COMMIT")
+
+    def _find(self, name: str) -> Known | None:
+        found = "SELECT size, version, here FROM files WHERE name = ?"
+        row = self._table.execute(found, (_key(name),)).fetchone()
+        return None if row is None else Known(row[0], row[1], bool(row[2]))
+
+    def _put(self, files: Iterable[tuple[str, Known]]) -> None:
+        rows = [(_key(name), *known) for name, known in files]
+        self._table.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+
+    def _forget(self, names: Iterable[str]) -> None:
+        self._table.executemany("DELETE FROM files WHERE name = ?", [(_key(name),) for name in names])
+
+
+def _key(name: str) -> bytes:
+    # A script may give its files names that are no UTF-8, of which SQLite makes no text.
+    return os.fsencode(name)

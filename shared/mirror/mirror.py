@@ -8,27 +8,20 @@ the others until their next look at everything, and no more: nothing is decided 
 import errno
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from shared.durable import remove_tree
 from shared.mirror.attached import attach
-from shared.mirror.known import KnownFiles
-from shared.mirror.local_folder import Eager, LocalFolder, for_readers
-from shared.mirror.names import (
-    CHANGED,
-    RESERVED,
-    UNHINTED,
-    document_of,
-    is_of_volume,
-    is_temporary_name,
-    order_of,
-    unit_of,
-)
+from shared.mirror.known import Known, KnownFiles
+from shared.mirror.local_folder import Eager, LocalFolder, files_below, for_readers
+from shared.mirror.names import CHANGED, RESERVED, UNHINTED, document_of, is_of_volume, order_of, unit_of
 from shared.mirror.reservations import Reservations
-from shared.store.interface import AccessDenied, BadName, Entry, Store, StoreError
+from shared.store.interface import AccessDenied, BadName, Store, StoreError
 
 # Requests of one look at once.
 AT_ONCE = 8
@@ -64,21 +57,30 @@ class Mirror:
 
     def create(self, path: Path, content: bytes) -> bool:
         name = self.name_of(path)
-        with _as_os_error(path):
-            has_won = self.store.create(name, content)
-            if not has_won and (standing := self.store.read(name)) is not None:
-                self.folder.put(name, [standing])
+        try:
+            with _as_os_error(path):
+                has_won = self.store.create(name, content)
+                if not has_won and (standing := self.store.read(name)) is not None:
+                    self._note_written(name, standing)
+                    self.folder.put(name, [standing])
+        finally:
+            # It may have been done where no answer came.
+            self.hint(name)
         if has_won:
             self._note_owner(name)
-            self.hint(name)
+            self._note_written(name, content)
         return has_won
+
+    def _note_written(self, name: str, content: bytes) -> None:
+        """Let no look that began before put back what was there, and the next one compare it with the bucket's."""
+        if unit_of(name) is not None:
+            self.known.put([(name, Known(len(content), f"written {secrets.token_hex(6)}", is_here=True))])
 
     def _note_owner(self, name: str) -> None:
         """Who has claimed an attempt writes its folder alone, until it has ended."""
         folder, _, last = name.rpartition("/")
-        job, _, number = folder.rpartition("/attempts/")
         if last == "claim.json":
-            self.folder.own |= {folder, f"{job}/system/{number}.jsonl"}
+            self.folder.own |= _written_by_owner(folder)
         elif last == "end.json" and folder not in self.uploading:
             self.release(folder)
 
@@ -86,26 +88,26 @@ class Mirror:
         name, content = self.name_of(path), b"".join(pieces)
         if self._is_too_soon(name):
             return content
-        with _as_os_error(path):
-            self.store.replace(name, [content])
-        self.hint(name)
+        try:
+            with _as_os_error(path):
+                self.store.replace(name, [content])
+        finally:
+            self.hint(name)
+        self._note_written(name, content)
         return content
 
     def remove(self, path: Path) -> None:
         name = self.name_of(path)
-        with _as_os_error(path):
-            self.store.remove(name)
+        try:
+            with _as_os_error(path):
+                self.store.remove(name)
+        finally:
+            self.hint(name)
         self.known.forget([name])
-        self.hint(name)
 
     def fetch(self, path: Path) -> bool:
-        name = self.name_of(path)
-        known = self.known.find(name)
-        if known is None or known.is_here:
-            return False
         with _as_os_error(path):
-            self.folder.bring_file(Entry(name, known.size, time.time_ns(), known.version))
-        return True
+            return self.folder.fetch(self.name_of(path))
 
     # Folders
 
@@ -121,12 +123,25 @@ class Mirror:
             is_done = self._publish(prepared, name) if is_content else self._publish_reserved(prepared, name)
             if not is_done:
                 unit = unit_of(f"{name}/.") or name
-                self.folder.sync(unit, self.store.list(unit))
+                self.folder.sync(unit)
                 return False
-        if not place.exists():
-            prepared.rename(place)
-        self.hint(f"{name}/.")
+            self.hint(f"{name}/.")
+            self._move(prepared, place)
         return True
+
+    def _move(self, prepared: Path, place: Path) -> None:
+        """Have at `place` what was published. A look may have begun to bring it."""
+        name = self.name_of(place)
+        sizes = {f"{name}/{one}": (prepared / one).stat().st_size for one in files_below(prepared)}
+        try:
+            prepared.rename(place)
+        except OSError:
+            self.folder.bring(name)
+            shutil.rmtree(prepared, ignore_errors=True)
+            return
+        for entry in self.store.list(name):
+            if sizes.get(entry.name) == entry.size:
+                self.known.change(entry.name, None, Known(entry.size, entry.version, is_here=True), lambda: None)
 
     def _publish_reserved(self, prepared: Path, name: str) -> bool:
         document = document_of(name)
@@ -144,7 +159,7 @@ class Mirror:
             raise
 
     def _publish(self, prepared: Path, name: str) -> bool:
-        files = sorted((order_of(f"{name}/{one}"), one) for one in _files_below(prepared))
+        files = sorted((order_of(f"{name}/{one}"), one) for one in files_below(prepared))
         *others, document = [one for _, one in files]
         self.upload((prepared / one, f"{name}/{one}") for one in others)
         return self.store.create(f"{name}/{document}", (prepared / document).read_bytes())
@@ -165,11 +180,14 @@ class Mirror:
         """Upload all files below a folder of the volume under their own names."""
         name = self.name_of(folder)
         with _as_os_error(folder):
-            self.upload((folder / one, f"{name}/{one}") for one in _files_below(folder))
+            self.upload((folder / one, f"{name}/{one}") for one in files_below(folder))
 
     def upload(self, files: Iterable[tuple[Path, str]]) -> None:
         """Upload files, several at once; raises what the first failure raised."""
-        list(self.pool.map(lambda one: self.store.replace(one[1], _pieces(one[0])), files))
+        list(self.pool.map(lambda one: self.upload_file(*one), files))
+
+    def upload_file(self, path: Path, name: str) -> None:
+        self.store.replace(name, _pieces(path))
 
     # Brought
 
@@ -181,7 +199,7 @@ class Mirror:
     def refresh(self, folder: Path) -> None:
         unit = self.name_of(folder)
         with _as_os_error(folder):
-            self.folder.sync(unit, self.store.list(unit), with_logs=True)
+            self.folder.sync(unit, with_logs=True)
 
     def missing_files(self, folder: Path) -> dict[str, int]:
         return self.folder.missing_files(self.name_of(folder))
@@ -189,8 +207,20 @@ class Mirror:
     def release(self, attempt: str) -> None:
         """Write an attempt's folder no more: what it has there is looked at as any other's."""
         self.uploading.discard(attempt)
-        job, _, number = attempt.rpartition("/attempts/")
-        self.folder.own -= {attempt, f"{job}/system/{number}.jsonl"}
+        self.folder.own -= _written_by_owner(attempt)
+
+    def owns(self, attempt: Path) -> bool:
+        return self.name_of(attempt) in self.folder.own
+
+    def discard(self, attempt: Path) -> None:
+        """`release` an attempt that others have ended: what it had not uploaded by then is no part of it."""
+        folder = self.name_of(attempt)
+        for name in sorted(_written_by_owner(folder)):
+            self.known.forget([name, *self.known.below(name)])
+            remove_tree(self.root / name)
+            (self.root / name).unlink(missing_ok=True)
+        self.release(folder)
+        self.hint(f"{folder}/claim.json")
 
     # Hints and state
 
@@ -203,8 +233,9 @@ class Mirror:
     def send_hints(self) -> None:
         """Raises StoreError; what was not sent is sent with the next look."""
         self.reservations.send()
-        while self._hints:
-            unit = self._hints.pop()
+        for unit in sorted(self._hints):
+            # Before it is sent: what changes meanwhile is sent again.
+            self._hints.discard(unit)
             try:
                 self.store.replace(f"{CHANGED}/{unit}", [secrets.token_hex(8).encode()])
             except StoreError:
@@ -245,17 +276,9 @@ def _as_os_error(path: Path) -> Iterator[None]:
         raise OSError(errno.EREMOTEIO, str(error), os.fspath(path)) from error
 
 
-def _files_below(folder: Path) -> Iterator[str]:
-    """The regular files below a folder, by their names in it; none where it is not there."""
-    pending = [""] if folder.is_dir() else []
-    while pending:
-        here = pending.pop()
-        for entry in os.scandir(folder / here):
-            name = f"{here}/{entry.name}" if here else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                pending.append(name)
-            elif entry.is_file(follow_symlinks=False) and not is_temporary_name(name):
-                yield name
+def _written_by_owner(attempt: str) -> set[str]:
+    job, _, number = attempt.rpartition("/attempts/")
+    return {attempt, f"{job}/system/{number}.jsonl"}
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

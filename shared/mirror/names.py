@@ -14,13 +14,14 @@ _DOCUMENTS = {
     "sweeps": "sweep.json",
     "jobs": "spec.json",
 }
+_CONTENT = frozenset({"datasets", "programs", "models"})
 # Units that are one folder; the others have a folder for each job, sweep and so on.
 _WHOLE = frozenset({"turns", "annotated", "workers", "deleted", "spent", "past_jobs", "idempotency"})
 # Those of which nobody waits for a change, or that are looked at each time.
 UNHINTED = frozenset({"workers", "deleted", "spent", "past_jobs", "idempotency"})
 _DEPTHS = {"jobs": 3, "sweeps": 2, "datasets": 2, "programs": 2, "models": 2}
 # What a reader takes as the sign that the rest is there, by its place in the order.
-_LAST = ("claim.json", "end.json", "result.json", "program.json", *_DOCUMENTS.values())
+_LAST = ("manifest.json", "claim.json", "end.json", "result.json", "program.json", *_DOCUMENTS.values())
 
 
 def is_of_volume(name: str) -> bool:
@@ -30,8 +31,9 @@ def is_of_volume(name: str) -> bool:
         # The names of what was deleted. A folder in it is on its way out, or a probe.
         return len(rest) == 1 and not rest[0].startswith("probe")
     if first in _DEPTHS or first in _WHOLE or first == OPEN:
-        # A script may give its files names that begin with a dot.
-        return bool(rest) and not any(part.startswith(".") for part in rest[: _DEPTHS.get(first, 1)])
+        depth = _DEPTHS.get(first, 1)
+        # A script may give its files names that begin with a dot. A file in the place of a folder is a stranger's.
+        return len(rest) >= depth and not any(part.startswith(".") for part in rest[:depth])
     return name == "fitstop-volume.json"
 
 
@@ -48,6 +50,11 @@ def unit_of(name: str) -> str | None:
         return parts[0]
     depth = _DEPTHS.get(parts[0])
     return "/".join(parts[:depth]) if depth and len(parts) > depth else None
+
+
+def is_content(unit: str) -> bool:
+    """Whether the unit is a dataset, a program or weights."""
+    return unit.partition("/")[0] in _CONTENT
 
 
 def document_of(unit: str) -> str | None:

@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from shared.mirror.known import Known
 from shared.mirror.mirror import Mirror
-from shared.mirror.names import CHANGED, OPEN, RESERVED, document_of, is_of_volume, unit_of
+from shared.mirror.names import CHANGED, OPEN, RESERVED, document_of, is_content, is_of_volume, unit_of
 from shared.store.interface import Entry, StoreError
 
 _EVERYTHING_SECONDS = 600.0
@@ -64,7 +65,7 @@ class Puller:
     def look_at(self, *units: str) -> None:
         """Bring what has changed in these units now. Raises StoreError, OSError."""
         for unit in units:
-            self._mirror.folder.sync(unit, self._mirror.store.list(unit))
+            self._mirror.folder.sync(unit)
 
     def _look(self) -> None:
         before = self._local_markers()
@@ -93,6 +94,9 @@ class Puller:
         units: dict[str, list[Entry]] = defaultdict(list)
         markers: dict[str, Entry] = {}
         newest = 0
+        known: dict[str, dict[str, Known]] = defaultdict(dict)
+        for name, one in self._mirror.known.below("").items():
+            known[unit_of(name) or ""][name] = one
         for entry in self._mirror.store.list():
             newest = max(newest, entry.modified_ns)
             first, _, rest = entry.name.partition("/")
@@ -100,12 +104,11 @@ class Puller:
                 markers[rest] = entry
             elif is_of_volume(entry.name):
                 units[unit_of(entry.name) or ""].append(entry)
-        gone = {unit_of(name) or "" for name in self._mirror.known.below("")} - units.keys()
         open_jobs = _ids(markers)
-        for unit in sorted({*units, *gone}, key=lambda unit: (_rank(unit), unit)):
+        for unit in sorted({*units, *known}, key=lambda unit: (_rank(unit), unit)):
             # No unit has the volume's own marker, which everybody needs.
-            if not unit or unit in gone or self._wants(unit, open_jobs):
-                self._mirror.folder.sync(unit, units.get(unit, []))
+            if not unit or unit not in units or self._wants(unit, open_jobs):
+                self._mirror.folder.sync_listed(unit, units.get(unit, []), known[unit])
             else:
                 self._mirror.folder.drop(unit)
         for unit, entries in units.items():
@@ -126,7 +129,7 @@ class Puller:
         new = sorted(markers.keys() - before)
         for name in new:
             self._mirror.folder.put(f"{OPEN}/{name}", [])
-        for name in before - markers.keys():
+        for name in sorted(before - markers.keys()):
             (self._mirror.root / OPEN / name).unlink(missing_ok=True)
         if new:
             self.tell(sorted(_ids(new)))
@@ -162,7 +165,7 @@ class Puller:
 
 def _rank(unit: str) -> int:
     """In which order units are looked at. Which jobs a worker needs, sweeps say, and a trial needs its data."""
-    if document_of(unit):
+    if is_content(unit):
         return 0
     return 1 if unit.startswith("sweeps/") else _RANK_OF_OTHERS
 

@@ -5,12 +5,15 @@ uploaded last: the bucket then holds what a process that was killed at that mome
 uploaded whole, a large one more rarely. What the process has removed is removed last of all.
 """
 
+import logging
 import os
+import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from shared.document import UnusableDocument, read_document
 from shared.job_folder import AttemptFolder
@@ -21,16 +24,28 @@ from shared.mirror.names import is_temporary_name
 from shared.program import DOCUMENT, ProgramInfo, ProgramStore
 from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
+from shared.store.interface import BadName
 
 # A file that changes all the time is uploaded whole each time: so many bytes of it in a second, at most.
 _BYTES_PER_SECOND = 1024**2
 _MOST_LINE_BYTES = 1024**2
 _STAGED = ".upload-"
+# How often signs are taken that the process is replacing.
+_TRIES = 3
 # Written through by the supervisor.
 _THROUGH = frozenset({"claim.json", "heartbeat.json", "end.json"})
 # Decided once for all attempts, by the first that comes to it.
 _OF_JOB = ("plan.json", "requirements.lock")
 _SIGNS = ("/resume/", "/manifest.json", "/conclusion.json")
+
+log = logging.getLogger(__name__)
+
+
+class Taken(NamedTuple):
+    """A file as it was at a moment, and the stamp that it had by then or before."""
+
+    path: Path
+    stamp: Stamp
 
 
 class AttemptPush:
@@ -50,18 +65,36 @@ class AttemptPush:
 
         `is_last`: large logs and files of a script too, whenever they were uploaded last.
         """
-        found = dict(self._look())
-        changed = {name: stamp for name, stamp in found.items() if self._has_changed(name, stamp)}
-        signs = [name for name in changed if _is_sign(name)]
-        if not is_last:
-            # A resume point counts on the log's rows.
-            has_point, now = any("/resume/" in name for name in signs), time.monotonic()
-            waiting = {name for name in changed if now < self._next.get(name, 0) and not (has_point and is_log(name))}
-            changed = {name: stamp for name, stamp in changed.items() if name not in waiting}
-        if changed:
-            self._upload(changed, signs)
-        self._remove_gone(found)
-        return bool(changed)
+        gone = self._uploaded.keys() - dict(self._look())
+        staged = self._job.with_name(f"{_STAGED}{self._job.name}")
+        try:
+            signs, others, has_all = self._take_all(staged, is_last=is_last)
+            self._upload(signs, others)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        if has_all:
+            self._remove(gone)
+        return bool(signs or others)
+
+    def _take_all(self, staged: Path, *, is_last: bool) -> tuple[dict[str, Taken], dict[str, Taken], bool]:
+        """The signs, what they name beside the rest, and whether these are all signs that have changed.
+
+        A process writes a sign before it removes what the one before it named. So a sign that is still there after the
+        others were taken names nothing that is not there; one that was replaced meanwhile waits for the next call.
+        """
+        for _ in range(_TRIES):
+            shutil.rmtree(staged, ignore_errors=True)
+            signs = self._take(staged, filter(_is_sign, self._changed()))
+            others = [name for name in self._changed() if not _is_sign(name)]
+            if not is_last:
+                # A resume point counts on the log's rows.
+                has_point, now = any("/resume/" in name for name in signs), time.monotonic()
+                others = [one for one in others if now >= self._next.get(one, 0) or (has_point and is_log(one))]
+            taken = self._take(staged, others)
+            standing = {name: one for name, one in signs.items() if file_stamp(self._job / name) == one.stamp}
+            if len(standing) == len(signs):
+                return signs, taken, True
+        return standing, taken, False
 
     def finish(self) -> None:
         """Say what the bucket has now, so that no look brings it back."""
@@ -73,37 +106,67 @@ class AttemptPush:
             if sizes.get(entry.name) == entry.size
         )
 
-    def _upload(self, changed: dict[str, Stamp], signs: list[str]) -> None:
-        staged = self._job.with_name(f"{_STAGED}{self._job.name}")
-        shutil.rmtree(staged, ignore_errors=True)
-        try:
-            staged.mkdir()
-            taken_signs = list(_take(self._job, staged, signs))
-            self._mirror.upload(self._named(_take(self._job, staged, changed.keys() - set(signs))))
-            # The manifest names what a point refers to, too, and a conclusion is the last word.
-            for sign in sorted(taken_signs, key=lambda one: _rank(one[1])):
-                self._mirror.upload(self._named([sign]))
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
+    def _upload(self, signs: Mapping[str, Taken], others: Mapping[str, Taken]) -> None:
+        self._upload_taken(others)
         now = time.monotonic()
+        sizes = {name: one.stamp[2] for name, one in others.items() if _is_rewritten(name)}
+        self._next.update((name, now + size / _BYTES_PER_SECOND) for name, size in sizes.items())
+        # The manifest names what a point refers to, too, and a conclusion is the last word.
+        for name in sorted(signs, key=_rank):
+            self._upload_taken({name: signs[name]})
+        if others or signs:
+            self._mirror.hint(self._mirror.name_of(self._job / "attempts"))
+
+    def _upload_taken(self, taken: Mapping[str, Taken]) -> None:
+        list(self._mirror.pool.map(self._replace, taken.items()))
         # As they were before they were taken: what was written meanwhile is uploaded again.
-        self._uploaded.update(changed)
-        self._next.update(
-            (name, now + stamp[2] / _BYTES_PER_SECOND) for name, stamp in changed.items() if _is_rewritten(name)
-        )
-        self._mirror.hint(self._mirror.name_of(self._job / "attempts"))
+        self._uploaded.update((name, one.stamp) for name, one in taken.items())
 
-    def _named(self, taken: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
-        return [(path, self._mirror.name_of(self._job / name)) for path, name in taken]
+    def _replace(self, one: tuple[str, Taken]) -> None:
+        name, (path, _) = one
+        try:
+            if name in _OF_JOB:
+                # The first decision stands, for all attempts.
+                self._mirror.store.create(self._mirror.name_of(self._job / name), path.read_bytes())
+            else:
+                self._mirror.upload_file(path, self._mirror.name_of(self._job / name))
+        except BadName as error:
+            log.warning("a file of a script stays on this machine: %s", error)
 
-    def _remove_gone(self, found: dict[str, Stamp]) -> None:
-        gone = [name for name in self._uploaded if name not in found]
-        for name in gone:
-            self._mirror.store.remove(self._mirror.name_of(self._job / name))
+    def _take(self, staged: Path, names: Iterable[str]) -> dict[str, Taken]:
+        """The files as they are at this moment; what has gone since the look is passed over."""
+        taken = {}
+        for name in names:
+            staged.mkdir(exist_ok=True)
+            # Not by its own name: a script's may be too long for one folder.
+            path, stamp = staged / secrets.token_hex(8), file_stamp(self._job / name)
+            with suppress(FileNotFoundError):
+                if is_log(name):
+                    _copy_lines(self._job / name, path)
+                elif _is_of_script(name):
+                    # Written in place: a link would go on growing.
+                    shutil.copyfile(self._job / name, path)
+                else:
+                    path.hardlink_to(self._job / name)
+                if stamp is not None:
+                    taken[name] = Taken(path, stamp)
+        return taken
+
+    def _remove(self, gone: Iterable[str]) -> None:
+        """Remove from the bucket what the process has removed; not what a look took away, or who removed the folder."""
+        if not self._attempt.claim_file.exists():
+            return
+        for name in sorted(gone):
+            file = self._mirror.name_of(self._job / name)
+            known = self._mirror.known.find(file)
+            if self._is_ours(name) or (known is not None and known.is_here):
+                with suppress(BadName):
+                    self._mirror.store.remove(file)
             del self._uploaded[name]
 
-    def _has_changed(self, name: str, stamp: Stamp) -> bool:
-        return self._is_ours(name) and self._uploaded.get(name) != stamp
+    def _changed(self) -> list[str]:
+        look = self._look()
+        return sorted(name for name, stamp in look if self._is_ours(name) and self._uploaded.get(name) != stamp)
 
     def _is_ours(self, name: str) -> bool:
         """Whether the attempt writes it. Earlier attempts' files only ever go."""
@@ -144,21 +207,6 @@ def _time_of_program(attempt: AttemptFolder) -> int | None:
     return None
 
 
-def _take(job: Path, staged: Path, names: Iterable[str]) -> Iterator[tuple[Path, str]]:
-    """The files as they are at this moment; what has gone since the look is passed over."""
-    for name in sorted(names):
-        path = staged / name.replace("/", "%")
-        with suppress(FileNotFoundError):
-            if is_log(name):
-                _copy_lines(job / name, path)
-            elif "/files/" in name:
-                # Written in place: a link would go on growing.
-                shutil.copyfile(job / name, path)
-            else:
-                path.hardlink_to(job / name)
-            yield path, name
-
-
 def _copy_lines(log: Path, into: Path) -> None:
     """Copy the whole lines: the last one may be half written, and is cut off by who continues after a kill."""
     shutil.copyfile(log, into)
@@ -181,7 +229,11 @@ def _is_passed_over(name: str) -> bool:
 
 
 def _is_sign(name: str) -> bool:
-    return any(sign in name for sign in _SIGNS) and "/files/" not in name
+    return any(sign in name for sign in _SIGNS) and not _is_of_script(name)
+
+
+def _is_of_script(name: str) -> bool:
+    return "/files/" in name
 
 
 def _rank(name: str) -> int:

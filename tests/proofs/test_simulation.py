@@ -4,6 +4,7 @@ What it found is pinned by a unit test of the rule that was wrong: a seed is ano
 """
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import shared.durable
 import worker.supervisor.claim
 import worker.supervisor.slots
+from proofs.simulation.bucket import Bucket, BucketPlay
 from proofs.simulation.crowd import run_crowd
 from proofs.simulation.kernel import Process
 from proofs.simulation.machinery import simulated
@@ -30,6 +32,8 @@ FIRST = 1_000_000
 @pytest.fixture(scope="module", autouse=True)
 def folder() -> Iterator[Path]:
     logging.disable()
+    # Found once, by file operations: else the first world is another one.
+    tempfile.gettempdir()
     with in_memory() as folder, simulated():
         yield folder
     logging.disable(logging.NOTSET)
@@ -165,6 +169,29 @@ def test_a_marker_behind_the_spec_is_seen(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("shared.job_folder.create_file", unmarked)
     assert "not marked" in str(first_broken(folder, 10))
+
+
+# A volume in a bucket, and a folder for each machine.
+
+
+def test_every_promise_is_kept_where_the_volume_is_in_a_bucket(folder: Path) -> None:
+    seeds = range(FIRST, FIRST + 20)
+    assert not [outcome for seed in seeds if (outcome := run_world(seed, folder, kind=BucketPlay)).broken]
+
+
+def first_broken_in_a_bucket(folder: Path, worlds: int) -> str | None:
+    outcomes = (run_world(seed, folder, kind=BucketPlay) for seed in range(FIRST, FIRST + worlds))
+    return next((outcome.broken for outcome in outcomes if outcome.broken), None)
+
+
+def test_a_cancel_that_is_judged_by_an_old_look_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.settling.refresh", lambda _: None)
+    assert "was cancelled by nobody" in str(first_broken_in_a_bucket(folder, 300))
+
+
+def test_a_bucket_that_creates_twice_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bucket, "create", lambda self, name, content: self.put(name, content) or True)
+    assert "was written twice" in str(first_broken_in_a_bucket(folder, 300))
 
 
 # A queue of narrow and wide jobs that never gets empty.

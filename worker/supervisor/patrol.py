@@ -15,7 +15,7 @@ import time
 from shared.document import UnusableDocument
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
-from shared.mirror.attached import refresh
+from shared.mirror.attached import discard, owns, refresh
 from shared.processes import is_gone
 from shared.queue import MOST_PENDING, JobQueue
 from shared.settings import Settings
@@ -26,6 +26,8 @@ from worker.supervisor.outcome import lost_attempt
 # A machine that was copied while it ran has the boot, the pids and the namespaces of the other one: a worker that
 # beats is there, whatever its process looks like from here.
 _QUIET_BEATS = 1.5
+# After so many times the take-over an attempt of this process is one that nobody runs: its claim failed half-way.
+_OWN_TAKE_OVERS = 3
 # Of a queue up to this length each look takes in all.
 _MOST_LOOKS = 200
 _HEAD = 50
@@ -90,6 +92,11 @@ class Sweeper:
         is_quiet = silence > _QUIET_BEATS * self._settings.heartbeat_seconds
         has_ended = is_quiet and _has_no_process(attempt)
         if not has_ended and silence <= self._settings.take_over_seconds:
+            return
+        if owns(attempt.path):
+            # What is here of it is not all in the bucket, so others would count less. Its own thread gives it up soon.
+            if silence > _OWN_TAKE_OVERS * self._settings.take_over_seconds:
+                discard(attempt.path)
             return
         # Of a volume in a bucket the last look may be old, and its events must be here to be counted.
         refresh(attempt.job.path)

@@ -47,19 +47,29 @@ class Uploads:
             raise OSError(errno.EREMOTEIO, str(error), str(self._attempt.path)) from error
 
     def end(self, *, is_ours: bool) -> None:
-        """Leave the attempt's folder to the looks. `is_ours`: its end is ours, and so is what was removed since."""
+        """Leave the attempt's folder to the looks. `is_ours`: its end is ours, and so is what was removed since.
+
+        Else the folder gets what the bucket has of the attempt: what was not uploaded is no part of it.
+        """
         self._end.set()
         if self._mirror is None:
             return
-        try:
-            if is_ours and self._push is not None:
-                with self._one_at_a_time:
+        name = self._mirror.name_of(self._attempt.path)
+        with self._one_at_a_time:
+            try:
+                if is_ours and self._push is not None:
                     self._push.push(is_last=True)
                     self._push.finish()
-        except (OSError, StoreError) as error:
-            log.warning("leftovers of %s stay in the bucket: %s", self._attempt.job.id, error)
-        finally:
-            self._mirror.release(self._mirror.name_of(self._attempt.path))
+            except (OSError, StoreError) as error:
+                log.warning("leftovers of %s stay in the bucket: %s", self._attempt.job.id, error)
+            if is_ours:
+                self._mirror.release(name)
+                return
+            self._mirror.discard(self._attempt.path)
+        try:
+            self._mirror.refresh(self._attempt.job.path)
+        except OSError as error:
+            log.warning("the next look brings what %s is: %s", self._attempt.job.id, error)
 
     def _run(self) -> None:
         while not self._end.wait(self._seconds):

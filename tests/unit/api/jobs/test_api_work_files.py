@@ -83,7 +83,8 @@ def test_of_a_bucket_large_files_are_listed_before_they_are_brought(attempt, pro
     write(attempt, {"large.bin": large, "small.txt": b"s"})
     AttemptPush(mirror, attempt).push()
     job = mirror.name_of(program_job.path)
-    mirror.folder.sync(job, mirror.store.list(job))
+    mirror.store.create(f"{job}/spec.json", program_job.spec_file.read_bytes())
+    mirror.folder.sync(job)
     assert not (attempt.files / "large.bin").exists()
     listing = listed()
     assert [(one["path"], one["bytes"]) for one in listing["data"]] == [("large.bin", len(large)), ("small.txt", 1)]

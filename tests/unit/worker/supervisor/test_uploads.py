@@ -32,7 +32,7 @@ def test_a_look_between_an_attempts_end_and_its_last_upload_takes_nothing_away(v
     assert attempt.close(AttemptEnd(outcome="finished", has_progress=True, ended_at=utc_now()))
     mirror.refresh(job.path)
     unit = mirror.name_of(job.path)
-    mirror.folder.sync(unit, mirror.store.list(unit))
+    mirror.folder.sync(unit)
     uploads.end(is_ours=True)
     kept = {entry.name.rpartition("/")[2] for entry in mirror.store.list(mirror.name_of(attempt.path))}
     assert {"events.jsonl", "prepare.py", "end.json"} <= kept

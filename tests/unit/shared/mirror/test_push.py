@@ -1,0 +1,173 @@
+"""What the bucket has of an attempt, after each single upload: what a kill at some moment leaves on a disk."""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+
+import shared.mirror.push
+from shared.durable import create_file, make_folder, replace_file
+from shared.job_folder import AttemptFolder, JobFolder
+from shared.mirror.attached import detach
+from shared.mirror.known import KnownFiles
+from shared.mirror.mirror import Mirror
+from shared.mirror.push import AttemptPush
+from shared.stamps import file_stamp
+from shared.store.folder import FolderStore
+from shared.store.interface import BadName
+
+EPOCHS = 4
+LONG = "/".join("é" * 100 for _ in range(2))
+
+
+class Scene:
+    """An attempt, and its training process: each step is one thing that the process does to its folder."""
+
+    def __init__(self, root: Path, store: FolderStore) -> None:
+        make_folder(root)
+        self.mirror = Mirror(root, store, KnownFiles(root.with_name("known.sqlite")))
+        self.attempt = AttemptFolder(root / "jobs/ab/job_ab/attempts/1", 1)
+        make_folder(self.attempt.path)
+        create_file(self.attempt.claim_file, b"{}")
+        # As the training process, which has no bucket.
+        detach(root)
+        for folder in (self.attempt.checkpoints, self.attempt.resume, self.attempt.files / LONG, self.job / "system"):
+            make_folder(folder)
+        self.push = AttemptPush(self.mirror, self.attempt)
+        self.steps = self._steps()
+
+    @property
+    def job(self) -> Path:
+        return self.attempt.job.path
+
+    def step(self) -> None:
+        next(self.steps, lambda: None)()
+
+    def finish(self) -> None:
+        for step in self.steps:
+            step()
+
+    def _steps(self) -> Iterator[Callable[[], object]]:
+        log, folder = self.attempt.training_log, self.attempt.checkpoints
+        yield partial(replace_file, self.job / "plan.json", b"{}")
+        for epoch in range(1, EPOCHS + 1):
+            yield partial(_append, log, f"{epoch}".encode())
+            yield partial(_append, log, b",0.5\n")
+            yield partial(_append, self.attempt.events_file, f'{{"epoch":{epoch}}}\n'.encode())
+            for name in ("a%b", "a/b", f"{LONG}/end", os.fsdecode(b"\xff")):
+                yield partial(_append, self.attempt.files / name, f"{name} {epoch}".encode("utf-8", "surrogateescape"))
+            yield partial(replace_file, folder / f"{epoch}.keras", f"{epoch}".encode())
+            yield partial(replace_file, self.attempt.manifest_file, f"{epoch}.keras".encode())
+            yield (folder / f"{epoch - 1}.keras").unlink if epoch > 1 else lambda: None
+            yield partial(replace_file, self.attempt.resume / f"point-{epoch}", f"{6 * epoch}".encode())
+            yield (self.attempt.resume / f"point-{epoch - 1}").unlink if epoch > 1 else lambda: None
+        yield partial(replace_file, self.attempt.evaluation_file, b"{}")
+        yield partial(create_file, self.attempt.conclusion_file, b"{}")
+
+
+def _append(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(content)
+
+
+class Watched(FolderStore):
+    """Looks at the bucket after each request, and lets the training process go on meanwhile."""
+
+    then: Callable[[], None] = staticmethod(lambda: None)
+
+    def replace(self, name: str, pieces: Iterator[bytes], modified_ns: int | None = None) -> None:  # type: ignore[override]
+        if name.endswith("/end") and "é" in name:
+            raise BadName(name)
+        super().replace(name, pieces, modified_ns)
+        self._look()
+
+    def remove(self, name: str) -> None:
+        super().remove(name)
+        self._look()
+
+    def _look(self) -> None:
+        found = {entry.name.partition("/attempts/1/")[2]: entry.name for entry in self.list("jobs")}
+        log = self.read(found["training_log.csv"]) if "training_log.csv" in found else b""
+        assert log is not None
+        assert log == b"" or log.endswith(b"\n")
+        if "checkpoints/manifest.json" in found:
+            named = (self.read(found["checkpoints/manifest.json"]) or b"").decode()
+            assert f"checkpoints/{named}" in found, (named, sorted(found))
+        for point in (file for name, file in found.items() if name.startswith("resume/")):
+            assert int(self.read(point) or b"") <= len(log)
+        if "conclusion.json" in found:
+            assert {"evaluation.json", f"checkpoints/{EPOCHS}.keras"} <= found.keys()
+        self.then()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_bucket_has_at_each_moment_what_a_kill_leaves_on_a_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    store, chance = Watched(tmp_path / "bucket"), Random(seed)
+    scene = Scene(tmp_path / "folder", store)
+    share = chance.choice([0.05, 0.3, 0.8])
+
+    def train_on() -> None:
+        if chance.random() < share:
+            scene.step()
+
+    def look(path: Path | str) -> object:
+        train_on()
+        return file_stamp(path)
+
+    store.then = train_on
+    monkeypatch.setattr(shared.mirror.push, "file_stamp", look)
+    for _ in range(15):
+        scene.push.push()
+        scene.step()
+    scene.finish()
+    scene.push.push(is_last=True)
+    scene.push.push(is_last=True)
+    there = {entry.name: store.read(entry.name) for entry in store.list("jobs")}
+    here = {
+        str(path.relative_to(scene.mirror.root)): path.read_bytes() for path in scene.job.rglob("*") if path.is_file()
+    }
+    assert there == {name: content for name, content in here.items() if not name.endswith("/end")}
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    scene = Scene(tmp_path / "folder", Watched(tmp_path / "bucket"))
+    scene.finish()
+    scene.push.push(is_last=True)
+    return scene
+
+
+def test_a_folder_that_vanishes_takes_nothing_out_of_the_bucket(scene: Scene) -> None:
+    before = sorted(entry.name for entry in scene.mirror.store.list("jobs"))
+    for path in sorted(scene.job.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    scene.push.push(is_last=True)
+    assert sorted(entry.name for entry in scene.mirror.store.list("jobs")) == before
+
+
+def test_a_file_of_an_earlier_attempt_that_a_look_takes_away_stays_in_the_bucket(scene: Scene) -> None:
+    store, name = scene.mirror.store, scene.mirror.name_of(scene.attempt.checkpoints / f"{EPOCHS}.keras")
+    store.create("jobs/ab/job_ab/spec.json", b"{}")
+    later = AttemptFolder(scene.job / "attempts/2", 2)
+    make_folder(later.path)
+    later.claim_file.write_bytes(b"{}")
+    scene.push.finish()
+    push = AttemptPush(scene.mirror, later)
+    store.replace(name, [b"k" * (1024**2 + 1)])
+    scene.mirror.release(scene.mirror.name_of(scene.attempt.path))
+    scene.mirror.refresh(JobFolder(scene.job).path)
+    assert not (scene.mirror.root / name).exists()
+    push.push(is_last=True)
+    assert name in {entry.name for entry in store.list("jobs")}
+
+
+def test_the_first_plan_of_a_job_stands(scene: Scene) -> None:
+    replace_file(scene.job / "plan.json", b"another")
+    scene.push.push(is_last=True)
+    assert scene.mirror.store.read("jobs/ab/job_ab/plan.json") == b"{}"
