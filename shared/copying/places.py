@@ -4,6 +4,7 @@ import time
 
 from shared.copying.problems import CopyRefused
 from shared.document import parse_document
+from shared.mirror.names import CHANGED, is_reservation
 from shared.store.interface import Entry, Store
 from shared.store.trial import TRIAL_FOLDER
 from shared.volume_identity import COPY_FILE, COPY_FOLDER, MARKER_FILE, VolumeMarker
@@ -70,4 +71,6 @@ def is_of_volume(name: str) -> bool:
 def _is_kept(name: str) -> bool:
     # In `deleted` are the names of removed jobs, which count, and folders that are on their way out.
     is_removed = name.startswith("deleted/") and name.count("/") > 1
-    return not (is_removed or name.startswith((f"{_WORKERS}/", "datasets/.partial-")))
+    # What only tells those who share a bucket.
+    is_of_bucket = name.startswith(f"{CHANGED}/") or is_reservation(name)
+    return not (is_removed or is_of_bucket or name.startswith((f"{_WORKERS}/", "datasets/.partial-")))

@@ -57,6 +57,12 @@ def is_content(unit: str) -> bool:
     return unit.partition("/")[0] in _CONTENT
 
 
+def is_reservation(name: str) -> bool:
+    """Whether the file only says who uploads what is beside it."""
+    parts = name.split("/")
+    return parts[0] in _DOCUMENTS and len(parts) == 3 and parts[2].startswith(RESERVED)
+
+
 def document_of(unit: str) -> str | None:
     """The file that makes a job, a sweep, a dataset, a program or weights exist; None for another unit."""
     document = _DOCUMENTS.get(unit.partition("/")[0])

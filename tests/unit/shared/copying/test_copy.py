@@ -84,6 +84,14 @@ def test_a_volume_goes_through_a_bucket_and_comes_out_with_every_byte_and_time(
     assert there.was_deleted("01ARZ3NDEKTSV4RRFFQ69G5FAV")
 
 
+def test_what_only_tells_those_who_share_a_bucket_is_no_part_of_a_copy(source: FolderStore, tmp_path: Path) -> None:
+    before = contents(source.root)
+    for name in ("changed/datasets/grades", "datasets/grades/reserved", "datasets/grades/reserved-1f"):
+        source.create(name, b"{}")
+    copy(source, FolderStore(tmp_path / "brought"))
+    assert contents(tmp_path / "brought") == before
+
+
 class CutStore:
     """A store that answers to `writes` calls that change it, and to none after them."""
 
