@@ -87,10 +87,13 @@ class LocalFolder:
     def sync(self, unit: str, *, with_logs: bool = False) -> None:
         """Make a unit what the bucket's is, but for what is brought later and what is our own.
 
-        Raises StoreError, OSError.
+        `with_logs`: to decide by it. Raises StoreError, OSError.
         """
-        known = self._known.below(unit)
-        self.sync_listed(unit, self._store.list(unit), known, with_logs=with_logs)
+        known, entries = self._known.below(unit), list(self._store.list(unit))
+        if with_logs:
+            # Somebody decides by it: what no bucket has does not count.
+            self._remove_strays(unit, {entry.name for entry in entries}, known)
+        self.sync_listed(unit, entries, known, with_logs=with_logs)
 
     def sync_listed(
         self, unit: str, listed: Iterable[Entry], known: Mapping[str, Known], *, with_logs: bool = False

@@ -15,7 +15,7 @@ import time
 from shared.document import UnusableDocument
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
-from shared.mirror.attached import discard, owns, refresh
+from shared.mirror.attached import discard, mirror_at, owns, refresh
 from shared.processes import is_gone
 from shared.queue import MOST_PENDING, JobQueue
 from shared.settings import Settings
@@ -140,4 +140,7 @@ def _has_no_process(attempt: AttemptFolder) -> bool:
     claim, training = attempt.claim(), attempt.training_process()
     if claim is None or not is_gone(claim.process):
         return False
-    return training is None or is_gone(training.process)
+    if training is None:
+        # Of a volume in a bucket it may have been named in a folder that is gone, and train still.
+        return mirror_at(attempt.volume_root) is None
+    return is_gone(training.process)

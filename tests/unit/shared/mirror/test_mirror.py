@@ -346,14 +346,15 @@ def test_what_was_not_uploaded_of_an_attempt_that_others_ended_goes(
     assert (here.root / attempt / "end.json").exists()
 
 
+@pytest.mark.parametrize("how", [Mirror.bring, Mirror.refresh])
 def test_what_a_process_that_outlived_its_worker_has_written_goes(
-    machines: Callable[..., Machine], store: Meanwhile
+    machines: Callable[..., Machine], store: Meanwhile, how: Callable[[Mirror, Path], None]
 ) -> None:
     here, attempt = machines(store), f"{JOB}/attempts/1"
     store.create(f"{attempt}/claim.json", b"{}")
     here.look(at_everything=True)
     here.place(f"{attempt}/resume/point-1.bin").write_bytes(b"never uploaded")
-    here.mirror.bring(here.root / JOB)
+    how(here.mirror, here.root / JOB)
     assert sorted(here.files()) == [f"{attempt}/claim.json", f"{JOB}/spec.json"]
 
 

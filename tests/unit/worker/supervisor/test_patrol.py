@@ -283,6 +283,17 @@ def test_while_the_training_process_lives_nobody_takes_over_before_the_time(volu
     assert attempt.end().outcome == "lost"
 
 
+def test_a_training_process_that_no_bucket_names_may_still_live(volume, sweeper, clock, gone, monkeypatch):
+    attempt = claimed_by(volume, HERE)
+    gone |= {1}
+    monkeypatch.setattr("worker.supervisor.patrol.mirror_at", {volume.root: "a bucket"}.get)
+    look_twice(sweeper, clock, 0.9)
+    assert attempt.end() is None
+    clock[0] += 0.2
+    sweeper.sweep()
+    assert attempt.end().outcome == "lost"
+
+
 @pytest.mark.parametrize("process", [None, HERE])
 def test_a_worker_of_another_machine_or_of_an_older_version_has_its_time(volume, sweeper, clock, process):
     attempt = claimed_by(volume, process)
