@@ -32,7 +32,7 @@ class Machine:
         attempt = claim(job, number)
         self.mirror.bring(job.path, self.volume.dataset_folder("grades"))
         push = AttemptPush(self.mirror, attempt)
-        process = forks.Process(target=train, args=(str(attempt.path), kill, "0.3"))
+        process = forks.Process(target=train, args=(str(attempt.path), kill, "0"))
         process.start()
         while process.exitcode is None:
             push.push()

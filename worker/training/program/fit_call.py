@@ -67,7 +67,7 @@ from worker.training.program.script_callbacks import (
 )
 from worker.training.program.sequence_loop import SequenceLoop, find_sequence, first_batch
 from worker.training.program.stage import plan_of_machine
-from worker.training.program.work_files import WorkFiles
+from worker.training.program.work_files import WorkFiles, check_copy
 from worker.training.resume.point import Place, ResumePoint
 from worker.training.resume.session import ResumeSession
 
@@ -253,8 +253,11 @@ class ScriptFit:
 
     # Where it resumes
 
-    def _is_of_this_call(self, point: ResumePoint, earlier: AttemptFolder) -> ResumePoint | None:  # noqa: ARG002
-        return point if point.callbacks.get("fit", {}).get("number") == self.number else None
+    def _is_of_this_call(self, point: ResumePoint, earlier: AttemptFolder) -> ResumePoint | None:
+        if point.callbacks.get("fit", {}).get("number") != self.number:
+            return None
+        check_copy(earlier.job, point.callbacks.get("files", {}))
+        return point
 
     def _as_resumed(self, settings: FitSettings, mark: CallState, session: ResumeSession) -> FitSettings:
         """With the seed of the attempt before, whose data this is to be."""

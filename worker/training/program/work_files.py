@@ -13,7 +13,9 @@ from stat import S_ISREG
 from typing import Any
 
 from shared.durable import link_file, sync_file
-from shared.job_folder import AttemptFolder
+from shared.job_folder import AttemptFolder, JobFolder
+from worker.training.background import MOST_WAITING
+from worker.training.resume.point import DamagedPoint
 
 # What of a working folder is kept with a resume point.
 MOST_FILES = 10_000
@@ -21,8 +23,9 @@ MOST_BYTES = 2 * 1024**3
 
 _COPIES = "files"
 _TEMPORARY = ".tmp"
-# The copy of the point that is being written, and of the two before it.
-_KEPT = 3
+# A point is on the disk long after its copy was made: one is being written, MOST_WAITING wait, and one is given to the
+# writer next, while the last two on the disk count.
+_KEPT = MOST_WAITING + 4
 
 Stamp = tuple[int, int, int]
 
@@ -64,7 +67,10 @@ class WorkFiles:
             )
         place = self._attempt.resume / _COPIES / name
         place.mkdir(parents=True)
-        self._last = place, {path: stamp for path, stamp in kept.items() if self._copy(path, stamp, place)}
+        copied = {path: stamp for path, stamp in kept.items() if self._copy(path, stamp, place)}
+        # With the number of its files, by which a copy is known to be whole.
+        place = place.rename(place.with_name(name := f"{name}-{len(copied)}"))
+        self._last = place, copied
         self._forget(place)
         removed = sorted(self._own.keys() - present.keys())
         return {"attempt": self._attempt.number, "copy": name, "removed": removed, "lost": lost}
@@ -73,7 +79,7 @@ class WorkFiles:
         """Put the folder back as it was when `state` was taken, by this attempt or by one before it."""
         if state.get("copy") is None:
             return
-        source = self._attempt.job.attempts_folder / str(state["attempt"]) / "resume" / _COPIES / state["copy"]
+        source = _place_of(self._attempt.job, state)
         kept = {path for path, _ in _stamps(source)}
         for path, stamp in _stamps(self.folder):
             if path not in kept and self._own.get(path) != stamp:
@@ -113,6 +119,17 @@ class WorkFiles:
         for old in self._copies[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
         self._copies = self._copies[-_KEPT:]
+
+
+def check_copy(job: JobFolder, state: dict[str, Any]) -> None:
+    """Raise DamagedPoint where the copy of a point's `state` lacks files; an older one does not say how many it has."""
+    name, dash, count = str(state.get("copy") or "").partition("-")
+    if dash and len(list(_stamps(_place_of(job, state)))) != int(count):
+        raise DamagedPoint(f"the script's files of that moment (copy {name}) are not all there")
+
+
+def _place_of(job: JobFolder, state: dict[str, Any]) -> Path:
+    return job.attempts_folder / str(state["attempt"]) / "resume" / _COPIES / state["copy"]
 
 
 def _choose(stamps: dict[str, Stamp]) -> dict[str, Stamp]:

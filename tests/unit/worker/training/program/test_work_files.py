@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from shared.job_folder import AttemptFolder, JobFolder
+from worker.training.background import MOST_WAITING
 from worker.training.program import work_files
-from worker.training.program.work_files import WorkFiles
+from worker.training.program.work_files import WorkFiles, check_copy
+from worker.training.resume.point import DamagedPoint
 
 
 def folders(tmp_path: Path) -> tuple[AttemptFolder, AttemptFolder]:
@@ -81,8 +83,37 @@ def test_only_the_copies_that_a_point_may_need_stay(tmp_path: Path) -> None:
     files = WorkFiles(first, print)
     files.begin()
     files.keeps_next = True
-    kept = [files.state()["copy"] for _ in range(6)]
-    assert sorted(one.name for one in (first.resume / "files").iterdir()) == [kept[0], *kept[-3:]]
+    kept = [files.state()["copy"] for _ in range(20)]
+    there = sorted(one.name for one in (first.resume / "files").iterdir())
+    # Two points on the disk, one that is being written, and those that wait for the writer and for a place there.
+    assert there == [kept[0], *kept[-(4 + MOST_WAITING) :]]
+
+
+def test_a_point_whose_copy_is_not_whole_is_damaged(tmp_path: Path) -> None:
+    first, _ = folders(tmp_path)
+    files = WorkFiles(first, print)
+    files.begin()
+    (files.folder / "one").write_text("1")
+    (files.folder / "two").write_text("2")
+    state = files.state()
+    check_copy(first.job, state)
+    (first.resume / "files" / state["copy"] / "two").unlink()
+    with pytest.raises(DamagedPoint, match="are not all there"):
+        check_copy(first.job, state)
+    shutil.rmtree(first.resume / "files" / state["copy"])
+    with pytest.raises(DamagedPoint):
+        check_copy(first.job, state)
+
+
+def test_a_copy_without_files_and_one_of_an_older_version_are_accepted(tmp_path: Path) -> None:
+    first, _ = folders(tmp_path)
+    files = WorkFiles(first, print)
+    files.begin()
+    state = files.state()
+    (first.resume / "files" / state["copy"]).rmdir()
+    check_copy(first.job, state)
+    check_copy(first.job, {**state, "copy": "000001"})
+    check_copy(first.job, {})
 
 
 def test_what_is_too_much_is_not_kept_and_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
