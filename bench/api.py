@@ -26,8 +26,9 @@ from typing import Any
 from ulid import ULID
 
 from shared.job import Ending
+from shared.open_job import OpenJob
 from shared.times import format_time
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.integration.api.conftest import ApiProcess
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY

@@ -137,7 +137,7 @@ def jobs(folder: Path, times: int) -> Part:
     for place in places(folder, "jobs"):
         with service(place, 1) as client:
             _put_data(client, folder)
-            _ended(client, client.submit(_job(0))["id"])
+            _wait_for_end(client, client.submit(_job(0))["id"])
             posts, claims, rows = [], [], []
             for seed in range(1, times + 1):
                 began = time.monotonic()
@@ -147,7 +147,7 @@ def jobs(folder: Path, times: int) -> Part:
                     time.sleep(0.02)
                 rows.append(time.monotonic() - began)
                 claims.append((parse_time(now["started_at"]) - parse_time(now["created_at"])).total_seconds())
-                _ended(client, job["id"])
+                _wait_for_end(client, job["id"])
         part.add(f"{place.name}: POST /jobs", posts)
         part.add(f"{place.name}: from the post to the claim", claims)
         part.add(f"{place.name}: from the post to the first row that a client sees", rows)
@@ -200,7 +200,7 @@ def long_list(folder: Path, count: int) -> Part:
             while client.jobs(limit=1)["total"] < count:
                 time.sleep(0.05)
             part.add(f"{place.name}: until a new API has all of them", [time.monotonic() - began])
-            part.add(f"{place.name}: the newest 50", [_timed(lambda: client.jobs(limit=50)) for _ in range(20)])
+            part.add(f"{place.name}: the newest 50", [_measure(lambda: client.jobs(limit=50)) for _ in range(20)])
     return part
 
 
@@ -218,7 +218,7 @@ def requests(folder: Path) -> Part:
             _put_data(client, folder)
             _add_requests(part, "an idle API", server)
         with service(place, 1) as client:
-            _ended(client, client.submit(_job(0))["id"])
+            _wait_for_end(client, client.submit(_job(0))["id"])
             _add_requests(part, "an idle API and an idle worker", server)
             job = client.submit(_job(1, epochs=100_000))
             while not _epoch(client.job(job["id"])):
@@ -228,7 +228,7 @@ def requests(folder: Path) -> Part:
             after = _epoch(client.job(job["id"]))
             part.notes.append(f"{after - before} epochs in that time; each kind of request is bounded by the time")
             client.cancel(job["id"])
-            _ended(client, job["id"], "cancelled")
+            _wait_for_end(client, job["id"], "cancelled")
     return part
 
 
@@ -253,14 +253,14 @@ def _epoch(job: dict[str, Any]) -> int:
     return int((job["progress"] or {"epoch": 0})["epoch"])
 
 
-def _ended(client: Client, job_id: str, status: str = "succeeded") -> None:
+def _wait_for_end(client: Client, job_id: str, status: str = "succeeded") -> None:
     while (job := client.job(job_id))["status"] not in {"succeeded", "failed", "cancelled"}:
         time.sleep(0.05)
     if job["status"] != status:
         raise RuntimeError(f"the job has {job['status']}: {job['error']}")
 
 
-def _timed(act: Callable[[], object]) -> float:
+def _measure(act: Callable[[], object]) -> float:
     began = time.monotonic()
     act()
     return time.monotonic() - began

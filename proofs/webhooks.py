@@ -25,8 +25,9 @@ from typing import Any
 from api.state.webhook_store import EVENT_TYPES
 from shared.job import AttemptEnd, Ending, JobError, Stop, TerminalStatus
 from shared.job_folder import JobFolder
+from shared.open_job import OpenJob
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.api_process import ApiProcess
 from tests.support.jobs import claim, learnable_frame, put_dataset, small_spec
 from tests.support.redis import RedisServer, running_redis

@@ -45,7 +45,7 @@ from shared.ids import age_seconds, is_dataset_id, is_job_id, is_sweep_id
 from shared.job import JobRecord
 from shared.job_folder import JobFolder
 from shared.mirror.attached import bring, mirror_at, missing_files
-from shared.open_job import OpenJob as OpenJob  # noqa: PLC0414  also imported from here
+from shared.open_job import OpenJob
 from shared.plain_files import guard
 from shared.problems import FitstopError
 from shared.program import ProgramInfo, ProgramStore

@@ -19,8 +19,8 @@ from api.auth.access import caller
 from api.http.problems import HttpProblem
 from api.state.service import service
 from shared.job import JobRecord
+from shared.open_job import OpenJob
 from shared.times import utc_now
-from shared.volume import OpenJob
 
 MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400

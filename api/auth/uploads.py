@@ -16,9 +16,9 @@ from shared.dataset import DatasetInfo
 from shared.document import UnusableDocument
 from shared.ids import DATASET_ID_PATTERN
 from shared.job import JobRecord
+from shared.open_job import OpenJob
 from shared.problems import Conflict, NotFound, Problem, Refused, list_names, pointer
 from shared.program import ProgramInfo
-from shared.volume import OpenJob
 from shared.weights import WeightsInfo
 
 LIST_QUERY = {"limit": integer(1, 100, 20), "after": text("Last id of the previous page."), "project": PROJECT}

@@ -15,9 +15,9 @@ from api.state.service import service
 from shared.events import last_epoch_event
 from shared.explain import Waits, explain
 from shared.job_folder import JobState
+from shared.open_job import OpenJob
 from shared.problems import NotFound
 from shared.times import seconds_since
-from shared.volume import OpenJob
 
 
 @operation(

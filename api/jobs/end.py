@@ -12,10 +12,10 @@ from api.shapes.jobs import Job
 from api.state.past_jobs import past_job
 from api.state.service import service
 from shared.job_folder import JobFolder
+from shared.open_job import OpenJob
 from shared.problems import Conflict, NotFound
 from shared.settling import settle_if_decided
 from shared.sweep.folder import find_sweep
-from shared.volume import OpenJob
 
 
 @operation(

@@ -26,8 +26,8 @@ from shared.document import UnusableDocument
 from shared.ids import is_sweep_id
 from shared.job import JobRecord, JobStatus
 from shared.job_folder import JobFolder, JobState
+from shared.open_job import OpenJob
 from shared.times import format_time, parse_time, utc_now
-from shared.volume import OpenJob
 
 _METADATA = "metadata."
 _MOMENT = {"type": "string", "format": "date-time", "examples": [utc_now()]}

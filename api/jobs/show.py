@@ -27,8 +27,8 @@ from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import JobFolder, JobState
 from shared.ledger import Ledger
+from shared.open_job import OpenJob
 from shared.spec import JobSpec, ProgramJobSpec
-from shared.volume import OpenJob
 
 MOST_WAIT_SECONDS = 60
 _RUNNING_SECONDS, _QUEUED_SECONDS = 2, 5

@@ -49,10 +49,10 @@ from shared.history import JobHistory
 from shared.job import TERMINAL, JobRecord
 from shared.job_folder import ATTEMPTS, CANCEL_FILE, RESULT_FILE, JobFolder
 from shared.ledger import Ledger, ledger
+from shared.open_job import OpenJob
 from shared.problems import NotFound
 from shared.progress import EpochProgress
 from shared.stamps import file_stamp
-from shared.volume import OpenJob
 
 READ_SECONDS = 0.03
 FORECAST_SECONDS = 0.015

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from shared.job_folder import is_waiting
+from shared.open_job import OpenJob
 from shared.project import DEFAULT_PROJECT
 from shared.turns import Turns, read_turns
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 
 # Who has been taken meanwhile is looked up no more often than this; each look has a fiftieth of the time at most.
 _FRESH_SECONDS = 0.5

@@ -11,9 +11,10 @@ from shared.events import Event, EventWriter
 from shared.job import Ending, TerminalStatus
 from shared.job_folder import JobFolder
 from shared.manifest import Checkpoint, Manifest, write_manifest
+from shared.open_job import OpenJob
 from shared.sweep.folder import sweep_folder
 from shared.times import time_in, utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from shared.worker_card import WorkerCard
 from tests.integration.api.conftest import ApiProcess
 from tests.support.jobs import claim

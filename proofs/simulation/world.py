@@ -22,10 +22,11 @@ from shared.durable import make_folder, replace_file
 from shared.events import Event, EventWriter
 from shared.job import Conclusion, Ending, JobRecord, Stop
 from shared.job_folder import AttemptFolder
+from shared.open_job import OpenJob
 from shared.points import place_of, point_name, points_of
 from shared.project import DEFAULT_PROJECT
 from shared.settings import Settings
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.unit.shared.records import record
 from worker.ipc.exit_statuses import SUPERSEDED
 from worker.ipc.pulse import Pulse

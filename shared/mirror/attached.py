@@ -69,7 +69,7 @@ def detach(root: Path) -> None:
 
 
 def mirror_at(root: Path) -> WriteThrough | None:
-    """What stands behind the volume at `root`; None for a volume on a filesystem."""
+    """The bucket that holds the volume at `root`; None for a volume on a filesystem."""
     return _attached.get(os.fspath(root))
 
 

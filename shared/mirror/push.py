@@ -1,4 +1,4 @@
-"""Uploads what an attempt writes into the folder, behind the training process and in order.
+"""Uploads what an attempt writes into the folder, in order, while its process trains on.
 
 A resume point and a manifest say that other files are there. So they are taken first, by a link beside the folder, and
 uploaded last: the bucket then holds what a process that was killed at that moment would have left. Files that grow are
@@ -26,7 +26,7 @@ from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
 from shared.store.interface import BadName
 
-# A file that changes all the time is uploaded whole each time: so many bytes of it in a second, at most.
+# A file that changes all the time is uploaded whole each time: at most this many bytes of it in a second.
 _BYTES_PER_SECOND = 1024**2
 _MOST_LINE_BYTES = 1024**2
 _STAGED = ".upload-"
@@ -84,8 +84,8 @@ class AttemptPush:
         """
         for _ in range(_TRIES):
             shutil.rmtree(staged, ignore_errors=True)
-            signs = self._take(staged, filter(_is_sign, self._changed()))
-            others = [name for name in self._changed() if not _is_sign(name)]
+            signs = self._take(staged, filter(_is_sign, self._find_changed()))
+            others = [name for name in self._find_changed() if not _is_sign(name)]
             if not is_last:
                 # A resume point counts on the log's rows.
                 has_point, now = any("/resume/" in name for name in signs), time.monotonic()
@@ -164,7 +164,7 @@ class AttemptPush:
                     self._mirror.store.remove(file)
             del self._uploaded[name]
 
-    def _changed(self) -> list[str]:
+    def _find_changed(self) -> list[str]:
         look = self._look()
         return sorted(name for name, stamp in look if self._is_ours(name) and self._uploaded.get(name) != stamp)
 

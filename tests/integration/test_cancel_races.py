@@ -10,9 +10,10 @@ from flask.testing import FlaskClient
 from api import create_app
 from shared.job import AttemptEnd, Ending, Stop
 from shared.job_folder import JobFolder
+from shared.open_job import OpenJob
 from shared.settings import Settings
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
 from worker.supervisor.claim import Owner, claim_next

@@ -8,8 +8,9 @@ from api.state.webhook_store import WebhookStore
 from api.webhooks.sender import LOOK_SECONDS
 from proofs.webhooks import SenderProcess, prove
 from shared.job import Ending
+from shared.open_job import OpenJob
 from shared.settings import Settings
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.waiting import wait_for
 from tests.support.webhooks import Receiver, put_webhook

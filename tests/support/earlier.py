@@ -8,8 +8,9 @@ from typing import Any
 from shared.job import AttemptEnd, Ending, Stop
 from shared.job_folder import JobFolder
 from shared.manifest import Checkpoint, Manifest, write_manifest
+from shared.open_job import OpenJob
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.jobs import claim, put_job
 
 CHECKPOINT = "model-02.keras"

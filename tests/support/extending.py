@@ -6,9 +6,10 @@ from typing import Any
 from api import create_app
 from shared.job import AttemptEnd
 from shared.job_folder import JobFolder
+from shared.open_job import OpenJob
 from shared.settings import Settings
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.keys import ADMIN_KEY, authorized
 from worker.supervisor.clean_up import sweep_out
 

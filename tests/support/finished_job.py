@@ -7,11 +7,12 @@ from shared.events import Event
 from shared.job import AttemptEnd, Ending, Stop
 from shared.job_folder import JobFolder
 from shared.manifest import Checkpoint, Manifest, write_manifest
+from shared.open_job import OpenJob
 from shared.points import point_name
 from shared.progress import LastImprovement
 from shared.project import DEFAULT_PROJECT
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec
 

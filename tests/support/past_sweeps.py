@@ -5,11 +5,12 @@ from typing import Any
 from shared.events import Event
 from shared.ids import new_job_id, new_sweep_id
 from shared.job import AttemptEnd, Ending, Stop, TrialOf
+from shared.open_job import OpenJob
 from shared.project import DEFAULT_PROJECT
 from shared.sweep.check import check
 from shared.sweep.folder import SweepFolder, SweepRecord, TrialRecord, sweep_folder
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec
 from tests.support.sweeps import judge_of, sweep_document

@@ -11,9 +11,10 @@ from api.state.key_store import ENVIRONMENT_KEY_ID
 from api.state.partial_uploads import PartialInfo, begin_upload, find_upload
 from api.state.service import Service
 from shared.job import Ending
+from shared.open_job import OpenJob
 from shared.sweep.folder import sweep_folder
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from shared.worker_card import RunningAttempt, WorkerCard
 from tests.support.evaluations import leave_evaluation, measured_numbers
 from tests.support.finished_job import finished_job

@@ -33,7 +33,7 @@ def count_devices(cards: Sequence[str], slots: Sequence[int], each: int) -> int:
 
 
 def choose_slots(cards: Sequence[str], slots: Sequence[int], each: int, devices: int) -> tuple[int, ...]:
-    """The first slots that hold so many devices together, of which each adds some."""
+    """The first slots that hold this number of devices together, of which each adds some."""
     chosen: tuple[int, ...] = ()
     for slot in slots:
         more = (*chosen, slot)

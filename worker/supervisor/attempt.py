@@ -10,11 +10,12 @@ from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, JobError
 from shared.job_folder import AttemptFolder
 from shared.mirror.attached import bring
+from shared.open_job import OpenJob
 from shared.points import made_progress
 from shared.settings import Settings
 from shared.storage import classify_storage_error, is_storage_error, storage_message
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from worker.ipc.pulse import Pulse
 from worker.machine.cards import card_environment
 from worker.machine.memory import held_bytes, out_of_memory_kills, training_limit

@@ -11,12 +11,13 @@ from shared.document import UnusableDocument
 from shared.job import AttemptEnd, Claim, ProcessIdentity
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from shared.mirror.attached import refresh
+from shared.open_job import OpenJob
 from shared.settling import settle_if_decided
 from shared.spec import ProgramJobSpec
 from shared.spec.base import MOST_DEVICES
 from shared.times import utc_now
 from shared.turns import Turns, read_turns, record_turn
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from worker.machine.memory import DATA_LARGER_THAN_MEMORY, memory_bytes
 
 _PROBE_BYTES = 64 * 1024

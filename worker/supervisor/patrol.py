@@ -1,8 +1,8 @@
 """Looks through the open jobs every few seconds, in every worker: nothing waits for an operator.
 
 An attempt whose counter stands still is ended as lost, on its worker's own machine as soon as the worker's process is
-gone; a job whose files decide its end gets its result; a job that
-waits and that no notification announces is announced.
+gone; a job whose files decide its end gets its result; a job that waits and that no notification announces is
+announced.
 
 In a long queue nearly all jobs wait, and reading all of them every few seconds would be most of what a worker does. So
 each look takes in the head of the queue, the jobs that run, as the workers' cards and the looks before say, and in turn
@@ -16,17 +16,19 @@ from shared.document import UnusableDocument
 from shared.durable import read_bytes
 from shared.job_folder import AttemptFolder
 from shared.mirror.attached import discard, mirror_at, owns, refresh
+from shared.open_job import OpenJob
 from shared.processes import is_gone
 from shared.queue import MOST_PENDING, JobQueue
 from shared.settings import Settings
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from worker.supervisor.claim import log_set_aside, waiting_jobs
 from worker.supervisor.outcome import lost_attempt
 
 # A machine that was copied while it ran has the boot, the pids and the namespaces of the other one: a worker that
 # beats is there, whatever its process looks like from here.
 _QUIET_BEATS = 1.5
-# After so many times the take-over an attempt of this process is one that nobody runs: its claim failed half-way.
+# An attempt that this process has claimed and that is silent for this number of take-over times is run by nobody: the
+# bucket failed right after its claim.
 _OWN_TAKE_OVERS = 3
 # Of a queue up to this length each look takes in all.
 _MOST_LOOKS = 200

@@ -11,6 +11,7 @@ from contextlib import suppress
 from shared.document import UnusableDocument
 from shared.ids import new_job_id
 from shared.job import JobError
+from shared.open_job import OpenJob
 from shared.problems import Refused
 from shared.queue import JobQueue
 from shared.resolve.memory import MemoryLimits
@@ -24,7 +25,7 @@ from shared.sweep.state import SweepReader, SweepState
 from shared.sweep.steps import CancelTrial, Divide, End, MakeJob, Propose, Step, StopTrial, next_steps
 from shared.sweep.trial_record import DataChanged, give_share, store_trial
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from worker.supervisor.claim import log_set_aside
 
 _MOST_ROUNDS = 1000

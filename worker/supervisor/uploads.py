@@ -80,5 +80,5 @@ class Uploads:
                         # Not with the next look: a client waits for these rows.
                         self._mirror.send_hints()
             except (OSError, StoreError) as error:
-                # It is tried again; whether the attempt goes on, its heartbeat decides.
+                # It is tried again. The heartbeat decides whether the attempt continues.
                 log.warning("files of %s were not uploaded: %s", self._attempt.job.id, error)

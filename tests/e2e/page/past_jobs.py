@@ -7,7 +7,7 @@ from dataclasses import replace
 from shared.events import Event
 from shared.job import Ending, Stop
 from shared.job_folder import JobFolder
-from shared.volume import OpenJob
+from shared.open_job import OpenJob
 from tests.support.api_process import ApiProcess
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec

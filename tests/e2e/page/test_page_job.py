@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared.job import BudgetUsed, Ending, Stop
-from shared.volume import OpenJob
+from shared.open_job import OpenJob
 from tests.e2e.page.past_jobs import finished_job, held_up, interrupted_job, long_job, over, posted
 from tests.support.browser import DESKTOP, PHONE, serious_faults
 from tests.support.epochs import epoch, tell

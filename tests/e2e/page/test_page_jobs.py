@@ -1,7 +1,7 @@
 """The table of jobs in a real browser."""
 
 from shared.job import BudgetUsed, Ending, Stop
-from shared.volume import OpenJob
+from shared.open_job import OpenJob
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec
 

@@ -7,8 +7,8 @@ import pytest
 
 from shared.ids import new_sweep_id
 from shared.job import Ending, Stop, TrialOf
+from shared.open_job import OpenJob
 from shared.progress import Best
-from shared.volume import OpenJob
 from tests.support.browser import DESKTOP, PHONE, serious_faults
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from shared.job import Ending, JobError, Stop
-from shared.volume import OpenJob
+from shared.open_job import OpenJob
 from tests.e2e.page.past_jobs import finished_job
 from tests.support.browser import serious_faults
 from tests.support.epochs import epoch, tell

@@ -15,9 +15,9 @@ import pytest
 from api import create_app
 from api.document.openapi import routes
 from shared.job import Ending
+from shared.open_job import OpenJob
 from shared.settings import Settings
 from shared.times import time_in, utc_now
-from shared.volume import OpenJob
 from shared.worker_card import WorkerCard
 from tests.support.evaluations import classified, leave_evaluation
 from tests.support.finished_job import MODEL, finished_job

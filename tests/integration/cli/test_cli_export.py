@@ -12,8 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fitstop.cli.main import main
 from shared.job import AttemptEnd, Ending, JobError, Stop
+from shared.open_job import OpenJob
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.api_process import ApiProcess
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec

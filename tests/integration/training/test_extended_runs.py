@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from shared.job_folder import JobFolder
-from shared.volume import OpenJob, Volume
+from shared.open_job import OpenJob
+from shared.volume import Volume
 from tests.support.extending import content, end, extended
 from tests.support.jobs import learnable_frame, put_dataset, put_job, rows_of, small_spec
 from tests.support.killing import (

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from shared.job import TERMINAL, JobError
+from shared.open_job import OpenJob
 from shared.settings import Settings
 from shared.settling import settle_if_decided
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import claim, ending, finished, handed_back, record, train_to
 from worker.supervisor.claim import Owner, claim_next, waiting_jobs

@@ -9,8 +9,9 @@ import pytest
 
 from shared.ids import new_job_id
 from shared.job_folder import is_waiting
+from shared.open_job import OpenJob
 from shared.turns import Turns, read_turns, record_turn
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.unit.shared.records import finished, record
 from worker.supervisor.claim import Owner, claim_next
 

@@ -12,10 +12,11 @@ from shared.job_folder import JobFolder
 from shared.mirror.attached import detach
 from shared.mirror.known import KnownFiles
 from shared.mirror.mirror import Mirror
+from shared.open_job import OpenJob
 from shared.store.folder import FolderStore
 from shared.store.interface import NoAnswer
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume, data_file_of
+from shared.volume import Volume, data_file_of
 from shared.worker_card import RunningAttempt, WorkerCard
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import GRADES, dataset, ending, posted, record, taken

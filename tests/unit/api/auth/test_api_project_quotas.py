@@ -9,8 +9,8 @@ import pytest
 from api import create_app
 from api.state.service import Service
 from shared.job import AttemptEnd, Ending
+from shared.open_job import OpenJob
 from shared.times import utc_now
-from shared.volume import OpenJob
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import authorized
 from tests.support.sweeps import sweep_document

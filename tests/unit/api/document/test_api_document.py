@@ -14,8 +14,8 @@ from api.jobs.post import README_JOB
 from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, Ending, JobError, Stop
 from shared.manifest import Checkpoint, Manifest, write_manifest
+from shared.open_job import OpenJob
 from shared.times import time_in, utc_now
-from shared.volume import OpenJob
 from shared.worker_card import RunningAttempt, WorkerCard
 from tests.support.jobs import claim, small_spec
 

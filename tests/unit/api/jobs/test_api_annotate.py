@@ -6,7 +6,7 @@ import pytest
 
 from shared.annotations import ANNOTATIONS, MOST_NOTE_CHARACTERS, MOST_TAGS
 from shared.job import Ending
-from shared.volume import OpenJob
+from shared.open_job import OpenJob
 
 
 def change(client, job, **body):

@@ -10,7 +10,7 @@ from api.jobs import earlier as posting
 from shared.earlier_model import EarlierModel
 from shared.job import Ending
 from shared.manifest import read_manifest, write_manifest
-from shared.volume import OpenJob
+from shared.open_job import OpenJob
 from tests.support.earlier import CHECKPOINT, put_earlier_job
 from tests.support.extending import content
 from tests.support.finished_job import finished_job

@@ -8,10 +8,10 @@ import pytest
 from shared.events import Event, EventWriter
 from shared.job import Ending, EnginePlan, Stop
 from shared.manifest import Checkpoint, Manifest, write_manifest
+from shared.open_job import OpenJob
 from shared.points import point_name
 from shared.progress import Best, EpochProgress
 from shared.times import utc_now
-from shared.volume import OpenJob
 from tests.support.extending import content
 from tests.support.jobs import claim, learnable_frame, put_dataset
 

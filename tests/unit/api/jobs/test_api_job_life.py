@@ -7,7 +7,8 @@ import pytest
 
 import shared.volume
 from shared.job import Ending
-from shared.volume import OpenJob, Volume
+from shared.open_job import OpenJob
+from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, small_spec
 
 

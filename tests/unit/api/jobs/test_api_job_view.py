@@ -8,7 +8,7 @@ import pytest
 from api.state.service import Service
 from shared.events import Event, EventWriter
 from shared.job import Ending
-from shared.volume import OpenJob
+from shared.open_job import OpenJob
 from tests.support.jobs import claim
 from tests.support.keys import authorized
 from tests.support.waiting import wait_for

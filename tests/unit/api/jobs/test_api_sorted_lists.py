@@ -7,8 +7,8 @@ import pytest
 from api.state import index
 from api.state.index_file import ORDERS
 from shared.job import Ending, Stop
+from shared.open_job import OpenJob
 from shared.progress import Best
-from shared.volume import OpenJob
 from tests.support.jobs import claim
 from tests.support.waiting import wait_for
 

@@ -11,7 +11,7 @@ import pytest
 from api import create_app
 from api.models.unpack import ENTRY
 from shared.job import Ending
-from shared.volume import OpenJob
+from shared.open_job import OpenJob
 from tests.support.jobs import put_job, small_spec
 from tests.support.keys import authorized
 from tests.support.two_projects import two_projects

@@ -4,8 +4,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.job import AttemptEnd, Ending
+from shared.open_job import OpenJob
 from shared.times import time_in, utc_now
-from shared.volume import OpenJob
 from shared.worker_card import RunningAttempt, WorkerCard
 from tests.support.jobs import claim
 

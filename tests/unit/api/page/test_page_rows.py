@@ -6,7 +6,7 @@ from api.page import rows
 from api.page.spark import MOST_POINTS
 from shared.events import Event
 from shared.job import Ending, JobError, Stop
-from shared.volume import OpenJob
+from shared.open_job import OpenJob
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import claim, put_job, small_spec
 

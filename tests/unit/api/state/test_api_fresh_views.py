@@ -93,7 +93,7 @@ def test_a_long_queue_knows_the_place_of_a_new_job_before_it_is_looked_at_again(
 
 
 def marker(job):
-    from shared.volume import OpenJob
+    from shared.open_job import OpenJob
 
     record = job.record()
     return OpenJob(record.spec.priority, job.id)

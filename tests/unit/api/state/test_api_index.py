@@ -15,9 +15,10 @@ from api.state.service import Service
 from shared.dataset import DatasetInfo
 from shared.ids import new_sweep_id
 from shared.job import Ending, TrialOf
+from shared.open_job import OpenJob
 from shared.settings import Settings
 from shared.times import utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.jobs import claim, put_job, small_spec
 from tests.support.keys import authorized
 from tests.support.waiting import wait_for

@@ -4,7 +4,8 @@ import pytest
 
 from api.state.queue_order import QueuePlaces, queued_jobs
 from shared.ids import new_job_id
-from shared.volume import OpenJob, Volume
+from shared.open_job import OpenJob
+from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
 from tests.unit.shared.records import finished, record
 from worker.supervisor.claim import Owner, claim_next

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 from api.state.shared_counts import MemoryCounts
 from api.state.unfinished_jobs import UnfinishedJobs
 from shared.ids import new_job_id
-from shared.volume import OpenJob, Volume
+from shared.open_job import OpenJob
+from shared.volume import Volume
 
 
 def test_two_processes_admit_together_no_more_than_the_limit(tmp_path):

@@ -7,8 +7,9 @@ import pytest
 
 from api import create_app
 from api.state.sweeps import SweepStates
+from shared.open_job import OpenJob
 from shared.sweep.folder import SweepFolder
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.keys import authorized
 from tests.support.past_sweeps import end_trial, ended_sweep, running_sweep
 from tests.support.reads import counted_reads

@@ -6,11 +6,11 @@ from api import create_app
 from api.state.quota_watch import QuotaWatch
 from api.state.service import Service
 from shared.job import AttemptEnd, Ending
+from shared.open_job import OpenJob
 from shared.settings import Settings
 from shared.sweep.folder import find_sweep
 from shared.sweep.quota import read_word
 from shared.times import utc_now
-from shared.volume import OpenJob
 from tests.support.jobs import claim
 from tests.support.keys import authorized
 from tests.support.sweeps import DeafQueue, sweep_document

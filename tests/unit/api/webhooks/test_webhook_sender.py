@@ -10,8 +10,8 @@ from api.webhooks.facts import facts_of
 from api.webhooks.watch import Watch
 from shared.events import Event
 from shared.job import AttemptEnd, Ending, JobError, Stop
+from shared.open_job import OpenJob
 from shared.times import utc_now
-from shared.volume import OpenJob
 from tests.support.epochs import tell
 from tests.support.jobs import claim
 from tests.support.waiting import wait_for

@@ -12,13 +12,14 @@ from shared.document import read_document
 from shared.job import Claim
 from shared.job_folder import JobFolder
 from shared.job_share import read_share, shares_folder
+from shared.open_job import OpenJob
 from shared.settings import Settings
 from shared.spec import Budget
 from shared.sweep.folder import Extension, Share, Shares, SweepFolder
 from shared.sweep.proposal import propose
 from shared.sweep.state import SweepState, read_state
 from shared.times import time_in, utc_now
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.sweeps import DeafQueue, put_sweep, train

@@ -14,8 +14,9 @@ from shared.events import job_events
 from shared.job import JobRecord
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.keras_head import Head
+from shared.open_job import OpenJob
 from shared.settings import Settings
-from shared.volume import OpenJob, Volume
+from shared.volume import Volume
 from tests.support.earlier import keras_bytes, put_earlier_job, small_cnn
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.kinds import digit_images, put_images
