@@ -63,7 +63,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     except OSError as error:
-        print(f"{_place_of(error, settings)}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        print(f"{_place_of(error, settings)}: {_reason_of(error)}", file=sys.stderr)  # noqa: T201
         return 1
     if settings.api_processes > 1:
         count_together()
@@ -90,7 +90,7 @@ def _check_bucket(address: str) -> None:
     command = [sys.executable, "-P", "-m", "shared.mirror", address]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise OSError(errno.EREMOTEIO, done.stderr.strip(), address)
+        raise OSError(errno.EREMOTEIO, done.stderr.strip())
 
 
 def secrets_of(settings: Settings) -> list[str]:
@@ -99,6 +99,11 @@ def secrets_of(settings: Settings) -> list[str]:
     of_bucket = (os.environ.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
     own = settings.admin_key and settings.admin_key.get_secret_value()
     return [text for text in (own, password, *of_bucket) if text]
+
+
+def _reason_of(error: OSError) -> str:
+    """What the system says, and of which file."""
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
 
 
 def _place_of(error: OSError, settings: Settings) -> str:

@@ -66,8 +66,6 @@ def _shares(first: int, count: int) -> Iterator[range]:
 
 def _tell_one(seed: int, kind: type[Play]) -> int:
     logging.disable()
-    # As in `some_worlds`: else the world is another one.
-    tempfile.gettempdir()
     with in_memory() as folder, simulated():
         outcome = run_world(seed, folder, tell=_tell, kind=kind)
         if outcome.broken:

@@ -188,7 +188,7 @@ class BucketEye(Eye):
 
     def sees(self, operation: str, arguments: tuple[Any, ...]) -> None:
         if self.tell is not None and operation in {"link", "replace", "rename", "unlink"}:
-            self.notes(f"{operation} {os.fspath(arguments[-1]).removeprefix(self._root)}")
+            self.notes(f"{operation} {os.fspath(arguments[-1]).removeprefix(str(Path(self._root).parent))}")
 
     def stores(self, name: str) -> None:
         self.notes(f"the bucket has {name}")

@@ -6,6 +6,7 @@ The product's modules are not changed. What runs outside of a simulated process 
 import errno
 import io
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ import shared.mirror.pull
 import shared.mirror.push
 import shared.plain_files
 import shared.times
+import shared.volume
 import worker.supervisor.attempt
 import worker.supervisor.claim
 import worker.supervisor.heartbeat
@@ -69,6 +71,7 @@ _TOKENS = (
     shared.mirror.local_folder,
     shared.mirror.mirror,
     shared.mirror.push,
+    shared.volume,
     worker.supervisor.slots,
 )
 
@@ -95,6 +98,8 @@ class World:
 @contextmanager
 def simulated() -> Iterator[None]:
     """Worlds may run inside."""
+    # Found once under a lock, by file operations: in a world they are suspended, and the next one would wait for ever.
+    tempfile.gettempdir()
     with ExitStack() as stack:
         plain = partial(_open_plain, os.open)
         stack.enter_context(patch.object(shared.plain_files, "_open", _operation("open file", plain, plain)))
@@ -102,6 +107,7 @@ def simulated() -> Iterator[None]:
             ours = _nothing if name == "fsync" else getattr(os, name)
             stack.enter_context(patch.object(os, name, _operation(name, ours, getattr(os, name))))
         stack.enter_context(patch.object(io, "open", _operation("open file", io.open, io.open)))
+        stack.enter_context(patch.object(os, "getpid", partial(_pid, os.getpid)))
         clock = SimpleNamespace(monotonic=_monotonic, sleep=_sleep)
         for module in _TIMED:
             stack.enter_context(patch.object(module, "time", clock))
@@ -118,6 +124,7 @@ def simulated() -> Iterator[None]:
         stack.enter_context(patch.object(shared.job_folder, "read_document", _remembering_read()))
         stack.enter_context(patch.object(worker.supervisor.attempt, "out_of_memory_kills", lambda: 0))
         stack.enter_context(patch.object(worker.supervisor.attempt, "held_bytes", lambda _: 0))
+        stack.enter_context(patch.object(worker.supervisor.attempt, "training_limit", lambda _: None))
         # Nothing is decided by what an attempt uses.
         stack.enter_context(patch.object(worker.supervisor.attempt, "SystemSampler", lambda *_: nullcontext()))
         for module in (worker.supervisor.claim, worker.supervisor.slots):
@@ -188,6 +195,10 @@ def _monotonic() -> float:
 
 def _sleep(seconds: float) -> None:
     World.kernel.sleep(seconds)
+
+
+def _pid(real: Callable[[], int]) -> int:
+    return this_process().pid if _is_simulated() else real()
 
 
 def _token(size: int) -> str:

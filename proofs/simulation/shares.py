@@ -13,8 +13,6 @@ from proofs.simulation.world import Outcome, Play, run_world
 def some_worlds(seeds: range, kind: type[Play] = Play) -> list[Outcome]:
     """The worlds of these seeds."""
     logging.disable()
-    # Found once under a lock, by file operations: in a world they are suspended, and the next one would wait for ever.
-    tempfile.gettempdir()
     with in_memory() as folder, simulated():
         return [run_world(seed, folder, kind=kind) for seed in seeds]
 

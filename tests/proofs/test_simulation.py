@@ -19,7 +19,7 @@ from proofs.simulation.crowd import run_crowd
 from proofs.simulation.kernel import Process
 from proofs.simulation.machinery import simulated
 from proofs.simulation.shares import in_memory
-from proofs.simulation.world import SETTINGS, run_world
+from proofs.simulation.world import SETTINGS, Play, run_world
 from shared.durable import create_file
 from shared.job_folder import AttemptFolder, JobFolder, JobState
 from worker.supervisor.heartbeat import Heartbeat
@@ -45,11 +45,12 @@ def test_every_promise_is_kept_in_every_world(folder: Path, first: int) -> None:
     assert not broken, "python -m proofs.simulation --world <seed> tells what happened"
 
 
-def test_the_same_seed_is_the_same_world_to_the_last_file_operation(folder: Path) -> None:
+@pytest.mark.parametrize("kind", [Play, BucketPlay])
+def test_the_same_seed_is_the_same_world_to_the_last_file_operation(folder: Path, kind: type[Play]) -> None:
     for seed in range(FIRST, FIRST + 5):
         told: list[list[str]] = [[], []]
         for lines in told:
-            run_world(seed, folder, tell=lines.append)
+            run_world(seed, folder, tell=lines.append, kind=kind)
         assert told[0] == told[1]
         assert told[0]
 
