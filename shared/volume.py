@@ -183,7 +183,10 @@ class Volume:
         """
         sync_folder(prepared)
         if (mirror := mirror_at(self.root)) is not None:
-            return mirror.publish(prepared, self.dataset_folder(dataset_id))
+            is_new = mirror.publish(prepared, self.dataset_folder(dataset_id))
+            if not is_new:
+                shutil.rmtree(prepared, ignore_errors=True)
+            return is_new
         try:
             prepared.rename(self.dataset_folder(dataset_id))
         except OSError:

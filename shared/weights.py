@@ -67,7 +67,10 @@ class WeightsStore:
         """Make a prepared folder the weights with that id, whole or not at all; False where the id is taken."""
         sync_folder(prepared)
         if (mirror := mirror_at(self._volume)) is not None:
-            return mirror.publish(prepared, self.place(weights_id))
+            is_new = mirror.publish(prepared, self.place(weights_id))
+            if not is_new:
+                shutil.rmtree(prepared, ignore_errors=True)
+            return is_new
         try:
             prepared.rename(self.place(weights_id))
         except OSError:

@@ -4,8 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.job_folder import AttemptFolder
-from shared.mirror.attached import detach, mirror_at
+from shared.mirror.attached import detach, mirror_of
 from shared.mirror.known import KnownFiles
 from shared.mirror.local_folder import for_readers, for_workers
 from shared.mirror.mirror import Mirror
@@ -71,10 +70,10 @@ class Machines:
             mirror.pool.shutdown()
             mirror.known.close()
 
-    def upload(self, attempt: AttemptFolder) -> None:
-        """Upload what a training process has written."""
-        if (mirror := mirror_at(attempt.volume_root)) is not None:
-            mirror.upload_folder(attempt.path)
+    def upload(self, folder: Path) -> None:
+        """Bring into the bucket what was put into a folder of a machine behind its back, as a training process does."""
+        if (mirror := mirror_of(folder / "any")) is not None:
+            mirror.upload_folder(folder)
 
     def end(self) -> None:
         """Leave nothing open."""

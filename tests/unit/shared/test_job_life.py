@@ -152,7 +152,7 @@ class JobLife(RuleBasedStateMachine):
             return
         start = self.saved_epochs[job]
         train_to(attempt, start, start + 1)
-        self.machines.upload(attempt)
+        self.machines.upload(attempt.path)
         self.saved_epochs[job] += 1
         self.trained.add((job, attempt.number))
 
