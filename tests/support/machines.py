@@ -9,7 +9,7 @@ from shared.mirror.known import KnownFiles
 from shared.mirror.local_folder import for_readers, for_workers
 from shared.mirror.mirror import Mirror
 from shared.mirror.pull import Puller, everything
-from shared.store.interface import Store
+from shared.store.bucket import BucketStore
 from shared.volume import Volume
 from worker.supervisor.bucket import Wanted
 
@@ -17,7 +17,7 @@ from worker.supervisor.bucket import Wanted
 class Machines:
     """`volume` is the API's. `open_store` opens the bucket; without it all machines have the same folder."""
 
-    def __init__(self, folder: Path, open_store: Callable[[], Store] | None = None) -> None:
+    def __init__(self, folder: Path, open_store: Callable[[], BucketStore] | None = None) -> None:
         self._folder = folder
         self._open_store = open_store
         self._pullers: dict[Path, Puller] = {}
@@ -27,6 +27,11 @@ class Machines:
     @property
     def has_bucket(self) -> bool:
         return self._open_store is not None
+
+    @property
+    def address(self) -> str:
+        """What FITSTOP_VOLUME is for a process on this volume."""
+        return self._open_store().place if self._open_store is not None else str(self.volume.root)
 
     def add(self) -> Volume:
         """The volume as another machine with a worker sees it, which has looked just now."""

@@ -23,7 +23,6 @@ from shared.worker_card import RunningAttempt, WorkerCard
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import GRADES, dataset, ending, posted, record, taken
 
-
 pytestmark = pytest.mark.both_stores
 
 PUBLISHERS = 4
