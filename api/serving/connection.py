@@ -104,14 +104,14 @@ def raw_problem(status: int, request_id: str) -> bytes:
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n".encode() + content
 
 
-def problem(status: HTTPStatus, request_id: str) -> tuple[dict[str, str], bytes]:
+def problem(status: HTTPStatus, request_id: str, code: str = "", detail: str = "") -> tuple[dict[str, str], bytes]:
     """The headers and the content of a problem document that needs no application."""
-    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+    code = code or status.phrase.lower().replace(" ", "_").replace("-", "_")
     body = {
         "type": f"urn:fitstop:problem:{code}",
         "title": status.phrase,
         "status": int(status),
-        "detail": status.description or "this is not a request that can be read",
+        "detail": detail or status.description or "this is not a request that can be read",
         "code": code,
         "request_id": request_id,
     }
