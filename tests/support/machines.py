@@ -55,7 +55,7 @@ class Machines:
                 assert puller.look(), puller._mirror.trouble
 
     def die(self, volume: Volume) -> Volume:
-        """The volume as the next process on the machine sees it: an API keeps its folder, a worker its data alone."""
+        """The volume as the next process on the machine sees it: an API has its folder still, a worker a new one."""
         if volume.root not in self._pullers:
             return volume
         self.lose(volume)
@@ -67,13 +67,7 @@ class Machines:
     def lose(self, volume: Volume) -> None:
         """The machine is gone; not on a filesystem, whose folder is everybody's."""
         if volume.root in self._pullers:
-            puller = self._pullers.pop(volume.root)
-            mirror = puller._mirror
-            detach(volume.root)
-            if puller._turn is not None:
-                os.close(puller._turn)
-            mirror.pool.shutdown()
-            mirror.known.close()
+            self._close(volume.root)
 
     def upload(self, folder: Path) -> None:
         """Bring into the bucket what was put into a folder of a machine behind its back, as a training process does."""
@@ -83,7 +77,15 @@ class Machines:
     def end(self) -> None:
         """Leave nothing open."""
         for root in list(self._pullers):
-            self.lose(Volume(root))
+            self._close(root)
+
+    def _close(self, root: Path) -> None:
+        puller = self._pullers.pop(root)
+        detach(root)
+        if puller._turn is not None:
+            os.close(puller._turn)
+        puller._mirror.pool.shutdown()
+        puller._mirror.known.close()
 
     def _new_root(self) -> Path:
         self._count += 1

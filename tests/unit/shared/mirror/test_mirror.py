@@ -20,7 +20,7 @@ from shared.mirror.names import document_of, is_of_volume, unit_of
 from shared.mirror.pull import Puller
 from shared.store.folder import FolderStore
 from shared.store.interface import NoAnswer
-from tests.support.bucket import Server, running_server
+from tests.support.bucket import Server
 
 JOB = "jobs/ab/job_ab"
 OTHER = "jobs/ab/other_ab"
@@ -426,15 +426,9 @@ def test_what_a_stale_worker_uploads_of_a_deleted_job_goes(machines: Callable[..
     assert not (here.root / JOB).exists()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
-
-
-def test_a_bucket_of_s3_shows_two_machines_the_same(machines: Callable[..., Machine], server: Server) -> None:
-    bucket = server.make_bucket()
-    one, two = (machines(server.store(bucket, "some/prefix")) for _ in range(2))
+def test_a_bucket_of_s3_shows_two_machines_the_same(machines: Callable[..., Machine], s3_server: Server) -> None:
+    bucket = s3_server.make_bucket()
+    one, two = (machines(s3_server.store(bucket, "some/prefix")) for _ in range(2))
     for name in CREATED:
         assert create_file(one.place(name), name.encode("utf-8", "surrogateescape"))
         assert not create_file(two.place(name), b"second")
