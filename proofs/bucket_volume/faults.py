@@ -33,7 +33,7 @@ class Faults:
 
     def of_bucket(self, over: threading.Event) -> None:
         """One after the other, at random moments."""
-        while not over.wait(self._chance.uniform(2, 10)):
+        while not over.wait(self._chance.uniform(4, 14)):
             fault = self._chance.choice(OF_BUCKET)
             self._count(fault)
             if fault == "server killed":
@@ -48,7 +48,7 @@ class Faults:
     def of_processes(self, over: threading.Event) -> None:
         """Each in turn, in a random order, at random moments; they happen while the bucket has faults of its own."""
         drawn: list[str] = []
-        while not over.wait(self._chance.uniform(2, 8)):
+        while not over.wait(self._chance.uniform(4, 12)):
             drawn = drawn or self._chance.sample(OF_PROCESSES, len(OF_PROCESSES))
             if self._do(drawn[-1], over):
                 self._count(drawn.pop())

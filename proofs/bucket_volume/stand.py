@@ -33,6 +33,8 @@ INTERVALS = {
     "FITSTOP_STOP_GRACE_SECONDS": "10",
     "FITSTOP_ALLOW_CODE": "unboxed",
 }
+# Of who asks an API that is killed, or whose bucket is away, again and again.
+PATIENCE_SECONDS = 600.0
 
 
 class Machine:
@@ -137,11 +139,10 @@ class Stand:
             machine.destroy()
         self.api.kill()
 
-    def ask(
-        self, method: str, path: str, body: Any = None, tries: int = 200, also: tuple[int, ...] = (), **headers: str
-    ) -> Any:
+    def ask(self, method: str, path: str, body: Any = None, also: tuple[int, ...] = (), **headers: str) -> Any:
         """The JSON of a good answer, asked for until there is one; each answer's time is recorded."""
-        for _ in range(tries):
+        asked = time.monotonic()
+        while time.monotonic() - asked < PATIENCE_SECONDS:
             began = time.monotonic()
             try:
                 answer = self.api.ask(method, path, body, **headers)
@@ -155,7 +156,7 @@ class Stand:
             if answer.status not in {503, 507}:
                 raise AssertionError(f"{method} {path}: {answer.status} {answer.body!r}")
             time.sleep(0.3)
-        raise AssertionError(f"{method} {path} was not answered well in {tries} tries")
+        raise AssertionError(f"{method} {path} was not answered well in {PATIENCE_SECONDS:g} s")
 
     def cancel(self, job: str) -> None:
         """Cancel a job that has not ended; one that was cancelled refuses it."""
