@@ -16,8 +16,8 @@ from api.state.webhook_store import EventType
 from api.webhooks.facts import Fact, Subject, cut
 from shared.document import UnusableDocument
 from shared.durable import replace_file
-from shared.sweep.explain import explain
 from shared.sweep.ended import EndedSweeps
+from shared.sweep.explain import explain
 from shared.sweep.folder import SweepFolder, sweep_folder, sweep_ids
 from shared.sweep.state import SweepReaderOf, SweepSummary
 from shared.sweep.trial import TrialSummary
