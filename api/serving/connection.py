@@ -104,10 +104,10 @@ def raw_problem(status: int, request_id: str) -> bytes:
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n".encode() + content
 
 
-def problem(status: HTTPStatus, request_id: str) -> tuple[dict[str, str], bytes]:
+def problem(status: HTTPStatus, request_id: str, code: str = "", detail: str = "") -> tuple[dict[str, str], bytes]:
     """The headers and the content of a problem document that needs no application."""
-    detail = status.description or "this is not a request that can be read"
-    content = document_content(status, code_of(status), detail, request_id).encode()
+    said = detail or status.description or "this is not a request that can be read"
+    content = document_content(status, code or code_of(status), said, request_id).encode()
     head = {
         "Content-Type": MEDIA_TYPE,
         "Content-Length": str(len(content)),
