@@ -20,9 +20,10 @@ from proofs.bucket_copy import Server
 from proofs.bucket_volume.faults import FROZEN_SECONDS, Faults
 from proofs.bucket_volume.jobs import endless, kinds, post, put_data, twins
 from proofs.bucket_volume.judge import ends_of, judge, leftovers
-from proofs.bucket_volume.stand import Stand, has_namespaces, say
+from proofs.bucket_volume.stand import Stand, has_namespaces
 from proofs.chaos.record import Record
 from proofs.chaos.watcher import Watcher
+from proofs.say import say
 from tests.support.waiting import wait_for
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from proofs.bucket_volume.jobs import Kind
-from proofs.bucket_volume.stand import ADDRESS, Stand, say
+from proofs.bucket_volume.stand import ADDRESS, Stand
 from proofs.chaos.outcomes import torn_files
 from proofs.chaos.trainers import lives, overlaps
 from proofs.chaos.watcher import Trainer
+from proofs.say import say
 from shared.events import job_events
 from shared.job_folder import JobFolder
 from shared.store.folder import FolderStore

@@ -209,9 +209,3 @@ def has_namespaces() -> bool:
 
 def _ip(words: str) -> None:
     subprocess.run(["ip", *words.split()], check=True)
-
-
-def say(line: str) -> None:
-    """One line for who waits."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
