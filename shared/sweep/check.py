@@ -31,6 +31,7 @@ from shared.sweep.space import (
 )
 from shared.sweep.spec import ChoiceSpec, IntSpec, LogSpec, Objective, Parameter, SweepSpec
 from shared.task import better_mode
+from shared.weights import weights_of
 
 Judge = Callable[[dict[str, Any]], JobRecord]
 
@@ -43,11 +44,15 @@ _FIELDS_OF_RULES = {"min_chance": "forecast", "reduction_factor": "asha"}
 
 @dataclass(frozen=True)
 class Checked:
-    """A sweep with nothing left open, the record that its first trial could have, and its data (`data_sha256`)."""
+    """A sweep with nothing left open, the record that its first trial could have, and its data (`data_sha256`).
+
+    `uploads` are those that its jobs need, each by its kind and id.
+    """
 
     spec: SweepSpec
     record: JobRecord
     data_sha256: tuple[str, ...]
+    uploads: tuple[str, ...]
 
 
 def check(document: Any, judge: Judge) -> Checked:
@@ -87,7 +92,10 @@ class _Check:
         assert first is not None
         name = self._spec.name or first.spec.name
         spec = self._spec.model_copy(update={"name": name, "objective": objective, "budget": budget})
-        return Checked(spec, first, tuple(sorted({record.data_sha256 for _, _, record in self._records})))
+        records = [record for _, _, record in self._records]
+        data = sorted({record.data_sha256 for record in records})
+        uploads = sorted({upload for record in records for upload in _uploads_of(record)})
+        return Checked(spec, first, tuple(data), tuple(uploads))
 
     def _raise_problems(self) -> None:
         problems = [*self._found.problems, *self._extra]
@@ -289,6 +297,12 @@ class _Check:
             detail = f'missing; nothing is known of "{asked.monitor}": expected "min" or "max"'
             self._found.problem(("objective", "mode"), detail, "missing")
             return asked
+
+
+def _uploads_of(record: JobRecord) -> list[str]:
+    spec, weights = record.spec, weights_of(record.spec)
+    program = [f"program {spec.program.id}"] if isinstance(spec, ProgramJobSpec) else []
+    return [*program, *(f"dataset {one}" for one in spec.dataset_ids), *([f"weights {weights}"] if weights else [])]
 
 
 def _default_monitor(record: JobRecord) -> str:

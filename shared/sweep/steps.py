@@ -188,7 +188,8 @@ def _cannot_finish(state: SweepState) -> str | None:
     for used, seconds in _limits(state):
         needed = usual * max(1, len(state.unfinished)) if used.kind == "deadline" else usual + running
         if seconds < needed:
-            return f"{used_words(used)} are used, and the median trial takes {usual:.3g} s"
+            so_far = "" if used.kind == "deadline" else " are used"
+            return f"{used_words(used)}{so_far}, and the median trial takes {usual:.3g} s"
     return None
 
 
