@@ -4,12 +4,13 @@ Checks the settings and the volume's filesystem or bucket, and prints the stack'
 FITSTOP_ADMIN_KEY where it is set, else the key in KEY_FILE, which is created at the first start.
 """
 
+import os
 import sys
 from pathlib import Path
 
 from shared.api_key import is_api_key, new_api_key
 from shared.durable import check_links
-from shared.mirror.opening import BucketUnusable, open_usable
+from shared.mirror.opening import BucketAway, BucketUnusable, open_usable
 from shared.settings import BadEnvironment, read_settings
 from shared.volume_identity import check_copied
 
@@ -19,7 +20,10 @@ class NoKey(Exception):
 
 
 def main(key_file: Path) -> int:
-    """Print the key. Exit status 1 with the reason on stderr for what can't be used."""
+    """Print the key. Exit status 1 with the reason on stderr for what can't be used.
+
+    75 (EX_TEMPFAIL) for a bucket that does not answer now.
+    """
     try:
         settings = read_settings()
         check_volume(settings.volume)
@@ -30,6 +34,7 @@ def main(key_file: Path) -> int:
         print(error, file=sys.stderr)  # noqa: T201
     except BucketUnusable as error:
         print(error, file=sys.stderr)  # noqa: T201
+        return os.EX_TEMPFAIL if isinstance(error, BucketAway) else 1
     except OSError as error:
         print(f"{settings.volume} can't be used as the volume: {error}", file=sys.stderr)  # noqa: T201
     else:

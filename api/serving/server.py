@@ -7,6 +7,7 @@ import gc
 import os
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -25,11 +26,13 @@ from api.http.logs import start_logging
 from api.serving.asgi import Application
 from api.serving.connection import Connection, bound_writes
 from api.serving.exposure import Exposed, check
+from api.serving.stand_in import StandIn
 from api.serving.strangers import Strangers
 from api.state.key_store import KeyStore
 from api.state.service import Service
 from api.state.state_folder import open_state_folder
 from shared.durable import check_links
+from shared.mirror.opening import BucketAway, BucketUnusable, wait_for_bucket
 from shared.processes import hide_memory
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.volume import Volume
@@ -57,8 +60,10 @@ def main() -> int:
     os.umask(int(settings.umask, 8))
     start_logging(settings.log_level, secrets_of(settings))
     try:
-        _check_volume(settings)
+        _check_folder(settings)
         check(settings, KeyStore(open_state_folder(settings), settings.admin_key))
+        if settings.bucket:
+            _wait_for_bucket(settings)
     except Exposed as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
@@ -75,22 +80,31 @@ def main() -> int:
     return 0
 
 
-def _check_volume(settings: Settings) -> None:
-    """Raise OSError where the volume cannot be used."""
+def _check_folder(settings: Settings) -> None:
+    """Raise OSError where the volume, or the folder that stands for a bucket, cannot be used."""
     if settings.bucket:
         settings.volume.mkdir(parents=True, exist_ok=True)
         check_links(settings.volume)
-        _check_bucket(settings.bucket)
     else:
         check_links(Volume(settings.volume).root)
 
 
+def _wait_for_bucket(settings: Settings) -> None:
+    """Return when the bucket answers; until then a stand-in says so. Raises OSError where waiting does not help."""
+    # The process of a container ends by itself on no signal.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with StandIn(settings.host, settings.port) as stand_in:
+        wait_for_bucket(lambda: _check_bucket(settings.bucket), stand_in.serve_for)
+    signal.signal(signal.SIGTERM, before)
+
+
 def _check_bucket(address: str) -> None:
-    """Raise OSError with the reason; in a process of its own, because each of ours opens it after the fork."""
+    """Raise BucketUnusable with the reason; in a process of its own, since each of ours opens it after the fork."""
     command = [sys.executable, "-P", "-m", "shared.mirror", address]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise OSError(errno.EREMOTEIO, done.stderr.strip())
+        kind = BucketAway if done.returncode == os.EX_TEMPFAIL else BucketUnusable
+        raise kind(errno.EREMOTEIO, done.stderr.strip())
 
 
 def secrets_of(settings: Settings) -> list[str]:

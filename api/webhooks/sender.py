@@ -33,6 +33,7 @@ from api.webhooks.watch import Seen, Watch
 from shared.ids import is_sweep_id
 from shared.mirror.opening import open_mirror
 from shared.networks import parse_networks
+from shared.seldom import Seldom
 from shared.settings import BadEnvironment, Settings, read_settings
 from shared.times import utc_now
 from shared.volume import Volume
@@ -78,12 +79,16 @@ async def _run_until_signal(settings: Settings) -> None:
     loop.set_default_executor(ThreadPoolExecutor(_THREADS))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
+    looking, seldom = None, Seldom()
     while True:
         try:
             with await _hold_lock(WebhookStore(open_state_folder(settings))):
+                if looking is None and (looking := open_mirror(settings, settings.volume)) is not None:
+                    looking.begin()
                 await Sender(settings).run()
         except OSError as error:
-            log.error("the sender pauses: %s", error)
+            if seldom.is_due(str(error)):
+                log.error("the sender pauses: %s", error)
         except Exception:
             # The edge of the process: what is on the disk is true, and a new sender begins with it.
             log.exception("the sender begins again")
@@ -115,10 +120,7 @@ class Sender:
     def __init__(self, settings: Settings, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:
         self._networks = settings.webhook_networks
         self._store = WebhookStore(open_state_folder(settings))
-        looking = open_mirror(settings, settings.volume)
         self._volume = Volume(settings.volume)
-        if looking is not None:
-            looking.begin()
         self._first_wait = first_wait_seconds
         self._watch: Watch | None = None
         self._sweep_watch: SweepWatch | None = None

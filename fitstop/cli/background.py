@@ -1,6 +1,7 @@
 """The local stack in the background: `up -d` and `down`."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from fitstop.local.stack import NotReady, StackOptions, admin_key_file, running_
 from fitstop.terminal.output import fields, hint, plain_lines, show_rows
 
 _LOOK_SECONDS = 0.1
+# How a line of `up` begins that reports what happens, and not how to use the service.
+_EVENT = re.compile(r"\d\d:\d\d:\d\d  ")
 # A worker gets 25 s to save its jobs, the API 10 s, and the others 5 s each.
 _MOST_STOP_SECONDS = 90
 
@@ -96,12 +99,25 @@ def _start(options: StackOptions, data: Path, log: IO[bytes]) -> subprocess.Pope
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], data: Path, log: Path, begin: int) -> None:
+    seen = begin
     while (stack := read_cli_json(data)) is None or stack.pid != process.pid:
         if process.poll() is not None:
             said = log.read_bytes()[begin:].decode(errors="replace").strip().removeprefix("fitstop: ")
             words = plain_lines(said) or f"it ended; see {log}"
             raise StackError(words) if process.returncode == ExitCode.USAGE else NotReady(words)
+        seen = show_events(log, seen)
         time.sleep(_LOOK_SECONDS)
+
+
+def show_events(log: Path, seen: int) -> int:
+    """Print what `up` reports in its log, such as a bucket that it waits for; the number of bytes seen by now."""
+    with log.open("rb") as file:
+        file.seek(seen)
+        lines, end, _ = file.read().rpartition(b"\n")
+    for line in lines.decode(errors="replace").split("\n"):
+        if _EVENT.match(line):
+            hint(plain_lines(line))
+    return seen + len(lines) + len(end)
 
 
 def _show(service: Connection, data: Path) -> None:

@@ -18,10 +18,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,6 +36,8 @@ from fitstop.local.redis_server import NO_REDIS, NONE, RedisPlan, find_redis_ser
 from fitstop.service import run_service, service_command, service_environment
 
 _LOOK_SECONDS = 0.1
+# Between two looks at a bucket that does not answer.
+_BUCKET_SECONDS = 3
 # A GPU newer than TensorFlow's kernels may compile them for this long.
 _FIRST_USE_SECONDS = 3600
 _PASSED_ON = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "TMPDIR", "TZ", "USER"})
@@ -167,12 +170,24 @@ class LocalStack:
 
     def _run_preflight(self, settings: Mapping[str, str]) -> str:
         """The key of the stack, from the service's own code. Raises StackError where the service can't start."""
-        done = run_service("shared.preflight", str(admin_key_file(self.data)), environment=settings)
+        done = self._wait_for_bucket(
+            lambda: run_service("shared.preflight", str(admin_key_file(self.data)), environment=settings)
+        )
         if done.returncode:
             raise StackError(done.stderr.strip())
         for warning in done.stderr.splitlines():
             self._report(warning)
         return done.stdout.strip()
+
+    def _wait_for_bucket(self, look: Callable[[], CompletedProcess[str]]) -> CompletedProcess[str]:
+        """What a check finds, as soon as the bucket answers; the reason is reported once."""
+        reported = ""
+        while (done := look()).returncode == os.EX_TEMPFAIL:
+            if (reason := done.stderr.strip()) != reported:
+                self._report(f"{reason}; waiting until it answers")
+                reported = reason
+            time.sleep(_BUCKET_SECONDS)
+        return done
 
     def _plan(self, settings: Mapping[str, str]) -> list[Component]:
         """All but Redis, in the order of their start."""

@@ -259,7 +259,7 @@ class BucketPlay(Play):
         root.mkdir(parents=True, exist_ok=True)
         known = SimulatedKnown(self._rows.setdefault(str(root), {}))
         mirror = Mirror(root, SimulatedStore(self.bucket), known, eager)  # type: ignore[arg-type]
-        mirror.pool = mirror.folder._pool = self._pool  # type: ignore[assignment]
+        mirror.pool = mirror.pool_of_units = mirror.folder._pool = self._pool  # type: ignore[assignment]
         attach(root, mirror)
         return SimulatedPuller(mirror, **options)
 

@@ -1,12 +1,13 @@
 """`python -m shared.mirror ADDRESS`: whether a bucket can hold a volume in use.
 
-Exit status 1 with the reason on stderr where it cannot. For a process that forks later: the threads of obstore do not
-survive a fork, so that it must not open the bucket itself.
+Exit status 1 with the reason on stderr where it cannot, and 75 (EX_TEMPFAIL) where it does not answer now. For a
+process that forks later: the threads of obstore do not survive a fork, so that it must not open the bucket itself.
 """
 
+import os
 import sys
 
-from shared.mirror.opening import BucketUnusable, open_usable
+from shared.mirror.opening import BucketAway, BucketUnusable, open_usable
 
 
 def main(address: str) -> int:
@@ -15,7 +16,7 @@ def main(address: str) -> int:
         open_usable(address)
     except BucketUnusable as error:
         print(error, file=sys.stderr)  # noqa: T201
-        return 1
+        return os.EX_TEMPFAIL if isinstance(error, BucketAway) else 1
     return 0
 
 

@@ -38,6 +38,8 @@ class Mirror:
         self.store = store
         self.known = known
         self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
+        # One for who waits for the other one.
+        self.pool_of_units = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket-unit")
         self.folder = LocalFolder(root, store, known, self.pool, eager)
         self.reservations = Reservations(store)
         self.trouble = ""

@@ -1,21 +1,24 @@
 """The folder that stands for a volume in a bucket, opened by a process of the service."""
 
 import errno
+import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from shared.mirror.known import KnownFiles
 from shared.mirror.local_folder import Eager, for_readers
 from shared.mirror.mirror import Mirror
 from shared.mirror.pull import Puller, Wants, everything
 from shared.problems import FitstopError
+from shared.seldom import Seldom
 from shared.settings import Settings
 from shared.store.bucket import BucketStore
-from shared.store.interface import StoreError
+from shared.store.interface import NoAnswer, StoreError
 from shared.store.opening import open_bucket
 from shared.store.trial import try_bucket
 from shared.volume_identity import COPY_FILE, MARKER_FILE
@@ -25,6 +28,12 @@ if TYPE_CHECKING:
 
 # A request is given up before an attempt would count as lost for it.
 PATIENCE: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=4)}
+# Between two tries of a bucket that does not answer.
+_AGAIN_SECONDS = 3.0
+
+_Opened = TypeVar("_Opened")
+
+log = logging.getLogger(__name__)
 
 
 class BucketUnusable(OSError):
@@ -32,6 +41,10 @@ class BucketUnusable(OSError):
 
     def __str__(self) -> str:
         return str(self.strerror)
+
+
+class BucketAway(BucketUnusable):
+    """The bucket does not answer now, or fails; the same call may succeed later."""
 
 
 class Looking:
@@ -71,7 +84,7 @@ def open_mirror(  # noqa: PLR0913
 ) -> Looking | None:
     """Let `root` stand for the bucket of the settings, after a first look at it; None for a volume on a filesystem.
 
-    Raises BucketUnusable where the bucket cannot be used.
+    Raises BucketUnusable where the bucket cannot be used, BucketAway where waiting can help.
     """
     if not settings.bucket:
         return None
@@ -81,11 +94,30 @@ def open_mirror(  # noqa: PLR0913
         mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")), eager)
         bring_marker(mirror)
     except FitstopError as error:
-        raise BucketUnusable(errno.EREMOTEIO, str(error), settings.bucket) from error
+        raise _unusable(error, settings.bucket) from error
     puller = Puller(mirror, wants, always)
     if not puller.look():
-        raise BucketUnusable(errno.EREMOTEIO, mirror.trouble, settings.bucket)
+        raise BucketAway(errno.EREMOTEIO, mirror.trouble, settings.bucket)
     return Looking(mirror, puller, settings.bucket_seconds)
+
+
+def wait_for_bucket(open_it: Callable[[], _Opened], pause: Callable[[float], object] = time.sleep) -> _Opened:
+    """What `open_it` returns, as soon as its bucket answers. The log has the reason, and rarely again.
+
+    Raises BucketUnusable where waiting does not help.
+    """
+    seldom = Seldom()
+    while True:
+        try:
+            opened = open_it()
+        except BucketAway as error:
+            if seldom.is_due(str(error)):
+                log.warning("%s; waiting until it answers", error)
+            pause(_AGAIN_SECONDS)
+        else:
+            if seldom.was_due:
+                log.warning("the bucket answers")
+            return opened
 
 
 def open_usable(address: str, environment: Mapping[str, str] = os.environ) -> BucketStore:
@@ -96,8 +128,13 @@ def open_usable(address: str, environment: Mapping[str, str] = os.environ) -> Bu
             raise StoreError(f"the copy into {store.place} is not finished: run `fitstop volume copy` again")
         try_bucket(store, rounds=1)
     except FitstopError as error:
-        raise BucketUnusable(errno.EREMOTEIO, str(error), address) from error
+        raise _unusable(error, address) from error
     return store
+
+
+def _unusable(error: FitstopError, address: str) -> BucketUnusable:
+    kind = BucketAway if isinstance(error, NoAnswer) else BucketUnusable
+    return kind(errno.EREMOTEIO, str(error), address)
 
 
 def bring_marker(mirror: Mirror) -> None:

@@ -10,6 +10,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from pathlib import Path
 
 from shared.mirror.known import Known
@@ -64,8 +65,7 @@ class Puller:
 
     def look_at(self, *units: str) -> None:
         """Bring what has changed in these units now. Raises StoreError, OSError."""
-        for unit in units:
-            self._mirror.folder.sync(unit)
+        self._for_each(units, self._mirror.folder.sync)
 
     def _look(self) -> None:
         before = self._local_markers()
@@ -81,13 +81,13 @@ class Puller:
         self._remove_old_hints(hints)
 
     def _look_at_changes(self, changed: set[str], before: set[str]) -> dict[str, Entry]:
-        self.look_at(*sorted((unit for unit in changed if _rank(unit) < _RANK_OF_OTHERS), key=_rank))
+        self.look_at(*(unit for unit in changed if _rank(unit) < _RANK_OF_OTHERS))
         markers = self._remote_markers()
         jobs = {_unit_of_marker(name) for name in markers.keys() ^ before}
         open_jobs = _ids(markers)
         others = {unit for unit in changed | jobs if _rank(unit) == _RANK_OF_OTHERS}
         wanted = {unit for unit in others if self._wants(unit, open_jobs)}
-        self.look_at(*sorted(wanted | set(self._always)))
+        self.look_at(*wanted, *self._always)
         return markers
 
     def _look_at_everything(self) -> dict[str, Entry]:
@@ -105,15 +105,36 @@ class Puller:
             elif is_of_volume(entry.name):
                 units[unit_of(entry.name) or ""].append(entry)
         open_jobs = _ids(markers)
-        for unit in sorted({*units, *known}, key=lambda unit: (_rank(unit), unit)):
+
+        def sync(unit: str) -> None:
             # No unit has the volume's own marker, which everybody needs.
             if not unit or unit not in units or self._wants(unit, open_jobs):
-                self._mirror.folder.sync_listed(unit, units.get(unit, []), known[unit])
+                self._mirror.folder.sync_listed(unit, units.get(unit, []), known.get(unit, {}))
             else:
                 self._mirror.folder.drop(unit)
+
+        self._for_each({*units, *known}, sync)
         for unit, entries in units.items():
             self._remove_unfinished(unit, entries, newest)
         return markers
+
+    def _for_each(self, units: Iterable[str], act: Callable[[str], None]) -> None:
+        """`act` for several units of a rank at once, since each waits for the bucket; raises the first failure."""
+        failures: list[StoreError | OSError] = []
+
+        def try_one(unit: str) -> None:
+            # A bucket that fails is not asked for all the others.
+            if failures:
+                return
+            try:
+                act(unit)
+            except (StoreError, OSError) as error:
+                failures.append(error)
+
+        for _, same_rank in groupby(sorted(units, key=lambda unit: (_rank(unit), unit)), key=_rank):
+            list(self._mirror.pool_of_units.map(try_one, same_rank))
+        if failures:
+            raise failures[0]
 
     def _remove_unfinished(self, unit: str, entries: list[Entry], newest: int) -> None:
         """Remove what somebody has left who was killed while uploading it. By the bucket's clock alone."""

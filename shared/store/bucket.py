@@ -46,6 +46,8 @@ _TOKEN = "fitstop-token"  # noqa: S105  the name of a field
 # S3's answer in XML; nothing but its code is shown, since it may repeat what was sent.
 _CODE = re.compile("<Code>([A-Za-z]+)</Code>")
 _STATUS = re.compile("status code: ([0-9]{3} [A-Za-z ]+)")
+# What a server of S3 says, or obstore of its answer, where the region of a bucket is another one.
+_ELSEWHERE = re.compile("PermanentRedirect|AuthorizationHeaderMalformed|incorrectly configured region")
 _DENIED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
 
 
@@ -230,6 +232,8 @@ class BucketStore:
             return AccessDenied(
                 f"{self.place}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
             )
+        if _ELSEWHERE.search(text):
+            return StoreError(f"{self.place}: the bucket is in another region; set AWS_REGION, or fix the address")
         if status:
             return NoAnswer(f"{self.place}: {self._host} answers {status[1].strip()}{f' ({code[1]})' if code else ''}")
         return NoAnswer(f"{self.place}: no answer from {self._host}; check the address and the network")

@@ -106,11 +106,11 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def running_server(**faults: Any) -> Iterator[Server]:
-    """A server on a free port, until the end of the block."""
+def running_server(port: int = 0, **faults: Any) -> Iterator[Server]:
+    """A server on a port, by default a free one, until the end of the block."""
     server = Server(**faults)
     http = make_server(
-        "127.0.0.1", 0, _Misbehaving(server), threaded=True, request_handler=_Quiet, passthrough_errors=True
+        "127.0.0.1", port, _Misbehaving(server), threaded=True, request_handler=_Quiet, passthrough_errors=True
     )
     server.url = f"http://127.0.0.1:{http.server_port}"
     thread = threading.Thread(target=http.serve_forever, daemon=True)

@@ -15,7 +15,7 @@ from shared.document import read_document
 from shared.mirror.known import KnownFiles
 from shared.mirror.local_folder import for_workers
 from shared.mirror.names import document_of
-from shared.mirror.opening import Looking, open_mirror
+from shared.mirror.opening import Looking, open_mirror, wait_for_bucket
 from shared.settings import Settings
 from shared.sweep.folder import SweepFolder, TrialRecord
 
@@ -26,7 +26,7 @@ _VOID = ("jobs", "sweeps", "open", "turns")
 def open_bucket_folder(settings: Settings, environment: Mapping[str, str]) -> tuple[Looking | None, Path]:
     """The folder of this worker, and the looks at the bucket behind it; None for a volume on a filesystem.
 
-    Raises OSError.
+    Waits for a bucket that does not answer. Raises OSError.
     """
     if not settings.bucket:
         return None, settings.volume.resolve()
@@ -36,7 +36,10 @@ def open_bucket_folder(settings: Settings, environment: Mapping[str, str]) -> tu
         known.forget(known.below(name))
         shutil.rmtree(root / name, ignore_errors=True)
     known.close()
-    return open_mirror(settings, root, environment, wants=Wanted(root).wants, always=(), eager=for_workers), root
+    wants = Wanted(root).wants
+    return wait_for_bucket(
+        lambda: open_mirror(settings, root, environment, wants=wants, always=(), eager=for_workers)
+    ), root
 
 
 def _take_folder(parent: Path) -> Path:

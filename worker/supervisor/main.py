@@ -63,6 +63,8 @@ def main() -> int:
 
 
 def _work(settings: Settings, nursery: Nursery, environment: Mapping[str, str]) -> int:
+    # Until the queue has a handler of its own: to wait for a volume, and to warm up, can take long.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         looking, root = open_bucket_folder(settings, environment)
         _wait_for_volume(root, settings.bucket, looking)
@@ -106,8 +108,6 @@ def _wait_for_volume(root: Path, bucket: str, looking: Looking | None) -> None:
 
 def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
     """Warm up, and find out what the worker trains on and whether it may; meanwhile it shows that it is starting."""
-    # Until Celery has a handler of its own: this can take minutes.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         worker.appear()
         log.info("warming up: the fork server imports Keras")
@@ -116,8 +116,8 @@ def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
             nursery.warm_up()
         worker.no_programs = no_programs.result()
         worker.unfit = _why_unfit(worker, nursery)
-        worker.device, worker.cards = device_name(), visible_cards()
-        worker.unfit = worker.unfit or _why_too_narrow(worker.cards, settings.slot_devices)
+        worker.device, worker.slots.cards = device_name(), visible_cards()
+        worker.unfit = worker.unfit or _why_too_narrow(worker.slots.cards, settings.slot_devices)
     except BaseException:
         worker.end()
         raise

@@ -27,8 +27,8 @@ class Lifeline:
     """Holds while fresh beats come, by this process's own monotonic clock; as a context, for as long as the run lasts.
 
     It gives way halfway between the self-stop and the take-over, which leaves a run that can look by itself the time to
-    stop in order. A process that was frozen has until the next beat to see one. Where there is no heartbeat, since the
-    program runs by hand, it always holds.
+    stop in order. A process that was frozen has until the next beat to see one. A heartbeat that has disappeared stands
+    still; where there never was one, since the program runs by hand, the lifeline always holds.
 
     `end` ends this process at once, with the status SUPERSEDED.
     """
@@ -70,7 +70,8 @@ class Lifeline:
             return
         if is_ended:
             self._end()
-        if beat is None or beat != self._beat:
+        is_by_hand = beat is None and self._beat is None
+        if is_by_hand or (beat is not None and beat != self._beat):
             self._beat = beat
             self._holds_until = max(self._holds_until, before + self._limit_seconds)
             self._may_wait = self._may_wait or self._looked - before < _FROZEN_SECONDS

@@ -31,14 +31,14 @@ class StopRequests:
         self._self_stop_seconds = self_stop_seconds
         self._terminated = False
         self._looked = time.monotonic() - _LOOK_SECONDS
+        self._beat = newest_beat(attempt)
         self._vouched_until = self._begun_at()
 
     def _begun_at(self) -> float:
         """The first beat is written before the program starts; where it was not read in time, the next one decides."""
-        beat = newest_beat(self._attempt)
-        if beat is None:
+        if self._beat is None:
             return time.monotonic()
-        return beat.began if beat.count == 1 else -math.inf
+        return self._beat.began if self._beat.count == 1 else -math.inf
 
     def listen(self) -> None:
         """Take SIGTERM as the request to hand the job back; Ctrl-C in a terminal is the worker's to decide on."""
@@ -73,7 +73,8 @@ class StopRequests:
         After that time without a look (a long batch, or this machine stood still) it may have arrived too late for
         others, who take over at this moment. The next one settles that: a worker that was late never beats again.
         """
-        beat = newest_beat(self._attempt)
+        # The last one that was there, where it has disappeared with its folder.
+        beat = self._beat = newest_beat(self._attempt) or self._beat
         if beat is None:
             return
         now = time.monotonic()

@@ -5,12 +5,14 @@ import io
 import shutil
 import zipfile
 from types import SimpleNamespace
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 
 from tests.support.api_process import ApiProcess
-from tests.support.bucket import KEYS, access_to, running_server
+from tests.support.bucket import KEYS, Server, access_to, running_server
+from tests.support.redis import free_port
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
 
@@ -20,6 +22,33 @@ SPEC = {
     "model": {"kind": "dense", "layers": [640, 512]},
     "hyperparameters": {"epochs": 2, "batch_size": 64},
 }
+
+
+def test_a_service_waits_for_a_bucket_that_does_not_answer_and_says_so(tmp_path):
+    port = free_port()
+    volume = SimpleNamespace(root="s3://late/volume")
+    with access_to(Server(f"http://127.0.0.1:{port}")):
+        api = ApiProcess(volume, "none", tmp_path / "api.log", FITSTOP_DATA=str(tmp_path / "api"))
+        worker = WorkerProcess(volume, "none", tmp_path / "worker.log", FITSTOP_DATA=str(tmp_path / "worker"))
+        try:
+            worker.begin()
+            api.start()
+            assert api.ask("GET", "/readyz").status == 503
+            refused = api.ask("POST", "/jobs", SPEC)
+            assert (refused.status, refused.json["code"]) == (503, "volume_unavailable")
+            assert refused.headers["Retry-After"]
+            wait_for(lambda: "waiting until it answers" in worker.log.read_text())
+            with running_server(port) as server:
+                with urlopen(Request(f"{server.url}/late", method="PUT")):
+                    pass
+                wait_for(lambda: answers_with_jobs(api), 60, every=0.2, saying="the API serves")
+                wait_for(lambda: "warming up" in worker.log.read_text(), 60, saying="the worker starts")
+        finally:
+            worker.stop()
+            api.kill()
+    for log in (api.log, worker.log):
+        assert log.read_text().count("waiting until it answers") == 1
+        assert "Traceback" not in log.read_text()
 
 
 @pytest.fixture
@@ -71,6 +100,14 @@ def test_a_job_of_a_bucket_is_trained_elsewhere_and_outlives_the_folders_of_both
         api.kill()
     for log in (api.log, worker.log):
         assert KEYS["AWS_SECRET_ACCESS_KEY"] not in log.read_text()
+
+
+def answers_with_jobs(api: ApiProcess) -> bool:
+    try:
+        return api.ask("GET", "/jobs").status == 200
+    except OSError:
+        # Between the stand-in and the API nothing listens.
+        return False
 
 
 def best_model(api: ApiProcess, job: str) -> bytes:

@@ -1,18 +1,21 @@
 import re
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from fitstop.cli.background import bucket_option
+from fitstop.cli.background import bucket_option, show_events
 from fitstop.cli.local import idle_gpu_lines
 from fitstop.local.component import Component
 from fitstop.local.ports import StackError, choose_port, is_free
 from fitstop.local.stack import LocalStack, NotReady, StackOptions, clean_environment
-from tests.support.bucket import access_to, running_server
+from tests.support.bucket import Server, access_to, running_server
+from tests.support.redis import free_port
 
 
 @pytest.fixture
@@ -151,6 +154,38 @@ def test_a_bucket_that_ignores_conditions_is_refused_before_anything_starts(tmp_
         stack = LocalStack(options, lambda text: None)
         with stack, pytest.raises(StackError, match="ignores If-None-Match"):
             stack.start()
+
+
+def test_a_bucket_that_does_not_answer_is_waited_for_and_reported_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("fitstop.local.stack._BUCKET_SECONDS", 0)
+    said = []
+    with ExitStack() as world:
+
+        def report(text):
+            said.append(text)
+            server = world.enter_context(running_server(port))
+            with urlopen(Request(f"{server.url}/models", method="PUT")):
+                pass
+
+        port = free_port()
+        world.enter_context(access_to(Server(f"http://127.0.0.1:{port}")))
+        stack = LocalStack(StackOptions(tmp_path, bucket="s3://models/a"), report)
+        assert stack._run_preflight(stack._settings("none")) == (tmp_path / "admin_key").read_text().strip()
+    assert len(said) == 1
+    assert re.search(f"no answer from http://127.0.0.1:{port}.*waiting until it answers", said[0])
+
+
+def test_a_start_in_the_background_prints_what_up_reports(tmp_path, capsys):
+    log = tmp_path / "up.log"
+    log.write_bytes(b"of the last start\n")
+    seen = len(log.read_bytes())
+    with log.open("ab") as file:
+        file.write(b"12:00:00  waiting until it answers\nvolume  x\n12:00:0")
+    seen = show_events(log, seen)
+    with log.open("ab") as file:
+        file.write(b"5  restarted\n")
+    assert show_events(log, show_events(log, seen)) == log.stat().st_size
+    assert capsys.readouterr().err == "12:00:00  waiting until it answers\n12:00:05  restarted\n"
 
 
 def test_a_worker_may_try_its_gpu_for_longer_than_others_may_start(tmp_path, monkeypatch):

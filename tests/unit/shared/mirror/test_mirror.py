@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from shared.durable import create_file, is_temporary, make_folder, remove_name, 
 from shared.mirror.attached import detach
 from shared.mirror.known import KnownFiles
 from shared.mirror.local_folder import for_workers
-from shared.mirror.mirror import Mirror
+from shared.mirror.mirror import AT_ONCE, Mirror
 from shared.mirror.names import document_of, is_of_volume, unit_of
 from shared.mirror.pull import Puller
 from shared.store.folder import FolderStore
+from shared.store.interface import NoAnswer
 from tests.support.bucket import Server, running_server
 
 JOB = "jobs/ab/job_ab"
@@ -85,6 +87,7 @@ def machines(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
     for one in made:
         detach(one.root)
         one.mirror.pool.shutdown()
+        one.mirror.pool_of_units.shutdown()
         one.mirror.known.close()
 
 
@@ -168,6 +171,7 @@ class Play(RuleBasedStateMachine):
             assert files == {**shown(self.bucket), **kept}
             detach(one.root)
             one.mirror.pool.shutdown()
+            one.mirror.pool_of_units.shutdown()
 
 
 def test_whatever_machines_do_and_whenever_they_look_they_come_to_the_same(tmp_path: Path) -> None:
@@ -226,6 +230,49 @@ def test_what_this_process_writes_while_a_look_reads_is_not_undone(
     store.act = lambda: replace_file(here.place(f"{JOB}/note.json"), b"new")
     here.look(at_everything=True)
     assert (here.root / JOB / "note.json").read_bytes() == b"new"
+
+
+class Together(FolderStore):
+    """A store whose bucket is far away: no read is answered before four have been asked."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._four = threading.Barrier(4, timeout=60)
+
+    def read(self, name: str) -> bytes | None:
+        if name.endswith("/spec.json"):
+            self._four.wait()
+        return super().read(name)
+
+
+def test_a_look_brings_several_jobs_at_once(machines: Callable[..., Machine], tmp_path: Path) -> None:
+    store = Together(tmp_path / "bucket")
+    specs = [f"jobs/0{number}/job_0{number}/spec.json" for number in range(8)]
+    for name in specs:
+        store.create(name, b"{}")
+    here = machines(store)
+    here.look(at_everything=True)
+    assert specs == sorted(here.files())
+
+
+class Away(FolderStore):
+    """A store whose reads fail."""
+
+    asked = 0
+
+    def read(self, name: str) -> bytes | None:
+        self.asked += 1
+        raise NoAnswer(f"no answer for {name}")
+
+
+def test_a_look_gives_up_with_the_first_failure(machines: Callable[..., Machine], tmp_path: Path) -> None:
+    store = Away(tmp_path / "bucket")
+    for number in range(100):
+        store.create(f"jobs/{number:02}/job_{number:02}/spec.json", b"{}")
+    here = machines(store)
+    assert not here.puller.look()
+    assert "no answer for jobs/" in here.mirror.trouble
+    assert store.asked <= 2 * AT_ONCE
 
 
 def test_two_looks_at_one_log_append_it_once(machines: Callable[..., Machine], store: Meanwhile) -> None:

@@ -125,6 +125,13 @@ def test_a_run_by_hand_needs_no_beat(life: Life, attempt: AttemptFolder) -> None
     life.live(600, beats=False)
 
 
+def test_a_beat_that_disappears_with_its_folder_is_one_that_stands_still(life: Life, attempt: AttemptFolder) -> None:
+    # The worker is dead, and the next one on its machine has emptied the folder that stands for a bucket.
+    life.live(60, beats=True)
+    attempt.heartbeat_file.unlink()
+    assert 20 < ends_after(lambda: life.live(60, beats=False), life) < 30
+
+
 PROGRAM = """
 import sys, threading
 from pathlib import Path

@@ -163,3 +163,17 @@ def test_an_attempt_that_others_ended_stops(clock: Clock, attempt: AttemptFolder
     attempt.close(handed_back())
     with pytest.raises(Superseded):
         requests.check()
+
+
+def test_a_beat_that_disappears_with_its_folder_is_one_that_stands_still(
+    clock: Clock, attempt: AttemptFolder, beat: Callable[[], None]
+) -> None:
+    beat()
+    requests = StopRequests(attempt, SELF_STOP_SECONDS)
+    requests.check()
+    attempt.heartbeat_file.unlink()
+    clock.now += SELF_STOP_SECONDS - 1
+    requests.check()
+    clock.now += 2
+    with pytest.raises(Superseded, match="no heartbeat"):
+        requests.check()
