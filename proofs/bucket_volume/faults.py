@@ -30,6 +30,8 @@ class Faults:
         self._stand, self._server, self._watcher, self._chance = stand, server, watcher, chance
         self.kinds: Counter[str] = Counter()
         self.frozen: list[Trainer] = []
+        # Machines that stand still are not lost: they are to wake.
+        self._still: list[Machine] = []
 
     def of_bucket(self, over: threading.Event) -> None:
         """One after the other, at random moments."""
@@ -59,8 +61,8 @@ class Faults:
         if found is None:
             return False
         trainer, machine = found
-        time.sleep(self._chance.uniform(0.5, 6))
-        if trainer.pid not in self._watcher.trainers:
+        time.sleep(self._chance.uniform(0.5, 12))
+        if trainer.pid not in self._watcher.trainers or machine in self._still:
             return False
         self._stand.record.write("lost", job=trainer.job, attempt=trainer.attempt, machine=machine.name)
         self.kinds["machine lost while it trained"] += 1
@@ -88,7 +90,9 @@ class Faults:
         elif kind == "worker asked to end":
             send([worker], signal.SIGTERM)
         else:
+            self._still.append(machine)
             self._freeze(trainer, [worker] if kind == "worker frozen" else machine.processes, over)
+            self._still.remove(machine)
         return True
 
     def _freeze(self, trainer: Trainer, processes: list[int], over: threading.Event) -> None:
@@ -100,7 +104,8 @@ class Faults:
         send(processes, signal.SIGCONT)
 
     def _find_training(self) -> tuple[Trainer, Machine] | None:
-        """A training process that runs, and its machine."""
+        """A training process that runs, and its machine, which does not stand still."""
         running = [one for one in self._watcher.trainers.values() if not one.stopped]
-        found = [(one, machine) for one in running for machine in self._stand.machines if machine.holds(one.pid)]
+        awake = [machine for machine in self._stand.machines if machine not in self._still]
+        found = [(one, machine) for one in running for machine in awake if machine.holds(one.pid)]
         return self._chance.choice(sorted(found, key=lambda one: one[0].job)) if found else None

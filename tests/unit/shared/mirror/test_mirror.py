@@ -20,6 +20,7 @@ from shared.mirror.names import document_of, is_of_volume, unit_of
 from shared.mirror.pull import Puller
 from shared.store.folder import FolderStore
 from shared.store.interface import NoAnswer
+from shared.store.trial import TRIAL_FOLDER
 from tests.support.bucket import Server
 
 JOB = "jobs/ab/job_ab"
@@ -424,6 +425,14 @@ def test_what_a_stale_worker_uploads_of_a_deleted_job_goes(machines: Callable[..
     here.look(at_everything=True)
     assert not list(store.list(JOB))
     assert not (here.root / JOB).exists()
+
+
+def test_what_a_killed_trial_of_the_bucket_has_left_goes(machines: Callable[..., Machine], store: Meanwhile) -> None:
+    for name in ("old", "new"):
+        store.replace(f"{TRIAL_FOLDER}/{name}/race-0", [b""])
+    os.utime(store.root / TRIAL_FOLDER / "old/race-0", (0, 0))
+    machines(store).look(at_everything=True)
+    assert [entry.name for entry in store.list(TRIAL_FOLDER)] == [f"{TRIAL_FOLDER}/new/race-0"]
 
 
 def test_a_bucket_of_s3_shows_two_machines_the_same(machines: Callable[..., Machine], s3_server: Server) -> None:

@@ -439,13 +439,13 @@ def test_a_trial_that_finds_no_place_for_a_parameter_is_refused_and_the_others_c
     assert sum(trial.status == "succeeded" for trial in state.trials) == 4
 
 
-def test_trials_without_the_objective_end_the_sweep(volume: Volume) -> None:
+def test_trials_without_the_objective_end_the_sweep(volume: Volume, machines: Machines) -> None:
     # The epochs of these trials have the accuracy, and no AUC.
     job = small_spec(hyperparameters={"metrics": ["auc"]})
     folder = put_sweep(volume, job=job, trials=50, parallel=1, max_failed_trials=3, objective={"monitor": "val_auc"})
     for _ in range(3):
         runner(volume).look()
-        finish(volume, state_of(volume, folder), random.Random(0))
+        finish(machines, state_of(volume, folder), random.Random(0))
     runner(volume).look()
     state = state_of(volume, folder)
     assert (state.status, len(state.trials)) == ("failed_trials", 3)
