@@ -19,8 +19,8 @@ from shared.volume import Volume
 
 # What the faults do to an attempt ends it in one of these ways.
 EXPLAINED = frozenset({"worker_lost", "killed", "no_child", "volume_error", "data_missing"})
-# What stays in a bucket after everything was deleted: names of what was deleted, hints, turns, records of posts, and for
-# an hour what a trial of the bucket has left whose process was killed.
+# What stays in a bucket after everything was deleted: names of what was deleted, hints, turns, records of posts, and
+# for an hour what a trial of the bucket has left whose process was killed.
 STAYS = ("deleted/", "changed/", "turns/", "workers/", "idempotency/", "spent/", "past_jobs/", "fitstop-volume.json",
          ".fitstop-trial/")  # fmt: skip
 

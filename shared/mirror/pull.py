@@ -94,7 +94,7 @@ class Puller:
     def _look_at_everything(self) -> dict[str, Entry]:
         units: dict[str, list[Entry]] = defaultdict(list)
         markers: dict[str, Entry] = {}
-        trials: list[Entry] = []
+        others: list[Entry] = []
         newest = 0
         known: dict[str, dict[str, Known]] = defaultdict(dict)
         for name, one in self._mirror.known.below("").items():
@@ -104,10 +104,10 @@ class Puller:
             first, _, rest = entry.name.partition("/")
             if first == OPEN:
                 markers[rest] = entry
-            elif first == TRIAL_FOLDER:
-                trials.append(entry)
             elif is_of_volume(entry.name):
                 units[unit_of(entry.name) or ""].append(entry)
+            else:
+                others.append(entry)
         open_jobs = _ids(markers)
 
         def sync(unit: str) -> None:
@@ -120,7 +120,7 @@ class Puller:
         self._for_each({*units, *known}, sync)
         for unit, entries in units.items():
             self._remove_unfinished(unit, entries, newest)
-        self._remove_old(trials, newest)
+        self._remove_trials(others, newest)
         return markers
 
     def _for_each(self, units: Iterable[str], act: Callable[[str], None]) -> None:
@@ -141,10 +141,10 @@ class Puller:
         if failures:
             raise failures[0]
 
-    def _remove_old(self, entries: list[Entry], newest: int) -> None:
+    def _remove_trials(self, entries: list[Entry], newest: int) -> None:
         """Remove what trials of the bucket have left whose processes were killed. By the bucket's clock alone."""
         for entry in entries:
-            if newest - entry.modified_ns > _UNFINISHED_SECONDS * 10**9:
+            if entry.name.startswith(f"{TRIAL_FOLDER}/") and newest - entry.modified_ns > _UNFINISHED_SECONDS * 10**9:
                 self._mirror.store.remove(entry.name)
 
     def _remove_unfinished(self, unit: str, entries: list[Entry], newest: int) -> None:
