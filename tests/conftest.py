@@ -14,8 +14,8 @@ import pytest
 from shared.volume import Volume
 
 if TYPE_CHECKING:
+    from tests.support.both_stores import Machines
     from tests.support.bucket import Server
-    from tests.support.machines import Machines
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Threads would make the fork servers of tests unsafe to fork, as those of workers (worker/supervisor/nursery.py).
@@ -102,7 +102,7 @@ def s3_server() -> "Iterator[Server]":
 @pytest.fixture
 def open_machines(store_kind: str, request: pytest.FixtureRequest) -> "Callable[[Path], Machines]":
     """Opens a new volume, with the folders of its machines below a folder."""
-    from tests.support.machines import Machines
+    from tests.support.both_stores import Machines
 
     if store_kind == "folder":
         return Machines

@@ -15,9 +15,9 @@ from shared.open_job import OpenJob
 from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import Volume
+from tests.support.both_stores import Machines
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
-from tests.support.machines import Machines
 from worker.supervisor.claim import Owner, claim_next
 
 RACES = {"folder": 500, "bucket": 24}

@@ -13,9 +13,9 @@ from shared.dataset import DatasetInfo
 from shared.job_folder import JobFolder
 from shared.settings import Settings
 from shared.volume import Volume
+from tests.support.both_stores import Machines
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
-from tests.support.machines import Machines
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from shared.sweep.spec import SweepSpec
 from shared.sweep.state import SweepState, read_state
 from shared.times import time_in, utc_now
 from shared.volume import Volume
+from tests.support.both_stores import Machines
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
-from tests.support.machines import Machines
 from tests.support.sweeps import DeafQueue, put_sweep, train
 from tests.unit.shared.crash import dying_at
 from worker.supervisor.sweeps import SweepRunner
