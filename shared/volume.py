@@ -105,9 +105,13 @@ class Volume:
 
     def check(self) -> None:
         """Raise OSError where the volume is away or cannot be read. Costs one look at one file."""
-        self._identity.check()
+        self.check_readable()
         if (mirror := mirror_at(self.root)) is not None:
             mirror.check()
+
+    def check_readable(self) -> None:
+        """`check`, but for a bucket that does not answer: the folder that stands for it can still be read."""
+        self._identity.check()
 
     def check_room(self, least_bytes: int) -> None:
         """Raise OSError (ENOSPC) where the filesystem says that less is free. Knows nothing of quotas."""

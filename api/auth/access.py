@@ -103,7 +103,7 @@ def _check() -> Response | None:
     known = _find_session_key() if is_session else _find_key()
     if known is None:
         # A volume that is away knows no key.
-        service().volume.check()
+        service().volume.check_readable()
         return _redirect_to_sign_in() if needed == "page" else _refuse()
     g.caller = Caller(known.id, known.scope, known.project, is_session)
     if _REACH[known.scope] < _REACH[needed]:
@@ -162,7 +162,7 @@ def _find_key() -> KnownKey:
         raise _unauthorized("no_key", f"the Authorization header has no key: {_HOW}")
     known = _find_by_header(sent)
     if known is None:
-        service().volume.check()
+        service().volume.check_readable()
         raise _unauthorized("unknown_key", f"unknown API key; keys of this service match {PATTERN}", is_token=True)
     if known.status != "active":
         raise _unauthorized(f"{known.status}_key", f"this key is {known.status}", is_token=True)
