@@ -15,6 +15,7 @@ ClientError             everything that `fitstop.client` raises
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class FieldProblem:
     pointer: str
     detail: str
     code: str
+
+    def __str__(self) -> str:
+        """The field as a person writes it, and the problem: `dataset.target: missing`."""
+        parts = unquote(self.pointer).removeprefix("#").removeprefix("/").split("/")
+        field = ".".join(part.replace("~1", "/").replace("~0", "~") for part in parts)
+        return f"{field}: {self.detail}" if field else self.detail
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ class Answered(ClientError):
         super().__init__(problem.detail or problem.title)
         # A traceback shows notes; the command prints the fields by itself.
         for one in problem.errors:
-            self.add_note(f"{one.pointer}: {one.detail}" if one.pointer else one.detail)
+            self.add_note(str(one))
 
 
 class NotFound(Answered):

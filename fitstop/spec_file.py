@@ -63,7 +63,7 @@ def _read_json(text: str, problems: list[str]) -> Any:
         found = json.loads(text, object_pairs_hook=_Pairs, parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
-    return _plain(found, "#", problems)
+    return _plain(found, "", problems)
 
 
 def _plain(value: Any, place: str, problems: list[str]) -> Any:
@@ -71,7 +71,7 @@ def _plain(value: Any, place: str, problems: list[str]) -> Any:
         result: Json = {}
         for key, one in value:
             if key in result:
-                problems.append(f"{place}: the key {json.dumps(key)} appears twice")
+                problems.append(_at(place, f"the key {json.dumps(key)} appears twice"))
             result[key] = _plain(one, _below(place, key), problems)
         return result
     if isinstance(value, list):
@@ -80,7 +80,11 @@ def _plain(value: Any, place: str, problems: list[str]) -> Any:
 
 
 def _below(place: str, key: str | int) -> str:
-    return f"{place}/{str(key).replace('~', '~0').replace('/', '~1')}"
+    return f"{place}.{key}" if place else str(key)
+
+
+def _at(place: str, problem: str) -> str:
+    return f"{place}: {problem}" if place else problem
 
 
 def _read_yaml(text: str, problems: list[str]) -> Any:
@@ -90,7 +94,7 @@ def _read_yaml(text: str, problems: list[str]) -> Any:
     yaml = YAML(typ="safe", pure=True)
     try:
         root = yaml.compose(text)
-        return None if root is None else _Composed(yaml.constructor, problems).value(root, "#")
+        return None if root is None else _Composed(yaml.constructor, problems).value(root, "")
     except YAMLError as error:
         raise ValueError(_words_of(error)) from None
 
@@ -167,8 +171,8 @@ class _Composed:
         """Names are texts; a whole number, such as a class, is the text of it."""
         if str(node.tag) in {*_TEXTS, f"{_TAG}int"}:
             return str(node.value)
-        self._refuse(node, place, "a key is no text; put it in quotes")
+        self._refuse(node, place, "a key is not text; put it in quotes")
         return ""
 
     def _refuse(self, node: Any, place: str, what: str) -> None:
-        self._problems.append(f"line {node.start_mark.line + 1}, {place}: {what}")
+        self._problems.append(f"line {node.start_mark.line + 1}: {_at(place, what)}")

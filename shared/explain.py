@@ -96,7 +96,7 @@ def _what_the_workers_do(workers: Sequence[WorkerCard], job_id: str) -> str:
 def _what_slots_do(workers: Sequence[WorkerCard], job_id: str) -> str:
     slots, busy = sum(card.slots for card in workers), sum(len(card.running) for card in workers)
     if busy >= slots:
-        return f"All {slots} slots of the workers are busy."
+        return "The only slot is busy." if slots == 1 else f"All {slots} slots of the workers are busy."
     if any(card.kept_for == job_id for card in workers):
         return "A worker keeps its free slots for this job, until they hold enough devices."
     if any(card.kept_for for card in workers):

@@ -18,7 +18,6 @@ from api.auth.cookie import check_origin, read_secret
 from api.http.problems import HttpProblem
 from api.state.key_store import KnownKey, Scope
 from api.state.service import service
-from shared.api_key import PATTERN
 
 # "page" is "read" for people: a person who is not logged in is sent to the log-in page. "shared" is "read", also for
 # those who have a link to the job that the path names.
@@ -163,7 +162,11 @@ def _find_key() -> KnownKey:
     known = _find_by_header(sent)
     if known is None:
         service().volume.check_readable()
-        raise _unauthorized("unknown_key", f"unknown API key; keys of this service match {PATTERN}", is_token=True)
+        raise _unauthorized(
+            "unknown_key",
+            "unknown API key; a key is fs_, 12 characters, _ and 40 characters: check that it was copied whole",
+            is_token=True,
+        )
     if known.status != "active":
         raise _unauthorized(f"{known.status}_key", f"this key is {known.status}", is_token=True)
     return known

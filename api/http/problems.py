@@ -122,7 +122,7 @@ def _http_problem(error: HttpProblem) -> Response:
 
 def _refused(error: Refused) -> Response:
     count = len(error.problems)
-    return document(422, error.code, f"{count} problem{'s' * (count > 1)}: see errors", errors=error.problems)
+    return document(422, error.code, f"the request has {count} problem{'s' * (count > 1)}", errors=error.problems)
 
 
 def _unusable(error: UnusableDocument) -> Response:

@@ -105,7 +105,7 @@ def retry(job_id: str) -> tuple[Response, int, dict[str, str]]:
     no_query()
     state = state_of(find_job(job_id))
     if state.status not in {"failed", "cancelled"}:
-        raise Conflict(f"the job is {state.status}; only a failed or cancelled job can be retried")
+        raise Conflict(f"the status of the job is {state.status}; only a failed or cancelled job can be retried")
     prepare = keep_earlier if state.record.lineage else None
     return answer_post(*store_once({"retry_of": job_id}, partial(_retry_record, state.record), prepare))
 
@@ -201,7 +201,7 @@ def _find_weights(asked: JobSpec, faults: Faults) -> tuple[WeightsInfo | None, l
     found = None if wanted is None else find_weights(wanted)
     if wanted is None or found is not None:
         return found, []
-    detail = f'received "{wanted}"; there are no such weights: PUT /models/{wanted} first'
+    detail = f'received "{wanted}"; there are no such weights; upload them first (PUT /models/{wanted})'
     return None, [Problem(pointer("model", "weights"), detail, "unknown_weights")]
 
 
@@ -215,7 +215,7 @@ def _without_data(asked: JobSpec, faults: Faults) -> FitstopError:
     if not Findings(faults).is_sure("dataset/id"):
         return Refused(at_most_shown(problems))
     dataset_id = asked.dataset.id
-    detail = f'there is no dataset "{dataset_id}"; PUT /datasets/{dataset_id} first'
+    detail = f'there is no dataset "{dataset_id}"; upload it first (PUT /datasets/{dataset_id})'
     if not problems:
         return HttpProblem(404, "unknown_dataset", detail)
     return Refused(at_most_shown([*problems, Problem(pointer("dataset", "id"), detail, "unknown_dataset")]))

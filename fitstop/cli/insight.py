@@ -14,6 +14,7 @@ from fitstop.terminal.sweep_view import importance_table
 
 _GROUPS = ["day", "dataset", "key", "project", "worker"]
 _RULES = ["forecast", "asha", "median", "none"]
+_PATIENCE_HEADS = ("PATIENCE", "KNOWN", "EARLIER", "TIME SAVED", "COST SAVED", "WORSE", "WORST DIFFERENCE")
 _PARTS = ("start_up", "learning", "patience", "redone", "saving")
 
 
@@ -104,13 +105,14 @@ def _replay_table(document: Json) -> Table:
 @click.command()
 @click.argument("jobs", nargs=-1, metavar="[JOB]...", shell_complete=complete_jobs)
 @click.option("--most", type=click.IntRange(1, 1000), default=30, show_default=True, help="Largest patience to try.")
-@click.option("--tolerance", type=click.FloatRange(0), default=0.0, help="Accepted loss of the best value.")
+@click.option("--tolerance", type=click.FloatRange(0), default=0.0, help="Accepted difference of the best value.")
 @output_option
 @click.pass_context
 def patience(ctx: click.Context, jobs: tuple[str, ...], most: int, tolerance: float, output: str) -> None:
     """Compare early stopping patiences over past jobs.
 
-    Prints what each patience would have saved and lost. Without JOB: the newest jobs that succeeded.
+    For each patience: the jobs for which its effect is known, how many would have stopped earlier, the time and cost
+    saved, and how many would have had a worse best model, and by how much. Without JOB: the newest jobs that succeeded.
     """
     client = open_client(ctx)
     ids = [find_job_id(client, job) for job in jobs]
@@ -123,12 +125,14 @@ def patience(ctx: click.Context, jobs: tuple[str, ...], most: int, tolerance: fl
     for one in document["left_out"]:
         hint(f"{one['job']} is left out: {one['reason']}")
     if not document["data"]:
-        hint("No jobs to compare: no job that succeeded has an epoch.")
+        hint("No jobs to compare: no job has succeeded yet.")
 
 
 def _show_patience(one: Json, tolerance: float) -> None:
-    show_rows(Text.assemble(literal(one["monitor"], "bold"), f" over {one['jobs']} jobs"))
-    grid = table("PATIENCE", "KNOWN", "SOONER", "SAVED", "COST", "WORSE", "LARGEST LOSS", right=("PATIENCE", "KNOWN"))
+    show_rows(
+        Text.assemble(literal(one["monitor"], "bold"), f" over {one['jobs']} job{'' if one['jobs'] == 1 else 's'}")
+    )
+    grid = table(*_PATIENCE_HEADS, right=_PATIENCE_HEADS[:2])
     for row in one["rows"]:
         chosen = "bold green" if row["patience"] == one["smallest_patience"] else ""
         costs = ", ".join(f"{money(cost['amount'])} {cost['currency']}" for cost in row["costs_saved"]) or "-"
@@ -145,11 +149,11 @@ def _show_patience(one: Json, tolerance: float) -> None:
             grid.add_row(*(literal(cell, chosen) for cell in cells))
     show_rows(grid)
     smallest = one["smallest_patience"]
-    limit = f"more than {tolerance:g}" if tolerance else ""
+    limit = f" by more than {tolerance:g}" if tolerance else ""
     if smallest:
-        show_rows(Text(f"no job would have lost {limit or 'anything'} with patience {smallest}"))
+        show_rows(Text(f"With patience {smallest} no job's best model would have been worse{limit}."))
     else:
-        show_rows(Text(f"with every known patience some job would have lost {limit or 'something'}"))
+        show_rows(Text(f"With every known patience the best model of a job would have been worse{limit}."))
 
 
 @click.command()

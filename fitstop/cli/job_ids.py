@@ -23,7 +23,9 @@ def find_job_id(client: Client, text: str) -> str:
     if not found:
         found = [job["id"] for job in client.jobs(limit=NEWEST, name=text)["data"] if job["name"] == text]
     if not found:
-        detail = f'no job has the name "{text}", and none of the newest {NEWEST} an id that begins or ends with it'
+        detail = (
+            f'no job has the name "{text}", and none of the newest {NEWEST} jobs has an id that begins or ends with it'
+        )
         raise NotFound(Problem(404, "Not found", detail, "not_found"))
     if len(found) > 1:
         raise click.UsageError(f'"{text}" matches {len(found)} jobs: {", ".join(found[:5])}')

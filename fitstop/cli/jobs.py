@@ -136,7 +136,7 @@ def watch_to_the_end(client: Client, job_id: str, *, err: bool = False) -> ExitC
 def show(ctx: click.Context, job: str, output: str) -> None:
     """Show one job or sweep.
 
-    JOB is an id, or its beginning or end; -o json includes the spec with all defaults.
+    JOB is an id, its beginning or end, or a name; -o json includes the spec with all defaults.
     """
     client = open_client(ctx)
     found = find_job_or_sweep(client, job)

@@ -53,8 +53,8 @@ _EXIT_STATUSES = "\n".join(["Exit status:", *(f"  {code.value:3}  {meaning}" for
 def main(url: str | None, context: str | None) -> None:
     """Train Keras models as jobs in a queue, with early stopping.
 
-    Name a job by its id, or by the beginning or end of its id where that is unique. Data goes to stdout, messages go to
-    stderr. NO_COLOR switches colours off.
+    Name a job or a sweep by its name, its id, or the beginning or end of its id where that is unique. Data goes to
+    stdout, messages go to stderr. NO_COLOR switches colours off.
     """
 
 

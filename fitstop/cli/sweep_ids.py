@@ -31,11 +31,20 @@ def find_sweep_id(client: Client, text: str) -> str:
 
 
 def find_job_or_sweep(client: Client, text: str) -> str:
-    """The id of a sweep for a text that begins with `sweep_` where there is one, else of a job. Raises as both."""
+    """The id of the job that `text` means, else of the sweep; of the sweep first where it begins with `sweep_`.
+
+    Raises NotFound where there is neither, and click's usage error where there are several.
+    """
     if is_sweep(text):
         with suppress(NotFound):
             return find_sweep_id(client, text)
-    return find_job_id(client, text)
+        return find_job_id(client, text)
+    try:
+        return find_job_id(client, text)
+    except NotFound:
+        with suppress(NotFound):
+            return find_sweep_id(client, text)
+        raise
 
 
 def is_sweep(found: str) -> bool:

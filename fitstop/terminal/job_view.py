@@ -179,8 +179,8 @@ def ending(job: Json) -> list[Text]:
     stop = job.get("stop") or {}
     lines = [Text.assemble(status_text(job["status"]), literal(": " + _reason(job, stop)))]
     if stop.get("best"):
-        not_run = f"; {stop.get('epochs_not_run', 0)} epochs not run"
-        lines.append(Text.assemble("best model: ", best_words(stop), not_run))
+        not_run = stop.get("epochs_not_run")
+        lines.append(Text.assemble("best model: ", best_words(stop), f"; {not_run} epochs not run" if not_run else ""))
     error = job.get("error")
     if error:
         lines.append(literal(f"{error.get('code')}: {error.get('message')}", "red"))

@@ -180,7 +180,7 @@ def print_error(error: ClientError) -> None:
     hint(f"fitstop: {error}")
     if isinstance(error, Answered):
         for problem in error.problem.errors:
-            hint(f"  {problem.pointer}: {problem.detail}" if problem.pointer else f"  {problem.detail}")
+            hint(f"  {problem}")
         if error.problem.status >= 500 and error.problem.request_id:
             hint(f"  request {error.problem.request_id}")
     if isinstance(error, Denied):

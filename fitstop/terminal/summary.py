@@ -45,7 +45,7 @@ def _facts(ended: Ended) -> list[tuple[str, object]]:
     if stop.get("best"):
         rows.append(("best", best_words(stop)))
     rows.append(("not run", f"{stop.get('epochs_not_run', 0)} of {_epochs(job)} epochs"))
-    rows.append(("rate drops", Text("\n").join(_rate_drops(ended)) or "none"))
+    rows.append(("plateaus", Text("\n").join(_rate_drops(ended)) or "the learning rate was not reduced"))
     if job.get("error"):
         rows.append(("error", literal(f"{job['error'].get('code')}: {job['error'].get('message')}", "red")))
     rows.append(("wall time", f"{duration(ended.seconds)} from submission to result"))

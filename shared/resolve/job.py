@@ -274,7 +274,7 @@ class _Judge:
             meant = meant_log_name(monitor, names)
             near = did_you_mean(meant) if meant else nearest(monitor, names)
             will = "It will have" if self._are_names_sure else "A run can have"
-            detail = f'received "{monitor}": the run will not have it.{near} {will} {list_names(names)}'
+            detail = f'received "{monitor}": this run does not log it.{near} {will} {list_names(names)}'
             self._problem(("callbacks", field, "monitor"), detail, "unknown_monitor")
             return asked
         mode = better_mode(monitor)

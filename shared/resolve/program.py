@@ -29,11 +29,11 @@ def resolve_program(
     entry = _judge_entry(asked, program, found) if is_named else None
     for index, dataset_id in enumerate(asked.program.datasets):
         if datasets[dataset_id] is None:
-            detail = f'there is no dataset "{dataset_id}"; PUT /datasets/{dataset_id} first'
+            detail = f'there is no dataset "{dataset_id}"; upload it first (PUT /datasets/{dataset_id})'
             found.problem(("program", "datasets", index), detail, "unknown_dataset")
     budget = judge_budget(asked.budget, found)
     if asked.budget is None and asked.callbacks.early_stopping is None:
-        found.warn("nothing stops this job but its script: it has no budget, and early stopping only if the script has")
+        found.warn("this job has no budget, and early stopping only if its script has an EarlyStopping callback")
     found.stop_at_problems()
     return asked.model_copy(
         update={
@@ -69,8 +69,8 @@ def _judge_entry(asked: ProgramJobSpec, program: ProgramInfo | None, found: Find
 
 def _refuse_missing(wanted: ProgramSpec, found: Findings) -> None:
     if wanted.version is None:
-        detail = f'there is no program "{wanted.id}"; PUT /programs/{wanted.id} first'
+        detail = f'there is no program "{wanted.id}"; upload it first (PUT /programs/{wanted.id})'
         found.problem(("program", "id"), detail, "unknown_program")
     else:
-        detail = f'there is no such version of a program "{wanted.id}"; PUT /programs/{wanted.id} first'
+        detail = f'the program "{wanted.id}" has no such version; upload it first (PUT /programs/{wanted.id})'
         found.problem(("program", "version"), detail, "unknown_version")

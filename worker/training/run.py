@@ -124,7 +124,7 @@ def _succeeded(run: RunContext, callbacks: Callbacks) -> Conclusion:
 
 
 def _started_event() -> Event:
-    return Event("started", f"the training process {os.getpid()} is at work", {"pid": os.getpid()})
+    return Event("started", f"training process {os.getpid()} has started", {"pid": os.getpid()})
 
 
 def _data_event(data: Data) -> Event:

@@ -67,7 +67,7 @@ def _decode(content: bytes, most_pixels: int) -> Decoded:
     try:
         image = Image.open(io.BytesIO(content), formats=_FORMATS)
     except UnidentifiedImageError:
-        raise BadImage("is no image, expected JPEG, PNG, GIF, BMP or WebP") from None
+        raise BadImage("is not an image; expected JPEG, PNG, GIF, BMP or WebP") from None
     width, height = image.size
     if width * height > most_pixels:
         raise BadImage(f"has {width} x {height} pixels, expected at most {most_pixels}")

@@ -179,7 +179,7 @@ def test_submit_takes_a_file_in_yaml_and_names_each_key_that_appears_twice(fitst
     (tmp_path / "job.yaml").write_text(text + "  learning_rate: 1\n")
     refused = fitstop("submit", "job.yaml")
     assert refused.exit_code == 2
-    assert 'job.yaml: line 4, #/hyperparameters: the key "learning_rate" appears twice' in refused.stderr
+    assert 'job.yaml: line 4: hyperparameters: the key "learning_rate" appears twice' in refused.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["-"], ["--set", "a"], ["nowhere.json"]])
@@ -198,8 +198,8 @@ def test_a_refused_spec_is_told_one_line_for_each_problem(fitstop, canned):
     assert (result.exit_code, result.stdout) == (6, "")
     assert result.stderr.splitlines() == [
         "fitstop: 2 problems",
-        "  #/hyperparameters/batch_size: received 0, expected 1 to 65536",
-        r"  #/dataset/target: no such column\x1b[2J",
+        "  hyperparameters.batch_size: received 0, expected 1 to 65536",
+        r"  dataset.target: no such column\x1b[2J",
     ]
 
 

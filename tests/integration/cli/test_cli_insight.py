@@ -77,8 +77,8 @@ def test_patience_shows_the_table_and_the_smallest_that_loses_nothing_more(fitst
     lines = result.stdout.splitlines()
     assert lines[0] == "val_accuracy over 2 jobs"
     assert lines[2].split()[:5] == ["1", "2", "of", "2", "2"]
-    assert lines[-1] == "no job would have lost more than 0.095 with patience 2"
-    assert fitstop("patience", past[0]).stdout.splitlines()[0] == "val_accuracy over 1 jobs"
+    assert lines[-1] == "With patience 2 no job's best model would have been worse by more than 0.095."
+    assert fitstop("patience", past[0]).stdout.splitlines()[0] == "val_accuracy over 1 job"
 
 
 def test_usage_adds_up(fitstop, past):

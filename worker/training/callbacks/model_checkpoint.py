@@ -111,7 +111,7 @@ def _saved_event(monitor: str, saved: Checkpoint, before: Best | None, *, is_bes
     if not is_best:
         message = f"{monitor} is {shown}, saved {saved.name}"
     elif before is None:
-        message = f"{monitor} is {shown} at first, saved {saved.name}"
+        message = f"the first {monitor} is {shown}, saved {saved.name}"
     else:
         message = f"{monitor} improved from {before.value:.4f} to {shown}, saved {saved.name}"
     facts = {

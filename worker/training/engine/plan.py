@@ -84,8 +84,8 @@ def _engine(asked: Hyperparameters) -> Literal["fused", "stock"]:
 
 def _engine_reason(asked: Hyperparameters) -> str:
     if asked.devices > 1:
-        return "stock: trains on several devices"
-    return "fused: all data is in arrays" if asked.engine == "auto" else f"{asked.engine}: asked for"
+        return "it trains on several devices"
+    return "all data is in arrays" if asked.engine == "auto" else "as requested"
 
 
 def _validation_batch(model: ModelSpec, data: Data, batch_size: int) -> int:
@@ -142,13 +142,13 @@ def against_xla(layers: set[str], on: str, *, is_asked_for: bool = False) -> str
 
 def too_few_steps(steps: int) -> str:
     """Why XLA would not pay for `steps` in all; empty where it would."""
-    return f"about {steps} steps would not pay for its compile" if steps < _STEPS_THAT_PAY_XLA else ""
+    return f"about {steps} steps are too few to repay its compilation" if steps < _STEPS_THAT_PAY_XLA else ""
 
 
 def _with_xla(record: JobRecord, steps: int, engine: str, on: str, earlier: EarlierModel | None) -> tuple[bool, str]:
     asked = record.data_spec.hyperparameters.xla
     if asked != "auto":
-        return asked, f"{'with' if asked else 'without'} XLA: asked for"
+        return asked, f"{'with' if asked else 'without'} XLA: as requested"
     if engine == "stock":
         return False, "without XLA: the stock engine compiles each batch size again"
     against = _against_xla(record.data_spec, on, earlier)
@@ -158,7 +158,7 @@ def _with_xla(record: JobRecord, steps: int, engine: str, on: str, earlier: Earl
     few = too_few_steps(likely)
     if few:
         return False, f"without XLA: {few}"
-    return True, f"with XLA: about {likely} steps pay for its compile"
+    return True, f"with XLA: about {likely} steps repay its compilation"
 
 
 def likely_epochs(record: JobRecord) -> int:

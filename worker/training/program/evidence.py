@@ -135,7 +135,7 @@ def how_it_ends(rule: Any, logged: Sequence[str]) -> tuple[str, Level]:
     if rule is None:
         return "nothing stops it sooner but the job's budget", "info"
     if rule.settings.monitor in logged:
-        return "early stopping ends it sooner", "info"
+        return "early stopping may end it sooner", "info"
     missing = f'early stopping monitors "{rule.settings.monitor}", and the model logs {list_names(logged)}'
     return f"nothing stops it sooner but the job's budget: {missing}", "warning"
 

@@ -230,7 +230,7 @@ def test_every_broken_image_is_named_at_once(refusal):
     assert {code for code, _, _ in found} == {"bad_image"}
     sentences = {pointer: detail for _, pointer, detail in found}
     assert sentences["#/files/cat~1half.jpg"] == "is cut short and cannot be decoded"
-    assert sentences["#/files/cat~1text.jpg"] == "is no image, expected JPEG, PNG, GIF, BMP or WebP"
+    assert sentences["#/files/cat~1text.jpg"] == "is not an image; expected JPEG, PNG, GIF, BMP or WebP"
 
 
 def test_of_very_many_broken_images_the_first_are_named_and_the_others_counted(refusal):

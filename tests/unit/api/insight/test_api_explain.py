@@ -30,7 +30,7 @@ def test_a_job_that_waits_says_who_is_before_it_and_what_the_workers_do(client, 
     volume.show_worker(card(running=(RunningAttempt(job=first.id, attempt=1, slot=0),)))
     assert said(client, second) == [
         "It waits as number 2 in the queue: 1 job is served before it.",
-        "All 1 slots of the workers are busy.",
+        "The only slot is busy.",
     ]
     volume.show_worker(card(ready=True))
     assert said(client, first)[-1] == "A worker is ready and will start it in a moment."
@@ -226,7 +226,7 @@ def test_a_job_that_no_worker_can_take_says_so_and_waits_for_the_workers_that_ca
     dry_run = client.post("/jobs?dry_run=true", json=small_spec(hyperparameters={"devices": 2})).json
     assert dry_run["warnings"][-1].startswith("no worker has 2 devices")
     volume.show_worker(card(running=(RunningAttempt(job=wide.id, attempt=1, slot=0),), name="wide", slot_devices=2))
-    assert said(client, wide)[-1] == "All 1 slots of the workers are busy."
+    assert said(client, wide)[-1] == "The only slot is busy."
 
 
 def test_a_job_says_that_free_slots_are_kept_for_it_or_for_one_before_it(client, volume, new_job):

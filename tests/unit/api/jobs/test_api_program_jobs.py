@@ -22,7 +22,7 @@ def test_a_job_pins_the_version_of_its_program_and_of_each_dataset(client, volum
     assert volume.has_files(record)
     shown = client.get(answer.headers["Location"]).json
     assert (shown["name"], shown["task"], shown["spec"]["program"]["arguments"]) == ("mine", None, ["--fast"])
-    assert any("nothing stops this job" in one for one in shown["warnings"])
+    assert any("this job has no budget" in one for one in shown["warnings"])
     assert client.post("/jobs", json=shown["spec"]).status_code == 202
 
 

@@ -152,7 +152,7 @@ def test_weights_that_are_not_there_are_named_among_the_other_problems(client, k
     alone = keras_job(weights="nowhere")
     assert alone.status_code == 422
     assert [one["pointer"] for one in alone.json["errors"]] == ["#/model/weights"]
-    assert "PUT /models/nowhere first" in alone.json["errors"][0]["detail"]
+    assert "upload them first (PUT /models/nowhere)" in alone.json["errors"][0]["detail"]
     both = keras_job(weights="nowhere", config={**CONFIG, "class_name": "Mine"})
     assert {one["pointer"] for one in both.json["errors"]} == {"#/model/config", "#/model/weights"}
 

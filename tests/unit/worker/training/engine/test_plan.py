@@ -33,7 +33,7 @@ def plan(rows: int = 5170, **parts: Any) -> EnginePlan:
 def test_the_articles_job_is_fused_with_xla_on_one_thread() -> None:
     chosen = plan()
     assert (chosen.engine, chosen.xla, chosen.threads, chosen.steps_per_epoch) == ("fused", True, 1, 162)
-    assert chosen.reason == "fused: all data is in arrays; with XLA: about 4860 steps pay for its compile"
+    assert chosen.reason == "all data is in arrays; with XLA: about 4860 steps repay its compilation"
 
 
 def test_few_steps_do_not_pay_for_xla() -> None:
@@ -48,7 +48,7 @@ def test_few_steps_do_not_pay_for_xla() -> None:
 def test_what_is_asked_for_is_done_and_the_reason_says_so(engine: str, xla: bool) -> None:
     chosen = plan(hyperparameters={"engine": engine, "xla": xla})
     assert (chosen.engine, chosen.xla) == (engine, xla)
-    assert chosen.reason == f"{engine}: asked for; {'with' if xla else 'without'} XLA: asked for"
+    assert chosen.reason == f"as requested; {'with' if xla else 'without'} XLA: as requested"
 
 
 def test_a_large_step_gets_every_core() -> None:
@@ -86,4 +86,4 @@ def test_a_validation_batch_fits_the_widest_layer_and_is_never_below_the_trainin
 def test_several_devices_train_on_the_stock_engine_without_xla() -> None:
     chosen = plan(hyperparameters={"devices": 2})
     assert (chosen.engine, chosen.xla, chosen.devices) == ("stock", False, 2)
-    assert chosen.reason.startswith("stock: trains on several devices; without XLA")
+    assert chosen.reason.startswith("it trains on several devices; without XLA")

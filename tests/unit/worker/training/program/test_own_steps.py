@@ -133,7 +133,7 @@ def test_xla_is_what_keras_would_do_by_the_rule_of_other_jobs() -> None:
     assert "convolutions many times slower on a CPU" in plans["conv", True, "CPU"].reason
     assert "compiles its model without jit_compile" in plans["dense", False, "CPU"].reason
     dense.compile("sgd", "mse", jit_compile=True)
-    assert "would not pay" in plan_of_call(asked(dense, epochs=2), data, "GPU").reason
+    assert "too few to repay" in plan_of_call(asked(dense, epochs=2), data, "GPU").reason
     assert not plan_of_call(asked(dense, operations=frozenset({"Conv2D"})), data, "CPU").xla
 
 

@@ -77,7 +77,7 @@ def test_the_evidence_of_a_stop_is_that_of_the_scripts_early_stopping(volume: Vo
     assert stop.best is not None
     (call,) = events_of(job, "fit")
     assert call.data["rule"]["mode"] == "max"
-    assert (call.data["resume"], "early stopping ends it sooner" in call.message) == ("exact", True)
+    assert (call.data["resume"], "early stopping may end it sooner" in call.message) == ("exact", True)
     assert len(rows_of(job.attempts()[0].training_log)) == stop.last_epoch
 
 
