@@ -95,7 +95,7 @@ class Volume:
         self.programs = ProgramStore(root)
         make_folder(root)
         guard(root)
-        self._identity = VolumeIdentity(root)
+        self.identity = VolumeIdentity(root)
         for folder in (self.datasets, self.open, self.annotated, self.turns, self.jobs, self.workers, self.deleted):
             make_folder(folder)
         # Those whose names this process has brought onto the disk.
@@ -105,13 +105,9 @@ class Volume:
 
     def check(self) -> None:
         """Raise OSError where the volume is away or cannot be read. Costs one look at one file."""
-        self.check_readable()
+        self.identity.check()
         if (mirror := mirror_at(self.root)) is not None:
             mirror.check()
-
-    def check_readable(self) -> None:
-        """`check`, but for a bucket that does not answer: the folder that stands for it can still be read."""
-        self._identity.check()
 
     def check_room(self, least_bytes: int) -> None:
         """Raise OSError (ENOSPC) where the filesystem says that less is free. Knows nothing of quotas."""

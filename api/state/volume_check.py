@@ -29,7 +29,7 @@ def _check() -> None:
     if request.path in _WITHOUT_VOLUME or request.path.startswith(_FILES):
         return
     volume = service().volume
-    volume.check_readable()
+    volume.identity.check()
     try:
         volume.check()
     except OSError as error:
