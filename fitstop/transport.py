@@ -9,8 +9,8 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx2
@@ -46,9 +46,7 @@ class Transport:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -96,8 +94,13 @@ class Transport:
             raise error_of(response.status_code, _document(response))
         return response
 
-    def _json(self, method: str, path: str, **options: Any) -> Json:
-        return self._document_of(self._send(method, path, **options))
+    def _get(self, *place: str, **params: Any) -> Json:
+        return self._json("GET", path_of(*place), params=params)
+
+    def _json(self, method: str, path: str, *, params: Json | None = None, **options: Any) -> Json:
+        """Ask, and take the answer's JSON; of `params`, those that are None are left out."""
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        return self._document_of(self._send(method, path, params=given, **options))
 
     def _document_of(self, response: httpx2.Response) -> Json:
         document = _document(response)
@@ -126,6 +129,11 @@ class Transport:
     def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
         reason = str(error) or type(error).__name__
         return Unreachable(f"no answer from {self.connection.url} ({self.connection.source}): {reason}")
+
+
+def path_of(*place: str) -> str:
+    """The path of these names, such as `jobs`, an id, `events`."""
+    return "".join(f"/{quote(part, safe='')}" for part in place)
 
 
 def check_download(

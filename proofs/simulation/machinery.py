@@ -22,6 +22,7 @@ import shared.durable
 import shared.events
 import shared.job_folder
 import shared.mirror.attached
+import shared.mirror.late
 import shared.mirror.local_folder
 import shared.mirror.mirror
 import shared.mirror.pull
@@ -33,6 +34,7 @@ import worker.supervisor.attempt
 import worker.supervisor.claim
 import worker.supervisor.heartbeat
 import worker.supervisor.patrol
+import worker.supervisor.slot_table
 import worker.supervisor.slots
 import worker.supervisor.uploads
 import worker.supervisor.volume_watch
@@ -53,6 +55,7 @@ _TIMED = (
     worker.supervisor.attempt,
     worker.supervisor.claim,
     worker.supervisor.slots,
+    shared.mirror.late,
     shared.mirror.mirror,
     shared.mirror.pull,
     shared.mirror.push,
@@ -62,6 +65,7 @@ _TIMED = (
 _THREADED = (
     worker.supervisor.attempt,
     worker.supervisor.heartbeat,
+    worker.supervisor.slot_table,
     worker.supervisor.slots,
     worker.supervisor.uploads,
     worker.training.lifeline,

@@ -17,7 +17,7 @@ from shared.queue import JobQueue
 from shared.resolve.memory import MemoryLimits
 from shared.settings import Settings
 from shared.settling import settle_if_decided
-from shared.sweep.extended import ExtendedSweeps
+from shared.sweep.ended import EndedSweeps
 from shared.sweep.folder import SweepFolder, TrialRecord, sweep_folder, sweep_ids
 from shared.sweep.proposal import propose
 from shared.sweep.quota import find_reason_to_wait
@@ -42,18 +42,16 @@ class SweepRunner:
         self._quotas = settings.project_quotas
         self._limits = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
         self._readers: dict[str, SweepReader] = {}
-        # With the number of extensions after which each ended.
-        self._ended: dict[str, int] = {}
-        self._extended = ExtendedSweeps(volume)
+        self._ended = EndedSweeps(volume)
+        # Those of which the log has an exception.
+        self._stuck: set[str] = set()
         self._one_at_a_time = threading.Lock()
 
     def look(self) -> None:
         """Take every sweep forward that has not ended."""
         found = sweep_ids(self._volume)
         with self._one_at_a_time:
-            ended = {sweep_id: number for sweep_id, number in self._ended.items() if sweep_id in found}
-            again = self._extended.look(ended)
-            self._ended = {sweep_id: number for sweep_id, number in ended.items() if sweep_id not in again}
+            self._ended.look(found)
             self._readers = {sweep_id: reader for sweep_id, reader in self._readers.items() if sweep_id in found}
         # The oldest first.
         for sweep_id in reversed(found):
@@ -70,6 +68,11 @@ class SweepRunner:
                 log_set_aside(sweep_id, str(error))
             except OSError as error:
                 log.warning("%s waits until the volume works: %s", sweep_id, error)
+            except Exception:
+                # The edge: whatever is wrong with this sweep, the others and the slot that asks continue.
+                if sweep_id not in self._stuck:
+                    log.exception("%s is not taken forward", sweep_id)
+                self._stuck.add(sweep_id)
 
     def _advance(self, sweep_id: str) -> None:
         reader = self._readers.setdefault(sweep_id, SweepReader(self._volume, sweep_id))
@@ -79,7 +82,7 @@ class SweepRunner:
                 # Its folder is there, and its record is about to be.
                 return
             if state.end is not None:
-                self._ended[sweep_id] = state.extensions
+                self._ended.add(sweep_id, state.extensions)
                 self._readers.pop(sweep_id, None)
                 return
             self._give_shares(state)
