@@ -89,7 +89,7 @@ class CannotSend(ClientError):
         self.problems = problems
         listed = "".join(f"\n- {one}" for one in problems)
         advice = "Change these parts, or run the whole script as a job, with code of your own: fitstop run train.py"
-        super().__init__(f"this call cannot be sent:{listed}\n{advice}")
+        super().__init__(f"this call cannot be sent to Fitstop:{listed}\n{advice}")
 
 
 class JobFailed(ClientError):

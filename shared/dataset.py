@@ -88,9 +88,9 @@ class ImagesProfile(_Frozen):
 
     classes: tuple[ImageClass, ...]
     width: tuple[int, int]
-    """Smallest and largest."""
+    """Smallest and largest value."""
     height: tuple[int, int]
-    """Smallest and largest."""
+    """Smallest and largest value."""
     channels: dict[str, int]
     duplicates: int
     in_train_and_validation: int

@@ -100,7 +100,9 @@ class EarlierModel:
             return None
         content = read_plain(self.folder / _SCHEMA)
         if content is None or not (self.folder / _STEPS).exists():
-            raise CannotStart("it was trained by a version that kept no schema of its columns; retry it first")
+            raise CannotStart(
+                "it was trained by a version of Fitstop that kept no schema of its columns; retry it first"
+            )
         return tuple(Column(one["name"], one["kind"], one["encoding"]) for one in json.loads(content)["inputs"])
 
 
@@ -110,7 +112,7 @@ def find_best(job: JobFolder, sha256: str | None = None) -> EarlierModel:
     if record is None:
         raise CannotStart("there is no job with this id")
     if isinstance(record.spec, ProgramJobSpec):
-        raise CannotStart("it runs a program, of which the classes and the preprocessing of its model are not known")
+        raise CannotStart("it runs a program, so the classes and the preprocessing of its model are not known")
     for attempt in reversed(job.runs()):
         manifest = read_manifest(attempt.manifest_file)
         wanted = [
@@ -159,7 +161,7 @@ def keep(model: EarlierModel, into: JobFolder, *, is_final: bool) -> None:
     link_file(model.file, kept)
     if not is_final and _sha256(kept) != model.ancestor.sha256:
         kept.unlink(missing_ok=True)
-        raise CannotStart("it has saved a better model meanwhile; post the job again")
+        raise CannotStart("it has saved a better model in the meantime; post the job again")
     link_file(model.spec_file, folder / SPEC_FILE)
     for name in (_SCHEMA, _STEPS) if model.columns is not None else ():
         link_file(model.folder / name, folder / name)

@@ -68,7 +68,7 @@ class Survey:
         """The archive opens to `size` bytes more. Raises Refused above the limit."""
         self.bytes += size
         if self.bytes > self.limits.bytes:
-            detail = f"opens to more than {self.limits.bytes} bytes, the maximum"
+            detail = f"unpacks to more than {self.limits.bytes} bytes, the maximum"
             raise Refused([Problem("#", detail, "too_many_bytes")])
 
     def take(self, raw_name: str, fault: str | None, *, is_folder: bool = False) -> str | None:
@@ -132,9 +132,9 @@ def _name_fault(name: str) -> str | None:
     faults = {
         "has a backslash in its name; write it with / between folders": "\\" in name,
         "has a control character in its name": not _is_text(name),
-        "has an absolute name, expected one below the archive's top": name.startswith("/"),
+        "has an absolute name; expected a relative one": name.startswith("/"),
         "has a drive letter in its name": _DRIVE.match(name) is not None,
-        "has .. in its name, expected one below the archive's top": ".." in name.split("/"),
+        "has .. in its name; expected a path inside the archive": ".." in name.split("/"),
     }
     return next((fault for fault, is_so in faults.items() if is_so), None)
 

@@ -119,4 +119,4 @@ def _reason(error: Exception) -> str:
         return "its checksum is wrong"
     if "header" in text:
         return "its headers contradict each other"
-    return "it cannot be read as a zip"
+    return "it cannot be read as a zip archive"

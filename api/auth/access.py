@@ -109,7 +109,7 @@ def _check() -> Response | None:
         raise HttpProblem(
             403,
             "scope",
-            f'this key has the scope "{known.scope}", and this needs "{needed}"',
+            f'this key has the scope "{known.scope}", but this needs "{needed}"',
             headers={"WWW-Authenticate": f'Bearer realm="fitstop", error="insufficient_scope", scope="{needed}"'},
         )
     return None
@@ -151,7 +151,7 @@ def _redirect_to_sign_in() -> Response:
 def _refuse() -> NoReturn:
     if read_secret() is not None:
         raise _unauthorized("session_over", f"this session has ended; log in again at {SIGN_IN}")
-    raise _unauthorized("no_key", f"an API key is needed: {_HOW}")
+    raise _unauthorized("no_key", f"an API key is required: {_HOW}")
 
 
 def _find_key() -> KnownKey:

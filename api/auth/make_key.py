@@ -21,7 +21,7 @@ from shared.times import time_in
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the key alone on stdout. Exit status 2 for what cannot be used, 1 for a folder that cannot."""
     parser = argparse.ArgumentParser(prog="python -m fitstop.service api.make_key", description="Make an API key.")
-    parser.add_argument("name", metavar="NAME", help="what the key is for")
+    parser.add_argument("name", metavar="NAME", help="purpose of the key")
     parser.add_argument("--scope", choices=get_args(Scope), default="admin", help="default: %(default)s")
     parser.add_argument("--project", default=DEFAULT_PROJECT, help="project of the key; default: %(default)s")
     parser.add_argument(
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         choices=range(1, 3651),
         metavar="DAYS",
-        help="how long it lasts; default: until it is revoked",
+        help="days until the key expires; default: never",
     )
     asked = parser.parse_args(arguments)
     expires_at = time_in(asked.days * 86_400) if asked.days else None

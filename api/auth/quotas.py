@@ -78,7 +78,7 @@ def uploading() -> Iterator[None]:
         raise HttpProblem(
             429,
             "too_many_uploads",
-            f"this key has {settings.max_uploads} uploads under way, the maximum at one time",
+            f"this key has {settings.max_uploads} uploads in progress, the maximum",
             retry_after=_UPLOADS_RETRY_SECONDS,
         )
     try:
@@ -103,7 +103,7 @@ def take_stream() -> Callable[[], None]:
         raise HttpProblem(429, "too_many_streams", detail, retry_after=_STREAMS_RETRY_SECONDS)
     if not held.streams.acquire(blocking=False):
         held.streams_of_keys.release(key_id)
-        detail = "all event streams are taken; poll as JSON instead"
+        detail = "all event streams are in use; poll as JSON instead"
         raise HttpProblem(503, "too_many_streams", detail, retry_after=_STREAMS_RETRY_SECONDS)
 
     def release() -> None:
@@ -119,7 +119,7 @@ def costly_read() -> Iterator[None]:
     held, key_id = service(), caller().key_id
     if not held.costly_of_keys.take(key_id):
         most = held.settings.costly_reads_per_key
-        detail = f"this key has {most} costly requests under way, the maximum; wait for one to end"
+        detail = f"this key has {most} costly requests in progress, the maximum; wait for one to finish"
         raise HttpProblem(429, "too_many_costly_reads", detail, retry_after=1)
     try:
         yield

@@ -54,10 +54,7 @@ def taken_id(upload_id: str) -> Conflict:
 
 def unfinished_id(upload_id: str) -> Conflict:
     """The refusal of an id under which somebody else uploads at this moment, through another API of this volume."""
-    return Conflict(
-        f'the id "{upload_id}" is being uploaded by somebody else at this moment; send it again later, or choose '
-        "another id"
-    )
+    return Conflict(f'the id "{upload_id}" is being uploaded by another client; try again later, or choose another id')
 
 
 def read_page(what: str, ids: list[str], find: Callable[[str], _Info | None]) -> tuple[list[_Info], bool]:
@@ -103,7 +100,7 @@ def _check_unused(what: str, is_user: Callable[[JobRecord], bool]) -> None:
     if users:
         # A job of an admin's key may be of another project.
         names = list_names([job.id for job in users if reaches(job.project)], _MOST_NAMED) or "jobs of other projects"
-        raise Conflict(f"unfinished jobs use the {what}: {names}; cancel them or wait for their end")
+        raise Conflict(f"unfinished jobs use the {what}: {names}; cancel them or wait until they have finished")
 
 
 def _open_record(marker: OpenJob) -> JobRecord | None:

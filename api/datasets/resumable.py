@@ -58,10 +58,10 @@ Answered = tuple[Response | str, int, dict[str, str]]
 @operation(
     "beginUpload",
     "datasets",
-    "Begin an upload that can be continued",
+    "Start a resumable upload",
     {
-        200: json_answer("The upload has begun before.", UnfinishedUpload, headers=("Location", *_STATE_HEADERS)),
-        201: json_answer("The upload has begun.", UnfinishedUpload, headers=("Location", *_STATE_HEADERS)),
+        200: json_answer("The upload had already started.", UnfinishedUpload, headers=("Location", *_STATE_HEADERS)),
+        201: json_answer("The upload has started.", UnfinishedUpload, headers=("Location", *_STATE_HEADERS)),
     },
     query=UPLOAD_QUERY,
     headers={"Upload-Length": {"type": "integer", "minimum": 1, "description": "Length of the file in bytes."}},
@@ -93,7 +93,7 @@ def begin(dataset_id: str, upload_id: str) -> Answered:
         _check_new(info)
     upload = known or begin_upload(datasets, info)
     if upload.info != info:
-        raise Conflict("this upload was begun with another length, name or options; choose another id, or delete it")
+        raise Conflict("this upload was started with another length, name or options; choose another id, or delete it")
     service().usage.forget(info.project)
     location = f"/datasets/{dataset_id}/uploads/{upload_id}"
     return _report(upload, 200 if known else 201, {"Location": location})
@@ -117,9 +117,9 @@ def show(dataset_id: str, upload_id: str) -> Answered:
     "datasets",
     "Continue an upload, or complete it",
     {
-        200: json_answer("Complete; the same dataset was there.", Dataset, headers=("Location",)),
+        200: json_answer("Complete; the same dataset existed already.", Dataset, headers=("Location",)),
         201: json_answer("Complete; dataset created.", Dataset, headers=("Location",)),
-        204: Answer("Stored; more is to follow.", headers=_STATE_HEADERS),
+        204: Answer("Stored; the upload is not complete yet.", headers=_STATE_HEADERS),
     },
     headers={
         "Upload-Offset": {"type": "integer", "minimum": 0, "description": "Offset of the body in the file."},
@@ -195,7 +195,7 @@ def _complete(upload: PartialUpload, sha256: str) -> Answered:
     """Publish an upload that the caller holds."""
     info, size = upload.info, upload.offset
     if size != info.length:
-        detail = f"{size} of {info.length} bytes have arrived; send the others before Upload-Complete: ?1"
+        detail = f"{size} of {info.length} bytes have arrived; send the rest before Upload-Complete: ?1"
         raise HttpProblem(409, "incomplete_upload", detail, headers={"Upload-Offset": str(size)})
     found = _find_format(upload)
     with _remove_if_refused(upload), incoming_folder(upload.folder.parent) as folder:

@@ -27,7 +27,7 @@ from shared.times import utc_now
 
 _MOST_NAME = 256
 _FILE = {"type": "string", "format": "binary"}
-UPLOAD_QUERY = {"name": text("Original file name.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS}
+UPLOAD_QUERY = {"name": text("Original name of the file.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS}
 _LINKS = {name: (name, {"dataset_id": "$response.body#/id"}) for name in ("showDataset", "deleteDataset")}
 _MISSING = "there is no dataset with this id"
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)

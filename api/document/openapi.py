@@ -37,7 +37,7 @@ _HEADERS = {
     "Location": "Path of the resource.",
     "Repr-Digest": "SHA-256 of the whole file (RFC 9530).",
     "Upload-Complete": "Whether all bytes have arrived: `?0` or `?1`.",
-    "Upload-Limit": "`max-age`: time without a new byte after which the upload is removed.",
+    "Upload-Limit": "`max-age`: time without progress after which the upload is removed.",
     "Upload-Length": "Length of the file in bytes.",
     "Upload-Offset": "Number of bytes that have arrived.",
     "Retry-After": "Seconds to wait before the next request.",
@@ -110,7 +110,7 @@ def document(app: Flask) -> Schema:
         "info": {
             "title": "Fitstop",
             "version": version("fitstop"),
-            "summary": "A training service that stops when learning stops.",
+            "summary": "A training service that stops a job when its validation metric no longer improves.",
             "description": "Epochs count from 1, except in training_log.csv, which is Keras's own and counts from 0.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

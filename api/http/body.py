@@ -58,4 +58,4 @@ def check_size(size: int, most_bytes: int) -> None:
 
 
 def _gone() -> HttpProblem:
-    return HttpProblem(400, "incomplete_body", "the body ended before its announced end")
+    return HttpProblem(400, "incomplete_body", "the body is shorter than its Content-Length")

@@ -85,7 +85,9 @@ def extend(job_id: str) -> tuple[Response, int, dict[str, str]]:
 def _origin(job: JobFolder, asked: ExtendRequest) -> _Origin:
     state = state_of(job)
     if isinstance(state.record.spec, ProgramJobSpec):
-        raise Conflict("the job runs a program, whose script sets its epochs; change its arguments and post it again")
+        raise Conflict(
+            "the job runs a program, whose script sets its epochs; change the script's arguments and post a new job"
+        )
     if state.result is None:
         raise Conflict(f"the job is {state.status}; only a finished job can be extended")
     source = with_points(job)

@@ -24,10 +24,10 @@ from fitstop.client import Json
 @click.option(
     "--max-gpu-seconds",
     type=click.FloatRange(0, min_open=True),
-    help="Max compute time of the new job alone, or of the sweep in total, in seconds.",
+    help="Max compute time of the new job, or of the whole sweep, in seconds.",
 )
 @click.option(
-    "--max-cost", type=click.FloatRange(0, min_open=True), help="Max cost of the new job alone, or of the sweep."
+    "--max-cost", type=click.FloatRange(0, min_open=True), help="Max cost of the new job, or of the whole sweep."
 )
 @click.option("--deadline", metavar="TIME", help="Latest end, such as 2027-01-31T06:00:00Z.")
 @click.option("--no-budget", is_flag=True, help="Remove the budget.")

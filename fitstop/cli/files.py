@@ -81,12 +81,12 @@ def put(
 
 def _sample(ctx: click.Context, name: str) -> Path:
     if name not in SAMPLES:
-        raise click.UsageError(f'no sample is called "{name}"; samples: {", ".join(SAMPLES)}')
+        raise click.UsageError(f'there is no sample "{name}"; samples: {", ".join(SAMPLES)}')
     folder = Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "downloads"
     try:
         return sample(name, folder, os.environ.get("FITSTOP_WINE_URL") or UCI_URL)
     except NoWine as error:
-        fail(ctx, f"the sample can't be downloaded ({error}); breast-cancer --sample needs no internet")
+        fail(ctx, f"the sample cannot be downloaded ({error}); breast-cancer --sample needs no internet")
     except ImportError:
         fail(ctx, "this sample comes with scikit-learn, which is not installed here: pip install 'fitstop[local]'")
 
@@ -142,7 +142,7 @@ def remove_dataset(ctx: click.Context, dataset_id: str, yes: bool) -> None:  # n
     """
     client = open_client(ctx)
     users = find_jobs(client, reads_dataset(dataset_id))
-    if not confirm(dataset_id, users, "can then no longer be retried or extended", yes=yes):
+    if not confirm(dataset_id, users, "can no longer be retried or extended afterwards", yes=yes):
         ctx.exit(ExitCode.OK)
     client.delete_dataset(dataset_id)
     hint(f"{dataset_id}: deleted")
@@ -222,5 +222,5 @@ def _target(name: str, to: str | None, *, force: bool) -> Path:
     if not path.parent.is_dir():
         raise click.UsageError(f"the folder {path.parent} does not exist")
     if path.exists() and not force:
-        raise click.UsageError(f"{path} exists already; --force replaces it, -o names another file or folder")
+        raise click.UsageError(f"{path} exists already; --force replaces it, -o sets another file or folder")
     return path

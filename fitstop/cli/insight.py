@@ -97,7 +97,7 @@ def _replay_table(document: Json) -> Table:
         costs = "".join(f", {money(cost['amount'])} {cost['currency']}" for cost in saved.get("costs") or [])
         rows.append(("saved", f"{saved['epochs']} epochs, {duration(saved['gpu_seconds'])} of compute time{costs}"))
         lost = model.get("lost")
-        worse = f", {number(lost)} worse than the run's best" if lost else ", as good as the run's"
+        worse = f", {number(lost)} worse than the best of the run" if lost else ", as good as the best of the run"
         rows.append(("model", f"best {rule['monitor']} {number(model.get('best_value'))}{worse}"))
     return fields(rows)
 

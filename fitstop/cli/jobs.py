@@ -55,7 +55,7 @@ from fitstop.terminal.watch import event_line, print_ending, watch
     help="Fine-tune the best model of this job on the spec's data.",
 )
 @click.option("--watch", "watching", is_flag=True, help="Watch the job; Ctrl-C leaves it running.")
-@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run; store nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run, and store nothing.")
 @output_option
 @click.pass_context
 def submit(  # noqa: PLR0913, PLR0917  one for each option
@@ -267,7 +267,7 @@ def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: F
             hint(f"{found}: deleted")
             return
         users = [] if yes else [one for one in find_jobs(client, starts_from(found)) if one not in jobs]
-        if not confirm(found, users, "started from its model, which can then no longer be looked up", yes=yes):
+        if not confirm(found, users, "started from its model, which will no longer be available", yes=yes):
             return
         client.delete(found)
         hint(f"{found}: deleted")

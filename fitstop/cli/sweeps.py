@@ -36,7 +36,7 @@ from fitstop.terminal.sweep_watch import print_sweep_ending, watch_sweep
     "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec, as JSON or as text."
 )
 @click.option("--watch", "watching", is_flag=True, help="Watch the sweep; Ctrl-C leaves it running.")
-@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run; store nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run, and store nothing.")
 @output_option
 @click.pass_context
 def sweep(  # noqa: PLR0913, PLR0917  one for each option

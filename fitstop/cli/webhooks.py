@@ -46,13 +46,11 @@ def webhooks() -> None:
 @click.argument("address")
 @click.option(
     "--event", "events", type=click.Choice(_EVENTS), multiple=True, default=_DEFAULT, show_default=True,
-    metavar="EVENT", help=f"Event to send: {', '.join(_EVENTS)}. Repeat it for more.",
+    metavar="EVENT", help=f"Event to send: {', '.join(_EVENTS)}. May be repeated.",
 )  # fmt: skip
 @click.option("--name", help="What the webhook is for.")
 @click.option("--job-name", help="Only jobs and sweeps with this name.")
-@click.option(
-    "--metadata", multiple=True, metavar="NAME=VALUE", help="Only jobs with this metadata. Repeat it for more."
-)
+@click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Only jobs with this metadata. May be repeated.")
 @output_option
 @click.pass_context
 def add(  # noqa: PLR0913, PLR0917  one for each option

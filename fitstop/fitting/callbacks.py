@@ -30,7 +30,7 @@ def read_callbacks(callbacks: Sequence[Any] | Any, names: Names, problems: Probl
         elif kind in _KNOWN:
             given[kind] = one
         elif kind not in _IDLE:
-            problems.add(f"the callback {kind} is none of {', '.join(_KNOWN)}")
+            problems.add(f"the callback {kind} is not one of {', '.join(_KNOWN)}")
     reader = _Reader(names, problems)
     stopping, checkpoint = given.get("EarlyStopping"), given.get("ModelCheckpoint")
     reduce_lr, logger = given.get("ReduceLROnPlateau"), given.get("CSVLogger")

@@ -125,7 +125,9 @@ class _Transfer:
         sha256 = digest.hexdigest()
         origin = self._origin.find(entry.name)
         if origin is not None and origin.sha256 != sha256:
-            raise CopyFailed(f"{entry.name!r} is damaged in {self._source.place}: its hash is not the one on record")
+            raise CopyFailed(
+                f"{entry.name!r} is damaged in {self._source.place}: its hash differs from the recorded one"
+            )
         if _hash(self._target, entry) != sha256:
             raise CopyFailed(f"{entry.name!r} was read back from {self._target.place} with other bytes than written")
         with self._counting:
@@ -200,7 +202,7 @@ def _check_unchanged(source: Store, files: Sequence[Entry]) -> None:
     if changed:
         raise CopyFailed(
             f"{source.place} was changed while it was copied ({len(changed)} files, first {changed[0]!r}); stop what "
-            "uses it, and the same command copies what has changed"
+            "uses it, and then repeat the command to copy the changes"
         )
 
 

@@ -19,10 +19,10 @@ def read_volume_id(source: Store) -> str:
     """The id of the volume there. Raises CopyRefused where there is none, or an unfinished copy of one."""
     content = source.read(MARKER_FILE)
     if source.read(COPY_FILE) is not None and (content is None or source.keeps_times):
-        raise CopyRefused(f"{source.place} is a copy that is not finished; continue it with the command that began it")
+        raise CopyRefused(f"{source.place} is an unfinished copy; continue it with the command that started it")
     if content is None:
         raise CopyRefused(
-            f"{source.place} is no volume: it has no {MARKER_FILE}, which a service writes at its first start. The "
+            f"{source.place} is not a volume: it has no {MARKER_FILE}, which a service writes at its first start. The "
             "volume of `fitstop up` is the folder `volume` in its data folder"
         )
     return parse_document(content, VolumeMarker, MARKER_FILE).id
@@ -33,7 +33,7 @@ def check_apart(source: Store, target: Store) -> None:
     one, other = f"{source.place}/", f"{target.place}/"
     if one.startswith(other) or other.startswith(one):
         raise CopyRefused(
-            f"{source.place} and {target.place} overlap; choose two places of which neither has the other"
+            f"{source.place} and {target.place} overlap; choose two places that do not contain each other"
         )
 
 

@@ -12,7 +12,7 @@ STATUS_OF_STORAGE: dict[StorageCode, int] = {
     "worker_disk_error": 7,
 }
 CODE_OF_STATUS: dict[int, StorageCode] = {status: code for code, status in STATUS_OF_STORAGE.items()}
-# Of the check of the GPU: this TensorFlow is built for the CPU alone.
+# Of the check of the GPU: this is the CPU build of TensorFlow.
 CPU_ONLY = 8
 # What `multiprocessing` says of a child whose fork server is gone.
 SERVER_GONE = 255

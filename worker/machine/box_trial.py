@@ -31,7 +31,7 @@ def try_box() -> BoxTrial:
                 command, env=dict(os.environ), capture_output=True, text=True, timeout=_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            return BoxTrial(openings=f"no end after {_SECONDS} s")
+            return BoxTrial(openings=f"not finished after {_SECONDS} s")
     if done.returncode:
         said = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
         return BoxTrial(openings=said[:500])

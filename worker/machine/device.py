@@ -73,7 +73,7 @@ def _gpu(index: int) -> str:
     except pynvml.NVMLError as error:
         raise DeviceUnusable(
             f"NVIDIA's driver does not answer for GPU {index} ({error}); `nvidia-smi` shows it too. A container that "
-            "lost its GPU must be started again (nvidia-container-toolkit#48). To train on the CPU instead, set "
+            "lost its GPU must be restarted (nvidia-container-toolkit#48). To train on the CPU instead, set "
             "CUDA_VISIBLE_DEVICES=-1"
         ) from error
     return str(name)

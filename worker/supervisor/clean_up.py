@@ -31,7 +31,7 @@ def remove_halves(attempt: AttemptFolder) -> None:
     try:
         _remove_halves(attempt)
     except OSError as error:
-        log.warning("leftovers of %s attempt %d stay: %s", attempt.job.id, attempt.number, error)
+        log.warning("leftovers of %s attempt %d could not be removed: %s", attempt.job.id, attempt.number, error)
 
 
 def _remove_halves(attempt: AttemptFolder) -> None:

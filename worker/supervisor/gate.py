@@ -65,7 +65,9 @@ def _drop_what_is_no_message(handlers: dict[str, Callable[..., Any]], client: An
         try:
             return kombus_own(**options)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("dropped an item of the queue that is no notification: %s: %.200s", type(error).__name__, error)
+            log.warning(
+                "dropped an item of the queue that is not a notification: %s: %.200s", type(error).__name__, error
+            )
             raise Empty from None
         except ResponseError as error:
             log.warning("a key of the queue in Redis has a wrong type: %s", error)

@@ -72,7 +72,7 @@ class Heartbeat:
                 self._beat()
             except OSError as error:
                 self._error = error
-                log.warning("no heartbeat of %s reached the volume: %s", self._attempt.job.id, error)
+                log.warning("no heartbeat of %s could be written to the volume: %s", self._attempt.job.id, error)
 
     def _beat(self) -> None:
         # A worker that was frozen for too long must not beat again as if nothing had been: others take over by now.

@@ -47,7 +47,7 @@ class LocalDisk:
                 self._write()
             self._check_room()
         except OSError as error:
-            self.problem = f"its folder for temporary files, {self._folder}, is not fit: {error.strerror or error}"
+            self.problem = f"its folder for temporary files, {self._folder}, cannot be used: {error.strerror or error}"
             return
         if self.problem:
             log.warning("the folder for temporary files works again")

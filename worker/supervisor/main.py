@@ -98,7 +98,7 @@ def _wait_for_volume(root: Path, bucket: str, looking: Looking | None) -> None:
     """Wait until a volume is mounted, or the API has made one: a worker that made one would fill a bare mount point."""
     if not is_volume(root):
         place, how = (bucket, "") if bucket else (root, "it is mounted, or until ")
-        log.warning("no Fitstop volume is at %s; waiting until %sthe API has made it", place, how)
+        log.warning("there is no Fitstop volume at %s; waiting until %sthe API has made it", place, how)
     while not is_volume(root):
         time.sleep(_LOOK_SECONDS)
         if looking is not None:
@@ -131,14 +131,14 @@ def _why_unfit(worker: Worker, nursery: Nursery) -> str:
     log.info("trying the GPU; the first time on a new kind can take minutes")
     try:
         if not nursery.can_use_gpu():
-            log.error("this TensorFlow is built for the CPU alone: jobs train on the CPU, and the %s stays idle", gpu)
+            log.error("this is the CPU build of TensorFlow: jobs train on the CPU, and the %s is idle", gpu)
             worker.idle_gpu = gpu
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
             return ""
     except NoChildren as error:
         return str(error)
     failure = try_training("GPU").failure
-    return f"its GPU fails to train two small models ({failure}); `fitstop doctor` there says more" if failure else ""
+    return f"its GPU failed to train two small models ({failure}); `fitstop doctor` there says more" if failure else ""
 
 
 def _why_too_narrow(cards: Sequence[str], slot_devices: int) -> str:

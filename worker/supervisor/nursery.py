@@ -114,11 +114,11 @@ class Nursery:
             self._thread.join(_TICK_SECONDS)
             self._stop_server()
         if self._thread.is_alive():
-            log.warning("a start of a training process hangs; this worker ends without waiting for it")
+            log.warning("the start of a training process hangs; this worker exits without waiting for it")
         self._discard_ready()
 
     def can_use_gpu(self) -> bool:
-        """Whether a child computes on the GPU; False where this TensorFlow is built for the CPU alone.
+        """Whether a child computes on the GPU; False where this is the CPU build of TensorFlow.
 
         Where a forked child cannot and a fresh process can, children are fresh from now on. Raises NoChildren where
         neither can, though this TensorFlow should.
@@ -132,7 +132,7 @@ class Nursery:
         if status in {0, CPU_ONLY}:
             return status == 0
         raise NoChildren(
-            f"a training process cannot use the GPU; `python -m {_GPU_CHECK}` by hand shows why. To train on the CPU "
+            f"a training process cannot use the GPU; `python -m {_GPU_CHECK}` shows why. To train on the CPU "
             "of this machine, set CUDA_VISIBLE_DEVICES=-1"
         )
 
@@ -238,7 +238,7 @@ class Nursery:
             if child.answers(_ANSWER_SECONDS):
                 self._offer(child)
             else:
-                log.warning("process %s, which waited for a job, is gone or hangs", child.pid)
+                log.warning("process %s, which waited for a job, has disappeared or hangs", child.pid)
                 child.discard()
 
     def _make(self) -> Child:
@@ -250,7 +250,7 @@ class Nursery:
         child.discard()
         raise NoChildren(
             f"a training process does not come to importing {PRELOAD} in {limit:g} s, or fails in it; "
-            f"`python -m {PROGRAM}` by hand shows why"
+            f"`python -m {PROGRAM}` shows why"
         )
 
     def _is_warm(self) -> bool:
@@ -261,7 +261,7 @@ class Nursery:
             return True
         fork_server.restore_socket_folder()
         if self._well_since is not None:
-            self._note_trouble("its fork server has ended; another one starts")
+            self._note_trouble("its fork server has exited; another one starts")
         return False
 
     def _start(self, limit_seconds: float) -> Child:
@@ -285,7 +285,7 @@ class Nursery:
         try:
             process.start()
         except EOFError:
-            raise NoChildren(f"its fork server ends or hangs: no process starts within {limit_seconds:g} s") from None
+            raise NoChildren(f"its fork server exits or hangs: no process starts within {limit_seconds:g} s") from None
         finally:
             timer.cancel()
             with self._changed:

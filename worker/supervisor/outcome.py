@@ -37,7 +37,7 @@ _FAILS_AGAIN = frozenset({"data_changed", "diverged"})
 
 _TOO_MANY_FILES = JobError(
     code="files_too_large",
-    message="the program left more in its folder than FITSTOP_PROGRAM_FILES_BYTES, or more than 100,000 files",
+    message="the program left more than FITSTOP_PROGRAM_FILES_BYTES, or more than 100,000 files, in its folder",
 )
 
 # Before a job that was handed back with an error is taken again: it must not circle without rest.
@@ -120,8 +120,8 @@ def failed_attempt(
 
 def lost_attempt(attempt: AttemptFolder, settings: Settings, *, is_gone: bool = False) -> AttemptEnd:
     """The end of an attempt whose worker has been silent for too long, or whose process `is_gone`."""
-    silence = f"gave no heartbeat for {settings.take_over_seconds:g} s: its machine or its network is gone"
-    message = f"{_worker_of(attempt)} {'has ended without a word' if is_gone else silence}"
+    silence = f"sent no heartbeat for {settings.take_over_seconds:g} s: its machine or its network is down"
+    message = f"{_worker_of(attempt)} {'ended without a report' if is_gone else silence}"
     end = failed_attempt(attempt, JobError(code="worker_lost", message=message), settings)
     return end.model_copy(update={"held_seconds": held_by_last_beat(attempt, settings.heartbeat_seconds)})
 
@@ -224,10 +224,10 @@ def _finished(ending: Ending) -> AttemptEnd:
 def _death(attempt: AttemptFolder, child: Exit) -> JobError:
     """A code and a message for a child that ended without a word."""
     if not child.has_begun and child.code not in CODE_OF_STATUS:
-        how = "did not begin in time" if child.was_killed_because == "hang" else f"ended with status {child.code}"
+        how = "did not start in time" if child.was_killed_because == "hang" else f"ended with status {child.code}"
         return JobError(code="no_child", message=f"the worker's training process {how}, before it read the job")
     if child.was_killed_because == "hang":
-        message = "no batch ended for too long; the stacks of its threads are in output.log"
+        message = "no batch finished for too long; the stacks of its threads are in output.log"
         return JobError(code="hang", message=message)
     if child.code is not None and child.code < 0:
         return _death_by_signal(attempt, child, -child.code)
@@ -247,7 +247,7 @@ def _death_by_signal(attempt: AttemptFolder, child: Exit, number: int) -> JobErr
     if is_over_limit or (child.out_of_memory_kills and child.was_killed_because is None):
         if not _has_data(attempt):
             return data_shortage(attempt)
-        what = "took more than its limit of memory" if is_over_limit else "was killed by the kernel for want of memory"
+        what = "exceeded its memory limit" if is_over_limit else "was killed by the kernel because memory ran out"
         message = f"the training process {what}; a smaller batch_size helps"
         return JobError(code="out_of_memory_host", message=message)
     return JobError(code="killed", message=f"the training process was killed ({name})")

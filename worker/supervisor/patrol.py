@@ -61,7 +61,7 @@ class Sweeper:
             waiting = untouched | {state.record.id for state in waiting_jobs(self._volume, touched)}
             self._notify_of([job.job_id for job in jobs if job.job_id in waiting])
         except OSError as error:
-            log.warning("the volume fails; no attempt is declared lost until it works: %s", error)
+            log.warning("the volume is not usable; no attempt is declared lost until it is: %s", error)
             self._seen.clear()
 
     def _jobs_to_look_at(self) -> list[OpenJob]:
@@ -83,11 +83,11 @@ class Sweeper:
             try:
                 self._end_if_lost(attempt, self._silence(key, attempt))
             except OSError as error:
-                log.warning("%s attempt %d is watched again from the beginning: %s", *key, error)
+                log.warning("%s attempt %d is watched again from the start: %s", *key, error)
                 self._seen.pop(key, None)
             except UnusableDocument as error:
                 # A job that cannot be read stands aside: the others must not wait for it.
-                log_set_aside(key[0], f"attempt {key[1]} is silent and cannot be ended: {error}")
+                log_set_aside(key[0], f"attempt {key[1]} sends no heartbeat and cannot be ended: {error}")
 
     def _end_if_lost(self, attempt: AttemptFolder, silence: float) -> None:
         """End an attempt that has been silent for too long, or for a while and by now without its processes."""
@@ -105,7 +105,7 @@ class Sweeper:
         if read_bytes(attempt.heartbeat_file) != self._seen[attempt.job.id, attempt.number][0]:
             return
         if attempt.close(lost_attempt(attempt, self._settings, is_gone=has_ended)):
-            why = "its worker's process is gone" if has_ended else "its heartbeat has stopped"
+            why = "its worker's process has exited" if has_ended else "its heartbeat has stopped"
             log.warning("%s attempt %d is lost: %s", attempt.job.id, attempt.number, why)
 
     def _running_attempts(self, jobs: list[OpenJob]) -> list[tuple[tuple[str, int], AttemptFolder]]:
@@ -116,7 +116,7 @@ class Sweeper:
                 if attempt is not None:
                     found.append(((open_job.job_id, attempt.number), attempt))
             except OSError as error:
-                log.warning("%s cannot be read and is passed over: %s", open_job.job_id, error)
+                log.warning("%s cannot be read and is ignored: %s", open_job.job_id, error)
         return found
 
     def _silence(self, key: tuple[str, int], attempt: AttemptFolder) -> float:

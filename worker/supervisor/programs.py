@@ -31,8 +31,8 @@ def explain_no_programs(allow_code: AllowCode) -> str:
     openings = try_box().openings
     if not openings:
         return ""
-    log.warning("no programs: the box does not close on this machine: %s", openings)
-    return f"the box does not close on this machine: {openings}"
+    log.warning("no programs: scripts cannot be confined on this machine: %s", openings)
+    return f"scripts cannot be confined on this machine: {openings}"
 
 
 def runs_program(job: JobFolder) -> bool:

@@ -122,7 +122,7 @@ class Worker:
             with self._showing:
                 self._volume.remove_worker(self.name)
         except OSError as error:
-            log.warning("the worker's card stays: %s", error)
+            log.warning("the worker's card could not be removed: %s", error)
 
     def may_take(self) -> bool:
         """Whether a notification that is taken now would start a job at once; asked before each look into the queue."""
@@ -145,7 +145,7 @@ class Worker:
                 pass
         except OSError as error:
             # A volume that is full or away: jobs wait, and the sweep announces them until it is back.
-            log.warning("no job could be claimed or begun: %s", error)
+            log.warning("no job could be claimed or started: %s", error)
             self._watch.pause(error)
         finally:
             self._on_free()
@@ -345,7 +345,7 @@ class Worker:
                 if seconds_since(card.seen_at) > _FORGET_SECONDS:
                     self._volume.remove_worker(card.worker)
         except OSError as error:
-            log.warning("the cards of workers that are gone stay: %s", error)
+            log.warning("the cards of workers that have gone could not be removed: %s", error)
 
     def _show_card(self) -> None:
         running = tuple(
@@ -395,5 +395,5 @@ class Worker:
                 act()
             except Exception:
                 # The edge of a thread that must not die: the next round may find the volume and Redis well again.
-                log.exception("a round was given up; the next one is in %s s", seconds)
+                log.exception("a round was abandoned; the next one is in %s s", seconds)
             self._gone.wait(max(0.0, seconds - (time.monotonic() - began)))

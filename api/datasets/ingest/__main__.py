@@ -70,7 +70,7 @@ def _take_table(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
 def _refuse_reading(order: dict[str, Any]) -> None:
     given = [name for name in ("missing_values", "column_kinds") if order[name]]
     if given:
-        detail = "says how to read a table, and the upload holds images or arrays; leave it out"
+        detail = "applies to tables only, but the upload holds images or arrays; omit it"
         raise Refused([Problem(pointer("query", name), detail, "no_table") for name in given])
 
 

@@ -103,7 +103,7 @@ def bundle(job_id: str) -> Response:
 def _facts(attempt: AttemptFolder) -> InferenceFacts:
     facts = read_document(attempt.inference_file, InferenceFacts)
     if facts is None:
-        raise NotFound("this job was trained by a worker that left no inference.json; retry it to get a bundle")
+        raise NotFound("this job was trained by an older worker, without inference.json; retry it to get a bundle")
     return facts
 
 
