@@ -1,4 +1,4 @@
-"""The exit statuses by which a process that a worker started says why it ended, where it can write no file."""
+"""The exit statuses of a worker's child processes, which say why one ended if it can write no file."""
 
 from shared.storage import StorageCode
 

@@ -1,4 +1,4 @@
-"""XLA's compiled programs, kept for later jobs of this worker, and of those after it on this machine.
+"""XLA's compiled programs, stored for later jobs of this worker and of later workers on this machine.
 
 Compiling a small job's programs takes longer than all of its epochs, and a job whose model and data have the shapes of
 an earlier one's needs the same programs, to the last bit. XLA trusts the files of its cache, whose names tell neither

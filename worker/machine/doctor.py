@@ -1,6 +1,6 @@
 """`python -m worker.machine.doctor`: what this machine can train on, as a JSON list of {name, status, detail, fix}.
 
-NVIDIA's library is asked here; TensorFlow in a child, since whatever a broken driver does to it must not end the look.
+NVIDIA's library is asked here; TensorFlow runs in a child, since a broken driver may crash it.
 """
 
 import json
@@ -35,7 +35,7 @@ class Card:
 
 
 def main() -> int:
-    """Print the findings; exit status 0 whatever they are."""
+    """Print the findings; the exit status is always 0."""
     print(json.dumps(findings()))  # noqa: T201
     return 0
 

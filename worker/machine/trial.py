@@ -1,4 +1,4 @@
-"""Whether this machine trains: two small models in a process of their own, since a broken driver may take it along."""
+"""Whether this machine can train: two small models in a separate process, which a broken driver may crash."""
 
 import json
 import os

@@ -131,9 +131,7 @@ def best_model(run: RunContext, callbacks: Sequence[Any], logged: Sequence[str],
 
 
 def how_it_ends(rule: Any, logged: Sequence[str]) -> tuple[str, Level]:
-    """What can stop a call of `fit` before its last epoch, and the event's level. For a missing metric a warning, as
-    Keras.
-    """
+    """What can stop a call of `fit` before its last epoch, and the event's level. A missing metric is a warning."""
     if rule is None:
         return "only the job's budget can end it sooner", "info"
     if rule.settings.monitor in logged:
