@@ -66,7 +66,7 @@ def test_the_service_sorts_all_jobs_page_by_page_and_the_address_keeps_the_order
         page.get_by_role("link", name="First page").click()
         page.get_by_role("columnheader", name="Best", exact=True).get_by_role("button").click()
         wait_for_names(page, "Al", "Di", "bo")
-        page.get_by_text("jobs that have not ended come last").wait_for()
+        page.get_by_text("unfinished jobs come last").wait_for()
         page.reload()
         wait_for_names(page, "Al", "Di", "bo")
         page.go_back()

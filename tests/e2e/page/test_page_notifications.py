@@ -39,7 +39,7 @@ def test_a_webhook_is_added_tested_and_deleted_and_its_secret_is_shown_once(empt
         assert made["events"] == ["job.succeeded", "job.failed", "job.cancelled"]
         page.get_by_role("button", name="Delete webhook").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete webhook").click()
-        page.get_by_text("No webhook yet").wait_for()
+        page.get_by_text("No webhooks yet").wait_for()
 
 
 def test_a_list_that_was_asked_for_earlier_does_not_take_a_new_webhook_off_the_page(empty):
