@@ -6,8 +6,8 @@ jobs/<aa>/<job id>/earlier/
   schema.json             of a table: the input columns
   preprocessing.skops     of a table: the fitted steps
 
-The files are there before the job is. A model is read here by its configuration alone, which needs no Keras: the API
-and the training process judge by the same facts.
+The files exist before the job. Only a model's configuration is read here, without Keras, so the API and the training
+process check the same facts.
 """
 
 import hashlib
@@ -135,7 +135,7 @@ def _of_attempt(attempt: AttemptFolder, best: Checkpoint, record: JobRecord) -> 
 
 
 def find_kept(job: JobFolder, record: JobRecord) -> EarlierModel | None:
-    """The model that `job`, whose record it is, starts from; None where it starts from none.
+    """The model that the job of `record` starts from, or None.
 
     Raises FileNotFoundError where its files are gone, UnusableDocument.
     """
@@ -149,10 +149,10 @@ def find_kept(job: JobFolder, record: JobRecord) -> EarlierModel | None:
 
 
 def keep(model: EarlierModel, into: JobFolder, *, is_final: bool) -> None:
-    """Link the model and what belongs to it into the folder of a new job, before the job exists.
+    """Link the model and its files into the folder of a new job, before the job exists.
 
     Without `is_final` its job may write another model under the same name at this moment, and the file is hashed.
-    Raises CannotStart where it is not that model any more, FileNotFoundError where it was deleted meanwhile.
+    Raises CannotStart if the model has changed, FileNotFoundError if it was deleted in the meantime.
     """
     bring(model.folder, model.file.parent)
     folder = into.path / EARLIER

@@ -17,8 +17,8 @@ from shared.worker_card import WorkerCard
 class Waits:
     """What a queued job waits for.
 
-    `position`: its place in the queue, from 1. `workers`: those that are alive and may take it. `unable`: why none of
-    those that are alive ever can; empty where one can.
+    `position`: its place in the queue, from 1. `workers`: the live ones that may take it. `unable`: why no live worker
+    ever can; empty if one can.
     """
 
     position: int | None = None

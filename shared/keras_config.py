@@ -1,8 +1,8 @@
 """A Keras model's configuration from outside, checked before Keras sees it. Needs no Keras.
 
-`keras.models.model_from_json` builds whatever a configuration names, and its safe mode has been passed by again and
-again (CVE-2025-1550, -8747, -9905, -9906). So only the classes and names of `shared/keras_names.py` are let through, by
-the module that Keras writes for them, and numbers only up to what a model can be made of.
+`keras.models.model_from_json` builds anything that a configuration names, and its safe mode has been bypassed
+repeatedly (CVE-2025-1550, -8747, -9905, -9906). So only the classes and names of `shared/keras_names.py` are let
+through, by the module that Keras writes for them, and numbers only up to what a model can be made of.
 """
 
 import math
@@ -41,7 +41,7 @@ class ConfigProblem:
 
 
 def check_config(config: dict[str, Any]) -> list[ConfigProblem]:
-    """What stands against building the model, at most the first hundred problems; empty where nothing does."""
+    """Why the model must not be built: at most the first hundred problems."""
     if not _is_model(config):
         detail = (
             f"received the class {_short(config.get('class_name'))}; expected what Keras 3 writes for a Sequential or "
@@ -113,7 +113,7 @@ def _walk(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
 
 
 def _refusal(place: Place, value: Any) -> str:
-    """Why a value cannot be let through; empty where it can."""
+    """Why a value is refused; empty if it is not."""
     if place and place[-1] in _INPUT_SHAPES and not isinstance(value, list | None):
         return "received a shape that is not a list of whole numbers and null"
     if isinstance(value, dict):

@@ -29,7 +29,7 @@ def read_volume_id(source: Store) -> str:
 
 
 def check_apart(source: Store, target: Store) -> None:
-    """Raise CopyRefused where one of the places is the other one, or lies in it."""
+    """Raise CopyRefused if one of the places is, or is inside, the other one."""
     one, other = f"{source.place}/", f"{target.place}/"
     if one.startswith(other) or other.startswith(one):
         raise CopyRefused(
@@ -47,7 +47,7 @@ def check_target(target: Store) -> None:
 
 
 def check_idle(source: Store, seconds: float = _SHOWN_SECONDS) -> None:
-    """Raise CopyRefused where a worker shows that it lives. A card that stays the same is of one that was killed."""
+    """Raise CopyRefused if a worker is alive. A card that does not change belongs to a killed worker."""
     before = set(source.list(_WORKERS))
     end = time.monotonic() + seconds
     while before and time.monotonic() < end:
