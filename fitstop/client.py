@@ -15,7 +15,7 @@ import httpx2
 from fitstop.errors import NotFound
 from fitstop.resumable import RESUMABLE_BYTES, ResumableUpload
 from fitstop.sweep_requests import SweepRequests
-from fitstop.transport import Json, check_download, pieces_of, read_all
+from fitstop.transport import Json, check_download, path_of, pieces_of, read_all
 from fitstop.upload import Sendable, open_upload
 
 __all__ = ["TERMINAL", "Client", "Json"]
@@ -40,11 +40,11 @@ class Client(SweepRequests):
 
     def workers(self) -> Json:
         """The list of workers, each with its `status`."""
-        return self._json("GET", "/workers")
+        return self._get("workers")
 
     def limits(self) -> Json:
         """What the service takes at most, by subject."""
-        return self._json("GET", "/limits")
+        return self._get("limits")
 
     def sign_in_address(self) -> str:
         """An address of the page that logs one browser in with our key, once, within ten minutes."""
@@ -63,11 +63,11 @@ class Client(SweepRequests):
 
     def keys(self) -> Json:
         """The list of keys, with expired and revoked ones."""
-        return self._json("GET", "/keys")
+        return self._get("keys")
 
     def revoke_key(self, key_id: str) -> Json:
         """Revoke a key."""
-        return self._json("POST", f"/keys/{quote(key_id, safe='')}/revoke")
+        return self._json("POST", path_of("keys", key_id, "revoke"))
 
     # Webhooks
 
@@ -77,23 +77,23 @@ class Client(SweepRequests):
 
     def webhooks(self) -> Json:
         """The list of webhooks."""
-        return self._json("GET", "/webhooks")
+        return self._get("webhooks")
 
     def webhook(self, webhook_id: str) -> Json:
         """One webhook and its last `deliveries`, newest first."""
-        return self._json("GET", f"/webhooks/{quote(webhook_id, safe='')}")
+        return self._get("webhooks", webhook_id)
 
     def test_webhook(self, webhook_id: str) -> Json:
         """Send a test; answers its delivery, which `webhook` shows again."""
-        return self._json("POST", f"/webhooks/{quote(webhook_id, safe='')}/test")
+        return self._json("POST", path_of("webhooks", webhook_id, "test"))
 
     def delete_webhook(self, webhook_id: str) -> None:
         """Delete a webhook, with what was not delivered to it."""
-        self._delete(f"/webhooks/{quote(webhook_id, safe='')}")
+        self._delete(path_of("webhooks", webhook_id))
 
     def queue(self) -> Json:
         """The head of the queue, each job with why it waits."""
-        return self._json("GET", "/queue", params={"limit": 1000})
+        return self._get("queue", limit=1000)
 
     # Datasets
 
@@ -116,7 +116,7 @@ class Client(SweepRequests):
         """
         asked = {} if missing_values is None else {"missing_values": missing_values}
         upload = open_upload(path) if isinstance(path, Path) else path
-        place = f"/datasets/{quote(dataset_id, safe='')}"
+        place = path_of("datasets", dataset_id)
         params = {"name": name or upload.name, "column_kinds": list(column_kinds), **asked}
         if upload.size >= RESUMABLE_BYTES:
             with suppress(NotFound):  # a service of an earlier version has no such route
@@ -125,20 +125,19 @@ class Client(SweepRequests):
 
     def dataset_images(self, dataset_id: str, class_name: str | None = None, limit: int = 24) -> Json:
         """Some images of a dataset, each with a small one as a data URI in `thumbnail`."""
-        asked: dict[str, str | int] = {"limit": limit, **({} if class_name is None else {"class": class_name})}
-        return self._json("GET", f"/datasets/{quote(dataset_id, safe='')}/images", params=asked)
+        return self._get("datasets", dataset_id, "images", **{"limit": limit, "class": class_name})
 
     def datasets(self) -> Json:
         """The list of datasets."""
-        return self._json("GET", "/datasets")
+        return self._get("datasets")
 
     def dataset(self, dataset_id: str) -> Json:
         """One dataset: its kind, its profile, its rows and sha256."""
-        return self._json("GET", f"/datasets/{quote(dataset_id, safe='')}")
+        return self._get("datasets", dataset_id)
 
     def delete_dataset(self, dataset_id: str) -> None:
         """Remove a dataset that no unfinished job uses."""
-        self._delete(f"/datasets/{quote(dataset_id, safe='')}")
+        self._delete(path_of("datasets", dataset_id))
 
     # Weights of models
 
@@ -154,14 +153,12 @@ class Client(SweepRequests):
 
         Others raise Refused (conflict). `name` is kept as the name of the file. `on_sent` as in `put_dataset`.
         """
-        params = {} if name is None else {"name": name}
-        place = f"/models/{quote(weights_id, safe='')}"
-        return self._put(place, params, open_upload(path), on_sent, "application/octet-stream")
+        place = path_of("models", weights_id)
+        return self._put(place, {"name": name}, open_upload(path), on_sent, "application/octet-stream")
 
     def models(self, *, limit: int = 100, after: str | None = None) -> Json:
         """One page of the uploaded weights, by their ids; `after` is the last id of the page before it."""
-        asked = {"limit": limit, "after": after}
-        return self._json("GET", "/models", params={key: value for key, value in asked.items() if value is not None})
+        return self._get("models", limit=limit, after=after)
 
     def all_models(self) -> Iterator[Json]:
         """All uploaded weights by their ids, page by page."""
@@ -169,11 +166,11 @@ class Client(SweepRequests):
 
     def model(self, weights_id: str) -> Json:
         """Uploaded weights: their size and sha256."""
-        return self._json("GET", f"/models/{quote(weights_id, safe='')}")
+        return self._get("models", weights_id)
 
     def delete_model(self, weights_id: str) -> None:
         """Remove weights that no unfinished job uses."""
-        self._delete(f"/models/{quote(weights_id, safe='')}")
+        self._delete(path_of("models", weights_id))
 
     # Programs
 
@@ -186,19 +183,19 @@ class Client(SweepRequests):
         sent so far, and all.
         """
         params = {"name": upload.name} if upload.name.endswith(".py") else {}
-        return self._put(_program_path(program_id), params, upload, on_sent)
+        return self._put(path_of("programs", program_id), params, upload, on_sent)
 
     def program(self, program_id: str, version: str | None = None) -> Json:
         """A version of a program, by default the latest: its files, size and entry, and the other versions."""
-        return self._json("GET", _program_path(program_id), params={} if version is None else {"version": version})
+        return self._get("programs", program_id, version=version)
 
     def all_programs(self) -> Iterator[Json]:
         """Every program by its id with its latest version, page by page."""
-        return read_all(lambda after: self._json("GET", "/programs", params={"limit": 100, "after": after}), "")
+        return read_all(lambda after: self._get("programs", limit=100, after=after), None)
 
     def delete_program(self, program_id: str) -> None:
         """Remove a program, with all versions, that no unfinished job uses."""
-        self._delete(_program_path(program_id))
+        self._delete(path_of("programs", program_id))
 
     # Jobs
 
@@ -211,7 +208,7 @@ class Client(SweepRequests):
 
     def extend(self, job_id: str, changes: Json) -> Json:
         """Continue a finished job as a new job. Repeats and raises as `submit` does."""
-        return self._post_once(_job_path(job_id, "extend"), changes)
+        return self._post_once(path_of("jobs", job_id, "extend"), changes)
 
     def dry_run(self, spec: Json) -> Json:
         """What would run: the spec with every default, the task and its size. Stores nothing; refuses as `submit`."""
@@ -219,19 +216,18 @@ class Client(SweepRequests):
 
     def retry(self, job_id: str) -> Json:
         """Post the spec of a job that has failed or was cancelled as a new job."""
-        return self._json("POST", _job_path(job_id, "retry"))
+        return self._json("POST", path_of("jobs", job_id, "retry"))
 
     def delete(self, job_id: str) -> None:
         """Delete a finished job with its models and logs."""
-        self._delete(_job_path(job_id))
+        self._delete(path_of("jobs", job_id))
 
     def jobs(self, *, limit: int = 100, after: str | None = None, **filters: Any) -> Json:
         """One page of the jobs, newest first; `after` is `next` of the page before it.
 
         `filters` are those of GET /jobs, such as `status`, `name`, `search`, `sort`, or `metadata.NAME`.
         """
-        asked = {"limit": limit, "after": after, **filters}
-        return self._json("GET", "/jobs", params={key: value for key, value in asked.items() if value is not None})
+        return self._get("jobs", limit=limit, after=after, **filters)
 
     def all_jobs(self, **filters: Any) -> Iterator[Json]:
         """Every job that the filters of `jobs` let through, page by page: newest first, or in the order of `sort`."""
@@ -243,67 +239,59 @@ class Client(SweepRequests):
 
     def cancel(self, job_id: str) -> Json:
         """Cancel a job; its checkpoints are kept."""
-        return self._json("POST", _job_path(job_id, "cancel"))
+        return self._json("POST", path_of("jobs", job_id, "cancel"))
 
     def change(self, job_id: str, changes: Json) -> Json:
         """Change a job's `tags` (or `add_tags`, `remove_tags`) and `note`; the job afterwards."""
         return self._one_job("PATCH", job_id, json=changes)
 
     def _one_job(self, method: str, job_id: str, **options: Any) -> Json:
-        document = self._json(method, _job_path(job_id), **options)
+        document = self._json(method, path_of("jobs", job_id), **options)
         if "id" not in document:
             raise self._no_service()
         return document
 
     def create_share(self, job_id: str, expires_in_days: int | None = None) -> Json:
         """Create a link that shows one job; only this answer contains its `token`, and `url`, a path with it."""
-        return self._json("POST", _job_path(job_id, "shares"), json={"expires_in_days": expires_in_days})
+        return self._json("POST", path_of("jobs", job_id, "shares"), json={"expires_in_days": expires_in_days})
 
     def shares(self, job_id: str) -> Json:
         """The list of links to a job."""
-        return self._json("GET", _job_path(job_id, "shares"))
+        return self._get("jobs", job_id, "shares")
 
     def revoke_share(self, job_id: str, share_id: str) -> None:
         """Revoke a link to a job."""
-        self._delete(f"{_job_path(job_id, 'shares')}/{quote(share_id, safe='')}")
+        self._delete(path_of("jobs", job_id, "shares", share_id))
 
     def explain(self, job_id: str) -> Json:
         """Why the job waits, runs or stopped: `sentences`, and `text`."""
-        return self._json("GET", _job_path(job_id, "explain"))
+        return self._get("jobs", job_id, "explain")
 
     def forecast(self, job_id: str) -> Json:
         """Where a running job will stop: `stop` with p10, p50 and p90, or None and the `reason`."""
-        return self._json("GET", _job_path(job_id, "forecast"))
+        return self._get("jobs", job_id, "forecast")
 
     def replay(self, job_id: str, settings: Json) -> Json:
         """The effect of other settings of early stopping. Raises Refused for settings that are not valid."""
-        return self._json("POST", _job_path(job_id, "replay"), json=settings)
+        return self._json("POST", path_of("jobs", job_id, "replay"), json=settings)
 
     def patience(self, job_ids: list[str], *, most: int = 30, tolerance: float = 0.0) -> Json:
         """Over past jobs (the newest where none is named), what each patience would have saved and lost."""
-        asked: dict[str, str | int | float] = {"most": most, "tolerance": tolerance}
-        if job_ids:
-            asked["jobs"] = ",".join(job_ids)
-        return self._json("GET", "/replay/patience", params=asked)
+        return self._get("replay", "patience", most=most, tolerance=tolerance, jobs=",".join(job_ids) or None)
 
     def usage(self, by: str = "day", first: str | None = None, last: str | None = None) -> Json:
         """The compute time of finished jobs, in groups; `first` and `last` are days such as 2026-11-23."""
-        asked = {"by": by, "from": first, "to": last}
-        return self._json("GET", "/usage", params={name: value for name, value in asked.items() if value is not None})
+        return self._get("usage", **{"by": by, "from": first, "to": last})
 
     def all_epochs(self, job_id: str, after: int = 0) -> Iterator[Json]:
         """Every epoch's row after the epoch `after`, oldest first, page by page."""
-        path = _job_path(job_id, "epochs")
         return read_all(
-            lambda last: self._json("GET", path, params={"after": last, "limit": 10_000}), after, cursor="epoch"
+            lambda last: self._get("jobs", job_id, "epochs", after=last, limit=10_000), after, cursor="epoch"
         )
 
     def events(self, job_id: str, after: str | None = None, limit: int = 1000) -> Json:
         """One page of a job's events, oldest first, after the cursor `after`; `next` is the cursor after them."""
-        params: dict[str, str | int] = {"limit": limit}
-        if after is not None:
-            params["after"] = after
-        return self._json("GET", _job_path(job_id, "events"), params=params)
+        return self._get("jobs", job_id, "events", limit=limit, after=after)
 
     def all_events(self, job_id: str, after: str | None = None) -> Iterator[Json]:
         """Every event of a job after the cursor `after`, oldest first."""
@@ -320,25 +308,26 @@ class Client(SweepRequests):
         `next` is the cursor after it. Each piece of `data` is text of one attempt.
         """
         asked = {"after": after, "lines": lines}
-        params = {name: value for name, value in asked.items() if value is not None}
-        return self._json("GET", _job_path(job_id, "output"), params=params, headers={"Accept": "application/json"})
+        return self._json(
+            "GET", path_of("jobs", job_id, "output"), params=asked, headers={"Accept": "application/json"}
+        )
 
     def checkpoints(self, job_id: str) -> Json:
         """The list of a job's checkpoints with bytes, sha256 and metrics."""
-        return self._json("GET", _job_path(job_id, "checkpoints"))
+        return self._get("jobs", job_id, "checkpoints")
 
     def evaluation(self, job_id: str) -> Json:
         """How good the best model is on rows that did not train it. Raises NotFound where it was not evaluated."""
-        return self._json("GET", _job_path(job_id, "evaluation"))
+        return self._get("jobs", job_id, "evaluation")
 
     def system(self, job_id: str, points: int | None = None) -> Json:
         """What the job used of its machine, oldest sample first, in at most `points` samples, and what that says."""
-        return self._json("GET", _job_path(job_id, "system"), params={"points": points} if points else {})
+        return self._get("jobs", job_id, "system", points=points or None)
 
     def training_log(self, job_id: str) -> Iterator[bytes]:
         """The bytes of `training_log.csv`, in pieces. Raises Damaged at the end if some are missing."""
         received = 0
-        with self._stream(_job_path(job_id, "training_log.csv")) as response:
+        with self._stream(path_of("jobs", job_id, "training_log.csv")) as response:
             for piece in pieces_of(response):
                 received += len(piece)
                 yield piece
@@ -349,22 +338,22 @@ class Client(SweepRequests):
 
         Raises Damaged where its length or its sha256 is not the recorded one; then `to` is as it was.
         """
-        self._download(_job_path(job_id, "checkpoints", checkpoint["name"]), to, checkpoint["sha256"])
+        self._download(path_of("jobs", job_id, "checkpoints", checkpoint["name"]), to, checkpoint["sha256"])
 
     def files(self, job_id: str) -> Json:
         """The list of the files that a job's script made, with path, bytes and time of change."""
-        return self._json("GET", _job_path(job_id, "files"))
+        return self._get("jobs", job_id, "files")
 
     def download_file(self, job_id: str, path: str, to: Path) -> None:
         """Fetch a file (one of `files`) to `to`, whole or not at all."""
-        self._download(_job_path(job_id, "files", *path.split("/")), to)
+        self._download(path_of("jobs", job_id, "files", *path.split("/")), to)
 
     def download_bundle(self, job_id: str, to: Path) -> None:
         """Download the bundle to `to`, whole or not at all.
 
         Raises Damaged if the length or digest is not the announced one, or if it is not a zip file.
         """
-        self._download(_job_path(job_id, "bundle.zip"), to, is_zip=True)
+        self._download(path_of("jobs", job_id, "bundle.zip"), to, is_zip=True)
 
     def _put(
         self,
@@ -386,11 +375,3 @@ class Client(SweepRequests):
 
 def _parse_timeout(upload: Sendable) -> httpx2.Timeout:
     return httpx2.Timeout(_PARSE_SECONDS * (1 + upload.size // 1024**3), connect=5)
-
-
-def _job_path(job_id: str, *parts: str) -> str:
-    return "/".join(["/jobs", *(quote(part, safe="") for part in (job_id, *parts))])
-
-
-def _program_path(program_id: str) -> str:
-    return f"/programs/{quote(program_id, safe='')}"

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote
 
-from fitstop.transport import Json, Transport, read_all
+from fitstop.transport import Json, Transport, path_of, read_all
 
 # The largest page of GET /sweeps/{id}/trials.
 _TRIALS = 1000
@@ -23,8 +22,7 @@ class SweepRequests(Transport):
 
     def sweeps(self, *, limit: int = 100, after: str | None = None, **filters: Any) -> Json:
         """One page of the sweeps, newest first; `after` is the last id of the page before it."""
-        asked = {"limit": limit, "after": after, **filters}
-        return self._json("GET", "/sweeps", params={name: one for name, one in asked.items() if one is not None})
+        return self._get("sweeps", limit=limit, after=after, **filters)
 
     def all_sweeps(self) -> Iterator[Json]:
         """Every sweep, newest first, page by page."""
@@ -32,15 +30,14 @@ class SweepRequests(Transport):
 
     def sweep(self, sweep_id: str) -> Json:
         """The whole sweep: its spec, counts of trials, best trial, and what it spent."""
-        return self._json("GET", _path(sweep_id))
+        return self._get("sweeps", sweep_id)
 
     def trials(self, sweep_id: str, *, limit: int = _TRIALS, after: int = 0, numbers: Sequence[int] = ()) -> Json:
         """One page of a sweep's trials by their numbers; `after` is the last number of the page before it.
 
         With `numbers` only those trials.
         """
-        asked = {"limit": limit, "after": after, **({"number": list(numbers)} if numbers else {})}
-        return self._json("GET", _path(sweep_id, "trials"), params=asked)
+        return self._get("sweeps", sweep_id, "trials", limit=limit, after=after, number=list(numbers) or None)
 
     def all_trials(self, sweep_id: str, after: int = 0) -> Iterator[Json]:
         """Every trial of a sweep with a number above `after`, page by page."""
@@ -48,27 +45,23 @@ class SweepRequests(Transport):
 
     def explain_sweep(self, sweep_id: str) -> Json:
         """Why a sweep runs or ended (`sentences`), and the `importance` of each parameter."""
-        return self._json("GET", _path(sweep_id, "explain"))
+        return self._get("sweeps", sweep_id, "explain")
 
     def replay_sweep(self, sweep_id: str, rule: Json) -> Json:
         """The effect of another rule on the trials of a past sweep. Raises Refused for a rule that is not valid."""
-        return self._json("POST", _path(sweep_id, "replay"), json={"rule": rule})
+        return self._json("POST", path_of("sweeps", sweep_id, "replay"), json={"rule": rule})
 
     def cancel_sweep(self, sweep_id: str) -> Json:
         """Cancel a sweep and its unfinished trials; their checkpoints are kept."""
-        return self._json("POST", _path(sweep_id, "cancel"))
+        return self._json("POST", path_of("sweeps", sweep_id, "cancel"))
 
     def extend_sweep(self, sweep_id: str, changes: Json) -> Json:
         """Raise the `trials` or the `budget` of a sweep; one that had ended runs again. Values are totals.
 
         Raises Refused with everything that is wrong, and Conflict for a sweep that was cancelled or has failed.
         """
-        return self._json("POST", _path(sweep_id, "extend"), json=changes)
+        return self._json("POST", path_of("sweeps", sweep_id, "extend"), json=changes)
 
     def delete_sweep(self, sweep_id: str) -> None:
         """Delete a finished sweep. The jobs of its trials stay."""
-        self._delete(_path(sweep_id))
-
-
-def _path(sweep_id: str, *parts: str) -> str:
-    return "/".join(["/sweeps", *(quote(part, safe="") for part in (sweep_id, *parts))])
+        self._delete(path_of("sweeps", sweep_id))

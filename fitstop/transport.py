@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx2
@@ -83,8 +84,13 @@ class Transport:
             raise error_of(response.status_code, _document(response))
         return response
 
-    def _json(self, method: str, path: str, **options: Any) -> Json:
-        document = _document(self._send(method, path, **options))
+    def _get(self, *place: str, **params: Any) -> Json:
+        return self._json("GET", path_of(*place), params=params)
+
+    def _json(self, method: str, path: str, *, params: Json | None = None, **options: Any) -> Json:
+        """Ask, and take the answer's JSON; of `params`, those that are None are left out."""
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        document = _document(self._send(method, path, params=given, **options))
         if not isinstance(document, dict):
             raise self._no_service()
         return document
@@ -110,6 +116,11 @@ class Transport:
     def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
         reason = str(error) or type(error).__name__
         return Unreachable(f"no answer from {self.connection.url} ({self.connection.source}): {reason}")
+
+
+def path_of(*place: str) -> str:
+    """The path of these names, such as `jobs`, an id, `events`."""
+    return "".join(f"/{quote(part, safe='')}" for part in place)
 
 
 def check_download(

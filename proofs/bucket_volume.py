@@ -34,6 +34,7 @@ from proofs.chaos.outcomes import outcome_of, torn_files
 from proofs.chaos.record import Record
 from proofs.chaos.trainers import lives, overlaps
 from proofs.chaos.watcher import Watcher
+from proofs.say import say
 from shared.events import job_events
 from shared.job_folder import JobFolder
 from shared.store.folder import FolderStore
@@ -452,11 +453,6 @@ def leftovers(stand: Stand, jobs: list[str]) -> list[str]:
         stand.ask("DELETE", path)
     names = [entry.name for entry in open_bucket(ADDRESS).list()]
     return [f"left in the bucket: {name}" for name in names if not name.startswith(STAYS)]
-
-
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def main() -> int:

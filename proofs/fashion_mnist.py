@@ -11,7 +11,6 @@ import argparse
 import gzip
 import http.client
 import io
-import sys
 import tempfile
 import time
 import zipfile
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from proofs.say import say
 from shared.job_folder import AttemptFolder
 from shared.manifest import Checkpoint, read_manifest
 from shared.settings import Settings
@@ -57,8 +57,8 @@ def main() -> int:
         best = _train(Path(folder), _zip(source))
         test_accuracy = _evaluate(Path(folder), best[0], source)
     accuracy = best[1].metrics["val_accuracy"]
-    _print(f"epoch {best[1].epoch}: validation accuracy {accuracy:.4f}, wanted {_WANTED} within patience {_PATIENCE}")
-    _print(f"plain Keras on the 10,000 test images: accuracy {test_accuracy:.4f}")
+    say(f"epoch {best[1].epoch}: validation accuracy {accuracy:.4f}, wanted {_WANTED} within patience {_PATIENCE}")
+    say(f"plain Keras on the 10,000 test images: accuracy {test_accuracy:.4f}")
     return 0 if accuracy >= _WANTED else 1
 
 
@@ -87,7 +87,7 @@ def _train(folder: Path, content: bytes) -> tuple[Path, Checkpoint]:
     try:
         began = time.monotonic()
         _upload(api, content)
-        _print(f"{len(content) / 1e6:.0f} MB uploaded in {time.monotonic() - began:.0f} s")
+        say(f"{len(content) / 1e6:.0f} MB uploaded in {time.monotonic() - began:.0f} s")
         posted = api.ask("POST", "/jobs", _JOB)
         assert posted.status == 202, posted.json
     finally:
@@ -115,8 +115,8 @@ def _upload(api: ApiProcess, content: bytes) -> None:
 
 
 def _report(attempt: AttemptFolder, seconds: float) -> None:
-    _print(f"trained in {seconds:.0f} s")
-    _print(attempt.training_log.read_text())
+    say(f"trained in {seconds:.0f} s")
+    say(attempt.training_log.read_text())
 
 
 def _evaluate(folder: Path, model_file: Path, source: Path) -> float:
@@ -133,11 +133,6 @@ def _evaluate(folder: Path, model_file: Path, source: Path) -> float:
     )
     loss_and_metrics = keras.models.load_model(model_file).evaluate(data, verbose=0, return_dict=True)
     return float(loss_and_metrics["accuracy"])
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

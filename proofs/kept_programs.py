@@ -10,12 +10,12 @@ import argparse
 import multiprocessing
 import random
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from proofs.say import say
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.killing import Outcome, outcome, preloaded_forks, resume_job, run_to_the_end, store_of
@@ -117,7 +117,7 @@ def main() -> int:
         names = sorted(file.name for file in proof.store.iterdir())
         if len(names) != 3 or proof.run() != proof.untouched:
             wrong += 1
-            _print(f"wrong: a job that finds {len(names)} whole files ended otherwise than the one that wrote them")
+            say(f"wrong: a job that finds {len(names)} whole files ended otherwise than the one that wrote them")
         while damaged.total() < asked.files:
             written = {name: (proof.store / name).stat().st_mtime_ns for name in names}
             for name in names:
@@ -128,16 +128,11 @@ def main() -> int:
             is_compiled = all((proof.store / name).lstat().st_mtime_ns != written[name] for name in names)
             if not (is_equal and is_compiled and proof.digests_are_right()):
                 wrong += 1
-                _print(f"wrong after {damaged.total()} files: equal {is_equal}, compiled again {is_compiled}")
-    _print(f"seed {asked.seed}: {damaged.total()} damaged files, {wrong} jobs that loaded one or ended otherwise")
+                say(f"wrong after {damaged.total()} files: equal {is_equal}, compiled again {is_compiled}")
+    say(f"seed {asked.seed}: {damaged.total()} damaged files, {wrong} jobs that loaded one or ended otherwise")
     for name, count in damaged.most_common():
-        _print(f"  {count:5d}  {name}")
+        say(f"  {count:5d}  {name}")
     return 1 if wrong else 0
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

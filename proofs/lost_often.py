@@ -8,11 +8,11 @@ what each loss made the job train again.
 
 import argparse
 import random
-import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+from proofs.say import say
 from shared.job_folder import JobFolder
 from shared.queue import RedisQueue, make_celery
 from shared.settings import read_settings
@@ -62,7 +62,7 @@ def main() -> int:
             finally:
                 stand.stop()
             _lose_to_another_machine(Stand(volume, redis, job_queue, folder / "elsewhere", 1, times))
-    _tell(f"seed {asked.seed}: {'; '.join(broken) or 'every promise was kept'}")
+    say(f"seed {asked.seed}: {'; '.join(broken) or 'every promise was kept'}")
     return 1 if broken else 0
 
 
@@ -73,7 +73,7 @@ def _lose_often(stand: Stand, kinds: list[str], epochs: int, seed: int) -> list[
     job, chance = stand.post(epochs), random.Random(seed)
     for number, kind in enumerate(kinds, 1):
         stand.lose(job, kind, after_progress=chance.random() < 0.8, wipe_redis=chance.random() < 0.3)
-        _tell(f"{number} of {len(kinds)}: {kind}, attempt {stand.losses[-1].attempt}")
+        say(f"{number} of {len(kinds)}: {kind}, attempt {stand.losses[-1].attempt}")
     wait_for(job.result, _END, every=0.5)
     _tell_figures(stand, job)
     return broken_promises(job, twin, len(kinds))
@@ -93,13 +93,13 @@ def _tell_figures(stand: Stand, job: JobFolder) -> None:
         seconds = seconds_to_first_batch(job, loss)
         if seconds is not None:
             found[loss.kind].append(seconds)
-    _tell("from the fault to the first new batch")
+    say("from the fault to the first new batch")
     for kind, values in found.items():
-        _tell(f"  {summary(values)}  {kind}")
+        say(f"  {summary(values)}  {kind}")
     redone = redone_seconds(job)
     lost = [redone[loss.attempt] for loss in stand.losses]
-    _tell(f"trained again, and the silence before: {summary(lost)}; {sum(lost):.1f} s in all")
-    _tell("  " + ", ".join(f"{seconds:.1f}" for seconds in lost))
+    say(f"trained again, and the silence before: {summary(lost)}; {sum(lost):.1f} s in all")
+    say("  " + ", ".join(f"{seconds:.1f}" for seconds in lost))
 
 
 def _lose_to_another_machine(stand: Stand) -> None:
@@ -114,15 +114,10 @@ def _lose_to_another_machine(stand: Stand) -> None:
         wait_for(lambda: any(card.ready for card in stand.volume.worker_cards()), 120)
         loss = stand.take_away(attempt)
         wait_for(lambda: seconds_to_first_batch(job, loss), 120)
-        _tell(f"  {seconds_to_first_batch(job, loss):5.1f} s  worker tree, to a worker on another machine")
+        say(f"  {seconds_to_first_batch(job, loss):5.1f} s  worker tree, to a worker on another machine")
     finally:
         other.stop()
         stand.stop()
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

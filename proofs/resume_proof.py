@@ -12,7 +12,6 @@ inputs, with models of every kind, without XLA, and are killed also while their 
 import argparse
 import multiprocessing
 import random
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proofs.say import say
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.killing import (
@@ -105,29 +105,24 @@ def main() -> int:
             if one.outcome != proof.untouched[one.name]:
                 different.append(one)
             if len(found) % 20 == 0:
-                _print(f"{len(found)} jobs, {sum(len(one.deaths) for one in found)} kills, {len(different)} different")
+                say(f"{len(found)} jobs, {sum(len(one.deaths) for one in found)} kills, {len(different)} different")
     _report(asked.seed, found, different)
     return 1 if different else 0
 
 
 def _report(seed: int, found: list[Killed], different: list[Killed]) -> None:
-    _print(f"seed {seed}: {len(found) - len(different)} of {len(found)} jobs equal the untouched one")
+    say(f"seed {seed}: {len(found) - len(different)} of {len(found)} jobs equal the untouched one")
     _table(f"{sum(len(one.deaths) for one in found)} kills, at", Counter(what for one in found for what in one.deaths))
     _table("jobs of each kind", Counter(one.name for one in found))
     _table("jobs by number of kills", Counter(len(one.deaths) for one in found))
     if different:
-        _print(f"different: {', '.join(f'{one.seed} ({one.name})' for one in different)}")
+        say(f"different: {', '.join(f'{one.seed} ({one.name})' for one in different)}")
 
 
 def _table(title: str, counts: "Counter[Any]") -> None:
-    _print(title)
+    say(title)
     for what, count in counts.most_common():
-        _print(f"  {count:5d}  {what}")
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        say(f"  {count:5d}  {what}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ untouched: with the same order of results, every proposal and every value must b
 import argparse
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from typing import Any, TypeVar
 from fitstop.client import Client
 from fitstop.connection import Connection
 from fitstop.errors import Answered, ClientError
+from proofs.say import say
 from shared.sweep.proposal import propose
 from shared.sweep.state import SweepState, read_state
 from shared.sweep.trial import Trial
@@ -57,7 +57,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=120)
     asked = parser.parse_args()
-    _say(f"seed {asked.seed}")
+    say(f"seed {asked.seed}")
     root = Path(tempfile.mkdtemp(prefix="fitstop-sweep-"))
     try:
         with _Stand(root, asked.seed, asked.minutes) as stand:
@@ -68,7 +68,7 @@ def main() -> int:
     finally:
         shutil.rmtree(root, ignore_errors=True)
     for fault in broken:
-        _say(f"BROKEN: {fault}")
+        say(f"BROKEN: {fault}")
     return 1 if broken else 0
 
 
@@ -136,7 +136,7 @@ class _Stand:
                 done[self._kill_one()] += 1
             time.sleep(self._chance.uniform(0.1, 1.0))
         killed = ", ".join(f"{count} of {name}" for name, count in sorted(done.items())) or "none"
-        _say(f"{trials} trials, parallel {parallel}, {time.monotonic() - began:.0f} s; kills: {killed}")
+        say(f"{trials} trials, parallel {parallel}, {time.monotonic() - began:.0f} s; kills: {killed}")
         state = read_state(self.volume, sweep_id)
         assert state is not None
         return state
@@ -201,13 +201,8 @@ def compare(one: SweepState, other: SweepState) -> list[str]:
     """What differs between two sweeps whose results came in the same order."""
     pairs = list(zip(one.trials, other.trials, strict=True))
     same = sum((ours.parameters, ours.curve) == (theirs.parameters, theirs.curve) for ours, theirs in pairs)
-    _say(f"{same} of {len(pairs)} trials have the parameters and the curve of the untouched sweep")
+    say(f"{same} of {len(pairs)} trials have the parameters and the curve of the untouched sweep")
     return [] if same == len(pairs) else ["the killed sweep differs from the untouched one"]
-
-
-def _say(words: str) -> None:
-    sys.stdout.write(f"{words}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

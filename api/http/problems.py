@@ -91,25 +91,35 @@ def document(
     status: int, code: str, detail: str, *, errors: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     """One problem document. `detail` is a sentence of ours, never a foreign exception's text."""
+    items = {"errors": [ProblemItem(**vars(one)) for one in errors]} if errors else {}
+    content = document_content(status, code, detail, request_id(), **items)
+    return Response(content, status, headers or {}, content_type=MEDIA_TYPE)
+
+
+def document_content(status: int, code: str, detail: str, request_id: str, **errors: list[ProblemItem]) -> str:
+    """The content of a problem document, which needs no application."""
     shape = ProblemDocument(
         type=f"urn:fitstop:problem:{code}",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         code=code,
-        request_id=request_id(),
-        **({"errors": [ProblemItem(**vars(one)) for one in errors]} if errors else {}),
+        request_id=request_id,
+        **errors,
     )
-    content = shape.model_dump_json(exclude_unset=True) + "\n"
-    return Response(content, status, headers or {}, content_type=MEDIA_TYPE)
+    return shape.model_dump_json(exclude_unset=True) + "\n"
+
+
+def code_of(status: int) -> str:
+    """The code of a problem that only its status names."""
+    return HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
 
 
 def _http(error: HTTPException) -> Response:
     """What Flask and Werkzeug raise; their headers say what a 405 allows and how long a 416's file is."""
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     status = error.code or 500
-    code = HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
-    return document(status, code, error.description or HTTPStatus(status).description, headers=headers)
+    return document(status, code_of(status), error.description or HTTPStatus(status).description, headers=headers)
 
 
 def _http_problem(error: HttpProblem) -> Response:

@@ -256,18 +256,6 @@ def _failure(attempt: AttemptFolder, end: AttemptEnd, unread: list[str]) -> shap
 
 def _urls(job_id: str) -> shapes.JobUrls:
     own = f"/jobs/{job_id}"
-    return shapes.JobUrls.model_construct(
-        self=own,
-        events=f"{own}/events",
-        epochs=f"{own}/epochs",
-        output=f"{own}/output",
-        system=f"{own}/system",
-        log=f"{own}/training_log.csv",
-        checkpoints=f"{own}/checkpoints",
-        model=f"{own}/model",
-        evaluation=f"{own}/evaluation",
-        bundle=f"{own}/bundle.zip",
-        cancel=f"{own}/cancel",
-        retry=f"{own}/retry",
-        extend=f"{own}/extend",
-    )
+    urls: dict[str, Any] = {name: f"{own}/{name}" for name in shapes.JobUrls.model_fields}
+    urls |= {"self": own, "log": f"{own}/training_log.csv", "bundle": f"{own}/bundle.zip"}
+    return shapes.JobUrls.model_construct(**urls)

@@ -7,7 +7,6 @@ broken and no answer. What is not HTTP gets a problem document too.
 `ASGIProtocol` and what begins with an underscore are private to gunicorn: `pyproject.toml` bounds its version.
 """
 
-import json
 import logging
 import socket
 from http import HTTPStatus
@@ -17,6 +16,7 @@ from gunicorn.workers import gasgi  # type: ignore[import-untyped]
 from ulid import ULID
 
 from api.http.every_request import SAFE_HEADERS
+from api.http.problems import MEDIA_TYPE, code_of, document_content
 
 # For the first head. A later one has `keepalive` seconds from the end of the answer before it.
 _HEAD_SECONDS = 5.0
@@ -106,18 +106,10 @@ def raw_problem(status: int, request_id: str) -> bytes:
 
 def problem(status: HTTPStatus, request_id: str, code: str = "", detail: str = "") -> tuple[dict[str, str], bytes]:
     """The headers and the content of a problem document that needs no application."""
-    code = code or status.phrase.lower().replace(" ", "_").replace("-", "_")
-    body = {
-        "type": f"urn:fitstop:problem:{code}",
-        "title": status.phrase,
-        "status": int(status),
-        "detail": detail or status.description or "this is not a request that can be read",
-        "code": code,
-        "request_id": request_id,
-    }
-    content = json.dumps(body).encode() + b"\n"
+    said = detail or status.description or "this is not a request that can be read"
+    content = document_content(status, code or code_of(status), said, request_id).encode()
     head = {
-        "Content-Type": "application/problem+json",
+        "Content-Type": MEDIA_TYPE,
         "Content-Length": str(len(content)),
         "X-Request-Id": request_id,
         "Cache-Control": "no-store",

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Any, Protocol
+from typing import Any
 
 from cachetools import TTLCache
 
+from api.serving.connection import Connection
 from shared.networks import parse_networks
 
 # More would only wait for Python's lock, and the event loop with them.
@@ -31,18 +32,6 @@ _MOST_KNOWN = 10_000
 
 Client = tuple[str, int]
 Environ = dict[str, Any]
-
-
-class Connection(Protocol):
-    """What is asked of a connection. It ends after its first answer if it is not told to stay."""
-
-    client: Client
-
-    def keep(self) -> None:
-        """Stay for further requests."""
-
-    def abort(self) -> None:
-        """End now."""
 
 
 class Strangers:

@@ -8,7 +8,7 @@ from api.state.reached_quotas import find_reached_quotas
 from shared.document import UnusableDocument
 from shared.project import quota_of
 from shared.settings import Settings
-from shared.sweep.extended import ExtendedSweeps
+from shared.sweep.ended import EndedSweeps
 from shared.sweep.folder import SweepFolder, sweep_folder, sweep_ids
 from shared.sweep.quota import QuotaWord, is_measured, read_word, say_word
 from shared.times import utc_now
@@ -24,9 +24,7 @@ class QuotaWatch:
         self._volume = volume
         self._usage = usage
         self._settings = settings
-        self._extended = ExtendedSweeps(volume)
-        # With the number of extensions after which each ended.
-        self._ended: dict[str, int] = {}
+        self._ended = EndedSweeps(volume)
 
     def begin(self) -> None:
         """Look in a thread from now on."""
@@ -44,9 +42,7 @@ class QuotaWatch:
     def look(self) -> None:
         """Judge each sweep that has not ended."""
         there = sweep_ids(self._volume)
-        ended = {one: number for one, number in self._ended.items() if one in there}
-        again = self._extended.look(ended)
-        self._ended = {one: number for one, number in ended.items() if one not in again}
+        self._ended.look(there)
         for sweep_id in there:
             if sweep_id not in self._ended:
                 self._look_at(sweep_folder(self._volume, sweep_id))
@@ -54,7 +50,7 @@ class QuotaWatch:
     def _look_at(self, sweep: SweepFolder) -> None:
         extensions = sweep.count_extensions()
         if sweep.end_file(extensions).exists():
-            self._ended[sweep.id] = extensions
+            self._ended.add(sweep.id, extensions)
             return
         try:
             record = sweep.record()

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -33,36 +33,11 @@ class Count:
     resets_in: float
 
 
-class Counts(Protocol):
-    """What both kinds can do. Names are of our own making."""
-
-    def add(self, name: str, amount: int, window_seconds: float) -> Count:
-        """Count `amount` more in a window, which begins with its first count."""
-
-    def hold(self, name: str, token: str, most: int, seconds: float) -> bool:
-        """Take one of `most` places; it comes back with `release`, or by itself after `seconds`."""
-
-    def release(self, name: str, token: str) -> None:
-        """Give a place back."""
-
-    def insert(self, name: str, members: set[str]) -> int:
-        """Put members into a set; how many it has then."""
-
-    def members(self, name: str) -> set[str]:
-        """The members of a set."""
-
-    def discard(self, name: str, members: set[str]) -> None:
-        """Take members out of a set."""
-
-    def put(self, name: str, field: str, value: str) -> None:
-        """Set a field of a table."""
-
-    def table(self, name: str) -> dict[str, str]:
-        """All fields of a table."""
-
-
 class RedisCounts:
-    """Counts in Redis. Everything raises RedisError or OSError where it does not answer; ValueError for a bad URL."""
+    """Counts in Redis. Everything raises RedisError or OSError where it does not answer; ValueError for a bad URL.
+
+    Names are of our own making.
+    """
 
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(
@@ -78,6 +53,7 @@ class RedisCounts:
         self._redis.close()
 
     def add(self, name: str, amount: int, window_seconds: float) -> Count:
+        """Count `amount` more in a window, which begins with its first count."""
         milliseconds = int(window_seconds * 1000)
         with self._redis.pipeline(transaction=True) as steps:
             steps.set(_PREFIX + name, 0, px=milliseconds, nx=True)
@@ -87,6 +63,7 @@ class RedisCounts:
         return Count(int(total), max(0, left) / 1000)
 
     def hold(self, name: str, token: str, most: int, seconds: float) -> bool:
+        """Take one of `most` places; it comes back with `release`, or by itself after `seconds`."""
         now = time.time()
         with self._redis.pipeline(transaction=True) as steps:
             steps.zremrangebyscore(_PREFIX + name, "-inf", now)
@@ -100,30 +77,36 @@ class RedisCounts:
         return False
 
     def release(self, name: str, token: str) -> None:
+        """Give a place back."""
         self._redis.zrem(_PREFIX + name, token)
 
     def insert(self, name: str, members: set[str]) -> int:
+        """Put members into a set; how many it has then."""
         with self._redis.pipeline(transaction=True) as steps:
             steps.sadd(_PREFIX + name, *members)
             steps.scard(_PREFIX + name)
             return int(steps.execute()[1])
 
     def members(self, name: str) -> set[str]:
+        """The members of a set."""
         return {str(member) for member in self._redis.smembers(_PREFIX + name)}
 
     def discard(self, name: str, members: set[str]) -> None:
+        """Take members out of a set."""
         if members:
             self._redis.srem(_PREFIX + name, *members)
 
     def put(self, name: str, field: str, value: str) -> None:
+        """Set a field of a table."""
         self._redis.hset(_PREFIX + name, field, value)
 
     def table(self, name: str) -> dict[str, str]:
+        """All fields of a table."""
         return {str(field): str(value) for field, value in self._redis.hgetall(_PREFIX + name).items()}
 
 
 class MemoryCounts:
-    """Counts of this process alone."""
+    """Counts of this process alone, with the methods of RedisCounts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -178,6 +161,9 @@ class MemoryCounts:
     def table(self, name: str) -> dict[str, str]:
         with self._lock:
             return dict(self._tables.get(name, {}))
+
+
+Counts = RedisCounts | MemoryCounts
 
 
 class SharedCounts:

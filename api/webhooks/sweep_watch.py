@@ -16,8 +16,8 @@ from api.state.webhook_store import EventType
 from api.webhooks.facts import Fact, Subject, cut
 from shared.document import UnusableDocument
 from shared.durable import replace_file
+from shared.sweep.ended import EndedSweeps
 from shared.sweep.explain import explain
-from shared.sweep.extended import ExtendedSweeps
 from shared.sweep.folder import SweepFolder, sweep_folder, sweep_ids
 from shared.sweep.state import SweepReaderOf, SweepSummary
 from shared.sweep.trial import TrialSummary
@@ -42,11 +42,11 @@ class SweepWatch:
         self._volume = volume
         self._file = folder / "settled_sweeps"
         there = set(sweep_ids(volume))
-        self._settled = {name: number for name, number in _read(self._file) if name in there}
-        replace_file(self._file, b"".join(_line(*one) for one in self._settled.items()))
+        settled = {name: number for name, number in _read(self._file) if name in there}
+        replace_file(self._file, b"".join(_line(*one) for one in settled.items()))
+        self._settled = EndedSweeps(volume, settled.items())
         self._readers: dict[str, SweepReaderOf[TrialSummary]] = {}
         self._last: dict[str, tuple[int, bool]] = {}
-        self._extended = ExtendedSweeps(volume)
 
     def is_settled(self, sweep_id: str) -> bool:
         """Whether nothing of the sweep is looked for now. A sweep that is gone is settled."""
@@ -55,10 +55,10 @@ class SweepWatch:
     def look(self, since_ns: int) -> list[SeenSweep]:
         """Look at each sweep that runs or is not settled. `since_ns`: of an end before it, nobody wants to know."""
         there = sweep_ids(self._volume)
-        extended = self._find_extended(there)
+        self._settled.look(there)
         for gone in self._readers.keys() - set(there):
             self._forget(gone)
-        wanted = (name for name in reversed(there) if name not in self._settled or name in extended)
+        wanted = (name for name in reversed(there) if name not in self._settled)
         found = (self._look_at(name, since_ns) for name in wanted)
         return [one for one in found if one is not None]
 
@@ -72,13 +72,8 @@ class SweepWatch:
             file.flush()
             os.fsync(file.fileno())
         for sweep_id, number in ended:
-            self._settled[sweep_id] = number
+            self._settled.add(sweep_id, number)
             self._forget(sweep_id)
-
-    def _find_extended(self, there: list[str]) -> set[str]:
-        """The settled sweeps that run again; of many, a part is asked in turn."""
-        settled = {name: self._settled[name] for name in there if name in self._settled}
-        return self._extended.look(settled) | {name for name in settled if name in self._readers}
 
     def _look_at(self, sweep_id: str, since_ns: int) -> SeenSweep | None:
         try:
@@ -106,7 +101,7 @@ class SweepWatch:
 
     def _last_settled_moment(self, sweep_id: str) -> int:
         """The end up to which everything was settled, by the volume's clock; -1 where nothing was."""
-        settled = self._settled.get(sweep_id)
+        settled = self._settled.last_end(sweep_id)
         moment = None if settled is None else _moment_of(self._folder(sweep_id).end_file(settled))
         return -1 if moment is None else moment
 

@@ -5,7 +5,6 @@ import logging
 import multiprocessing
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from proofs.say import say
 from proofs.simulation.bucket import BucketPlay
 from proofs.simulation.machinery import simulated
 from proofs.simulation.shares import in_memory, some_worlds
@@ -38,24 +38,24 @@ def main() -> int:
     began = time.monotonic()
     counts: Counter[str] = Counter()
     broken: list[Outcome] = []
-    _tell(f"seed {asked.seed}")
+    say(f"seed {asked.seed}")
     done = 0
     with multiprocessing.get_context("spawn").Pool(asked.processes) as pool:
         for outcomes in pool.imap_unordered(partial(some_worlds, kind=kind), _shares(first, asked.interleavings)):
             done += len(outcomes)
             if done % 10_000 == 0:
-                _tell(f"{done} of {asked.interleavings} after {time.monotonic() - began:.0f} s")
+                say(f"{done} of {asked.interleavings} after {time.monotonic() - began:.0f} s")
             for outcome in outcomes:
                 counts += outcome.counts
                 if outcome.broken:
                     broken.append(outcome)
-                    _tell(f"world {outcome.seed}: {outcome.broken}")
-    _tell(f"seed {asked.seed}: {asked.interleavings} interleavings, {len(broken)} that broke a promise")
+                    say(f"world {outcome.seed}: {outcome.broken}")
+    say(f"seed {asked.seed}: {asked.interleavings} interleavings, {len(broken)} that broke a promise")
     for name, count in counts.most_common():
-        _tell(f"  {count:>10}  {name}")
-    _tell(f"  {time.monotonic() - began:>10.0f}  seconds")
+        say(f"  {count:>10}  {name}")
+    say(f"  {time.monotonic() - began:>10.0f}  seconds")
     for outcome in sorted(broken, key=lambda one: one.seed)[:_MOST_TOLD]:
-        _tell(f"again: python -m proofs.simulation{' --bucket' if asked.bucket else ''} --world {outcome.seed}")
+        say(f"again: python -m proofs.simulation{' --bucket' if asked.bucket else ''} --world {outcome.seed}")
     return 1 if broken else 0
 
 
@@ -67,17 +67,12 @@ def _shares(first: int, count: int) -> Iterator[range]:
 def _tell_one(seed: int, kind: type[Play]) -> int:
     logging.disable()
     with in_memory() as folder, simulated():
-        outcome = run_world(seed, folder, tell=_tell, kind=kind)
+        outcome = run_world(seed, folder, tell=say, kind=kind)
         if outcome.broken:
             shutil.copytree(folder, kept := Path(tempfile.mkdtemp(prefix="world-")), dirs_exist_ok=True)
-            _tell(f"the volume is in {kept}")
-    _tell(f"world {seed}: {outcome.broken or 'every promise was kept'}")
+            say(f"the volume is in {kept}")
+    say(f"world {seed}: {outcome.broken or 'every promise was kept'}")
     return 1 if outcome.broken else 0
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

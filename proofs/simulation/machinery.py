@@ -33,6 +33,7 @@ import worker.supervisor.attempt
 import worker.supervisor.claim
 import worker.supervisor.heartbeat
 import worker.supervisor.patrol
+import worker.supervisor.slot_table
 import worker.supervisor.slots
 import worker.supervisor.uploads
 import worker.supervisor.volume_watch
@@ -62,6 +63,7 @@ _TIMED = (
 _THREADED = (
     worker.supervisor.attempt,
     worker.supervisor.heartbeat,
+    worker.supervisor.slot_table,
     worker.supervisor.slots,
     worker.supervisor.uploads,
     worker.training.lifeline,

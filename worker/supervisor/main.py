@@ -116,8 +116,8 @@ def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
             nursery.warm_up()
         worker.no_programs = no_programs.result()
         worker.unfit = _why_unfit(worker, nursery)
-        worker.device, worker.cards = device_name(), visible_cards()
-        worker.unfit = worker.unfit or _why_too_narrow(worker.cards, settings.slot_devices)
+        worker.device, worker.slots.cards = device_name(), visible_cards()
+        worker.unfit = worker.unfit or _why_too_narrow(worker.slots.cards, settings.slot_devices)
     except BaseException:
         worker.end()
         raise

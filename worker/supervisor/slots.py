@@ -17,8 +17,7 @@ from shared.queue import JobQueue
 from shared.settings import Settings
 from shared.times import seconds_since, seconds_until, utc_now
 from shared.volume import Volume
-from shared.worker_card import RunningAttempt, WorkerCard
-from worker.machine.cards import cards_of_slots, choose_slots, count_devices, describe_cards
+from shared.worker_card import WorkerCard
 from worker.machine.device import device_is_well, device_name, device_use
 from worker.machine.memory import memory_bytes
 from worker.supervisor.attempt import AttemptRun
@@ -29,6 +28,7 @@ from worker.supervisor.local_disk import LocalDisk
 from worker.supervisor.nursery import Nursery
 from worker.supervisor.patrol import Sweeper
 from worker.supervisor.programs import NO_CODE, explain_no_programs, runs_program
+from worker.supervisor.slot_table import SlotTable
 from worker.supervisor.sweeps import SweepRunner
 from worker.supervisor.volume_watch import VolumeWatch
 
@@ -55,7 +55,7 @@ class Worker:
 
     `drain` is set when the worker is to stop: no new claims. `leaving` says why it ends without a request; `unfit` why
     it never takes a job, empty where it does; `idle_gpu` names a GPU that this TensorFlow cannot use; `no_programs`
-    says why it takes no programs, empty where it does. `cards` are its GPUs, as CUDA names them.
+    says why it takes no programs, empty where it does.
     """
 
     def __init__(self, settings: Settings, volume: Volume, job_queue: JobQueue, nursery: Nursery) -> None:
@@ -64,10 +64,10 @@ class Worker:
         self.drain = threading.Event()
         self.leaving: Leaving | None = None
         self.device = device_name()
-        self.cards: tuple[str, ...] = ()
         self.unfit = ""
         self.idle_gpu = ""
         self.no_programs = NO_CODE
+        self.slots = SlotTable(settings.slots, settings.slot_devices)
         self._settings = settings
         self._volume = volume
         self._queue = job_queue
@@ -76,10 +76,6 @@ class Worker:
         self._disk = LocalDisk()
         self._sweeper = Sweeper(volume, job_queue, settings)
         self._sweep_runner = SweepRunner(volume, job_queue, settings)
-        self._running: dict[int, AttemptFolder] = {}
-        self._devices: dict[int, int] = {}
-        self._claiming = threading.Lock()
-        self._kept_for = ""
         self._on_free: Callable[[], None] = lambda: None
         self._ready = False
         self._sweeps = False
@@ -126,8 +122,7 @@ class Worker:
     def may_take(self) -> bool:
         """Whether a notification that is taken now would start a job at once; checked before each read of the queue."""
         is_well = not self._sickness and not self._bad_looks and not self._watch.paused
-        has_slot = len(self._running) < self._settings.slots and not self._kept_for
-        return self._ready and is_well and has_slot and not self.drain.is_set()
+        return self._ready and is_well and self.slots.may_take() and not self.drain.is_set()
 
     @property
     def _sickness(self) -> str:
@@ -173,64 +168,43 @@ class Worker:
 
         Where too few slots are free for the job, they are kept for it: nothing is claimed until enough of them are.
         """
-        with self._claiming:
-            free = self._free_slots()
+        with self.slots.claiming:
+            free = self.slots.find_free()
             if not free:
                 return None
             owner = self._owner(free)
             try:
                 attempt = claim_next(
                     self._volume, owner, self._settings.project_weights,
-                    takes_programs=not self.no_programs, most_devices=self._most_devices,
+                    takes_programs=not self.no_programs, most_devices=self.slots.most_devices,
                 )  # fmt: skip
             except NeedsMoreSlots as job:
-                self._kept_for, attempt = str(job), None
-            if attempt is None:
+                self.slots.kept_for = str(job)
                 return None
-            taken = choose_slots(self.cards, free, self._settings.slot_devices, owner.claimed)
-            self._devices.update(dict.fromkeys(taken, owner.claimed))
-            self._running.update(dict.fromkeys(taken, attempt))
-            return attempt, owner, taken
+            return None if attempt is None else (attempt, owner, self.slots.take(attempt, owner.claimed))
 
     def _owner(self, slots: Sequence[int]) -> Owner:
         """The owner of claims for these slots; its claims name the first one."""
         price, currency = self._settings.gpu_price_per_hour, self._settings.currency
         return Owner(
             self.name, self._host, os.getpid(), slots[0], self.device, price, currency,
-            process=this_process(), devices=self._count_devices(slots),
+            process=this_process(), devices=self.slots.count_devices(slots),
         )  # fmt: skip
-
-    def _free_slots(self) -> list[int]:
-        return [slot for slot in range(self._settings.slots) if slot not in self._running]
-
-    @property
-    def _most_devices(self) -> int:
-        """The most devices that a job may have here: those of all slots together."""
-        return self._count_devices(range(self._settings.slots))
-
-    def _count_devices(self, slots: Sequence[int]) -> int:
-        return count_devices(self.cards, slots, self._settings.slot_devices)
 
     def _run(self, attempt: AttemptFolder, owner: Owner, slots: tuple[int, ...], child: Child) -> None:
         try:
             self._show_card()
-            cards = cards_of_slots(self.cards, slots, self._settings.slot_devices)
+            cards = self.slots.cards_of(slots)
             run = AttemptRun(attempt, owner.claiming_since, self._volume, self._settings, self.drain, cards)
             run.run(child)
         finally:
             child.close()
-            self._release(slots)
+            self.slots.release(slots)
             self._show_card()
             self._look_back(attempt)
             # This thread continues in one of the slots; for the others somebody has to look into the queue.
             for _ in slots[1:]:
                 self._queue.notify(attempt.job.id)
-
-    def _release(self, slots: tuple[int, ...]) -> None:
-        with self._claiming:
-            for slot in slots:
-                del self._running[slot]
-            self._kept_for = ""
 
     def _look_back(self, attempt: AttemptFolder) -> None:
         """React to an attempt's end, which may show a problem of this worker."""
@@ -283,7 +257,7 @@ class Worker:
         self._disk.look()
         if self._watch.look():
             self._on_free()
-        if self._running:
+        if self.slots.running():
             self._idle.restart()
         elif self._nursery.is_beyond_help:
             self._leave(Leaving.SICK)
@@ -293,14 +267,13 @@ class Worker:
 
     def _look_at_kept_slots(self) -> None:
         """Release them if the job was cancelled or has another worker, or if an earlier one fits."""
-        with self._claiming:
-            if not self._kept_for:
+        with self.slots.claiming:
+            if not self.slots.kept_for:
                 return
             job = next((state.record for state in self._waiting()), None)
-            free = self._count_devices(self._free_slots())
-            if job is not None and job.id == self._kept_for and job.spec.devices > free:
+            if job is not None and job.id == self.slots.kept_for and not self.slots.has_free(job.spec.devices):
                 return
-            self._kept_for = ""
+            self.slots.kept_for = ""
         self._on_free()
         if job is not None:
             self._queue.notify(job.id)
@@ -320,7 +293,7 @@ class Worker:
 
     def _waiting(self) -> Iterator[JobState]:
         """The jobs that wait and that this worker can hold, first in order first."""
-        weights, most = self._settings.project_weights, self._most_devices
+        weights, most = self._settings.project_weights, self.slots.most_devices
         return in_turns(self._volume, weights, takes_programs=not self.no_programs, devices=most)
 
     def _leave(self, why: Leaving) -> None:
@@ -347,31 +320,27 @@ class Worker:
             log.warning("the cards of workers that have gone could not be removed: %s", error)
 
     def _show_card(self) -> None:
-        running = tuple(
-            RunningAttempt(job=attempt.job.id, attempt=attempt.number, slot=slot, devices=self._devices.get(slot, 1))
-            for slot, attempt in sorted(self._running.copy().items())
-        )
         card = WorkerCard(
             worker=self.name,
             host=self._host,
             pid=os.getpid(),
             device=self.device,
             gpu=device_use(),
-            gpus=describe_cards(self.cards, self._settings.slots, self._settings.slot_devices),
+            gpus=self.slots.describe_cards(),
             idle_gpu=self.idle_gpu,
             memory_bytes=memory_bytes(),
             programs="no" if self.no_programs else self._settings.allow_code,
             no_programs=self.no_programs,
             slots=self._settings.slots,
             slot_devices=self._settings.slot_devices,
-            most_devices=self._most_devices,
-            kept_for=self._kept_for,
+            most_devices=self.slots.most_devices,
+            kept_for=self.slots.kept_for,
             child_start=self._nursery.child_start,
             ready=self.may_take(),
             draining=self.drain.is_set(),
             unfit=self._sickness,
             paused=self._watch.paused,
-            running=running,
+            running=self.slots.running(),
             started_at=self._started_at,
             seen_at=utc_now(),
         )

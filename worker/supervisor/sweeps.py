@@ -18,7 +18,7 @@ from shared.queue import JobQueue
 from shared.resolve.memory import MemoryLimits
 from shared.settings import Settings
 from shared.settling import settle_if_decided
-from shared.sweep.extended import ExtendedSweeps
+from shared.sweep.ended import EndedSweeps
 from shared.sweep.folder import SweepFolder, TrialRecord, sweep_folder, sweep_ids
 from shared.sweep.proposal import propose
 from shared.sweep.quota import find_reason_to_wait
@@ -43,18 +43,14 @@ class SweepRunner:
         self._quotas = settings.project_quotas
         self._limits = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
         self._readers: dict[str, SweepReader] = {}
-        # With the number of extensions after which each ended.
-        self._ended: dict[str, int] = {}
-        self._extended = ExtendedSweeps(volume)
+        self._ended = EndedSweeps(volume)
         self._one_at_a_time = threading.Lock()
 
     def look(self) -> None:
         """Advance every unfinished sweep."""
         found = sweep_ids(self._volume)
         with self._one_at_a_time:
-            ended = {sweep_id: number for sweep_id, number in self._ended.items() if sweep_id in found}
-            again = self._extended.look(ended)
-            self._ended = {sweep_id: number for sweep_id, number in ended.items() if sweep_id not in again}
+            self._ended.look(found)
             self._readers = {sweep_id: reader for sweep_id, reader in self._readers.items() if sweep_id in found}
         # The oldest first.
         for sweep_id in reversed(found):
@@ -80,7 +76,7 @@ class SweepRunner:
                 # Its folder is there, and its record is about to be.
                 return
             if state.end is not None:
-                self._ended[sweep_id] = state.extensions
+                self._ended.add(sweep_id, state.extensions)
                 self._readers.pop(sweep_id, None)
                 return
             self._give_shares(state)

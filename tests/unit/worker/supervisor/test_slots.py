@@ -137,7 +137,7 @@ def test_a_job_on_more_devices_than_a_slot_holds_takes_several_slots_with_their_
 
     monkeypatch.setattr(AttemptRun, "run", run)
     worker = Worker(Settings(slots=4, slot_devices=2), volume, FakeQueue(), EmptyNursery())
-    worker.cards = tuple("01234567")
+    worker.slots.cards = tuple("01234567")
     worker.begin()
     worker.run_next()
     worker._gone.set()
@@ -145,14 +145,15 @@ def test_a_job_on_more_devices_than_a_slot_holds_takes_several_slots_with_their_
     assert (running, cards) == ([(0, 3), (1, 3)], ("0", "1", "2", "3"))
     claim = job.attempts()[0].claim()
     assert (claim.slot, claim.devices) == (0, 3)
-    assert worker._running == {}
+    assert worker.slots.running() == ()
 
 
 def test_free_slots_are_kept_for_the_first_job_until_they_suffice_or_it_is_cancelled(volume):
     job_queue = FakeQueue()
     worker = Worker(Settings(slots=2), volume, job_queue, EmptyNursery())
     worker.begin()
-    worker._running[1] = taken(posted(volume))
+    (slot,) = worker.slots.take(taken(posted(volume)), 1)
+    assert slot == 0
     wide, narrow = posted(volume, devices=2), posted(volume)
     worker.run_next()
     worker._look_at_kept_slots()
@@ -273,10 +274,10 @@ def test_a_worker_leaves_when_it_is_beyond_help_but_not_while_a_job_runs(volume,
     worker = Worker(Settings(), volume, FakeQueue(), nursery)
     killed = []
     monkeypatch.setattr("os.kill", lambda *sent: killed.append(sent))
-    worker._running[0] = posted(volume).take(Owner("one", "here", 1, 0, "CPU").claim(1))
+    slots = worker.slots.take(posted(volume).take(Owner("one", "here", 1, 0, "CPU").claim(1)), 1)
     worker._look_at_itself()
     assert (worker.leaving, killed) == (None, [])
-    worker._running.clear()
+    worker.slots.release(slots)
     worker._look_at_itself()
     assert (worker.leaving, killed) == (Leaving.SICK, [(os.getpid(), signal.SIGTERM)])
 

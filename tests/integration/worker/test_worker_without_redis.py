@@ -10,7 +10,7 @@ from shared.job_folder import JobFolder
 from shared.settings import NO_REDIS
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
-from tests.support.jobs import learnable_frame, put_dataset, small_spec
+from tests.support.jobs import small_spec
 from tests.support.sweeps import sweep_document
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
@@ -19,25 +19,18 @@ LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stoppin
 
 
 @pytest.fixture(scope="module")
-def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
-    volume = Volume(tmp_path_factory.mktemp("volume"))
-    put_dataset(volume, learnable_frame())
-    return volume
-
-
-@pytest.fixture(scope="module")
-def worker(volume: Volume, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+def worker(shared_volume: Volume, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
     """Two slots. It warms up while the API starts."""
     log = tmp_path_factory.mktemp("worker") / "worker.log"
-    process = WorkerProcess(volume, NO_REDIS, log, FITSTOP_SLOTS="2", FITSTOP_SWEEP_SECONDS="0.5")
+    process = WorkerProcess(shared_volume, NO_REDIS, log, FITSTOP_SLOTS="2", FITSTOP_SWEEP_SECONDS="0.5")
     process.begin()
     yield process
     process.stop()
 
 
 @pytest.fixture(scope="module")
-def api(volume: Volume, worker: WorkerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    process = ApiProcess(volume, NO_REDIS, tmp_path_factory.mktemp("api") / "api.log")
+def api(shared_volume: Volume, worker: WorkerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    process = ApiProcess(shared_volume, NO_REDIS, tmp_path_factory.mktemp("api") / "api.log")
     process.start()
     yield process
     process.stop()
@@ -73,9 +66,9 @@ def test_a_sweep_runs_to_its_end(api: ApiProcess) -> None:
 
 # The last test of the worker that all of them share.
 def test_both_slots_train_a_queued_job_is_cancelled_and_sigterm_hands_back(
-    api: ApiProcess, volume: Volume, worker: WorkerProcess
+    api: ApiProcess, shared_volume: Volume, worker: WorkerProcess
 ) -> None:
-    jobs = [volume.job(post(api, "/jobs", LONG)) for _ in range(3)]
+    jobs = [shared_volume.job(post(api, "/jobs", LONG)) for _ in range(3)]
     wait_for(lambda: all(map(trains, jobs[:2])), 30, saying="two jobs train at once")
     assert api.ask("POST", f"/jobs/{jobs[2].id}/cancel").status in {200, 202}
     assert wait_for(jobs[2].result).ending.status == "cancelled"
@@ -83,7 +76,7 @@ def test_both_slots_train_a_queued_job_is_cancelled_and_sigterm_hands_back(
     assert worker.wait() == 0
     ends = [job.attempts()[0].end() for job in jobs[:2]]
     assert [end.outcome for end in ends if end] == ["handed_back", "handed_back"]
-    assert volume.worker_cards() == []
+    assert shared_volume.worker_cards() == []
     assert jobs[2].attempts() == []
     assert '"level": "warning"' not in api.log.read_text()
     assert "WARNING worker" not in worker.log.read_text()

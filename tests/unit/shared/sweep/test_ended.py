@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shared.ids import new_sweep_id
-from shared.sweep.extended import ExtendedSweeps
+from shared.sweep.ended import EndedSweeps
 from shared.sweep.folder import Extension, SweepFolder, sweep_folder
 from shared.times import utc_now
 from shared.volume import Volume
@@ -18,12 +18,18 @@ def test_each_look_asks_a_part_and_an_extended_one_is_found_in_its_turn(tmp_path
     folder.extend(1, Extension(extended_at=utc_now(), trials=9, budget=None))
     is_extended = SweepFolder.is_extended
     monkeypatch.setattr(SweepFolder, "is_extended", lambda *given: asked.append(given) or is_extended(*given))
-    extended = ExtendedSweeps(volume)
-    found = []
+    sweeps = EndedSweeps(volume, ended.items())
     for look in range(1, 4):
-        found += extended.look(ended)
+        sweeps.look(ended)
         assert len(asked) == 200 * look
-    assert found == [newest]
     assert {one.id for one, _ in asked} == set(ended)
-    assert extended.look({newest: 1}) == set(), "its second end is no older than its extension"
-    assert extended.look({}) == set()
+    assert [sweep for sweep in ended if sweep not in sweeps] == [newest]
+    assert sweeps.last_end(newest) == 0, "its first end, until its second one"
+    sweeps.look(ended)
+    assert newest not in sweeps, "it runs until its end is added"
+    sweeps.add(newest, 1)
+    sweeps.look([newest])
+    assert newest in sweeps, "its second end is no older than its extension"
+    sweeps.look([])
+    assert newest not in sweeps
+    assert sweeps.last_end(newest) is None
