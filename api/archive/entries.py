@@ -1,4 +1,4 @@
-"""The entries of an archive, whatever its format: which are taken, and the sentence for each that is not."""
+"""The entries of an archive, whatever its format: which are accepted, and the problem of each other one."""
 
 import re
 import unicodedata
@@ -46,7 +46,7 @@ class Content:
 
 @dataclass
 class Survey:
-    """What is known of an archive so far: how much it holds, and what is wrong with it."""
+    """The facts of an archive so far: its size, and its problems."""
 
     limits: ArchiveLimits
     problems: list[Problem] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Survey:
         return None
 
     def _lookalike(self, name: str) -> str | None:
-        """A fault where the name, or a folder on its way, is another one's in other letters."""
+        """The problem of a name, or of one of its folders, that differs from another only by case or form."""
         for end in [at for at, letter in enumerate(name) if letter == "/"]:
             folder = name[:end]
             if folder not in self._folders:

@@ -14,7 +14,7 @@ _PIECE_BYTES = 1024**2
 
 
 def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iterator[Entry]:
-    """Judge each entry, and yield the files that are taken. Raises Refused for an archive that is damaged."""
+    """Check each entry, and yield the accepted files. Raises Refused for an archive that is damaged."""
     with _open(path) as archive:
         for member in _members(archive):
             found.count(max(member.size, 0))

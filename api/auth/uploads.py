@@ -1,4 +1,4 @@
-"""What all uploads under an id of the client's choice have in common: request, id, list, users, and removal."""
+"""Common parts of uploads with a client-chosen id: request, id, list, users, and removal."""
 
 import logging
 from collections.abc import Callable
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def check_request(upload_id: str, is_taken: Callable[[str], bool], *, is_id: bool) -> None:
-    """Raise Refused for what is no id, HttpProblem for a body that is not the whole file itself, Conflict where taken.
+    """Raise Refused for an invalid id, HttpProblem for a body that is not the whole file, Conflict for a taken id.
 
     `is_taken(upload_id)` says whether another project has the id.
     """
@@ -53,7 +53,7 @@ def taken_id(upload_id: str) -> Conflict:
 
 
 def unfinished_id(upload_id: str) -> Conflict:
-    """The refusal of an id under which somebody else uploads at this moment, through another API of this volume."""
+    """The refusal of an id with a concurrent upload, through another API of this volume."""
     return Conflict(f'the id "{upload_id}" is being uploaded by another client; try again later, or choose another id')
 
 
@@ -70,7 +70,7 @@ def read_page(what: str, ids: list[str], find: Callable[[str], _Info | None]) ->
 
 
 def read_listed(what: str, upload_id: str, find: Callable[[str], _Info | None]) -> _Info | None:
-    """What is known of an upload; None, and a line in the log, where its document cannot be read."""
+    """The facts of an upload; None, with a log line, if its document cannot be read."""
     try:
         return find(upload_id)
     except UnusableDocument as error:

@@ -1,4 +1,4 @@
-"""GET /datasets/{id}/images: small pictures that were made when the images were uploaded.
+"""GET /datasets/{id}/images: thumbnails that were made at the upload of the images.
 
 Nothing of an upload is decoded in the API's own process.
 """

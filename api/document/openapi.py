@@ -1,8 +1,8 @@
-"""GET /openapi.json and GET /schema/job.json: the API's own words as documents.
+"""GET /openapi.json and GET /schema/job.json: the API's description.
 
-Made of the models that validate what comes in, of the shapes of what goes out, and of the route table; the one module
-that knows how an OpenAPI document is built. Not flask-openapi: it takes malformed JSON for null, where
-`api.http.strict_json` names the fault and its place.
+Built from the models that validate input, the shapes of the answers, and the route table; the only module that builds
+OpenAPI documents. Not flask-openapi: it takes malformed JSON for null, where `api.http.strict_json` names the fault and
+its place.
 """
 
 import inspect
@@ -86,7 +86,7 @@ def job_schema() -> Schema:
 
 
 def document(app: Flask) -> Schema:
-    """The whole document, as its route table is."""
+    """The whole document, from the route table."""
     table = [
         (method, rule, endpoint, operation_of(app.view_functions[endpoint])) for method, rule, endpoint in routes(app)
     ]

@@ -45,7 +45,7 @@ class JobChange(Strict):
     errors=(*BODY_ERRORS, 404, 507),
 )
 def change(job_id: str) -> Response:
-    """Change the tags and the note of a job in any state. What is left out stays as it is; the rest of a job is final.
+    """Change the tags and the note of a job in any state. Omitted fields do not change; the rest of a job is final.
 
     The lists of several clients at once are applied one after the other, so no added tag is lost.
     """

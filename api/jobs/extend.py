@@ -1,4 +1,4 @@
-"""POST /jobs/{id}/extend: a new job that carries on where one that is over was left, under other settings."""
+"""POST /jobs/{id}/extend: a new job that continues a finished one with other settings."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -47,7 +47,7 @@ class ExtendRequest(Strict):
 
 @dataclass(frozen=True)
 class _Origin:
-    """Where the new job continues: what it inherits, and the number of whole epochs."""
+    """The start of the new job: what it inherits, and the number of whole epochs."""
 
     record: JobRecord
     source: AttemptFolder

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on POST /jobs and POST /sweeps: however often a client repeats a post, there is one job or sweep.
+"""`Idempotency-Key` on POST /jobs and POST /sweeps: a repeated post creates only one job or sweep.
 
 idempotency/<aa>/<digest>.json   its id, and what the body was; the digest is over the ids of both keys
 

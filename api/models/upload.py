@@ -32,7 +32,7 @@ class WeightsUpload:
 
 @contextmanager
 def receive(beside: Path, settings: Settings) -> Iterator[WeightsUpload]:
-    """The request's body on the volume. On leaving, everything that was not published is gone.
+    """A context manager with the request's body on the volume. On exit, everything unpublished is removed.
 
     Raises Refused for a body that is no file of weights, and others as `api.state.incoming` and
     `api.state.parser`.

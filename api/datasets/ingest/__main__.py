@@ -1,4 +1,4 @@
-"""Parse `<folder>/upload` into what is kept of it: `data.parquet`, or the folder `arrays`.
+"""Parse `<folder>/upload` into its stored form: `data.parquet`, or the folder `arrays`.
 
 The order has `format`, `missing_values`, `column_kinds`, and the limits `max_…`; see `api.state.parsing_process`.
 """

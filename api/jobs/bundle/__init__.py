@@ -1,4 +1,4 @@
-"""GET /jobs/{id}/bundle.zip: everything that predicting takes, for a machine that has nothing of Fitstop.
+"""GET /jobs/{id}/bundle.zip: everything needed to predict on a machine without Fitstop.
 
 The archive is written while it is sent, nothing is packed (a model hardly shrinks), and its bytes follow from the
 files in it alone: the same job gives the same archive. Its length and its SHA-256 are stated before the first byte:
