@@ -1,4 +1,4 @@
-"""`fitstop tag` and `fitstop note`: what people write beside a job."""
+"""`fitstop tag` and `fitstop note`: annotations of a job."""
 
 import sys
 from typing import Any

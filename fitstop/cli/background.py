@@ -57,9 +57,9 @@ bucket_option = click.option(
 
 
 def start_in_background(options: StackOptions) -> None:
-    """Start the service as a process of its own, wait until it is ready, and say where it is.
+    """Start the service as a separate process, wait until it is ready, and print its address.
 
-    Raises StackError or NotReady with what it said where it has ended instead. KeyboardInterrupt leaves it starting.
+    Raises StackError or NotReady with its message if it has ended instead. KeyboardInterrupt leaves it starting.
     """
     data = options.data.resolve()
     running = running_stack(data)

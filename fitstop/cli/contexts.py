@@ -1,4 +1,4 @@
-"""Which service the commands talk to: login, context list, use and remove."""
+"""The services of the commands: login, context list, use and remove."""
 
 import os
 import sys
@@ -21,10 +21,10 @@ _VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY")
 @click.option("--name", help="Name of the context. Default: the host of the URL.")
 @click.pass_context
 def login(ctx: click.Context, url: str, name: str | None) -> None:
-    """Keep the API key of a service, and use that service from now on.
+    """Save the API key of a service, and use that service from now on.
 
-    The key is asked for and not shown, or read from stdin. It is kept only if the service accepts it, in a file that
-    only you can read. FITSTOP_URL and FITSTOP_API_KEY, and a `fitstop up` that runs in this folder, have precedence.
+    The key is read from a hidden prompt or from stdin. It is saved only if the service accepts it, in a file that only
+    you can read. FITSTOP_URL and FITSTOP_API_KEY, and a `fitstop up` that runs in this folder, have precedence.
     """
     try:
         address = check_url(url)

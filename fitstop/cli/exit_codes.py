@@ -1,4 +1,4 @@
-"""What the exit status of `fitstop` says, so that a script needs no parsing."""
+"""The exit statuses of `fitstop`, for scripts."""
 
 from enum import IntEnum
 

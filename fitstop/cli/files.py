@@ -55,8 +55,8 @@ def put(
     """Upload FILE as dataset ID. Uploading the same bytes again changes nothing.
 
     FILE is a table (CSV, Parquet), images (a folder with a folder for each class, a zip or a tar) or arrays (npz). A
-    folder is packed while it is sent. A large upload continues after a cut connection, and when a command that was
-    killed is run again.
+    folder is packed while it is sent. A large upload resumes after a lost connection, or when an interrupted command is
+    run again.
 
     Samples: wine-quality (the data of the article, from UCI), and breast-cancer and digits (images), which come from
     scikit-learn and need no internet.
@@ -185,9 +185,9 @@ def download(  # noqa: PLR0913, PLR0917  one for each option
     to: str | None,
     force: bool,  # noqa: FBT001
 ) -> None:
-    """Download a job's best model and check its sha256. Each file is written whole or not at all.
+    """Download a job's best model and check its sha256. Each file is written completely or not at all.
 
-    With --files: the files that a script left in its working folder, into the folder JOB-files or that of -o.
+    With --files: the files of a script's working folder, into the folder JOB-files or that of -o.
     """
     client = open_client(ctx)
     job_id = find_job_id(client, job)

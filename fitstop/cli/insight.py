@@ -25,7 +25,7 @@ _PARTS = ("start_up", "learning", "patience", "redone", "saving")
 def explain(ctx: click.Context, job: str, output: str) -> None:
     """Explain why a job or sweep waits, runs or stopped.
 
-    Of a sweep also the importance of each parameter.
+    For a sweep, also show the importance of each parameter.
     """
     client = open_client(ctx)
     found = find_job_or_sweep(client, job)
@@ -60,8 +60,8 @@ def replay(  # noqa: PLR0913, PLR0917  one for each option
 ) -> None:
     """Find where a job or sweep would have stopped with other settings.
 
-    The answer is exact up to the last epoch that was trained. What would have happened after it is not known. --rule
-    is for a sweep: the time that it would have saved, and whether it would have lost the winner.
+    The answer is exact up to the last epoch that was trained. Later epochs are unknown. --rule is for a sweep: it shows
+    the time that the rule would have saved, and whether it would have stopped the best trial.
     """
     client = open_client(ctx)
     found = find_job_or_sweep(client, job)

@@ -30,7 +30,7 @@ def programs() -> None:
 def put(ctx: click.Context, program_id: str, script: Path, alone: bool, output: str) -> None:  # noqa: FBT001
     """Upload SCRIPT with its folder, or a folder, as a version of program ID.
 
-    What is sent is the same as with `fitstop run`. The same files are the same version.
+    Sends the same files as `fitstop run`. The same files are the same version.
     """
     version = send_shown(open_client(ctx), pack(script, alone=alone), program_id)
     if output == "json":

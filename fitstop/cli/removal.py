@@ -1,4 +1,4 @@
-"""What jobs lose by a removal, and the question whether to remove it all the same."""
+"""The jobs that a removal affects, and the confirmation."""
 
 import sys
 from collections.abc import Callable

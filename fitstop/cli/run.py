@@ -71,8 +71,8 @@ def run(
 ) -> None:
     """Run a Keras script as a job, unchanged, and watch it.
 
-    SCRIPT is a Python file, which is sent with its folder, or a folder. Files that .gitignore or .fitstopignore name,
-    hidden files, virtual environments and secrets stay here. Ctrl-C leaves the job running. The exit status says
+    SCRIPT is a Python file, which is sent with its folder, or a folder. Files listed in .gitignore or .fitstopignore,
+    hidden files, virtual environments and secrets are not sent. Ctrl-C leaves the job running. The exit status says
     whether the job succeeded.
     """
     packed = pack(script, choices["requirements"], alone=choices["alone"])

@@ -70,7 +70,7 @@ def workers(ctx: click.Context, output: str) -> None:
 
 
 def _explain_worker(one: dict[str, Any]) -> None:
-    """What a worker does not take, and what it holds beside one device."""
+    """What a worker does not take, and its devices."""
     if reason := one.get("unfit") or one.get("paused"):
         hint(f"{one['host']} takes no jobs: {reason}")
     elif one.get("no_programs", "").startswith("the box"):

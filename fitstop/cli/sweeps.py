@@ -50,7 +50,7 @@ def sweep(  # noqa: PLR0913, PLR0917  one for each option
     """Submit a sweep and print its id.
 
     FILE is the spec of the sweep as JSON or YAML; - reads stdin. Each trial is a job. watch, show, explain, replay,
-    cancel and rm take the id of a sweep, too. With --watch the exit status says whether the sweep succeeded.
+    extend, cancel and rm also take a sweep. With --watch the exit status says whether the sweep succeeded.
     """
     spec, client = read_assigned(file, assignments), open_client(ctx)
     if dry_run:

@@ -1,4 +1,4 @@
-"""What `model.fit` takes as data: x, y, sample weights and a validation part, as named arrays."""
+"""The data arguments of `model.fit`: x, y, sample weights and a validation part, as named arrays."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 def read_callbacks(callbacks: Sequence[Any] | Any, names: Names, problems: Problems) -> Json:
-    """The spec's `callbacks`. Without a ModelCheckpoint the best model alone is kept, for `run.best_model()`."""
+    """The spec's `callbacks`. Without a ModelCheckpoint only the best model is kept, for `run.best_model()`."""
     given: dict[str, Any] = {}
     for one in _flat(callbacks):
         kind = type(one).__name__

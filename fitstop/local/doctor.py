@@ -1,4 +1,4 @@
-"""The checks of `fitstop doctor`: can this machine run jobs? Each check gives one Finding.
+"""The checks of `fitstop doctor`: whether this machine can run jobs. Each check returns one Finding.
 
 Checks that need NVIDIA's library or TensorFlow are `worker.machine.doctor`'s, and those of a bucket
 `shared.store.trial`'s: processes of the service.
