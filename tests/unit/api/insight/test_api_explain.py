@@ -105,7 +105,7 @@ def test_what_is_better_when_it_is_less_has_to_fall(client, new_job):
         (patience(stops_at=1000), "it may continue to epoch 1000, its maximum."),
         (
             patience(value=None),
-            "val_accuracy has had no finite value so far; without one the job stops at",
+            "val_accuracy has had no finite value so far; otherwise it stops at",
         ),
         (patience(wait=0, epoch=24), "val_accuracy last improved at epoch 24, this epoch;"),
     ],
@@ -179,7 +179,7 @@ STOPPED = {
                 stop=Stop(reason="error", last_epoch=2),
                 error=JobError(code="hang", message="no batch finished for too long"),
             ),
-            ["It failed after epoch 2.", "No batch ended for too long (hang)."],
+            ["It failed after epoch 2.", "No batch finished for too long (hang)."],
         ),
         (
             Ending(
