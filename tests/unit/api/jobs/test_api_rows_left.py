@@ -137,7 +137,7 @@ def test_a_test_part_needs_rows_and_leaves_rows_of_each_class(dry_run):
 
 def test_a_validation_part_of_one_class_is_a_warning_that_names_stratify(dry_run):
     [warning] = warnings(dry_run(FRAUD, dataset={"target": "class"}))
-    assert 'the validation part holds one class of "class" only' in warning
+    assert 'the validation part holds only one class of "class"' in warning
     assert '"stratify": true' in warning
     assert warnings(dry_run(FRAUD, dataset={"target": "class", "stratify": True})) == []
 
