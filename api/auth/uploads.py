@@ -19,6 +19,7 @@ from shared.job import JobRecord
 from shared.open_job import OpenJob
 from shared.problems import Conflict, NotFound, Problem, Refused, list_names, pointer
 from shared.program import ProgramInfo
+from shared.sweep.folder import SweepFolder, SweepRecord, sweep_folder, sweep_ids
 from shared.weights import WeightsInfo
 
 LIST_QUERY = {"limit": integer(1, 100, 20), "after": text("Last id of the previous page."), "project": PROJECT}
@@ -85,10 +86,14 @@ def remove_unused(
     remove: Callable[[str], bool],
     missing: str,
 ) -> tuple[str, int]:
-    """Remove an upload that no unfinished job uses: 204. Raises NotFound, which says `missing`, and Conflict."""
+    """Remove an upload that no unfinished job or sweep uses: 204.
+
+    Raises NotFound, which says `missing`, and Conflict.
+    """
     if info is None:
         raise NotFound(missing)
     _check_unused(what, is_user)
+    _check_no_sweep_uses(what, info.id)
     if not remove(info.id):
         raise NotFound(missing)
     service().usage.forget(info.project)
@@ -101,6 +106,24 @@ def _check_unused(what: str, is_user: Callable[[JobRecord], bool]) -> None:
         # A job of an admin's key may be of another project.
         names = list_names([job.id for job in users if reaches(job.project)], _MOST_NAMED) or "jobs of other projects"
         raise Conflict(f"unfinished jobs use the {what}: {names}; cancel them or wait until they have finished")
+
+
+def _check_no_sweep_uses(what: str, upload_id: str) -> None:
+    """A sweep that runs needs its uploads also while none of its trials is unfinished."""
+    volume = service().volume
+    folders = (sweep_folder(volume, sweep_id) for sweep_id in sweep_ids(volume))
+    running = (folder for folder in folders if folder.is_running() and not folder.cancel_file.exists())
+    records = (record for record in map(_sweep_record, running) if record and f"{what} {upload_id}" in record.uploads)
+    users = [record.id if reaches(record.project) else "a sweep of another project" for record in records]
+    if users:
+        raise Conflict(f"running sweeps use the {what}: {list_names(users, _MOST_NAMED)}; cancel them or wait")
+
+
+def _sweep_record(folder: SweepFolder) -> SweepRecord | None:
+    try:
+        return folder.record()
+    except UnusableDocument:
+        return None
 
 
 def _open_record(marker: OpenJob) -> JobRecord | None:

@@ -127,12 +127,12 @@ def show(dataset_id: str) -> Response:
 @operation(
     "deleteDataset",
     "datasets",
-    "Delete a dataset that no unfinished job uses",
+    "Delete a dataset that no unfinished job and no running sweep uses",
     {204: Answer("Deleted.")},
     errors=(404, 409),
 )
 def delete(dataset_id: str) -> tuple[str, int]:
-    """Delete a dataset that no unfinished job uses: 204. Finished jobs keep their models."""
+    """Delete a dataset that no unfinished job and no running sweep uses: 204. Finished jobs keep their models."""
     no_query()
     return remove_unused(
         "dataset",

@@ -92,12 +92,12 @@ def show(weights_id: str) -> Response:
 @operation(
     "deleteModel",
     "models",
-    "Delete weights that no unfinished job uses",
+    "Delete weights that no unfinished job and no running sweep uses",
     {204: Answer("Deleted.")},
     errors=(404, 409),
 )
 def delete(weights_id: str) -> tuple[str, int]:
-    """Delete weights that no unfinished job uses: 204. Finished jobs keep their models."""
+    """Delete weights that no unfinished job and no running sweep uses: 204. Finished jobs keep their models."""
     no_query()
     return remove_unused(
         "weights",

@@ -103,12 +103,15 @@ def show(program_id: str) -> Response:
 @operation(
     "deleteProgram",
     "programs",
-    "Delete a program that no unfinished job uses",
+    "Delete a program that no unfinished job and no running sweep uses",
     {204: Answer("Deleted.")},
     errors=(404, 409),
 )
 def delete(program_id: str) -> tuple[str, int]:
-    """Delete all versions of a program that no unfinished job uses: 204. Finished jobs keep their files and models."""
+    """Delete all versions of a program that no unfinished job and no running sweep uses: 204.
+
+    Finished jobs keep their files and models.
+    """
     no_query()
     return remove_unused(
         "program",

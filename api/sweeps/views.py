@@ -248,6 +248,7 @@ def _store(sweep_id: str, checked: Checked) -> SweepFolder:
         created_at=utc_now(),
         spec=checked.spec,
         data_sha256=checked.data_sha256,
+        uploads=checked.uploads,
         key_id=caller().key_id,
         project=caller().project,
     )

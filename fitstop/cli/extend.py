@@ -4,9 +4,8 @@ import click
 
 from fitstop.cli.base import examples, open_client, output_option
 from fitstop.cli.completion import job_or_sweep_argument
-from fitstop.cli.jobs import print_submitted
+from fitstop.cli.submitted import print_submitted
 from fitstop.cli.sweep_ids import find_job_or_sweep, is_sweep
-from fitstop.cli.sweeps import print_submitted_sweep
 from fitstop.client import Json
 
 
@@ -70,7 +69,7 @@ def extend(  # noqa: PLR0913, PLR0917  one for each option
         _refuse("a sweep", {"--epochs": epochs, "--patience": patience, "--from": start})
         if trials is not None:
             changes["trials"] = trials
-        print_submitted_sweep(ctx, client, client.extend_sweep(found, changes), output, watching=watching)
+        print_submitted(ctx, client, client.extend_sweep(found, changes), output, watching=watching)
         return
     _refuse("a job", {"--trials": trials})
     changes["from"] = start or "last"
@@ -78,7 +77,7 @@ def extend(  # noqa: PLR0913, PLR0917  one for each option
         changes["epochs"] = epochs
     if patience is not None:
         changes["early_stopping"] = {"patience": patience}
-    print_submitted(ctx, client.extend(found, changes), output, watching=watching)
+    print_submitted(ctx, client, client.extend(found, changes), output, watching=watching)
 
 
 def _refuse(what: str, options: dict[str, int | str | None]) -> None:

@@ -19,8 +19,8 @@ from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.cli.job_ids import find_job_id
 from fitstop.cli.removal import confirm, find_jobs, starts_from, yes_option
 from fitstop.cli.spec_file import read_assigned
+from fitstop.cli.submitted import print_submitted, print_warnings, watch_to_the_end
 from fitstop.cli.sweep_ids import find_job_or_sweep, is_sweep
-from fitstop.cli.sweeps import watch_sweep_to_the_end
 from fitstop.client import TERMINAL, Client, Json
 from fitstop.errors import ClientError, NotFound
 from fitstop.terminal.follow import follow
@@ -33,7 +33,7 @@ from fitstop.terminal.output import (
     show_rows,
 )
 from fitstop.terminal.sweep_view import sweep_fields
-from fitstop.terminal.watch import event_line, print_ending, watch
+from fitstop.terminal.watch import event_line
 
 
 @click.command(
@@ -75,31 +75,13 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
     """
     if file is None and not assignments:
         raise click.UsageError("no spec: give a FILE, - for stdin, or --set")
-    spec = read_assigned(file, assignments)
+    spec, client = read_assigned(file, assignments), open_client(ctx)
     if earlier is not None:
-        spec = _from_job(spec, find_job_id(open_client(ctx), earlier))
+        spec = _from_job(spec, find_job_id(client, earlier))
     if dry_run:
-        print_json(_print_warnings(open_client(ctx).dry_run(spec)))
+        print_json(print_warnings(client.dry_run(spec)))
         return
-    print_submitted(ctx, open_client(ctx).submit(spec), output, watching=watching)
-
-
-def print_submitted(ctx: click.Context, job: Json, output: str, *, watching: bool) -> None:
-    """Print a submitted job. With `watching`, watch it and exit with the status of its end."""
-    _print_warnings(job)
-    if watching and output == "json":
-        # One document: the job as it ended. What happens meanwhile is for people.
-        client = open_client(ctx)
-        status = watch_to_the_end(client, job["id"], err=True)
-        print_json(client.job(job["id"]))
-        ctx.exit(status)
-    if output == "json":
-        print_json(job)
-    else:
-        click.echo(job["id"])
-    if watching:
-        ctx.exit(watch_to_the_end(open_client(ctx), job["id"]))
-    hint(f"fitstop watch {job['id']}")
+    print_submitted(ctx, client, client.submit(spec), output, watching=watching)
 
 
 def _from_job(spec: Json, job_id: str) -> Json:
@@ -107,26 +89,6 @@ def _from_job(spec: Json, job_id: str) -> Json:
     own = spec.get("model")
     kept = {"trainable": own["trainable"]} if isinstance(own, dict) and "trainable" in own else {}
     return {**spec, "model": {"kind": "job", "job": job_id, **kept}}
-
-
-def _print_warnings(job: Json) -> Json:
-    for warning in job.get("warnings") or []:
-        hint(f"warning: {warning}")
-    return job
-
-
-def watch_to_the_end(client: Client, job_id: str, *, err: bool = False) -> ExitCode:
-    """Watch a job; Ctrl-C detaches. The status says how the job ended; it is 0 for a detach."""
-    try:
-        job = watch(client, job_id, err=err)
-        print_ending(job, err=err)
-    except KeyboardInterrupt:
-        hint("")
-        hint("Detached. The job continues to run. To watch it again, or to cancel it:")
-        hint(f"  fitstop watch {job_id}")
-        hint(f"  fitstop cancel {job_id}")
-        return ExitCode.OK
-    return ExitCode.OK if job["status"] == "succeeded" else ExitCode.JOB_FAILED
 
 
 @click.command()
@@ -181,7 +143,7 @@ def watch_command(ctx: click.Context, job: str) -> None:
     """
     client = open_client(ctx)
     found = find_job_or_sweep(client, job)
-    ctx.exit(watch_sweep_to_the_end(client, found) if is_sweep(found) else watch_to_the_end(client, found))
+    ctx.exit(watch_to_the_end(client, found))
 
 
 @click.command()
@@ -246,7 +208,7 @@ def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
     Each becomes a new job, whose id is printed.
     """
     client = open_client(ctx)
-    ctx.exit(for_each(client, jobs, lambda job_id: click.echo(_print_warnings(client.retry(job_id))["id"])))
+    ctx.exit(for_each(client, jobs, lambda job_id: click.echo(print_warnings(client.retry(job_id))["id"])))
 
 
 @click.command()

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from fitstop.cli.base import examples, open_client, output_option
-from fitstop.cli.jobs import print_submitted
 from fitstop.cli.programs import send_shown
+from fitstop.cli.submitted import print_submitted
 from fitstop.client import Json
 from fitstop.packing import Pack, pack
 from fitstop.script import job_spec, program_id_of
@@ -83,7 +83,7 @@ def run(
         return
     client = open_client(ctx)
     spec = job_spec(send_shown(client, packed, chosen_id), arguments=arguments, **options)
-    print_submitted(ctx, client.submit(spec), output, watching=not detach and output != "json")
+    print_submitted(ctx, client, client.submit(spec), output, watching=not detach and output != "json")
 
 
 def _show_files(packed: Pack, program_id: str) -> None:

@@ -6,7 +6,7 @@ What lies between two ends is judged when it is proposed.
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,25 +26,33 @@ from shared.sweep.space import (
     in_order,
     numeric,
     parts_of,
+    place_of,
     trial_document,
 )
-from shared.sweep.spec import ChoiceSpec, Objective, Parameter, SweepSpec
+from shared.sweep.spec import ChoiceSpec, IntSpec, LogSpec, Objective, Parameter, SweepSpec
 from shared.task import better_mode
+from shared.weights import weights_of
 
 Judge = Callable[[dict[str, Any]], JobRecord]
 
 MOST_JUDGED = 600
+# Samplers compute with floats; every whole number up to this one is exactly a float.
+MOST_EXACT = 2**53
 # Fields of the rule that one rule alone reads.
 _FIELDS_OF_RULES = {"min_chance": "forecast", "reduction_factor": "asha"}
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A sweep with nothing left open, the record that its first trial could have, and its data (`data_sha256`)."""
+    """A sweep with nothing left open, the record that its first trial could have, and its data (`data_sha256`).
+
+    `uploads` are those that its jobs need, each by its kind and id.
+    """
 
     spec: SweepSpec
     record: JobRecord
     data_sha256: tuple[str, ...]
+    uploads: tuple[str, ...]
 
 
 def check(document: Any, judge: Judge) -> Checked:
@@ -84,7 +92,10 @@ class _Check:
         assert first is not None
         name = self._spec.name or first.spec.name
         spec = self._spec.model_copy(update={"name": name, "objective": objective, "budget": budget})
-        return Checked(spec, first, tuple(sorted({record.data_sha256 for _, _, record in self._records})))
+        records = [record for _, _, record in self._records]
+        data = sorted({record.data_sha256 for record in records})
+        uploads = sorted({upload for record in records for upload in _uploads_of(record)})
+        return Checked(spec, first, tuple(data), tuple(uploads))
 
     def _raise_problems(self) -> None:
         problems = [*self._found.problems, *self._extra]
@@ -103,16 +114,25 @@ class _Check:
     def _judge_ranges(self) -> None:
         for name, parameter in self._space.items():
             if isinstance(parameter, ChoiceSpec):
+                self._judge_choice(name, parameter.choice)
                 continue
             low, high = bounds(parameter)
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                self._problem(name, f"received [{low:g}, {high:g}]; expected a lower end and a higher one", "bad_range")
+            if not low < high:
+                self._problem(name, f"received [{low}, {high}]; expected a lower end and a higher one", "bad_range")
+            elif (detail := _why_unusable(parameter)) is not None:
+                self._problem(name, detail, "bad_range")
             elif getattr(parameter, "step", 1) != 1 and getattr(parameter, "log", False) is True:
                 self._problem(name, "has a step and is logarithmic; give one of the two", "two_scales", "step")
             elif isinstance(low, int) and low < 1 and getattr(parameter, "log", False) is True:
                 self._problem(
                     name, f"received {low} as the lower end of a logarithmic range; expected 1 or more", "bad_range"
                 )
+
+    def _judge_choice(self, name: str, values: Sequence[Any]) -> None:
+        for place, value in enumerate(values):
+            if place_of(value, values) != place:
+                detail = f"received {json.dumps(value)} twice; leave one of the two out"
+                self._problem(name, detail, "same_value", "choice", str(place))
 
     def _judge_conditions(self) -> None:
         for name, parameter in self._space.items():
@@ -279,10 +299,26 @@ class _Check:
             return asked
 
 
+def _uploads_of(record: JobRecord) -> list[str]:
+    spec, weights = record.spec, weights_of(record.spec)
+    program = [f"program {spec.program.id}"] if isinstance(spec, ProgramJobSpec) else []
+    return [*program, *(f"dataset {one}" for one in spec.dataset_ids), *([f"weights {weights}"] if weights else [])]
+
+
 def _default_monitor(record: JobRecord) -> str:
     callbacks = record.data_spec.callbacks
     rule = callbacks.early_stopping or callbacks.model_checkpoint
     return rule.monitor if rule else auto_monitor(record.data_task.log_names)
+
+
+def _why_unusable(parameter: Parameter) -> str | None:
+    """Why no sampler can draw from a range, whose ends are in order; None where one can."""
+    low, high = bounds(parameter)
+    if isinstance(parameter, IntSpec):
+        is_exact = max(abs(low), abs(high)) <= MOST_EXACT
+        return None if is_exact else f"expected whole numbers from {-MOST_EXACT} to {MOST_EXACT}"
+    is_wide = not math.isfinite(high / low if isinstance(parameter, LogSpec) else high - low)
+    return f"received [{low}, {high}]; the ends are too far apart" if is_wide else None
 
 
 def _is_inside(place: str, name: str) -> bool:
@@ -292,7 +328,7 @@ def _is_inside(place: str, name: str) -> bool:
 
 def _can_have(parameter: Parameter, value: Any) -> bool:
     if isinstance(parameter, ChoiceSpec):
-        return value in parameter.choice
+        return place_of(value, parameter.choice) is not None
     low, high = bounds(parameter)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and low <= value <= high

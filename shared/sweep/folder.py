@@ -40,12 +40,17 @@ _TRIAL = re.compile(r"([0-9]{6})(\.json|\.refused\.json|\.deleted)")
 
 
 class SweepRecord(Document):
-    """`sweep.json`: a sweep with nothing left open. `data_sha256` are those that its jobs may have."""
+    """`sweep.json`: a sweep with nothing left open.
+
+    `data_sha256` are those that its jobs may have. `uploads` are those that its jobs need, such as "dataset grades",
+    "program cats" and "weights mine"; older versions stored none.
+    """
 
     id: str
     created_at: Time
     spec: SweepSpec
     data_sha256: tuple[str, ...]
+    uploads: tuple[str, ...] = ()
     key_id: str | None = None
     project: ProjectName = DEFAULT_PROJECT
 

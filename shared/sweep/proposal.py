@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared.sweep.space import bounds, grid, in_order, is_active, numeric
+from shared.sweep.space import bounds, grid, in_order, is_active, numeric, place_of
 from shared.sweep.spec import ChoiceSpec, IntSpec, LogSpec, Parameter, SweepSpec
 from shared.sweep.trial import Trial
 
@@ -111,7 +111,7 @@ def _frozen(spec: SweepSpec, trial: Trial) -> "optuna.trial.FrozenTrial | None":
 
 
 def _suggested(parameter: Parameter, value: Any) -> Any:
-    return parameter.choice.index(value) if isinstance(parameter, ChoiceSpec) else value
+    return place_of(value, parameter.choice) if isinstance(parameter, ChoiceSpec) else value
 
 
 def _evolve(spec: SweepSpec, history: Sequence[Trial], seed: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The space of a sweep: which parameters a trial has, and the job's spec with their values in it."""
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -47,7 +48,7 @@ def _below(here: Any, part: str) -> Any:
 
 
 def _index(values: Sequence[Any], part: str) -> int:
-    if not part.isdecimal() or int(part) >= len(values):
+    if not re.fullmatch("0|[1-9][0-9]{0,8}", part) or int(part) >= len(values):
         raise NoSuchPlace(f'received "{part}" in a list of {len(values)}: expected 0 to {len(values) - 1}')
     return int(part)
 
@@ -55,16 +56,26 @@ def _index(values: Sequence[Any], part: str) -> int:
 def trial_document(spec: SweepSpec, parameters: Parameters) -> dict[str, Any]:
     """The spec of the job of a trial, as a client would post it. Raises NoSuchPlace.
 
-    Shorter pointers are put first, so that a parameter may be inside the value of another one.
+    Shorter pointers are put first, so that a parameter may be inside the value of another one. A script gets its
+    arguments and its environment as text, so a number becomes text there.
     """
     document = copy.deepcopy(spec.job)
     for pointer in sorted(parameters, key=lambda one: len(parts_of(one))):
         try:
-            put(document, pointer, parameters[pointer])
+            put(document, pointer, _as_text(parameters[pointer]) if _is_text(pointer) else parameters[pointer])
         except NoSuchPlace as error:
             error.pointer = pointer
             raise
     return document
+
+
+def _is_text(pointer: str) -> bool:
+    return pointer.startswith(("/program/arguments/", "/program/environment/"))
+
+
+def _as_text(value: Any) -> Any:
+    """A number as text, which a script reads again as the same number."""
+    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def allowed(condition: Any) -> list[Any]:
@@ -72,10 +83,17 @@ def allowed(condition: Any) -> list[Any]:
     return list(condition) if isinstance(condition, list | tuple) else [condition]
 
 
+def place_of(value: Any, values: Sequence[Any]) -> int | None:
+    """The place of a value among others; None where it is none of them. To Python, true is 1; here it is not."""
+    is_truth = isinstance(value, bool)
+    same = (place for place, one in enumerate(values) if one == value and isinstance(one, bool) == is_truth)
+    return next(same, None)
+
+
 def is_active(parameter: Parameter, chosen: Parameters) -> bool:
     """Whether a parameter's conditions hold under the values that were chosen so far."""
     conditions = (parameter.when or {}).items()
-    return all(other in chosen and chosen[other] in allowed(values) for other, values in conditions)
+    return all(other in chosen and place_of(chosen[other], allowed(values)) is not None for other, values in conditions)
 
 
 def in_order(space: Space) -> list[str]:
@@ -109,13 +127,13 @@ def bounds(parameter: Parameter) -> tuple[Any, Any]:
     return parameter.uniform if isinstance(parameter, UniformSpec) else parameter.log
 
 
-def grid_values(parameter: Parameter) -> tuple[Any, ...] | None:
+def grid_values(parameter: Parameter) -> Sequence[Any] | None:
     """All values of a parameter; None where it has no list of them."""
     if isinstance(parameter, ChoiceSpec):
         return parameter.choice
     if isinstance(parameter, IntSpec):
         low, high = bounds(parameter)
-        return tuple(range(low, high + 1, parameter.step))
+        return range(low, high + 1, parameter.step)
     return None
 
 

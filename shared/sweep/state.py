@@ -66,7 +66,11 @@ class SweepStateOf(Generic[_Form_co]):
 
     @cached_property
     def failed(self) -> int:
-        return sum(trial.has_failed for trial in self.trials)
+        """The number of trials that cannot be compared: those that failed, or whose epochs lack the objective."""
+        return sum(trial.has_failed or self._lacks_objective(trial) for trial in self.trials)
+
+    def _lacks_objective(self, trial: TrialFacts) -> bool:
+        return trial.status == "succeeded" and trial.count_epochs() > 0 and trial.best(self.mode) is None
 
     @cached_property
     def best(self) -> _Form_co | None:

@@ -188,7 +188,8 @@ def _cannot_finish(state: SweepState) -> str | None:
     for used, seconds in _limits(state):
         needed = usual * max(1, len(state.unfinished)) if used.kind == "deadline" else usual + running
         if seconds < needed:
-            return f"{used_words(used)} are used, and the median trial takes {usual:.3g} s"
+            so_far = "" if used.kind == "deadline" else " are used"
+            return f"{used_words(used)}{so_far}, and the median trial takes {usual:.3g} s"
     return None
 
 
@@ -201,11 +202,23 @@ def why_no_more(state: SweepState) -> tuple[EndReason, str] | None:
         message = next(trial.message for trial in state.trials if trial.reason == "data_changed")
         return "data_changed", message or "its data is gone"
     if state.failed >= spec.max_failed_trials:
-        return "failed_trials", f"{state.failed} trials failed, the maximum"
+        return "failed_trials", f"{state.failed} trials {_how_failed(state)}, the maximum"
     if len(state.trials) >= state.most_trials:
-        return "completed", f"all {state.most_trials} trials have ended"
+        return _completed(state)
     used = used_up(state)
     if used is not None:
         return "budget", f"its budget is used up: {used_words(used)}"
     short = _cannot_finish(state)
     return ("budget", f"no further trial fits into its budget: {short}") if short else None
+
+
+def _completed(state: SweepState) -> tuple[EndReason, str]:
+    if state.failed == len(state.trials):
+        return "failed_trials", f"all {state.failed} trials {_how_failed(state)}"
+    return "completed", f"all {state.most_trials} trials have ended"
+
+
+def _how_failed(state: SweepState) -> str:
+    if all(trial.has_failed for trial in state.trials if trial.is_finished):
+        return "failed"
+    return f"failed or have no value of {state.record.spec.objective.monitor}"

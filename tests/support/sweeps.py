@@ -52,7 +52,12 @@ def put_sweep(volume: Volume, **parts: Any) -> SweepFolder:
 def store_sweep(volume: Volume, checked: Checked) -> SweepFolder:
     """Put a checked sweep on a volume."""
     record = SweepRecord(
-        id=new_sweep_id(), created_at=utc_now(), spec=checked.spec, data_sha256=checked.data_sha256, key_id="key"
+        id=new_sweep_id(),
+        created_at=utc_now(),
+        spec=checked.spec,
+        data_sha256=checked.data_sha256,
+        uploads=checked.uploads,
+        key_id="key",
     )
     folder = sweep_folder(volume, record.id)
     folder.store(record)

@@ -44,6 +44,8 @@ class SweepRunner:
         self._limits = MemoryLimits(settings.max_table_bytes, settings.max_batch_bytes)
         self._readers: dict[str, SweepReader] = {}
         self._ended = EndedSweeps(volume)
+        # Those of which the log has an exception.
+        self._stuck: set[str] = set()
         self._one_at_a_time = threading.Lock()
 
     def look(self) -> None:
@@ -67,6 +69,11 @@ class SweepRunner:
                 log_set_aside(sweep_id, str(error))
             except OSError as error:
                 log.warning("%s waits until the volume works: %s", sweep_id, error)
+            except Exception:
+                # The edge: whatever is wrong with this sweep, the others and the slot that asks continue.
+                if sweep_id not in self._stuck:
+                    log.exception("%s is not taken forward", sweep_id)
+                self._stuck.add(sweep_id)
 
     def _advance(self, sweep_id: str) -> None:
         reader = self._readers.setdefault(sweep_id, SweepReader(self._volume, sweep_id))

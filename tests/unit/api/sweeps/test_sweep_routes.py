@@ -250,3 +250,11 @@ def test_a_look_goes_through_five_thousand_trials_as_often_as_through_one(app, c
         assert client.get(f"/sweeps/{running.id}").json["counts"]["total"] == count
         passes.append(trials.passes)
     assert passes[0] == passes[1] > 0
+
+
+def test_what_a_running_sweep_needs_is_not_deleted_also_between_two_trials(client, volume, grades):
+    running = post(client).json["id"]
+    refused = client.delete("/datasets/grades")
+    assert (refused.status_code, running in refused.json["detail"]) == (409, True)
+    find_sweep(volume, running).request_cancel()
+    assert client.delete("/datasets/grades").status_code == 204

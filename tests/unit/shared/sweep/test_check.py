@@ -148,3 +148,24 @@ def test_a_value_that_makes_another_part_wrong_is_told_at_its_parameter(volume: 
 
 def test_settings_of_another_rule_are_refused(volume: Volume) -> None:
     assert refused(volume, rule={"name": "median", "min_chance": 0.1}) == {"#/rule/min_chance": "not_of_this_rule"}
+
+
+def test_what_no_sampler_can_draw_from_is_refused(volume: Volume) -> None:
+    space = {
+        RATE: {"log": [5e-324, 1.0]},
+        "/metadata/wide": {"uniform": [-1e308, 1e308]},
+        "/metadata/large": {"int": [0, 10**400]},
+        "/metadata/exact": {"int": [0, 2**53]},
+        "/metadata/same": {"choice": ["a", "b", "a"]},
+        "/metadata/truths": {"choice": [1, True]},
+    }
+    with pytest.raises(Refused) as error:
+        check(sweep_document(space=space), judge_of(volume))
+    found = {problem.pointer.replace("~1", "/") for problem in error.value.problems if problem.code == "bad_range"}
+    assert found == {
+        "#/space//hyperparameters/learning_rate",
+        "#/space//metadata/wide",
+        "#/space//metadata/large",
+    }
+    same = [problem.pointer.replace("~1", "/") for problem in error.value.problems if problem.code == "same_value"]
+    assert same == ["#/space//metadata/same/choice/2"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.document import read_document
-from shared.job import Claim
+from shared.job import Claim, Ending, JobError
 from shared.job_folder import JobFolder
 from shared.job_share import read_share, shares_folder
 from shared.open_job import OpenJob
@@ -17,6 +17,7 @@ from shared.settings import Settings
 from shared.spec import Budget
 from shared.sweep.folder import Extension, Share, Shares, SweepFolder
 from shared.sweep.proposal import propose
+from shared.sweep.spec import SweepSpec
 from shared.sweep.state import SweepState, read_state
 from shared.times import time_in, utc_now
 from shared.volume import Volume
@@ -424,3 +425,43 @@ def test_a_trial_that_finds_no_place_for_a_parameter_is_refused_and_the_others_c
     assert [trial.parameters[layers] for trial in refused] == [[4], [4]]
     assert [trial.parameters[optimizer] for trial in refused] == ["sgd", "sgd"]
     assert sum(trial.status == "succeeded" for trial in state.trials) == 4
+
+
+def test_trials_without_the_objective_end_the_sweep(volume: Volume) -> None:
+    # The epochs of these trials have the accuracy, and no AUC.
+    job = small_spec(hyperparameters={"metrics": ["auc"]})
+    folder = put_sweep(volume, job=job, trials=50, parallel=1, max_failed_trials=3, objective={"monitor": "val_auc"})
+    for _ in range(3):
+        runner(volume).look()
+        finish(volume, state_of(volume, folder), random.Random(0))
+    runner(volume).look()
+    state = state_of(volume, folder)
+    assert (state.status, len(state.trials)) == ("failed_trials", 3)
+    assert state.end is not None
+    assert state.end.message == "3 trials failed or have no value of val_auc, the maximum"
+
+
+def test_a_sweep_of_which_no_trial_has_a_result_has_failed(volume: Volume) -> None:
+    folder = put_sweep(volume, trials=2, parallel=2)
+    runner(volume).look()
+    runner(volume).look()
+    for trial in state_of(volume, folder).trials:
+        volume.job_folder(trial.job).settle(Ending(status="failed", error=JobError(code="diverged", message="inf")), 1)
+    runner(volume).look()
+    state = state_of(volume, folder)
+    assert state.end is not None
+    assert (state.status, state.end.message) == ("failed_trials", "all 2 trials failed")
+
+
+def test_a_sweep_that_cannot_be_taken_forward_blocks_no_other(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, well = put_sweep(volume, seed=1), put_sweep(volume, seed=2)
+
+    def fail(spec: SweepSpec, *rest: Any) -> dict[str, Any]:
+        if spec.seed == 1:
+            raise OverflowError("Range exceeds valid bounds")
+        return propose(spec, *rest)
+
+    monkeypatch.setattr("worker.supervisor.sweeps.propose", fail)
+    runner(volume).look()
+    assert state_of(volume, well).trials
+    assert not state_of(volume, broken).trials
