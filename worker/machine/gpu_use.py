@@ -6,7 +6,7 @@ Every value may be missing: a card that is split (MIG) reports no utilisation, o
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Self
 
 
@@ -53,9 +53,7 @@ class GpuMeter:
             self.memory_bytes = self._ask(lambda nvml: int(nvml.nvmlDeviceGetMemoryInfo(self._handle).total))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ask(lambda nvml: nvml.nvmlShutdown())
         self._library = None
 

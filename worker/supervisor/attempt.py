@@ -10,6 +10,7 @@ from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, JobError
 from shared.job_folder import AttemptFolder
 from shared.mirror.attached import bring
+from shared.mirror.push import OtherDecision
 from shared.open_job import OpenJob
 from shared.points import made_progress
 from shared.settings import Settings
@@ -110,7 +111,7 @@ class AttemptRun:
         log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
         with SystemSampler(self._attempt, child.pid, self._since, cards[0] if cards else None):
             exit_ = self._watch(child, heartbeat)
-        return None if heartbeat.is_lost else decide(self._attempt, exit_, self._settings)
+        return None if heartbeat.is_lost or self._uploads.is_refused else decide(self._attempt, exit_, self._settings)
 
     def _bring(self) -> None:
         """Fetch what the job needs, if the volume is in a bucket."""
@@ -143,7 +144,7 @@ class AttemptRun:
 
     def _reason_to_kill(self, child: Child, heartbeat: Heartbeat) -> str | None:
         self._hear(child)
-        if heartbeat.is_lost:
+        if heartbeat.is_lost or self._uploads.is_refused:
             return "lost"
         if self._drain.is_set() and self._grace_is_over(child):
             return "drain"
@@ -206,6 +207,9 @@ class AttemptRun:
                 has_progress = end.ending is None and made_progress(self._attempt)
                 self._uploads.upload_all()
                 return self._attempt.close(end.model_copy(update={"has_progress": has_progress}))
+            except OtherDecision:
+                # Its beats have ended, and so others end it soon.
+                return False
             except OSError as error:
                 if told != (told := str(error)):
                     log.warning("the end of %s cannot be written yet: %s", self._attempt.job.id, error)

@@ -10,7 +10,6 @@ import logging
 import os
 import threading
 import time
-from types import TracebackType
 from typing import Self
 
 from shared.job_folder import AttemptFolder
@@ -61,9 +60,7 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=self._settings.heartbeat_seconds)
 

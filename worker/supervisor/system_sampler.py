@@ -9,7 +9,6 @@ import os
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from shared.durable import replace_file
@@ -47,9 +46,7 @@ class SystemSampler:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         # A volume or a driver that hangs must not keep the worker: the thread is a daemon, and its file is its own.
         self._thread.join(timeout=_END_SECONDS)

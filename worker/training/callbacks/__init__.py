@@ -8,7 +8,6 @@ budget is also last, so that a stopped run knows its position.
 """
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import keras
@@ -107,8 +106,6 @@ class Callbacks:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.csv_log is not None:
             self.csv_log.close()
