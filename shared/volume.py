@@ -95,7 +95,7 @@ class Volume:
         self.programs = ProgramStore(root)
         make_folder(root)
         guard(root)
-        self._identity = VolumeIdentity(root)
+        self.identity = VolumeIdentity(root)
         for folder in (self.datasets, self.open, self.annotated, self.turns, self.jobs, self.workers, self.deleted):
             make_folder(folder)
         # Those whose names this process has brought onto the disk.
@@ -105,7 +105,7 @@ class Volume:
 
     def check(self) -> None:
         """Raise OSError where the volume is away or cannot be read. Costs one look at one file."""
-        self._identity.check()
+        self.identity.check()
         if (mirror := mirror_at(self.root)) is not None:
             mirror.check()
 
