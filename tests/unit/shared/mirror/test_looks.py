@@ -31,9 +31,11 @@ def test_a_job_is_looked_at_when_its_marker_comes_and_when_it_goes(here: Machine
         assert (here.root / f"{JOB}/cancel.json").exists(), "the marker comes after its job"
         ours(name, pieces)
 
-    here.mirror.folder.put = put  # type: ignore[method-assign]
+    told: list[str] = []
+    here.mirror.folder.put, here.puller.tell = put, told.extend  # type: ignore[method-assign]
     here.look()
     assert (here.root / "open/5-job_ab").exists()
+    assert told == ["job_ab"]
     store.replace(f"{JOB}/result.json", [b"{}"])
     store.remove("open/5-job_ab")
     here.look()
