@@ -380,7 +380,7 @@ def _card(path: Path) -> WorkerCard | None:
 @lru_cache(maxsize=1000)
 def _warn_once(problem: str) -> None:
     """Not at each look at the cards, which are looked at every few seconds."""
-    log.warning("a worker's card is passed over: %s", problem)
+    log.warning("a worker's card is ignored: %s", problem)
 
 
 def data_file_of(job: JobFolder, dataset_id: str) -> Path:

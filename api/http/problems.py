@@ -90,7 +90,7 @@ def install(app: Flask) -> None:
 def document(
     status: int, code: str, detail: str, *, errors: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    """One problem document. `detail` is a sentence of ours, never a foreign exception's text."""
+    """One problem document. `detail` is Fitstop's own sentence, never the text of a foreign exception."""
     items = {"errors": [ProblemItem(**vars(one)) for one in errors]} if errors else {}
     content = document_content(status, code, detail, request_id(), **items)
     return Response(content, status, headers or {}, content_type=MEDIA_TYPE)
@@ -132,7 +132,7 @@ def _refused(error: Refused) -> Response:
 
 
 def _unusable(error: UnusableDocument) -> Response:
-    """Another API, or this one after its upgrade, can answer what a newer version wrote; what is damaged nobody can."""
+    """A newer version's document is 503, since an upgraded API can answer it; a damaged one is 500."""
     log.error("a document on the volume cannot be used (request %s)", request_id(), exc_info=error)
     if isinstance(error, NewerFormat):
         return document(503, error.code, str(error), headers={"Retry-After": str(_UPGRADE_SECONDS)})

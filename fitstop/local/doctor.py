@@ -1,4 +1,4 @@
-"""The checks of `fitstop doctor`: can this machine run jobs? Each check gives one Finding.
+"""The checks of `fitstop doctor`: whether this machine can run jobs. Each check returns one Finding.
 
 Checks that need NVIDIA's library or TensorFlow are `worker.machine.doctor`'s, and those of a bucket
 `shared.store.trial`'s: processes of the service.
@@ -87,7 +87,7 @@ def _vast(environment: Mapping[str, str], port: str) -> Finding:
     if not public or not address:
         fix = f"start the instance with -p {port}:{port}"
         return Finding("machine", "warning", f"Vast.ai; port {port} is not mapped to a public one", fix)
-    fix = "use an SSH tunnel, or Vast's own HTTPS portal, for anything but a test"
+    fix = "for anything but a test, use an SSH tunnel or Vast's own HTTPS portal"
     return Finding("machine", "warning", f"Vast.ai; open http://{address}:{public}, which is not encrypted", fix)
 
 
@@ -232,13 +232,13 @@ _FIX_OF_ANSWER = {
 def look_at_redis(url: str) -> list[Finding]:
     """Whether the Redis in FITSTOP_REDIS_URL accepts us, and its clock; without it, whether `up` finds a Redis."""
     if url == NONE:
-        detail = "no Redis configured; workers look at the volume every FITSTOP_SWEEP_SECONDS by themselves"
+        detail = "no Redis configured; workers check the volume every FITSTOP_SWEEP_SECONDS"
         return [Finding("Redis", "ok", detail), _clock(None)]
     if not url:
         program = find_redis_server()
         if program is None:
             return [Finding("Redis", "problem", "not installed here, and FITSTOP_REDIS_URL is not set", NO_REDIS)]
-        return [Finding("Redis", "ok", f"`fitstop up` starts its own, {program}"), _clock(None)]
+        return [Finding("Redis", "ok", f"`fitstop up` starts its own: {program}"), _clock(None)]
     parts = urlsplit(url)
     place = f"{parts.hostname}:{parts.port or _REDIS_PORT}"
     try:
@@ -308,7 +308,7 @@ def _clock(ahead_seconds: float | None) -> Finding:
     if time.gmtime().tm_year < 2026:
         return Finding("clock", "problem", now, "set the clock; TLS refuses every certificate")
     if ahead_seconds is None:
-        return Finding("clock", "ok", f"{now}; no other clock to compare it with")
+        return Finding("clock", "ok", f"{now}; there is no other clock to compare with")
     if abs(ahead_seconds) > _MOST_CLOCK_SECONDS:
         return Finding(
             "clock", "warning", f"{now}; Redis's clock differs by {ahead_seconds:+.0f} s", "set both with NTP"

@@ -59,7 +59,7 @@ async function asked(path, { headers, ...options }) {
   }
   if (response.ok || response.status === 304) return response;
   const retryAfter = Number(response.headers.get("Retry-After")) || null;
-  if (response.status === 401 && isShared) throw new Problem({ status: 401, code: "link_over", detail: "This link shows nothing: it has expired, was revoked, or is not complete." });
+  if (response.status === 401 && isShared) throw new Problem({ status: 401, code: "link_over", detail: "This link is not valid: it has expired, was revoked, or is incomplete." });
   if (response.status === 401) goToSignIn();
   throw new Problem(await documentOf(response), retryAfter);
 }

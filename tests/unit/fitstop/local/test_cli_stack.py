@@ -68,7 +68,7 @@ def test_a_variable_that_nobody_reads_is_a_warning(tmp_path):
 def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "data").write_text("")
     stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
-    with stack, pytest.raises(StackError, match="can't be used as the data folder"):
+    with stack, pytest.raises(StackError, match="cannot be used as the data folder"):
         stack.start()
 
 
