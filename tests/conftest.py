@@ -6,9 +6,11 @@ import shutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from werkzeug.routing import Rule
 
 from shared.volume import Volume
 
@@ -62,6 +64,23 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test leaves an index in the cache of whoever runs the tests, or finds their API keys."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def routes_compiled_once() -> Generator[None]:
+    """Werkzeug compiles two functions for each route of each app, 20 ms for an API; those of equal routes are equal."""
+    compile_builder: Any = Rule._compile_builder
+    kept: dict[tuple[object, ...], object] = {}
+
+    def kept_builder(rule: Rule, append_unknown: bool = True) -> object:
+        key = (append_unknown, repr(rule.defaults), *rule._trace)
+        if key not in kept:
+            kept[key] = compile_builder(rule, append_unknown)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", kept_builder)
+        yield
 
 
 @pytest.fixture(autouse=True)
