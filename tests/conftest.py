@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 from werkzeug.routing import Rule
+from xdist.scheduler import LoadFileScheduling
 
 from shared.volume import Volume
 
@@ -29,6 +30,20 @@ hypothesis.settings.register_profile("fitstop", deadline=None)
 hypothesis.settings.load_profile("fitstop")
 
 _LOGGED_CHARACTERS = 4000
+# The tests of each folder share a service, a worker and perhaps a browser, which one process starts and not each.
+_ONE_SERVICE_EACH = ("tests/e2e/page/", "tests/e2e/")
+
+
+class _ByService(LoadFileScheduling):
+    """All tests of a file run in the same process, and so do those of the files that share a service."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return next((folder for folder in _ONE_SERVICE_EACH if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return _ByService(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:
