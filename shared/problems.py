@@ -1,4 +1,4 @@
-"""What is wrong with something that came from outside.
+"""Problems of input from outside.
 
     FitstopError            everything that Fitstop itself raises
     ├── Refused             what came cannot be taken; carries every problem at once
@@ -37,7 +37,7 @@ class FitstopError(Exception):
 
 
 class Refused(FitstopError):
-    """What came cannot be taken. `problems` holds every reason, never only the first."""
+    """The input is refused. `problems` lists every reason."""
 
     code = "refused"
 

@@ -118,7 +118,7 @@ def _budget_facts(state: JobState, attempts: Sequence[_Attempt]) -> Iterator[Fac
         return
     moment = _moment_of(attempts[-1].folder.claim_file) + round((held[-1].seconds + early) * 1e9)
     used = limit.used.model_dump(mode="json")
-    message = f"The budget is nearly used: {used_words(limit.used)}"
+    message = f"The budget is nearly used up: {used_words(limit.used)}"
     yield _fact("job.budget_nearly_used", state, moment, utc_now(), message, budget=used)
 
 

@@ -55,7 +55,7 @@ from fitstop.terminal.watch import event_line
     help="Fine-tune the best model of this job on the spec's data.",
 )
 @click.option("--watch", "watching", is_flag=True, help="Watch the job; Ctrl-C leaves it running.")
-@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run; store nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run, and store nothing.")
 @output_option
 @click.pass_context
 def submit(  # noqa: PLR0913, PLR0917  one for each option
@@ -70,8 +70,8 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
     """Submit a job and print its id.
 
     FILE is the spec as JSON or YAML; - reads stdin. --set works without a FILE. With --watch the exit status says
-    whether the job succeeded. With --from the model of the spec is that of another job, given by its id, or the
-    beginning or end of it; model.trainable says which of its layers are trained.
+    whether the job succeeded. With --from the model is that of another job; model.trainable selects the layers to
+    train.
     """
     if file is None and not assignments:
         raise click.UsageError("no spec: give a FILE, - for stdin, or --set")
@@ -218,8 +218,8 @@ def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
 def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: FBT001  an option
     """Delete finished jobs with their models and logs.
 
-    Asks first about a job from which any of the newest 1,000 jobs started. Those keep all that they need. Of a finished
-    sweep the jobs of its trials stay.
+    Asks first if any of the newest 1,000 jobs started from it; those jobs keep what they need. Deleting a finished
+    sweep keeps the jobs of its trials.
     """
     client = open_client(ctx)
 
@@ -229,7 +229,7 @@ def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: F
             hint(f"{found}: deleted")
             return
         users = [] if yes else [one for one in find_jobs(client, starts_from(found)) if one not in jobs]
-        if not confirm(found, users, "started from its model, which can then no longer be looked up", yes=yes):
+        if not confirm(found, users, "started from its model, which will no longer be available", yes=yes):
             return
         client.delete(found)
         hint(f"{found}: deleted")
@@ -238,7 +238,7 @@ def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: F
 
 
 def for_each(client: Client, jobs: tuple[str, ...], act: Callable[[str], None]) -> ExitCode:
-    """Act on every job, also after one that fails; return the highest exit status."""
+    """Act on every job, even after a failure; return the highest exit status."""
     worst = ExitCode.OK
     for part in jobs:
         try:

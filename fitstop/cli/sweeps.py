@@ -34,7 +34,7 @@ from fitstop.terminal.sweep_view import count_words, spent_words, trial_table
     "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec, as JSON or as text."
 )
 @click.option("--watch", "watching", is_flag=True, help="Watch the sweep; Ctrl-C leaves it running.")
-@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run; store nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run, and store nothing.")
 @output_option
 @click.pass_context
 def sweep(  # noqa: PLR0913, PLR0917  one for each option
@@ -48,7 +48,7 @@ def sweep(  # noqa: PLR0913, PLR0917  one for each option
     """Submit a sweep and print its id.
 
     FILE is the spec of the sweep as JSON or YAML; - reads stdin. Each trial is a job. watch, show, explain, replay,
-    cancel and rm take the id of a sweep, too. With --watch the exit status says whether the sweep succeeded.
+    extend, cancel and rm also take a sweep. With --watch the exit status says whether the sweep succeeded.
     """
     spec, client = read_assigned(file, assignments), open_client(ctx)
     if dry_run:

@@ -149,7 +149,7 @@ class LocalStack:
             for folder in (self.data, self.logs, self.data / "redis"):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StackError(f"{self.data} can't be used as the data folder: {error}") from error
+            raise StackError(f"{self.data} cannot be used as the data folder: {error}") from error
 
     def _settings(self, redis_url: str) -> dict[str, str]:
         """The environment of the API and the worker."""

@@ -1,4 +1,4 @@
-"""What a GPU does by the moment, by NVIDIA's own library (NVML) and its binding nvidia-ml-py.
+"""Current use of a GPU, from NVIDIA's own library (NVML) and its binding nvidia-ml-py.
 
 Every value may be missing: a card that is split (MIG) reports no utilisation, others no power. None of it is an error.
 """

@@ -42,7 +42,7 @@ def test_this_tensorflow_is_built_for_the_cpu_and_says_so(capsys: pytest.Capture
     from worker.training.checks.gpu_check import main as check_gpu
 
     assert check_gpu() == CPU_ONLY
-    assert "CPU alone" in capsys.readouterr().err
+    assert "CPU build" in capsys.readouterr().err
 
 
 def test_a_worker_with_such_a_tensorflow_trains_on_the_cpu() -> None:
