@@ -125,7 +125,7 @@ memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymo
 bucket-proof: $(VENV)/.dev  ## kill a bucket's server while a volume is copied: make bucket-proof [KILLS= SEED=]
 	$(BIN)/python -m proofs.bucket_copy --kills $(or $(KILLS),20) --seed $(SEED)
 
-bucket-volume-proof: $(VENV)/.dev  ## lose machines and the server of a volume in a bucket: make bucket-volume-proof [KILLS= SEED=]
+bucket-volume-proof: $(VENV)/.dev  ## lose and freeze machines, the API and the server of a volume in a bucket: make bucket-volume-proof [KILLS= SEED=]
 	$(BIN)/python -m proofs.bucket_volume --kills $(or $(KILLS),8) --faults --seed $(SEED)
 
 TRIALS ?= 200

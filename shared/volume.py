@@ -34,6 +34,7 @@ from shared.durable import (
     create_file,
     encode,
     make_folder,
+    publish_folder,
     read_bytes,
     remove_file,
     remove_name,
@@ -181,18 +182,8 @@ class Volume:
 
         `prepared` lies on the volume and its files are fsynced.
         """
-        sync_folder(prepared)
-        if (mirror := mirror_at(self.root)) is not None:
-            return mirror.publish(prepared, self.dataset_folder(dataset_id))
-        try:
-            prepared.rename(self.dataset_folder(dataset_id))
-        except OSError:
-            if self.dataset(dataset_id) is None:
-                raise
-            shutil.rmtree(prepared, ignore_errors=True)
-            return False
-        sync_folder(self.datasets)
-        return True
+        place = self.dataset_folder(dataset_id)
+        return publish_folder(self.root, prepared, place, lambda: self.dataset(dataset_id))
 
     def remove_dataset(self, dataset_id: str) -> bool:
         """Make a dataset not exist any more, at once and whole; False where there is none."""

@@ -4,9 +4,9 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -14,6 +14,10 @@ from werkzeug.routing import Rule
 from xdist.scheduler import LoadFileScheduling
 
 from shared.volume import Volume
+
+if TYPE_CHECKING:
+    from tests.support.both_stores import Machines
+    from tests.support.bucket import Server
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Threads would make the fork servers of tests unsafe to fork, as those of workers (worker/supervisor/nursery.py).
@@ -106,7 +110,53 @@ def tensorflow_as_it_starts() -> Generator[None]:
         tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `both_stores` on a volume in a folder and on one in a bucket."""
+    marked = metafunc.definition.get_closest_marker
+    if marked("both_stores") and not marked("folder_only") and "store_kind" in metafunc.fixturenames:
+        metafunc.parametrize("store_kind", ["folder", "bucket"])
+
+
 @pytest.fixture
-def volume(tmp_path: Path) -> Volume:
-    """An empty volume."""
-    return Volume(tmp_path / "volume")
+def store_kind() -> str:
+    """Where the volume is: in a `folder`, or in a `bucket`."""
+    return "folder"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> "Iterator[Server]":
+    """One server for all tests that let it behave; those that do not start their own."""
+    from tests.support.bucket import running_server
+
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def open_machines(store_kind: str, request: pytest.FixtureRequest) -> "Callable[[Path], Machines]":
+    """Opens a new volume, with the folders of its machines below a folder."""
+    from tests.support.both_stores import Machines
+
+    if store_kind == "folder":
+        return Machines
+    server: Server = request.getfixturevalue("s3_server")
+
+    def open_bucket(folder: Path) -> Machines:
+        bucket = server.make_bucket()
+        return Machines(folder, lambda: server.store(bucket, "some/prefix"))
+
+    return open_bucket
+
+
+@pytest.fixture
+def machines(open_machines: "Callable[[Path], Machines]", tmp_path: Path) -> "Iterator[Machines]":
+    """The API's machine, and those that a test adds."""
+    machines = open_machines(tmp_path)
+    yield machines
+    machines.end()
+
+
+@pytest.fixture
+def volume(machines: "Machines") -> Volume:
+    """An empty volume, as the API sees it."""
+    return machines.volume

@@ -19,6 +19,7 @@ from shared.mirror.known import Known
 from shared.mirror.mirror import Mirror
 from shared.mirror.names import CHANGED, OPEN, RESERVED, document_of, is_content, is_of_volume, unit_of
 from shared.store.interface import Entry, StoreError
+from shared.store.trial import TRIAL_FOLDER
 
 _EVERYTHING_SECONDS = 600.0
 # A reader looks at everything long before a hint goes.
@@ -126,6 +127,7 @@ class Puller:
     def _look_at_everything(self) -> dict[str, Entry]:
         units: dict[str, list[Entry]] = defaultdict(list)
         markers: dict[str, Entry] = {}
+        others: list[Entry] = []
         newest = 0
         known: dict[str, dict[str, Known]] = defaultdict(dict)
         for name, one in self._mirror.known.below("").items():
@@ -137,6 +139,8 @@ class Puller:
                 markers[rest] = entry
             elif is_of_volume(entry.name):
                 units[unit_of(entry.name) or ""].append(entry)
+            else:
+                others.append(entry)
         open_jobs = _ids(markers)
 
         def sync(unit: str) -> None:
@@ -149,6 +153,7 @@ class Puller:
         self._for_each({*units, *known}, sync)
         for unit, entries in units.items():
             self._remove_unfinished(unit, entries, newest)
+        self._remove_trials(others, newest)
         return markers
 
     def _for_each(self, units: Iterable[str], act: Callable[[str], None]) -> None:
@@ -168,6 +173,12 @@ class Puller:
             list(self._mirror.pool_of_units.map(try_one, same_rank))
         if failures:
             raise failures[0]
+
+    def _remove_trials(self, entries: list[Entry], newest: int) -> None:
+        """Remove what trials of the bucket have left whose processes were killed. By the bucket's clock alone."""
+        for entry in entries:
+            if entry.name.startswith(f"{TRIAL_FOLDER}/") and newest - entry.modified_ns > _UNFINISHED_SECONDS * 10**9:
+                self._mirror.store.remove(entry.name)
 
     def _remove_unfinished(self, unit: str, entries: list[Entry], newest: int) -> None:
         """Remove what somebody has left who was killed while uploading it. By the bucket's clock alone."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shared.store.address import parse_address
 from shared.store.bucket import BucketStore
-from shared.store.credentials import find_access
+from shared.store.credentials import find_access, find_proxy
 from shared.store.folder import FolderStore
 from shared.store.interface import Store
 
@@ -34,6 +34,8 @@ def open_bucket(
 ) -> BucketStore:
     """The bucket at `s3://BUCKET/PREFIX`, which exists. Raises BadName, StoreError. `retries` as for BucketStore."""
     bucket, prefix = parse_address(address)
-    store = BucketStore(bucket, prefix, find_access(environment), retries)
+    access = find_access(environment)
+    proxy = find_proxy(environment, access.get("endpoint", "https://"))
+    store = BucketStore(bucket, prefix, access, retries, proxy)
     store.check()
     return store
