@@ -1,8 +1,8 @@
-"""HTTP in, JSON out: what Fitstop serves, and the page that shows it (`api.page`).
+"""The HTTP API of Fitstop, and the page that shows it (`api.page`).
 
-The law of this folder: it never imports `worker`, Keras, TensorFlow or pandas. Uploads are parsed in a throw-away
-process (`api.datasets.ingest`); of a dataset only those columns are read that a post is judged by
-(`shared.resolve.row_facts`), and the small pictures that the process made.
+The rule of this folder: it never imports `worker`, Keras, TensorFlow or pandas. Uploads are parsed in a throw-away
+process (`api.datasets.ingest`); from a dataset, the API reads only the columns that it needs to check a post
+(`shared.resolve.row_facts`), and its thumbnails.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: "Settings") -> "Flask":
-    """The whole API on one volume. Makes the volume's folders; raises OSError where it cannot."""
+    """The API on one volume. Creates the volume's folders; raises OSError if it cannot."""
     # Here and not above, so that `python -m api.datasets.ingest` starts without Flask and Celery.
     from flask import Flask
 

@@ -1,4 +1,4 @@
-"""`python -m api`: the API as a process of its own."""
+"""`python -m api`: the API as a process."""
 
 import sys
 

@@ -4,9 +4,9 @@
 >>> run = fitstop.fit(model, x_train, y_train, validation_data=(x_test, y_test), epochs=1000)
 >>> run.history["val_accuracy"], run.best_model(), run.stop
 
-The law of this folder: it talks only HTTP, and it starts the local stack as separate processes (`fitstop.service`). It
-imports nothing of the service's code, and needs click, httpx2, pathspec and rich alone; numpy and Keras are those of
-its user.
+The rule of this folder: it uses only HTTP, and it starts the local stack as separate processes (`fitstop.service`). It
+imports nothing of the service's code, and needs only click, httpx2, pathspec and rich; numpy and Keras are those of the
+user.
 """
 
 from fitstop.client import Client

@@ -38,12 +38,16 @@ class Client(SweepRequests):
         except httpx2.HTTPError:
             return False
 
+    def ready(self) -> Json:
+        """Whether a job posted now would run: `status`, and `checks` by subject, each with `ok` and `detail`."""
+        return self._document_of(self._request("GET", "/readyz"))
+
     def workers(self) -> Json:
         """The list of workers, each with its `status`."""
         return self._get("workers")
 
     def limits(self) -> Json:
-        """What the service takes at most, by subject."""
+        """The limits of the service, by subject."""
         return self._get("limits")
 
     def sign_in_address(self) -> str:
@@ -84,15 +88,15 @@ class Client(SweepRequests):
         return self._get("webhooks", webhook_id)
 
     def test_webhook(self, webhook_id: str) -> Json:
-        """Send a test; answers its delivery, which `webhook` shows again."""
+        """Send a test; returns its delivery, which `webhook` shows again."""
         return self._json("POST", path_of("webhooks", webhook_id, "test"))
 
     def delete_webhook(self, webhook_id: str) -> None:
-        """Delete a webhook, with what was not delivered to it."""
+        """Delete a webhook, with its undelivered messages."""
         self._delete(path_of("webhooks", webhook_id))
 
     def queue(self) -> Json:
-        """The head of the queue, each job with why it waits."""
+        """The head of the queue, each job with the reason why it waits."""
         return self._get("queue", limit=1000)
 
     # Datasets
@@ -110,9 +114,9 @@ class Client(SweepRequests):
         """Upload a table, images or arrays. The same bytes again change nothing; others raise Refused (conflict).
 
         A folder of images is packed as a tar while it is sent, and raises Unsendable where it cannot be.
-        A large upload continues after a cut connection, and after this process was killed when it is sent again.
+        A large upload resumes after a lost connection, or after a restart when it is sent again.
         `missing_values` are the cells that stand for a missing value, separated by commas; each of `column_kinds` is
-        NAME:KIND, the kind text, number or datetime. `on_sent` gets the bytes that were sent so far, and all.
+        NAME:KIND, the kind text, number or datetime. `on_sent` gets the number of bytes sent so far, and the total.
         """
         asked = {} if missing_values is None else {"missing_values": missing_values}
         upload = open_upload(path) if isinstance(path, Path) else path
@@ -179,8 +183,8 @@ class Client(SweepRequests):
     ) -> Json:
         """Upload a script, or a packed folder, as a version of a program; that version.
 
-        It is the latest one afterwards. The same files again are the same version. `on_sent` gets the bytes that were
-        sent so far, and all.
+        It is the latest one afterwards. The same files again are the same version. `on_sent` gets the number of bytes
+        sent so far, and the total.
         """
         params = {"name": upload.name} if upload.name.endswith(".py") else {}
         return self._put(path_of("programs", program_id), params, upload, on_sent)
@@ -200,9 +204,9 @@ class Client(SweepRequests):
     # Jobs
 
     def submit(self, spec: Json) -> Json:
-        """Post a job. Raises Refused with every place of the spec that is wrong.
+        """Post a job. Raises Refused with every problem of the spec.
 
-        If the connection breaks it is posted again with the same Idempotency-Key: it stays one job.
+        If the connection breaks, it is posted again with the same Idempotency-Key, so it creates one job.
         """
         return self._post_once("/jobs", spec)
 
@@ -303,7 +307,7 @@ class Client(SweepRequests):
             after = page["next"]
 
     def output(self, job_id: str, after: str | None = None, lines: int | None = None) -> Json:
-        """One page of what the training processes printed, oldest first, after the cursor `after`; or the last lines.
+        """One page of the output of the training processes, oldest first, after the cursor `after`; or the last lines.
 
         `next` is the cursor after it. Each piece of `data` is text of one attempt.
         """
@@ -321,7 +325,7 @@ class Client(SweepRequests):
         return self._get("jobs", job_id, "evaluation")
 
     def system(self, job_id: str, points: int | None = None) -> Json:
-        """What the job used of its machine, oldest sample first, in at most `points` samples, and what that says."""
+        """The job's use of its machine: at most `points` samples, oldest first, and the conclusion."""
         return self._get("jobs", job_id, "system", points=points or None)
 
     def training_log(self, job_id: str) -> Iterator[bytes]:
@@ -334,7 +338,7 @@ class Client(SweepRequests):
             check_download(response.headers, received)
 
     def download_checkpoint(self, job_id: str, checkpoint: Json, to: Path) -> None:
-        """Fetch a checkpoint (one of `checkpoints`) to `to`, whole or not at all.
+        """Fetch a checkpoint (one of `checkpoints`) to `to`, completely or not at all.
 
         Raises Damaged where its length or its sha256 is not the recorded one; then `to` is as it was.
         """
@@ -345,11 +349,11 @@ class Client(SweepRequests):
         return self._get("jobs", job_id, "files")
 
     def download_file(self, job_id: str, path: str, to: Path) -> None:
-        """Fetch a file (one of `files`) to `to`, whole or not at all."""
+        """Fetch a file (one of `files`) to `to`, completely or not at all."""
         self._download(path_of("jobs", job_id, "files", *path.split("/")), to)
 
     def download_bundle(self, job_id: str, to: Path) -> None:
-        """Download the bundle to `to`, whole or not at all.
+        """Download the bundle to `to`, completely or not at all.
 
         Raises Damaged if the length or digest is not the announced one, or if it is not a zip file.
         """

@@ -66,7 +66,7 @@ def find_connection(
 def _find_context(name: str, environment: Mapping[str, str]) -> Context:
     known = read_contexts(environment).named
     if name not in known:
-        raise ValueError(f'no context is called "{name}"; contexts: {", ".join(known) or "none"}')
+        raise ValueError(f'there is no context "{name}"; contexts: {", ".join(known) or "none"}')
     return known[name]
 
 

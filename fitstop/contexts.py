@@ -1,4 +1,4 @@
-"""The services that somebody has logged in to: names, addresses and API keys, in one file of this user.
+"""The services that the user has logged in to: names, addresses and API keys, in one file of this user.
 
 `$XDG_CONFIG_HOME/fitstop/contexts.json`, else `~/.config/fitstop/contexts.json`, with rights 0600.
 """

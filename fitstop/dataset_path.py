@@ -1,4 +1,4 @@
-"""What a script that runs as a job's program can ask for (`fitstop run`)."""
+"""Functions for scripts that run as a job's program (`fitstop run`)."""
 
 import os
 import re
@@ -8,9 +8,9 @@ _NOT_IN_NAMES = re.compile("[^A-Z0-9]")
 
 
 def dataset_path(dataset_id: str) -> Path:
-    """Where a dataset of the job is: `data.parquet`, or of arrays the folder with one `.npy` for each.
+    """The path of a dataset of the job: `data.parquet`, or for arrays the folder with one `.npy` file for each.
 
-    On one's own machine, without a job, set the environment variable that the error names. Raises LookupError where the
+    Outside a job, set the environment variable that the error names. Raises LookupError where the
     job does not name the dataset.
     """
     variable = f"FITSTOP_DATASET_{_NOT_IN_NAMES.sub('_', dataset_id.upper())}"

@@ -1,4 +1,4 @@
-"""What can go wrong on the client's side.
+"""The errors of the client.
 
 ClientError             everything that `fitstop.client` raises
 ├── Unreachable         no answer from that address, or an incomplete one
@@ -6,7 +6,7 @@ ClientError             everything that `fitstop.client` raises
 ├── Unsendable          a folder that cannot be packed, or a file that changed while it was sent
 ├── CannotSend          a call of `fitstop.fit` with parts that cannot be sent; names all of them
 ├── JobFailed           the job that was waited for has failed
-└── Answered            the service said no; carries its problem document
+└── Answered            the service refused; has its problem document
     ├── NotFound        404
     ├── Denied          401, 403
     ├── Refused         every other 4xx
@@ -83,13 +83,13 @@ class Unsendable(ClientError):
 
 
 class CannotSend(ClientError):
-    """What `fitstop.fit` was given cannot all be sent: `problems` has a sentence for each part."""
+    """Arguments of `fitstop.fit` that cannot be sent: `problems` has a sentence for each."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         self.problems = problems
         listed = "".join(f"\n- {one}" for one in problems)
         advice = "Change these parts, or run the whole script as a job, with code of your own: fitstop run train.py"
-        super().__init__(f"this call cannot be sent:{listed}\n{advice}")
+        super().__init__(f"this call cannot be sent to Fitstop:{listed}\n{advice}")
 
 
 class JobFailed(ClientError):
@@ -102,7 +102,7 @@ class JobFailed(ClientError):
 
 
 class Answered(ClientError):
-    """The service said no."""
+    """The service refused."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -113,7 +113,7 @@ class Answered(ClientError):
 
 
 class NotFound(Answered):
-    """Nothing has that name."""
+    """There is nothing with that name."""
 
 
 class Denied(Answered):

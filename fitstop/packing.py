@@ -86,7 +86,7 @@ def pack(target: Path, requirements: Path | None = None, *, alone: bool = False)
         found.take(REQUIREMENTS, requirements)
     files = tuple(PackedFile(name, path, path.stat().st_size) for name, path in sorted(found.files.items()))
     if not files:
-        raise Unsendable(f"{folder} holds no files that are sent; expected a Python script")
+        raise Unsendable(f"{folder} holds no files to send; expected a Python script")
     return Pack(folder, None if target.is_dir() else target.name, files, found.left_out)
 
 
@@ -98,7 +98,7 @@ class _Found:
     def take(self, name: str, path: Path) -> None:
         self.files[name] = path
         if len(self.files) > _MOST_FILES:
-            detail = "name folders of data in .fitstopignore, or run the script with --alone"
+            detail = "name data folders in .fitstopignore, or run the script with --alone"
             raise Unsendable(f"the folder holds more than {_MOST_FILES} files; {detail}")
 
     def leave(self, why: str, name: str) -> None:
@@ -200,7 +200,7 @@ def _refuse_home(folder: Path) -> None:
     whole = folder.resolve()
     if whole in {Path.home(), Path(whole.anchor)}:
         detail = "move the script to a folder of its own, or run it with --alone"
-        raise Unsendable(f"{whole} as a whole is no program; {detail}")
+        raise Unsendable(f"{whole} cannot be a program as a whole; {detail}")
 
 
 def _sha256(path: Path) -> str:

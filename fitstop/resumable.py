@@ -128,7 +128,7 @@ class _Reader:
         while length:
             piece = self._rest or next(self._pieces, None)
             if piece is None:
-                raise Unsendable("there are fewer bytes than were announced; try again")
+                raise Unsendable("the upload has fewer bytes than announced; try again")
             piece, self._rest = piece[:length], piece[length:]
             self.digest.update(piece)
             length -= len(piece)

@@ -96,7 +96,7 @@ class Run:
         try:
             self._watch(timeout, verbose=verbose)
         except KeyboardInterrupt:
-            hint(f'The job continues. To wait for it again: run = fitstop.attach("{self.id}"); run.wait()')
+            hint(f'The job continues to run. To wait for it again: run = fitstop.attach("{self.id}"); run.wait()')
             raise
         if self.status == "failed":
             raise JobFailed(self.job)

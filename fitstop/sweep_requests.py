@@ -13,7 +13,7 @@ class SweepRequests(Transport):
     """One method for each request of a sweep."""
 
     def submit_sweep(self, spec: Json) -> Json:
-        """Post a sweep. Raises Refused with every place of the spec that is wrong. Repeats as `submit` does."""
+        """Post a sweep. Raises Refused with every problem of the spec. Repeats as `submit` does."""
         return self._post_once("/sweeps", spec)
 
     def dry_run_sweep(self, spec: Json) -> Json:

@@ -79,7 +79,7 @@ class Sweep:
                 for _ in follow_sweep(self.client, self.id, timeout=timeout):
                     pass
         except KeyboardInterrupt:
-            hint(f'The sweep continues. To wait again: sweep = fitstop.attach_sweep("{self.id}"); sweep.wait()')
+            hint(f'The sweep continues. To wait for it again: sweep = fitstop.attach_sweep("{self.id}"); sweep.wait()')
             raise
         return self
 

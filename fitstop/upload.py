@@ -143,7 +143,7 @@ def _walk(folder: Path) -> Iterator[Path]:
                 continue
             path = Path(top, name)
             if not path.exists() or not stat.S_ISREG(path.stat().st_mode):
-                raise Unsendable(f"{path} is no file and no folder")
+                raise Unsendable(f"{path} is neither a file nor a folder")
             yield path
 
 
@@ -162,7 +162,7 @@ def _read(file: _File) -> Iterator[bytes]:
             while left:
                 piece = opened.read(min(_PIECE_BYTES, left))
                 if not piece:
-                    raise Unsendable(f"{file.path} became shorter while it was sent; try again")
+                    raise Unsendable(f"{file.path} shrank while it was sent; try again")
                 left -= len(piece)
                 yield piece
     except OSError as error:

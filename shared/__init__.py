@@ -1,6 +1,6 @@
-"""What a job is and where it is kept.
+"""What a job is and where it is stored.
 
-The law of this folder: it knows the volume, the queue and the shape of a job, and nothing of HTTP or of
-training. It imports neither `api` nor `worker` nor `fitstop`, and no Flask, Keras or TensorFlow. Both sides of the
-service stand on it: api → shared ← worker.
+The rule of this folder: it knows the volume, the queue and the documents of a job, but not HTTP or training. It imports
+neither `api` nor `worker` nor `fitstop`, and no Flask, Keras or TensorFlow. Both sides of the service use it: api →
+shared ← worker.
 """

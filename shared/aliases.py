@@ -1,7 +1,7 @@
-"""Names that people type because Keras, PyTorch or scikit-learn has them, and what Fitstop calls the same thing.
+"""Names from Keras, PyTorch and scikit-learn that people type, and Fitstop's names for them.
 
-`FIELDS` leads to one or more fields of the spec, the likeliest first; `WITHOUT_EQUIVALENT` says why there is none;
-`VALUES` leads to one of a field's values. Names are compared without case, underscores and hyphens.
+`FIELDS` maps to fields of the spec, the likeliest first; `WITHOUT_EQUIVALENT` says why there is none; `VALUES` maps to
+a value of a field. Names are compared without case, underscores and hyphens.
 """
 
 from collections.abc import Collection
@@ -142,7 +142,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
 
 
 def plain(name: str) -> str:
-    """The name as names are compared: `EarlyStopping`, `early-stopping` and `early_stopping` are one."""
+    """The normalized name for comparison: `EarlyStopping`, `early-stopping` and `early_stopping` are one."""
     return name.casefold().replace("_", "").replace("-", "").replace(" ", "")
 
 
@@ -156,14 +156,14 @@ WITHOUT_EQUIVALENT = {plain(name): why for names, why in _WITHOUT_EQUIVALENT.ite
 
 
 def meant_value(typed: str, known: Collection[str]) -> str | None:
-    """The one of `known` that is meant by `typed`, by spelling or by another library's name; None where none is."""
+    """The value of `known` that `typed` means, by its spelling or another library's name; None if there is none."""
     name = plain(typed)
     same = next((one for one in known if plain(one) == name), None)
     return same or next((one for one in VALUES.get(name, ()) if one in known), None)
 
 
 def meant_log_name(typed: str, known: Collection[str]) -> str | None:
-    """The log name that is meant by `typed`, such as `val_accuracy` by `validation_acc`; None where none is."""
+    """The log name that is meant by `typed`, such as `val_accuracy` by `validation_acc`, or None."""
     for prefix in ("validation_", "valid_", "val_", "test_"):
         if typed.startswith(prefix):
             own = {name.removeprefix("val_") for name in known if name.startswith("val_")}

@@ -1,9 +1,9 @@
-"""Tags and a note of a job, which people change at any time, beside the job's record, which never changes.
+"""Tags and a note of a job, which can change at any time, unlike the job's record.
 
 Each change is a document of its own, `annotations/<n>.json` in the job's folder, created exclusively; the highest
-number counts and the older ones are removed. So no change is lost where several hosts make one at once. Before the
-document there is an empty file `annotated/<job id>.<n>` on the volume: it changes the time of that folder, by which the
-indexes of all hosts know that there is something to read.
+number counts and the older ones are removed. So no change is lost if several hosts make one at the same time. Before
+the document, an empty file is created: `annotated/<job id>.<n>` on the volume: it changes the time of that folder, by
+which the indexes of all hosts know that there is something to read.
 """
 
 import os
@@ -53,7 +53,7 @@ class Annotations(Document):
 
 
 def read_annotations(job: JobFolder) -> tuple[int, Annotations]:
-    """The number of the last change of a job's annotations, and what they are since; 0 where nobody made one.
+    """The number of the last change of a job's annotations, and the annotations; 0 if there was none.
 
     Raises UnusableDocument.
     """
@@ -72,9 +72,9 @@ def read_annotations(job: JobFolder) -> tuple[int, Annotations]:
 def change_annotations(
     annotated: Path, job: JobFolder, change: Callable[[Annotations], Annotations]
 ) -> tuple[int, Annotations]:
-    """Change a job's annotations; `change` is called again where somebody else was quicker. `annotated`: its folder.
+    """Change a job's annotations; `change` is called again if another change came first. `annotated`: its folder.
 
-    Raises FileNotFoundError where the job is gone, UnusableDocument, OSError, and what `change` raises.
+    Raises FileNotFoundError if the job is deleted, UnusableDocument, OSError, and what `change` raises.
     """
     while True:
         number, now = read_annotations(job)
@@ -108,14 +108,14 @@ def annotated_jobs(annotated: Path) -> dict[str, int]:
 
 
 def remove_markers(annotated: Path, job: JobFolder) -> None:
-    """Let no index look for the annotations of a job that is about to be deleted."""
+    """Remove the markers of a job that is about to be deleted, so that no index reads its annotations."""
     number = last_change(job.path)
     for one in (number, number + 1) if number else ():
         remove_name(annotated / f"{job.id}.{one}")
 
 
 def _remove_before(annotated: Path, job: JobFolder, number: int) -> None:
-    """Remove what a newer change has replaced; a file that a killed process left goes with the next change."""
+    """Remove replaced changes; a file of a killed process is removed with the next change."""
     for old in filter(lambda one: one < number, _changes(job.path)):
         remove_name(_document(job, old))
         remove_name(annotated / f"{job.id}.{old}")

@@ -1,7 +1,8 @@
 """API keys as clients hold them: `fs_<12 characters that name the key>_<40 secret ones>`.
 
-The prefix and the fixed length are for programs that look for secrets where none should be. 40 random letters and
-digits are 238 bits, so a plain SHA-256 of the whole key is kept: a slow hash protects only what can be guessed.
+The prefix and the fixed length let secret scanners find keys. 40 random letters and
+digits are 238 bits, so a plain SHA-256 of the whole key is stored: a slow hash only protects secrets that can be
+guessed.
 """
 
 import re
@@ -21,7 +22,7 @@ _SECRET = string.ascii_letters + string.digits
 
 
 def new_api_key() -> str:
-    """A key that nobody can guess."""
+    """A new random key."""
     return f"fs_{_chosen(_NAMING, 12)}_{_chosen(_SECRET, 40)}"
 
 
@@ -41,12 +42,12 @@ def key_id_of(key: str) -> str:
 
 
 def hash_key(key: str) -> str:
-    """What is kept of a key: its SHA-256 in hexadecimal."""
+    """The stored hash of a key: its SHA-256 in hexadecimal."""
     return sha256(key.encode()).hexdigest()
 
 
 def without_keys(text: str) -> str:
-    """`text` with no API key in it; what names a key stays."""
+    """`text` without API keys; the public names of keys stay."""
     return _KEY.sub(lambda found: f"{found.group()[:_NAMED]}_***", text)
 
 

@@ -26,8 +26,8 @@ def with_ends(attempts: Sequence[AttemptFolder]) -> list[Ended]:
 def since_progress(attempts: Sequence[Ended], counts: Counts) -> list[AttemptFolder]:
     """Of attempts, oldest first, those that have ended and count since the last one with progress; newest first.
 
-    Progress is where the attempt after it began further on. Only for the newest one, whose points nobody has used yet,
-    its end says so: points that are damaged would keep a job in a circle.
+    An attempt made progress if the next attempt started from a later point. Only for the newest one, whose points are
+    unused, its end decides: otherwise damaged points could repeat a job endlessly.
     """
     found: list[AttemptFolder] = []
     later: AttemptFolder | None = None

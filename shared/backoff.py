@@ -1,4 +1,4 @@
-"""Until when a job that failed waits for its next attempt."""
+"""The back-off of a failed job before its next attempt."""
 
 from shared.job import AttemptEnd
 from shared.times import seconds_until
@@ -7,9 +7,9 @@ MOST_BACKOFF_SECONDS = 300
 
 
 def backs_off_until(end: AttemptEnd | None) -> str | None:
-    """The moment before which nobody takes the job again; None where it may run now.
+    """The time before which no worker takes the job again; None if it may run now.
 
-    A moment further off than any back-off was written by a clock that is wrong, and nobody waits a day for that.
+    A time beyond any back-off comes from a wrong clock and is ignored.
     """
     if end is None or end.retry_at is None:
         return None

@@ -1,11 +1,10 @@
-"""A job's budget: what its attempts have used up of it, and what is left.
+"""A job's budget: what its attempts have used, and what remains.
 
-Compute time is that of the ledger: each attempt counts from its claim to its end, however it ended, so that a job that
-is interrupted does not get its budget again. A second on two GPUs counts as two. The attempts' owners measure them, and
-they cost what their worker asked then; an attempt whose worker knew no price, or one in another currency, counts at the
-price of the newest attempt.
+Compute time is that of the ledger: each attempt counts from its claim to its end, so that an interrupted job does not
+get its budget again. A second on two GPUs counts as two. The attempts' owners measure them, at the price of their
+worker at that time; an attempt without a price, or in another currency, counts at the price of the newest attempt.
 
-A deadline is a moment of the wall clock, and is compared with the wall clock of the machine that trains.
+A deadline is compared with the wall clock of the machine that trains.
 """
 
 import math
@@ -36,10 +35,10 @@ class Limit:
 
 
 def nearest_limit(budget: Budget, held: Sequence[Held], leaving_seconds: float = 0.0) -> Limit | None:
-    """The limit that is reached first; None where none ever is. `held`: of all attempts, the newest last.
+    """The limit that is reached first, or None. `held`: of all attempts, the newest last.
 
-    A limit on the cost counts only where the newest attempt knows its price. `leaving_seconds`: what the process needs
-    after its last word; by a deadline it has ended, and it is no part of the compute time.
+    A limit on the cost counts only if the newest attempt has a price. `leaving_seconds`: time that the process needs to
+    exit; it must end before a deadline, and is not part of the compute time.
     """
     limits = [*_by_time(budget, held), *_by_cost(budget, held), *_by_deadline(budget, leaving_seconds)]
     return min(limits, key=lambda limit: limit.seconds_left, default=None)

@@ -1,7 +1,7 @@
 """The variables that a training process gets: those that its libraries read, and the settings that it reads itself.
 
-The environment of a worker holds Redis's password and often the tokens of a provider. A training process needs none,
-nor does the process that parses an upload. A list of what is allowed, since nobody knows the names of all secrets.
+The environment of a worker holds Redis's password and often the tokens of a provider. A training process needs none of
+them, nor does the process that parses an upload. This is an allow-list, since the names of all secrets cannot be known.
 """
 
 from collections.abc import MutableMapping

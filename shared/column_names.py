@@ -1,4 +1,4 @@
-"""One way to write a column's name: blanks around it are no part of it, and its accents are in Unicode's form NFC."""
+"""One way to write a column's name: without surrounding blanks, and its accents are in Unicode's form NFC."""
 
 import unicodedata
 from typing import TYPE_CHECKING

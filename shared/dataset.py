@@ -1,4 +1,4 @@
-"""What is known of a dataset: `datasets/<id>/dataset.json`, written once when the data was taken in."""
+"""The facts of a dataset: `datasets/<id>/dataset.json`, written once at its upload."""
 
 import hashlib
 from collections.abc import Mapping
@@ -36,14 +36,14 @@ class _Frozen(BaseModel):
 
 
 class ValueCount(_Frozen):
-    """One value of a column and in how many rows it stands."""
+    """One value of a column and its number of rows."""
 
     value: int | float | bool | str
     rows: int
 
 
 class Column(_Frozen):
-    """One column: what it holds, and enough of its values to judge a target by.
+    """One column: its kind, and enough of its values to check a target.
 
     `missing` counts rows without a value; `distinct` counts different values among the others; `values` lists them,
     sorted, where there are at most MOST_LISTED_VALUES; `minimum`, `maximum` and `mean` are None for text and datetime.
@@ -88,9 +88,9 @@ class ImagesProfile(_Frozen):
 
     classes: tuple[ImageClass, ...]
     width: tuple[int, int]
-    """Smallest and largest."""
+    """Smallest and largest value."""
     height: tuple[int, int]
-    """Smallest and largest."""
+    """Smallest and largest value."""
     channels: dict[str, int]
     duplicates: int
     in_train_and_validation: int

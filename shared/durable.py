@@ -25,15 +25,15 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSU
 
 
 def replace_file(path: Path, *content: bytes | memoryview) -> None:
-    """Put `content` at `path` whole, in place of what was there. Only the file's one writer may call this.
+    """Replace the file at `path` with `content`, atomically.
 
-    Parts follow one another without being joined in memory.
+    Only the file's one writer may call this. Parts are written one after another, without joining them in memory.
     """
     replace_from(path, content)
 
 
 def replace_from(path: Path, pieces: Iterable[bytes | memoryview], modified_ns: int | None = None) -> None:
-    """`replace_file` for pieces that are made while they are written. `modified_ns`: the time that the file gets."""
+    """`replace_file` for generated pieces. `modified_ns`: modification time of the file."""
     mirror = mirror_of(path)
     if mirror is not None:
         pieces = [mirror.replace(path, pieces)]
@@ -49,11 +49,11 @@ def replace_from(path: Path, pieces: Iterable[bytes | memoryview], modified_ns: 
 
 
 def create_file(path: Path, content: bytes, *resting_on: Path, draft: Path | None = None) -> bool:
-    """Create `path` whole, unless it is there already; of several callers at once exactly one gets True.
+    """Create `path` atomically unless it exists; among concurrent callers exactly one gets True.
 
-    The content is written to a file beside `path`, or to `draft` where nobody has made that yet: it stays, as another
-    name of the file. The names in the folders `resting_on` are on the disk before there is a `path`. Syncing them only
-    now, after the content, costs little: what was written for the content holds them already.
+    The content is written to a file beside `path`, or to `draft` if that does not exist yet: it stays, as another name
+    of the file. The names in the folders `resting_on` are on the disk before there is a `path`. Syncing them only now,
+    after the content, costs little: what was written for the content holds them already.
 
     The volume must know hard links: `link` is the only exclusive create that also puts whole content in place. Of a
     volume in a bucket the bucket decides.
@@ -92,9 +92,9 @@ def _create_through(mirror: WriteThrough, path: Path, content: bytes) -> bool:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`, a copy where the filesystem knows no links; what is there stays.
+    """Make `target` the same file as `source`, or a copy if the filesystem has no links; an existing file stays.
 
-    For files that nobody changes any more. The name is on the disk when `target`'s folder has been synced.
+    For files that no longer change. The name is on the disk when `target`'s folder has been synced.
     """
     try:
         os.link(source, target)
@@ -109,7 +109,7 @@ def link_file(source: Path, target: Path) -> None:
 def check_links(folder: Path) -> None:
     """Raise OSError where the filesystem of `folder` has no hard links: every exclusive create is one.
 
-    A volume that is full or away cannot be judged, and is no reason not to start.
+    A volume that is full or away cannot be checked, and does not prevent a start.
     """
     beside = folder / f".links.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     link = beside.with_name(f"{beside.name}{TEMPORARY_SUFFIX}")
@@ -132,8 +132,8 @@ def check_links(folder: Path) -> None:
 def make_folder(path: Path, *, within: Path | None = None) -> None:
     """Make `path` and the folders above it that are missing, each of them durable.
 
-    `within` exists already. Raises FileNotFoundError where it does not, since the volume may be away: nothing must be
-    made in the empty folder that lies in its place.
+    `within` exists already. Raises FileNotFoundError where it does not, since the volume may be away: nothing may be
+    created in its empty mount point.
     """
     if path.is_dir():
         return
@@ -145,17 +145,17 @@ def make_folder(path: Path, *, within: Path | None = None) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Bring what was written to `path` onto the disk."""
+    """Flush the content of `path` to the disk."""
     _sync(path, os.O_RDONLY)
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the names in `path` onto the disk."""
+    """Flush the names in `path` to the disk."""
     _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all beneath it, however deep it is; what cannot be removed stays.
+    """Remove a folder with its content, at any depth; what cannot be removed stays.
 
     Not `shutil.rmtree`: it fails where folders are nested deeper than Python recurses or a path may be long, and a
     script of a user can nest them so.
@@ -179,13 +179,13 @@ def remove_tree(folder: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove `path` for good; nothing happens where it is gone already."""
+    """Remove `path` durably; does nothing if it does not exist."""
     remove_name(path)
     sync_folder(path.parent)
 
 
 def add_name(path: Path) -> bool:
-    """Create an empty file whose name is all that it says, and that a power cut may take; False where it is there."""
+    """Create an empty marker file, which a power failure may lose; False if it exists."""
     mirror = mirror_of(path)
     if mirror is not None and not mirror.create(path, b""):
         return False
@@ -197,7 +197,7 @@ def add_name(path: Path) -> bool:
 
 
 def remove_name(path: Path) -> None:
-    """`remove_file`, but for a power cut, which may bring it back."""
+    """`remove_file`, but a power failure may restore the file."""
     mirror = mirror_of(path)
     if mirror is not None:
         mirror.remove(path)
@@ -210,12 +210,12 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """What the file holds, or None where there is none. Raises UnusableDocument for what is no plain, small file."""
+    """The content of the file, or None. Raises UnusableDocument unless it is a regular, small file."""
     return read_plain(path)
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether `path` is the remains of a write that never came to its end."""
+    """Whether `path` is left over from an unfinished write."""
     return path.name.startswith(".") and path.name.endswith(TEMPORARY_SUFFIX)
 
 

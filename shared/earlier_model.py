@@ -6,8 +6,8 @@ jobs/<aa>/<job id>/earlier/
   schema.json             of a table: the input columns
   preprocessing.skops     of a table: the fitted steps
 
-The files are there before the job is. A model is read here by its configuration alone, which needs no Keras: the API
-and the training process judge by the same facts.
+The files exist before the job. Only a model's configuration is read here, without Keras, so the API and the training
+process check the same facts.
 """
 
 import hashlib
@@ -100,7 +100,9 @@ class EarlierModel:
             return None
         content = read_plain(self.folder / _SCHEMA)
         if content is None or not (self.folder / _STEPS).exists():
-            raise CannotStart("it was trained by a version that kept no schema of its columns; retry it first")
+            raise CannotStart(
+                "it was trained by a version of Fitstop that kept no schema of its columns; retry it first"
+            )
         return tuple(Column(one["name"], one["kind"], one["encoding"]) for one in json.loads(content)["inputs"])
 
 
@@ -110,7 +112,7 @@ def find_best(job: JobFolder, sha256: str | None = None) -> EarlierModel:
     if record is None:
         raise CannotStart("there is no job with this id")
     if isinstance(record.spec, ProgramJobSpec):
-        raise CannotStart("it runs a program, of which the classes and the preprocessing of its model are not known")
+        raise CannotStart("it runs a program, so the classes and the preprocessing of its model are not known")
     for attempt in reversed(job.runs()):
         manifest = read_manifest(attempt.manifest_file)
         wanted = [
@@ -133,7 +135,7 @@ def _of_attempt(attempt: AttemptFolder, best: Checkpoint, record: JobRecord) -> 
 
 
 def find_kept(job: JobFolder, record: JobRecord) -> EarlierModel | None:
-    """The model that `job`, whose record it is, starts from; None where it starts from none.
+    """The model that the job of `record` starts from, or None.
 
     Raises FileNotFoundError where its files are gone, UnusableDocument.
     """
@@ -147,10 +149,10 @@ def find_kept(job: JobFolder, record: JobRecord) -> EarlierModel | None:
 
 
 def keep(model: EarlierModel, into: JobFolder, *, is_final: bool) -> None:
-    """Link the model and what belongs to it into the folder of a new job, before the job exists.
+    """Link the model and its files into the folder of a new job, before the job exists.
 
     Without `is_final` its job may write another model under the same name at this moment, and the file is hashed.
-    Raises CannotStart where it is not that model any more, FileNotFoundError where it was deleted meanwhile.
+    Raises CannotStart if the model has changed, FileNotFoundError if it was deleted in the meantime.
     """
     bring(model.folder, model.file.parent)
     folder = into.path / EARLIER
@@ -159,7 +161,7 @@ def keep(model: EarlierModel, into: JobFolder, *, is_final: bool) -> None:
     link_file(model.file, kept)
     if not is_final and _sha256(kept) != model.ancestor.sha256:
         kept.unlink(missing_ok=True)
-        raise CannotStart("it has saved a better model meanwhile; post the job again")
+        raise CannotStart("it has saved a better model in the meantime; post the job again")
     link_file(model.spec_file, folder / SPEC_FILE)
     for name in (_SCHEMA, _STEPS) if model.columns is not None else ():
         link_file(model.folder / name, folder / name)

@@ -1,6 +1,6 @@
 """`evaluation.json`: how good a job's best model is, on the rows that did not train it. Computed once, at the end.
 
-Its size is bounded: of many classes, long curves and many mistakes it holds a part, and says of how many.
+Its size is bounded: of many classes, long curves and many mistakes it holds a part, with the total number.
 """
 
 from typing import Annotated, Literal, Self

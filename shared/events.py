@@ -1,13 +1,13 @@
-"""`events.jsonl`: what happened in an attempt, one whole line for each event, appended by the attempt's owner alone.
+"""`events.jsonl`: what happened in an attempt, one line for each event, appended only by the attempt's owner.
 
     {"time": "…Z", "at": 7.25, "type": "epoch", "level": "info", "message": "epoch 3 of 1000: …", "data": {…}}
 
 `time` is by the wall clock, for people. `at` is in seconds since the claim by the owner's monotonic clock, and is what
 durations are computed from; events of older versions and of others than the owner have none.
 
-Types are open words; those in use: extend, state, lost, started, data, model, engine, resume, epoch, checkpoint,
-learning_rate, stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte after the last
-line read.
+Types can be extended; those in use: extend, state, lost, started, data, model, engine, resume, epoch, checkpoint,
+learning_rate, stop. A position in the stream of a whole job is a `Cursor`: the attempt and the byte after the last line
+read.
 """
 
 import json
@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
 from shared.document import UnusableDocument
@@ -47,7 +46,7 @@ class Event:
     at: float | None = None
 
     def line(self, at: float | None = None) -> bytes:
-        """The event as one line of the file, with this moment, `at` seconds since the claim, where it knows none."""
+        """The event as one line of the file; without a time it gets the current one, `at` seconds since the claim."""
         measured = at if self.at is None else self.at
         document = {
             "time": self.time or utc_now(),
@@ -62,7 +61,7 @@ class Event:
 
 @dataclass(frozen=True, order=True)
 class Cursor:
-    """A place between two events of a job; the beginning is attempt 0."""
+    """A position between two events of a job; the start is attempt 0."""
 
     attempt: int = 0
     offset: int = 0
@@ -89,7 +88,7 @@ class PlacedEvent:
 
 
 class EventWriter:
-    """Appends events to a file, from any thread. What was written survives a kill; after `sync` a power cut.
+    """Appends events to a file, from any thread. Written events survive a kill; after `sync` also a power failure.
 
     `claimed`: the moment of the attempt's claim by this machine's monotonic clock, for its owner alone.
     """
@@ -119,14 +118,12 @@ class EventWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def read_events(path: Path, offset: int = 0, until: int | None = None) -> Iterator[tuple[int, Event]]:
-    """The whole events from `offset` to `until`, each with the offset behind it. A torn last line is not there yet."""
+    """The whole events from `offset` to `until`, each with the offset after it. An incomplete last line is left out."""
     try:
         with open_plain(path) as file:
             if offset > os.fstat(file.fileno()).st_size:
@@ -191,7 +188,7 @@ def _end_of_events(attempt: AttemptFolder) -> int | None:
 
 
 def epochs_done(job: JobFolder) -> int:
-    """The last epoch (from 1) that any attempt has told of; 0 before the first."""
+    """The last epoch (from 1) that any attempt has reported; 0 before the first."""
     last = last_epoch_event(job.runs())
     return int(last.data.get("epoch", 0)) if last else 0
 
@@ -219,7 +216,7 @@ def _parse_at(at: Any) -> float | None:
 
 
 def _repair_tail(path: Path) -> None:
-    """Cut off a last line that a killed writer left torn, so that the next event begins a line of its own."""
+    """Remove an incomplete last line of a killed writer, so that the next event starts a new line."""
     try:
         with at_path(path), path.open("r+b") as file:
             size = file.seek(0, os.SEEK_END)

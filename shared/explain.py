@@ -17,8 +17,8 @@ from shared.worker_card import WorkerCard
 class Waits:
     """What a queued job waits for.
 
-    `position`: its place in the queue, from 1. `workers`: those that are alive and may take it. `unable`: why none of
-    those that are alive ever can; empty where one can.
+    `position`: its place in the queue, from 1. `workers`: the live ones that may take it. `unable`: why no live worker
+    ever can; empty if one can.
     """
 
     position: int | None = None
@@ -59,9 +59,9 @@ def _why_it_waits(state: JobState, waits: Waits) -> list[str]:
 
 def _where_it_stands(position: int | None) -> str:
     if position is None or position <= 1:
-        return "It is the next in the queue."
+        return "It is next in the queue."
     before = "1 job is" if position == 2 else f"{position - 1} jobs are"
-    return f"It waits as number {position} in the queue: {before} served before it."
+    return f"It waits as number {position} in the queue: {before} ahead of it."
 
 
 def _why_queued_again(state: JobState, end: AttemptEnd) -> str:
@@ -84,7 +84,7 @@ def _what_the_workers_do(workers: Sequence[WorkerCard], job_id: str) -> str:
         return f"No worker can take it: {workers[0].unfit}."
     if all(card.unfit or card.paused for card in workers):
         reason = next(card.paused for card in workers if card.paused)
-        return f"The workers are paused: {reason}. They continue automatically."
+        return f"The workers are paused: {reason}. They resume automatically."
     slots, busy = sum(card.slots for card in workers), sum(len(card.running) for card in workers)
     if any(card.ready for card in workers):
         return "A worker is ready and will start it in a moment."
@@ -98,9 +98,9 @@ def _what_slots_do(workers: Sequence[WorkerCard], job_id: str) -> str:
     if busy >= slots:
         return "The only slot is busy." if slots == 1 else f"All {slots} slots of the workers are busy."
     if any(card.kept_for == job_id for card in workers):
-        return "A worker keeps its free slots for this job, until they hold enough devices."
+        return "A worker reserves its free slots for this job until they hold enough devices."
     if any(card.kept_for for card in workers):
-        return "The free slots are kept for a job before it, which needs several of them."
+        return "The free slots are reserved for an earlier job that needs several of them."
     return "The workers are not ready yet."
 
 
@@ -118,7 +118,7 @@ def _why_it_runs(state: JobState, progress: EpochProgress | None, rule: EarlySto
 
 def _what_it_continues_for(progress: EpochProgress, spec: EarlyStoppingSpec | None) -> list[str]:
     if progress.early_stopping is None or spec is None:
-        return [f"Early stopping is off: it runs to epoch {progress.epochs} and is at {progress.epoch}."]
+        return [f"Early stopping is off: the job runs to epoch {progress.epochs} and is at {progress.epoch}."]
     return [_what_stops_it(progress, progress.early_stopping, spec), *_when_the_rate_drops(progress)]
 
 
@@ -135,7 +135,7 @@ def _what_stops_it(progress: EpochProgress, state: Patience, spec: EarlyStopping
         )
     improvement = state.last_improvement
     if improvement is None:
-        return f"{state.monitor} has had no finite value so far; without one it stops at epoch {state.stops_at_epoch}."
+        return f"{state.monitor} has had no finite value so far; otherwise it stops at epoch {state.stops_at_epoch}."
     last = f"{state.monitor} last improved at epoch {improvement.epoch}, {_ago(progress.epoch - improvement.epoch)}"
     if state.stops_at_epoch >= progress.epochs:
         return f"{last}; it may continue to epoch {progress.epochs}, its maximum."
@@ -185,9 +185,9 @@ def _the_stop(stop: Stop, rule: EarlyStoppingSpec | None) -> str:
     where = f"after epoch {stop.last_epoch}" if stop.last_epoch else "before its first epoch had finished"
     words = {
         "callback": "A callback of its script stopped it",
-        "script_ended": "Its script came to its end",
+        "script_ended": "Its script ended",
         "error": "It failed",
-        "diverged": "It diverged (its numbers were no longer finite) and stopped",
+        "diverged": "It diverged (loss or weights were no longer finite) and stopped",
     }
     return f"{words.get(stop.reason, f'It stopped ({stop.reason})')} {where}."
 
@@ -199,7 +199,7 @@ def _stopped_early(stop: Stop, spec: EarlyStoppingSpec | None) -> str:
     more = f" by more than {spec.min_delta:g}" if spec.min_delta else ""
     return (
         f"It stopped at epoch {stop.last_epoch}: {stop.monitor} did not improve{more} for {_epochs(stop.wait or 0)}, "
-        f"the whole patience. Its last improvement was {_value(last.value)} at epoch {last.epoch}."
+        f"its patience. Its last improvement was {_value(last.value)} at epoch {last.epoch}."
     )
 
 

@@ -1,4 +1,4 @@
-"""How many features the model reads of each input column: computed at the post, and what training makes of it."""
+"""The number of features of each input column, computed when a job is posted and used in training."""
 
 from typing import Literal
 

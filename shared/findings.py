@@ -1,7 +1,7 @@
-"""What is found wrong with a spec, so that one answer holds all of it and nothing that is not so.
+"""The problems of a spec: one answer lists all of them, and no false ones.
 
-A part of the spec may be unreadable or name what is not there. What can be judged without that part is judged; what
-rests on it is not, since it may be right as soon as the part is.
+A part of the spec may be unreadable or name something missing. Everything that does not depend on that part is checked;
+the rest is not, since it may be correct once the part is.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +29,7 @@ NO_FAULTS = Faults()
 
 
 class Findings:
-    """The problems and warnings found so far, and the places that nothing may be concluded from."""
+    """The problems and warnings found so far, and the uncertain fields."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -44,7 +44,7 @@ class Findings:
         self.warnings.append(text)
 
     def doubt(self, *paths: str) -> None:
-        """Conclude nothing from these fields any more."""
+        """Mark these fields as uncertain."""
         self._doubtful.update(tuple(path.split("/")) for path in paths)
 
     def is_sure(self, *paths: str) -> bool:
@@ -57,7 +57,7 @@ class Findings:
         return tuple(self._problems)
 
     def stop_at_problems(self) -> None:
-        """Raises Refused with every problem; of very many with the first ones and their number."""
+        """Raises Refused with every problem, or with the first ones and the total number."""
         if self._problems:
             raise Refused(at_most_shown(self._problems))
 
@@ -70,7 +70,7 @@ class Findings:
 
 
 def could_mean(names: Collection[str], known: Sequence[str]) -> set[str]:
-    """Those of `known` that a misspelt one of `names` could be; all, where one is like none of them."""
+    """The fields of `known` that a misspelt one of `names` could mean; all if one resembles none."""
     meant: set[str] = set()
     for name in names:
         close = close_names(name, known, most=3)

@@ -1,9 +1,9 @@
-"""Where a running job will stop: its improvements are carried on many times, the stopping rule run over each future.
+"""Where a running job will stop: many simulated futures of its improvements, with the stopping rule applied to each.
 
 Improvements come in bouts. How likely the next epoch is one is a logistic function of how often the last ones were,
-how long ago the last was, and how long the curve has waited for one at most: a self-exciting process. It knows no
-values, only which epochs improved, and so holds for any monitor, scale and `min_delta`. Its coefficients were fitted on
-recorded curves; `make bench-forecast` scores it on data sets that were left out of the fit.
+how long ago the last was, and how long the curve has waited for one at most: a self-exciting process. It uses only
+which epochs improved, and no values, so it works for any monitor, scale and `min_delta`. Its coefficients were fitted
+on recorded curves; `make bench-forecast` scores it on data sets that were left out of the fit.
 """
 
 import math
@@ -59,7 +59,7 @@ def forecast(
     epochs: int,
     coefficients: Coefficients = COEFFICIENTS,
 ) -> Forecast | None:
-    """The forecast after the epochs of `values`, of which the job may run `epochs`; None where they are too few.
+    """The forecast after the epochs of `values` of a job with at most `epochs`; None if there are too few.
 
     Never later than `epochs`, and never sooner than the patience that is left allows. The same curve gets the same
     answer: the futures are drawn from a generator that is seeded by the number of epochs.
@@ -78,7 +78,7 @@ def forecast(
 
 
 def count_improvements(values: Sequence[float | None], spec: EarlyStoppingSpec, epochs: int) -> _Counts:
-    """In how many later epochs each of the futures improves before it stops. Shape (futures,).
+    """The number of later epochs in which each future improves before it stops. Shape (futures,).
 
     `values` as for `forecast`, of which there must be enough.
     """

@@ -1,8 +1,8 @@
-"""How long an attempt held its GPU, and when in it something happened: by its owner's clock, from the claim on.
+"""How long an attempt held its GPU, and the times of its events: by its owner's clock, from the claim.
 
 The wall clocks of two machines may differ by a day, and each may be stepped, so they are never subtracted where the
-owner measured. Files of older versions say wall-clock times only. Of these nothing below zero is made, and of a lost
-attempt nothing after its last event: its end was written by another machine, at any time later.
+owner measured. Files of older versions say wall-clock times only. Their differences are at least zero, and a lost
+attempt counts up to its last event, since another machine wrote its end later.
 """
 
 from shared.events import Event, last_events

@@ -1,8 +1,8 @@
-"""What an attempt's events tell of its time and its curve, read on from where the last look ended.
+"""The time and the curve of an attempt, from its events, read incrementally.
 
-A job that was interrupted has several attempts. Each goes on at a place of one before it, so the run that counts is a
-line from the newest attempt back to the first; what an attempt did after the place that the next one took up was
-trained for nothing.
+A job that was interrupted has several attempts. Each continues from a point of an earlier one, so the effective run is
+the line from the newest attempt back to the first; epochs of an attempt after the point that the next one resumed were
+wasted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ class AttemptHistory:
 
     @property
     def has_trained(self) -> bool:
-        """Whether it said where in the run it is."""
+        """Whether it has reported a position."""
         return bool(self.epochs) or self.resumed is not None
 
 
@@ -76,7 +76,7 @@ class JobHistory:
         return derived_status(self.result, self.attempts[-1].end if self.attempts else None, bool(self.attempts))
 
     def used(self) -> dict[int, Place | None]:
-        """For each attempt, and for what was inherited (0), how far its work was taken up by the next one in line.
+        """For each attempt, and for the inherited part (0), the position up to which the next one used its work.
 
         None for the newest: all of it.
         """
@@ -94,7 +94,7 @@ class JobHistory:
         return used
 
     def epochs(self) -> list[EpochTold]:
-        """The epochs of the run that counts, each once, from 1 on."""
+        """The epochs of the effective run, each once, from 1."""
         used = self.used()
         kept = [
             told
@@ -280,7 +280,7 @@ class _AttemptReader:
 
 
 class JobReader:
-    """Reads one job, and only what is new when it is asked again. Not for two threads at once."""
+    """Reads one job, incrementally. Not thread-safe."""
 
     def __init__(self, job: JobFolder) -> None:
         self._job = job
@@ -288,9 +288,9 @@ class JobReader:
         self._attempts: dict[int, _AttemptReader] = {}
 
     def read_on(self) -> JobHistory | None:
-        """The job as it is now; None where it is gone.
+        """The job's current state; None if it is deleted.
 
-        The result is read first: after it nothing is written any more.
+        The result is read first: nothing is written after it.
         """
         result = self._job.result()
         # Written once, so it is read once; whether it is there still is asked each time.

@@ -1,4 +1,4 @@
-"""Names that clients choose or see, and that become names of folders: checked once, here."""
+"""Names that clients choose or see and that become folder names: validated here."""
 
 import re
 import time
@@ -42,7 +42,7 @@ def is_sweep_id(text: str) -> bool:
 
 
 def age_seconds(made_id: str) -> float:
-    """How long ago the id of a job or a sweep was made, by its own word and this machine's clock."""
+    """How long ago the id of a job or a sweep was made, by the id and this machine's clock."""
     return time.time() - float(ULID.from_str(made_id.partition("_")[2]).timestamp)
 
 

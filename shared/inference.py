@@ -1,4 +1,4 @@
-"""`inference.json`: what a program has to know to predict with an attempt's model, beside its files."""
+"""`inference.json`: what a program needs to predict with an attempt's model, in addition to its files."""
 
 from shared.document import Document
 

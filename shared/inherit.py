@@ -1,4 +1,4 @@
-"""What a job that carries on with another one takes of it: its attempt 0, made before the job is stored.
+"""What a job inherits from the job that it continues: its attempt 0, created before the job is stored.
 
 attempts/0/
   spec.json                           of the job whose resume points these are
@@ -99,7 +99,7 @@ def _inherited_events(job: JobFolder, epochs: int, record: JobRecord) -> Iterato
 
 
 def rejudge(told: list[EpochProgress], spec: JobSpec) -> list[EpochProgress]:
-    """Epochs as they would have been told had the job had the settings of `spec` from the start."""
+    """The epochs as they would have been reported if the job had had the settings of `spec` from the start."""
     allowed, stopping = spec.hyperparameters.epochs, spec.callbacks.early_stopping
     if stopping is None:
         return [one.model_copy(update={"epochs": allowed, "early_stopping": None}) for one in told]

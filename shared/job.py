@@ -53,7 +53,7 @@ class TrialOf(_Part):
 
 
 class JobRecord(Document):
-    """`spec.json`: the spec with nothing left open, and the data as it was on the day the job was posted.
+    """`spec.json`: the complete spec, and the data at the time of the post.
 
     `retry_of` is the job that this one retries, `extends` the one that it continues: from its last resume
     point or from its best checkpoint, as `extends_from` says.
@@ -106,7 +106,7 @@ def pin_program(version: str, datasets: Mapping[str, str]) -> str:
 class EnginePlan(Document):
     """`plan.json`: the engine, decided once, with the reason in a sentence.
 
-    Other choices would give other bits, so a resumed run keeps to it whatever machine it goes on on. `threads`:
+    Another plan would give other bits, so a resumed run keeps it on every machine. `threads`:
     TensorFlow's for one operation. `validation_batch`: rows. `steps_per_epoch` counts a last partial batch. `devices`
     share each batch. `rewrites_graphs`: whether TensorFlow improves a traced graph before it runs, as it did for every
     job once.
@@ -180,7 +180,7 @@ class StopRequest(Document):
 
 
 class SweepShare(Document):
-    """`shares/<number>.json`: what a trial may use of the budget of its sweep. The newest one stands."""
+    """`shares/<number>.json`: what a trial may use of the budget of its sweep. The newest one counts."""
 
     sweep: str
     budget: Budget
@@ -284,7 +284,7 @@ class TrainingProcess(Document):
 
 
 class Conclusion(Document):
-    """`conclusion.json`: the training program's own word: an ending, or None where it hands the job back.
+    """`conclusion.json` of the training process: an ending, or None if it hands the job back.
 
     `may_retry` says whether another attempt could end otherwise; `place` is where the run was, as `epoch:step`.
     `held_seconds` is how much of its time the attempt counts, from its claim, by the machine's monotonic clock: until
@@ -298,7 +298,7 @@ class Conclusion(Document):
 
 
 class AttemptEnd(Document):
-    """`end.json`: the moment at which an attempt can have no more effect.
+    """`end.json`: the end of an attempt, after which it has no effect.
 
     With `ending` the job has finished; a worker that finds no `result.json` beside it writes one from it. Without, the
     job is queued again: `outcome` says why, and nobody takes it before `retry_at`. `is_failure` and `is_loss` say

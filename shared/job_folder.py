@@ -2,7 +2,7 @@
 
 State is derived and never stored twice: a result is terminal; else an attempt that was claimed and has not ended, or
 whose end only waits for its result to be written, is `running`; else the job is `queued`. Each change creates one file
-exclusively, so that of several callers at once one wins, on any filesystem that knows hard links.
+exclusively, so that among concurrent callers one wins, on any filesystem with hard links.
 """
 
 import os
@@ -41,7 +41,7 @@ _NUMBER = re.compile("[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class AttemptFolder:
-    """One attempt's folder; only the attempt's owner writes here, but for `end.json`, which has many candidates."""
+    """One attempt's folder; only the attempt's owner writes here, except `end.json`, which others may create."""
 
     path: Path
     number: int
@@ -95,7 +95,7 @@ class AttemptFolder:
 
     @property
     def files(self) -> Path:
-        """The folder that a script works in. Its names and contents are a stranger's."""
+        """The working folder of a script. Its names and contents are untrusted."""
         return self.path / "files"
 
     @property
@@ -112,7 +112,7 @@ class AttemptFolder:
 
     @property
     def evaluation_file(self) -> Path:
-        """How good the best model is, once the training program has measured it."""
+        """Evaluation of the best model, written by the training process."""
         return self.path / "evaluation.json"
 
     @property
@@ -144,7 +144,7 @@ class AttemptFolder:
 
     @property
     def volume_root(self) -> Path:
-        """The volume that the attempt lies on; for a program that knows an attempt's folder alone."""
+        """The volume that the attempt lies on; for a process that only knows an attempt's folder."""
         return self.job.volume_root
 
     def claim(self) -> Claim | None:
@@ -161,16 +161,17 @@ class AttemptFolder:
         return read_document(self.conclusion_file, Conclusion)
 
     def conclude(self, conclusion: Conclusion) -> bool:
-        """Record the training program's own word; the first one stands."""
+        """Record the training process's conclusion; the first one counts."""
         return create_file(self.conclusion_file, encode(as_json(conclusion)))
 
     def end(self) -> AttemptEnd | None:
         return read_document(self.end_file, AttemptEnd)
 
     def close(self, end: AttemptEnd) -> bool:
-        """End the attempt. Of its owner and those who think it lost, the first one wins and is told True.
+        """End the attempt.
 
-        What comes after the events of this moment is nobody's any more, and no reader sees it.
+        Among its owner and the workers that consider it lost, the first one wins and gets True. No reader sees events
+        that are written after this.
         """
         told = self.events_file.stat().st_size if self.events_file.exists() else 0
         return create_file(self.end_file, encode(as_json(end.model_copy(update={"events_bytes": told}))))
@@ -178,7 +179,7 @@ class AttemptFolder:
 
 @dataclass(frozen=True)
 class JobState:
-    """A job as its files told it at one moment."""
+    """A job's state, from its files at one moment."""
 
     status: JobStatus
     record: JobRecord
@@ -233,7 +234,7 @@ class JobFolder:
         return self.path / ATTEMPTS
 
     def store(self, record: JobRecord, *resting_on: Path, draft: Path | None = None) -> bool:
-        """Make the job exist; False where it does already. The names in `resting_on` are on the disk before it does.
+        """Create the job; False if it exists. The names in `resting_on` are on the disk before it does.
 
         So is its folder's name, but not the shard's, which may be new. `draft`: see `create_file`.
         """
@@ -249,9 +250,9 @@ class JobFolder:
         return read_document(self.spec_file, JobRecord)
 
     def is_untouched(self) -> bool:
-        """Whether nothing has happened to the job since it was posted: no attempt, no cancel, no result. One look.
+        """Whether the job has no attempt, cancellation or result yet, by one read.
 
-        False where the folder cannot be read.
+        False if the folder cannot be read.
         """
         try:
             return [entry.name for entry in os.scandir(self.path)] == [SPEC_FILE]
@@ -265,7 +266,7 @@ class JobFolder:
         return read_document(self.result_file, JobResult)
 
     def attempts(self) -> list[AttemptFolder]:
-        """The attempts that somebody claimed, oldest first."""
+        """The claimed attempts, oldest first."""
         try:
             numbers = sorted(
                 int(entry.name) for entry in self.attempts_folder.iterdir() if _NUMBER.fullmatch(entry.name)
@@ -284,7 +285,7 @@ class JobFolder:
 
     @property
     def inherited(self) -> AttemptFolder:
-        """What a job that carries on with another one took of it: as attempt 0, which nobody ever claimed."""
+        """What a job inherited from the one that it continues: attempt 0, which is never claimed."""
         return AttemptFolder(self.attempts_folder / "0", 0)
 
     def runs(self) -> list[AttemptFolder]:
@@ -292,7 +293,7 @@ class JobFolder:
         return [*([self.inherited] if self.inherited.events_file.exists() else []), *self.attempts()]
 
     def state(self) -> JobState | None:
-        """The job's state, or None where there is no such job.
+        """The job's state, or None if there is no such job.
 
         The cancel is read first: a job that is seen queued and cancelled was cancelled while nobody had it, so that a
         worker that claims it meanwhile finds the request. The result is read last: a job that was seen running and has
@@ -336,11 +337,11 @@ class JobFolder:
         return read_document(self.plan_file, EnginePlan)
 
     def keep_to(self, plan: EnginePlan) -> None:
-        """Decide how the job is computed. The first decision stands, for all attempts."""
+        """Decide how the job is computed. The first decision counts, for all attempts."""
         create_file(self.plan_file, encode(as_json(plan)))
 
     def request_cancel(self) -> Cancel:
-        """Say that nobody wants the job any more. The first request stands; the answer is the one that stands."""
+        """Request the job's cancellation. The first request counts and is returned."""
         create_file(self.cancel_file, encode(as_json(Cancel(requested_at=utc_now()))))
         standing = self.cancel()
         assert standing is not None
@@ -350,11 +351,11 @@ class JobFolder:
         return read_document(self.stop_file, StopRequest)
 
     def request_stop(self, request: StopRequest) -> bool:
-        """Say that the job's sweep stops it; the first request stands."""
+        """Request the stop of a trial by its sweep; the first request counts."""
         return create_file(self.stop_file, encode(as_json(request)))
 
     def settle(self, ending: Ending, attempt: int | None) -> bool:
-        """Give the job its one terminal state. Condition: it has none; the first one stands for ever."""
+        """Record the job's terminal state. Condition: it has none; the first one is final."""
         result = JobResult(finished_at=utc_now(), attempt=attempt, ending=ending)
         return create_file(self.result_file, encode(as_json(result)))
 

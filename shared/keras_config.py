@@ -1,8 +1,8 @@
 """A Keras model's configuration from outside, checked before Keras sees it. Needs no Keras.
 
-`keras.models.model_from_json` builds whatever a configuration names, and its safe mode has been passed by again and
-again (CVE-2025-1550, -8747, -9905, -9906). So only the classes and names of `shared/keras_names.py` are let through, by
-the module that Keras writes for them, and numbers only up to what a model can be made of.
+`keras.models.model_from_json` builds anything that a configuration names, and its safe mode has been bypassed
+repeatedly (CVE-2025-1550, -8747, -9905, -9906). So only the classes and names of `shared/keras_names.py` are let
+through, by the module that Keras writes for them, and numbers only up to what a model can be made of.
 """
 
 import math
@@ -41,7 +41,7 @@ class ConfigProblem:
 
 
 def check_config(config: dict[str, Any]) -> list[ConfigProblem]:
-    """What stands against building the model, at most the first hundred problems; empty where nothing does."""
+    """Why the model must not be built: at most the first hundred problems."""
     if not _is_model(config):
         detail = (
             f"received the class {_short(config.get('class_name'))}; expected what Keras 3 writes for a Sequential or "
@@ -113,9 +113,9 @@ def _walk(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
 
 
 def _refusal(place: Place, value: Any) -> str:
-    """Why a value cannot be let through; empty where it can."""
+    """Why a value is refused; empty if it is not."""
     if place and place[-1] in _INPUT_SHAPES and not isinstance(value, list | None):
-        return "received another shape than a list of whole numbers and null"
+        return "received a shape that is not a list of whole numbers and null"
     if isinstance(value, dict):
         return _class_refusal(value) if "class_name" in value else ""
     if isinstance(value, str):
@@ -153,7 +153,7 @@ def _shape_refusal(place: Place, value: list[Any]) -> str:
     if not place or not str(place[-1]).endswith("shape"):
         return ""
     if not all(one is None or (isinstance(one, int) and one >= 0) for one in value) and place[-1] != "target_shape":
-        return "received another shape than a list of whole numbers and null"
+        return "received a shape that is not a list of whole numbers and null"
     numbers = prod(one for one in value if isinstance(one, int))
     if numbers > MOST_ROW_NUMBERS:
         return f"is a shape of {_short(numbers)} numbers, expected at most {MOST_ROW_NUMBERS}"
@@ -163,14 +163,14 @@ def _shape_refusal(place: Place, value: list[Any]) -> str:
 def _class_refusal(value: dict[str, Any]) -> str:
     module, name, registered = value.get("module"), value["class_name"], value.get("registered_name")
     if not isinstance(name, str) or not isinstance(module, str | None):
-        return "names its class by another value than a text"
+        return "names its class by a value that is not text"
     if name == "__keras_tensor__" and module is None:
         return ""
     if name not in CLASSES.get(module or "", ()) or registered not in (None, name):
         full = _short(f"{module}.{name}" if module else name)
         return (
-            f"names the class {full}{_layer_words(value)}, which is not one of the layers of Keras that can be sent; a "
-            "script with its own layers cannot be trained from its configuration"
+            f"names the class {full}{_layer_words(value)}, which is not one of the layers of Keras that can be sent; "
+            "run a model with layers of its own as a script (fitstop run)"
         )
     if name == "DTypePolicy":
         policy = value.get("config")

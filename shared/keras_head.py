@@ -16,7 +16,7 @@ class Head:
 
 
 def find_head(config: dict[str, Any]) -> Head | str:
-    """The head, or why a new one cannot take its place. The configuration has been checked by then."""
+    """The head, or why it cannot be replaced. Expects a checked configuration."""
     layers = {_name(one): one for one in config["config"]["layers"]}
     name = _last(config)
     while name in layers:

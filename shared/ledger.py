@@ -1,4 +1,4 @@
-"""The ledger: what a job's time on a GPU bought.
+"""The ledger: what a job's compute time was used for.
 
     waiting     no GPU: in the queue, and between two attempts
     start_up    from the claim to the first epoch: process, data, model, resume
@@ -9,8 +9,8 @@
 
 All but waiting add up to the time that the attempts held their GPUs, to the microsecond; a second on two GPUs is two
 seconds. An attempt's time is cut into pieces, and each piece goes to one part. The attempt's owner measured that time
-(`shared/held.py`); waiting is what the volume's clock says between two files. `avoided` is what a stop left unpaid:
-epochs not run times the median epoch. `uncharged` is how long the GPUs were held after that: nobody pays for it.
+(`shared/held.py`); waiting is what the volume's clock says between two files. `avoided` is what a stop saved: epochs
+not run times the median epoch. `uncharged` is how long the GPUs were held after that: nobody pays for it.
 """
 
 from collections.abc import Iterator
@@ -117,9 +117,9 @@ def ledger(job: JobHistory) -> Ledger:
 
 
 def _epochs_avoided(job: JobHistory) -> int:
-    """What a job that stopped itself, or that could not win its sweep, was allowed and did not need.
+    """Epochs that a job did not need because it stopped itself or could not win its sweep.
 
-    A job that failed, was cancelled or had used up its budget avoided nothing: it wanted those epochs.
+    A job that failed, was cancelled or used up its budget avoided nothing.
     """
     stop = job.result.ending.stop if job.result else None
     return stop.epochs_not_run if stop and stop.reason in _AVOIDING_STOPS else 0

@@ -1,4 +1,4 @@
-"""`checkpoints/manifest.json`: which checkpoints of an attempt are whole, and what they are worth.
+"""`checkpoints/manifest.json`: the complete checkpoints of an attempt, with their metrics.
 
 Only files that it names are served. It is replaced whole after each checkpoint, never before.
 """

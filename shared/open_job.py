@@ -1,4 +1,4 @@
-"""A marker of `open/`: its name says all that there is to know of a job's place in the queue."""
+"""A marker of `open/`: its name encodes a job's position in the queue."""
 
 from dataclasses import dataclass
 from typing import Self

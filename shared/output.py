@@ -1,4 +1,4 @@
-"""What the training process of an attempt printed: bounded files, read by position, without control characters.
+"""The output of an attempt's training process: bounded files, read by position, without control characters.
 
     output.log              the beginning
     output-<start>.log      what follows from the byte `<start>` on: the newest two of these files

@@ -1,4 +1,4 @@
-"""Read a Parquet file of the volume within limits: everybody who mounts the volume can have written it.
+"""Read a Parquet file of the volume within limits: anyone who mounts the volume may have written it.
 
 The footer says how many rows and bytes follow; what claims too much, or something else than is expected, is not read.
 A page's own size is 32 bits in the format, so that a file that lies costs a few GiB at most, and two are read at once.

@@ -1,9 +1,9 @@
-"""Open a file of the volume that somebody else may have put there: a regular file, not too long, and no link to it.
+"""Open an untrusted file of the volume:
 
-Everybody who mounts the volume can write to it, so a file may be a link to another machine's secrets, a FIFO that is
-never answered, a device, or longer than the memory. `guard` names a volume; below it no link is followed, in no part
-of the path. The links above it are those of the machine's owner. Not `openat2`, which says the same in one call:
-Python has no wrapper for it, and some sandboxes have no such call.
+only a regular file, of limited size, not a link. Anyone who mounts the volume can write to it, so a file may be a link
+to another machine's secrets, a FIFO that is never answered, a device, or longer than the memory. `guard` names a
+volume; below it no link is followed, in no part of the path. The links above it are those of the machine's owner. Not
+`openat2`, which says the same in one call: Python has no wrapper for it, and some sandboxes have no such call.
 """
 
 import errno

@@ -1,6 +1,6 @@
 """Where an attempt began and how far it got: by the names of its resume points and by its events.
 
-What is in a resume point only the training program knows.
+Only the training process knows the content of a resume point.
 """
 
 import re
@@ -16,7 +16,7 @@ _NAME = re.compile(r"point-(\d{7})-(\d{9})\.bin")
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """How far a run is: whole epochs done, and batches of the next."""
+    """The position of a run: finished epochs, and batches of the next."""
 
     epochs: int = 0
     batches: int = 0

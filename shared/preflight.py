@@ -1,4 +1,4 @@
-"""`python -m shared.preflight KEY_FILE`: whether the local stack can start like this, before it starts.
+"""`python -m shared.preflight KEY_FILE`: checks whether the local stack can start.
 
 Checks the settings and the volume's filesystem or bucket, and prints the stack's API key of scope admin:
 FITSTOP_ADMIN_KEY where it is set, else the key in KEY_FILE, which is created at the first start.

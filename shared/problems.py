@@ -1,4 +1,4 @@
-"""What is wrong with something that came from outside.
+"""Problems of input from outside.
 
     FitstopError            everything that Fitstop itself raises
     ├── Refused             what came cannot be taken; carries every problem at once
@@ -37,7 +37,7 @@ class FitstopError(Exception):
 
 
 class Refused(FitstopError):
-    """What came cannot be taken. `problems` holds every reason, never only the first."""
+    """The input is refused. `problems` lists every reason."""
 
     code = "refused"
 
@@ -96,12 +96,12 @@ def close_names(name: str, known: Sequence[str], most: int = 1) -> list[str]:
     return list(dict.fromkeys([*same, *(by_folded[one] for one in close)]))[:most]
 
 
-def cut_name(name: str) -> str:
-    """`name` for a person, at most 64 characters of it."""
-    return name if len(name) <= _MOST_CHARACTERS else name[: _MOST_CHARACTERS - 1] + "…"
+def cut(text: str, most: int = _MOST_CHARACTERS) -> str:
+    """`text` for a person, at most `most` characters of it."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def list_names(names: Sequence[str], most: int = 40) -> str:
     """`names` in a row for a person, cut where the row grows too long."""
-    shown = ", ".join(cut_name(name) for name in names[:most])
+    shown = ", ".join(cut(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -90,7 +90,7 @@ def remove_wrong_types(client: Any) -> None:
     for kind, keys in (("list", lists), ("set", sets)):
         for key in keys:
             if client.type(key) not in {kind.encode(), b"none"}:
-                log.warning("removed a key of the queue in Redis that is no %s", kind)
+                log.warning("removed a key of the queue in Redis that is not a %s", kind)
                 client.delete(key)
 
 

@@ -203,7 +203,7 @@ def _split_strata(
     sizes = np.bincount(of_row)
     members = np.split(np.argsort(of_row, kind="stable"), np.cumsum(sizes)[:-1])
     if sizes.min() < 2:
-        raise CannotSplit("a class has one row only")
+        raise CannotSplit("a class has only one row")
     if min(train, validation) < len(sizes):
         raise CannotSplit(f"the smaller part has {min(train, validation)} rows for {len(sizes)} classes")
     of_train = _shares(sizes, train, random)

@@ -77,26 +77,25 @@ class Settings(BaseModel):
 
     volume: Path = Field(
         default_factory=volume_folder,
-        description="the shared volume's folder, or s3://BUCKET/PREFIX for a volume in a bucket",
+        description="folder of the shared volume, or s3://BUCKET/PREFIX for a volume in a bucket",
     )
     bucket: Annotated[str, AfterValidator(_check_bucket)] = Field(
         default="",
-        description="the bucket that holds the volume, which FITSTOP_VOLUME names as a rule; with both, FITSTOP_VOLUME "
-        "is the folder that stands for it, on a disk that may be lost",
+        description="bucket that holds the volume, if FITSTOP_VOLUME does not name it; with both, FITSTOP_VOLUME is "
+        "its local copy, which may be lost",
     )
-    bucket_seconds: float = Field(default=3, gt=0, le=60, description="time between two looks at a bucket")
+    bucket_seconds: float = Field(default=3, gt=0, le=60, description="time between two checks of a bucket")
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="the Redis that carries notifications; none: no Redis, and workers look at the volume every "
-        "FITSTOP_SWEEP_SECONDS by themselves",
+        description="Redis for notifications; none: no Redis, and workers check the volume every FITSTOP_SWEEP_SECONDS",
     )
     umask: str = Field(
         default="077",
         pattern="^[0-7]{3}$",
-        description="rights that new files do not have; 007 or 022 where parts of the service run as several users",
+        description="umask of new files; 007 or 022 if parts of the service run as several users",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="lowest level that is logged"
+        default="info", description="minimum level of log messages"
     )
     project_weights: ProjectWeights = Field(
         default_factory=dict, description='JSON: turns of each project in the queue, such as {"vision": 2}; default: 1'
@@ -108,27 +107,27 @@ class Settings(BaseModel):
     # The API
     state_folder: Path = Field(
         default_factory=state_folder,
-        description="folder of keys, sessions and webhooks, which no worker mounts; default: beside the volume",
+        description="folder of keys, sessions and webhooks, which workers do not mount; default: next to the volume",
     )
-    host: str = Field(default="127.0.0.1", description="the address that the API listens on")
+    host: str = Field(default="127.0.0.1", description="address that the API listens on")
     admin_key: Annotated[SecretStr, AfterValidator(_hard_to_guess)] | None = Field(
-        default=None, description="an API key of scope admin, beside those of the state folder"
+        default=None, description="API key of scope admin, in addition to those of the state folder"
     )
-    port: int = Field(default=8000, ge=0, le=65_535, description="the port that the API listens on")
+    port: int = Field(default=8000, ge=0, le=65_535, description="port that the API listens on")
     trusted_proxies: Annotated[str, AfterValidator(_check_networks)] = Field(
         default="",
         description="addresses and networks of proxies whose X-Forwarded headers count, separated by commas",
     )
-    api_processes: int = Field(default=1, ge=1, le=64, description="the API's worker processes")
-    api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each of them")
-    max_streams: int = Field(default=256, ge=1, le=1000, description="event streams open at once in one process")
+    api_processes: int = Field(default=1, ge=1, le=64, description="number of API processes")
+    api_threads: int = Field(default=384, ge=2, le=1024, description="threads for requests in each process")
+    max_streams: int = Field(default=256, ge=1, le=1000, description="maximum event streams of one API process")
     cache: Path = Field(
         default_factory=cache_folder,
-        description="this worker's own disk, for decoded images and compiled programs; it may be deleted",
+        description="folder on the worker's own disk for decoded images and compiled programs; may be deleted",
     )
     cache_bytes: int = Field(default=50 * 1024**3, ge=0, description="maximum bytes of decoded images in the cache")
     index_folder: Path = Field(
-        default_factory=cache_folder, description="this host's own disk, for an index that may be deleted"
+        default_factory=cache_folder, description="folder on this host's own disk for the index; may be deleted"
     )
     requests_per_minute: int = Field(default=6000, ge=1, description="maximum requests of one API key per minute")
     max_unfinished_jobs: int = Field(default=10_000, ge=1, description="maximum unfinished jobs of one API key")
@@ -144,7 +143,7 @@ class Settings(BaseModel):
     )
     webhook_networks: Annotated[str, AfterValidator(_check_networks)] = Field(
         default="",
-        description="networks that webhooks may reach beside public addresses, separated by commas; also allows http",
+        description="networks that webhooks may reach besides public ones, separated by commas; also allows http",
     )
     max_job_bytes: int = Field(default=2 * 1024**2, ge=1024, description="maximum bytes of a POST /jobs body")
     max_table_bytes: int = Field(
@@ -173,78 +172,80 @@ class Settings(BaseModel):
     )
     max_program_files: int = Field(default=2000, ge=1, description="maximum files of a program")
     max_dataset_images: int = Field(
-        default=2_000_000, ge=2, description="maximum images of a dataset; its archive may have twice as many entries"
+        default=2_000_000,
+        ge=2,
+        description="maximum images of a dataset; its archive may have twice as many entries",
     )
     max_image_bytes: int = Field(default=64 * 1024**2, ge=1024, description="maximum bytes of one image file")
     max_image_pixels: int = Field(default=100_000_000, ge=1, description="maximum width times height of one image")
     ingest_timeout_seconds: float = Field(
-        default=300, gt=0, description="maximum time to parse an upload, for each GiB that it has begun"
+        default=300, gt=0, description="maximum time to parse an upload, per started GiB"
     )
     ingest_memory_bytes: int = Field(default=8 * 1024**3, ge=256 * 1024**2, description="maximum memory to parse it")
 
     # The worker
-    slots: int = Field(default=1, ge=1, le=64, description="jobs that this worker runs at the same time")
+    slots: int = Field(default=1, ge=1, le=64, description="number of jobs that this worker runs at the same time")
     slot_devices: int = Field(
         default=1,
         ge=1,
         le=MOST_DEVICES,
-        description="devices that each slot holds, for jobs with hyperparameters.devices; virtual ones on a CPU",
+        description="number of devices of each slot, for jobs with hyperparameters.devices; virtual on a CPU",
     )
     gpu_price_per_hour: float | None = Field(
         default=None, ge=0, le=1_000_000, description="price per hour of one GPU, for the ledger"
     )
-    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="the currency of that price")
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="currency of that price")
     allow_code: AllowCode = Field(
         default="no",
-        description="whether this worker runs programs: no; boxed, where the kernel of its machine can confine them; "
-        "unboxed, with all rights of the worker",
+        description="whether this worker runs programs: no; boxed: confined by the kernel; unboxed: with all rights of "
+        "the worker",
     )
     requirements_bytes: int = Field(
         default=10 * 1024**3,
         ge=1024**2,
-        description="maximum bytes that the packages of programs take in the cache; also of one program alone",
+        description="maximum bytes of programs' packages in the cache, and of the packages of one program",
     )
     requirements_seconds: float = Field(default=600, gt=0, description="maximum time to install a program's packages")
     program_files_bytes: int = Field(
         default=50 * 1024**3,
         ge=1024**2,
-        description="maximum bytes that one attempt of a program keeps on the volume, beyond which it is ended",
+        description="maximum bytes that one attempt of a program keeps on the volume; above it the attempt is ended",
     )
     max_training_bytes: int = Field(
         default=0,
         ge=0,
         description="maximum memory of one training process; 0: nine tenths of the machine's or the container's",
     )
-    child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="how a training child starts")
+    child_start: Literal["forkserver", "spawn"] = Field(default="forkserver", description="start method of training")
     child_start_seconds: float = Field(
-        default=20, gt=0, description="maximum time for a training child to start; then its worker is unfit"
+        default=20, gt=0, description="maximum time for a training process to start; after it the worker is unfit"
     )
     heartbeat_seconds: float = Field(default=3, gt=0, description="time between two heartbeats of an attempt")
     self_stop_seconds: float = Field(
-        default=20, gt=0, description="time without heartbeat until a worker stops its child"
+        default=20, gt=0, description="heartbeat age at which a worker stops its own training process"
     )
-    take_over_seconds: float = Field(default=30, gt=0, description="time without heartbeat until others take over")
-    sweep_seconds: float = Field(default=5, gt=0, description="time between two sweeps of the open jobs")
-    hang_seconds: float = Field(default=60, gt=0, description="minimum time without a batch until a child hangs")
-    first_batch_seconds: float = Field(default=900, gt=0, description="maximum time for a child's first batch")
+    take_over_seconds: float = Field(default=30, gt=0, description="heartbeat age at which others take over")
+    sweep_seconds: float = Field(default=5, gt=0, description="time between two patrols of the unfinished jobs")
+    hang_seconds: float = Field(default=60, gt=0, description="minimum time without a batch that is a hang")
+    first_batch_seconds: float = Field(default=900, gt=0, description="maximum time up to the first batch")
     resume_seconds: float = Field(
         default=60, gt=0, description="minimum time between two resume points inside an epoch"
     )
-    stop_grace_seconds: float = Field(default=10, gt=0, description="time for a child to stop before it is killed")
+    stop_grace_seconds: float = Field(default=10, gt=0, description="time for training to stop before it is killed")
     device_data_bytes: int = Field(
         default=0, ge=0, description="maximum data held on the device; 0: a quarter of its free memory"
     )
     retry_backoff_seconds: float = Field(
-        default=1, ge=0, description="wait after a failed attempt; doubles with each without progress"
+        default=1, ge=0, description="wait after a failed attempt; doubled after each further one without progress"
     )
     idle_exit_seconds: float = Field(
-        default=0, ge=0, description="time without a job until a worker exits with status 0; 0: never"
+        default=0, ge=0, description="time without a job after which a worker exits with status 0; 0: never"
     )
     idle_hook: str = Field(default="", description="shell command to run when a worker exits because it is idle")
     volume_reserve_bytes: int = Field(
         default=64 * 1024**2,
         ge=0,
-        description="free space that uploads, checkpoints and resume points leave; below it no job is claimed",
+        description="free space that uploads, checkpoints and resume points do not use; below it no job is claimed",
     )
     max_failures: int = Field(
         default=3, ge=1, le=100, description="failed attempts in a row without progress after which the job fails"
@@ -277,12 +278,12 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if settings.heartbeat_seconds >= settings.self_stop_seconds:
         raise BadEnvironment(
             f"FITSTOP_HEARTBEAT_SECONDS={settings.heartbeat_seconds:g} must be below "
-            f"FITSTOP_SELF_STOP_SECONDS={settings.self_stop_seconds:g}: else every attempt is given up before it beats"
+            f"FITSTOP_SELF_STOP_SECONDS={settings.self_stop_seconds:g}"
         )
     if settings.self_stop_seconds >= settings.take_over_seconds:
         raise BadEnvironment(
             f"FITSTOP_SELF_STOP_SECONDS={settings.self_stop_seconds:g} must be below "
-            f"FITSTOP_TAKE_OVER_SECONDS={settings.take_over_seconds:g}: else a job has two trainers for a while"
+            f"FITSTOP_TAKE_OVER_SECONDS={settings.take_over_seconds:g}, or two workers could train one job"
         )
     _check_folders(settings.volume, settings.state_folder)
     if settings.redis_address is not None:
@@ -304,8 +305,8 @@ def _check_folders(volume: Path, state_folder: Path) -> None:
         raise BadEnvironment(f"FITSTOP_VOLUME={volume} is neither a folder nor a bucket such as s3://BUCKET/PREFIX")
     if state_folder.absolute().is_relative_to(volume.absolute()):
         raise BadEnvironment(
-            f"FITSTOP_STATE_FOLDER={state_folder} must not be in FITSTOP_VOLUME={volume}: else who can write the "
-            "volume can make keys"
+            f"FITSTOP_STATE_FOLDER={state_folder} must not be in FITSTOP_VOLUME={volume}: otherwise everyone who can "
+            "write to the volume can create keys"
         )
 
 

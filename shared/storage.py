@@ -37,10 +37,10 @@ _BROKEN = frozenset(
     }
 )
 _MESSAGES: dict[StorageCode, str] = {
-    "volume_full": "the volume is full; free some space and the job continues",
+    "volume_full": "the volume is full; the job continues when there is free space",
     "volume_error": "the volume could not be read or written",
-    "worker_disk_full": "a disk of the worker's own machine is full, not the volume; free some space there",
-    "worker_disk_error": "a disk of the worker's own machine could not be read or written",
+    "worker_disk_full": "a local disk of the worker's machine is full (not the volume); free some space there",
+    "worker_disk_error": "a local disk of the worker's machine could not be read or written",
 }
 
 

@@ -99,7 +99,7 @@ _SENTENCES: dict[Code, str] = {
     "gpu_busy": "The GPU was busy.",
     "gpu_waited_for_data": "The GPU waited for data: prepare batches in parallel, cache them, or use larger ones.",
     "gpu_waited_for_disk": "The GPU waited for data from the disk.",
-    "gpu_short_steps": "The GPU was often idle between short steps: larger batches use it better.",
+    "gpu_short_steps": "The GPU was often idle between short steps: larger batches use it more.",
     "gpu_idle": "The GPU was often idle, and neither the processor nor the disk was busy.",
     "cpu_busy": "All CPU cores were busy.",
     "cpu_waited_for_disk": "Training waited for the disk.",

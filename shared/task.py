@@ -96,7 +96,7 @@ def better_mode(monitor: str) -> Literal["min", "max"]:
     """Whether less or more of a monitored value is better; every log name has exactly one answer."""
     base = monitor.removeprefix("val_")
     if base not in ("loss", *get_args(Metric)):
-        raise ValueError(f"{monitor} is not a name of the logs")
+        raise ValueError(f"{monitor} is not a column of the training log")
     return "max" if base in _GREATER_IS_BETTER else "min"
 
 

@@ -95,7 +95,7 @@ class Volume:
         self.programs = ProgramStore(root)
         make_folder(root)
         guard(root)
-        self._identity = VolumeIdentity(root)
+        self.identity = VolumeIdentity(root)
         for folder in (self.datasets, self.open, self.annotated, self.turns, self.jobs, self.workers, self.deleted):
             make_folder(folder)
         # Those whose names this process has brought onto the disk.
@@ -105,7 +105,7 @@ class Volume:
 
     def check(self) -> None:
         """Raise OSError where the volume is away or cannot be read. Costs one look at one file."""
-        self._identity.check()
+        self.identity.check()
         if (mirror := mirror_at(self.root)) is not None:
             mirror.check()
 
@@ -380,7 +380,7 @@ def _card(path: Path) -> WorkerCard | None:
 @lru_cache(maxsize=1000)
 def _warn_once(problem: str) -> None:
     """Not at each look at the cards, which are looked at every few seconds."""
-    log.warning("a worker's card is passed over: %s", problem)
+    log.warning("a worker's card is ignored: %s", problem)
 
 
 def data_file_of(job: JobFolder, dataset_id: str) -> Path:

@@ -26,7 +26,7 @@ def is_volume(root: Path) -> bool:
 def check_copied(root: Path) -> None:
     """Raise OSError where a copy into this folder is not finished: it is no volume yet."""
     if (root / COPY_FILE).exists():
-        reason = "the copy into this folder is not finished: run `fitstop volume copy` again"
+        reason = "the copy into this folder is unfinished: run `fitstop volume copy` again"
         raise OSError(errno.EBUSY, reason, str(root))
 
 

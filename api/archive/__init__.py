@@ -1,9 +1,9 @@
-"""Zip and tar archives of strangers: read entry by entry, in order, and never unpacked by name.
+"""Untrusted zip and tar archives: read entry by entry, in order, and never unpacked by name.
 
-`survey_archive` judges every entry before the first is read; `read_archive` reads those that were taken. What is wrong
-with an archive is a Refused whose sentence names the entry, never an exception of zipfile or tarfile.
+`survey_archive` checks every entry before the first is read; `read_archive` reads the accepted ones. A bad archive
+raises Refused, which names the entry, never an exception of zipfile or tarfile.
 
-The law of this folder: only the throw-away processes that parse uploads use it.
+The rule of this folder: only the throw-away processes that parse uploads use it.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ def survey_archive(
 ) -> list[Entry]:
     """All files of the archive, in its order, with the first bytes of those whose name `wants_head`.
 
-    Raises Refused with every entry that cannot be taken.
+    Raises Refused with every bad entry.
     """
     files, problems = survey_names(path, kind, limits, wants_head)
     if problems:

@@ -1,4 +1,4 @@
-"""The entries of an archive, whatever its format: which are taken, and the sentence for each that is not."""
+"""The entries of an archive, whatever its format: which are accepted, and the problem of each other one."""
 
 import re
 import unicodedata
@@ -46,7 +46,7 @@ class Content:
 
 @dataclass
 class Survey:
-    """What is known of an archive so far: how much it holds, and what is wrong with it."""
+    """The facts of an archive so far: its size, and its problems."""
 
     limits: ArchiveLimits
     problems: list[Problem] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Survey:
         """The archive opens to `size` bytes more. Raises Refused above the limit."""
         self.bytes += size
         if self.bytes > self.limits.bytes:
-            detail = f"opens to more than {self.limits.bytes} bytes, the maximum"
+            detail = f"unpacks to more than {self.limits.bytes} bytes, the maximum"
             raise Refused([Problem("#", detail, "too_many_bytes")])
 
     def take(self, raw_name: str, fault: str | None, *, is_folder: bool = False) -> str | None:
@@ -93,7 +93,7 @@ class Survey:
         return None
 
     def _lookalike(self, name: str) -> str | None:
-        """A fault where the name, or a folder on its way, is another one's in other letters."""
+        """The problem of a name, or of one of its folders, that differs from another only by case or form."""
         for end in [at for at, letter in enumerate(name) if letter == "/"]:
             folder = name[:end]
             if folder not in self._folders:
@@ -132,9 +132,9 @@ def _name_fault(name: str) -> str | None:
     faults = {
         "has a backslash in its name; write it with / between folders": "\\" in name,
         "has a control character in its name": not _is_text(name),
-        "has an absolute name, expected one below the archive's top": name.startswith("/"),
+        "has an absolute name; expected a relative one": name.startswith("/"),
         "has a drive letter in its name": _DRIVE.match(name) is not None,
-        "has .. in its name, expected one below the archive's top": ".." in name.split("/"),
+        "has .. in its name; expected a path inside the archive": ".." in name.split("/"),
     }
     return next((fault for fault, is_so in faults.items() if is_so), None)
 

@@ -14,7 +14,7 @@ _PIECE_BYTES = 1024**2
 
 
 def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iterator[Entry]:
-    """Judge each entry, and yield the files that are taken. Raises Refused for an archive that is damaged."""
+    """Check each entry, and yield the accepted files. Raises Refused for an archive that is damaged."""
     with _open(path) as archive:
         for member in _members(archive):
             found.count(max(member.size, 0))
@@ -63,7 +63,7 @@ def _fault(member: tarfile.TarInfo) -> str | None:
     if member.issym() or member.islnk():
         return "is a link; pack the file that it points to"
     if member.issparse():
-        return "is a sparse file; pack it as a plain one"
+        return "is a sparse file; pack it as a regular file"
     if not (member.isreg() or member.isdir()):
         return "is a device, a FIFO or a socket, expected a file"
     return None
@@ -77,7 +77,7 @@ def _check_end(archive: tarfile.TarFile, found: Survey) -> None:
         file.seek(archive.offset)
         end = file.read(tarfile.BLOCKSIZE)
         if len(end) < tarfile.BLOCKSIZE or any(end):
-            raise damage_refusal("the mark of its end is missing")
+            raise damage_refusal("its end marker is missing")
         # The checksum of gzip comes after everything else.
         while piece := file.read(_PIECE_BYTES):
             found.count_bytes(len(piece))
@@ -90,7 +90,7 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, size: int) -> bytes
 def _reader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[int], bytes]:
     with _translate_errors(member.name):
         file = archive.extractfile(member)
-    assert file is not None, "a regular file has content"
+    assert file is not None, "only a regular file has content"
 
     def read_some(size: int) -> bytes:
         with _translate_errors(member.name):

@@ -15,7 +15,7 @@ _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
 def survey(path: Path, found: Survey, wants_head: Callable[[str], bool]) -> Iterator[Entry]:
-    """Judge all entries, then yield the files that are taken. Raises Refused for an archive that is no safe zip."""
+    """Check all entries, then yield the accepted files. Raises Refused for an unsafe zip."""
     with _open(path) as archive:
         infos = _in_order(archive)
         for info in infos:
@@ -83,7 +83,7 @@ def _fault(info: zipfile.ZipInfo) -> str | None:
 
 
 def _refuse_overlaps(infos: list[zipfile.ZipInfo], found: Survey) -> None:
-    """A problem for each entry whose bytes are another's too: how a small file opens to petabytes."""
+    """A problem for each entry whose bytes are another's too: with this trick a small file unpacks to petabytes."""
     end = 0
     for info in infos:
         if info.header_offset < end:
@@ -119,4 +119,4 @@ def _reason(error: Exception) -> str:
         return "its checksum is wrong"
     if "header" in text:
         return "its headers contradict each other"
-    return "it cannot be read as a zip"
+    return "it cannot be read as a zip archive"

@@ -1,1 +1,1 @@
-"""Who may use the service, and how much: keys, the page's sessions, scopes, quotas."""
+"""Access to the service: keys, the page's sessions, scopes, quotas."""

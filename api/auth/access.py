@@ -1,8 +1,8 @@
-"""Who may: every request but those of a public route shows an API key whose scope reaches as far as the route's.
+"""Authentication: every request except to a public route needs an API key with at least the route's scope.
 
-The key comes in `Authorization: Bearer` and nowhere else: an address ends up in logs and histories. A browser that was
-signed in at the page sends a cookie instead (`api.auth.cookie`), which stands for its key. The header outweighs the
-cookie. Not Flask-HTTPAuth: it would replace the reading of one header.
+The key comes in `Authorization: Bearer` and nowhere else: addresses end up in logs and histories. A browser that is
+logged in at the page sends a cookie instead (`api.auth.cookie`), which represents its key. The header has precedence.
+Not Flask-HTTPAuth: it would replace the reading of one header.
 """
 
 from contextlib import suppress
@@ -35,7 +35,7 @@ _MOST_CHARACTERS = 512
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose request it is."""
+    """The identity behind a request."""
 
     key_id: str
     scope: Scope
@@ -47,35 +47,35 @@ class Caller:
 
 
 def install(app: Flask) -> None:
-    """Ask for a key before any view runs."""
+    """Check the key before any view runs."""
     app.extensions[_KEY] = {}
     app.before_request(_check)
 
 
 def protect(app: Flask, endpoint: str, scope: RouteScope) -> None:
-    """Say what scope an endpoint needs. A request to one of which nothing is said fails."""
+    """Set the scope that an endpoint needs. A request to an endpoint without one fails."""
     if scope not in _REACH:
         raise ValueError(f"{endpoint}: {scope!r} is not a scope; expected one of {', '.join(_REACH)}")
     app.extensions[_KEY][endpoint] = scope
 
 
 def scope_of(app: Flask, endpoint: str) -> RouteScope:
-    """The scope that an endpoint needs. Raises KeyError where nobody said."""
+    """The scope that an endpoint needs. Raises KeyError if none was set."""
     found: RouteScope = app.extensions[_KEY][endpoint]
     return found
 
 
 def caller() -> Caller:
-    """Whose request is being answered; its route is not public."""
+    """The caller of the current request, whose route is not public."""
     found = g.caller
     assert isinstance(found, Caller)
     return found
 
 
 def shows_key(app: Flask, environ: dict[str, Any]) -> bool:
-    """Whether a request (PEP 3333) shows an active key, or a session of one. Reads the state folder alone.
+    """Whether a request (PEP 3333) shows an active key, or a session of one. Reads only the state folder.
 
-    False also where that cannot be found out: what is wrong is said when the request is answered.
+    False also if that fails: the answer to the request reports the error.
     """
     with app.request_context(environ), suppress(OSError, ValueError, HTTPException):
         sent = request.headers.get("Authorization")
@@ -102,21 +102,21 @@ def _check() -> Response | None:
     known = _find_session_key() if is_session else _find_key()
     if known is None:
         # A volume that is away knows no key.
-        service().volume.check()
+        service().volume.identity.check()
         return _redirect_to_sign_in() if needed == "page" else _refuse()
     g.caller = Caller(known.id, known.scope, known.project, is_session)
     if _REACH[known.scope] < _REACH[needed]:
         raise HttpProblem(
             403,
             "scope",
-            f'this key has the scope "{known.scope}", and this needs "{needed}"',
+            f'this key has the scope "{known.scope}", but this needs "{needed}"',
             headers={"WWW-Authenticate": f'Bearer realm="fitstop", error="insufficient_scope", scope="{needed}"'},
         )
     return None
 
 
 def _find_shared() -> Caller | None:
-    """Who has a link to the job of the path; None for everybody else."""
+    """The holder of a link to the job of the path, or None."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     share = service().shares.find((request.view_args or {})["job_id"], token.strip(" "))
     if share is None or scheme.lower() != "bearer":
@@ -144,14 +144,14 @@ def _find_by_header(sent: str) -> KnownKey | None:
 
 
 def _redirect_to_sign_in() -> Response:
-    """From there a person comes back to where they wanted to go."""
+    """The redirect returns to the requested page after the log-in."""
     return redirect(f"{SIGN_IN}?{urlencode({'next': request.full_path.rstrip('?')})}", 303)
 
 
 def _refuse() -> NoReturn:
     if read_secret() is not None:
         raise _unauthorized("session_over", f"this session has ended; log in again at {SIGN_IN}")
-    raise _unauthorized("no_key", f"an API key is needed: {_HOW}")
+    raise _unauthorized("no_key", f"an API key is required: {_HOW}")
 
 
 def _find_key() -> KnownKey:
@@ -161,7 +161,7 @@ def _find_key() -> KnownKey:
         raise _unauthorized("no_key", f"the Authorization header has no key: {_HOW}")
     known = _find_by_header(sent)
     if known is None:
-        service().volume.check()
+        service().volume.identity.check()
         raise _unauthorized(
             "unknown_key",
             "unknown API key; a key is fs_, 12 characters, _ and 40 characters: check that it was copied whole",

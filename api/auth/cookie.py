@@ -1,8 +1,8 @@
-"""The cookie of a browser that is signed in: what it is called, how it is set, and from where a write by it may come.
+"""The cookie of a logged-in browser: its name, how it is set, and the allowed origin of its writes.
 
 It holds the secret of a session (`api.state.sessions`), never a key. No script reads it (HttpOnly) and no other site
 sends it (SameSite=Strict). Sites are compared without their ports, so that is not enough on a machine with several
-servers: a write also has to come from our own page, by the word of the browser.
+servers: a write also has to come from our own page, as reported by the browser.
 """
 
 from urllib.parse import urlsplit
@@ -17,13 +17,13 @@ _HOST = "__Host-"
 
 
 def read_secret() -> str | None:
-    """The secret that the browser sent, whatever it is worth; None where it sent none."""
+    """The secret that the browser sent, not yet checked, or None."""
     secret = request.cookies.get(_HOST + _name())
     return secret if secret is not None or request.is_secure else request.cookies.get(_name())
 
 
 def give(response: Response, secret: str) -> None:
-    """Let the browser that is being answered keep a session's secret for as long as the session lasts."""
+    """Set the cookie with a session's secret, for the lifetime of the session."""
     name = _HOST + _name() if _is_https() else _name()
     response.set_cookie(
         name, secret, max_age=SECONDS["session"], path="/", secure=_is_https(), httponly=True, samesite="Strict"
@@ -31,14 +31,14 @@ def give(response: Response, secret: str) -> None:
 
 
 def take_away(response: Response) -> None:
-    """Let the browser forget it."""
+    """Remove the cookie."""
     response.delete_cookie(_name(), path="/", secure=_is_https(), httponly=True, samesite="Strict")
     if _is_https():
         response.delete_cookie(_HOST + _name(), path="/", secure=True, httponly=True, samesite="Strict")
 
 
 def check_origin() -> None:
-    """Refuse what another page than ours, or no page at all, has sent: HttpProblem 403.
+    """Raise HttpProblem 403 unless our own page has sent the request.
 
     Browsers say it in Sec-Fetch-Site, which no script can set; older ones, and all on plain HTTP, in Origin.
     """
@@ -52,16 +52,16 @@ def check_origin() -> None:
 
 
 def _own_origins() -> set[str]:
-    """A proxy with TLS speaks plain HTTP to us and passes the Host on; the browser's word is https then."""
+    """The service's own origins. A proxy with TLS forwards plain HTTP and the Host, while browsers report https."""
     return {f"https://{request.host}", f"{request.scheme}://{request.host}"}
 
 
 def _is_https() -> bool:
-    """Whether the browser came by https: by our own connection, or by its own word behind a proxy."""
+    """Whether the browser uses https: by our own connection, or by its headers behind a proxy."""
     return request.is_secure or request.headers.get("Origin", "").startswith("https://")
 
 
 def _name() -> str:
-    """One for each port: cookies know no ports, and two services of one machine are not one."""
+    """The cookie's name, one for each port: cookies ignore ports, and one machine may run two services."""
     port = urlsplit(f"//{request.host}").port
     return "fitstop_session" if port is None else f"fitstop_session_{port}"

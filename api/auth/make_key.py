@@ -1,6 +1,6 @@
 """Make a key and print it: `python -m fitstop.service api.make_key NAME [--scope admin] [--days 30]`.
 
-It makes the first key on a machine of the API (FITSTOP_STATE_FOLDER), and a new one after the last was lost. Write
+It creates the first key on a machine of the API (FITSTOP_STATE_FOLDER), or a new one after the last was lost. Write
 access to that folder allows everything anyway.
 """
 
@@ -19,9 +19,9 @@ from shared.times import time_in
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the key alone on stdout. Exit status 2 for what cannot be used, 1 for a folder that cannot."""
+    """Print only the key on stdout. Exit status 2 for invalid arguments, 1 for an unusable folder."""
     parser = argparse.ArgumentParser(prog="python -m fitstop.service api.make_key", description="Make an API key.")
-    parser.add_argument("name", metavar="NAME", help="what the key is for")
+    parser.add_argument("name", metavar="NAME", help="purpose of the key")
     parser.add_argument("--scope", choices=get_args(Scope), default="admin", help="default: %(default)s")
     parser.add_argument("--project", default=DEFAULT_PROJECT, help="project of the key; default: %(default)s")
     parser.add_argument(
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         choices=range(1, 3651),
         metavar="DAYS",
-        help="how long it lasts; default: until it is revoked",
+        help="days until the key expires; default: never",
     )
     asked = parser.parse_args(arguments)
     expires_at = time_in(asked.days * 86_400) if asked.days else None

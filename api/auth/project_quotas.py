@@ -1,4 +1,4 @@
-"""What one project may use, by `FITSTOP_PROJECT_QUOTAS`: bytes, unfinished jobs, GPU seconds and cost in a month.
+"""The quotas of a project, from `FITSTOP_PROJECT_QUOTAS`: bytes, unfinished jobs, GPU seconds and cost in a month.
 
 A quota of a month or of bytes is 403, since waiting for seconds does not help; that of unfinished jobs is 429.
 """
@@ -20,7 +20,7 @@ def project_quota(project: str) -> ProjectQuota:
 
 
 def check_bytes(coming: int) -> None:
-    """Raise HttpProblem 403 where an upload of this size is more than the caller's project may hold."""
+    """Raise HttpProblem 403 if an upload of this size exceeds the quota of the caller's project."""
     project = caller().project
     limit = project_quota(project).bytes
     if limit is not None and service().usage.bytes(project) + coming > limit:
@@ -28,9 +28,9 @@ def check_bytes(coming: int) -> None:
 
 
 def check_job(record: JobRecord) -> None:
-    """Raise HttpProblem where a job's project has used up one of its quotas: 403, or 429 for its unfinished jobs.
+    """Raise HttpProblem if a job's project has reached one of its quotas: 403, or 429 for its unfinished jobs.
 
-    Of posts at the same moment a few more may pass.
+    A few concurrent posts may exceed it.
     """
     project = record.project
     quota = project_quota(project)

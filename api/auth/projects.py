@@ -1,6 +1,7 @@
-"""What a request may reach: the jobs and datasets of its key's project. A key of scope `admin` reaches all projects.
+"""Access by project:
 
-What belongs to another project answers exactly as what is not there.
+a request reaches the jobs and datasets of its key's project. A key of scope `admin` reaches all projects. Objects of
+another project answer exactly like missing ones.
 """
 
 from collections.abc import Callable
@@ -35,12 +36,12 @@ PROJECT: Schema = text(
 
 
 def own_project() -> str | None:
-    """The only project that the caller reaches; None: it reaches all."""
+    """The only project that the caller reaches; None: all."""
     return None if caller().scope == "admin" else caller().project
 
 
 def reaches(project: str | None) -> bool:
-    """Whether the caller reaches what belongs to a project; None: nobody can say to which."""
+    """Whether the caller reaches objects of a project; None: the project is unknown."""
     return own_project() in {None, project}
 
 
@@ -50,7 +51,7 @@ def read_project(query: Query) -> str | None:
 
 
 def find_job(job_id: str) -> JobFolder:
-    """The folder of a job that the caller reaches. Raises NotFound for every other id, whatever it holds."""
+    """The folder of a job that the caller reaches. Raises NotFound for every other id."""
     folder = service().volume.job(job_id)
     if folder is None or not reaches_job(job_id):
         raise NotFound("there is no job with this id")
@@ -63,7 +64,7 @@ def reaches_job(job_id: str) -> bool:
 
 
 def find_dataset(dataset_id: str) -> DatasetInfo | None:
-    """A dataset that the caller reaches; None for every other id, whatever it holds. Raises UnusableDocument."""
+    """A dataset that the caller reaches; None for every other id. Raises UnusableDocument."""
     info = _if_reached(dataset_id, service().volume.dataset)
     return info if info is not None and reaches(info.project) else None
 
@@ -94,14 +95,14 @@ def is_taken(dataset_id: str) -> bool:
 
 
 def find_weights(weights_id: str) -> WeightsInfo | None:
-    """Uploaded weights that the caller reaches; None for every other id, whatever it holds. Raises UnusableDocument."""
+    """Uploaded weights that the caller reaches; None for every other id. Raises UnusableDocument."""
     store = service().volume.weights
     info = _if_readable(lambda: store.find(weights_id), lambda: store.place(weights_id) / DOCUMENT)
     return info if info is not None and reaches(info.project) else None
 
 
 def find_webhook(webhook_id: str) -> WebhookRecord:
-    """A webhook that the caller reaches. Raises NotFound for every other id, whatever it holds."""
+    """A webhook that the caller reaches. Raises NotFound for every other id."""
     found = service().webhooks.find(webhook_id)
     if found is None or not reaches(found.project):
         raise NotFound("there is no webhook with this id")
@@ -109,7 +110,7 @@ def find_webhook(webhook_id: str) -> WebhookRecord:
 
 
 def find_sweep(sweep_id: str) -> SweepFolder:
-    """The folder of a sweep that the caller reaches. Raises NotFound for every other id, whatever it holds."""
+    """The folder of a sweep that the caller reaches. Raises NotFound for every other id."""
     folder = sweeps.find_sweep(service().volume, sweep_id)
     if folder is None or not (own_project() is None or reaches(project_of(folder.record_file))):
         raise NotFound("there is no sweep with this id")

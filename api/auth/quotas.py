@@ -1,7 +1,7 @@
-"""What one API key may take: requests in a minute, unfinished jobs, uploads and streams at once, bytes in a day.
+"""The limits of one API key: requests per minute, unfinished jobs, concurrent uploads and streams, bytes per day.
 
-Above a limit the answer is 429 with `Retry-After`. Where a limit is one of a window, each answer tells what is left of
-it (`RateLimit` and `RateLimit-Policy`, draft-ietf-httpapi-ratelimit-headers-10).
+Above a limit the answer is 429 with `Retry-After`. For a limit with a time window, each answer has the remaining quota
+(`RateLimit` and `RateLimit-Policy`, draft-ietf-httpapi-ratelimit-headers-10).
 
 Not Flask-Limiter: it limits requests alone, has other headers, and asks Redis three times for a count and its window.
 """
@@ -37,7 +37,7 @@ _UPLOAD_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Window:
-    """One limit of a window, as an answer tells it."""
+    """One limit with a time window, as an answer reports it."""
 
     name: str
     quota: int
@@ -47,15 +47,15 @@ class Window:
 
 
 def install(app: Flask) -> None:
-    """Count each request of a key before its view runs, and tell what is left with its answer."""
+    """Count each request of a key before its view runs, and report the remaining quota in its answer."""
     app.before_request(_count_request)
     app.after_request(_tell)
 
 
 def admit_job(record: JobRecord) -> None:
-    """Count a job that is about to be stored. Raises HttpProblem 429 where its key has too many without a result.
+    """Count a job before it is stored. Raises HttpProblem 429 if its key has too many unfinished jobs.
 
-    Of posts at the same moment a few more may pass: a job that is just being stored has no marker yet.
+    A few concurrent posts may exceed it: a job that is being stored has no marker yet.
     """
     most = service().settings.max_unfinished_jobs
     marker = OpenJob.of(record).name
@@ -78,7 +78,7 @@ def uploading() -> Iterator[None]:
         raise HttpProblem(
             429,
             "too_many_uploads",
-            f"this key has {settings.max_uploads} uploads under way, the maximum at one time",
+            f"this key has {settings.max_uploads} uploads in progress, the maximum",
             retry_after=_UPLOADS_RETRY_SECONDS,
         )
     try:
@@ -89,9 +89,9 @@ def uploading() -> Iterator[None]:
 
 
 def take_stream() -> Callable[[], None]:
-    """Take a place for an event stream; call what is returned to give it back. Raises HttpProblem 429, 503.
+    """Reserve an event stream; call the returned function to release it. Raises HttpProblem 429, 503.
 
-    A link to a job gets none: many people may have it, and the streams are those of people with keys.
+    A link to a job gets none, since many people may have it.
     """
     held, key_id = service(), caller().key_id
     if caller().is_shared:
@@ -103,7 +103,7 @@ def take_stream() -> Callable[[], None]:
         raise HttpProblem(429, "too_many_streams", detail, retry_after=_STREAMS_RETRY_SECONDS)
     if not held.streams.acquire(blocking=False):
         held.streams_of_keys.release(key_id)
-        detail = "all event streams are taken; poll as JSON instead"
+        detail = "all event streams are in use; poll as JSON instead"
         raise HttpProblem(503, "too_many_streams", detail, retry_after=_STREAMS_RETRY_SECONDS)
 
     def release() -> None:
@@ -115,11 +115,11 @@ def take_stream() -> Callable[[], None]:
 
 @contextmanager
 def costly_read() -> Iterator[None]:
-    """One read of the caller's key that takes long. Raises HttpProblem 429 where the key has too many at once."""
+    """Count an expensive read of the caller's key. Raises HttpProblem 429 if the key has too many at once."""
     held, key_id = service(), caller().key_id
     if not held.costly_of_keys.take(key_id):
         most = held.settings.costly_reads_per_key
-        detail = f"this key has {most} costly requests under way, the maximum; wait for one to end"
+        detail = f"this key has {most} costly requests in progress, the maximum; wait for one to finish"
         raise HttpProblem(429, "too_many_costly_reads", detail, retry_after=1)
     try:
         yield
@@ -128,7 +128,7 @@ def costly_read() -> Iterator[None]:
 
 
 def last_used() -> dict[str, str]:
-    """When each key was last used, to the minute, as far as anybody remembers."""
+    """The last known use of each key, to the minute."""
     return service().counts.ask(lambda kind: kind.table(_USED))
 
 

@@ -1,4 +1,4 @@
-"""What all uploads under an id of the client's choice have in common: request, id, list, users, and removal."""
+"""Common parts of uploads with a client-chosen id: request, id, list, users, and removal."""
 
 import logging
 from collections.abc import Callable
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def check_request(upload_id: str, is_taken: Callable[[str], bool], *, is_id: bool) -> None:
-    """Raise Refused for what is no id, HttpProblem for a body that is not the whole file itself, Conflict where taken.
+    """Raise Refused for an invalid id, HttpProblem for a body that is not the whole file, Conflict for a taken id.
 
     `is_taken(upload_id)` says whether another project has the id.
     """
@@ -54,11 +54,8 @@ def taken_id(upload_id: str) -> Conflict:
 
 
 def unfinished_id(upload_id: str) -> Conflict:
-    """The refusal of an id under which somebody else uploads at this moment, through another API of this volume."""
-    return Conflict(
-        f'the id "{upload_id}" is being uploaded by somebody else at this moment; send it again later, or choose '
-        "another id"
-    )
+    """The refusal of an id with a concurrent upload, through another API of this volume."""
+    return Conflict(f'the id "{upload_id}" is being uploaded by another client; try again later, or choose another id')
 
 
 def read_page(what: str, ids: list[str], find: Callable[[str], _Info | None]) -> tuple[list[_Info], bool]:
@@ -74,7 +71,7 @@ def read_page(what: str, ids: list[str], find: Callable[[str], _Info | None]) ->
 
 
 def read_listed(what: str, upload_id: str, find: Callable[[str], _Info | None]) -> _Info | None:
-    """What is known of an upload; None, and a line in the log, where its document cannot be read."""
+    """The facts of an upload; None, with a log line, if its document cannot be read."""
     try:
         return find(upload_id)
     except UnusableDocument as error:
@@ -108,7 +105,7 @@ def _check_unused(what: str, is_user: Callable[[JobRecord], bool]) -> None:
     if users:
         # A job of an admin's key may be of another project.
         names = list_names([job.id for job in users if reaches(job.project)], _MOST_NAMED) or "jobs of other projects"
-        raise Conflict(f"unfinished jobs use the {what}: {names}; cancel them or wait for their end")
+        raise Conflict(f"unfinished jobs use the {what}: {names}; cancel them or wait until they have finished")
 
 
 def _check_no_sweep_uses(what: str, upload_id: str) -> None:

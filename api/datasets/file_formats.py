@@ -1,4 +1,4 @@
-"""What an upload is, by its first bytes and never by its name. Nothing is opened: some formats run code then."""
+"""The format of an upload, by its first bytes and never by its name. Nothing is opened: some formats run code then."""
 
 import json
 import re

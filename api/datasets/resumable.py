@@ -1,8 +1,8 @@
-"""PUT, GET, PATCH and DELETE /datasets/{id}/uploads/{id}: uploads that continue after a cut connection.
+"""PUT, GET, PATCH and DELETE /datasets/{id}/uploads/{id}: uploads that resume after a lost connection.
 
-By the draft Resumable Uploads for HTTP (draft-ietf-httpbis-resumable-upload): a client begins an upload, asks for its
-offset, and appends from there; its last request says that the upload is complete. The client chooses the upload's id,
-so that one that was killed finds it again. Not tus: the same requests with headers of its own, and no standard.
+By the draft Resumable Uploads for HTTP (draft-ietf-httpbis-resumable-upload): a client starts an upload, asks for its
+offset, and appends from there; its last request completes the upload. The client chooses the upload's id, so it can
+find it after a restart. Not tus: the same requests with headers of its own, and no standard.
 """
 
 import base64
@@ -58,20 +58,20 @@ Answered = tuple[Response | str, int, dict[str, str]]
 @operation(
     "beginUpload",
     "datasets",
-    "Begin an upload that can be continued",
+    "Start a resumable upload",
     {
-        200: json_answer("The upload has begun before.", UnfinishedUpload, headers=("Location", *_STATE_HEADERS)),
-        201: json_answer("The upload has begun.", UnfinishedUpload, headers=("Location", *_STATE_HEADERS)),
+        200: json_answer("The upload had already started.", UnfinishedUpload, headers=("Location", *_STATE_HEADERS)),
+        201: json_answer("The upload has started.", UnfinishedUpload, headers=("Location", *_STATE_HEADERS)),
     },
     query=UPLOAD_QUERY,
     headers={"Upload-Length": {"type": "integer", "minimum": 1, "description": "Length of the file in bytes."}},
     errors=(400, 409, 413, 415, 507),
 )
 def begin(dataset_id: str, upload_id: str) -> Answered:
-    """Begin an upload of `Upload-Length` bytes, without a body. Send the bytes with PATCH.
+    """Start an upload of `Upload-Length` bytes, without a body. Send the bytes with PATCH.
 
-    The same request again answers with the offset at which the upload continues. An upload without a new byte for a day
-    is removed. The headers are those of the IETF draft Resumable Uploads for HTTP.
+    Repeating the request answers with the offset at which the upload continues. An upload without progress for a day is
+    removed. The headers are those of the IETF draft Resumable Uploads for HTTP.
     """
     with Query("name", "missing_values", "column_kinds") as query:
         name = query.parse("name", source_name, None)
@@ -93,7 +93,7 @@ def begin(dataset_id: str, upload_id: str) -> Answered:
         _check_new(info)
     upload = known or begin_upload(datasets, info)
     if upload.info != info:
-        raise Conflict("this upload was begun with another length, name or options; choose another id, or delete it")
+        raise Conflict("this upload was started with another length, name or options; choose another id, or delete it")
     service().usage.forget(info.project)
     location = f"/datasets/{dataset_id}/uploads/{upload_id}"
     return _report(upload, 200 if known else 201, {"Location": location})
@@ -117,9 +117,9 @@ def show(dataset_id: str, upload_id: str) -> Answered:
     "datasets",
     "Continue an upload, or complete it",
     {
-        200: json_answer("Complete; the same dataset was there.", Dataset, headers=("Location",)),
+        200: json_answer("Complete; the same dataset existed already.", Dataset, headers=("Location",)),
         201: json_answer("Complete; dataset created.", Dataset, headers=("Location",)),
-        204: Answer("Stored; more is to follow.", headers=_STATE_HEADERS),
+        204: Answer("Stored; the upload is not complete yet.", headers=_STATE_HEADERS),
     },
     headers={
         "Upload-Offset": {"type": "integer", "minimum": 0, "description": "Offset of the body in the file."},
@@ -130,10 +130,11 @@ def show(dataset_id: str, upload_id: str) -> Answered:
     errors=(*BODY_ERRORS, 404, 409, 507),
 )
 def append(dataset_id: str, upload_id: str) -> Answered:
-    """Append the body at `Upload-Offset`, which must be where the upload stands: 409 otherwise.
+    """Append the body at `Upload-Offset`, which must be the current offset:
 
-    What arrives before a connection breaks is kept. With `Upload-Complete: ?1` the file is compared with `Repr-Digest`,
-    read and published as by PUT /datasets/{id}; the body may be empty. A file that is refused is removed.
+    otherwise 409. Bytes that arrive before a connection breaks are kept. With `Upload-Complete: ?1` the file is
+    compared with `Repr-Digest`, read and published as by PUT /datasets/{id}; the body may be empty. A refused file is
+    removed.
     """
     no_query()
     upload = find_upload(dataset_id, upload_id)
@@ -162,7 +163,7 @@ def cancel(dataset_id: str, upload_id: str) -> tuple[str, int]:
 
 
 def _check_new(info: PartialInfo) -> None:
-    """Raise where an upload cannot become a dataset, before its first byte."""
+    """Raise if an upload cannot become a dataset, before its first byte."""
     datasets, settings = service().volume.datasets, service().settings
     check_size(info.length, most_of_all(settings))
     known = find_dataset(info.dataset_id)
@@ -179,7 +180,7 @@ def _check_new(info: PartialInfo) -> None:
 
 
 def _receive(upload: PartialUpload, file: FileIO) -> None:
-    """Append the body. What is here stays, whatever is raised but a refusal of the file itself."""
+    """Append the body. Received bytes are kept, unless the file itself is refused."""
     left = upload.info.length - upload.offset
     is_known = False
     for piece in receive_pieces(upload.folder, left, service().settings.volume_reserve_bytes):
@@ -192,10 +193,10 @@ def _receive(upload: PartialUpload, file: FileIO) -> None:
 
 
 def _complete(upload: PartialUpload, sha256: str) -> Answered:
-    """Publish an upload that the caller holds."""
+    """Publish an upload that the caller has locked."""
     info, size = upload.info, upload.offset
     if size != info.length:
-        detail = f"{size} of {info.length} bytes have arrived; send the others before Upload-Complete: ?1"
+        detail = f"{size} of {info.length} bytes have arrived; send the rest before Upload-Complete: ?1"
         raise HttpProblem(409, "incomplete_upload", detail, headers={"Upload-Offset": str(size)})
     found = _find_format(upload)
     with _remove_if_refused(upload), incoming_folder(upload.folder.parent) as folder:

@@ -1,4 +1,4 @@
-"""GET /datasets/{id}/images: small pictures that were made when the images were uploaded.
+"""GET /datasets/{id}/images: thumbnails that were made at the upload of the images.
 
 Nothing of an upload is decoded in the API's own process.
 """
@@ -32,10 +32,10 @@ _TEXTS = ("path", "label", "split", "image", "type")
 @operation(
     "listDatasetImages",
     "datasets",
-    "List some images of a dataset, small",
+    "List thumbnails of a dataset",
     {200: json_answer("Some images.", Page[DatasetImage])},
     query={
-        "class": text("Name of a class. Default: some of each class.", minLength=1),
+        "class": text("Name of a class. Default: some images of each class.", minLength=1),
         "limit": integer(1, _MOST, _USUAL, "Maximum number of images."),
     },
     errors=(404,),

@@ -1,4 +1,4 @@
-"""An upload on its way in: received, hashed and parsed in a folder that nobody sees, then published or gone."""
+"""An upload in progress: received, hashed and parsed in a hidden folder, then published or removed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class Upload:
-    """What came: where it lies, and what it is by its first bytes."""
+    """The received file: its place, and its format by its first bytes."""
 
     folder: Path
     format: Format
@@ -32,7 +32,7 @@ class Upload:
         return self.folder / "upload"
 
     def parse(self, settings: Settings, options: UploadOptions) -> dict[str, Any]:
-        """Make what is kept of the upload beside it, in a process of its own; the facts about it.
+        """Convert the upload in a separate process, and return its facts.
 
         Raises as `api.state.parser`.
         """
@@ -56,7 +56,7 @@ class Upload:
 
 @contextmanager
 def receive(datasets: Path, settings: Settings) -> Iterator[Upload]:
-    """The request's body on the volume. On leaving, everything that was not published is gone.
+    """A context manager with the request's body on the volume. On exit, everything unpublished is removed.
 
     Raises HttpProblem: 413, 415, 507, and 400 for a client that went away.
     """

@@ -27,7 +27,7 @@ from shared.times import utc_now
 
 _MOST_NAME = 256
 _FILE = {"type": "string", "format": "binary"}
-UPLOAD_QUERY = {"name": text("Original file name.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS}
+UPLOAD_QUERY = {"name": text("Original name of the file.", minLength=1, maxLength=_MOST_NAME), **UPLOAD_PARAMETERS}
 _LINKS = {name: (name, {"dataset_id": "$response.body#/id"}) for name in ("showDataset", "deleteDataset")}
 _MISSING = "there is no dataset with this id"
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
@@ -55,8 +55,8 @@ _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
     """Store a file under an id: 201. The same bytes and options again: 200. Others: 409.
 
-    Its content says what it is: CSV or Parquet is a table; a zip, tar or tar.gz of images, or Parquet with the columns
-    `image` and `label`, is a dataset of images; npz is one of arrays.
+    The kind follows from the content: CSV or Parquet is a table; a zip, tar or tar.gz of images, or Parquet with the
+    columns `image` and `label`, is a dataset of images; npz is one of arrays.
     """
     with Query("name", "missing_values", "column_kinds") as query:
         name = query.parse("name", source_name, None)
@@ -74,7 +74,7 @@ def take_in(dataset_id: str) -> tuple[Response, int, dict[str, str]]:
 def publish(
     upload: Upload, dataset_id: str, name: str | None, options: UploadOptions
 ) -> tuple[Response, int, dict[str, str]]:
-    """Make what came the dataset, and answer. Raises Refused, Conflict, HttpProblem."""
+    """Publish the upload as the dataset, and answer. Raises Refused, Conflict, HttpProblem."""
     info, is_new = _keep(upload, dataset_id, name, options)
     if not reaches(info.project):
         raise taken_id(dataset_id)
@@ -144,7 +144,7 @@ def delete(dataset_id: str) -> tuple[str, int]:
 
 
 def _keep(upload: Upload, dataset_id: str, name: str | None, options: UploadOptions) -> tuple[DatasetInfo, bool]:
-    """The dataset that stands under the id afterwards, and whether this upload made it."""
+    """The dataset with the id afterwards, and whether this upload created it."""
     volume = service().volume
     known = volume.dataset(dataset_id)
     if known is not None:
@@ -186,7 +186,7 @@ def _age(info: DatasetInfo) -> tuple[str, str]:
 
 
 def _cursor(text: str) -> tuple[str, str]:
-    """Where a dataset stands in the list, also one that was deleted since the page before was read."""
+    """The position of a dataset in the list, also of one deleted since the previous page."""
     origin = service().volume.dataset_origin(text)
     if origin is None or not reaches(origin.project):
         raise ValueError("the id of a dataset")

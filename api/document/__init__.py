@@ -1,1 +1,1 @@
-"""The API's own description: OpenAPI, the schema of a job, and the page that shows them."""
+"""The API's description: OpenAPI, the schema of a job, and the page that shows them."""

@@ -1,8 +1,8 @@
-"""GET /openapi.json and GET /schema/job.json: the API's own words as documents.
+"""GET /openapi.json and GET /schema/job.json: the API's description.
 
-Made of the models that validate what comes in, of the shapes of what goes out, and of the route table; the one module
-that knows how an OpenAPI document is built. Not flask-openapi: it takes malformed JSON for null, where
-`api.http.strict_json` names the fault and its place.
+Built from the models that validate input, the shapes of the answers, and the route table; the only module that builds
+OpenAPI documents. Not flask-openapi: it takes malformed JSON for null, where `api.http.strict_json` names the fault and
+its place.
 """
 
 import inspect
@@ -37,7 +37,7 @@ _HEADERS = {
     "Location": "Path of the resource.",
     "Repr-Digest": "SHA-256 of the whole file (RFC 9530).",
     "Upload-Complete": "Whether all bytes have arrived: `?0` or `?1`.",
-    "Upload-Limit": "`max-age`: time without a new byte after which the upload is removed.",
+    "Upload-Limit": "`max-age`: time without progress after which the upload is removed.",
     "Upload-Length": "Length of the file in bytes.",
     "Upload-Offset": "Number of bytes that have arrived.",
     "Retry-After": "Seconds to wait before the next request.",
@@ -86,7 +86,7 @@ def job_schema() -> Schema:
 
 
 def document(app: Flask) -> Schema:
-    """The whole document, as its route table is."""
+    """The whole document, from the route table."""
     table = [
         (method, rule, endpoint, operation_of(app.view_functions[endpoint])) for method, rule, endpoint in routes(app)
     ]
@@ -110,7 +110,7 @@ def document(app: Flask) -> Schema:
         "info": {
             "title": "Fitstop",
             "version": version("fitstop"),
-            "summary": "A training service that stops when learning stops.",
+            "summary": "A training service that stops a job when its validation metric no longer improves.",
             "description": "Epochs count from 1, except in training_log.csv, which is Keras's own and counts from 0.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

@@ -1,4 +1,4 @@
-"""What any route needs of HTTP: bodies, queries, problems, ranges, and what holds for every request.
+"""HTTP for all routes: bodies, queries, problems, ranges, and the handling of every request.
 
-The law of this folder: it knows no job, no dataset and no route.
+The rule of this folder: it knows no job, no dataset and no route.
 """

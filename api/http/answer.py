@@ -6,7 +6,7 @@ from pydantic_core import to_json
 
 
 def as_content(shape: BaseModel) -> bytes:
-    """A shape as it is sent: JSON, UTF-8, one newline at the end."""
+    """The bytes of an answer: JSON, UTF-8, one newline at the end."""
     return to_json(shape) + b"\n"
 
 

@@ -14,8 +14,8 @@ PIECE_SECONDS = 30.0
 def pieces(most_bytes: int) -> Iterator[bytes]:
     """The body in pieces of at most 64 KiB.
 
-    Raises HttpProblem: 415 for a compressed body, 413 at the first byte above `most_bytes`, 400 where the client goes
-    away before the end, 408 where it is too slow, 411 where somebody without a key announces no length.
+    Raises HttpProblem: 415 for a compressed body, 413 at the first byte above `most_bytes`, 400 if the client
+    disconnects before the end, 408 if it is too slow, 411 if a client without a key sends no length.
     """
     _refuse_encoded()
     announced = request.content_length
@@ -58,4 +58,4 @@ def check_size(size: int, most_bytes: int) -> None:
 
 
 def _gone() -> HttpProblem:
-    return HttpProblem(400, "incomplete_body", "the body ended before its announced end")
+    return HttpProblem(400, "incomplete_body", "the body is shorter than its Content-Length")

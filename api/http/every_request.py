@@ -1,4 +1,4 @@
-"""What holds for every request: its id, the headers of its answer, and its line in the log."""
+"""Handling of every request: its id, the headers of its answer, and its log line."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The log: one JSON object a line on stderr for each thing that happened, whatever a client managed to put into it."""
+"""The log: one JSON object per line on stderr, safe against any text of a client."""
 
 import json
 import logging

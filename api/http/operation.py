@@ -27,7 +27,7 @@ ERRORS = {
     411: "Content-Length missing; without an API key a body needs it.",
     413: "The body is too large.",
     415: "Unsupported media type of the body.",
-    414: "The address has over 8,190 bytes.",
+    414: "The address is longer than 8,190 bytes.",
     416: "Range outside the file.",
     422: "Invalid request; `errors` lists every problem.",
     429: "Limit of the API key or its project reached; `Retry-After` says when to try again.",

@@ -26,8 +26,12 @@ from shared.problems import Conflict, FitstopError, NotFound, Problem, Refused
 
 MEDIA_TYPE = "application/problem+json"
 
-_RETRY_SECONDS = 5
+RETRY_SECONDS = 5
 _UPGRADE_SECONDS = 60
+_NO_ANSWER = (
+    "the bucket that holds the volume does not answer; what was asked may have been done all the same: look, or repeat "
+    "a post with its Idempotency-Key"
+)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 log = logging.getLogger(__name__)
@@ -90,7 +94,7 @@ def install(app: Flask) -> None:
 def document(
     status: int, code: str, detail: str, *, errors: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    """One problem document. `detail` is a sentence of ours, never a foreign exception's text."""
+    """One problem document. `detail` is Fitstop's own sentence, never the text of a foreign exception."""
     items = {"errors": [ProblemItem(**vars(one)) for one in errors]} if errors else {}
     content = document_content(status, code, detail, request_id(), **items)
     return Response(content, status, headers or {}, content_type=MEDIA_TYPE)
@@ -132,7 +136,7 @@ def _refused(error: Refused) -> Response:
 
 
 def _unusable(error: UnusableDocument) -> Response:
-    """Another API, or this one after its upgrade, can answer what a newer version wrote; what is damaged nobody can."""
+    """A newer version's document is 503, since an upgraded API can answer it; a damaged one is 500."""
     log.error("a document on the volume cannot be used (request %s)", request_id(), exc_info=error)
     if isinstance(error, NewerFormat):
         return document(503, error.code, str(error), headers={"Retry-After": str(_UPGRADE_SECONDS)})
@@ -140,10 +144,13 @@ def _unusable(error: UnusableDocument) -> Response:
 
 
 def _volume(error: OSError) -> Response:
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    if error.errno == errno.EREMOTEIO:
+        log.warning("the bucket failed (request %s): %s", request_id(), error.strerror)
+        return document(503, "volume_unavailable", _NO_ANSWER, headers=headers)
     log.error("the volume failed (request %s)", request_id(), exc_info=error)
     if error.errno in _FULL:
         return document(507, "volume_full", "the volume is full; nothing was stored")
-    headers = {"Retry-After": str(_RETRY_SECONDS)}
     return document(503, "volume_unavailable", "the volume cannot be used now; try again later", headers=headers)
 
 

@@ -1,4 +1,4 @@
-"""The query of a request, strictly: unknown parameters, second values, numbers out of range are all named at once."""
+"""The strict query of a request: unknown or repeated parameters and invalid values are reported at once."""
 
 from collections.abc import Callable
 from string import ascii_uppercase
@@ -15,7 +15,7 @@ _MOST_DIGITS = 18
 
 
 class Query:
-    """Reads parameters inside a `with`; on leaving it raises Refused with everything that was wrong."""
+    """Reads parameters inside a `with`; its exit raises Refused with all problems."""
 
     def __init__(self, *known: str, family: str | None = None) -> None:
         """Take the parameters `known`, and those of one `family`: `metadata.NAME` takes every `metadata.…`."""

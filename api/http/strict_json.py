@@ -1,4 +1,4 @@
-"""The body of a request as one JSON object, strictly: what two parsers could read differently is refused.
+"""The strict JSON body of a request: anything that two parsers could read differently is refused.
 
 400 for what is not JSON (RFC 8259), or has a name twice, a number that no double holds, or too many levels; 413 and
 415 by size and media type; 422 for JSON that is not an object or holds half a character.

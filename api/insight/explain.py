@@ -23,7 +23,7 @@ from shared.times import seconds_since
 @operation(
     "explainJob",
     "insight",
-    "Explain why a job waits, runs or stopped",
+    "Explain why a job waits, runs or has stopped",
     {200: json_answer("The explanation.", Explanation)},
     errors=(404,),
 )

@@ -89,7 +89,7 @@ def replay_job(job_id: str) -> Response:
             "type": "number",
             "minimum": 0,
             "default": 0,
-            "description": "Maximum deterioration of the metric.",
+            "description": "Maximum accepted deterioration of the metric.",
         },
         "project": PROJECT,
     },

@@ -1,4 +1,4 @@
-"""What the jobs that run now cost per hour."""
+"""Cost per hour of the running jobs."""
 
 from cachetools import LRUCache
 from flask import Flask, current_app

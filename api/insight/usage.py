@@ -1,4 +1,4 @@
-"""GET /usage: the ledgers of all jobs that are over, also of those that were deleted, summed in groups."""
+"""GET /usage: the summed ledgers of all finished jobs, also of deleted ones, in groups."""
 
 import logging
 from collections.abc import Callable, Iterator

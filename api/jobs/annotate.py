@@ -27,7 +27,7 @@ class JobChange(Strict):
     """The body of PATCH /jobs/{id}."""
 
     tags: _Tags | None = None
-    """All tags of the job, in place of those that it has."""
+    """All tags of the job, replacing its current tags."""
     add_tags: _Tags | None = None
     """Tags to add."""
     remove_tags: _Tags | None = None
@@ -45,7 +45,7 @@ class JobChange(Strict):
     errors=(*BODY_ERRORS, 404, 507),
 )
 def change(job_id: str) -> Response:
-    """Change the tags and the note of a job in any state. What is left out stays as it is; the rest of a job is final.
+    """Change the tags and the note of a job in any state. Omitted fields do not change; the rest of a job is final.
 
     The lists of several clients at once are applied one after the other, so no added tag is lost.
     """
@@ -64,11 +64,11 @@ def change(job_id: str) -> Response:
 def _check(asked: JobChange) -> None:
     given = asked.model_dump(exclude_none=True)
     if not given:
-        detail = "received no change, expected tags, add_tags, remove_tags or note"
+        detail = "nothing to change; expected tags, add_tags, remove_tags or note"
         raise Refused([Problem("#", detail, "no_change")])
     if asked.tags is None:
         return
-    detail = "cannot be given with tags, which replaces all tags; leave one of them out"
+    detail = "cannot be combined with tags, which replaces all tags; omit one of them"
     both = [name for name in ("add_tags", "remove_tags") if name in given]
     if both:
         raise Refused([Problem(f"#/{name}", detail, "conflicting") for name in both])

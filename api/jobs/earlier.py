@@ -48,7 +48,7 @@ def keep_earlier(record: JobRecord, into: JobFolder) -> None:
         raise Conflict(f"the job that this one starts from: {error}") from error
     except FileNotFoundError as error:
         raise Conflict(
-            "the job that this one starts from was deleted meanwhile, or its model; post it again"
+            "the job that this one starts from, or its model, was deleted in the meantime; post it again"
         ) from error
 
 

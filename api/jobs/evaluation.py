@@ -44,4 +44,6 @@ def _why_none(job: JobFolder) -> str:
     state = state_of(job)
     if state.status not in TERMINAL:
         return "there is no evaluation yet: the best model is evaluated after the last epoch"
-    return "there is no evaluation: the job ended before its best model was evaluated; its events say why"
+    return (
+        "there is no evaluation: the job ended before its best model was evaluated; see the job's events for the reason"
+    )

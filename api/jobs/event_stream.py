@@ -1,4 +1,4 @@
-"""An event stream of a job (server-sent events): what is new after a cursor as it comes, and `end` after the last.
+"""An event stream of a job (server-sent events): new items after a cursor as they come, then `end`.
 
 Nothing is kept between two requests, so a stream resumes on any API host and after any restart.
 """
@@ -28,7 +28,7 @@ Frames = Iterator[tuple[Cursor, str]]
 
 
 def event_stream(job: JobFolder, after: Cursor, frames: Callable[[JobFolder, Cursor], Frames]) -> Response:
-    """Stream what `frames` reads of a job after a cursor, until the job is over. Raises HttpProblem 429, 503."""
+    """Stream what `frames` reads of a job after a cursor, until the job has finished. Raises HttpProblem 429, 503."""
     held, release = service(), take_stream()
     has_loop = "fitstop.leaves_within" in request.environ
     parts = _all_frames(held, job, after, frames, has_loop=has_loop)

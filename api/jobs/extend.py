@@ -1,4 +1,4 @@
-"""POST /jobs/{id}/extend: a new job that carries on where one that is over was left, under other settings."""
+"""POST /jobs/{id}/extend: a new job that continues a finished one with other settings."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -47,7 +47,7 @@ class ExtendRequest(Strict):
 
 @dataclass(frozen=True)
 class _Origin:
-    """Where the new job continues: what it inherits, and the number of whole epochs."""
+    """The start of the new job: what it inherits, and the number of whole epochs."""
 
     record: JobRecord
     source: AttemptFolder
@@ -85,7 +85,9 @@ def extend(job_id: str) -> tuple[Response, int, dict[str, str]]:
 def _origin(job: JobFolder, asked: ExtendRequest) -> _Origin:
     state = state_of(job)
     if isinstance(state.record.spec, ProgramJobSpec):
-        raise Conflict("the job runs a program, whose script sets its epochs; change its arguments and post it again")
+        raise Conflict(
+            "the job runs a program, whose script sets its epochs; change the script's arguments and post a new job"
+        )
     if state.result is None:
         raise Conflict(f"the job is {state.status}; only a finished job can be extended")
     source = with_points(job)

@@ -40,9 +40,9 @@ WANTED: dict[str, Schema] = {
     "sort": SORT,
     "project": PROJECT,
     "status": {"type": "array", "items": {"type": "string", "enum": [*_STATUSES]}, "description": "May be repeated."},
-    "sweep": text("Only trials of this sweep, by its id, or only jobs that are no trial: `none`."),
-    "name": text("Name of the jobs."),
-    "search": text("Part of the name that the jobs are shown under, in any case.", minLength=1, maxLength=_MOST_SEARCH),
+    "sweep": text("Only trials of the sweep with this id; `none`: only jobs that are not trials."),
+    "name": text("Exact name of the jobs."),
+    "search": text("Part of the displayed name, ignoring case.", minLength=1, maxLength=_MOST_SEARCH),
     "tag": {"type": "array", "items": {"type": "string"}, "description": "Only jobs with this tag. May be repeated."},
     "created_after": {**_MOMENT, "description": "Only jobs posted after this time."},
     "created_before": {**_MOMENT, "description": "Only jobs posted before this time."},
@@ -165,7 +165,7 @@ def _refuse_without_index(wanted: Wanted) -> None:
 
 
 def _index_is_being_made(otherwise: str) -> HttpProblem:
-    detail = f"the index of the jobs is being made on this host; ask again in a moment, or {otherwise}"
+    detail = f"the index of the jobs is being built on this host; try again in a moment, or {otherwise}"
     return HttpProblem(503, "index_building", detail, retry_after=2)
 
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on POST /jobs and POST /sweeps: however often a client repeats a post, there is one job or sweep.
+"""`Idempotency-Key` on POST /jobs and POST /sweeps: a repeated post creates only one job or sweep.
 
 idempotency/<aa>/<digest>.json   its id, and what the body was; the digest is over the ids of both keys
 
@@ -114,7 +114,7 @@ class PostKey:
 
     def _id_of(self, posted: PostedOnce) -> str:
         if posted.body_sha256 != self.body_sha256:
-            detail = f"another body was posted under this {HEADER}; use a new one"
+            detail = f"another body was posted with this {HEADER}; use a new one"
             raise HttpProblem(422, "idempotency_key_reused", detail)
         return posted.job_id
 

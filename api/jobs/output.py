@@ -44,8 +44,8 @@ _LINES_BYTES = 4 * 1024**2
     },
     query={
         "after": text("Cursor after the last piece that the client has.", pattern=CURSOR_PATTERN),
-        "attempt": integer(1, 10**9, None, "Only the output of this attempt."),
-        "lines": integer(1, _MOST_LINES, None, "Only the last lines."),
+        "attempt": integer(1, 10**9, None, "Output of this attempt only."),
+        "lines": integer(1, _MOST_LINES, None, "Last lines only."),
     },
     headers={
         "Range": text("Range of bytes of the text."),

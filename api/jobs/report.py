@@ -1,4 +1,4 @@
-"""What a client sees of a job, read from its folder.
+"""The report of a job, read from its folder.
 
 A report costs the same at any length of the logs: of `events.jsonl` only the end is read.
 """

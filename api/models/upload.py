@@ -32,7 +32,7 @@ class WeightsUpload:
 
 @contextmanager
 def receive(beside: Path, settings: Settings) -> Iterator[WeightsUpload]:
-    """The request's body on the volume. On leaving, everything that was not published is gone.
+    """A context manager with the request's body on the volume. On exit, everything unpublished is removed.
 
     Raises Refused for a body that is no file of weights, and others as `api.state.incoming` and
     `api.state.parser`.
@@ -56,7 +56,7 @@ def _store(folder: Path, settings: Settings) -> WeightsUpload:
     else:
         upload.rename(kept)
     if _head(kept) != _HDF5:
-        found = "the weights in the archive are no HDF5 file" if is_archive else "the body is no HDF5 file"
+        found = "the weights in the archive are not an HDF5 file" if is_archive else "the body is not an HDF5 file"
         raise Refused([Problem("#", f"{found}; {_EXPECTED}", "no_weights")])
     sync_file(kept)
     digest = _sha256(kept) if is_archive else hashed.hexdigest()

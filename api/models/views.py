@@ -33,7 +33,7 @@ _MISSING = "there are no weights with this id"
         200: json_answer("Weights unchanged.", ModelWeights, headers=("Location",), links=_LINKS),
         201: json_answer("Weights created.", ModelWeights, headers=("Location",), links=_LINKS),
     },
-    query={"name": text("Original file name.", pattern=r"^[A-Za-z0-9._ -]{1,256}$")},
+    query={"name": text("Original name of the file.", pattern=r"^[A-Za-z0-9._ -]{1,256}$")},
     body={"application/octet-stream": _FILE},
     errors=(*BODY_ERRORS, 409, 503, 507),
 )

@@ -28,7 +28,7 @@ def alive() -> Response:
 @operation(
     "ready",
     "service",
-    "Check whether a job posted now would run",
+    "Check whether the service is ready to run jobs",
     {
         200: json_answer("Ready.", Ready),
         503: Answer("Not ready; the checks say why.", {JSON: Ready, PROBLEM: ProblemDocument}),
@@ -90,7 +90,7 @@ def _workers(held: Service) -> Check:
     reasons = [reason for card in seen if (reason := card.unfit or card.paused)]
     detail = f"{len(seen)} seen in the last {lost_after:g} seconds"
     if reasons:
-        detail += f"; {len(reasons)} claim no job: {reasons[0]}"
+        detail += f"; {len(reasons)} claim no jobs: {reasons[0]}"
     return Check(ok=len(seen) > len(reasons), detail=detail)
 
 
@@ -99,10 +99,12 @@ def _webhooks(held: Service) -> Check:
         if not held.webhooks.exist():
             return Check(ok=True, detail="there are none")
         if held.webhooks.has_sender():
-            return Check(ok=True, detail="a sender runs")
+            return Check(ok=True, detail="a sender is running")
     except OSError as error:
         return Check(ok=False, detail=f"their folder cannot be read ({error.strerror})")
-    return Check(ok=False, detail="no sender runs, so nothing is sent; start python -m fitstop.service api.webhooks")
+    return Check(
+        ok=False, detail="no sender is running, so nothing is sent; start python -m fitstop.service api.webhooks"
+    )
 
 
 @cache

@@ -141,8 +141,8 @@ def _who_is_first(ahead: int, workers: _Workers, record: JobRecord) -> tuple[Wai
     if workers.free_slots == 0 and workers.starting:
         return "starting", "a worker is starting"
     if record.id in workers.kept_for:
-        return "busy", f"a worker keeps its free slots for it, until they hold {record.spec.devices} devices"
-    kept = " or kept for a job on several devices" if workers.kept_for else ""
+        return "busy", f"a worker reserves its free slots for it, until they hold {record.spec.devices} devices"
+    kept = " or reserved for a job on several devices" if workers.kept_for else ""
     return "busy", f"every slot is busy{kept}; {f'jobs ahead: {ahead}' if ahead else 'it is next in the queue'}"
 
 

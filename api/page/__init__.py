@@ -1,6 +1,6 @@
 """The page: what people look at.
 
-The law of this folder: HTML, style and scripts, all from the package's own files, and no truth of its own. Whatever a
+The rule of this folder: HTML, style and scripts, all from the package's own files, and no truth of its own. Whatever a
 page shows or does it asks the API for as any client would, signed in by a cookie; nothing else imports this package.
 No script and no style stands inside the HTML (`POLICY`), no text becomes markup, and it runs without a build step.
 """

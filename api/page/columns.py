@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from shared.problems import cut
 from shared.progress import EpochProgress
 from shared.spec import JobSpec, ProgramJobSpec
 
@@ -22,7 +23,7 @@ def spec_values(spec: JobSpec | ProgramJobSpec) -> dict[str, Value]:
     """The single values of a spec by their place, such as `hyperparameters.batch_size`, and its metadata."""
     document = spec.model_dump(mode="json", include=set(PARTS))
     found = dict(_flat("", document))
-    return found | {f"{METADATA}{name}": _cut(value) for name, value in spec.metadata.items()}
+    return found | {f"{METADATA}{name}": cut(value, _MOST_TEXT) for name, value in spec.metadata.items()}
 
 
 def metric_values(progress: EpochProgress | None) -> dict[str, Value]:
@@ -44,10 +45,6 @@ def _flat(place: str, value: Any) -> Iterator[tuple[str, Value]]:
             yield from _flat(f"{place}.{name}" if place else str(name), one)
     elif isinstance(value, list):
         if len(value) <= _MOST_LIST and not any(isinstance(one, list | dict) for one in value):
-            yield place, _cut(", ".join(map(str, value)))
+            yield place, cut(", ".join(map(str, value)), _MOST_TEXT)
     elif place:
-        yield place, _cut(value) if isinstance(value, str) else value
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 1] + "…"
+        yield place, cut(value, _MOST_TEXT) if isinstance(value, str) else value

@@ -68,7 +68,13 @@ def sign_in() -> Response:
     "page",
     "End a browser session",
     {204: Answer("Session ended.")},
-    query={"everywhere": {"type": "boolean", "default": False, "description": "Also all others of the same key."}},
+    query={
+        "everywhere": {
+            "type": "boolean",
+            "default": False,
+            "description": "Whether to end all other sessions of the same key, too.",
+        }
+    },
     errors=(403,),
 )
 def sign_out() -> tuple[Response, int]:
@@ -114,7 +120,9 @@ def _of_key(key: str) -> KnownKey | None:
 
 def _refusal(asked: SignInRequest, known: KnownKey | None) -> HttpProblem:
     if asked.code is not None:
-        return HttpProblem(401, "unknown_code", "this code was used or has expired; get another with `fitstop open`")
+        return HttpProblem(
+            401, "unknown_code", "this code has been used or has expired; get a new one with `fitstop open`"
+        )
     if known is not None:
         return HttpProblem(401, f"{known.status}_key", f"this key is {known.status}")
     return HttpProblem(401, "unknown_key", "unknown API key")

@@ -36,7 +36,7 @@ def job(job_id: str) -> Response:
     return _for_caller("job.html", "jobs", job_id=job_id)
 
 
-@operation("sharedPage", "page", "Page of one job for people with a link to it", {200: _HTML}, errors=(404,))
+@operation("sharedPage", "page", "Page of one job, for people who have a link to it", {200: _HTML}, errors=(404,))
 def shared(job_id: str) -> Response:
     """Page of one job for people without a key. It is empty without the token after the # of its address."""
     if not is_job_id(job_id):

@@ -36,7 +36,7 @@ _MOST_VERSIONS_SHOWN = 100
     "programs",
     "Upload a program",
     {
-        200: json_answer("Version known already. It is the latest now.", Program, headers=("Location",), links=_LINKS),
+        200: json_answer("Known version; it is now the latest.", Program, headers=("Location",), links=_LINKS),
         201: json_answer("Version created.", Program, headers=("Location",), links=_LINKS),
     },
     query={"name": text(f"Name of a single script; default: {DEFAULT_SCRIPT}.", pattern=_SCRIPT_PATTERN)},
@@ -153,7 +153,7 @@ def _add(upload: ProgramUpload, latest: LatestVersion) -> tuple[ProgramInfo, boo
     except FileNotFoundError:
         standing = None
     if standing is None:
-        raise Conflict(f'the program "{latest.id}" was deleted at this moment; send it again')
+        raise Conflict(f'the program "{latest.id}" was deleted during the upload; send it again')
     return standing, is_new
 
 

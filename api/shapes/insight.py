@@ -48,7 +48,7 @@ class LedgerSums(Shape):
     unpriced_gpu_seconds: Annotated[float, Field(description="Compute time on workers without a price")]
     uncharged_gpu_seconds: Annotated[
         float,
-        Field(description="Time until the processes had ended, after the runs had; no part of the compute time"),
+        Field(description="Time from the end of the runs to the exit of their processes; not part of the compute time"),
     ]
 
 

@@ -99,7 +99,9 @@ class Failure(Shape):
     message: str | None
     is_failure: Annotated[bool, Field(description="Whether it counts toward `max_failures`")]
     is_loss: Annotated[bool, Field(description="Whether it counts toward `max_losses`")]
-    has_progress: Annotated[bool, Field(description="Whether it saved a resume point after the place where it started")]
+    has_progress: Annotated[
+        bool, Field(description="Whether it saved a later resume point than the one from which it started")
+    ]
     worker: str | None
     host: str | None
     ended_at: Time
@@ -129,7 +131,7 @@ class Resume(Shape):
     exact: bool
     kind: Annotated[
         Kept,
-        Field(description="What an interruption changes: nothing, the memory of some callbacks, or the numbers"),
+        Field(description="Effect of an interruption: none, some callbacks lose their state, or the numbers change"),
     ]
     reasons: Annotated[list[str], Field(description="Reason for each resume that was not exact, or would not be")]
 
@@ -160,12 +162,12 @@ class Job(Shape):
     project: str
     name: str
     tags: Annotated[list[str], Field(description="PATCH /jobs/{id} changes them")]
-    note: Annotated[str, Field(description="Empty where there is none; PATCH /jobs/{id} changes it")]
+    note: Annotated[str, Field(description="Empty if there is none; PATCH /jobs/{id} changes it")]
     retry_of: Annotated[JobId | None, Field(description="Job that this one retries")]
     extends: Annotated[JobId | None, Field(description="Job that this one extends")]
     lineage: Annotated[
         list[Ancestor],
-        Field(description="Models of earlier jobs that its model was trained from, the newest first: fine-tuning"),
+        Field(description="Models of earlier jobs that its model was fine-tuned from, newest first"),
     ]
     sweep: Annotated[TrialLink | None, Field(description="Sweep that it is a trial of")]
     extends_from: Annotated[Literal["last", "best"] | None, Field(description="Its last resume point or best model")]
@@ -294,7 +296,7 @@ class Evaluation(Shape):
     checkpoint: str | None
     epoch: Count
     validation: PartResult
-    test: Annotated[PartResult | None, Field(description="The part kept aside; null where none was")]
+    test: Annotated[PartResult | None, Field(description="The test part; null if there is none")]
 
 
 class JobFile(Shape):

@@ -38,7 +38,7 @@ class UnfinishedUpload(Shape):
     dataset_id: str
     length: Count
     offset: Count
-    kept_seconds: Annotated[int, Field(description="Time without a new byte after which the upload is removed")]
+    kept_seconds: Annotated[int, Field(description="Time without progress after which the upload is removed")]
 
 
 class _ProgramFacts(Shape):
@@ -61,8 +61,8 @@ class Program(_ProgramFacts):
 
     object: Literal["program"]
     files: list[ProgramFile]
-    default_entry: Annotated[str | None, Field(description="File that runs where a job names no entry")]
-    has_requirements: Annotated[bool, Field(description="Whether requirements.txt is at the top")]
+    default_entry: Annotated[str | None, Field(description="Script that runs if a job names no entry")]
+    has_requirements: Annotated[bool, Field(description="Whether there is a requirements.txt at the top")]
     broken: dict[str, str]
     warnings: list[str]
     versions: list[ProgramVersion]
@@ -150,7 +150,7 @@ class DatasetLimits(Shape):
     image_bytes: Annotated[int, Field(description="Bytes of one image file")]
     image_pixels: Annotated[int, Field(description="Width times height of one image")]
     classes: Annotated[int, Field(description="Classes of images")]
-    ingest_seconds: Annotated[float, Field(description="Time to parse an upload, for each GiB that it has begun")]
+    ingest_seconds: Annotated[float, Field(description="Time to parse an upload, per started GiB")]
 
 
 class ModelLimits(Shape):
@@ -180,7 +180,7 @@ class KeyLimits(Shape):
     unfinished_jobs: int
     uploads_at_once: int
     upload_bytes_per_day: int
-    streams: Annotated[int, Field(description="Event streams and waiting requests at once, in one process")]
+    streams: Annotated[int, Field(description="Concurrent event streams and waiting requests, in one process")]
     costly_reads: Annotated[int, Field(description="Concurrent requests for usage, replays, forecasts, new bundles")]
 
 

@@ -76,7 +76,7 @@ class SweepSpent(Shape):
     gpu_seconds: float
     costs: list[Amount]
     saved_gpu_seconds: Annotated[
-        float, Field(description="Estimate of the time that the rule has saved: epochs that stopped trials did not run")
+        float, Field(description="Estimate of the time that the rule saved: epochs that stopped trials did not run")
     ]
 
 
@@ -110,7 +110,7 @@ class SweepSummary(Shape):
     rule: str
     parallel: Count
     counts: TrialCounts
-    waiting: Annotated[str | None, Field(description="Reason why the next trial waits: a quota of the project")]
+    waiting: Annotated[str | None, Field(description="Quota of the project for which the next trial waits")]
     best: Annotated[Trial | None, Field(description="Trial with the best value of the objective")]
     spent: SweepSpent
     urls: SweepUrls

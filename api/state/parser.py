@@ -30,7 +30,7 @@ def parse_upload(module: str, folder: Path, upload_bytes: int, order: dict[str, 
     held = service()
     wait_seconds = held.settings.ingest_timeout_seconds
     if not held.parsers.acquire(timeout=wait_seconds):
-        raise HttpProblem(503, "busy", "other uploads are being read; try again later", retry_after=10)
+        raise HttpProblem(503, "busy", "other uploads are being parsed; try again later", retry_after=10)
     try:
         whole = {**order, "memory_bytes": held.settings.ingest_memory_bytes}
         answer = _run(module, folder, whole, wait_seconds * (1 + upload_bytes // _GIB))

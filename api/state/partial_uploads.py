@@ -70,7 +70,7 @@ class PartialUpload:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                detail = "another request sends or publishes this upload; try again later"
+                detail = "another request is sending or publishing this upload; try again later"
                 raise HttpProblem(409, "upload_in_use", detail, retry_after=_RETRY_SECONDS) from None
             if not _is_at(self.data, file):  # it ended before it was locked
                 raise no_such_upload()
@@ -164,4 +164,4 @@ def _open_existing(data: Path) -> FileIO:
 
 def no_such_upload() -> NotFound:
     """There is no such upload."""
-    return NotFound("there is no unfinished upload with this id: it was never begun, has ended, or has expired")
+    return NotFound("there is no unfinished upload with this id: it was never started, has finished, or has expired")

@@ -16,12 +16,12 @@ def find_reached_quotas(usage: ProjectUsage, quota: ProjectQuota, project: str, 
     if quota.gpu_seconds_per_month is not None and spent.gpu_seconds >= quota.gpu_seconds_per_month:
         problems.append(
             f"{spent.gpu_seconds:.0f} of {quota.gpu_seconds_per_month:.0f} GPU seconds of {month} are used; "
-            "wait for the next month (UTC)"
+            "wait until next month (UTC)"
         )
     if quota.cost_per_month is not None and spent.cost >= quota.cost_per_month:
         problems.append(
             f"{spent.cost:.2f} of {quota.cost_per_month:.2f} {currency} of {month} are used; "
-            "wait for the next month (UTC)"
+            "wait until next month (UTC)"
         )
     return problems
 

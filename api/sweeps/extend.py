@@ -32,16 +32,16 @@ class SweepExtendRequest(Strict):
     """What to raise. Fields left out keep their values."""
 
     trials: int | None = Field(default=None, ge=1, le=MOST_TRIALS)
-    """New maximum number of trials, in all."""
+    """New maximum number of trials in total."""
     budget: Budget | None = None
-    """Limits to raise or to add, each as its new total; null: no limit any more."""
+    """Limits to raise or add, each as its new total; null removes a limit."""
 
 
 @operation(
     "extendSweep",
     "sweeps",
     "Extend a sweep by trials or budget",
-    {200: json_answer("The sweep, which runs.", Sweep)},
+    {200: json_answer("The running sweep.", Sweep)},
     body={JSON: SweepExtendRequest},
     example={"trials": 60, "budget": {"max_gpu_seconds": 7200}},
     errors=(*BODY_ERRORS, 404, 409, 507),
@@ -152,7 +152,7 @@ def _judge_end(state: SweepSummary, wanted: Extension) -> list[Problem]:
     """Why the sweep would end again without another trial, or that nothing is more than it was."""
     spec = state.record.spec
     if (wanted.trials, wanted.budget) == (spec.trials, spec.budget):
-        return [Problem("#", "everything is as it was; expected more trials or more budget", "not_more")]
+        return [Problem("#", "nothing changes; expected more trials or more budget", "not_more")]
     whole = read_state(service().volume, state.record.id) if state.end is not None else None
     if whole is None:
         return []
@@ -160,4 +160,4 @@ def _judge_end(state: SweepSummary, wanted: Extension) -> list[Problem]:
     if why is None:
         return []
     place = pointer("trials") if why[0] == "completed" else pointer("budget")
-    return [Problem(place, f"the sweep would end again at once: {why[1]}", "nothing_left")]
+    return [Problem(place, f"the sweep would end again immediately: {why[1]}", "nothing_left")]

@@ -33,7 +33,7 @@ class SweepReplaySettings(BaseModel):
 @operation(
     "explainSweep",
     "sweeps",
-    "Explain why a sweep runs or ended, and which parameters matter",
+    "Explain why a sweep runs or has ended, and which parameters matter",
     {200: json_answer("The explanation.", shapes.SweepExplanation)},
     errors=(404,),
 )
@@ -114,7 +114,7 @@ def _replay_words(found: SweepReplay) -> str:
     share = found.seconds_saved / found.seconds if found.seconds else 0.0
     winner = f"trial {found.winner} stays the best"
     if found.is_winner_lost:
-        winner = f"trial {found.winner_then} would be the best in place of trial {found.winner}, {found.lost:.4g} worse"
+        winner = f"trial {found.winner_then} would be the best instead of trial {found.winner}, {found.lost:.4g} worse"
     unknown = f" {found.unknown} trials were stopped when they ran; nothing is known of them after that." * bool(
         found.unknown
     )

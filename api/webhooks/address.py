@@ -45,7 +45,7 @@ def read_address(address: str, networks: Networks) -> tuple[WebhookKind, str]:
 def _check_host(host: str, networks: Networks) -> None:
     try:
         if not is_reachable(host, networks):
-            raise _refusal(f"{host} is no public address; FITSTOP_WEBHOOK_NETWORKS of the service allows others")
+            raise _refusal(f"{host} is not a public address; FITSTOP_WEBHOOK_NETWORKS of the service allows others")
     except ValueError:
         return  # a name
 

@@ -51,9 +51,9 @@ def _obey(order: dict[str, Any]) -> dict[str, Any]:
 
 def _check(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open" and not _may_open(*arguments):
-        _refuse("Apprise wanted to open a file of this machine")
+        _refuse("Apprise tried to open a file of this machine")
     if event.startswith(_STARTS):
-        _refuse("Apprise wanted to start a program")
+        _refuse("Apprise tried to start a program")
 
 
 def _may_open(path: object, _mode: object, flags: int) -> bool:

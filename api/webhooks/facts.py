@@ -12,12 +12,13 @@ from shared.explain import explain
 from shared.held import held_by, held_so_far
 from shared.job import AttemptEnd, Claim, JobRecord
 from shared.job_folder import AttemptFolder, JobFolder, JobState
+from shared.problems import cut
 from shared.spec import JobSpec
 from shared.times import microseconds, utc_now
 
 # Of a limit, when it is nearly used.
 NEARLY = 0.9
-_MOST_MESSAGE = 2000
+MOST_MESSAGE = 2000
 _OF_STATUS: dict[str, EventType] = {
     "succeeded": "job.succeeded",
     "failed": "job.failed",
@@ -117,7 +118,7 @@ def _budget_facts(state: JobState, attempts: Sequence[_Attempt]) -> Iterator[Fac
         return
     moment = _moment_of(attempts[-1].folder.claim_file) + round((held[-1].seconds + early) * 1e9)
     used = limit.used.model_dump(mode="json")
-    message = f"The budget is nearly used: {used_words(limit.used)}"
+    message = f"The budget is nearly used up: {used_words(limit.used)}"
     yield _fact("job.budget_nearly_used", state, moment, utc_now(), message, budget=used)
 
 
@@ -142,7 +143,7 @@ def _fact(kind: EventType, state: JobState, moment_ns: int, at: str, message: st
         "project": record.project,
         "metadata": dict(record.spec.metadata),
         "status": state.status,
-        "message": cut(message),
+        "message": cut(message, MOST_MESSAGE),
         **more,
     }
     key = kind.removeprefix("job.") + (f"-{attempt}" if attempt is not None else "")
@@ -151,12 +152,7 @@ def _fact(kind: EventType, state: JobState, moment_ns: int, at: str, message: st
 
 
 def _error_of(error: Any) -> dict[str, str] | None:
-    return error and {"code": cut(error.code), "message": cut(error.message)}
-
-
-def cut(text: str) -> str:
-    """A text that is not too long for a message."""
-    return text if len(text) <= _MOST_MESSAGE else text[: _MOST_MESSAGE - 1] + "…"
+    return error and {"code": cut(error.code, MOST_MESSAGE), "message": cut(error.message, MOST_MESSAGE)}
 
 
 def _moment_of(path: Path) -> int:

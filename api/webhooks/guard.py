@@ -46,7 +46,7 @@ def check_address(address: object, networks: Networks) -> None:
         is_allowed = False
     if not is_allowed:
         shown = host if isinstance(host, str) else "a socket of this machine"
-        raise RefusedAddress(f"{shown} is no public address; FITSTOP_WEBHOOK_NETWORKS does not allow it")
+        raise RefusedAddress(f"{shown} is not a public address; FITSTOP_WEBHOOK_NETWORKS does not allow it")
 
 
 def is_reachable(host: str, networks: Networks) -> bool:

@@ -26,13 +26,13 @@ _WORDS: dict[str, str] = {
     "job.cancelled": "was cancelled",
     "job.early_stopping": "stopped early",
     "job.worker_lost": "lost its worker",
-    "job.budget_nearly_used": "has nearly used its budget",
+    "job.budget_nearly_used": "has nearly used up its budget",
     "sweep.best": "has a new best trial",
     "sweep.finished": "has ended",
 }
 
 Outcome = tuple[int | None, str | None]
-"""The HTTP status of the answer, and what went wrong; None where nobody answered, and where nothing did."""
+"""The HTTP status of the answer, and what went wrong; None for what there was not."""
 
 
 def open_client() -> httpx2.AsyncClient:

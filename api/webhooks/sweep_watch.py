@@ -13,9 +13,10 @@ from typing import Any
 
 from api.shapes.sweeps import STATUS_OF_END
 from api.state.webhook_store import EventType
-from api.webhooks.facts import Fact, Subject, cut
+from api.webhooks.facts import MOST_MESSAGE, Fact, Subject
 from shared.document import UnusableDocument
 from shared.durable import replace_file
+from shared.problems import cut
 from shared.sweep.ended import EndedSweeps
 from shared.sweep.explain import explain
 from shared.sweep.folder import SweepFolder, sweep_folder, sweep_ids
@@ -162,7 +163,7 @@ def _body(
         "project": subject.project,
         "metadata": subject.metadata,
         **told,
-        "message": cut(message),
+        "message": cut(message, MOST_MESSAGE),
         "best": None if best is None else _best_report(state, best),
     }
     return {"type": kind, "timestamp": at, "data": data}

@@ -41,11 +41,11 @@ class WebhookRequest(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     address: Annotated[Text, Field(min_length=1, max_length=2048)]
-    """Where to send: an https address, or one of Apprise, such as mailto:// or slack://."""
+    """Address to notify: https, or one of Apprise, such as mailto:// or slack://."""
     events: Annotated[tuple[EventType, ...], Field(min_length=1, max_length=16, strict=False)]
     """Events to send."""
     name: KeyName | None = None
-    """What it is for, to tell it from others."""
+    """Display name."""
     job_name: Annotated[Text, Field(min_length=1, max_length=128)] | None = None
     """Only jobs and sweeps with this name."""
     metadata: dict[Annotated[Text, Field(min_length=1, max_length=64)], Annotated[Text, Field(max_length=512)]] = Field(

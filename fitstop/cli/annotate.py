@@ -1,4 +1,4 @@
-"""`fitstop tag` and `fitstop note`: what people write beside a job."""
+"""`fitstop tag` and `fitstop note`: annotations of a job."""
 
 import sys
 from typing import Any
@@ -17,8 +17,8 @@ from fitstop.terminal.output import hint, plain, plain_lines
     epilog=examples("fitstop tag 01K3ZQ --add baseline --add paper", "fitstop tag wine-1 wine-2 --remove paper")
 )
 @jobs_argument
-@click.option("--add", "added", multiple=True, metavar="TAG", help="Tag to add. Repeat it for more.")
-@click.option("--remove", "removed", multiple=True, metavar="TAG", help="Tag to remove. Repeat it for more.")
+@click.option("--add", "added", multiple=True, metavar="TAG", help="Tag to add. May be repeated.")
+@click.option("--remove", "removed", multiple=True, metavar="TAG", help="Tag to remove. May be repeated.")
 @click.pass_context
 def tag(ctx: click.Context, jobs: tuple[str, ...], added: tuple[str, ...], removed: tuple[str, ...]) -> None:
     """Add tags to jobs and remove them; without options, print the tags of each job.

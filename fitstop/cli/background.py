@@ -57,9 +57,9 @@ bucket_option = click.option(
 
 
 def start_in_background(options: StackOptions) -> None:
-    """Start the service as a process of its own, wait until it is ready, and say where it is.
+    """Start the service as a separate process, wait until it is ready, and print its address.
 
-    Raises StackError or NotReady with what it said where it has ended instead. KeyboardInterrupt leaves it starting.
+    Raises StackError or NotReady with its message if it has ended instead. KeyboardInterrupt leaves it starting.
     """
     data = options.data.resolve()
     running = running_stack(data)
@@ -75,7 +75,7 @@ def start_in_background(options: StackOptions) -> None:
             begin = file.tell()
             process = _start(options, data, file)
     except OSError as error:
-        raise StackError(f"{data} can't be used as the data folder: {error}") from error
+        raise StackError(f"{data} cannot be used as the data folder: {error}") from error
     hint(f"Starting {options.describe()} in {data} …")
     try:
         _wait_until_ready(process, data, log, begin)
@@ -85,7 +85,7 @@ def start_in_background(options: StackOptions) -> None:
         raise
     found = running_stack(data)
     if found is None:
-        raise StackError(f"the service was ready and does not answer; see {log}")
+        raise StackError(f"the service was ready but does not answer; see {log}")
     _show(found, data)
 
 
@@ -103,7 +103,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data: Path, log: Path, b
     while (stack := read_cli_json(data)) is None or stack.pid != process.pid:
         if process.poll() is not None:
             said = log.read_bytes()[begin:].decode(errors="replace").strip().removeprefix("fitstop: ")
-            words = plain_lines(said) or f"it ended; see {log}"
+            words = plain_lines(said) or f"it has ended; see {log}"
             raise StackError(words) if process.returncode == ExitCode.USAGE else NotReady(words)
         seen = show_events(log, seen)
         time.sleep(_LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""What the commands have in common: the service they talk to, `-o json`, and how errors become exit statuses."""
+"""Common parts of the commands: the service, `-o json`, and exit statuses of errors."""
 
 import sys
 from typing import Any, NoReturn
@@ -9,7 +9,7 @@ from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.client import Client
 from fitstop.connection import Connection, find_connection
 from fitstop.errors import ClientError
-from fitstop.terminal.output import hint, print_error
+from fitstop.terminal.output import hint, plain, print_error
 
 # What an answer without a part, or with another kind of value, leads to. Answers are not checked field by field, so
 # that a service of a later version is understood.
@@ -53,13 +53,13 @@ class FitstopGroup(click.Group):
 
 
 def _describe(error: Exception) -> str:
-    """What a part of an answer that is not as expected raises, in a line."""
+    """One line about an unexpected answer."""
     reason = f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
     return f"the answer of the service was not as expected ({' '.join(reason.split())[:200]})"
 
 
 def connection(ctx: click.Context) -> Connection:
-    """The service that this command is for."""
+    """The service that this command uses."""
     try:
         asked = ctx.find_root().params
         return find_connection(asked.get("url"), context=asked.get("context"))
@@ -70,11 +70,12 @@ def connection(ctx: click.Context) -> Connection:
 def open_client(ctx: click.Context) -> Client:
     """A client of that service, closed when the command ends."""
     client = Client(connection(ctx))
+    client.on_volume_away = lambda words: hint(plain(f"warning: {words}"))
     ctx.call_on_close(client.close)
     return client
 
 
 def fail(ctx: click.Context, message: str, code: ExitCode = ExitCode.USAGE) -> NoReturn:
-    """End the command with a line that says why."""
+    """End the command with an error message."""
     hint(f"fitstop: {message}")
     ctx.exit(code)

@@ -30,7 +30,7 @@ _Values = Iterable[tuple[str, str]]
 
 
 def _from_service(values: Callable[[Client], _Values]) -> _Complete:
-    """Complete by what `values` reads from the service; by nothing where it cannot be asked."""
+    """Complete with the values that `values` reads from the service; with none if it does not answer."""
 
     def complete(ctx: click.Context, _parameter: click.Parameter, begin: str) -> list[CompletionItem]:
         asked = ctx.find_root().params

@@ -1,4 +1,4 @@
-"""Which service the commands talk to: login, context list, use and remove."""
+"""The services of the commands: login, context list, use and remove."""
 
 import os
 import sys
@@ -21,22 +21,22 @@ _VARIABLES = ("FITSTOP_URL", "FITSTOP_API_KEY")
 @click.option("--name", help="Name of the context. Default: the host of the URL.")
 @click.pass_context
 def login(ctx: click.Context, url: str, name: str | None) -> None:
-    """Keep the API key of a service, and use that service from now on.
+    """Save the API key of a service, and use that service from now on.
 
-    The key is asked for and not shown, or read from stdin. It is kept only if the service accepts it, in a file that
-    only you can read. FITSTOP_URL and FITSTOP_API_KEY, and a `fitstop up` that runs in this folder, have precedence.
+    The key is read from a hidden prompt or from stdin. It is saved only if the service accepts it, in a file that only
+    you can read. FITSTOP_URL and FITSTOP_API_KEY, and a `fitstop up` that runs in this folder, have precedence.
     """
     try:
         address = check_url(url)
         known = read_contexts()
         key = check_key(_ask_for_key(address))
         if not key:
-            raise ValueError("no API key: type it when it is asked for, or give it on stdin")
+            raise ValueError("no API key: type it at the prompt, or give it on stdin")
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     connection = Connection(address, key, "URL")
     if urlsplit(address).scheme == "http" and not connection.is_local:
-        hint("warning: http sends the key without encryption; use https where others can listen")
+        hint("warning: http sends the key without encryption; use https on networks that others can read")
     with Client(connection) as client:
         next(client.all_jobs(limit=1), None)  # another kind of service has no list of jobs
     chosen = name or urlsplit(address).netloc.rpartition("@")[2]
@@ -89,7 +89,7 @@ def list_contexts(output: str) -> None:
     if known.named:
         show_rows(grid)
     else:
-        hint("No contexts. `fitstop login URL` makes one.")
+        hint("No contexts. `fitstop login URL` creates one.")
 
 
 @context.command()
@@ -122,5 +122,5 @@ def _known() -> Contexts:
 def _find(name: str) -> Contexts:
     known = _known()
     if name not in known.named:
-        raise click.UsageError(f'no context is called "{name}"; contexts: {", ".join(known.named) or "none"}')
+        raise click.UsageError(f'there is no context "{name}"; contexts: {", ".join(known.named) or "none"}')
     return known

@@ -17,8 +17,8 @@ def evaluation(ctx: click.Context, job: str, output: str) -> None:
     """Show how good a job's best model is on rows that did not train it.
 
     For classes: the confusion matrix, precision, recall and support of each class, and the worst mistakes. For numbers:
-    the residuals and the largest errors. It is computed once, after the last epoch. `dataset.test_fraction` keeps a
-    test part aside, which neither trains nor chooses the model.
+    the residuals and the largest errors. It is computed once, after the last epoch. `dataset.test_fraction` reserves a
+    test part, which is not used to train or choose the model.
     """
     client = open_client(ctx)
     document = client.evaluation(find_job_id(client, job))

@@ -1,4 +1,4 @@
-"""What the exit status of `fitstop` says, so that a script needs no parsing."""
+"""The exit statuses of `fitstop`, for scripts."""
 
 from enum import IntEnum
 
@@ -32,7 +32,7 @@ MEANINGS = {
     ExitCode.REFUSED: "the request is not valid",
     ExitCode.SERVER_ERROR: "the service failed",
     ExitCode.UNFIT: "doctor found a problem",
-    ExitCode.BROKEN_FILE: "a file or the output can't be read or written",
+    ExitCode.BROKEN_FILE: "a file or the output cannot be read or written",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }
 

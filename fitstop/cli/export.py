@@ -74,7 +74,7 @@ def mlflow(  # noqa: PLR0913, PLR0917  one for each option
     """Send logs to an MLflow server. A job is one run; epochs that the run has are not sent again.
 
     With --live: the jobs that have not finished and all later ones, of every project that the key may see. `fitstop up`
-    does this by itself where FITSTOP_MLFLOW_URI is set.
+    does this automatically if FITSTOP_MLFLOW_URI is set.
     """
     if live == bool(jobs):
         raise click.UsageError("give either JOBs or --live")

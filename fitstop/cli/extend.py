@@ -4,9 +4,8 @@ import click
 
 from fitstop.cli.base import examples, open_client, output_option
 from fitstop.cli.completion import job_or_sweep_argument
-from fitstop.cli.jobs import print_submitted
+from fitstop.cli.submitted import print_submitted
 from fitstop.cli.sweep_ids import find_job_or_sweep, is_sweep
-from fitstop.cli.sweeps import print_submitted_sweep
 from fitstop.client import Json
 
 
@@ -24,10 +23,10 @@ from fitstop.client import Json
 @click.option(
     "--max-gpu-seconds",
     type=click.FloatRange(0, min_open=True),
-    help="Max compute time of the new job alone, or of the sweep in total, in seconds.",
+    help="Max compute time of the new job, or of the whole sweep, in seconds.",
 )
 @click.option(
-    "--max-cost", type=click.FloatRange(0, min_open=True), help="Max cost of the new job alone, or of the sweep."
+    "--max-cost", type=click.FloatRange(0, min_open=True), help="Max cost of the new job, or of the whole sweep."
 )
 @click.option("--deadline", metavar="TIME", help="Latest end, such as 2027-01-31T06:00:00Z.")
 @click.option("--no-budget", is_flag=True, help="Remove the budget.")
@@ -56,8 +55,8 @@ def extend(  # noqa: PLR0913, PLR0917  one for each option
 ) -> None:
     """Continue a finished job as a new job, or a sweep with more trials or budget.
 
-    Of a job it prints the id of the new one; settings without an option here stay as they were, and the finished job
-    does not change. A sweep keeps its id: the values are its new totals, and one that had ended runs again.
+    For a job it prints the id of the new one; other settings are kept, and the finished job does not change. A sweep
+    keeps its id: the values are its new totals, and a finished sweep runs again.
     """
     limits = {"max_gpu_seconds": max_gpu_seconds, "max_cost": max_cost, "deadline": deadline}
     budget = {name: value for name, value in limits.items() if value is not None}
@@ -70,7 +69,7 @@ def extend(  # noqa: PLR0913, PLR0917  one for each option
         _refuse("a sweep", {"--epochs": epochs, "--patience": patience, "--from": start})
         if trials is not None:
             changes["trials"] = trials
-        print_submitted_sweep(ctx, client, client.extend_sweep(found, changes), output, watching=watching)
+        print_submitted(ctx, client, client.extend_sweep(found, changes), output, watching=watching)
         return
     _refuse("a job", {"--trials": trials})
     changes["from"] = start or "last"
@@ -78,7 +77,7 @@ def extend(  # noqa: PLR0913, PLR0917  one for each option
         changes["epochs"] = epochs
     if patience is not None:
         changes["early_stopping"] = {"patience": patience}
-    print_submitted(ctx, client.extend(found, changes), output, watching=watching)
+    print_submitted(ctx, client, client.extend(found, changes), output, watching=watching)
 
 
 def _refuse(what: str, options: dict[str, int | str | None]) -> None:

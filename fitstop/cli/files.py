@@ -55,8 +55,8 @@ def put(
     """Upload FILE as dataset ID. Uploading the same bytes again changes nothing.
 
     FILE is a table (CSV, Parquet), images (a folder with a folder for each class, a zip or a tar) or arrays (npz). A
-    folder is packed while it is sent. A large upload continues after a cut connection, and when a command that was
-    killed is run again.
+    folder is packed while it is sent. A large upload resumes after a lost connection, or when an interrupted command is
+    run again.
 
     Samples: wine-quality (the data of the article, from UCI), and breast-cancer and digits (images), which come from
     scikit-learn and need no internet.
@@ -81,12 +81,12 @@ def put(
 
 def _sample(ctx: click.Context, name: str) -> Path:
     if name not in SAMPLES:
-        raise click.UsageError(f'no sample is called "{name}"; samples: {", ".join(SAMPLES)}')
+        raise click.UsageError(f'there is no sample "{name}"; samples: {", ".join(SAMPLES)}')
     folder = Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA) / "downloads"
     try:
         return sample(name, folder, os.environ.get("FITSTOP_WINE_URL") or UCI_URL)
     except NoWine as error:
-        fail(ctx, f"the sample can't be downloaded ({error}); breast-cancer --sample needs no internet")
+        fail(ctx, f"the sample cannot be downloaded ({error}); breast-cancer --sample needs no internet")
     except ImportError:
         fail(ctx, "this sample comes with scikit-learn, which is not installed here: pip install 'fitstop[local]'")
 
@@ -142,7 +142,7 @@ def remove_dataset(ctx: click.Context, dataset_id: str, yes: bool) -> None:  # n
     """
     client = open_client(ctx)
     users = find_jobs(client, reads_dataset(dataset_id))
-    if not confirm(dataset_id, users, "can then no longer be retried or extended", yes=yes):
+    if not confirm(dataset_id, users, "can no longer be retried or extended afterwards", yes=yes):
         ctx.exit(ExitCode.OK)
     client.delete_dataset(dataset_id)
     hint(f"{dataset_id}: deleted")
@@ -185,9 +185,9 @@ def download(  # noqa: PLR0913, PLR0917  one for each option
     to: str | None,
     force: bool,  # noqa: FBT001
 ) -> None:
-    """Download a job's best model and check its sha256. Each file is written whole or not at all.
+    """Download a job's best model and check its sha256. Each file is written completely or not at all.
 
-    With --files: the files that a script left in its working folder, into the folder JOB-files or that of -o.
+    With --files: the files of a script's working folder, into the folder JOB-files or that of -o.
     """
     client = open_client(ctx)
     job_id = find_job_id(client, job)
@@ -222,5 +222,5 @@ def _target(name: str, to: str | None, *, force: bool) -> Path:
     if not path.parent.is_dir():
         raise click.UsageError(f"the folder {path.parent} does not exist")
     if path.exists() and not force:
-        raise click.UsageError(f"{path} exists already; --force replaces it, -o names another file or folder")
+        raise click.UsageError(f"{path} exists already; --force replaces it, -o sets another file or folder")
     return path

@@ -25,7 +25,7 @@ _PARTS = ("start_up", "learning", "patience", "redone", "saving")
 def explain(ctx: click.Context, job: str, output: str) -> None:
     """Explain why a job or sweep waits, runs or stopped.
 
-    Of a sweep also the importance of each parameter.
+    For a sweep, also show the importance of each parameter.
     """
     client = open_client(ctx)
     found = find_job_or_sweep(client, job)
@@ -60,8 +60,8 @@ def replay(  # noqa: PLR0913, PLR0917  one for each option
 ) -> None:
     """Find where a job or sweep would have stopped with other settings.
 
-    The answer is exact up to the last epoch that was trained. What would have happened after it is not known. --rule
-    is for a sweep: the time that it would have saved, and whether it would have lost the winner.
+    The answer is exact up to the last epoch that was trained. Later epochs are unknown. --rule is for a sweep: it shows
+    the time that the rule would have saved, and whether it would have stopped the best trial.
     """
     client = open_client(ctx)
     found = find_job_or_sweep(client, job)
@@ -97,7 +97,7 @@ def _replay_table(document: Json) -> Table:
         costs = "".join(f", {money(cost['amount'])} {cost['currency']}" for cost in saved.get("costs") or [])
         rows.append(("saved", f"{saved['epochs']} epochs, {duration(saved['gpu_seconds'])} of compute time{costs}"))
         lost = model.get("lost")
-        worse = f", {number(lost)} worse than the run's best" if lost else ", as good as the run's"
+        worse = f", {number(lost)} worse than the best of the run" if lost else ", as good as the best of the run"
         rows.append(("model", f"best {rule['monitor']} {number(model.get('best_value'))}{worse}"))
     return fields(rows)
 

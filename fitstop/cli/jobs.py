@@ -19,8 +19,8 @@ from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.cli.job_ids import find_job_id
 from fitstop.cli.removal import confirm, find_jobs, starts_from, yes_option
 from fitstop.cli.spec_file import read_assigned
+from fitstop.cli.submitted import print_submitted, print_warnings, watch_to_the_end
 from fitstop.cli.sweep_ids import find_job_or_sweep, is_sweep
-from fitstop.cli.sweeps import watch_sweep_to_the_end
 from fitstop.client import TERMINAL, Client, Json
 from fitstop.errors import ClientError, NotFound
 from fitstop.terminal.follow import follow
@@ -33,7 +33,7 @@ from fitstop.terminal.output import (
     show_rows,
 )
 from fitstop.terminal.sweep_view import sweep_fields
-from fitstop.terminal.watch import event_line, print_ending, watch
+from fitstop.terminal.watch import event_line
 
 
 @click.command(
@@ -55,7 +55,7 @@ from fitstop.terminal.watch import event_line, print_ending, watch
     help="Fine-tune the best model of this job on the spec's data.",
 )
 @click.option("--watch", "watching", is_flag=True, help="Watch the job; Ctrl-C leaves it running.")
-@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run; store nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run, and store nothing.")
 @output_option
 @click.pass_context
 def submit(  # noqa: PLR0913, PLR0917  one for each option
@@ -70,36 +70,18 @@ def submit(  # noqa: PLR0913, PLR0917  one for each option
     """Submit a job and print its id.
 
     FILE is the spec as JSON or YAML; - reads stdin. --set works without a FILE. With --watch the exit status says
-    whether the job succeeded. With --from the model of the spec is that of another job, given by its id, or the
-    beginning or end of it; model.trainable says which of its layers are trained.
+    whether the job succeeded. With --from the model is that of another job; model.trainable selects the layers to
+    train.
     """
     if file is None and not assignments:
         raise click.UsageError("no spec: give a FILE, - for stdin, or --set")
-    spec = read_assigned(file, assignments)
+    spec, client = read_assigned(file, assignments), open_client(ctx)
     if earlier is not None:
-        spec = _from_job(spec, find_job_id(open_client(ctx), earlier))
+        spec = _from_job(spec, find_job_id(client, earlier))
     if dry_run:
-        print_json(_print_warnings(open_client(ctx).dry_run(spec)))
+        print_json(print_warnings(client.dry_run(spec)))
         return
-    print_submitted(ctx, open_client(ctx).submit(spec), output, watching=watching)
-
-
-def print_submitted(ctx: click.Context, job: Json, output: str, *, watching: bool) -> None:
-    """Print a submitted job. With `watching`, watch it and exit with the status of its end."""
-    _print_warnings(job)
-    if watching and output == "json":
-        # One document: the job as it ended. What happens meanwhile is for people.
-        client = open_client(ctx)
-        status = watch_to_the_end(client, job["id"], err=True)
-        print_json(client.job(job["id"]))
-        ctx.exit(status)
-    if output == "json":
-        print_json(job)
-    else:
-        click.echo(job["id"])
-    if watching:
-        ctx.exit(watch_to_the_end(open_client(ctx), job["id"]))
-    hint(f"fitstop watch {job['id']}")
+    print_submitted(ctx, client, client.submit(spec), output, watching=watching)
 
 
 def _from_job(spec: Json, job_id: str) -> Json:
@@ -107,26 +89,6 @@ def _from_job(spec: Json, job_id: str) -> Json:
     own = spec.get("model")
     kept = {"trainable": own["trainable"]} if isinstance(own, dict) and "trainable" in own else {}
     return {**spec, "model": {"kind": "job", "job": job_id, **kept}}
-
-
-def _print_warnings(job: Json) -> Json:
-    for warning in job.get("warnings") or []:
-        hint(f"warning: {warning}")
-    return job
-
-
-def watch_to_the_end(client: Client, job_id: str, *, err: bool = False) -> ExitCode:
-    """Watch a job; Ctrl-C detaches. The status says how the job ended; it is 0 for a detach."""
-    try:
-        job = watch(client, job_id, err=err)
-        print_ending(job, err=err)
-    except KeyboardInterrupt:
-        hint("")
-        hint("Detached. The job continues to run. To watch it again, or to cancel it:")
-        hint(f"  fitstop watch {job_id}")
-        hint(f"  fitstop cancel {job_id}")
-        return ExitCode.OK
-    return ExitCode.OK if job["status"] == "succeeded" else ExitCode.JOB_FAILED
 
 
 @click.command()
@@ -181,7 +143,7 @@ def watch_command(ctx: click.Context, job: str) -> None:
     """
     client = open_client(ctx)
     found = find_job_or_sweep(client, job)
-    ctx.exit(watch_sweep_to_the_end(client, found) if is_sweep(found) else watch_to_the_end(client, found))
+    ctx.exit(watch_to_the_end(client, found))
 
 
 @click.command()
@@ -246,7 +208,7 @@ def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
     Each becomes a new job, whose id is printed.
     """
     client = open_client(ctx)
-    ctx.exit(for_each(client, jobs, lambda job_id: click.echo(_print_warnings(client.retry(job_id))["id"])))
+    ctx.exit(for_each(client, jobs, lambda job_id: click.echo(print_warnings(client.retry(job_id))["id"])))
 
 
 @click.command()
@@ -256,8 +218,8 @@ def retry(ctx: click.Context, jobs: tuple[str, ...]) -> None:
 def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: FBT001  an option
     """Delete finished jobs with their models and logs.
 
-    Asks first about a job from which any of the newest 1,000 jobs started. Those keep all that they need. Of a finished
-    sweep the jobs of its trials stay.
+    Asks first if any of the newest 1,000 jobs started from it; those jobs keep what they need. Deleting a finished
+    sweep keeps the jobs of its trials.
     """
     client = open_client(ctx)
 
@@ -267,7 +229,7 @@ def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: F
             hint(f"{found}: deleted")
             return
         users = [] if yes else [one for one in find_jobs(client, starts_from(found)) if one not in jobs]
-        if not confirm(found, users, "started from its model, which can then no longer be looked up", yes=yes):
+        if not confirm(found, users, "started from its model, which will no longer be available", yes=yes):
             return
         client.delete(found)
         hint(f"{found}: deleted")
@@ -276,7 +238,7 @@ def rm(ctx: click.Context, jobs: tuple[str, ...], yes: bool) -> None:  # noqa: F
 
 
 def for_each(client: Client, jobs: tuple[str, ...], act: Callable[[str], None]) -> ExitCode:
-    """Act on every job, also after one that fails; return the highest exit status."""
+    """Act on every job, even after a failure; return the highest exit status."""
     worst = ExitCode.OK
     for part in jobs:
         try:

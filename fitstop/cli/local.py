@@ -62,13 +62,13 @@ def up(  # noqa: PLR0913, PLR0917  one for each option
 ) -> None:
     """Run the whole service in this terminal, or with -d in the background.
 
-    Starts Redis, the API and a worker. Their data stays in one folder, and the next start uses it again. Ctrl-C stops
+    Starts Redis, the API and a worker. Their data stays in one folder, which the next start uses again. Ctrl-C stops
     the service: running jobs save their state and resume at the next start. A second Ctrl-C kills the processes.
 
-    Redis only makes jobs start sooner: without it, the worker looks for jobs every FITSTOP_SWEEP_SECONDS (default: 5).
+    Redis only makes jobs start sooner: without it, the worker checks for jobs every FITSTOP_SWEEP_SECONDS (default: 5).
 
-    With --volume s3://BUCKET/PREFIX the volume is in a bucket, and workers elsewhere need nothing but the bucket. The
-    data folder then holds the key, the logs, and copies of files that may be lost.
+    With --volume s3://BUCKET/PREFIX the volume is in a bucket, and workers elsewhere need only the bucket. The data
+    folder then holds the key, the logs, and copies of files that may be lost.
     """
     options = StackOptions(data, host, port, slots, has_redis=wants_redis() and not no_redis, bucket=bucket)
     if detach:
@@ -234,7 +234,7 @@ def demo(  # noqa: PLR0913, PLR0917  one for each option
     bucket: str,
     assignments: tuple[str, ...],
 ) -> None:
-    """Run the article's job from start to finish.
+    """Run an example job from start to finish.
 
     Uploads the wine data, trains until early stopping, and prints a summary. With `images` it trains a convolutional
     network on scikit-learn's digits instead, without internet. Uses the service that runs on the data folder, or starts

@@ -1,4 +1,4 @@
-"""`fitstop logs`: what the training processes of a job printed."""
+"""`fitstop logs`: the output of a job's training processes."""
 
 from collections.abc import Iterator
 
@@ -18,10 +18,10 @@ from fitstop.terminal.output import hint, plain, plain_lines
 @click.option("-n", "--lines", type=click.IntRange(1, 10_000), help="Print only the last N lines of the output so far.")
 @click.pass_context
 def logs(ctx: click.Context, job: str, follow: bool, lines: int | None) -> None:  # noqa: FBT001  an option
-    """Print what a job's training processes printed.
+    """Print the output of a job's training processes.
 
-    Attempts follow one another, each after a line with its number. Of long output the beginning and the end are kept.
-    Control characters are printed as escapes.
+    Attempts follow one another, each after a line with its number. Only the beginning and the end of long output are
+    kept. Control characters are printed as escapes.
     """
     client = open_client(ctx)
     job_id = find_job_id(client, job)

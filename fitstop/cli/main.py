@@ -48,7 +48,7 @@ _EXIT_STATUSES = "\n".join(["Exit status:", *(f"  {code.value:3}  {meaning}" for
     metavar="URL",
     help="Service address. Default: FITSTOP_URL, the service of `fitstop up` in this folder, the current context.",
 )
-@click.option("--context", metavar="NAME", help="Use the service of this context, see `fitstop login`.")
+@click.option("--context", metavar="NAME", help="Use the service of this context; see `fitstop login`.")
 @click.version_option(version("fitstop"), prog_name="fitstop")
 def main(url: str | None, context: str | None) -> None:
     """Train Keras models as jobs in a queue, with early stopping.

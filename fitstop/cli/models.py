@@ -95,7 +95,7 @@ def rm(ctx: click.Context, weights_id: str, yes: bool) -> None:  # noqa: FBT001 
     """
     client = open_client(ctx)
     users = find_jobs(client, loads_weights(weights_id))
-    if not confirm(weights_id, users, "can then no longer be retried", yes=yes):
+    if not confirm(weights_id, users, "can no longer be retried afterwards", yes=yes):
         ctx.exit(ExitCode.OK)
     client.delete_model(weights_id)
     hint(f"{weights_id}: deleted")

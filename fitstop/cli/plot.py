@@ -53,7 +53,7 @@ def _panels(client: Client, jobs: list[Json], metrics: tuple[str, ...]) -> list[
     rows = [list(client.all_epochs(job["id"])) for job in jobs]
     known = sorted({name for each in rows for row in each for name in row["metrics"]})
     if not known:
-        raise click.UsageError("none of these jobs has a finished epoch")
+        raise click.UsageError("none of these jobs has finished an epoch")
     unknown = [name for name in metrics if name not in known]
     if unknown:
         raise click.UsageError(f"no metric {', '.join(unknown)}; metrics: {', '.join(known)}")

@@ -24,13 +24,13 @@ def programs() -> None:
 @programs.command(epilog=examples("fitstop programs put cats ./cats", "fitstop programs put cats train.py --alone"))
 @program_argument
 @click.argument("script", type=click.Path(exists=True, path_type=Path))
-@click.option("--alone", is_flag=True, help="Send the script alone, without its folder.")
+@click.option("--alone", is_flag=True, help="Send only the script, without its folder.")
 @output_option
 @click.pass_context
 def put(ctx: click.Context, program_id: str, script: Path, alone: bool, output: str) -> None:  # noqa: FBT001
     """Upload SCRIPT with its folder, or a folder, as a version of program ID.
 
-    What is sent is the same as with `fitstop run`. The same files are the same version.
+    Sends the same files as `fitstop run`. The same files are the same version.
     """
     version = send_shown(open_client(ctx), pack(script, alone=alone), program_id)
     if output == "json":
@@ -103,7 +103,7 @@ def _facts(document: Json) -> list[tuple[str, object]]:
         ("version", document["version"]),
         ("uploaded", document["created_at"]),
         ("content", f"{count_files(document['file_count'])}, {size(document['bytes'])}"),
-        ("entry", document["default_entry"] or "none by itself; name one with --entry"),
+        ("entry", document["default_entry"] or "no default; name one with --entry"),
         ("requirements.txt", "yes" if document["has_requirements"] else "no"),
         ("versions", listed),
         *broken,
@@ -121,7 +121,7 @@ def remove_program(ctx: click.Context, program_id: str, yes: bool) -> None:  # n
     """
     client = open_client(ctx)
     users = find_jobs(client, runs_program(program_id))
-    if not confirm(program_id, users, "can then no longer be retried or extended", yes=yes):
+    if not confirm(program_id, users, "can no longer be retried or extended afterwards", yes=yes):
         ctx.exit(ExitCode.OK)
     client.delete_program(program_id)
     hint(f"{program_id}: deleted")

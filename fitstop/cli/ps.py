@@ -142,7 +142,7 @@ def _show_table(client: Client, jobs: list[Json], *, has_trials: bool) -> None:
     if jobs:
         show_rows(_job_table(jobs))
     elif sweeps:
-        hint("No jobs but trials of sweeps: `fitstop ps --trials` lists them, `fitstop sweeps` the sweeps.")
+        hint("No jobs except trials of sweeps: `fitstop ps --trials` lists them, `fitstop sweeps` the sweeps.")
     else:
         hint("No jobs. `fitstop demo` runs an example; `fitstop submit job.json` submits yours.")
     _show_running_sweeps(sweeps)

@@ -1,4 +1,4 @@
-"""What jobs lose by a removal, and the question whether to remove it all the same."""
+"""The jobs that a removal affects, and the confirmation."""
 
 import sys
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from fitstop.terminal.output import plain
 NEWEST = 1000
 _MOST_NAMED = 5
 
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask, also where jobs depend on it.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask, even if jobs depend on it.")
 
 
 def find_jobs(client: Client, depends: Callable[[Json], bool]) -> list[str]:

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from fitstop.cli.base import examples, open_client, output_option
-from fitstop.cli.jobs import print_submitted
 from fitstop.cli.programs import send_shown
+from fitstop.cli.submitted import print_submitted
 from fitstop.client import Json
 from fitstop.packing import Pack, pack
 from fitstop.script import job_spec, program_id_of
@@ -44,22 +44,26 @@ class _ScriptCommand(click.Command):
     metavar="FILE",
     help="Packages to install: a requirements file. Default: requirements.txt of the folder, if any.",
 )
-@click.option("--dataset", "datasets", metavar="ID", multiple=True, help="Dataset that the script reads; repeatable.")
+@click.option(
+    "--dataset", "datasets", metavar="ID", multiple=True, help="Dataset that the script reads. May be repeated."
+)
 @click.option("--network", is_flag=True, help="Allow the script to use the network.")
-@click.option("--env", "environment", metavar="NAME=VALUE", multiple=True, help="Environment variable; repeatable.")
+@click.option(
+    "--env", "environment", metavar="NAME=VALUE", multiple=True, help="Environment variable. May be repeated."
+)
 @click.option(
     "--early-stopping",
     metavar="A=B,...",
-    help="Early stopping for a script without it, such as monitor=val_loss,patience=10.",
+    help="Early stopping for a script that has none, such as monitor=val_loss,patience=10.",
 )
 @click.option("--max-gpu-seconds", type=click.FloatRange(0, min_open=True), help="Max compute time, in seconds.")
 @click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Max cost of that time.")
 @click.option("--deadline", metavar="TIME", help="Latest end of the job, such as 2027-01-31T06:00:00Z.")
 @click.option("--name", help="Display name of the job.")
 @click.option("--program", "program_id", metavar="ID", help="Id of the program. Default: the name of the folder.")
-@click.option("--alone", is_flag=True, help="Send the script alone, without its folder.")
-@click.option("--dry-run", is_flag=True, help="Show what would be sent; send nothing.")
-@click.option("--detach", is_flag=True, help="Do not watch the job; -o json does not either.")
+@click.option("--alone", is_flag=True, help="Send only the script, without its folder.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+@click.option("--detach", is_flag=True, help="Do not watch the job. -o json does not watch it either.")
 @output_option
 @click.pass_context
 def run(
@@ -67,8 +71,8 @@ def run(
 ) -> None:
     """Run a Keras script as a job, unchanged, and watch it.
 
-    SCRIPT is a Python file, which is sent with its folder, or a folder. Files that .gitignore or .fitstopignore name,
-    hidden files, virtual environments and secrets stay here. Ctrl-C leaves the job running. The exit status says
+    SCRIPT is a Python file, which is sent with its folder, or a folder. Files listed in .gitignore or .fitstopignore,
+    hidden files, virtual environments and secrets are not sent. Ctrl-C leaves the job running. The exit status says
     whether the job succeeded.
     """
     packed = pack(script, choices["requirements"], alone=choices["alone"])
@@ -79,7 +83,7 @@ def run(
         return
     client = open_client(ctx)
     spec = job_spec(send_shown(client, packed, chosen_id), arguments=arguments, **options)
-    print_submitted(ctx, client.submit(spec), output, watching=not detach and output != "json")
+    print_submitted(ctx, client, client.submit(spec), output, watching=not detach and output != "json")
 
 
 def _show_files(packed: Pack, program_id: str) -> None:
@@ -92,7 +96,7 @@ def _show_files(packed: Pack, program_id: str) -> None:
 def _options(packed: Pack, choices: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `job_spec` that options give. Raises UsageError."""
     if choices["entry"] and packed.entry:
-        raise click.UsageError("--entry is for a folder; here SCRIPT is a file already")
+        raise click.UsageError("--entry is for a folder, but SCRIPT is a file")
     budget = {name: choices[name] for name in ("max_gpu_seconds", "max_cost", "deadline") if choices[name] is not None}
     stopping = choices["early_stopping"]
     return {

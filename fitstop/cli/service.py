@@ -15,10 +15,10 @@ from fitstop.service import run_service
 from fitstop.terminal.output import JobId, age, hint, literal, one_line, print_json, show_rows, status_text, table
 
 _CLIENT_VARIABLES = {
-    "FITSTOP_URL": (DEFAULT_URL, "service that the commands talk to"),
+    "FITSTOP_URL": (DEFAULT_URL, "service for the commands"),
     "FITSTOP_API_KEY": ("", "API key for that service"),
     "FITSTOP_DATA": (str(DEFAULT_DATA), "folder of `fitstop up`; holds the volume unless FITSTOP_VOLUME is set"),
-    "FITSTOP_MLFLOW_URI": ("", "address of the MLflow server that `fitstop up` and `fitstop export mlflow` send to"),
+    "FITSTOP_MLFLOW_URI": ("", "MLflow server for `fitstop up` and `fitstop export mlflow`"),
     "FITSTOP_WINE_URL": (UCI_URL, "address from which `fitstop demo` downloads the wine data"),
 }
 _SECRETS = frozenset({"FITSTOP_API_KEY"})
@@ -70,7 +70,7 @@ def workers(ctx: click.Context, output: str) -> None:
 
 
 def _explain_worker(one: dict[str, Any]) -> None:
-    """What a worker does not take, and what it holds beside one device."""
+    """What a worker does not take, and its devices."""
     if reason := one.get("unfit") or one.get("paused"):
         hint(f"{one['host']} takes no jobs: {reason}")
     elif one.get("no_programs", "").startswith("the box"):

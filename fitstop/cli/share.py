@@ -33,8 +33,8 @@ def share(  # noqa: PLR0913, PLR0917  one for each option
 ) -> None:
     """Create a link that shows one job without a key; list or revoke its links.
 
-    Everybody who has the link sees the job's curves, settings, events and evaluation, and nothing else. It is printed
-    once. It ends when it expires or is revoked, with the key that created it, and with the job.
+    Everyone who has the link sees the job's curves, settings, events and evaluation, and nothing else. It is printed
+    once. It is valid until it expires or is revoked, or its key or its job is removed.
     """
     if is_list + (days is not None) + (revoked is not None) > 1:
         raise click.UsageError("give one of --days, --list and --revoke")

@@ -6,10 +6,9 @@ import click
 
 from fitstop.cli.base import examples, open_client, output_option
 from fitstop.cli.completion import sweep_argument
-from fitstop.cli.exit_codes import ExitCode
 from fitstop.cli.spec_file import read_assigned
+from fitstop.cli.submitted import print_submitted, print_warnings
 from fitstop.cli.sweep_ids import find_sweep_id
-from fitstop.client import Client, Json
 from fitstop.terminal.output import (
     JobId,
     age,
@@ -22,7 +21,6 @@ from fitstop.terminal.output import (
     table,
 )
 from fitstop.terminal.sweep_view import count_words, spent_words, trial_table
-from fitstop.terminal.sweep_watch import print_sweep_ending, watch_sweep
 
 
 @click.command(
@@ -36,7 +34,7 @@ from fitstop.terminal.sweep_watch import print_sweep_ending, watch_sweep
     "--set", "assignments", multiple=True, metavar="A.B=C", help="Set one value of the spec, as JSON or as text."
 )
 @click.option("--watch", "watching", is_flag=True, help="Watch the sweep; Ctrl-C leaves it running.")
-@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run; store nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the spec and print what would run, and store nothing.")
 @output_option
 @click.pass_context
 def sweep(  # noqa: PLR0913, PLR0917  one for each option
@@ -50,47 +48,13 @@ def sweep(  # noqa: PLR0913, PLR0917  one for each option
     """Submit a sweep and print its id.
 
     FILE is the spec of the sweep as JSON or YAML; - reads stdin. Each trial is a job. watch, show, explain, replay,
-    cancel and rm take the id of a sweep, too. With --watch the exit status says whether the sweep succeeded.
+    extend, cancel and rm also take a sweep. With --watch the exit status says whether the sweep succeeded.
     """
     spec, client = read_assigned(file, assignments), open_client(ctx)
     if dry_run:
-        print_json(_print_warnings(client.dry_run_sweep(spec)))
+        print_json(print_warnings(client.dry_run_sweep(spec)))
         return
-    print_submitted_sweep(ctx, client, _print_warnings(client.submit_sweep(spec)), output, watching=watching)
-
-
-def print_submitted_sweep(ctx: click.Context, client: Client, document: Json, output: str, *, watching: bool) -> None:
-    """Print the id of a sweep that runs from now on, or its document, and watch it where that was asked for."""
-    if output == "table":
-        click.echo(document["id"])
-    if watching:
-        status = watch_sweep_to_the_end(client, document["id"], err=output == "json")
-        document = client.sweep(document["id"]) if output == "json" else document
-    if output == "json":
-        print_json(document)
-    if watching:
-        ctx.exit(status)
-    hint(f"fitstop watch {document['id']}")
-
-
-def _print_warnings(document: Json) -> Json:
-    for warning in document.get("warnings") or []:
-        hint(f"warning: {warning}")
-    return document
-
-
-def watch_sweep_to_the_end(client: Client, sweep_id: str, *, err: bool = False) -> ExitCode:
-    """Watch a sweep; Ctrl-C detaches. The status says how the sweep ended; it is 0 for a detach."""
-    try:
-        document = watch_sweep(client, sweep_id, err=err)
-        print_sweep_ending(document, err=err)
-    except KeyboardInterrupt:
-        hint("")
-        hint("Detached. The sweep continues to run. To watch it again, or to cancel it:")
-        hint(f"  fitstop watch {sweep_id}")
-        hint(f"  fitstop cancel {sweep_id}")
-        return ExitCode.OK
-    return ExitCode.OK if document["status"] == "succeeded" else ExitCode.JOB_FAILED
+    print_submitted(ctx, client, client.submit_sweep(spec), output, watching=watching)
 
 
 @click.command()

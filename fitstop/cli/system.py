@@ -1,4 +1,4 @@
-"""`fitstop system`: what a job used of its machine."""
+"""`fitstop system`: a job's use of its machine."""
 
 import click
 
@@ -14,7 +14,7 @@ from fitstop.terminal.system import print_system
 @output_option
 @click.pass_context
 def system(ctx: click.Context, job: str, output: str) -> None:
-    """Show what a job used of its machine, and what the training waited for.
+    """Show how a job used its machine, and what the training waited for.
 
     CPU, memory and disk are those of the training process. Utilization, memory, power and temperature of the GPU are
     those of the device.

@@ -35,9 +35,9 @@ def volume() -> None:
 def copy(ctx: click.Context, source: str, target: str, output: str) -> None:
     """Copy the volume at FROM to the empty place TO.
 
-    Each of them is a folder or a bucket of S3 and what is compatible, such as s3://BUCKET/PREFIX. Stop the service
-    first: a volume in use is refused. Every file is read back and compared by its hash, and TO is a volume only when
-    all are there. The same command continues a copy that was interrupted.
+    Each of them is a folder or an S3-compatible bucket, such as s3://BUCKET/PREFIX. Stop the service
+    first: a volume in use is refused. Every file is read back and compared by its hash, and TO becomes a volume only
+    when all are there. The same command continues an interrupted copy.
 
     Keys for a bucket come from the variables and files of the AWS command: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
     AWS_REGION, AWS_ENDPOINT_URL, AWS_PROFILE, ~/.aws.

@@ -32,8 +32,8 @@ _START_SENDER = "Start it on a host of the API: python -m fitstop.service api.we
 def webhooks() -> None:
     """Notify an address of the events of jobs.
 
-    An https address gets Standard Webhooks, signed; every other address is sent to by Apprise (mail, Slack, Telegram
-    and others). Addresses and secrets are never shown again.
+    An https address gets signed Standard Webhooks; other addresses are notified by Apprise (mail, Slack, Telegram and
+    others). Addresses and secrets are never shown again.
     """
 
 
@@ -46,13 +46,11 @@ def webhooks() -> None:
 @click.argument("address")
 @click.option(
     "--event", "events", type=click.Choice(_EVENTS), multiple=True, default=_DEFAULT, show_default=True,
-    metavar="EVENT", help=f"Event to send: {', '.join(_EVENTS)}. Repeat it for more.",
+    metavar="EVENT", help=f"Event to send: {', '.join(_EVENTS)}. May be repeated.",
 )  # fmt: skip
 @click.option("--name", help="What the webhook is for.")
 @click.option("--job-name", help="Only jobs and sweeps with this name.")
-@click.option(
-    "--metadata", multiple=True, metavar="NAME=VALUE", help="Only jobs with this metadata. Repeat it for more."
-)
+@click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Only jobs with this metadata. May be repeated.")
 @output_option
 @click.pass_context
 def add(  # noqa: PLR0913, PLR0917  one for each option
@@ -142,7 +140,7 @@ def test(ctx: click.Context, webhook_id: str) -> None:
 @webhook_argument
 @click.pass_context
 def rm(ctx: click.Context, webhook_id: str) -> None:
-    """Delete a webhook, with what was not delivered to it."""
+    """Delete a webhook, with its undelivered messages."""
     open_client(ctx).delete_webhook(webhook_id)
     hint(f"{webhook_id} is deleted")
 

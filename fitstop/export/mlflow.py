@@ -180,7 +180,7 @@ def _document(answer: httpx2.Response) -> Json:
     try:
         document: Json = answer.json()
     except ValueError:
-        raise error_of(502, {"title": "what answers there is no MLflow server"}) from None
+        raise error_of(502, {"title": "that server is not an MLflow server"}) from None
     return document
 
 

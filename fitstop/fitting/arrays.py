@@ -1,4 +1,4 @@
-"""What `model.fit` takes as data: x, y, sample weights and a validation part, as named arrays."""
+"""The data arguments of `model.fit`: x, y, sample weights and a validation part, as named arrays."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ def _array(value: Any, name: str, problems: Problems) -> "Array | None":
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):
-        problems.add(f"{name} is {_kind_of(value)} that makes no array")
+        problems.add(f"{name} is {_kind_of(value)} that cannot be converted to an array")
         return None
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         problems.add(f"{name} is an array of {array.dtype} with {array.ndim} dimensions, expected rows of numbers")

@@ -19,7 +19,7 @@ _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 def read_callbacks(callbacks: Sequence[Any] | Any, names: Names, problems: Problems) -> Json:
-    """The spec's `callbacks`. Without a ModelCheckpoint the best model alone is kept, for `run.best_model()`."""
+    """The spec's `callbacks`. Without a ModelCheckpoint only the best model is kept, for `run.best_model()`."""
     given: dict[str, Any] = {}
     for one in _flat(callbacks):
         kind = type(one).__name__
@@ -30,7 +30,7 @@ def read_callbacks(callbacks: Sequence[Any] | Any, names: Names, problems: Probl
         elif kind in _KNOWN:
             given[kind] = one
         elif kind not in _IDLE:
-            problems.add(f"the callback {kind} is none of {', '.join(_KNOWN)}")
+            problems.add(f"the callback {kind} is not one of {', '.join(_KNOWN)}")
     reader = _Reader(names, problems)
     stopping, checkpoint = given.get("EarlyStopping"), given.get("ModelCheckpoint")
     reduce_lr, logger = given.get("ReduceLROnPlateau"), given.get("CSVLogger")

@@ -135,7 +135,7 @@ def _metrics(metrics: Any, problems: Problems) -> Names:
         name, config, is_own = _named(metric)
         known = None if is_own else meant_metric(name)
         if known is None:
-            problems.add(f"the metric {name} is none that Fitstop has: accuracy, precision, recall, AUC, F1Score, …")
+            problems.add(f"the metric {name} is not available in Fitstop: accuracy, precision, recall, AUC, F1Score, …")
             continue
         fixed = _METRIC_FIXED.get(known, {})
         for key, value in config.items():

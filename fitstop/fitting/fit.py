@@ -55,8 +55,8 @@ def fit(  # noqa: PLR0913  the arguments of Keras's fit
 
     The model starts from its own weights and is not changed: `run.best_model()` is the trained one. `budget`, `seed`
     and `devices` are those of a job, `client` or `url` names the service; `verbose=0` shows nothing. Raises CannotSend
-    with all that cannot be sent, Refused with all that the service refuses and for more devices than any of its workers
-    has, and as `Run.wait` where it waits.
+    with everything that cannot be sent; Refused with everything that the service refuses, and for more devices than any
+    of its workers has; and the errors of `Run.wait`.
     """
     data = FitData(x, y, validation_data, validation_split, sample_weight, class_weight)
     asked = {"seed": seed, "devices": None if devices == 1 else devices}
@@ -94,7 +94,7 @@ class _Job:
         self._arrays = ArraysUpload(arrays)
 
     def send(self, client: Client) -> Run:
-        """Upload what the service has not yet, and submit the job."""
+        """Upload what the service does not have yet, and submit the job."""
         wanted = f"arrays-{self._arrays.sha256[:_DIGITS]}"
         _check(client, {**self._spec, "dataset": {"kind": "arrays", "id": wanted}})
         _check_devices(client, self._spec["hyperparameters"].get("devices", 1))
@@ -116,7 +116,7 @@ def _check_others(others: Mapping[str, Any], problems: Problems) -> None:
 
 
 def _check(client: Client, spec: Json) -> None:
-    """Raise Refused for what is wrong whatever the data is, before the data is uploaded."""
+    """Raise Refused for problems that do not depend on the data, before the data is uploaded."""
     try:
         client.dry_run(spec)
     except NotFound:

@@ -52,14 +52,14 @@ def _refused_layers(model: Any) -> Iterator[str]:
     for layer in model.layers:
         kind, module = type(layer).__name__, type(layer).__module__
         if not is_of_keras(module):
-            yield f'the layer "{layer.name}" is of a class of your own, {kind}; only layers of Keras can be sent'
+            yield f'the layer "{layer.name}" is of your own class {kind}; only layers of Keras can be sent'
         elif kind == "Lambda":
             yield f'the layer "{layer.name}" is a Lambda: it holds code, which cannot be sent with a model'
         elif kind in _MODELS:
             yield from _refused_layers(layer)
         elif callable(getattr(layer, "activation", None)) and _is_own_function(layer.activation):
             name = getattr(layer.activation, "__name__", "activation")
-            yield f'the layer "{layer.name}" has an activation of your own, {name}'
+            yield f'the layer "{layer.name}" has your own activation {name}'
 
 
 def _is_own_function(value: Any) -> bool:

@@ -47,7 +47,7 @@ class ArraysUpload:
         return self._measured[1]
 
     def pieces(self, on_sent: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
-        """The bytes of the file. `on_sent` gets the bytes that were sent so far, and all."""
+        """The bytes of the file. `on_sent` gets the number of bytes sent so far, and the total."""
         return count_sent(self._pieces(), self.size, on_sent)
 
     @cached_property

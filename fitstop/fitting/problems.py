@@ -1,4 +1,4 @@
-"""What of a call cannot be sent, collected until all of it is known."""
+"""The parts of a call that cannot be sent, collected to report all at once."""
 
 from collections.abc import Iterable
 

@@ -37,7 +37,7 @@ def find_data(given: Path | None, folder: Path, environment: Mapping[str, str] =
     try:
         path = fetch_wine(folder / "downloads", environment.get("FITSTOP_WINE_URL") or UCI_URL)
     except NoWine as error:
-        hint(f"The wine data can't be downloaded ({error}). Using scikit-learn's breast-cancer data instead.")
+        hint(f"The wine data cannot be downloaded ({error}). Using scikit-learn's breast-cancer data instead.")
         return DemoData(write_breast_cancer(folder / "downloads"), "breast-cancer")
     return DemoData(path, WINE_ID)
 

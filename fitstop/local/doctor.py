@@ -1,4 +1,4 @@
-"""The checks of `fitstop doctor`: can this machine run jobs? Each check gives one Finding.
+"""The checks of `fitstop doctor`: whether this machine can run jobs. Each check returns one Finding.
 
 Checks that need NVIDIA's library or TensorFlow are `worker.machine.doctor`'s, and those of a bucket
 `shared.store.trial`'s: processes of the service.
@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from fitstop.client import Client
+from fitstop.connection import Connection, read_cli_json
+from fitstop.errors import ClientError
 from fitstop.local.ports import DEFAULT_PORT
 from fitstop.local.redis_server import NO_REDIS, NONE, find_redis_server
 from fitstop.service import run_service
@@ -55,6 +58,7 @@ class Finding:
 def look_at_all(volume: str, data: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Every check, quick ones first. The GPU checks may take minutes on a GPU that compiles its own kernels."""
     yield look_at_provider(environment)
+    yield from look_at_service(data)
     if "://" in volume:
         yield from look_at_bucket(volume)
         # What jobs read and write is there, behind the bucket.
@@ -87,7 +91,7 @@ def _vast(environment: Mapping[str, str], port: str) -> Finding:
     if not public or not address:
         fix = f"start the instance with -p {port}:{port}"
         return Finding("machine", "warning", f"Vast.ai; port {port} is not mapped to a public one", fix)
-    fix = "use an SSH tunnel, or Vast's own HTTPS portal, for anything but a test"
+    fix = "for anything but a test, use an SSH tunnel or Vast's own HTTPS portal"
     return Finding("machine", "warning", f"Vast.ai; open http://{address}:{public}, which is not encrypted", fix)
 
 
@@ -112,6 +116,23 @@ def is_container(mounts: str, *, is_marked: bool) -> bool:
             is_whole_disk = source.startswith("/dev/") and before.split()[3] == "/"
             return "overlay" in kind or (is_marked and not is_whole_disk)
     return is_marked
+
+
+def look_at_service(data: Path) -> Iterator[Finding]:
+    """Whether the service that `fitstop up` runs on this folder would run a job; nothing where none answers."""
+    stack = read_cli_json(data)
+    if stack is None:
+        return
+    with Client(Connection(stack.url, stack.api_key, str(data))) as client:
+        try:
+            checks = client.ready()["checks"]
+        except (ClientError, LookupError):
+            return
+    problems = [f"{name}: {one['detail']}" for name, one in checks.items() if not one["ok"]]
+    if problems:
+        yield Finding("service", "problem", f"{stack.url}: {'; '.join(problems)}", f"see the logs in {data / 'logs'}")
+    else:
+        yield Finding("service", "ok", f"{stack.url} is ready for jobs")
 
 
 def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108  looked at, not written
@@ -232,13 +253,13 @@ _FIX_OF_ANSWER = {
 def look_at_redis(url: str) -> list[Finding]:
     """Whether the Redis in FITSTOP_REDIS_URL accepts us, and its clock; without it, whether `up` finds a Redis."""
     if url == NONE:
-        detail = "no Redis configured; workers look at the volume every FITSTOP_SWEEP_SECONDS by themselves"
+        detail = "no Redis configured; workers check the volume every FITSTOP_SWEEP_SECONDS"
         return [Finding("Redis", "ok", detail), _clock(None)]
     if not url:
         program = find_redis_server()
         if program is None:
             return [Finding("Redis", "problem", "not installed here, and FITSTOP_REDIS_URL is not set", NO_REDIS)]
-        return [Finding("Redis", "ok", f"`fitstop up` starts its own, {program}"), _clock(None)]
+        return [Finding("Redis", "ok", f"`fitstop up` starts its own: {program}"), _clock(None)]
     parts = urlsplit(url)
     place = f"{parts.hostname}:{parts.port or _REDIS_PORT}"
     try:
@@ -308,7 +329,7 @@ def _clock(ahead_seconds: float | None) -> Finding:
     if time.gmtime().tm_year < 2026:
         return Finding("clock", "problem", now, "set the clock; TLS refuses every certificate")
     if ahead_seconds is None:
-        return Finding("clock", "ok", f"{now}; no other clock to compare it with")
+        return Finding("clock", "ok", f"{now}; there is no other clock to compare with")
     if abs(ahead_seconds) > _MOST_CLOCK_SECONDS:
         return Finding(
             "clock", "warning", f"{now}; Redis's clock differs by {ahead_seconds:+.0f} s", "set both with NTP"

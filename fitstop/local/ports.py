@@ -24,7 +24,7 @@ def choose_port(host: str, wanted: int | None) -> int:
         return free_port(host)
     if wanted is not None:
         if not is_free(host, wanted):
-            raise StackError(f"port {wanted} on {host} is in use; leave out --port to use a free one")
+            raise StackError(f"port {wanted} on {host} is in use; omit --port to use a free port")
         return wanted
     return next((port for port in _NEAR_PORTS if is_free(host, port)), None) or free_port(host)
 

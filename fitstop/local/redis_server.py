@@ -53,8 +53,8 @@ def warn_of_old(program: str) -> str:
         return ""
     shown, safe = (".".join(map(str, one)) for one in (version, _SAFE))
     return (
-        f"the bundled Redis {shown} lacks the security fixes of {safe}; it listens on this machine alone. Install "
-        "redis-server or valkey-server of your system, and the next start takes it"
+        f"the bundled Redis {shown} lacks the security fixes of {safe}; it listens only on this machine. Install "
+        "redis-server or valkey-server of your system; the next start uses it"
     )
 
 

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
-from types import TracebackType
 from typing import Any, Self
 
 from fitstop.client import Client
@@ -104,9 +103,7 @@ class LocalStack:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -152,7 +149,7 @@ class LocalStack:
             for folder in (self.data, self.logs, self.data / "redis"):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StackError(f"{self.data} can't be used as the data folder: {error}") from error
+            raise StackError(f"{self.data} cannot be used as the data folder: {error}") from error
 
     def _settings(self, redis_url: str) -> dict[str, str]:
         """The environment of the API and the worker."""

@@ -42,7 +42,7 @@ def copy_volume(source: str, target: str, report: Callable[[Json], None]) -> Jso
     if process.returncode:
         reason = words[-1] if words else f"it ended with status {process.returncode}"
         raise CopyError(
-            f"the copy did not run: {reason}; pip install 'fitstop[local]' brings what it needs", "no_service"
+            f"the copy did not run: {reason}; pip install 'fitstop[local]' installs what it needs", "no_service"
         )
     return last
 

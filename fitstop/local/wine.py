@@ -18,7 +18,7 @@ _TIMEOUT = httpx2.Timeout(10)
 
 
 class NoWine(Exception):
-    """The wine data can't be downloaded: no answer, or not the published file."""
+    """The wine data cannot be downloaded: no answer, or not the published file."""
 
 
 @dataclass(frozen=True)

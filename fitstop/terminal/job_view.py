@@ -152,7 +152,7 @@ def _rate_words(progress: Json) -> Text:
     if plateau:
         wait, patience = plateau["wait"], plateau["patience"]
         # Keras counts on past the patience only where the rate can go no lower.
-        words += Text("  at its lowest" if wait > patience else f"  plateau {wait} of {patience}", "dim")
+        words += Text("  at its minimum" if wait > patience else f"  plateau {wait} of {patience}", "dim")
     seconds = progress.get("epoch_seconds")
     if isinstance(seconds, int | float):
         words += Text(f"  {duration(seconds)} per epoch", "dim")
@@ -189,7 +189,7 @@ def ending(job: Json) -> list[Text]:
 
 _OF_SCRIPTS = {
     "callback": "stopped by a callback of its script",
-    "script_ended": "its script ended without a call of fit",
+    "script_ended": "its script ended without calling fit",
 }
 
 

@@ -16,7 +16,10 @@ from proofs.simulation.eye import Eye, Trainer
 from proofs.simulation.kernel import Process
 from proofs.simulation.machinery import Disk, Lock, World, before_an_operation
 from proofs.simulation.world import FAULT_SECONDS, Child, Nursery, Play
+from shared.durable import make_folder, replace_file
 from shared.events import EventWriter
+from shared.job import EnginePlan
+from shared.job_folder import AttemptFolder
 from shared.mirror.attached import attach
 from shared.mirror.known import Known
 from shared.mirror.local_folder import for_readers, for_workers
@@ -32,6 +35,7 @@ from worker.supervisor.bucket import Wanted
 
 _VOID = ("jobs", "sweeps", "open", "turns")
 _MOST_DELAY_SECONDS = 40.0
+_PLAN = EnginePlan(engine="stock", xla=False, threads=1, validation_batch=1, steps_per_epoch=1, reason="")
 
 
 class Bucket:
@@ -47,6 +51,8 @@ class Bucket:
         self.hangs_until: dict[str, float] = {}
         self.share_failed = chance.choice([0.0, 0.01, 0.05, 0.2])
         self.seconds = chance.choice([0.01, 0.1, 1.0])
+        # Requests that will change something, whoever still waits for them.
+        self.under_way = 0
         self._versions = 0
 
     def put(self, name: str, content: bytes) -> None:
@@ -54,17 +60,19 @@ class Bucket:
         self.objects[name] = content, Entry(name, len(content), round(World.kernel.now), str(self._versions))
         self.eye.stores(name)
 
-    def create(self, name: str, content: bytes) -> bool:
+    def create(self, name: str, content: bytes, sender: str) -> bool:
         if name in self.objects:
             return False
         self.put(name, content)
+        if name.endswith("/end.json"):
+            self.eye.ends(name.removesuffix("/end.json"), content, sender)
         return True
 
     def remove(self, name: str) -> None:
         if self.objects.pop(name, None) is not None:
             self.eye.removes(name)
 
-    def ask(self, act: Callable[[], Any], *, changes: bool) -> Any:
+    def ask(self, act: Callable[[], Any], *, changes: bool, may_repeat: bool = True) -> Any:
         """Send a request and wait for the answer. Raises NoAnswer, whatever became of it."""
         before_an_operation(changes=False)
         kernel, answer = World.kernel, []
@@ -75,9 +83,8 @@ class Bucket:
         is_away = self.away_until.get(machine.name, 0.0) > kernel.now
         fate = "done"
         if self.fails and (is_away or hangs or self.chance.random() < self.share_failed):
-            fate = self.chance.choice(
-                ["lost", "answer lost", "late"] if is_away else ["answer lost", "late", "repeated"]
-            )
+            near = ["answer lost", "late", *(["repeated"] if may_repeat else [])]
+            fate = self.chance.choice(["lost", "answer lost", "late"] if is_away else near)
         waits = 2 * there + 1e-6
         if fate == "late":
             there += self.chance.uniform(0, _MOST_DELAY_SECONDS)
@@ -85,14 +92,23 @@ class Bucket:
             there, waits = there + hangs, self.chance.uniform(0, _MOST_DELAY_SECONDS)
         # Whoever has sent a request may be dead when it arrives.
         if fate != "lost":
-            kernel.at(kernel.now + there, lambda: answer.append(act()))
+            self._arrive(there, lambda: answer.append(act()), changes=changes)
         if fate == "repeated" and changes:
             # The first one arrives, too, and after the second at times.
-            kernel.at(kernel.now + there + self.chance.uniform(0, 3), act)
+            self._arrive(there + self.chance.uniform(0, 3), act, changes=changes)
         kernel.pause(waits)
         if not answer or fate in {"lost", "answer lost"}:
             raise NoAnswer("no answer from the bucket")
         return answer[0]
+
+    def _arrive(self, seconds: float, act: Callable[[], object], *, changes: bool) -> None:
+        self.under_way += changes
+
+        def arrive() -> None:
+            self.under_way -= changes
+            act()
+
+        World.kernel.at(World.kernel.now + seconds, arrive)
 
 
 class SimulatedStore:
@@ -101,18 +117,25 @@ class SimulatedStore:
     keeps_times = False
     place = "s3://simulated"
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, *, may_repeat: bool = True) -> None:
         self._bucket = bucket
+        self._may_repeat = may_repeat
+
+    def once(self) -> "SimulatedStore":
+        return SimulatedStore(self._bucket, may_repeat=False)
 
     def create(self, name: str, content: bytes) -> bool:
-        return bool(self._bucket.ask(lambda: self._bucket.create(name, content), changes=True))
+        task = World.kernel.current
+        assert task is not None
+        sender = task.process.machine.name
+        return bool(self._bucket.ask(lambda: self._bucket.create(name, content, sender), changes=True))
 
     def replace(self, name: str, pieces: Iterable[bytes], modified_ns: int | None = None) -> None:
         content = b"".join(pieces)
-        self._bucket.ask(lambda: self._bucket.put(name, content), changes=True)
+        self._bucket.ask(lambda: self._bucket.put(name, content), changes=True, may_repeat=self._may_repeat)
 
     def remove(self, name: str) -> None:
-        self._bucket.ask(lambda: self._bucket.remove(name), changes=True)
+        self._bucket.ask(lambda: self._bucket.remove(name), changes=True, may_repeat=self._may_repeat)
 
     def read(self, name: str) -> bytes | None:
         found: tuple[bytes, Entry] | None = self._bucket.ask(lambda: self._bucket.objects.get(name), changes=False)
@@ -186,6 +209,13 @@ class SimulatedPuller(Puller):
 class BucketEye(Eye):
     """Sees what happens in the bucket; what happens in a folder is its machine's own matter."""
 
+    def __init__(self, root: str, now: Callable[[], float]) -> None:
+        super().__init__(root, now)
+        # What stays of attempts that their own workers have ended, and by which plan each attempt trains.
+        self._final: dict[str, bytes] = {}
+        self._plans: dict[str, str] = {}
+        self._signed: set[str] = set()
+
     def sees(self, operation: str, arguments: tuple[Any, ...]) -> None:
         if self.tell is not None and operation in {"link", "replace", "rename", "unlink"}:
             self.notes(f"{operation} {os.fspath(arguments[-1]).removeprefix(str(Path(self._root).parent))}")
@@ -195,6 +225,34 @@ class BucketEye(Eye):
         # Uploaded once more where the answer was lost.
         if not name.endswith("/conclusion.json"):
             self._placed(f"{self._root}/{name}")
+
+        if name.endswith("/conclusion.json") or "/resume/point-" in name:
+            self._signed.add(name.rpartition("/")[0].removesuffix("/resume"))
+
+    def ends(self, attempt: str, end: bytes, machine: str) -> None:
+        """An attempt has ended. What its own worker has of it by then is what stays."""
+        if b"worker_lost" in end:
+            return
+        here = Path(self._root).with_name(machine) / attempt
+        for name in ("events.jsonl", "training_log.csv", "checkpoints/manifest.json", "conclusion.json"):
+            if (here / name).exists():
+                content = (here / name).read_bytes()
+                self._final[f"{attempt}/{name}"] = content[: content.rfind(b"\n") + 1]
+
+    def decides(self, attempt: AttemptFolder, plan: str) -> None:
+        """A training process keeps to a plan."""
+        self._plans[f"jobs/{str(attempt.path).partition('/jobs/')[2]}"] = plan
+
+    def judges_the_end(self, volume: Volume, settings: Settings) -> None:
+        super().judges_the_end(volume, settings)
+        for name, content in self._final.items():
+            found = (volume.root / name).read_bytes() if (volume.root / name).exists() else None
+            if found != content:
+                self._breaks(f"{name} is {found!r} in the end, and its attempt had written {content!r}")
+        for attempt in self._signed & self._plans.keys():
+            plan = AttemptFolder(volume.root / attempt, 0).job.plan()
+            if plan is None or plan.reason != self._plans[attempt]:
+                self._breaks(f"{attempt} was computed {self._plans[attempt]}, and the job's plan is {plan}")
 
     def removes(self, name: str) -> None:
         self.notes(f"the bucket has no {name} any more")
@@ -296,6 +354,8 @@ class BucketPlay(Play):
         stored = {name.removesuffix("/spec.json") for name in names if name.endswith("/spec.json")}
         marked = {name.partition("-")[2].partition(".")[0] for name in names if name.startswith("open/")}
         training = [trainer for trainer in self.eye.trainers if trainer.process.is_alive]
+        if self.bucket.under_way:
+            return False
         is_marked = any(job.rpartition("/")[2] in marked for job in stored)
         return not is_marked and not training and all(f"{job}/result.json" in names for job in stored)
 
@@ -320,4 +380,19 @@ class BucketChild(Child):
         found = next((one for one in reversed(earlier) if points_of(one)), None)
         if found is not None:
             play.eye.resumes(f"jobs/{str(points_of(found)[0]).partition('/jobs/')[2]}", play.bucket)
+        play.eye.decides(self._attempt, self._plan().reason)
         return super()._resume(events)
+
+    def _plan(self) -> EnginePlan:
+        job = self._attempt.job
+        if (kept := job.plan()) is None:
+            kept = _PLAN.model_copy(update={"reason": f"by attempt {self._attempt.number}"})
+            job.keep_to(kept)
+        return kept
+
+    def _save(self, epoch: int) -> None:
+        make_folder(self._attempt.checkpoints)
+        replace_file(self._attempt.manifest_file, f"{epoch}\n".encode())
+        with self._attempt.training_log.open("ab") as log:
+            log.write(f"{epoch}\n".encode())
+        super()._save(epoch)

@@ -22,6 +22,7 @@ import shared.durable
 import shared.events
 import shared.job_folder
 import shared.mirror.attached
+import shared.mirror.late
 import shared.mirror.local_folder
 import shared.mirror.mirror
 import shared.mirror.pull
@@ -54,6 +55,7 @@ _TIMED = (
     worker.supervisor.attempt,
     worker.supervisor.claim,
     worker.supervisor.slots,
+    shared.mirror.late,
     shared.mirror.mirror,
     shared.mirror.pull,
     shared.mirror.push,

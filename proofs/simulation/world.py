@@ -138,7 +138,7 @@ class Play:
             for attempt in volume.job_folder(job_id).attempts():
                 end = attempt.end()
                 self.counts[f"attempts {end.outcome if end else 'left open by a cancel'}"] += 1
-                self.counts["attempts whose worker was seen to be gone"] += "has ended without a word" in str(end)
+                self.counts["attempts whose worker was seen to be gone"] += "ended without a report" in str(end)
 
     def _supervise(self) -> None:
         """Start again what has ended; look whether all is quiet."""

@@ -1,5 +1,5 @@
 """Copying a whole volume from one store to another: `python -m shared.copying FROM TO`, run by `fitstop volume copy`.
 
-The law of this folder: a copy is whole or it is no volume. The volume's marker is the last file that is written, what
-was copied is on record in the target, and a copy that was killed is continued by the same command.
+The rule of this folder: a copy is complete or not a volume. The volume's marker is the last file that is written, the
+target records what was copied, and the same command continues an interrupted copy.
 """

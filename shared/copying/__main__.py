@@ -12,7 +12,7 @@ from shared.store.opening import open_store
 
 
 def main(source: str, target: str) -> int:
-    """Exit status 0 only for a whole copy. Ctrl-C ends it at once: what is half done is done again."""
+    """Exit status 0 only for a complete copy. Ctrl-C ends it at once: unfinished files are copied again."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         done = copy_volume(open_store(source), open_store(target), lambda progress: _print(asdict(progress)))

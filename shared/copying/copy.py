@@ -1,4 +1,4 @@
-"""The story of a copy: check, transfer, check again, and only then make it a volume."""
+"""The steps of a copy: check, transfer, check again, and then make it a volume."""
 
 import hashlib
 import threading
@@ -33,10 +33,10 @@ class Progress:
 
 
 def copy_volume(source: Store, target: Store, report: Callable[[Progress], None]) -> Progress:
-    """Copy the volume at `source`, which nobody uses, to `target`, or continue that; all of it at the end.
+    """Copy the unused volume at `source` to `target`, or continue an earlier copy.
 
-    Every file is read back and compared by its hash. Raises CopyRefused where nothing was begun, CopyFailed where the
-    same call continues it, StoreError and OSError where a store fails, and Overtaken where two copies have one target.
+    Every file is read back and compared by its hash. Raises CopyRefused if nothing was started, CopyFailed if the same
+    call can continue, StoreError and OSError if a store fails, and Overtaken if two copies have one target.
     """
     check_apart(source, target)
     volume = read_volume_id(source)
@@ -58,7 +58,7 @@ def copy_volume(source: Store, target: Store, report: Callable[[Progress], None]
 
 
 class _Transfer:
-    """Brings the files into the target that are not there yet, several at once."""
+    """Copies the missing files into the target, several at once."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class _Transfer:
         self._counting = threading.Lock()
 
     def run(self) -> None:
-        """Copy what is left. What has been read back is on record, also where another file fails."""
+        """Copy the remaining files. Verified files are recorded even if another one fails."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for batch in _batches(self._left):
                 futures = [pool.submit(self._copy, entry) for entry in batch]
@@ -125,7 +125,9 @@ class _Transfer:
         sha256 = digest.hexdigest()
         origin = self._origin.find(entry.name)
         if origin is not None and origin.sha256 != sha256:
-            raise CopyFailed(f"{entry.name!r} is damaged in {self._source.place}: its hash is not the one on record")
+            raise CopyFailed(
+                f"{entry.name!r} is damaged in {self._source.place}: its hash differs from the recorded one"
+            )
         if _hash(self._target, entry) != sha256:
             raise CopyFailed(f"{entry.name!r} was read back from {self._target.place} with other bytes than written")
         with self._counting:
@@ -186,7 +188,7 @@ def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 def _remove_others(target: Store, files: Sequence[Entry]) -> None:
-    """Remove what an earlier command has copied and the source has no longer, and what it left half written."""
+    """Remove files of an earlier command that the source no longer has, or that are incomplete."""
     target.remove_leftovers()
     names = {entry.name for entry in files}
     for entry in list(target.list()):
@@ -195,12 +197,12 @@ def _remove_others(target: Store, files: Sequence[Entry]) -> None:
 
 
 def _check_unchanged(source: Store, files: Sequence[Entry]) -> None:
-    """Raise CopyFailed where the source is no longer as it was when the copy began."""
+    """Raise CopyFailed if the source has changed since the copy started."""
     changed = sorted({entry.name for entry in set(files) ^ set(list_files(source))})
     if changed:
         raise CopyFailed(
             f"{source.place} was changed while it was copied ({len(changed)} files, first {changed[0]!r}); stop what "
-            "uses it, and the same command copies what has changed"
+            "uses it, and then repeat the command to copy the changes"
         )
 
 

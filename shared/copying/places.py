@@ -19,21 +19,21 @@ def read_volume_id(source: Store) -> str:
     """The id of the volume there. Raises CopyRefused where there is none, or an unfinished copy of one."""
     content = source.read(MARKER_FILE)
     if source.read(COPY_FILE) is not None and (content is None or source.keeps_times):
-        raise CopyRefused(f"{source.place} is a copy that is not finished; continue it with the command that began it")
+        raise CopyRefused(f"{source.place} is an unfinished copy; continue it with the command that started it")
     if content is None:
         raise CopyRefused(
-            f"{source.place} is no volume: it has no {MARKER_FILE}, which a service writes at its first start. The "
+            f"{source.place} is not a volume: it has no {MARKER_FILE}, which a service writes at its first start. The "
             "volume of `fitstop up` is the folder `volume` in its data folder"
         )
     return parse_document(content, VolumeMarker, MARKER_FILE).id
 
 
 def check_apart(source: Store, target: Store) -> None:
-    """Raise CopyRefused where one of the places is the other one, or lies in it."""
+    """Raise CopyRefused if one of the places is, or is inside, the other one."""
     one, other = f"{source.place}/", f"{target.place}/"
     if one.startswith(other) or other.startswith(one):
         raise CopyRefused(
-            f"{source.place} and {target.place} overlap; choose two places of which neither has the other"
+            f"{source.place} and {target.place} overlap; choose two places that do not contain each other"
         )
 
 
@@ -47,7 +47,7 @@ def check_target(target: Store) -> None:
 
 
 def check_idle(source: Store, seconds: float = _SHOWN_SECONDS) -> None:
-    """Raise CopyRefused where a worker shows that it lives. A card that stays the same is of one that was killed."""
+    """Raise CopyRefused if a worker is alive. A card that does not change belongs to a killed worker."""
     before = set(source.list(_WORKERS))
     end = time.monotonic() + seconds
     while before and time.monotonic() < end:

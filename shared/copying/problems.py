@@ -1,4 +1,4 @@
-"""Why a copy was not begun, or did not come to its end.
+"""Why a copy did not start, or did not finish.
 
 CopyRefused             not begun: the message says why, and nothing was changed
 CopyFailed              not finished; the same command continues it

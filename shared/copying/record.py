@@ -1,4 +1,4 @@
-"""`fitstop-copy/`: what a copy has brought into its target, so that it can be continued and checked.
+"""`fitstop-copy/`: what a copy has written to its target, so that it can be continued and checked.
 
     copy.json           of which volume it is the copy: exclusive create, before the first file
     files/<number>      segments, each of some files with size, hash and the time that they had
@@ -51,7 +51,7 @@ class _Segment(Document):
 
 
 class CopyRecord:
-    """The record in `target`; empty where there is none. `files`: by their keys."""
+    """The record in `target`; empty if there is none. `files`: by their keys."""
 
     def __init__(self, target: Store) -> None:
         self._target = target
@@ -62,7 +62,7 @@ class CopyRecord:
 
     @classmethod
     def begin(cls, target: Store, volume: str) -> Self:
-        """Begin or continue the copy of that volume. Raises CopyRefused where the target belongs to another one."""
+        """Start or continue the copy of that volume. Raises CopyRefused where the target belongs to another one."""
         target.create(COPY_FILE, encode(Copy(volume=volume, begun_at=utc_now()).model_dump()))
         content = target.read(COPY_FILE)
         assert content is not None
@@ -76,7 +76,7 @@ class CopyRecord:
         return self.files.get(encode_name(name))
 
     def add(self, files: Sequence[CopiedFile]) -> None:
-        """Put files that were read back on record. Raises Overtaken where another process copies into the target."""
+        """Record verified files. Raises Overtaken where another process copies into the target."""
         if files:
             self._segments.append(encode(_Segment(files=tuple(files)).model_dump()))
             self._remember(files)

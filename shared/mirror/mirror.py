@@ -26,6 +26,8 @@ from shared.store.interface import AccessDenied, BadName, Store, StoreError
 # Requests of one look at once.
 AT_ONCE = 8
 PIECE_BYTES = 8 * 1024**2
+# Files of a job that are created once, by an attempt.
+DECIDED_ONCE = ("plan.json", "requirements.lock")
 _CARD_SECONDS = 8.0
 _PROBE = "deleted/probe"
 
@@ -55,7 +57,8 @@ class Mirror:
     # Written through
 
     def passes(self, path: Path) -> bool:
-        return is_of_volume(self.name_of(path))
+        # A file that is our own by its name is uploaded with its attempt.
+        return is_of_volume(name := self.name_of(path)) and name not in self.folder.own
 
     def create(self, path: Path, content: bytes) -> bool:
         name = self.name_of(path)
@@ -85,6 +88,11 @@ class Mirror:
             self.folder.own |= _written_by_owner(folder)
         elif last == "end.json" and folder not in self.uploading:
             self.release(folder)
+
+    def begin_uploads(self, attempt: str) -> None:
+        """From now on the attempt's process decides what its job lacks; what others had decided is here."""
+        self.uploading.add(attempt)
+        self.folder.own |= _decided_by_owner(attempt)
 
     def replace(self, path: Path, pieces: Iterable[bytes | memoryview]) -> bytes:
         name, content = self.name_of(path), b"".join(pieces)
@@ -189,7 +197,7 @@ class Mirror:
         list(self.pool.map(lambda one: self.upload_file(*one), files))
 
     def upload_file(self, path: Path, name: str) -> None:
-        self.store.replace(name, _pieces(path))
+        self.store.replace(name, pieces_of(path))
 
     # Brought
 
@@ -209,7 +217,7 @@ class Mirror:
     def release(self, attempt: str) -> None:
         """Write an attempt's folder no more: what it has there is looked at as any other's."""
         self.uploading.discard(attempt)
-        self.folder.own -= _written_by_owner(attempt)
+        self.folder.own -= _written_by_owner(attempt) | _decided_by_owner(attempt)
 
     def owns(self, attempt: Path) -> bool:
         return self.name_of(attempt) in self.folder.own
@@ -217,7 +225,7 @@ class Mirror:
     def discard(self, attempt: Path) -> None:
         """`release` an attempt that others have ended: what it had not uploaded by then is no part of it."""
         folder = self.name_of(attempt)
-        for name in sorted(_written_by_owner(folder)):
+        for name in sorted(_written_by_owner(folder) | _decided_by_owner(folder)):
             self.known.forget([name, *self.known.below(name)])
             remove_tree(self.root / name)
             (self.root / name).unlink(missing_ok=True)
@@ -283,7 +291,14 @@ def _written_by_owner(attempt: str) -> set[str]:
     return {attempt, f"{job}/system/{number}.jsonl"}
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _decided_by_owner(attempt: str) -> set[str]:
+    """The files that the first attempt makes that comes to it, for all attempts."""
+    job = attempt.rpartition("/attempts/")[0]
+    return {f"{job}/{name}" for name in DECIDED_ONCE}
+
+
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """What a file holds."""
     with path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
             yield piece

@@ -6,10 +6,12 @@ process did not hint at.
 """
 
 import fcntl
+import logging
 import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -27,6 +29,8 @@ _UNFINISHED_SECONDS = 3600.0
 _RANK_OF_OTHERS = 2
 
 Wants = Callable[[str, frozenset[str]], bool]
+
+log = logging.getLogger(__name__)
 
 
 def everything(_unit: str, _open_jobs: frozenset[str]) -> bool:
@@ -47,21 +51,50 @@ class Puller:
         self._seen: dict[str, str] = {}
         self._next_everything = 0.0
         self._turn: int | None = None
+        self._away = mirror.root.with_name(f"{mirror.root.name}.away")
+        self._shared: str | None = None
         # Called with the ids of jobs that a look has found.
         self.tell: Callable[[list[str]], object] = lambda _: None
 
     def look(self) -> bool:
         """One look; False where the bucket failed, which `Mirror.check` says from then on."""
-        mirror = self._mirror
+        trouble = self._find_trouble()
+        if trouble and not self._mirror.trouble:
+            log.warning("the bucket is away: %s", trouble)
+        elif self._mirror.trouble and not trouble:
+            log.warning("the bucket answers again")
+        self._mirror.trouble = trouble
+        return not trouble
+
+    def _find_trouble(self) -> str:
+        """Why a look failed, or the last one of the process that looks; empty where it did not."""
         try:
-            mirror.send_hints()
-            if self._has_turn():
-                self._look()
+            self._mirror.send_hints()
+            if not self._has_turn():
+                return self._shared_trouble()
+            self._look()
         except (StoreError, OSError) as error:
-            mirror.trouble = str(error)
-            return False
-        mirror.trouble = ""
-        return True
+            self._share_trouble(str(error))
+            return str(error)
+        self._share_trouble("")
+        return ""
+
+    def _shared_trouble(self) -> str:
+        try:
+            return self._away.read_text()
+        except FileNotFoundError:
+            return ""
+
+    def _share_trouble(self, trouble: str) -> None:
+        """For the processes that do not look. What one has left that was killed goes with our first look."""
+        if self._turn is None or trouble == self._shared:
+            return
+        with suppress(OSError):
+            if trouble:
+                self._away.write_text(trouble)
+            else:
+                self._away.unlink(missing_ok=True)
+            self._shared = trouble
 
     def look_at(self, *units: str) -> None:
         """Bring what has changed in these units now. Raises StoreError, OSError."""

@@ -18,9 +18,11 @@ from typing import NamedTuple
 from shared.document import UnusableDocument, read_document
 from shared.job_folder import AttemptFolder
 from shared.mirror.known import Known
+from shared.mirror.late import LateRequests
 from shared.mirror.local_folder import is_log
-from shared.mirror.mirror import Mirror
+from shared.mirror.mirror import DECIDED_ONCE, Mirror, pieces_of
 from shared.mirror.names import is_temporary_name
+from shared.problems import FitstopError
 from shared.program import DOCUMENT, ProgramInfo, ProgramStore
 from shared.spec import ProgramJobSpec
 from shared.stamps import Stamp, file_stamp
@@ -34,11 +36,15 @@ _STAGED = ".upload-"
 _TRIES = 3
 # Written through by the supervisor.
 _THROUGH = frozenset({"claim.json", "heartbeat.json", "end.json"})
-# Decided once for all attempts, by the first that comes to it.
-_OF_JOB = ("plan.json", "requirements.lock")
 _SIGNS = ("/resume/", "/manifest.json", "/conclusion.json")
 
 log = logging.getLogger(__name__)
+
+
+class OtherDecision(FitstopError):
+    """An earlier attempt, which did not know yet that it is over, has decided otherwise how the job is computed."""
+
+    code = "other_decision"
 
 
 class Taken(NamedTuple):
@@ -59,13 +65,16 @@ class AttemptPush:
         self._of_program = f"attempts/{attempt.number}/files/", _time_of_program(attempt)
         self._uploaded: dict[str, Stamp] = {name: stamp for name, stamp in self._look() if not self._is_ours(name)}
         self._next: dict[str, float] = {}
+        self._store = mirror.store.once()
+        self._late = LateRequests(self._uploaded)
 
     def push(self, *, is_last: bool = False) -> bool:
-        """Upload what has changed since the last call; True where something had. Raises OSError, StoreError.
+        """Upload what has changed since the last call; True where something had.
 
-        `is_last`: large logs and files of a script too, whenever they were uploaded last.
+        `is_last`: large logs and files of a script too, whenever they were uploaded last. Raises OSError, StoreError,
+        and OtherDecision, which leaves the attempt without another resume point or conclusion in the bucket.
         """
-        gone = self._uploaded.keys() - dict(self._look())
+        gone = (self._uploaded.keys() | self._late.due()) - dict(self._look()).keys()
         staged = self._job.with_name(f"{_STAGED}{self._job.name}")
         try:
             signs, others, has_all = self._take_all(staged, is_last=is_last)
@@ -96,6 +105,10 @@ class AttemptPush:
                 return signs, taken, True
         return standing, taken, False
 
+    def is_settled(self) -> bool:
+        """Whether the bucket keeps what was uploaded: no request is under way any more that would change it back."""
+        return not self._late.unsettled()
+
     def finish(self) -> None:
         """Say what the bucket has now, so that no look brings it back."""
         mirror, folder = self._mirror, self._mirror.name_of(self._job)
@@ -123,15 +136,22 @@ class AttemptPush:
         self._uploaded.update((name, one.stamp) for name, one in taken.items())
 
     def _replace(self, one: tuple[str, Taken]) -> None:
-        name, (path, _) = one
+        name, (path, stamp) = one
+        file = self._mirror.name_of(self._job / name)
+        if name in DECIDED_ONCE:
+            self._decide(file, path.read_bytes())
+            return
         try:
-            if name in _OF_JOB:
-                # The first decision stands, for all attempts.
-                self._mirror.store.create(self._mirror.name_of(self._job / name), path.read_bytes())
-            else:
-                self._mirror.upload_file(path, self._mirror.name_of(self._job / name))
+            with self._late.watch(name, stamp):
+                self._store.replace(file, pieces_of(path))
         except BadName as error:
             log.warning("a file of a script stays on this machine: %s", error)
+
+    def _decide(self, file: str, content: bytes) -> None:
+        """The first decision stands, for all attempts; one of an attempt that was lost may arrive while we train."""
+        store = self._mirror.store
+        if not store.create(file, content) and store.read(file) != content:
+            raise OtherDecision(f"{file}: another attempt has decided otherwise")
 
     def _take(self, staged: Path, names: Iterable[str]) -> dict[str, Taken]:
         """The files as they are at this moment; what has gone since the look is passed over."""
@@ -160,22 +180,23 @@ class AttemptPush:
             file = self._mirror.name_of(self._job / name)
             known = self._mirror.known.find(file)
             if self._is_ours(name) or (known is not None and known.is_here):
-                with suppress(BadName):
-                    self._mirror.store.remove(file)
-            del self._uploaded[name]
+                with suppress(BadName), self._late.watch(name, None):
+                    self._store.remove(file)
+            self._uploaded.pop(name, None)
 
     def _find_changed(self) -> list[str]:
-        look = self._look()
-        return sorted(name for name, stamp in look if self._is_ours(name) and self._uploaded.get(name) != stamp)
+        look, due = self._look(), self._late.due()
+        changed = (name for name, stamp in look if self._uploaded.get(name) != stamp or name in due)
+        return sorted(filter(self._is_ours, changed))
 
     def _is_ours(self, name: str) -> bool:
         """Whether the attempt writes it. Earlier attempts' files only ever go."""
         number = self._attempt.number
-        return name.startswith(f"attempts/{number}/") or name in {f"system/{number}.jsonl", *_OF_JOB}
+        return name.startswith(f"attempts/{number}/") or name in {f"system/{number}.jsonl", *DECIDED_ONCE}
 
     def _look(self) -> Iterator[tuple[str, Stamp]]:
         pending = ["attempts", "system"]
-        for name in _OF_JOB:
+        for name in DECIDED_ONCE:
             yield from self._stamp(name)
         while pending:
             here = pending.pop()

@@ -137,7 +137,7 @@ def _head_misfits(earlier: EarlierModel, spec: JobSpec, target: Target) -> list[
         return [Misfit(place, detail, "other_logits")]
     found = []
     if not isinstance(earlier.head, Head):
-        detail = f"its classes or its target differ from those of the data, so that it needs a new head; {earlier.head}"
+        detail = f"its classes or its target differ from those of the data, so it needs a new head; {earlier.head}"
         found.append(Misfit(JOB, detail, "no_head"))
     if _gives_logits(spec):
         detail = 'received "from_logits": true; the new head gives probabilities, expected false'
@@ -204,7 +204,7 @@ def _column_refusal(one: Column, spec: TableSpec, data: DatasetInfo) -> str:
     if column is None:
         return "which the data does not have"
     if one.name == spec.target:
-        return "which is the target now"
+        return "which is now the target"
     if one.name in spec.drop_columns:
         return "which drop_columns names"
     if column.kind != one.kind and not {column.kind, one.kind} <= _NUMBERS:

@@ -67,7 +67,7 @@ def _judge_parts(spec: ImagesSpec, profile: ImagesProfile, found: Findings) -> i
     if profile.in_train_and_validation:
         found.warn(
             f"{profile.in_train_and_validation} images are in the training part and in the validation part: "
-            "the validation metrics are better than they should be"
+            "the validation metrics are too good"
         )
     absent = [one.name for one, rows in zip(profile.classes, to_split, strict=True) if not rows]
     if absent:

@@ -222,7 +222,7 @@ class _Judge:
             return asked.loss
         losses = losses_of(self._kind, is_mixed=is_mixed)
         if is_mixed and asked.loss_name not in ("auto", *losses):
-            mixed = "mixup gives an image shares of two classes: use " + " or ".join(losses)
+            mixed = "mixup gives each image two classes: use " + " or ".join(losses)
             detail = f'received "{asked.loss_name}", which takes one class for each image; {mixed}'
             self._problem(("hyperparameters", "loss"), detail, "loss_does_not_fit")
         return losses[0] if asked.loss == "auto" else asked.loss
@@ -273,7 +273,7 @@ class _Judge:
         if monitor not in names:
             meant = meant_log_name(monitor, names)
             near = did_you_mean(meant) if meant else nearest(monitor, names)
-            will = "It will have" if self._are_names_sure else "A run can have"
+            will = "It logs" if self._are_names_sure else "A run can log"
             detail = f'received "{monitor}": this run does not log it.{near} {will} {list_names(names)}'
             self._problem(("callbacks", field, "monitor"), detail, "unknown_monitor")
             return asked
@@ -291,7 +291,7 @@ class _Judge:
         for field in filename_fields(checkpoint.filename):
             if field != "epoch" and field not in names:
                 near = nearest(field, names)
-                detail = f'takes "{field}", which the run will not have.{near} It will have epoch, {list_names(names)}'
+                detail = f'takes "{field}", which the run does not log.{near} It can use epoch, {list_names(names)}'
                 self._problem(("callbacks", "model_checkpoint", "filename"), detail, "unknown_field")
         return checkpoint.filename
 
@@ -313,7 +313,7 @@ class _Judge:
         if reduce_lr.patience > stopping.patience or (same and reduce_lr.patience == stopping.patience):
             self.found.warn(
                 f"reduce_lr_on_plateau waits {reduce_lr.patience} epochs and early stopping {stopping.patience}: "
-                "training may stop before the learning rate is ever reduced"
+                "training may stop before the learning rate is reduced"
             )
 
     def _warn_of_unreachable(self, field: str, rule: ReduceLROnPlateauSpec | EarlyStoppingSpec | None) -> None:
@@ -323,7 +323,7 @@ class _Judge:
         effect = "the learning rate is reduced" if field == "reduce_lr_on_plateau" else "training stops"
         self.found.warn(
             f"{field}.min_delta {rule.min_delta:g} can never be reached: {rule.monitor} is between 0 and 1; "
-            f"{effect} after {rule.patience} epochs however much is learned; expected less, such as 0.001"
+            f"{effect} after {rule.patience} epochs even with a perfect model; expected less, such as 0.001"
         )
 
     def _are_defaults(self, reduce_lr: ReduceLROnPlateauSpec, stopping: EarlyStoppingSpec) -> bool:

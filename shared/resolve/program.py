@@ -55,7 +55,7 @@ def _judge_entry(asked: ProgramJobSpec, program: ProgramInfo | None, found: Find
     scripts = [path for path in program.paths if path.endswith(".py")]
     if wanted.entry is None:
         if program.default_entry is None:
-            detail = f'missing: the program "{program.id}" holds several scripts; name one of {list_names(scripts)}'
+            detail = f'missing: the program "{program.id}" holds several scripts; choose one of {list_names(scripts)}'
             found.problem(("program", "entry"), detail, "missing")
         return program.default_entry
     if wanted.entry not in scripts:

@@ -53,7 +53,7 @@ def _judge_strata(
     """Report a class that cannot be in each part; `sizes` are those of the parts."""
     place, smaller = ("dataset", "stratify"), min(size for size in sizes if size)
     if 1 in class_rows:
-        found.problem(place, "received true; a class has one row only", "lone_class")
+        found.problem(place, "received true; a class has only one row", "lone_class")
     elif smaller < len(class_rows):
         detail = f"received true; the smaller part has {smaller} rows for {len(class_rows)} classes"
         found.problem(place, detail, "too_few_rows")

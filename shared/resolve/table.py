@@ -122,7 +122,7 @@ class TableJudge:
             and (column.kind == "text" or self._found.is_sure("dataset/categorical"))
         ):
             detail = f'"{column.name}" holds {column.distinct} different values, expected at most {MOST_CATEGORIES}'
-            advice = f'where each makes a feature; use "categorical_encoding": "target" or "hashing", or {fix}'
+            advice = f'and each becomes a feature; use "categorical_encoding": "target" or "hashing", or {fix}'
             self._drop_problem(f"{detail} {advice}", "too_many_categories")
 
     def _drop_problem(self, detail: str, code: str) -> None:
@@ -250,7 +250,7 @@ class TableJudge:
         if values and lost:
             self._found.warn(
                 f'no row is left of {len(lost)} of the classes of "{left.name}" ({list_names(lost, _MOST_BLAMED)}): '
-                "each of their rows has a missing value; they are not trained"
+                "each of their rows has a missing value; these classes are not trained"
             )
 
     # Both parts
@@ -305,7 +305,7 @@ class TableJudge:
     def _warn_of_single_rows(self, train: int, validation: int) -> None:
         for part, rows in (("training", train), ("validation", validation)):
             if rows == 1:
-                self._found.warn(f"the {part} part has one row only; validation_fraction decides how many it has")
+                self._found.warn(f"the {part} part has only one row; change validation_fraction")
 
     def _check_means(self) -> None:
         """Target encoding takes the means of other training rows."""
@@ -323,13 +323,13 @@ class TableJudge:
     def _check_classes(self, target: Column, parts: Parts) -> None:
         """Every class should be in both parts; a part of one class teaches or measures nothing."""
         if parts.train_classes < 2:
-            detail = f'the training part holds one class of "{target.name}" only; {self._stratify_advice(parts)}'
+            detail = f'the training part holds only one class of "{target.name}" only; {self._stratify_advice(parts)}'
             self._found.problem(("dataset", "stratify"), detail, "one_class_in_training")
         elif 0 in parts.train_class_rows:
-            self._warn_of_absent(target, "training", "the model cannot learn it", parts.train_class_rows, parts)
+            self._warn_of_absent(target, "training", "the model cannot learn the other", parts.train_class_rows, parts)
         if sum(rows > 0 for rows in parts.validation_class_rows) < 2:
             self._found.warn(
-                f'the validation part holds one class of "{target.name}" only, so metrics such as val_auc mean '
+                f'the validation part holds only one class of "{target.name}", so metrics such as val_auc mean '
                 f"nothing; {self._stratify_advice(parts)}"
             )
         elif 0 in parts.validation_class_rows:
@@ -359,7 +359,7 @@ class TableJudge:
         if constant:
             verb = "holds" if len(constant) == 1 else "hold"
             names = list_names(constant, _MOST_BLAMED)
-            self._found.warn(f"{names} {verb} one value in all training rows, so nothing is learned from it")
+            self._found.warn(f"{names} {verb} one value in all training rows, so the model learns nothing from it")
         for name in (name for name, count in parts.distinct.items() if count == 0):
             detail = f'"{name}" has no value in the training part; add "{name}" to drop_columns'
             self._drop_problem(detail, "empty_column")

@@ -29,7 +29,7 @@ def _plain_filename(text: str) -> str:
             continue
         plain = _EPOCH_FORMAT if field == "epoch" else _METRIC_FORMAT
         if not _FIELD_NAME.fullmatch(field) or conversion or not plain.fullmatch(form or ""):
-            raise ValueError(f'the field "{field}" is not {{epoch:02d}}, {{val_loss:.4f}} or the like')
+            raise ValueError(f'the field "{field}" is not {{epoch:02d}}, {{val_loss:.4f}} or similar')
     if text.startswith((".", "-")) or text.endswith((".keras", ".h5")):
         raise ValueError("begins with a dot or a hyphen, or names the extension, which `format` decides")
     if _longest(text) > _LONGEST_FILENAME:

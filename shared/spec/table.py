@@ -12,9 +12,9 @@ class Positive(Strict):
     """Values of the target that form the positive class. Exactly one of the four fields is given."""
 
     at_least: float | None = None
-    """Smallest number that is positive."""
+    """Minimum of the numbers that are positive."""
     at_most: float | None = None
-    """Largest number that is positive."""
+    """Maximum of the numbers that are positive."""
     equals: Scalar | None = None
     """The only positive value."""
     one_of: tuple[Scalar, ...] | None = Field(default=None, min_length=1, max_length=1000)

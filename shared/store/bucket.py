@@ -5,6 +5,7 @@ object's metadata: where the object is there already, its token tells whether it
 large ones at the end of a multipart upload.
 """
 
+import copy
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +41,6 @@ _SMALL_SECONDS, _LARGE_SECONDS = 5, 120
 PART_BYTES = 8 * 1024**2
 # Of one upload at a time; a copy has several uploads.
 _PARTS_AT_ONCE = 2
-_CREATE_TRIES = 3
 _MOST_UNANSWERED = 1000
 _TOKEN = "fitstop-token"  # noqa: S105  the name of a field
 # S3's answer in XML; nothing but its code is shown, since it may repeat what was sent.
@@ -66,16 +66,24 @@ class BucketStore:
         self._prefix = prefix
         self._host = access.get("endpoint") or "Amazon S3"
         self._unanswered: dict[tuple[str, bytes], str] = {}
-        self._objects, self._large = (
-            S3Store(
-                bucket,
-                prefix=prefix or None,
-                config=cast("S3Config", dict(access)),
-                client_options=self._options(seconds),
-                retry_config=retries,
+
+        def connect(retries: "RetryConfig | None") -> tuple[S3Store, S3Store]:
+            config = cast("S3Config", dict(access))
+            small, large = (
+                S3Store(
+                    bucket,
+                    prefix=prefix or None,
+                    config=config,
+                    client_options=self._options(seconds),
+                    retry_config=retries,
+                )
+                for seconds in (_SMALL_SECONDS, _LARGE_SECONDS)
             )
-            for seconds in (_SMALL_SECONDS, _LARGE_SECONDS)
-        )
+            return small, large
+
+        # No attribute holds the keys.
+        self._connect = connect
+        self._objects, self._large = self._changing = connect(retries)
 
     def check(self) -> None:
         """Raise StoreError where the bucket is not there or we have no access to it."""
@@ -97,23 +105,17 @@ class BucketStore:
         """`create` by who has this token: True also where an earlier call with the token has created the file."""
         key = self._key(name)
         with self._report_errors():
-            for tries_left in reversed(range(_CREATE_TRIES)):
-                try:
-                    obstore.put(
-                        self._objects, key, content, mode="create", attributes={_TOKEN: token}, use_multipart=False
-                    )
-                except (AlreadyExistsError, PreconditionError):
-                    return self._token_of(key) == token
-                except GenericError:
-                    # Nobody knows whether it was done.
-                    standing = self._token_of(key)
-                    if standing is not None:
-                        return standing == token
-                    if not tries_left:
-                        raise
-                else:
-                    return True
-        raise AssertionError("the last try returns or raises")
+            try:
+                obstore.put(self._objects, key, content, mode="create", attributes={_TOKEN: token}, use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return self._token_of(key) == token
+            except GenericError:
+                # Nobody knows whether it was done.
+                standing = self._token_of(key)
+                if standing is None:
+                    raise
+                return standing == token
+        return True
 
     def replace(self, name: str, pieces: Iterable[bytes], modified_ns: int | None = None) -> None:  # noqa: ARG002  an object has its own time
         key = self._key(name)
@@ -123,7 +125,8 @@ class BucketStore:
         try:
             with self._report_errors():
                 if len(head) < PART_BYTES:
-                    obstore.put(self._for(len(head)), key, head, use_multipart=False)
+                    small, large = self._changing
+                    obstore.put(small if len(head) <= SMALL_BYTES else large, key, head, use_multipart=False)
                 else:
                     self._upload(key, guarded)
         except Exception:
@@ -167,7 +170,13 @@ class BucketStore:
 
     def remove(self, name: str) -> None:
         with self._report_errors():
-            obstore.delete(self._objects, self._key(name))
+            obstore.delete(self._changing[0], self._key(name))
+
+    def once(self) -> "BucketStore":
+        """The requests of an upload by parts are repeated: only one of its last ones can succeed."""
+        twin = copy.copy(self)
+        twin._changing = self._connect({"max_retries": 0})
+        return twin
 
     def remove_leftovers(self) -> None:
         """Nothing: what is left of an upload is in no list, and the bucket's lifecycle rule removes it."""

@@ -58,6 +58,9 @@ class FolderStore:
             check_name(folder)
         return (entry for entry in self._walk(folder) if not _is_temporary(entry.name))
 
+    def once(self) -> "FolderStore":
+        return self
+
     def remove_leftovers(self) -> None:
         for entry in self._walk(""):
             if _is_temporary(entry.name):

@@ -92,6 +92,12 @@ class Store(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file for good; nothing happens where there is none."""
 
+    def once(self) -> "Store":
+        """The same files, for who must know of each request that fails: `replace` and `remove` are not repeated here.
+
+        Such a request may still be carried out when the call has raised NoAnswer.
+        """
+
     def remove_leftovers(self) -> None:
         """Remove what killed processes have left of files that they wrote. Only while nobody else writes."""
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from shared.store.interface import Store
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
+
+# For a service: a request is given up before an attempt would count as lost for it.
+PATIENCE: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=4)}
 
 
 def is_address(place: str) -> bool:

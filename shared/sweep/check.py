@@ -145,7 +145,7 @@ class _Check:
         ordered = in_order(known)
         for name in known:
             if name not in ordered:
-                self._problem(name, "its conditions lead back to itself", "circular_conditions", "when")
+                self._problem(name, "its conditions are circular", "circular_conditions", "when")
             elif _requirements(known, name) is None:
                 detail = "its conditions contradict those of the parameters that they name"
                 self._problem(name, detail, "contradiction", "when")
@@ -182,7 +182,7 @@ class _Check:
         if self._spec.sampler == "grid":
             for name, parameter in self._space.items():
                 if grid_values(parameter) is None:
-                    self._problem(name, "a grid needs a list of values: use choice, or int", "no_grid")
+                    self._problem(name, "a grid needs lists of values: use choice or int", "no_grid")
         if self._spec.sampler == "cmaes" and len(numeric(self._space)) < 2:
             detail = "cmaes needs two or more ranges without conditions; use tpe"
             self._extra.append(Problem(pointer("sampler"), detail, "too_few_ranges"))
@@ -199,7 +199,7 @@ class _Check:
     def _judge_jobs(self) -> JobRecord | None:
         """The record of the first trial; None where it is refused."""
         if sum(len(ends(parameter)) for parameter in self._space.values()) > MOST_JUDGED:
-            detail = f"has more than {MOST_JUDGED} choices in all; leave some out, or use ranges"
+            detail = f"has more than {MOST_JUDGED} choices in total; remove some, or use ranges"
             self._extra.append(Problem(pointer("space"), detail, "too_many_choices"))
             return None
         self._judge_one({}, None)
@@ -233,9 +233,9 @@ class _Check:
         place = error.pointer
         if place not in self._no_places:
             self._no_places.add(place)
-            detail = f"the job's spec has no such place: {error}"
+            detail = f"the job's spec has no such field: {error}"
             if any(_is_inside(place, other) for other in self._space if other != place):
-                detail += "; set a condition (when) for the trials that have it"
+                detail += "; set a condition (when), for the trials that have it"
             self._problem(place, detail, "unknown_place")
         if place not in forced:
             self._judge_one(forced, name)
@@ -270,17 +270,17 @@ class _Check:
         names = first.data_task.log_names
         monitor = _default_monitor(first) if asked.monitor == "auto" else asked.monitor
         if monitor not in names:
-            detail = f'received "{monitor}": the runs will not have it.{nearest(monitor, names)} They will have'
+            detail = f'received "{monitor}": the runs do not log it.{nearest(monitor, names)} They log'
             self._found.problem(("objective", "monitor"), f"{detail} {list_names(names)}", "unknown_monitor")
             return asked
         mode = better_mode(monitor)
         if asked.mode not in {"auto", mode}:
-            detail = f'received "{asked.mode}"; {monitor} is better the other way: "{mode}"'
+            detail = f'received "{asked.mode}"; {monitor} improves in the other direction: "{mode}"'
             self._found.problem(("objective", "mode"), detail, "wrong_mode")
         for name, value, record in self._records:
             if monitor not in record.data_task.log_names:
                 self._problem(
-                    name, f"with {json.dumps(value)} the runs will not have {monitor}, the objective", "unknown_monitor"
+                    name, f"with {json.dumps(value)} the runs do not log {monitor}, the objective", "unknown_monitor"
                 )
         return Objective(monitor=monitor, mode=mode)
 
@@ -294,7 +294,7 @@ class _Check:
         try:
             return asked.model_copy(update={"mode": better_mode(asked.monitor)})
         except ValueError:
-            detail = f'missing; nothing is known of "{asked.monitor}": expected "min" or "max"'
+            detail = f'missing; the direction of "{asked.monitor}" is not known: expected "min" or "max"'
             self._found.problem(("objective", "mode"), detail, "missing")
             return asked
 

@@ -19,12 +19,12 @@ def _state_words(state: SweepStateOf[TrialFacts]) -> str:
     ended = sum(trial.is_finished for trial in state.trials)
     so_far = f"{ended} of {state.most_trials} trials have ended"
     if state.cancel is not None:
-        return f"The sweep was cancelled; {len(state.unfinished)} trials save their state. {so_far}."
+        return f"The sweep was cancelled; {len(state.unfinished)} trials are saving their state. {so_far}."
     if not state.trials:
         return "The sweep has no trial yet: a worker proposes them."
     running = sum(trial.status == "running" for trial in state.trials)
     waiting = len(state.unfinished) - running
-    return f"The sweep runs: {so_far}, {running} train and {waiting} wait for a free slot."
+    return f"The sweep runs: {so_far}, {running} train, and {waiting} wait for a free slot."
 
 
 def _best_words(state: SweepStateOf[TrialFacts]) -> list[str]:

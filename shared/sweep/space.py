@@ -34,14 +34,14 @@ def put(document: dict[str, Any], pointer: str, value: Any) -> None:
     elif isinstance(here, dict):
         here[last] = copy.deepcopy(value)
     else:
-        raise NoSuchPlace(f'"{last}" is inside a value that holds nothing')
+        raise NoSuchPlace(f'"{last}" is inside a value that is null or has no fields')
 
 
 def _below(here: Any, part: str) -> Any:
     if isinstance(here, list):
         return here[_index(here, part)]
     if not isinstance(here, dict):
-        raise NoSuchPlace(f'"{part}" is inside a value that holds nothing')
+        raise NoSuchPlace(f'"{part}" is inside a value that is null or has no fields')
     if here.get(part) is None:
         here[part] = {}
     return here[part]

@@ -20,14 +20,14 @@ _int = int
 
 class _Conditional(Strict):
     when: dict[Pointer, Any] | None = Field(default=None, min_length=1, max_length=8)
-    """Condition: the parameters that must have the given value, or one of a list of values. Default: none."""
+    """Condition: parameters that must have the given value, or one of a list of values. Default: none."""
 
 
 class ChoiceSpec(_Conditional):
     """One of several values."""
 
     choice: tuple[Any, ...] = Field(min_length=1, max_length=MOST_CHOICES)
-    """Values, each of any type that the job's spec takes there."""
+    """Values of any type that the job's spec accepts there."""
 
 
 class UniformSpec(_Conditional):
@@ -50,7 +50,7 @@ class IntSpec(_Conditional):
     int: tuple[_int, _int]
     """Lowest and highest value."""
     log: bool = False
-    """Whether to draw it uniformly in its logarithm."""
+    """Whether to sample uniformly on a logarithmic scale."""
     step: _int = Field(default=1, ge=1)
     """Distance between two values."""
 
@@ -95,9 +95,9 @@ class StoppingRule(Strict):
     name: RuleName = "forecast"
     """"forecast" by the chance to beat the best trial, "asha" by successive halving, "median" by the median, "none"."""
     min_epochs: int = Field(default=5, ge=1, le=100_000)
-    """Epochs that each trial runs before the rule can stop it. For "asha" the first rung."""
+    """Minimum number of epochs before the rule can stop a trial. For "asha": the first rung."""
     min_trials: int = Field(default=4, ge=1, le=MOST_TRIALS)
-    """Finished trials before the rule can stop one."""
+    """Minimum number of finished trials before the rule can stop one."""
     min_chance: float = Field(default=0.1, gt=0, lt=1)
     """For "forecast": chance to beat the best trial below which a trial is stopped; 7 times that below the median."""
     reduction_factor: int = Field(default=3, ge=2, le=100)
@@ -110,7 +110,7 @@ class SweepSpec(Strict):
     name: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
     """Display name. Default: the job's."""
     job: dict[str, Any]
-    """Specification of the job; the parameters of the space are put into it."""
+    """Spec of the job into which the parameters of the space are inserted."""
     space: dict[Pointer, Parameter] = Field(min_length=1, max_length=MOST_PARAMETERS)
     """Parameters by JSON pointer into the job's spec, such as /hyperparameters/learning_rate."""
     sampler: Sampler = "tpe"
@@ -124,8 +124,8 @@ class SweepSpec(Strict):
     rule: StoppingRule = StoppingRule()
     """Rule that stops trials."""
     budget: Budget | None = None
-    """Limits of all trials together; null: no limit."""
+    """Limits for all trials together; null: no limit."""
     max_failed_trials: int = Field(default=10, ge=1, le=MOST_TRIALS)
-    """Number of failed trials after which no more are proposed."""
+    """Number of failed trials after which no new ones are proposed."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Seed of all random choices."""

@@ -49,7 +49,7 @@ def store_trial(
     else:
         record, earlier = _record(volume, document, sweep, trial, limits)
     if record.data_sha256 not in sweep.data_sha256:
-        raise DataChanged("the dataset or the program has other content than on the day that the sweep was posted")
+        raise DataChanged("the dataset or the program has changed since the sweep was posted")
 
     def prepare(into: JobFolder) -> None:
         if earlier is not None:
@@ -71,7 +71,7 @@ def _document(sweep: SweepRecord, trial: TrialRecord) -> dict[str, Any]:
     try:
         return trial_document(sweep.spec, trial.parameters)
     except NoSuchPlace as error:
-        problem = Problem("#" + error.pointer, f"the job's spec has no such place: {error}", "unknown_place")
+        problem = Problem("#" + error.pointer, f"the job's spec has no such field: {error}", "unknown_place")
         raise Refused([problem]) from error
 
 

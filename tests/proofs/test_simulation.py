@@ -190,8 +190,13 @@ def test_a_cancel_that_is_judged_by_an_old_look_is_seen(folder: Path, monkeypatc
     assert "was cancelled by nobody" in str(first_broken_in_a_bucket(folder, 300))
 
 
+def test_an_upload_that_arrives_after_a_newer_one_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.mirror.late.LateRequests.unsettled", lambda _: set())
+    assert "in the end, and its attempt had written" in str(first_broken_in_a_bucket(folder, 300))
+
+
 def test_a_bucket_that_creates_twice_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Bucket, "create", lambda self, name, content: self.put(name, content) or True)
+    monkeypatch.setattr(Bucket, "create", lambda self, name, content, _: self.put(name, content) or True)
     assert "was written twice" in str(first_broken_in_a_bucket(folder, 300))
 
 

@@ -1,1 +1,1 @@
-"""What passes between a worker and its training process. Both import it; it imports neither."""
+"""Messages between a worker and its training process. Both import it; it imports neither."""

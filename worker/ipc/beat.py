@@ -1,6 +1,6 @@
-"""`heartbeat.json`: an attempt's sign of life, as its worker writes it and its training program reads it.
+"""`heartbeat.json`: an attempt's heartbeat, written by its worker and read by its training process.
 
-`count` is for the other workers, who see by their own clocks that it stands still. `began`, the moment before the write
+`count` is for other workers, which see by their own clocks that it stops. `began`, the moment before the write
 by the monotonic clock, is for the training program alone, which lives on the same machine: a beat that was on its way
 while the machine stood still is as old as its beginning, whenever it arrives. `elapsed`, the seconds from the claim to
 `began`, is for both: the training program reads the moment of the claim from it, and who ends a lost attempt reads how
@@ -26,12 +26,12 @@ class Beat:
 
 
 def write_beat(attempt: AttemptFolder, beat: Beat) -> None:
-    """Put `beat` in place of the one before it. Raises OSError where the volume does not take it."""
+    """Replace the heartbeat. Raises OSError if the volume cannot store it."""
     replace_file(attempt.heartbeat_file, encode({"format": FORMAT, **asdict(beat)}))
 
 
 def newest_beat(attempt: AttemptFolder) -> Beat | None:
-    """None where there is none, since the program runs by hand."""
+    """The newest heartbeat; None if there is none, since the program runs by hand."""
     content = read_bytes(attempt.heartbeat_file)
     if content is None:
         return None

@@ -1,6 +1,6 @@
-"""What a training process prints, kept within a few megabytes: its beginning and its end (`shared.output`).
+"""The output of a training process, limited to a few megabytes: its beginning and its end (`shared.output`).
 
-Not a pipe: what is in one is lost with its reader, and a process that is killed must leave its last words. Standard
+Not a pipe, whose content is lost with its reader: the last lines of a killed process must remain. Standard
 output is a file, and a thread opens the next file when it is full. Not logging.handlers: libraries in C print too.
 """
 
@@ -31,11 +31,11 @@ class BoundedOutput:
         self._use()
 
     def watch(self) -> None:
-        """Have a thread look at the size from now on."""
+        """Start a thread that checks the size."""
         threading.Thread(target=self._watch, name="output", daemon=True).start()
 
     def look(self) -> None:
-        """Open the next file where this one is full, and remove the oldest but the first."""
+        """Open the next file if this one is full, and remove the oldest except the first."""
         if os.fstat(self._file).st_size < self._segment_bytes:
             return
         draft = self._folder / f".output.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"

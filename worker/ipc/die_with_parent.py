@@ -1,4 +1,4 @@
-"""A child that never outlives its parent: the kernel kills it, so that it holds in every state the child is in."""
+"""A child that never outlives its parent: the kernel kills it, in every state."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""The exit statuses by which a process that a worker started says why it ended, where it can write no file."""
+"""The exit statuses of a worker's child processes, which say why one ended if it can write no file."""
 
 from shared.storage import StorageCode
 
@@ -12,7 +12,7 @@ STATUS_OF_STORAGE: dict[StorageCode, int] = {
     "worker_disk_error": 7,
 }
 CODE_OF_STATUS: dict[int, StorageCode] = {status: code for code, status in STATUS_OF_STORAGE.items()}
-# Of the check of the GPU: this TensorFlow is built for the CPU alone.
+# Of the check of the GPU: this is the CPU build of TensorFlow.
 CPU_ONLY = 8
 # What `multiprocessing` says of a child whose fork server is gone.
 SERVER_GONE = 255

@@ -1,4 +1,4 @@
-"""XLA's compiled programs, kept for later jobs of this worker, and of those after it on this machine.
+"""XLA's compiled programs, stored for later jobs of this worker and of later workers on this machine.
 
 Compiling a small job's programs takes longer than all of its epochs, and a job whose model and data have the shapes of
 an earlier one's needs the same programs, to the last bit. XLA trusts the files of its cache, whose names tell neither
@@ -51,7 +51,7 @@ class KeptPrograms:
             self._store = _lasting_store(cache, compiler) or make_store(folder / _STORE / "this-worker")
             self._folder = folder
         except OSError as error:
-            log.warning("each job compiles again, since nothing can be kept in %s: %s", above, error.strerror)
+            log.warning("each job compiles again, because nothing can be stored in %s: %s", above, error.strerror)
 
     def environment(self) -> dict[str, str]:
         """What tells a new training process of them; empty where it is to compile without."""
@@ -91,7 +91,7 @@ def _lasting_store(cache: Path, compiler: str | None) -> Path | None:
         if compiler is not None:
             return make_store(cache / _STORE / compiler)
     except OSError as error:
-        log.warning("compiled programs are kept until this worker ends: %s: %s", error.filename, error.strerror)
+        log.warning("compiled programs are stored only until this worker ends: %s: %s", error.filename, error.strerror)
     return None
 
 

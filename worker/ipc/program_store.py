@@ -103,7 +103,7 @@ def read(store: Path, name: str) -> memoryview | None:
             return content
     except UnusableDocument:
         pass
-    log.warning("the compiled program %s is damaged; it is removed and made again", path)
+    log.warning("the compiled program %s is damaged; it is removed and compiled again", path)
     _remove(path)
     return None
 

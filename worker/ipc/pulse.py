@@ -1,10 +1,10 @@
-"""The training program's sign of progress, from the child to its worker: not "I live", but "I have done a batch".
+"""The training process's progress messages to its worker:
 
-A pulse says how long the next one may take, and where the run is. Where there is no worker (the program runs by hand)
-a pulse goes nowhere.
+a batch is done. A pulse says how long the next one may take, and the run's position. Where there is no worker (the
+program runs by hand) a pulse goes nowhere.
 
-A training process may run a stranger's script, so the worker never unpickles what comes from it, and never waits for
-the rest of it: a pulse is one short line, and what is none is ignored.
+A training process may run a user's script, so the worker never unpickles its messages and never waits for the rest of
+one: a pulse is one short line, and anything else is ignored.
 """
 
 import math
@@ -33,7 +33,7 @@ def send_to(sender: Connection) -> None:
 
 
 def send(pulse: Pulse) -> None:
-    """Tell the worker. A worker that is gone hears nothing; the child then ends by other means."""
+    """Send it to the worker. If the worker has exited, the child ends by other means."""
     if _sender is None:
         return
     try:
@@ -43,9 +43,9 @@ def send(pulse: Pulse) -> None:
 
 
 def newest(receiver: Connection) -> Pulse | None:
-    """The last pulse that has come since this was asked last; None where none has.
+    """The last new pulse since the previous call, or None.
 
-    Raises EOFError where the sender is gone and all that it sent has been read.
+    Raises EOFError if the sender has exited and everything is read.
     """
     try:
         if not receiver.poll():

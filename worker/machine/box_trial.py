@@ -1,4 +1,4 @@
-"""Whether this machine's kernel gives the box that programs run in: a process of its own enters one and reports."""
+"""Whether this machine's kernel provides the box for programs: a separate process enters one and reports."""
 
 import json
 import os
@@ -13,9 +13,7 @@ _SECONDS = 60
 
 @dataclass(frozen=True)
 class BoxTrial:
-    """The layers that are in force in the box and those that are missing, each with its reason; `openings` says what
-    the box does not keep of what it promises, and is empty where it keeps all.
-    """
+    """The layers in force in the box and the missing ones, each with its reason; `openings`: broken promises."""
 
     layers: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
@@ -31,7 +29,7 @@ def try_box() -> BoxTrial:
                 command, env=dict(os.environ), capture_output=True, text=True, timeout=_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            return BoxTrial(openings=f"no end after {_SECONDS} s")
+            return BoxTrial(openings=f"not finished after {_SECONDS} s")
     if done.returncode:
         said = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
         return BoxTrial(openings=said[:500])

@@ -1,4 +1,4 @@
-"""What this worker trains on, as people call it. NVIDIA's own library is asked, so that no CUDA context is made."""
+"""The device of this worker, by its common name. From NVIDIA's own library, which creates no CUDA context."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from shared.worker_card import GpuUse
 
 
 class DeviceUnusable(FitstopError):
-    """There is a GPU and its driver does not answer for it: a container lost it, or it fell off the bus."""
+    """There is a GPU but its driver does not answer for it: the container or the bus has lost it."""
 
     code = "device_unusable"
 
@@ -20,7 +20,7 @@ def device_name() -> str:
 
 
 def device_use() -> GpuUse | None:
-    """How busy and how full that GPU is, by all who use it; None on a CPU, and where the driver does not say."""
+    """Utilization and memory of that GPU, by all processes; None on a CPU, and if the driver does not report it."""
     index = _first_index()
     if index is None:
         return None
@@ -73,7 +73,7 @@ def _gpu(index: int) -> str:
     except pynvml.NVMLError as error:
         raise DeviceUnusable(
             f"NVIDIA's driver does not answer for GPU {index} ({error}); `nvidia-smi` shows it too. A container that "
-            "lost its GPU must be started again (nvidia-container-toolkit#48). To train on the CPU instead, set "
+            "lost its GPU must be restarted (nvidia-container-toolkit#48). To train on the CPU instead, set "
             "CUDA_VISIBLE_DEVICES=-1"
         ) from error
     return str(name)

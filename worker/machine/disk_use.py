@@ -1,4 +1,4 @@
-"""How much folders take on the disk."""
+"""Disk use of folders."""
 
 import os
 from collections.abc import Iterator

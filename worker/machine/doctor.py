@@ -1,6 +1,6 @@
 """`python -m worker.machine.doctor`: what this machine can train on, as a JSON list of {name, status, detail, fix}.
 
-NVIDIA's library is asked here; TensorFlow in a child, since whatever a broken driver does to it must not end the look.
+NVIDIA's library is asked here; TensorFlow runs in a child, since a broken driver may crash it.
 """
 
 import json
@@ -35,7 +35,7 @@ class Card:
 
 
 def main() -> int:
-    """Print the findings; exit status 0 whatever they are."""
+    """Print the findings; the exit status is always 0."""
     print(json.dumps(findings()))  # noqa: T201
     return 0
 
@@ -128,7 +128,7 @@ def of_libraries(libraries: Libraries, card: Card | None) -> list[Finding]:
             )
         ]
     if libraries.missing:
-        detail += f"; all are found but the driver's {_list_libraries(libraries)}"
+        detail += f"; all are found except the driver's {_list_libraries(libraries)}"
     return [_finding("CUDA libraries", "ok", detail)]
 
 
@@ -157,7 +157,7 @@ def of_code(versions: str, carried: Sequence[str], card: Card | None) -> Finding
     if any(kind == "compute" and at <= card.capability for kind, at in parts):
         kept = os.environ.get("CUDA_CACHE_PATH", "~/.nv")
         detail = (
-            f"{versions}; the driver compiles it for {_add_dot(card.capability)} at first use, minutes, into {kept}"
+            f"{versions}; the driver compiles it for {_add_dot(card.capability)} at first use, for minutes, into {kept}"
         )
         return _finding("TensorFlow", "ok", detail)
     fix = f"rent a card of one of these: {', '.join(carried)}"
@@ -169,7 +169,7 @@ def _add_dot(capability: tuple[int, int]) -> str:
 
 
 def _training_failed(said: str) -> Finding:
-    fix = f"`python -m {PROGRAM} GPU` shows all of it; docs/deploy/README.md names the cards that are known to work"
+    fix = f"`python -m {PROGRAM} GPU` shows all of it; docs/deploy/README.md lists the cards that are known to work"
     return _finding("training", "problem", f"two small models could not be trained: {said}", fix)
 
 

@@ -1,4 +1,4 @@
-"""What a GPU does by the moment, by NVIDIA's own library (NVML) and its binding nvidia-ml-py.
+"""Current use of a GPU, from NVIDIA's own library (NVML) and its binding nvidia-ml-py.
 
 Every value may be missing: a card that is split (MIG) reports no utilisation, others no power. None of it is an error.
 """
@@ -6,7 +6,7 @@ Every value may be missing: a card that is split (MIG) reports no utilisation, o
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Self
 
 
@@ -53,9 +53,7 @@ class GpuMeter:
             self.memory_bytes = self._ask(lambda nvml: int(nvml.nvmlDeviceGetMemoryInfo(self._handle).total))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ask(lambda nvml: nvml.nvmlShutdown())
         self._library = None
 

@@ -1,4 +1,4 @@
-"""The machine's memory: how much there is, whether the kernel has killed for want of it, and data that needs more.
+"""The machine's memory: its size, kills by the kernel when it ran out, and data that needs more.
 
 A SIGKILL alone does not say who sent it.
 """
@@ -23,7 +23,7 @@ _TRAINING_SHARE = 0.9
 
 
 def out_of_memory_kills() -> int:
-    """How many processes the kernel has killed so, here and in this container, since the machine started."""
+    """Number of out-of-memory kills by the kernel, here and in this container, since the machine started."""
     return sum(_count(path) for path in (_VMSTAT, *_CGROUP_EVENTS))
 
 
@@ -36,7 +36,7 @@ def memory_bytes() -> int | None:
 
 
 def training_limit(asked_bytes: int) -> int | None:
-    """What one training process may take; None where the machine does not say what it has."""
+    """Maximum memory of one training process; None if the machine's is unknown."""
     has = memory_bytes()
     return asked_bytes or (None if has is None else int(has * _TRAINING_SHARE))
 

@@ -1,4 +1,4 @@
-"""Whose the files of a program are: its own user's while it runs, the worker's before and after."""
+"""Ownership of a program's files: of its own user while it runs, of the worker before and after."""
 
 import os
 from contextlib import suppress
@@ -17,7 +17,7 @@ def change_owner(folder: Path, user: int, group: int) -> None:
 
 
 def take_back(folder: Path) -> None:
-    """Own again what a program of another user had, after its end, and remove the shared memory that it left.
+    """Take back the files of a program of another user after its end, and remove the shared memory that it left.
 
     Nothing happens where the folder is this process's own, or this process is not root. Raises OSError.
     """

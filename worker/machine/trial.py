@@ -1,4 +1,4 @@
-"""Whether this machine trains: two small models in a process of their own, since a broken driver may take it along."""
+"""Whether this machine can train: two small models in a separate process, which a broken driver may crash."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def try_training(place: str) -> Trial:
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return Trial(failure=f"no end after {_SECONDS} s")
+        return Trial(failure=f"not finished after {_SECONDS} s")
     said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
     if done.returncode:
         return Trial(failure=said[:500])

@@ -1,4 +1,5 @@
-"""The worker's own process: claims, starts a training process, beats, and records how it ended.
+"""The worker's own process:
 
-The law of this folder: it imports neither Keras nor `worker.training`, not even inside a function.
+claims jobs, starts training processes, sends heartbeats, and records how attempts ended. The rule of this folder: it
+imports neither Keras nor `worker.training`, not even inside a function.
 """

@@ -1,4 +1,4 @@
-"""One attempt at a job, from the claim to its end: start a child, beat, watch, record how the child ended."""
+"""One attempt at a job, from the claim to its end: start a child, send heartbeats, watch it, record how it ended."""
 
 import errno
 import logging
@@ -10,6 +10,7 @@ from shared.events import Event, EventWriter
 from shared.job import AttemptEnd, JobError
 from shared.job_folder import AttemptFolder
 from shared.mirror.attached import bring
+from shared.mirror.push import OtherDecision
 from shared.open_job import OpenJob
 from shared.points import made_progress
 from shared.settings import Settings
@@ -63,9 +64,10 @@ class AttemptRun:
         self._heard_at = time.monotonic()
 
     def run(self, child: Child) -> None:
-        """Train in `child`, and record the end. Whatever happens to this process, another worker can go on.
+        """Train in `child`, and record the end.
 
-        An attempt that the volume ended, since it took no beat or could not be read, is handed back.
+        If this process dies, another worker can continue. An attempt that ended because the volume took no heartbeat or
+        could not be read is handed back.
         """
         try:
             self._run(child)
@@ -87,7 +89,7 @@ class AttemptRun:
         except OSError as error:
             trouble = error
         if trouble is None or not is_storage_error(trouble):
-            log.warning("%s attempt %d belongs to others by now", self._attempt.job.id, self._attempt.number)
+            log.warning("%s attempt %d belongs to another worker now", self._attempt.job.id, self._attempt.number)
             return
         code = classify_storage_error(trouble, self._volume.root)
         reason = JobError(code=code, message=storage_message(code, trouble))
@@ -96,7 +98,7 @@ class AttemptRun:
         self._record(AttemptEnd(outcome="handed_back", ended_at=utc_now(), error=reason, held_seconds=held))
 
     def _train(self, child: Child, heartbeat: Heartbeat) -> AttemptEnd | None:
-        """Say how the training ended; None where the attempt belongs to others by then."""
+        """Return how the training ended; None if the attempt belongs to another worker by then."""
         self._bring()
         self._uploads.begin()
         if (before := self._attempt.before) is not None:
@@ -109,17 +111,17 @@ class AttemptRun:
         log.info("%s attempt %d trains in process %s", self._attempt.job.id, self._attempt.number, child.pid)
         with SystemSampler(self._attempt, child.pid, self._since, cards[0] if cards else None):
             exit_ = self._watch(child, heartbeat)
-        return None if heartbeat.is_lost else decide(self._attempt, exit_, self._settings)
+        return None if heartbeat.is_lost or self._uploads.is_refused else decide(self._attempt, exit_, self._settings)
 
     def _bring(self) -> None:
-        """Have here what the job rests on, where the volume is in a bucket."""
+        """Fetch what the job needs, if the volume is in a bucket."""
         record = self._attempt.job.record()
         bring(self._attempt.job.path)
         if record is not None:
             self._volume.bring_files(record)
 
     def _watch(self, child: Child, heartbeat: Heartbeat) -> Exit:
-        """Wait for the child; ask it to stop when the worker drains, kill it where it does not hear or hangs."""
+        """Wait for the child; ask it to stop when the worker drains, kill it if it does not respond or hangs."""
         kills_before = out_of_memory_kills()
         files = FilesWatch(self._attempt, self._settings)
         most_bytes = training_limit(self._settings.max_training_bytes)
@@ -142,7 +144,7 @@ class AttemptRun:
 
     def _reason_to_kill(self, child: Child, heartbeat: Heartbeat) -> str | None:
         self._hear(child)
-        if heartbeat.is_lost:
+        if heartbeat.is_lost or self._uploads.is_refused:
             return "lost"
         if self._drain.is_set() and self._grace_is_over(child):
             return "drain"
@@ -151,7 +153,7 @@ class AttemptRun:
         return "hang" if time.monotonic() - self._heard_at > self._pulse.silence_seconds else None
 
     def _is_cancelled(self) -> bool:
-        """A volume that cannot be read says nothing; a beat that does not reach it ends the attempt."""
+        """False if the volume cannot be read: then a missing heartbeat ends the attempt."""
         try:
             return self._attempt.job.cancel_file.exists()
         except OSError:
@@ -164,7 +166,7 @@ class AttemptRun:
             self._has_begun = True
 
     def _grace_is_over(self, child: Child) -> bool:
-        """Ask once, and say whether the child has had its time since. A cancelled child has heard by itself."""
+        """Ask the child once to stop, and return whether its grace time is over. A cancelled child needs no signal."""
         if self._asked_at is None:
             self._asked_at = time.monotonic()
             if self._drain.is_set():
@@ -172,19 +174,19 @@ class AttemptRun:
         return time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
 
     def _record(self, end: AttemptEnd) -> None:
-        """Write the end down; where somebody else did so first, the attempt was theirs to end."""
+        """Record the end, unless another worker has recorded it first."""
         self._tell(*([_lost(self._attempt, end)] if end.counts_as_loss else []), _end_event(end))
         if end.held_seconds is None:
             end = end.model_copy(update={"held_seconds": self._elapsed()})
         if not self._close(end):
-            log.warning("%s attempt %d was ended by others", self._attempt.job.id, self._attempt.number)
+            log.warning("%s attempt %d was ended by another worker", self._attempt.job.id, self._attempt.number)
             return
         self._is_recorded = True
         log.info("%s attempt %d: %s", self._attempt.job.id, self._attempt.number, end.outcome)
         try:
             self._settle(end)
         except OSError as error:
-            log.warning("the result of %s is left to the sweep: %s", self._attempt.job.id, error)
+            log.warning("the result of %s is left to the patrol: %s", self._attempt.job.id, error)
 
     def _settle(self, end: AttemptEnd) -> None:
         record = self._attempt.job.record()
@@ -194,9 +196,9 @@ class AttemptRun:
             sweep_out(self._attempt.job)
 
     def _close(self, end: AttemptEnd) -> bool:
-        """End the attempt; on a volume that is full or away, try until it is back or others have ended the attempt.
+        """End the attempt; if the volume is full or away, retry until it is back or another worker has ended it.
 
-        No child lives by now, so trying on is safe however old the last beat is: the first end stands.
+        No child is alive now, so retrying is safe at any age of the last heartbeat: the first end counts.
         """
         told = ""
         while True:
@@ -205,6 +207,9 @@ class AttemptRun:
                 has_progress = end.ending is None and made_progress(self._attempt)
                 self._uploads.upload_all()
                 return self._attempt.close(end.model_copy(update={"has_progress": has_progress}))
+            except OtherDecision:
+                # Its beats have ended, and so others end it soon.
+                return False
             except OSError as error:
                 if told != (told := str(error)):
                     log.warning("the end of %s cannot be written yet: %s", self._attempt.job.id, error)
@@ -216,7 +221,7 @@ class AttemptRun:
         return round(time.monotonic() - self._since, 6)
 
     def _gives_up(self) -> bool:
-        """Whether the worker is being taken away and has waited its time, or the job's folder is gone for good."""
+        """Whether the worker drains and its grace time is over, or the job's folder no longer exists."""
         if self._drain.is_set():
             self._asked_at = self._asked_at or time.monotonic()
             return time.monotonic() - self._asked_at > self._settings.stop_grace_seconds
@@ -227,7 +232,7 @@ class AttemptRun:
             return False
 
     def _tell(self, *events: Event) -> None:
-        """Write events; a volume that cannot take them must not keep the attempt from its end."""
+        """Write events; a volume that cannot store them must not prevent the attempt's end."""
         try:
             with EventWriter(self._attempt.events_file, self._since) as writer:
                 writer.write(events)
@@ -237,7 +242,7 @@ class AttemptRun:
 
 
 def _own(attempt: AttemptFolder) -> None:
-    """Own what a program of another user left."""
+    """Take ownership of files that a program of another user left."""
     try:
         take_back(attempt.path)
     except OSError as error:
@@ -254,9 +259,9 @@ def _claim_event(attempt: AttemptFolder) -> Event:
 
 
 def _lost_before(attempt: AttemptFolder) -> Iterator[Event]:
-    """Those before this attempt whose workers could not say themselves that they were lost, newest first.
+    """Earlier lost attempts that no event has reported yet, newest first.
 
-    An attempt that has events has told of those before it.
+    An attempt with events has reported those before it.
     """
     for number in range(attempt.number - 1, 0, -1):
         earlier = AttemptFolder(attempt.path.with_name(str(number)), number)

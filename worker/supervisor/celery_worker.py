@@ -1,7 +1,7 @@
 """The Celery side of a worker: one task that receives notifications, and the signals of its life.
 
-Pool of threads, one for each slot, early acknowledgement, no prefetch: a message is taken only by a worker with a free
-slot, and nothing is lost when it is lost.
+Pool of threads, one for each slot, early acknowledgement, no prefetch: only a worker with a free slot takes a message,
+and a lost message loses nothing.
 """
 
 import logging
@@ -24,7 +24,7 @@ def serve(app: Celery, worker: Worker, settings: Settings) -> None:
 
     @app.task(name=TASK, ignore_result=True)
     def notify(job_id: str | None = None) -> None:
-        """Somebody says that there is work; which job it is, the volume says."""
+        """A notification that there is work; the volume says which job."""
         log.debug("notified of %s", job_id)
         worker.run_next()
 

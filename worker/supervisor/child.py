@@ -1,4 +1,4 @@
-"""One training child, as its worker sees it: a process that stands by, and then trains one attempt."""
+"""One training process, as its worker sees it: it stands by, and then trains one attempt."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ _TICK_SECONDS = 0.1
 
 
 class Child:
-    """One process: it stands by, and from `begin` on trains one attempt."""
+    """One process: it stands by, and after `begin` trains one attempt."""
 
     def __init__(
         self, process: BaseProcess, pipe: Connection, programs: KeptPrograms, on_close: Callable[[], None]
@@ -40,7 +40,7 @@ class Child:
         return self._process.pid
 
     def is_ready(self, within_seconds: float) -> bool:
-        """Whether its next word comes in time. Ticks are counted: a machine that stood still loses one."""
+        """Whether its next message comes in time. Ticks are counted: a machine that was suspended loses only one."""
         try:
             ticks = max(1, round(within_seconds / _TICK_SECONDS))
             return any(self._pipe.poll(_TICK_SECONDS) for _ in range(ticks)) and self._pipe.recv() is None
@@ -56,12 +56,12 @@ class Child:
         return self.is_ready(within_seconds)
 
     def begin(self, attempt: AttemptFolder, environment: Mapping[str, str] = NOTHING) -> None:
-        """Have it train `attempt`, with these variables too. A child that is gone shows as one that has ended."""
+        """Make it train `attempt`, with these variables. A child that has disappeared counts as ended."""
         with suppress(OSError):
             self._pipe.send((str(attempt.path), {**self._programs.environment(), **environment}))
 
     def newest_pulse(self) -> pulse.Pulse | None:
-        """The last pulse that has come since this was asked last."""
+        """The last new pulse since the previous call."""
         try:
             return None if self._has_hung_up else pulse.newest(self._pipe)
         except EOFError:
@@ -81,7 +81,7 @@ class Child:
         self._process.kill()
 
     def kill_and_keep_stacks(self) -> None:
-        """SIGABRT, upon which the child writes every thread's stack into its output; then SIGKILL."""
+        """SIGABRT, on which the child writes the stack of every thread to its output; then SIGKILL."""
         if self._process.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGABRT)
@@ -91,7 +91,7 @@ class Child:
     def exit_code(self) -> int | None:
         """The status of a child that has ended, negative for a signal; reaps it.
 
-        The kernel kills a child with its fork server. Where that hangs, nobody knows the status: as if killed.
+        The kernel kills a child with its fork server. If that hangs, the status is unknown and counts as killed.
         """
         if not wait([self._process.sentinel], _REPORT_SECONDS):
             self.kill()
@@ -103,9 +103,9 @@ class Child:
         return -signal.SIGKILL
 
     def _see_it_end(self) -> None:
-        """Kill a child whose fork server is gone, and wait until it has ended.
+        """Kill a child whose fork server has exited, and wait until it has ended.
 
-        A busy machine shows the end of the fork server long before its kernel kills the children: they train on.
+        On a busy machine the children train for some time after the end of the fork server.
         """
         if self._handle is not None:
             with suppress(ProcessLookupError):
@@ -113,13 +113,13 @@ class Child:
             wait([self._handle], _REPORT_SECONDS)
 
     def close(self) -> None:
-        """Let go of the process, which ends where it still runs. The second time nothing happens."""
+        """Release the process, which ends if it still runs. A second call does nothing."""
         if not self._is_closed:
             self.discard()
             self._on_close()
 
     def discard(self) -> None:
-        """End it and all that it has started, whatever it does; for one that no slot has taken."""
+        """End it and all its children; for a child that no slot has taken."""
         self._is_closed = True
         self._pipe.close()
         self._process.kill()
@@ -133,7 +133,7 @@ class Child:
             self._process.close()
 
     def _end_group(self) -> None:
-        """What a program has started may outlive it, but cannot leave the group that it leads (`box.py`)."""
+        """End the process group of a program: its children may outlive it, but cannot leave the group (`box.py`)."""
         if self._process.pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)

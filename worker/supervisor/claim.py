@@ -1,4 +1,4 @@
-"""Which job is next, and whose it is: the first in the queue's order that nobody has and that may run now."""
+"""Claims the next job: the first in the queue's order that is free and may run now."""
 
 import logging
 import time
@@ -31,11 +31,11 @@ class NeedsMoreSlots(Exception):
 
 @dataclass
 class Owner:
-    """Who claims: a worker, named again at each of its starts, and one of its slots, with a GPU's price if known.
+    """The owner of a claim: a worker, with a new name at each start, and one of its slots, with a GPU's price if known.
 
-    `claiming_since` is the moment before its last claim, by this machine's monotonic clock: from there on others count.
-    It holds `devices`, of which the last claim is for `claimed`. `process` is the worker's own, so that others on its
-    machine see when it has ended.
+    `claiming_since` is the moment before its last claim, by this machine's monotonic clock: from which others measure.
+    It holds `devices`, of which the last claim uses `claimed`. `process` is the worker's own, so that workers on the
+    same machine see when it has ended.
     """
 
     worker: str
@@ -76,14 +76,14 @@ def claim_next(
     takes_programs: bool = True,
     most_devices: int = 0,
 ) -> AttemptFolder | None:
-    """Claim the first job in order that waits for a worker; None where there is none. `weights`: of the projects.
+    """Claim the first job in order that waits for a worker; None if there is none. `weights`: of the projects.
 
-    Without `takes_programs` jobs that run a program are left to other workers, as are those that need more devices than
-    the owner holds. No job is passed over that the owner can hold: a job on several devices waits only for those before
-    it in the queue, as any other. Where the owner will hold up to `most_devices` as soon as other slots are free, it
-    waits for them. Raises NeedsMoreSlots for such a job; those after it are not taken.
+    Without `takes_programs`, jobs that run a program are left to other workers, as are those that need more devices
+    than the owner holds. The owner skips no job that it can hold: like any other, a job on several devices waits only
+    for the jobs before it. Where the owner will hold up to `most_devices` as soon as other slots are free, it waits for
+    them. Raises NeedsMoreSlots for such a job; those after it are not taken.
 
-    Of any number of workers that ask at once, each job goes to exactly one. A job that is cancelled while it is
+    Among any number of concurrent workers, each job goes to exactly one. A job that is cancelled while it is
     claimed is not started.
     """
     most = max(owner.devices, most_devices)
@@ -120,7 +120,7 @@ def in_turns(volume: Volume, weights: Mapping[str, int], *, takes_programs: bool
 
 
 def _take(volume: Volume, folder: JobFolder, claim: Claim) -> AttemptFolder | None:
-    """The attempt, if it is ours. Raises OSError where the volume fails; where only this job's folder does, None."""
+    """The attempt, if it is ours. Raises OSError if the volume fails; None if only this job's folder does."""
     try:
         return folder.take(claim)
     except OSError as error:
@@ -151,7 +151,7 @@ def waiting_jobs(
 
 
 def _has_more_memory(state: JobState) -> bool:
-    """Whether the job's data did not fit into the last worker's memory, and this one has more."""
+    """Whether this worker has more memory than the last one, whose memory was too small for the job's data."""
     error = state.end.error if state.end else None
     had, has = state.claim.memory_bytes if state.claim else None, memory_bytes()
     is_too_large = error is not None and error.code == DATA_LARGER_THAN_MEMORY
@@ -159,14 +159,14 @@ def _has_more_memory(state: JobState) -> bool:
 
 
 def _lacks_data(volume: Volume, state: JobState) -> bool:
-    """Whether the job was handed back for want of its data, which is not there yet; the others are served meanwhile."""
+    """Whether the job was handed back because its data was missing, and still is; the other jobs go first."""
     return state.lacked_data and not volume.has_files(state.record)
 
 
 def _inspect(volume: Volume, open_job: OpenJob) -> JobState | None:
-    """A job's state, after what its files already decided has been written down; None where nothing is left to do.
+    """A job's state, after the result that its files imply has been recorded; None if nothing remains to do.
 
-    A job that cannot be read stands aside: the others must not wait for it.
+    A job that cannot be read is set aside, so that the others need not wait.
     """
     folder = volume.job_folder(open_job.job_id)
     try:
@@ -187,7 +187,7 @@ def _inspect(volume: Volume, open_job: OpenJob) -> JobState | None:
 
 
 def _is_usable(folder: JobFolder) -> bool:
-    """Whether this version can read what an attempt rests on; asked before a claim alone, since it reads many files."""
+    """Whether this version can read what an attempt needs; checked only before a claim, since it reads many files."""
     try:
         folder.check()
     except UnusableDocument as error:
@@ -198,5 +198,5 @@ def _is_usable(folder: JobFolder) -> bool:
 
 @lru_cache(maxsize=1000)
 def log_set_aside(job_id: str, problem: str) -> None:
-    """Log it once, not at each look through the queue."""
+    """Log it once, not at each pass through the queue."""
     log.error("%s is set aside: %s", job_id, problem)

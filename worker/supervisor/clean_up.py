@@ -1,4 +1,4 @@
-"""What dead attempts leave behind: half-written files, half-saved models, resume points that a newer one replaces."""
+"""Cleans up after ended attempts: half-written files, half-saved models, replaced resume points."""
 
 import logging
 import shutil
@@ -10,11 +10,11 @@ log = logging.getLogger(__name__)
 
 
 def sweep_out(job: JobFolder) -> None:
-    """Remove what no reader can see and nobody needs; only of attempts that have ended.
+    """Remove unreadable and unneeded files of attempts that have ended.
 
-    An owner that was taken for lost and writes on finds its half-written files gone: all that it writes is void. The
-    newest resume points stay, which may be those of an earlier attempt or of another job, so that a job that is over
-    can be extended; and every attempt keeps what it has published.
+    An owner that was declared lost and still writes finds its half-written files removed: everything that it writes is
+    void. The newest resume points stay, which may be those of an earlier attempt or of another job, so that a finished
+    job can be extended; and every attempt keeps what it has published.
     """
     runs = job.runs()
     with_points = [attempt for attempt in runs if any(attempt.resume.glob("point-*"))]
@@ -31,7 +31,7 @@ def remove_halves(attempt: AttemptFolder) -> None:
     try:
         _remove_halves(attempt)
     except OSError as error:
-        log.warning("leftovers of %s attempt %d stay: %s", attempt.job.id, attempt.number, error)
+        log.warning("leftovers of %s attempt %d could not be removed: %s", attempt.job.id, attempt.number, error)
 
 
 def _remove_halves(attempt: AttemptFolder) -> None:

@@ -1,7 +1,7 @@
-"""The fork server of `multiprocessing`: Python keeps one for each process, and starts another where it has ended.
+"""The fork server of `multiprocessing`: Python keeps one for each process, and starts another if it has ended.
 
-What Python has no words for stands here: whether it runs, how to end one that hangs, and a folder for its socket where
-a cleaner of temporary files has removed that. The private names are pinned by a test.
+This module adds what Python lacks: whether it runs, ending one that hangs, and a new folder for its socket if a cleaner
+of temporary files has removed it. The private names are pinned by a test.
 """
 
 import os
@@ -24,7 +24,7 @@ def is_running() -> bool:
 
 
 def stop() -> None:
-    """End it with SIGKILL, and with it every child that it has forked. Nothing happens where there is none."""
+    """End it and every child that it has forked with SIGKILL. Does nothing if there is none."""
     # The socket may be gone already.
     with _server._lock, suppress(FileNotFoundError):
         if _server._forkserver_pid is not None:
@@ -33,5 +33,5 @@ def stop() -> None:
 
 
 def restore_socket_folder() -> None:
-    """Make the folder for the next one's socket again where somebody has removed it. Raises OSError."""
+    """Create the folder of the next server's socket again if it was removed. Raises OSError."""
     Path(util.get_temp_dir()).mkdir(mode=0o700, exist_ok=True)

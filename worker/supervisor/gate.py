@@ -1,11 +1,11 @@
-"""What may come through the queue, and when: what Celery and kombu do not do by themselves.
+"""The gate of the queue: when a worker takes messages, which Celery and kombu cannot control.
 
-A worker takes a message only while it could start a job at once, so that others get it otherwise. As soon as a slot is
-free it listens again; kombu's loop would notice up to a second later. And whatever else lies in the list is dropped
-with a log line: kombu ends the whole worker at the first item that is not a message (celery#4308, kombu#2421), and at
-a key of another type than its own.
+A worker takes a message only while it could start a job at once; otherwise another worker gets it. As soon as a slot is
+free it listens again; kombu's loop would notice up to a second later. Everything else in the list is dropped with a log
+line: kombu ends the whole worker at the first item that is not a message (celery#4308, kombu#2421), and at a key of
+another type than its own.
 
-They put functions in the place of Celery's own (`amqp.TaskConsumer`) and kombu's (`qos.can_consume`,
+They replace functions of Celery (`amqp.TaskConsumer`) and kombu's (`qos.can_consume`,
 `channel.handlers`); integration tests pin them.
 """
 
@@ -32,7 +32,7 @@ def make_gate(
 ) -> type[bootsteps.StartStopStep]:
     """A step of Celery's consumer, run again at each connection to Redis.
 
-    `when_free` is given what is to be called, from any thread, each time that a slot has become free.
+    `when_free` gets a function to call, from any thread, whenever a slot becomes free.
     """
 
     class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -53,7 +53,7 @@ def _take_only_when(may_take: Callable[[], bool], qos: Any) -> None:
 
 
 def _listen_again(hub: Any, qos: Any, looks: int = _MOST_LOOKS) -> None:
-    """Make the loop turn until it may take a notification; each turn asks by itself, and pops when it may."""
+    """Turn the loop until it may take a notification; each turn checks, and pops if it may."""
     if looks and not qos.can_consume():
         hub.call_later(_LOOK_AGAIN_SECONDS, _listen_again, hub, qos, looks - 1)
 
@@ -65,7 +65,9 @@ def _drop_what_is_no_message(handlers: dict[str, Callable[..., Any]], client: An
         try:
             return kombus_own(**options)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("dropped an item of the queue that is no notification: %s: %.200s", type(error).__name__, error)
+            log.warning(
+                "dropped an item of the queue that is not a notification: %s: %.200s", type(error).__name__, error
+            )
             raise Empty from None
         except ResponseError as error:
             log.warning("a key of the queue in Redis has a wrong type: %s", error)

@@ -1,7 +1,8 @@
-"""The sign of life of an attempt: a counter in `heartbeat.json`, rewritten every few seconds by a thread of its own.
+"""The heartbeat of an attempt:
 
-Nobody compares clocks: others take an attempt for lost when they have seen the same counter for a while by their own
-clock, so this worker stops its child well before that.
+a counter in `heartbeat.json`, rewritten every few seconds by a separate thread. Clocks are never compared: other
+workers declare an attempt lost when the counter has not changed for a while by their own clock, so this worker stops
+its child well before that.
 """
 
 import errno
@@ -9,7 +10,6 @@ import logging
 import os
 import threading
 import time
-from types import TracebackType
 from typing import Self
 
 from shared.job_folder import AttemptFolder
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Beats while the context is open; `is_lost` once the attempt must be taken for somebody else's.
+    """Writes heartbeats while the context is open.
 
-    That is so for good when no beat reached the volume for `self_stop_seconds`, or when somebody else has ended the
-    attempt. `since`: the moment before the claim, by this machine's monotonic clock, from which on others count until
-    they see a first beat.
+    `is_lost` becomes true, permanently, when no heartbeat reached the volume for `self_stop_seconds`, or another worker
+    has ended the attempt. `since`: the moment before the claim, by this machine's monotonic clock, from which others
+    measure until the first heartbeat.
     """
 
     def __init__(self, attempt: AttemptFolder, settings: Settings, since: float) -> None:
@@ -44,7 +44,7 @@ class Heartbeat:
 
     @property
     def trouble(self) -> OSError | None:
-        """What keeps the last beat from the volume, also where that hangs; None where the volume took it."""
+        """Why the last heartbeat did not reach the volume, or that it hangs; None if it did."""
         since = self._writing_since
         if since is not None and time.monotonic() - since > self._settings.self_stop_seconds / 2:
             return TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), str(self._attempt.heartbeat_file))
@@ -60,9 +60,7 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=self._settings.heartbeat_seconds)
 
@@ -72,7 +70,7 @@ class Heartbeat:
                 self._beat()
             except OSError as error:
                 self._error = error
-                log.warning("no heartbeat of %s reached the volume: %s", self._attempt.job.id, error)
+                log.warning("no heartbeat of %s could be written to the volume: %s", self._attempt.job.id, error)
 
     def _beat(self) -> None:
         # A worker that was frozen for too long must not beat again as if nothing had been: others take over by now.

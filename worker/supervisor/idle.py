@@ -1,4 +1,4 @@
-"""A worker with nothing to do: since when, and the command that stops the machine that is rented for it."""
+"""The time that a worker has been idle, and the command that stops its rented machine."""
 
 import logging
 import subprocess
@@ -11,18 +11,18 @@ log = logging.getLogger(__name__)
 
 
 class IdleClock:
-    """Runs while a worker has nothing to do, by this machine's monotonic clock. `limit_seconds` 0: never up."""
+    """Measures how long a worker has been idle, by the monotonic clock. `limit_seconds` 0: no limit."""
 
     def __init__(self, limit_seconds: float) -> None:
         self._limit = limit_seconds
         self._since = time.monotonic()
 
     def restart(self) -> None:
-        """There is something to do."""
+        """Restart, since there is work."""
         self._since = time.monotonic()
 
     def is_up(self, work_waits: Callable[[], bool]) -> bool:
-        """Whether nothing was to do for that time. The queue is asked only then, since that reads the volume."""
+        """Whether the worker has been idle for that time. Only then the queue is checked, which reads the volume."""
         if not self._limit or time.monotonic() - self._since < self._limit:
             return False
         if work_waits():
@@ -32,7 +32,7 @@ class IdleClock:
 
 
 def run_hook(command: str, environment: Mapping[str, str]) -> bool:
-    """Run the command by the shell with an environment; False where it fails or takes over a minute."""
+    """Run the command in a shell with an environment; False if it fails or takes more than a minute."""
     try:
         done = subprocess.run(  # noqa: S602  the command of the machine's owner
             command,

@@ -1,4 +1,4 @@
-"""The folder for temporary files on this machine's own disk, which training needs beside the volume."""
+"""The folder for temporary files on this machine's own disk, which training needs in addition to the volume."""
 
 import logging
 import os
@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 
 class LocalDisk:
-    """`problem` says why no job can train with it, for people; empty where it is well.
+    """`problem` says why no job can use it, for people; empty if it works.
 
-    Whether there is room is asked at each look. After an attempt that failed on it (`suspect`), and while it is not
-    well, a file is written there: quotas and broken disks show in nothing else. Each failed attempt doubles the pause
-    before that, since a job may need more room than the file.
+    Each check looks at the free space. After an attempt that failed on it (`suspect`), and while it has a problem, a
+    check also writes a file: only that detects quotas and broken disks. Each failed attempt doubles the pause before
+    that, since a job may need more room than the file.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -31,7 +31,7 @@ class LocalDisk:
         self._well_since = time.monotonic()
 
     def suspect(self, reason: str) -> None:
-        """An attempt has failed on it."""
+        """Check it thoroughly: an attempt has failed on it."""
         now = time.monotonic()
         is_new = now - self._well_since > _WELL_SECONDS
         self._pause = _FIRST_PAUSE_SECONDS if is_new else min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
@@ -39,7 +39,7 @@ class LocalDisk:
         self.problem = reason
 
     def look(self) -> None:
-        """Find out how it is now."""
+        """Check its state."""
         if self.problem and time.monotonic() < self._next_probe:
             return
         try:
@@ -47,7 +47,7 @@ class LocalDisk:
                 self._write()
             self._check_room()
         except OSError as error:
-            self.problem = f"its folder for temporary files, {self._folder}, is not fit: {error.strerror or error}"
+            self.problem = f"its folder for temporary files, {self._folder}, cannot be used: {error.strerror or error}"
             return
         if self.problem:
             log.warning("the folder for temporary files works again")

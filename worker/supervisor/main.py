@@ -1,4 +1,4 @@
-"""The start of a worker: settings, volume, a fork server that is warm, and only then the queue."""
+"""The start of a worker: settings, volume, a warm fork server, and then the queue."""
 
 import logging
 import os
@@ -38,9 +38,9 @@ log = logging.getLogger("worker")
 def main() -> int:
     """Run a worker until it is asked to end.
 
-    Exit status 0 after a drain, also one for want of work; 1 where it must be started again, since its device is gone,
-    no training process can be started, or the hook did not stop the machine; 2 where it could not start. One whose GPU
-    fails to train stays, takes no job, and says so on its card.
+    Exit status 0 after a drain, also an idle one; 1 if it must be restarted, since its device has disappeared,
+    no training process can be started, or the hook did not stop the machine; 2 if it could not start. A worker whose
+    GPU fails to train keeps running, takes no job, and reports it on its card.
     """
     try:
         settings = read_settings()
@@ -95,10 +95,10 @@ def _choose_queue(settings: Settings) -> tuple[JobQueue, Callable[[Worker], None
 
 
 def _wait_for_volume(root: Path, bucket: str, looking: Looking | None) -> None:
-    """Wait until a volume is mounted, or the API has made one: a worker that made one would fill a bare mount point."""
+    """Wait until a volume is mounted, or the API has made one: a worker must not create one in an empty mount point."""
     if not is_volume(root):
         place, how = (bucket, "") if bucket else (root, "it is mounted, or until ")
-        log.warning("no Fitstop volume is at %s; waiting until %sthe API has made it", place, how)
+        log.warning("there is no Fitstop volume at %s; waiting until %sthe API has made it", place, how)
     while not is_volume(root):
         time.sleep(_LOOK_SECONDS)
         if looking is not None:
@@ -107,7 +107,7 @@ def _wait_for_volume(root: Path, bucket: str, looking: Looking | None) -> None:
 
 
 def _prepare(worker: Worker, nursery: Nursery, settings: Settings) -> None:
-    """Warm up, and find out what the worker trains on and whether it may; meanwhile it shows that it is starting."""
+    """Warm up, and check the device and whether it can train; meanwhile the worker is shown as starting."""
     try:
         worker.appear()
         log.info("warming up: the fork server imports Keras")
@@ -131,18 +131,18 @@ def _why_unfit(worker: Worker, nursery: Nursery) -> str:
     log.info("trying the GPU; the first time on a new kind can take minutes")
     try:
         if not nursery.can_use_gpu():
-            log.error("this TensorFlow is built for the CPU alone: jobs train on the CPU, and the %s stays idle", gpu)
+            log.error("this is the CPU build of TensorFlow: jobs train on the CPU, and the %s is idle", gpu)
             worker.idle_gpu = gpu
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
             return ""
     except NoChildren as error:
         return str(error)
     failure = try_training("GPU").failure
-    return f"its GPU fails to train two small models ({failure}); `fitstop doctor` there says more" if failure else ""
+    return f"its GPU failed to train two small models ({failure}); `fitstop doctor` there says more" if failure else ""
 
 
 def _why_too_narrow(cards: Sequence[str], slot_devices: int) -> str:
-    """Why a slot cannot hold its devices; empty where it can. A CPU is divided into as many as are wanted."""
+    """Why a slot cannot hold its devices; empty if it can. A CPU is divided into any number."""
     if not cards or slot_devices <= len(cards):
         return ""
     return f"FITSTOP_SLOT_DEVICES={slot_devices} is more than the {len(cards)} GPUs that this worker sees"

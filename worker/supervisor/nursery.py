@@ -1,4 +1,4 @@
-"""The training children: fresh processes, one for each attempt, forked from a server that has imported Keras already.
+"""The training processes: a fresh one for each attempt, forked from a server that has already imported Keras.
 
 One child stands by while a slot is free (`worker.supervisor.standby`): it has said that it is ready, and answers when
 it is asked. A job is claimed only for such a child, so a worker whose children cannot start claims nothing.
@@ -50,15 +50,15 @@ log = logging.getLogger(__name__)
 
 
 class NoChildren(FitstopError):
-    """No training child can be started that works, so that no job could run."""
+    """No working training process can be started, so no job could run."""
 
     code = "no_children"
 
 
 class Nursery:
-    """Where children come from: `forkserver` (tens of milliseconds) or `spawn` (the seconds of Keras's import).
+    """Starts children by `forkserver` (tens of milliseconds) or `spawn` (the seconds of Keras's import).
 
-    `sickness` says why there is no child to be had, for people; empty where there is one, or in a moment. A thread
+    `sickness` says why no child is available, for people; empty if one is, or will be in a moment. A thread
     replaces what is broken, after a pause that grows; `is_beyond_help` after six tries.
     """
 
@@ -90,11 +90,11 @@ class Nursery:
 
     @property
     def is_beyond_help(self) -> bool:
-        """Whether this worker had better be started again."""
+        """Whether only a restart of this worker can help."""
         return bool(self.sickness) and self._tries >= _MOST_TRIES
 
     def warm_up(self) -> None:
-        """Have the first child ready, which has imported everything. Raises NoChildren."""
+        """Start the first child, which has imported everything. Raises NoChildren."""
         self._ready.append(self._make())
         self._well_since = time.monotonic()
 
@@ -103,7 +103,7 @@ class Nursery:
         self._thread.start()
 
     def end(self) -> None:
-        """No child is needed any more."""
+        """Stop: no more children are needed."""
         self._over.set()
         with self._changed:
             self._changed.notify_all()
@@ -114,11 +114,11 @@ class Nursery:
             self._thread.join(_TICK_SECONDS)
             self._stop_server()
         if self._thread.is_alive():
-            log.warning("a start of a training process hangs; this worker ends without waiting for it")
+            log.warning("the start of a training process hangs; this worker exits without waiting for it")
         self._discard_ready()
 
     def can_use_gpu(self) -> bool:
-        """Whether a child computes on the GPU; False where this TensorFlow is built for the CPU alone.
+        """Whether a child computes on the GPU; False where this is the CPU build of TensorFlow.
 
         Where a forked child cannot and a fresh process can, children are fresh from now on. Raises NoChildren where
         neither can, though this TensorFlow should.
@@ -132,12 +132,12 @@ class Nursery:
         if status in {0, CPU_ONLY}:
             return status == 0
         raise NoChildren(
-            f"a training process cannot use the GPU; `python -m {_GPU_CHECK}` by hand shows why. To train on the CPU "
+            f"a training process cannot use the GPU; `python -m {_GPU_CHECK}` shows why. To train on the CPU "
             "of this machine, set CUDA_VISIBLE_DEVICES=-1"
         )
 
     def _status_of(self, what: Callable[[], None], within_seconds: float) -> int | None:
-        """How a child ended that did only this; None where it did not end."""
+        """The exit status of a child that runs only this; None if it did not end."""
         probe = self._context.Process(target=what, name="trial")
         probe.start()
         probe.join(within_seconds)
@@ -146,7 +146,7 @@ class Nursery:
         return probe.exitcode
 
     def forget_programs(self) -> None:
-        """Make the next children compile again, after one that failed: a kept program may be at fault."""
+        """Make the next children compile again after a failure: a stored program may be the cause."""
         self._programs.forget()
 
     # For the slots
@@ -163,14 +163,14 @@ class Nursery:
         return None
 
     def put_back(self, child: Child) -> None:
-        """It is not needed now."""
+        """Return an unused child."""
         with self._changed:
             self._taken -= 1
             self._ready.append(child)
             self._changed.notify_all()
 
     def distrust(self, reason: str) -> None:
-        """Give out no child before the fork server has been replaced and a new child is ready."""
+        """Provide no child until the fork server has been replaced and a new child is ready."""
         with self._changed:
             self._doubt = self.sickness = reason
             self._changed.notify_all()
@@ -211,7 +211,7 @@ class Nursery:
                     self._changed.wait(_LOOK_SECONDS)
 
     def _look_after(self) -> float:
-        """Replace what does not answer; how many seconds to wait before another look."""
+        """Replace what does not answer; return the seconds to the next check."""
         if self._doubt and self._taken:
             return _LOOK_SECONDS
         if self._doubt:
@@ -224,7 +224,7 @@ class Nursery:
         return 0
 
     def _offer(self, child: Child) -> None:
-        """With a child that answers the worker is well, unless a doubt has come meanwhile."""
+        """Offer a child that answers, unless `distrust` was called in the meantime."""
         with self._changed:
             self._ready.append(child)
             self.sickness = self._doubt
@@ -238,7 +238,7 @@ class Nursery:
             if child.answers(_ANSWER_SECONDS):
                 self._offer(child)
             else:
-                log.warning("process %s, which waited for a job, is gone or hangs", child.pid)
+                log.warning("process %s, which waited for a job, has disappeared or hangs", child.pid)
                 child.discard()
 
     def _make(self) -> Child:
@@ -250,7 +250,7 @@ class Nursery:
         child.discard()
         raise NoChildren(
             f"a training process does not come to importing {PRELOAD} in {limit:g} s, or fails in it; "
-            f"`python -m {PROGRAM}` by hand shows why"
+            f"`python -m {PROGRAM}` shows why"
         )
 
     def _is_warm(self) -> bool:
@@ -261,7 +261,7 @@ class Nursery:
             return True
         fork_server.restore_socket_folder()
         if self._well_since is not None:
-            self._note_trouble("its fork server has ended; another one starts")
+            self._note_trouble("its fork server has exited; another one starts")
         return False
 
     def _start(self, limit_seconds: float) -> Child:
@@ -285,14 +285,14 @@ class Nursery:
         try:
             process.start()
         except EOFError:
-            raise NoChildren(f"its fork server ends or hangs: no process starts within {limit_seconds:g} s") from None
+            raise NoChildren(f"its fork server exits or hangs: no process starts within {limit_seconds:g} s") from None
         finally:
             timer.cancel()
             with self._changed:
                 self._is_starting = self._is_overdue = False
 
     def _give_up_start(self) -> None:
-        """In a thread of its own. Where a child trains that would end with its fork server, its end comes first."""
+        """Runs in its own thread. If a child trains that would end with its fork server, wait for its end first."""
         with self._changed:
             if not self._is_starting:
                 return
@@ -302,7 +302,7 @@ class Nursery:
             self._stop_server()
 
     def _fall_sick(self, reason: str) -> float:
-        """Begin again from nothing, unless a child trains that would end with its fork server."""
+        """Start over, unless a child trains that would end with its fork server."""
         log.error("%s", reason)
         self._discard_ready()
         if self._taken:

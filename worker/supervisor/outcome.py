@@ -1,7 +1,7 @@
-"""How an attempt ended, decided from what is on the volume and how the process ended; never from a status alone.
+"""Decides how an attempt ended, from the volume and the end of its process; never from a status alone.
 
-`end.json` is the moment of decision: its owner creates it, or a worker that considers the attempt lost. The
-job's `result.json` only follows from it, and anybody may write it.
+Creating `end.json` is the decision: its owner creates it, or a worker that considers the attempt lost. The job's
+`result.json` follows from it, and any worker may write it.
 """
 
 import logging
@@ -37,7 +37,7 @@ _FAILS_AGAIN = frozenset({"data_changed", "diverged"})
 
 _TOO_MANY_FILES = JobError(
     code="files_too_large",
-    message="the program left more in its folder than FITSTOP_PROGRAM_FILES_BYTES, or more than 100,000 files",
+    message="the program left more than FITSTOP_PROGRAM_FILES_BYTES, or more than 100,000 files, in its folder",
 )
 
 # Before a job that was handed back with an error is taken again: it must not circle without rest.
@@ -52,9 +52,9 @@ log = logging.getLogger(__name__)
 class Exit(NamedTuple):
     """How a child ended: its exit code, negative for a signal as in `subprocess`, and whether its worker killed it.
 
-    `place` is where its last pulse came from; `out_of_memory_kills` how often the kernel killed meanwhile. `has_begun`:
-    whether it said that its training program runs, before which it reads nothing of the job. `seconds`: from the claim
-    until it was seen to have ended.
+    `place` is the position of its last pulse; `out_of_memory_kills` the number of kills by the kernel during it.
+    `has_begun`: whether it said that its training program runs, before which it reads nothing of the job. `seconds`:
+    from the claim until it was seen to have ended.
     """
 
     code: int | None
@@ -66,7 +66,7 @@ class Exit(NamedTuple):
 
 
 def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEnd:
-    """The attempt's end, from the child's own conclusion where it left one, else from how it died."""
+    """The attempt's end, from the child's own conclusion if there is one, else from how it died."""
     conclusion = None if child.was_killed_because == "files" else _conclusion_of(attempt)
     if conclusion is not None:
         return _concluded(attempt, conclusion, settings).model_copy(update=_charge(attempt, conclusion, child))
@@ -80,9 +80,10 @@ def decide(attempt: AttemptFolder, child: Exit, settings: Settings) -> AttemptEn
 
 
 def _charge(attempt: AttemptFolder, conclusion: Conclusion, child: Exit) -> dict[str, float]:
-    """How long the attempt held its GPU, as it is charged and beyond that: the process itself says when it was done.
+    """The charged and the uncharged seconds of the attempt's GPU:
 
-    A script shares its process and could say anything, so what it is not charged has a maximum.
+    the process itself reports when it had finished. A script shares the process and could falsify this, so uncharged
+    time has a maximum.
     """
     if conclusion.held_seconds is None:
         return {}
@@ -93,7 +94,7 @@ def _charge(attempt: AttemptFolder, conclusion: Conclusion, child: Exit) -> dict
 
 
 def _conclusion_of(attempt: AttemptFolder) -> Conclusion | None:
-    """The child's own conclusion; one that is damaged says as little as none."""
+    """The child's own conclusion; None if it is damaged."""
     try:
         return attempt.conclusion()
     except UnusableDocument as error:
@@ -104,11 +105,11 @@ def _conclusion_of(attempt: AttemptFolder) -> Conclusion | None:
 def failed_attempt(
     attempt: AttemptFolder, error: JobError, settings: Settings, *, place: str | None = None
 ) -> AttemptEnd:
-    """The end of an attempt that broke off with `error`: the job is queued again, or has failed.
+    """The end of an attempt that ended with `error`:
 
-    What is the worker's or the volume's fault counts nothing. A loss counts against `max_losses` and a failure against
-    `max_failures`, in a row without progress; a failure waits for twice as long as the one before it. Out of memory at
-    the same place twice is final: a third attempt would end there too.
+    the job is queued again, or has failed. Errors of the worker or the volume do not count. A loss counts against
+    `max_losses` and a failure against `max_failures`, in a row without progress; a failure waits for twice as long as
+    the one before it. Out of memory at the same place twice is final: a third attempt would end there too.
     """
     broken = _Broken(attempt, error, place, made_progress(attempt))
     if error.code in _LOSSES:
@@ -120,14 +121,14 @@ def failed_attempt(
 
 def lost_attempt(attempt: AttemptFolder, settings: Settings, *, is_gone: bool = False) -> AttemptEnd:
     """The end of an attempt whose worker has been silent for too long, or whose process `is_gone`."""
-    silence = f"gave no heartbeat for {settings.take_over_seconds:g} s: its machine or its network is gone"
-    message = f"{_worker_of(attempt)} {'has ended without a word' if is_gone else silence}"
+    silence = f"sent no heartbeat for {settings.take_over_seconds:g} s: its machine or its network is down"
+    message = f"{_worker_of(attempt)} {'ended without a report' if is_gone else silence}"
     end = failed_attempt(attempt, JobError(code="worker_lost", message=message), settings)
     return end.model_copy(update={"held_seconds": held_by_last_beat(attempt, settings.heartbeat_seconds)})
 
 
 class _Broken(NamedTuple):
-    """An attempt that broke off."""
+    """An attempt that ended with an error."""
 
     attempt: AttemptFolder
     error: JobError
@@ -149,7 +150,7 @@ class _Broken(NamedTuple):
 
 
 def _handed_back_for(broken: _Broken, settings: Settings) -> AttemptEnd:
-    """An attempt that its surroundings ended: it counts nothing."""
+    """An attempt that was handed back: it does not count."""
     doublings = min(_times_before(broken.attempt, broken.error), _MOST_DOUBLINGS)
     rest = min(max(settings.retry_backoff_seconds, _LEAST_REST_SECONDS) * 2**doublings, _MOST_REST_SECONDS)
     return broken.end(outcome="handed_back", retry_at=time_in(rest))
@@ -193,7 +194,7 @@ def _failed_too_often(error: JobError, failures: int) -> JobError:
 
 
 def _with_a_way_on(job: JobFolder, error: JobError) -> JobError:
-    """The error of a job that has failed, and what can be done with what it has trained."""
+    """The error of a failed job, with the ways to continue from what it has trained."""
     source, record = with_points(job), job.record()
     if source is None or record is None or record.task is None or error.code in _FAILS_AGAIN:
         return error  # a job that runs a program cannot be extended
@@ -222,12 +223,12 @@ def _finished(ending: Ending) -> AttemptEnd:
 
 
 def _death(attempt: AttemptFolder, child: Exit) -> JobError:
-    """A code and a message for a child that ended without a word."""
+    """A code and a message for a child that ended without a conclusion."""
     if not child.has_begun and child.code not in CODE_OF_STATUS:
-        how = "did not begin in time" if child.was_killed_because == "hang" else f"ended with status {child.code}"
+        how = "did not start in time" if child.was_killed_because == "hang" else f"ended with status {child.code}"
         return JobError(code="no_child", message=f"the worker's training process {how}, before it read the job")
     if child.was_killed_because == "hang":
-        message = "no batch ended for too long; the stacks of its threads are in output.log"
+        message = "no batch finished for too long; the stacks of its threads are in output.log"
         return JobError(code="hang", message=message)
     if child.code is not None and child.code < 0:
         return _death_by_signal(attempt, child, -child.code)
@@ -247,14 +248,14 @@ def _death_by_signal(attempt: AttemptFolder, child: Exit, number: int) -> JobErr
     if is_over_limit or (child.out_of_memory_kills and child.was_killed_because is None):
         if not _has_data(attempt):
             return data_shortage(attempt)
-        what = "took more than its limit of memory" if is_over_limit else "was killed by the kernel for want of memory"
+        what = "exceeded its memory limit" if is_over_limit else "was killed by the kernel because memory ran out"
         message = f"the training process {what}; a smaller batch_size helps"
         return JobError(code="out_of_memory_host", message=message)
     return JobError(code="killed", message=f"the training process was killed ({name})")
 
 
 def _has_data(attempt: AttemptFolder) -> bool:
-    """Whether the attempt told that its data was ready, or an epoch after that."""
+    """Whether the attempt reported that its data was ready, or a later epoch."""
     return any(last_event(attempt, kind) is not None for kind in ("data", "epoch"))
 
 
@@ -265,7 +266,7 @@ def _times_before(attempt: AttemptFolder, error: JobError) -> int:
 
 
 def _is_same_shortage(broken: _Broken) -> bool:
-    """Whether the failure before this one was for want of memory at the same place."""
+    """Whether the failure before this one was out of memory at the same position."""
     if not broken.error.code.startswith("out_of_memory"):
         return False
     failures = [end for end in _ends_before(broken.attempt) if end.counts_as_failure]

@@ -1,8 +1,8 @@
 """A worker without Redis: a thread for each slot waits for the notifications of the worker's own patrol.
 
 Not Celery on kombu's in-memory transport, which was tried: it has no event loop that the gate could wake, receives one
-message a second, and takes one more than there are free slots, since Celery's `worker_disable_prefetch` is for Redis
-alone.
+message a second, and takes one more than there are free slots, since Celery's `worker_disable_prefetch` works only with
+Redis.
 """
 
 import logging

@@ -1,12 +1,11 @@
-"""Looks through the open jobs every few seconds, in every worker: nothing waits for an operator.
+"""Checks the unfinished jobs every few seconds, in every worker, so that nothing needs an operator.
 
-An attempt whose counter stands still is ended as lost, on its worker's own machine as soon as the worker's process is
-gone; a job whose files decide its end gets its result; a job that waits and that no notification announces is
-announced.
+An attempt whose counter stops is ended as lost; on its worker's own machine as soon as the worker's process has exited;
+a job whose files decide its end gets its result; a job that waits and that no notification announces is announced.
 
 In a long queue nearly all jobs wait, and reading all of them every few seconds would be most of what a worker does. So
-each look takes in the head of the queue, the jobs that run, as the workers' cards and the looks before say, and in turn
-a part of the others.
+each pass reads the head of the queue, the running jobs by the workers' cards and earlier passes, and in turn a part of
+the others.
 """
 
 import logging
@@ -38,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """One worker's eyes on the volume. `clock` is this machine's monotonic clock, in seconds."""
+    """One worker's patrol of the volume. `clock` is this machine's monotonic clock, in seconds."""
 
     def __init__(self, volume: Volume, job_queue: JobQueue, settings: Settings) -> None:
         self._volume = volume
@@ -48,10 +47,9 @@ class Sweeper:
         self._turn = 0
 
     def sweep(self) -> None:
-        """One look.
+        """One pass.
 
-        A volume that fails may have kept an owner's beat from it, or the end that the owner wanted to write: an attempt
-        of which that is so is watched from the beginning.
+        A failing volume may have lost an owner's heartbeat or end: then the attempt is watched again from the start.
         """
         try:
             jobs = self._jobs_to_look_at()
@@ -61,7 +59,7 @@ class Sweeper:
             waiting = untouched | {state.record.id for state in waiting_jobs(self._volume, touched)}
             self._notify_of([job.job_id for job in jobs if job.job_id in waiting])
         except OSError as error:
-            log.warning("the volume fails; no attempt is declared lost until it works: %s", error)
+            log.warning("the volume is not usable; no attempt is declared lost until it is: %s", error)
             self._seen.clear()
 
     def _jobs_to_look_at(self) -> list[OpenJob]:
@@ -83,14 +81,14 @@ class Sweeper:
             try:
                 self._end_if_lost(attempt, self._silence(key, attempt))
             except OSError as error:
-                log.warning("%s attempt %d is watched again from the beginning: %s", *key, error)
+                log.warning("%s attempt %d is watched again from the start: %s", *key, error)
                 self._seen.pop(key, None)
             except UnusableDocument as error:
                 # A job that cannot be read stands aside: the others must not wait for it.
-                log_set_aside(key[0], f"attempt {key[1]} is silent and cannot be ended: {error}")
+                log_set_aside(key[0], f"attempt {key[1]} sends no heartbeat and cannot be ended: {error}")
 
     def _end_if_lost(self, attempt: AttemptFolder, silence: float) -> None:
-        """End an attempt that has been silent for too long, or for a while and by now without its processes."""
+        """End an attempt that sent no heartbeat for too long, or for a while if its processes have exited."""
         is_quiet = silence > _QUIET_BEATS * self._settings.heartbeat_seconds
         has_ended = is_quiet and _has_no_process(attempt)
         if not has_ended and silence <= self._settings.take_over_seconds:
@@ -105,7 +103,7 @@ class Sweeper:
         if read_bytes(attempt.heartbeat_file) != self._seen[attempt.job.id, attempt.number][0]:
             return
         if attempt.close(lost_attempt(attempt, self._settings, is_gone=has_ended)):
-            why = "its worker's process is gone" if has_ended else "its heartbeat has stopped"
+            why = "its worker's process has exited" if has_ended else "its heartbeat has stopped"
             log.warning("%s attempt %d is lost: %s", attempt.job.id, attempt.number, why)
 
     def _running_attempts(self, jobs: list[OpenJob]) -> list[tuple[tuple[str, int], AttemptFolder]]:
@@ -116,11 +114,11 @@ class Sweeper:
                 if attempt is not None:
                     found.append(((open_job.job_id, attempt.number), attempt))
             except OSError as error:
-                log.warning("%s cannot be read and is passed over: %s", open_job.job_id, error)
+                log.warning("%s cannot be read and is ignored: %s", open_job.job_id, error)
         return found
 
     def _silence(self, key: tuple[str, int], attempt: AttemptFolder) -> float:
-        """For how many seconds this process has seen the same counter, by its own clock."""
+        """Seconds for which this process has seen the same counter, by its own clock."""
         looked = time.monotonic()
         beat = read_bytes(attempt.heartbeat_file)
         before = self._seen.get(key)

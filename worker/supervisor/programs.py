@@ -1,4 +1,4 @@
-"""What a worker knows of programs: whether it takes them, and how much a running one may leave on the volume."""
+"""Programs on a worker: whether it takes them, and how much a running one may write to the volume."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def explain_no_programs(allow_code: AllowCode) -> str:
-    """Why this worker takes no programs; empty where it does. Tries the box, which takes a fraction of a second."""
+    """Why this worker takes no programs; empty where it does. Tests the box, which takes a fraction of a second."""
     if allow_code == "no":
         return NO_CODE
     if allow_code == "unboxed":
@@ -31,8 +31,8 @@ def explain_no_programs(allow_code: AllowCode) -> str:
     openings = try_box().openings
     if not openings:
         return ""
-    log.warning("no programs: the box does not close on this machine: %s", openings)
-    return f"the box does not close on this machine: {openings}"
+    log.warning("no programs: scripts cannot be confined on this machine: %s", openings)
+    return f"scripts cannot be confined on this machine: {openings}"
 
 
 def runs_program(job: JobFolder) -> bool:
@@ -44,7 +44,7 @@ def runs_program(job: JobFolder) -> bool:
 
 
 class FilesWatch:
-    """Looks from time to time at what a program has put into its attempt's folder; at nothing for other jobs."""
+    """Checks from time to time what a program has written into its attempt's folder; does nothing for other jobs."""
 
     def __init__(self, attempt: AttemptFolder, settings: Settings) -> None:
         self._folder = attempt.path
@@ -52,7 +52,7 @@ class FilesWatch:
         self._next_look = time.monotonic() + _LOOK_SECONDS if runs_program(attempt.job) else float("inf")
 
     def is_too_much(self) -> bool:
-        """Whether there are more bytes or more files than a program may leave."""
+        """Whether there are more bytes or files than a program may write."""
         began = time.monotonic()
         if began < self._next_look:
             return False

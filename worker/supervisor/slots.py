@@ -1,4 +1,4 @@
-"""A worker's own process: its name, its slots, its drain, and the threads beside the jobs."""
+"""A worker's own process: its name, its slots, its drain, and its other threads."""
 
 import logging
 import os
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 class Leaving(Enum):
-    """Why a worker ends without having been asked to."""
+    """Why a worker ends without a request."""
 
     IDLE = "nothing to do"
     DEVICE_GONE = "the device is gone"
@@ -53,10 +53,9 @@ class Leaving(Enum):
 class Worker:
     """Runs at most one job in each slot, and one that needs more devices than a slot holds in several slots.
 
-    `drain` is set when the worker is being taken away: no new claims.
-    `leaving` says why it ends where nobody asked it to; `unfit` why it never takes a job, empty where it does;
-    `idle_gpu` names a GPU that this TensorFlow cannot use; `no_programs` says why it takes no programs, empty where
-    it does.
+    `drain` is set when the worker is to stop: no new claims. `leaving` says why it ends without a request; `unfit` why
+    it never takes a job, empty where it does; `idle_gpu` names a GPU that this TensorFlow cannot use; `no_programs`
+    says why it takes no programs, empty where it does.
     """
 
     def __init__(self, settings: Settings, volume: Volume, job_queue: JobQueue, nursery: Nursery) -> None:
@@ -87,15 +86,15 @@ class Worker:
         self._showing = threading.Lock()
 
     def appear(self) -> None:
-        """Show from now on that a worker is starting, which takes minutes where a GPU's driver compiles.
+        """Show that a worker is starting, which takes minutes if a GPU's driver compiles.
 
-        It looks after the jobs of other workers already. The cards of workers that nobody has seen for a day go.
+        It already patrols the jobs of other workers. Cards of workers that have not been seen for a day are removed.
         """
         threading.Thread(target=self._show_start, name="start", daemon=True).start()
         self._sweep_from_now_on()
 
     def begin(self) -> None:
-        """Be ready for jobs: notifications are received from now on."""
+        """Start to receive notifications."""
         self._idle.restart()
         self._ready = True
         self._sweep_from_now_on()
@@ -112,16 +111,16 @@ class Worker:
             self._every(_TRIALS_SECONDS, self._sweep_runner.look, "trials")
 
     def end(self) -> None:
-        """The last thing that a worker does."""
+        """End the worker; its last step."""
         self._gone.set()
         try:
             with self._showing:
                 self._volume.remove_worker(self.name)
         except OSError as error:
-            log.warning("the worker's card stays: %s", error)
+            log.warning("the worker's card could not be removed: %s", error)
 
     def may_take(self) -> bool:
-        """Whether a notification that is taken now would start a job at once; asked before each look into the queue."""
+        """Whether a notification that is taken now would start a job at once; checked before each read of the queue."""
         is_well = not self._sickness and not self._bad_looks and not self._watch.paused
         return self._ready and is_well and self.slots.may_take() and not self.drain.is_set()
 
@@ -133,20 +132,20 @@ class Worker:
     def run_next(self) -> None:
         """Run the jobs that wait, first in order first, each to its end, until there is none or the worker drains.
 
-        A worker that continues at once needs no notification; one that finds nothing to do any more is harmless.
+        A worker that continues at once needs no notification; an outdated one is harmless.
         """
         try:
             while self.may_take() and self._watch.may_claim() and self._run_first():
                 pass
         except OSError as error:
             # A volume that is full or away: jobs wait, and the sweep announces them until it is back.
-            log.warning("no job could be claimed or begun: %s", error)
+            log.warning("no job could be claimed or started: %s", error)
             self._watch.pause(error)
         finally:
             self._on_free()
 
     def when_free(self, call: Callable[[], None]) -> None:
-        """Have this called, from the slot's thread, each time that a slot has become free."""
+        """Register a function to call, from the slot's thread, whenever a slot becomes free."""
         self._on_free = call
 
     def _run_first(self) -> bool:
@@ -185,7 +184,7 @@ class Worker:
             return None if attempt is None else (attempt, owner, self.slots.take(attempt, owner.claimed))
 
     def _owner(self, slots: Sequence[int]) -> Owner:
-        """Who claims for these slots; its claims name the first of them."""
+        """The owner of claims for these slots; its claims name the first one."""
         price, currency = self._settings.gpu_price_per_hour, self._settings.currency
         return Owner(
             self.name, self._host, os.getpid(), slots[0], self.device, price, currency,
@@ -208,7 +207,7 @@ class Worker:
                 self._queue.notify(attempt.job.id)
 
     def _look_back(self, attempt: AttemptFolder) -> None:
-        """What an attempt's end means for the ones to come."""
+        """React to an attempt's end, which may show a problem of this worker."""
         end, record = attempt.end(), attempt.job.record()
         if record is not None and record.sweep is not None:
             # The next trial, before this slot looks for work.
@@ -221,7 +220,7 @@ class Worker:
             self._notify_again(attempt, end)
 
     def _look_after_program(self, end: AttemptEnd) -> None:
-        """A program may have forged its end: what it says of the worker is a reason to look, and no more."""
+        """React to a program's end, which it may have falsified: its report about the worker only triggers a check."""
         self._watch.may_claim()
         self._disk.look()
         if end.error is not None and end.error.code == "no_box":
@@ -235,14 +234,14 @@ class Worker:
             self._heed(end.error)
 
     def _heed(self, error: JobError) -> None:
-        """Take no other job where an attempt ended for what is wrong with this worker, until that is put right."""
+        """Take no job while this worker has the problem that ended an attempt."""
         if error.code == "no_child":
             self._nursery.distrust(error.message)
         elif error.code in {"worker_disk_full", "worker_disk_error"}:
             self._disk.suspect(error.message)
 
     def _notify_again(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
-        """Announce a job that is queued again as soon as it may run, rather than at the next sweep."""
+        """Notify of a job that is queued again as soon as it may run, not at the next patrol."""
         delay = max(0.0, seconds_until(end.retry_at)) if end.retry_at else 0.0
         if delay == 0 or self.drain.is_set():
             self._queue.notify(attempt.job.id)
@@ -267,7 +266,7 @@ class Worker:
         self._look_at_kept_slots()
 
     def _look_at_kept_slots(self) -> None:
-        """Keep them no longer where the job was cancelled or has another worker, or where one before it fits."""
+        """Release them if the job was cancelled or has another worker, or if an earlier one fits."""
         with self.slots.claiming:
             if not self.slots.kept_for:
                 return
@@ -318,7 +317,7 @@ class Worker:
                 if seconds_since(card.seen_at) > _FORGET_SECONDS:
                     self._volume.remove_worker(card.worker)
         except OSError as error:
-            log.warning("the cards of workers that are gone stay: %s", error)
+            log.warning("the cards of workers that have gone could not be removed: %s", error)
 
     def _show_card(self) -> None:
         card = WorkerCard(
@@ -354,7 +353,7 @@ class Worker:
             log.warning("the worker's card was not written: %s", error)
 
     def _every(self, seconds: float, act: Callable[[], None], name: str) -> None:
-        """Act now and then every `seconds`, in a thread of its own, while the worker lives."""
+        """Act now and every `seconds`, in its own thread, while the worker lives."""
         threading.Thread(target=self._repeat, args=(seconds, act), name=name, daemon=True).start()
 
     def _repeat(self, seconds: float, act: Callable[[], None]) -> None:
@@ -364,5 +363,5 @@ class Worker:
                 act()
             except Exception:
                 # The edge of a thread that must not die: the next round may find the volume and Redis well again.
-                log.exception("a round was given up; the next one is in %s s", seconds)
+                log.exception("a round was abandoned; the next one is in %s s", seconds)
             self._gone.wait(max(0.0, seconds - (time.monotonic() - began)))

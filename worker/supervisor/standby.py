@@ -26,8 +26,8 @@ PRELOAD = "worker.training.preload"
 def stand_by(pipe: Connection, is_forked: bool) -> None:  # noqa: FBT001  its arguments are pickled by place
     """Runs in a child: wait for an attempt, then be what `python -m worker.training <attempt folder>` would be.
 
-    An empty order is a question, answered by an empty word. A fork server's preload that fails is silent, so its child
-    looks for itself.
+    An empty message is a question with an empty answer. A failing preload of the fork server is silent, so its child
+    checks it.
     """
     die_with_parent()
     # A fork server ignores SIGINT and the worker's Ctrl-C reaches the whole terminal group: the worker decides.
@@ -69,7 +69,7 @@ def _print_into(attempt: AttemptFolder) -> BoundedOutput:
 
 
 def let_go_of_output() -> None:
-    """Drop what a full volume does not take: else writing it again at the exit would replace the exit status by 1."""
+    """Drop output that a full volume does not take: writing it again at exit would change the exit status to 1."""
     for name in ("stdout", "stderr"):
         try:
             getattr(sys, name).flush()

@@ -1,7 +1,8 @@
-"""Takes the sweeps on the volume forward: proposes trials, makes their jobs, stops what cannot win, ends what is done.
+"""Advances the sweeps on the volume:
 
-Every worker does it, each second and when a trial has ended in one of its slots. All of them come to the same steps,
-and the files decide whose step it was; so a worker may be killed anywhere.
+proposes trials, creates their jobs, stops trials that cannot win, ends finished sweeps. Every worker does it, each
+second and after a trial in one of its slots. All workers compute the same steps, and exclusive files decide; so a
+worker may be killed at any time.
 """
 
 import logging
@@ -48,7 +49,7 @@ class SweepRunner:
         self._one_at_a_time = threading.Lock()
 
     def look(self) -> None:
-        """Take every sweep forward that has not ended."""
+        """Advance every unfinished sweep."""
         found = sweep_ids(self._volume)
         with self._one_at_a_time:
             self._ended.look(found)
@@ -58,7 +59,7 @@ class SweepRunner:
             self.advance(sweep_id)
 
     def advance(self, sweep_id: str) -> None:
-        """Take one sweep as far as it can go now. One that cannot be read stands aside: the others must not wait."""
+        """Advance one sweep as far as possible. One that cannot be read is set aside: the others need not wait."""
         with self._one_at_a_time:
             if sweep_id in self._ended:
                 return
@@ -94,7 +95,7 @@ class SweepRunner:
                 self._do(step, state, sweep_folder(self._volume, sweep_id))
 
     def _give_shares(self, state: SweepState) -> None:
-        """Tell the jobs of trials their shares of the budget, also those that a killed worker did not come to."""
+        """Write the shares of the budget to the jobs of trials, also those that a killed worker has missed."""
         for trial in state.unfinished:
             if state.shares and trial.number in state.shares.trials and trial.status != "proposed":
                 with suppress(FileNotFoundError):

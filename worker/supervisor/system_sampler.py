@@ -1,7 +1,7 @@
 """Writes what a running attempt uses of its machine, once a second (`shared.system_metrics`).
 
-A thread of the worker, so that neither a script nor a busy training process can forge or stop it. Nothing is decided
-by it: a volume that does not take a sample, or a driver that says nothing, costs the sample and no more.
+A thread of the worker, so that neither a script nor a busy training process can forge or stop it. Nothing depends on
+it: if the volume or the driver fails, only the sample is lost.
 """
 
 import logging
@@ -9,7 +9,6 @@ import os
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from shared.durable import replace_file
@@ -47,9 +46,7 @@ class SystemSampler:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         # A volume or a driver that hangs must not keep the worker: the thread is a daemon, and its file is its own.
         self._thread.join(timeout=_END_SECONDS)
@@ -81,7 +78,7 @@ class SystemSampler:
 
 
 class Meter:
-    """Makes samples: what has been used since the one before."""
+    """Measures samples: the use since the one before."""
 
     def __init__(self, pid: int, since: float, gpu: GpuMeter) -> None:
         self._pid = pid
@@ -112,12 +109,12 @@ class Meter:
 
 
 def _rate(before: float | None, now: float | None, seconds: float) -> float | None:
-    """Per second. The sum over a family falls when one of it ends: nothing below zero is made of that."""
+    """Per second. A rate per second, at least 0: the sum over processes falls when one ends."""
     return None if before is None or now is None else max(0.0, now - before) / seconds
 
 
 class SystemFile:
-    """The file of one attempt's samples, and what it holds. One writer; it may be replaced and removed meanwhile."""
+    """The file of one attempt's samples, with its content. It has one writer, and may be replaced or removed."""
 
     def __init__(self, path: Path, machine: Machine) -> None:
         self._path = path
@@ -127,7 +124,7 @@ class SystemFile:
         self._waits = 0
 
     def append(self, sample: Sample) -> None:
-        """Add a sample; there are never more than MOST_SAMPLES. What the volume does not take is written later."""
+        """Add a sample; there are never more than MOST_SAMPLES. What the volume does not store is written later."""
         self._samples.append(sample)
         if len(self._samples) > MOST_SAMPLES:
             self._samples = thin_out(self._samples)

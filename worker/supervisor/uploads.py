@@ -6,8 +6,9 @@ import threading
 
 from shared.job_folder import AttemptFolder
 from shared.mirror.attached import mirror_at
+from shared.mirror.late import LATE_SECONDS
 from shared.mirror.mirror import Mirror
-from shared.mirror.push import AttemptPush
+from shared.mirror.push import AttemptPush, OtherDecision
 from shared.store.interface import StoreError
 from shared.volume import Volume
 
@@ -24,6 +25,8 @@ class Uploads:
         self._attempt = attempt
         self._seconds = seconds
         self._push: AttemptPush | None = None
+        # Whether the attempt follows another decision than the one that stands, so that nothing may come of it.
+        self.is_refused = False
         self._end = threading.Event()
         self._one_at_a_time = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"uploads of {attempt.job.id}", daemon=True)
@@ -31,20 +34,31 @@ class Uploads:
     def begin(self) -> None:
         """From now on; all that the job had in the bucket is here."""
         if self._mirror is not None:
-            self._mirror.uploading.add(self._mirror.name_of(self._attempt.path))
-            self._push = AttemptPush(self._mirror, self._attempt)
+            self._push = self._begin_push(self._mirror)
             self._thread.start()
 
+    def _begin_push(self, mirror: Mirror) -> AttemptPush:
+        mirror.begin_uploads(mirror.name_of(self._attempt.path))
+        return AttemptPush(mirror, self._attempt)
+
     def upload_all(self) -> None:
-        """Upload what is not there yet, before the attempt's end is written. Raises OSError."""
-        if self._push is None:
+        """Upload what is not there yet, before the attempt's end is written.
+
+        Raises OSError, also while an older upload may still come after the last one, and OtherDecision.
+        """
+        if self._mirror is None:
             return
         self._end.set()
+        # One that failed before its training has events to tell why.
+        self._push = self._push or self._begin_push(self._mirror)
         try:
             with self._one_at_a_time:
                 self._push.push(is_last=True)
         except StoreError as error:
             raise OSError(errno.EREMOTEIO, str(error), str(self._attempt.path)) from error
+        if not self._push.is_settled():
+            reason = f"an upload got no answer, and may still be carried out for {LATE_SECONDS:g} s"
+            raise OSError(errno.EREMOTEIO, reason, str(self._attempt.path))
 
     def end(self, *, is_ours: bool) -> None:
         """Leave the attempt's folder to the looks. `is_ours`: its end is ours, and so is what was removed since.
@@ -79,6 +93,10 @@ class Uploads:
                         self._push.push()
                         # Not with the next look: a client waits for these rows.
                         self._mirror.send_hints()
+            except OtherDecision as error:
+                log.warning("%s attempt %d stops: %s", self._attempt.job.id, self._attempt.number, error)
+                self.is_refused = True
+                return
             except (OSError, StoreError) as error:
                 # It is tried again. The heartbeat decides whether the attempt continues.
                 log.warning("files of %s were not uploaded: %s", self._attempt.job.id, error)

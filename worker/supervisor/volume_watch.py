@@ -1,8 +1,7 @@
-"""Whether the volume takes what a job writes, as one worker sees it.
+"""Whether the volume can store what a job writes, as one worker sees it.
 
 A volume that is full, broken or away is a condition of the service: no job fails for it, and nothing is claimed until a
-file as large as a resume point can be written again. While all is well a claim costs one look at the filesystem's own
-figures.
+file as large as a resume point can be written again. Normally a claim costs one query of the filesystem's free space.
 """
 
 import logging
@@ -23,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class VolumeWatch:
-    """`paused` says why nothing is claimed; it is empty while the volume is well.
+    """`paused` says why nothing is claimed; empty while the volume works.
 
-    `reserve_bytes`: below so much free space no job is claimed, and what a probe writes at least.
+    `reserve_bytes`: minimum free space for a claim, and minimum size of a probe.
     """
 
     def __init__(self, volume: Volume, reserve_bytes: int) -> None:
@@ -37,7 +36,7 @@ class VolumeWatch:
         self._next_probe = 0.0
 
     def may_claim(self) -> bool:
-        """Look at what the filesystem says of itself, and pause where that is not well."""
+        """Check the filesystem's free space, and pause if it is too small."""
         if not self.paused:
             try:
                 self._volume.check()
@@ -47,7 +46,7 @@ class VolumeWatch:
         return not self.paused
 
     def pause(self, error: OSError) -> None:
-        """Pause for an error of the volume; nothing happens for any other one."""
+        """Pause for an error of the volume; ignore others."""
         if not is_storage_error(error):
             return
         code = classify_storage_error(error, self._volume.root)
@@ -55,7 +54,7 @@ class VolumeWatch:
             self._pause(storage_message(code, error))
 
     def learn_from(self, attempt: AttemptFolder, end: AttemptEnd) -> None:
-        """Pause where an attempt was handed back since the volume did not take what it wrote."""
+        """Pause if an attempt was handed back because the volume could not store its files."""
         code = end.error.code if end.error else ""
         if code == "data_missing":
             self.may_claim()
@@ -64,7 +63,7 @@ class VolumeWatch:
             self._pause(end.error.message if end.error else code)
 
     def look(self) -> bool:
-        """Look at the volume, by a probe where claiming has paused. True where it continues with this look."""
+        """Check the volume, with a probe if claiming has paused. True if claiming resumes with this check."""
         if not self.paused:
             self.may_claim()
             return False

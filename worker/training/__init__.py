@@ -1,5 +1,5 @@
 """The training program: `python -m worker.training <attempt folder>`.
 
-The law of this folder: it knows the attempt's folder and nothing else: no Redis, no Celery, no API. All that is true
-of a run is a file in that folder. Only here are Keras and TensorFlow imported.
+The rule of this folder: it knows only the attempt's folder: no Redis, no Celery, no API. All state of a run is files in
+that folder. Keras and TensorFlow are imported only here.
 """

@@ -1,7 +1,7 @@
 """`python -m worker.training <attempt folder>`: train one attempt, by hand or as a worker's child.
 
-Exit status: 0 where `conclusion.json` says how the run ended, else one of `worker.ipc.exit_statuses`. The program's own
-word is the file, never the status.
+Exit status: 0 if `conclusion.json` says how the run ended, else one of `worker.ipc.exit_statuses`. The file decides,
+never the status.
 """
 
 import logging
@@ -26,7 +26,7 @@ log = logging.getLogger("worker.training")
 def main(arguments: list[str], begin_thread: Callable[[], None] = do_nothing) -> int:
     """Train the attempt in the folder that `arguments` names.
 
-    `begin_thread` begins a thread of the caller's, after the box of a program has closed.
+    `begin_thread` starts a thread of the caller, after a program has been confined.
     """
     if len(arguments) != 1 or not arguments[0].rstrip("/").rpartition("/")[2].isdecimal():
         sys.stderr.write("usage: python -m worker.training <volume>/jobs/<aa>/<job id>/attempts/<n>\n")

@@ -1,7 +1,7 @@
-"""A thread that writes while the run trains on: in order, and at most a little behind.
+"""A thread that writes while training continues: in order, and with little delay.
 
-What it is given works on snapshots alone. Its errors come out in the run's own thread, at the next thing it is given or
-when it is waited for; after an error nothing more is written, so that no resume point follows a checkpoint that failed.
+Its tasks use only snapshots. Its errors are raised in the run's own thread, at the next task or at `finish`. After an
+error nothing more is written, so that no resume point follows a checkpoint that failed.
 """
 
 import threading
@@ -20,9 +20,9 @@ MOST_WAITING = 2
 
 
 class BackgroundWriter:
-    """As a context, has written everything at a good end, and nothing more is begun after a bad one.
+    """As a context manager: after a normal exit everything is written; after an error no new task starts.
 
-    `unfinished` counts what is being written and what waits for it; `seconds` is what one of them takes.
+    `unfinished` is the number of running and waiting tasks; `seconds` is the duration of one.
     """
 
     def __init__(self) -> None:
@@ -37,23 +37,23 @@ class BackgroundWriter:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is being written or waits for it."""
+        """Whether a task runs or waits."""
         return self.unfinished > 0
 
     def write(self, what: Write) -> None:
-        """Have `what` done after all that came before it. Raises what an earlier one raised."""
+        """Run `what` after all earlier tasks. Raises the error of an earlier one."""
         self._raise()
         with self._lock:
             self.unfinished += 1
         self._waiting.put(what)
 
     def finish(self) -> None:
-        """Wait until all is written. Raises what any of it raised."""
+        """Wait until everything is written. Raises the error of any task."""
         self._waiting.join()
         self._raise()
 
     def give_up(self) -> None:
-        """Begin nothing more: the attempt is not ours any longer, or its end is known."""
+        """Start no further task: the attempt is no longer ours, or has its conclusion."""
         self._has_given_up = True
 
     def __enter__(self) -> Self:

@@ -1,9 +1,9 @@
-"""What of the job's budget is left, by this process's own monotonic clock; the deadline by the clock on the wall.
+"""The remaining budget of the job, by this process's monotonic clock; the deadline by the wall clock.
 
 A trial of a sweep also has a share of the sweep's budget, which may be raised while it runs.
 
-Nothing between two batches is foreseen exactly: on a busy machine a save takes many times as long as the last one. So
-the process itself says how much of its time counts, and of the time after the limit that is the running batch alone.
+The time of a save cannot be predicted exactly: on a busy machine one can take many times as long as the last. So the
+process itself reports how much of its time is charged; after the limit that is only the running batch.
 """
 
 import math
@@ -27,10 +27,10 @@ _LEAVING_SECONDS = 0.1
 
 
 class BudgetWatch:
-    """Watches one attempt, from its claim, on top of what the attempts before it held their GPUs for.
+    """Measures one attempt from its claim, in addition to the compute time of the earlier attempts.
 
-    `claimed`: the moment of its claim by this machine's monotonic clock. `is_trial`: whether the job may be given a
-    share of a sweep's budget while it runs.
+    `claimed`: the moment of its claim by this machine's monotonic clock. `is_trial`: whether the job may get a share of
+    a sweep's budget while it runs.
     """
 
     def __init__(
@@ -47,20 +47,20 @@ class BudgetWatch:
         self._last_batch = claimed
 
     def batch_done(self, moment: float) -> None:
-        """Count the time until now in full, also where it is over the limit. `moment`: by the monotonic clock."""
+        """Charge the time until now in full, even beyond the limit. `moment`: by the monotonic clock."""
         self._last_batch = moment
 
     def charged_seconds(self) -> float:
-        """How much of the attempt's time counts until now, in seconds from its claim.
+        """The charged time of the attempt until now, in seconds from its claim:
 
-        It is at most what is left for this attempt of the compute time and of the cost, or the end of its last batch.
+        at most the compute time and cost that remained for it, or up to the end of its last batch.
         """
         now = time.monotonic()
         charged = min(now, max(self._last_batch, now + self._seconds_to_limit()))
         return math.floor(max(0.0, charged - self._claimed) * 1e6) / 1e6
 
     def _seconds_to_limit(self) -> float:
-        """When the compute time or the cost is used up, in seconds from now; below zero where they are."""
+        """Seconds until the compute time or the cost is used up; negative if they are."""
         budgets = [self._budget, self._share.budget if self._share else None]
         if self._claim is None:
             return math.inf
@@ -71,7 +71,7 @@ class BudgetWatch:
     def check(self, seconds_needed: float = 0.0) -> None:
         """Raise BudgetUsedUp if less than `seconds_needed` are left; before a deadline also the time to end.
 
-        Raises NoPrice where there is a limit on the cost and this worker does not know what its GPU costs.
+        Raises NoPrice if the cost is limited and this worker has no price.
         """
         if self._claim is None:
             return
@@ -93,7 +93,7 @@ class BudgetWatch:
         return nearest and Limit(nearest.used.model_copy(update={"sweep": share.sweep}), nearest.seconds_left)
 
     def _newest_share(self, interval: float) -> SweepShare | None:
-        """The trial's share; read again where that was not done for `interval` seconds."""
+        """The trial's share, read again if the last read is older than `interval` seconds."""
         now = time.monotonic()
         if self._is_trial and now - self._looked >= interval:
             self._looked = now

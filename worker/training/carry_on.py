@@ -1,12 +1,12 @@
-"""A resume point of another job, made the beginning of one that carries on with it under other settings.
+"""Turns the resume point of another job into the start of a job that continues it with other settings.
 
-From the last point everything is as it was there but early stopping, which is judged again: its state is the one that
-the new settings would have had at that place, by Keras's own rule over the epochs until then. So the job equals one
-that had these settings from the start, bit for bit where a resume is.
+From the last point everything is restored except early stopping, which is evaluated again: its state is that of the new
+settings at that point, by Keras's own rule over the epochs until then. So the job equals one that had these settings
+from the start, bit for bit where a resume is.
 
-From the best checkpoint the weights and the optimizer are those of its file, and all callbacks are judged again up to
-its epoch. The file holds no random state: that continues from where the other run was last. So this repeats no run bit
-for bit.
+From the best checkpoint, weights and optimizer are those of its file, and all callbacks are evaluated again up to its
+epoch. The file holds no random state, which continues from the end of the other run. So this repeats no run bit for
+bit.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from worker.training.resume.point import DamagedPoint, Place, ResumePoint
 
 
 def carry_on(record: JobRecord, model: keras.Model, point: ResumePoint, inherited: AttemptFolder) -> ResumePoint:
-    """A point as the one that the job of `record` continues from: an inherited one changed, its own as it is.
+    """The point from which the job of `record` continues: an inherited one converted, its own unchanged.
 
     Raises DamagedPoint.
     """
@@ -41,7 +41,7 @@ def carry_on(record: JobRecord, model: keras.Model, point: ResumePoint, inherite
     if record.extends_from == "best":
         point = _at_best(point, inherited, record, model, epochs)
     if len(epochs) < point.place.epoch:
-        raise DamagedPoint(f"{point.place.epoch} epochs lie before it and {len(epochs)} are recorded")
+        raise DamagedPoint(f"{point.place.epoch} epochs precede it, but {len(epochs)} are recorded")
     stopping = record.data_spec.callbacks.early_stopping
     if stopping is None:
         return dataclasses.replace(point, is_stopped=False)
@@ -75,7 +75,7 @@ def plateau_state(
 
 
 class _StandIn:
-    """What Keras's rules need of a model: a flag, and an optimizer whose learning rate is of 32 bits."""
+    """What Keras's rules need from a model: a flag, and an optimizer with a 32-bit learning rate."""
 
     def __init__(self, learning_rate: float) -> None:
         self.stop_training = False
@@ -110,7 +110,7 @@ def _at_best(
     manifest = read_manifest(inherited.manifest_file)
     best = manifest.find(manifest.best) if manifest.best else None
     if best is None or best.epoch != len(epochs):
-        raise DamagedPoint("its best checkpoint is not there")
+        raise DamagedPoint("its best checkpoint does not exist")
     spec = record.data_spec
     rate, callbacks = (
         float(epochs[-1].learning_rate),
@@ -154,7 +154,7 @@ def _tensors_of(
     saved = keras.models.load_model(path)
     weights, optimizer = list(saved.weights), list(saved.optimizer.variables)
     if len(weights) != len(model.weights) or len(optimizer) != len(model.optimizer.variables):
-        raise DamagedPoint(f"{best.name} is of another model")
+        raise DamagedPoint(f"{best.name} belongs to another model")
     ours = {id(variable): value for variable, value in zip(model.weights, weights, strict=True)}
     found = {
         f"model:{index}": _array(ours[id(variable)])

@@ -1,7 +1,8 @@
-"""The checkpoints of an attempt on the volume: whole, hashed, counted, and named by the manifest.
+"""The checkpoints of an attempt on the volume:
 
-A crash leaves the manifest and every file that it names whole: a checkpoint is on the disk before the manifest names
-it, and it is removed only after the manifest and the resume points have forgotten it.
+complete, hashed, limited in number, and listed in the manifest. After a crash the manifest and every file that it lists
+are complete: a checkpoint is on the disk before the manifest lists it, and is removed only after the manifest and the
+resume points no longer list it.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from shared.times import utc_now
 
 
 class CheckpointStore:
-    """Used by the writer's thread alone, once the run has begun."""
+    """Used only by the writer's thread after the run has started."""
 
     def __init__(self, spec: ModelCheckpointSpec, attempt: AttemptFolder, reserve_bytes: int = 0) -> None:
         self._attempt = attempt
@@ -30,9 +31,9 @@ class CheckpointStore:
         self.manifest = read_manifest(attempt.manifest_file)
 
     def publish(self, name: str, content: bytes, epoch: int, metrics: Mapping[str, float | None]) -> Checkpoint:
-        """Put a checkpoint on the disk, then into the manifest; forget the worst above `keep`.
+        """Write a checkpoint to the disk, then to the manifest; drop the worst above `keep`.
 
-        Raises OSError (ENOSPC) and writes nothing where the volume has no room for it beside `reserve_bytes`.
+        Raises OSError (ENOSPC) and writes nothing if the volume has no room for it in addition to `reserve_bytes`.
         """
         checkpoint = Checkpoint(
             name=name,
@@ -49,7 +50,7 @@ class CheckpointStore:
         return checkpoint
 
     def clear_away(self, needed: set[str]) -> None:
-        """Remove the checkpoints that the manifest has forgotten, but for those that a resume point still needs."""
+        """Remove the checkpoints that the manifest no longer lists, except those that a resume point still needs."""
         named = {one.name for one in self.manifest.checkpoints} | needed
         for path in self._attempt.checkpoints.glob(f"*{self._ending}"):
             if path.name not in named:

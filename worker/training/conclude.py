@@ -1,4 +1,4 @@
-"""The evidence of a stop, from what the callbacks hold when a run ends."""
+"""The evidence of a stop, from the callbacks' state at the end of a run."""
 
 from pydantic import ValidationError
 
@@ -17,7 +17,7 @@ _RULE = ("monitor", "last_improvement", "wait", "patience")
 def stop_evidence(run: RunContext, callbacks: Callbacks | None, reason: str) -> Stop:
     """Why training stopped, after which epoch, and what the decision rests on.
 
-    A run that ends before it was put together says what the attempts before it recorded.
+    A run that ends before it was built reports what earlier attempts recorded.
     """
     if callbacks is None:
         told = _last_told(run)
@@ -33,7 +33,7 @@ def stop_evidence(run: RunContext, callbacks: Callbacks | None, reason: str) -> 
 
 
 def failed(run: RunContext, callbacks: Callbacks | None, raised: Exception) -> Conclusion:
-    """The run ends by an error."""
+    """The run ends with an error."""
     error, may_retry = failure(raised, run.attempt.volume_root)
     stop = stop_evidence(run, callbacks, "diverged" if error.code == "diverged" else "error")
     place = callbacks.resume_saver.place if callbacks else None
@@ -43,9 +43,9 @@ def failed(run: RunContext, callbacks: Callbacks | None, raised: Exception) -> C
 def stopped(
     run: RunContext, callbacks: Callbacks | None, request: TrainingStopped, last: Stop | None = None
 ) -> Conclusion:
-    """The run stops before its end: for ever, or to hand the job to another attempt.
+    """The run stops early:
 
-    Where no callbacks are at work, `last` is the stop of those that were.
+    finally, or to hand the job to another attempt. Without active callbacks, `last` is their last stop.
     """
     if isinstance(request, BudgetUsedUp):
         stop = _evidence(run, callbacks, "budget", last).model_copy(update={"budget": request.used})
@@ -76,10 +76,10 @@ def _last_told(run: RunContext) -> EpochProgress | None:
 
 
 def within_budget(stop: Stop) -> Ending:
-    """How a job ends whose budget is used up: with the best model it has, as failed where no epoch has ended yet."""
+    """The ending of a job whose budget is used up: succeeded with its best model, failed if no epoch has finished."""
     if stop.last_epoch:
         return Ending(status="succeeded", stop=stop)
-    message = f"{_used_up(stop)} before its first epoch had finished: no model exists; raise the budget and post again"
+    message = f"{_used_up(stop)} before its first epoch had finished: there is no model; raise the budget"
     return Ending(status="failed", stop=stop, error=JobError(code="budget_too_small", message=message))
 
 

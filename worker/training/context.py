@@ -1,4 +1,4 @@
-"""What every part of a run has around it."""
+"""What every part of a run needs."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from worker.training.stop_requests import StopRequests
 
 @dataclass(frozen=True)
 class RunContext:
-    """The attempt and its job's record, what may stop the run, where it tells, and the thread that writes for it."""
+    """The attempt and its job's record, what may stop the run, where it reports, and its writer thread."""
 
     attempt: AttemptFolder
     record: JobRecord
@@ -25,11 +25,11 @@ class RunContext:
     writer: BackgroundWriter
 
     def check(self) -> None:
-        """Raise where somebody wants the run to stop, or its budget is used up."""
+        """Raise if a stop was requested or the budget is used up."""
         self.stop_requests.check()
         self.budget.check()
 
     def go_on(self) -> None:
-        """Check, and tell the worker that the run is still getting ready for its first batch."""
+        """Check, and report to the worker that the run still prepares its first batch."""
         self.check()
         pulse.send(pulse.Pulse(self.settings.first_batch_seconds, "0:0"))

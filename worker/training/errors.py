@@ -110,7 +110,7 @@ def failure(error: Exception, volume_root: Path) -> tuple[JobError, bool]:
         message = f"the model and its batch need more memory than {where} has; a smaller batch_size or fewer units help"
         return JobError(code=code, message=message), True
     if isinstance(error, ImportError):
-        # The worker's libraries have changed under it, or are not all there: another worker may have them.
+        # The worker's libraries have changed under it, or are incomplete: another worker may have them.
         return JobError(
             code="no_child", message=f"a library of the worker cannot be imported: {first_line(error)}"
         ), True

@@ -14,7 +14,7 @@ def do_nothing() -> None:
 
 
 def sha256_of(path: Path, go_on: Callable[[], None] = do_nothing) -> str:
-    """The SHA-256 of a file, in hexadecimal. `go_on` is called after each piece, and ends it by what it raises."""
+    """The SHA-256 of a file, in hexadecimal. `go_on` is called after each piece and stops it by raising."""
     digest = hashlib.sha256()
     with at_path(path), path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):

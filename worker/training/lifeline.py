@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from shared.durable import read_bytes
@@ -51,9 +50,7 @@ class Lifeline:
             threading.Thread(target=self._repeat, args=(act,), name="lifeline", daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
 
     def _repeat(self, act: Callable[[], None]) -> None:

@@ -195,10 +195,10 @@ def _recognise(path: str, content: npt.NDArray[Any], variables: list[Any]) -> _D
         return _Dataset(path, None, content)
     mark = int(content.flat[0])
     if not (content == mark).all() or not 1 <= mark <= len(variables):
-        raise UnknownLayout(f"{path} holds values of no variable")
+        raise UnknownLayout(f"{path} holds values that belong to no variable")
     variable = variables[mark - 1]
     if tuple(variable.shape) != content.shape or keras.backend.standardize_dtype(variable.dtype) != content.dtype.name:
-        raise UnknownLayout(f"{path} is not of the shape and type of {variable.path}")
+        raise UnknownLayout(f"{path} does not have the shape and type of {variable.path}")
     return _Dataset(path, mark - 1, np.empty(0))
 
 

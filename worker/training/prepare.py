@@ -1,7 +1,7 @@
 """Turn the raw rows of a table into the matrix that the model reads, in training, in validation and in prediction.
 
-A program of its own that imports nothing of Fitstop: the training process uses it and leaves a copy beside the model,
-so that a bundle predicts with the very code that trained it. Beside it stand
+A standalone program that imports nothing of Fitstop: the training process uses it and saves a copy next to the model,
+so that a bundle predicts with the same code that trained it. Beside it stand
 
     schema.json            the input columns, what each holds and how it is encoded
     preprocessing.skops    the fitted scikit-learn steps: fill, encode, scale
@@ -123,7 +123,7 @@ class Preparation:
         return _type_columns(cells, self.schema, with_marks=True)
 
     def is_complete(self, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """For each row of `read` whether the model can judge it: without gaps, or with gaps that are filled in."""
+        """For each row of `read` whether the model can judge it: without missing values, or with imputed ones."""
         whole: npt.NDArray[np.bool_] = rows.notna().all(axis=1).to_numpy()
         return whole | (self.schema.missing == "impute")
 
@@ -133,9 +133,9 @@ class Preparation:
 
 
 def fit(rows: pd.DataFrame, target: npt.NDArray[Any], schema: Schema) -> tuple[Preparation, Matrix]:
-    """Fit a preparation on the training part; also the training part's own matrix.
+    """Fit a preparation on the training part, and return it with the training part's matrix.
 
-    With the encoding `target` that is not what `transform` gives for the same rows: each row is encoded with means of
+    With the encoding `target` this matrix differs from `transform` of the same rows: each row is encoded with means of
     other rows (cross fitting), so that a row's own target does not leak into it.
     """
     typed = _type_columns(rows, schema)
@@ -147,7 +147,7 @@ def fit(rows: pd.DataFrame, target: npt.NDArray[Any], schema: Schema) -> tuple[P
 
 
 def load(folder: Path) -> Preparation:
-    """The preparation whose files stand in `folder`."""
+    """The preparation whose files are in `folder`."""
     steps = skops.io.load(folder / "preprocessing.skops", trusted=TRUSTED_TYPES)
     file = folder / "schema.json"
     schema = Schema.from_json(file.read_bytes()) if file.exists() else _schema_before_schemas(folder, steps)
@@ -217,7 +217,7 @@ def _expand_input(one: Input, cells: "pd.Series[Any]", schema: Schema) -> Iterab
 
 
 def _hash_categories(categories: "pd.Series[Any]", columns: int) -> Matrix:
-    """One column of each row is 1, the one that the hash of its category names; none for a missing value."""
+    """Hashed one-hot columns: in each row the column of the category's hash is 1; none for a missing value."""
     codes, found = pd.factorize(categories)
     hashes = [int.from_bytes(sha256(str(one).encode()).digest()[:8], "big") % columns for one in found]
     matrix = np.zeros((len(categories), columns), np.float32)
@@ -245,7 +245,7 @@ def _compute_date_feature(one: Input, moments: "pd.Series[Any]", name: str) -> n
 
 
 def _to_float32(matrix: npt.NDArray[Any]) -> Matrix:
-    """As float32. What is too large for it becomes infinite."""
+    """Convert to float32. Numbers that are too large become infinite."""
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(matrix, dtype=np.float32)
 
@@ -273,7 +273,7 @@ def _type_columns(rows: pd.DataFrame, schema: Schema, *, with_marks: bool = Fals
 
 
 def _plain(name: str) -> str:
-    """A name without what nobody sees: blanks around it, and which of Unicode's forms it is written in."""
+    """The normalized name: without surrounding blanks, in one Unicode form."""
     return unicodedata.normalize("NFC", name).strip()
 
 
@@ -298,7 +298,7 @@ def _type_cells(one: Input, cells: "pd.Series[Any]", schema: Schema) -> "pd.Seri
 
 
 def _parse_cells(one: Input, cells: "pd.Series[Any]", parse: Callable[[Any], Any]) -> "pd.Series[Any]":
-    """Each cell parsed, each different one once; `parse` gives None for what the column cannot hold."""
+    """Parse each cell, equal ones once; `parse` returns None for invalid ones."""
     codes, found = pd.factorize(cells.astype(object))
     values = [parse(cell) for cell in found]
     wrong = [number for number, value in enumerate(values) if value is None]

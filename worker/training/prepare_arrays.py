@@ -1,6 +1,6 @@
-"""Read the arrays that a model takes, for a prediction: a program of its own that imports nothing of Fitstop.
+"""Read the arrays that a model takes, for a prediction: a standalone program that imports nothing of Fitstop.
 
-The training process leaves a copy of it as `prepare.py` beside the model, with `schema.json`: the inputs by name and
+The training process saves a copy as `prepare.py` next to the model, with `schema.json`: the inputs by name and
 the shape of one row of each. predict.py calls `load`, `read`, `is_complete` and `transform`: keep their meaning.
 """
 

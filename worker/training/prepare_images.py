@@ -1,8 +1,8 @@
 """Turn image files into the pixels that the model reads, in training, in validation and in prediction.
 
-A program of its own that imports nothing of Fitstop: the training process uses it and leaves a copy of it as
-`prepare.py` beside the model, with `schema.json`: height, width, channels, and how another aspect ratio is made to fit.
-predict.py calls `load`, `read`, `is_complete`, `transform` and `names`: keep their meaning.
+A standalone program that imports nothing of Fitstop: the training process uses it and saves a copy as `prepare.py` next
+to the model, with `schema.json`: height, width, channels, and how another aspect ratio is made to fit. predict.py calls
+`load`, `read`, `is_complete`, `transform` and `names`: keep their meaning.
 """
 
 import io

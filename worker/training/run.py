@@ -131,7 +131,7 @@ def _data_event(data: Data) -> Event:
     decoding = data.facts.get("decoding", {})
     message = (
         f"{len(data.train)} rows to train on, {len(data.validation)} to validate on, {data.features} features"
-        + (f"; {len(data.test)} rows kept aside to test on" if data.test else "")
+        + (f"; {len(data.test)} rows kept as test part" if data.test else "")
         + (f"; {data.dropped_rows} rows with a missing value dropped" if data.dropped_rows else "")
         + (f"; {decoding['images']} images decoded in {decoding['seconds']:g} s" if decoding.get("images") else "")
     )

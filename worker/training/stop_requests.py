@@ -92,7 +92,7 @@ class StopRequests:
 
     def _stop_if_ended(self) -> None:
         if self._attempt.end_file.exists():
-            raise Superseded("the attempt has been ended by others")
+            raise Superseded("the attempt has been ended by another worker")
 
     def _stop_if_silent(self, since: float) -> None:
         if time.monotonic() - since > self._self_stop_seconds:

@@ -1,4 +1,4 @@
-"""Parse `<folder>/upload` into what is kept of it: `data.parquet`, or the folder `arrays`.
+"""Parse `<folder>/upload` into its stored form: `data.parquet`, or the folder `arrays`.
 
 The order has `format`, `missing_values`, `column_kinds`, and the limits `max_…`; see `api.state.parsing_process`.
 """
@@ -70,7 +70,7 @@ def _take_table(folder: Path, order: dict[str, Any]) -> dict[str, Any]:
 def _refuse_reading(order: dict[str, Any]) -> None:
     given = [name for name in ("missing_values", "column_kinds") if order[name]]
     if given:
-        detail = "says how to read a table, and the upload holds images or arrays; leave it out"
+        detail = "applies to tables only, but the upload holds images or arrays; omit it"
         raise Refused([Problem(pointer("query", name), detail, "no_table") for name in given])
 
 

@@ -58,7 +58,7 @@ def check_parts(arrays: Sequence[ArrayFile]) -> Iterator[Problem]:
         yield from _check_pair(training.get(name), one)
     for name, one in training.items():
         if validation and name not in validation and one.role != "sample_weight":
-            detail = f'has no "{name}{_SUFFIX}", and other arrays have a validation part'
+            detail = f'has no "{name}{_SUFFIX}", but other arrays have a validation part'
             yield _problem(one, detail, "missing_array")
     for one in arrays:
         if one.role == "sample_weight" and len(one.header.shape) != 1:

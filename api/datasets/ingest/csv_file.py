@@ -70,7 +70,7 @@ def _check_rows(path: Path, form: Form, limits: Limits) -> None:
     if last != sentinel:
         raise refusal("#", "has a quote that is never closed", "unclosed_quote")
     if rows < 2:
-        raise refusal("#", "has a header and no rows", "no_rows")
+        raise refusal("#", "has a header but no rows", "no_rows")
 
 
 def _count_rows(path: Path, form: Form, sentinel: str, ragged: "_Ragged", limits: Limits) -> tuple[int, str | None]:

@@ -148,7 +148,7 @@ def _header_line(text: str, *, is_cut: bool) -> str:
     found = re.match(r'(?:[^"\r\n]|"[^"]*")*', text)
     line = found.group() if found else ""
     if not line.strip() and not text.startswith('"'):
-        raise refusal("#", "has no header: expected the columns' names in the first line", "no_header")
+        raise refusal("#", "has no header; expected column names in the first line", "no_header")
     if line == text and is_cut:
         raise refusal("#", f"has a header of more than {_HEADER_BYTES} bytes", "header_too_long")
     if text[len(line) : len(line) + 1] == '"':

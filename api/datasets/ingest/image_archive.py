@@ -82,7 +82,7 @@ def _items(upload: Path, kind: ArchiveFormat, labels: dict[str, Label], images: 
 
 
 def _warn_of_left_out(others: list[str], system: int) -> list[str]:
-    warnings = [f"files left out, no images: {list_names(others, _NAMED)}"] if others else []
+    warnings = [f"files left out because they are not images: {list_names(others, _NAMED)}"] if others else []
     if system:
         warnings.append(f"hidden files and files of the operating system left out: {system}")
     return warnings

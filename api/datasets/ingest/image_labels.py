@@ -83,7 +83,7 @@ def _read_folders(names: list[str], top: int, labels: Labels) -> None:
         split = _split_of(path[:-2])
         folders = path[1 if split else 0 : -1]
         if not folders:
-            labels.refuse(name, "lies in no class folder", "no_label")
+            labels.refuse(name, "is not in a class folder", "no_label")
         elif not split and any(folder.lower() in SPLITS for folder in folders[1:]):
             detail = f"has its part inside the class folder, expected train/{show(folders[0])}"
             labels.refuse(name, detail, "split_inside_class")
@@ -101,13 +101,17 @@ def _read_tables(names: list[str], tables: Mapping[str, bytes], top: int, labels
                 other = "again" if labels.of[file].name == label else f'as "{show(labels.of[file].name)}" before'
                 labels.refuse(table, f'line {line} names "{show(file_name)}" {other}', "duplicate_row")
             elif file not in unnamed:
-                labels.refuse(table, f'line {line} names "{show(file_name)}", which is no image here', "missing_file")
+                labels.refuse(
+                    table,
+                    f'line {line} names "{show(file_name)}", which is not an image of this archive',
+                    "missing_file",
+                )
             else:
                 unnamed.discard(file)
                 labels.put(file, label, _split_of(file.split("/")[top:-1]))
     for name in names:
         if name in unnamed:
-            labels.refuse(name, "is named by no metadata.csv", "no_label")
+            labels.refuse(name, "is not listed in any metadata.csv", "no_label")
 
 
 def _split_of(folders: list[str]) -> Split:
@@ -127,7 +131,7 @@ def _rows(table: str, content: bytes, labels: Labels) -> Iterator[tuple[int, str
             labels.warnings.append(f"{show(table)}: left out the columns {show(list_names(others))}")
         for row in reader:
             if None in row or None in row.values():
-                labels.refuse(table, f"line {reader.line_num} has not as many cells as the header", "ragged_row")
+                labels.refuse(table, f"line {reader.line_num} does not have as many cells as the header", "ragged_row")
             elif not row[_LABEL].strip():
                 labels.refuse(table, f"line {reader.line_num} has no label", "no_label")
             else:

@@ -53,12 +53,12 @@ def _check(file: pq.ParquetFile, limits: ImageLimits) -> None:
         raise refusal("#", f"holds {rows} images, expected at most {limits.images}", "too_many_images")
     problems = []
     if _LABEL not in schema.names:
-        problems.append(Problem("#", 'has a column "image" and no column "label"', "missing_column"))
+        problems.append(Problem("#", 'has a column "image" but no column "label"', "missing_column"))
     elif not _is_label(schema.field(_LABEL).type):
         detail = f"holds {str(schema.field(_LABEL).type)[:60]}, expected texts or whole numbers"
         problems.append(Problem(pointer("columns", _LABEL), detail, "unsupported_type"))
     problems += [
-        Problem(pointer("columns", name), "is there twice", "duplicate_name")
+        Problem(pointer("columns", name), "occurs twice", "duplicate_name")
         for name in _USED
         if schema.names.count(name) > 1
     ]
@@ -89,7 +89,7 @@ def _item(row: dict[str, Any], number: int, names: list[str], images: Images) ->
     elif len(content) > images.limits.image_bytes:
         images.refuse(path, f"has {len(content)} bytes, expected at most {images.limits.image_bytes}", "too_large")
     elif images.bytes + len(content) > images.limits.bytes:
-        raise refusal("#", f"opens to more than {images.limits.bytes} bytes, the maximum", "too_many_bytes")
+        raise refusal("#", f"unpacks to more than {images.limits.bytes} bytes, the maximum", "too_many_bytes")
     else:
         label = _label(row, names)
         if isinstance(label, Label):

@@ -133,8 +133,8 @@ class Images:
 def _notes(one: Decoded) -> list[str]:
     """The words of a warning for each thing that a model will not see."""
     found = {
-        "animations, of which the first picture is used": one.is_animated,
-        "images with 16 bits for each channel, which become 8": one.is_deep,
+        "animations, of which only the first frame is used": one.is_animated,
+        "images with 16 bits per channel, reduced to 8": one.is_deep,
     }
     return [note for note, is_so in found.items() if is_so]
 
@@ -160,9 +160,9 @@ def store_images(items: Iterable[ImageItem], images: Images, folder: Path) -> di
 def _warnings(images: Images, profile: ImagesProfile) -> list[str]:
     found = [f"{note}: {count}" for note, count in sorted(images.notes.items())]
     if profile.duplicates:
-        found.append(f"images with the same bytes as another one: {profile.duplicates}")
+        found.append(f"duplicate images: {profile.duplicates}")
     if profile.in_train_and_validation:
-        both = "images that are in both train and validation, so that its metrics look too good"
+        both = "images that are in both train and validation, so the validation metrics are too good"
         found.append(f"{both}: {profile.in_train_and_validation}")
     untrained = [show(one.name) for one in profile.classes if not one.train and not one.unsplit]
     if untrained:

@@ -28,7 +28,7 @@ def leave_out(draft: Draft, reading: Reading) -> None:
 
 def _why_index(column: DraftColumn, *, at_start: bool) -> str | None:
     if _SAVED_INDEX.fullmatch(column.name):
-        return "it is the index of the DataFrame that was written"
+        return "it is the index of the DataFrame that was saved"
     if at_start and _UNNAMED.fullmatch(column.name) and _is_index(column.cells):
         return "it is the first column, has no name and numbers or names the rows"
     return None

@@ -74,7 +74,7 @@ def read_header(read: Callable[[int], bytes], file_bytes: int) -> Header:
             read_rest = _READERS[npy.read_magic(file)]
             shape, is_fortran, dtype = read_rest(file)
     except (ValueError, TypeError, KeyError, SyntaxError, TokenError, RecursionError, OverflowError):
-        raise BadArray("is no .npy file of version 1 or 2") from None
+        raise BadArray("is not a .npy file of version 1 or 2") from None
     if dtype.hasobject:
         raise BadArray("holds Python objects (a pickle), which are never loaded; convert it to numbers")
     if dtype.kind not in _KINDS or dtype.itemsize > _MOST_ITEM_BYTES:
@@ -88,7 +88,7 @@ def _check_shape(header: Header, file_bytes: int) -> None:
     if not header.shape:
         raise BadArray("is a single number, expected one row for each example")
     if any(length < 1 for length in header.shape):
-        raise BadArray(f"has the shape {header.shape}, which holds nothing")
+        raise BadArray(f"has the shape {header.shape}, which is empty")
     if header.bytes + header.data_bytes != file_bytes:
         held = max(file_bytes - header.bytes, 0)
         raise BadArray(f"has {held} bytes of numbers, expected {header.data_bytes} for its shape and type")

@@ -102,7 +102,7 @@ def _warn_of_named_index(draft: Draft, schema: pa.Schema) -> None:
     for name in _index_names(schema):
         if name in draft.names and not name.startswith("__index_level_"):
             draft.warnings.append(
-                f'column "{name}" is the index of the DataFrame that was written; drop it if it is no data'
+                f'column "{name}" is the index of the DataFrame that was saved; drop it if it is not data'
             )
 
 

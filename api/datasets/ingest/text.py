@@ -131,7 +131,7 @@ class _Settling:
         if is_ambiguous(self._filled.all):
             reason = "dates whose day and month are ambiguous"
         else:
-            reason = "expected dates that are all written alike, as column_kinds says"
+            reason = "expected dates in one format, as column_kinds says"
         detail = f"holds {self._show(self._filled)}: {reason}; write them as 2020-01-31 or 2020-01-31 12:30:00"
         self._refuse(detail, "not_a_datetime")
 
@@ -139,7 +139,7 @@ class _Settling:
         """Say what kept a column from being numbers or datetimes that was meant to be such."""
         if len(self._filled.all) and is_ambiguous(self._filled.all):
             self._warn(
-                f"day and month of dates such as {self._show(self._filled, 1)} are ambiguous; write them as "
+                f"the day and month of dates such as {self._show(self._filled, 1)} are ambiguous; write them as "
                 "2020-01-31 to have datetimes"
             )
         elif not self._is_typed:

@@ -1,4 +1,4 @@
-"""GET /jobs/{id}/bundle.zip: everything that predicting takes, for a machine that has nothing of Fitstop.
+"""GET /jobs/{id}/bundle.zip: everything needed to predict on a machine without Fitstop.
 
 The archive is written while it is sent, nothing is packed (a model hardly shrinks), and its bytes follow from the
 files in it alone: the same job gives the same archive. Its length and its SHA-256 are stated before the first byte:
@@ -103,7 +103,7 @@ def bundle(job_id: str) -> Response:
 def _facts(attempt: AttemptFolder) -> InferenceFacts:
     facts = read_document(attempt.inference_file, InferenceFacts)
     if facts is None:
-        raise NotFound("this job was trained by a worker that left no inference.json; retry it to get a bundle")
+        raise NotFound("this job was trained by an older worker, without inference.json; retry it to get a bundle")
     return facts
 
 

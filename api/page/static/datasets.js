@@ -24,7 +24,7 @@ async function look(isNext = false) {
   const page = await get(`/datasets?${new URLSearchParams({ limit: AT_ONCE, ...after })}`);
   shown = isNext ? [...shown, ...page.data] : page.data;
   byId("older").hidden = !page.has_more;
-  const none = element("p", { class: "card empty" }, "No dataset yet. Upload a table, images or arrays.");
+  const none = element("p", { class: "card empty" }, "No datasets yet. Upload a table, images or arrays.");
   if (isNext) byId("datasets").append(...page.data.map(card));
   else replace(byId("datasets"), shown.length ? shown.map(card) : none);
   showUsers();
@@ -34,7 +34,7 @@ async function look(isNext = false) {
 async function readUsers() {
   known = await findUsers();
   showUsers();
-  setText(byId("note"), known.isCut ? "Jobs older than the newest 1,000 are not counted as users." : "");
+  setText(byId("note"), known.isCut ? "Only the newest 1,000 jobs are counted." : "");
 }
 
 function showUsers() {
@@ -96,8 +96,8 @@ async function removed(dataset) {
   await readUsers();
   const users = known.users.get(dataset.id) ?? [];
   const open = unfinished(users);
-  if (open.length) return void (await asked(`${dataset.id} cannot be deleted yet`, closing("Unfinished jobs need it. Cancel them, or wait for their end.", open)));
-  const words = users.length ? `${usersInText(users)} Jobs keep their models, but can then no longer be retried or extended.` : "No job uses it. It is deleted permanently.";
+  if (open.length) return void (await asked(`${dataset.id} cannot be deleted yet`, closing("Unfinished jobs use it. Cancel them, or wait until they have finished.", open)));
+  const words = users.length ? `${usersInText(users)} Jobs keep their models, but can no longer be retried or extended.` : "No job uses it. It is deleted permanently.";
   if (!(await confirmed(`Delete ${dataset.id}?`, words, "Delete dataset", "Keep dataset"))) return;
   await send("DELETE", `/datasets/${encodeURIComponent(dataset.id)}`);
   await look();
@@ -124,7 +124,7 @@ async function upload() {
   const put = element("button", { class: "primary" }, "Upload");
   const form = element("form", { class: "dialog-form", novalidate: true },
     element("label", { for: "new-file" }, "File"), file,
-    element("p", { id: "file-hint", class: "muted small" }, "A table (CSV, Parquet), images (zip or tar with a folder for each class) or arrays (npz). For many gigabytes use fitstop datasets put, which continues after an interruption."),
+    element("p", { id: "file-hint", class: "muted small" }, "A table (CSV, Parquet), images (zip or tar with a folder for each class) or arrays (npz). For many gigabytes use fitstop datasets put, which resumes after an interruption."),
     element("label", { for: "new-id" }, "Id"), id, progress, error,
     element("div", { class: "dialog-end" }, element("button", { type: "button", on: { click: () => form.closest("dialog").close("") } }, "Cancel"), put));
   form.addEventListener("submit", async (event) => {

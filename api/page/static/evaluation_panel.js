@@ -88,7 +88,7 @@ function confusionsOf(name, part) {
 }
 
 function mistakesOf(name, part) {
-  if (!part.mistakes.length) return element("p", { class: "muted" }, "No row is predicted wrongly.");
+  if (!part.mistakes.length) return element("p", { class: "muted" }, "All rows are predicted correctly.");
   const isNumber = Boolean(part.residuals);
   const words = isNumber ? "Largest errors" : "Worst mistakes";
   const names = ["Row", "True", "Predicted", ...(isNumber ? ["Error"] : ["Probability", "Loss"])];

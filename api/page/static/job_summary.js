@@ -54,7 +54,7 @@ function fact(name, value, note, extra = null) {
 
 function epochFact(job, forecast) {
   const { progress } = job;
-  if (!progress) return fact("Epoch", "–", job.spec.program ? "its script says how many" : `of ${number(job.spec.hyperparameters.epochs)} allowed`);
+  if (!progress) return fact("Epoch", "–", job.spec.program ? "set by its script" : `of ${number(job.spec.hyperparameters.epochs)} allowed`);
   const each = `${duration(progress.epoch_seconds)} each`;
   const end = forecast?.stop && !job.finished_at ? `likely to stop at ${forecast.stop.p50}` : `of ${number(progress.epochs)} allowed`;
   return fact("Epoch", number(progress.epoch), `${end}, ${each}`);
@@ -69,7 +69,7 @@ function bestFact(job) {
 function patienceFact(job) {
   const own = job.progress?.early_stopping;
   const spec = job.spec.program ? own : job.spec.callbacks.early_stopping;
-  if (!spec) return fact("Patience", "off", job.spec.program && !job.progress ? "its script may switch it on" : "runs all its epochs");
+  if (!spec) return fact("Patience", "off", job.spec.program && !job.progress ? "may be set by its script" : "runs all its epochs");
   const wait = own?.wait ?? 0;
   const left = Math.max(0, spec.patience - wait);
   const note = job.stop ? reason(job.stop.reason) : `${left} left for ${spec.monitor}`;

@@ -37,7 +37,7 @@ function row(key) {
 }
 
 async function remove(key) {
-  const words = `Programs and browsers that use ${key.name} are refused from then on, and the links that it made end.`;
+  const words = `Programs and browsers that use ${key.name} are refused from now on, and links created with it become invalid.`;
   if (!(await confirmed("Revoke this key?", words, "Revoke key", "Keep key"))) return;
   await send("POST", `/keys/${key.id}/revoke`);
   await look();

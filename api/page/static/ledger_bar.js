@@ -8,7 +8,7 @@ const MEANINGS = {
   start_up: "process, data, model",
   learning: "up to the best model",
   patience: "after the best model",
-  redone: "trained twice, or silent",
+  redone: "trained again, or without heartbeat",
   saving: "between and after the epochs",
 };
 // What was avoided is often thirty times what was paid; it gets at most this much of the bar.

@@ -59,7 +59,7 @@ export class Selection {
     if (!some.length) return notice("All selected jobs have ended.", "warn");
     const running = some.filter((job) => job.status === "running").length;
     const parts = [running && `${running} running: progress is saved first.`, some.length - running && `${some.length - running} queued.`];
-    const words = [...parts, others && `${counted(others, "selected job")} ended already and stay${others === 1 ? "s" : ""}.`];
+    const words = [...parts, others && `${counted(others, "selected job")} had already finished and stay${others === 1 ? "s" : ""}.`];
     const act = `Cancel ${counted(some.length, "job")}`;
     if (!(await confirmed(`${act}?`, words.filter(Boolean).join(" "), act, "Keep running"))) return;
     await this.#each("cancel-picked", "Cancelling", some, (job) => send("POST", `/jobs/${job.id}/cancel`), "cancelled");
@@ -67,7 +67,7 @@ export class Selection {
 
   async remove() {
     const { some, others } = this.#split((job) => TERMINAL.has(job.status));
-    if (!some.length) return notice("No selected job has ended. Cancel jobs first, and delete them when they have ended.", "warn");
+    if (!some.length) return notice("No selected job has finished. Cancel jobs first, and delete them when they have finished.", "warn");
     const act = `Delete ${counted(some.length, "job")}`;
     const left = others ? ` ${counted(others, "selected job")} ${others === 1 ? "has" : "have"} not ended and stay${others === 1 ? "s" : ""}.` : "";
     const words = `Their checkpoints, logs and curves are deleted permanently.${left}`;

@@ -83,7 +83,7 @@ export function orderNote(count, isWhole) {
   if (!sort) return "";
   const words = `Sorted by ${sort.column.label.toLowerCase()}`;
   if (group || !sort.column.isServer) return isWhole ? "" : `${words} within the ${count} jobs on this page.`;
-  return ["best", "epoch", "finished"].includes(sort.column.name) ? `${words}: jobs that have not ended come last.` : "";
+  return ["best", "epoch", "finished"].includes(sort.column.name) ? `${words}: unfinished jobs come last.` : "";
 }
 
 /** The address of this query, from its first page on. */

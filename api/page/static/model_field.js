@@ -26,7 +26,7 @@ export class ModelField {
     this.model = spec.model;
     this.earlier.show(spec.model?.job, kinds.model === "job");
     const { config } = spec.model ?? {};
-    setText(this.words, config && Object.keys(config).length ? kerasWords(config) : "File that holds model.to_json().");
+    setText(this.words, config && Object.keys(config).length ? kerasWords(config) : "File with the output of model.to_json().");
   }
 
   showProblem(text) {

@@ -208,7 +208,7 @@ function showBad(problem) {
   byId("post").disabled = true;
   const errors = problem.errors?.length ? problem.errors : [{ pointer: problem.code === "unknown_dataset" ? "#/dataset/id" : "#", detail: problem.message }];
   const isEmpty = isUndecided();
-  setText(byId("check-state"), isEmpty ? spec.program ? "choose a program" : "choose data to begin with" : format.counted(errors.length, "problem"));
+  setText(byId("check-state"), isEmpty ? spec.program ? "choose a program" : "choose data first" : format.counted(errors.length, "problem"));
   setAttribute(byId("check-state"), "class", isEmpty ? "small muted" : "small bad");
   showProblems(isEmpty ? [] : errors);
   replace(byId("check"), isEmpty ? null : element("ul", { class: "check-list", "aria-label": "Problems" },
@@ -324,7 +324,7 @@ async function begin() {
   const [found, before] = await Promise.all([get("/schema/job.json"), like ? get(`/jobs/${encodeURIComponent(like)}`) : null]);
   schema = found;
   if (before) setText(byId("like"), `with the spec of ${before.name ?? before.id}`);
-  if (document.body.dataset.scope === "read") notice("This key only reads: it cannot post a job.", "warn");
+  if (document.body.dataset.scope === "read") notice("This key is read-only: it cannot post a job.", "warn");
   take(before ? before.spec : spec);
   byId("json").value = JSON.stringify(spec, null, 2);
   await Promise.all([program.list(), data.list().then(showDataset)]);

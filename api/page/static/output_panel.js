@@ -89,7 +89,7 @@ export class OutputPanel {
     const isAtTheEnd = scrollTop + clientHeight >= scrollHeight - 24;
     setText(this.text, shown.join("\n"));
     const lines = `${this.cut || all.length >= FIRST_LINES ? "the last " : ""}${counted(all.length, "line")}`;
-    setText(this.note, all.length ? `${wanted ? `${number(shown.length)} of ` : ""}${lines}` : "Nothing was printed yet.");
+    setText(this.note, all.length ? `${wanted ? `${number(shown.length)} of ` : ""}${lines}` : "No output yet.");
     if (isAtTheEnd) this.text.scrollTop = this.text.scrollHeight;
   }
 }

@@ -94,7 +94,7 @@ export class PatiencePanel {
     const stopped = answer.stops ? "stopped at" : "run all its epochs, to";
     const sooner = answer.savedEpochs ? `, ${counted(answer.savedEpochs, "epoch")} sooner` : "";
     const lost = answer.lost > 0 ? `, and the best ${monitor} would be ${metric(answer.lost)} worse` : "";
-    const kept = answer.savedEpochs && answer.lost === 0 ? ", and lost nothing" : "";
+    const kept = answer.savedEpochs && answer.lost === 0 ? ", with an equally good best model" : "";
     return `${would} ${stopped} epoch ${answer.epoch}${sooner}${lost}${kept}.`;
   }
 

@@ -36,7 +36,7 @@ export class ProgramForm {
   async list() {
     const { data } = await get("/programs?limit=100");
     this.known = data.map((one) => one.id);
-    setText(this.hint, this.known.length ? "" : "There is no program yet: fitstop run train.py uploads and runs one.");
+    setText(this.hint, this.known.length ? "" : "No programs yet. fitstop run train.py uploads and runs one.");
     return this.known[0] ?? "";
   }
 

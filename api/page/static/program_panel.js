@@ -51,7 +51,7 @@ function facts(program) {
 function showFiles(node, jobId, { data, has_more: hasMore, left_out: leftOut }) {
   const notes = [hasMore ? "There are more files." : "", leftOut ? `${counted(leftOut, "link or special file")} not listed.` : ""].filter(Boolean);
   const note = notes.length ? element("p", { class: "muted small" }, notes.join(" ")) : null;
-  replace(node, data.length ? table(jobId, data) : element("p", { class: "muted" }, "The script has left no files."), note);
+  replace(node, data.length ? table(jobId, data) : element("p", { class: "muted" }, "The script has written no files."), note);
 }
 
 function table(jobId, files) {

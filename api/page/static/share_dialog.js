@@ -35,7 +35,7 @@ export async function share(job) {
   }
 
   const form = element("form", { class: "dialog-form", novalidate: true, on: { submit: (event) => void attempt(() => create(event)) } },
-    element("p", { class: "muted" }, "A link shows this job alone, with its note, its evaluation and the list of its models. It shows no output, no file and no dataset, and changes nothing."),
+    element("p", { class: "muted" }, "A link shows only this job, with its note, its evaluation and the list of its models. It shows no output, files or datasets, and cannot change anything."),
     list,
     element("label", { for: "share-days" }, "Days until the link expires (empty: as long as your key)"),
     days, problems,

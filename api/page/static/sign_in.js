@@ -20,7 +20,7 @@ async function signIn(body) {
     await send("POST", "/page/sign-in", body);
     location.replace(wanted());
   } catch (problem) {
-    setText(error, problem.status === 401 || problem.status === 429 ? problem.message : `It did not work: ${problem.message}`);
+    setText(error, problem.status === 401 || problem.status === 429 ? problem.message : `Log-in failed: ${problem.message}`);
     form.key.setAttribute("aria-invalid", "true");
     form.key.select();
   } finally {

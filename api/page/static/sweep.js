@@ -165,7 +165,7 @@ function chooseOver(name) {
 }
 
 function showImportance(importance) {
-  const none = element("p", { class: "muted" }, "Known when at least 10 trials have a value, and these differ by more than chance.");
+  const none = element("p", { class: "muted" }, "Shown when at least 10 trials have a value and their differences are significant.");
   const line = ({ parameter, importance: share }) => [
     element("span", { class: "name", title: parameter }, names.get(parameter) ?? parameter),
     element("div", { class: "bar", "aria-hidden": "true" }, element("span", { style: { width: `${100 * share}%` } })),

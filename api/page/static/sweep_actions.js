@@ -52,7 +52,7 @@ async function retrain(best) {
 }
 
 async function cancelSweep(sweep, onChange) {
-  const words = "Its running trials save their progress first. Trials that ended stay.";
+  const words = "Its running trials save their progress first. Finished trials stay.";
   if (!(await confirmed("Cancel this sweep?", words, "Cancel sweep", "Keep running"))) return;
   await send("POST", `/sweeps/${sweep.id}/cancel`);
   notice("Cancellation requested.");

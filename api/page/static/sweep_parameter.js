@@ -32,7 +32,7 @@ export class ParameterRow {
     this.values = element("input", { type: "text", value: values, spellcheck: "false", autocomplete: "off", "aria-describedby": error });
     const remove = element("button", { type: "button", class: "quiet", on: { click: () => onRemove(this) } }, "Remove");
     this.node = element("div", { class: "parameter", role: "group", "aria-label": "Parameter" },
-      element("label", {}, "Place in the spec", this.place),
+      element("label", {}, "Path in the spec", this.place),
       element("label", {}, "Kind", this.kind),
       element("label", {}, "Values", this.values), remove, this.error);
   }

@@ -64,11 +64,11 @@ function showControls(by, days) {
 }
 
 function show(usage) {
-  setText(byId("period-words"), `jobs that ended from ${usage.from} to ${usage.to} (UTC)`);
+  setText(byId("period-words"), `jobs that finished from ${usage.from} to ${usage.to} (UTC)`);
   replace(byId("facts"), factsOf(usage.total));
   replace(byId("legend"), format.PARTS.map((part) => element("span", {}, swatch(part.colour), part.label)));
   const isDays = usage.by === "day";
-  replace(byId("chart"), usage.data.length === 0 ? element("p", { class: "muted" }, "No job has ended in these days.") : isDays ? columns(usage) : stacks(usage));
+  replace(byId("chart"), usage.data.length === 0 ? element("p", { class: "muted" }, "No job finished in this period.") : isDays ? columns(usage) : stacks(usage));
   replace(byId("table"), tableOf(usage));
 }
 
@@ -103,7 +103,7 @@ function columns(usage) {
   const made = days.map((day) => {
     const row = byDay.get(day);
     const parts = row ? [...format.PARTS].reverse().map((part) => piece(part, "height", row.gpu_seconds[part.name] / most)) : null;
-    return element("div", { class: "column", title: row ? words(day, row) : `${day}: nothing ended` }, parts);
+    return element("div", { class: "column", title: row ? words(day, row) : `${day}: no job finished` }, parts);
   });
   return [
     element("div", { class: "scale" }, `to ${format.duration(most)} a day`),

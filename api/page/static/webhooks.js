@@ -38,7 +38,7 @@ function whereNone(problem) {
 function show({ hasSender, webhooks }) {
   byId("no-sender").hidden = hasSender || !webhooks.length;
   const focused = document.activeElement?.dataset?.act;
-  const none = element("p", { class: "card empty" }, "No webhook yet. Add an address to be notified when jobs end.");
+  const none = element("p", { class: "card empty" }, "No webhooks yet. Add an address to be notified when jobs end.");
   replace(byId("webhooks"), webhooks.length ? webhooks.map(card) : none);
   if (focused) document.querySelector(`[data-act="${CSS.escape(focused)}"]`)?.focus();
 }
@@ -54,7 +54,7 @@ function card(webhook) {
     element("div", { class: "events" },
       webhook.events.map((one) => element("span", { class: "chip" }, label(one))),
       filters.map(([name, value]) => element("span", { class: "chip" }, `${name} = ${value}`))),
-    webhook.deliveries.length ? deliveries(webhook) : element("p", { class: "muted small" }, "Nothing was sent yet."));
+    webhook.deliveries.length ? deliveries(webhook) : element("p", { class: "muted small" }, "Nothing has been sent yet."));
 }
 
 function deliveries(webhook) {
@@ -107,7 +107,7 @@ async function test(webhook) {
 }
 
 async function remove(webhook) {
-  const words = "What was not delivered to it is deleted too.";
+  const words = "Undelivered messages are deleted, too.";
   if (!(await confirmed("Delete this webhook?", words, "Delete webhook", "Keep webhook"))) return;
   await send("DELETE", `/webhooks/${webhook.id}`);
 }

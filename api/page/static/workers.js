@@ -53,7 +53,7 @@ function card(worker, jobs) {
     element("p", { class: "device small" }, worker.device),
     worker.unfit ? element("p", { class: "small" }, `It takes no job: ${worker.unfit}`) : null,
     worker.idle_gpu
-      ? element("p", { class: "small" }, `Its ${worker.idle_gpu} stays idle: TensorFlow is installed for the CPU alone.`)
+      ? element("p", { class: "small" }, `Its ${worker.idle_gpu} is idle: the CPU build of TensorFlow is installed.`)
       : null,
     worker.paused ? element("p", { class: "small" }, `It is paused: ${worker.paused}`) : null,
     worker.gpu ? gpuBars(worker.gpu) : null,
@@ -74,7 +74,7 @@ function slotLine(slot, attempt, jobs, worker) {
 }
 
 function idleWords(slot, { status, kept_for: keptFor }) {
-  if (keptFor) return `Slot ${slot} is kept for ${format.shortId(keptFor)}, which needs several slots`;
+  if (keptFor) return `Slot ${slot} is reserved for ${format.shortId(keptFor)}, which needs several slots`;
   // A busy worker has no free slot: jobs of other projects are not listed.
   return status === "busy" ? `Slot ${slot} runs a job of another project` : `Slot ${slot} is free`;
 }

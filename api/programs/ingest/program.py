@@ -89,7 +89,7 @@ def _judge_names(paths: list[str], *, is_whole: bool = True) -> list[Problem]:
 def _say_no_script(paths: list[str]) -> str:
     notebook = next((path for path in paths if path.endswith(".ipynb")), None)
     if notebook is not None:
-        return f"holds no .py file; make one of the notebook: jupyter nbconvert --to script {show(notebook)}"
+        return f"holds no .py file; convert the notebook: jupyter nbconvert --to script {show(notebook)}"
     return "holds no .py file, expected a Python script"
 
 
@@ -99,7 +99,7 @@ def _name_faults(paths: list[str]) -> Iterator[tuple[str, str, str]]:
     for path in paths:
         file = next((above for above in _folders_above(path) if above in known), None)
         if file is not None:
-            yield path, f'is in a folder that has the name of the file "{show(file)}"', "bad_entry"
+            yield path, f'is in a folder with the name of the file "{show(file)}"', "bad_entry"
         module = _module_of(path)
         if module in RESERVED and module not in named:
             named.add(module)

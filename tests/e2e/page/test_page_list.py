@@ -66,7 +66,7 @@ def test_the_service_sorts_all_jobs_page_by_page_and_the_address_keeps_the_order
         page.get_by_role("link", name="First page").click()
         page.get_by_role("columnheader", name="Best", exact=True).get_by_role("button").click()
         wait_for_names(page, "Al", "Di", "bo")
-        page.get_by_text("jobs that have not ended come last").wait_for()
+        page.get_by_text("unfinished jobs come last").wait_for()
         page.reload()
         wait_for_names(page, "Al", "Di", "bo")
         page.go_back()
@@ -153,7 +153,9 @@ def test_many_jobs_are_cancelled_and_deleted_after_one_question_that_counts_them
         page.get_by_text("3 jobs selected").wait_for()
         page.get_by_role("button", name="Cancel jobs").click()
         dialog = page.get_by_role("dialog")
-        assert "1 running: progress is saved first. 1 queued. 1 selected job ended already" in dialog.inner_text()
+        assert (
+            "1 running: progress is saved first. 1 queued. 1 selected job had already finished" in dialog.inner_text()
+        )
         dialog.get_by_role("button", name="Keep running").click()
         assert still.api.ask("GET", f"/jobs/{waiting.id}").json["status"] == "queued"
         page.get_by_role("button", name="Cancel jobs").press("Enter")

@@ -20,7 +20,7 @@ def test_a_job_is_posted_from_the_form_and_watched_to_its_stop(visitor, page_wor
     learnable_frame(seed=2).to_csv(file, index=False)
     with visitor.page() as page:
         page.goto("/page/new")
-        page.get_by_text("choose data to begin with").wait_for()
+        page.get_by_text("choose data first").wait_for()
         page.locator("#file").set_input_files(file)
         assert page.get_by_label("Id of the new data").input_value() == "some-grades"
         page.get_by_role("button", name="Upload").click()
@@ -109,7 +109,7 @@ def test_while_another_dataset_is_read_the_one_before_cannot_be_posted(visitor):
 def test_an_answer_about_the_spec_before_makes_no_broken_json_ready_to_post(visitor):
     with visitor.page() as page:
         page.goto("/page/new")
-        page.get_by_text("choose data to begin with").wait_for()
+        page.get_by_text("choose data first").wait_for()
         held = hold_back(page, "**/jobs?dry_run=true")
         with page.expect_request("**/jobs?dry_run=true"):
             page.get_by_label("The job's spec as JSON").fill('{"dataset": {"id": "grades", "target": "grade"}}')

@@ -32,14 +32,14 @@ def test_a_webhook_is_added_tested_and_deleted_and_its_secret_is_shown_once(empt
         page.get_by_role("heading", name="https://example.com/…").wait_for()
         assert "whsec_" not in page.content()
         assert "secret-path" not in page.content()
-        page.get_by_text("no sender runs").wait_for()
+        page.get_by_text("no sender is running").wait_for()
         page.get_by_role("button", name="Send test").click()
         page.get_by_role("cell", name="Waiting").wait_for()
         (made,) = empty.api.ask("GET", "/webhooks").json["data"]
         assert made["events"] == ["job.succeeded", "job.failed", "job.cancelled"]
         page.get_by_role("button", name="Delete webhook").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete webhook").click()
-        page.get_by_text("No webhook yet").wait_for()
+        page.get_by_text("No webhooks yet").wait_for()
 
 
 def test_a_list_that_was_asked_for_earlier_does_not_take_a_new_webhook_off_the_page(empty):

@@ -52,7 +52,7 @@ def test_a_job_is_posted_from_the_form_and_copied_to_another(still):
     put_program(still.api.volume, "dogs", {"train.py": b"import keras\n", "other.py": b"", "lib/help.py": b""})
     with still.page() as page:
         page.goto("/page/new")
-        page.get_by_text("choose data to begin with").wait_for()
+        page.get_by_text("choose data first").wait_for()
         page.get_by_role("button", name="Program").click()
         page.get_by_label("Program", exact=True).locator("select").first.wait_for()
         page.locator("#program-id").select_option("dogs")
@@ -71,5 +71,5 @@ def test_a_job_is_posted_from_the_form_and_copied_to_another(still):
         page.get_by_text("ready to post").wait_for()
         page.wait_for_function("() => document.querySelector('#program-entry').value === 'other.py'")
         page.get_by_role("button", name="Data and model").click()
-        page.get_by_text("choose data to begin with").wait_for()
+        page.get_by_text("choose data first").wait_for()
         page.get_by_label("Dataset", exact=True).wait_for()

@@ -52,10 +52,10 @@ def test_a_shared_job_moves_until_its_link_is_revoked_and_the_address_keeps_the_
         page.reload()
         page.locator(".chart-caption", has_text="at epoch 2").first.wait_for()
         assert still.api.ask("DELETE", f"/jobs/{job.id}/shares/{link['id']}").status == 204
-        page.get_by_text("This link shows nothing").wait_for()
+        page.get_by_text("This link is not valid").wait_for()
         page.reload()
-        page.locator("#explanation", has_text="This link shows nothing").wait_for()
-        assert page.locator("#job").inner_text().startswith("This link shows nothing"), "and no empty curves"
+        page.locator("#explanation", has_text="This link is not valid").wait_for()
+        assert page.locator("#job").inner_text().startswith("This link is not valid"), "and no empty curves"
         assert "live" not in page.locator("main").inner_text()
 
 

@@ -118,7 +118,7 @@ def test_a_sweep_is_posted_from_a_job_and_refusals_stand_at_their_fields(still):
         rows.nth(1).get_by_label("Kind").select_option("choice")
         rows.nth(1).get_by_label("Values").fill("0.1, 0.2")
         page.get_by_role("button", name="Add parameter").click()
-        rows.nth(2).get_by_label("Place in the spec").fill("/model/nothing")
+        rows.nth(2).get_by_label("Path in the spec").fill("/model/nothing")
         page.get_by_label("Max trials").fill("0")
         page.get_by_role("button", name="Post sweep").click()
         rows.nth(0).locator(".field-error").get_by_text("expected").wait_for()

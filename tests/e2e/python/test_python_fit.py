@@ -191,7 +191,7 @@ def test_a_cnn_with_a_custom_layer_raises_the_error_that_names_the_layer(client)
             model, images, np.zeros(32), validation_split=0.5, shuffle=False, callbacks=[keras.callbacks.Callback()]
         )
     assert len(told.value.problems) == 4
-    assert 'the layer "my_blur" is of a class of your own, Blur' in str(told.value)
+    assert 'the layer "my_blur" is of your own class Blur' in str(told.value)
     assert 'the layer "scale" is a Lambda' in str(told.value)
     assert "fitstop run train.py" in str(told.value)
     assert len(client.jobs()["data"]) == jobs

@@ -66,7 +66,7 @@ def test_a_redis_that_others_reach_without_a_password_is_refused(volume, tmp_pat
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as server, redis.Redis(port=port) as client:
         try:
             wait_for(lambda: answers(client), 20)
-            assert not is_open(url), "it listens on this machine alone"
+            assert not is_open(url), "it listens only on this machine"
             client.config_set("bind", "127.0.0.1 -::*")
             said = refused(volume, FITSTOP_REDIS_URL=url)
             assert "listens on every address" in said

@@ -54,7 +54,7 @@ def test_ps_leaves_trials_out_and_says_what_runs(fitstop, canned, make_job, make
     assert "1 sweep runs." in fitstop("ps").stderr
     assert "sweep" not in fitstop("ps", "--trials").stderr
     canned.on("GET", "/jobs", make_page())
-    assert "No jobs but trials of sweeps" in fitstop("ps").stderr
+    assert "No jobs except trials of sweeps" in fitstop("ps").stderr
 
 
 def test_ps_for_all_goes_through_every_page(fitstop, canned, make_job, make_page):

@@ -66,7 +66,7 @@ def test_replay_says_what_another_patience_would_have_saved_and_lost(fitstop, pa
     result = fitstop("replay", past[0], "--patience", 3)
     assert "stopped at epoch 7: val_accuracy last improved at epoch 4, to 0.61." in result.stdout
     assert "4 epochs, 0.400 s of compute time, 0.0004 EUR" in result.stdout
-    assert "0.0900 worse than the run's best" in result.stdout
+    assert "0.0900 worse than the best of the run" in result.stdout
     assert "Later epochs are unknown" in fitstop("replay", past[0], "--patience", 99).stdout
     assert fitstop("replay", past[0]).exit_code == 2
     assert fitstop("replay", past[0], "--monitor", "val_acuracy").exit_code == 6

@@ -58,7 +58,7 @@ def test_a_key_is_revoked_by_its_public_name(canned, fitstop):
 
 
 def test_without_a_key_that_may_the_status_is_4_and_the_fix_is_named(canned, fitstop):
-    canned.problem("GET", "/keys", 401, title="Unauthorized", detail="an API key is needed", code="no_key")
+    canned.problem("GET", "/keys", 401, title="Unauthorized", detail="an API key is required", code="no_key")
     result = fitstop("keys", "list")
     assert result.exit_code == 4
     assert "FITSTOP_API_KEY" in result.stderr

@@ -139,7 +139,7 @@ def test_a_worker_on_a_bare_mount_point_makes_nothing_there_and_waits_for_the_vo
     worker = WorkerProcess(volume, redis_server.url, log, FITSTOP_VOLUME=str(bare))
     worker.begin()
     try:
-        wait_for(lambda: "no Fitstop volume is at" in log.read_text(), 30)
+        wait_for(lambda: "there is no Fitstop volume at" in log.read_text(), 30)
         assert list(bare.iterdir()) == []
         mounted = Volume(bare)
         wait_for(lambda: [card for card in mounted.worker_cards() if card.ready], 60)

@@ -51,7 +51,7 @@ def test_a_job_that_is_lost_more_often_than_it_may_fail_ends_as_its_untouched_tw
     assert end is not None
     assert end.error is not None
     assert (end.outcome, end.error.code, end.has_progress, end.retry_at) == ("lost", "worker_lost", True, None)
-    assert "has ended without a word" in end.error.message
+    assert "ended without a report" in end.error.message
     assert any("from attempt 1" in placed.event.message for placed in job_events(job))
 
 

@@ -58,8 +58,8 @@ def test_a_worker_whose_gpu_does_not_train_says_so_takes_no_job_and_ends_when_as
     assert (starting.device, starting.unfit) == ("NVIDIA H200", "")
     (tmp_path / "go on").touch()
     unfit = wait_for(lambda: [card for card in volume.worker_cards() if card.unfit], 60)[0]
-    assert "its GPU fails to train two small models (this TensorFlow is built for the CPU alone" in unfit.unfit
-    wait_for(lambda: "takes no jobs: its GPU fails" in worker.log.read_text())
+    assert "its GPU failed to train two small models (this is the CPU build of TensorFlow" in unfit.unfit
+    wait_for(lambda: "takes no jobs: its GPU failed" in worker.log.read_text())
     job_queue.notify(job.id)
     seen = volume.worker_cards()[0].seen_at
     wait_for(lambda: volume.worker_cards()[0].seen_at != seen, saying="another look at itself")

@@ -54,7 +54,7 @@ def trains(job: JobFolder) -> bool:
 def test_no_redis_is_no_fault(api: ApiProcess) -> None:
     wait_for(lambda: api.ask("GET", "/readyz").status == 200, 60, every=0.1, saying="all checks pass")
     found = api.ask("GET", "/readyz").json["checks"]["redis"]
-    assert found == {"ok": True, "detail": "no Redis configured; workers look at the volume by themselves"}
+    assert found == {"ok": True, "detail": "no Redis configured; workers check the volume on their own"}
     assert b"fitstop_redis_up" not in api.ask("GET", "/metrics").body
 
 

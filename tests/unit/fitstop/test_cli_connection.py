@@ -64,7 +64,7 @@ def test_the_current_context_comes_after_the_variables_and_the_stack_of_the_fold
     write_cli_json(data, "http://127.0.0.1:4001", "secret")
     assert find_connection(None, home, data).url == "http://127.0.0.1:4001"
     assert "'h'" not in repr(contexts)
-    with pytest.raises(ValueError, match='no context is called "x"; contexts: home, lab'):
+    with pytest.raises(ValueError, match='there is no context "x"; contexts: home, lab'):
         find_connection(None, home, data, "x")
 
 

@@ -146,7 +146,7 @@ def test_a_home_as_a_whole_is_no_program(folder, monkeypatch):
 
 def test_a_folder_of_too_many_files_is_refused_before_anything_is_read(folder, monkeypatch):
     monkeypatch.setattr("fitstop.packing._MOST_FILES", 2)
-    with pytest.raises(Unsendable, match="more than 2 files; name folders of data in"):
+    with pytest.raises(Unsendable, match="more than 2 files; name data folders in"):
         pack(folder)
 
 

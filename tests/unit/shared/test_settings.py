@@ -47,7 +47,7 @@ def test_a_time_that_is_none_is_refused(name, value):
 
 
 def test_a_worker_must_stop_before_others_take_over():
-    with pytest.raises(BadEnvironment, match="two trainers"):
+    with pytest.raises(BadEnvironment, match="two workers could train"):
         read_settings({"FITSTOP_SELF_STOP_SECONDS": "30", "FITSTOP_TAKE_OVER_SECONDS": "30"})
 
 

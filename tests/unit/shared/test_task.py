@@ -66,7 +66,7 @@ def test_every_name_of_the_logs_has_one_better_direction_the_same_in_both_parts(
 
 @pytest.mark.parametrize("name", ["", "val_", "acc", "val_acuracy", "learning_rate", "val_val_loss", "auto"])
 def test_what_is_no_name_of_the_logs_has_no_direction(name):
-    with pytest.raises(ValueError, match="not a name of the logs"):
+    with pytest.raises(ValueError, match="not a column of the training log"):
         better_mode(name)
 
 

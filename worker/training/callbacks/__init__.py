@@ -1,14 +1,13 @@
-"""The callbacks of a run, one concern in each file, as one visible ordered list.
+"""The callbacks of a run, one concern in each file, as one ordered list.
 
-The order matters. First the pulse, since a batch is done whatever comes of it; then what may end the epoch before
-anything is kept of it (a number that is not finite, a validation for which the budget is too small: the resume point
-must not hear of that validation); then those that decide (`rules`), Keras's own classes under the hood; then the
-narrator, which tells what the others did; then the resume point, which saves what all of them are; last the requests to
-stop. Between two batches the budget comes last too, so that a run that is stopped knows its place.
+The order matters. First the pulse, which counts every batch; then those that may end the epoch before anything of it is
+saved (a number that is not finite, a validation that does not fit into the budget, which no resume point may contain);
+then those that decide (`rules`), which derive from Keras's own classes; then the narrator, which reports what the
+others did; then the resume point, which saves the state of all; last the requests to stop. Between two batches the
+budget is also last, so that a stopped run knows its position.
 """
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import keras
@@ -29,11 +28,11 @@ class BetweenSteps(Protocol):
     """A callback that acts inside an epoch."""
 
     def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:
-        """`step` batches of the epoch are done, with these metrics until there."""
+        """Called after `step` batches of the epoch, with the metrics so far."""
 
 
 class Callbacks:
-    """The callbacks of one run; as a context, closes what they hold open however the run ends."""
+    """The callbacks of one run. As a context manager, closes their files however the run ends."""
 
     def __init__(self, run: RunContext, resume: ResumeSession, rules: Rules) -> None:
         self.resume = resume
@@ -74,7 +73,7 @@ class Callbacks:
         return Parts(stateful, self.csv_log, checkpoint.store if checkpoint else None)
 
     def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:
-        """The engine's word that `step` batches of the epoch are done; raises where the run cannot or must not go on.
+        """Called by the engine after `step` batches of the epoch. Raises if the run cannot or must not continue.
 
         Keras's own batch hooks are not used: an engine may do thousands of batches in one call.
         """
@@ -82,13 +81,13 @@ class Callbacks:
             callback.steps_done(step, logs)
 
     def validated(self, step: int) -> None:
-        """The engine's word that `step` batches of the validation are done."""
+        """Called by the engine after `step` batches of the validation."""
         self._pulse.validated(step)
         self._stopping.validated(step)
         self._budget.validated(step)
 
     def finish(self) -> None:
-        """Wait until everything that the run has written is on the disk. Raises what writing raised."""
+        """Wait until everything that the run has written is on the disk. Raises errors of writing."""
         self._run.writer.finish()
         if self.csv_log:
             self.csv_log.sync()
@@ -100,15 +99,13 @@ class Callbacks:
         return self.early_stopping is not None and self.early_stopping.has_stopped
 
     def _writing_seconds(self, more: int) -> float:
-        """How long it takes to write what waits for it now, and so much more, judged by what was written of late."""
+        """Estimate of the seconds to write what waits now, and `more` files, from recent writes."""
         each = max(self.resume.save_seconds, self._run.writer.seconds.usual)
         return each * (self._run.writer.unfinished + more)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.csv_log is not None:
             self.csv_log.close()

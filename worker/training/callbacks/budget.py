@@ -1,4 +1,4 @@
-"""Stops a run between two batches while what is left of its budget is enough to write the model."""
+"""Stops a run between two batches while its budget still suffices to write the model."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,12 +10,12 @@ from worker.training.budget import BudgetWatch
 
 
 class StopWithinBudget(keras.callbacks.Callback):
-    """Raises what `BudgetWatch.check` raises; the epoch in progress leaves no row, and a place to go on from.
+    """Raises what `BudgetWatch.check` raises.
 
-    So much must be left that another step as long as the last one does no harm, and a validation as long as the last
-    one neither: inside a validation a run has no place that could be saved. `writing_seconds` says how long it takes to
-    write all that waits to be written, and `more` files: the resume point of the stop, and before a validation
-    the checkpoint that may follow it.
+    The epoch in progress leaves no row, but a resume point. The remaining budget must suffice for another step as long
+    as the last one, and for a validation as long as the last one: inside a validation a run has no position that could
+    be saved. `writing_seconds` gives the seconds to write all that waits, and `more` files: the resume point of the
+    stop, and before a validation the checkpoint that may follow it.
     """
 
     def __init__(self, budget: BudgetWatch, writing_seconds: Callable[[int], float]) -> None:

@@ -1,7 +1,7 @@
 """One row for each epoch: Keras's CSVLogger. It counts epochs from 0.
 
-A row survives a kill as soon as the epoch has ended, and a power cut once `sync` was called: before the resume point
-that counts on it, and at the run's end.
+A row survives a kill after the epoch, and a power failure after `sync`, which runs before the resume point that needs
+it and at the run's end.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ class CSVLog(keras.callbacks.CSVLogger):
     """Keras's file, hashed, and closed also when a run ends with an error."""
 
     def __init__(self, spec: CSVLoggerSpec, path: Path) -> None:
-        """Go on after the rows that are there: a new attempt finds those of the one before it."""
+        """Append to the existing rows: a new attempt finds those of the attempt before it."""
         super().__init__(path, separator=spec.separator, append=True)
         self._path = path
         self._digest = hashlib.sha256()
@@ -31,20 +31,20 @@ class CSVLog(keras.callbacks.CSVLogger):
             super().on_epoch_end(epoch, logs)
 
     def state(self) -> dict[str, Any]:
-        """The columns: Keras fixes them by the first row, which a resumed run has behind it."""
+        """The columns: Keras takes them from the first row, which a resumed run does not write."""
         return {"keys": self.keys}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Be as it was when `state` was taken; after `on_train_begin`, which forgets it."""
+        """Restore `state`. Call after `on_train_begin`, which resets it."""
         self.keys = state["keys"]
 
     @property
     def length(self) -> int:
-        """The log's bytes until now."""
+        """Length of the log in bytes."""
         return self._path.stat().st_size
 
     def sync_and_hash(self, length: int) -> str:
-        """Bring the first `length` bytes onto the disk; their sha256. Reads what has come since it was asked last."""
+        """Flush the first `length` bytes to the disk and return their SHA-256. Reads only what is new."""
         with at_path(self._path), self._path.open("rb") as file:
             os.fsync(file.fileno())
             file.seek(self._hashed)
@@ -53,7 +53,7 @@ class CSVLog(keras.callbacks.CSVLogger):
         return self._digest.hexdigest()
 
     def sync(self) -> None:
-        """Bring all rows onto the disk."""
+        """Flush all rows to the disk."""
         if self._path.exists():
             sync_file(self._path)
 

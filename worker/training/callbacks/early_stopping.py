@@ -29,7 +29,7 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
         self.has_stopped = self.stopped_epoch == epoch > 0
 
     def state(self) -> dict[str, Any]:
-        """What Keras forgets when a run resumes (keras#14862): the wait, and what it is measured against."""
+        """What Keras loses when a run resumes (keras#14862): the wait and the reference value."""
         return {
             "wait": self.wait,
             "stopped_epoch": self.stopped_epoch,
@@ -39,7 +39,7 @@ class PatientStopping(NanIsNeverBest, keras.callbacks.EarlyStopping):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Be as it was when `state` was taken; after `on_train_begin`, which forgets all of it."""
+        """Restore `state`. Call after `on_train_begin`, which resets everything."""
         for name, value in state.items():
             setattr(self, name, value)
 

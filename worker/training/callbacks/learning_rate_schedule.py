@@ -9,7 +9,7 @@ from shared.spec import LearningRateScheduleSpec
 
 
 class LearningRateSchedule(keras.callbacks.Callback):
-    """Has no state: the rate follows from the epoch's number. What is resumed inside an epoch has its rate again."""
+    """Stateless: the rate follows from the epoch's number, also after a resume inside an epoch."""
 
     def __init__(self, spec: LearningRateScheduleSpec, learning_rate: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Keeps the best models: Keras's ModelCheckpoint decides and names; a thread writes what the model was then."""
+"""Keeps the best models: Keras's ModelCheckpoint decides and names; a thread writes a snapshot of the model."""
 
 import logging
 from collections.abc import Mapping
@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 
 
 class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
-    """Keras's rule. Where it would save its model, a snapshot goes to the writer, which tells when the file is whole.
+    """Keras's rule. Where Keras would save the model, a snapshot goes to the writer.
+
+    The writer reports when the file is complete.
 
     `best_so_far` is the epoch and value of the best model that was given to the writer.
     """
@@ -30,7 +32,7 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
         self._writer = run.writer
         self._events = run.events
         self._sign = 1.0 if spec.mode == "max" else -1.0
-        self._wishes = _SaveWishes()
+        self._wishes = _SaveRequests()
         self.store = CheckpointStore(spec, run.attempt, run.settings.volume_reserve_bytes)
         self.best_so_far: Best | None = None
         # Without its folder, which Keras would make: while the volume is away, in the place of the volume.
@@ -42,8 +44,8 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
         )
 
     @property
-    def model(self) -> "_SaveWishes":
-        """To Keras's own code, a model whose `save` only says what is wanted."""
+    def model(self) -> "_SaveRequests":
+        """Stand-in for Keras's code: its `save` only records the request."""
         return self._wishes
 
     def set_model(self, model: keras.Model) -> None:
@@ -61,14 +63,14 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
             self._save_snapshot(name, epoch + 1, logs or {})
 
     def state(self) -> dict[str, Any]:
-        """What Keras forgets when a run goes on elsewhere (keras#17012): a worse model would become the best."""
+        """What Keras loses when a run resumes (keras#17012); without it a worse model would become the best."""
         return {
             "best": None if self.best is None else float(self.best),
             "best_so_far": self.best_so_far.model_dump(mode="json") if self.best_so_far else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Be as it was when `state` was taken."""
+        """Restore `state`."""
         self.best = state["best"]
         self.best_so_far = Best.model_validate(state["best_so_far"], extra="ignore") if state["best_so_far"] else None
 
@@ -91,8 +93,8 @@ class WholeCheckpoint(NanIsNeverBest, keras.callbacks.ModelCheckpoint):
             self.best_so_far = Best(epoch=epoch, monitor=self.monitor, value=value)
 
 
-class _SaveWishes:
-    """Stands in for the model in Keras's ModelCheckpoint: notes the file that it wants and saves nothing."""
+class _SaveRequests:
+    """Stand-in for the model in Keras's ModelCheckpoint: records the requested file and saves nothing."""
 
     def __init__(self) -> None:
         self._names: list[str] = []

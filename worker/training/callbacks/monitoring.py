@@ -5,9 +5,9 @@ from typing import Any
 
 
 class NanIsNeverBest:
-    """Put before one of Keras's monitoring callbacks.
+    """Mixin before one of Keras's monitoring callbacks.
 
-    Keras takes the first monitored value as the best whatever it is, and nothing ever compares better to NaN. Here an
+    Keras takes the first monitored value as the best even if it is NaN, and no value compares better to NaN. Here an
     epoch whose value is NaN is an epoch without improvement. Every other decision is Keras's.
     """
 

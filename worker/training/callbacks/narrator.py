@@ -1,6 +1,7 @@
-"""Tells what happened, as the article's terminal does: an event for each epoch, a drop of the rate, the stop.
+"""Writes events:
 
-Checkpoints are told by the thread that writes them, once they are whole.
+each epoch, each reduction of the learning rate, the stop. Events of checkpoints are written by the writer's thread,
+when the files are complete.
 """
 
 import time
@@ -18,7 +19,7 @@ from worker.training.checkpoints import finite_metrics
 
 
 class Narrator(keras.callbacks.Callback):
-    """Comes after the others, so that they have decided; writes an epoch's events in one piece."""
+    """Comes after the others, when they have decided; writes the events of an epoch together."""
 
     def __init__(
         self,

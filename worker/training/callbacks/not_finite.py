@@ -1,4 +1,4 @@
-"""Ends a run whose numbers are not finite any more, before anything is kept of the bad epoch."""
+"""Ends a run whose numbers are no longer finite, before anything of the bad epoch is saved."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,10 +16,9 @@ _FIX = "a smaller learning_rate or scaled data may help"
 class NotFinite(keras.callbacks.Callback):
     """Raises Diverged at the batch after which the loss is not finite, or at the epoch's end.
 
-    The weights are looked at too: on a CPU, relu in graph mode swallows NaN, so that the loss of a dead model stays
-    finite and Keras's TerminateOnNaN never fires. So are all metrics: no document can hold one that is infinite.
-    `weights_are_finite` gives a flag for each trainable variable, of
-    shape (variables,).
+    The weights are checked, too: on a CPU, relu in graph mode hides NaN, so the loss of a dead model stays finite and
+    Keras's TerminateOnNaN never acts. All metrics are checked: no document can hold an infinite one.
+    `weights_are_finite` gives a flag for each trainable variable, of shape (variables,).
     """
 
     def __init__(self) -> None:
@@ -31,7 +30,7 @@ class NotFinite(keras.callbacks.Callback):
         self._epoch = epoch
 
     def steps_done(self, step: int, logs: Mapping[str, Any]) -> None:
-        """`step` batches of the epoch are done; an engine that does many in one call ends it after the bad one."""
+        """Called after `step` batches of the epoch; an engine's call ends after the bad one."""
         loss = float(logs.get("loss", 0.0))
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {self._epoch + 1} at batch {step}; {_FIX}")

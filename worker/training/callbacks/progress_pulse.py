@@ -1,4 +1,4 @@
-"""Tells the worker that steps are being done, at most once a second, and how long the next may take."""
+"""Reports progress to the worker, at most once a second, and how long the next step may take."""
 
 import statistics
 import time

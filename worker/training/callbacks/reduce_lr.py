@@ -1,4 +1,4 @@
-"""Multiplies the learning rate when the monitor does not improve: ReduceLROnPlateau, able to say when it did."""
+"""Multiplies the learning rate when the monitor does not improve: ReduceLROnPlateau, which also reports it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ class Drop:
 
 
 class ReduceLROnPlateau(NanIsNeverBest, keras.callbacks.ReduceLROnPlateau):
-    """Keras's rule; `drop` tells what the last epoch's end changed, or None."""
+    """Keras's rule; `drop` is the reduction at the end of the last epoch, or None."""
 
     def __init__(self, spec: ReduceLROnPlateauSpec) -> None:
         super().__init__(
@@ -45,7 +45,7 @@ class ReduceLROnPlateau(NanIsNeverBest, keras.callbacks.ReduceLROnPlateau):
         self.drop = Drop(before, after, self.monitor, self.patience) if is_drop else None
 
     def state(self) -> dict[str, Any]:
-        """What Keras forgets when a run resumes."""
+        """What Keras loses when a run resumes."""
         return {
             "wait": self.wait,
             "cooldown_counter": self.cooldown_counter,
@@ -53,7 +53,7 @@ class ReduceLROnPlateau(NanIsNeverBest, keras.callbacks.ReduceLROnPlateau):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Be as it was when `state` was taken; after `on_train_begin`, which forgets all of it."""
+        """Restore `state`. Call after `on_train_begin`, which resets everything."""
         for name, value in state.items():
             setattr(self, name, value)
 

@@ -1,4 +1,4 @@
-"""Saves the run after an epoch, and inside a long one; puts a saved run back when training begins."""
+"""Saves the run after each epoch and inside a long one; restores a saved run when training starts."""
 
 import time
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ _MOST_SHARE = 0.05
 
 
 class ResumeSaver(keras.callbacks.Callback):
-    """Comes last: what it saves includes what all others did in that epoch.
+    """Comes last, so that it saves what all others did in that epoch.
 
-    Saves at an epoch's end, and between two batches when the session's interval has passed; but never so often that
-    the writer would be busy with it for more than a twentieth of the time. The run is put back in `on_train_begin`,
-    after Keras has reset the other callbacks there.
+    Saves at an epoch's end, and between two batches when the session's interval has passed; but the writer spends at
+    most a twentieth of the time on it. The run is restored in `on_train_begin`, after Keras has reset the other
+    callbacks there.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class ResumeSaver(keras.callbacks.Callback):
         is_inside_epochs: bool = True,
         unsaved_step: int | None = None,
     ) -> None:
-        """With `is_inside_epochs` false a run is saved at the ends of epochs alone; never at `unsaved_step`."""
+        """If `is_inside_epochs` is false, a run is saved only at the ends of epochs; never at `unsaved_step`."""
         super().__init__()
         self._is_inside_epochs = is_inside_epochs
         self._unsaved_step = unsaved_step
@@ -81,24 +81,24 @@ class ResumeSaver(keras.callbacks.Callback):
         self._has_ended = True
 
     def save_finished(self, name: str) -> None:
-        """Save the run as it is after its end under a name of its own, which stays while the job does."""
+        """Save the finished run under its own name, which stays as long as the job."""
         place = self._place or self._session.place
         self._session.save(self._parts, place, is_stopped=True, finished=name)
 
     @property
     def place(self) -> str | None:
-        """Where the run is, as `epoch:step`; None inside a validation."""
+        """The run's position as `epoch:step`; None inside a validation."""
         return f"{self._place.epoch}:{self._place.step}" if self._place else None
 
     def save_here(self, *, is_stopped: bool = False) -> None:
-        """Save the run where it is; nothing inside a validation or after training: the last point leads here again."""
+        """Save the run at its position; nothing inside a validation or after training, which the last point repeats."""
         if self._place is None or self._has_ended or (self._place.step and not self._is_inside_epochs):
             return
         self._session.save(self._parts, self._place, is_stopped=is_stopped)
         self._saved_at = time.monotonic()
 
     def _is_due(self, interval: float) -> bool:
-        """Whether so much time has passed, and enough for saving to stay a small part of it."""
+        """Whether the interval has passed, and saving remains a small part of the time."""
         least = self._session.save_seconds / _MOST_SHARE
         if least > self._interval and not self._told:
             self._told = True

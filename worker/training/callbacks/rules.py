@@ -1,4 +1,4 @@
-"""The callbacks that decide about a run, of a spec or of a script, and what Fitstop's own need to know of them."""
+"""The callbacks that decide about a run, of a spec or of a script, and what Fitstop's callbacks need from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from worker.training.resume.parts import Stateful
 
 
 class Stopping(Protocol):
-    """Early stopping, as the evidence shows it."""
+    """Early stopping, as the stop's evidence shows it."""
 
     @property
     def has_stopped(self) -> bool:
@@ -34,10 +34,10 @@ class Plateau(Protocol):
 
     @property
     def drop(self) -> Drop | None:
-        """What the last epoch's end changed; None where it changed nothing."""
+        """The reduction at the end of the last epoch, if any."""
 
     def plateau_wait(self) -> PlateauWait:
-        """How long it has waited."""
+        """Number of epochs that it has waited."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Stops a run between two batches when somebody asks for it."""
+"""Stops a run between two batches on request."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,1 +1,1 @@
-"""Two programs that show that a machine trains, each run in a process of its own."""
+"""Two programs that check that a machine can train, each in its own process."""

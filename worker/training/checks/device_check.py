@@ -1,9 +1,9 @@
 """`python -m worker.training.checks.device_check GPU|CPU`: train a small convolution and a dense model there.
 
-Prints one line of JSON: versions, the device, and the seconds of each model. Exit status 1 where it cannot.
+Prints one line of JSON: versions, the device, and the seconds of each model. Exit status 1 if it cannot.
 
-Both, since a cuDNN that does not fit fails in Conv2D alone (aws/deep-learning-containers#6418), and under XLA, since
-the PTX of an older compiler fails there alone (tensorflow#111958).
+Both models, because a wrong cuDNN fails only in Conv2D (aws/deep-learning-containers#6418); and under XLA, because the
+PTX of an older compiler fails only there (tensorflow#111958).
 """
 
 import json
@@ -18,11 +18,11 @@ import tensorflow as tf
 
 
 def main() -> int:
-    """Train, and say how it went."""
+    """Train, and print the result."""
     place = sys.argv[1]
     if place == "GPU" and not tf.config.list_physical_devices("GPU"):
         sys.stderr.write(
-            "this TensorFlow is built for the CPU alone: install 'fitstop[gpu]'\n"
+            "this is the CPU build of TensorFlow: install 'fitstop[gpu]'\n"
             if not tf.test.is_built_with_cuda()
             else "TensorFlow finds no GPU, though the driver shows one: a CUDA library is missing\n"
         )

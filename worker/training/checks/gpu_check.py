@@ -1,9 +1,9 @@
 """`python -m worker.training.checks.gpu_check`: whether this process can compute on the GPU.
 
-Exit status 0 where it can, 1 where it cannot, CPU_ONLY where this TensorFlow is built for the CPU alone.
+Exit status 0 where it can, 1 where it cannot, CPU_ONLY where this is the CPU build of TensorFlow.
 
-A worker asks a child of its own kind at its start: a process that is forked after its parent has touched a GPU cannot
-use one, and a driver that does not fit this TensorFlow shows only in use.
+A worker runs this check in a child process at its start: a process that is forked after its parent has used a GPU
+cannot use one, and a driver that does not match this TensorFlow fails only in use.
 """
 
 import sys
@@ -16,7 +16,7 @@ from worker.ipc.exit_statuses import CPU_ONLY
 def main() -> int:
     """Multiply two small matrices on the first GPU."""
     if not tf.test.is_built_with_cuda():
-        sys.stderr.write("this TensorFlow is built for the CPU alone\n")
+        sys.stderr.write("this is the CPU build of TensorFlow\n")
         return CPU_ONLY
     try:
         with tf.device("/GPU:0"):

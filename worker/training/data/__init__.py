@@ -1,1 +1,1 @@
-"""What is trained on: a file for each kind of data."""
+"""Training data: a file for each kind of data."""

@@ -1,4 +1,4 @@
-"""Arrays as they were uploaded: memory-mapped, and trained on as they are."""
+"""Arrays as they were uploaded, memory-mapped and unchanged."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,9 +1,9 @@
 """Random changes of training images, inside the compiled step.
 
-One table for each epoch says what is done to each image: row i belongs to image i of the training part. So an image is
-changed in the same way whatever batch it is in, on every engine, and after every resume. The table is computed by numpy
-and the step only applies it: TensorFlow rounds the same arithmetic in another way in another program. By mixup two
-images of any batches become one before it is changed further.
+One table for each epoch has the changes of each image: row i belongs to image i of the training part. So an image is
+changed in the same way in any batch, on every engine, and after every resume. The table is computed by numpy and the
+step only applies it: TensorFlow rounds the same arithmetic differently in different programs. Mixup mixes two images of
+any batches before further changes.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _COUNTER = (0, 0, 0, 1)
 
 @dataclass(frozen=True)
 class Changes:
-    """How each row is changed in an epoch: `numbers` are its row of the table, float32 of shape (rows, numbers).
+    """The changes of each row in an epoch: `numbers` are its row of the table, float32 of shape (rows, numbers).
 
     `partners` are the rows that are mixed into each, int32 of shape (rows, partners). Without changes both have no
     columns.
@@ -42,17 +42,17 @@ class Changes:
     partners: Partners
 
     def of(self, rows: npt.NDArray[Any]) -> "Changes":
-        """Those of some rows, in their order."""
+        """The changes of some rows, in their order."""
         return Changes(self.numbers[rows], self.partners[rows])
 
 
 def unchanged(rows: int) -> Changes:
-    """Of rows that stay as they are."""
+    """No changes of these rows."""
     return Changes(np.empty((rows, 0), np.float32), np.empty((rows, 0), np.int32))
 
 
 def draw(seed: int, epoch: int, rows: int, size: tuple[int, int], spec: AugmentSpec) -> Changes:
-    """What is done to each image in an epoch (from 0), by numpy's Philox generator: WIDTH numbers, at most one partner.
+    """The changes of each image in an epoch (from 0), by numpy's Philox generator: WIDTH numbers, at most one partner.
 
     `size` is height and width in pixels. In mixup each image is the partner of one image.
     """
@@ -143,7 +143,7 @@ def _flip(images: tf.Tensor, one: dict[str, tf.Tensor], spec: AugmentSpec) -> tf
 
 
 def _transform(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
-    """Each output pixel by bilinear interpolation of the input; from outside comes the mirrored image."""
+    """Each output pixel by bilinear interpolation of the input; outside it, the mirrored image."""
     result: tf.Tensor = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=transforms,
@@ -156,7 +156,7 @@ def _transform(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
 
 
 def _cut(images: tf.Tensor, one: dict[str, tf.Tensor]) -> tf.Tensor:
-    """With the square set to 0."""
+    """The images with the square set to 0."""
     height, width = images.shape[1:3]
     rows = tf.reshape(tf.range(height, dtype=tf.float32), (1, -1, 1, 1))
     columns = tf.reshape(tf.range(width, dtype=tf.float32), (1, 1, -1, 1))

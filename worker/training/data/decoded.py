@@ -2,8 +2,8 @@
 
     <FITSTOP_CACHE>/images/<SHA-256 of the data>-<height>x<width>x<channels>-<resize>.npy
 
-A file is whole or absent: it is written under another name and renamed. Which image lies where follows from the
-dataset alone. What has not been used for longest goes first when there is no room. Losing it costs one decoding.
+A file is complete or absent: it is written under another name and renamed. The order of the images follows from the
+dataset. The least recently used file is removed first when there is no room. A lost file costs one decoding.
 """
 
 import fcntl
@@ -35,8 +35,8 @@ def find_decoded(
 ) -> tuple[Pixels, dict[str, Any]]:
     """All images of a dataset, memory-mapped, and what decoding them took: `images`, `seconds`, `bytes`.
 
-    Decodes those that are not in the cache. `go_on` is called every few seconds meanwhile, and ends it by what it
-    raises. Raises OSError where the disk cannot hold them.
+    Decodes those that are not in the cache. `go_on` is called every few seconds and stops it by raising. Raises OSError
+    where the disk cannot hold them.
     """
     folder = settings.cache / "images"
     form = f"{preparation.height}x{preparation.width}x{preparation.channels}-{preparation.resize}"
@@ -51,7 +51,7 @@ def find_decoded(
 
 
 def _use(file: Path) -> Pixels | None:
-    """The images, mapped and marked as used now; None where they are not there: another process makes room any time."""
+    """The images, mapped and marked as used now; None if there is no such file: another process may remove it."""
     try:
         pixels: Pixels = np.load(file, mmap_mode="r", allow_pickle=False)
         os.utime(file)
@@ -66,7 +66,7 @@ def _lock_of(file: Path) -> Path:
 
 @contextmanager
 def _take_turn(lock: Path, go_on: Callable[[], None]) -> Iterator[None]:
-    """Two slots of a worker do not decode the same images twice: one waits for the other."""
+    """Lock the decoding of one dataset: two slots of a worker do not decode the same images twice."""
     with ExitStack() as held:
         while True:
             try:
@@ -80,7 +80,7 @@ def _take_turn(lock: Path, go_on: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def _lock_now(lock: Path) -> Iterator[None]:
-    """Raises BlockingIOError where another process holds the lock. The kernel frees that of a killed process."""
+    """Raises BlockingIOError where another process holds the lock. The kernel releases that of a killed process."""
     with lock.open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -118,7 +118,7 @@ def _reader(content: bytes) -> Any:
 def _make_room(folder: Path, needed: int, most_bytes: int) -> None:
     """Remove the files that have not been used for longest until `needed` more bytes fit into `most_bytes`.
 
-    A file that a process has mapped stays readable to it. A file that is larger than the limit is decoded all the same.
+    A file that a process has mapped stays readable to it. A file that is larger than the limit is decoded anyway.
     """
     found = sorted(_by_use(folder))
     held = sum(size for _, size, _ in found)
@@ -138,14 +138,14 @@ def _by_use(folder: Path) -> Iterator[tuple[float, int, Path]]:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left half decoded: nobody holds its lock."""
+    """Remove half-decoded files of killed processes, which nobody has locked."""
     for draft in folder.glob("*.draft"):
         with suppress(BlockingIOError), _lock_now(_lock_of(draft)):
             draft.unlink(missing_ok=True)
 
 
 def _reserve(file: Path) -> None:
-    """Take the room on the disk at once: a mapped page for which there is none kills the process."""
+    """Allocate the disk space at once: a mapped page without space kills the process."""
     if hasattr(os, "posix_fallocate"):
         with file.open("r+b") as opened:
             os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)

@@ -1,4 +1,4 @@
-"""The files of a dataset on the volume: found, and the same that the job was posted with."""
+"""The files of a dataset on the volume: found, and unchanged since the job was posted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from worker.training.hashing import do_nothing, sha256_of
 
 
 def find_profile(attempt: AttemptFolder, dataset_id: str) -> DatasetInfo:
-    """What is known of the dataset. Raises DataMissing."""
+    """The dataset's profile. Raises DataMissing."""
     profile = dataset_of(attempt.job, dataset_id)
     if profile is None:
         raise DataMissing("the dataset's profile is not on the volume")
@@ -33,12 +33,12 @@ def find_data_file(
 
 
 def cannot_split(what: str, spec: DatasetSpec, error: CannotSplit) -> str:
-    """Say that the rows cannot be split as the spec asks, and why."""
+    """The error for rows that cannot be split as the spec asks, with the reason."""
     test = "" if spec.test_fraction is None else f" and test_fraction {spec.test_fraction:g}"
     return f"the {what} cannot be split with validation_fraction {spec.validation_fraction:g}{test}: {error}"
 
 
 def check_unchanged(found: str, expected: str) -> None:
-    """Raise DataChanged where the data is not that which the job was posted with."""
+    """Raise DataChanged if the data has changed since the job was posted."""
     if found != expected:
         raise DataChanged("the dataset has changed since the job was posted; post the job again")

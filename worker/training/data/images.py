@@ -57,7 +57,7 @@ def load_images(
 
 
 def _split(numbers: npt.NDArray[np.int32], splits: npt.NDArray[Any], spec: ImagesSpec) -> tuple[Rows, Rows, Rows]:
-    """The rows of the parts: the archive's own validation and test part, else by the spec's seed."""
+    """The rows of each part: the archive's own validation and test part, else by the spec's seed."""
     to_split = np.flatnonzero((splits == "") | (splits == "train"))
     own_validation, own_test = (np.flatnonzero(splits == name) for name in ("validation", "test"))
     strata = numbers[to_split] if spec.stratify else None

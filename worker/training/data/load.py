@@ -31,12 +31,12 @@ def load_data(
     go_on: Callable[[], None] = do_nothing,
     earlier: EarlierModel | None = None,
 ) -> Data:
-    """The job's data; what a prediction needs to prepare its rows is left in the attempt's folder.
+    """The job's data.
 
-    A table is prepared as for the `earlier` model that the job starts from, where there is one. `go_on` is called every
-    few seconds where that takes long, and ends it by what it raises. Of the settings it reads `cache` and
-    `cache_bytes`. Raises DataMissing, DataChanged, DataLargerThanMemory, or BadData with a sentence that says how to
-    fix it.
+    Writes to the attempt's folder what a prediction needs to prepare its rows. A table is prepared as for the `earlier`
+    model that the job starts from, if any. `go_on` is called every few seconds and stops it by raising. Of the settings
+    it reads `cache` and `cache_bytes`. Raises DataMissing, DataChanged, DataLargerThanMemory, or BadData with a
+    sentence that says how to fix it.
     """
     try:
         data = _load(attempt, record, settings or Settings(), go_on, earlier)
@@ -62,7 +62,7 @@ def _load(
 
 
 def _with_weights(train: Part, record: JobRecord) -> Part:
-    """By "balanced" each class counts for as much as any other: rows / (classes * rows of the class)."""
+    """With "balanced" each class has the same total weight: rows / (classes * rows of the class)."""
     if record.data_spec.hyperparameters.class_weight is None:
         return train
     rows = np.arange(len(train.targets)) if train.selected is None else train.selected
@@ -77,7 +77,7 @@ def _class_numbers(targets: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _one_hot(data: Data) -> Data:
-    """The targets as one column for each class; those that are so already stay as they are."""
+    """The targets as one column for each class; those that are one-hot already are unchanged."""
     classes = len(data.classes or ())
 
     def spread(part: Part) -> Part:

@@ -1,6 +1,6 @@
-"""What every kind of data becomes: rows of named inputs, targets and weights, in two parts.
+"""The form of all data: rows of named inputs, targets and weights, in two parts.
 
-The arrays may be memory-mapped: they are read row by row where a batch needs them, and nobody copies them whole.
+The arrays may be memory-mapped: a batch reads its rows, and nothing copies them as a whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ Array = npt.NDArray[Any]
 class Part:
     """The rows to train on, or to validate on.
 
-    `inputs` by name, each of shape (rows, …); `targets` of shape (rows, outputs); `weights` is what a row counts for in
-    the loss, of shape (rows,), None where all count for one. `selected` are the numbers of the rows that belong to the
-    part, in its order; None where all rows of the arrays do. `augment` changes the only input, images, in each epoch.
-    `dataset_rows` are the numbers of the part's rows in the dataset where they differ from those in the arrays.
+    `inputs` by name, each of shape (rows, …); `targets` of shape (rows, outputs); `weights` are the sample weights, of
+    shape (rows,), None if all are 1. `selected` are the numbers of the rows that belong to the part, in its order; None
+    where all rows of the arrays do. `augment` changes the only input, images, in each epoch. `dataset_rows` are the
+    numbers of the part's rows in the dataset where they differ from those in the arrays.
     """
 
     inputs: Mapping[str, Array]
@@ -49,7 +49,7 @@ class Part:
 
     @property
     def dtypes(self) -> list[np.dtype[Any]]:
-        """What each array is trained as: Keras computes with float32 whatever the width of a float is."""
+        """The dtype that each array trains as: Keras computes with float32 for every float."""
         return [np.dtype(np.float32) if one.dtype.kind == "f" else one.dtype for one in self.arrays]
 
     @property
@@ -60,23 +60,23 @@ class Part:
         return copies * sum(len(self) * dtype.itemsize * int(np.prod(one.shape[1:])) for one, dtype in each)
 
     def numbers_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The numbers in the arrays of rows of the part."""
+        """Row numbers in the arrays for rows of the part."""
         return rows if self.selected is None else self.selected[rows]
 
     def take(self, rows: npt.NDArray[Any] | slice) -> tuple[Array, ...]:
-        """These rows of the part, of each array, as they are trained."""
+        """These rows of the part, of each array, in their training dtype."""
         chosen = rows if self.selected is None else self.selected[rows]
         pairs = zip(self.arrays, self.dtypes, strict=True)
         return tuple(np.ascontiguousarray(one[chosen], dtype) for one, dtype in pairs)
 
     @property
     def is_mixed(self) -> bool:
-        """Whether another row is mixed into each."""
+        """Whether another row is mixed into each row."""
         return bool(self.augment and self.augment.mixup)
 
     @property
     def first_row(self) -> tuple[Any, ...]:
-        """A batch of one row, as a step of Keras's takes it."""
+        """A batch of one row, as Keras's step takes it."""
         return self.batch(self.take_changed(np.arange(1), self.draw(0, 0)))
 
     def take_changed(self, rows: npt.NDArray[Any], changes: Changes) -> tuple[Array, ...]:
@@ -86,15 +86,15 @@ class Part:
         return (*arrays, own.numbers) if self.augment else tuple(arrays)
 
     def draw(self, seed: int, epoch: int) -> Changes:
-        """How each row is changed in an epoch (from 0)."""
+        """The changes of each row in an epoch (from 0)."""
         if self.augment is None:
             return unchanged(len(self))
         return draw(seed, epoch, len(self), self.x.shape[1:3], self.augment)
 
     def batch(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
-        """What a step of Keras's takes: x, y, and weights.
+        """The arguments of Keras's step:
 
-        From tensors of what `take_changed` gives.
+        x, y and weights, from tensors of what `take_changed` returns.
         """
         count = len(self.inputs)
         if self.augment:
@@ -110,7 +110,7 @@ class Part:
 class Data:
     """The rows of a run. `classes` are the target's values by number, None for a regression and for `positive`.
 
-    `test` is kept aside until the best model is evaluated; None where nothing is.
+    `test` is used only to evaluate the best model; None if there is none.
     """
 
     train: Part

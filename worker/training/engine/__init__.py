@@ -1,4 +1,4 @@
-"""How the epochs are computed: two engines behind one call of Keras's `fit`.
+"""How the epochs are computed: two engines that Keras's `fit` calls.
 
     plan.py      which engine, with XLA or without, with how many threads, and why
     fused.py     many steps in one call of one compiled program, on data that lies on the device
@@ -8,7 +8,7 @@
     kept_traces.py   what they are compiled from, as earlier jobs traced it
     stock.py     Keras's own training function, batch by batch
 
-Both feed the same batches to the same `train_step`, call the same callbacks, and can begin inside an epoch.
+Both feed the same batches to the same `train_step`, call the same callbacks, and can start inside an epoch.
 """
 
 import logging
@@ -38,13 +38,13 @@ class Engine(Protocol):
     """Runs `fit` on one model and its data."""
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
-        """Train from the run's place until a callback stops it or `epochs` (from 1) are done."""
+        """Train from the run's position until a callback stops it or `epochs` (from 1) have finished."""
 
 
 def ready_engine(run: RunContext, model: keras.Model, data: Data, settings: FitSettings, plan: EnginePlan) -> Engine:
-    """The engine of the plan, compiled; where that cannot be, the next simpler one, with an event.
+    """The engine of the plan, compiled, or the next simpler one, with an event.
 
-    The job keeps to what it is from now on. Raises what `compile_engine` raises.
+    Later attempts of the job use the same. Raises what `compile_engine` raises.
     """
     traces = name_traces(run.record, model, data, plan)
     engine, kept = compile_engine(run, model, data, settings, plan, traces)
@@ -64,10 +64,10 @@ def compile_engine(  # noqa: PLR0913, PLR0917
     plan: EnginePlan,
     traces: str | None = None,
 ) -> tuple[Engine, EnginePlan]:
-    """The engine of the plan or a simpler one, and what it is. Compiling leaves the model's state untouched.
+    """The engine of the plan or a simpler one, and what it is. Compiling does not change the model's state.
 
-    `traces` names the job's traces among those of earlier jobs; it traces by itself where they may be why it cannot be.
-    Raises TrainingStopped where a program kept from an earlier job may be why.
+    `traces` names the job's traces among those of earlier jobs; if they may be the cause of a failure, it traces again.
+    Raises TrainingStopped if a program of an earlier job may be the cause.
     """
     on_device = data_bytes(run.settings.device_data_bytes)
     while plan.engine == "fused":

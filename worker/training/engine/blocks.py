@@ -1,7 +1,7 @@
 """The batches of an epoch as blocks on the device: tensors of shape (batches, rows of a batch, …).
 
-Either all rows stay on the device and are put into the epoch's order there, or the rows of one block after another are
-gathered from memory-mapped files while the block before it is trained on. Both give the same batches.
+Either all rows stay on the device and are put into the epoch's order there, or the rows of each block are gathered from
+memory-mapped files while the previous block trains. Both give the same batches.
 """
 
 import tempfile
@@ -29,8 +29,8 @@ Order = npt.NDArray[np.int32]
 class Blocks(Protocol):
     """`full_batches` batches of `batch_size` rows in blocks of `batches_per_block`, and a tail of fewer rows.
 
-    Epochs are begun in turn: `begin` takes the order of all rows, None for the order in which they lie. A block holds
-    what `Part.batch` needs.
+    `begin` starts each epoch with the order of all rows, None for their stored order. A block holds the arguments of
+    `Part.batch`.
     """
 
     full_batches: int
@@ -42,20 +42,20 @@ class Blocks(Protocol):
 
     @property
     def tail_specs(self) -> Specs:
-        """The same of the tail; empty where there is none."""
+        """The same for the tail; empty if there is none."""
 
     def begin(self, order: Order | None, changes: Changes) -> None:
-        """Begin an epoch, with what says how each row is changed."""
+        """Start an epoch, with the changes of each row."""
 
     def block(self, index: int) -> Tensors:
-        """A block of the epoch that has begun; what lies after the last full batch is filled with zeros."""
+        """A block of the current epoch; after the last full batch it is filled with zeros."""
 
     def tail(self) -> Tensors | None:
-        """The rows after the last full batch, None where there are none."""
+        """The rows after the last full batch; None if there are none."""
 
 
 def blocks_of(part: Part, batch_size: int, device_bytes: int) -> Blocks:
-    """The rows of `part` as blocks, held on the device where they and their copy in order fit `device_bytes`."""
+    """The rows of `part` as blocks, on the device if they and their ordered copy fit into `device_bytes`."""
     if 2 * part.nbytes <= device_bytes:
         return ResidentBlocks(part, batch_size)
     # Two blocks on the device at once: the one in use and the next.
@@ -63,7 +63,7 @@ def blocks_of(part: Part, batch_size: int, device_bytes: int) -> Blocks:
 
 
 class ResidentBlocks:
-    """All rows on the device, and one block that is the whole epoch."""
+    """All rows on the device; one block is the whole epoch."""
 
     def __init__(self, part: Part, batch_size: int) -> None:
         self._rows = tuple(tf.constant(array) for array in part.take(slice(None)))
@@ -107,7 +107,7 @@ class ResidentBlocks:
 
 
 class StreamedBlocks:
-    """Rows in memory-mapped files; the next block is gathered and copied to the device meanwhile."""
+    """Rows in memory-mapped files; the next block is gathered and copied to the device during training."""
 
     def __init__(self, part: Part, batch_size: int, block_bytes: int) -> None:
         self._part = on_disk(part)
@@ -158,20 +158,20 @@ class StreamedBlocks:
 
 
 def gather_changed(arrays: Tensors, rows: tf.Tensor, numbers: tf.Tensor, partners: tf.Tensor) -> Tensors:
-    """As `Part.take_changed`, from tensors of all rows and from what says how these `rows` are changed."""
+    """As `Part.take_changed`, from tensors of all rows and the changes of these `rows`."""
     taken = [tf.gather(one, which) for which in (rows, *tf.unstack(partners, axis=1)) for one in arrays]
     return (*taken, numbers) if numbers.shape[1] else tuple(taken)
 
 
 def on_disk(part: Part) -> Part:
-    """The same part with every array in a file, so that its pages leave memory when others need it."""
+    """The same part with every array in a file, so that its pages can leave memory."""
     inputs = {name: memory_mapped(one) for name, one in part.inputs.items()}
     weights = None if part.weights is None else memory_mapped(part.weights)
     return replace(part, inputs=inputs, targets=memory_mapped(part.targets), weights=weights)
 
 
 def memory_mapped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A copy of `array` in a file without a name; an array that is in a file already as it is."""
+    """A copy of `array` in an unnamed file; an array that is in a file already is unchanged."""
     if isinstance(array, np.memmap):
         return array
     with at_path(_TEMPORARY), tempfile.TemporaryFile(prefix="fitstop-") as file:
@@ -181,7 +181,7 @@ def memory_mapped(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _specs(batches: int, batch_size: int, rows: Sequence[Any]) -> Specs:
-    """Of tensors, or of specs of tensors, that hold all rows."""
+    """The specs of tensors, or of tensor specs, that hold all rows."""
     return tuple(tf.TensorSpec((batches, batch_size, *one.shape[1:]), one.dtype) for one in rows)
 
 

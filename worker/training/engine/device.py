@@ -1,4 +1,4 @@
-"""TensorFlow made ready for a run: its threads, the XLA flags, its memory. Before it makes its context."""
+"""Prepares TensorFlow for a run, before its context exists: threads, XLA flags, memory."""
 
 import ctypes
 import os
@@ -19,7 +19,7 @@ _UNKNOWN_FREE_BYTES = 4 * 1024**3
 
 
 def prepare_tensorflow(plan: EnginePlan) -> None:
-    """Set what the plan says; a process that has a context already (a test's) keeps its own."""
+    """Apply the plan; a process that has a context already (in a test) keeps it."""
     _keep_freed_memory()
     if plan.xla and _XLA_CPU_FLAGS not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{_XLA_CPU_FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
@@ -41,13 +41,13 @@ def prepare_tensorflow(plan: EnginePlan) -> None:
 
 
 def _divide_cpu(devices: int) -> None:
-    """Make virtual devices of the CPU, which compute one job as several cards do."""
+    """Divide the CPU into virtual devices, which compute one job as several GPUs do."""
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
 
 
 def _keep_freed_memory() -> None:
-    """Have this process use freed memory again instead of giving it back; a libc without mallopt does as it likes.
+    """Let this process reuse freed memory instead of returning it; without effect for a libc without mallopt.
 
     A compiled program returns a large model's state in new memory. Mapped again, each of its pages costs a fault.
     """
@@ -57,7 +57,7 @@ def _keep_freed_memory() -> None:
 
 
 def data_bytes(asked: int) -> int:
-    """How much data may lie on the device: what was asked for, or a quarter of what is free there now."""
+    """Maximum bytes of data on the device: the requested number, or a quarter of its free memory."""
     return asked or int(_free_bytes() * _SHARE_FOR_DATA)
 
 
@@ -76,7 +76,7 @@ def _free_bytes() -> int:
 
 
 def _free_host_bytes() -> int:
-    """What the machine could still give, and no more than this container may have."""
+    """Free memory of the machine, limited by that of this container."""
     try:
         fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     except OSError:  # not Linux

@@ -1,4 +1,4 @@
-"""The epoch that `fit` is in, which it does not give its training function."""
+"""The current epoch of `fit`, which it does not pass to its training function."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import keras
 
 
 class EpochNumber(keras.callbacks.Callback):
-    """Knows the epoch, from 0: as a callback, before all others."""
+    """The current epoch, from 0; a callback before all others."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
 """The fused engine: an epoch is a few calls of one compiled program, and `fit` sees it as one step.
 
 Keras pays milliseconds of Python for every batch. Here `model.fit` stays the loop over the epochs, its callbacks stay
-Keras's, and the model stays a plain Keras model; what changes is the function that `fit` calls for a step. Each call
-trains for about a quarter of a second, between two of which the run can be stopped, saved and watched; where a step is
-long, for up to 0.8 seconds.
+Keras's, and the model stays a plain Keras model; only the function that `fit` calls for a step changes. Each call
+trains for about a quarter of a second, with long steps up to 0.8 seconds; between two calls the run can be stopped,
+saved and watched.
 """
 
 import time
@@ -39,7 +39,7 @@ _MOST_GROWTH = 8
 
 
 def missing_in_keras() -> str | None:
-    """The private name that this engine needs and this Keras lacks; None where all are there."""
+    """The private name that this engine needs and this Keras lacks; None if none is missing."""
     if DataAdapter is None:
         return "keras.src.trainers.data_adapters.data_adapter.DataAdapter"
     needed = ("train_function", "test_function", "make_train_function", "_get_metrics_result_or_logs")
@@ -49,11 +49,11 @@ def missing_in_keras() -> str | None:
 
 
 class FusedEngine:
-    """Compiles for the model and its data when it is made; the model's state is untouched by that.
+    """Compiles for the model and its data when it is created, without changing the model's state.
 
     `traces` names those of the job's programs in the store; without a name, or where the data comes in several blocks,
-    whose size follows from the memory that is free, they are neither looked for nor kept. `keep` stores them where they
-    were not found.
+    whose size follows from the memory that is free, they are neither searched for nor stored. `keep` stores them if
+    they were not found.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917
@@ -95,7 +95,7 @@ class FusedEngine:
 
     @property
     def is_streaming(self) -> bool:
-        """Whether the training data is too large to lie on the device."""
+        """Whether the training data is too large for the device."""
         return self._training.batches_per_block < self._training.full_batches
 
     def fit(self, callbacks: Callbacks, epochs: int) -> None:
@@ -134,7 +134,7 @@ class FusedEngine:
     def _validate_or(
         self, evaluate: Callable[[Any], Any], reset: Callable[[], None], validated: Callable[[int], None]
     ) -> Callable[[Any], Any]:
-        """Validate where `fit` asks for it; a callback's own call of `model.evaluate` is Keras's."""
+        """Validate where `fit` asks for it; `model.evaluate` of a callback runs Keras's own."""
         last: Any = None
 
         def test_function(iterator: Any) -> Any:
@@ -154,7 +154,7 @@ class FusedEngine:
             keep_traces(self._traces, self._new_traces)
 
     def _use_traces(self, name: str) -> None:
-        """Have the programs be those of an earlier job, or what a later one will find."""
+        """Load the programs of an earlier job, or prepare them for later jobs."""
         content = find_traces(name)
         if content is None:
             content = self._new_traces = pack_traces(name, self._model, self._trace())
@@ -177,14 +177,14 @@ class FusedEngine:
         return traced
 
     def _compile(self) -> None:
-        """Trace and compile all programs; none of them takes a step."""
+        """Trace and compile all programs without taking a step."""
         nothing, no = tf.constant(0), tf.constant(value=False)
         for program, blocks in ((self._train, self._training), (self._validate, self._validation)):
             if blocks is not None:
                 program(tuple(tf.zeros(spec.shape, spec.dtype) for spec in blocks.specs), nothing, nothing, no)
 
     def _train_epoch(self, steps_done: Callable[[int, Any], None], _: Any) -> Any:
-        """One epoch, or the rest of one; `steps_done` hears how far it is and may raise to end it."""
+        """One epoch, or the rest of one; `steps_done` gets the position and may raise to end it."""
         begun = self._place.step if self._epoch.number == self._place.epoch else 0
         blocks, epoch = self._training, self._epoch.number
         blocks.begin(self._settings.order(epoch, self._rows), self._data.train.draw(self._settings.seed, epoch))
@@ -228,12 +228,12 @@ def _calls(blocks: Blocks, begun: int, pace: "_Pace") -> Iterator[tuple[int, int
 
 
 def call_seconds(step_seconds: float) -> float:
-    """How long a call is to last, from the length of its steps."""
+    """The intended seconds of a call, from the length of its steps."""
     return max(_CALL_SECONDS, min(_STEPS_TO_SHARE_A_CALL * step_seconds, _LONG_CALL_SECONDS))
 
 
 class _Pace:
-    """How many steps make a call. The length of a call changes no bit of the result."""
+    """The number of steps of a call. It changes no bit of the result."""
 
     def __init__(self) -> None:
         self.steps = 1
@@ -247,7 +247,7 @@ class _Pace:
 
 
 class Placeholder(DataAdapter or object):  # type: ignore[misc]
-    """To `fit`, a dataset with that number of batches, which the function that it calls for a step does not look at."""
+    """A dataset for `fit` with that number of batches, which its step function does not read."""
 
     num_batches = 1
     batch_size = None

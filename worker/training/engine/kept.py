@@ -53,7 +53,7 @@ def keep_compiled() -> None:
             if program.name not in _restored:
                 put(Path(os.environ[STORE_VARIABLE]), program)
     except OSError as error:
-        log.warning("what was compiled is not kept: %s", error)
+        log.warning("compiled programs are not stored: %s", error)
 
 
 def _digest_of_flags() -> str:

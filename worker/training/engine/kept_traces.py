@@ -89,7 +89,7 @@ def keep_traces(name: str, content: bytes) -> None:
     try:
         put_content(Path(os.environ[STORE_VARIABLE]), name, content)
     except OSError as error:
-        log.warning("what was traced is not kept: %s", error)
+        log.warning("traces are not stored: %s", error)
 
 
 def forget_traces(name: str) -> None:
@@ -109,7 +109,7 @@ def pack_traces(name: str, model: keras.Model, traced: Mapping[str, Any]) -> byt
     for program, concrete in traced.items():
         captured = [places.get(id(one)) for one in concrete.captured_inputs]
         if None in captured:
-            log.info("the traces are not kept: %s has captured a tensor that is no variable's", program)
+            log.info("the traces are not stored: %s has captured a tensor that is no variable's", program)
             return None
         main = concrete.function_def
         functions |= {one.signature.name: one for one in (main, *concrete.graph.as_graph_def().library.function)}

@@ -118,7 +118,7 @@ def _against_xla(spec: JobSpec, on: str, earlier: EarlierModel | None) -> str:
     if isinstance(data, ImagesSpec) and data.augment and data.augment.is_geometric:
         return "XLA does not compile the shift, rotation and zoom of images"
     if isinstance(model, EarlierJobSpec) and earlier is None:
-        raise ValueError("of what an earlier job's model is made is not known")
+        raise ValueError("the layers of an earlier job's model are not known")
     own = earlier.config if earlier else model.config if isinstance(model, KerasSpec) else None
     layers = _LAYERS.get(model.kind, set()) if own is None else layer_classes(own)
     return against_xla(layers, on)

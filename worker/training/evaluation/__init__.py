@@ -90,7 +90,7 @@ def evaluate(
 ) -> None:
     """The same of any model; without a checkpoint `best` with the weights of `last_epoch`, which it has.
 
-    `find_subject` may raise NotMeasurable. `go_on` is called between two batches, and ends it by what it raises.
+    `find_subject` may raise NotMeasurable. `go_on` is called between two batches and stops it by raising.
     """
     try:
         run.go_on()

@@ -31,7 +31,7 @@ class Predicted:
 def predict(model: keras.Model, outputs: int, part: Part, batch_size: int, go_on: Callable[[], None]) -> Predicted:
     """Predict batch after batch, for MOST_SECONDS at most. `outputs` is the number of the model's outputs for a row.
 
-    `go_on` is called between two batches, and ends it by what it raises. A sample consists of whole batches in a random
+    `go_on` is called between two batches and stops it by raising. A sample consists of whole batches in a random
     order, which is always the same. Raises ValueError for outputs that are not finite.
     """
     most_batches = max(1, min(MOST_ROWS, _MOST_NUMBERS // outputs) // batch_size)

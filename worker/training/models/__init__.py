@@ -1,1 +1,1 @@
-"""What is trained: a file for each kind of model."""
+"""Models: a file for each kind of model."""

@@ -37,7 +37,9 @@ def find_earlier(job: JobFolder, record: JobRecord, go_on: Callable[[], None] = 
     try:
         earlier = find_kept(job, record)
         if earlier is not None and sha256_of(earlier.file, go_on) != earlier.ancestor.sha256:
-            raise DataChanged("the model that the job starts from has changed since it was posted; post the job again")
+            raise DataChanged(
+                "the model that the job starts from has changed since the job was posted; post the job again"
+            )
         if earlier is not None:
             _ = earlier.config, earlier.columns
         return earlier

@@ -61,7 +61,7 @@ def _in_order(ours: Mapping[str, list[Any]], theirs: Mapping[str, list[str]]) ->
     with_arrays = [name for name, arrays in theirs.items() if arrays]
     if len(with_arrays) < len(ours):
         missing = next(name for name in ours if name not in theirs)
-        raise BadData(f"the weights hold no layer {missing}; they are of another model")
+        raise BadData(f"the weights hold no layer {missing}; they belong to another model")
     return dict(zip(with_arrays, ours.values(), strict=False))
 
 

@@ -71,7 +71,7 @@ def _take(arrays: Mapping[str, h5py.Dataset], places: Mapping[str, Any], *, take
         _check(arrays.get(name), variable)
     more = [name for name in arrays if name not in places]
     if more and not takes_part:
-        raise BadData(f"the weights hold {more[0]}, for which the model has no variable; they are of another model")
+        raise BadData(f"the weights hold {more[0]}, for which the model has no variable; they belong to another model")
     for name, variable in places.items():
         variable.assign(np.asarray(arrays[name][()]))
 
@@ -80,11 +80,11 @@ def _check(array: h5py.Dataset | None, variable: Any) -> None:
     """Raise BadData where the file's array is not one for this variable."""
     dtype, shape = keras.backend.standardize_dtype(variable.dtype), tuple(variable.shape)
     if array is None:
-        raise BadData(f"the weights hold no {variable.path}; they are of another model")
+        raise BadData(f"the weights hold no {variable.path}; they belong to another model")
     if array.shape != shape or array.dtype.name != dtype:
         raise BadData(
             f"the weights hold {variable.path} as {array.dtype.name} of shape {array.shape}, expected {dtype} of shape "
-            f"{shape}; they are of another model"
+            f"{shape}; they belong to another model"
         )
 
 

@@ -19,12 +19,12 @@ _KINDS = "biufU"
 
 
 class NotRows(Exception):
-    """Data that this module does not train on by itself, or a way of going through it that it does not know; why."""
+    """Data, or a way to iterate over it, that this module does not support; with the reason."""
 
 
 @dataclass(frozen=True)
 class TreePart(Part):
-    """Rows in a structure of the script's: the leaves are the inputs in turn, and the targets are the last one."""
+    """Rows in the script's own structure: its leaves are the inputs in order, then the targets."""
 
     structure: Any = None
 
@@ -37,11 +37,11 @@ class TreePart(Part):
 def read_data(arguments: Mapping[str, Any]) -> Data:
     """The rows of a call of `fit`, from its arguments by name.
 
-    Raises NotRows; ValueError for a generator, which nobody can begin again; and what Keras raises for bad arrays.
+    Raises NotRows; ValueError for a generator, which cannot be restarted; and what Keras raises for bad arrays.
     """
     if isinstance(arguments["x"], Iterator):
         raise ValueError(
-            "fit was given a generator, which cannot be begun again after an interruption; "
+            "fit was given a generator, which cannot be restarted after an interruption; "
             "pass arrays, a keras.utils.PyDataset or a tf.data.Dataset"
         )
     _check_ways(arguments)
@@ -106,12 +106,12 @@ def _array(leaf: Any) -> Array:
 
 
 def has_texts(data: Data) -> bool:
-    """Whether some of the arrays hold texts, which no program of XLA's or of blocks takes."""
+    """Whether an array holds text, which the fused engine cannot train on."""
     return any(one.dtype.kind == "U" for one in data.train.arrays)
 
 
 def fingerprint(data: Data) -> str:
-    """A hash of all arrays: an attempt that resumes is to have the data that the attempt before it had."""
+    """A hash of all arrays: a resumed attempt must have the data of the attempt before it."""
     digest = hashlib.blake2b(digest_size=16)
     for part in (data.train, data.validation):
         for array in part.arrays:

@@ -1,14 +1,14 @@
-"""While a script runs outside `fit`: the worker hears that it lives, and the script hears when it must stop.
+"""Code that runs while a script is outside `fit`: it reports progress to the worker, and stops the script on request.
 
-Inside `fit` the run's own callbacks do both. Outside, a thread looks each half second, and interrupts the main thread
-by a signal, whose handler raises there.
+Inside `fit` the run's own callbacks do both. Outside, a thread checks every half second and interrupts the main thread
+by a signal, whose handler raises.
 """
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 from worker.training.context import RunContext
@@ -19,7 +19,7 @@ _SIGNAL = signal.SIGUSR1
 
 
 class Unwind(BaseException):
-    """Ends the script wherever it is. No error, so that no `except Exception` of the script takes it."""
+    """Ends the script at any place. Not an Exception, so that no `except Exception` of the script catches it."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -27,7 +27,7 @@ class Unwind(BaseException):
 
 
 class BetweenCalls:
-    """As a context, around the script."""
+    """A context manager around the script."""
 
     def __init__(self, run: RunContext) -> None:
         self._run = run
@@ -38,7 +38,7 @@ class BetweenCalls:
 
     @contextmanager
     def in_fit(self) -> Iterator[None]:
-        """The run looks for itself within."""
+        """Pause the checks: inside `fit` the run's callbacks do them."""
         self._is_in_fit = True
         try:
             yield
@@ -51,9 +51,7 @@ class BetweenCalls:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._cause = None
         self._thread.join()

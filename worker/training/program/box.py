@@ -1,14 +1,13 @@
-"""The box of a program: what stands between somebody's script and everything that is not its own.
+"""The box of a program: the sandbox between a user's script and everything else.
 
-Entered once, by the training process itself, after Keras has been imported and before the script's first line. There
-is no way out. Layers overlap on purpose, and each that the kernel lacks is reported: the caller decides by the setting
-`allow_code`.
+Entered once, by the training process itself, after Keras has been imported and before the script's first line. It
+cannot be left. Layers overlap on purpose, and each layer that the kernel lacks is reported: the setting `allow_code`
+decides.
 
-What stays within reach: the processor, the GPU, this process's memory and pipe, and all that is in `Box.write`: the
-attempt's own evidence, too. A script may forge what it reports of itself, and of nothing else.
+A script can still use the processor, the GPU, this process's memory and pipe, and everything in `Box.write`, including
+the evidence of its own attempt. So it can falsify its own reports, and no others.
 
-`python -m worker.training.program.box FOLDER` tries the box, with an empty folder as its only one, and prints its
-report as JSON.
+`python -m worker.training.program.box FOLDER` tests the box with one empty folder and prints the report as JSON.
 """
 
 import json
@@ -66,10 +65,10 @@ _DEVICES = ("null", "zero", "full", "nvidia*", "dri", "dxg", "kfd")
 
 @dataclass(frozen=True)
 class Box:
-    """What a program may use beside Python, its libraries and the GPU.
+    """What a program may use in addition to Python, its libraries and the GPU.
 
-    `read`, `write`: files and folders, with all beneath. `home`: in one of `write`; HOME, with the folder of temporary
-    files beneath it (`.tmp`).
+    `read`, `write`: files and folders with their content. `home`: a folder in `write` that becomes HOME and contains
+    the folder of temporary files (`.tmp`).
     """
 
     read: tuple[Path, ...]
@@ -80,7 +79,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Lack:
-    """A layer that is missing, why, and whether something that it keeps out is kept out by no other layer."""
+    """A missing layer, the reason, and whether no other layer replaces it."""
 
     layer: str
     reason: str
@@ -89,7 +88,7 @@ class Lack:
 
 @dataclass(frozen=True)
 class BoxReport:
-    """Which layers of the box are in force, and which are not."""
+    """The layers of the box that are in force, and the missing ones."""
 
     layers: tuple[str, ...]
     lacks: tuple[Lack, ...]
@@ -97,19 +96,19 @@ class BoxReport:
 
     @property
     def openings(self) -> str:
-        """What the box does not keep of what it promises; empty where it keeps all."""
+        """The promises that the box does not keep; empty if it keeps all."""
         return "; ".join(f"{lack.layer}: {lack.reason}" for lack in self.lacks if lack.is_open)
 
     @property
     def is_closed(self) -> bool:
-        """Whether the box keeps what it promises."""
+        """Whether the box keeps all promises."""
         return not self.openings
 
 
 class BoxOpen(TrainingError):
-    """This process must not run a stranger's script: the setting does not allow it, or the box does not close.
+    """This process must not run a user's script:
 
-    Another worker may.
+    the setting does not allow it, or the box is incomplete. Another worker may.
     """
 
     code = "no_box"
@@ -117,9 +116,9 @@ class BoxOpen(TrainingError):
 
 
 def confine(box: Box, allow_code: AllowCode) -> BoxReport | None:
-    """Do what the setting `allow_code` asks for before a script runs: enter the box, or, unboxed, nothing.
+    """Apply the setting `allow_code` before a script runs: enter the box, or, if unboxed, do nothing.
 
-    Raises BoxOpen where the script must not run; the worker then takes no programs any more.
+    Raises BoxOpen if the script must not run; the worker then takes no more programs.
     """
     if allow_code == "unboxed":
         return None
@@ -127,16 +126,16 @@ def confine(box: Box, allow_code: AllowCode) -> BoxReport | None:
         raise BoxOpen("FITSTOP_ALLOW_CODE=no: this worker runs no programs")
     report = enter_box(box)
     if not report.is_closed:
-        raise BoxOpen(f"the box does not close here ({report.openings})")
+        raise BoxOpen(f"scripts cannot be confined here ({report.openings})")
     return report
 
 
 def enter_box(box: Box, *, abi: int | None = None) -> BoxReport:
-    """Confine this process, and all that it will ever start, to `box`.
+    """Confine this process and all its children to `box`.
 
     The folders of `box` exist. The variables of the environment that are not for training are removed: those that the
-    program names are set afterwards. Call it while this process has one thread: without Landlock's ABI 8 the threads
-    that there are already keep their access to files, and the report says that the box is open.
+    program names are set afterwards. Call it while this process has one thread: without Landlock's ABI 8, existing
+    threads keep their access to files, and the report says that the box is open.
 
     `abi`: Landlock as an older kernel has it, for tests; 0 for none. Raises OSError where a path cannot be opened or
     given to another user.
@@ -148,7 +147,7 @@ def enter_box(box: Box, *, abi: int | None = None) -> BoxReport:
 
 
 class _Entry:
-    """One way into a box, layer by layer."""
+    """The steps into a box, layer by layer."""
 
     def __init__(self, box: Box, abi: int) -> None:
         self._box = box
@@ -187,7 +186,7 @@ class _Entry:
         self.layers.append("environment without secrets")
 
     def _prepare_files(self) -> landlock.Ruleset | None:
-        """Open what may be used while this process still may."""
+        """Open the allowed paths while this process still can."""
         try:
             return landlock.Ruleset(self._allowed(), tcp=self._box.network, abi=self._abi)
         except NotGiven as lack:
@@ -200,18 +199,18 @@ class _Entry:
         system += [Path(folder) for folder in (os.environ.get("CUDA_CACHE_PATH"),) if folder]
         for path in system:
             if any(ours.is_relative_to(path) for ours in self._box.write):
-                self._lack("files", f"the data lie in {path}, which every program reads", is_open=True)
+                self._lack("files", f"the data is in {path}, which every program can read", is_open=True)
         yield from landlock.allow((*system, *self._box.read), landlock.READ)
         yield from landlock.allow(self._box.write, landlock.WRITE)
         yield from landlock.allow(_devices(), landlock.DEVICE)
         if any(ours.is_relative_to(_SHARED_MEMORY) for ours in (*self._box.write, *self._box.read)):
-            self._lack("shared memory", "the data lie there, so that the program gets none", is_open=False)
+            self._lack("shared memory", "the data is there, so the program cannot read it", is_open=False)
         else:
             yield landlock.Allowed(_SHARED_MEMORY, landlock.SHARED_MEMORY)
         yield landlock.Allowed(Path("/proc/self"), landlock.OWN_PROCESS)
 
     def _lead_group(self) -> None:
-        """What the script starts stays in this group, and the worker ends the group."""
+        """Processes of the script stay in this group, which the worker ends."""
         if os.getpgrp() != os.getpid():
             os.setpgid(0, 0)
         self.layers.append("process group")
@@ -243,16 +242,14 @@ class _Entry:
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("500")
         if os.geteuid() == 0:
-            self._lack("number of processes", "the kernel does not count those of root", is_open=True)
+            self._lack("number of processes", "the kernel does not limit those of root", is_open=True)
         self.layers.append("limits")
 
     def _enforce(self, files: landlock.Ruleset) -> None:
         files.enforce()
         threads = len(list(Path("/proc/self/task").iterdir()))
         if threads > 1 and self._abi < landlock.THREADS_ABI:
-            reason = (
-                f"{threads - 1} threads had begun before, and this kernel's Landlock confines the calling one alone"
-            )
+            reason = f"{threads - 1} threads had already started, and this kernel's Landlock confines only its caller"
             self._lack("files", reason, is_open=True)
             return
         self.layers.append(f"files (Landlock {self._abi})")
@@ -296,7 +293,7 @@ def _devices() -> list[Path]:
 
 
 def _leave_helpers() -> None:
-    """Have `multiprocessing` start helpers of its own, in the box: those that it knows are the worker's."""
+    """Make `multiprocessing` start its own helpers in the box, instead of using the worker's."""
     from multiprocessing import forkserver, resource_tracker
 
     tracker: Any = resource_tracker._resource_tracker

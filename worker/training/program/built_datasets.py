@@ -1,8 +1,7 @@
-"""A tf.data dataset that the script builds for each epoch (`fitstop.dataset`): a resumed run has its batches again.
+"""A tf.data dataset that the script builds for each epoch (`fitstop.dataset`): a resumed run gets the same batches.
 
 Keras's own `fit` goes through the epochs, and its own training function through the batches, without Python in
-between. An epoch is built when its first batch is needed; one that was left in its middle, without the batches that
-are done.
+between. An epoch is built when its first batch is needed; an interrupted one skips its finished batches.
 """
 
 import hashlib
@@ -28,31 +27,31 @@ _UNKNOWN = 2**40
 
 
 class Passes(Protocol):
-    """What `fitstop.dataset` leaves at its dataset: `build(number)` makes a pass; `begun` counts those that began."""
+    """What `fitstop.dataset` attaches to its dataset: `build(number)` makes a pass; `begun` counts the started ones."""
 
     build: Callable[[int], Any]
     begun: int
 
 
 def passes_of(data: Any) -> Passes | None:
-    """Those of a dataset that `fitstop.dataset` made; None of other things."""
+    """The passes of a dataset that `fitstop.dataset` made; None for other objects."""
     return getattr(data, "fitstop_passes", None)
 
 
 def find_built(arguments: Mapping[str, Any]) -> Passes | None:
-    """The passes over the training data of a call of `fit`, where it can be resumed by them."""
+    """The passes over the training data of a call of `fit`, if they allow to resume it."""
     usual = (arguments["steps_per_epoch"], arguments["validation_steps"], arguments["validation_freq"])
     return passes_of(arguments["x"]) if usual == (None, None, 1) else None
 
 
 def count_batches(data: Any) -> int | None:
-    """The number of batches of a tf.data dataset; None where it is not known before."""
+    """The number of batches of a tf.data dataset; None if it is not known in advance."""
     batches = int(data.cardinality())
     return batches if batches >= 0 else None
 
 
 def first_of(passes: Passes) -> Any:
-    """The first batch of the pass that is to begin; None where it has none."""
+    """The first batch of the next pass; None if it has none."""
     return next(iter(passes.build(passes.begun)), None)
 
 
@@ -67,7 +66,7 @@ def digest(batch: Any) -> str:
 
 
 def unlike_batches(arguments: Mapping[str, Any]) -> list[str]:
-    """Why the tf.data datasets of a call of `fit` do not give the same batches twice; empty where nothing shows it."""
+    """Why the tf.data datasets of a call of `fit` do not give the same batches twice; empty if they seem to."""
     found = (_unlike_batches(name, arguments[name]) for name in ("x", "validation_data"))
     return [reason for reason in found if reason]
 
@@ -78,11 +77,11 @@ def _unlike_batches(name: str, data: Any) -> str:
     passes = passes_of(data)
     one, other = (data, data) if passes is None else (passes.build(passes.begun), passes.build(passes.begun))
     if one.options().deterministic is False:
-        return f"{name} is a dataset that is not deterministic, by its options"
+        return f"{name} is not a deterministic dataset, by its options"
     if digest(next(iter(one), None)) == digest(next(iter(other), None)):
         return ""
     if passes is None:
-        return f"{name} gives other batches in each pass; make it by fitstop.dataset(build)"
+        return f"{name} gives different batches in each pass; use fitstop.dataset(build)"
     return f"{name}: build({passes.begun}) gave two different first batches; seed what it draws by the epoch"
 
 
@@ -90,14 +89,14 @@ def how_to_be_exact(arguments: Mapping[str, Any]) -> str:
     """What a script can change so that its tf.data datasets resume exactly, after a semicolon; empty for other data."""
     x, validation = arguments["x"], arguments["validation_data"]
     if passes_of(x) is not None:
-        return "; leave out steps_per_epoch, validation_steps and validation_freq"
+        return "; omit steps_per_epoch, validation_steps and validation_freq"
     if isinstance(x, tf.data.Dataset):
-        return "; give fit fitstop.dataset(build), where build(epoch) makes the dataset of an epoch"
+        return "; give fit fitstop.dataset(build), where build(epoch) creates the dataset of an epoch"
     return "; give validation_data as arrays" if isinstance(validation, tf.data.Dataset) else ""
 
 
 class CountedPasses:
-    """How many passes over its datasets a call of `fit` has begun, as a part of the run's state."""
+    """The number of passes that a call of `fit` has started over its datasets, as part of the run's state."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         found = {name: passes_of(arguments[name]) for name in ("x", "validation_data")}
@@ -108,7 +107,7 @@ class CountedPasses:
         return {name: one.begun for name, one in self._counted.items()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Count on from there."""
+        """Restore the counts."""
         for name, one in self._counted.items():
             one.begun = int(state[name])
 

@@ -1,4 +1,4 @@
-"""What a call of `fit` of a script begins with, leaves, and says of itself in its resume points."""
+"""The start, the result, and the state in resume points of a script's call of `fit`."""
 
 import inspect
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from worker.training.program.made_model import MadeModel
 
 @dataclass(frozen=True)
 class Before:
-    """What the calls before this one left: their number, their epochs, and whose work this attempt has taken up."""
+    """The earlier calls: their number, their epochs, and the attempt whose work was resumed."""
 
     calls: int = 0
     epochs: int = 0
@@ -24,7 +24,7 @@ class Before:
 
 @dataclass(frozen=True)
 class Ended:
-    """A call that has ended: what `fit` returns, what comes after it, why it stopped.
+    """A finished call: what `fit` returns, the state after it, why it stopped.
 
     `best` is the job's best model, if this call made it.
     """
@@ -36,9 +36,9 @@ class Ended:
 
 
 class CallState:
-    """What a resume point says of the call that it belongs to; `plan` is how its arrays are computed, if it is known.
+    """The state of a call in its resume point; `plan` is how its arrays are computed, if known.
 
-    Other choices would give other bits, so a call that resumes keeps to its plan.
+    Another plan would give other bits, so a resumed call keeps its plan.
     """
 
     def __init__(self, number: int, seed: int, data: str) -> None:
@@ -52,7 +52,7 @@ class CallState:
         return {"number": self.number, "seed": self.seed, "data": self.data, "keras": keras_state, **plan}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Put Keras's random generator back."""
+        """Restore Keras's random generator."""
         random_state.restore_keras(state["keras"])
 
 

@@ -23,7 +23,7 @@ _REPLACED = ("make_train_function", "make_test_function", "get_metrics_result", 
 
 @dataclass(frozen=True)
 class Asked:
-    """What decides about the engine of a call of `fit`, beside its data.
+    """What decides about the engine of a call of `fit`, in addition to its data.
 
     `validation_batch` is the script's, in rows; `stopping` counts the job's epochs, as `settings` do.
     """
@@ -57,22 +57,22 @@ def plan_of_call(asked: Asked, data: Data, on: str | None = None) -> EnginePlan:
 
 
 def _against_fused(model: keras.Model, data: Data, callbacks: Sequence[Any]) -> str:
-    """Why many steps cannot be one call; empty where they can."""
+    """Why the fused engine cannot train it; empty if it can."""
     if model.run_eagerly:
         return "the model runs eagerly"
     if has_texts(data):
-        return "the data holds texts"
+        return "the data contains text"
     for method in _REPLACED:
         if is_own(model, method):
-            return f"the model has a {method} of its own"
+            return f"the model has its own {method}"
     acting = [type(one).__name__ for one in callbacks if uses_batches(one)]
     return f"{acting[0]} acts after each batch" if acting else ""
 
 
 def _with_xla(asked: Asked, total_steps: int, on: str) -> tuple[bool, str]:
-    """Whether and why, by what Keras would do and by the rule of other jobs.
+    """Whether to use XLA and why, by Keras's choice and the rule of other jobs.
 
-    Keras compiles with XLA on a GPU, and on a CPU where the script asks for it. On a CPU the log is to be the same bits
+    Keras compiles with XLA on a GPU, and on a CPU where the script asks for it. On a CPU the log must be the same bits
     as the script's own.
     """
     model = asked.model

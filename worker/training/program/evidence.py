@@ -26,7 +26,7 @@ _KEPT = 5
 
 
 class ScriptStopping:
-    """A script's EarlyStopping. It is Keras's alone that decides."""
+    """A script's EarlyStopping. Only Keras's object decides."""
 
     def __init__(self, rule: Any, block: ScriptCallbacks, offset: int) -> None:
         self._rule = rule
@@ -68,18 +68,18 @@ class ScriptPlateau:
 
     @property
     def drop(self) -> Drop | None:
-        """What the last epoch's end changed."""
+        """The reduction at the end of the last epoch, if any."""
         before, after = self._block.rates or (0.0, 0.0)
         is_drop = after < before * (1 - 1e-6)
         return Drop(before, after, str(self._rule.monitor), int(self._rule.patience)) if is_drop else None
 
     def plateau_wait(self) -> PlateauWait:
-        """How long it has waited."""
+        """Number of epochs that it has waited."""
         return PlateauWait(wait=int(self._rule.wait), patience=int(self._rule.patience))
 
 
 class BestModel(WholeCheckpoint):
-    """The job's own copy of the best model, beside what the script saves; none where Keras cannot save the model."""
+    """The job's own copy of the best model, in addition to the script's files; none if Keras cannot save the model."""
 
     def set_model(self, model: keras.Model) -> None:
         try:
@@ -87,7 +87,7 @@ class BestModel(WholeCheckpoint):
             self._can_save = True
         except Exception:
             # A model's own class may raise anything when it is saved.
-            log.warning("the model cannot be saved, so the job keeps no model of it", exc_info=True)
+            log.warning("the model cannot be saved, so the job keeps no model", exc_info=True)
             self._can_save = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -114,7 +114,7 @@ def direction(callback: Any) -> Any:
 
 
 def best_model(run: RunContext, callbacks: Sequence[Any], logged: Sequence[str], *, has_validation: bool) -> BestModel:
-    """By what the script saves its models by, or stops by, if the logs have it; else by the loss."""
+    """Choose its monitor: that of ModelCheckpoint, else of EarlyStopping, if the logs have it; else the loss."""
     saving = [one for one in callbacks if isinstance(one, keras.callbacks.ModelCheckpoint)]
     stopping = [one for one in callbacks if isinstance(one, keras.callbacks.EarlyStopping)]
     usual = "val_loss" if has_validation else "loss"
@@ -131,13 +131,13 @@ def best_model(run: RunContext, callbacks: Sequence[Any], logged: Sequence[str],
 
 
 def how_it_ends(rule: Any, logged: Sequence[str]) -> tuple[str, Level]:
-    """What stops a call of `fit` before its last epoch, and how grave that is. Keras only warns of a missing metric."""
+    """What can stop a call of `fit` before its last epoch, and the event's level. A missing metric is a warning."""
     if rule is None:
-        return "nothing stops it sooner but the job's budget", "info"
+        return "only the job's budget can end it sooner", "info"
     if rule.settings.monitor in logged:
         return "early stopping may end it sooner", "info"
     missing = f'early stopping monitors "{rule.settings.monitor}", and the model logs {list_names(logged)}'
-    return f"nothing stops it sooner but the job's budget: {missing}", "warning"
+    return f"only the job's budget can end it sooner: {missing}", "warning"
 
 
 def _is_logged(callback: Any, logged: Sequence[str]) -> bool:

@@ -78,7 +78,7 @@ _USUAL_BATCH = 32
 
 
 class ScriptFit:
-    """A call of `fit` that is about to run, or whose recorded end is put back."""
+    """A call of `fit` to run, or whose recorded end is to be restored."""
 
     def __init__(  # noqa: PLR0913, PLR0917  a call, and what it is made within
         self,
@@ -109,7 +109,7 @@ class ScriptFit:
         return f"fit-{self.number:04d}.bin"
 
     def end(self) -> Ended:
-        """Train, or put back the end that an earlier attempt recorded."""
+        """Train, or restore the end that an earlier attempt recorded."""
         with random_state.unchanged():
             chosen = choose(self._arguments["callbacks"])
             self._data, why_not = self._read_data()
@@ -145,7 +145,7 @@ class ScriptFit:
     # What is trained
 
     def _read_data(self) -> tuple[Data | None, str]:
-        """The rows; or None, and why the data is left to Keras where it is."""
+        """The rows; or None, and why Keras itself iterates over the data."""
         if find_sequence(self._arguments) is not None or find_built(self._arguments) is not None:
             return None, ""
         try:
@@ -154,12 +154,12 @@ class ScriptFit:
             return None, str(reason)
 
     def _fingerprint(self) -> str:
-        """A hash of what is trained on, as far as it is known before; of datasets of the epochs, of the first batch."""
+        """A hash of the training data, as far as it is known in advance; for datasets by epoch, of the first batch."""
         built = find_built(self._arguments)
         return fingerprint(self._data) if self._data else digest(first_of(built)) if built else ""
 
     def _build(self) -> None:
-        """Make all variables exist, from a first batch."""
+        """Create all variables from a first batch."""
         built = find_built(self._arguments)
         batch = self._data.train.first_row if self._data else first_of(built) if built else first_batch(self._arguments)
         if batch is not None:
@@ -260,20 +260,20 @@ class ScriptFit:
         return point
 
     def _as_resumed(self, settings: FitSettings, mark: CallState, session: ResumeSession) -> FitSettings:
-        """With the seed of the attempt before, whose data this is to be."""
+        """Use the seed of the attempt before, whose data it must be."""
         if session.resumed is None:
             return settings
         saved = session.resumed.callbacks["fit"]
         if saved["data"] != mark.data:
             session.report_inexact(
-                f"call {self.number} of fit has other data than before the interruption; seed what the script draws"
+                f"call {self.number} of fit has other data than before the interruption; set the seeds of the script"
             )
         mark.seed = int(saved["seed"])
         mark.plan = EnginePlan.model_validate(saved["plan"]) if "plan" in saved else None
         return replace(settings, seed=mark.seed)
 
     def _judge_resume(self, chosen: list[Any], why_not: str, session: ResumeSession) -> None:
-        """Decide what is promised of an interruption, and why it is not more; after one, report the reasons."""
+        """Decide how exact a resume will be, with the reasons; after an interruption, report them."""
         reasons = [reason for one in chosen if (reason := forgets(one))]
         if reasons:
             self._kind = "epoch"
@@ -281,7 +281,9 @@ class ScriptFit:
         inexact += self._steps.inexact
         if why_not:
             cure = how_to_be_exact(self._arguments)
-            inexact += [f"{why_not}: Keras itself goes through the data, and what it draws cannot be put back{cure}"]
+            inexact += [
+                f"{why_not}: Keras itself iterates over the data, and its random state cannot be restored{cure}"
+            ]
         if inexact:
             self._kind = "inexact"
             reasons += inexact
@@ -291,7 +293,7 @@ class ScriptFit:
                 session.report_inexact(reason, self._kind)
 
     def _report_place(self, session: ResumeSession) -> None:
-        """In the first call that trains, say whose work was taken up by those that only returned."""
+        """In the first call that trains, report the attempt whose finished calls were restored."""
         if session.resumed is None and self._before.taken_up is not None:
             session.report_place(Place(self._before.epochs, 0), self._before.taken_up)
 
@@ -299,7 +301,7 @@ class ScriptFit:
         assert self.callbacks is not None
         session.restore(self.callbacks.parts)
         self._model.stop_training = block.stopped_by is not None
-        self._run.events.write([Event(EVENT, f"call {self.number} of fit had ended: its end is put back", {})])
+        self._run.events.write([Event(EVENT, f"call {self.number} of fit had finished: its end state is restored", {})])
 
     # The training
 
@@ -309,11 +311,11 @@ class ScriptFit:
         self._report_call(settings)
         data = self._data
         if find_built(self._arguments) is not None:
-            message = "stock engine: the batches of the datasets that the script builds for the epochs"
+            message = "stock engine: batches of a dataset that the script builds for each epoch"
             self._run.events.write([Event("engine", message, {"engine": "stock"})])
             return BuiltDatasets(self._fit, self._model, self._arguments, settings)
         if data is None and not why_not:
-            message = "stock engine: the batches of a PyDataset by their numbers"
+            message = "stock engine: batches of a PyDataset by their numbers"
             self._run.events.write([Event("engine", message, {"engine": "stock"})])
             return SequenceLoop(self._fit, self._model, self._arguments, settings, session.place)
         if data is None:
@@ -327,7 +329,7 @@ class ScriptFit:
         return engine
 
     def _plan(self, data: Data, settings: FitSettings, chosen: list[Any], mark: CallState) -> EnginePlan:
-        """That of the attempt before, else by the rule."""
+        """The plan of the attempt before, else by the rule."""
         threads = plan_of_machine(self._run.attempt.job).threads
         stopping = self._rule.settings if self._rule else None
         validated = self._arguments["validation_batch_size"]

@@ -1,4 +1,4 @@
-"""The callbacks of Keras: what becomes of each in a script's run, and what its state needs beyond plain attributes.
+"""The callbacks of Keras: how each is treated in a script's run, and its state beyond plain attributes.
 
 A callback that a script derives from one of them is treated as that one. docs/scripts.md has the same table.
 """
@@ -19,15 +19,15 @@ def _never(callback: Any) -> bool:  # noqa: ARG001
 
 
 def _nothing(callback: Any) -> None:
-    """What most callbacks need."""
+    """Default of `reopen`: nothing."""
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """What becomes of a callback; `note` says more about it, to people.
+    """How a callback is treated; `note` explains it to people.
 
-    `not_state` names attributes that are no part of its state. `acts_on_batches`: whether it acts before or after
-    batches. `reopen` is called after its attributes and the working folder have been put back.
+    `not_state` names attributes that are not part of its state. `acts_on_batches`: whether it acts before or after
+    batches. `reopen` is called after its attributes and the working folder have been restored.
     """
 
     fate: Fate
@@ -38,7 +38,7 @@ class Treatment:
 
 
 def _append(logger: Any) -> None:
-    """Have a CSVLogger append to the file that was put back, where rows stand already."""
+    """Make a CSVLogger append to the restored file if it has rows."""
     if not logger.csv_file or logger.csv_file.closed:
         return
     logger.csv_file.close()
@@ -49,7 +49,7 @@ def _append(logger: Any) -> None:
 
 
 def _write_new_files(board: Any) -> None:
-    """Have a TensorBoard write files of its own beside those that were put back, which held the place of its first."""
+    """Make a TensorBoard write new files next to the restored ones."""
     is_inside_fit = bool(board._prev_summary_state)
     if is_inside_fit:
         board._pop_writer()
@@ -103,11 +103,11 @@ TREATMENTS: dict[str, Treatment] = {
 
 
 def treatment_of(callback: keras.callbacks.Callback) -> Treatment:
-    """What becomes of a callback, by the class of Keras that it is or is derived from."""
+    """The treatment of a callback, by the Keras class that it is or derives from."""
     base = next(kind for kind in type(callback).__mro__ if kind.__module__.startswith("keras."))
     return TREATMENTS.get(base.__name__, TREATMENTS["Callback"])
 
 
 def is_of_keras(callback: Any) -> bool:
-    """Whether a callback's class is Keras's, and none that a script derives from it."""
+    """Whether a callback's class is Keras's own and not derived by a script."""
     return type(callback).__module__.startswith("keras.")

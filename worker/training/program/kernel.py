@@ -1,4 +1,4 @@
-"""System calls that Python has no function for, by number. x86-64 and aarch64 alone."""
+"""System calls for which Python has no function, by number, on x86-64 and aarch64."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NotGiven(Exception):
-    """The kernel does not give a layer of the box; the message says why."""
+    """The kernel does not provide a layer of the box; the message says why."""
 
 
 def call(number: int, *arguments: "int | ctypes._CArgObject | None") -> int:
@@ -58,7 +58,7 @@ def permitted_capabilities() -> int:
 
 
 def keep_capabilities(kept: int) -> None:
-    """Give up all capabilities of this thread but `kept` (bits of the lower 32), which what it starts has too."""
+    """Drop all capabilities of this thread except `kept` (bits of the lower 32), which its children inherit."""
     header, halves = _CapabilityHeader(_CAPABILITY_VERSION, 0), (_CapabilityHalf * 2)()
     halves[0] = _CapabilityHalf(kept, kept, kept)
     _check(_libc.capset(ctypes.byref(header), halves))

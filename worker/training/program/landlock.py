@@ -1,8 +1,8 @@
-"""Landlock (landlock(7)): which files this process and all that it starts may use, and no TCP.
+"""Landlock (landlock(7)): restricts the files that this process and its children may use, and forbids TCP.
 
 A kernel tells by its ABI what it can do: 1 (Linux 5.13) files, 2 renames between folders, 3 (6.2) truncation, 4 (6.7)
-TCP, 5 ioctl on devices, 6 (6.12) signals and abstract sockets, 8 all threads at once. Own code, since the packages
-with bindings are months old, of one author each, and 350 lines; this is what the box is made of.
+TCP, 5 ioctl on devices, 6 (6.12) signals and abstract sockets, 8 all threads at once. Own code, because the available
+packages are months old, have one author each and 350 lines.
 """
 
 import ctypes
@@ -50,14 +50,14 @@ class _PathBeneath(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Allowed:
-    """A path, a file or a folder with all beneath it, and what may be done there."""
+    """A file or a folder with its content, and the allowed operations."""
 
     path: Path
     rights: int
 
 
 def landlock_abi() -> int:
-    """The kernel's version of Landlock; 0 where it has none, or where it is switched off."""
+    """The kernel's version of Landlock; 0 if it has none or it is switched off."""
     if not MACHINE:
         return 0
     try:
@@ -67,9 +67,9 @@ def landlock_abi() -> int:
 
 
 class Ruleset:
-    """What is allowed, ready to be put in force. Paths are opened here, while this process may still reach them.
+    """The allowed paths, ready to be enforced. Paths are opened here, while this process can still reach them.
 
-    A path that does not exist is left out. Raises NotGiven where the kernel has no Landlock.
+    A missing path is left out. Raises NotGiven if the kernel has no Landlock.
     """
 
     def __init__(self, allowed: Iterable[Allowed], *, tcp: bool, abi: int) -> None:
@@ -103,7 +103,7 @@ class Ruleset:
             os.close(opened)
 
     def enforce(self) -> None:
-        """From now on, for this thread and what it starts; from ABI 8 on for all threads. Needs no_new_privs."""
+        """Enforce it for this thread and its children; from ABI 8 on for all threads. Needs no_new_privs."""
         call(_RESTRICT, self._descriptor, _since(self._abi, THREADS_ABI, _ALL_THREADS))
         os.close(self._descriptor)
 

@@ -39,7 +39,7 @@ class MadeModel:
     batch_size: int
 
     def subject(self) -> Subject:
-        """What is to be evaluated. Raises NotMeasurable."""
+        """The model and rows to evaluate. Raises NotMeasurable."""
         if self.validation is None:
             raise NotMeasurable("its call of fit has no validation data in arrays")
         part = _without_weights(self.validation)
@@ -75,7 +75,7 @@ def best_of_call(
 
 
 def _rows_of(validation_data: Any) -> Part | None:
-    """What a call validated on whose training data is no arrays."""
+    """The validation rows of a call whose training data is not arrays."""
     try:
         return read_validation(validation_data)
     except NotRows:
@@ -83,7 +83,7 @@ def _rows_of(validation_data: Any) -> Part | None:
 
 
 def evaluate_made(run: RunContext, made: MadeModel | None) -> None:
-    """Leave the evaluation of a script's best model, or an event that says why there is none.
+    """Write the evaluation of a script's best model, or an event that says why there is none.
 
     Raises what `evaluate` raises.
     """
@@ -92,7 +92,7 @@ def evaluate_made(run: RunContext, made: MadeModel | None) -> None:
         report_missing(run, "no checkpoint of it was saved", "info")
     elif made is None or made.checkpoint.name != best:
         # Two calls of `fit` that choose by different metrics.
-        report_missing(run, "the rows of the call of fit that made it are not kept", "info")
+        report_missing(run, "the rows of its call of fit were not kept", "info")
     else:
         evaluate(run, made.subject, made.checkpoint, made.checkpoint.epoch, run.go_on)
 
@@ -135,7 +135,7 @@ def _from_logits(model: keras.Model) -> bool:
 
 
 def _check_targets(task: TaskKind, outputs: int, targets: Array) -> None:
-    """Raise NotMeasurable where the targets are not what such a model predicts."""
+    """Raise NotMeasurable if the targets do not match the model's predictions."""
     columns = targets.shape[1]
     if task == "regression":
         if columns != outputs:

@@ -1,4 +1,4 @@
-"""A script's model before its first step: its variables are made, and what its own code computes is looked at."""
+"""A script's model before its first step: its variables are created and its own code is inspected."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -28,24 +28,24 @@ _DRAWING = frozenset(
 )  # fmt: skip
 
 _DRAWS = (
-    "the model's step draws by TensorFlow's {}, whose state cannot be kept; draw by keras.random with a "
-    "keras.random.SeedGenerator that the model holds"
+    "the model's step uses TensorFlow's {}, whose state cannot be saved; use keras.random with a "
+    "keras.random.SeedGenerator that is an attribute of the model"
 )
 _UNKEPT = (
-    "the model's step uses variables that Keras does not know, and that are not kept: {}; make them by add_weight, or "
-    "give the model its metrics and seed generators as attributes"
+    "the model's step uses variables that Keras does not track and that are not saved: {}; create them with "
+    "add_weight, or make metrics and seed generators attributes of the model"
 )
 _NOT_WHOLE = (
-    "the model makes variables in its first step, so an interrupted call of fit begins again; build the model and its "
-    "optimizers before fit"
+    "the model creates variables in its first step, so an interrupted call of fit starts again; build the model and "
+    "its optimizers before fit"
 )
 
 
 @dataclass(frozen=True)
 class ModelSteps:
-    """The training step of a model with code of its own: TensorFlow's operations in it, and the names in its logs.
+    """The training step of a model with its own code: its TensorFlow operations, and the names in its logs.
 
-    Both are empty for a model of Keras's classes alone, and for a step that cannot be traced. `is_whole`: whether all
+    Both are empty for a model of Keras's classes, and for a step that cannot be traced. `is_whole`: whether all
     variables exist before the first step.
     """
 
@@ -56,7 +56,7 @@ class ModelSteps:
 
     @property
     def inexact(self) -> list[str]:
-        """Why a resumed run of it may have other numbers; empty where nothing shows it."""
+        """Why a resumed run may have other numbers; empty if no reason is found."""
         drawing = min(self.operations & _DRAWING, default="")
         found = [_DRAWS.format(drawing)] if drawing else []
         found += [_UNKEPT.format(list_names(self.unkept))] if self.unkept else []
@@ -64,7 +64,7 @@ class ModelSteps:
 
 
 def make_variables(model: keras.Model, batch: Any) -> ModelSteps:
-    """Make all variables exist, from a first batch, without a step; for code of a script's own by tracing its step.
+    """Create all variables from a first batch without a step; for a script's own code by tracing its step.
 
     A model that only its own `train_step` can call is built by that.
     """
@@ -120,6 +120,6 @@ def _trace(step: Callable[[Any], Any], batch: Any) -> Any:
 
 
 def _with_texts_as_tensors(array: Any) -> Any:
-    """Keras takes the shape and type of a tensor of texts, and of no array of them."""
+    """Convert arrays of text to tensors, of which Keras can take the shape and type."""
     is_text = isinstance(array, np.ndarray) and array.dtype.kind == "U"
     return tf.constant(array) if is_text else array

@@ -1,4 +1,4 @@
-"""Folders of packages that are kept for later programs: whole or absent, least recently used goes first."""
+"""Folders of packages, stored for later programs: complete or absent; the least recently used is removed first."""
 
 import fcntl
 import os
@@ -19,16 +19,16 @@ _LOCK_SECONDS = 0.2
 
 
 class OverlayCache:
-    """The folders below `folder`, together at most `most_bytes`, but for those that are in use."""
+    """The folders below `folder`, together at most `most_bytes`, not counting those in use."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self._folder = folder
         self._most_bytes = most_bytes
 
     def get(self, name: str, make: Callable[[Path], None], go_on: Callable[[], None]) -> Path:
-        """The folder `name`, which this process uses from now on; `make` fills one that is not there.
+        """The folder `name`, in use by this process from now on; `make` fills a new one.
 
-        Of several processes one makes it while the others wait. Raises what `make` and `go_on` raise.
+        One process fills it while others wait. Raises what `make` and `go_on` raise.
         """
         place = self._folder / name
         with place.with_suffix(".lock").open("ab") as held:
@@ -43,7 +43,7 @@ class OverlayCache:
         return place
 
     def _use(self, place: Path, held: IO[bytes]) -> bool:
-        """Whether the folder is there and cannot be removed any more."""
+        """Mark the folder as used; False if it does not exist."""
         if not _lock(held, fcntl.LOCK_SH) or not place.exists():
             return False
         os.utime(place)
@@ -60,7 +60,7 @@ class OverlayCache:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _make_room(self, kept: Path) -> None:
-        """Remove the folders that have not been used for longest, as long as all of them are too large."""
+        """Remove the least recently used folders until the others fit."""
         others = [place for place in self._folder.iterdir() if _NAME.fullmatch(place.name) and place != kept]
         size = sum(sum(used_bytes(place)) for place in (kept, *others))
         for place in sorted(others, key=_used_at):
@@ -71,7 +71,7 @@ class OverlayCache:
 
 @contextmanager
 def work_folder(folder: Path) -> Iterator[Path]:
-    """A folder of this process in `folder`, which goes with it; those of killed processes are removed."""
+    """A folder of this process in `folder`, removed at its end; those of killed processes are removed, too."""
     _remove_abandoned(folder)
     with tempfile.TemporaryDirectory(prefix=_WORK, dir=folder) as work:
         opened = os.open(work, os.O_RDONLY | os.O_DIRECTORY)

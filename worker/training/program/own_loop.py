@@ -1,6 +1,6 @@
-"""Keras's own `fit` on what the script gave it: for data that is not rows, and ways that Fitstop does not know.
+"""Keras's own `fit` on the script's arguments, for data that Fitstop's engines do not support.
 
-The run is watched, stopped and saved as any other, at the ends of epochs alone.
+The run is watched, stopped and saved like any other, but only at the ends of epochs.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from worker.training.engine.stock import EachBatch
 
 
 class OwnLoop:
-    """Goes through the script's data by Keras's own `fit`."""
+    """Iterates over the script's data with Keras's own `fit`."""
 
     def __init__(self, fit: Callable[..., Any], model: keras.Model, arguments: Mapping[str, Any]) -> None:
         self._fit = fit

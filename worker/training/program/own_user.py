@@ -1,7 +1,7 @@
-"""A user of its own for one program, where this process may become another user: it is root, as in many containers.
+"""A separate system user for each program, if this process is root, as in many containers.
 
-Its number follows from the process's: from a range that hardly any machine gives to people, and that containers have.
-Two programs of one machine seldom share a number, and then Landlock still keeps them apart.
+Its number follows from the process's: in a range that is rarely used and that containers have. Two programs of one
+machine rarely share a number; Landlock separates them anyway.
 """
 
 import os
@@ -25,15 +25,15 @@ _NEEDED = _CHOWN | _SETGID | _SETUID
 
 
 def become_own_user(write: Sequence[Path], needed: Iterable[Path], devices: Iterable[Path]) -> None:
-    """Give the files beneath `write` to a user of this process's own, and become that user, for good.
+    """Give the files below `write` to a user of this process's own, and become that user permanently.
 
-    Where the paths `needed` lie in somebody's private folder, they can still be read: this process keeps the
-    capability to read everything, where it has it, and Landlock alone says what. Raises NotGiven, with nothing
-    changed, where this process may not switch, or the user could not read what is needed.
+    If the paths `needed` are in a private folder, they can still be read: this process keeps the capability to read
+    everything, if it has it, and Landlock alone restricts it. Raises NotGiven and changes nothing if this process may
+    not switch users, or the user could not read `needed`.
     """
     permitted = permitted_capabilities()
     if os.geteuid() != 0 or permitted & _NEEDED != _NEEDED:
-        raise NotGiven("this process is not root, and cannot become another user")
+        raise NotGiven("this process is not root and cannot become another user")
     user = FIRST_USER + os.getpid() % USERS
     kept = permitted & _READ_EVERYTHING
     if not kept and (hidden := _hidden_from(user, needed, write)):
@@ -52,7 +52,7 @@ def become_own_user(write: Sequence[Path], needed: Iterable[Path], devices: Iter
 
 
 def _check_number(user: int) -> None:
-    """A container in a container may know fewer users."""
+    """Check the user id: a nested container may have fewer."""
     try:
         os.seteuid(user)
     except OSError as error:
@@ -61,7 +61,7 @@ def _check_number(user: int) -> None:
 
 
 def _hidden_from(user: int, needed: Iterable[Path], own: Sequence[Path]) -> list[Path]:
-    """Those of `needed` that the user could not read. Those of `own` will belong to it: it must only reach them."""
+    """The paths of `needed` that the user could not read. Those of `own` must only be reachable."""
     present = [(path.parent, os.X_OK) if path in own else (path, os.R_OK) for path in needed if path.exists()]
     try:
         os.seteuid(user)
@@ -74,6 +74,6 @@ def _hidden_from(user: int, needed: Iterable[Path], own: Sequence[Path]) -> list
 
 
 def _groups_of(devices: Iterable[Path]) -> list[int]:
-    """The groups that may use a device which not everybody may use."""
+    """The groups of devices that are not open to everyone."""
     facts = [path.stat() for path in devices if path.exists()]
     return sorted({fact.st_gid for fact in facts if not fact.st_mode & 0o006 and fact.st_gid})

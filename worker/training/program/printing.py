@@ -1,4 +1,4 @@
-"""What a script prints, as a log keeps it: a progress bar as its last state, without colours; an epoch as one line."""
+"""A script's output for a log: a progress bar as its last state, without colours; an epoch as one line."""
 
 import re
 import time
@@ -11,7 +11,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class LastStates:
-    """A text stream in which only the last state of a line arrives: what a carriage return takes back never does."""
+    """A text stream that passes on only the last state of a line, after its carriage returns."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -28,11 +28,11 @@ class LastStates:
         return len(text)
 
     def flush(self) -> None:
-        """A line that has not ended may still be taken back; a prompt without an end waits for it."""
+        """Do nothing: an unfinished line may still change."""
         self._stream.flush()
 
     def finish(self) -> None:
-        """Write what has no end."""
+        """Write the last, unfinished line."""
         if self._line:
             self._stream.write(f"{_last_state(self._line)}\n")
             self._line = ""

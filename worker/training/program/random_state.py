@@ -17,7 +17,7 @@ _SEED_BITS = 31
 
 @contextmanager
 def unchanged() -> Iterator[None]:
-    """What is drawn within is not drawn from the script's generators."""
+    """A context manager that leaves the script's generators unchanged."""
     before, of_numpy, of_keras = random.getstate(), np.random.get_state(), keras_state()
     try:
         yield
@@ -28,19 +28,19 @@ def unchanged() -> Iterator[None]:
 
 
 def keras_variables() -> list[Any]:
-    """The variable of Keras's own generator; none where nobody has drawn from it."""
+    """The variable of Keras's own generator; empty if it was never used."""
     generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
     return [] if generator is None else [generator.state]
 
 
 def keras_state() -> list[int] | None:
-    """The state of Keras's own generator; None where nobody has drawn from it."""
+    """The state of Keras's own generator; None if it was never used."""
     generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
     return None if generator is None else [int(one) for one in np.asarray(generator.state)]
 
 
 def restore_keras(state: list[int] | None) -> None:
-    """Put Keras's own generator back."""
+    """Restore Keras's own generator."""
     if state is None:
         global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, None)
     else:
@@ -48,7 +48,7 @@ def restore_keras(state: list[int] | None) -> None:
 
 
 def seed_here(number: int) -> int:
-    """A seed for call `number` of `fit`: it follows from the script's own seeds, and nothing is drawn for it."""
+    """A seed for call `number` of `fit`: it follows from the script's own seeds without drawing a number."""
     state: Any = np.random.get_state()
     digest = hashlib.sha256(repr((number, random.getstate(), keras_state())).encode() + state[1].tobytes())
     return int.from_bytes(digest.digest()[:8], "little") % 2**_SEED_BITS

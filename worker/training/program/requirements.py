@@ -1,11 +1,11 @@
-"""A program's `requirements.txt`: which packages it needs beside those of the worker, and a folder that has them.
+"""A program's `requirements.txt`: the packages that it needs in addition to the worker's, and a folder that has them.
 
     <cache>/requirements/<hash>/        the packages of one lock, whole or absent
     <cache>/requirements/<hash>.lock    held by each process that uses them
     <cache>/requirements/locks/<hash>   what was resolved today, by the lines and the worker's versions
 
-`uv` resolves with the worker's versions as constraints. What the worker has is left out, so that a program never gets a
-second NumPy, and the rest is installed as wheels alone: no code of a package runs outside the box.
+`uv` resolves with the worker's versions as constraints. The worker's packages are left out, so that a program never
+gets a second NumPy. The others are installed only from wheels: no code of a package runs outside the box.
 """
 
 import hashlib
@@ -41,13 +41,13 @@ _PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE
 
 
 class RequirementsRefused(TrainingError):
-    """A line that cannot be taken, a conflict, or more than the limits allow; never retried."""
+    """A line that is not accepted, a conflict, or a limit exceeded; never retried."""
 
     code = "requirements_refused"
 
 
 class RequirementsUnavailable(TrainingError):
-    """The package registry did not answer; another attempt may fare better."""
+    """The package registry did not answer; another attempt may succeed."""
 
     code = "requirements_unavailable"
     may_retry = True
@@ -55,7 +55,7 @@ class RequirementsUnavailable(TrainingError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program's packages may take: bytes on the disk, for all programs together, and seconds."""
+    """Limits of packages: bytes on the disk, for all programs together, and seconds."""
 
     most_bytes: int = 10 * 1024**3
     seconds: float = 600
@@ -82,10 +82,10 @@ def overlay(
     kept_lock: Path | None = None,
     go_on: Callable[[], None] = do_nothing,
 ) -> Overlay:
-    """Make a program's packages ready on this machine.
+    """Install a program's packages on this machine.
 
     `kept_lock`: the job's own lock, which the first attempt creates and later ones read, so that they have the same
-    versions. `go_on` is called several times a second meanwhile, and ends it by what it raises. Raises
+    versions. `go_on` is called several times a second and stops it by raising. Raises
     RequirementsRefused with every line that is wrong, RequirementsUnavailable, and OSError.
     """
     began = time.monotonic()
@@ -107,7 +107,7 @@ def overlay(
 
 
 def read_requirements(text: str) -> list[Requirement]:
-    """What is to be resolved: the lines but those that the worker's own packages satisfy.
+    """The lines to resolve, without those that the worker's own packages satisfy.
 
     Raises RequirementsRefused with every line that names no package of a registry, or another version of a package
     that the worker has.
@@ -139,33 +139,37 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _read_line(line: str) -> Requirement | None:
     """The requirement; None for one that this worker satisfies, and for one that is for other machines."""
     if line.startswith("-"):
-        raise RequirementsRefused("options are not taken; name packages alone")
+        raise RequirementsRefused("options are not accepted; only names of packages are")
     if "--hash" in line or line.endswith("\\"):
-        raise RequirementsRefused("hashes and continued lines are not taken; Fitstop makes a lock of its own")
+        raise RequirementsRefused("hashes and continued lines are not accepted; Fitstop creates its own lock")
     if "://" in line or line.startswith((".", "/", "~")) or line.endswith((".whl", ".tar.gz", ".zip")):
-        raise RequirementsRefused("addresses and paths are not taken, expected a package of the registry by its name")
+        raise RequirementsRefused(
+            "addresses and paths are not accepted; expected the name of a package in the registry"
+        )
     try:
         requirement = Requirement(line)
     except InvalidRequirement as error:
-        raise RequirementsRefused(f"no requirement ({str(error).splitlines()[0]})") from None
+        raise RequirementsRefused(f"not a requirement ({str(error).splitlines()[0]})") from None
     if requirement.url is not None:
-        raise RequirementsRefused("addresses and paths are not taken, expected a package of the registry by its name")
+        raise RequirementsRefused(
+            "addresses and paths are not accepted; expected the name of a package in the registry"
+        )
     if requirement.marker is not None and not requirement.marker.evaluate():
         return None
     return None if _is_satisfied(requirement) else requirement
 
 
 def _is_satisfied(requirement: Requirement) -> bool:
-    """Whether the worker has it, with nothing to add. Raises RequirementsRefused where it has another version."""
+    """Whether the worker satisfies it. Raises RequirementsRefused where it has another version."""
     name = canonicalize_name(requirement.name)
     version = worker_versions().get(name)
     if version is None:
         if name in _WITHOUT_EXTRAS:
-            raise RequirementsRefused(f"this worker has no {name}, and programs do not bring it")
+            raise RequirementsRefused(f"this worker has no {name}, and programs cannot install it")
         return False
     if not requirement.specifier.contains(version, prereleases=True):
         raise RequirementsRefused(
-            f"this worker has {name} {version}, which its programs share; ask for that version or none"
+            f"this worker has {name} {version}, which its programs share; require that version or none"
         )
     return not requirement.extras or name in _WITHOUT_EXTRAS
 
@@ -185,14 +189,14 @@ def _kept(file: Path | None) -> str | None:
 
 
 def _keep(file: Path | None, lock: str) -> str:
-    """The job's lock: this one, or that of an attempt that was quicker."""
+    """The job's lock: this one, or that of an attempt that stored it first."""
     if file is not None and not create_file(file, lock.encode()):
         return file.read_text()
     return lock
 
 
 def _resolve(wanted: Sequence[Requirement], uv: "_Uv", locks: Path) -> str:
-    """Every package that is needed, pinned, with hashes; today's answer where there is one."""
+    """Every required package, pinned, with hashes; from today's cache if possible."""
     asked = "".join(f"{one}\n" for one in sorted(map(str, wanted)))
     constraints = "".join(f"{name}=={version}\n" for name, version in sorted(worker_versions().items()))
     known = locks / hashlib.sha256(f"{_platform()}\n{asked}\n{constraints}".encode()).hexdigest()
@@ -212,7 +216,7 @@ def _platform() -> str:
 
 
 def _without_the_workers(lock: str) -> list[str]:
-    """The entries of a lock, each with its hashes, but those that the worker has."""
+    """The entries of a lock with their hashes, without the worker's packages."""
     entries, held = re.split(r"\n(?=\S)", lock.strip()), worker_versions()
     return [one for one in entries if (found := _PINNED.match(one)) and canonicalize_name(found[1]) not in held]
 
@@ -288,5 +292,5 @@ class _Uv:
 def _explain(said: str) -> TrainingError:
     text = " ".join(said.split())[:_MOST_SAID]
     if "No solution found" in text or "hash" in text.lower():
-        return RequirementsRefused(f"the requirements cannot be met beside what this worker has: {text}")
-    return RequirementsUnavailable(f"the package registry did not give what the program requires: {text}")
+        return RequirementsRefused(f"the requirements conflict with the packages of this worker: {text}")
+    return RequirementsUnavailable(f"the package registry did not provide what the program requires: {text}")

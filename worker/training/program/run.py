@@ -1,7 +1,7 @@
-"""The life of a program's run: its script from the first line to the last, each call of `fit` a run of Fitstop's.
+"""The run of a program: its script from first to last line; each call of `fit` is a run of Fitstop.
 
-An attempt that resumes begins at the first line again. Calls of `fit` that had ended return what they returned, with
-the model, the files and the random generators as they were then. The interrupted one continues where it was.
+A resumed attempt starts at the first line again. Finished calls of `fit` return their recorded results and restore the
+model, the files and the random generators. The interrupted call continues from its resume point.
 """
 
 import linecache
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def run_program(run: RunContext, stage: Stage) -> Conclusion:
-    """Run the script, and say how its job ended. Raises Superseded."""
+    """Run the script and return the job's ending. Raises Superseded."""
     show = _Show(run, stage)
     try:
         if stage.error is not None:
@@ -101,7 +101,7 @@ class _Show:
             keras.Model.fit = self._original
 
     def _fit(self, model: keras.Model, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """One call: of the script, or of what runs within such a call, which is Keras's own."""
+        """One call of `fit`: of the script; nested calls run Keras's own."""
         if self._call is not None or not model.compiled:
             return self._original(model, *arguments, **named)
         given = by_name(self._original, model, arguments, named)
@@ -121,7 +121,7 @@ class _Show:
         return ended.history
 
     def evaluate(self) -> None:
-        """Measure the best model of all calls of `fit`, once the script has come to its end."""
+        """Evaluate the best model of all calls of `fit` after the script has ended."""
         if self._before.calls:
             evaluate_made(self._run, self._best)
 
@@ -132,14 +132,14 @@ class _Show:
         return self._call.callbacks if self._call else None
 
     def succeed(self) -> Conclusion:
-        """The script has come to its last line."""
+        """The script has ended normally."""
         if self._before.taken_up is not None:
             self._run.events.write([_all_returned(self._before)])
         stop = self._stop or Stop(reason="script_ended")
         return Conclusion(ending=Ending(status="succeeded", stop=stop))
 
     def leave(self, code: Any) -> Conclusion:
-        """The script has called `sys.exit`, and not for success."""
+        """The script has called `sys.exit` with an error."""
         return self._fail(JobError(code="script_failed", message=f"the script ended by sys.exit({code!r})"))
 
     def end(self, error: Exception) -> Conclusion:
@@ -162,12 +162,12 @@ class _Show:
         return Conclusion(ending=Ending(status="failed", stop=stop, error=error))
 
     def _frames(self, error: Exception) -> list[traceback.FrameSummary]:
-        """Where in the program's own files an error passed."""
+        """The frames of an error in the program's own files."""
         folder = str(self._stage.folder)
         return [one for one in traceback.extract_tb(error.__traceback__) if one.filename.startswith(folder)]
 
     def _error_of_the_script(self, error: Exception) -> JobError:
-        """What Python would print, printed; the same in a sentence."""
+        """Print the traceback as Python would; return its message as a sentence."""
         trace = error.__traceback__
         while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(str(self._stage.folder)):
             trace = trace.tb_next
@@ -179,13 +179,13 @@ class _Show:
             where = f" ({name}, line {frames[-1].lineno})"
         hint = ""
         if isinstance(error, ModuleNotFoundError):
-            hint = "; name it in the program's requirements.txt"
+            hint = "; add it to the program's requirements.txt"
         text = (str(error).splitlines() or [""])[0][:300]
         return JobError(code="script_failed", message=f"{type(error).__name__}: {text}{where}{hint}")
 
 
 def _all_returned(before: Before) -> Event:
-    """Of an attempt in which every call of `fit` had ended: whose work it took up."""
+    """The event of an attempt in which every call of `fit` was already finished."""
     assert before.taken_up is not None
     facts = {"epoch": before.epochs + 1, "batch": 0, "from_attempt": before.taken_up.number}
     return Event("resume", f"resumed after the last call of fit, of attempt {before.taken_up.number}", facts)

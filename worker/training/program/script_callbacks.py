@@ -1,7 +1,7 @@
-"""The callbacks that a script passes to `fit`: they act as Keras has them act, and Fitstop watches.
+"""The callbacks that a script passes to `fit`: they act as in Keras, and Fitstop observes them.
 
 Nothing of a callback is replaced, so every argument means what it means to Keras. What Fitstop adds: their states in
-the resume points, the script's own numbers of its epochs, and who it was that ended the training.
+the resume points, the script's own epoch numbers, and which callback ended the training.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,9 +30,10 @@ class UnsuitableCallback(ValueError):
 
 @dataclass(frozen=True)
 class Numbering:
-    """How the script counts: its epochs are the job's less `offset`; `params` are those of its callbacks.
+    """How the script counts:
 
-    `begun` is the job's epoch inside which the run resumes: its callbacks heard of its begin before the interruption.
+    its epochs are the job's minus `offset`; `params` are those of its callbacks. `begun` is the job's epoch inside
+    which the run resumes: its `on_epoch_begin` was called before the interruption.
     """
 
     offset: int
@@ -43,7 +44,7 @@ class Numbering:
 class ScriptCallbacks(keras.callbacks.Callback):
     """All of them as one, in the script's order, and after them the history that `fit` returns if the script has none.
 
-    `stopped_by` is the one that ended the training, None while none has.
+    `stopped_by` is the callback that ended the training, or None.
     """
 
     def __init__(self, callbacks: Sequence[Any], numbering: Numbering) -> None:
@@ -125,7 +126,7 @@ class ScriptCallbacks(keras.callbacks.Callback):
     # Its state
 
     def state(self) -> dict[str, Any]:
-        """What its callbacks know, and the history."""
+        """The state of the callbacks, and the history."""
         self._saved = []
         stopped = self.callbacks.index(self.stopped_by) if self.stopped_by in self.callbacks else None
         return {
@@ -139,11 +140,11 @@ class ScriptCallbacks(keras.callbacks.Callback):
         return self._saved
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take the JSON values back; the rest comes with the arrays."""
+        """Restore the JSON values; `restore_arrays` restores the rest."""
         self._restoring = state
 
     def restore_arrays(self, arrays: Arrays) -> None:
-        """Put all back; after `on_train_begin`, in which callbacks forget."""
+        """Restore everything. Call after `on_train_begin`, which resets callbacks."""
         history = decode(self._restoring["history"], arrays)
         _put_back(self.history, history)
         stopped = self._restoring["stopped_by"]
@@ -179,7 +180,7 @@ def _each(callbacks: Any) -> Iterator[Any]:
 
 
 def forgets(callback: Any) -> str | None:
-    """Why a callback begins without memory after an interruption; None for one whose state is kept whole."""
+    """Why a callback loses its state in an interruption; None if it keeps everything."""
     name, treatment = type(callback).__name__, treatment_of(callback)
     if hasattr(callback, "get_state") and hasattr(callback, "set_state"):
         return None
@@ -190,7 +191,7 @@ def forgets(callback: Any) -> str | None:
     lost = [field for field, value in _fields(callback).items() if not _is_plain(value)]
     if not lost:
         return None
-    return f"the callback {name} holds {', '.join(lost[:3])}, which cannot be kept; give it get_state and set_state"
+    return f"the callback {name} holds {', '.join(lost[:3])}, which cannot be saved; give it get_state and set_state"
 
 
 def uses_batches(callback: Any) -> bool:
@@ -245,7 +246,7 @@ def _refill(held: Any, content: Any) -> bool:
 
 
 def _settle_direction(callback: Any) -> None:
-    """Have a callback decide now what is better; it would at the first epoch's end, and change its `min_delta`."""
+    """Make a callback choose its direction now, and not at the first epoch's end, when it changes its `min_delta`."""
     if callback.monitor_op is None:
         try:
             callback._set_monitor_op()

@@ -232,10 +232,10 @@ def enforce(need: Need) -> None:
     Raises NotGiven where the kernel or the machine has no such filters.
     """
     if MACHINE not in _MACHINES:
-        raise NotGiven(f"the filter knows x86-64 and aarch64, and this machine is {MACHINE or 'no Linux'}")
+        raise NotGiven(f"the filter supports x86-64 and aarch64, but this machine is {MACHINE or 'no Linux'}")
     code = assemble(rules(need), MACHINE)
     program = _Program(len(code), (_Instruction * len(code))(*(_Instruction(*one) for one in code)))
     try:
         call(_MACHINES[MACHINE][1], *_FILTER_OF_ALL_THREADS, ctypes.byref(program))
     except OSError as error:
-        raise NotGiven(f"the kernel takes no filter of system calls ({error.strerror})") from error
+        raise NotGiven(f"the kernel accepts no filter of system calls ({error.strerror})") from error

@@ -67,7 +67,7 @@ def plan_of_machine(job: JobFolder) -> EnginePlan:
     kept = job.plan()
     if kept is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        reason = "each call of fit has an engine of its own"
+        reason = "each call of fit has its own engine"
         kept = EnginePlan(
             engine="stock", xla=False, threads=threads, validation_batch=1, steps_per_epoch=1, reason=reason
         )
@@ -106,7 +106,7 @@ def _datasets(attempt: AttemptFolder, record: JobRecord) -> Iterator[tuple[str, 
         if info is None:
             raise DataMissing(f'the dataset "{dataset_id}" is not on the volume')
         if info.data_sha256 != record.datasets_sha256[dataset_id]:
-            raise DataChanged(f'the dataset "{dataset_id}" is not the one that the job was posted with')
+            raise DataChanged(f'the dataset "{dataset_id}" is not the version that the job was posted with')
         kept = arrays_folder_of if info.kind == "arrays" else data_file_of
         yield dataset_id, kept(attempt.job, dataset_id)
 

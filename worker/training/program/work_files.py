@@ -63,7 +63,7 @@ class WorkFiles:
         if lost and not self._has_reported:
             self._has_reported = True
             self._report(
-                f"{lost} files of the script are too many or too large to keep: after an interruption they lack"
+                f"{lost} files of the script were too many or too large to keep: after an interruption they are missing"
             )
         place = self._attempt.resume / _COPIES / name
         place.mkdir(parents=True)
@@ -125,7 +125,7 @@ def check_copy(job: JobFolder, state: dict[str, Any]) -> None:
     """Raise DamagedPoint where the copy of a point's `state` lacks files; an older one does not say how many it has."""
     name, dash, count = str(state.get("copy") or "").partition("-")
     if dash and len(list(_stamps(_place_of(job, state)))) != int(count):
-        raise DamagedPoint(f"the script's files of that moment (copy {name}) are not all there")
+        raise DamagedPoint(f"the script's files at that point (copy {name}) are incomplete")
 
 
 def _place_of(job: JobFolder, state: dict[str, Any]) -> Path:

@@ -13,7 +13,7 @@ class Stateful(Protocol):
         """Its state as JSON values."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Be as it was when `state` was taken."""
+        """Restore `state`."""
 
 
 @runtime_checkable

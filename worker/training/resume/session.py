@@ -147,7 +147,7 @@ class ResumeSession:
         try:
             self._has_replaced_all = self._has_replaced_all or remove_replaced(self.attempt, self._resumed_from)
         except OSError as error:
-            log.warning("what this attempt replaces is not removed yet: %s", error)
+            log.warning("what this attempt replaces could not be removed yet: %s", error)
 
     def report(self, message: str, level: Any = "warning", **facts: Any) -> None:
         """Write an event of type "resume"."""
@@ -207,4 +207,4 @@ def _arrays_of(name: str, point: ResumePoint) -> list[Any]:
 def _check_states(point: ResumePoint) -> None:
     states: Any = point.callbacks
     if not isinstance(states, dict) or not all(isinstance(state, dict) for state in states.values()):
-        raise DamagedPoint("it has no states of the callbacks")
+        raise DamagedPoint("it has no state of the callbacks")

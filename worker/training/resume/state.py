@@ -54,10 +54,10 @@ def check_tensors(model: keras.Model, point: ResumePoint) -> None:
     variables = list(_saved_variables(model, inside_epoch=inside_epoch))
     saved = [(name, array) for name, array in point.tensors if not name.startswith(("random:", "callback:"))]
     if [name for name, _ in saved] != [name for name, _ in variables]:
-        raise DamagedPoint("it is of another model")
+        raise DamagedPoint("it belongs to another model")
     for (name, array), (_, variable) in zip(saved, variables, strict=True):
         if tuple(variable.shape) != array.shape or keras.backend.standardize_dtype(variable.dtype) != array.dtype.name:
-            raise DamagedPoint(f"its {name} is {array.dtype.name} of shape {array.shape}, another than the model's")
+            raise DamagedPoint(f"its {name} is {array.dtype.name} of shape {array.shape}, unlike the model's")
 
 
 def check_random(point: ResumePoint) -> None:
@@ -67,7 +67,7 @@ def check_random(point: ResumePoint) -> None:
         random.Random().setstate((version, tuple(internal), gauss))  # noqa: S311
         np.random.RandomState().set_state(_numpy_state(point))
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedPoint(f"the states of its random generators cannot be put back: {error!r}") from error
+        raise DamagedPoint(f"the state of its random generators cannot be restored: {error!r}") from error
 
 
 def restore_tensors(model: keras.Model, point: ResumePoint) -> None:

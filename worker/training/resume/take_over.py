@@ -47,7 +47,7 @@ def _rows(earlier: AttemptFolder, point: ResumePoint) -> bytes:
     with earlier.training_log.open("rb") as file:
         rows = file.read(point.log_bytes)
     if hashlib.sha256(rows).hexdigest() != point.log_sha256:
-        raise DamagedPoint("its training_log.csv does not have the rows of that moment")
+        raise DamagedPoint("its training_log.csv lacks rows of that epoch")
     return rows
 
 

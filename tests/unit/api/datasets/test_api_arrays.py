@@ -157,8 +157,8 @@ OBJECTS = np.array([print, None] * 3, dtype=object)
         (np.zeros(6, "f4, f4"), "expected integers, float16"),
         (np.zeros(6, np.longdouble), "expected integers, float16"),
         (np.array(5), "is a single number"),
-        (np.zeros((0, 4)), "which holds nothing"),
-        (np.zeros((6, 0)), "which holds nothing"),
+        (np.zeros((0, 4)), "which is empty"),
+        (np.zeros((6, 0)), "which is empty"),
     ],
 )
 def test_what_is_no_array_of_numbers_is_refused_by_a_sentence_of_its_own(take, array, sentence):

@@ -78,7 +78,7 @@ def test_the_same_bytes_again_are_200_and_other_bytes_409(client, volume):
 def test_an_id_that_another_api_of_the_bucket_uploads_at_this_moment_is_409(client, monkeypatch):
     monkeypatch.setattr(Volume, "publish_dataset", lambda *_: False)
     found = client.put("/datasets/wine", data=WINE)
-    assert (found.status_code, "is being uploaded by somebody else" in found.json["detail"]) == (409, True)
+    assert (found.status_code, "is being uploaded by another client" in found.json["detail"]) == (409, True)
 
 
 def test_the_same_bytes_read_in_another_way_are_409(client):

@@ -112,7 +112,7 @@ def test_files_that_are_no_data_are_left_out_and_named(take):
     assert facts["rows"] == 4
     assert facts["left_out"] == ["README", "cat/notes.txt"]
     assert facts["warnings"] == [
-        "files left out, no images: README, cat/notes.txt",
+        "files left out because they are not images: README, cat/notes.txt",
         "hidden files and files of the operating system left out: 4",
     ]
 
@@ -181,8 +181,8 @@ def test_what_a_model_will_not_see_is_a_warning(take, tmp_path):
     Image.fromarray(np.full((4, 4), 65_535, dtype=np.uint16)).save(deep, "PNG")
     facts = take({"a/1.gif": animation.getvalue(), "b/3.png": deep.getvalue()})
     assert facts["warnings"] == [
-        "animations, of which the first picture is used: 1",
-        "images with 16 bits for each channel, which become 8: 1",
+        "animations, of which only the first frame is used: 1",
+        "images with 16 bits per channel, reduced to 8: 1",
     ]
     rows = {row["path"]: row for row in pq.read_table(tmp_path / "thumbnails.parquet").to_pylist()}
     assert Image.open(io.BytesIO(rows["b/3.png"]["image"])).getpixel((0, 0)) == (255, 255, 255)
@@ -206,8 +206,8 @@ def test_the_same_picture_in_train_and_in_validation_is_a_warning_with_the_count
     facts = take(files)
     assert (facts["images"]["duplicates"], facts["images"]["in_train_and_validation"]) == (7, 5)
     assert facts["warnings"] == [
-        "images with the same bytes as another one: 7",
-        "images that are in both train and validation, so that its metrics look too good: 5",
+        "duplicate images: 7",
+        "images that are in both train and validation, so the validation metrics are too good: 5",
     ]
 
 
@@ -311,13 +311,13 @@ def test_a_table_is_compared_with_the_files_row_by_row(refusal):
     table = metadata("0.png,cat", "gone.png,dog", "1.png,cat", "1.png,dog", "1.png,cat", "2.png,", "3.png")
     found = refusal(images | {"metadata.csv": table})
     assert [(code, detail) for code, _, detail in found] == [
-        ("missing_file", 'line 3 names "gone.png", which is no image here'),
+        ("missing_file", 'line 3 names "gone.png", which is not an image of this archive'),
         ("duplicate_row", 'line 5 names "1.png" as "cat" before'),
         ("duplicate_row", 'line 6 names "1.png" again'),
         ("no_label", "line 7 has no label"),
-        ("ragged_row", "line 8 has not as many cells as the header"),
-        ("no_label", "is named by no metadata.csv"),
-        ("no_label", "is named by no metadata.csv"),
+        ("ragged_row", "line 8 does not have as many cells as the header"),
+        ("no_label", "is not listed in any metadata.csv"),
+        ("no_label", "is not listed in any metadata.csv"),
     ]
 
 

@@ -231,7 +231,7 @@ def test_what_is_no_moment_stays_text(column, cells):
 def test_dates_whose_day_and_month_cannot_be_told_apart_are_text_with_a_warning(column):
     profile, _, warnings = column("01/02/2020", "03/04/2020")
     assert profile.kind == "text"
-    assert 'day and month of dates such as "01/02/2020" in row 1 are ambiguous' in warnings[0]
+    assert 'the day and month of dates such as "01/02/2020" in row 1 are ambiguous' in warnings[0]
 
 
 def test_texts_of_parquet_stay_as_they_are_but_datetimes_are_found(parquet):

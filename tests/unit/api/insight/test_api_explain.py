@@ -26,10 +26,10 @@ def card(ready=False, draining=False, running=(), unfit="", name="w", slot_devic
 
 def test_a_job_that_waits_says_who_is_before_it_and_what_the_workers_do(client, volume, new_job):
     first, second = new_job(), new_job()
-    assert said(client, first) == ["It is the next in the queue.", "No worker is available."]
+    assert said(client, first) == ["It is next in the queue.", "No worker is available."]
     volume.show_worker(card(running=(RunningAttempt(job=first.id, attempt=1, slot=0),)))
     assert said(client, second) == [
-        "It waits as number 2 in the queue: 1 job is served before it.",
+        "It waits as number 2 in the queue: 1 job is ahead of it.",
         "The only slot is busy.",
     ]
     volume.show_worker(card(ready=True))
@@ -105,7 +105,7 @@ def test_what_is_better_when_it_is_less_has_to_fall(client, new_job):
         (patience(stops_at=1000), "it may continue to epoch 1000, its maximum."),
         (
             patience(value=None),
-            "val_accuracy has had no finite value so far; without one it stops at",
+            "val_accuracy has had no finite value so far; otherwise it stops at",
         ),
         (patience(wait=0, epoch=24), "val_accuracy last improved at epoch 24, this epoch;"),
     ],
@@ -116,7 +116,7 @@ def test_a_running_job_near_its_end_or_without_a_value(client, new_job, stopping
 
 def test_early_stopping_that_is_off_or_has_not_begun(client, new_job):
     off = running(new_job, callbacks={"early_stopping": None})
-    assert said(client, off)[0] == "Early stopping is off: it runs to epoch 1000 and is at 24."
+    assert said(client, off)[0] == "Early stopping is off: the job runs to epoch 1000 and is at 24."
     later = running(new_job, stopping=patience(), callbacks={"early_stopping": {"start_from_epoch": 50}})
     assert said(client, later)[0] == "Early stopping monitors val_accuracy from epoch 51 on; this is epoch 24."
 
@@ -137,7 +137,7 @@ def test_a_job_that_has_just_begun_and_one_that_was_asked_to_stop(client, job):
 
 
 EARLY = (
-    "It stopped at epoch 30: val_accuracy did not improve by more than 0.001 for 10 epochs, the whole patience. "
+    "It stopped at epoch 30: val_accuracy did not improve by more than 0.001 for 10 epochs, its patience. "
     "Its last improvement was 0.7850 at epoch 20."
 )
 BEST = "The best model is from epoch 27: val_accuracy 0.7853."
@@ -177,9 +177,9 @@ STOPPED = {
             Ending(
                 status="failed",
                 stop=Stop(reason="error", last_epoch=2),
-                error=JobError(code="hang", message="no batch ended for too long"),
+                error=JobError(code="hang", message="no batch finished for too long"),
             ),
-            ["It failed after epoch 2.", "No batch ended for too long (hang)."],
+            ["It failed after epoch 2.", "No batch finished for too long (hang)."],
         ),
         (
             Ending(
@@ -233,9 +233,9 @@ def test_a_job_says_that_free_slots_are_kept_for_it_or_for_one_before_it(client,
     running, wide, narrow = new_job(), new_job(hyperparameters={"devices": 2}), new_job()
     attempt = RunningAttempt(job=running.id, attempt=1, slot=0)
     volume.show_worker(card(running=(attempt,), slots=2, most_devices=2, kept_for=wide.id))
-    assert said(client, wide)[-1] == "A worker keeps its free slots for this job, until they hold enough devices."
-    assert said(client, narrow)[-1] == "The free slots are kept for a job before it, which needs several of them."
+    assert said(client, wide)[-1] == "A worker reserves its free slots for this job until they hold enough devices."
+    assert said(client, narrow)[-1] == "The free slots are reserved for an earlier job that needs several of them."
     details = {one["id"]: one["waits"]["detail"] for one in client.get("/queue").json["data"]}
-    assert details[wide.id] == "a worker keeps its free slots for it, until they hold 2 devices"
-    assert "kept for a job on several devices" in details[narrow.id]
+    assert details[wide.id] == "a worker reserves its free slots for it, until they hold 2 devices"
+    assert "reserved for a job on several devices" in details[narrow.id]
     assert client.get("/workers").json["data"][0]["kept_for"] == wide.id

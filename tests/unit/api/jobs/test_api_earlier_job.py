@@ -119,7 +119,7 @@ def test_columns_that_the_model_never_read_are_dropped_with_a_warning(client, vo
         ),
         ({"missing": "impute"}, "#/dataset/missing", 'trained with "drop"'),
         ({"drop_columns": ["a"]}, "#/model/job", 'trained on the column "a", which drop_columns names'),
-        ({"target": "b"}, "#/model/job", 'trained on the column "b", which is the target now'),
+        ({"target": "b"}, "#/model/job", 'trained on the column "b", which is now the target'),
         ({"categorical": ["a"]}, "#/model/job", 'the column "a", encoded as number; that of the data would be one_hot'),
     ],
 )
@@ -198,7 +198,7 @@ def test_a_model_without_a_head_is_taken_for_the_same_classes_alone(client, volu
     assert client.post("/jobs?dry_run=true", json=from_job(before)).status_code == 200
     other = from_job(before, dataset={"id": "grades", "target": "grade", "positive": {"at_least": 3}})
     detail = refusals(client, other)["#/model/job"]
-    assert "so that it needs a new head" in detail
+    assert "so it needs a new head" in detail
     assert words in detail
 
 
@@ -284,6 +284,6 @@ def test_a_model_that_is_replaced_between_judgement_and_copy_is_noticed(client, 
     spec, jobs = from_job(before), volume.job_ids()
     answer = client.post("/jobs", json=spec)
     assert answer.status_code == 409
-    assert "has saved a better model meanwhile" in answer.json["detail"]
+    assert "has saved a better model in the meantime" in answer.json["detail"]
     assert volume.job_ids() == jobs
     assert {one.name for shard in volume.jobs.iterdir() for one in shard.iterdir()} == set(jobs)

@@ -42,7 +42,7 @@ def test_without_one_the_answer_says_whether_there_will_be_one(client, job):
     assert asked(client, job)[0] == 404
     assert "after the last epoch" in asked(client, job)[1]["detail"]
     job.settle(Ending(status="cancelled"), attempt=None)
-    assert "its events say why" in asked(client, job)[1]["detail"]
+    assert "see the job's events for the reason" in asked(client, job)[1]["detail"]
 
 
 @pytest.mark.parametrize("content", [b"{}", b"no json", b'{"format": 2}'])

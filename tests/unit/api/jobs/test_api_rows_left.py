@@ -137,7 +137,7 @@ def test_a_test_part_needs_rows_and_leaves_rows_of_each_class(dry_run):
 
 def test_a_validation_part_of_one_class_is_a_warning_that_names_stratify(dry_run):
     [warning] = warnings(dry_run(FRAUD, dataset={"target": "class"}))
-    assert 'the validation part holds one class of "class" only' in warning
+    assert 'the validation part holds only one class of "class"' in warning
     assert '"stratify": true' in warning
     assert warnings(dry_run(FRAUD, dataset={"target": "class", "stratify": True})) == []
 
@@ -159,7 +159,7 @@ def test_a_class_that_a_part_lacks_is_named(dry_run, row, part):
 def test_a_part_of_one_row_is_a_warning(dry_run):
     table = csv("a,y", [(number(), number()) for _ in range(40)])
     assert any(
-        "one row only" in one for one in warnings(dry_run(table, dataset={"target": "y", "validation_fraction": 0.01}))
+        "only one row" in one for one in warnings(dry_run(table, dataset={"target": "y", "validation_fraction": 0.01}))
     )
 
 
@@ -212,7 +212,7 @@ def test_a_boolean_named_as_a_category_is_one_feature_with_impute_as_well(dry_ru
 def test_an_input_that_is_constant_in_training_is_a_warning(dry_run, cells):
     table = csv("a,b,y", [(cells(i), number(), number()) for i in range(60)])
     [warning] = warnings(dry_run(table, dataset={"target": "y"}))
-    assert warning == '"a" holds one value in all training rows, so nothing is learned from it'
+    assert warning == '"a" holds one value in all training rows, so the model learns nothing from it'
 
 
 def test_an_input_without_a_value_in_training_is_refused(dry_run):

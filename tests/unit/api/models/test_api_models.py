@@ -90,9 +90,9 @@ def test_of_a_keras_file_the_weights_alone_are_kept(client, volume):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"not weights", "the body is no HDF5 file"),
-        (b"", "the body is no HDF5 file"),
-        (keras_file(b"a pickle"), "the weights in the archive are no HDF5 file"),
+        (b"not weights", "the body is not an HDF5 file"),
+        (b"", "the body is not an HDF5 file"),
+        (keras_file(b"a pickle"), "the weights in the archive are not an HDF5 file"),
         (keras_file(name="../model.weights.h5"), f"the archive holds no {ENTRY}"),
         (keras_file()[:-40], "the archive is damaged"),
     ],

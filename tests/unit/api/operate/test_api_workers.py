@@ -77,7 +77,7 @@ def test_a_worker_that_was_seen_makes_its_check_hold(client, volume):
 
 def test_with_unfit_workers_alone_nothing_is_ready_and_the_check_says_why(client, volume):
     volume.show_worker(card(ready=False, unfit="its fork server hangs"))
-    reason = "1 claim no job: its fork server hangs"
+    reason = "1 claim no jobs: its fork server hangs"
     check = client.get("/readyz").json["checks"]["workers"]
     assert (check["ok"], check["detail"]) == (False, f"1 seen in the last 30 seconds; {reason}")
     volume.show_worker(card(worker="gpu-2-abc"))

@@ -156,7 +156,7 @@ def test_another_file_that_does_not_compile_is_listed(client):
         (b"\x1f\x8b\x08 no tar", "is damaged or cut short"),
         (zip_of({f"f{number}.py": b"" for number in range(11)}), "holds 11 files, expected at most 10"),
         (zip_of({f"f{number}.py": b"" for number in range(21)}), "holds more than 20 entries"),
-        (zip_of({"a.py": bytes(30_000)}, zipfile.ZIP_DEFLATED), "opens to more than 20000 bytes"),
+        (zip_of({"a.py": bytes(30_000)}, zipfile.ZIP_DEFLATED), "unpacks to more than 20000 bytes"),
     ],
     ids=["empty", "no script", "notebook", "empty zip", "cut", "no tar", "files", "entries", "bytes"],
 )

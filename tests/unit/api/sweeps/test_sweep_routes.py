@@ -184,7 +184,7 @@ def test_an_ended_sweep_is_deleted_and_its_jobs_stay(client, volume, grades):
 def test_it_explains_what_a_sweep_does(client, volume, running):
     shown = client.get(f"/sweeps/{running.id}/explain").json
     assert shown["sentences"] == [
-        "The sweep runs: 2 of 6 trials have ended, 0 train and 1 wait for a free slot.",
+        "The sweep runs: 2 of 6 trials have ended, 0 train, and 1 wait for a free slot.",
         "The best val_accuracy is 0.6, of trial 2, at epoch 3.",
         'The rule "none" stopped 1 trial that could not become the best.',
     ]

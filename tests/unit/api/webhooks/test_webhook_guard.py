@@ -76,7 +76,7 @@ def test_a_name_that_resolves_to_this_machine_is_refused_at_the_connection(kind)
         assert done.returncode == 0, done.stderr
         answer, error = json.loads(done.stdout)
         assert answer is None
-        assert "is no public address" in error
+        assert "is not a public address" in error
         assert receiver.received == []
 
 

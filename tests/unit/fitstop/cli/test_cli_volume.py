@@ -55,7 +55,7 @@ def test_a_data_folder_that_fitstop_up_holds_is_in_use(data: Path, tmp_path: Pat
 def test_a_place_without_a_volume_is_refused_with_where_volumes_are(data: Path, tmp_path: Path) -> None:
     wrong = run(data, tmp_path / "new")
     assert wrong.exit_code == 2
-    assert f"{data} is no volume: it has no fitstop-volume.json" in wrong.stderr
+    assert f"{data} is not a volume: it has no fitstop-volume.json" in wrong.stderr
     assert "the folder `volume` in its data folder" in wrong.stderr
 
 

@@ -97,7 +97,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     [
         (Own, "Own is not one of Keras's own"),
         (EarlyStopping, "EarlyStopping is not one of Keras's own"),
-        (lambda: keras.callbacks.LearningRateScheduler(lambda epoch: 0.1), "LearningRateScheduler is none of"),
+        (lambda: keras.callbacks.LearningRateScheduler(lambda epoch: 0.1), "LearningRateScheduler is not one of"),
         (lambda: keras.callbacks.EarlyStopping(baseline=0.5), "baseline=0.5"),
         (lambda: keras.callbacks.EarlyStopping(monitor="val_auc"), '"val_auc", which this model does not log'),
         (lambda: keras.callbacks.ModelCheckpoint("a.keras", save_freq=100), "save_freq=100"),

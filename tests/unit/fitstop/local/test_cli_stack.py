@@ -3,7 +3,6 @@ import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import click
 import pytest
@@ -68,7 +67,7 @@ def test_a_variable_that_nobody_reads_is_a_warning(tmp_path):
 def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "data").write_text("")
     stack = LocalStack(StackOptions(tmp_path / "data"), lambda text: None, {})
-    with stack, pytest.raises(StackError, match="can't be used as the data folder"):
+    with stack, pytest.raises(StackError, match="cannot be used as the data folder"):
         stack.start()
 
 
@@ -164,8 +163,7 @@ def test_a_bucket_that_does_not_answer_is_waited_for_and_reported_once(tmp_path,
         def report(text):
             said.append(text)
             server = world.enter_context(running_server(port))
-            with urlopen(Request(f"{server.url}/models", method="PUT")):
-                pass
+            server.make_bucket("models")
 
         port = free_port()
         world.enter_context(access_to(Server(f"http://127.0.0.1:{port}")))

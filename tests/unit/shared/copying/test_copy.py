@@ -152,7 +152,7 @@ def is_whole(target: Store) -> bool:
 
 def refuse_to_start(root: Path) -> None:
     for start in (check_volume, Volume):
-        with pytest.raises(OSError, match="the copy into this folder is not finished"):
+        with pytest.raises(OSError, match="the copy into this folder is unfinished"):
             start(root)
 
 
@@ -207,11 +207,11 @@ def test_places_that_cannot_be_copied_from_or_to_are_refused_with_the_reason(
     with pytest.raises(NoAnswer):
         copy(source, CutStore(begun, 3))
     refused = [
-        (FolderStore(tmp_path / "nothing"), full, "is no volume: it has no fitstop-volume.json"),
+        (FolderStore(tmp_path / "nothing"), full, "is not a volume: it has no fitstop-volume.json"),
         (source, full, "is not empty: it holds 'photo.jpg'"),
         (source, other, "already holds a whole volume"),
         (other, begun, "holds an unfinished copy of another volume"),
-        (begun, full, "is a copy that is not finished"),
+        (begun, full, "is an unfinished copy"),
         (source, FolderStore(source.root / "inside"), "overlap"),
         (source, source, "overlap"),
     ]

@@ -11,18 +11,16 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from shared.durable import create_file, is_temporary, make_folder, remove_name, remove_tree, replace_file
+from shared.durable import create_file, make_folder, remove_name, remove_tree, replace_file
 from shared.mirror.attached import detach
-from shared.mirror.known import KnownFiles
 from shared.mirror.local_folder import for_workers
 from shared.mirror.mirror import AT_ONCE, Mirror
 from shared.mirror.names import document_of, is_of_volume, unit_of
-from shared.mirror.pull import Puller
 from shared.store.folder import FolderStore
 from shared.store.interface import NoAnswer
 from tests.support.bucket import Server, running_server
+from tests.support.machines import JOB, Machine, Meanwhile
 
-JOB = "jobs/ab/job_ab"
 OTHER = "jobs/ab/other_ab"
 CREATED = [
     *(f"{JOB}/{name}" for name in ("spec.json", "cancel.json", "result.json", "attempts/1/end.json")),
@@ -44,51 +42,10 @@ MACHINES = st.sampled_from(range(3))
 OF_ONE_MACHINE = ["datasets/.incoming/data", "jobs/ab/.draft", "deleted/probe-1/probe", "jobs/ab/.upload-job_ab/1"]
 
 
-class Machine:
-    """A folder that stands for the bucket, as a process of the service has it."""
-
-    def __init__(self, root: Path, store: FolderStore, **options: object) -> None:
-        root.mkdir(parents=True)
-        self.root = root
-        self.mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")), **options)  # type: ignore[arg-type]
-        self.puller = Puller(self.mirror)
-
-    def look(self, *, at_everything: bool = False) -> None:
-        if at_everything:
-            self.puller._next_everything = 0
-        assert self.puller.look(), self.mirror.trouble
-
-    def files(self) -> dict[str, bytes]:
-        found = (path for path in self.root.rglob("*") if path.is_file() and not is_temporary(path))
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in found}
-
-    def place(self, name: str) -> Path:
-        path = self.root / name
-        make_folder(path.parent)
-        return path
-
-
 def shown(bucket: dict[str, bytes]) -> dict[str, bytes]:
     """What everybody sees of it: not what lacks the document that makes it exist."""
     documents = {name: document_of(unit_of(name) or "") for name in bucket}
     return {name: content for name, content in bucket.items() if (documents[name] or name) in bucket}
-
-
-@pytest.fixture
-def machines(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
-    made: list[Machine] = []
-
-    def make(store: FolderStore | None = None, **options: object) -> Machine:
-        root = tmp_path / f"machine-{len(made)}"
-        made.append(Machine(root, store or FolderStore(tmp_path / "bucket"), **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        detach(one.root)
-        one.mirror.pool.shutdown()
-        one.mirror.pool_of_units.shutdown()
-        one.mirror.known.close()
 
 
 class Play(RuleBasedStateMachine):
@@ -181,45 +138,6 @@ def test_whatever_machines_do_and_whenever_they_look_they_come_to_the_same(tmp_p
 
 
 # A look and something else at the same moment.
-
-
-class Meanwhile(FolderStore):
-    """A store where something happens in the middle of a request: `act`, once, before the first piece arrives."""
-
-    act: Callable[[], object] | None = None
-
-    def stream(self, name: str) -> Iterator[bytes]:
-        content = b"".join(super().stream(name))
-        self._act()
-        yield content
-
-    def read(self, name: str) -> bytes | None:
-        content = super().read(name)
-        self._act()
-        return content
-
-    def read_range(self, name: str, start: int, length: int) -> bytes:
-        content = super().read_range(name, start, length)
-        self._act()
-        return content
-
-    def list(self, folder: str = "") -> Iterator:  # type: ignore[type-arg]
-        found = list(super().list(folder))
-        if folder == JOB:
-            self._act()
-        return iter(found)
-
-    def _act(self) -> None:
-        act, self.act = self.act, None
-        if act is not None:
-            act()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Meanwhile:
-    store = Meanwhile(tmp_path / "bucket")
-    store.create(f"{JOB}/spec.json", b"{}")
-    return store
 
 
 def test_what_this_process_writes_while_a_look_reads_is_not_undone(

@@ -1,23 +1,24 @@
 """What the bucket has of an attempt, after each single upload: what a kill at some moment leaves on a disk."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
 
+import shared.mirror.late
 import shared.mirror.push
 from shared.durable import create_file, make_folder, replace_file
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.mirror.attached import detach
 from shared.mirror.known import KnownFiles
 from shared.mirror.mirror import Mirror
-from shared.mirror.push import AttemptPush
+from shared.mirror.push import AttemptPush, OtherDecision
 from shared.stamps import file_stamp
 from shared.store.folder import FolderStore
-from shared.store.interface import BadName
+from shared.store.interface import BadName, NoAnswer
 
 EPOCHS = 4
 LONG = "/".join("é" * 100 for _ in range(2))
@@ -167,7 +168,116 @@ def test_a_file_of_an_earlier_attempt_that_a_look_takes_away_stays_in_the_bucket
     assert name in {entry.name for entry in store.list("jobs")}
 
 
-def test_the_first_plan_of_a_job_stands(scene: Scene) -> None:
+def test_the_first_plan_of_a_job_stands_and_nothing_comes_of_another_one(scene: Scene) -> None:
     replace_file(scene.job / "plan.json", b"another")
-    scene.push.push(is_last=True)
+    point = scene.attempt.resume / f"point-{EPOCHS + 1}"
+    replace_file(point, b"0")
+    for _ in range(2):
+        with pytest.raises(OtherDecision):
+            scene.push.push(is_last=True)
     assert scene.mirror.store.read("jobs/ab/job_ab/plan.json") == b"{}"
+    assert scene.mirror.store.read(scene.mirror.name_of(point)) is None
+
+
+def test_the_same_plan_is_no_other_decision(scene: Scene) -> None:
+    AttemptPush(scene.mirror, scene.attempt).push(is_last=True)
+
+
+# An upload that was given up, and that the server carries out after a newer one.
+
+
+class Late(FolderStore):
+    """Gives the next request up, which `arrive` carries out."""
+
+    arrive: Callable[[], object] | None = None
+    gives_up = False
+
+    def replace(self, name: str, pieces: Iterable[bytes], modified_ns: int | None = None) -> None:
+        content = b"".join(pieces)
+        self._ask(partial(super().replace, name, [content], modified_ns))
+
+    def remove(self, name: str) -> None:
+        self._ask(partial(super().remove, name))
+
+    def _ask(self, act: Callable[[], object]) -> None:
+        if not self.gives_up:
+            act()
+            return
+        self.arrive, self.gives_up = act, False
+        raise NoAnswer("no answer")
+
+
+@pytest.fixture
+def late(tmp_path: Path) -> tuple[Scene, Late]:
+    store = Late(tmp_path / "bucket")
+    scene = Scene(tmp_path / "folder", store)
+    scene.push.push(is_last=True)
+    return scene, store
+
+
+def give_up(scene: Scene, store: Late) -> None:
+    store.gives_up = True
+    with pytest.raises(NoAnswer):
+        scene.push.push(is_last=True)
+
+
+def arrive(scene: Scene, store: Late, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The late request arrives; it was given up long ago when the next upload comes."""
+    assert not scene.push.is_settled()
+    assert store.arrive is not None
+    store.arrive()
+    scene.push.push(is_last=True)
+    assert not scene.push.is_settled(), "another one may be under way"
+    monkeypatch.setattr(shared.mirror.late, "LATE_SECONDS", 0)
+    scene.push.push(is_last=True)
+    assert scene.push.is_settled()
+
+
+def test_an_older_log_that_arrives_late_does_not_stay(
+    late: tuple[Scene, Late], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, store = late
+    log = scene.attempt.events_file
+    _append(log, b"1\n")
+    give_up(scene, store)
+    _append(log, b"2\n")
+    scene.push.push(is_last=True)
+    arrive(scene, store, monkeypatch)
+    assert store.read(scene.mirror.name_of(log)) == b"1\n2\n"
+
+
+def test_an_upload_that_arrives_late_brings_no_file_back(
+    late: tuple[Scene, Late], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, store = late
+    file = scene.attempt.files / "a"
+    file.write_bytes(b"1")
+    give_up(scene, store)
+    scene.push.push(is_last=True)
+    file.unlink()
+    scene.push.push(is_last=True)
+    arrive(scene, store, monkeypatch)
+    assert store.read(scene.mirror.name_of(file)) is None
+
+
+def test_a_removal_that_arrives_late_takes_no_file_away(
+    late: tuple[Scene, Late], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, store = late
+    file = scene.attempt.files / "a"
+    file.write_bytes(b"1")
+    scene.push.push(is_last=True)
+    file.unlink()
+    give_up(scene, store)
+    file.write_bytes(b"2")
+    scene.push.push(is_last=True)
+    arrive(scene, store, monkeypatch)
+    assert store.read(scene.mirror.name_of(file)) == b"2"
+
+
+def test_an_upload_that_is_repeated_unchanged_leaves_nothing_to_wait_for(late: tuple[Scene, Late]) -> None:
+    scene, store = late
+    _append(scene.attempt.events_file, b"1\n")
+    give_up(scene, store)
+    scene.push.push(is_last=True)
+    assert scene.push.is_settled()

@@ -131,7 +131,7 @@ def test_what_is_open_of_images_follows_from_them() -> None:
             'received "mae"',
         ),
         (images(1001, 2), {"model": CNN}, "#/dataset/id", "1001 classes, expected at most 1000"),
-        (images(3, 1), {"model": CNN}, "#/dataset/stratify", "a class has one row only"),
+        (images(3, 1), {"model": CNN}, "#/dataset/stratify", "a class has only one row"),
         (
             images(3, 3),
             {"model": CNN, "dataset": {**IMAGES, "validation_fraction": 0.1}},
@@ -370,7 +370,7 @@ def test_mixup_refuses_a_loss_of_class_numbers_and_names_those_that_fit() -> Non
     asked = {"loss": "sparse_categorical_crossentropy"}
     found = refusals(images(), model=CNN, hyperparameters=asked, **MIXUP)
     detail = found["#/hyperparameters/loss"]
-    assert "shares of two classes: use categorical_crossentropy or categorical_focal_crossentropy" in detail
+    assert "two classes: use categorical_crossentropy or categorical_focal_crossentropy" in detail
     focal = {"loss": {"name": "categorical_focal_crossentropy", "gamma": 1.0}}
     assert (
         judged(images(), model=CNN, hyperparameters=focal, **MIXUP).spec.hyperparameters.loss_name

@@ -7,11 +7,10 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
-from shared.mirror.opening import PATIENCE
 from shared.settings import Settings
 from shared.store.bucket import PART_BYTES
 from shared.store.interface import BadName, NoAnswer, StoreError
-from shared.store.opening import open_bucket, open_store
+from shared.store.opening import PATIENCE, open_bucket, open_store
 from tests.support.bucket import KEYS, Server, access_to, running_server
 
 
@@ -39,8 +38,8 @@ def lose_answers(server: Server, method: str, count: int, query: str = "") -> No
     server.lose_answer = lose
 
 
-# 3 are the tries of obstore for one request, and 9 all that a create makes.
-@pytest.mark.parametrize("lost", [1, 3, 8])
+# 3 are the tries of obstore for one request.
+@pytest.mark.parametrize("lost", [1, 3])
 def test_a_create_whose_answer_was_lost_is_recognised_as_our_own(server: Server, lost: int) -> None:
     store = server.store()
     lose_answers(server, "PUT", lost)
@@ -57,6 +56,21 @@ def test_a_create_whose_answer_was_lost_and_that_somebody_else_had_won_is_not_ou
     assert store.read("claim.json") == b"theirs"
 
 
+def test_who_must_know_of_each_request_that_fails_hears_of_it_at_once(server: Server) -> None:
+    store = server.store()
+    lose_answers(server, "PUT", 1)
+    with pytest.raises(NoAnswer):
+        store.once().replace("a", [b"1"])
+    lose_answers(server, "POST", 1, "delete")
+    with pytest.raises(NoAnswer):
+        store.once().remove("a")
+    lose_answers(server, "PUT", 1)
+    store.replace("a", [b"2"])
+    lose_answers(server, "PUT", 1, "partNumber")
+    store.once().replace("large", [b"x" * PART_BYTES, b"y"])
+    assert [entry.name for entry in store.list()] == ["a", "large"]
+
+
 def test_a_create_that_got_no_answer_at_all_is_recognised_when_it_is_asked_for_again(server: Server) -> None:
     store = server.store()
     server.lose_answer = lambda _: True
@@ -66,6 +80,19 @@ def test_a_create_that_got_no_answer_at_all_is_recognised_when_it_is_asked_for_a
     assert not server.store(store.place.removeprefix("s3://")).create("end.json", b"ours"), "it is another one's"
     assert store.create("end.json", b"ours")
     assert not store.create("end.json", b"ours"), "it was asked for once more, after it had been answered"
+
+
+def test_no_more_unanswered_creates_are_remembered_than_memory_holds(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.store.bucket._MOST_UNANSWERED", 1)
+    store = server.store()
+    server.lose_answer = lambda _: True
+    for name in ("a", "b"):
+        with pytest.raises(NoAnswer):
+            store.create(name, b"ours")
+    server.lose_answer = lambda _: False
+    assert [store.create(name, b"ours") for name in ("a", "b")] == [True, False]
 
 
 def test_a_large_file_is_streamed_by_parts_and_only_while_it_stays_the_same(server: Server) -> None:

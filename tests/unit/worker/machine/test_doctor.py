@@ -55,7 +55,7 @@ def test_tensorflows_code_fits_the_card_is_compiled_for_it_or_is_not_there(capab
     ("missing", "card", "status", "says"),
     [
         ({}, L4, "ok", ""),
-        ({"libcuda.so.1": "libcudnn.so.9"}, None, "ok", "all are found but the driver's libcuda.so.1"),
+        ({"libcuda.so.1": "libcudnn.so.9"}, None, "ok", "all are found except the driver's libcuda.so.1"),
         ({"libcuda.so.1": "libcudnn.so.9"}, L4, "problem", "NVIDIA_DRIVER_CAPABILITIES"),
         ({"libcublas.so.12": "libcudnn.so.9", "libcuda.so.1": "x"}, L4, "problem", "fitstop[gpu]"),
     ],
@@ -83,7 +83,7 @@ def test_a_library_that_lies_without_those_beside_it_is_told_with_what_it_misses
 def test_a_trial_that_fails_says_why():
     trial = try_training("GPU")
     assert trial.report == {}
-    assert "built for the CPU alone" in trial.failure
+    assert "the CPU build of TensorFlow" in trial.failure
 
 
 def test_the_doctor_says_what_the_kernel_gives_of_the_box_and_what_it_lacks():
@@ -106,7 +106,7 @@ def test_a_trial_of_the_box_reports_the_layers_of_another_process():
 def test_a_worker_takes_programs_by_its_setting_and_by_its_kernel(monkeypatch):
     monkeypatch.setattr(programs, "try_box", lambda: BoxTrial(openings="files: no Landlock"))
     assert programs.explain_no_programs("no") == "FITSTOP_ALLOW_CODE=no"
-    assert programs.explain_no_programs("boxed") == "the box does not close on this machine: files: no Landlock"
+    assert programs.explain_no_programs("boxed") == "scripts cannot be confined on this machine: files: no Landlock"
     assert programs.explain_no_programs("unboxed") == ""
     monkeypatch.setattr(programs, "try_box", BoxTrial)
     assert programs.explain_no_programs("boxed") == ""

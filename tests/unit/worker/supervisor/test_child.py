@@ -38,7 +38,7 @@ def never_works() -> None:
 
 def test_this_tensorflow_is_built_for_the_cpu_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert check_gpu() == CPU_ONLY
-    assert "CPU alone" in capsys.readouterr().err
+    assert "CPU build" in capsys.readouterr().err
 
 
 def test_a_worker_with_such_a_tensorflow_trains_on_the_cpu() -> None:

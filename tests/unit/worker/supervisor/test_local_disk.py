@@ -50,7 +50,7 @@ def test_after_each_attempt_that_failed_on_it_the_disk_rests_longer_and_only_a_f
         with monkeypatch.context() as patch:
             patch.setattr(LocalDisk, "_write", _refuse)
             disk.look()
-        assert "is not fit: quota" in disk.problem
+        assert "cannot be used: quota" in disk.problem
         disk.look()
         assert disk.problem == ""
     now[0] += 10_000

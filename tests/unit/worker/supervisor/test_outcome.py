@@ -182,7 +182,7 @@ def test_a_silent_worker_is_a_loss_that_names_it_and_says_for_how_long_it_was_si
 
 
 def test_a_worker_whose_process_is_gone_is_a_loss_that_says_so(volume):
-    assert "has ended without a word" in lost_attempt(taken(posted(volume)), SETTINGS, is_gone=True).error.message
+    assert "ended without a report" in lost_attempt(taken(posted(volume)), SETTINGS, is_gone=True).error.message
 
 
 def lose(job, times, *, after=0, settings=SETTINGS, progress=False):

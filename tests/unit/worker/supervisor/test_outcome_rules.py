@@ -259,7 +259,7 @@ def test_what_is_no_pulse_is_ignored_without_a_wait(said: bytes) -> None:
 
 @pytest.mark.parametrize(("child", "how"), [
     (Exit(1, has_begun=False), "ended with status 1"),
-    (Exit(-signal.SIGABRT, "hang", has_begun=False), "did not begin in time"),
+    (Exit(-signal.SIGABRT, "hang", has_begun=False), "did not start in time"),
 ])  # fmt: skip
 def test_a_child_that_never_began_is_its_workers_fault_and_counts_nothing(
     job: JobFolder, child: Exit, how: str

@@ -259,7 +259,7 @@ def test_an_attempt_whose_worker_has_ended_here_is_lost_after_a_beat_that_did_no
     sweeper.sweep()
     end = attempt.end()
     assert (end.outcome, end.error.code) == ("lost", "worker_lost")
-    assert "has ended without a word" in end.error.message
+    assert "ended without a report" in end.error.message
 
 
 def test_a_worker_that_beats_is_there_whatever_its_process_looks_like(volume, sweeper, clock, gone):

@@ -53,7 +53,7 @@ def test_a_program_that_left_too_much_fails_for_good_whatever_it_says_itself(vol
 
 def test_a_program_that_meets_an_open_box_is_handed_back(volume):
     attempt = taken(posted_program(volume))
-    error = JobError(code="no_box", message="the box does not close here")
+    error = JobError(code="no_box", message="scripts cannot be confined here")
     failed = Ending(status="failed", stop=ending("failed").stop, error=error)
     attempt.conclude(Conclusion(ending=failed, may_retry=True))
     end = decide(attempt, Exit(0), Settings())

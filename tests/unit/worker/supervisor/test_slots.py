@@ -260,11 +260,11 @@ def test_after_an_attempt_that_failed_on_the_local_disk_the_worker_is_unfit_and_
     worker = Worker(Settings(), volume, FakeQueue(), EmptyNursery())
     worker._ready = True
     assert worker.may_take()
-    worker._heed(JobError(code=code, message="a disk of the worker's own machine is full"))
+    worker._heed(JobError(code=code, message="a local disk of the worker's machine is full"))
     assert not worker.may_take()
     worker._show_card()
     assert [(card.ready, card.unfit) for card in volume.worker_cards()] == [
-        (False, "a disk of the worker's own machine is full")
+        (False, "a local disk of the worker's machine is full")
     ]
 
 

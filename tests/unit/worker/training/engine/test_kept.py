@@ -66,7 +66,7 @@ def test_a_store_or_a_folder_that_cannot_be_used_keeps_no_job_from_its_work(monk
     (folder / "threads-2__1").touch()
     monkeypatch.setenv(STORE_VARIABLE, str(tmp_path / "missing"))
     keep_compiled()
-    assert "what was compiled is not kept" in caplog.text
+    assert "compiled programs are not stored" in caplog.text
     monkeypatch.setenv(VARIABLE, str(tmp_path / "missing"))
     use_kept_programs(2)
     assert "the programs of earlier jobs are not used" in caplog.text

@@ -114,7 +114,7 @@ def test_what_keras_itself_writes_in_the_old_layout_is_read(given: Any, tmp_path
             lambda: keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, use_bias=False, name="first")]),
             "2 arrays for",
         ),
-        (lambda: keras.Model(*chain(7)), "hold no layer more_0; they are of another model"),
+        (lambda: keras.Model(*chain(7)), "hold no layer more_0; they belong to another model"),
     ],
     ids=["another width", "layers less", "arrays less", "layers more"],
 )

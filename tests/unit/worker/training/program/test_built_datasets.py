@@ -50,7 +50,7 @@ def test_a_script_has_the_batches_that_it_has_by_plain_python(volume: Volume, tm
     job, stop = succeed(volume, SCRIPT)
     assert stop.last_epoch == 5
     assert [event.data["resume"] for event in events_of(job, "fit")] == ["exact", "exact"]
-    assert "builds for the epochs" in events_of(job, "engine")[0].message
+    assert "builds for each epoch" in events_of(job, "engine")[0].message
     written = {name: file_of(job, name).read_bytes() for name in ("log.csv", "weights.npy")}
     put_back = after_losing_the_second_call(job)
     assert {name: file_of(put_back, name).read_bytes() for name in written} == written
@@ -67,7 +67,7 @@ def after_losing_the_second_call(job: JobFolder) -> JobFolder:
         point.unlink()
     first.close(AttemptEnd(outcome="lost", ended_at=utc_now()))
     assert play_attempt(claim(job, 2)).status == "succeeded"
-    assert "its end is put back" in events_of(job, "fit")[0].message
+    assert "its end state is restored" in events_of(job, "fit")[0].message
     return job
 
 
@@ -77,13 +77,13 @@ PLAIN = SCRIPT.partition("train, valid")[0] + "data = build(0)\nvalid = validati
 # Calls of fit, and what makes them exact.
 CALLS = {
     "fitstop.dataset(build), validation_data=valid": "",
-    "data": "x is a tf.data dataset: Keras itself goes through the data, and what it draws cannot be put back; "
+    "data": "x is a tf.data dataset: Keras itself iterates over the data, and its random state cannot be restored; "
     "give fit fitstop.dataset(build)",
-    "fitstop.dataset(build), steps_per_epoch=2": "leave out steps_per_epoch",
+    "fitstop.dataset(build), steps_per_epoch=2": "omit steps_per_epoch",
     "x, y, validation_data=valid": "give validation_data as arrays",
     "fitstop.dataset(lambda epoch: data.shuffle(9).map(lambda *one: one))": "build(0) gave two different first",
-    "fitstop.dataset(build), validation_data=data": "validation_data gives other batches",
-    "fitstop.dataset(lambda epoch: build(epoch).with_options(loose))": "not deterministic, by its options",
+    "fitstop.dataset(build), validation_data=data": "validation_data gives different batches",
+    "fitstop.dataset(lambda epoch: build(epoch).with_options(loose))": "not a deterministic dataset, by its options",
 }
 
 

@@ -98,7 +98,7 @@ def test_epochs_count_over_all_calls_and_the_script_sees_its_own(volume: Volume)
         [0, 1], [0, 1], [4, 5, 6], [4, 5, 6], ["accuracy", "loss"],
     ]  # fmt: skip
     assert [event.data["epoch"] for event in events_of(job, "epoch")] == [1, 2, 3, 4, 5]
-    assert "nothing stops it sooner" in events_of(job, "fit")[0].message
+    assert "only the job's budget can end it sooner" in events_of(job, "fit")[0].message
 
 
 def test_early_stopping_that_can_never_act_is_a_warning(volume: Volume) -> None:

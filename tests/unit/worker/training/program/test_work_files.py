@@ -98,7 +98,7 @@ def test_a_point_whose_copy_is_not_whole_is_damaged(tmp_path: Path) -> None:
     state = files.state()
     check_copy(first.job, state)
     (first.resume / "files" / state["copy"] / "two").unlink()
-    with pytest.raises(DamagedPoint, match="are not all there"):
+    with pytest.raises(DamagedPoint, match="are incomplete"):
         check_copy(first.job, state)
     shutil.rmtree(first.resume / "files" / state["copy"])
     with pytest.raises(DamagedPoint):
