@@ -125,7 +125,7 @@ memory-proof: $(VENV)/.dev  ## train on an array of 6 GB within 2 GiB of anonymo
 bucket-proof: $(VENV)/.dev  ## kill a bucket's server while a volume is copied: make bucket-proof [KILLS= SEED=]
 	$(BIN)/python -m proofs.bucket_copy --kills $(or $(KILLS),20) --seed $(SEED)
 
-bucket-volume-proof: $(VENV)/.dev  ## lose machines and the server of a volume in a bucket: make bucket-volume-proof [KILLS= SEED=]
+bucket-volume-proof: $(VENV)/.dev  ## lose and freeze machines, the API and the server of a volume in a bucket: make bucket-volume-proof [KILLS= SEED=]
 	$(BIN)/python -m proofs.bucket_volume --kills $(or $(KILLS),8) --faults --seed $(SEED)
 
 TRIALS ?= 200
@@ -204,11 +204,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Each stamp stands for one lock file installed, and the project itself beside it. TensorFlow's builds for the CPU and for
-# GPUs are two packages with the same files: what was installed with the other one goes first.
+# GPUs are two packages with the same files: what was installed with the other one goes first. Pip compiles file by file,
+# half of its time: all cores do it afterwards.
 OTHERS = $(wildcard $(addprefix $(VENV)/.,$(if $(findstring gpu,$*),dev local worker,local-gpu gpu)))
 
 $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/bin/python
 	$(if $(OTHERS),$(BIN)/python -m pip uninstall --quiet --quiet --yes tensorflow tensorflow-cpu && rm -f $(OTHERS))
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $<
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 	@touch $@

@@ -38,6 +38,10 @@ class Client(SweepRequests):
         except httpx2.HTTPError:
             return False
 
+    def ready(self) -> Json:
+        """Whether a job posted now would run: `status`, and `checks` by subject, each with `ok` and `detail`."""
+        return self._document_of(self._request("GET", "/readyz"))
+
     def workers(self) -> Json:
         """The list of workers, each with its `status`."""
         return self._get("workers")

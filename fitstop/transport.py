@@ -35,7 +35,11 @@ class Transport:
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx2.Timeout(seconds, connect=min(seconds, 5)),
             trust_env=not self.connection.is_local,
+            event_hooks={"response": [self._look_at]},
         )
+        self._volume_away = ""
+        # Called with what the service says when it answers without its volume.
+        self.on_volume_away: Callable[[str], object] = lambda _: None
         # A Run of a notebook is never closed by anybody.
         weakref.finalize(self, self._http.close)
 
@@ -48,6 +52,12 @@ class Transport:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def _look_at(self, response: httpx2.Response) -> None:
+        away = response.headers.get("Fitstop-Volume-Away", "")
+        if away and not self._volume_away:
+            self.on_volume_away(away)
+        self._volume_away = away
 
     def _download(self, path: str, to: Path, sha256: str | None = None, *, is_zip: bool = False) -> None:
         beside = to.with_name(f".{to.name}.{os.getpid()}.part")
@@ -72,11 +82,14 @@ class Transport:
         except Unreachable:
             return self._json("POST", path, json=document, headers=headers)
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+    def _request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:
-            response = self._http.request(method, path, **options)
+            return self._http.request(method, path, **options)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        response = self._request(method, path, **options)
         if not response.is_success:
             raise error_of(response.status_code, _document(response))
         return response
@@ -87,7 +100,10 @@ class Transport:
     def _json(self, method: str, path: str, *, params: Json | None = None, **options: Any) -> Json:
         """Ask, and take the answer's JSON; of `params`, those that are None are left out."""
         given = {name: value for name, value in (params or {}).items() if value is not None}
-        document = _document(self._send(method, path, params=given, **options))
+        return self._document_of(self._send(method, path, params=given, **options))
+
+    def _document_of(self, response: httpx2.Response) -> Json:
+        document = _document(response)
         if not isinstance(document, dict):
             raise self._no_service()
         return document

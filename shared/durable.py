@@ -10,12 +10,12 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from shared.mirror.attached import WriteThrough, mirror_of
+from shared.mirror.attached import WriteThrough, mirror_at, mirror_of
 from shared.plain_files import read_plain
 from shared.storage import at_path
 
@@ -176,6 +176,29 @@ def remove_tree(folder: Path) -> None:
             here.rmdir()
         except OSError:
             continue
+
+
+def publish_folder(root: Path, prepared: Path, place: Path, find: Callable[[], object]) -> bool:
+    """Make a prepared folder of the volume at `root` the one at `place`, whole or not at all; gone afterwards.
+
+    Its files are fsynced. False where the name is taken, of which `find` returns what has it.
+    """
+    sync_folder(prepared)
+    try:
+        if (mirror := mirror_at(root)) is not None:
+            is_new = mirror.publish(prepared, place)
+        else:
+            prepared.rename(place)
+            is_new = True
+    except OSError:
+        if mirror is not None or find() is None:
+            raise
+        is_new = False
+    if is_new:
+        sync_folder(place.parent)
+    else:
+        shutil.rmtree(prepared, ignore_errors=True)
+    return is_new
 
 
 def remove_file(path: Path) -> None:

@@ -34,6 +34,7 @@ from shared.durable import (
     create_file,
     encode,
     make_folder,
+    publish_folder,
     read_bytes,
     remove_file,
     remove_name,
@@ -95,7 +96,7 @@ class Volume:
         self.programs = ProgramStore(root)
         make_folder(root)
         guard(root)
-        self._identity = VolumeIdentity(root)
+        self.identity = VolumeIdentity(root)
         for folder in (self.datasets, self.open, self.annotated, self.turns, self.jobs, self.workers, self.deleted):
             make_folder(folder)
         # Those whose names this process has brought onto the disk.
@@ -105,7 +106,7 @@ class Volume:
 
     def check(self) -> None:
         """Raise OSError where the volume is away or cannot be read. Costs one look at one file."""
-        self._identity.check()
+        self.identity.check()
         if (mirror := mirror_at(self.root)) is not None:
             mirror.check()
 
@@ -181,18 +182,8 @@ class Volume:
 
         `prepared` lies on the volume and its files are fsynced.
         """
-        sync_folder(prepared)
-        if (mirror := mirror_at(self.root)) is not None:
-            return mirror.publish(prepared, self.dataset_folder(dataset_id))
-        try:
-            prepared.rename(self.dataset_folder(dataset_id))
-        except OSError:
-            if self.dataset(dataset_id) is None:
-                raise
-            shutil.rmtree(prepared, ignore_errors=True)
-            return False
-        sync_folder(self.datasets)
-        return True
+        place = self.dataset_folder(dataset_id)
+        return publish_folder(self.root, prepared, place, lambda: self.dataset(dataset_id))
 
     def remove_dataset(self, dataset_id: str) -> bool:
         """Make a dataset not exist any more, at once and whole; False where there is none."""

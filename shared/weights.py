@@ -3,15 +3,13 @@
 Nobody loads them as a model. The training process reads their arrays by name, and the API only their first bytes.
 """
 
-import shutil
 from pathlib import Path
 from typing import Literal
 
 from shared.document import Document, read_document
-from shared.durable import make_folder, sync_folder
+from shared.durable import make_folder, publish_folder
 from shared.ids import WeightsId, is_weights_id
 from shared.job_folder import JobFolder
-from shared.mirror.attached import mirror_at
 from shared.project import DEFAULT_PROJECT, ProjectName
 from shared.spec import AnyJobSpec, ApplicationSpec, KerasSpec, ProgramJobSpec
 
@@ -65,18 +63,7 @@ class WeightsStore:
 
     def publish(self, prepared: Path, weights_id: str) -> bool:
         """Make a prepared folder the weights with that id, whole or not at all; False where the id is taken."""
-        sync_folder(prepared)
-        if (mirror := mirror_at(self._volume)) is not None:
-            return mirror.publish(prepared, self.place(weights_id))
-        try:
-            prepared.rename(self.place(weights_id))
-        except OSError:
-            if self.find(weights_id) is None:
-                raise
-            shutil.rmtree(prepared, ignore_errors=True)
-            return False
-        sync_folder(self.folder)
-        return True
+        return publish_folder(self._volume, prepared, self.place(weights_id), lambda: self.find(weights_id))
 
 
 def weights_of(spec: AnyJobSpec) -> str | None:

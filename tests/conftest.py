@@ -4,13 +4,20 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from werkzeug.routing import Rule
+from xdist.scheduler import LoadFileScheduling
 
 from shared.volume import Volume
+
+if TYPE_CHECKING:
+    from tests.support.both_stores import Machines
+    from tests.support.bucket import Server
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Threads would make the fork servers of tests unsafe to fork, as those of workers (worker/supervisor/nursery.py).
@@ -27,6 +34,20 @@ hypothesis.settings.register_profile("fitstop", deadline=None)
 hypothesis.settings.load_profile("fitstop")
 
 _LOGGED_CHARACTERS = 4000
+# The tests of each folder share a service, a worker and perhaps a browser, which one process starts and not each.
+_ONE_SERVICE_EACH = ("tests/e2e/page/", "tests/e2e/")
+
+
+class _ByService(LoadFileScheduling):
+    """All tests of a file run in the same process, and so do those of the files that share a service."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return next((folder for folder in _ONE_SERVICE_EACH if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return _ByService(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:
@@ -64,6 +85,23 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def routes_compiled_once() -> Generator[None]:
+    """Werkzeug compiles two functions for each route of each app, 20 ms for an API; those of equal routes are equal."""
+    compile_builder: Any = Rule._compile_builder
+    kept: dict[tuple[object, ...], object] = {}
+
+    def kept_builder(rule: Rule, append_unknown: bool = True) -> object:
+        key = (append_unknown, repr(rule.defaults), *rule._trace)
+        if key not in kept:
+            kept[key] = compile_builder(rule, append_unknown)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", kept_builder)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def tensorflow_as_it_starts() -> Generator[None]:
     """What a run in this process sets of TensorFlow does not reach the next test."""
@@ -72,7 +110,53 @@ def tensorflow_as_it_starts() -> Generator[None]:
         tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `both_stores` on a volume in a folder and on one in a bucket."""
+    marked = metafunc.definition.get_closest_marker
+    if marked("both_stores") and not marked("folder_only") and "store_kind" in metafunc.fixturenames:
+        metafunc.parametrize("store_kind", ["folder", "bucket"])
+
+
 @pytest.fixture
-def volume(tmp_path: Path) -> Volume:
-    """An empty volume."""
-    return Volume(tmp_path / "volume")
+def store_kind() -> str:
+    """Where the volume is: in a `folder`, or in a `bucket`."""
+    return "folder"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> "Iterator[Server]":
+    """One server for all tests that let it behave; those that do not start their own."""
+    from tests.support.bucket import running_server
+
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def open_machines(store_kind: str, request: pytest.FixtureRequest) -> "Callable[[Path], Machines]":
+    """Opens a new volume, with the folders of its machines below a folder."""
+    from tests.support.both_stores import Machines
+
+    if store_kind == "folder":
+        return Machines
+    server: Server = request.getfixturevalue("s3_server")
+
+    def open_bucket(folder: Path) -> Machines:
+        bucket = server.make_bucket()
+        return Machines(folder, lambda: server.store(bucket, "some/prefix"))
+
+    return open_bucket
+
+
+@pytest.fixture
+def machines(open_machines: "Callable[[Path], Machines]", tmp_path: Path) -> "Iterator[Machines]":
+    """The API's machine, and those that a test adds."""
+    machines = open_machines(tmp_path)
+    yield machines
+    machines.end()
+
+
+@pytest.fixture
+def volume(machines: "Machines") -> Volume:
+    """An empty volume, as the API sees it."""
+    return machines.volume

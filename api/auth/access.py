@@ -102,7 +102,7 @@ def _check() -> Response | None:
     known = _find_session_key() if is_session else _find_key()
     if known is None:
         # A volume that is away knows no key.
-        service().volume.check()
+        service().volume.identity.check()
         return _redirect_to_sign_in() if needed == "page" else _refuse()
     g.caller = Caller(known.id, known.scope, known.project, is_session)
     if _REACH[known.scope] < _REACH[needed]:
@@ -161,7 +161,7 @@ def _find_key() -> KnownKey:
         raise _unauthorized("no_key", f"the Authorization header has no key: {_HOW}")
     known = _find_by_header(sent)
     if known is None:
-        service().volume.check()
+        service().volume.identity.check()
         raise _unauthorized(
             "unknown_key",
             "unknown API key; a key is fs_, 12 characters, _ and 40 characters: check that it was copied whole",

@@ -26,8 +26,12 @@ from shared.problems import Conflict, FitstopError, NotFound, Problem, Refused
 
 MEDIA_TYPE = "application/problem+json"
 
-_RETRY_SECONDS = 5
+RETRY_SECONDS = 5
 _UPGRADE_SECONDS = 60
+_NO_ANSWER = (
+    "the bucket that holds the volume does not answer; what was asked may have been done all the same: look, or repeat "
+    "a post with its Idempotency-Key"
+)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 log = logging.getLogger(__name__)
@@ -140,10 +144,13 @@ def _unusable(error: UnusableDocument) -> Response:
 
 
 def _volume(error: OSError) -> Response:
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    if error.errno == errno.EREMOTEIO:
+        log.warning("the bucket failed (request %s): %s", request_id(), error.strerror)
+        return document(503, "volume_unavailable", _NO_ANSWER, headers=headers)
     log.error("the volume failed (request %s)", request_id(), exc_info=error)
     if error.errno in _FULL:
         return document(507, "volume_full", "the volume is full; nothing was stored")
-    headers = {"Retry-After": str(_RETRY_SECONDS)}
     return document(503, "volume_unavailable", "the volume cannot be used now; try again later", headers=headers)
 
 

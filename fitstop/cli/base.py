@@ -9,7 +9,7 @@ from fitstop.cli.exit_codes import ExitCode, exit_code
 from fitstop.client import Client
 from fitstop.connection import Connection, find_connection
 from fitstop.errors import ClientError
-from fitstop.terminal.output import hint, print_error
+from fitstop.terminal.output import hint, plain, print_error
 
 # What an answer without a part, or with another kind of value, leads to. Answers are not checked field by field, so
 # that a service of a later version is understood.
@@ -70,6 +70,7 @@ def connection(ctx: click.Context) -> Connection:
 def open_client(ctx: click.Context) -> Client:
     """A client of that service, closed when the command ends."""
     client = Client(connection(ctx))
+    client.on_volume_away = lambda words: hint(plain(f"warning: {words}"))
     ctx.call_on_close(client.close)
     return client
 

@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from fitstop.client import Client
+from fitstop.connection import Connection, read_cli_json
+from fitstop.errors import ClientError
 from fitstop.local.ports import DEFAULT_PORT
 from fitstop.local.redis_server import NO_REDIS, NONE, find_redis_server
 from fitstop.service import run_service
@@ -55,6 +58,7 @@ class Finding:
 def look_at_all(volume: str, data: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Every check, quick ones first. The GPU checks may take minutes on a GPU that compiles its own kernels."""
     yield look_at_provider(environment)
+    yield from look_at_service(data)
     if "://" in volume:
         yield from look_at_bucket(volume)
         # What jobs read and write is there, behind the bucket.
@@ -112,6 +116,23 @@ def is_container(mounts: str, *, is_marked: bool) -> bool:
             is_whole_disk = source.startswith("/dev/") and before.split()[3] == "/"
             return "overlay" in kind or (is_marked and not is_whole_disk)
     return is_marked
+
+
+def look_at_service(data: Path) -> Iterator[Finding]:
+    """Whether the service that `fitstop up` runs on this folder would run a job; nothing where none answers."""
+    stack = read_cli_json(data)
+    if stack is None:
+        return
+    with Client(Connection(stack.url, stack.api_key, str(data))) as client:
+        try:
+            checks = client.ready()["checks"]
+        except (ClientError, LookupError):
+            return
+    problems = [f"{name}: {one['detail']}" for name, one in checks.items() if not one["ok"]]
+    if problems:
+        yield Finding("service", "problem", f"{stack.url}: {'; '.join(problems)}", f"see the logs in {data / 'logs'}")
+    else:
+        yield Finding("service", "ok", f"{stack.url} is ready for jobs")
 
 
 def look_at_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108  looked at, not written

@@ -44,10 +44,12 @@ _PASSED_ON_PREFIXES = ("CUDA_", "FITSTOP_", "LC_", "NVIDIA_", "SSL_", "TF_", "XL
 # What FITSTOP_IDLE_HOOK needs to stop a machine of RunPod or Vast.ai; for the worker alone.
 _OF_THE_PROVIDER = ("CONTAINER_", "RUNPOD_", "VAST_")
 MLFLOW_VARIABLE = "FITSTOP_MLFLOW_URI"
-# The keys and the address of a bucket, for what works on the volume.
-_OF_THE_BUCKET = ("AWS_",)
+_PROXIES = tuple(f"{one}_PROXY" for one in ("HTTP", "HTTPS", "ALL", "NO"))
+_PROXIES += tuple(name.lower() for name in _PROXIES)
+# The keys and the address of a bucket, and the way to it, for what works on the volume.
+_OF_THE_BUCKET = ("AWS_", *_PROXIES)
 # How to log in to an MLflow server, and the way to it; for the sender to MLflow alone.
-_OF_MLFLOW = ("MLFLOW_TRACKING_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_OF_MLFLOW = ("MLFLOW_TRACKING_", *_PROXIES)
 
 
 class NotReady(Exception):

@@ -6,9 +6,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from shared.mirror.known import KnownFiles
 from shared.mirror.local_folder import Eager, for_readers
@@ -19,15 +18,10 @@ from shared.seldom import Seldom
 from shared.settings import Settings
 from shared.store.bucket import BucketStore
 from shared.store.interface import NoAnswer, StoreError
-from shared.store.opening import open_bucket
+from shared.store.opening import PATIENCE, open_bucket
 from shared.store.trial import try_bucket
 from shared.volume_identity import COPY_FILE, MARKER_FILE
 
-if TYPE_CHECKING:
-    from obstore.store import RetryConfig
-
-# A request is given up before an attempt would count as lost for it.
-PATIENCE: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=4)}
 # Between two tries of a bucket that does not answer.
 _AGAIN_SECONDS = 3.0
 

@@ -6,10 +6,12 @@ process did not hint at.
 """
 
 import fcntl
+import logging
 import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from shared.mirror.known import Known
 from shared.mirror.mirror import Mirror
 from shared.mirror.names import CHANGED, OPEN, RESERVED, document_of, is_content, is_of_volume, unit_of
 from shared.store.interface import Entry, StoreError
+from shared.store.trial import TRIAL_FOLDER
 
 _EVERYTHING_SECONDS = 600.0
 # A reader looks at everything long before a hint goes.
@@ -27,6 +30,8 @@ _UNFINISHED_SECONDS = 3600.0
 _RANK_OF_OTHERS = 2
 
 Wants = Callable[[str, frozenset[str]], bool]
+
+log = logging.getLogger(__name__)
 
 
 def everything(_unit: str, _open_jobs: frozenset[str]) -> bool:
@@ -47,21 +52,50 @@ class Puller:
         self._seen: dict[str, str] = {}
         self._next_everything = 0.0
         self._turn: int | None = None
+        self._away = mirror.root.with_name(f"{mirror.root.name}.away")
+        self._shared: str | None = None
         # Called with the ids of jobs that a look has found.
         self.tell: Callable[[list[str]], object] = lambda _: None
 
     def look(self) -> bool:
         """One look; False where the bucket failed, which `Mirror.check` says from then on."""
-        mirror = self._mirror
+        trouble = self._find_trouble()
+        if trouble and not self._mirror.trouble:
+            log.warning("the bucket is away: %s", trouble)
+        elif self._mirror.trouble and not trouble:
+            log.warning("the bucket answers again")
+        self._mirror.trouble = trouble
+        return not trouble
+
+    def _find_trouble(self) -> str:
+        """Why a look failed, or the last one of the process that looks; empty where it did not."""
         try:
-            mirror.send_hints()
-            if self._has_turn():
-                self._look()
+            self._mirror.send_hints()
+            if not self._has_turn():
+                return self._shared_trouble()
+            self._look()
         except (StoreError, OSError) as error:
-            mirror.trouble = str(error)
-            return False
-        mirror.trouble = ""
-        return True
+            self._share_trouble(str(error))
+            return str(error)
+        self._share_trouble("")
+        return ""
+
+    def _shared_trouble(self) -> str:
+        try:
+            return self._away.read_text()
+        except FileNotFoundError:
+            return ""
+
+    def _share_trouble(self, trouble: str) -> None:
+        """For the processes that do not look. What one has left that was killed goes with our first look."""
+        if self._turn is None or trouble == self._shared:
+            return
+        with suppress(OSError):
+            if trouble:
+                self._away.write_text(trouble)
+            else:
+                self._away.unlink(missing_ok=True)
+            self._shared = trouble
 
     def look_at(self, *units: str) -> None:
         """Bring what has changed in these units now. Raises StoreError, OSError."""
@@ -93,6 +127,7 @@ class Puller:
     def _look_at_everything(self) -> dict[str, Entry]:
         units: dict[str, list[Entry]] = defaultdict(list)
         markers: dict[str, Entry] = {}
+        others: list[Entry] = []
         newest = 0
         known: dict[str, dict[str, Known]] = defaultdict(dict)
         for name, one in self._mirror.known.below("").items():
@@ -104,6 +139,8 @@ class Puller:
                 markers[rest] = entry
             elif is_of_volume(entry.name):
                 units[unit_of(entry.name) or ""].append(entry)
+            else:
+                others.append(entry)
         open_jobs = _ids(markers)
 
         def sync(unit: str) -> None:
@@ -116,6 +153,7 @@ class Puller:
         self._for_each({*units, *known}, sync)
         for unit, entries in units.items():
             self._remove_unfinished(unit, entries, newest)
+        self._remove_trials(others, newest)
         return markers
 
     def _for_each(self, units: Iterable[str], act: Callable[[str], None]) -> None:
@@ -135,6 +173,12 @@ class Puller:
             list(self._mirror.pool_of_units.map(try_one, same_rank))
         if failures:
             raise failures[0]
+
+    def _remove_trials(self, entries: list[Entry], newest: int) -> None:
+        """Remove what trials of the bucket have left whose processes were killed. By the bucket's clock alone."""
+        for entry in entries:
+            if entry.name.startswith(f"{TRIAL_FOLDER}/") and newest - entry.modified_ns > _UNFINISHED_SECONDS * 10**9:
+                self._mirror.store.remove(entry.name)
 
     def _remove_unfinished(self, unit: str, entries: list[Entry], newest: int) -> None:
         """Remove what somebody has left who was killed while uploading it. By the bucket's clock alone."""

@@ -12,7 +12,7 @@ import threading
 from shared.job import ProcessIdentity
 from shared.mirror.names import RESERVED
 from shared.processes import is_gone, this_process
-from shared.store.interface import Store, StoreError
+from shared.store.interface import NoAnswer, Store, StoreError
 
 
 class Reservations:
@@ -22,13 +22,15 @@ class Reservations:
         self._store = store
         self._one_at_a_time = threading.Lock()
         self._to_give_up: dict[str, str] = {}
+        # Those whose create got no answer, by the token that they have where they are ours.
+        self._unanswered: dict[str, str] = {}
 
     def reserve(self, folder: str) -> str | None:
         """Reserve a folder for this process; the name of the reservation, or None where another upload has it."""
         token, process = secrets.token_hex(8), this_process()
         ours = json.dumps({"token": token, "process": process and process.model_dump(mode="json")}).encode()
         place = f"{folder}/{RESERVED}"
-        while not self._store.create(place, ours):
+        while not self._create(place, ours, token):
             standing = self._store.read(place)
             if standing is None:
                 # Removed at this moment, with all else that was below the folder.
@@ -38,6 +40,14 @@ class Reservations:
                 return None
             place = f"{folder}/{RESERVED}-{before['token']}"
         return place
+
+    def _create(self, place: str, ours: bytes, token: str) -> bool:
+        try:
+            return self._store.create(place, ours)
+        except NoAnswer:
+            with self._one_at_a_time:
+                self._unanswered[place] = token
+            raise
 
     def give_up(self, place: str) -> None:
         """Let others have it; where the bucket fails, with one of the next looks."""
@@ -51,6 +61,11 @@ class Reservations:
     def send(self) -> None:
         """Give up what could not be given up before. Raises StoreError."""
         with self._one_at_a_time:
+            for place, token in list(self._unanswered.items()):
+                standing = self._store.read(place)
+                if standing is not None and json.loads(standing)["token"] == token:
+                    self._to_give_up[place] = secrets.token_hex(8)
+                del self._unanswered[place]
             for place, token in list(self._to_give_up.items()):
                 self._store.replace(place, [json.dumps({"token": token, "is_given_up": True}).encode()])
                 del self._to_give_up[place]

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 import obstore
@@ -54,17 +55,24 @@ _DENIED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatc
 class BucketStore:
     """The objects of `bucket` whose keys begin with `prefix` and a slash; all objects without a prefix.
 
-    `access` has the settings of obstore's S3Store; `retries` says how often and how long a request is repeated.
+    `access` has the settings of obstore's S3Store, and `proxy` those of its connections; `retries` says how often and
+    how long a request is repeated.
     """
 
     keeps_times = False
 
     def __init__(
-        self, bucket: str, prefix: str, access: Mapping[str, str], retries: "RetryConfig | None" = None
+        self,
+        bucket: str,
+        prefix: str,
+        access: Mapping[str, str],
+        retries: "RetryConfig | None" = None,
+        proxy: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.place = f"s3://{bucket}/{prefix}".rstrip("/")
         self._prefix = prefix
         self._host = access.get("endpoint") or "Amazon S3"
+        self._proxy = proxy
         self._unanswered: dict[tuple[str, bytes], str] = {}
 
         def connect(retries: "RetryConfig | None") -> tuple[S3Store, S3Store]:
@@ -182,7 +190,9 @@ class BucketStore:
         """Nothing: what is left of an upload is in no list, and the bucket's lifecycle rule removes it."""
 
     def _options(self, seconds: int) -> "ClientConfig":
-        options: ClientConfig = {"connect_timeout": f"{_SMALL_SECONDS}s", "timeout": f"{seconds}s"}
+        options = cast(
+            "ClientConfig", {"connect_timeout": f"{_SMALL_SECONDS}s", "timeout": f"{seconds}s", **self._proxy}
+        )
         if self._host.startswith("http://"):
             options["allow_http"] = True
         return options

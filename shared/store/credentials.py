@@ -8,17 +8,28 @@ botocore does, and is larger than all of obstore. Profiles that need a log-in or
 import configparser
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from shared.store.interface import AccessDenied
 
 # By what they are called in a file, and for obstore.
 _KEYS = {"aws_access_key_id": "access_key_id", "aws_secret_access_key": "secret_access_key"}
 _OPTIONAL = {"aws_session_token": "session_token"}
+# Who a container or a pod of Amazon's is, for obstore by the same names without `AWS_`.
+_IDENTITY = (
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_ENDPOINT_URL_STS",
+)
 _DEFAULT_REGION = "us-east-1"
 
 
 def find_access(environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings for obstore: region, endpoint, and keys where a file has them and the environment has none.
+    """The settings for obstore: region, endpoint, and keys, or the identity of a container that has none.
 
     Raises AccessDenied for a profile that is asked for and not there, and for a file that cannot be read.
     """
@@ -33,7 +44,26 @@ def find_access(environment: Mapping[str, str]) -> dict[str, str]:
         found["endpoint"] = endpoint
     # Given to obstore as well: a worker takes the variables out of its own environment before it opens the bucket.
     given = {name: value for name in _KEYS | _OPTIONAL if (value := environment.get(name.upper()))}
-    return found | _keys(given if environment.get("AWS_ACCESS_KEY_ID") else {**settings, **secrets})
+    if environment.get("AWS_ACCESS_KEY_ID"):
+        return found | _keys(given)
+    identity = {name.removeprefix("AWS_").lower(): value for name in _IDENTITY if (value := environment.get(name))}
+    of_files = _keys({**settings, **secrets})
+    # The AWS command asks for a web identity before it reads the files, and for a container's after them.
+    return found | (identity if "web_identity_token_file" in identity or not of_files else of_files)
+
+
+def find_proxy(environment: Mapping[str, str], address: str) -> dict[str, str]:
+    """Obstore's settings for the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names for an address; or none.
+
+    Given to obstore, since a worker takes the variables out of its own environment. Lower-case names come first.
+    """
+    proxy = _in_any_case(environment, f"{urlsplit(address).scheme}_proxy") or _in_any_case(environment, "all_proxy")
+    excluded = _in_any_case(environment, "no_proxy")
+    return {} if not proxy else {"proxy_url": proxy} | ({"proxy_excludes": excluded} if excluded else {})
+
+
+def _in_any_case(environment: Mapping[str, str], name: str) -> str:
+    return environment.get(name) or environment.get(name.upper()) or ""
 
 
 def _region(environment: Mapping[str, str], settings: Mapping[str, str]) -> str:

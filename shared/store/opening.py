@@ -2,17 +2,21 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.store.address import parse_address
 from shared.store.bucket import BucketStore
-from shared.store.credentials import find_access
+from shared.store.credentials import find_access, find_proxy
 from shared.store.folder import FolderStore
 from shared.store.interface import Store
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
+
+# For a service: a request is given up before an attempt would count as lost for it.
+PATIENCE: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=4)}
 
 
 def is_address(place: str) -> bool:
@@ -30,6 +34,8 @@ def open_bucket(
 ) -> BucketStore:
     """The bucket at `s3://BUCKET/PREFIX`, which exists. Raises BadName, StoreError. `retries` as for BucketStore."""
     bucket, prefix = parse_address(address)
-    store = BucketStore(bucket, prefix, find_access(environment), retries)
+    access = find_access(environment)
+    proxy = find_proxy(environment, access.get("endpoint", "https://"))
+    store = BucketStore(bucket, prefix, access, retries, proxy)
     store.check()
     return store

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from shared.problems import FitstopError
 from shared.store.bucket import BucketStore
 from shared.store.interface import StoreError
-from shared.store.opening import open_bucket
+from shared.store.opening import PATIENCE, open_bucket
 
 WRITERS = 16
 # Everything that a trial writes is below it.
@@ -47,7 +47,7 @@ def main(address: str) -> int:
 def look_at_bucket(address: str, rounds: int = ROUNDS) -> Finding:
     """Whether the bucket can hold a volume, or what prevents it and how to fix that."""
     try:
-        store = open_bucket(address)
+        store = open_bucket(address, retries=PATIENCE)
         began = time.monotonic()
         try_bucket(store, rounds)
     except Unfit as error:

@@ -1,6 +1,7 @@
 """A cancel over HTTP against the finish of the same attempt: one winner each time, and it stays."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from shared.open_job import OpenJob
 from shared.settings import Settings
 from shared.times import utc_now
 from shared.volume import Volume
+from tests.support.both_stores import Machines
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
 from worker.supervisor.claim import Owner, claim_next
 
-RACES = 500
+RACES = {"folder": 500, "bucket": 24}
+VOLUMES = 4
 SUCCEEDED = Ending(status="succeeded", stop=Stop(reason="epochs_completed"))
 OWNER = Owner("w", "h", 1, 0, "CPU")
 
@@ -31,11 +34,13 @@ def finish(volume: Volume, job: JobFolder) -> None:
         volume.close_job(OpenJob(5, job.id))
 
 
-def race(volume: Volume, client: FlaskClient, *, is_running: bool) -> None:
-    """One job: a cancel against the finish where it runs, else against a claim."""
-    job = put_job(volume, small_spec())
+def race(machines: Machines, worker: Volume, client: FlaskClient, *, is_running: bool) -> None:
+    """One job: a cancel at the API against the finish where it runs, else against a claim, at a worker."""
+    job = put_job(machines.volume, small_spec())
+    machines.look()
+    mine = worker.job_folder(job.id)
     if is_running:
-        claim(job)
+        claim(mine)
     start = threading.Barrier(2)
     answers: list[int] = []
 
@@ -48,14 +53,15 @@ def race(volume: Volume, client: FlaskClient, *, is_running: bool) -> None:
     start.wait()
     claimed = None
     if is_running:
-        finish(volume, job)
+        finish(worker, mine)
     else:
-        claimed = claim_next(volume, OWNER)
+        claimed = claim_next(worker, OWNER)
     canceller.join()
-    check(volume, job, answers[0], is_running=is_running, was_claimed=claimed is not None)
+    machines.look()
+    check(worker, job, answers[0], is_running=is_running, was_claimed=claimed is not None)
 
 
-def check(volume: Volume, job: JobFolder, answer: int, *, is_running: bool, was_claimed: bool) -> None:
+def check(worker: Volume, job: JobFolder, answer: int, *, is_running: bool, was_claimed: bool) -> None:
     state = job.state()
     assert state is not None
     if is_running:
@@ -68,19 +74,25 @@ def check(volume: Volume, job: JobFolder, answer: int, *, is_running: bool, was_
         assert state.cancel is not None
     if state.result is not None:
         assert not job.settle(SUCCEEDED, 9), "a terminal state is final"
-        assert claim_next(volume, OWNER) is None, "nothing is resurrected"
+        assert claim_next(worker, OWNER) is None, "nothing is resurrected"
         assert job.result() == state.result
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("is_running", [True, False])
-def test_five_hundred_cancels_race_and_each_has_one_winner(tmp_path: Path, is_running: bool) -> None:
+def test_many_cancels_race_and_each_has_one_winner(
+    open_machines: Callable[[Path], Machines], store_kind: str, tmp_path: Path, is_running: bool
+) -> None:
     def races(number: int) -> None:
-        volume = Volume(tmp_path / str(number))
-        put_dataset(volume, learnable_frame(40))
-        settings = Settings(volume=volume.root, redis_url="redis://127.0.0.1:1/0", admin_key=ADMIN_KEY)
+        (folder := tmp_path / str(number)).mkdir()
+        machines = open_machines(folder)
+        worker = machines.add()
+        put_dataset(machines.volume, learnable_frame(40))
+        settings = Settings(volume=machines.volume.root, redis_url="redis://127.0.0.1:1/0", admin_key=ADMIN_KEY)
         client = authorized(create_app(settings))
-        for _ in range(RACES // 4):
-            race(volume, client, is_running=is_running)
+        for _ in range(RACES[store_kind] // VOLUMES):
+            race(machines, worker, client, is_running=is_running)
+        machines.end()
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(races, range(4)))
+    with ThreadPoolExecutor(VOLUMES) as pool:
+        list(pool.map(races, range(VOLUMES)))

@@ -42,8 +42,8 @@ class Server:
     lose_answer: Callable[[Environ], bool] = lambda _: False
     requests: Counter[str] = field(default_factory=Counter)
 
-    def make_bucket(self) -> str:
-        name = f"bucket-{secrets.token_hex(6)}"
+    def make_bucket(self, name: str = "") -> str:
+        name = name or f"bucket-{secrets.token_hex(6)}"
         with urlopen(Request(f"{self.url}/{name}", method="PUT")):
             return name
 

@@ -36,6 +36,10 @@ class Machine:
         return path
 
 
+# Makes a machine.
+Machines = Callable[..., Machine]
+
+
 class Meanwhile(FolderStore):
     """A store where something happens in the middle of a request: `act`, once, before the first piece arrives."""
 

@@ -1,5 +1,7 @@
 // Talking to the API. The browser sends its session's cookie by itself; an error is a Problem with the API's own words.
 
+import { notice } from "./notice.js";
+
 const SIGN_IN = "/page/sign-in";
 
 /** Whether the page shows one job to people with a link, whose token is after the # of the address. */
@@ -57,11 +59,17 @@ async function asked(path, { headers, ...options }) {
     if (error.name === "AbortError") throw error;
     throw new Problem({ status: 0, code: "no_answer", detail: "The service does not answer." });
   }
+  const away = response.headers.get("Fitstop-Volume-Away");
+  if (away) notice(sentence(away), "warn");
   if (response.ok || response.status === 304) return response;
   const retryAfter = Number(response.headers.get("Retry-After")) || null;
   if (response.status === 401 && isShared) throw new Problem({ status: 401, code: "link_over", detail: "This link is not valid: it has expired, was revoked, or is incomplete." });
   if (response.status === 401) goToSignIn();
   throw new Problem(await documentOf(response), retryAfter);
+}
+
+function sentence(words) {
+  return `${words[0].toUpperCase()}${words.slice(1)}.`;
 }
 
 async function documentOf(response) {

@@ -11,7 +11,6 @@ from shared.mirror.mirror import Mirror
 from shared.mirror.push import AttemptPush
 from shared.times import utc_now
 from shared.volume import Volume
-from tests.support.bucket import running_server
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.killing import outcome, preloaded_forks, resume_job, run_to_the_end, train
 
@@ -47,18 +46,17 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path):
+def machine(tmp_path, s3_server):
     """Makes machines that share a bucket alone."""
-    with running_server() as server:
-        bucket, found = server.make_bucket(), []
+    bucket, found = s3_server.make_bucket(), []
 
-        def make(name):
-            found.append(Machine(tmp_path / name, server.store(bucket, "volume")))
-            return found[-1]
+    def make(name):
+        found.append(Machine(tmp_path / name, s3_server.store(bucket, "volume")))
+        return found[-1]
 
-        yield make
-        for one in found:
-            detach(one.root)
+    yield make
+    for one in found:
+        detach(one.root)
 
 
 def test_job_that_another_machine_continues_ends_as_untouched_one(tmp_path, machine):

@@ -5,7 +5,6 @@ import io
 import shutil
 import zipfile
 from types import SimpleNamespace
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -39,8 +38,7 @@ def test_a_service_waits_for_a_bucket_that_does_not_answer_and_says_so(tmp_path)
             assert refused.headers["Retry-After"]
             wait_for(lambda: "waiting until it answers" in worker.log.read_text())
             with running_server(port) as server:
-                with urlopen(Request(f"{server.url}/late", method="PUT")):
-                    pass
+                server.make_bucket("late")
                 wait_for(lambda: answers_with_jobs(api), 60, every=0.2, saying="the API serves")
                 wait_for(lambda: "warming up" in worker.log.read_text(), 60, saying="the worker starts")
         finally:

@@ -1,7 +1,6 @@
 """The app on a volume of the test's own, with no Redis behind its queue."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,14 +13,15 @@ from shared.dataset import DatasetInfo
 from shared.job_folder import JobFolder
 from shared.settings import Settings
 from shared.volume import Volume
+from tests.support.both_stores import Machines
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY, authorized
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(machines: Machines) -> Settings:
     return Settings(
-        volume=tmp_path / "volume",
+        volume=machines.volume.root,
         redis_url="redis://127.0.0.1:1/0",
         admin_key=ADMIN_KEY,
         max_streams=2,

@@ -1,4 +1,4 @@
-"""A process that dies between two changes to the disk, within this process and within microseconds.
+"""A process that dies between two changes to the disk or the bucket, within this process and within microseconds.
 
 Once the chosen change is reached, it and every later one raises: what a `finally` would tidy up stays, as it does
 after SIGKILL.
@@ -10,7 +10,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
 
+from shared.store.bucket import BucketStore
+
 CHANGES = ("link", "replace", "unlink", "mkdir", "fsync", "rename")
+CHANGES_OF_BUCKET = ("create_as", "replace", "remove")
 
 
 class Crash(BaseException):
@@ -35,5 +38,7 @@ def dying_at(change: int | None) -> Iterator[None]:
 
         return counted
 
-    with patch.multiple(os, **{name: dying(getattr(os, name)) for name in CHANGES}), suppress(Crash):
+    of_disk = {name: dying(getattr(os, name)) for name in CHANGES}
+    of_bucket = {name: dying(getattr(BucketStore, name)) for name in CHANGES_OF_BUCKET}
+    with patch.multiple(os, **of_disk), patch.multiple(BucketStore, **of_bucket), suppress(Crash):
         yield

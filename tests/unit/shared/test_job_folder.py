@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.document import UnusableDocument
+from shared.durable import replace_file
 from shared.job import AttemptEnd, Conclusion
 from shared.job_folder import is_waiting
 from shared.times import utc_now
@@ -14,17 +15,28 @@ from tests.unit.shared.records import claim, ending, finished, handed_back, post
 
 CALLERS = 8
 
+pytestmark = pytest.mark.both_stores
 
-def at_once(call):
-    """The answers of several callers who call at the same moment; each gets its own number."""
-    gate = threading.Barrier(CALLERS)
 
-    def run(number):
-        gate.wait()
-        return call(number)
+@pytest.fixture
+def at_once(machines):
+    """Calls from several machines at the same moment, with each one's number and its folder of the job; the answers."""
 
-    with ThreadPoolExecutor(CALLERS) as pool:
-        return list(pool.map(run, range(CALLERS)))
+    def call_all(job, call):
+        volumes = [machines.add() for _ in range(CALLERS)]
+        gate = threading.Barrier(CALLERS)
+
+        def run(number):
+            mine = volumes[number].job_folder(job.id)
+            gate.wait()
+            return call(number, mine)
+
+        with ThreadPoolExecutor(CALLERS) as pool:
+            answers = list(pool.map(run, range(CALLERS)))
+        machines.look()
+        return answers
+
+    return call_all
 
 
 def status(job):
@@ -105,26 +117,32 @@ def test_a_terminal_job_stays_terminal_when_somebody_still_claims_it(volume):
     assert status(job) == "cancelled"
 
 
-def test_of_many_who_claim_one_attempt_one_has_it(volume):
+def test_of_many_who_claim_one_attempt_one_has_it(volume, machines, at_once):
     job = posted(volume)
-    for number in (1, 2, 3):
-        told = at_once(lambda caller, number=number: job.take(claim(number, owner=f"worker-{caller}")))
+    for number in (1, 2):
+        told = at_once(job, lambda caller, mine, number=number: mine.take(claim(number, owner=f"worker-{caller}")))
         winners = [caller for caller, attempt in enumerate(told) if attempt is not None]
         assert len(winners) == 1
         assert told[winners[0]].claim().owner == f"worker-{winners[0]}"
         told[winners[0]].close(handed_back())
+        machines.look()
 
 
-def test_of_many_who_settle_a_job_one_does(volume):
+def test_of_many_who_settle_a_job_one_does(volume, at_once):
     job = posted(volume)
-    told = at_once(lambda caller: job.settle(ending(["succeeded", "failed", "cancelled"][caller % 3]), caller))
+    hows = ["succeeded", "failed", "cancelled"]
+    told = at_once(job, lambda caller, mine: mine.settle(ending(hows[caller % 3]), caller))
     assert told.count(True) == 1
     assert job.result().attempt == told.index(True)
 
 
-def test_of_many_who_end_an_attempt_one_does(volume):
+def test_of_many_who_end_an_attempt_one_does(volume, at_once):
     attempt = taken(posted(volume))
-    told = at_once(lambda caller: attempt.close(AttemptEnd(outcome="lost", ended_at=utc_now(), place=f"{caller}:0")))
+
+    def close(caller, mine):
+        return mine.attempts()[0].close(AttemptEnd(outcome="lost", ended_at=utc_now(), place=f"{caller}:0"))
+
+    told = at_once(attempt.job, close)
     assert told.count(True) == 1
     assert attempt.end().place == f"{told.index(True)}:0"
 
@@ -140,9 +158,9 @@ def test_an_attempt_is_open_only_when_the_one_before_it_has_ended(volume):
     assert job.take(claim(2)) is not None
 
 
-def test_an_attempt_without_a_claim_is_nobodys(volume):
+def test_an_attempt_without_a_claim_is_nobodys(volume, machines):
     job = posted(volume)
-    with dying_at(4):  # the folder is there, the claim is not
+    with dying_at(5 if machines.has_bucket else 4):  # the folder is there, the claim is not
         job.take(claim(1))
     assert (job.attempts_folder / "1").is_dir()
     assert job.attempts() == []
@@ -174,8 +192,10 @@ def test_the_first_word_of_the_training_program_stands(volume):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b'{"version":1}', b'{"more":1}'])
-def test_a_damaged_file_is_an_error_and_never_an_answer(volume, content):
-    job = posted(volume)
-    job.spec_file.write_bytes(content)
+def test_a_damaged_file_is_an_error_and_never_an_answer(volume, machines, content):
+    replace_file(posted(volume).spec_file, content)
+    worker = machines.add()
+    [marker] = worker.open_jobs()
+    job = worker.job_folder(marker.job_id)
     with pytest.raises(UnusableDocument, match=r"spec\.json is damaged"):
         job.state()

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,10 @@ from shared.worker_card import RunningAttempt, WorkerCard
 from tests.unit.shared.crash import dying_at
 from tests.unit.shared.records import GRADES, dataset, ending, posted, record, taken
 
+pytestmark = pytest.mark.both_stores
+
+PUBLISHERS = 4
+
 
 def card(worker, **parts):
     return WorkerCard(
@@ -29,8 +35,8 @@ def card(worker, **parts):
     )  # fmt: skip
 
 
-def prepared(volume, content=b"data"):
-    folder = volume.datasets / ".prepared"
+def prepared(volume, content=b"data", name=".prepared"):
+    folder = volume.datasets / name
     folder.mkdir()
     (folder / "data.parquet").write_bytes(content)
     (folder / "dataset.json").write_text(dataset(GRADES).model_dump_json())
@@ -58,10 +64,11 @@ def test_names_in_open_that_mark_no_job_are_passed_over(volume):
 
 
 @pytest.mark.parametrize("change", range(1, 20))
-def test_a_job_that_exists_is_marked_whenever_its_post_was_cut_off(volume, change):
+def test_a_job_that_exists_is_marked_whenever_its_post_was_cut_off(volume, machines, change):
     what = record()
     with dying_at(change):
         volume.store_job(what)
+    volume = machines.die(volume)
     if volume.job(what.id) is not None:
         assert OpenJob(5, what.id) in list(volume.open_jobs())
     volume.store_job(what)
@@ -69,6 +76,7 @@ def test_a_job_that_exists_is_marked_whenever_its_post_was_cut_off(volume, chang
     assert list(volume.open_jobs()) == [OpenJob(5, what.id)]
 
 
+@pytest.mark.folder_only("a bucket has no folders to bring onto a disk")
 def test_all_that_a_job_rests_on_is_on_the_disk_before_it_exists(volume, monkeypatch):
     done, link, sync = [], os.link, durable.sync_folder
 
@@ -109,6 +117,7 @@ def test_a_closed_job_leaves_the_order_and_may_be_closed_again(volume):
     assert volume.job(job.id) == job
 
 
+@pytest.mark.folder_only("an id that is none reaches neither")
 @pytest.mark.parametrize("job_id", ["", "..", "../../etc/passwd", "job_", "job_" + "A" * 10_000, "x\x00y", "job_x/.."])
 def test_what_is_no_job_id_is_unknown_without_a_look_at_the_disk(volume, job_id, monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda path: pytest.fail(f"looked at {path}"))
@@ -132,12 +141,32 @@ def test_a_dataset_appears_whole_and_never_changes(volume):
     assert not (volume.datasets / ".prepared").exists()
 
 
+def test_of_many_who_publish_one_dataset_at_once_one_does(volume, machines):
+    volumes = [machines.add() for _ in range(PUBLISHERS)]
+    gate = threading.Barrier(PUBLISHERS)
+
+    def publish(number):
+        folder = prepared(volumes[number], f"{number}".encode(), f".prepared-{number}")
+        gate.wait()
+        return volumes[number].publish_dataset(folder, "wine")
+
+    with ThreadPoolExecutor(PUBLISHERS) as pool:
+        told = list(pool.map(publish, range(PUBLISHERS)))
+    assert told.count(True) == 1
+    machines.look()
+    for one in (volume, volumes[told.index(True)]):
+        assert one.data_file("wine").read_bytes() == f"{told.index(True)}".encode()
+    assert all(one.dataset("wine") == dataset(GRADES) for one in volumes)
+    assert not [left for one in volumes for left in one.datasets.glob(".prepared*")]
+
+
 def test_half_a_dataset_is_none(volume):
     (volume.datasets / "wine").mkdir()
     (volume.datasets / "wine" / "data.parquet").touch()
     assert volume.dataset("wine") is None
 
 
+@pytest.mark.folder_only("an id that is none reaches neither")
 @pytest.mark.parametrize("dataset_id", ["", ".", "..", "../x", "/etc", "a/b", ".hidden", "x" * 300, "a\x00"])
 def test_what_is_no_dataset_id_reaches_no_path(volume, dataset_id):
     assert volume.dataset(dataset_id) is None
@@ -162,6 +191,7 @@ def test_worker_cards_are_shown_replaced_and_taken_away(volume):
     assert volume.worker_cards() == [second]
 
 
+@pytest.mark.folder_only("what a bucket does that does not answer, the next test says")
 def test_a_job_that_the_volume_does_not_take_leaves_no_marker(volume, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -195,6 +225,7 @@ def test_a_job_whose_bucket_did_not_answer_stays_marked_since_it_may_exist(tmp_p
         detach(mirror.root)
 
 
+@pytest.mark.folder_only("a bucket is given the marker first and keeps it, whoever else posts")
 def test_a_marker_that_could_be_another_posts_is_left_where_the_job_could_not_be_stored(volume, monkeypatch):
     def stored_by_another_then_full(*_):
         monkeypatch.undo()

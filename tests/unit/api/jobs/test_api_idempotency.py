@@ -18,6 +18,8 @@ from tests.support.jobs import small_spec
 from tests.support.keys import authorized
 from tests.unit.shared.crash import dying_at
 
+pytestmark = pytest.mark.both_stores
+
 
 def post(client, key, **parts):
     return client.post("/jobs", json=small_spec(**parts), headers={"Idempotency-Key": key})
@@ -36,6 +38,7 @@ def test_a_post_that_is_repeated_is_one_job(client, volume, grades):
     assert volume.job_ids() == markers(volume) == [first.json["id"]]
 
 
+@pytest.mark.folder_only("counts what the API computes")
 def test_a_post_is_resolved_once_and_a_repeated_one_not_at_all(client, grades, monkeypatch):
     resolved = []
     monkeypatch.setattr(
@@ -118,6 +121,7 @@ def test_with_and_without_quotes_it_is_the_same_key(client, grades):
     assert post(client, '"8e03978e-40d5"').json["id"] == post(client, "8e03978e-40d5").json["id"]
 
 
+@pytest.mark.folder_only("a key that is none reaches neither")
 @pytest.mark.parametrize("key", ["", " ", "a b", '"', '""', '"a', 'a"b', '"a", "b"', "a,b", "x" * 256, "\xe9", "a\tb"])
 def test_a_key_that_is_none_is_400(client, volume, grades, key):
     answer = post(client, key)
@@ -147,6 +151,7 @@ def test_the_sweep_takes_the_marker_of_a_job_that_nobody_stored_and_no_other(cli
     assert list((volume.root / "idempotency").glob("*/*.json")) == []
 
 
+@pytest.mark.folder_only("starts no thread, so that no server would answer")
 def test_the_first_record_of_an_hour_sweeps_in_a_thread(client, volume, grades, monkeypatch):
     started = []
     monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread.name))
@@ -160,6 +165,7 @@ def test_the_first_record_of_an_hour_sweeps_in_a_thread(client, volume, grades, 
     assert [one.name for one in (volume.root / "idempotency").glob("swept-*")] == [turn.name]
 
 
+@pytest.mark.folder_only("a bucket is never full")
 def test_a_full_volume_leaves_the_key_usable(client, volume, grades, monkeypatch):
     link = os.link
     # The record is made and the marker, the spec is not.

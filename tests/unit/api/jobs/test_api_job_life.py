@@ -11,6 +11,8 @@ from shared.open_job import OpenJob
 from shared.volume import Volume
 from tests.support.jobs import claim, learnable_frame, put_dataset, small_spec
 
+pytestmark = pytest.mark.both_stores
+
 
 def finish(volume, job, status):
     job.settle(Ending(status=status), attempt=None)

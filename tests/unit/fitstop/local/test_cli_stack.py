@@ -3,7 +3,6 @@ import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import click
 import pytest
@@ -118,6 +117,7 @@ def test_the_api_alone_is_given_the_key(tmp_path):
 
 def test_who_works_on_a_bucket_gets_its_keys_and_nobody_else(tmp_path):
     environment = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": "http://bucket"}
+    environment |= {"HTTPS_PROXY": "http://proxy", "no_proxy": "here"}
 
     def plan(bucket):
         options = StackOptions(tmp_path, bucket=bucket)
@@ -125,10 +125,12 @@ def test_who_works_on_a_bucket_gets_its_keys_and_nobody_else(tmp_path):
         return [component.environment for component in stack._plan(stack._settings("redis://127.0.0.1:1/0"))]
 
     assert not any("AWS_SECRET_ACCESS_KEY" in component for component in plan(""))
+    assert ["HTTPS_PROXY" in component for component in plan("")] == [False, False, True, False]
     api, sender, mlflow, worker = plan("s3://models/a")
     for component in (api, sender, worker):
         assert component["FITSTOP_VOLUME"] == "s3://models/a"
         assert component["AWS_SECRET_ACCESS_KEY"] == "secret"
+        assert (component["HTTPS_PROXY"], component["no_proxy"]) == ("http://proxy", "here")
         assert component["FITSTOP_DATA"] == str(tmp_path), (
             "the folders that stand for the bucket are in the data folder"
         )
@@ -164,8 +166,7 @@ def test_a_bucket_that_does_not_answer_is_waited_for_and_reported_once(tmp_path,
         def report(text):
             said.append(text)
             server = world.enter_context(running_server(port))
-            with urlopen(Request(f"{server.url}/models", method="PUT")):
-                pass
+            server.make_bucket("models")
 
         port = free_port()
         world.enter_context(access_to(Server(f"http://127.0.0.1:{port}")))

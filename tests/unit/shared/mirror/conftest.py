@@ -7,7 +7,7 @@ import pytest
 
 from shared.mirror.attached import detach
 from shared.store.folder import FolderStore
-from tests.support.machines import JOB, Machine, Meanwhile
+from tests.support.machines import JOB, Machine, Machines, Meanwhile
 
 
 @pytest.fixture
@@ -32,3 +32,10 @@ def store(tmp_path: Path) -> Meanwhile:
     store = Meanwhile(tmp_path / "bucket")
     store.create(f"{JOB}/spec.json", b"{}")
     return store
+
+
+@pytest.fixture
+def here(machines: Machines, store: Meanwhile) -> Machine:
+    here = machines(store)
+    here.look(at_everything=True)
+    return here

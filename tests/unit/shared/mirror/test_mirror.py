@@ -3,7 +3,7 @@
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ from shared.mirror.mirror import AT_ONCE, Mirror
 from shared.mirror.names import document_of, is_of_volume, unit_of
 from shared.store.folder import FolderStore
 from shared.store.interface import NoAnswer
-from tests.support.bucket import Server, running_server
+from shared.store.trial import TRIAL_FOLDER
+from tests.support.bucket import Server
 from tests.support.machines import JOB, Machine, Meanwhile
 
 OTHER = "jobs/ab/other_ab"
@@ -344,15 +345,17 @@ def test_what_a_stale_worker_uploads_of_a_deleted_job_goes(machines: Callable[..
     assert not (here.root / JOB).exists()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
+def test_what_a_killed_trial_of_the_bucket_has_left_goes(machines: Callable[..., Machine], store: Meanwhile) -> None:
+    for name in ("old", "new"):
+        store.replace(f"{TRIAL_FOLDER}/{name}/race-0", [b""])
+    os.utime(store.root / TRIAL_FOLDER / "old/race-0", (0, 0))
+    machines(store).look(at_everything=True)
+    assert [entry.name for entry in store.list(TRIAL_FOLDER)] == [f"{TRIAL_FOLDER}/new/race-0"]
 
 
-def test_a_bucket_of_s3_shows_two_machines_the_same(machines: Callable[..., Machine], server: Server) -> None:
-    bucket = server.make_bucket()
-    one, two = (machines(server.store(bucket, "some/prefix")) for _ in range(2))
+def test_a_bucket_of_s3_shows_two_machines_the_same(machines: Callable[..., Machine], s3_server: Server) -> None:
+    bucket = s3_server.make_bucket()
+    one, two = (machines(s3_server.store(bucket, "some/prefix")) for _ in range(2))
     for name in CREATED:
         assert create_file(one.place(name), name.encode("utf-8", "surrogateescape"))
         assert not create_file(two.place(name), b"second")

@@ -99,3 +99,22 @@ def test_upload_that_failed_is_repeated_through_any_api(store, api, monkeypatch)
 
 def _fail(*_):
     raise NoAnswer("the bucket is away")
+
+
+def test_reservation_whose_create_got_no_answer_is_given_up_with_the_next_look(store, monkeypatch):
+    lost = Reservations(store)
+    create = store.create
+
+    def create_and_lose_the_answer(name, content):
+        create(name, content)
+        raise NoAnswer("no answer")
+
+    with monkeypatch.context() as network:
+        network.setattr(store, "create", create_and_lose_the_answer)
+        with pytest.raises(NoAnswer):
+            lost.reserve("datasets/d")
+    assert Reservations(store).reserve("datasets/d") is None
+    lost.send()
+    assert Reservations(store).reserve("datasets/d") is not None
+    lost.send()
+    assert Reservations(store).reserve("datasets/d") is None, "what another upload has reserved since stays"

@@ -12,18 +12,10 @@ from shared.mirror.local_folder import for_workers
 from shared.mirror.pull import Puller
 from shared.store.folder import FolderStore
 from shared.store.interface import NoAnswer
-from tests.support.machines import JOB, Machine, Meanwhile
+from tests.support.machines import JOB, Machine, Machines, Meanwhile
 
-Machines = Callable[..., Machine]
 ATTEMPT = f"{JOB}/attempts/1"
 LARGE = 1024**2 + 1
-
-
-@pytest.fixture
-def here(machines: Machines, store: Meanwhile) -> Machine:
-    here = machines(store)
-    here.look(at_everything=True)
-    return here
 
 
 def prepare(at: Machine, content: bytes = b"rows") -> Path:

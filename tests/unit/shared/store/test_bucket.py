@@ -7,11 +7,10 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
-from shared.mirror.opening import PATIENCE
 from shared.settings import Settings
 from shared.store.bucket import PART_BYTES
 from shared.store.interface import BadName, NoAnswer, StoreError
-from shared.store.opening import open_bucket, open_store
+from shared.store.opening import PATIENCE, open_bucket, open_store
 from tests.support.bucket import KEYS, Server, access_to, running_server
 
 

@@ -16,7 +16,7 @@ from shared.store.bucket import PART_BYTES
 from shared.store.folder import FolderStore
 from shared.store.interface import BadName, Store
 from shared.store.segments import Overtaken, Segments
-from tests.support.bucket import Server, running_server
+from tests.support.bucket import Server
 
 # No name is the folder of another one. A script's files may have any of them.
 NAMES = [
@@ -32,15 +32,9 @@ NAMES = [
 CONTENTS = st.sampled_from([b"", b"a", b"\0\xff" * 500])
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
-
-
 @pytest.fixture(params=["folder", "bucket"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, server: Server) -> Store:
-    return FolderStore(tmp_path / "store") if request.param == "folder" else server.store(prefix="some/prefix")
+def store(request: pytest.FixtureRequest, tmp_path: Path, s3_server: Server) -> Store:
+    return FolderStore(tmp_path / "store") if request.param == "folder" else s3_server.store(prefix="some/prefix")
 
 
 class Calls(RuleBasedStateMachine):

@@ -8,16 +8,14 @@ from shared.mirror.local_folder import for_workers
 from shared.mirror.mirror import Mirror
 from shared.mirror.pull import Puller
 from shared.volume import Volume
-from tests.support.bucket import running_server
 from tests.support.jobs import learnable_frame, put_dataset
 from worker.supervisor.bucket import Wanted
 
 
 @pytest.fixture
-def mirror(tmp_path):
-    with running_server() as server:
-        here = tmp_path / "worker"
-        yield Mirror(here, server.store(), KnownFiles(tmp_path / "known.sqlite"), for_workers)
+def mirror(tmp_path, s3_server):
+    here = tmp_path / "worker"
+    yield Mirror(here, s3_server.store(), KnownFiles(tmp_path / "known.sqlite"), for_workers)
     detach(here)
 
 

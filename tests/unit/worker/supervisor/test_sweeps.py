@@ -3,7 +3,6 @@
 import math
 import random
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from shared.sweep.spec import SweepSpec
 from shared.sweep.state import SweepState, read_state
 from shared.times import time_in, utc_now
 from shared.volume import Volume
+from tests.support.both_stores import Machines
 from tests.support.epochs import epoch, tell
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.sweeps import DeafQueue, put_sweep, train
@@ -31,9 +31,10 @@ RATE = "/hyperparameters/learning_rate"
 
 
 @pytest.fixture
-def volume(tmp_path: Path) -> Volume:
-    volume = Volume(tmp_path)
+def volume(machines: Machines) -> Volume:
+    volume = machines.volume
     put_dataset(volume, learnable_frame())
+    machines.upload(volume.dataset_folder("grades"))
     return volume
 
 
@@ -52,28 +53,33 @@ def accuracy(parameters: dict[str, Any]) -> float:
     return 0.9 - abs(math.log10(parameters[RATE]) + 2) / 5
 
 
-def finish(volume: Volume, state: SweepState, chance: random.Random) -> None:
+def finish(machines: Machines, state: SweepState, chance: random.Random) -> None:
     """End one of the trials that have a job, in any order."""
     waiting = [trial for trial in state.trials if trial.status == "queued"]
     if waiting:
         trial = chance.choice(waiting)
-        train(volume.job_folder(trial.job), 0.3, accuracy(trial.parameters))
+        attempt = train(machines.volume.job_folder(trial.job), 0.3, accuracy(trial.parameters))
+        machines.upload(attempt.path)
 
 
-def run_to_end(volume: Volume, folder: SweepFolder, *, seed: int = 0, dies: bool = False) -> SweepState:
+def run_to_end(machines: Machines, folder: SweepFolder, *, seed: int = 0, dies: bool = False) -> SweepState:
     """Workers look and trials end in turn; where `dies`, half of the workers die at a change to the disk."""
-    chance, runners = random.Random(seed), [runner(volume), runner(volume)]
+    chance, volumes = random.Random(seed), [machines.add(), machines.add()]
+    runners = [runner(one) for one in volumes]
     for _ in range(500):
         which = chance.randrange(2)
+        machines.look(volumes[which])
         change = chance.randint(1, 40) if dies and chance.random() < 0.5 else None
         with dying_at(change):
             runners[which].look()
         if change is not None:
-            runners[which] = runner(volume)
-        state = state_of(volume, folder)
+            volumes[which] = machines.die(volumes[which])
+            runners[which] = runner(volumes[which])
+        machines.look(machines.volume, at_everything=dies)
+        state = state_of(machines.volume, folder)
         if state.end is not None:
             return state
-        finish(volume, state, chance)
+        finish(machines, state, chance)
     raise AssertionError("the sweep did not end")
 
 
@@ -94,9 +100,9 @@ def _unfinished(trial: Any) -> Any:
     return replace(trial, status="running")
 
 
-def test_a_sweep_runs_its_trials_and_ends(volume: Volume) -> None:
+def test_a_sweep_runs_its_trials_and_ends(volume: Volume, machines: Machines) -> None:
     folder = put_sweep(volume, trials=12, parallel=3)
-    state = run_to_end(volume, folder)
+    state = run_to_end(machines, folder)
     assert (state.status, len(state.trials), state.unfinished) == ("completed", 12, [])
     check_proposals(state)
     assert state.best is not None
@@ -135,10 +141,13 @@ def test_the_next_trial_waits_while_the_quota_of_its_project_is_full(volume: Vol
     assert (state.status, [trial.status for trial in state.trials]) == ("completed", ["succeeded"] * 3)
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("seed", range(2))
-def test_workers_that_die_anywhere_lose_double_and_repropose_nothing(volume: Volume, seed: int) -> None:
+def test_workers_that_die_anywhere_lose_double_and_repropose_nothing(
+    volume: Volume, machines: Machines, seed: int
+) -> None:
     folder = put_sweep(volume, trials=12, parallel=3)
-    state = run_to_end(volume, folder, seed=seed, dies=True)
+    state = run_to_end(machines, folder, seed=seed, dies=True)
     check_proposals(state)
     assert all(trial.status == "succeeded" for trial in state.trials)
     jobs = sorted(trial.job for trial in state.trials)
@@ -146,11 +155,11 @@ def test_workers_that_die_anywhere_lose_double_and_repropose_nothing(volume: Vol
     assert len(set(jobs)) == 12
 
 
-def test_one_after_the_other_the_trials_are_those_of_an_untouched_sweep(volume: Volume) -> None:
+def test_one_after_the_other_the_trials_are_those_of_an_untouched_sweep(volume: Volume, machines: Machines) -> None:
     states = []
     for dies in (False, True):
         folder = put_sweep(volume, trials=12, parallel=1, seed=5)
-        states.append(run_to_end(volume, folder, seed=dies, dies=dies))
+        states.append(run_to_end(machines, folder, seed=dies, dies=dies))
     assert [trial.parameters for trial in states[0].trials] == [trial.parameters for trial in states[1].trials]
 
 
@@ -258,10 +267,11 @@ def test_a_sweep_stops_within_its_budget(volume: Volume) -> None:
     assert "95 of 100 seconds" in state.end.message
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("seed", range(3))
-def test_no_trial_is_without_its_share_wherever_a_worker_dies(volume: Volume, seed: int) -> None:
+def test_no_trial_is_without_its_share_wherever_a_worker_dies(volume: Volume, machines: Machines, seed: int) -> None:
     folder = put_sweep(volume, trials=6, parallel=2, budget={"max_gpu_seconds": 60}, sampler="random")
-    state = run_to_end(volume, folder, seed=seed, dies=True)
+    state = run_to_end(machines, folder, seed=seed, dies=True)
     assert [trial.status for trial in state.trials] == ["succeeded"] * 6
     newest = folder.shares(None)
     assert newest is not None
@@ -412,7 +422,9 @@ def test_a_limit_that_is_added_reaches_the_trials_that_run_also_where_nothing_is
     assert shares == pytest.approx([20, 40], abs=2), "they have used it, and stop"
 
 
-def test_a_trial_that_finds_no_place_for_a_parameter_is_refused_and_the_others_continue(volume: Volume) -> None:
+def test_a_trial_that_finds_no_place_for_a_parameter_is_refused_and_the_others_continue(
+    volume: Volume, machines: Machines
+) -> None:
     optimizer, layers = "/hyperparameters/optimizer", "/model/layers"
     space = {
         layers: {"choice": [[8, 8], [4]]},
@@ -420,20 +432,20 @@ def test_a_trial_that_finds_no_place_for_a_parameter_is_refused_and_the_others_c
         f"{layers}/1": {"int": [2, 3], "when": {optimizer: "sgd"}},
         RATE: {"choice": [0.01]},
     }
-    state = run_to_end(volume, put_sweep(volume, space=space, sampler="grid", trials=10))
+    state = run_to_end(machines, put_sweep(volume, space=space, sampler="grid", trials=10))
     refused = [trial for trial in state.trials if trial.status == "refused"]
     assert [trial.parameters[layers] for trial in refused] == [[4], [4]]
     assert [trial.parameters[optimizer] for trial in refused] == ["sgd", "sgd"]
     assert sum(trial.status == "succeeded" for trial in state.trials) == 4
 
 
-def test_trials_without_the_objective_end_the_sweep(volume: Volume) -> None:
+def test_trials_without_the_objective_end_the_sweep(volume: Volume, machines: Machines) -> None:
     # The epochs of these trials have the accuracy, and no AUC.
     job = small_spec(hyperparameters={"metrics": ["auc"]})
     folder = put_sweep(volume, job=job, trials=50, parallel=1, max_failed_trials=3, objective={"monitor": "val_auc"})
     for _ in range(3):
         runner(volume).look()
-        finish(volume, state_of(volume, folder), random.Random(0))
+        finish(machines, state_of(volume, folder), random.Random(0))
     runner(volume).look()
     state = state_of(volume, folder)
     assert (state.status, len(state.trials)) == ("failed_trials", 3)

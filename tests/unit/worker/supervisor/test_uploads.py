@@ -15,7 +15,6 @@ from shared.mirror.mirror import Mirror
 from shared.mirror.push import AttemptPush
 from shared.settings import Settings
 from shared.times import utc_now
-from tests.support.bucket import running_server
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from worker.supervisor.attempt import AttemptRun
 from worker.supervisor.heartbeat import Heartbeat
@@ -23,9 +22,8 @@ from worker.supervisor.uploads import Uploads
 
 
 @pytest.fixture
-def mirror(volume, tmp_path):
-    with running_server() as server:
-        yield Mirror(volume.root, server.store(), KnownFiles(tmp_path / "known.sqlite"), for_workers)
+def mirror(volume, tmp_path, s3_server):
+    yield Mirror(volume.root, s3_server.store(), KnownFiles(tmp_path / "known.sqlite"), for_workers)
     detach(volume.root)
 
 

@@ -1,0 +1,103 @@
+"""The machines of a test and the volume that they share: a folder, or a bucket with a folder of each in front of it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.mirror.attached import detach, mirror_of
+from shared.mirror.known import KnownFiles
+from shared.mirror.local_folder import for_readers, for_workers
+from shared.mirror.mirror import Mirror
+from shared.mirror.pull import Puller, everything
+from shared.store.bucket import BucketStore
+from shared.volume import Volume
+from worker.supervisor.bucket import Wanted
+
+
+class Machines:
+    """`volume` is the API's. `open_store` opens the bucket; without it all machines have the same folder."""
+
+    def __init__(self, folder: Path, open_store: Callable[[], BucketStore] | None = None) -> None:
+        self._folder = folder
+        self._open_store = open_store
+        self._pullers: dict[Path, Puller] = {}
+        self._count = 0
+        self.volume = self._open(folder / "volume")
+
+    @property
+    def has_bucket(self) -> bool:
+        return self._open_store is not None
+
+    @property
+    def address(self) -> str:
+        """What FITSTOP_VOLUME is for a process on this volume."""
+        return self._open_store().place if self._open_store is not None else str(self.volume.root)
+
+    def add(self) -> Volume:
+        """The volume as another machine with a worker sees it, which has looked just now."""
+        return self._open(self._new_root(), is_worker=True)
+
+    def add_reader(self) -> Volume:
+        """The volume as another API sees it, which has all of it."""
+        return self._open(self._new_root())
+
+    def look(self, only: Volume | None = None, *, at_everything: bool = False) -> None:
+        """Let each machine, or this one, see what all have done; `at_everything`: also what those did that were killed.
+
+        Nobody hears of what a killed process did last before the next look at everything.
+        """
+        for puller in self._pullers.values():
+            puller._mirror.send_hints()
+        for root, puller in self._pullers.items():
+            if only is None or only.root == root:
+                if at_everything:
+                    puller._next_everything = 0
+                assert puller.look(), puller._mirror.trouble
+
+    def die(self, volume: Volume) -> Volume:
+        """The volume as the next process on the machine sees it: an API has its folder still, a worker a new one."""
+        if volume.root not in self._pullers:
+            return volume
+        self.lose(volume)
+        if volume.root != self.volume.root:
+            return self.add()
+        self.volume = self._open(volume.root)
+        return self.volume
+
+    def lose(self, volume: Volume) -> None:
+        """The machine is gone; not on a filesystem, whose folder is everybody's."""
+        if volume.root in self._pullers:
+            self._close(volume.root)
+
+    def upload(self, folder: Path) -> None:
+        """Bring into the bucket what was put into a folder of a machine behind its back, as a training process does."""
+        if (mirror := mirror_of(folder / "any")) is not None:
+            mirror.upload_folder(folder)
+
+    def end(self) -> None:
+        """Leave nothing open."""
+        for root in list(self._pullers):
+            self._close(root)
+
+    def _close(self, root: Path) -> None:
+        puller = self._pullers.pop(root)
+        detach(root)
+        if puller._turn is not None:
+            os.close(puller._turn)
+        puller._mirror.pool.shutdown()
+        puller._mirror.known.close()
+
+    def _new_root(self) -> Path:
+        self._count += 1
+        return self._folder / f"machine-{self._count}"
+
+    def _open(self, root: Path, *, is_worker: bool = False) -> Volume:
+        if self._open_store is None:
+            return Volume(self._folder / "volume")
+        root.mkdir(parents=True, exist_ok=True)
+        known = KnownFiles(root.with_name(f"{root.name}.sqlite"))
+        mirror = Mirror(root, self._open_store(), known, for_workers if is_worker else for_readers)
+        puller = Puller(mirror, Wanted(root).wants if is_worker else everything, always=())
+        assert puller.look(), mirror.trouble
+        self._pullers[root] = puller
+        return Volume(root)
