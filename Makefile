@@ -204,11 +204,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Each stamp stands for one lock file installed, and the project itself beside it. TensorFlow's builds for the CPU and for
-# GPUs are two packages with the same files: what was installed with the other one goes first.
+# GPUs are two packages with the same files: what was installed with the other one goes first. Pip compiles file by file,
+# half of its time: all cores do it afterwards.
 OTHERS = $(wildcard $(addprefix $(VENV)/.,$(if $(findstring gpu,$*),dev local worker,local-gpu gpu)))
 
 $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/bin/python
 	$(if $(OTHERS),$(BIN)/python -m pip uninstall --quiet --quiet --yes tensorflow tensorflow-cpu && rm -f $(OTHERS))
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $<
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 	@touch $@

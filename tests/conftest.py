@@ -6,10 +6,12 @@ import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from werkzeug.routing import Rule
+from xdist.scheduler import LoadFileScheduling
 
 from shared.volume import Volume
 
@@ -32,6 +34,20 @@ hypothesis.settings.register_profile("fitstop", deadline=None)
 hypothesis.settings.load_profile("fitstop")
 
 _LOGGED_CHARACTERS = 4000
+# The tests of each folder share a service, a worker and perhaps a browser, which one process starts and not each.
+_ONE_SERVICE_EACH = ("tests/e2e/page/", "tests/e2e/")
+
+
+class _ByService(LoadFileScheduling):
+    """All tests of a file run in the same process, and so do those of the files that share a service."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return next((folder for folder in _ONE_SERVICE_EACH if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return _ByService(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:
@@ -67,6 +83,23 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test leaves an index in the cache of whoever runs the tests, or finds their API keys."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def routes_compiled_once() -> Generator[None]:
+    """Werkzeug compiles two functions for each route of each app, 20 ms for an API; those of equal routes are equal."""
+    compile_builder: Any = Rule._compile_builder
+    kept: dict[tuple[object, ...], object] = {}
+
+    def kept_builder(rule: Rule, append_unknown: bool = True) -> object:
+        key = (append_unknown, repr(rule.defaults), *rule._trace)
+        if key not in kept:
+            kept[key] = compile_builder(rule, append_unknown)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", kept_builder)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -17,12 +17,13 @@ def check(settings: Settings, keys: KeyStore) -> None:
     """Raise Exposed for an address that others reach without a key that could be asked for, and for an open Redis."""
     if not is_loopback(settings.host) and not keys.has_admin():
         raise Exposed(
-            f"FITSTOP_HOST={settings.host}: others reach this address, and there is no API key of scope admin yet; "
-            "make one with `python -m fitstop.service api.make_key NAME`, or set FITSTOP_ADMIN_KEY"
+            f"FITSTOP_HOST={settings.host}: other machines can reach this address, but there is no "
+            "API key of scope admin yet; create one with `python -m fitstop.service api.make_key NAME`, or set "
+            "FITSTOP_ADMIN_KEY"
         )
     if settings.redis_address and is_open(settings.redis_address):
         raise Exposed(
-            "FITSTOP_REDIS_URL=(hidden): this Redis listens on every address and asks for no password; give it one "
+            "FITSTOP_REDIS_URL=(hidden): this Redis listens on every address without a password; set one "
             "(requirepass), or let it listen on 127.0.0.1 alone (bind)"
         )
 

@@ -61,7 +61,7 @@ def fit(  # noqa: PLR0913  the arguments of Keras's fit
     data = FitData(x, y, validation_data, validation_split, sample_weight, class_weight)
     asked = {"seed": seed, "devices": None if devices == 1 else devices}
     given = {name: value for name, value in asked.items() if value is not None}
-    hyperparameters = {"batch_size": batch_size or 32, "epochs": epochs, **given}
+    hyperparameters = {"batch_size": 32 if batch_size is None else batch_size, "epochs": epochs, **given}
     job = _Job(model, data, callbacks, {"name": name, "budget": budget}, hyperparameters, others)
     run = job.send(open_client(client, url))
     return run.wait(verbose=bool(verbose)) if wait else run

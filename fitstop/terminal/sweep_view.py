@@ -16,7 +16,7 @@ _BAR = 30
 _REASONS = {
     "completed": "all trials are completed",
     "budget": "the budget is used up",
-    "failed_trials": "too many trials failed",
+    "failed_trials": "too many trials without a result",
     "data_changed": "its data has changed",
 }
 

@@ -9,7 +9,7 @@ def parse_address(address: str) -> tuple[str, str]:
     """The bucket and the prefix, which may be empty. Raises BadName."""
     parts = urlsplit(address)
     if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
-        raise BadName(f"{_without_secrets(address)} is no bucket: expected s3://BUCKET or s3://BUCKET/PREFIX")
+        raise BadName(f"{_without_secrets(address)} is not a bucket: expected s3://BUCKET or s3://BUCKET/PREFIX")
     prefix = parts.path.strip("/")
     if prefix:
         check_name(prefix)

@@ -32,5 +32,5 @@ def name_of(key: str) -> str:
     """The name of the file whose key this is. Raises StoreError for a key that `key_of` makes for no name."""
     name = os.fsdecode(unquote_to_bytes(key))
     if encode_name(name) != key:
-        raise StoreError(f"the object {key!r} is no file of a volume; give Fitstop a prefix of its own in the bucket")
+        raise StoreError(f"the object {key!r} is not a file of a volume; give Fitstop its own prefix in the bucket")
     return name

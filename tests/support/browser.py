@@ -22,14 +22,16 @@ _ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 DESKTOP, PHONE = (1280, 800), (390, 844)
+# The first is the same engine without a browser's windows: a page takes a fifth of the processor time to open.
+_PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser")
 
 
 def chromium_program() -> str:
     """Where Chromium is. Skips the test, saying why, where there is none."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("no chromium on the PATH: apt-get install chromium")
-    return program
+    found = [path for name in _PROGRAMS if (path := shutil.which(name))]
+    if not found:
+        pytest.skip("no chromium on the PATH: apt-get install chromium-headless-shell")
+    return found[0]
 
 
 @contextmanager

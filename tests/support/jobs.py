@@ -89,6 +89,10 @@ def small_spec(**parts: Any) -> dict[str, Any]:
     return spec
 
 
+# Trains until somebody ends it, and begins without XLA's compiling, which takes more than a second of processor time.
+LONG = small_spec(hyperparameters={"epochs": 100_000, "xla": False}, callbacks={"early_stopping": None})
+
+
 def put_job(
     volume: Volume,
     spec: dict[str, Any],

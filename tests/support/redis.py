@@ -12,6 +12,8 @@ from pathlib import Path
 
 import redis
 
+from shared.queue import JobQueue, RedisQueue, make_celery
+from shared.settings import read_settings
 from tests.support.waiting import wait_for
 
 
@@ -87,3 +89,8 @@ def running_redis(folder: Path) -> Iterator[RedisServer]:
         yield server
     finally:
         server.kill()
+
+
+def job_queue_of(server: RedisServer) -> JobQueue:
+    """The queue of jobs on a server."""
+    return RedisQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": server.url})))

@@ -80,7 +80,7 @@ function reasonWords() {
 const REASONS = {
   completed: "all trials are completed",
   budget: "the budget is used up",
-  failed_trials: "too many trials failed",
+  failed_trials: "too many trials without a result",
   data_changed: "its data has changed",
   cancelled: "",
 };

@@ -10,7 +10,7 @@ from shared.job_folder import JobFolder
 from shared.open_job import OpenJob
 from tests.support.api_process import ApiProcess
 from tests.support.epochs import epoch, tell
-from tests.support.jobs import claim, put_job, small_spec
+from tests.support.jobs import LONG, claim, put_job, small_spec
 from tests.support.waiting import wait_for
 from tests.unit.shared.histories import claimed_at, ended_at, epoch_event, event, posted_at, stopped, told
 
@@ -37,7 +37,7 @@ def over(api: ApiProcess, job_id: str) -> dict:
 @contextmanager
 def held_up(api: ApiProcess) -> Iterator[None]:
     """The worker's one slot is taken for the length of a `with`: what is posted there begins behind it."""
-    before = posted(api, hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
+    before = posted(api, **LONG)
     try:
         wait_for(lambda: api.ask("GET", f"/jobs/{before}").json["status"] == "running", 60, saying="the slot is taken")
         yield

@@ -14,7 +14,7 @@ from tests.e2e.page.past_jobs import finished_job, held_up, interrupted_job, lon
 from tests.support.browser import DESKTOP, PHONE, serious_faults
 from tests.support.epochs import epoch, tell
 from tests.support.evaluations import classified, leave_evaluation, measured_numbers
-from tests.support.jobs import claim, put_job, small_spec
+from tests.support.jobs import LONG, claim, put_job, small_spec
 from tests.unit.shared.histories import trained
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -282,7 +282,7 @@ def test_what_can_be_done_follows_the_state_and_the_key(visitor, page_api, page_
 
 
 def test_a_running_job_is_cancelled_tried_anew_and_deleted(visitor, page_api, page_worker):
-    job_id = posted(page_api, name="too long", hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
+    job_id = posted(page_api, **{**LONG, "name": "too long"})
     with visitor.page() as page:
         opened(page, job_id)
         page.get_by_role("button", name="Cancel").click()

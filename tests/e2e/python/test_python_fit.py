@@ -131,6 +131,13 @@ def test_more_devices_than_a_worker_has_are_refused_before_anything_is_uploaded(
     assert client.datasets()["data"] == datasets
 
 
+def test_a_batch_of_no_rows_is_refused_and_not_one_of_32(client):
+    (x, y), model = small_data(seed=73), small_model()
+    with pytest.raises(fitstop.Refused) as refused:
+        fitstop.fit(model, x, y, validation_split=0.25, batch_size=0)
+    assert [problem.pointer for problem in refused.value.problem.errors] == ["#/hyperparameters/batch_size"]
+
+
 def test_two_projects_may_send_the_same(client, connected):
     x, y = small_data(seed=61)
     model, histories = small_model(), []

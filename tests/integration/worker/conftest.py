@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.queue import JobQueue, RedisQueue, make_celery
-from shared.settings import read_settings
+from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.jobs import learnable_frame, put_dataset
-from tests.support.redis import RedisServer, running_redis
+from tests.support.redis import RedisServer, job_queue_of, running_redis
 from tests.support.worker_process import WorkerProcess
 
 # In the environment of the shared worker; no training process has them.
@@ -49,10 +48,6 @@ def shared_volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
 @pytest.fixture(scope="module")
 def shared_job_queue(shared_redis: RedisServer) -> JobQueue:
     return job_queue_of(shared_redis)
-
-
-def job_queue_of(redis_server: RedisServer) -> JobQueue:
-    return RedisQueue(make_celery(read_settings({"FITSTOP_REDIS_URL": redis_server.url})))
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,9 @@ def test_a_frozen_worker_gives_way_and_one_that_is_asked_to_end_hands_back(volum
     assert '"resume"' in taken.events_file.read_text(), "it continues"
 
     first.send(signal.SIGCONT)
-    wait_for(lambda: "attempt 1 belongs to others by now" in first.log.read_text(), saying="the first worker gives way")
+    wait_for(
+        lambda: "attempt 1 belongs to another worker now" in first.log.read_text(), saying="the first worker gives way"
+    )
     wait_for(lambda: not is_running(first.training_process()))
     assert end(1) == lost
 

@@ -15,16 +15,17 @@ from shared.manifest import read_manifest
 from shared.queue import JobQueue
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
-from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.jobs import LONG, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.redis import RedisServer
 from tests.support.small_disk import NoMount, SmallDisk
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
+from worker.training.resume.point import read_point
 
 MB = 1024**2
 # A resume point of 6 MB.
 LARGE = small_spec(
-    model={"layers": [700, 700]}, hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None}
+    model={"layers": [700, 700]}, hyperparameters={"epochs": 100_000, "xla": False}, callbacks={"early_stopping": None}
 )
 SETTINGS = {"FITSTOP_VOLUME_RESERVE_BYTES": str(8 * MB)}
 
@@ -157,7 +158,7 @@ def test_on_a_read_only_volume_jobs_wait(
 def test_a_volume_that_is_mounted_away_answers_503_and_its_running_job_is_resumed(
     disk: SmallDisk, small_worker: WorkerProcess, api: ApiProcess, post: Callable[[dict[str, Any]], JobFolder]
 ) -> None:
-    job = post(small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None}))
+    job = post(LONG)
     wait_for(lambda: has_saved(job))
     pauses = small_worker.log.read_text().count("no job is claimed for now")
     disk.take_away()
@@ -185,3 +186,22 @@ def test_a_volume_that_is_mounted_away_answers_503_and_its_running_job_is_resume
     job.request_cancel()
     assert wait_for(job.result).ending.status == "cancelled"
     no_failure(job)
+
+
+def test_a_volume_that_fills_up_under_a_run_tears_no_file_and_the_log_continues_when_there_is_room(
+    disk: SmallDisk, small_worker: WorkerProcess, post: Callable[[dict[str, Any]], JobFolder]
+) -> None:
+    job = post(small_spec(hyperparameters={"epochs": 400}, callbacks={"early_stopping": None}))
+    wait_for(lambda: has_saved(job))
+    child = small_worker.training_process()
+    disk.fill()
+    wait_for(lambda: not Path(f"/proc/{child}").exists(), 30, saying="the child cannot continue")
+    first = job.attempts()[0]
+    for one in read_manifest(first.manifest_file).checkpoints:
+        assert (first.checkpoints / one.name).stat().st_size == one.bytes
+    for point in first.resume.glob("point-*"):
+        read_point(point)
+    disk.free()
+    all_succeed(job)
+    assert small_worker.is_alive()
+    assert job.attempts()[-1].training_log.read_text().count("\n") == 401

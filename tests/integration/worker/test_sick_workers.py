@@ -12,7 +12,7 @@ import pytest
 from shared.job_folder import JobFolder
 from shared.queue import JobQueue
 from shared.volume import Volume
-from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.jobs import put_job, small_spec
 from tests.support.redis import RedisServer
 from tests.support.sickness import WAYS, Machine, freeze_the_child_that_stands_by, freeze_the_fork_server
 from tests.support.waiting import wait_for
@@ -22,16 +22,16 @@ SMALL = small_spec(hyperparameters={"epochs": 2}, callbacks={"early_stopping": N
 HEALED = ["the fork server is killed", "the fork server is frozen", "the socket folder is removed"]
 
 
-@pytest.fixture
-def machine(volume: Volume, redis_server: RedisServer, tmp_path: Path) -> Iterator[Machine]:
-    put_dataset(volume, learnable_frame(60))
+@pytest.fixture(scope="module")
+def machine(
+    shared_volume: Volume, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Machine]:
+    log = tmp_path_factory.mktemp("log") / "worker.log"
     # The path of a socket has 107 bytes at most.
     with tempfile.TemporaryDirectory() as short:
         machine = Machine(Path(short))
         limit = {"FITSTOP_CHILD_START_SECONDS": "2"}
-        machine.worker = WorkerProcess(
-            volume, redis_server.url, tmp_path / "worker.log", **limit, **machine.environment
-        )
+        machine.worker = WorkerProcess(shared_volume, shared_redis.url, log, **limit, **machine.environment)
         try:
             machine.worker.start()
             yield machine
@@ -57,35 +57,36 @@ def unfit(volume: Volume) -> str:
     return volume.worker_cards()[0].unfit
 
 
-def test_a_worker_replaces_its_fork_server_fails_no_job_and_ends_while_all_of_it_is_frozen(
-    machine: Machine, volume: Volume, job_queue: JobQueue
-) -> None:
-    assert machine.worker is not None
-    for way in random.Random(14).sample(HEALED, 2):
-        WAYS[way](machine)
-        jobs = [posted(volume, job_queue) for _ in range(2)]
-        for job in jobs:
-            assert wait_for(job.result, saying=f"{way}, see {machine.worker.log}").ending.status == "succeeded"
-            assert not [code for code, is_failure in codes(job) if is_failure]
-    freeze_the_child_that_stands_by(machine)
-    freeze_the_fork_server(machine)
-    waiting = posted(volume, job_queue)
-    machine.worker.send(signal.SIGTERM)
-    assert machine.worker.wait(20) == 0
-    assert waiting.attempts() == []
-
-
 def test_a_worker_whose_own_disk_is_full_hands_back_says_so_and_trains_when_there_is_room(
-    machine: Machine, volume: Volume, job_queue: JobQueue
+    machine: Machine, shared_volume: Volume, shared_job_queue: JobQueue
 ) -> None:
     try:
         WAYS["the local disk is full"](machine)
     except subprocess.CalledProcessError as error:
         pytest.skip(f"needs the right to mount a tmpfs: {error.stderr.decode().strip()}")
-    job = posted(volume, job_queue)
-    assert wait_for(lambda: unfit(volume), 30)
+    job = posted(shared_volume, shared_job_queue)
+    assert wait_for(lambda: unfit(shared_volume), 30)
     assert job.result() is None
     assert codes(job) in ([], [("worker_disk_full", False)])
     machine.cure()
     assert wait_for(job.result).ending.status == "succeeded"
-    wait_for(lambda: not unfit(volume))
+    wait_for(lambda: not unfit(shared_volume))
+
+
+# The last test of the worker that both of them share.
+def test_a_worker_replaces_its_fork_server_fails_no_job_and_ends_while_all_of_it_is_frozen(
+    machine: Machine, shared_volume: Volume, shared_job_queue: JobQueue
+) -> None:
+    assert machine.worker is not None
+    for way in random.Random(14).sample(HEALED, 2):
+        WAYS[way](machine)
+        jobs = [posted(shared_volume, shared_job_queue) for _ in range(2)]
+        for job in jobs:
+            assert wait_for(job.result, saying=f"{way}, see {machine.worker.log}").ending.status == "succeeded"
+            assert not [code for code, is_failure in codes(job) if is_failure]
+    freeze_the_child_that_stands_by(machine)
+    freeze_the_fork_server(machine)
+    waiting = posted(shared_volume, shared_job_queue)
+    machine.worker.send(signal.SIGTERM)
+    assert machine.worker.wait(20) == 0
+    assert waiting.attempts() == []

@@ -1,24 +1,29 @@
 """Jobs through a real Redis, a real worker and real training children."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import pytest
 
 from shared.events import job_events, last_event
+from shared.history import JobReader
 from shared.job_folder import JobFolder
+from shared.ledger import ledger
 from shared.manifest import read_manifest
-from shared.queue import JobQueue
+from shared.queue import QUEUE, JobQueue
 from shared.times import parse_time
 from shared.volume import Volume
-from tests.support.jobs import learnable_frame, put_dataset, put_job, rows_of, small_spec
+from tests.support.extending import content, extended
+from tests.support.jobs import LONG, learnable_frame, put_dataset, put_job, rows_of, small_spec
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess, descendants, is_running
 
-LONG = {"hyperparameters": {"epochs": 100_000}, "callbacks": {"early_stopping": None}}
+BUDGET_SECONDS = 10.0
 
 
 @pytest.fixture
@@ -232,3 +237,99 @@ def test_no_child_is_left_behind(post: Post, worker: WorkerProcess) -> None:
     wait_for(job.result)
     child = worker.training_process()
     wait_for(lambda: not is_running(child))
+
+
+GARBAGE = [
+    b"not json",
+    b"\xff\xfe\x00",
+    b"[]",
+    b"5",
+    b"{}",
+    json.dumps({"body": "x", "headers": {}, "properties": {}}).encode(),
+    json.dumps({"body": "!", "headers": {}, "properties": {"body_encoding": "base64", "delivery_tag": "1"}}).encode(),
+    json.dumps({"body": "e30=", "content-type": "application/x-python-serialize", "content-encoding": "binary",
+                "headers": {"task": "fitstop.ring", "id": "1"},
+                "properties": {"body_encoding": "base64", "delivery_tag": "2", "delivery_info": {}}}).encode(),
+    json.dumps({"body": "W10=", "content-type": "application/json", "content-encoding": "utf-8",
+                "headers": {"task": "os.system", "id": "1", "lang": "py"},
+                "properties": {"body_encoding": "base64", "delivery_tag": "3", "delivery_info": {}}}).encode(),
+]  # fmt: skip
+
+
+def test_what_is_no_notification_is_dropped_and_the_worker_lives(
+    worker: WorkerProcess, shared_volume: Volume, shared_redis: RedisServer, shared_job_queue: JobQueue
+) -> None:
+    with shared_redis.client() as client:
+        for item in GARBAGE:
+            client.lpush(QUEUE, item)
+    wait_for(lambda: shared_job_queue.count_pending() == 0, saying="all of it was taken from the list")
+    job = put_job(shared_volume, small_spec())
+    shared_job_queue.notify(job.id)
+    assert wait_for(job.result).ending.status == "succeeded"
+    assert worker.is_alive()
+    assert worker.log.read_text().count("dropped an item of the queue") >= 6
+
+
+def test_a_busy_worker_leaves_notifications_for_others(
+    worker: WorkerProcess, shared_volume: Volume, shared_job_queue: JobQueue
+) -> None:
+    first = put_job(shared_volume, LONG)
+    shared_job_queue.notify(first.id)
+    wait_for(lambda: is_training(first, rows=0))
+    waiting = [put_job(shared_volume, small_spec()) for _ in range(2)]
+    for job in waiting:
+        shared_job_queue.notify(job.id)
+    beats = first.attempts()[0].heartbeat_file
+    before = beats.read_bytes()
+    wait_for(lambda: beats.read_bytes() != before, saying="time passes")
+    pending = shared_job_queue.count_pending()
+    assert pending is not None
+    assert pending >= 2
+    first.request_cancel()
+    for job in [first, *waiting]:
+        wait_for(job.result)
+
+
+def test_a_stack_is_kept_where_a_live_child_is_aborted(
+    worker: WorkerProcess, shared_volume: Volume, shared_job_queue: JobQueue
+) -> None:
+    job = put_job(shared_volume, LONG)
+    shared_job_queue.notify(job.id)
+    wait_for(lambda: is_training(job, rows=3))
+    os.kill(worker.training_process(), signal.SIGABRT)
+    wait_for(job.attempts()[0].end)
+    printed = job.attempts()[0].output_file.read_text()
+    assert "Fatal Python error: Aborted" in printed
+    assert "worker/training/run.py" in printed
+    job.request_cancel()
+    wait_for(job.result)
+
+
+def test_a_job_ends_within_its_budget_with_its_best_model_and_goes_on_in_one_unbroken_log(
+    shared_volume: Volume, shared_job_queue: JobQueue, worker: WorkerProcess
+) -> None:
+    first = put_job(shared_volume, {**LONG, "budget": {"max_gpu_seconds": BUDGET_SECONDS}})
+    shared_job_queue.notify(first.id)
+    wait_for(first.result, 120)
+    result = first.result()
+    assert result is not None
+    stop = result.ending.stop
+    assert stop is not None
+    assert (result.ending.status, stop.reason) == ("succeeded", "budget")
+    assert stop.budget is not None
+    assert stop.budget.limit == BUDGET_SECONDS
+    manifest = read_manifest(first.attempts()[0].manifest_file)
+    keras.models.load_model(first.attempts()[0].checkpoints / str(manifest.best))
+    history = JobReader(first).read_on()
+    assert history is not None
+    held = ledger(history)
+    assert held.avoided == 0, "the epochs were wanted"
+
+    before = content(first.path)
+    second = extended(shared_volume, first, budget=None, epochs=stop.last_epoch + 3)
+    shared_job_queue.notify(second.id)
+    wait_for(second.result)
+    log = second.attempts()[-1].training_log
+    assert rows_of(log)["epoch"].tolist() == list(range(stop.last_epoch + 3))
+    assert log.read_bytes().startswith(before["attempts/1/training_log.csv"])
+    assert content(first.path) == before

@@ -8,12 +8,10 @@ import pytest
 
 from shared.queue import JobQueue
 from shared.volume import Volume
-from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
+from tests.support.jobs import LONG, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.redis import RedisServer
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
-
-LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
 
 # A worker whose driver is a file: it names the GPU until the file is gone. All else is the real worker.
 ON_A_GPU = """

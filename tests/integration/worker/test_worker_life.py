@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,10 @@ from shared.events import job_events
 from shared.job_folder import JobFolder
 from shared.queue import QUEUE, JobQueue
 from shared.volume import Volume
-from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
-from tests.support.redis import RedisServer
+from tests.support.jobs import LONG, learnable_frame, put_dataset, put_job, small_spec
+from tests.support.redis import RedisServer, job_queue_of, running_redis
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess, descendants, is_running
-
-LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
 
 
 @pytest.fixture(scope="module")
@@ -31,42 +30,44 @@ def hardy_worker(
     process.stop()
 
 
-@pytest.fixture
-def own_worker(volume: Volume, redis_server: RedisServer, tmp_path: Path) -> Iterator[WorkerProcess]:
+@dataclass
+class Pair:
+    """Two workers on a volume of their own. Both survive the first of the two tests, and one of them the second."""
+
+    volume: Volume
+    queue: JobQueue
+    workers: list[WorkerProcess]
+
+    def post(self) -> JobFolder:
+        job = put_job(self.volume, LONG)
+        self.queue.notify(job.id)
+        return job
+
+    def worker_of(self, job: JobFolder) -> WorkerProcess | None:
+        """The one whose card says that it runs a job."""
+        pids = {run.job: card.pid for card in self.volume.worker_cards() for run in card.running}
+        return next((worker for worker in self.workers if worker.pid == pids.get(job.id)), None)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    volume = Volume(tmp_path_factory.mktemp("pair"))
     put_dataset(volume, learnable_frame())
-    process = WorkerProcess(volume, redis_server.url, tmp_path / "worker.log")
-    process.start()
-    yield process
-    process.stop()
+    logs = tmp_path_factory.mktemp("logs")
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        workers = [WorkerProcess(volume, server.url, logs / f"{name}.log") for name in ("first", "second")]
+        try:
+            for worker in workers:
+                worker.start()
+            yield Pair(volume, job_queue_of(server), workers)
+        finally:
+            for worker in workers:
+                worker.stop()
 
 
 def trains(job: JobFolder, attempt: int = 1) -> bool:
     attempts = job.attempts()
     return len(attempts) >= attempt and attempts[attempt - 1].training_log.exists()
-
-
-def test_a_killed_worker_takes_its_children_along_and_another_goes_on(
-    own_worker: WorkerProcess, volume: Volume, redis_server: RedisServer, job_queue: JobQueue, tmp_path: Path
-) -> None:
-    job = put_job(volume, LONG)
-    job_queue.notify(job.id)
-    wait_for(lambda: trains(job))
-    below = descendants(own_worker.pid)
-    assert len(below) >= 2
-    own_worker.send(signal.SIGKILL)
-    wait_for(lambda: not any(is_running(pid) for pid in below), 10, saying="the children die with the worker")
-    other = WorkerProcess(volume, redis_server.url, tmp_path / "other.log")
-    other.start()
-    try:
-        wait_for(lambda: trains(job, attempt=2), 45, saying="the other worker took over")
-        end = job.attempts()[0].end()
-        assert end is not None
-        assert end.error is not None
-        assert (end.outcome, end.error.code) == ("lost", "worker_lost")
-        job.request_cancel()
-        assert wait_for(job.result).attempt == 2
-    finally:
-        other.stop()
 
 
 def _spoil(redis_server: RedisServer) -> None:
@@ -148,31 +149,44 @@ def test_a_worker_on_a_bare_mount_point_makes_nothing_there_and_waits_for_the_vo
 
 
 def test_a_frozen_machine_is_taken_over_and_when_it_thaws_its_child_stops_and_nobody_sees_what_it_writes(
-    own_worker: WorkerProcess, volume: Volume, redis_server: RedisServer, job_queue: JobQueue, tmp_path: Path
+    pair: Pair,
 ) -> None:
-    job = put_job(volume, LONG)
-    job_queue.notify(job.id)
+    job = pair.post()
     wait_for(lambda: trains(job) and any(job.attempts()[0].resume.glob("point-*")))
-    child = own_worker.training_process()
-    frozen = [own_worker.pid, *descendants(own_worker.pid)]
-    other = WorkerProcess(volume, redis_server.url, tmp_path / "other.log")
-    other.start()
-    try:
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
-        wait_for(lambda: trains(job, attempt=2), 45, saying="the other worker took over")
-        seen = [placed.event for placed in job_events(job) if placed.attempt == 1]
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
-        wait_for(lambda: not is_running(child), 5, saying="the thawed child stops")
-        wait_for(lambda: any(card.pid == own_worker.pid and card.ready for card in volume.worker_cards()), 20)
-        assert [placed.event for placed in job_events(job) if placed.attempt == 1] == seen
-        assert len(job.attempts()) == 2
-        assert job.attempts()[0].conclusion() is None
-        job.request_cancel()
-        assert wait_for(job.result).attempt == 2
-    finally:
-        other.stop()
+    worker = wait_for(lambda: pair.worker_of(job))
+    child = worker.training_process()
+    frozen = [worker.pid, *descendants(worker.pid)]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: trains(job, attempt=2), 45, saying="the other worker took over")
+    seen = [placed.event for placed in job_events(job) if placed.attempt == 1]
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: not is_running(child), 5, saying="the thawed child stops")
+    wait_for(lambda: any(card.pid == worker.pid and card.ready for card in pair.volume.worker_cards()), 20)
+    assert [placed.event for placed in job_events(job) if placed.attempt == 1] == seen
+    assert len(job.attempts()) == 2
+    assert job.attempts()[0].conclusion() is None
+    job.request_cancel()
+    assert wait_for(job.result).attempt == 2
+
+
+# The last test of the pair, which loses one of them.
+def test_a_killed_worker_takes_its_children_along_and_another_goes_on(pair: Pair) -> None:
+    job = pair.post()
+    wait_for(lambda: trains(job))
+    worker = wait_for(lambda: pair.worker_of(job))
+    below = descendants(worker.pid)
+    assert len(below) >= 2
+    worker.send(signal.SIGKILL)
+    wait_for(lambda: not any(is_running(pid) for pid in below), 10, saying="the children die with the worker")
+    wait_for(lambda: trains(job, attempt=2), 45, saying="the other worker took over")
+    end = job.attempts()[0].end()
+    assert end is not None
+    assert end.error is not None
+    assert (end.outcome, end.error.code) == ("lost", "worker_lost")
+    job.request_cancel()
+    assert wait_for(job.result).attempt == 2
 
 
 def test_a_training_process_that_takes_more_memory_than_its_limit_is_ended_and_the_worker_lives(

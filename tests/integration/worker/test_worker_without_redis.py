@@ -10,12 +10,10 @@ from shared.job_folder import JobFolder
 from shared.settings import NO_REDIS
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
-from tests.support.jobs import small_spec
+from tests.support.jobs import LONG
 from tests.support.sweeps import sweep_document
 from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
-
-LONG = small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None})
 
 
 @pytest.fixture(scope="module")

@@ -183,6 +183,27 @@ def test_the_same_plan_is_no_other_decision(scene: Scene) -> None:
     AttemptPush(scene.mirror, scene.attempt).push(is_last=True)
 
 
+def test_a_resume_point_takes_the_rows_along_that_it_counts_on(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared.mirror.push, "_BYTES_PER_SECOND", 1e-6)
+    log, store = scene.attempt.training_log, scene.mirror.store
+    for row in (b"a\n", b"b\n"):
+        _append(log, row)
+        scene.push.push()
+    assert not str(store.read(scene.mirror.name_of(log))).endswith("b\\n'"), "a large log is not uploaded each time"
+    replace_file(scene.attempt.resume / f"point-{EPOCHS + 1}", b"0")
+    scene.push.push()
+    assert store.read(scene.mirror.name_of(log)) == log.read_bytes()
+
+
+def test_a_conclusion_is_the_last_word(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploaded: list[str] = []
+    ours = scene.mirror.store.replace
+    monkeypatch.setattr(scene.mirror.store, "replace", lambda name, pieces: uploaded.append(name) or ours(name, pieces))
+    AttemptPush(scene.mirror, scene.attempt).push(is_last=True)
+    signs = [name.rpartition("/")[2] for name in uploaded][-3:]
+    assert signs == [f"point-{EPOCHS}", "manifest.json", "conclusion.json"]
+
+
 # An upload that was given up, and that the server carries out after a newer one.
 
 

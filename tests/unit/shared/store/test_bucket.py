@@ -156,7 +156,7 @@ def test_an_object_that_is_no_file_of_a_volume_is_named(server: Server) -> None:
     bucket = server.make_bucket()
     access = {"endpoint": server.url, "access_key_id": "k", "secret_access_key": "s"}
     obstore.put(S3Store(bucket, config=access, client_options={"allow_http": True}), "holiday photo.jpg", b"")
-    with pytest.raises(StoreError, match=r"'holiday photo.jpg' is no file of a volume; give Fitstop a prefix"):
+    with pytest.raises(StoreError, match=r"'holiday photo.jpg' is not a file of a volume; give Fitstop its own prefix"):
         list(server.store(bucket).list())
 
 

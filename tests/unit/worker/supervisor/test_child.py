@@ -1,4 +1,7 @@
-"""Where children come from, and what is proved before the first one trains."""
+"""Where children come from, and what is proved before the first one trains.
+
+A fresh process imports this module, which therefore imports nothing of TensorFlow.
+"""
 
 import multiprocessing
 import os
@@ -19,7 +22,6 @@ from worker.supervisor import nursery as module
 from worker.supervisor.child import Child
 from worker.supervisor.nursery import NoChildren, Nursery
 from worker.supervisor.standby import let_go_of_output
-from worker.training.checks.gpu_check import main as check_gpu
 
 FORKED_MODULE = "worker.training.preload"
 
@@ -37,6 +39,8 @@ def never_works() -> None:
 
 
 def test_this_tensorflow_is_built_for_the_cpu_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    from worker.training.checks.gpu_check import main as check_gpu
+
     assert check_gpu() == CPU_ONLY
     assert "CPU build" in capsys.readouterr().err
 

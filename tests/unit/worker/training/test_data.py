@@ -1,7 +1,6 @@
 """From Parquet to arrays."""
 
-import subprocess
-import sys
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,16 @@ import skops.io
 from sklearn.model_selection import train_test_split
 
 from shared.job import AttemptEnd
+from shared.job_folder import AttemptFolder
 from shared.times import utc_now
 from shared.volume import Volume
+from tests.support.forked import call_in_fork
 from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, small_spec
 from tests.support.wine import article_file, made_file
 from worker.training import prepare
 from worker.training.data.load import load_data
 from worker.training.data.rows import Data
-from worker.training.errors import BadData, DataChanged, DataMissing
+from worker.training.errors import BadData, DataChanged, DataMissing, failure
 from worker.training.prepare import TRUSTED_TYPES
 
 
@@ -190,22 +191,17 @@ def test_a_training_part_of_one_class_is_refused(volume: Volume) -> None:
         loaded(volume, frame, positive={"at_least": 3})
 
 
-_LOAD_WITH_LITTLE_MEMORY = """
-import resource, sys
-from collections.abc import Callable
-from pathlib import Path
-from shared.job_folder import AttemptFolder
-from worker.training.data.load import load_data
-from worker.training.errors import failure
-attempt = AttemptFolder(Path(sys.argv[1]), 1)
-used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 1024**2,) * 2)
-try:
-    load_data(attempt, attempt.job.record())
-except Exception as error:
-    told, may_retry = failure(error, attempt.volume_root)
-    print(told.code, may_retry, told.message)
-"""
+def load_with_little_memory(folder: Path) -> str:
+    """What is told of an attempt's data where 400 MB more than now may be used."""
+    attempt = AttemptFolder(folder, 1)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 1024**2,) * 2)
+    try:
+        load_data(attempt, attempt.job.record())
+    except Exception as error:
+        told, may_retry = failure(error, attempt.volume_root)
+        return f"{told.code} {may_retry} {told.message}"
+    return "it fits"
 
 
 def test_data_that_does_not_fit_into_memory_is_told_with_its_sizes_and_may_fit_elsewhere(volume: Volume) -> None:
@@ -213,10 +209,9 @@ def test_data_that_does_not_fit_into_memory_is_told_with_its_sizes_and_may_fit_e
     codes = np.arange(rows) % 1000
     put_dataset(volume, pd.DataFrame({"code": [f"c{code}" for code in codes], "grade": codes % 6}))
     job = put_job(volume, small_spec())
-    command = [sys.executable, "-c", _LOAD_WITH_LITTLE_MEMORY, str(claim(job).path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("data_larger_than_memory True "), done.stdout + done.stderr
-    assert "100,000 rows of 1,000 features of 4 bytes are 0.37 GiB" in done.stdout
+    told = call_in_fork(load_with_little_memory, claim(job).path)
+    assert told.startswith("data_larger_than_memory True ")
+    assert "100,000 rows of 1,000 features of 4 bytes are 0.37 GiB" in told
 
 
 @pytest.mark.parametrize(("row", "value"), [(3, 1e39), (3, -1e300), (8, 1e39)])

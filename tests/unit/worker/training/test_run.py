@@ -20,7 +20,7 @@ from shared.progress import EpochProgress
 from shared.rows import split_rows
 from shared.times import utc_now
 from shared.volume import Volume
-from tests.support.jobs import claim, learnable_frame, put_dataset, put_job, rows_of, small_spec
+from tests.support.jobs import LONG, claim, learnable_frame, put_dataset, put_job, rows_of, small_spec
 from tests.support.waiting import wait_for
 from worker.ipc.beat import Beat, write_beat
 from worker.training.errors import Superseded
@@ -198,7 +198,7 @@ def test_an_infinite_validation_loss_ends_the_run_with_a_conclusion(volume: Volu
 
 def test_a_cancel_stops_the_run_between_two_batches(volume: Volume) -> None:
     put_dataset(volume, learnable_frame())
-    job = put_job(volume, small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None}))
+    job = put_job(volume, LONG)
     attempt = claim(job)
     job.request_cancel()
     conclusion = run(attempt, StopRequests(attempt, 60))
@@ -218,9 +218,7 @@ def test_a_run_whose_attempt_was_ended_by_others_writes_nothing_more(volume: Vol
 
 def test_a_heartbeat_that_stands_still_stops_the_run(volume: Volume) -> None:
     put_dataset(volume, learnable_frame())
-    attempt = claim(
-        put_job(volume, small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None}))
-    )
+    attempt = claim(put_job(volume, LONG))
     write_beat(attempt, Beat(1, time.monotonic()))
     with pytest.raises(Superseded, match="no heartbeat"):
         run(attempt, StopRequests(attempt, 0.5))
@@ -228,9 +226,7 @@ def test_a_heartbeat_that_stands_still_stops_the_run(volume: Volume) -> None:
 
 def test_sigterm_hands_the_job_back(volume: Volume) -> None:
     put_dataset(volume, learnable_frame())
-    attempt = claim(
-        put_job(volume, small_spec(hyperparameters={"epochs": 100_000}, callbacks={"early_stopping": None}))
-    )
+    attempt = claim(put_job(volume, LONG))
     process = subprocess.Popen([sys.executable, "-m", "worker.training", str(attempt.path)], stderr=subprocess.DEVNULL)
     try:
         wait_for(attempt.training_log.exists)
