@@ -83,7 +83,7 @@ def run(folder: Path, server: Server, asked: argparse.Namespace) -> int:
         stand.end()
     answers = record.read("answer")
     say(f"faults: {dict(faults.kinds)}; attempts frozen for {FROZEN_SECONDS:g} s, and what became of them: "
-        f"{dict(ends_of(Volume(folder / "out"), faults.frozen))}")  # fmt: skip
+        f"{dict(ends_of(Volume(folder / 'out'), faults.frozen))}")  # fmt: skip
     say(f"answers: {dict(Counter(one['status'] for one in answers))}, the slowest after "
         f"{max(one['seconds'] for one in answers if '/datasets' not in one['path'])} s")  # fmt: skip
     for one in broken:
