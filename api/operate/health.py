@@ -75,7 +75,7 @@ def _volume(held: Service) -> Check:
 
 def _redis(held: Service) -> Check:
     if held.settings.redis_address is None:
-        return Check(ok=True, detail="no Redis configured; workers look at the volume by themselves")
+        return Check(ok=True, detail="no Redis configured; workers check the volume on their own")
     pending = held.job_queue.count_pending()
     if pending is None:
         return Check(ok=False, detail="does not answer; jobs are still accepted, and workers find them on the volume")
