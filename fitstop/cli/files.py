@@ -187,7 +187,7 @@ def download(  # noqa: PLR0913, PLR0917  one for each option
 ) -> None:
     """Download a job's best model and check its sha256. Each file is written completely or not at all.
 
-    With --files: the files of a script's working folder, into the folder JOB-files or that of -o.
+    With --files: the files of a script's working folder, into the folder of -o, else JOB-files.
     """
     client = open_client(ctx)
     job_id = find_job_id(client, job)

@@ -15,7 +15,7 @@ from shared.durable import TEMPORARY_SUFFIX
 from shared.mirror.known import Known, KnownFiles
 from shared.mirror.names import document_of, is_content, is_of_volume, is_temporary_name, order_of, unit_of
 from shared.store.bucket import SMALL_BYTES
-from shared.store.interface import Entry, Store
+from shared.store.interface import Entry, FileChanged, Store
 
 _MOST_NAME_BYTES = 200
 # How often a file that is being replaced is tried.
@@ -185,7 +185,7 @@ class LocalFolder:
     def _bring_file(self, entry: Entry, known: Known | None) -> bool:
         """Bring one file, of which `known` was known before the list; nothing happens where it is gone since.
 
-        False where somebody else has brought or removed another version meanwhile.
+        False where somebody has replaced it, or brought or removed another version here, meanwhile.
         """
         there = Known(entry.size, entry.version, is_here=True)
         try:
@@ -197,6 +197,8 @@ class LocalFolder:
                 return self._known.change(entry.name, known, there, replace)
         except FileNotFoundError:
             return True
+        except FileChanged:
+            return False
         except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
             _log_stranger(entry.name, str(error))
             return True

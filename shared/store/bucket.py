@@ -26,7 +26,7 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from shared.plain_files import MOST_DOCUMENT_BYTES, UnusableDocument
-from shared.store.interface import AccessDenied, Entry, NoAnswer, StoreError
+from shared.store.interface import AccessDenied, Entry, FileChanged, NoAnswer, StoreError
 from shared.store.keys import key_of, name_of
 
 if TYPE_CHECKING:
@@ -237,6 +237,8 @@ class BucketStore:
         except (BaseError, OSError) as error:
             if isinstance(error, FileNotFoundError) and not _lacks_bucket(error):
                 raise FileNotFoundError(f"no such object in {self.place}") from None
+            if _has_changed(error):
+                raise FileChanged(f"{self.place}: a file was replaced while it was read") from None
             raise self._error_of(error) from None
 
     def _error_of(self, error: Exception) -> StoreError:
@@ -260,6 +262,11 @@ class BucketStore:
 
 def _lacks_bucket(error: Exception) -> bool:
     return "NoSuchBucket" in str(error)
+
+
+def _has_changed(error: Exception) -> bool:
+    """Whether an object has another version than the request was for, or ends before what it asked for."""
+    return isinstance(error, PreconditionError) or "InvalidRange" in str(error)
 
 
 class _Guarded:

@@ -2,6 +2,7 @@
 
     StoreError              the store did not do it
     ├── NoAnswer            it does not answer, or fails; the same call may succeed later
+    ├── FileChanged         the file was replaced while it was read
     └── AccessDenied        it does not accept who asks: no credentials, wrong ones, or too few rights
     BadName                 no file of a volume has such a name
 
@@ -28,6 +29,12 @@ class NoAnswer(StoreError):
     """No answer, or a failure of the store's own, also after several tries. What was asked may have been done."""
 
     code = "store_unreachable"
+
+
+class FileChanged(StoreError):
+    """The file was replaced while it was read; the same call reads the new one."""
+
+    code = "store_file_changed"
 
 
 class AccessDenied(StoreError):
@@ -78,13 +85,13 @@ class Store(Protocol):
         """What a small file holds; None where there is none. Raises UnusableDocument above 16 MiB."""
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
-        """Bytes from `start` on, fewer than `length` at the file's end. Raises FileNotFoundError.
+        """Bytes from `start` on, fewer than `length` at the file's end. Raises FileNotFoundError, FileChanged.
 
         `start` is less than the file's size, and `length` is 1 or more.
         """
 
     def stream(self, name: str) -> Iterator[bytes]:
-        """A file of any size in pieces, as it was at one moment. Raises FileNotFoundError."""
+        """A file of any size in pieces, as it was at one moment. Raises FileNotFoundError, FileChanged."""
 
     def list(self, folder: str = "") -> Iterator[Entry]:
         """All files whose names begin with `folder` and a slash, at any depth; without `folder` all files."""

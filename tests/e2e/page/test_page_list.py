@@ -4,6 +4,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from shared.ids import new_sweep_id
 from shared.job import Ending, Stop, TrialOf
@@ -125,8 +126,8 @@ def test_columns_order_and_groups_are_chosen_by_the_keyboard_alone(still, size, 
         assert serious_faults(page) == []
         page.get_by_role("button", name="Apply view").press("Enter")
         wait_for_names(page, "blue8", "red16", "red64", "alone")
-        headings = page.locator("#rows .group").all_inner_texts()
-        assert headings == ["team = blue · 1 job", "team = red · 2 jobs", "without team · 1 job"]
+        headings = ["team = blue · 1 job", "team = red · 2 jobs", "without team · 1 job"]
+        expect(page.locator("#rows .group")).to_have_text(headings, use_inner_text=True)
         assert page.locator("#rows .curve").count() == 0
         assert "hyperparameters.batch_size" in query_of(page)["column"]
         page.reload()

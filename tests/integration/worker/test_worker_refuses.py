@@ -77,7 +77,7 @@ def test_a_worker_whose_tensorflow_cannot_use_the_gpu_names_the_gpu_that_stays_i
     ready = wait_for(lambda: [card for card in volume.worker_cards() if card.ready], 60)[0]
     assert (ready.idle_gpu, ready.unfit) == ("NVIDIA H200", "")
     assert ready.device.startswith("CPU")
-    assert "the NVIDIA H200 stays idle" in worker.log.read_text()
+    assert "the NVIDIA H200 is idle" in worker.log.read_text()
 
 
 def test_a_worker_that_is_asked_to_end_while_it_tries_its_gpu_leaves_no_card(

@@ -89,8 +89,7 @@ def test_a_receiver_that_fails_gets_it_later_in_order_and_one_that_hangs_delays_
         lose(job, 1)
         end(volume, job)
         wanted = ["job.worker_lost", "job.early_stopping", "job.succeeded"]
-        run_until(lambda: healthy.types() == wanted)
-        run_until(lambda: failing.types() == wanted)
+        run_until(lambda: healthy.types() == failing.types() == wanted)
         assert [one["type"] for one in failing.received[: len(answers) + 1]] == ["job.worker_lost"] * 6
         assert hanging.accepted == []
         (stuck,) = [one for one in last_deliveries(store.place(ids[1])) if one.tries]

@@ -17,7 +17,7 @@ from shared.mirror.local_folder import for_workers
 from shared.mirror.mirror import AT_ONCE, Mirror
 from shared.mirror.names import document_of, is_of_volume, unit_of
 from shared.store.folder import FolderStore
-from shared.store.interface import NoAnswer
+from shared.store.interface import FileChanged, NoAnswer
 from shared.store.trial import TRIAL_FOLDER
 from tests.support.bucket import Server
 from tests.support.machines import JOB, Machine, Meanwhile
@@ -192,6 +192,26 @@ def test_a_look_gives_up_with_the_first_failure(machines: Callable[..., Machine]
     assert not here.puller.look()
     assert "no answer for jobs/" in here.mirror.trouble
     assert store.asked <= 2 * AT_ONCE
+
+
+class Replaced(FolderStore):
+    """A store whose file is replaced each time that somebody reads it."""
+
+    def read(self, name: str) -> bytes | None:
+        if name.endswith("/note.json"):
+            raise FileChanged(f"{name} was replaced while it was read")
+        return super().read(name)
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_no_failure_of_the_bucket(
+    machines: Callable[..., Machine], tmp_path: Path
+) -> None:
+    store = Replaced(tmp_path / "bucket")
+    for name in ("spec.json", "note.json", "result.json"):
+        store.create(f"{JOB}/{name}", b"{}")
+    here = machines(store)
+    here.look(at_everything=True)
+    assert sorted(here.files()) == [f"{JOB}/result.json", f"{JOB}/spec.json"]
 
 
 def test_two_looks_at_one_log_append_it_once(machines: Callable[..., Machine], store: Meanwhile) -> None:

@@ -9,7 +9,7 @@ from obstore.store import S3Store
 
 from shared.settings import Settings
 from shared.store.bucket import PART_BYTES
-from shared.store.interface import BadName, NoAnswer, StoreError
+from shared.store.interface import BadName, FileChanged, NoAnswer, StoreError
 from shared.store.opening import PATIENCE, open_bucket, open_store
 from tests.support.bucket import KEYS, Server, access_to, running_server
 
@@ -104,8 +104,11 @@ def test_a_large_file_is_streamed_by_parts_and_only_while_it_stays_the_same(serv
     pieces = store.stream("data.parquet")
     next(pieces)
     store.replace("data.parquet", [content[::-1]])
-    with pytest.raises(StoreError):
+    with pytest.raises(FileChanged):
         list(pieces)
+    # A log that was cut off since it was listed.
+    with pytest.raises(FileChanged):
+        store.read_range("data.parquet", len(content), 100)
 
 
 def test_small_requests_are_given_up_before_a_worker_stops_for_want_of_a_heartbeat(server: Server) -> None:

@@ -93,7 +93,7 @@ def test_the_events_say_what_the_articles_pictures_show(volume: Volume) -> None:
         callbacks={"reduce_lr_on_plateau": {"patience": 1, "min_delta": 10.0, "factor": 0.5}},
     )
     [first, *later] = [event.message for event in events_of(job, "checkpoint")]
-    assert first.startswith("val_accuracy is 0.")
+    assert first.startswith("the first val_accuracy is 0.")
     assert all(message.startswith("val_accuracy improved from 0.") and ", saved model-" in message for message in later)
     drops = [event.message for event in events_of(job, "learning_rate")]
     assert drops[0] == "learning rate 0.01 → 0.005: val_loss has not improved for 1 epochs"

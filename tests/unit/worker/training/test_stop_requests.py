@@ -77,7 +77,7 @@ def test_after_a_long_time_without_a_look_a_beat_proves_nothing_until_the_next_o
             attempt.close(handed_back())
 
     monkeypatch.setattr("worker.training.stop_requests.time.sleep", sleep)
-    with pytest.raises(Superseded, match="others" if others_take_over else "no heartbeat"):
+    with pytest.raises(Superseded, match="another worker" if others_take_over else "no heartbeat"):
         requests.check()
 
 

@@ -105,11 +105,11 @@ def test_a_step_that_draws_by_tensorflow_or_must_run_eagerly_is_said_to(volume: 
         job, _ = succeed(volume, script + FIT)
         shown.append((events_of(job, "fit")[0], events_of(job, "engine")[0]))
     (drawn, _), (eager_call, engine) = shown
-    assert (drawn.data["resume"], "by TensorFlow's RandomStandardNormal" in drawn.data["reasons"][0]) == (
+    assert (drawn.data["resume"], "uses TensorFlow's RandomStandardNormal" in drawn.data["reasons"][0]) == (
         "inexact",
         True,
     )
-    assert "not kept: seen;" in drawn.data["reasons"][1]
+    assert "not saved: seen;" in drawn.data["reasons"][1]
     assert "build the model and its optimizers before fit" in eager_call.data["reasons"][0]
     assert (engine.data["engine"], "the model runs eagerly" in engine.message) == ("stock", True)
 
