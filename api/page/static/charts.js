@@ -78,7 +78,7 @@ export class Chart {
     const buttons = element("div", { class: "chart-buttons" }, this.tableButton, csvButton(title, () => this.#csv()), png);
     const head = element("figcaption", {}, element("h3", {}, title), this.caption, buttons);
     const keys = { keydown: (event) => this.#step(event) };
-    this.paper = element("div", { class: "chart-paper", role: "img", tabindex: 0, on: keys });
+    this.paper = element("div", { class: "chart-paper", role: "img", tabindex: 0, "aria-label": title, on: keys });
     this.paper.style.height = `${this.height}px`;
     this.table = element("div", { class: "chart-table", hidden: true, tabindex: 0, role: "region", "aria-label": `${title} as a table` });
     this.legend = element("div", { class: "chart-legend" }, this.curves.map((curve, index) => this.#legendButton(curve, index)));

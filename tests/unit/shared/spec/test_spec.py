@@ -2,16 +2,19 @@
 
 import json
 import string
+from typing import Annotated
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from shared.durable import encode
 from shared.job import JobRecord, as_json
 from shared.problems import Refused
 from shared.resolve import resolve
 from shared.spec import MOST_EPOCHS, JobSpec, ModelCheckpointSpec, Positive, filename_fields
+from shared.spec.base import Strict
 from shared.validation import validate
 from tests.unit.shared.records import GRADES, dataset, places, replaced, resolved, spec
 
@@ -32,6 +35,23 @@ JSON = st.recursive(
     lambda below: st.lists(below, max_size=4) | st.dictionaries(TEXTS, below, max_size=4),
     max_leaves=8,
 )
+
+
+def models_of(parent):
+    for model in parent.__subclasses__():
+        yield model
+        yield from models_of(model)
+
+
+@pytest.mark.parametrize(
+    "model", sorted(set(models_of(Strict)), key=lambda one: one.__name__), ids=lambda one: one.__name__
+)
+def test_each_default_may_also_be_written(model):
+    for name, field in model.model_fields.items():
+        if not field.is_required():
+            kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            default = field.get_default(call_default_factory=True)
+            assert TypeAdapter(kind).validate_python(default) == default, name
 
 
 def judged(document):
