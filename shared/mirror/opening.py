@@ -20,7 +20,7 @@ from shared.store.bucket import BucketStore
 from shared.store.interface import NoAnswer, StoreError
 from shared.store.opening import PATIENCE, open_bucket
 from shared.store.trial import try_bucket
-from shared.volume_identity import COPY_FILE, MARKER_FILE
+from shared.volume_identity import COPY_FILE, COPY_FOLDER, MARKER_FILE
 
 # Between two tries of a bucket that does not answer.
 _AGAIN_SECONDS = 3.0
@@ -85,6 +85,7 @@ def open_mirror(  # noqa: PLR0913
     store = open_usable(settings.bucket, environment)
     try:
         root.mkdir(parents=True, exist_ok=True)
+        _forget_copy(store)
         mirror = Mirror(root, store, KnownFiles(root.with_name(f"{root.name}.sqlite")), eager)
         bring_marker(mirror)
     except FitstopError as error:
@@ -118,7 +119,7 @@ def open_usable(address: str, environment: Mapping[str, str] = os.environ) -> Bu
     """The bucket at an address, after a trial of what a volume needs. Raises BucketUnusable."""
     try:
         store = open_bucket(address, environment, PATIENCE)
-        if store.read(COPY_FILE) is not None:
+        if store.read(COPY_FILE) is not None and store.read(MARKER_FILE) is None:
             raise StoreError(f"the copy into {store.place} is not finished: run `fitstop volume copy` again")
         try_bucket(store, rounds=1)
     except FitstopError as error:
@@ -129,6 +130,18 @@ def open_usable(address: str, environment: Mapping[str, str] = os.environ) -> Bu
 def _unusable(error: FitstopError, address: str) -> BucketUnusable:
     kind = BucketAway if isinstance(error, NoAnswer) else BucketUnusable
     return kind(errno.EREMOTEIO, str(error), address)
+
+
+def _forget_copy(store: BucketStore) -> None:
+    """Remove the record of the copy that made this volume, `copy.json` last: its files change from now on.
+
+    Raises StoreError.
+    """
+    if store.read(COPY_FILE) is not None:
+        for entry in list(store.list(COPY_FOLDER)):
+            if entry.name != COPY_FILE:
+                store.remove(entry.name)
+        store.remove(COPY_FILE)
 
 
 def bring_marker(mirror: Mirror) -> None:

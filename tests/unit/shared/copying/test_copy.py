@@ -15,15 +15,18 @@ from shared.copying import places
 from shared.copying.copy import Progress, copy_volume
 from shared.copying.problems import CopyFailed, CopyRefused
 from shared.copying.record import CopyRecord
+from shared.mirror.attached import detach
+from shared.mirror.opening import BucketUnusable, open_mirror
 from shared.preflight import check_volume
+from shared.settings import Settings
 from shared.store.bucket import PART_BYTES
 from shared.store.folder import FolderStore
 from shared.store.interface import Entry, NoAnswer, Store
 from shared.store.segments import Overtaken
 from shared.store.trial import Unfit
 from shared.volume import Volume
-from shared.volume_identity import COPY_FILE, MARKER_FILE
-from tests.support.bucket import Server, running_server
+from shared.volume_identity import COPY_FILE, COPY_FOLDER, MARKER_FILE
+from tests.support.bucket import Server, access_to, running_server
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 
 LONG = "n" * 255
@@ -82,6 +85,30 @@ def test_a_volume_goes_through_a_bucket_and_comes_out_with_every_byte_and_time(
     there = Volume(tmp_path / "brought")
     assert [job.id for job in map(there.job, there.job_ids()) if job] == Volume(source.root).job_ids()
     assert there.was_deleted("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+
+
+def test_a_copy_in_a_bucket_is_a_volume_for_a_service_once_it_is_whole(
+    source: FolderStore, server: Server, tmp_path: Path
+) -> None:
+    bucket = server.store(prefix="backups/two")
+    copy(source, bucket)
+    marker = bucket.read(MARKER_FILE)
+    assert marker is not None
+    root = tmp_path / "api"
+    settings = Settings(bucket=bucket.place, volume=root)
+    with access_to(server):
+        bucket.remove(MARKER_FILE)
+        with pytest.raises(BucketUnusable, match="is not finished"):
+            open_mirror(settings, root)
+        bucket.create(MARKER_FILE, marker)
+        looking = open_mirror(settings, root)
+    assert looking is not None
+    detach(root)
+    assert Volume(root).job_ids() == Volume(source.root).job_ids()
+    # The files of a volume in use change: hashes of before would be taken for damage by the next copy.
+    assert list(bucket.list(COPY_FOLDER)) == []
+    brought = copy(bucket, FolderStore(tmp_path / "back"))
+    assert brought.files == len(contents(source.root))
 
 
 def test_what_only_tells_those_who_share_a_bucket_is_no_part_of_a_copy(source: FolderStore, tmp_path: Path) -> None:
