@@ -63,9 +63,9 @@ def test_a_hundred_at_once_on_two_hosts_make_one_job(settings, volume, grades):
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda client: post(client, "one"), clients))
     assert {answer.status_code for answer in answers} == {202}
-    assert {json.dumps(answer.json, sort_keys=True) for answer in answers} == {
-        json.dumps(answers[0].json, sort_keys=True)
-    }
+    # Their places in the queue differ: a post has a marker of its own there until it sees that another one was first.
+    said = [{key: value for key, value in answer.json.items() if key != "queue_position"} for answer in answers]
+    assert all(one == said[0] for one in said)
     assert volume.job_ids() == markers(volume) == [answers[0].json["id"]]
 
 
