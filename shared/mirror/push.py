@@ -174,7 +174,8 @@ class AttemptPush:
 
     def _remove(self, gone: Iterable[str]) -> None:
         """Remove from the bucket what the process has removed; not what a look took away, or who removed the folder."""
-        if not self._attempt.claim_file.exists():
+        # The patrol gives up an attempt whose end takes too long, while its uploads are still under way.
+        if not (self._mirror.owns(self._attempt.path) and self._attempt.claim_file.exists()):
             return
         for name in sorted(gone):
             file = self._mirror.name_of(self._job / name)

@@ -296,6 +296,20 @@ def test_a_removal_that_arrives_late_takes_no_file_away(
     assert store.read(scene.mirror.name_of(file)) == b"2"
 
 
+def test_uploads_of_an_attempt_that_was_given_up_remove_nothing(late: tuple[Scene, Late]) -> None:
+    scene, store = late
+    file = scene.attempt.files / "a"
+    file.write_bytes(b"1")
+    scene.push.push(is_last=True)
+    claim = scene.attempt.claim_file.read_bytes()
+    scene.mirror.discard(scene.attempt.path)
+    # A look brings it back.
+    make_folder(scene.attempt.path)
+    scene.attempt.claim_file.write_bytes(claim)
+    scene.push.push(is_last=True)
+    assert store.read(scene.mirror.name_of(file)) == b"1"
+
+
 def test_an_upload_that_is_repeated_unchanged_leaves_nothing_to_wait_for(late: tuple[Scene, Late]) -> None:
     scene, store = late
     _append(scene.attempt.events_file, b"1\n")
