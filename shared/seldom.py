@@ -24,7 +24,3 @@ class Seldom:
             return False
         self._text, self._next = text, now + _AGAIN_SECONDS
         return True
-
-    def reset(self) -> None:
-        """The condition is over; the next one is said at once."""
-        self._text = ""

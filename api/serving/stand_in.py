@@ -1,7 +1,7 @@
 """What answers at the API's address while its bucket does not answer: the process lives, and is not ready.
 
-It needs no volume, so that who looks after a container sees why nothing works and does not restart it again and again.
-It listens from the first failed try on.
+It needs no volume: a container's health check passes, and its logs say why nothing works. It listens from the first
+failed try on.
 """
 
 import threading
@@ -13,14 +13,14 @@ from typing import Any
 
 from ulid import ULID
 
+from api.http.problems import RETRY_SECONDS
 from api.serving.connection import problem
 
 _DETAIL = "the bucket that holds the volume does not answer; the log of the API says why"
-_RETRY_SECONDS = 5
 
 
 class StandIn:
-    """For an API that is to listen at `host` and `port`. Stops to listen with the end of its block."""
+    """For an API that is to listen at `host` and `port`. Stops listening at the end of its block."""
 
     def __init__(self, host: str, port: int) -> None:
         self._place = (host, port)
@@ -35,7 +35,7 @@ class StandIn:
             self._server.server_close()
 
     def serve_for(self, seconds: float) -> None:
-        """Serve for so long, and then until the end. Raises OSError where the address is taken."""
+        """Return after `seconds`; serve until the end of the block. Raises OSError if the address is in use."""
         if self._server is None:
             self._server = (_Server6 if ":" in self._place[0] else ThreadingHTTPServer)(self._place, _Handler)
             threading.Thread(target=self._server.serve_forever, name="stand-in", daemon=True).start()
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             status = HTTPStatus.SERVICE_UNAVAILABLE
             headers, content = problem(status, f"req_{ULID()}", "volume_unavailable", _DETAIL)
-            headers["Retry-After"] = str(_RETRY_SECONDS)
+            headers["Retry-After"] = str(RETRY_SECONDS)
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

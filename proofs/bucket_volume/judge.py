@@ -50,7 +50,7 @@ def judge(
             broken += compare(job, found[kind], expected[kind])
         elif result.ending.status != "cancelled":
             broken.append(f"{job_id} was to be cancelled and is {result.ending.status}")
-        broken += unexplained(job)
+        broken += find_unexplained(job)
         resumed.update(one.event.type for one in job_events(job) if one.event.type == "resume")
         resumed["attempts"] += len(job.attempts())
     say(f"attempts and resumes: {dict(resumed)}")
@@ -65,7 +65,7 @@ def compare(job: JobFolder, kind: Kind, expected: Any) -> list[str]:
     return [f"{job.id}: another {part}" for part in vars(expected) if getattr(outcome, part) != getattr(expected, part)]
 
 
-def unexplained(job: JobFolder) -> list[str]:
+def find_unexplained(job: JobFolder) -> list[str]:
     ends = [(attempt.number, attempt.end()) for attempt in job.attempts()]
     return [
         f"{job.id} attempt {number}: {json.dumps(end and end.model_dump(mode='json'))[:300]}"

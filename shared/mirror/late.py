@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from shared.stamps import Stamp
 from shared.store.interface import StoreError
 
-# As long as the longest request, and longer than Linux sends again what nobody has acknowledged of a closed connection
-# (tcp_orphan_retries: about 100 s).
+# As long as the longest request may take (the limit of a large one in shared.store.bucket).
 LATE_SECONDS = 120.0
 
 
@@ -41,7 +40,7 @@ class LateRequests:
             if key[0] == name and began - given_up >= LATE_SECONDS:
                 del self._given_up[key]
 
-    def unsettled(self) -> set[str]:
+    def find_unsettled(self) -> set[str]:
         """The files that may still become what they were before."""
         return {name for name, stamp in list(self._given_up) if stamp != self._standing.get(name)}
 

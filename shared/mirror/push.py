@@ -107,7 +107,7 @@ class AttemptPush:
 
     def is_settled(self) -> bool:
         """Whether the bucket keeps what was uploaded: no request is under way any more that would change it back."""
-        return not self._late.unsettled()
+        return not self._late.find_unsettled()
 
     def finish(self) -> None:
         """Say what the bucket has now, so that no look brings it back."""

@@ -204,7 +204,7 @@ def why_no_more(state: SweepState) -> tuple[EndReason, str] | None:
     if state.failed >= spec.max_failed_trials:
         return "failed_trials", f"{state.failed} trials {_how_failed(state)}, the maximum"
     if len(state.trials) >= state.most_trials:
-        return _completed(state)
+        return _find_completion(state)
     used = used_up(state)
     if used is not None:
         return "budget", f"its budget is used up: {used_words(used)}"
@@ -212,7 +212,7 @@ def why_no_more(state: SweepState) -> tuple[EndReason, str] | None:
     return ("budget", f"no further trial fits into its budget: {short}") if short else None
 
 
-def _completed(state: SweepState) -> tuple[EndReason, str]:
+def _find_completion(state: SweepState) -> tuple[EndReason, str]:
     if state.failed == len(state.trials):
         return "failed_trials", f"all {state.failed} trials {_how_failed(state)}"
     return "completed", f"all {state.most_trials} trials have ended"
