@@ -194,7 +194,7 @@ def test_a_cancel_that_is_judged_by_an_old_look_is_seen(folder: Path, monkeypatc
 
 
 def test_an_upload_that_arrives_after_a_newer_one_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.mirror.late.LateRequests.unsettled", lambda _: set())
+    monkeypatch.setattr("shared.mirror.late.LateRequests.find_unsettled", lambda _: set())
     assert "in the end, and its attempt had written" in str(first_broken_in_a_bucket(folder, 300))
 
 
