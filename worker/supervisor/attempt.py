@@ -89,7 +89,7 @@ class AttemptRun:
         except OSError as error:
             trouble = error
         if trouble is None or not is_storage_error(trouble):
-            log.warning("%s attempt %d belongs to another worker now", self._attempt.job.id, self._attempt.number)
+            self._give_way()
             return
         code = classify_storage_error(trouble, self._volume.root)
         reason = JobError(code=code, message=storage_message(code, trouble))
@@ -179,7 +179,7 @@ class AttemptRun:
         if end.held_seconds is None:
             end = end.model_copy(update={"held_seconds": self._elapsed()})
         if not self._close(end):
-            log.warning("%s attempt %d was ended by another worker", self._attempt.job.id, self._attempt.number)
+            self._give_way()
             return
         self._is_recorded = True
         log.info("%s attempt %d: %s", self._attempt.job.id, self._attempt.number, end.outcome)
@@ -187,6 +187,9 @@ class AttemptRun:
             self._settle(end)
         except OSError as error:
             log.warning("the result of %s is left to the patrol: %s", self._attempt.job.id, error)
+
+    def _give_way(self) -> None:
+        log.warning("%s attempt %d belongs to another worker now", self._attempt.job.id, self._attempt.number)
 
     def _settle(self, end: AttemptEnd) -> None:
         record = self._attempt.job.record()
