@@ -13,7 +13,15 @@ from pathlib import Path
 
 from shared.durable import TEMPORARY_SUFFIX
 from shared.mirror.known import Known, KnownFiles
-from shared.mirror.names import document_of, is_content, is_of_volume, is_temporary_name, order_of, unit_of
+from shared.mirror.names import (
+    document_of,
+    is_content,
+    is_decided_once,
+    is_of_volume,
+    is_temporary_name,
+    order_of,
+    unit_of,
+)
 from shared.store.bucket import SMALL_BYTES
 from shared.store.interface import Entry, FileChanged, Store
 
@@ -193,15 +201,22 @@ class LocalFolder:
             if appended is not None:
                 return appended
             with self._written_beside(entry.name, self._pieces(entry), entry.modified_ns) as beside:
-                replace = partial(beside.replace, self.root / entry.name)
-                return self._known.change(entry.name, known, there, replace)
+                return self._known.change(entry.name, known, there, partial(self._put_in_place, beside, entry.name))
         except FileNotFoundError:
             return True
         except FileChanged:
             return False
         except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-            _log_stranger(entry.name, str(error))
+            if not (is_decided_once(entry.name) and (self.root / entry.name).is_file()):
+                _log_stranger(entry.name, str(error))
             return True
+
+    def _put_in_place(self, beside: Path, name: str) -> None:
+        """Raises FileExistsError where an attempt that has begun since the list has decided here."""
+        if is_decided_once(name):
+            (self.root / name).hardlink_to(beside)
+        else:
+            beside.replace(self.root / name)
 
     def _pieces(self, entry: Entry) -> Iterable[bytes]:
         if entry.size > SMALL_BYTES:

@@ -19,15 +19,22 @@ from shared.durable import remove_tree
 from shared.mirror.attached import attach
 from shared.mirror.known import Known, KnownFiles
 from shared.mirror.local_folder import Eager, LocalFolder, files_below, for_readers
-from shared.mirror.names import CHANGED, RESERVED, UNHINTED, document_of, is_of_volume, order_of, unit_of
+from shared.mirror.names import (
+    CHANGED,
+    DECIDED_ONCE,
+    RESERVED,
+    UNHINTED,
+    document_of,
+    is_of_volume,
+    order_of,
+    unit_of,
+)
 from shared.mirror.reservations import Reservations
 from shared.store.interface import AccessDenied, BadName, Store, StoreError
 
 # Requests of one look at once.
 AT_ONCE = 8
 PIECE_BYTES = 8 * 1024**2
-# Files of a job that are created once, by an attempt.
-DECIDED_ONCE = ("plan.json", "requirements.lock")
 _CARD_SECONDS = 8.0
 _PROBE = "deleted/probe"
 

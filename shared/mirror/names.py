@@ -20,6 +20,8 @@ _WHOLE = frozenset({"turns", "annotated", "workers", "deleted", "spent", "past_j
 # Those of which nobody waits for a change, or that are looked at each time.
 UNHINTED = frozenset({"workers", "deleted", "spent", "past_jobs", "idempotency"})
 _DEPTHS = {"jobs": 3, "sweeps": 2, "datasets": 2, "programs": 2, "models": 2}
+# Files of a job that are created once, by an attempt, and stand for all that come after it.
+DECIDED_ONCE = ("plan.json", "requirements.lock")
 # What a reader takes as the sign that the rest is there, by its place in the order.
 _LAST = ("manifest.json", "claim.json", "end.json", "result.json", "program.json", *_DOCUMENTS.values())
 
@@ -50,6 +52,12 @@ def unit_of(name: str) -> str | None:
         return parts[0]
     depth = _DEPTHS.get(parts[0])
     return "/".join(parts[:depth]) if depth and len(parts) > depth else None
+
+
+def is_decided_once(name: str) -> bool:
+    """Whether the file is one of DECIDED_ONCE, of a job."""
+    unit, _, last = name.rpartition("/")
+    return last in DECIDED_ONCE and unit == unit_of(name)
 
 
 def is_content(unit: str) -> bool:

@@ -20,8 +20,8 @@ from shared.job_folder import AttemptFolder
 from shared.mirror.known import Known
 from shared.mirror.late import LateRequests
 from shared.mirror.local_folder import is_log
-from shared.mirror.mirror import DECIDED_ONCE, Mirror, pieces_of
-from shared.mirror.names import is_temporary_name
+from shared.mirror.mirror import Mirror, pieces_of
+from shared.mirror.names import DECIDED_ONCE, is_temporary_name
 from shared.problems import FitstopError
 from shared.program import DOCUMENT, ProgramInfo, ProgramStore
 from shared.spec import ProgramJobSpec

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterable, Iterator
 
+import pytest
+
 from shared.durable import create_file
 from shared.store.interface import Entry
 from tests.support.machines import JOB, Machine, Meanwhile
@@ -41,6 +43,26 @@ def test_a_job_is_looked_at_when_its_marker_comes_and_when_it_goes(here: Machine
     here.look()
     assert (here.root / f"{JOB}/result.json").exists()
     assert not (here.root / "open/5-job_ab").exists()
+
+
+def test_a_plan_that_is_decided_here_during_a_look_is_not_replaced_by_one_of_a_lost_attempt(
+    here: Machine, store: Meanwhile, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = here.place(f"{JOB}/plan.json")
+    store.create(f"{JOB}/plan.json", b"the lost attempt's")
+
+    def begin() -> None:
+        here.mirror.begin_uploads(f"{JOB}/attempts/2")
+        # By the training process, which has no bucket.
+        plan.write_bytes(b"ours")
+
+    store.act = begin
+    here.look(at_everything=True)
+    assert plan.read_bytes() == b"ours"
+    assert "set aside" not in caplog.text
+    here.mirror.discard(here.root / f"{JOB}/attempts/2")
+    here.look(at_everything=True)
+    assert plan.read_bytes() == b"the lost attempt's"
 
 
 def test_every_machine_knows_which_volume_it_is(here: Machine, store: Meanwhile) -> None:
