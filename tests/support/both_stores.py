@@ -1,10 +1,12 @@
 """The machines of a test and the volume that they share: a folder, or a bucket with a folder of each in front of it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from shared.mirror.attached import detach, mirror_of
+from shared.job_folder import AttemptFolder
+from shared.mirror.attached import detach
 from shared.mirror.known import KnownFiles
 from shared.mirror.local_folder import for_readers, for_workers
 from shared.mirror.mirror import Mirror
@@ -12,6 +14,7 @@ from shared.mirror.pull import Puller, everything
 from shared.store.bucket import BucketStore
 from shared.volume import Volume
 from worker.supervisor.bucket import Wanted
+from worker.supervisor.uploads import Uploads
 
 
 class Machines:
@@ -71,8 +74,9 @@ class Machines:
 
     def upload(self, folder: Path) -> None:
         """Bring into the bucket what was put into a folder of a machine behind its back, as a training process does."""
-        if (mirror := mirror_of(folder / "any")) is not None:
-            mirror.upload_folder(folder)
+        for root, puller in self._pullers.items():
+            if folder.is_relative_to(root):
+                puller._mirror.upload_folder(folder)
 
     def end(self) -> None:
         """Leave nothing open."""
@@ -101,3 +105,13 @@ class Machines:
         assert puller.look(), mirror.trouble
         self._pullers[root] = puller
         return Volume(root)
+
+
+@contextmanager
+def uploads_of(attempt: AttemptFolder) -> Iterator[None]:
+    """What is written into the attempt's folder meanwhile is uploaded as a worker does it, often."""
+    uploads = Uploads(Volume(attempt.volume_root), attempt, seconds=0.05)
+    uploads.begin()
+    yield
+    uploads.upload_all()
+    uploads.end(is_ours=True)

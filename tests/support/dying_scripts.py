@@ -1,12 +1,14 @@
 """A script's job killed at random moments, beside its untouched twin."""
 
 import random
+from collections.abc import Sequence
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 from shared.events import job_events
 from shared.job_folder import JobFolder
 from shared.volume import Volume
+from tests.support.both_stores import Machines
 from tests.support.killing import Kill, Kind, run_to_the_end
 from tests.support.scripts import put_script_job
 
@@ -19,11 +21,18 @@ INEXACT = frozenset({"tf_data"})
 
 
 def run_script(
-    volume: Volume, forks: ForkServerContext, script: str | Path, kills: list[Kill] = (), resume_seconds: float = 60
+    volume: Volume,
+    forks: ForkServerContext,
+    script: str | Path,
+    kills: Sequence[Kill] = (),
+    resume_seconds: float = 60,
+    machines: Machines | None = None,
 ) -> JobFolder:
     """Post a script's job and run it to its end, an attempt for each kill before the last one."""
     job = put_script_job(volume, script)
-    run_to_the_end(job, forks, list(kills), resume_seconds)
+    if machines is not None:
+        machines.upload(volume.programs.folder)
+    run_to_the_end(job, forks, kills, resume_seconds, machines=machines)
     return job
 
 

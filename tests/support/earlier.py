@@ -11,6 +11,7 @@ from shared.manifest import Checkpoint, Manifest, write_manifest
 from shared.open_job import OpenJob
 from shared.times import utc_now
 from shared.volume import Volume
+from tests.support.both_stores import uploads_of
 from tests.support.jobs import claim, put_job
 
 CHECKPOINT = "model-02.keras"
@@ -35,19 +36,20 @@ def put_earlier_job(
     """A job that has succeeded with this model. `files` are put beside it, such as the preprocessing of a table."""
     job = put_job(volume, spec, project, job_id)
     attempt = claim(job)
-    attempt.checkpoints.mkdir()
-    (attempt.checkpoints / CHECKPOINT).write_bytes(content)
-    best = Checkpoint(
-        name=CHECKPOINT,
-        epoch=2,
-        bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        saved_at=utc_now(),
-        metrics={"loss": 0.5, "val_loss": 0.6},
-    )
-    write_manifest(attempt.manifest_file, Manifest(best=best.name, checkpoints=(best,)))
-    for name, one in (files or {}).items():
-        (attempt.path / name).write_bytes(one)
+    with uploads_of(attempt):
+        attempt.checkpoints.mkdir()
+        (attempt.checkpoints / CHECKPOINT).write_bytes(content)
+        best = Checkpoint(
+            name=CHECKPOINT,
+            epoch=2,
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            saved_at=utc_now(),
+            metrics={"loss": 0.5, "val_loss": 0.6},
+        )
+        write_manifest(attempt.manifest_file, Manifest(best=best.name, checkpoints=(best,)))
+        for name, one in (files or {}).items():
+            (attempt.path / name).write_bytes(one)
     ending = Ending(status="succeeded", stop=Stop(reason="epochs_completed", last_epoch=2))
     attempt.close(AttemptEnd(outcome="finished", ended_at=utc_now(), ending=ending))
     job.settle(ending, 1)

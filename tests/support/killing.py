@@ -11,10 +11,12 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -26,8 +28,10 @@ import numpy as np
 from shared.job import AttemptEnd
 from shared.job_folder import AttemptFolder, JobFolder
 from shared.manifest import read_manifest
+from shared.mirror.attached import bring
 from shared.times import utc_now
 from shared.volume import Volume
+from tests.support.both_stores import Machines, uploads_of
 from tests.support.jobs import claim, put_job, small_spec
 from tests.support.kinds import kind_job
 from worker.ipc import kept_programs
@@ -117,6 +121,7 @@ def run_killed(
     resume_seconds: float,
     spec: dict[str, Any],
     programs: Path | None = None,
+    machines: Machines | None = None,
 ) -> JobFolder:
     """Post a job; run one attempt for each kill, which dies of it, and one that concludes.
 
@@ -124,7 +129,7 @@ def run_killed(
     made up for just before its conclusion, so that every kill kills.
     """
     job = put_job(volume, small_spec(**spec))
-    run_to_the_end(job, forks, kills, resume_seconds, programs=programs)
+    run_to_the_end(job, forks, kills, resume_seconds, programs=programs, machines=machines)
     return job
 
 
@@ -135,24 +140,46 @@ def run_to_the_end(
     resume_seconds: float = 60,
     budget_looks: int | None = None,
     programs: Path | None = None,
+    machines: Machines | None = None,
 ) -> None:
     """Run one attempt of a job for each kill, which dies of it, and one that concludes.
 
     With 0 as `resume_seconds` each batch is saved. With `budget_looks` the last attempt finds its budget used up at the
-    so many-th look inside an epoch. The job has a cache of decoded images of its own, beside the volume.
+    so many-th look inside an epoch. The job has a cache of decoded images of its own, beside the volume. With
+    `machines` that share a bucket each attempt has a new one, which is lost after it.
     """
     for number, kill in enumerate([*kills, None], 1):
-        attempt = claim(job, number)
-        told = (kill.kind, kill.number) if kill else None
-        looks = budget_looks if kill is None else None
-        process = forks.Process(target=train, args=(str(attempt.path), told, str(resume_seconds), looks, programs))
-        process.start()
-        process.join(300)
-        if kill is not None:
-            assert process.exitcode == -signal.SIGKILL, f"{process.exitcode}: {attempt.output_file.read_text()}"
-            assert attempt.conclusion() is None
-            attempt.close(AttemptEnd(outcome="failed", ended_at=utc_now()))
-    assert attempt.conclusion() is not None, attempt.output_file.read_text()
+        with _on_a_machine(job, machines) as here:
+            attempt = claim(here, number)
+            told = (kill.kind, kill.number) if kill else None
+            looks = budget_looks if kill is None else None
+            process = forks.Process(target=train, args=(str(attempt.path), told, str(resume_seconds), looks, programs))
+            with uploads_of(attempt):
+                process.start()
+                process.join(300)
+            if kill is not None:
+                assert process.exitcode == -signal.SIGKILL, f"{process.exitcode}: {attempt.output_file.read_text()}"
+                assert attempt.conclusion() is None
+                attempt.close(AttemptEnd(outcome="failed", ended_at=utc_now()))
+            assert kill or attempt.conclusion() is not None, attempt.output_file.read_text()
+    if machines is not None:
+        machines.look(at_everything=True)
+
+
+@contextmanager
+def _on_a_machine(job: JobFolder, machines: Machines | None) -> Iterator[JobFolder]:
+    """The job where a worker trains it: on a machine that begins with nothing, unless all have the same folder."""
+    if machines is None or not machines.has_bucket:
+        yield job
+        return
+    volume = machines.add()
+    here = volume.job_folder(job.id)
+    bring(here.path)
+    if (record := here.record()) is not None:
+        volume.bring_files(record)
+    yield here
+    machines.lose(volume)
+    shutil.rmtree(volume.root)
 
 
 def deaths(job: JobFolder) -> list[str]:
@@ -172,7 +199,7 @@ def train(
     attempt = AttemptFolder(Path(folder), int(Path(folder).name))
     os.environ["FITSTOP_RESUME_SECONDS"] = str(max(float(resume_seconds), 1e-6))
     os.environ["FITSTOP_ALLOW_CODE"] = "unboxed"
-    os.environ["FITSTOP_CACHE"] = str(attempt.volume_root.parent / f"cache-of-{attempt.job.id}")
+    os.environ["FITSTOP_CACHE"] = f"{attempt.volume_root}-cache-of-{attempt.job.id}"
     if programs is not None:
         os.environ[kept_programs.VARIABLE] = str(programs)
         os.environ[kept_programs.STORE_VARIABLE] = str(store_of(programs))

@@ -16,7 +16,7 @@ import numpy as np
 from shared.evaluation import read_evaluation
 from shared.ids import new_job_id
 from shared.job import JobRecord, pin_program
-from shared.job_folder import JobFolder
+from shared.job_folder import AttemptFolder, JobFolder
 from shared.spec import ProgramJobSpec
 from shared.times import utc_now
 from shared.volume import Volume
@@ -63,15 +63,22 @@ def script_outcome(job: JobFolder) -> ScriptOutcome:
     assert conclusion.ending is not None, attempt.output_file.read_text()
     assert conclusion.ending.status == "succeeded", conclusion.ending
     log = attempt.training_log.read_bytes() if attempt.training_log.exists() else b""
-    folder = attempt.path / "files"
-    files = {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*")) if _is_kept(path)}
+    files = {str(path.relative_to(attempt.files)): _digest(path) for path in _kept_files(attempt)}
     found = read_evaluation(attempt)
     evaluation = found.model_dump(exclude={"computed_at", "seconds"}) if found else None
     return ScriptOutcome(conclusion.ending.model_dump(mode="json"), log, files, _calls(job), evaluation)
 
 
-def _is_kept(path: Path) -> bool:
-    return path.is_file() and not {".tmp", "__pycache__"} & set(path.parts)
+def _kept_files(attempt: AttemptFolder) -> list[Path]:
+    """What the script wrote; not those of its program that it left as they were, which no bucket has twice."""
+    record = attempt.job.record()
+    assert record is not None
+    assert isinstance(record.spec, ProgramJobSpec)
+    program = Volume(attempt.volume_root).program(record.spec.program.id, record.program_version)
+    assert program is not None
+    found = (path for path in sorted(attempt.files.rglob("*")) if path.is_file())
+    wanted = (path for path in found if not {".tmp", "__pycache__"} & set(path.parts))
+    return [path for path in wanted if path.stat().st_mtime_ns != program.uploaded_at]
 
 
 def _calls(job: JobFolder) -> dict[str, str]:

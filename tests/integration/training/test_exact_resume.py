@@ -17,6 +17,7 @@ from shared.evaluation import read_evaluation
 from shared.events import job_events
 from shared.job_folder import JobFolder
 from shared.volume import Volume
+from tests.support.both_stores import Machines
 from tests.support.jobs import learnable_frame, put_dataset
 from tests.support.killing import (
     ENGINES,
@@ -37,8 +38,9 @@ def forks() -> ForkServerContext:
 
 
 @pytest.fixture
-def graded(volume: Volume) -> Volume:
+def graded(volume: Volume, machines: Machines) -> Volume:
     put_dataset(volume, learnable_frame(160))
+    machines.upload(volume.datasets)
     return volume
 
 
@@ -77,21 +79,29 @@ def count_new_modules(pipe: Connection) -> None:
 
 
 # Each engine is killed inside an epoch below.
+@pytest.mark.both_stores
 @pytest.mark.parametrize("engine", ["fused with XLA", "stock"])
 def test_a_run_that_is_killed_at_random_equals_the_untouched_one(
-    graded: Volume, forks: ForkServerContext, untouched: dict[str, Outcome], programs: Path, engine: str
+    graded: Volume,
+    machines: Machines,
+    forks: ForkServerContext,
+    untouched: dict[str, Outcome],
+    programs: Path,
+    engine: str,
 ) -> None:
     chance = random.Random(f"{engine} 1")
     kills = some_kills(chance)
-    job = run_killed(graded, forks, kills, chance.choice([60, 0.05]), resume_job(engine), programs)
+    job = run_killed(graded, forks, kills, chance.choice([60, 0.05]), resume_job(engine), programs, machines)
     assert outcome(job) == untouched[engine], kills
 
 
+@pytest.mark.both_stores
 def test_a_run_that_is_killed_while_its_best_model_is_evaluated_is_evaluated_by_the_next_attempt(
-    graded: Volume, forks: ForkServerContext, untouched: dict[str, Outcome]
+    graded: Volume, machines: Machines, forks: ForkServerContext, untouched: dict[str, Outcome]
 ) -> None:
     whole = run_killed(graded, forks, [], 60, resume_job("fused"))
-    job = run_killed(graded, forks, [Kill("evaluated batch", 1)] * 2, 60, resume_job("fused"))
+    kills = [Kill("evaluated batch", 1)] * 2
+    job = run_killed(graded, forks, kills, 60, resume_job("fused"), machines=machines)
     assert deaths(job) == ["evaluated batch"] * 2
     assert outcome(job) == untouched["fused"]
     assert evaluations(job) == [None, None, *evaluations(whole)]
@@ -103,12 +113,12 @@ def evaluations(job: JobFolder) -> list[dict[str, Any] | None]:
     return [one and one.model_dump(exclude={"computed_at", "seconds"}) for one in found]
 
 
-@pytest.mark.parametrize("batch", [37])
+@pytest.mark.both_stores
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_point_inside_an_epoch_is_exact(
-    graded: Volume, forks: ForkServerContext, untouched: dict[str, Outcome], engine: str, batch: int
+    graded: Volume, machines: Machines, forks: ForkServerContext, untouched: dict[str, Outcome], engine: str
 ) -> None:
-    job = run_killed(graded, forks, [Kill("batch", batch)], 1e-6, resume_job(engine))
+    job = run_killed(graded, forks, [Kill("batch", 37)], 1e-6, resume_job(engine), machines=machines)
     resumed = [placed.event.data for placed in job_events(job) if placed.event.type == "resume"]
     assert outcome(job) == untouched[engine]
     assert resumed, "the run went on from a point"

@@ -3,15 +3,17 @@
 Three kinds here, each on one engine; `make resume-proof-kinds` kills as many jobs as are wanted, of every kind.
 """
 
+from collections.abc import Callable
+from functools import cache
 from multiprocessing.context import ForkServerContext
 
 import pytest
 
 from shared.events import job_events
-from shared.job_folder import JobFolder
 from shared.volume import Volume
+from tests.support.both_stores import Machines
 from tests.support.jobs import put_job
-from tests.support.killing import Kill, deaths, kind_resume_job, outcome, preloaded_forks, run_to_the_end
+from tests.support.killing import Kill, Outcome, deaths, kind_resume_job, outcome, preloaded_forks, run_to_the_end
 from tests.support.kinds import put_kinds
 
 # Each dies while it decodes or reads, between two batches of an epoch, and with half a file written.
@@ -28,20 +30,37 @@ def forks() -> ForkServerContext:
     return preloaded_forks()
 
 
-def ended(volume: Volume, forks: ForkServerContext, kind: str, engine: str, kills: list[Kill]) -> JobFolder:
-    job = put_job(volume, kind_resume_job(kind, engine))
-    run_to_the_end(job, forks, kills, resume_seconds=1e-6)
-    return job
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -> Callable[[str, str], Outcome]:
+    """What becomes of a job that nobody kills."""
+    volume = Volume(tmp_path_factory.mktemp("untouched"))
+    put_kinds(volume, 120)
+
+    @cache
+    def run(kind: str, engine: str) -> Outcome:
+        job = put_job(volume, kind_resume_job(kind, engine))
+        run_to_the_end(job, forks)
+        return outcome(job)
+
+    return run
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize(("kind", "engine"), KILLS)
 def test_a_killed_run_equals_the_untouched_one(
-    volume: Volume, forks: ForkServerContext, kind: str, engine: str
+    volume: Volume,
+    machines: Machines,
+    forks: ForkServerContext,
+    untouched: Callable[[str, str], Outcome],
+    kind: str,
+    engine: str,
 ) -> None:
     put_kinds(volume, 120)
+    machines.upload(volume.datasets)
     kills = KILLS[kind, engine]
-    untouched, killed = (ended(volume, forks, kind, engine, one) for one in ([], kills))
+    killed = put_job(volume, kind_resume_job(kind, engine))
+    run_to_the_end(killed, forks, kills, resume_seconds=1e-6, machines=machines)
     assert deaths(killed) == [kill.kind for kill in kills]
-    assert outcome(killed) == outcome(untouched)
+    assert outcome(killed) == untouched(kind, engine)
     resumed = [placed for placed in job_events(killed) if placed.event.type == "resume"]
     assert resumed, "the run continued from a point"

@@ -9,6 +9,7 @@ import pytest
 
 from shared.job_folder import JobFolder
 from shared.volume import Volume
+from tests.support.both_stores import Machines
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.killing import Kill, outcome, preloaded_forks, resume_job, run_to_the_end
 from tests.support.weights import put_weights_file
@@ -25,17 +26,20 @@ def put_model(volume: Volume, folder: Path) -> dict[str, Any]:
     return {"kind": "keras", "config": json.loads(model.to_json()), "weights": "first"}
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("engine", ["fused with XLA", "stock"])
 def test_a_killed_run_from_uploaded_weights_equals_the_untouched_one(
-    volume: Volume, tmp_path: Path, engine: str
+    volume: Volume, machines: Machines, tmp_path: Path, engine: str
 ) -> None:
     forks, model = preloaded_forks(), put_model(volume, tmp_path)
+    machines.upload(volume.datasets)
+    machines.upload(volume.weights.folder)
     other = Volume(tmp_path / "other")
     put_model(other, tmp_path)
 
     def run(where: Volume, kills: list[Kill], **changes: Any) -> JobFolder:
         job = put_job(where, {**small_spec(**resume_job(engine)), "model": {**model, **changes}})
-        run_to_the_end(job, forks, kills, 1e-6 if kills else 60)
+        run_to_the_end(job, forks, kills, 1e-6 if kills else 60, machines=machines if where is volume else None)
         return job
 
     untouched = outcome(run(other, []))

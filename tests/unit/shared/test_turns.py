@@ -11,7 +11,6 @@ from shared.ids import new_job_id
 from shared.job_folder import is_waiting
 from shared.open_job import OpenJob
 from shared.turns import Turns, read_turns, record_turn
-from shared.volume import Volume
 from tests.unit.shared.records import finished, record
 from worker.supervisor.claim import Owner, claim_next
 
@@ -137,13 +136,15 @@ def post(volume, project, priority=5):
     return volume.store_job(record(priority).model_copy(update={"id": new_job_id(), "project": project}))
 
 
-def test_workers_claim_by_turns_and_by_priority_within_a_project(tmp_path):
-    volume = Volume(tmp_path)
+@pytest.mark.both_stores
+def test_workers_claim_by_turns_and_by_priority_within_a_project(volume, machines):
     large = [post(volume, "default") for _ in range(20)]
     small = [post(volume, "vision", priority) for priority in (5, 0, 5)]
+    workers = [machines.add() for _ in range(2)]
     served = []
-    for _ in range(8):
-        attempt = claim_next(volume, owner())
+    for turn in range(8):
+        machines.look()
+        attempt = claim_next(workers[turn % 2], owner())
         attempt.close(finished())
         served.append(attempt.job.id)
     assert served == [
@@ -151,20 +152,21 @@ def test_workers_claim_by_turns_and_by_priority_within_a_project(tmp_path):
     ]  # fmt: skip
 
 
-def test_jobs_that_run_or_wait_for_their_data_use_up_no_turn(tmp_path):
-    volume = Volume(tmp_path)
+@pytest.mark.both_stores
+def test_jobs_that_run_or_wait_for_their_data_use_up_no_turn(volume, machines):
     running = [post(volume, "vision") for _ in range(3)]
+    worker = machines.add()
     for _ in running:
-        assert claim_next(volume, owner())
+        assert claim_next(worker, owner())
     waiting = post(volume, "vision")
     other = [post(volume, "default") for _ in range(2)]
-    claimed = [claim_next(volume, owner()).job.id for _ in range(3)]
+    machines.look()
+    claimed = [claim_next(worker, owner()).job.id for _ in range(3)]
     # The new project comes first, and the names decide the tie after it.
     assert claimed == [other[0].id, other[1].id, waiting.id]
 
 
-def test_a_marker_says_its_project_and_those_of_older_versions_are_of_the_default_one(tmp_path):
-    volume = Volume(tmp_path)
+def test_a_marker_says_its_project_and_those_of_older_versions_are_of_the_default_one(volume):
     job, old = post(volume, "vision"), post(volume, "default")
     names = sorted(entry.name for entry in volume.open.iterdir())
     assert names == [f"5-{job.id}.vision", f"5-{old.id}"]

@@ -65,6 +65,7 @@ def test_parquet_is_known_by_its_content_whatever_it_is_called(client):
     assert (shown["source_format"], shown["rows"]) == ("parquet", 2)
 
 
+@pytest.mark.both_stores
 def test_the_same_bytes_again_are_200_and_other_bytes_409(client, volume):
     first = client.put("/datasets/wine", data=WINE)
     again = client.put("/datasets/wine?name=other", data=WINE)
@@ -196,6 +197,7 @@ def test_datasets_are_listed_newest_first_page_by_page_and_a_damaged_one_hides_n
     assert client.get("/datasets/two").json["code"] == "damaged_record"
 
 
+@pytest.mark.both_stores
 def test_the_next_page_is_found_behind_a_dataset_that_was_deleted_meanwhile(client, volume):
     for name in ("one", "two", "three"):
         client.put(f"/datasets/{name}", data=WINE)

@@ -9,6 +9,8 @@ from shared.settings import Settings
 from tests.support.keys import ADMIN_KEY, authorized
 from tests.support.weights import HDF5
 
+pytestmark = pytest.mark.both_stores
+
 CSV = b"a,b\n" + b"1,2\n3,4\n" * 20
 
 

@@ -12,8 +12,11 @@ from shared.open_job import OpenJob
 from shared.points import point_name
 from shared.progress import Best, EpochProgress
 from shared.times import utc_now
+from tests.support.both_stores import uploads_of
 from tests.support.extending import content
 from tests.support.jobs import claim, learnable_frame, put_dataset
+
+pytestmark = pytest.mark.both_stores
 
 VALUES = [0.5, 0.6, 0.7, 0.7, 0.7]
 PLAN = EnginePlan(engine="fused", xla=False, threads=1, validation_batch=48, steps_per_epoch=6, reason="so")
@@ -32,9 +35,8 @@ def name_of(epoch):
     return f"model-{epoch:02d}-{VALUES[epoch - 1]:.2f}.keras"
 
 
-def give_a_run(volume, job, *, is_over=True, points=True):
-    """Five epochs, the third the best, stopped after two without a better one."""
-    attempt = claim(job)
+def write_run(job, attempt, *, points):
+    """What its training process leaves."""
     with EventWriter(attempt.events_file) as events:
         events.write([Event("engine", "e", {}), *(told(epoch, min(epoch, 3)) for epoch in range(1, 6))])
         events.write([Event("stop", "stopped", {"epoch": 5})])
@@ -53,6 +55,13 @@ def give_a_run(volume, job, *, is_over=True, points=True):
     if points:
         attempt.resume.mkdir()
         (attempt.resume / point_name(5, 0)).write_bytes(b"point")
+
+
+def give_a_run(volume, job, *, is_over=True, points=True):
+    """Five epochs, the third the best, stopped after two without a better one."""
+    attempt = claim(job)
+    with uploads_of(attempt):
+        write_run(job, attempt, points=points)
     if is_over:
         job.settle(Ending(status="succeeded", stop=Stop(reason="early_stopping", last_epoch=5)), attempt=1)
         volume.close_job(OpenJob(5, job.id))
@@ -118,13 +127,14 @@ def test_the_old_job_may_be_deleted_and_an_extension_extended(client, volume, ov
     assert (inherited.resume / point_name(5, 0)).read_bytes() == b"point"
 
 
-def test_what_prepares_the_rows_is_inherited_where_the_job_has_it(client, volume, over):
+def test_what_prepares_the_rows_is_inherited_where_the_job_has_it(client, volume, machines, over):
     before = volume.job(extend(client, over, early_stopping={"patience": 4}).json["id"]).inherited
     assert before.preprocessing_file.exists()
     assert not before.schema_file.exists()
     attempt = over.attempts()[0]
     attempt.schema_file.write_bytes(b"a schema")
     attempt.prepare_file.write_bytes(b"a program")
+    machines.upload(attempt.path)
     after = volume.job(extend(client, over, early_stopping={"patience": 5}).json["id"]).inherited
     assert (after.schema_file.read_bytes(), after.prepare_file.read_bytes()) == (b"a schema", b"a program")
 

@@ -55,6 +55,7 @@ def keras_job(client, grades):
     return post
 
 
+@pytest.mark.both_stores
 def test_a_file_of_weights_is_kept_as_it_is_and_the_same_bytes_change_nothing(client, volume):
     first = client.put("/models/first?name=model.weights.h5", data=HDF5)
     assert (first.status_code, first.headers["Location"]) == (201, "/models/first")
@@ -70,6 +71,7 @@ def test_a_file_of_weights_is_kept_as_it_is_and_the_same_bytes_change_nothing(cl
     assert list(volume.datasets.iterdir()) == []
 
 
+@pytest.mark.both_stores
 def test_other_bytes_under_the_same_id_are_a_conflict(client, volume):
     client.put("/models/first", data=HDF5)
     other = client.put("/models/first", data=HDF5 + b"more")
@@ -140,6 +142,7 @@ def test_an_id_is_one_of_those_of_datasets(client, name):
     assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "#/id")
 
 
+@pytest.mark.both_stores
 def test_a_job_names_weights_that_are_there_and_keeps_their_hash(client, keras_job, volume):
     put_weights(volume)
     answer = keras_job(weights="first")
@@ -157,6 +160,7 @@ def test_weights_that_are_not_there_are_named_among_the_other_problems(client, k
     assert {one["pointer"] for one in both.json["errors"]} == {"#/model/config", "#/model/weights"}
 
 
+@pytest.mark.both_stores
 def test_weights_of_an_unfinished_job_are_not_deleted_and_those_of_a_finished_one_are(client, keras_job, volume):
     put_weights(volume)
     job_id = keras_job(weights="first").json["id"]
@@ -170,6 +174,7 @@ def test_weights_of_an_unfinished_job_are_not_deleted_and_those_of_a_finished_on
     assert [one["pointer"] for one in retried.json["errors"]] == ["#/model/weights"]
 
 
+@pytest.mark.both_stores
 def test_a_retry_with_other_weights_under_the_same_id_is_a_conflict(client, keras_job, volume):
     put_weights(volume)
     job_id = keras_job(weights="first").json["id"]

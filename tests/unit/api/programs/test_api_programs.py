@@ -58,6 +58,7 @@ def test_a_script_alone_is_a_program(client):
     assert client.put("/programs/two", data=SCRIPT).json["default_entry"] == "main.py"
 
 
+@pytest.mark.both_stores
 def test_the_same_files_are_known_and_others_are_a_new_version(client, volume):
     first = client.put("/programs/mine", data=zip_of(FILES)).json["version"]
     again = client.put("/programs/mine", data=tar_of(dict(reversed(FILES.items()))))
@@ -73,6 +74,7 @@ def test_the_same_files_are_known_and_others_are_a_new_version(client, volume):
     assert client.get("/programs/mine?version=latest").status_code == 422
 
 
+@pytest.mark.both_stores
 def test_lists_tell_the_latest_versions_without_their_files(client, volume):
     for number in range(3):
         put_program(volume, f"p{number}")
@@ -223,6 +225,7 @@ def test_a_key_without_the_scope_uploads_and_deletes_nothing(app, volume):
         assert client.delete("/programs/mine").status_code == (403 if status == 403 else 204)
 
 
+@pytest.mark.both_stores
 def test_a_program_belongs_to_the_project_of_its_first_upload(app, volume):
     world = two_projects(app)
     taken = world.clients["red", "code"].put("/programs/blue-program", data=SCRIPT)
@@ -232,6 +235,7 @@ def test_a_program_belongs_to_the_project_of_its_first_upload(app, volume):
     assert world.clients["blue", "read"].get("/programs/blue-program").json["version"] == by_admin.json["version"]
 
 
+@pytest.mark.both_stores
 def test_of_two_first_uploads_at_once_one_project_has_the_id(app, volume, monkeypatch):
     world = two_projects(app)
     store = type(volume.programs)
@@ -267,6 +271,7 @@ def test_a_project_without_room_uploads_no_program(settings):
     assert (answer.status_code, answer.json["code"]) == (403, "project_quota")
 
 
+@pytest.mark.both_stores
 def test_a_damaged_version_is_an_error_and_is_left_out_of_the_list(client, volume):
     info = put_program(volume)
     put_program(volume, "other")

@@ -13,6 +13,8 @@ from tests.unit.shared.records import handed_back, posted, taken
 from worker.ipc.beat import write_beat
 from worker.supervisor.heartbeat import Heartbeat
 
+pytestmark = pytest.mark.both_stores
+
 OFTEN = Settings(heartbeat_seconds=0.01, self_stop_seconds=0.3, take_over_seconds=1)
 LONG = Settings(heartbeat_seconds=0.01, self_stop_seconds=600, take_over_seconds=900)
 
