@@ -42,9 +42,9 @@ BROKEN = (OSError, http.client.HTTPException)
 class SenderProcess:
     """`python -m api.webhooks` on a volume."""
 
-    def __init__(self, volume: Volume, log: Path) -> None:
+    def __init__(self, volume: Volume, log: Path, **environment: str) -> None:
         self.log = log
-        self._environment = {**os.environ, "FITSTOP_VOLUME": str(volume.root), **NETWORKS}
+        self._environment = {**os.environ, "FITSTOP_VOLUME": str(volume.root), **NETWORKS, **environment}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

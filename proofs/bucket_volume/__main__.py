@@ -9,23 +9,34 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.request import Request, urlopen
 
 import proofs.bucket_volume
 from proofs.bucket_copy import Server
+from proofs.bucket_volume import webhook
 from proofs.bucket_volume.faults import FROZEN_SECONDS, Faults
 from proofs.bucket_volume.jobs import endless, kinds, post, put_data, twins
-from proofs.bucket_volume.judge import ends_of, judge, leftovers
+from proofs.bucket_volume.judge import (
+    compare,
+    copy_out,
+    ends_of,
+    find_not_cancelled,
+    find_two_at_once,
+    find_unexplained,
+    leftovers,
+)
 from proofs.bucket_volume.stand import Stand, has_namespaces
+from proofs.bucket_volume.sweeps import Sweeps
+from proofs.chaos.outcomes import torn_files
 from proofs.chaos.record import Record
 from proofs.chaos.watcher import Watcher
 from proofs.say import say
 from shared.volume import Volume
 from tests.support.waiting import wait_for
+from tests.support.webhooks import Receiver
 
 
 @contextmanager
@@ -41,60 +52,115 @@ def beside(act: Callable[[threading.Event], None]) -> Iterator[None]:
         thread.join()
 
 
-def run(folder: Path, server: Server, asked: argparse.Namespace) -> int:
-    chance = random.Random(asked.seed)
-    found = kinds(asked.epochs)
-    expected = twins(folder, found, asked.epochs)
-    say(f"{len(expected)} twins ended untouched")
-    record = Record(folder / "record.jsonl")
-    stand = Stand(folder, server, record, asked.machines)
-    watcher = Watcher(stand.volume, record)
-    faults = Faults(stand, server, watcher, chance)
-    posted: dict[str, int] = {}
-    cancelled: list[str] = []
-    watcher.begin()
-    try:
-        with beside(stand.replace_dead), beside(stand.start_api_again):
-            with ExitStack() as happening:
-                for act in (faults.of_bucket, faults.of_processes) if asked.faults else ():
-                    happening.enter_context(beside(act))
-                put_data(stand.ask, asked.epochs)
-                for number in range(asked.jobs):
-                    posted[post(stand.ask, found[number % len(found)].spec)] = number % len(found)
-                if asked.faults:
-                    cancelled = [post(stand.ask, endless(found[0].spec)) for _ in range(asked.jobs // 3)]
-                kills_left = asked.kills
-                while kills_left and not _have_ended(stand, posted):
-                    kills_left -= faults.lose_machine()
-                    if cancelled and chance.random() < 0.02:
-                        stand.cancel(chance.choice(cancelled))
-                    time.sleep(0.2)
-            for job in cancelled:
-                stand.cancel(job)
-            wait_for(
-                lambda: _have_ended(stand, [*posted, *cancelled]), 600, every=1, saying=f"all jobs end, see {folder}"
-            )
-            wait_for(stand.is_ready, 60, every=0.2)
-        watcher.end()
-        broken = judge(folder, stand, found, expected, posted, cancelled)
-        broken += leftovers(stand, [*posted, *cancelled])
-    finally:
-        watcher.end()
-        stand.end()
-    answers = record.read("answer")
-    say(f"faults: {dict(faults.kinds)}; attempts frozen for {FROZEN_SECONDS:g} s, and what became of them: "
-        f"{dict(ends_of(Volume(folder / 'out'), faults.frozen))}")  # fmt: skip
-    say(f"answers: {dict(Counter(one['status'] for one in answers))}, the slowest after "
-        f"{max(one['seconds'] for one in answers if '/datasets' not in one['path'])} s")  # fmt: skip
-    for one in broken:
-        say(f"  BROKEN: {one}")
-    say(f"seed {asked.seed}: {len(posted)} jobs, {faults.kinds['machine lost while it trained']} machines lost, "
-        f"namespaces: {'yes' if has_namespaces() else 'no'}; {len(broken)} promises broken")  # fmt: skip
-    return 1 if broken else 0
+class Proof:
+    """One run: what is posted, what happens meanwhile, and what is broken at the end."""
 
+    def __init__(self, folder: Path, server: Server, asked: argparse.Namespace) -> None:
+        self._folder, self._asked, self._chance = folder, asked, random.Random(asked.seed)
+        self._kinds = kinds(asked.epochs)
+        self._expected = twins(folder, self._kinds, asked.epochs)
+        say(f"{len(self._expected)} twins ended untouched")
+        self._record = Record(folder / "record.jsonl")
+        self._stand = Stand(folder, server, self._record, asked.machines)
+        self._watcher = Watcher(self._stand.volume, self._record)
+        self._faults = Faults(self._stand, server, self._watcher, self._chance)
+        self._sweeps = Sweeps(self._stand)
+        self._receiver = Receiver()
+        # The number of its kind, by the job's id.
+        self._posted: dict[str, int] = {}
+        self._cancelled: list[str] = []
 
-def _have_ended(stand: Stand, jobs: Any) -> bool:
-    return all(stand.volume.job_folder(job).result() is not None for job in jobs)
+    def run(self) -> int:
+        """Exit status 0 only if every promise was kept."""
+        self._watcher.begin()
+        try:
+            with beside(self._stand.replace_dead), beside(self._stand.start_api_again):
+                self._happen()
+                self._wait_for_the_ends()
+            self._watcher.end()
+            broken = self._judge()
+        finally:
+            self._watcher.end()
+            self._stand.end()
+            self._receiver.close()
+        self._tell(broken)
+        return 1 if broken else 0
+
+    def _happen(self) -> None:
+        """Post everything, and lose machines until enough are lost or all jobs have ended."""
+        with ExitStack() as happening:
+            for act in (self._faults.of_bucket, self._faults.of_processes) if self._asked.faults else ():
+                happening.enter_context(beside(act))
+            self._post()
+            happening.enter_context(beside(self._sweeps.act))
+            kills_left = self._asked.kills
+            while kills_left and not self._have_ended(self._posted):
+                kills_left -= self._faults.lose_machine()
+                if self._cancelled and self._chance.random() < 0.02:
+                    self._stand.cancel(self._chance.choice(self._cancelled))
+                time.sleep(0.2)
+
+    def _post(self) -> None:
+        ask, table = self._stand.ask, self._kinds[0].spec
+        webhook.add(self._stand, self._receiver)
+        put_data(ask, self._asked.epochs)
+        for number in range(self._asked.jobs):
+            kind = number % len(self._kinds)
+            self._posted[post(ask, self._kinds[kind].spec)] = kind
+        if self._asked.faults:
+            self._cancelled = [post(ask, endless(table)) for _ in range(self._asked.jobs // 3)]
+            self._sweeps.post(table)
+
+    def _wait_for_the_ends(self) -> None:
+        def have_ended() -> bool:
+            self._sweeps.act_once()
+            return self._sweeps.are_done() and self._have_ended([*self._posted, *self._cancelled])
+
+        for job in self._cancelled:
+            self._stand.cancel(job)
+        wait_for(have_ended, 600, every=1, saying=f"all jobs and sweeps end, see {self._folder}")
+        wait_for(self._stand.is_ready, 60, every=0.2)
+        wait_for(lambda: not webhook.missing(self._receiver, self._ends()), 120, every=1, saying="all ends are told")
+
+    def _have_ended(self, jobs: Iterable[str]) -> bool:
+        return all(self._stand.volume.job_folder(job).result() is not None for job in jobs)
+
+    def _ends(self) -> dict[str, str]:
+        """The event of each job and sweep of which the webhook is to be told."""
+        left = [one for one, fate in self._sweeps.fates.items() if fate != "deleted"]
+        return {
+            **dict.fromkeys(self._posted, "job.succeeded"),
+            **dict.fromkeys(self._cancelled, "job.cancelled"),
+            **dict.fromkeys(left, "sweep.finished"),
+        }
+
+    def _judge(self) -> list[str]:
+        volume = copy_out(self._folder)
+        trials = self._sweeps.jobs(volume)
+        broken = [*(f"torn: {one}" for one in torn_files(volume)), *find_two_at_once(self._record)]
+        if extra := set(volume.job_ids()) - {*self._posted, *self._cancelled, *trials}:
+            broken.append(f"jobs that nobody posted: {extra}")
+        for job, kind in self._posted.items():
+            broken += compare(volume.job_folder(job), self._kinds[kind], self._expected[kind])
+        broken += find_not_cancelled(volume, self._cancelled)
+        jobs = [*self._posted, *self._cancelled, *trials]
+        broken += find_unexplained(volume, jobs)
+        broken += [*self._sweeps.judge(volume), *webhook.judge(self._receiver, self._ends())]
+        self._sweeps.delete()
+        return broken + leftovers(self._stand, jobs)
+
+    def _tell(self, broken: list[str]) -> None:
+        faults, answers = self._faults, self._record.read("answer")
+        say(f"faults: {dict(faults.kinds)}; attempts frozen for {FROZEN_SECONDS:g} s, and what became of them: "
+            f"{dict(ends_of(Volume(self._folder / 'out'), faults.frozen))}")  # fmt: skip
+        say(f"answers: {dict(Counter(one['status'] for one in answers))}, the slowest after "
+            f"{max(one['seconds'] for one in answers if '/datasets' not in one['path'])} s")  # fmt: skip
+        for one in broken:
+            say(f"  BROKEN: {one}")
+        say(f"seed {self._asked.seed}: {len(self._posted)} jobs, {len(self._sweeps.fates)} sweeps, "
+            f"{faults.kinds['machine lost while it trained']} machines lost, {self._receiver.count_messages()} "
+            f"messages to the webhook, namespaces: {'yes' if has_namespaces() else 'no'}; "
+            f"{len(broken)} promises broken")  # fmt: skip
 
 
 def main() -> int:
@@ -122,7 +188,7 @@ def main() -> int:
         server.start()
         os.environ.update(server.environment)
         urlopen(Request(f"{server.environment['AWS_ENDPOINT_URL']}/proof", method="PUT")).close()
-        return run(folder, server, asked)
+        return Proof(folder, server, asked).run()
     finally:
         server.kill()
         if not asked.keep:

@@ -20,6 +20,7 @@ OF_PROCESSES = (
     "training process killed",
     "API killed",
     "API killed",
+    "sender killed",
 )
 
 
@@ -77,6 +78,9 @@ class Faults:
         """Whether there was somebody to hit."""
         if kind == "API killed":
             self._stand.api.kill()
+            return True
+        if kind == "sender killed":
+            self._stand.sender.kill()
             return True
         found = self._find_training()
         if found is None:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from tests.support.api_process import ApiProcess
 from tests.support.archives import zip_of
 from tests.support.jobs import learnable_frame, small_spec
 from tests.support.kinds import digit_images, kind_job
-from tests.support.scripts import ScriptOutcome, script_outcome
+from tests.support.scripts import script_outcome
 from tests.support.waiting import wait_for
 
 SCRIPT = """
@@ -65,14 +64,8 @@ def kinds(epochs: int) -> list[Kind]:
     return [
         Kind(table, outcome_of),
         Kind({**images, "callbacks": callbacks}, outcome_of),
-        Kind({"program": {"id": "script", "entry": "train.py"}}, _outcome_of_script),
+        Kind({"program": {"id": "script", "entry": "train.py"}}, script_outcome),
     ]
-
-
-def _outcome_of_script(job: JobFolder) -> ScriptOutcome:
-    """Without the files of the program: each attempt unpacks them, and the bucket has them once."""
-    found = script_outcome(job)
-    return replace(found, files={name: one for name, one in found.files.items() if name != "train.py"})
 
 
 def endless(spec: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from proofs.bucket_volume.jobs import Kind
 from proofs.bucket_volume.stand import ADDRESS, Stand
-from proofs.chaos.outcomes import torn_files
+from proofs.chaos.record import Record
 from proofs.chaos.trainers import lives, overlaps
 from proofs.chaos.watcher import Trainer
 from proofs.say import say
@@ -25,39 +25,34 @@ STAYS = ("deleted/", "changed/", "turns/", "workers/", "idempotency/", "spent/",
          ".fitstop-trial/")  # fmt: skip
 
 
-def judge(
-    folder: Path, stand: Stand, found: list[Kind], expected: list[Any], posted: dict[str, int], cancelled: list[str]
-) -> list[str]:
-    """What is broken, by a copy of the bucket on a disk."""
+def copy_out(folder: Path) -> Volume:
+    """A copy of the bucket on a disk."""
     bucket, disk = open_bucket(ADDRESS), FolderStore(folder / "out")
     for entry in bucket.list():
         disk.replace(entry.name, bucket.stream(entry.name))
-    volume = Volume(folder / "out")
-    broken = [f"torn: {one}" for one in torn_files(volume)]
-    lines = stand.record.read("trainer")
-    broken += [f"two at once: {one}" for one in overlaps(lives(lines, lines[-1]["t"])) if not one.is_excused]
-    if extra := set(volume.job_ids()) - set(posted) - set(cancelled):
-        broken.append(f"jobs that nobody posted: {extra}")
-    resumed: Counter[str] = Counter()
-    for job_id in [*posted, *cancelled]:
-        job = volume.job_folder(job_id)
-        result = job.result()
-        if result is None:
-            broken.append(f"{job_id} is lost")
-            continue
-        if job_id in posted:
-            kind = posted[job_id]
-            broken += compare(job, found[kind], expected[kind])
-        elif result.ending.status != "cancelled":
-            broken.append(f"{job_id} was to be cancelled and is {result.ending.status}")
-        broken += find_unexplained(job)
-        resumed.update(one.event.type for one in job_events(job) if one.event.type == "resume")
-        resumed["attempts"] += len(job.attempts())
-    say(f"attempts and resumes: {dict(resumed)}")
-    return broken
+    return Volume(folder / "out")
+
+
+def find_two_at_once(record: Record) -> list[str]:
+    """Attempts of one job that trained at the same time."""
+    lines = record.read("trainer")
+    return [f"two at once: {one}" for one in overlaps(lives(lines, lines[-1]["t"])) if not one.is_excused]
+
+
+def find_not_cancelled(volume: Volume, jobs: list[str]) -> list[str]:
+    """Those of the jobs that were to be cancelled and were not."""
+    results = ((job, volume.job_folder(job).result()) for job in jobs)
+    return [
+        f"{job} was to be cancelled and is {result.ending.status if result else 'lost'}"
+        for job, result in results
+        if result is None or result.ending.status != "cancelled"
+    ]
 
 
 def compare(job: JobFolder, kind: Kind, expected: Any) -> list[str]:
+    """In what a job differs from its twin."""
+    if job.result() is None:
+        return [f"{job.id} is lost"]
     try:
         outcome = kind.outcome(job)
     except (OSError, ValueError, IndexError, AssertionError) as error:
@@ -65,11 +60,17 @@ def compare(job: JobFolder, kind: Kind, expected: Any) -> list[str]:
     return [f"{job.id}: another {part}" for part in vars(expected) if getattr(outcome, part) != getattr(expected, part)]
 
 
-def find_unexplained(job: JobFolder) -> list[str]:
-    ends = [(attempt.number, attempt.end()) for attempt in job.attempts()]
+def find_unexplained(volume: Volume, jobs: list[str]) -> list[str]:
+    """Attempts that no fault explains."""
+    folders, told = [volume.job_folder(job) for job in jobs], Counter[str]()
+    for job in folders:
+        told.update(one.event.type for one in job_events(job) if one.event.type == "resume")
+        told["attempts"] += len(job.attempts())
+    say(f"attempts and resumes: {dict(told)}")
+    ends = [(f"{job.id} attempt {attempt.number}", attempt.end()) for job in folders for attempt in job.attempts()]
     return [
-        f"{job.id} attempt {number}: {json.dumps(end and end.model_dump(mode='json'))[:300]}"
-        for number, end in ends
+        f"{name}: {json.dumps(end and end.model_dump(mode='json'))[:300]}"
+        for name, end in ends
         if end is None or end.is_failure or (end.error is not None and end.error.code not in EXPLAINED)
     ]
 

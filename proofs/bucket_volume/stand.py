@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from proofs.bucket_copy import Server
 from proofs.chaos.record import Record
+from proofs.webhooks import NETWORKS, SenderProcess
 from shared.volume import Volume
 from tests.support.api_process import ApiProcess
 from tests.support.waiting import wait_for
@@ -118,9 +119,15 @@ class Stand:
     def __init__(self, folder: Path, server: Server, record: Record, machines: int) -> None:
         self._folder, self._server, self.record = folder, server, record
         self._numbers = iter(range(1, 250))
-        environment = {**server.environment, **INTERVALS, "FITSTOP_DATA": str(folder / "api")}
-        self.api = ApiProcess(_Root(folder), "none", folder / "api.log", **environment, FITSTOP_VOLUME=ADDRESS)  # type: ignore[arg-type]
+        environment = {
+            **server.environment, **INTERVALS, **NETWORKS, "FITSTOP_DATA": str(folder / "api"),
+            "FITSTOP_VOLUME": ADDRESS, "FITSTOP_REDIS_URL": "none",
+        }  # fmt: skip
+        root: Any = _Root(folder)
+        self.api = ApiProcess(root, "none", folder / "api.log", **environment)
         self.api.start()
+        self.sender = SenderProcess(root, folder / "sender.log", **environment)
+        self.sender.start()
         # Where the API's own folder is, its settings say.
         self.volume = Volume(next((folder / "api" / "buckets").glob("*/api")))
         self._changing = threading.Lock()
@@ -139,6 +146,7 @@ class Stand:
     def end(self) -> None:
         for machine in self.machines:
             machine.destroy()
+        self.sender.kill()
         self.api.kill()
 
     def ask(self, method: str, path: str, body: Any = None, also: tuple[int, ...] = (), **headers: str) -> Any:
@@ -180,10 +188,12 @@ class Stand:
             return False
 
     def start_api_again(self, over: threading.Event) -> None:
-        """Start the API again a while after it has ended, also where the bucket did not let it start."""
+        """Start the API and the sender again a while after they have ended, also where the bucket was away."""
         while not over.wait(random.uniform(0.2, 3)):
             if self.api.process is None or self.api.process.poll() is not None:
                 self.api.begin()
+            if self.sender.process is None or self.sender.process.poll() is not None:
+                self.sender.start()
 
 
 class _Root(NamedTuple):
