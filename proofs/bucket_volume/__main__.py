@@ -145,7 +145,8 @@ class Proof:
         broken += find_not_cancelled(volume, self._cancelled)
         jobs = [*self._posted, *self._cancelled, *trials]
         broken += find_unexplained(volume, jobs)
-        broken += [*self._sweeps.judge(volume), *webhook.judge(self._receiver, self._ends())]
+        extended = {one for one, fate in self._sweeps.fates.items() if fate == "extended"}
+        broken += [*self._sweeps.judge(volume), *webhook.judge(self._receiver, self._ends(), extended)]
         self._sweeps.delete()
         return broken + leftovers(self._stand, jobs)
 
