@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from api.state.deliveries import Delivery, last_deliveries
 from api.state.webhook_store import volume_now
 from api.webhooks import line as line_module
@@ -30,6 +32,7 @@ def end(volume, job, status="succeeded", stop="early_stopping", attempt=None):
     volume.close_job(OpenJob(5, job.id))
 
 
+@pytest.mark.both_stores
 def test_every_event_of_a_job_is_sent_once_and_in_order(run_until, store, volume, grades, new_job):
     with Receiver() as receiver:
         put_webhook(store, address=receiver.url)
@@ -55,6 +58,7 @@ def test_every_event_of_a_job_is_sent_once_and_in_order(run_until, store, volume
         assert over["data"]["stop"]["reason"] == "early_stopping"
 
 
+@pytest.mark.both_stores
 def test_a_webhook_gets_what_it_was_made_for_and_nothing_from_before(run_until, store, volume, grades, new_job):
     with Receiver() as all_of_it, Receiver() as filtered, Receiver() as late, Receiver() as foreign:
         put_webhook(store, address=all_of_it.url, events=("job.failed", "job.cancelled"))
@@ -112,6 +116,7 @@ def test_after_a_day_a_delivery_is_given_up_and_the_next_one_is_sent(
         assert statuses == {"job.early_stopping": "given_up", "job.succeeded": "delivered"}
 
 
+@pytest.mark.both_stores
 def test_deleted_and_damaged_jobs_and_webhooks_stop_nothing(run_until, store, volume, grades, new_job):
     with Receiver(lambda _: 500) as down, Receiver() as receiver:
         gone_webhook = put_webhook(store, address=down.url)
