@@ -33,10 +33,10 @@ class Rows:
         weights = None if self.weights is None else self.weights[start:end]
         return Rows(inputs, self.target[start:end], weights)
 
-    def by_name(self, suffix: str = "") -> dict[str, "Array"]:
+    def by_name(self) -> dict[str, "Array"]:
         """The arrays by their names in a dataset."""
         weights = {} if self.weights is None else {WEIGHTS: self.weights}
-        return {f"{name}{suffix}": one for name, one in {**self.inputs, TARGET: self.target, **weights}.items()}
+        return {**self.inputs, TARGET: self.target, **weights}
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,29 @@ def read_arrays(data: FitData, problems: Problems) -> dict[str, "Array"]:
         validation = _validation(data, problems)
     else:
         training, validation = _split(training, data.validation_split, problems)
-    training = _with_class_weight(training, data, problems)
-    return {} if validation is None else {**training.by_name(), **validation.by_name(SUFFIX)}
+    if validation is None:
+        return {}
+    arrays = _with_class_weight(training, data, problems).by_name()
+    alike = {name: _as_in_training(one, arrays.get(name)) for name, one in validation.by_name().items()}
+    return {**arrays, **{f"{name}{SUFFIX}": one for name, one in alike.items()}}
+
+
+def _as_in_training(array: "Array", training: "Array | None") -> "Array":
+    """The array of the validation part in the type and shape of that of the training part, which a dataset demands.
+
+    As Keras: a last dimension of 1 is added or removed. A type is converted where no integer changes.
+    """
+    import numpy as np
+
+    if training is None:
+        return array
+    own, wanted = array.shape[1:], training.shape[1:]
+    if wanted == (*own, 1) or own == (*wanted, 1):
+        array = array.reshape(len(array), *wanted)
+    if array.dtype == training.dtype or not np.can_cast(array.dtype, training.dtype, "same_kind"):
+        return array
+    converted = array.astype(training.dtype)
+    return converted if array.dtype.kind == "f" or np.array_equal(converted, array) else array
 
 
 def _validation(data: FitData, problems: Problems) -> Rows | None:

@@ -142,14 +142,21 @@ def _put(client: Client, wanted: str, find: Callable[[str], Json], put: Callable
     """Upload what is not there yet; the id that it has. Where another project has that id, one of this key's own."""
     owner = hashlib.sha256(f"{client.connection.url} {client.connection.api_key}".encode()).hexdigest()
     for name in (wanted, f"{wanted}-{owner[:8]}"):
+        if _is_there(find, name):
+            return name
         try:
-            find(name)
-        except NotFound:
-            try:
-                put(name)
-            except Refused as refused:
-                if refused.problem.status != _CONFLICT or name != wanted:
-                    raise
-                continue
-        return name
+            put(name)
+        except Refused as refused:
+            if refused.problem.status != _CONFLICT or name != wanted:
+                raise
+        else:
+            return name
     raise AssertionError("the second name is found, put, or refused")
+
+
+def _is_there(find: Callable[[str], Json], name: str) -> bool:
+    try:
+        find(name)
+    except NotFound:
+        return False
+    return True

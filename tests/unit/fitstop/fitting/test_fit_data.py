@@ -78,6 +78,29 @@ def test_weights_of_classes_are_weights_of_rows_and_those_of_validation_stay_its
     assert read(sample_weight=Y, validation_split=0.5)["sample_weight_validation"].tolist() == Y[4:].tolist()
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "wanted"),
+    [
+        ("x", X[:4].astype(np.float32), np.float64),
+        ("x", X[:4].astype(np.int64), np.float64),
+        ("y", Y[:4].astype(np.int32), np.int64),
+        ("y", Y[:4, None], np.int64),
+        ("y", np.array([0.5, 1.0, 0.0, 1.0]), np.float64),
+    ],
+)
+def test_validation_data_is_of_the_type_and_shape_of_the_training_data_where_nothing_is_lost(name, given, wanted):
+    arrays = {"x": X[:4], "y": Y[:4], name: given}
+    found = read(validation_data=(arrays["x"], arrays["y"]))[f"{name}_validation"]
+    assert found.dtype == wanted
+    assert found.shape == (X[:4] if name == "x" else Y[:4]).shape
+    assert np.array_equal(found, given.reshape(found.shape))
+
+
+def test_targets_in_a_column_take_validation_targets_in_a_row():
+    found = read(X, Y[:, None].astype(np.int32), validation_data=(X[:4], np.array([0, 1, 2**40, 1])))
+    assert (found["y_validation"].shape, found["y_validation"].dtype) == ((4, 1), np.int64), "2**40 is no int32"
+
+
 def test_several_inputs_go_by_the_models_own_names():
     names = ("left", "right")
     for x in ({"right": X[:, 2:], "left": X[:, :2]}, [X[:, :2], X[:, 2:]]):
