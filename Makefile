@@ -7,6 +7,9 @@ DATA ?=
 GPU ?= $(if $(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/libcuda.so.1),yes,no)
 LOCAL := $(VENV)/.$(if $(filter yes,$(GPU)),local-gpu,local)
 
+# Each of the many processes that the tests start would compile all sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo up help test pytest lint chaos chaos-short simulate resume-proof resume-proof-kinds script-proof programs-proof hostile-inputs many-images memory-proof bucket-proof bucket-volume-proof fashion-proof lost-often many-jobs sick-workers full-volume many-streams webhooks-proof mlflow-proof hostile-clients hostile-script schemathesis fuzz-api bench-api bench-page bench bench-images container-test bench-forecast bench-sweeps bench-live-sweeps bench-bucket bench-sweep-reads bench-sweep-page sweep-proof sweep-budget-proof replay-as-keras reference lock clean
 
 ##@ Run
