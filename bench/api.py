@@ -29,7 +29,7 @@ from shared.job import Ending
 from shared.open_job import OpenJob
 from shared.times import format_time
 from shared.volume import Volume
-from tests.integration.api.conftest import ApiProcess
+from tests.support.api_process import ApiProcess
 from tests.support.jobs import learnable_frame, put_dataset, put_job, small_spec
 from tests.support.keys import ADMIN_KEY
 from tests.support.load import Load

@@ -42,7 +42,7 @@ def main() -> int:
                 client,
                 "24.6 million parameters, 5,120 rows",
                 _dense("small", [3500, 3500, 3500], epochs=12),
-                stack.volume,
+                Path(stack.volume),
             )
             _measure(client, "10,000 images of 64 x 64, a CNN", _spec({"id": "images", "kind": "arrays"}, _CNN))
     return 0

@@ -16,7 +16,7 @@ _REDIS = redis.Redis.from_url(os.environ.get("FLOOR_REDIS_URL", "redis://127.0.0
 
 
 @app.post("/jobs")
-def post():
+def post() -> tuple[dict[str, str], int]:
     name = secrets.token_hex(8)
     with (_FOLDER / name).open("xb") as file:
         file.write(request.get_data())
@@ -27,5 +27,5 @@ def post():
 
 
 @app.get("/jobs/<name>")
-def get(name):
+def get(name: str) -> dict[str, str]:
     return {"id": name}

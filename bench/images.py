@@ -151,7 +151,7 @@ def fitstop(options: Options) -> dict[str, list[float]]:
             engine: Any = ready_engine(run, model, data, settings, plan)
             resume = ResumeSession(run, model, settings, partial(carry_on, record, model))
             callbacks = Callbacks(run, resume, rules_of(run))
-            ends = _Ends(partial(bare_epoch, engine, record.spec.hyperparameters.seed))
+            ends = _Ends(partial(bare_epoch, engine, record.data_spec.hyperparameters.seed))
             callbacks.in_order.append(ends)
             with callbacks:
                 engine.fit(callbacks, options.epochs)

@@ -85,7 +85,9 @@ def _kind(name: str) -> str | None:
 
 def _of_the_page(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the busiest of the browser's page processes did in its main thread."""
-    threads = {(one["pid"], one["tid"]): [] for one in events if _is_main(one)}
+    threads: dict[tuple[int, int], list[dict[str, Any]]] = {
+        (one["pid"], one["tid"]): [] for one in events if _is_main(one)
+    }
     for one in events:
         if one["ph"] == "X" and (one["pid"], one["tid"]) in threads:
             threads[one["pid"], one["tid"]].append(one)
@@ -93,7 +95,7 @@ def _of_the_page(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _is_main(one: dict[str, Any]) -> bool:
-    return one["name"] == "thread_name" and one["args"]["name"] == "CrRendererMain"
+    return bool(one["name"] == "thread_name" and one["args"]["name"] == "CrRendererMain")
 
 
 def updates(pieces: list[Piece]) -> list[list[Piece]]:

@@ -93,7 +93,7 @@ def epoch_seconds(kind: str, way: str, epochs: int) -> float:
     with tempfile.TemporaryDirectory(prefix="fitstop-bench-") as name:
         folder = Path(name)
         times = _as_job(folder, text) if is_job else _by_itself(folder, text)
-        ends = json.loads(times.read_text())
+        ends: list[float] = json.loads(times.read_text())
     return statistics.median(after - before for before, after in zip(ends[_FIRST - 1 :], ends[_FIRST:], strict=False))
 
 

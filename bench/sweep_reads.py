@@ -40,6 +40,7 @@ def trial_pages(client: FlaskClient, sweep_id: str) -> None:
     after, more = 0, True
     while more:
         page = client.get(f"/sweeps/{sweep_id}/trials?limit=1000&after={after}").json
+        assert page is not None
         after, more = page["data"][-1]["number"], page["has_more"]
 
 

@@ -138,7 +138,7 @@ def _score_held_out(count: int) -> None:
             chosen = choose_chance(count, 1 - half) if rule == "forecast" else None
             parameters = {} if chosen is None else {"min_chance": chosen}
             name = f"half {half}" if chosen is None else f"half {half}, {chosen}"
-            found = score_all(StoppingRule(name=rule, **parameters), count, half)
+            found = score_all(StoppingRule.model_validate({"name": rule, **parameters}), count, half)
             sys.stdout.write(describe(name, rule, found))
             sys.stdout.flush()
 

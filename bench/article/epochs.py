@@ -134,7 +134,7 @@ def fitstop(options: Options) -> dict[str, list[float]]:
         Part({"rows": x[options.rows :]}, y[options.rows :]),
     )
     if options.saves is not None:
-        ResumeSaver._is_due = lambda *_: options.saves  # type: ignore[method-assign, assignment, return-value]
+        ResumeSaver._is_due = lambda *_: options.saves  # type: ignore[method-assign, assignment]
     with tempfile.TemporaryDirectory() as folder:
         volume = Volume(Path(folder))
         put_dataset(volume, learnable_frame())
@@ -146,14 +146,17 @@ def fitstop(options: Options) -> dict[str, list[float]]:
         job = put_job(volume, small_spec(hyperparameters=hyperparameters, callbacks=callbacks))
         record = job.record()
         assert record is not None
-        spec = record.spec.model_copy(
+        spec = record.data_spec.model_copy(
             update={
-                "model": record.spec.model.model_copy(update={"layers": tuple(options.layers)}),
-                "hyperparameters": record.spec.hyperparameters.model_copy(update={"batch_size": options.batch_size}),
+                "model": record.data_spec.model.model_copy(update={"layers": tuple(options.layers)}),
+                "hyperparameters": record.data_spec.hyperparameters.model_copy(
+                    update={"batch_size": options.batch_size}
+                ),
             }
         )
         widths = [FEATURES, *options.layers, 1]
         parameters = sum((before + 1) * after for before, after in pairwise(widths))
+        assert record.task is not None
         task = record.task.model_copy(update={"parameters": parameters, "features": FEATURES})
         record = record.model_copy(update={"spec": spec, "task": task})
         attempt = claim(job)
@@ -165,7 +168,7 @@ def fitstop(options: Options) -> dict[str, list[float]]:
             engine: Any = ready_engine(run, model, data, settings, plan)
             resume = ResumeSession(run, model, settings, partial(carry_on, record, model))
             all_callbacks = Callbacks(run, resume, rules_of(run))
-            floor = partial(bare_epoch, engine, record.spec.hyperparameters.seed)
+            floor = partial(bare_epoch, engine, record.data_spec.hyperparameters.seed)
             ends = _Ends(floor if options.is_paired else None)
             all_callbacks.in_order.append(ends)
             with all_callbacks:

@@ -14,8 +14,8 @@ _SCOPES = ["read", "write", "code", "admin"]
 def keys() -> None:
     """Manage API keys. Needs a key with the scope admin.
 
-    Scopes: read sees all of its project; write also uploads data, submits and cancels jobs; admin works in all projects
-    and manages keys.
+    Scopes: read sees all of its project; write also uploads data, submits and cancels jobs; code also uploads
+    programs and submits jobs that run them; admin works in all projects and manages keys.
     """
 
 

@@ -16,7 +16,7 @@ from shared.sweep.folder import sweep_folder
 from shared.times import time_in, utc_now
 from shared.volume import Volume
 from shared.worker_card import WorkerCard
-from tests.integration.api.conftest import ApiProcess
+from tests.support.api_process import ApiProcess
 from tests.support.jobs import claim
 from tests.support.keys import ADMIN_KEY
 
